@@ -1,0 +1,63 @@
+# Chat4All. `make run` starts a chat on this machine, `make test` runs every test.
+# Needs: Python 3.11 or newer with its venv module, and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: run test check lint types fast format lock clean help
+
+run: $(VENV)/run.stamp ## start everything on this machine
+	@exec $(BIN)/chat4all up $(ARGS)
+
+test: check ## every test, real processes included
+	$(BIN)/pytest -m slow
+
+check: lint types fast ## lint, types and fast tests
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
+	$(BIN)/ruff check --quiet .
+	$(BIN)/lint-imports > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
+
+types: $(VENV)/dev.stamp
+	$(BIN)/mypy
+
+fast: $(VENV)/dev.stamp
+	$(BIN)/pytest -m "not slow" --quiet
+
+format: $(VENV)/dev.stamp ## format and mend what can be mended
+	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+lock: $(VENV)/dev.stamp ## choose the newest versions anew
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
+		pyproject.toml -o requirements/run.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
+		pyproject.toml --group dev -c requirements/run.txt -o requirements/dev.txt
+
+clean: ## forget the virtual environment (never the data)
+	rm -rf $(VENV)
+
+help:
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+$(VENV)/made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Chat4All needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@touch $@
+
+# `--no-deps -e .`: what it needs came from the lock file, hashes checked.
+$(VENV)/run.stamp: $(VENV)/made requirements/run.txt pyproject.toml
+	@echo "Installing Chat4All into $(VENV) (once) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt
+	@echo "Installing what the tests need into $(VENV) (once) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,144 @@
+"""One SQLite file behind an event loop: one writer thread, a few readers, no endless wait."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from chat4all.domain.errors import Overloaded, StartRefused, Unavailable
+
+T = TypeVar("T")
+
+READERS = 2
+"""Threads that read. SQLite holds the interpreter's lock less than half of a short read's time."""
+
+WAITING_MAX = 1_000
+"""Calls that may wait for a thread; one more is refused at once."""
+
+
+class Database:
+    """A SQLite file in WAL mode whose every commit is on the disk before it returns.
+
+    `write` and `read` run a function with a connection in a thread: the first in a transaction that
+    holds the write lock, the second in one that sees a single state of the file. After an error the
+    connection is thrown away: what a failed sync left behind is only known after opening anew.
+    """
+
+    def __init__(self, path: Path, schema: str, version: int, *, busy_seconds: float = 5.0) -> None:
+        self.path = path
+        self._schema = schema
+        self._version = version
+        self._busy_seconds = busy_seconds
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-writer")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"{path.stem}-reader")
+        self._mine = threading.local()
+        self._open: set[sqlite3.Connection] = set()
+        self._waiting = 0
+        # Twice what SQLite itself waits for a lock: only a disk that hangs takes longer.
+        self._patience = 2 * busy_seconds + 1
+
+    async def open(self) -> None:
+        """Create the file or check that this release can read it; `StartRefused` if it cannot."""
+
+        def prepare(db: sqlite3.Connection) -> None:
+            (found,) = db.execute("PRAGMA user_version").fetchone()
+            if found > self._version:
+                raise StartRefused(
+                    f"{self.path} was written by a newer Chat4All (its version is {found}, this "
+                    f"release knows {self._version}): update Chat4All, or name another folder "
+                    "with --data"
+                )
+            if found == 0:
+                for statement in self._schema.split(";"):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {self._version}")
+
+        try:
+            await self.write(prepare)
+        except Unavailable as error:
+            raise StartRefused(
+                f"{self.path} cannot be used ({error}): make it writable, or name another folder "
+                "with --data"
+            ) from error
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in the writer thread, in one transaction, and return once it is durable."""
+        return await self._run(self._writer, self._transaction, work, True)
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in a reader thread, against one state of the file."""
+        return await self._run(self._readers, self._transaction, work, False)
+
+    async def close(self) -> None:
+        """Finish what is running and close the file."""
+        for executor in (self._readers, self._writer):
+            await asyncio.to_thread(executor.shutdown)
+        for connection in self._open:
+            connection.close()
+        self._open.clear()
+
+    async def _run(
+        self,
+        executor: ThreadPoolExecutor,
+        call: Callable[[Callable[[sqlite3.Connection], T], bool], T],
+        work: Callable[[sqlite3.Connection], T],
+        writing: bool,
+    ) -> T:
+        if self._waiting >= WAITING_MAX:
+            raise Overloaded(f"too many calls wait for {self.path.name}")
+        self._waiting += 1
+        future = asyncio.get_running_loop().run_in_executor(executor, call, work, writing)
+        future.add_done_callback(self._done)
+        try:
+            return await asyncio.wait_for(future, self._patience)
+        except TimeoutError:
+            raise Unavailable(f"{self.path.name} does not answer") from None
+
+    def _done(self, future: asyncio.Future[Any]) -> None:
+        self._waiting -= 1
+        if not future.cancelled():
+            future.exception()  # it was raised where it was waited for, or nobody waits any more
+
+    def _transaction(self, work: Callable[[sqlite3.Connection], T], writing: bool) -> T:
+        try:
+            db = self._connection(writing)
+            db.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
+            result = work(db)
+            db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._discard()
+            # SQLite's own short texts: "disk I/O error", "database or disk is full", ...
+            raise Unavailable(f"{self.path.name}: {error}") from error
+        except BaseException:
+            self._discard()
+            raise
+        return result
+
+    def _connection(self, writing: bool) -> sqlite3.Connection:
+        db: sqlite3.Connection | None = getattr(self._mine, "connection", None)
+        if db is None:
+            db = sqlite3.connect(
+                self.path,
+                timeout=self._busy_seconds,
+                isolation_level=None,
+                # Each is used by its own thread only; the last call, `close`, comes from another.
+                check_same_thread=False,
+            )
+            self._mine.connection = db
+            self._open.add(db)
+            if writing:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = FULL")
+            else:
+                db.execute("PRAGMA query_only = ON")
+        return db
+
+    def _discard(self) -> None:
+        db: sqlite3.Connection | None = getattr(self._mine, "connection", None)
+        if db is not None:
+            self._mine.connection = None
+            self._open.discard(db)
+            db.close()

@@ -1,0 +1,184 @@
+"""The message log in one SQLite file: many appends share one synced commit."""
+
+import asyncio
+import sqlite3
+import time
+import uuid
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from chat4all.adapters.embedded.database import Database
+from chat4all.domain.errors import OutcomeUnknown, Overloaded, Unavailable
+from chat4all.domain.ids import ConversationId, LogPosition
+from chat4all.domain.records import LogRecord
+
+# AUTOINCREMENT: without it SQLite gives the numbers of trimmed rows out again, and the router,
+# which stands beyond them, would never see what is appended there (EXACTNESS 21).
+SCHEMA = """
+CREATE TABLE info (log_id TEXT NOT NULL);
+CREATE TABLE records (
+    "offset" INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL,
+    value BLOB NOT NULL,
+    appended_ms INTEGER NOT NULL
+)
+"""
+VERSION = 1
+
+BATCH_MAX = 500
+"""Records in one commit."""
+
+QUEUE_MAX = 10_000
+"""Records that may wait for a commit, each at most 64 KiB or so; one more is refused at once."""
+
+TRIM_ROWS = 5_000
+"""Records deleted in one transaction, so that appends do not wait long for it."""
+
+
+class _Waiting(NamedTuple):
+    key: ConversationId
+    value: bytes
+    done: asyncio.Future[LogPosition]
+
+
+class EmbeddedLog:
+    """A log of one epoch and one partition; offsets start at 1 and are never given out again.
+
+    `deadline` is the time in seconds within which an append is acknowledged or said to be unknown.
+    """
+
+    def __init__(self, path: Path, *, deadline: float = 5.0, busy_seconds: float = 5.0) -> None:
+        self._database = Database(path, SCHEMA, VERSION, busy_seconds=busy_seconds)
+        self._deadline = deadline
+        self._queue: deque[_Waiting] = deque()
+        self._flusher: asyncio.Task[None] | None = None
+        self._appended = asyncio.Event()
+        self.log_id = ""
+
+    async def open(self) -> None:
+        """Open the file, and name the log when it is new."""
+        await self._database.open()
+        self.log_id = await self._database.write(_identify)
+
+    async def append(self, key: ConversationId, value: bytes) -> LogPosition:
+        """Append one record; see `ports.MessageLog`."""
+        if len(self._queue) >= QUEUE_MAX:
+            raise Overloaded("too many messages wait for the log")
+        done: asyncio.Future[LogPosition] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(key, value, done))
+        if self._flusher is None:
+            self._flusher = asyncio.create_task(self._flush())
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await done
+        except TimeoutError:
+            raise OutcomeUnknown("the log did not answer in time") from None
+
+    async def read(self, after: int, limit: int) -> Sequence[LogRecord]:
+        """Return records above the offset `after`, oldest first."""
+
+        def select(db: sqlite3.Connection) -> list[LogRecord]:
+            rows = db.execute(
+                'SELECT "offset", key, value, appended_ms FROM records '
+                'WHERE "offset" > ? ORDER BY "offset" LIMIT ?',
+                (after, limit),
+            )
+            return [
+                LogRecord(LogPosition(0, 0, offset), key.encode(), value, appended_ms, True)
+                for offset, key, value, appended_ms in rows
+            ]
+
+        return await self._database.read(select)
+
+    async def wait(self, seconds: float) -> None:
+        """Return when something was appended since the last call, or after `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._appended.wait()
+        except TimeoutError:
+            return
+        self._appended.clear()
+
+    async def end(self) -> int:
+        """Return the highest offset ever given out, trimmed ones included; 0 when there is none."""
+        return await self._database.read(_end)
+
+    async def trim(self, before_ms: int, through: int) -> int:
+        """Delete records appended before a time, but none above the offset `through`.
+
+        Returns how many were deleted: at most `TRIM_ROWS`, so that appends do not wait for long.
+        """
+
+        def delete(db: sqlite3.Connection) -> int:
+            return db.execute(
+                'DELETE FROM records WHERE "offset" IN ('
+                'SELECT "offset" FROM records WHERE "offset" <= ? AND appended_ms < ? '
+                'ORDER BY "offset" LIMIT ?)',
+                (through, before_ms, TRIM_ROWS),
+            ).rowcount
+
+        return await self._database.write(delete)
+
+    async def ping(self) -> None:
+        """Return when the log can be written to: takes the write lock and gives it back."""
+        await self._database.write(lambda db: db.execute("SELECT 1"))
+
+    async def close(self) -> None:
+        """Commit what waits, then close the file."""
+        if self._flusher is not None:
+            await self._flusher
+        await self._database.close()
+
+    async def _flush(self) -> None:
+        """Commit what waits, batch after batch: those that come in meanwhile are the next batch."""
+        try:
+            while batch := self._take():
+                try:
+                    last = await self._database.write(lambda db, b=batch: _insert(db, b))  # type: ignore[misc]
+                except Unavailable as error:
+                    for waiting in batch:
+                        if not waiting.done.done():
+                            waiting.done.set_exception(OutcomeUnknown(str(error)))
+                    continue
+                first = last - len(batch) + 1
+                for offset, waiting in enumerate(batch, first):
+                    if not waiting.done.done():
+                        waiting.done.set_result(LogPosition(0, 0, offset))
+                self._appended.set()
+        finally:
+            self._flusher = None
+
+    def _take(self) -> list[_Waiting]:
+        """Return the next batch, without those whose caller was already told "unknown"."""
+        batch: list[_Waiting] = []
+        while self._queue and len(batch) < BATCH_MAX:
+            waiting = self._queue.popleft()
+            if not waiting.done.done():
+                batch.append(waiting)
+        return batch
+
+
+def _identify(db: sqlite3.Connection) -> str:
+    found = db.execute("SELECT log_id FROM info").fetchone()
+    if found is None:
+        found = (str(uuid.uuid4()),)
+        db.execute("INSERT INTO info VALUES (?)", found)
+    return str(found[0])
+
+
+def _insert(db: sqlite3.Connection, batch: Sequence[_Waiting]) -> int:
+    # The time is taken here, after any waiting: how long an id waited before it got into the log
+    # decides whether it must be looked up (EXACTNESS 6).
+    now = time.time_ns() // 1_000_000
+    db.executemany(
+        "INSERT INTO records (key, value, appended_ms) VALUES (?, ?, ?)",
+        [(waiting.key, waiting.value, now) for waiting in batch],
+    )
+    return _end(db)
+
+
+def _end(db: sqlite3.Connection) -> int:
+    found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone()
+    return 0 if found is None else int(found[0])

@@ -1,0 +1,334 @@
+"""The message store in one SQLite file."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from chat4all.adapters.embedded.database import Database
+from chat4all.domain.errors import RouterStopped
+from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
+from chat4all.domain.messages import Head, Page, StoredMessage
+from chat4all.domain.records import DeadLetter
+from chat4all.ports import IdEntry, IdKey, StoreBatch
+
+SCHEMA = """
+CREATE TABLE messages (
+    conversation_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    message_id TEXT NOT NULL,
+    sender_id TEXT NOT NULL,
+    content TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    log_epoch INTEGER NOT NULL,
+    log_partition INTEGER NOT NULL,
+    log_offset INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, seq)
+) WITHOUT ROWID;
+CREATE TABLE message_ids (
+    conversation_id TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    sender_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    log_epoch INTEGER NOT NULL,
+    log_partition INTEGER NOT NULL,
+    log_offset INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, message_id, sender_id)
+) WITHOUT ROWID;
+CREATE TABLE conversation_heads (
+    conversation_id TEXT PRIMARY KEY,
+    seq INTEGER NOT NULL,
+    log_epoch INTEGER NOT NULL,
+    log_partition INTEGER NOT NULL,
+    log_offset INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE read_markers (
+    conversation_id TEXT NOT NULL,
+    username TEXT NOT NULL,
+    delivered_seq INTEGER NOT NULL,
+    read_seq INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, username)
+) WITHOUT ROWID;
+CREATE TABLE dead_letters (
+    log_epoch INTEGER NOT NULL,
+    log_partition INTEGER NOT NULL,
+    log_offset INTEGER NOT NULL,
+    cause TEXT NOT NULL,
+    key BLOB NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (log_epoch, log_partition, log_offset)
+) WITHOUT ROWID;
+CREATE TABLE followed_log (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    log_id TEXT NOT NULL,
+    "offset" INTEGER NOT NULL
+)
+"""
+VERSION = 1
+
+_MESSAGE = (
+    "conversation_id, seq, message_id, sender_id, content, created_at, "
+    "log_epoch, log_partition, log_offset"
+)
+
+# A number belongs to one record for ever. Writing it again for the same record changes nothing;
+# for another one the NOT NULL fails and takes the whole batch back.
+_PUT_MESSAGE = f"""
+INSERT INTO messages ({_MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET log_offset = CASE
+    WHEN (log_epoch, log_partition, log_offset)
+       = (excluded.log_epoch, excluded.log_partition, excluded.log_offset) THEN log_offset END
+"""
+_PUT_ID = "INSERT INTO message_ids VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_PUT_MARKER = """
+INSERT INTO read_markers VALUES (?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET delivered_seq = max(delivered_seq, excluded.delivered_seq),
+                          read_seq = max(read_seq, excluded.read_seq)
+"""
+_PUT_HEAD = """
+INSERT INTO conversation_heads VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET seq = excluded.seq, log_epoch = excluded.log_epoch,
+    log_partition = excluded.log_partition, log_offset = excluded.log_offset
+WHERE excluded.seq > seq
+"""
+_PUT_OFFSET = 'UPDATE followed_log SET "offset" = max("offset", ?)'
+
+
+class EmbeddedStore:
+    """MessageStore and DeadLetters. One batch is one transaction, the log's offset included."""
+
+    def __init__(self, path: Path, *, busy_seconds: float = 5.0) -> None:
+        self._database = Database(path, SCHEMA, VERSION, busy_seconds=busy_seconds)
+        self.committed = 0
+
+    async def open(self) -> None:
+        """Open the file."""
+        await self._database.open()
+
+    async def follows(self, log_id: str) -> tuple[str, int]:
+        """Return the log that this store is filled from and the offset up to which it is.
+
+        A store that follows none yet follows `log_id` from now on.
+        """
+
+        def adopt(db: sqlite3.Connection) -> tuple[str, int]:
+            db.execute(
+                "INSERT INTO followed_log VALUES (1, ?, 0) ON CONFLICT DO NOTHING", (log_id,)
+            )
+            known, offset = db.execute('SELECT log_id, "offset" FROM followed_log').fetchone()
+            return known, offset
+
+        known, self.committed = await self._database.write(adopt)
+        return known, self.committed
+
+    async def commit(self, through: Sequence[LogPosition]) -> None:
+        """Keep the offset, if no batch has already."""
+        offset = _offset(through)
+        if offset > self.committed:
+            await self._database.write(lambda db: db.execute(_PUT_OFFSET, (offset,)))
+            self.committed = offset
+
+    async def heads(self, conversations: Sequence[ConversationId]) -> Mapping[ConversationId, Head]:
+        """Return the last written messages; see `ports.MessageStore`."""
+
+        def select(db: sqlite3.Connection) -> dict[ConversationId, Head]:
+            found = {}
+            for conversation in conversations:
+                row = db.execute(
+                    "SELECT seq, log_epoch, log_partition, log_offset FROM messages "
+                    "WHERE conversation_id = ? ORDER BY seq DESC LIMIT 1",
+                    (conversation,),
+                ).fetchone()
+                if row is not None:
+                    found[conversation] = Head(row[0], LogPosition(*row[1:]))
+            return found
+
+        return await self._database.read(select)
+
+    async def find_ids(self, keys: Sequence[IdKey]) -> Mapping[IdKey, IdEntry]:
+        """Return where ids were first used; see `ports.MessageStore`."""
+
+        def select(db: sqlite3.Connection) -> dict[IdKey, IdEntry]:
+            found = {}
+            for key in keys:
+                row = db.execute(
+                    "SELECT seq, log_epoch, log_partition, log_offset FROM message_ids "
+                    "WHERE conversation_id = ? AND message_id = ? AND sender_id = ?",
+                    key,
+                ).fetchone()
+                if row is not None:
+                    found[key] = IdEntry(row[0], LogPosition(*row[1:]))
+            return found
+
+        return await self._database.read(select)
+
+    async def at_positions(
+        self, positions: Sequence[tuple[ConversationId, LogPosition]]
+    ) -> Mapping[LogPosition, StoredMessage]:
+        """Return what these records created; see `ports.MessageStore`."""
+        wanted: dict[ConversationId, set[LogPosition]] = {}
+        for conversation, position in positions:
+            wanted.setdefault(conversation, set()).add(position)
+
+        def select(db: sqlite3.Connection) -> dict[LogPosition, StoredMessage]:
+            found = {}
+            for conversation, places in wanted.items():
+                lowest = min(places)
+                # Downwards from the newest: a replay is never far from the end, and numbers and
+                # positions grow together, so that the first one below the lowest ends the search.
+                for row in db.execute(
+                    f"SELECT {_MESSAGE} FROM messages WHERE conversation_id = ? ORDER BY seq DESC",
+                    (conversation,),
+                ):
+                    message = _message(row)
+                    if message.position < lowest:
+                        break
+                    if message.position in places:
+                        found[message.position] = message
+            return found
+
+        return await self._database.read(select)
+
+    async def write(self, batch: StoreBatch) -> None:
+        """Write everything, or nothing; see `ports.MessageStore`."""
+
+        def put(db: sqlite3.Connection) -> None:
+            try:
+                db.executemany(
+                    _PUT_MESSAGE,
+                    [
+                        (
+                            m.conversation_id,
+                            m.seq,
+                            m.message_id,
+                            m.sender_id,
+                            m.content,
+                            m.created_at,
+                            *m.position,
+                        )
+                        for m in batch.messages
+                    ],
+                )
+            except sqlite3.IntegrityError:
+                raise RouterStopped(
+                    "a number is already another message's: the log and the store contradict "
+                    "each other, nothing was written"
+                ) from None
+            db.executemany(
+                _PUT_ID, [(*key, entry.seq, *entry.position) for key, entry in batch.ids.items()]
+            )
+            db.executemany(
+                _PUT_MARKER,
+                [
+                    (m.conversation_id, m.username, m.delivered_seq, m.read_seq)
+                    for m in batch.markers
+                ],
+            )
+            db.executemany(
+                _PUT_HEAD, [(key, head.seq, *head.position) for key, head in batch.heads.items()]
+            )
+            db.execute(_PUT_OFFSET, (offset,))
+
+        offset = _offset(batch.through)
+        await self._database.write(put)
+        self.committed = max(self.committed, offset)
+
+    async def page(
+        self,
+        conversation: ConversationId,
+        *,
+        limit: int,
+        before: int | None = None,
+        after: int | None = None,
+    ) -> Page:
+        """Return consecutive messages; see `ports.MessageStore`."""
+
+        def select(db: sqlite3.Connection) -> Page:
+            found = db.execute(
+                "SELECT seq FROM conversation_heads WHERE conversation_id = ?", (conversation,)
+            ).fetchone()
+            head = 0 if found is None else int(found[0])
+            query = f"SELECT {_MESSAGE} FROM messages WHERE conversation_id = ? AND seq "
+            if after is not None:
+                rows = db.execute(
+                    f"{query} > ? AND seq <= ? ORDER BY seq LIMIT ?",
+                    (conversation, after, head, limit),
+                ).fetchall()
+            else:
+                highest = head if before is None else min(head, before - 1)
+                rows = db.execute(
+                    f"{query} <= ? ORDER BY seq DESC LIMIT ?", (conversation, highest, limit)
+                ).fetchall()
+                rows.reverse()
+            markers = db.execute(
+                "SELECT username, min(read_seq, ?) FROM read_markers WHERE conversation_id = ?",
+                (head, conversation),
+            )
+            return Page([_message(row) for row in rows], head, dict(markers.fetchall()))
+
+        return await self._database.read(select)
+
+    async def with_id(
+        self, conversation: ConversationId, message_id: MessageId
+    ) -> Sequence[StoredMessage]:
+        """Return the messages with this id; see `ports.MessageStore`."""
+
+        def select(db: sqlite3.Connection) -> list[StoredMessage]:
+            rows = db.execute(
+                f"SELECT {_MESSAGE} FROM messages WHERE conversation_id = :c AND seq IN ("
+                "SELECT seq FROM message_ids WHERE conversation_id = :c AND message_id = :m) "
+                "AND seq <= (SELECT seq FROM conversation_heads WHERE conversation_id = :c) "
+                "ORDER BY seq",
+                {"c": conversation, "m": message_id},
+            )
+            return [_message(row) for row in rows]
+
+        return await self._database.read(select)
+
+    async def add(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep dead letters; see `ports.DeadLetters`."""
+        rows = [(*letter.position, letter.cause, letter.key, letter.value) for letter in letters]
+        await self._database.write(
+            lambda db: db.executemany(
+                "INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", rows
+            )
+        )
+
+    async def all(self, limit: int) -> Sequence[DeadLetter]:
+        """Return dead letters; see `ports.DeadLetters`."""
+        rows = await self._database.read(
+            lambda db: db.execute(
+                "SELECT * FROM dead_letters ORDER BY log_epoch, log_partition, log_offset LIMIT ?",
+                (limit,),
+            ).fetchall()
+        )
+        return [
+            DeadLetter(LogPosition(epoch, partition, offset), cause, key, value)
+            for epoch, partition, offset, cause, key, value in rows
+        ]
+
+    async def ping(self) -> None:
+        """Return when the store can be read."""
+        await self._database.read(lambda db: db.execute("SELECT 1 FROM followed_log").fetchone())
+
+    async def close(self) -> None:
+        """Close the file."""
+        await self._database.close()
+
+
+def _offset(through: Sequence[LogPosition]) -> int:
+    """Return the offset of the embedded log's one partition; 0 for a batch that covers none."""
+    return max((position.offset for position in through), default=0)
+
+
+def _message(row: Sequence[Any]) -> StoredMessage:
+    conversation, seq, message_id, sender, content, created_at, epoch, partition, offset = row
+    return StoredMessage(
+        ConversationId(conversation),
+        seq,
+        MessageId(message_id),
+        Username(sender),
+        content,
+        created_at,
+        LogPosition(epoch, partition, offset),
+    )

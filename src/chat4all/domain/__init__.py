@@ -1,0 +1,1 @@
+"""The words and rules of a chat. Standard library only; everything else depends on this."""

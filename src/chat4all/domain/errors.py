@@ -1,0 +1,87 @@
+"""What can go wrong, said once.
+
+Chat4AllError
+├── Refused                 the caller's to mend; trying again as it is will not help
+│   ├── InvalidInput            a field breaks a rule
+│   ├── NotSignedIn             no token, or one that is not good
+│   ├── NotAllowed              signed in, and a member, but may not do this
+│   ├── NotFound                no such thing, or not theirs to know of
+│   └── AlreadyTaken            somebody else was first
+├── Unavailable             ours to mend; the same request will work later
+│   ├── Overloaded              a bounded queue is full; nothing was done
+│   └── OutcomeUnknown          an append may or may not land: retry with the same id
+├── StartRefused            a process must not start like this; the message says what to change
+└── RouterStopped           the log and the store contradict each other; an operator must look
+
+`chat4all.web.problems` is the one place that turns these into HTTP answers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class Chat4AllError(Exception):
+    """Everything that Chat4All raises on purpose."""
+
+
+class Refused(Chat4AllError):
+    """The request cannot be done as it stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One broken rule: where (a JSON Pointer, RFC 6901) and what, without the value itself."""
+
+    pointer: str
+    detail: str
+
+
+class InvalidInput(Refused):
+    """One or more fields break a rule."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__("; ".join(f"{e.pointer}: {e.detail}" for e in errors))
+        self.errors = tuple(errors)
+
+
+class NotSignedIn(Refused):
+    """There is no token, or it is malformed, expired, revoked or not ours."""
+
+
+class NotAllowed(Refused):
+    """The caller is known to be a member, but the role does not allow this."""
+
+
+class NotFound(Refused):
+    """There is no such thing, or the caller may not know that there is: both say the same."""
+
+
+class AlreadyTaken(Refused):
+    """A name that must be unique is in use."""
+
+
+class Unavailable(Chat4AllError):
+    """A part that is needed is away. It is tried again, or the caller tries again."""
+
+    retry_after: float = 1.0
+    """Seconds after which another try is worth it."""
+
+
+class Overloaded(Unavailable):
+    """A bounded queue is full. Nothing was done, and nothing will be."""
+
+
+class OutcomeUnknown(Unavailable):
+    """An append was not acknowledged in time: it may still land. Retry with the same id."""
+
+    def __init__(self, detail: str, message_id: str | None = None) -> None:
+        super().__init__(detail)
+        self.message_id = message_id
+
+
+class StartRefused(Chat4AllError):
+    """A process does not start. The message is one sentence that says what to change."""
+
+
+class RouterStopped(Chat4AllError):
+    """Going on could give two messages one number. Nothing is written; an operator must look."""

@@ -1,0 +1,47 @@
+"""Identifiers and positions: how they are written, and what can be read from them."""
+
+import re
+from typing import NamedTuple, NewType
+
+ConversationId = NewType("ConversationId", str)
+"""A conversation's UUID in its canonical form: lower case, with hyphens (RFC 9562)."""
+
+MessageId = NewType("MessageId", str)
+"""A message's UUID in its canonical form. It is its sender's: two senders may use the same one."""
+
+Username = NewType("Username", str)
+"""A user's unchangeable name; `sender_id` on the wire."""
+
+SessionId = NewType("SessionId", str)
+"""One sign-in; `jti` in its tokens."""
+
+UUID_PATTERN = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+"""A UUID as clients write it: any version, either case, hyphens where they belong."""
+
+_UUID = re.compile(UUID_PATTERN.removesuffix("$") + r"\Z")
+_VERSION_DIGIT = 14
+
+
+def canonical_uuid(text: str) -> str:
+    """Return `text` in lower case; `ValueError` when it is not a UUID with its hyphens.
+
+    Two spellings of one id must be one key everywhere: in the log, the store and the directory.
+    """
+    if _UUID.match(text) is None:
+        raise ValueError("not a UUID")
+    return text.lower()
+
+
+def uuid7_time(message_id: str) -> int | None:
+    """Milliseconds since 1970 that a canonical UUIDv7 carries; None for another version."""
+    if message_id[_VERSION_DIGIT] != "7":
+        return None
+    return int(message_id[:8] + message_id[9:13], 16)
+
+
+class LogPosition(NamedTuple):
+    """Where a record stands. Within one conversation a smaller position is an earlier record."""
+
+    epoch: int
+    partition: int
+    offset: int

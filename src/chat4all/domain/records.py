@@ -1,0 +1,56 @@
+"""Records of the log: what the router is given and what it makes of each."""
+
+from dataclasses import dataclass
+
+from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """One record as the log returns it.
+
+    `appended_ms` is the log's own time (milliseconds since 1970) when `log_append_time` is true,
+    otherwise whatever the producer claimed.
+    """
+
+    position: LogPosition
+    key: bytes
+    value: bytes
+    appended_ms: int
+    log_append_time: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRecord:
+    """A message that waits for its number.
+
+    `fresh`: the gateway made the id itself. `moved`: it was appended again, to its right partition.
+    """
+
+    conversation_id: ConversationId
+    message_id: MessageId
+    sender_id: Username
+    content: str
+    created_at: str
+    fresh: bool = False
+    moved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerRecord:
+    """A member has received and read up to these numbers."""
+
+    conversation_id: ConversationId
+    username: Username
+    delivered_seq: int
+    read_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that cannot be processed: its cause, its original bytes and its position."""
+
+    position: LogPosition
+    cause: str
+    key: bytes
+    value: bytes

@@ -1,0 +1,280 @@
+"""What the use cases need from the outside: every port, each a small Protocol.
+
+Whoever implements one passes its suite in `tests/contract/`. Every method may raise `Unavailable`
+when the thing behind it is away; the caller tries again later. Nothing else that goes wrong in a
+driver comes through a port.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from chat4all.domain.ids import ConversationId, LogPosition, MessageId, SessionId, Username
+from chat4all.domain.messages import Head, Marker, Page, StoredMessage
+from chat4all.domain.people import Conversation, Role, Session, User
+from chat4all.domain.records import DeadLetter, LogRecord
+
+
+class MessageLog(Protocol):
+    """The durable, ordered log of everything that was accepted."""
+
+    async def append(self, key: ConversationId, value: bytes) -> LogPosition:
+        """Append one record and return its position once it is durable.
+
+        Raises `OutcomeUnknown` when the log did not acknowledge in time (the record may still
+        land), `Overloaded` when it was not even tried.
+        """
+        ...
+
+    async def ping(self) -> None:
+        """Return when the log can be written to."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """What a consumer got: records in log order and, by partition, the assignment they came under.
+
+    A partition's assignment number changes whenever the partition was away in between: what was
+    remembered under another number must be forgotten.
+    """
+
+    records: Sequence[LogRecord]
+    assignments: Mapping[int, int]
+
+
+class LogConsumer(Protocol):
+    """The router's side of the log."""
+
+    async def poll(self, limit: int) -> Poll:
+        """Wait for records above the last poll's, at most `limit`; may return none."""
+        ...
+
+    async def commit(self, through: Sequence[LogPosition]) -> None:
+        """Remember that everything up to and with these positions, one a partition, is done."""
+        ...
+
+
+class IdKey(NamedTuple):
+    """What makes two messages the same: the id is its sender's, in one conversation."""
+
+    conversation_id: ConversationId
+    message_id: MessageId
+    sender_id: Username
+
+
+@dataclass(frozen=True, slots=True)
+class IdEntry:
+    """Where an id was first used."""
+
+    seq: int
+    position: LogPosition
+
+
+@dataclass(frozen=True, slots=True)
+class StoreBatch:
+    """What one poll of the log comes to, in log order.
+
+    The adapter writes messages, then ids, then markers, then heads, each stage durable before the
+    next is begun, or all of it atomically. `through` has the last position that the batch covers in
+    each partition: a store that shares a transaction with the log's offset keeps it there.
+    """
+
+    through: Sequence[LogPosition]
+    messages: Sequence[StoredMessage] = ()
+    ids: Mapping[IdKey, IdEntry] = field(default_factory=dict)
+    markers: Sequence[Marker] = ()
+    heads: Mapping[ConversationId, Head] = field(default_factory=dict)
+
+
+class MessageStore(Protocol):
+    """Numbered messages, looked up by number and by id."""
+
+    async def heads(self, conversations: Sequence[ConversationId]) -> Mapping[ConversationId, Head]:
+        """Return each conversation's last *written* message, also where its head was not written.
+
+        For the router. Conversations without messages are left out.
+        """
+        ...
+
+    async def find_ids(self, keys: Sequence[IdKey]) -> Mapping[IdKey, IdEntry]:
+        """Return where these ids were first used; unknown ones are left out."""
+        ...
+
+    async def at_positions(
+        self, positions: Sequence[tuple[ConversationId, LogPosition]]
+    ) -> Mapping[LogPosition, StoredMessage]:
+        """Return the messages that these records created; others are left out. For replays."""
+        ...
+
+    async def write(self, batch: StoreBatch) -> None:
+        """Make the batch durable; writing the same batch again changes nothing.
+
+        Writing an older state over a newer one changes nothing either.
+        """
+        ...
+
+    async def page(
+        self,
+        conversation: ConversationId,
+        *,
+        limit: int,
+        before: int | None = None,
+        after: int | None = None,
+    ) -> Page:
+        """Return up to `limit` consecutive messages, none above the conversation's head.
+
+        The newest ones below `before` (exclusive), or the oldest ones above `after` (exclusive),
+        or, with neither, the newest. The cost is that of the page, wherever it is.
+        """
+        ...
+
+    async def with_id(
+        self, conversation: ConversationId, message_id: MessageId
+    ) -> Sequence[StoredMessage]:
+        """Return the visible messages with this id, one a sender, lowest number first."""
+        ...
+
+    async def ping(self) -> None:
+        """Return when the store can be read."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """Records that could not be processed, kept for an operator."""
+
+    async def add(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep these; one that is already kept (same position) stays as it is."""
+        ...
+
+    async def all(self, limit: int) -> Sequence[DeadLetter]:
+        """Return the oldest `limit` letters in log order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LiveEvent:
+    """Something that connected people should see now. `key` says whom it may concern."""
+
+    key: str
+    message: StoredMessage
+
+
+class Subscription(Protocol):
+    """A live view of the feed from its beginning on."""
+
+    async def next(self) -> Sequence[LiveEvent]:
+        """Wait for events and return them in order.
+
+        Raises `Overloaded` when this subscriber was too slow and has lost some: it must read the
+        store and subscribe again.
+        """
+        ...
+
+
+class LiveFeed(Protocol):
+    """Announcements from the router to everybody who holds connections."""
+
+    async def announce(self, events: Sequence[LiveEvent]) -> None:
+        """Hand the events to every subscriber, in order. Never waits for a slow one."""
+        ...
+
+    def subscribe(self) -> AbstractAsyncContextManager[Subscription]:
+        """Receive everything that is announced after the context is entered."""
+        ...
+
+
+class Directory(Protocol):
+    """Users, conversations and who is in them."""
+
+    async def add_user(self, user: User, password_hash: bytes) -> None:
+        """Create a user. Raises `AlreadyTaken` when the username or the e-mail is in use."""
+        ...
+
+    async def user(self, username: Username) -> User | None:
+        """Return the user of this name, if there is one."""
+        ...
+
+    async def password_hash(self, username: Username) -> bytes | None:
+        """Return what this user's password is checked against, if there is such a user."""
+        ...
+
+    async def add_conversation(self, conversation: Conversation) -> Conversation:
+        """Create a conversation and return it.
+
+        For a private one whose pair already has one, that first one is returned and nothing is
+        created, however many ask at once. Raises `NotFound` when a member is not a user, and
+        `AlreadyTaken` when the id is in use.
+        """
+        ...
+
+    async def conversation(self, conversation: ConversationId) -> Conversation | None:
+        """Return a conversation with its members, if there is one."""
+        ...
+
+    async def members(self, conversation: ConversationId) -> Mapping[Username, Role]:
+        """Return who is in a conversation; nobody is in one that does not exist."""
+        ...
+
+    async def add_member(
+        self, conversation: ConversationId, username: Username, role: Role
+    ) -> None:
+        """Let a user in. Raises `AlreadyTaken` for a member, `NotFound` for what is not there."""
+        ...
+
+    async def ping(self) -> None:
+        """Return when the directory can answer."""
+        ...
+
+
+class Sessions(Protocol):
+    """Who is signed in. A token is good only while its session is here."""
+
+    async def start(self, session: Session) -> None:
+        """Keep a new session."""
+        ...
+
+    async def get(self, session: SessionId) -> Session | None:
+        """Return the session, if it was started and has not been ended."""
+        ...
+
+    async def end(self, session: SessionId) -> None:
+        """End a session; one that is not there is ended already."""
+        ...
+
+
+class Passwords(Protocol):
+    """Hashing that is slow on purpose, away from the event loop."""
+
+    async def hash(self, password: str) -> bytes:
+        """Return a salted hash. Raises `Overloaded` when too many wait."""
+        ...
+
+    async def verify(self, password: str, password_hash: bytes | None) -> bool:
+        """Say whether the password is the one hashed.
+
+        With no hash the answer is no, after the time that a comparison takes: an unknown user
+        must not answer faster than a wrong password.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A signed token and the seconds that it is good for."""
+
+    token: str
+    expires_in: int
+
+
+class Tokens(Protocol):
+    """Signed access tokens."""
+
+    def issue(self, session: Session, now: int) -> AccessToken:
+        """Sign a token for a session; `now` in seconds since 1970."""
+        ...
+
+    def read(self, token: str, now: int) -> Session:
+        """Return whose token this is. Raises `NotSignedIn` for any that is not good now."""
+        ...

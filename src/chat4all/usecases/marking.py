@@ -1,0 +1,44 @@
+"""Say how far a member has read. Markers travel through the log like everything else."""
+
+from chat4all.domain.errors import FieldError, InvalidInput, NotFound
+from chat4all.domain.ids import ConversationId, Username
+from chat4all.domain.records import MarkerRecord
+from chat4all.ports import Directory, MessageLog, MessageStore
+from chat4all.wire.records import encode_record
+
+
+class Marking:
+    """Moves read markers: forwards only, and never beyond what can be read."""
+
+    def __init__(self, log: MessageLog, store: MessageStore, directory: Directory) -> None:
+        self._log = log
+        self._store = store
+        self._directory = directory
+
+    async def read(self, username: Username, conversation: ConversationId, seq: int) -> None:
+        """Record that a member has read up to `seq`; a number below an earlier one does nothing.
+
+        Raises `NotFound` for somebody who is not a member and `InvalidInput` for a number that the
+        conversation has not reached. The bound is checked here, not by the router, whose verdict
+        must not depend on timing (EXACTNESS 14).
+        """
+        if username not in await self._directory.members(conversation):
+            raise NotFound("no such conversation")
+        head = (await self._store.page(conversation, limit=1)).head
+        if seq > head:
+            raise InvalidInput([FieldError("/seq", f"the conversation's last message is {head}")])
+        await self._append(conversation, username, seq)
+
+    async def join(self, username: Username, conversation: ConversationId) -> None:
+        """Let a new member start at the present: what was said before does not count as unread.
+
+        Called before the member is let in, so that nobody is a member without a marker; a marker
+        of somebody who is none does no harm.
+        """
+        head = (await self._store.page(conversation, limit=1)).head
+        if head > 0:
+            await self._append(conversation, username, head)
+
+    async def _append(self, conversation: ConversationId, username: Username, seq: int) -> None:
+        record = MarkerRecord(conversation, username, delivered_seq=seq, read_seq=seq)
+        await self._log.append(conversation, encode_record(record))

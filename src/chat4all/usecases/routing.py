@@ -1,0 +1,267 @@
+"""Give every message its place: the one verb that must never be wrong.
+
+Numbering is a function of the log. What a record comes to depends on its own bytes and metadata and
+on rows written for earlier positions, never on a clock, a setting, the directory or luck; so that a
+router that was killed, restarted or left behind can only write what is already there. The rules are
+in docs/exactness.md; each step below names its own.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+
+from cachetools import LRUCache
+
+from chat4all.domain.errors import RouterStopped
+from chat4all.domain.ids import ConversationId, LogPosition, Username, uuid7_time
+from chat4all.domain.messages import NO_HEAD, Head, Marker, StoredMessage
+from chat4all.domain.records import DeadLetter, LogRecord, MarkerRecord, MessageRecord
+from chat4all.ports import IdEntry, IdKey, LiveEvent, MessageStore, Poll, StoreBatch
+from chat4all.wire.records import MalformedRecord, decode_record
+
+FRESH_MS = 1_000
+"""A gateway's own id that the log stamped within this time cannot have been retried before: a
+gateway says "unknown" no sooner than 2 s after it made the id (rule 6)."""
+
+HEADS_MAX = 100_000
+"""Conversations whose head is remembered in one partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one poll comes to, before anything is written."""
+
+    batch: StoreBatch
+    letters: Sequence[DeadLetter]
+    events: Sequence[LiveEvent]
+
+
+@dataclass(slots=True)
+class _Partition:
+    """All that is remembered of one partition, thrown away with its assignment (rule 2)."""
+
+    assignment: int
+    heads: MutableMapping[ConversationId, Head] = field(default_factory=lambda: LRUCache(HEADS_MAX))
+
+
+class Numbering:
+    """Turns polls into plans. The caller writes each plan, then says `written`."""
+
+    def __init__(self, store: MessageStore) -> None:
+        self._store = store
+        self._partitions: dict[int, _Partition] = {}
+
+    async def plan(self, poll: Poll) -> Plan:
+        """Judge every record of a poll and number what is new.
+
+        Raises `RouterStopped` when a record is of a later version or the store contradicts the
+        log, and `Unavailable` when the store cannot be asked; nothing has changed then, and the
+        same poll may be planned again.
+        """
+        self._keep_only(poll.assignments)
+        messages, markers, letters = _parse(poll.records)
+        heads = await self._heads(messages)
+        entries = await self._store.find_ids(
+            [
+                _key(message)
+                for record, message in messages
+                if _must_look_up(record, message, heads[message.conversation_id])
+            ]
+        )
+        rows = await self._store.at_positions(
+            [
+                (message.conversation_id, record.position)
+                for record, message in messages
+                if record.position <= heads[message.conversation_id].position
+            ]
+        )
+        numbered = _number(messages, heads, entries, rows)
+        return Plan(
+            StoreBatch(
+                through=_last_of_each_partition(poll.records),
+                messages=numbered.messages,
+                ids={
+                    IdKey(m.conversation_id, m.message_id, m.sender_id): IdEntry(m.seq, m.position)
+                    for m in numbered.messages
+                },
+                markers=_furthest(numbered.messages, markers),
+                heads=numbered.heads,
+            ),
+            letters,
+            [LiveEvent(m.conversation_id, m) for m in numbered.messages],
+        )
+
+    def written(self, plan: Plan) -> None:
+        """Remember the heads of a plan that the store now holds."""
+        for message in plan.batch.messages:
+            partition = self._partitions[message.position.partition]
+            partition.heads[message.conversation_id] = plan.batch.heads[message.conversation_id]
+
+    def _keep_only(self, assignments: Mapping[int, int]) -> None:
+        """Forget whatever was learned under another assignment than the present one (rule 2)."""
+        self._partitions = {
+            number: known
+            if (known := self._partitions.get(number)) and known.assignment == assignment
+            else _Partition(assignment)
+            for number, assignment in assignments.items()
+        }
+
+    async def _heads(
+        self, messages: Sequence[tuple[LogRecord, MessageRecord]]
+    ) -> dict[ConversationId, Head]:
+        """Return the head of every conversation of a batch, asking for those not remembered."""
+        heads: dict[ConversationId, Head] = {}
+        unknown: list[ConversationId] = []
+        for record, message in messages:
+            conversation = message.conversation_id
+            if conversation not in heads:
+                known = self._partitions[record.position.partition].heads.get(conversation)
+                if known is None:
+                    unknown.append(conversation)
+                heads[conversation] = known or NO_HEAD
+        if unknown:
+            heads.update(await self._store.heads(unknown))
+        return heads
+
+
+def _parse(
+    records: Sequence[LogRecord],
+) -> tuple[list[tuple[LogRecord, MessageRecord]], list[MarkerRecord], list[DeadLetter]]:
+    """Read all before any is numbered: a bad record must not take its batch along (rule 1)."""
+    messages: list[tuple[LogRecord, MessageRecord]] = []
+    markers: list[MarkerRecord] = []
+    letters: list[DeadLetter] = []
+    for record in records:
+        try:
+            match decode_record(record.value):
+                case MessageRecord() as message:
+                    messages.append((record, message))
+                case MarkerRecord() as marker:
+                    markers.append(marker)
+        except MalformedRecord as error:
+            letters.append(DeadLetter(record.position, str(error), record.key, record.value))
+    return messages, markers, letters
+
+
+def _must_look_up(record: LogRecord, message: MessageRecord, head: Head) -> bool:
+    """Say whether this id may have been used at an earlier position (rule 6)."""
+    if record.position <= head.position:
+        return True
+    made = uuid7_time(message.message_id)
+    return (
+        made is None
+        or not message.fresh
+        or message.moved
+        or not record.log_append_time
+        or not 0 <= record.appended_ms - made <= FRESH_MS
+    )
+
+
+@dataclass(slots=True)
+class _Numbered:
+    messages: list[StoredMessage] = field(default_factory=list)
+    heads: dict[ConversationId, Head] = field(default_factory=dict)
+
+
+def _number(
+    messages: Sequence[tuple[LogRecord, MessageRecord]],
+    watermarks: Mapping[ConversationId, Head],
+    entries: Mapping[IdKey, IdEntry],
+    rows: Mapping[LogPosition, StoredMessage],
+) -> _Numbered:
+    """Judge messages in log order against their heads, known ids and, for replays, known rows."""
+    done = _Numbered(heads={key: head for key, head in watermarks.items() if head is not NO_HEAD})
+    first_in_batch: dict[IdKey, IdEntry] = {}
+    for record, message in messages:
+        conversation, position = message.conversation_id, record.position
+        key = _key(message)
+        first = first_in_batch.get(key) or entries.get(key)
+        if position <= watermarks[conversation].position:
+            seq = _number_of_replay(position, message, rows.get(position), first)
+        else:
+            seq = _number_of_new(position, done.heads.get(conversation, NO_HEAD), first)
+            if seq is not None:
+                done.heads[conversation] = Head(seq, position)
+        if seq is not None:
+            first_in_batch.setdefault(key, IdEntry(seq, position))
+            done.messages.append(_stored(message, seq, position))
+    return done
+
+
+def _number_of_replay(
+    position: LogPosition,
+    message: MessageRecord,
+    row: StoredMessage | None,
+    first: IdEntry | None,
+) -> int | None:
+    """Return the number that a record at or below the watermark has; None for a duplicate (rule 4).
+
+    With a number, all its writes are made again: what was written after its row may be missing.
+    """
+    if row is not None:
+        if (row.message_id, row.sender_id) != (message.message_id, message.sender_id):
+            raise _contradiction(position, "its row is another message's")
+        return row.seq
+    if first is not None and first.position < position:
+        return None
+    raise _contradiction(position, "it is below the head and has no row")
+
+
+def _number_of_new(position: LogPosition, head: Head, first: IdEntry | None) -> int | None:
+    """Return the next number, or None when the id was used before (rule 6)."""
+    seq = head.seq + 1
+    if first is None:
+        return seq
+    if first.position < position:
+        return None
+    if first == IdEntry(seq, position):
+        return seq  # another router was faster; this one writes the same again
+    raise _contradiction(position, "its id is known with another number or from later on")
+
+
+def _contradiction(position: LogPosition, what: str) -> RouterStopped:
+    return RouterStopped(
+        f"the record at epoch {position.epoch}, partition {position.partition}, offset "
+        f"{position.offset} contradicts the store: {what}; nothing was written for it"
+    )
+
+
+def _key(message: MessageRecord) -> IdKey:
+    return IdKey(message.conversation_id, message.message_id, message.sender_id)
+
+
+def _stored(message: MessageRecord, seq: int, position: LogPosition) -> StoredMessage:
+    return StoredMessage(
+        message.conversation_id,
+        seq,
+        message.message_id,
+        message.sender_id,
+        message.content,
+        message.created_at,
+        position,
+    )
+
+
+def _furthest(
+    messages: Iterable[StoredMessage], markers: Iterable[MarkerRecord]
+) -> Sequence[Marker]:
+    """Return one marker a member and conversation: who sends has read up to there (rule 14)."""
+    reached: dict[tuple[ConversationId, Username], tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for m in messages:
+        place = (m.conversation_id, m.sender_id)
+        delivered, read = reached[place]
+        reached[place] = (max(delivered, m.seq), max(read, m.seq))
+    for marker in markers:
+        place = (marker.conversation_id, marker.username)
+        delivered, read = reached[place]
+        # What is read was delivered, whatever the record says.
+        reached[place] = (
+            max(delivered, marker.delivered_seq, marker.read_seq),
+            max(read, marker.read_seq),
+        )
+    return [Marker(*place, delivered, read) for place, (delivered, read) in reached.items()]
+
+
+def _last_of_each_partition(records: Sequence[LogRecord]) -> tuple[LogPosition, ...]:
+    last = {(r.position.epoch, r.position.partition): r.position for r in records}
+    return tuple(last.values())

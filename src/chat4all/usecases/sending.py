@@ -1,0 +1,83 @@
+"""Accept a message: once this returns, it will appear, once."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from cachetools import TTLCache
+
+from chat4all.domain.errors import NotFound, OutcomeUnknown
+from chat4all.domain.ids import ConversationId, MessageId, Username
+from chat4all.domain.messages import MessageDraft
+from chat4all.domain.records import MessageRecord
+from chat4all.ports import Directory, MessageLog
+from chat4all.wire.records import encode_record, format_utc
+
+UNKNOWN_NOT_BEFORE_SECONDS = 2.0
+"""An unknown outcome is told no sooner than this after the id was made: by then the log's stamp on
+the original is too late for it to pass as fresh, and its retry is found (EXACTNESS 6)."""
+
+RECENT_SECONDS = 60.0
+RECENT_MAX = 10_000
+
+
+class RecentKey(NamedTuple):
+    """One sender's message in one conversation."""
+
+    conversation_id: ConversationId
+    message_id: MessageId
+    sender_id: Username
+
+
+class Sending:
+    """Sends messages, and remembers those just accepted until they can be read from the store."""
+
+    def __init__(
+        self,
+        log: MessageLog,
+        directory: Directory,
+        new_id: Callable[[], str],
+        *,
+        unknown_not_before: float = UNKNOWN_NOT_BEFORE_SECONDS,
+    ) -> None:
+        self._log = log
+        self._directory = directory
+        self._new_id = new_id
+        self._unknown_not_before = unknown_not_before
+        self._recent: TTLCache[RecentKey, MessageRecord] = TTLCache(RECENT_MAX, RECENT_SECONDS)
+
+    async def send(self, sender: Username, draft: MessageDraft) -> MessageId:
+        """Append the draft to the log and return the message's id once the log has it.
+
+        Raises `NotFound` when the sender is not a member (or there is no such conversation: the
+        two cannot be told apart), `Overloaded` when nothing was done, and `OutcomeUnknown` with the
+        id to retry with when the message may or may not appear.
+        """
+        if sender not in await self._directory.members(draft.conversation_id):
+            raise NotFound("no such conversation")
+        started = time.monotonic()
+        record = MessageRecord(
+            conversation_id=draft.conversation_id,
+            message_id=draft.message_id or MessageId(self._new_id()),
+            sender_id=sender,
+            content=draft.content,
+            created_at=format_utc(datetime.now(UTC)),
+            fresh=draft.message_id is None,
+        )
+        try:
+            await self._log.append(record.conversation_id, encode_record(record))
+        except OutcomeUnknown as error:
+            if record.fresh:
+                await asyncio.sleep(started + self._unknown_not_before - time.monotonic())
+            raise OutcomeUnknown(str(error), record.message_id) from error
+        key = RecentKey(record.conversation_id, record.message_id, sender)
+        self._recent.setdefault(key, record)
+        return record.message_id
+
+    def recent(
+        self, conversation: ConversationId, message_id: MessageId, sender: Username
+    ) -> MessageRecord | None:
+        """Return what this sender had accepted here less than a minute ago under this id."""
+        return self._recent.get(RecentKey(conversation, message_id, sender))

@@ -1,0 +1,30 @@
+"""Become a user."""
+
+from datetime import UTC, datetime
+
+from chat4all.domain.errors import InvalidInput
+from chat4all.domain.ids import Username
+from chat4all.domain.people import User, password_errors, username_errors
+from chat4all.ports import Directory, Passwords
+from chat4all.wire.records import format_utc
+
+
+class SigningUp:
+    """Creates users whose names and passwords keep the rules."""
+
+    def __init__(self, directory: Directory, passwords: Passwords) -> None:
+        self._directory = directory
+        self._passwords = passwords
+
+    async def sign_up(self, username: str, email: str, password: str) -> User:
+        """Create a user. Raises `InvalidInput`, or `AlreadyTaken` for a name or e-mail in use."""
+        errors = username_errors(username) + password_errors(password)
+        if errors:
+            raise InvalidInput(errors)
+        return await self.create(username, email, password)
+
+    async def create(self, username: str, email: str, password: str) -> User:
+        """Create a user as an operator does: the password is not judged."""
+        user = User(Username(username), email, format_utc(datetime.now(UTC)))
+        await self._directory.add_user(user, await self._passwords.hash(password))
+        return user

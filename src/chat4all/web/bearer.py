@@ -1,0 +1,38 @@
+"""Who is asking: the bearer token of a request."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeAlias
+
+from fastapi import Depends, Request
+from fastapi.security import OAuth2PasswordBearer
+from starlette.types import Scope
+
+from chat4all.domain.errors import NotSignedIn
+from chat4all.domain.people import Session
+from chat4all.usecases.signing_in import SigningIn
+
+Authenticate: TypeAlias = Callable[..., Awaitable[Session]]
+
+# Only so that /docs has its "Authorize" button; the token is read by `bearer_token`.
+_scheme = OAuth2PasswordBearer(tokenUrl="/token", auto_error=False)
+
+
+def bearer_token(scope: Scope) -> str:
+    """Return the token in the `Authorization` header; `NotSignedIn` without one."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            kind, _, token = value.partition(b" ")
+            if kind.lower() == b"bearer":
+                return str(token.strip().decode("latin-1"))
+    raise NotSignedIn("send a token: Authorization: Bearer <token>")
+
+
+def authenticator(signing_in: SigningIn) -> Authenticate:
+    """Return a FastAPI dependency that gives the caller's session."""
+
+    async def authenticate(
+        request: Request, _shown_in_docs: Annotated[str | None, Depends(_scheme)]
+    ) -> Session:
+        return await signing_in.authenticate(bearer_token(request.scope))
+
+    return authenticate

@@ -1,0 +1,171 @@
+"""The one place that turns errors into HTTP answers: `application/problem+json` (RFC 9457)."""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from msgspec import Meta
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from chat4all.domain.errors import (
+    AlreadyTaken,
+    Chat4AllError,
+    FieldError,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    NotSignedIn,
+    OutcomeUnknown,
+    Overloaded,
+    Unavailable,
+)
+from chat4all.web.request_id import current_request_id
+
+MEDIA_TYPE = "application/problem+json"
+
+_log = logging.getLogger(__name__)
+_encoder = msgspec.json.Encoder()
+
+
+class ProblemField(msgspec.Struct):
+    """One broken rule."""
+
+    pointer: Annotated[str, Meta(description="A JSON Pointer into the request.")]
+    detail: str
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """What went wrong (RFC 9457)."""
+
+    type: Annotated[
+        str,
+        Meta(description="Names the kind of problem; stays the same.", examples=["/problems/x"]),
+    ]
+    title: str
+    status: int
+    detail: str
+    instance: Annotated[str, Meta(description="The path of this request.")]
+    request_id: Annotated[str, Meta(description="The same as in `X-Request-Id` and in the log.")]
+    errors: list[ProblemField] | None = None
+    message_id: Annotated[
+        str | None, Meta(description="With 503 on sending: retry with this `message_id`.")
+    ] = None
+
+
+class BadRequest(Chat4AllError):
+    """A request that HTTP itself refuses, before any use case sees it."""
+
+    def __init__(
+        self, status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.headers = headers or {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    status: HTTPStatus
+    slug: str
+    title: str
+
+
+# The most special first: the first that fits is taken.
+_KINDS: Sequence[tuple[type[Chat4AllError], _Kind]] = (
+    (InvalidInput, _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-input", "Invalid input")),
+    (NotSignedIn, _Kind(HTTPStatus.UNAUTHORIZED, "not-signed-in", "Not signed in")),
+    (NotAllowed, _Kind(HTTPStatus.FORBIDDEN, "not-allowed", "Not allowed")),
+    (NotFound, _Kind(HTTPStatus.NOT_FOUND, "not-found", "Not found")),
+    (AlreadyTaken, _Kind(HTTPStatus.CONFLICT, "already-taken", "Already taken")),
+    (OutcomeUnknown, _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "outcome-unknown", "Outcome unknown")),
+    (Overloaded, _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", "Overloaded")),
+    (Unavailable, _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "Unavailable")),
+)
+_INTERNAL = _Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "Internal error")
+
+
+def problem_response(error: Exception, path: str) -> Response:
+    """Return the answer to an error. What is not expected is logged, and shown as no more than 500.
+
+    `path` is the path of the request, without its query (which could hold personal data).
+    """
+    kind, headers = _kind_and_headers(error)
+    problem = Problem(
+        type=f"/problems/{kind.slug}",
+        title=kind.title,
+        status=kind.status,
+        detail=str(error) if kind is not _INTERNAL else "an unexpected error; it has been logged",
+        instance=path,
+        request_id=current_request_id(),
+    )
+    if isinstance(error, InvalidInput):
+        problem.errors = [ProblemField(e.pointer, e.detail) for e in error.errors]
+        problem.detail = "the request breaks a rule; see errors"
+    if isinstance(error, OutcomeUnknown):
+        problem.message_id = error.message_id
+        problem.detail = "it may or may not have been accepted; retry with the same id"
+    if kind is _INTERNAL:
+        _log.error("unexpected error", exc_info=error)
+    elif isinstance(error, Unavailable):
+        _log.warning("unavailable", extra={"path": path, "cause": str(error)})
+    return Response(_encoder.encode(problem), kind.status, headers, MEDIA_TYPE)
+
+
+def _kind_and_headers(error: Exception) -> tuple[_Kind, dict[str, str]]:
+    if isinstance(error, BadRequest):
+        slug = re.sub("[^a-z]+", "-", error.status.phrase.lower())
+        return _Kind(error.status, slug, error.status.phrase), dict(error.headers)
+    for kind_of_error, kind in _KINDS:
+        if isinstance(error, kind_of_error):
+            if isinstance(error, NotSignedIn):
+                return kind, {"WWW-Authenticate": "Bearer"}
+            if isinstance(error, Unavailable):
+                return kind, {"Retry-After": str(max(1, round(error.retry_after)))}
+            return kind, {}
+    return _INTERNAL, {}
+
+
+def install_problems(app: FastAPI) -> None:
+    """Let every error that leaves an endpoint of `app` be answered as a problem."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        match error:
+            case RequestValidationError():
+                error = _from_validation(error)
+            case HTTPException():
+                status = HTTPStatus(error.status_code)
+                detail = error.detail if error.detail != status.phrase else _SAID.get(status, "")
+                error = BadRequest(status, detail or status.description, error.headers)
+        return problem_response(error, request.url.path)
+
+    for kind in (Chat4AllError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, answer)
+
+
+_SAID = {
+    HTTPStatus.NOT_FOUND: "no such route",
+    HTTPStatus.METHOD_NOT_ALLOWED: "this route has other methods; see Allow",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is larger than 64 KiB",
+    HTTPStatus.BAD_REQUEST: "the body could not be read",
+}
+
+
+def _from_validation(error: RequestValidationError) -> Chat4AllError:
+    """Say which rules are broken without repeating any value (Pydantic's errors carry them)."""
+    found: Sequence[Mapping[str, Any]] = error.errors()
+    if any(e["type"] == "json_invalid" for e in found):
+        return BadRequest(HTTPStatus.BAD_REQUEST, "the body is not JSON")
+    return InvalidInput([FieldError(_pointer(e["loc"]), str(e["msg"])) for e in found])
+
+
+def _pointer(location: Sequence[str | int]) -> str:
+    """Return a JSON Pointer into the body; for parameters, their place and name."""
+    parts = location[1:] if location and location[0] == "body" else location
+    return "".join("/" + str(p).replace("~", "~0").replace("/", "~1") for p in parts)

@@ -1,0 +1,185 @@
+"""The records of the log, as JSON in UTF-8.
+
+A message's record is the original one: `message_id`, `chat_id`, `sender_id`, `content`,
+`timestamp_utc`, `status: "SENT"`, `type: "chat_message"`. Fields are only ever added.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+from chat4all.domain.errors import RouterStopped
+from chat4all.domain.ids import ConversationId, MessageId, Username, canonical_uuid
+from chat4all.domain.messages import CONTENT_MAX
+from chat4all.domain.records import MarkerRecord, MessageRecord
+
+RECORD_VERSION = 1
+"""The newest record version that this release understands. A missing `v` is the original, 1."""
+
+SENDER_MAX = 256
+"""Characters of a `sender_id`: room for names that other producers use."""
+
+SEQ_MAX = 2**53
+"""The largest number that every JSON reader keeps exactly (RFC 8259, section 6)."""
+
+# Narrower than `datetime.fromisoformat`, which accepts more with every Python release: two routers
+# on two releases must not judge one record differently.
+_TIME = re.compile(
+    r"(?!0000)\d{4}-\d\d-\d\d[T ]([01]\d|2[0-3]):\d\d:\d\d"
+    r"(?P<fraction>[.]\d{1,9})?(?P<zone>Z|[+-]\d\d:?\d\d)?\Z",
+    re.ASCII,
+)
+
+
+class MalformedRecord(ValueError):
+    """A record that can never be processed; the text says why, without its content."""
+
+
+class _Envelope(msgspec.Struct):
+    """What every record has; read first, to know which of the others it is."""
+
+    type: str
+    v: int = RECORD_VERSION
+
+
+class _ChatMessage(msgspec.Struct, omit_defaults=True):
+    message_id: str
+    chat_id: str
+    sender_id: Annotated[str, msgspec.Meta(min_length=1, max_length=SENDER_MAX)]
+    content: Annotated[str, msgspec.Meta(max_length=CONTENT_MAX)]
+    timestamp_utc: str
+    # Not defaults, or `omit_defaults` would leave out two of the original seven.
+    status: str
+    type: str
+    v: int = RECORD_VERSION
+    fresh: bool = False
+    moved: bool = False
+
+
+class _ReadMarker(msgspec.Struct):
+    chat_id: str
+    username: Annotated[str, msgspec.Meta(min_length=1, max_length=SENDER_MAX)]
+    read_seq: Annotated[int, msgspec.Meta(ge=0, le=SEQ_MAX)]
+    delivered_seq: Annotated[int, msgspec.Meta(ge=0, le=SEQ_MAX)]
+    type: Literal["read_marker"] = "read_marker"
+    v: int = RECORD_VERSION
+
+
+_OUR_FORM = len("2026-01-31T23:59:59.999Z")
+
+_encoder = msgspec.json.Encoder()
+_envelopes = msgspec.json.Decoder(_Envelope)
+_chat_messages = msgspec.json.Decoder(_ChatMessage)
+_read_markers = msgspec.json.Decoder(_ReadMarker)
+
+
+def encode_record(record: MessageRecord | MarkerRecord) -> bytes:
+    """Return the log record's value: JSON in UTF-8."""
+    match record:
+        case MessageRecord():
+            return _encoder.encode(
+                _ChatMessage(
+                    message_id=record.message_id,
+                    chat_id=record.conversation_id,
+                    sender_id=record.sender_id,
+                    content=record.content,
+                    timestamp_utc=record.created_at,
+                    status="SENT",
+                    type="chat_message",
+                    fresh=record.fresh,
+                    moved=record.moved,
+                )
+            )
+        case MarkerRecord():
+            return _encoder.encode(
+                _ReadMarker(
+                    chat_id=record.conversation_id,
+                    username=record.username,
+                    read_seq=record.read_seq,
+                    delivered_seq=record.delivered_seq,
+                )
+            )
+
+
+def decode_record(value: bytes) -> MessageRecord | MarkerRecord:
+    """Read a log record, whoever wrote it. The answer depends on the bytes alone.
+
+    Raises `MalformedRecord` for one that can never be processed, and `RouterStopped` for one of a
+    later version: a router that skipped it would number what follows differently from one that
+    understands it.
+    """
+    try:
+        envelope = _envelopes.decode(value)
+        if envelope.v > RECORD_VERSION:
+            raise RouterStopped(
+                f"a record of version {envelope.v} is in the log, this release knows "
+                f"{RECORD_VERSION}: update the router"
+            )
+        if envelope.v < 1:
+            raise MalformedRecord("v is below 1")
+        match envelope.type:
+            case "chat_message":
+                return _message(_chat_messages.decode(value))
+            case "read_marker":
+                return _marker(_read_markers.decode(value))
+            case _:
+                raise MalformedRecord("unknown type")
+    except RecursionError:
+        raise MalformedRecord("nested too deeply") from None
+    except msgspec.MsgspecError as error:
+        # msgspec names the place and the rule, never the value.
+        raise MalformedRecord(str(error)) from None
+    except UnicodeDecodeError:
+        raise MalformedRecord("not UTF-8") from None
+
+
+def _message(found: _ChatMessage) -> MessageRecord:
+    return MessageRecord(
+        conversation_id=ConversationId(_uuid(found.chat_id, "chat_id")),
+        message_id=MessageId(_uuid(found.message_id, "message_id")),
+        sender_id=Username(found.sender_id),
+        content=found.content,
+        created_at=_utc_millis(found.timestamp_utc),
+        fresh=found.fresh,
+        moved=found.moved,
+    )
+
+
+def _marker(found: _ReadMarker) -> MarkerRecord:
+    return MarkerRecord(
+        conversation_id=ConversationId(_uuid(found.chat_id, "chat_id")),
+        username=Username(found.username),
+        delivered_seq=found.delivered_seq,
+        read_seq=found.read_seq,
+    )
+
+
+def _uuid(text: str, field: str) -> str:
+    try:
+        return canonical_uuid(text)
+    except ValueError:
+        raise MalformedRecord(f"{field} is not a UUID") from None
+
+
+def _utc_millis(text: str) -> str:
+    """Return the time in the one form that the store keeps; no offset means UTC, as its name says.
+
+    A record of our own has that form already; other producers write microseconds or an offset.
+    """
+    shape = _TIME.match(text)
+    try:
+        if shape is None:
+            raise ValueError
+        when = datetime.fromisoformat(text)
+        if shape["zone"] == "Z" and len(text) == _OUR_FORM and text[10] == "T":
+            return text
+        return format_utc(when if when.tzinfo else when.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        raise MalformedRecord("timestamp_utc is not an ISO 8601 time") from None
+
+
+def format_utc(when: datetime) -> str:
+    """Return RFC 3339 in UTC with milliseconds and `Z`."""
+    return when.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
