@@ -1,0 +1,73 @@
+"""bcrypt, in threads of its own so that a slow hash never slows anything else."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+import bcrypt
+
+from chat4all.domain.errors import Overloaded
+from chat4all.domain.people import PASSWORD_MAX_BYTES
+
+T = TypeVar("T")
+
+ROUNDS = 12
+"""bcrypt's cost: 2 to this power iterations, about a quarter of a second."""
+
+QUEUE_MAX = 64
+"""Hashes that may wait; one more is refused at once."""
+
+
+class BcryptPasswords:
+    """The port `Passwords`. One core is left to everything else."""
+
+    def __init__(self, rounds: int = ROUNDS, queue: int = QUEUE_MAX) -> None:
+        self._rounds = rounds
+        self._queue = queue
+        self._waiting = 0
+        workers = max(1, (os.cpu_count() or 1) - 1)
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="bcrypt")
+        self._nobody: bytes | None = None
+
+    async def hash(self, password: str) -> bytes:
+        """Return a salted hash; see `ports.Passwords`. `ValueError` above 72 bytes."""
+        text = password.encode()
+        if len(text) > PASSWORD_MAX_BYTES:
+            raise ValueError("bcrypt would ignore the end of this password")
+        return await self._run(lambda: bcrypt.hashpw(text, self._salt()))
+
+    async def verify(self, password: str, password_hash: bytes | None) -> bool:
+        """Compare in a thread; see `ports.Passwords`."""
+        text = password.encode(errors="replace")
+        fits = len(text) <= PASSWORD_MAX_BYTES and b"\0" not in text
+        return await self._run(
+            partial(self._compare, text if fits else b"", password_hash if fits else None)
+        )
+
+    def close(self) -> None:
+        """Finish the hashes that run and forget those that wait."""
+        self._threads.shutdown(cancel_futures=True)
+
+    def _compare(self, text: bytes, password_hash: bytes | None) -> bool:
+        if password_hash is None:
+            # Nobody's hash, of the same cost: "no such user" must take as long as "wrong password".
+            if self._nobody is None:
+                self._nobody = bcrypt.hashpw(os.urandom(16).hex().encode(), self._salt())
+            bcrypt.checkpw(text, self._nobody)
+            return False
+        return bcrypt.checkpw(text, password_hash)
+
+    def _salt(self) -> bytes:
+        return bcrypt.gensalt(self._rounds)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._waiting >= self._queue:
+            raise Overloaded("too many passwords wait to be checked")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._waiting -= 1

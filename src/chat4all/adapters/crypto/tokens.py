@@ -1,0 +1,79 @@
+"""Signed access tokens (RFC 7519), by PyJWT."""
+
+from typing import Any
+
+import jwt
+from cachetools import LRUCache
+
+from chat4all.adapters.crypto.secret import check_secret
+from chat4all.domain.errors import NotSignedIn
+from chat4all.domain.ids import SessionId, Username
+from chat4all.domain.people import Session
+from chat4all.ports import AccessToken
+
+ALGORITHM = "HS256"
+"""Pinned: a token that names another is not looked at further (RFC 8725, section 3.1)."""
+
+ISSUER = "chat4all"
+AUDIENCE = "chat4all"
+TOKEN_MAX = 4096
+REMEMBERED_MAX = 10_000
+
+
+class JwtTokens:
+    """The port `Tokens`. Only that a signature is ours is remembered; `exp` is read every time."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = check_secret(secret)
+        self._remembered: LRUCache[str, Session] = LRUCache(REMEMBERED_MAX)
+
+    def issue(self, session: Session, now: int) -> AccessToken:
+        """Sign a token that is good until the session ends."""
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": session.username,
+            "jti": session.session_id,
+            "iat": now,
+            "exp": session.expires_at,
+        }
+        return AccessToken(
+            jwt.encode(claims, self._secret, ALGORITHM), max(0, session.expires_at - now)
+        )
+
+    def read(self, token: str, now: int) -> Session:
+        """Return whose token this is; see `ports.Tokens`."""
+        session = self._remembered.get(token)
+        if session is None:
+            session = self._verify(token)
+            self._remembered[token] = session
+        if session.expires_at <= now:
+            raise NotSignedIn("this token is not good: sign in again")
+        return session
+
+    def _verify(self, token: str) -> Session:
+        try:
+            if len(token) > TOKEN_MAX:
+                raise jwt.InvalidTokenError
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                self._secret,
+                algorithms=[ALGORITHM],
+                audience=AUDIENCE,
+                issuer=ISSUER,
+                # `exp` is compared by `read`, with the time that it is given.
+                options={
+                    "require": ["iss", "aud", "sub", "jti", "iat", "exp"],
+                    "verify_exp": False,
+                    "verify_iat": False,
+                },
+            )
+            return Session(SessionId(claims["jti"]), Username(claims["sub"]), _whole(claims["exp"]))
+        except (jwt.InvalidTokenError, ValueError):
+            raise NotSignedIn("this token is not good: sign in again") from None
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError("not a whole number")
+    return value

@@ -1,0 +1,8 @@
+"""Directory and Sessions by SQLAlchemy Core: SQLite now, and only what PostgreSQL and CockroachDB have too."""
+
+from chat4all.adapters.sql.directory import SqlDirectory
+from chat4all.adapters.sql.engine import Database
+from chat4all.adapters.sql.schema import upgrade
+from chat4all.adapters.sql.sessions import SqlSessions
+
+__all__ = ["Database", "SqlDirectory", "SqlSessions", "upgrade"]

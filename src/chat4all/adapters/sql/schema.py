@@ -1,0 +1,52 @@
+"""Bringing the directory's tables up to date."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from chat4all.adapters.sql.engine import Database
+from chat4all.domain.errors import StartRefused, Unavailable
+
+NEWEST = "0001"
+"""Alembic's head, known without loading Alembic: that takes longer than all the rest of a start."""
+
+
+async def upgrade(database: Database) -> None:
+    """Run the migrations that are missing; does nothing when there are none.
+
+    Raises `StartRefused` for a database of a later release or one that cannot be used.
+    """
+    try:
+        async with database.read() as connection:
+            found = await connection.run_sync(_revision)
+        if found != NEWEST:
+            async with database.write() as connection:
+                await connection.run_sync(_migrate, database.path)
+    except Unavailable as error:
+        raise StartRefused(
+            f"{database.path} cannot be used ({error}): make it writable, or name another folder "
+            "with --data"
+        ) from error
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _migrate(connection: Connection, path: Path) -> None:
+    from alembic import command  # noqa: PLC0415 - see NEWEST
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise StartRefused(
+            f"{path} was written by a newer Chat4All: update Chat4All, or name another folder "
+            "with --data"
+        ) from error

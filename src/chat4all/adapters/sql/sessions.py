@@ -1,0 +1,48 @@
+"""Sign-ins in SQL."""
+
+import time
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from chat4all.adapters.sql.engine import Database
+from chat4all.adapters.sql.tables import sessions
+from chat4all.domain.errors import AlreadyTaken
+from chat4all.domain.ids import SessionId
+from chat4all.domain.people import Session
+
+
+class SqlSessions:
+    """The port `Sessions`. A sign-in sweeps those that have expired: an index finds them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def start(self, session: Session) -> None:
+        """Keep a new session; see `ports.Sessions`."""
+        try:
+            async with self._database.write() as connection:
+                await connection.execute(
+                    delete(sessions).where(sessions.c.expires_at <= int(time.time()))
+                )
+                await connection.execute(
+                    insert(sessions).values(
+                        session_id=session.session_id,
+                        username=session.username,
+                        expires_at=session.expires_at,
+                    )
+                )
+        except IntegrityError as error:
+            raise AlreadyTaken("this session was started before") from error
+
+    async def get(self, session: SessionId) -> Session | None:
+        """Return the session; see `ports.Sessions`."""
+        query = select(sessions.c.session_id, sessions.c.username, sessions.c.expires_at)
+        async with self._database.read() as connection:
+            row = (await connection.execute(query.where(sessions.c.session_id == session))).first()
+        return None if row is None else Session(*row)
+
+    async def end(self, session: SessionId) -> None:
+        """End a session; see `ports.Sessions`."""
+        async with self._database.write() as connection:
+            await connection.execute(delete(sessions).where(sessions.c.session_id == session))

@@ -1,0 +1,70 @@
+"""The tables of the directory. Keys are ours: no sequences, which CockroachDB would have to queue for."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("username", String(32), primary_key=True),
+    Column("email", String(320), nullable=False),
+    # E-mail addresses differ from one another by more than case.
+    Column("email_key", String(320), nullable=False, unique=True),
+    Column("password_hash", LargeBinary(60), nullable=False),
+    Column("created_at", String(24), nullable=False),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("conversation_id", String(36), primary_key=True),
+    Column("type", String(16), nullable=False),
+    Column("title", String(200)),
+    Column("metadata", JSON, nullable=False),
+    Column("created_at", String(24), nullable=False),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("conversation_id", ForeignKey(conversations.c.conversation_id), primary_key=True),
+    Column("username", ForeignKey(users.c.username), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Index("ix_members_username", "username"),
+)
+
+# The key decides which of two people who start a conversation with each other was first.
+private_pairs = Table(
+    "private_pairs",
+    metadata,
+    Column("lesser", ForeignKey(users.c.username), primary_key=True),
+    Column("greater", ForeignKey(users.c.username), primary_key=True),
+    Column("conversation_id", ForeignKey(conversations.c.conversation_id), nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session_id", String(36), primary_key=True),
+    Column("username", ForeignKey(users.c.username), nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("ix_sessions_expires_at", "expires_at"),
+)
