@@ -15,14 +15,15 @@ WAIT_SECONDS = 1.0
 class EmbeddedConsumer:
     """Reads the one partition from where the store says that everything is done.
 
-    It is the only consumer (the data folder is locked), so its assignment lasts as long as it does;
-    `assignment` tells one consumer's from the next one's.
+    It is the only consumer (the data folder is locked), so its assignment lasts as long as it does.
     """
 
-    def __init__(self, log: EmbeddedLog, store: EmbeddedStore, assignment: int = 1) -> None:
+    def __init__(
+        self, log: EmbeddedLog, store: EmbeddedStore, *, wait_seconds: float = WAIT_SECONDS
+    ) -> None:
         self._log = log
         self._store = store
-        self._assignments = {0: assignment}
+        self._wait_seconds = wait_seconds
         self._after: int | None = None
 
     async def check(self) -> None:
@@ -45,11 +46,11 @@ class EmbeddedConsumer:
             _, self._after = await self._store.follows(self._log.log_id)
         records = await self._log.read(self._after, limit)
         if not records:
-            await self._log.wait(WAIT_SECONDS)
+            await self._log.wait(self._wait_seconds)
             records = await self._log.read(self._after, limit)
         if records:
             self._after = records[-1].position.offset
-        return Poll(records, self._assignments)
+        return Poll(records, {0: 1})
 
     async def commit(self, through: Sequence[LogPosition]) -> None:
         """Keep the offset, unless the store already did so together with what it stored."""

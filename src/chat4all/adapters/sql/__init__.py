@@ -1,4 +1,4 @@
-"""Directory and Sessions by SQLAlchemy Core: SQLite now, and only what PostgreSQL and CockroachDB have too."""
+"""Directory and Sessions by SQLAlchemy Core, with nothing that only SQLite has in their queries."""
 
 from chat4all.adapters.sql.directory import SqlDirectory
 from chat4all.adapters.sql.engine import Database

@@ -1,7 +1,7 @@
 """The SQLAlchemy engine, its transactions, and what its errors mean."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,8 @@ class Database:
                 yield connection
                 await connection.exec_driver_sql("COMMIT")
             except BaseException:
-                await connection.exec_driver_sql("ROLLBACK")
+                with suppress(DBAPIError):  # a COMMIT that failed may have rolled back already
+                    await connection.exec_driver_sql("ROLLBACK")
                 raise
 
     async def close(self) -> None:

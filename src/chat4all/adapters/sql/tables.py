@@ -1,4 +1,4 @@
-"""The tables of the directory. Keys are ours: no sequences, which CockroachDB would have to queue for."""
+"""The tables of the directory. Keys are made by us: a sequence is a queue on CockroachDB."""
 
 from sqlalchemy import (
     JSON,

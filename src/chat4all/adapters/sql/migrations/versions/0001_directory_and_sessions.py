@@ -33,11 +33,13 @@ def upgrade() -> None:
         "members",
         sa.Column(
             "conversation_id",
+            sa.String(36),
             sa.ForeignKey("conversations.conversation_id", name="fk_members_conversation_id"),
             nullable=False,
         ),
         sa.Column(
             "username",
+            sa.String(32),
             sa.ForeignKey("users.username", name="fk_members_username"),
             nullable=False,
         ),
@@ -49,16 +51,19 @@ def upgrade() -> None:
         "private_pairs",
         sa.Column(
             "lesser",
+            sa.String(32),
             sa.ForeignKey("users.username", name="fk_private_pairs_lesser"),
             nullable=False,
         ),
         sa.Column(
             "greater",
+            sa.String(32),
             sa.ForeignKey("users.username", name="fk_private_pairs_greater"),
             nullable=False,
         ),
         sa.Column(
             "conversation_id",
+            sa.String(36),
             sa.ForeignKey("conversations.conversation_id", name="fk_private_pairs_conversation_id"),
             nullable=False,
         ),
@@ -69,6 +74,7 @@ def upgrade() -> None:
         sa.Column("session_id", sa.String(36), nullable=False),
         sa.Column(
             "username",
+            sa.String(32),
             sa.ForeignKey("users.username", name="fk_sessions_username"),
             nullable=False,
         ),

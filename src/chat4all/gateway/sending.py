@@ -1,0 +1,118 @@
+"""`POST /v1/messages`, the route that everything else exists for, kept lean.
+
+FastAPI spends more on a request than all that is done here; so this route stands before it: an ASGI
+endpoint whose body type also makes its schema in /docs (docs/decisions/0003-lean-send-route.md).
+"""
+
+from http import HTTPStatus
+
+import msgspec
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from chat4all.domain.errors import FieldError, InvalidInput
+from chat4all.domain.ids import ConversationId, MessageId
+from chat4all.domain.messages import MessageDraft
+from chat4all.usecases.sending import Sending
+from chat4all.usecases.signing_in import SigningIn
+from chat4all.web.bearer import bearer_token
+from chat4all.web.bodies import decode_body, read_body
+from chat4all.web.docs import json_content, problems
+from chat4all.web.problems import BadRequest, problem_response
+from chat4all.wire.shapes import EXAMPLE_CHAT, EXAMPLE_MESSAGE, Accepted, SendMessage
+
+SEND_PATH = "/v1/messages"
+
+SEND_OPERATION = {
+    "tags": ["Messages"],
+    "summary": "Send a message",
+    "operationId": "send_message",
+    "description": (
+        "202 once the message is durable. Give a `message_id` of your own to make retries safe: "
+        "the same id again is the same message. On 503 retry with the `message_id` of the answer."
+    ),
+    "security": [{"OAuth2PasswordBearer": []}],
+    "requestBody": {
+        "required": True,
+        "content": json_content(
+            SendMessage, example={"chat_id": EXAMPLE_CHAT, "content": "Olá! 🎉"}
+        ),
+    },
+    "responses": {
+        "202": {
+            "description": "Accepted: it is durable and will appear once.",
+            "content": json_content(
+                Accepted, example={"status": "accepted", "message_id": EXAMPLE_MESSAGE}
+            ),
+        },
+        **{str(s): r for s, r in problems(400, 401, 404, 413, 415, 422, 503).items()},
+    },
+}
+
+_decoder = msgspec.json.Decoder(SendMessage)
+_encoder = msgspec.json.Encoder()
+
+
+class Shortcut:
+    """ASGI: hands one path to an endpoint of its own and everything else to the application."""
+
+    def __init__(self, path: str, method: str, endpoint: ASGIApp, otherwise: ASGIApp) -> None:
+        self._path = path
+        self._method = method
+        self._endpoint = endpoint
+        self._otherwise = otherwise
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != "http" or scope["path"] != self._path:
+            await self._otherwise(scope, receive, send)
+        elif scope["method"] == self._method:
+            await self._endpoint(scope, receive, send)
+        else:
+            refused = BadRequest(
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                f"this route is {self._method} only",
+                {"Allow": self._method},
+            )
+            await problem_response(refused, scope["path"])(scope, receive, send)
+
+
+class SendEndpoint:
+    """The ASGI endpoint."""
+
+    def __init__(self, signing_in: SigningIn, sending: Sending) -> None:
+        self._signing_in = signing_in
+        self._sending = sending
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 202 when the log has the message, and a problem in every other case."""
+        try:
+            session = await self._signing_in.authenticate(bearer_token(scope))
+            draft = _draft(decode_body(await read_body(scope, receive), _decoder))
+            message_id = await self._sending.send(session.username, draft)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            response = problem_response(error, SEND_PATH)
+        else:
+            response = Response(
+                _encoder.encode(Accepted(message_id)),
+                HTTPStatus.ACCEPTED,
+                media_type="application/json",
+            )
+        await response(scope, receive, send)
+
+
+def _draft(body: SendMessage) -> MessageDraft:
+    """Return the draft that a body asks for. Two spellings of an id are one id."""
+    chat, conversation = body.chat_id, body.conversation_id
+    if chat is None and conversation is None:
+        raise InvalidInput([FieldError("/chat_id", "this field is missing")])
+    if chat and conversation and chat.lower() != conversation.lower():
+        raise InvalidInput([FieldError("/conversation_id", "differs from chat_id: give one")])
+    return MessageDraft(
+        ConversationId((chat or conversation or "").lower()),
+        body.content,
+        MessageId(body.message_id.lower()) if body.message_id else None,
+    )

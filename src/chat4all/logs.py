@@ -1,0 +1,33 @@
+"""Logs: one JSON object a line on standard error, with the request id where there is one."""
+
+import logging
+import sys
+
+from pythonjsonlogger.json import JsonFormatter
+
+from chat4all.web.request_id import current_request_id
+
+
+class _WithRequestId(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        if request_id := current_request_id():
+            record.request_id = request_id
+        return True
+
+
+def configure_logging(level: str) -> None:
+    """Send everything that this process logs, its libraries' lines included, to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_WithRequestId())
+    handler.setFormatter(
+        JsonFormatter(
+            "{levelname}{name}{message}",
+            style="{",
+            timestamp="time",
+            rename_fields={"levelname": "level", "name": "logger"},
+        )
+    )
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # Libraries at their own levels of talkativeness are not what an operator asked for.
+    for name in ("alembic", "aiosqlite", "sqlalchemy", "uvicorn", "asyncio"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,70 @@
+"""`/v1/users`."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, EmailStr, Field
+
+from chat4all.domain.people import (
+    PASSWORD_MAX_BYTES,
+    PASSWORD_MIN,
+    USERNAME_PATTERN,
+    USERNAME_RULE,
+    User,
+)
+from chat4all.usecases.signing_up import SigningUp
+from chat4all.web.bodies import require_json
+from chat4all.web.docs import problems
+
+
+async def json_only(request: Request) -> None:
+    """Refuse a body that is not said to be JSON, as a FastAPI dependency."""
+    require_json(request.headers)
+
+
+class NewUser(BaseModel):
+    """Somebody who signs up."""
+
+    username: str = Field(
+        description=f"Stays the same for ever: {USERNAME_RULE}.",
+        pattern=USERNAME_PATTERN,
+        examples=["carla"],
+    )
+    email: EmailStr = Field(max_length=320, examples=["carla@example.com"])
+    password: str = Field(
+        min_length=PASSWORD_MIN,
+        description=f"At least {PASSWORD_MIN} characters, at most {PASSWORD_MAX_BYTES} bytes.",
+        examples=["uma senha longa"],
+        json_schema_extra={"format": "password", "writeOnly": True, "maxLength": 72},
+    )
+
+
+class OwnProfile(BaseModel):
+    """A user as that user sees it."""
+
+    username: str = Field(examples=["carla"])
+    email: str = Field(examples=["carla@example.com"])
+    created_at: str = Field(description="RFC 3339, UTC.", examples=["2026-01-31T12:00:00.000Z"])
+
+
+def user_routes(signing_up: SigningUp) -> APIRouter:
+    """Return the routes of users."""
+    router = APIRouter(tags=["Users"], dependencies=[Depends(json_only)])
+
+    @router.post(
+        "/v1/users",
+        summary="Sign up",
+        operation_id="create_user",
+        status_code=HTTPStatus.CREATED,
+        responses=problems(400, 409, 413, 415, 422, 503),
+    )
+    async def create_user(new: NewUser) -> OwnProfile:
+        """Create a user. 409 when the username or the e-mail address is in use."""
+        user = await signing_up.sign_up(new.username, new.email, new.password)
+        return _own_profile(user)
+
+    return router
+
+
+def _own_profile(user: User) -> OwnProfile:
+    return OwnProfile(username=user.username, email=user.email, created_at=user.created_at)

@@ -1,0 +1,218 @@
+"""A router on the embedded adapters that can be stopped at a named step, for good, and restarted.
+
+`StagedStore` writes a batch as a store without transactions over tables does (EXACTNESS 7): bucket
+after bucket of messages, then ids, then markers, then heads, each durable by itself; the offset
+apart and last. So a stop between any two writes leaves what a killed process leaves.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+from chat4all.adapters.embedded import EmbeddedFeed, EmbeddedLog, EmbeddedStore
+from chat4all.domain.ids import ConversationId, LogPosition, MessageId
+from chat4all.domain.messages import Head, StoredMessage
+from chat4all.domain.records import DeadLetter, LogRecord
+from chat4all.ports import IdEntry, IdKey, LiveEvent, Poll, StoreBatch
+from chat4all.router.loop import Router
+from tests.records import CHATS, Row, model
+
+STEPS = ("dead letters", "messages", "ids", "markers", "heads", "announced", "committed")
+BUCKET = 1_000
+
+
+class Stop(BaseException):
+    """The process dies here. Not an Exception: no handler of the product may survive it."""
+
+
+class Steps:
+    """Raises `Stop` right after the `times`-th passing of the step that it is armed for."""
+
+    def __init__(self, stop_after: str | None = None, times: int = 1) -> None:
+        self._stop_after = stop_after
+        self._times = times
+        self.passed: list[str] = []
+
+    def done(self, step: str) -> None:
+        self.passed.append(step)
+        if step == self._stop_after and self.passed.count(step) == self._times:
+            raise Stop
+
+
+class StagedStore:
+    """A MessageStore and DeadLetters whose stages are durable one by one."""
+
+    def __init__(self, store: EmbeddedStore, steps: Steps) -> None:
+        self._store = store
+        self._steps = steps
+        self.at_positions = store.at_positions
+        self.page = store.page
+        self.with_id = store.with_id
+        self.ping = store.ping
+        self.all = store.all
+
+    async def heads(self, conversations: Sequence[ConversationId]) -> Mapping[ConversationId, Head]:
+        return await self._store.heads(conversations)
+
+    async def find_ids(self, keys: Sequence[IdKey]) -> Mapping[IdKey, IdEntry]:
+        return await self._store.find_ids(keys)
+
+    async def write(self, batch: StoreBatch) -> None:
+        for messages in self.in_order(by_bucket(batch.messages)):
+            await self._store.write(StoreBatch(through=(), messages=messages))
+            self._steps.done("messages")
+        await self._store.write(StoreBatch(through=(), ids=batch.ids))
+        self._steps.done("ids")
+        await self._store.write(StoreBatch(through=(), markers=batch.markers))
+        self._steps.done("markers")
+        await self._store.write(StoreBatch(through=(), heads=batch.heads))
+        self._steps.done("heads")
+
+    def in_order(
+        self, buckets: Sequence[Sequence[StoredMessage]]
+    ) -> Sequence[Sequence[StoredMessage]]:
+        return buckets
+
+    async def add(self, letters: Sequence[DeadLetter]) -> None:
+        await self._store.add(letters)
+        self._steps.done("dead letters")
+
+
+def by_bucket(messages: Sequence[StoredMessage]) -> list[list[StoredMessage]]:
+    def place(message: StoredMessage) -> tuple[str, int]:
+        return message.conversation_id, message.seq // BUCKET
+
+    return [list(group) for _, group in groupby(sorted(messages, key=place), key=place)]
+
+
+class StagedFeed(EmbeddedFeed):
+    def __init__(self, steps: Steps, heard: list[LiveEvent]) -> None:
+        super().__init__()
+        self._steps = steps
+        self._heard = heard
+
+    async def announce(self, events: Sequence[LiveEvent]) -> None:
+        self._heard.extend(events)
+        self._steps.done("announced")
+
+
+class StagedConsumer:
+    """Reads from an offset that is kept apart from the store, and stops the router at the end."""
+
+    def __init__(self, machine: "Machine", steps: Steps) -> None:
+        self._machine = machine
+        self._steps = steps
+        self._after = machine.committed
+        self.router: Router | None = None
+        self.assignment = machine.assignment
+
+    async def poll(self, limit: int) -> Poll:
+        batch = min(limit, self._machine.poll_max)
+        records = await self._machine.log.read(self._after, batch)
+        if records:
+            self._after = records[-1].position.offset
+        elif self.router is not None:
+            self.router.stop()
+        records = [self._machine.alter(r) for r in records]
+        return Poll(records, {0: self.assignment})
+
+    async def commit(self, through: Sequence[LogPosition]) -> None:
+        self._machine.committed = through[-1].offset
+        self._steps.done("committed")
+
+
+class Machine:
+    """One log and one store, and as many routers as a test starts on them."""
+
+    def __init__(self, log: EmbeddedLog, store: EmbeddedStore) -> None:
+        self.log = log
+        self.store = store
+        self.committed = 0
+        self.assignment = 1
+        self.poll_max = 500
+        self.heard: list[LiveEvent] = []
+        self.alter: Callable[[LogRecord], LogRecord] = lambda r: r
+
+    async def append(self, *values: bytes) -> None:
+        for value in values:
+            await self.log.append(CHATS[0], value)
+
+    def router(
+        self,
+        stop_after: str | None = None,
+        times: int = 1,
+        store: Callable[[EmbeddedStore, Steps], StagedStore] = StagedStore,
+    ) -> Router:
+        """Return a new router; it reads what is there and stops, or dies after the named step."""
+        steps = Steps(stop_after, times)
+        staged = store(self.store, steps)
+        consumer = StagedConsumer(self, steps)
+        router = Router(
+            consumer, staged, staged, StagedFeed(steps, self.heard), retry_first_seconds=0.001
+        )
+        consumer.router = router
+        return router
+
+    async def route(
+        self,
+        stop_after: str | None = None,
+        times: int = 1,
+        store: Callable[[EmbeddedStore, Steps], StagedStore] = StagedStore,
+    ) -> None:
+        """Start a router and let it run to the log's end, or to its death."""
+        try:
+            await self.router(stop_after, times, store).run()
+        except Stop:
+            pass
+
+    async def records(self) -> Sequence[LogRecord]:
+        return [self.alter(r) for r in await self.log.read(0, 1_000_000)]
+
+    async def rows(self, chat: ConversationId) -> list[Row]:
+        """Return a conversation's visible rows; AssertionError unless they count 1, 2, 3 …."""
+        found: list[StoredMessage] = []
+        while True:
+            page = await self.store.page(chat, limit=200, after=len(found))
+            if not page.messages:
+                break
+            found.extend(page.messages)
+        assert [m.seq for m in found] == list(range(1, len(found) + 1)), "seq has a hole"
+        for message in found:
+            known = await self.store.with_id(chat, MessageId(message.message_id))
+            assert message in known, "a message cannot be found by its id"
+        return [(m.message_id, m.sender_id, m.content) for m in found]
+
+    async def check(self) -> None:
+        """AssertionError unless the store is what the model makes of the log, and was announced."""
+        wanted = model(await self.records())
+        for chat in CHATS:
+            assert await self.rows(chat) == wanted.get(chat, []), "the store differs from the log"
+        numbers: dict[tuple[str, int], str] = {}
+        for event in self.heard:
+            place = (event.message.conversation_id, event.message.seq)
+            known = numbers.setdefault(place, event.message.message_id)
+            assert known == event.message.message_id, "a number was announced for two messages"
+        assert len(numbers) == sum(len(rows) for rows in wanted.values()), "not all was announced"
+
+
+@asynccontextmanager
+async def machine(folder: Path) -> AsyncIterator[Machine]:
+    log = EmbeddedLog(folder / "log.db")
+    await log.open()
+    store = EmbeddedStore(folder / "store.db")
+    await store.open()
+    await store.follows(log.log_id)
+    try:
+        yield Machine(log, store)
+    finally:
+        await log.close()
+        await store.close()
+
+
+def stamped_late(records: set[int]) -> Callable[[LogRecord], LogRecord]:
+    """Let the records at these offsets look as if the log had stamped them long after their ids."""
+    return lambda r: (
+        replace(r, appended_ms=r.appended_ms + 60_000) if r.position.offset in records else r
+    )

@@ -1,0 +1,64 @@
+"""Wrong routers, each with the mistake that a rule forbids. Every one must be caught, every time."""
+
+from collections.abc import Mapping, Sequence
+
+from chat4all.domain.ids import ConversationId
+from chat4all.domain.messages import Head, StoredMessage
+from chat4all.ports import IdEntry, IdKey, StoreBatch
+from chat4all.usecases import routing
+from tests.faults.machine import StagedStore
+
+
+class CommitBeforeWrite(StagedStore):
+    """Commits the offset before it has stored anything (against rule 7)."""
+
+    commit = None
+
+    async def write(self, batch: StoreBatch) -> None:
+        assert self.commit is not None
+        self.commit(batch.through[-1].offset)
+        self._steps.done("committed early")
+        await super().write(batch)
+
+
+class NumberFromMemory(StagedStore):
+    """Counts from what this process has seen; a new process starts again (against rule 2)."""
+
+    async def heads(self, conversations: Sequence[ConversationId]) -> Mapping[ConversationId, Head]:
+        return {}
+
+
+class DedupeFromMemory(StagedStore):
+    """Knows only the ids that this process has seen (against rule 6)."""
+
+    async def find_ids(self, keys: Sequence[IdKey]) -> Mapping[IdKey, IdEntry]:
+        return {}
+
+
+class SecondBucketFirst(StagedStore):
+    """Writes a conversation's batches in any order (against rule 3)."""
+
+    def in_order(
+        self, buckets: Sequence[Sequence[StoredMessage]]
+    ) -> Sequence[Sequence[StoredMessage]]:
+        return buckets[::-1]
+
+
+class HeadFromHeadTable(StagedStore):
+    """Trusts the written head instead of walking on to the last row (against rule 3)."""
+
+    async def heads(self, conversations: Sequence[ConversationId]) -> Mapping[ConversationId, Head]:
+        recovered = await super().heads(conversations)
+        visible = {c: (await self.page(c, limit=1)).messages for c in conversations}
+        return {
+            c: Head(visible[c][-1].seq, visible[c][-1].position) for c in recovered if visible[c]
+        }
+
+
+class KeepsHeads(routing.Numbering):
+    """Keeps what it knows across assignments (against rule 2)."""
+
+    def _keep_only(self, assignments: Mapping[int, int]) -> None:
+        for number, assignment in assignments.items():
+            if number not in self._partitions:
+                super()._keep_only({number: assignment})
