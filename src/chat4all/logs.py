@@ -28,6 +28,10 @@ def configure_logging(level: str) -> None:
         )
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # Libraries at their own levels of talkativeness are not what an operator asked for.
-    for name in ("alembic", "aiosqlite", "sqlalchemy", "uvicorn", "asyncio"):
+    quieten_libraries()
+
+
+def quieten_libraries() -> None:
+    """Keep libraries at warnings, also at `debug`: aiosqlite, for one, logs every bound value."""
+    for name in ("aiosqlite", "alembic", "asyncio", "multipart", "sqlalchemy", "uvicorn"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -6,7 +6,7 @@ apart and last. So a stop between any two writes leaves what a killed process le
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -162,10 +162,8 @@ class Machine:
         store: Callable[[EmbeddedStore, Steps], StagedStore] = StagedStore,
     ) -> None:
         """Start a router and let it run to the log's end, or to its death."""
-        try:
+        with suppress(Stop):
             await self.router(stop_after, times, store).run()
-        except Stop:
-            pass
 
     async def records(self) -> Sequence[LogRecord]:
         return [self.alter(r) for r in await self.log.read(0, 1_000_000)]

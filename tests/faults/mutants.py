@@ -1,22 +1,24 @@
-"""Wrong routers, each with the mistake that a rule forbids. Every one must be caught, every time."""
+"""Wrong routers, each with the mistake that a rule forbids; each must be caught every time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from chat4all.adapters.embedded import EmbeddedStore
 from chat4all.domain.ids import ConversationId
 from chat4all.domain.messages import Head, StoredMessage
 from chat4all.ports import IdEntry, IdKey, StoreBatch
 from chat4all.usecases import routing
-from tests.faults.machine import StagedStore
+from tests.faults.machine import StagedStore, Steps
 
 
 class CommitBeforeWrite(StagedStore):
     """Commits the offset before it has stored anything (against rule 7)."""
 
-    commit = None
+    def __init__(self, store: EmbeddedStore, steps: Steps, commit: Callable[[int], None]) -> None:
+        super().__init__(store, steps)
+        self._commit = commit
 
     async def write(self, batch: StoreBatch) -> None:
-        assert self.commit is not None
-        self.commit(batch.through[-1].offset)
+        self._commit(batch.through[-1].offset)
         self._steps.done("committed early")
         await super().write(batch)
 

@@ -1,4 +1,4 @@
-"""Any interleaving of appends, duplicates, replays and stops equals ten lines (tests/records.py)."""
+"""Any interleaving of appends, duplicates, replays and stops equals the model in records.py."""
 
 import asyncio
 import tempfile

@@ -16,11 +16,12 @@ from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.web.bearer import authenticator
+from chat4all.web.bodies import BodyLimit
 from chat4all.web.docs import complete_openapi
 from chat4all.web.health import Ping, health_routes
 from chat4all.web.problems import install_problems
 from chat4all.web.request_id import RequestIds
-from chat4all.wire.shapes import BODY_MAX, Accepted, MarkRead, MessageView, SendMessage
+from chat4all.wire.shapes import Accepted, MarkRead, MessageView, SendMessage
 
 DESCRIPTION = """
 Send with `POST /v1/messages`, read with `GET /v1/conversations/{id}/messages`.
@@ -45,7 +46,6 @@ def make_gateway(
         title="Chat4All",
         version=__version__,
         description=DESCRIPTION,
-        max_body_size=BODY_MAX,
         redoc_url=None,
     )
     install_problems(app)
@@ -60,4 +60,4 @@ def make_gateway(
         app, [SendMessage, Accepted, MessageView, MarkRead], {(SEND_PATH, "post"): SEND_OPERATION}
     )
     send = SendEndpoint(signing_in, sending)
-    return RequestIds(Shortcut(SEND_PATH, "POST", send, otherwise=app))
+    return RequestIds(Shortcut(SEND_PATH, "POST", send, otherwise=BodyLimit(app)))

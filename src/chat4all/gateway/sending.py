@@ -18,7 +18,7 @@ from chat4all.usecases.sending import Sending
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.web.bearer import bearer_token
 from chat4all.web.bodies import decode_body, read_body
-from chat4all.web.docs import json_content, problems
+from chat4all.web.docs import json_content, problems, ref
 from chat4all.web.problems import BadRequest, problem_response
 from chat4all.wire.shapes import EXAMPLE_CHAT, EXAMPLE_MESSAGE, Accepted, SendMessage
 
@@ -35,9 +35,15 @@ SEND_OPERATION = {
     "security": [{"OAuth2PasswordBearer": []}],
     "requestBody": {
         "required": True,
-        "content": json_content(
-            SendMessage, example={"chat_id": EXAMPLE_CHAT, "content": "Olá! 🎉"}
-        ),
+        "content": {
+            "application/json": {
+                "schema": {
+                    "allOf": [ref(SendMessage)],
+                    "oneOf": [{"required": ["chat_id"]}, {"required": ["conversation_id"]}],
+                },
+                "example": {"chat_id": EXAMPLE_CHAT, "content": "Olá! 🎉"},
+            }
+        },
     },
     "responses": {
         "202": {
@@ -106,13 +112,12 @@ class SendEndpoint:
 
 def _draft(body: SendMessage) -> MessageDraft:
     """Return the draft that a body asks for. Two spellings of an id are one id."""
-    chat, conversation = body.chat_id, body.conversation_id
-    if chat is None and conversation is None:
-        raise InvalidInput([FieldError("/chat_id", "this field is missing")])
-    if chat and conversation and chat.lower() != conversation.lower():
-        raise InvalidInput([FieldError("/conversation_id", "differs from chat_id: give one")])
+    given = [chat for chat in (body.chat_id, body.conversation_id) if chat is not msgspec.UNSET]
+    if len(given) != 1:
+        detail = "this field is missing" if not given else "conversation_id is the same: give one"
+        raise InvalidInput([FieldError("/chat_id", detail)])
     return MessageDraft(
-        ConversationId((chat or conversation or "").lower()),
+        ConversationId(given[0].lower()),
         body.content,
         MessageId(body.message_id.lower()) if body.message_id else None,
     )

@@ -13,11 +13,11 @@ from chat4all.usecases.membership import Membership
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.signing_up import SigningUp
 from chat4all.web.bearer import authenticator
+from chat4all.web.bodies import BodyLimit
 from chat4all.web.docs import complete_openapi
 from chat4all.web.health import Ping, health_routes
 from chat4all.web.problems import install_problems
 from chat4all.web.request_id import RequestIds
-from chat4all.wire.shapes import BODY_MAX
 
 
 def metadata_routes(
@@ -34,7 +34,6 @@ def make_metadata(routes: Sequence[APIRouter], pings: Mapping[str, Ping]) -> ASG
         title="Chat4All metadata",
         version=__version__,
         description="Users, conversations and their members. The gateway has these routes too.",
-        max_body_size=BODY_MAX,
         redoc_url=None,
     )
     install_problems(app)
@@ -42,4 +41,4 @@ def make_metadata(routes: Sequence[APIRouter], pings: Mapping[str, Ping]) -> ASG
         app.include_router(router)
     app.include_router(health_routes(pings))
     complete_openapi(app, [], {})
-    return RequestIds(app)
+    return RequestIds(BodyLimit(app))

@@ -25,17 +25,22 @@ async def json_only(request: Request) -> None:
 class NewUser(BaseModel):
     """Somebody who signs up."""
 
+    # The rules are the domain's, which says them better; here they are only described.
     username: str = Field(
         description=f"Stays the same for ever: {USERNAME_RULE}.",
-        pattern=USERNAME_PATTERN,
         examples=["carla"],
+        json_schema_extra={"pattern": USERNAME_PATTERN},
     )
     email: EmailStr = Field(max_length=320, examples=["carla@example.com"])
     password: str = Field(
-        min_length=PASSWORD_MIN,
         description=f"At least {PASSWORD_MIN} characters, at most {PASSWORD_MAX_BYTES} bytes.",
         examples=["uma senha longa"],
-        json_schema_extra={"format": "password", "writeOnly": True, "maxLength": 72},
+        json_schema_extra={
+            "format": "password",
+            "writeOnly": True,
+            "minLength": PASSWORD_MIN,
+            "maxLength": PASSWORD_MAX_BYTES,
+        },
     )
 
 

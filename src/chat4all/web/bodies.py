@@ -6,17 +6,43 @@ from typing import TypeVar
 
 import msgspec
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat4all.domain.errors import FieldError, InvalidInput
-from chat4all.web.problems import BadRequest
+from chat4all.web.problems import BadRequest, problem_response
 from chat4all.wire.shapes import BODY_MAX
 
 T = TypeVar("T")
 
 _AT = re.compile(r"(?P<what>.*) - at `\$(?P<where>.*)`\Z", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
+
+
+class BodyLimit:
+    """ASGI middleware: no request's body is read beyond 64 KiB, whoever reads it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it for the length that it declares."""
+        if scope["type"] == "http" and _declared_length(Headers(scope=scope)) > BODY_MAX:
+            await problem_response(_TOO_LARGE, scope["path"])(scope, receive, send)
+            return
+        total = 0
+
+        async def receive_so_much() -> Message:
+            nonlocal total
+            message = await receive()
+            total += len(message.get("body", b""))
+            if total > BODY_MAX:
+                # FastAPI lets only this kind of error through while it reads a body.
+                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return message
+
+        await self._app(scope, receive_so_much, send)
 
 
 async def read_body(scope: Scope, receive: Receive) -> bytes:
@@ -27,8 +53,7 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
     """
     headers = Headers(scope=scope)
     require_json(headers)
-    declared = headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > BODY_MAX:
+    if _declared_length(headers) > BODY_MAX:
         raise _TOO_LARGE
     body = bytearray()
     while True:
@@ -40,6 +65,11 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
             raise _TOO_LARGE
         if not message.get("more_body", False):
             return bytes(body)
+
+
+def _declared_length(headers: Headers) -> int:
+    declared = headers.get("content-length", "")
+    return int(declared) if declared.isdecimal() else 0
 
 
 def require_json(headers: Headers) -> None:

@@ -27,8 +27,8 @@ _Uuid = Annotated[
 ]
 
 
-class SendMessage(msgspec.Struct, forbid_unknown_fields=False):
-    """The body of `POST /v1/messages`."""
+class SendMessage(msgspec.Struct):
+    """The body of `POST /v1/messages`. Unknown fields are passed over."""
 
     content: Annotated[
         str,
@@ -40,14 +40,13 @@ class SendMessage(msgspec.Struct, forbid_unknown_fields=False):
         ),
     ]
     chat_id: (
-        Annotated[_Uuid, Meta(description="The conversation.", examples=[EXAMPLE_CHAT])] | None
-    ) = None
+        Annotated[_Uuid, Meta(description="The conversation.", examples=[EXAMPLE_CHAT])]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
     conversation_id: (
-        Annotated[
-            _Uuid, Meta(description="The same as `chat_id`: give one.", examples=[EXAMPLE_CHAT])
-        ]
-        | None
-    ) = None
+        Annotated[_Uuid, Meta(description="Another name of `chat_id`.", examples=[EXAMPLE_CHAT])]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
     message_id: (
         Annotated[
             _Uuid,

@@ -23,6 +23,8 @@ class Database:
         self.path = path
         self._engine = create_async_engine(
             f"sqlite+aiosqlite:///{path}",
+            # SQLAlchemy begins nothing by itself: `write` says which lock a transaction takes.
+            isolation_level="AUTOCOMMIT",
             pool_size=POOL_SIZE,
             max_overflow=0,
             pool_timeout=POOL_SECONDS,
@@ -35,7 +37,7 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """Read, statement by statement."""
         async with self._errors(), self._engine.connect() as connection:
-            yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+            yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -45,7 +47,6 @@ class Database:
         was read before it untrue.
         """
         async with self._errors(), self._engine.connect() as connection:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
             await connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
                 yield connection
