@@ -15,9 +15,9 @@ from chat4all.domain.people import (
     Role,
     Session,
 )
-from chat4all.metadata.users import json_only
 from chat4all.usecases.membership import Membership
 from chat4all.web.bearer import Authenticate
+from chat4all.web.bodies import json_only
 from chat4all.web.docs import problems
 
 _EXAMPLE_ID = "7f1c2d9e-5f0b-4c57-9a1e-3f2b8d6c4a10"

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel, EmailStr, Field
 
 from chat4all.domain.people import (
@@ -13,13 +13,8 @@ from chat4all.domain.people import (
     User,
 )
 from chat4all.usecases.signing_up import SigningUp
-from chat4all.web.bodies import require_json
+from chat4all.web.bodies import json_only
 from chat4all.web.docs import problems
-
-
-async def json_only(request: Request) -> None:
-    """Refuse a body that is not said to be JSON, as a FastAPI dependency."""
-    require_json(request.headers)
 
 
 class NewUser(BaseModel):

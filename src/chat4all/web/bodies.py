@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat4all.domain.errors import FieldError, InvalidInput
@@ -82,6 +82,21 @@ def require_json(headers: Headers) -> None:
         )
 
 
+async def json_only(request: Request) -> None:
+    """Refuse, as a FastAPI dependency, a body that is not JSON in UTF-8.
+
+    FastAPI itself would take UTF-16 and UTF-32 as well, which it guesses from the zero bytes.
+    """
+    require_json(request.headers)
+    body = await request.body()
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        raise _NOT_UTF8 from None
+    if b"\0" in body:
+        raise _NOT_UTF8
+
+
 def decode_body(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """Return the body as the decoder's type.
 
@@ -92,7 +107,7 @@ def decode_body(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     except msgspec.ValidationError as error:
         raise InvalidInput([_field_error(str(error))]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadRequest(HTTPStatus.BAD_REQUEST, "the body is not JSON in UTF-8") from None
+        raise _NOT_UTF8 from None
 
 
 def _field_error(text: str) -> FieldError:
@@ -111,3 +126,4 @@ def _pointer(where: str) -> str:
 _TOO_LARGE = BadRequest(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than 64 KiB", {"Connection": "close"}
 )
+_NOT_UTF8 = BadRequest(HTTPStatus.BAD_REQUEST, "the body is not JSON in UTF-8")

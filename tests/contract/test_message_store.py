@@ -1,0 +1,151 @@
+"""What every MessageStore and DeadLetters does."""
+
+import uuid
+
+import pytest
+
+from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
+from chat4all.domain.messages import Head, Marker, StoredMessage
+from chat4all.domain.records import DeadLetter
+from chat4all.ports import DeadLetters, IdEntry, IdKey, MessageStore, StoreBatch
+from tests.records import CHATS
+
+pytestmark = pytest.mark.anyio
+
+
+def message(seq: int, chat: ConversationId = CHATS[0], sender: str = "bruno") -> StoredMessage:
+    return StoredMessage(
+        chat,
+        seq,
+        MessageId(str(uuid.UUID(int=seq))),
+        Username(sender),
+        f"text {seq} 🎉\0",
+        "2026-01-31T12:00:00.000Z",
+        LogPosition(0, 0, 10 * seq),
+    )
+
+
+def batch(*messages: StoredMessage, head: int | None = None) -> StoreBatch:
+    chat = messages[0].conversation_id
+    last = messages[-1]
+    return StoreBatch(
+        through=(last.position,),
+        messages=messages,
+        ids={IdKey(chat, m.message_id, m.sender_id): IdEntry(m.seq, m.position) for m in messages},
+        heads={} if head == 0 else {chat: Head(head or last.seq, last.position)},
+    )
+
+
+async def test_what_is_written_is_read(store: MessageStore) -> None:
+    written = [message(1), message(2), message(3)]
+    await store.write(batch(*written))
+    page = await store.page(CHATS[0], limit=10)
+    assert (list(page.messages), page.head, page.read) == (written, 3, {})
+    keys = [IdKey(CHATS[0], m.message_id, m.sender_id) for m in written]
+    unknown = IdKey(CHATS[0], written[0].message_id, Username("ana"))
+    assert await store.find_ids([*keys, unknown]) == {
+        key: IdEntry(m.seq, m.position) for key, m in zip(keys, written, strict=True)
+    }
+    assert await store.with_id(CHATS[0], written[1].message_id) == [written[1]]
+    await store.ping()
+
+
+async def test_an_unknown_conversation_is_empty(store: MessageStore) -> None:
+    page = await store.page(CHATS[0], limit=10)
+    assert (list(page.messages), page.head) == ([], 0)
+    assert await store.heads(CHATS) == {}
+    assert await store.with_id(CHATS[0], MessageId(str(uuid.uuid4()))) == []
+
+
+async def test_conversations_do_not_mix(store: MessageStore) -> None:
+    for chat in CHATS:
+        await store.write(batch(message(1, chat), message(2, chat)))
+    for chat in CHATS:
+        page = await store.page(chat, limit=10)
+        assert {m.conversation_id for m in page.messages} == {chat}
+
+
+async def test_pages_are_dense_and_never_above_the_head(store: MessageStore) -> None:
+    await store.write(batch(*[message(n) for n in range(990, 1_011)], head=1_008))
+
+    async def seqs(**bounds: int) -> list[int]:
+        return [m.seq for m in (await store.page(CHATS[0], **bounds)).messages]  # type: ignore[arg-type]
+
+    assert await seqs(limit=3) == [1_006, 1_007, 1_008]
+    assert await seqs(limit=4, before=1_002) == [998, 999, 1_000, 1_001]
+    assert await seqs(limit=4, after=998) == [999, 1_000, 1_001, 1_002]
+    assert await seqs(limit=4, after=1_007) == [1_008]
+    assert await seqs(limit=4, after=1_008) == []
+    assert await seqs(limit=4, before=2**53) == [1_005, 1_006, 1_007, 1_008]
+    assert await store.with_id(CHATS[0], message(1_009).message_id) == []
+    assert await store.with_id(CHATS[0], message(1_008).message_id) == [message(1_008)]
+
+
+async def test_the_recovered_head_is_the_last_row_also_without_a_written_head(
+    store: MessageStore,
+) -> None:
+    await store.write(batch(message(1), message(2)))
+    await store.write(batch(message(3), message(4), head=0))
+    assert (await store.page(CHATS[0], limit=10)).head == 2
+    assert await store.heads([CHATS[0], CHATS[1]]) == {CHATS[0]: Head(4, LogPosition(0, 0, 40))}
+
+
+async def test_rows_are_found_by_the_record_that_made_them(store: MessageStore) -> None:
+    await store.write(batch(*[message(n) for n in range(1, 6)]))
+    await store.write(batch(message(1, CHATS[1])))
+    wanted = [
+        (CHATS[0], LogPosition(0, 0, 20)),
+        (CHATS[0], LogPosition(0, 0, 25)),
+        (CHATS[0], LogPosition(0, 0, 50)),
+        (CHATS[2], LogPosition(0, 0, 10)),
+    ]
+    assert await store.at_positions(wanted) == {
+        LogPosition(0, 0, 20): message(2),
+        LogPosition(0, 0, 50): message(5),
+    }
+
+
+async def test_writing_again_changes_nothing(store: MessageStore) -> None:
+    first, second = batch(message(1), message(2)), batch(message(3))
+    await store.write(first)
+    await store.write(second)
+    before = await store.page(CHATS[0], limit=10)
+    await store.write(first)
+    assert await store.page(CHATS[0], limit=10) == before
+
+
+async def test_the_first_use_of_an_id_stays(store: MessageStore) -> None:
+    key = IdKey(CHATS[0], message(1).message_id, Username("bruno"))
+    for seq in (1, 2):
+        entry = IdEntry(seq, LogPosition(0, 0, seq))
+        await store.write(StoreBatch(through=(), ids={key: entry}))
+    assert await store.find_ids([key]) == {key: IdEntry(1, LogPosition(0, 0, 1))}
+
+
+async def test_heads_and_markers_only_grow(store: MessageStore) -> None:
+    await store.write(batch(message(1), message(2), message(3)))
+    await store.write(StoreBatch(through=(), heads={CHATS[0]: Head(1, LogPosition(0, 0, 10))}))
+    assert (await store.page(CHATS[0], limit=1)).head == 3
+    for delivered, read in [(3, 2), (1, 3), (2, 1)]:
+        marker = Marker(CHATS[0], Username("ana"), delivered, read)
+        await store.write(StoreBatch(through=(), markers=[marker]))
+    assert (await store.page(CHATS[0], limit=1)).read == {"ana": 3}
+
+
+async def test_a_marker_beyond_the_head_is_read_as_the_head(store: MessageStore) -> None:
+    await store.write(batch(message(1), message(2)))
+    marker = Marker(CHATS[0], Username("ana"), 9, 9)
+    await store.write(StoreBatch(through=(), markers=[marker]))
+    assert (await store.page(CHATS[0], limit=1)).read == {"ana": 2}
+
+
+async def test_dead_letters_keep_their_bytes_and_order(dead_letters: DeadLetters) -> None:
+    letters = [
+        DeadLetter(LogPosition(0, p, o), "no JSON", b"\xff\0", b"{\xff\0")
+        for o, p in [(9, 1), (5, 0), (7, 0)]
+    ]
+    await dead_letters.add(letters)
+    again = DeadLetter(letters[0].position, "another cause", b"", b"")
+    await dead_letters.add([again])
+    assert list(await dead_letters.all(10)) == sorted(letters, key=lambda x: x.position)
+    assert len(await dead_letters.all(2)) == 2
