@@ -69,7 +69,7 @@ async def test_pages_are_dense_and_never_above_the_head(store: MessageStore) -> 
     await store.write(batch(*[message(n) for n in range(990, 1_011)], head=1_008))
 
     async def seqs(**bounds: int) -> list[int]:
-        return [m.seq for m in (await store.page(CHATS[0], **bounds)).messages]  # type: ignore[arg-type]
+        return [m.seq for m in (await store.page(CHATS[0], **bounds)).messages]
 
     assert await seqs(limit=3) == [1_006, 1_007, 1_008]
     assert await seqs(limit=4, before=1_002) == [998, 999, 1_000, 1_001]

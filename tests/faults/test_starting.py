@@ -1,0 +1,142 @@
+"""Starting: what a newcomer sees, and each refusal as one sentence and exit status 1."""
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.running import CHAT, Running, call, environment, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+ROOT = Path(__file__).parents[2]
+
+
+def refusal(running: Running) -> str:
+    """Return the one sentence of a start that is refused."""
+    ended = running.run()
+    assert ended.returncode == 1, ended
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("chat4all: ")
+    assert not ended.stdout
+    return line
+
+
+def test_the_first_start_says_where_to_go_and_later_ones_are_quick(tmp_path: Path) -> None:
+    running = Running(tmp_path).start()
+    try:
+        until(lambda: "curl" in running.log())
+        said = running.log()
+        for part in (f"http://localhost:{running.port}", "/docs", "bruno and ana", CHAT):
+            assert part in said
+        # The lines that it prints for pasting work as they are.
+        pasted = said[said.index("  TOKEN=") :].replace("localhost", "127.0.0.1")
+        answer = subprocess.run(
+            ["bash", "-c", pasted], capture_output=True, text=True, check=True, env=environment()
+        )
+        assert '"status":"accepted"' in answer.stdout
+        running.signal(signal.SIGTERM)
+        assert running.process is not None
+        assert running.process.wait(10) == 0
+        started = time.monotonic()
+        running.start()
+        assert time.monotonic() - started < 2
+    finally:
+        running.kill()
+
+
+def test_a_second_one_on_the_same_folder(tmp_path: Path) -> None:
+    running = Running(tmp_path).start()
+    try:
+        assert "in use by another Chat4All: stop that one" in refusal(Running(tmp_path))
+    finally:
+        running.kill()
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    for port, option in ((running.port, "--port"), (running.metadata_port, "--metadata-port")):
+        with socket.create_server(("127.0.0.1", port)):
+            said = refusal(running)
+        assert f":{port}" in said
+        assert f"or {option}" in said
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file where the folder should be")
+    assert "cannot be written" in refusal(Running(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "statement"),
+    [
+        ("log.db", "PRAGMA user_version = 99"),
+        ("store.db", "PRAGMA user_version = 99"),
+        ("metadata.db", "UPDATE alembic_version SET version_num = '9999'"),
+    ],
+)
+def test_data_of_a_newer_version(tmp_path: Path, name: str, statement: str) -> None:
+    running = Running(tmp_path).start()
+    running.kill()
+    db = sqlite3.connect(tmp_path / "data" / name, isolation_level=None)
+    db.execute(statement)
+    db.close()
+    said = refusal(running)
+    assert f"{name} was written by a newer Chat4All" in said
+    assert "update Chat4All" in said
+
+
+def test_the_demonstration_passwords_are_for_loopback_only(tmp_path: Path) -> None:
+    Running(tmp_path).start().kill()
+    assert "everybody knows" in refusal(Running(tmp_path, "--host", "0.0.0.0"))
+
+
+def test_a_setting_that_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "tests.faults.running.environment", lambda: {**os.environ, "SECRET_KEY": "short"}
+    )
+    assert "SECRET_KEY has 5 bytes" in refusal(Running(tmp_path))
+
+
+def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
+    running = Running(tmp_path).start()
+    running.kill()
+    folder = tmp_path / "data"
+    assert folder.stat().st_mode & 0o077 == 0
+    assert (folder / "secret-key").stat().st_mode & 0o777 == 0o600
+
+
+def test_it_works_the_same_from_a_wheel(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", tmp_path, ROOT],
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    # Its dependencies are those of this environment; the package itself comes from the wheel.
+    site = tmp_path / "site"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", site, wheel],
+        check=True,
+        capture_output=True,
+    )
+    start = (
+        f"import sys; sys.path.insert(0, {str(site)!r}); import chat4all;"
+        f"assert chat4all.__file__.startswith({str(site)!r});"
+        "from chat4all.cli import main; main()"
+    )
+    running = Running(tmp_path, command=(sys.executable, "-c", start)).start()
+    try:
+        token = running.token("bruno")
+        body = {"chat_id": CHAT, "content": "from a wheel"}
+        assert call("POST", f"{running.gateway}/v1/messages", body, token)[0] == 202
+        until(lambda: len(running.history(token)) == 1)
+    finally:
+        running.kill()

@@ -1,0 +1,64 @@
+"""The directory's migrations."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from chat4all.adapters import sql
+from chat4all.adapters.sql import Database, schema, upgrade
+from chat4all.adapters.sql.tables import metadata
+from chat4all.domain.errors import StartRefused
+
+pytestmark = pytest.mark.anyio
+
+
+def test_the_newest_revision_is_alembics() -> None:
+    config = Config()
+    folder = Path(sql.__file__).with_name("migrations")
+    config.set_main_option("script_location", str(folder))
+    assert ScriptDirectory.from_config(config).get_current_head() == schema.NEWEST
+
+
+async def test_the_migrations_make_the_tables(tmp_path: Path) -> None:
+    def differences(connection: Connection) -> object:
+        return compare_metadata(MigrationContext.configure(connection), metadata)
+
+    database = Database(tmp_path / "metadata.db")
+    await upgrade(database)
+    await upgrade(database)
+    async with database.read() as connection:
+        assert await connection.run_sync(differences) == []
+    await database.close()
+
+
+async def test_a_newer_revision_is_refused(tmp_path: Path) -> None:
+    database = Database(tmp_path / "metadata.db")
+    await upgrade(database)
+    async with database.write() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StartRefused, match="newer Chat4All"):
+        await upgrade(database)
+    await database.close()
+
+
+def test_a_start_that_has_nothing_to_migrate_does_not_load_alembic(tmp_path: Path) -> None:
+    start = (
+        "import asyncio, pathlib, sys\n"
+        "from chat4all.adapters.sql import Database, upgrade\n"
+        "async def main():\n"
+        "    database = Database(pathlib.Path(sys.argv[1]))\n"
+        "    await upgrade(database)\n"
+        "    await database.close()\n"
+        "asyncio.run(main())\n"
+        "print('alembic' in sys.modules)\n"
+    )
+    command = [sys.executable, "-c", start, str(tmp_path / "metadata.db")]
+    seen = [subprocess.check_output(command, text=True).strip() for _ in range(2)]
+    assert seen == ["True", "False"]

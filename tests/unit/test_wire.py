@@ -1,0 +1,135 @@
+"""Records of the log, ours and other producers'."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat4all.domain.errors import RouterStopped
+from chat4all.domain.ids import MessageId, Username
+from chat4all.domain.records import MarkerRecord, MessageRecord
+from chat4all.wire.records import MalformedRecord, decode_record, encode_record
+from tests.records import CHATS, record
+
+OURS = MessageRecord(
+    CHATS[0],
+    MessageId("0199f3a4-7c1e-7d2a-9b6e-3f1c5a8e2d47"),
+    Username("bruno"),
+    "Olá 🎉",
+    "2026-01-31T12:00:00.123Z",
+)
+
+
+def test_a_message_is_written_as_the_original_record() -> None:
+    assert json.loads(encode_record(OURS)) == {
+        "message_id": OURS.message_id,
+        "chat_id": CHATS[0],
+        "sender_id": "bruno",
+        "content": "Olá 🎉",
+        "timestamp_utc": "2026-01-31T12:00:00.123Z",
+        "status": "SENT",
+        "type": "chat_message",
+    }
+
+
+@given(
+    st.builds(
+        MessageRecord,
+        st.sampled_from(CHATS),
+        st.uuids().map(str).map(MessageId),
+        st.text(min_size=1, max_size=256).map(Username),
+        st.text(max_size=10_000),
+        st.datetimes().map(lambda t: t.isoformat(timespec="milliseconds") + "Z"),
+        st.booleans(),
+        st.booleans(),
+    )
+    | st.builds(
+        MarkerRecord,
+        st.sampled_from(CHATS),
+        st.text(min_size=1, max_size=256).map(Username),
+        st.integers(0, 2**53),
+        st.integers(0, 2**53),
+    )
+)
+def test_what_is_written_is_read(found: MessageRecord | MarkerRecord) -> None:
+    assert decode_record(encode_record(found)) == found
+
+
+@given(
+    st.binary(max_size=200)
+    | st.recursive(st.none() | st.text(), st.lists).map(lambda value: json.dumps(value).encode())
+)
+def test_any_bytes_are_read_or_refused(value: bytes) -> None:
+    with pytest.raises(MalformedRecord):
+        decode_record(value)
+
+
+def test_ids_of_other_producers_become_canonical() -> None:
+    upper = record(chat=CHATS[3].upper(), message_id=OURS.message_id.upper())
+    found = decode_record(upper)
+    assert isinstance(found, MessageRecord)
+    assert (found.conversation_id, found.message_id) == (CHATS[3], OURS.message_id)
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00.000Z"),
+        ("2026-01-31T12:00:00.123456", "2026-01-31T12:00:00.123Z"),
+        ("2026-01-31 12:00:00.9999999+00:00", "2026-01-31T12:00:00.999Z"),
+        ("2026-01-31T12:00:00-03:00", "2026-01-31T15:00:00.000Z"),
+        ("2026-01-31T12:00:00.5+0530", "2026-01-31T06:30:00.500Z"),
+    ],
+)
+def test_times_of_other_producers_become_utc(text: str, stored: str) -> None:
+    found = decode_record(record(timestamp_utc=text))
+    assert isinstance(found, MessageRecord)
+    assert found.created_at == stored
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"timestamp_utc": "yesterday"},
+        {"timestamp_utc": "2026-02-30T12:00:00Z"},
+        {"timestamp_utc": "2026-01-31T24:00:00Z"},
+        {"timestamp_utc": "0001-01-01T00:00:00+02:00"},
+        {"timestamp_utc": "2026-W05-6"},
+        {"timestamp_utc": 1},
+        {"chat_id": "abc"},
+        {"chat_id": CHATS[0] + "\n"},
+        {"message_id": CHATS[0].replace("-", "")},
+        {"sender_id": ""},
+        {"sender_id": None},
+        {"content": "x" * 10_001},
+        {"content": None},
+        {"type": "something_else"},
+        {"v": 0},
+        {"v": "1"},
+    ],
+)
+def test_what_can_never_be_processed_is_malformed(change: dict[str, Any]) -> None:
+    good = json.loads(record())
+    with pytest.raises(MalformedRecord):
+        decode_record(json.dumps(good | change).encode())
+    for field in set(good) - {"v"}:
+        with pytest.raises(MalformedRecord):
+            decode_record(json.dumps({k: v for k, v in good.items() if k != field}).encode())
+
+
+def test_a_cause_does_not_repeat_the_content() -> None:
+    with pytest.raises(MalformedRecord) as refused:
+        decode_record(record(content="private" * 2_000))
+    assert "private" not in str(refused.value)
+
+
+def test_a_later_version_stops_whatever_its_type_is() -> None:
+    for value in (record(v=2), b'{"type": "not known yet", "v": 2}'):
+        with pytest.raises(RouterStopped, match="version 2"):
+            decode_record(value)
+
+
+def test_unknown_fields_are_passed_over() -> None:
+    assert isinstance(decode_record(record(kind="text", more={"a": [1]})), MessageRecord)
