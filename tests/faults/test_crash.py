@@ -28,22 +28,24 @@ class Client(threading.Thread):
         self.wrong: list[str] = []
         self._running = running
         self._token = token
-        self._stop = threading.Event()
+        self._ending = threading.Event()
         self._connection: http.client.HTTPConnection | None = None
 
     def run(self) -> None:
-        while not self._stop.is_set():
+        while not self._ending.is_set():
             own = str(uuid.uuid4())
             while not self._accepted(own):
-                if self._stop.is_set():
+                if self._ending.is_set():
                     return
                 time.sleep(0.01)  # as a client waits before it tries again
             self.acknowledged.append(own)
 
     def stop(self) -> None:
-        self._stop.set()
+        self._ending.set()
         self.join(30)
         assert not self.is_alive()
+        if self._connection is not None:
+            self._connection.close()
 
     def _accepted(self, own: str) -> bool:
         if self._connection is None:
