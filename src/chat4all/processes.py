@@ -263,8 +263,8 @@ def _welcome(settings: Settings, has_demo: bool) -> str:
             f"Demonstration accounts: {' and '.join(demo.USERS)}, password {demo.PASSWORD}. "
             "Say something as bruno:",
             "",
-            f"  TOKEN=$(curl -s {gateway}/token -d username=bruno -d password={demo.PASSWORD} "
-            '| sed \'s/.*"access_token":"\\([^"]*\\).*/\\1/\')',
+            f"  TOKEN=$(curl -s {gateway}/token -d username=bruno -d password={demo.PASSWORD} |",
+            "    python3 -c 'import json, sys; print(json.load(sys.stdin)[\"access_token\"])')",
             f'  curl {gateway}/v1/messages -H "Authorization: Bearer $TOKEN" \\',
             "       -H 'Content-Type: application/json' \\",
             f'       -d \'{{"chat_id": "{demo.CHAT}", "content": "Olá!"}}\'',

@@ -80,7 +80,8 @@ def test_what_it_links_to_is_there(readme: str) -> None:
 @pytest.mark.parametrize("page", [*READMES, "CONTRIBUTING.md", "docs/operations.md"])
 def test_the_make_targets_it_names_are_there(page: str) -> None:
     makefile = Path("Makefile").read_text()
-    named = set(re.findall(r"`?make ([a-z]+)", Path(page).read_text()))
+    named = set(re.findall(r"(?:`|^)make ([a-z]+)", Path(page).read_text(), re.MULTILINE))
+    assert named
     for target in named:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
