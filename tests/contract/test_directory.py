@@ -82,8 +82,8 @@ async def test_conversations(people: Directory) -> None:
     with pytest.raises(AlreadyTaken):
         await people.add_conversation(replace(group(ANA), conversation_id=made.conversation_id))
     assert await people.members(made.conversation_id) == made.members
-    with pytest.raises(NotFound):
-        await people.add_conversation(group(ANA, Username("nobody")))
+    with pytest.raises(NotFound, match="nobody"):
+        await people.add_conversation(group(ANA, Username("nobody"), BRUNO))
 
 
 async def test_what_does_not_exist_has_no_members(people: Directory) -> None:

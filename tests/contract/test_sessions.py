@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from chat4all.domain.errors import AlreadyTaken, NotFound
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import Session
 from chat4all.ports import Directory, Sessions
@@ -33,6 +34,17 @@ async def test_a_session_is_there_until_it_is_ended(sessions: Sessions) -> None:
     assert await sessions.get(one.session_id) is None
     assert await sessions.get(two.session_id) == two
     await sessions.end(one.session_id)
+
+
+async def test_a_session_is_started_once_and_by_a_user(sessions: Sessions) -> None:
+    one = session("one")
+    await sessions.start(one)
+    with pytest.raises(AlreadyTaken):
+        await sessions.start(one)
+    with pytest.raises(NotFound):
+        await sessions.start(Session(SessionId("two"), Username("nobody"), SOON))
+    assert await sessions.get(one.session_id) == one
+    assert await sessions.get(SessionId("two")) is None
 
 
 async def test_expired_sessions_are_swept(sessions: Sessions) -> None:

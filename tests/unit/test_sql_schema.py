@@ -9,7 +9,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from alembic.util import CommandError
+from sqlalchemy import Connection, inspect, text
 
 from chat4all.adapters import sql
 from chat4all.adapters.sql import Database, schema, upgrade
@@ -30,12 +31,22 @@ async def test_the_migrations_make_the_tables(tmp_path: Path) -> None:
     def differences(connection: Connection) -> object:
         return compare_metadata(MigrationContext.configure(connection), metadata)
 
-    database = Database(tmp_path / "metadata.db")
+    def keys(connection: Connection) -> object:
+        # Alembic does not compare primary keys, and they decide every race.
+        found = inspect(connection)
+        return {name: found.get_pk_constraint(name) for name in metadata.tables}
+
+    database, created = Database(tmp_path / "metadata.db"), Database(tmp_path / "created.db")
     await upgrade(database)
     await upgrade(database)
+    async with created.write() as connection:
+        await connection.run_sync(metadata.create_all)
+        wanted = await connection.run_sync(keys)
     async with database.read() as connection:
         assert await connection.run_sync(differences) == []
+        assert await connection.run_sync(keys) == wanted
     await database.close()
+    await created.close()
 
 
 async def test_a_newer_revision_is_refused(tmp_path: Path) -> None:
@@ -44,6 +55,16 @@ async def test_a_newer_revision_is_refused(tmp_path: Path) -> None:
     async with database.write() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StartRefused, match="newer Chat4All"):
+        await upgrade(database)
+    await database.close()
+
+
+async def test_migrations_that_are_missing_are_not_taken_for_a_newer_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "__file__", str(tmp_path / "schema.py"))
+    database = Database(tmp_path / "metadata.db")
+    with pytest.raises(CommandError, match="migrations"):
         await upgrade(database)
     await database.close()
 

@@ -41,10 +41,9 @@ class BcryptPasswords:
 
     async def verify(self, password: str, password_hash: bytes | None) -> bool:
         """Compare in a thread; see `ports.Passwords`."""
-        text = password.encode(errors="replace")
-        fits = len(text) <= PASSWORD_MAX_BYTES and b"\0" not in text
+        text = _hashable(password)
         return await self._run(
-            partial(self._compare, text if fits else b"", password_hash if fits else None)
+            partial(self._compare, text or b"", None if text is None else password_hash)
         )
 
     def close(self) -> None:
@@ -71,3 +70,15 @@ class BcryptPasswords:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
             self._waiting -= 1
+
+
+def _hashable(password: str) -> bytes | None:
+    """Return what bcrypt compares, or None for a password that nobody can have set.
+
+    A lone surrogate has no UTF-8; putting a `?` in its place would accept it for a real `?`.
+    """
+    try:
+        text = password.encode()
+    except UnicodeEncodeError:
+        return None
+    return text if len(text) <= PASSWORD_MAX_BYTES and b"\0" not in text else None

@@ -24,6 +24,7 @@ def check_secret(secret: bytes) -> bytes:
 def load_or_make_secret(path: Path) -> bytes:
     """Return the secret kept in a file, which is made at the first call, with mode 0600.
 
+    The caller holds the folder: two processes that both find no file would make two secrets.
     Raises `StartRefused` when others may read it or it is not whole.
     """
     try:

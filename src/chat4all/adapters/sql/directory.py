@@ -1,6 +1,6 @@
 """Users, conversations and members in SQL."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import insert, literal, select
 from sqlalchemy.exc import IntegrityError
@@ -72,9 +72,8 @@ class SqlDirectory:
             # Which key it was is asked again, in the state that now stands.
             if private and (first := await self._of_pair(*pair)):
                 return first
-            for username in pair:
-                if await self.user(username) is None:
-                    raise NotFound(f"no such user: {username}") from error
+            if unknown := await self._first_unknown(pair):
+                raise NotFound(f"no such user: {unknown}") from error
             raise AlreadyTaken("this conversation id is in use") from error
         return conversation
 
@@ -123,6 +122,13 @@ class SqlDirectory:
         """Return when the directory can answer."""
         async with self._database.read() as connection:
             await connection.execute(select(literal(1)))
+
+    async def _first_unknown(self, usernames: Sequence[Username]) -> Username | None:
+        # One query: a group may have thousands of members.
+        query = select(users.c.username).where(users.c.username.in_(usernames))
+        async with self._database.read() as connection:
+            known = set((await connection.execute(query)).scalars())
+        return next((username for username in usernames if username not in known), None)
 
     async def _of_pair(self, lesser: Username, greater: Username) -> Conversation | None:
         query = select(private_pairs.c.conversation_id).where(

@@ -38,6 +38,7 @@ def _revision(connection: Connection) -> str | None:
 def _migrate(connection: Connection, path: Path) -> None:
     from alembic import command  # noqa: PLC0415 - see NEWEST
     from alembic.config import Config  # noqa: PLC0415
+    from alembic.script.revision import ResolutionError  # noqa: PLC0415
     from alembic.util import CommandError  # noqa: PLC0415
 
     config = Config()
@@ -46,6 +47,8 @@ def _migrate(connection: Connection, path: Path) -> None:
     try:
         command.upgrade(config, "head")
     except CommandError as error:
+        if not isinstance(error.__cause__, ResolutionError):
+            raise  # a broken installation, which no newer release mends
         raise StartRefused(
             f"{path} was written by a newer Chat4All: update Chat4All, or name another folder "
             "with --data"

@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from chat4all.adapters.sql.engine import Database
 from chat4all.adapters.sql.tables import sessions
-from chat4all.domain.errors import AlreadyTaken
+from chat4all.domain.errors import AlreadyTaken, NotFound
 from chat4all.domain.ids import SessionId
 from chat4all.domain.people import Session
 
@@ -19,7 +19,10 @@ class SqlSessions:
         self._database = database
 
     async def start(self, session: Session) -> None:
-        """Keep a new session; see `ports.Sessions`."""
+        """Keep a new session; see `ports.Sessions`.
+
+        Raises `AlreadyTaken` when the id is in use, `NotFound` when the user is not there.
+        """
         try:
             async with self._database.write() as connection:
                 await connection.execute(
@@ -33,7 +36,9 @@ class SqlSessions:
                     )
                 )
         except IntegrityError as error:
-            raise AlreadyTaken("this session was started before") from error
+            if await self.get(session.session_id) is not None:
+                raise AlreadyTaken("this session was started before") from error
+            raise NotFound("no such user") from error
 
     async def get(self, session: SessionId) -> Session | None:
         """Return the session; see `ports.Sessions`."""
