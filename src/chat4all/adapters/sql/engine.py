@@ -1,6 +1,5 @@
 """The SQLAlchemy engine, its transactions, and what its errors mean."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,8 +14,7 @@ from chat4all.domain.errors import Unavailable
 
 READERS = 4
 WAIT_SECONDS = 5.0
-"""How long a caller waits for a connection, or for its turn to write."""
-"""How long a statement waits for a connection before the database counts as away."""
+"""How long a caller waits for a connection, which for a writer is its turn to write."""
 
 
 class Database:
@@ -56,18 +54,6 @@ class Database:
         """Close every connection."""
         await self._writer.dispose()
         await self._readers.dispose()
-
-    @asynccontextmanager
-    async def _its_turn(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                await self._turn.acquire()
-        except TimeoutError:
-            raise Unavailable(f"{self.path.name}: too many wait to write") from None
-        try:
-            yield
-        finally:
-            self._turn.release()
 
     @asynccontextmanager
     async def _errors(self) -> AsyncIterator[None]:
