@@ -102,12 +102,9 @@ async def one_machine(
 
         log = EmbeddedLog(folder.path / "log.db")
         stack.push_async_callback(log.close)
-        await log.open()
         store = EmbeddedStore(folder.path / "store.db")
         stack.push_async_callback(store.close)
-        await store.open()
         consumer = EmbeddedConsumer(log, store)
-        await consumer.check()
         feed = EmbeddedFeed()
         router = Router(consumer, store, store, feed)
 
@@ -131,6 +128,11 @@ async def one_machine(
                 f"{settings.data} has the demonstration users, whose passwords everybody knows, "
                 f"and {settings.host} can be reached from outside: name another folder with --data"
             )
+
+        # After the demonstration data, so that a first start which was cut off is still the first.
+        await log.open()
+        await store.open()
+        await consumer.check()
 
         routes = metadata_routes(signing_in, signing_up, membership)
         gateway = make_gateway(

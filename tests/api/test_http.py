@@ -57,6 +57,9 @@ async def test_every_refusal_is_a_problem(api: Api) -> None:
             check_problem(answer, answer.status_code)
             if status == 401:
                 assert answer.headers["WWW-Authenticate"] == "Bearer"
+            explained = await api.gateway.get(answer.json()["type"])
+            assert explained.status_code == 200
+            assert explained.text.strip()
 
 
 async def test_a_body_that_does_not_say_its_length_is_cut_off(api: Api) -> None:
@@ -204,7 +207,9 @@ async def test_the_description_has_every_route_with_its_errors(api: Api) -> None
         assert ("401" in operation["responses"]) == (path == "/token" or not public), path
         for status, response in operation["responses"].items():
             if status >= "400" and path != "/health/ready":
-                assert "application/problem+json" in response["content"], (path, status)
+                content = response["content"]["application/problem+json"]
+                kind = await api.gateway.get(content["example"]["type"])
+                assert kind.status_code == 200, (path, status)
     text = json.dumps(described)
     for reference in set(re.findall(r'"#/components/schemas/([^"]+)"', text)):
         assert reference in described["components"]["schemas"], reference

@@ -227,6 +227,7 @@ async def test_a_full_queue_is_503_at_once(api: Api, monkeypatch: pytest.MonkeyP
     body = {"chat_id": CHAT, "content": "x"}
     answer = await api.gateway.post("/v1/messages", json=body, headers=bruno)
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/overloaded")
+    assert uuid.UUID(answer.json()["message_id"])
 
 
 async def test_the_gateway_marks_only_its_own_ids_as_fresh() -> None:

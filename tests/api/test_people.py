@@ -159,6 +159,21 @@ async def test_a_client_cannot_choose_a_conversation_id(api: Api) -> None:
     assert answer.json().get("conversation_id") != chosen
 
 
+async def test_a_first_start_that_was_cut_off_is_still_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cut_off(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("chat4all.usecases.membership.Membership.create", cut_off)
+        with pytest.raises(ZeroDivisionError):
+            async with running(tmp_path / "data"):
+                pass
+    async with running(tmp_path / "data") as api:
+        assert await api.history(await api.sign_in("ana")) == []
+
+
 async def test_demonstration_data_is_made_once_and_only_where_nobody_else_comes(
     tmp_path: Path,
 ) -> None:

@@ -66,6 +66,9 @@ class Unavailable(Chat4AllError):
     retry_after: float = 1.0
     """Seconds after which another try is worth it."""
 
+    message_id: str | None = None
+    """On sending: the id to try again with."""
+
 
 class Overloaded(Unavailable):
     """A bounded queue is full. Nothing was done, and nothing will be."""
@@ -73,10 +76,6 @@ class Overloaded(Unavailable):
 
 class OutcomeUnknown(Unavailable):
     """An append was not acknowledged in time: it may still land. Retry with the same id."""
-
-    def __init__(self, detail: str, message_id: str | None = None) -> None:
-        super().__init__(detail)
-        self.message_id = message_id
 
 
 class StartRefused(Chat4AllError):

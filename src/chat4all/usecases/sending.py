@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cachetools import TTLCache
 
-from chat4all.domain.errors import NotFound, OutcomeUnknown
+from chat4all.domain.errors import NotFound, OutcomeUnknown, Unavailable
 from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.messages import MessageDraft
 from chat4all.domain.records import MessageRecord
@@ -52,11 +52,9 @@ class Sending:
         """Append the draft to the log and return the message's id once the log has it.
 
         Raises `NotFound` when the sender is not a member (or there is no such conversation: the
-        two cannot be told apart), `Overloaded` when nothing was done, and `OutcomeUnknown` with the
-        id to retry with when the message may or may not appear.
+        two cannot be told apart), and `Unavailable` with the id to retry with: as `OutcomeUnknown`
+        when the message may or may not appear, otherwise nothing was done.
         """
-        if sender not in await self._directory.members(draft.conversation_id):
-            raise NotFound("no such conversation")
         started = time.monotonic()
         record = MessageRecord(
             conversation_id=draft.conversation_id,
@@ -67,11 +65,14 @@ class Sending:
             fresh=draft.message_id is None,
         )
         try:
+            if sender not in await self._directory.members(draft.conversation_id):
+                raise NotFound("no such conversation")
             await self._log.append(record.conversation_id, encode_record(record))
-        except OutcomeUnknown as error:
-            if record.fresh:
+        except Unavailable as error:
+            if isinstance(error, OutcomeUnknown) and record.fresh:
                 await asyncio.sleep(started + self._unknown_not_before - time.monotonic())
-            raise OutcomeUnknown(str(error), record.message_id) from error
+            error.message_id = record.message_id
+            raise
         key = RecentKey(record.conversation_id, record.message_id, sender)
         self._recent.setdefault(key, record)
         return record.message_id

@@ -1,14 +1,13 @@
 """The OpenAPI description: FastAPI's own, and the routes and types that FastAPI does not see."""
 
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from chat4all.web.problems import MEDIA_TYPE, Problem
+from chat4all.web.problems import MEDIA_TYPE, Problem, kind_of_status
 
 _REF = "#/components/schemas/{name}"
 
@@ -47,14 +46,14 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _problem(status: int) -> dict[str, Any]:
-    title = HTTPStatus(status).phrase
+    kind, title = kind_of_status(status)
     headers: dict[str, Any] = {}
     if status == 401:
         headers["WWW-Authenticate"] = {"schema": {"type": "string", "example": "Bearer"}}
     if status == 503:
         headers["Retry-After"] = {"schema": {"type": "integer", "example": 1}}
     example = {
-        "type": "/problems/" + title.lower().replace(" ", "-"),
+        "type": kind,
         "title": title,
         "status": status,
         "detail": _DESCRIPTIONS[status],

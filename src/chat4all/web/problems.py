@@ -1,5 +1,6 @@
 """The one place that turns errors into HTTP answers: `application/problem+json` (RFC 9457)."""
 
+import inspect
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -8,11 +9,11 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from msgspec import Meta
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from chat4all.domain.errors import (
     AlreadyTaken,
@@ -98,7 +99,7 @@ def problem_response(error: Exception, path: str) -> Response:
     """
     kind, headers = _kind_and_headers(error)
     problem = Problem(
-        type=f"/problems/{kind.slug}",
+        type=_type(kind),
         title=kind.title,
         status=kind.status,
         detail=str(error) if kind is not _INTERNAL else "an unexpected error; it has been logged",
@@ -108,8 +109,9 @@ def problem_response(error: Exception, path: str) -> Response:
     if isinstance(error, InvalidInput):
         problem.errors = [ProblemField(e.pointer, e.detail) for e in error.errors]
         problem.detail = "the request breaks a rule; see errors"
-    if isinstance(error, OutcomeUnknown):
+    if isinstance(error, Unavailable):
         problem.message_id = error.message_id
+    if isinstance(error, OutcomeUnknown):
         problem.detail = "it may or may not have been accepted; retry with the same id"
     if kind is _INTERNAL:
         _log.error("unexpected error", exc_info=error)
@@ -120,8 +122,7 @@ def problem_response(error: Exception, path: str) -> Response:
 
 def _kind_and_headers(error: Exception) -> tuple[_Kind, dict[str, str]]:
     if isinstance(error, BadRequest):
-        slug = re.sub("[^a-z]+", "-", error.status.phrase.lower())
-        return _Kind(error.status, slug, error.status.phrase), dict(error.headers)
+        return _of_status(error.status), dict(error.headers)
     for kind_of_error, kind in _KINDS:
         if isinstance(error, kind_of_error):
             if isinstance(error, NotSignedIn):
@@ -130,6 +131,39 @@ def _kind_and_headers(error: Exception) -> tuple[_Kind, dict[str, str]]:
                 return kind, {"Retry-After": str(max(1, round(error.retry_after)))}
             return kind, {}
     return _INTERNAL, {}
+
+
+def kind_of_status(status: int) -> tuple[str, str]:
+    """Return the type and title that a problem of this status usually has, for examples in docs."""
+    for _, kind in reversed(_KINDS):
+        if kind.status == status:
+            return _type(kind), kind.title
+    kind = _of_status(HTTPStatus(status))
+    return _type(kind), kind.title
+
+
+def problem_routes() -> APIRouter:
+    """Return `/problems/{kind}`: a problem's `type` can be opened and says what it is."""
+    router = APIRouter(include_in_schema=False)
+    texts = {kind.slug: inspect.getdoc(error) or "" for error, kind in _KINDS}
+    texts |= {_of_status(status).slug: status.description for status in _SAID}
+    texts[_INTERNAL.slug] = "Something unexpected. It has been logged under the request id."
+
+    @router.get("/problems/{slug}")
+    async def explain(slug: str) -> PlainTextResponse:
+        if slug not in texts:
+            raise NotFound("no such kind of problem")
+        return PlainTextResponse(texts[slug] + "\n")
+
+    return router
+
+
+def _type(kind: _Kind) -> str:
+    return f"/problems/{kind.slug}"
+
+
+def _of_status(status: HTTPStatus) -> _Kind:
+    return _Kind(status, re.sub("[^a-z]+", "-", status.phrase.lower()), status.phrase)
 
 
 def install_problems(app: FastAPI) -> None:
@@ -147,6 +181,7 @@ def install_problems(app: FastAPI) -> None:
 
     for kind in (Chat4AllError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer)
+    app.include_router(problem_routes())
 
 
 _SAID = {
@@ -154,6 +189,7 @@ _SAID = {
     HTTPStatus.METHOD_NOT_ALLOWED: "this route has other methods; see Allow",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is larger than 64 KiB",
     HTTPStatus.BAD_REQUEST: "the body could not be read",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "send JSON",
 }
 
 
