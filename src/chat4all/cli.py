@@ -39,6 +39,9 @@ def up(**options: object) -> None:
     try:
         settings = load_settings(**{k: v for k, v in options.items() if v is not None})
         configure_logging(settings.log_level)
+        # A thread that comes back from the disk waits this long for a busy event loop to let go of
+        # the interpreter; the default of 5 ms would be most of the time that a 202 takes.
+        sys.setswitchinterval(0.0005)
         uvloop.run(serve_one_machine(settings))
     except* StartRefused as refused:
         click.echo(f"chat4all: {_first(refused)}", err=True)

@@ -3,8 +3,9 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,8 +16,26 @@ T = TypeVar("T")
 READERS = 2
 """Threads that read. SQLite holds the interpreter's lock less than half of a short read's time."""
 
+ROWS_MAX = 64
+"""Rows in one INSERT of many."""
+
+STATEMENTS = 512
+"""Prepared statements a connection keeps: an INSERT for every number of rows, for each table."""
+
 WAITING_MAX = 1_000
 """Calls that may wait for a thread; one more is refused at once."""
+
+
+@lru_cache(STATEMENTS)
+def with_rows(statement: str, width: int, rows: int) -> str:
+    """Return a statement whose `{rows}` is replaced by that many rows of so many values."""
+    row = "(" + ", ".join("?" * width) + ")"
+    return statement.replace("{rows}", ", ".join([row] * rows))
+
+
+def in_parts(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Return rows in parts that fit one statement."""
+    return (rows[first : first + ROWS_MAX] for first in range(0, len(rows), ROWS_MAX))
 
 
 class Database:
@@ -72,6 +91,26 @@ class Database:
         """Run `work` in a reader thread, against one state of the file."""
         return await self._run(self._readers, self._transaction, work, False)
 
+    async def write_one(self, statement: str, values: Sequence[object]) -> int:
+        """Run one INSERT as a transaction of its own; return the last row's number.
+
+        The whole transaction, its sync included, is one call into SQLite without the interpreter's
+        lock. Row by row, the thread would wait for that lock again and again while the event loop
+        is busy.
+        """
+        return await self._run(
+            self._writer,
+            self._statement,
+            lambda db: db.execute(statement, values).lastrowid or 0,
+            True,
+        )
+
+    async def read_one(self, query: str, values: Mapping[str, object]) -> Any:
+        """Return the one row of a query, which sees one state of the file; see `write_one`."""
+        return await self._run(
+            self._readers, self._statement, lambda db: db.execute(query, values).fetchone(), False
+        )
+
     async def close(self) -> None:
         """Finish what is running and close the file."""
         for executor in (self._readers, self._writer):
@@ -103,11 +142,17 @@ class Database:
             future.exception()  # it was raised where it was waited for, or nobody waits any more
 
     def _transaction(self, work: Callable[[sqlite3.Connection], T], writing: bool) -> T:
-        try:
-            db = self._connection(writing)
+        def transaction(db: sqlite3.Connection) -> T:
             db.execute("BEGIN IMMEDIATE" if writing else "BEGIN")
             result = work(db)
             db.execute("COMMIT")
+            return result
+
+        return self._statement(transaction, writing)
+
+    def _statement(self, work: Callable[[sqlite3.Connection], T], writing: bool) -> T:
+        try:
+            return work(self._connection(writing))
         except sqlite3.Error as error:
             self._discard()
             # SQLite's own short texts: "disk I/O error", "database or disk is full", ...
@@ -115,7 +160,6 @@ class Database:
         except BaseException:
             self._discard()
             raise
-        return result
 
     def _connection(self, writing: bool) -> sqlite3.Connection:
         db: sqlite3.Connection | None = getattr(self._mine, "connection", None)
@@ -124,6 +168,7 @@ class Database:
                 self.path,
                 timeout=self._busy_seconds,
                 isolation_level=None,
+                cached_statements=STATEMENTS,
                 # Each is used by its own thread only; the last call, `close`, comes from another.
                 check_same_thread=False,
             )

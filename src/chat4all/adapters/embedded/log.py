@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from chat4all.adapters.embedded.database import Database
+from chat4all.adapters.embedded.database import ROWS_MAX, Database, with_rows
 from chat4all.domain.errors import OutcomeUnknown, Overloaded, Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.records import LogRecord
@@ -27,8 +27,7 @@ CREATE TABLE records (
 """
 VERSION = 1
 
-BATCH_MAX = 500
-"""Records in one commit."""
+_INSERT = "INSERT INTO records (key, value, appended_ms) VALUES {rows}"
 
 QUEUE_MAX = 10_000
 """Records that may wait for a commit, each at most 64 KiB or so; one more is refused at once."""
@@ -136,7 +135,7 @@ class EmbeddedLog:
         try:
             while batch := self._take():
                 try:
-                    last = await self._database.write(lambda db, b=batch: _insert(db, b))  # type: ignore[misc]
+                    last = await self._insert(batch)
                 except Unavailable as error:
                     for waiting in batch:
                         if not waiting.done.done():
@@ -150,10 +149,20 @@ class EmbeddedLog:
         finally:
             self._flusher = None
 
+    async def _insert(self, batch: Sequence[_Waiting]) -> int:
+        """Commit a batch and return its last record's offset."""
+        # The time is taken after any waiting in the queue: how long an id waited before it got into
+        # the log decides whether it must be looked up (EXACTNESS 6).
+        now = time.time_ns() // 1_000_000
+        values: list[object] = []
+        for waiting in batch:
+            values += (waiting.key, waiting.value, now)
+        return await self._database.write_one(with_rows(_INSERT, 3, len(batch)), values)
+
     def _take(self) -> list[_Waiting]:
         """Return the next batch, without those whose caller was already told "unknown"."""
         batch: list[_Waiting] = []
-        while self._queue and len(batch) < BATCH_MAX:
+        while self._queue and len(batch) < ROWS_MAX:
             waiting = self._queue.popleft()
             if not waiting.done.done():
                 batch.append(waiting)
@@ -166,17 +175,6 @@ def _identify(db: sqlite3.Connection) -> str:
         found = (str(uuid.uuid4()),)
         db.execute("INSERT INTO info VALUES (?)", found)
     return str(found[0])
-
-
-def _insert(db: sqlite3.Connection, batch: Sequence[_Waiting]) -> int:
-    # The time is taken here, after any waiting: how long an id waited before it got into the log
-    # decides whether it must be looked up (EXACTNESS 6).
-    now = time.time_ns() // 1_000_000
-    db.executemany(
-        "INSERT INTO records (key, value, appended_ms) VALUES (?, ?, ?)",
-        [(waiting.key, waiting.value, now) for waiting in batch],
-    )
-    return _end(db)
 
 
 def _end(db: sqlite3.Connection) -> int:

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chat4all.adapters.embedded.database import Database
+import msgspec
+
+from chat4all.adapters.embedded.database import Database, in_parts, with_rows
 from chat4all.domain.errors import RouterStopped
 from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
 from chat4all.domain.messages import Head, Page, StoredMessage
@@ -66,6 +68,9 @@ CREATE TABLE followed_log (
 """
 VERSION = 1
 
+SEQ_END = 2**63 - 1
+"""Above every number."""
+
 _MESSAGE = (
     "conversation_id, seq, message_id, sender_id, content, created_at, "
     "log_epoch, log_partition, log_offset"
@@ -74,23 +79,49 @@ _MESSAGE = (
 # A number belongs to one record for ever. Writing it again for the same record changes nothing;
 # for another one the NOT NULL fails and takes the whole batch back.
 _PUT_MESSAGE = f"""
-INSERT INTO messages ({_MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO messages ({_MESSAGE}) VALUES {{rows}}
 ON CONFLICT DO UPDATE SET log_offset = CASE
     WHEN (log_epoch, log_partition, log_offset)
        = (excluded.log_epoch, excluded.log_partition, excluded.log_offset) THEN log_offset END
 """
-_PUT_ID = "INSERT INTO message_ids VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_PUT_ID = "INSERT INTO message_ids VALUES {rows} ON CONFLICT DO NOTHING"
 _PUT_MARKER = """
-INSERT INTO read_markers VALUES (?, ?, ?, ?)
+INSERT INTO read_markers VALUES {rows}
 ON CONFLICT DO UPDATE SET delivered_seq = max(delivered_seq, excluded.delivered_seq),
                           read_seq = max(read_seq, excluded.read_seq)
 """
 _PUT_HEAD = """
-INSERT INTO conversation_heads VALUES (?, ?, ?, ?, ?)
+INSERT INTO conversation_heads VALUES {rows}
 ON CONFLICT DO UPDATE SET seq = excluded.seq, log_epoch = excluded.log_epoch,
     log_partition = excluded.log_partition, log_offset = excluded.log_offset
 WHERE excluded.seq > seq
 """
+_FIND_IDS = """
+WITH wanted (conversation_id, message_id, sender_id) AS (VALUES {rows})
+SELECT conversation_id, message_id, sender_id, seq, log_epoch, log_partition, log_offset
+FROM wanted JOIN message_ids USING (conversation_id, message_id, sender_id)
+"""
+# One row that holds the whole page, for the reason that `Database.write_one` gives.
+_PAGE = """
+WITH head (seq) AS (
+    SELECT coalesce((SELECT seq FROM conversation_heads WHERE conversation_id = :conversation), 0)
+)
+SELECT
+    (SELECT seq FROM head),
+    (SELECT json_group_array(json_array(seq, message_id, sender_id, content, created_at,
+                                        log_epoch, log_partition, log_offset))
+     FROM (SELECT * FROM messages WHERE conversation_id = :conversation AND {bounds} LIMIT :limit)),
+    (SELECT json_group_array(json_array(username, read_seq))
+     FROM read_markers WHERE conversation_id = :conversation)
+"""
+_PAGE_ABOVE = _PAGE.replace(
+    "{bounds}", "seq > :after AND seq <= (SELECT seq FROM head) ORDER BY seq"
+)
+_PAGE_BELOW = _PAGE.replace(
+    "{bounds}", "seq < :before AND seq <= (SELECT seq FROM head) ORDER BY seq DESC"
+)
+_messages = msgspec.json.Decoder(list[tuple[int, MessageId, Username, str, str, int, int, int]])
+_markers = msgspec.json.Decoder(list[tuple[Username, int]])
 _PUT_OFFSET = 'UPDATE followed_log SET "offset" = max("offset", ?)'
 
 
@@ -150,16 +181,18 @@ class EmbeddedStore:
 
         def select(db: sqlite3.Connection) -> dict[IdKey, IdEntry]:
             found = {}
-            for key in keys:
-                row = db.execute(
-                    "SELECT seq, log_epoch, log_partition, log_offset FROM message_ids "
-                    "WHERE conversation_id = ? AND message_id = ? AND sender_id = ?",
-                    key,
-                ).fetchone()
-                if row is not None:
-                    found[key] = IdEntry(row[0], LogPosition(*row[1:]))
+            for part in in_parts(keys):
+                rows = db.execute(
+                    with_rows(_FIND_IDS, 3, len(part)), [value for key in part for value in key]
+                )
+                for conversation, message_id, sender, seq, *position in rows:
+                    found[IdKey(conversation, message_id, sender)] = IdEntry(
+                        seq, LogPosition(*position)
+                    )
             return found
 
+        if not keys:
+            return {}
         return await self._database.read(select)
 
     async def at_positions(
@@ -194,7 +227,8 @@ class EmbeddedStore:
 
         def put(db: sqlite3.Connection) -> None:
             try:
-                db.executemany(
+                _put(
+                    db,
                     _PUT_MESSAGE,
                     [
                         (
@@ -214,18 +248,23 @@ class EmbeddedStore:
                     "a number is already another message's: the log and the store contradict "
                     "each other, nothing was written"
                 ) from None
-            db.executemany(
-                _PUT_ID, [(*key, entry.seq, *entry.position) for key, entry in batch.ids.items()]
+            _put(
+                db,
+                _PUT_ID,
+                [(*key, entry.seq, *entry.position) for key, entry in batch.ids.items()],
             )
-            db.executemany(
+            _put(
+                db,
                 _PUT_MARKER,
                 [
                     (m.conversation_id, m.username, m.delivered_seq, m.read_seq)
                     for m in batch.markers
                 ],
             )
-            db.executemany(
-                _PUT_HEAD, [(key, head.seq, *head.position) for key, head in batch.heads.items()]
+            _put(
+                db,
+                _PUT_HEAD,
+                [(key, head.seq, *head.position) for key, head in batch.heads.items()],
             )
             db.execute(_PUT_OFFSET, (offset,))
 
@@ -242,31 +281,30 @@ class EmbeddedStore:
         after: int | None = None,
     ) -> Page:
         """Return consecutive messages; see `ports.MessageStore`."""
-
-        def select(db: sqlite3.Connection) -> Page:
-            found = db.execute(
-                "SELECT seq FROM conversation_heads WHERE conversation_id = ?", (conversation,)
-            ).fetchone()
-            head = 0 if found is None else int(found[0])
-            query = f"SELECT {_MESSAGE} FROM messages WHERE conversation_id = ? AND seq "
-            if after is not None:
-                rows = db.execute(
-                    f"{query} > ? AND seq <= ? ORDER BY seq LIMIT ?",
-                    (conversation, after, head, limit),
-                ).fetchall()
-            else:
-                highest = head if before is None else min(head, before - 1)
-                rows = db.execute(
-                    f"{query} <= ? ORDER BY seq DESC LIMIT ?", (conversation, highest, limit)
-                ).fetchall()
-                rows.reverse()
-            markers = db.execute(
-                "SELECT username, min(read_seq, ?) FROM read_markers WHERE conversation_id = ?",
-                (head, conversation),
-            )
-            return Page([_message(row) for row in rows], head, dict(markers.fetchall()))
-
-        return await self._database.read(select)
+        bounds = {"before": SEQ_END if before is None else before, "after": after}
+        head, messages, markers = await self._database.read_one(
+            _PAGE_BELOW if after is None else _PAGE_ABOVE,
+            {"conversation": conversation, "limit": limit, **bounds},
+        )
+        return Page(
+            [
+                StoredMessage(
+                    conversation,
+                    seq,
+                    message_id,
+                    sender,
+                    content,
+                    created_at,
+                    LogPosition(*position),
+                )
+                # An aggregate promises no order.
+                for seq, message_id, sender, content, created_at, *position in sorted(
+                    _messages.decode(messages)
+                )
+            ],
+            head,
+            {name: min(read, head) for name, read in _markers.decode(markers)},
+        )
 
     async def with_id(
         self, conversation: ConversationId, message_id: MessageId
@@ -314,6 +352,13 @@ class EmbeddedStore:
     async def close(self) -> None:
         """Close the file."""
         await self._database.close()
+
+
+def _put(db: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Insert rows, many with one statement; see `Database.write_one`."""
+    for part in in_parts(rows):
+        values = [value for row in part for value in row]
+        db.execute(with_rows(statement, len(part[0]), len(part)), values)
 
 
 def _offset(through: Sequence[LogPosition]) -> int:
