@@ -4,9 +4,10 @@
 
 Job: `host`, `port`, `requests` (each a whole HTTP/1.1 request as text, sent in turns),
 `connections`, `seconds`, and `rate` (requests a second, open loop) or null (closed loop: each
-connection sends as soon as it has its answer). Result: `ok` and `failed` (answers other than 2xx, and
-lost connections), `seconds`, and `latencies_ms`, in the open loop counted from when a request was
-*due*.
+connection sends as soon as it has its answer).
+
+Result: `ok` and `failed` (answers other than 2xx, and lost connections), `seconds`, and
+`latencies_ms`, in the open loop counted from when a request was *due*.
 """
 
 import asyncio
