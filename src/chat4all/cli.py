@@ -1,55 +1,57 @@
-"""The command `chat4all`."""
+"""The command `chat4all`: which commands there are, and how they say that they cannot."""
 
-import sys
-from pathlib import Path
+import importlib
 
 import click
 
 from chat4all import __version__
-from chat4all.domain.errors import StartRefused
+from chat4all.domain.errors import CommandRefused, StartRefused, Unavailable
+
+COMMANDS = {
+    "up": "Start everything on this machine.",
+    "doctor": "Say what is wrong with this installation.",
+    "dead-letters": "List, show and replay records that could not be processed.",
+    "backup": "Copy all data, while it is in use or not.",
+    "restore": "Put a backup into a new data folder.",
+}
+"""Each is the module of its name in `chat4all.commands`, loaded when it is called."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="chat4all")
-def main() -> None:
-    """Chat4All: a messaging backend that loses, doubles and reorders nothing."""
+class _Commands(click.Group):
+    """The commands, in this order, and one sentence and status 1 for what they refuse."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(importlib.import_module(f"chat4all.commands.{name}"), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        refused: BaseException | None = None
+        try:
+            return super().invoke(ctx)
+        except* (StartRefused, CommandRefused, Unavailable) as group:
+            refused = _first(group)
+        click.echo(f"chat4all: {refused}", err=True)
+        raise click.exceptions.Exit(1)
 
 
-@main.command()
-@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
-@click.option("--port", type=int, help="The gateway's port.  [default: 8000]")
-@click.option("--metadata-port", type=int, help="The metadata service's port.  [default: 8001]")
-@click.option("--data", type=Path, help="Folder for all data.  [default: ./chat4all-data]")
-@click.option(
-    "--no-demo", "demo", flag_value=False, default=None, help="No demonstration accounts."
-)
-def up(**options: object) -> None:
-    """Start everything on this machine: gateway, router and metadata service in one process.
-
-    Every option can also be set by an environment variable: --metadata-port by
-    CHAT4ALL_METADATA_PORT, and so on.
-    """
-    # Imported here: `chat4all --help` need not wait for all of it.
-    import uvloop  # noqa: PLC0415
-
-    from chat4all.logs import configure_logging  # noqa: PLC0415
-    from chat4all.processes import serve_one_machine  # noqa: PLC0415
-    from chat4all.settings import load_settings  # noqa: PLC0415
-
-    try:
-        settings = load_settings(**{k: v for k, v in options.items() if v is not None})
-        configure_logging(settings.log_level)
-        # A thread that comes back from the disk waits this long for a busy event loop to let go of
-        # the interpreter; the default of 5 ms would be most of the time that a 202 takes.
-        sys.setswitchinterval(0.0005)
-        uvloop.run(serve_one_machine(settings))
-    except* StartRefused as refused:
-        click.echo(f"chat4all: {_first(refused)}", err=True)
-        sys.exit(1)
-
-
-def _first(group: BaseExceptionGroup[StartRefused]) -> BaseException:
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     found: BaseException = group
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
     return found
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="chat4all")
+def main() -> None:
+    """Chat4All: a messaging backend that loses, doubles and reorders nothing."""

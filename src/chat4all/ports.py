@@ -10,7 +10,14 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from chat4all.domain.ids import ConversationId, LogPosition, MessageId, SessionId, Username
+from chat4all.domain.ids import (
+    BEFORE_ALL,
+    ConversationId,
+    LogPosition,
+    MessageId,
+    SessionId,
+    Username,
+)
 from chat4all.domain.messages import Head, Marker, Page, StoredMessage
 from chat4all.domain.people import Conversation, Role, Session, User
 from chat4all.domain.records import DeadLetter, LogRecord
@@ -148,8 +155,16 @@ class DeadLetters(Protocol):
         """Keep these; one that is already kept (same position) stays as it is."""
         ...
 
-    async def all(self, limit: int) -> Sequence[DeadLetter]:
-        """Return the oldest `limit` letters in log order."""
+    async def get(self, position: LogPosition) -> DeadLetter | None:
+        """Return the letter of this position, if there is one."""
+        ...
+
+    async def all(self, limit: int, after: LogPosition = BEFORE_ALL) -> Sequence[DeadLetter]:
+        """Return the oldest `limit` letters above a position, in log order."""
+        ...
+
+    async def replayed(self, position: LogPosition, by: LogPosition) -> None:
+        """Keep that this letter was appended again as the record at `by`; the last one counts."""
         ...
 
 

@@ -18,7 +18,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 
 import uuid_utils
@@ -47,7 +46,7 @@ from chat4all.gateway import make_gateway
 from chat4all.metadata import make_metadata, metadata_routes
 from chat4all.ports import Passwords
 from chat4all.router.loop import Router
-from chat4all.settings import Settings
+from chat4all.settings import Settings, is_loopback
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.membership import Membership
 from chat4all.usecases.reading import Reading
@@ -121,10 +120,10 @@ async def one_machine(
         membership = Membership(directory, marking)
         sending = Sending(log, directory, new_id=lambda: str(uuid_utils.uuid7()))
 
-        has_demo = is_new and settings.demo and _is_loopback(settings.host)
+        has_demo = is_new and settings.demo and is_loopback(settings.host)
         if has_demo:
             await demo.make(signing_up, membership)
-        elif not _is_loopback(settings.host) and await demo.passwords_stand(directory, passwords):
+        elif not is_loopback(settings.host) and await demo.passwords_stand(directory, passwords):
             raise StartRefused(
                 f"{settings.data} has the demonstration users, whose passwords everybody knows, "
                 f"and {settings.host} can be reached from outside: name another folder with --data"
@@ -246,13 +245,6 @@ def _secret(settings: Settings, folder: Path) -> bytes:
     return load_or_make_secret(folder / "secret-key")
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 async def _trim(log: EmbeddedLog, store: EmbeddedStore, days: int) -> None:
     """Drop routed records once they are old enough; the messages are in the store."""
     while True:
@@ -291,6 +283,6 @@ def _welcome(settings: Settings, has_demo: bool) -> str:
 
 def _shown(host: str) -> str:
     """Return a host as it stands in an address that a person can open."""
-    if _is_loopback(host):
+    if is_loopback(host):
         return "localhost"
     return f"[{host}]" if ":" in host else host

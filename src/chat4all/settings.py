@@ -1,5 +1,6 @@
 """Every setting, from the environment; read once, in `main`, and frozen."""
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
@@ -55,3 +56,11 @@ def load_settings(**given: object) -> Settings:
         field = str(first["loc"][0]) if first["loc"] else ""
         name = field if field.isupper() else f"CHAT4ALL_{field.upper()}"
         raise StartRefused(f"{name} is not usable: {first['msg']}") from None
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether an address can be reached from this machine only."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,6 +1,7 @@
 """What every MessageStore and DeadLetters does."""
 
 import uuid
+from dataclasses import replace
 
 import pytest
 
@@ -139,13 +140,42 @@ async def test_a_marker_beyond_the_head_is_read_as_the_head(store: MessageStore)
     assert (await store.page(CHATS[0], limit=1)).read == {"ana": 2}
 
 
+LETTERS = [
+    DeadLetter(LogPosition(0, p, o), "no JSON", b"\xff\0", b"{\xff\0")
+    for o, p in [(9, 1), (5, 0), (7, 0)]
+]
+
+
+def without_times(letter: DeadLetter) -> DeadLetter:
+    return replace(letter, put_aside_ms=None, replayed_ms=None)
+
+
 async def test_dead_letters_keep_their_bytes_and_order(dead_letters: DeadLetters) -> None:
-    letters = [
-        DeadLetter(LogPosition(0, p, o), "no JSON", b"\xff\0", b"{\xff\0")
-        for o, p in [(9, 1), (5, 0), (7, 0)]
-    ]
-    await dead_letters.add(letters)
-    again = DeadLetter(letters[0].position, "another cause", b"", b"")
+    await dead_letters.add(LETTERS)
+    again = DeadLetter(LETTERS[0].position, "another cause", b"", b"")
     await dead_letters.add([again])
-    assert list(await dead_letters.all(10)) == sorted(letters, key=lambda x: x.position)
-    assert len(await dead_letters.all(2)) == 2
+    in_order = sorted(LETTERS, key=lambda x: x.position)
+    found = await dead_letters.all(10)
+    assert [without_times(x) for x in found] == in_order
+    assert all(x.put_aside_ms is not None for x in found)
+    assert await dead_letters.all(2) == found[:2]
+    assert await dead_letters.all(10, after=in_order[0].position) == found[1:]
+    assert await dead_letters.get(in_order[1].position) == found[1]
+    assert await dead_letters.get(LogPosition(0, 0, 6)) is None
+
+
+async def test_a_replayed_letter_says_as_which_record(dead_letters: DeadLetters) -> None:
+    await dead_letters.add(LETTERS)
+    for by in (LogPosition(0, 0, 11), LogPosition(0, 0, 12)):
+        await dead_letters.replayed(LETTERS[1].position, by)
+        found = await dead_letters.get(LETTERS[1].position)
+        assert found is not None
+        assert found.replayed_by == by
+        assert found.replayed_ms is not None
+    # Kept again, as a router does that was stopped after it: the mark stays.
+    await dead_letters.add(LETTERS)
+    assert [x.replayed_by for x in await dead_letters.all(10)] == [
+        LogPosition(0, 0, 12),
+        None,
+        None,
+    ]

@@ -52,6 +52,8 @@ class StagedStore:
         self.with_id = store.with_id
         self.ping = store.ping
         self.all = store.all
+        self.get = store.get
+        self.replayed = store.replayed
 
     async def heads(self, conversations: Sequence[ConversationId]) -> Mapping[ConversationId, Head]:
         return await self._store.heads(conversations)

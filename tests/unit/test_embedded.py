@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ from tests.records import CHATS, record
 pytestmark = pytest.mark.anyio
 
 
-async def opened(folder: Path, **more: float) -> tuple[EmbeddedLog, EmbeddedStore]:
+async def opened(folder: Path, **more: Any) -> tuple[EmbeddedLog, EmbeddedStore]:
     await asyncio.to_thread(folder.mkdir, exist_ok=True)
     log = EmbeddedLog(folder / "log.db", **more)
     store = EmbeddedStore(folder / "store.db")

@@ -11,6 +11,7 @@ Chat4AllError
 │   ├── Overloaded              a bounded queue is full; nothing was done
 │   └── OutcomeUnknown          an append may or may not land: retry with the same id
 ├── StartRefused            a process must not start like this; the message says what to change
+├── CommandRefused          an operator's command is not done; the message says why, and what to do
 └── RouterStopped           the log and the store contradict each other; an operator must look
 
 `chat4all.web.problems` is the one place that turns these into HTTP answers.
@@ -80,6 +81,10 @@ class OutcomeUnknown(Unavailable):
 
 class StartRefused(Chat4AllError):
     """A process does not start. The message is one sentence that says what to change."""
+
+
+class CommandRefused(Chat4AllError):
+    """An operator's command is not done. The message is one sentence that says what to do."""
 
 
 class RouterStopped(Chat4AllError):

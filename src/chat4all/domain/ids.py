@@ -45,3 +45,7 @@ class LogPosition(NamedTuple):
     epoch: int
     partition: int
     offset: int
+
+
+BEFORE_ALL = LogPosition(-1, -1, -1)
+"""Below every record's position."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
+from chat4all.domain.ids import BEFORE_ALL, ConversationId, LogPosition, MessageId, Username
 
 CONTENT_MAX = 10_000
 """Characters in one message's content."""
@@ -52,7 +52,7 @@ class Head:
     position: LogPosition
 
 
-NO_HEAD = Head(0, LogPosition(-1, -1, -1))
+NO_HEAD = Head(0, BEFORE_ALL)
 """The head of a conversation without messages: every record is above it."""
 
 

@@ -48,9 +48,16 @@ class MarkerRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that cannot be processed: its cause, its original bytes and its position."""
+    """A record that cannot be processed: its cause, its original bytes and its position.
+
+    Times in milliseconds since 1970. `put_aside_ms` is when it was kept, where that is known;
+    `replayed_by` is the record by which it was last appended again, if it was.
+    """
 
     position: LogPosition
     cause: str
     key: bytes
     value: bytes
+    put_aside_ms: int | None = None
+    replayed_ms: int | None = None
+    replayed_by: LogPosition | None = None

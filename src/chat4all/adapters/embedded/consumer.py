@@ -12,6 +12,28 @@ WAIT_SECONDS = 1.0
 """How long a poll of a quiet log lasts."""
 
 
+def pair_trouble(log_id: str, first: int, end: int, followed: str, offset: int) -> str | None:
+    """Say what is wrong with a log and a store as a pair (EXACTNESS 8, 21); None: nothing.
+
+    `log_id`, `first` and `end` are the log's id, its lowest offset that is still there (or the next
+    to come) and its highest; `followed` and `offset` are the log that the store was filled from,
+    and up to where.
+    """
+    if followed != log_id:
+        return "log.db and store.db do not belong together: put back the pair from one backup"
+    if end < offset:
+        return (
+            f"log.db ends at {end}, but store.db has already stored up to {offset}: log.db is "
+            "older than store.db; put back the pair from one backup"
+        )
+    if first > offset + 1:
+        return (
+            f"log.db begins at {first}, but store.db has stored up to {offset} only: what was "
+            "between them is missing; put back the pair from one backup"
+        )
+    return None
+
+
 class EmbeddedConsumer:
     """Reads the one partition from where the store says that everything is done.
 
@@ -29,16 +51,11 @@ class EmbeddedConsumer:
     async def check(self) -> None:
         """Raise `StartRefused` unless this store was filled from this log."""
         known, offset = await self._store.follows(self._log.log_id)
-        if known != self._log.log_id:
-            raise StartRefused(
-                "log.db and store.db do not belong together: put back the pair from one backup"
-            )
-        end = await self._log.end()
-        if end < offset:
-            raise StartRefused(
-                f"log.db ends at {end}, but store.db has already stored up to {offset}: log.db is "
-                "older than store.db; put back the pair from one backup"
-            )
+        trouble = pair_trouble(
+            self._log.log_id, await self._log.first(), await self._log.end(), known, offset
+        )
+        if trouble is not None:
+            raise StartRefused(trouble)
 
     async def poll(self, limit: int) -> Poll:
         """Return what comes next; see `ports.LogConsumer`."""

@@ -44,13 +44,19 @@ class Database:
     `write` and `read` run a function with a connection in a thread: the first in a transaction that
     holds the write lock, the second in one that sees a single state of the file. After an error the
     connection is thrown away: what a failed sync left behind is only known after opening anew.
+
+    `schema` has the steps by which a file came to be what it is, each bringing it to the next
+    version; steps are only ever added. A `guest` shares the file with the process that holds the
+    data folder: it changes no schema and leaves checkpoints to that one.
     """
 
-    def __init__(self, path: Path, schema: str, version: int, *, busy_seconds: float = 5.0) -> None:
+    def __init__(
+        self, path: Path, schema: Sequence[str], *, busy_seconds: float = 5.0, guest: bool = False
+    ) -> None:
         self.path = path
         self._schema = schema
-        self._version = version
         self._busy_seconds = busy_seconds
+        self._guest = guest
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-writer")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"{path.stem}-reader")
         self._mine = threading.local()
@@ -60,20 +66,30 @@ class Database:
         self._patience = 2 * busy_seconds + 1
 
     async def open(self) -> None:
-        """Create the file or check that this release can read it; `StartRefused` if it cannot."""
+        """Create the file or bring it to this release's version, in one transaction.
+
+        Raises `StartRefused` when it cannot be used, or was written by a newer release.
+        """
+        newest = len(self._schema)
 
         def prepare(db: sqlite3.Connection) -> None:
             (found,) = db.execute("PRAGMA user_version").fetchone()
-            if found > self._version:
+            if found > newest:
                 raise StartRefused(
                     f"{self.path} was written by a newer Chat4All (its version is {found}, this "
-                    f"release knows {self._version}): update Chat4All, or name another folder "
+                    f"release knows {newest}): update Chat4All, or name another folder "
                     "with --data"
                 )
-            if found == 0:
-                for statement in self._schema.split(";"):
+            if found < newest and self._guest:
+                raise StartRefused(
+                    f"{self.path} is in use by an older Chat4All (its version is {found}, this "
+                    f"release's {newest}): start that one again with this release first"
+                )
+            for step in self._schema[found:]:
+                for statement in step.split(";"):
                     db.execute(statement)
-                db.execute(f"PRAGMA user_version = {self._version}")
+            if found < newest:
+                db.execute(f"PRAGMA user_version = {newest}")
 
         try:
             await self.write(prepare)
@@ -177,6 +193,8 @@ class Database:
             if writing:
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute("PRAGMA synchronous = FULL")
+                if self._guest:
+                    db.execute("PRAGMA wal_autocheckpoint = 0")
             else:
                 db.execute("PRAGMA query_only = ON")
         return db

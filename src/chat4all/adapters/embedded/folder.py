@@ -7,22 +7,28 @@ from types import TracebackType
 
 from chat4all.domain.errors import StartRefused
 
+LOCK = "lock"
+STAGING = "restoring"
+"""In a data folder for as long as a restore is not complete: nothing else there counts."""
+
 
 class DataFolder:
     """A folder that only this process uses for as long as the context lasts.
 
-    The lock is the kernel's (`flock`): it ends with the process, however that ends.
+    The lock is the kernel's (`flock`): it ends with the process, however that ends. A folder that
+    is half restored is taken by `restoring` only, which begins anew.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, restoring: bool = False) -> None:
         self.path = path
+        self._restoring = restoring
         self._lock: int | None = None
 
     def __enter__(self) -> "DataFolder":
         """Take the folder; `StartRefused` with one sentence when that cannot be."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StartRefused(
                 f"the data folder {self.path} cannot be written ({error.strerror}): change its "
@@ -36,6 +42,9 @@ class DataFolder:
                 f"the data folder {self.path} is in use by another Chat4All: stop that one, or "
                 "name another folder with --data"
             ) from error
+        if not self._restoring and (trouble := restore_trouble(self.path)):
+            self.__exit__(None, None, None)
+            raise StartRefused(trouble)
         return self
 
     def __exit__(
@@ -53,3 +62,25 @@ class DataFolder:
     def is_new(self) -> bool:
         """Whether no Chat4All has kept anything here yet."""
         return not (self.path / "log.db").exists()
+
+
+def is_held(path: Path) -> bool:
+    """Say whether a process holds the data folder at this moment."""
+    try:
+        lock = os.open(path / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def restore_trouble(path: Path) -> str | None:
+    """Say what is wrong with a data folder whose restore was cut off; None for another."""
+    if (path / STAGING).exists():
+        return f"a restore into {path} was cut off: run `chat4all restore` into it again"
+    return None

@@ -16,7 +16,7 @@ from chat4all.domain.records import LogRecord
 
 # AUTOINCREMENT: without it SQLite gives the numbers of trimmed rows out again, and the router,
 # which stands beyond them, would never see what is appended there (EXACTNESS 21).
-SCHEMA = """
+_FIRST = """
 CREATE TABLE info (log_id TEXT NOT NULL);
 CREATE TABLE records (
     "offset" INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -25,7 +25,8 @@ CREATE TABLE records (
     appended_ms INTEGER NOT NULL
 )
 """
-VERSION = 1
+SCHEMA = (_FIRST,)
+"""Every step that a file has come through; see `Database`."""
 
 _INSERT = "INSERT INTO records (key, value, appended_ms) VALUES {rows}"
 
@@ -48,8 +49,15 @@ class EmbeddedLog:
     `deadline` is the time in seconds within which an append is acknowledged or said to be unknown.
     """
 
-    def __init__(self, path: Path, *, deadline: float = 5.0, busy_seconds: float = 5.0) -> None:
-        self._database = Database(path, SCHEMA, VERSION, busy_seconds=busy_seconds)
+    def __init__(
+        self,
+        path: Path,
+        *,
+        deadline: float = 5.0,
+        busy_seconds: float = 5.0,
+        guest: bool = False,
+    ) -> None:
+        self._database = Database(path, SCHEMA, busy_seconds=busy_seconds, guest=guest)
         self._deadline = deadline
         self._queue: deque[_Waiting] = deque()
         self._flusher: asyncio.Task[None] | None = None
@@ -102,7 +110,11 @@ class EmbeddedLog:
 
     async def end(self) -> int:
         """Return the highest offset ever given out, trimmed ones included; 0 when there is none."""
-        return await self._database.read(_end)
+        return await self._database.read(last_offset)
+
+    async def first(self) -> int:
+        """Return the lowest offset that is still here, or would be given out next."""
+        return await self._database.read(first_offset)
 
     async def trim(self, before_ms: int, through: int) -> int:
         """Delete records appended before a time, but none above the offset `through`.
@@ -177,6 +189,13 @@ def _identify(db: sqlite3.Connection) -> str:
     return str(found[0])
 
 
-def _end(db: sqlite3.Connection) -> int:
+def first_offset(db: sqlite3.Connection) -> int:
+    """Return the lowest offset in `log.db`, or the one that would be given out next."""
+    (found,) = db.execute('SELECT min("offset") FROM records').fetchone()
+    return last_offset(db) + 1 if found is None else int(found)
+
+
+def last_offset(db: sqlite3.Connection) -> int:
+    """Return the highest offset ever given out in `log.db`; 0 when there is none."""
     found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone()
     return 0 if found is None else int(found[0])

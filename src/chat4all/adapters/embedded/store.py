@@ -1,6 +1,7 @@
 """The message store in one SQLite file."""
 
 import sqlite3
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,12 @@ import msgspec
 
 from chat4all.adapters.embedded.database import Database, in_parts, with_rows
 from chat4all.domain.errors import RouterStopped
-from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
+from chat4all.domain.ids import BEFORE_ALL, ConversationId, LogPosition, MessageId, Username
 from chat4all.domain.messages import Head, Page, StoredMessage
 from chat4all.domain.records import DeadLetter
 from chat4all.ports import IdEntry, IdKey, StoreBatch
 
-SCHEMA = """
+_FIRST = """
 CREATE TABLE messages (
     conversation_id TEXT NOT NULL,
     seq INTEGER NOT NULL,
@@ -66,7 +67,16 @@ CREATE TABLE followed_log (
     "offset" INTEGER NOT NULL
 )
 """
-VERSION = 1
+# When a letter was put aside and when and as which record it was replayed; null: not, or unknown.
+_REPLAYS = """
+ALTER TABLE dead_letters ADD COLUMN put_aside_ms INTEGER;
+ALTER TABLE dead_letters ADD COLUMN replayed_ms INTEGER;
+ALTER TABLE dead_letters ADD COLUMN replayed_epoch INTEGER;
+ALTER TABLE dead_letters ADD COLUMN replayed_partition INTEGER;
+ALTER TABLE dead_letters ADD COLUMN replayed_offset INTEGER
+"""
+SCHEMA = (_FIRST, _REPLAYS)
+"""Every step that a file has come through; see `Database`."""
 
 SEQ_END = 2**63 - 1
 """Above every number."""
@@ -122,14 +132,18 @@ _PAGE_BELOW = _PAGE.replace(
 )
 _messages = msgspec.json.Decoder(list[tuple[int, MessageId, Username, str, str, int, int, int]])
 _markers = msgspec.json.Decoder(list[tuple[Username, int]])
+_LETTER = (
+    "log_epoch, log_partition, log_offset, cause, key, value, "
+    "put_aside_ms, replayed_ms, replayed_epoch, replayed_partition, replayed_offset"
+)
 _PUT_OFFSET = 'UPDATE followed_log SET "offset" = max("offset", ?)'
 
 
 class EmbeddedStore:
     """MessageStore and DeadLetters. One batch is one transaction, the log's offset included."""
 
-    def __init__(self, path: Path, *, busy_seconds: float = 5.0) -> None:
-        self._database = Database(path, SCHEMA, VERSION, busy_seconds=busy_seconds)
+    def __init__(self, path: Path, *, busy_seconds: float = 5.0, guest: bool = False) -> None:
+        self._database = Database(path, SCHEMA, busy_seconds=busy_seconds, guest=guest)
         self.committed = 0
 
     async def open(self) -> None:
@@ -325,25 +339,50 @@ class EmbeddedStore:
 
     async def add(self, letters: Sequence[DeadLetter]) -> None:
         """Keep dead letters; see `ports.DeadLetters`."""
-        rows = [(*letter.position, letter.cause, letter.key, letter.value) for letter in letters]
+        now = time.time_ns() // 1_000_000
+        rows = [(*x.position, x.cause, x.key, x.value, now) for x in letters]
         await self._database.write(
             lambda db: db.executemany(
-                "INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", rows
+                "INSERT INTO dead_letters (log_epoch, log_partition, log_offset, cause, key, value,"
+                " put_aside_ms) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                rows,
             )
         )
 
-    async def all(self, limit: int) -> Sequence[DeadLetter]:
+    async def get(self, position: LogPosition) -> DeadLetter | None:
+        """Return one dead letter; see `ports.DeadLetters`."""
+        row = await self._database.read(
+            lambda db: db.execute(
+                f"SELECT {_LETTER} FROM dead_letters "
+                "WHERE (log_epoch, log_partition, log_offset) = (?, ?, ?)",
+                position,
+            ).fetchone()
+        )
+        return None if row is None else _dead_letter(row)
+
+    async def all(self, limit: int, after: LogPosition = BEFORE_ALL) -> Sequence[DeadLetter]:
         """Return dead letters; see `ports.DeadLetters`."""
         rows = await self._database.read(
             lambda db: db.execute(
-                "SELECT * FROM dead_letters ORDER BY log_epoch, log_partition, log_offset LIMIT ?",
-                (limit,),
+                f"SELECT {_LETTER} FROM dead_letters "
+                "WHERE (log_epoch, log_partition, log_offset) > (?, ?, ?) "
+                "ORDER BY log_epoch, log_partition, log_offset LIMIT ?",
+                (*after, limit),
             ).fetchall()
         )
-        return [
-            DeadLetter(LogPosition(epoch, partition, offset), cause, key, value)
-            for epoch, partition, offset, cause, key, value in rows
-        ]
+        return [_dead_letter(row) for row in rows]
+
+    async def replayed(self, position: LogPosition, by: LogPosition) -> None:
+        """Mark a dead letter; see `ports.DeadLetters`."""
+        now = time.time_ns() // 1_000_000
+        await self._database.write(
+            lambda db: db.execute(
+                "UPDATE dead_letters SET (replayed_ms, replayed_epoch, replayed_partition, "
+                "replayed_offset) = (?, ?, ?, ?) "
+                "WHERE (log_epoch, log_partition, log_offset) = (?, ?, ?)",
+                (now, *by, *position),
+            )
+        )
 
     async def ping(self) -> None:
         """Return when the store can be read."""
@@ -364,6 +403,19 @@ def _put(db: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ..
 def _offset(through: Sequence[LogPosition]) -> int:
     """Return the offset of the embedded log's one partition; 0 for a batch that covers none."""
     return max((position.offset for position in through), default=0)
+
+
+def _dead_letter(row: Sequence[Any]) -> DeadLetter:
+    epoch, partition, offset, cause, key, value, put_aside, replayed, *by = row
+    return DeadLetter(
+        LogPosition(epoch, partition, offset),
+        cause,
+        key,
+        value,
+        put_aside,
+        replayed,
+        None if replayed is None else LogPosition(*by),
+    )
 
 
 def _message(row: Sequence[Any]) -> StoredMessage:

@@ -1,0 +1,78 @@
+"""Looking at the files of a data folder or a backup from outside, without changing them."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from chat4all.adapters.embedded import log, store
+from chat4all.adapters.embedded.consumer import pair_trouble
+
+NEWEST = {"log.db": len(log.SCHEMA), "store.db": len(store.SCHEMA)}
+"""The version of each file that this release writes; it reads all from 1 on."""
+
+LOOKS = 5
+"""A pair that is in use is looked at so often before it is called broken."""
+
+
+@contextmanager
+def read_only(path: Path, *, in_use: bool = True) -> Iterator[sqlite3.Connection]:
+    """Open a SQLite file for reading; `sqlite3.Error` when that cannot be.
+
+    A file that nobody has open (`in_use` false) is read as it lies there, with nothing put beside
+    it. Never for a file that somebody may write to.
+    """
+    how = "mode=ro" if in_use else "mode=ro&immutable=1"
+    db = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, isolation_level=None)
+    try:
+        db.execute("PRAGMA busy_timeout = 5000")
+        yield db
+    finally:
+        db.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A log and a store, as far as they concern each other.
+
+    `first` is the log's lowest offset still there, or the next to come; `end` its highest ever;
+    `newest_ms` when its last record was appended. The store was filled from the log `followed` up
+    to `offset`.
+    """
+
+    log_id: str
+    first: int
+    end: int
+    newest_ms: int | None
+    followed: str
+    offset: int
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with them, in a sentence."""
+        return pair_trouble(self.log_id, self.first, self.end, self.followed, self.offset)
+
+
+def look_at_pair(folder: Path, *, in_use: bool = True) -> Pair:
+    """Return how log.db and store.db stand to each other; `sqlite3.Error` when unreadable.
+
+    The store is read first: it may go on meanwhile, and must not seem to be ahead of the log. The
+    log may also be trimmed meanwhile, up to where the store has come since; so a pair that seems
+    broken is looked at again.
+    """
+    for _ in range(LOOKS if in_use else 1):
+        with read_only(folder / "store.db", in_use=in_use) as db:
+            row = db.execute('SELECT log_id, "offset" FROM followed_log').fetchone()
+        with read_only(folder / "log.db", in_use=in_use) as db:
+            db.execute("BEGIN")
+            (log_id,) = db.execute("SELECT log_id FROM info").fetchone() or ("",)
+            first, end = log.first_offset(db), log.last_offset(db)
+            (newest,) = db.execute(
+                'SELECT (SELECT appended_ms FROM records ORDER BY "offset" DESC LIMIT 1)'
+            ).fetchone()
+        followed, offset = row or (log_id, 0)  # a store that follows none yet takes this one
+        pair = Pair(log_id, first, end, newest, followed, offset)
+        if pair.trouble is None:
+            break
+    return pair

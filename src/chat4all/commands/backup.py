@@ -1,0 +1,78 @@
+"""`chat4all backup`."""
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from chat4all.commands.backing_up import (
+    DATABASES,
+    Manifest,
+    copy_all,
+    mib,
+    room_for,
+    said_plainly,
+    size_of,
+)
+from chat4all.commands.given import data_option, existing_folder
+from chat4all.domain.errors import CommandRefused
+
+
+@click.command()
+@click.argument("dest", type=Path)
+@data_option
+def backup(dest: Path, data: Path | None) -> None:
+    """Copy all data into the new folder DEST, while Chat4All runs or not.
+
+    Clients need not wait: each file is copied as it is at one moment. Whatever was accepted before
+    this began is in it. The copy is checked, and has its name only when it is whole and on the
+    disk. It has the secret that signs tokens: keep it as safe as the data.
+    """
+    manifest = back_up(existing_folder(data), dest)
+    size = sum(file.bytes for file in manifest.files.values())
+    click.echo(
+        f"{dest} is a whole backup: {mib(size)}, log.db up to record {manifest.end}, "
+        f"{manifest.end - manifest.stored} of them to be numbered after a restore"
+    )
+
+
+def back_up(folder: Path, dest: Path) -> Manifest:
+    """Make a backup; `CommandRefused` with one sentence, and nothing at `dest`, when not."""
+    parent = dest.absolute().parent
+    if dest.exists() or dest.is_symlink():
+        raise CommandRefused(f"{dest} is there already: name a new folder")
+    if not parent.is_dir():
+        raise CommandRefused(f"{parent} is not there: make it (or mount it) first")
+    if parent.resolve().is_relative_to(folder.resolve()):
+        raise CommandRefused(f"{dest} is inside the data folder: name one outside of it")
+    for name in DATABASES:
+        if not (folder / name).is_file():
+            raise CommandRefused(f"{folder} is not whole: {name} is missing")
+    with said_plainly("the backup was not made", f"there is nothing at {dest}"):
+        room_for(size_of(folder), parent)
+        with _staging(parent, dest.name) as staging:
+            manifest = copy_all(folder, staging)
+            staging.rename(dest)
+        handle = os.open(parent, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    return manifest
+
+
+@contextmanager
+def _staging(parent: Path, name: str) -> Iterator[Path]:
+    """Return a new private folder beside the backup to be, which never stays, SIGTERM or not."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    staging = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".partial", dir=parent))
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,74 @@
+"""`chat4all doctor`."""
+
+import dataclasses
+import json
+import sys
+
+import click
+
+from chat4all.adapters.embedded.folder import is_held
+from chat4all.commands import checks, checks_data, checks_running
+from chat4all.commands.checks import Check, Finding, Installation, Status
+from chat4all.commands.given import json_option, server_options, settings_from
+from chat4all.domain.errors import StartRefused
+
+CHECKS: tuple[Check, ...] = (
+    checks.data_folder,
+    checks.secret_key,
+    checks.disk_space,
+    checks_data.files,
+    checks_data.log_and_store,
+    checks_data.backlog,
+    checks_data.dead_letters,
+    checks_data.clock,
+    checks_running.services,
+    checks_running.ports,
+    checks_running.demonstration_passwords,
+    checks.sqlite_library,
+)
+
+
+@click.command()
+@server_options
+@click.option("--deep", is_flag=True, help="Read all of every file, however long it takes.")
+@json_option
+def doctor(deep: bool, as_json: bool, **options: object) -> None:
+    """Say what is wrong with this installation, and what to do about it.
+
+    Works while Chat4All runs and while it does not, and changes nothing; give it the options that
+    `chat4all up` is given. The exit status is 1 when something is wrong; warnings leave it at 0.
+    """
+    found = examine(deep, **options)
+    well = all(finding.status is not Status.PROBLEM for _, finding in found)
+    if as_json:
+        listed = [{"check": name, **dataclasses.asdict(finding)} for name, finding in found]
+        click.echo(json.dumps({"ok": well, "checks": listed}, indent=2))
+    else:
+        width = max(len(name) for name, _ in found)
+        for name, finding in found:
+            click.echo(f"{finding.status:8} {name:{width}}  {finding.says}")
+            if finding.do is not None:
+                click.echo(f"{'':8} {'':{width}}  -> {finding.do}")
+        problems = sum(finding.status is Status.PROBLEM for _, finding in found)
+        warnings = sum(finding.status is Status.WARNING for _, finding in found)
+        click.echo(f"\nProblems: {problems}, warnings: {warnings}.")
+    sys.exit(0 if well else 1)
+
+
+def examine(deep: bool, **options: object) -> list[tuple[str, Finding]]:
+    """Run every check; return the findings with the names of their checks."""
+    try:
+        settings = settings_from(**options)
+    except StartRefused as refused:
+        # Without settings there is no knowing what else to look at.
+        return [("settings", Finding(Status.PROBLEM, str(refused)))]
+    found = [("settings", Finding(Status.OK, "usable"))]
+    try:
+        held = is_held(settings.data)
+    except OSError:
+        held = False  # the folder cannot be read: its check says so
+    it = Installation(settings, held, deep)
+    for check in CHECKS:
+        name = check.__name__.replace("_", " ")
+        found += [(name, finding) for finding in checks.run(check, it)]
+    return found

@@ -1,0 +1,129 @@
+"""`chat4all restore`."""
+
+import asyncio
+import shutil
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import click
+
+from chat4all.adapters.crypto import load_or_make_secret
+from chat4all.adapters.embedded import DataFolder, EmbeddedConsumer, EmbeddedLog, EmbeddedStore
+from chat4all.adapters.embedded.folder import LOCK, STAGING
+from chat4all.adapters.sql import Database, upgrade
+from chat4all.commands.backing_up import (
+    SECRET,
+    Manifest,
+    check_backup,
+    check_databases,
+    check_pair,
+    mib,
+    room_for,
+    said_plainly,
+    size_of,
+    sync_all,
+)
+from chat4all.commands.given import data_option, settings_from
+from chat4all.domain.errors import CommandRefused, StartRefused
+
+LAST = "log.db"
+"""A folder with it is in use: it comes after all others."""
+
+
+@click.command()
+@click.argument("source", metavar="BACKUP", type=Path)
+@data_option
+def restore(source: Path, data: Path | None) -> None:
+    """Put BACKUP into the data folder, which must be empty or not there yet.
+
+    Every file is compared with what was backed up, then opened as Chat4All opens it. What was cut
+    off is done again by the same command; until then Chat4All does not start in that folder.
+    """
+    folder = settings_from(data=data).data
+    manifest = put_back(source, folder)
+    size = sum(file.bytes for file in manifest.files.values())
+    click.echo(
+        f"{folder} is as it was at {manifest.made_at}: {mib(size)}, log.db up to record "
+        f"{manifest.end}. Start it with `chat4all up`."
+    )
+
+
+def put_back(source: Path, folder: Path) -> Manifest:
+    """Restore a backup; `CommandRefused` or `StartRefused`, with the folder as it was, when not."""
+    was_there, had_lock = folder.exists(), (folder / LOCK).exists()
+    if not had_lock:
+        _must_be_empty(folder)
+    with said_plainly("the backup was not restored", f"{folder} is as it was"):
+        manifest = check_backup(source)
+        with DataFolder(folder, restoring=True):
+            _must_be_empty(folder)
+            try:
+                _put_back(source, folder, manifest)
+            except BaseException:
+                _clear(folder)
+                if not had_lock:
+                    (folder / LOCK).unlink()
+                if not was_there:
+                    folder.rmdir()
+                raise
+    return manifest
+
+
+def _put_back(source: Path, folder: Path, manifest: Manifest) -> None:
+    _clear(folder)
+    staging = folder / STAGING
+    staging.mkdir(mode=0o700)
+    sync_all(folder)
+    room_for(size_of(source), folder)
+    for name in manifest.files:
+        shutil.copyfile(source / name, staging / name)
+        (staging / name).chmod(0o600)
+    check_pair(staging, manifest)
+    check_databases(staging, f"{source} is damaged")
+    try:
+        asyncio.run(_open(staging))
+    except StartRefused as refused:
+        raise CommandRefused(f"{source} cannot be used: {refused}") from refused
+    sync_all(staging)
+    for path in sorted(staging.iterdir(), key=lambda path: path.name == LAST):
+        path.rename(folder / path.name)
+    sync_all(folder)
+    staging.rmdir()
+    sync_all(folder)
+
+
+async def _open(folder: Path) -> None:
+    """Open everything as a start does; what is of an older release is brought up to date."""
+    if (folder / SECRET).exists():
+        load_or_make_secret(folder / SECRET)
+    async with AsyncExitStack() as stack:
+        log, store = EmbeddedLog(folder / "log.db"), EmbeddedStore(folder / "store.db")
+        directory = Database(folder / "metadata.db")
+        for part in (log, store, directory):
+            stack.push_async_callback(part.close)
+        await upgrade(directory)
+        await log.open()
+        await store.open()
+        await EmbeddedConsumer(log, store).check()
+
+
+def _must_be_empty(folder: Path) -> None:
+    """Raise `CommandRefused` unless nothing is lost by restoring into this folder.
+
+    While `restoring` is there, all that is beside it came from a restore that was cut off.
+    """
+    if not folder.exists() or (folder / STAGING).exists():
+        return
+    if not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir()):
+        raise CommandRefused(
+            f"{folder} is not empty: name a new folder with --data, or move what is there away"
+        )
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a restore that was cut off has left, its mark last."""
+    if (folder / STAGING).exists():
+        for path in folder.iterdir():
+            if path.name not in (LOCK, STAGING):
+                path.unlink()
+        shutil.rmtree(folder / STAGING)

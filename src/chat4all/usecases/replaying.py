@@ -1,0 +1,69 @@
+"""Replay a dead letter: append it again, as a new record at a new position (EXACTNESS 1).
+
+A dead letter has no number, and nothing behind it waited. Its replay is judged like any record: the
+same id from the same sender is the same message, so that a replay is stored once, however often it
+is done and wherever it is cut off.
+"""
+
+import time
+from collections.abc import Callable
+
+from chat4all.domain.errors import CommandRefused, RouterStopped
+from chat4all.domain.ids import LogPosition, uuid7_time
+from chat4all.domain.records import DeadLetter, MessageRecord
+from chat4all.ports import DeadLetters, MessageLog
+from chat4all.usecases.routing import FRESH_MS
+from chat4all.wire.records import MalformedRecord, decode_record
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Replaying:
+    """Appends dead letters to the log again. `now_ms` is the log's own clock."""
+
+    def __init__(
+        self, log: MessageLog, letters: DeadLetters, *, now_ms: Callable[[], int] = _now_ms
+    ) -> None:
+        self._log = log
+        self._letters = letters
+        self._now_ms = now_ms
+
+    async def replay(
+        self, letter: DeadLetter, value: bytes | None = None, *, again: bool = False
+    ) -> LogPosition:
+        """Append a letter, or `value` in its place; return the new record's position.
+
+        Raises `CommandRefused` for one that was replayed before (unless `again`) or would be put
+        aside again, `Unavailable` when the log or the store cannot be written. Cut off between the
+        log and the mark it can be done again.
+        """
+        name = f"the dead letter at {letter.position.offset}"
+        if letter.replayed_by is not None and not again:
+            raise CommandRefused(
+                f"{name} was replayed as {letter.replayed_by.offset}: add --again to do it anyway "
+                "(the same message is stored once)"
+            )
+        record_bytes = letter.value if value is None else value
+        try:
+            record = decode_record(record_bytes)
+        except MalformedRecord as error:
+            what = name if value is None else "the corrected record"
+            raise CommandRefused(
+                f"{what} cannot be processed ({error}): give a corrected one with --value"
+            ) from None
+        except RouterStopped as error:
+            raise CommandRefused(f"{name} would stop the router: {error}") from None
+        if isinstance(record, MessageRecord) and record.fresh and not record.moved:
+            # The router would not look up an id that seems just made, and store a second replay of
+            # it as another message (EXACTNESS 6).
+            made = uuid7_time(record.message_id)
+            if made is not None and self._now_ms() - made <= FRESH_MS:
+                raise CommandRefused(
+                    f"the message id of {name} was made less than {FRESH_MS / 1000:g} s ago or is "
+                    "from the future: try again later"
+                )
+        position = await self._log.append(record.conversation_id, record_bytes)
+        await self._letters.replayed(letter.position, position)
+        return position
