@@ -4,7 +4,9 @@ import asyncio
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from chat4all.adapters.crypto import load_or_make_secret
 from chat4all.adapters.embedded import EmbeddedConsumer, EmbeddedFeed, EmbeddedLog, EmbeddedStore
@@ -19,14 +21,27 @@ def make_folder(folder: Path, values: Sequence[bytes] = (), *, routed: bool = Tr
     """Make a data folder whose log has these records, routed or not."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     load_or_make_secret(folder / "secret-key")
+    (folder / "metadata.db").write_bytes(_empty_directory())
     asyncio.run(_make(folder, values, routed))
     return folder
 
 
+@cache
+def _empty_directory() -> bytes:
+    """Return a directory's file; made once, because its migrations take their time."""
+
+    async def make(path: Path) -> None:
+        directory = Database(path)
+        await upgrade(directory)
+        await directory.close()
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "metadata.db"
+        asyncio.run(make(path))
+        return path.read_bytes()
+
+
 async def _make(folder: Path, values: Sequence[bytes], routed: bool) -> None:
-    directory = Database(folder / "metadata.db")
-    await upgrade(directory)
-    await directory.close()
     log, store = EmbeddedLog(folder / "log.db"), EmbeddedStore(folder / "store.db")
     await log.open()
     await store.open()

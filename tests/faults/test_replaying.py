@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import uuid_utils
 
-from chat4all.adapters.embedded import EmbeddedStore
-from chat4all.domain.errors import CommandRefused
-from chat4all.domain.ids import LogPosition
+from chat4all.adapters.embedded import EmbeddedLog, EmbeddedStore
+from chat4all.domain.errors import CommandRefused, OutcomeUnknown
+from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.records import DeadLetter
 from chat4all.usecases.replaying import Replaying
 from tests.faults.machine import Machine, Stop, machine
@@ -75,6 +75,18 @@ async def test_a_replay_that_was_cut_off_before_its_mark_is_done_again(
         await m.route()
         assert await contents(m) == ["before", "after", "corrected"]
         await m.check()
+
+
+async def test_a_replay_that_the_log_did_not_take_is_not_marked(tmp_path: Path) -> None:
+    class Full(EmbeddedLog):
+        async def append(self, key: ConversationId, value: bytes) -> LogPosition:
+            raise OutcomeUnknown("log.db: database or disk is full")
+
+    async with machine(tmp_path) as m:
+        letter = await a_letter_between(m)
+        with pytest.raises(OutcomeUnknown):
+            await Replaying(Full(tmp_path / "log.db"), m.store).replay(letter, record("corrected"))
+        assert await m.store.get(letter.position) == letter
 
 
 async def test_original_bytes_that_can_be_processed_now_are_replayed_as_they_are(

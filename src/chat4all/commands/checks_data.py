@@ -107,16 +107,16 @@ def backlog(it: Installation) -> Iterator[Finding]:
     elif not it.held:
         yield Finding(
             Status.WARNING,
-            f"{behind} accepted records are not stored yet",
+            f"accepted records that are not stored yet: {behind}",
             "the next start stores them",
         )
     elif _moves(it, first.offset):
-        yield Finding(Status.OK, f"the router is {behind} records behind, and goes on")
+        yield Finding(Status.OK, f"the router goes on; not stored yet: {behind} records")
     else:
         yield Finding(
             Status.PROBLEM,
-            f"the router is {behind} records behind and does not go on; they are not lost",
-            "see what /health/ready and the log of the process say",
+            f"the router does not go on; not stored: {behind}",
+            "they are not lost; see what /health/ready and the log of the process say",
         )
 
 

@@ -1,0 +1,199 @@
+"""`chat4all`: its help, its refusals, and dead letters as an operator handles them."""
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from chat4all.adapters.embedded import DataFolder
+from chat4all.cli import COMMANDS, main
+from tests.folders import POISON, change, history, make_folder, route, with_poison
+from tests.records import CHATS, record
+
+
+def chat4all(*arguments: object, stdin: bytes | None = None) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments], input=stdin)
+
+
+def letters(folder: Path) -> list[dict[str, Any]]:
+    return json.loads(chat4all("dead-letters", "list", "--json", "--data", folder).stdout)  # type: ignore[no-any-return]
+
+
+def refusal(*arguments: object) -> str:
+    """Return the one sentence of a command that is refused."""
+    result = chat4all(*arguments)
+    assert result.exit_code == 1
+    assert not result.stdout
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("chat4all: ")
+    return line
+
+
+def test_the_help_lists_every_command_and_loads_none() -> None:
+    told = chat4all("--help").stdout
+    for name, short in COMMANDS.items():
+        assert f"{name} " in told
+        assert short in told
+        assert chat4all(name, "--help").exit_code == 0
+    loads = (
+        "import sys, chat4all.cli\n"
+        "heavy = ('sqlalchemy', 'fastapi', 'uvloop', 'chat4all.commands')\n"
+        "print([name for name in sys.modules if name.startswith(heavy)])"
+    )
+    seen = subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=True)
+    assert seen.stdout.strip() == "[]"
+
+
+def test_every_command_is_documented() -> None:
+    page = Path("docs/operations.md").read_text()
+    for name in COMMANDS:
+        assert f"chat4all {name}" in page
+
+
+def test_an_unknown_command_is_said() -> None:
+    assert chat4all("nonsense").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("dead-letters", "list"),
+        ("dead-letters", "show", 1),
+        ("dead-letters", "replay", "--all"),
+        ("backup", "/nowhere/b"),
+    ],
+)
+def test_a_folder_that_is_not_chat4alls_is_refused_and_nothing_is_made(
+    tmp_path: Path, command: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing, other = tmp_path / "missing", tmp_path / "other"
+    other.mkdir()
+    for folder in (missing, other):
+        assert "has no data of Chat4All" in refusal(*command, "--data", folder)
+    monkeypatch.setenv("CHAT4ALL_DATA", str(other))
+    assert str(other) in refusal(*command)
+    assert not missing.exists()
+    assert not list(other.iterdir())
+
+
+def test_a_setting_that_is_wrong_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT4ALL_PORT", "none")
+    assert "CHAT4ALL_PORT is not usable" in refusal("dead-letters", "list")
+
+
+def test_no_dead_letters(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "data", [record()])
+    assert "no dead letters" in chat4all("dead-letters", "list", "--data", folder).stdout
+    assert letters(folder) == []
+    told = chat4all("dead-letters", "replay", "--all", "--data", folder)
+    assert (told.exit_code, told.stdout.strip()) == (0, "There is nothing to replay.")
+
+
+def test_a_letter_is_listed_shown_corrected_and_replayed_once(tmp_path: Path) -> None:
+    folder = with_poison(tmp_path / "data")
+    assert history(folder) == [(1, "before"), (2, "after")]
+    (letter,) = letters(folder)
+    assert (letter["position"], letter["conversation"], letter["replayed_as"]) == (
+        2,
+        CHATS[0],
+        None,
+    )
+    assert letter["put_aside_at"].endswith("Z")
+    table = chat4all("dead-letters", "list", "--data", folder).stdout.splitlines()
+    assert len(table) == 2
+    assert table[1].startswith("2 ")
+    assert letter["cause"] in table[1]
+    shown = chat4all("dead-letters", "show", 2, "--data", folder).stdout
+    assert POISON.decode() in shown
+    assert "utf-8" in shown
+    raw = chat4all("dead-letters", "show", 2, "--raw", "--data", folder)
+    assert raw.stdout_bytes == POISON
+
+    assert "cannot be processed" in refusal("dead-letters", "replay", 2, "--data", folder)
+    corrected = tmp_path / "corrected.json"
+    corrected.write_bytes(record("corrected"))
+    told = chat4all("dead-letters", "replay", 2, "--value", corrected, "--data", folder)
+    assert (told.exit_code, told.stdout) == (0, "2 was replayed as 4\n")
+    assert letters(folder)[0]["replayed_as"] == 4
+    assert "as 4" in chat4all("dead-letters", "list", "--data", folder).stdout
+    again = ("dead-letters", "replay", 2, "--value", corrected, "--data", folder)
+    assert "was replayed as 4" in refusal(*again)
+    assert chat4all(*again, "--again").exit_code == 0
+    assert letters(folder)[0]["replayed_as"] == 5
+    route(folder)
+    assert history(folder) == [(1, "before"), (2, "after"), (3, "corrected")]
+    # What is marked is not among "all".
+    told = chat4all("dead-letters", "replay", "--all", "--data", folder)
+    assert (told.exit_code, told.stdout.strip()) == (0, "There is nothing to replay.")
+
+
+def test_one_that_is_refused_does_not_keep_the_others(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "data", [POISON, POISON, b"no json"])
+    change(
+        folder / "store.db",
+        f"UPDATE dead_letters SET value = CAST('{record('fine').decode()}' AS BLOB) "
+        "WHERE log_offset = 2",
+    )
+    told = chat4all("dead-letters", "replay", "--all", "--json", "--data", folder)
+    assert told.exit_code == 1
+    found = json.loads(told.stdout)
+    assert [x["replayed_as"] for x in found] == [None, 4, None]
+    assert all(x["refused"] for x in found if x["replayed_as"] is None)
+    route(folder)
+    assert history(folder) == [(1, "fine")]
+    told = chat4all("dead-letters", "replay", 1, 99, "--data", folder)
+    assert told.exit_code == 1
+    assert "there is no dead letter at 99" in told.stderr
+
+
+@pytest.mark.parametrize("value", [b"\xff\xfe{", b'{"x": "\x1b[2J"}', b"\0"])
+def test_bytes_that_are_no_text_for_a_terminal_are_shown_as_base64(
+    tmp_path: Path, value: bytes
+) -> None:
+    folder = make_folder(tmp_path / "data", [value])
+    found = json.loads(chat4all("dead-letters", "show", 1, "--json", "--data", folder).stdout)
+    assert found["value_encoding"] == "base64"
+    assert base64.b64decode(found["value"]) == value
+    plain = chat4all("dead-letters", "show", 1, "--data", folder)
+    assert found["value"] in plain.stdout
+    assert "\x1b" not in plain.stdout
+    assert chat4all("dead-letters", "show", 1, "--raw", "--data", folder).stdout_bytes == value
+
+
+@pytest.mark.parametrize("arguments", [(), (1, "--all"), (1, 2, "--value", "-")])
+def test_replay_is_told_what_to_replay(tmp_path: Path, arguments: tuple[object, ...]) -> None:
+    folder = with_poison(tmp_path / "data")
+    assert chat4all("dead-letters", "replay", *arguments, "--data", folder).exit_code == 2
+    assert letters(folder)[0]["replayed_as"] is None
+
+
+def test_as_a_guest_of_the_one_that_holds_the_folder(tmp_path: Path) -> None:
+    folder = with_poison(tmp_path / "data")
+    with DataFolder(folder):
+        assert len(letters(folder)) == 1
+        told = chat4all(
+            *("dead-letters", "replay", 2, "--value", "-", "--data", folder), stdin=record("guest")
+        )
+        assert told.exit_code == 0
+        assert letters(folder)[0]["replayed_as"] == 4
+    change(folder / "store.db", "PRAGMA user_version = 1")
+    with DataFolder(folder):
+        assert "in use by an older Chat4All" in refusal("dead-letters", "list", "--data", folder)
+
+
+def test_the_folder_is_given_back(tmp_path: Path) -> None:
+    folder = with_poison(tmp_path / "data")
+    letters(folder)
+    with DataFolder(folder):
+        pass
+
+
+def test_a_newer_folder_is_one_sentence(tmp_path: Path) -> None:
+    folder = with_poison(tmp_path / "data")
+    change(folder / "store.db", "PRAGMA user_version = 99")
+    assert "newer Chat4All" in refusal("dead-letters", "list", "--data", folder)
