@@ -107,6 +107,25 @@ def test_a_folder_whose_process_was_killed_is_backed_up_whole(tmp_path: Path, da
     assert (manifest.end, manifest.stored) == (4, 3)
 
 
+def test_what_is_accepted_and_routed_between_the_copies_does_no_harm(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that is copied after its log would be ahead of it."""
+    real = backing_up._copy_database
+    copied: list[str] = []
+
+    def copy(source: Path, target: Path) -> None:
+        real(source, target)
+        copied.append(source.name)
+        append(data, record(f"after {source.name}"))
+        route(data)
+
+    monkeypatch.setattr(backing_up, "_copy_database", copy)
+    manifest = back_up(data, tmp_path / "backup")
+    assert len(copied) == len(DATABASES)
+    assert (manifest.end, manifest.stored) == (4, 3)
+
+
 def test_a_log_that_is_trimmed_between_the_copies_is_copied_again(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
