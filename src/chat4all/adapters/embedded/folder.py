@@ -2,10 +2,14 @@
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 
 from chat4all.domain.errors import StartRefused
+
+PATIENCE_SECONDS = 2.0
+"""A router whose gateway was killed holds the folder until its batch is finished."""
 
 
 class DataFolder:
@@ -14,8 +18,9 @@ class DataFolder:
     The lock is the kernel's (`flock`): it ends with the process, however that ends.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, patience: float = PATIENCE_SECONDS) -> None:
         self.path = path
+        self._patience = patience
         self._lock: int | None = None
 
     def __enter__(self) -> "DataFolder":
@@ -28,14 +33,15 @@ class DataFolder:
                 f"the data folder {self.path} cannot be written ({error.strerror}): change its "
                 "owner or permissions, or name another folder with --data"
             ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self.__exit__(None, None, None)
-            raise StartRefused(
-                f"the data folder {self.path} is in use by another Chat4All: stop that one, or "
-                "name another folder with --data"
-            ) from error
+        deadline = time.monotonic() + self._patience
+        while not _locked(self._lock):
+            if time.monotonic() > deadline:
+                self.__exit__(None, None, None)
+                raise StartRefused(
+                    f"the data folder {self.path} is in use by another Chat4All: stop that one, or "
+                    "name another folder with --data"
+                )
+            time.sleep(0.01)
         return self
 
     def __exit__(
@@ -50,6 +56,21 @@ class DataFolder:
             self._lock = None
 
     @property
+    def lock(self) -> int:
+        """The descriptor that holds the lock: who has a copy of it holds the folder as well."""
+        if self._lock is None:
+            raise RuntimeError("the folder is not held")
+        return self._lock
+
+    @property
     def is_new(self) -> bool:
         """Whether no Chat4All has kept anything here yet."""
         return not (self.path / "log.db").exists()
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -5,7 +5,7 @@ import sqlite3
 import time
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,12 +54,25 @@ class EmbeddedLog:
         self._queue: deque[_Waiting] = deque()
         self._flusher: asyncio.Task[None] | None = None
         self._appended = asyncio.Event()
+        self._watcher: Callable[[], None] = self._appended.set
         self.log_id = ""
 
     async def open(self) -> None:
         """Open the file, and name the log when it is new."""
         await self._database.open()
         self.log_id = await self._database.write(_identify)
+
+    async def follow(self) -> None:
+        """Open the file to read what another process appends, which `notify` is told of."""
+        self.log_id = await self._database.read(_identity)
+
+    def notify(self) -> None:
+        """Say that something was appended; see `wait`."""
+        self._appended.set()
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Let `watcher` be called after every commit, instead of waking who is in `wait` here."""
+        self._watcher = watcher
 
     async def append(self, key: ConversationId, value: bytes) -> LogPosition:
         """Append one record; see `ports.MessageLog`."""
@@ -145,7 +158,7 @@ class EmbeddedLog:
                 for offset, waiting in enumerate(batch, first):
                     if not waiting.done.done():
                         waiting.done.set_result(LogPosition(0, 0, offset))
-                self._appended.set()
+                self._watcher()
         finally:
             self._flusher = None
 
@@ -170,11 +183,16 @@ class EmbeddedLog:
 
 
 def _identify(db: sqlite3.Connection) -> str:
+    found = _identity(db)
+    if not found:
+        found = str(uuid.uuid4())
+        db.execute("INSERT INTO info VALUES (?)", (found,))
+    return found
+
+
+def _identity(db: sqlite3.Connection) -> str:
     found = db.execute("SELECT log_id FROM info").fetchone()
-    if found is None:
-        found = (str(uuid.uuid4()),)
-        db.execute("INSERT INTO info VALUES (?)", found)
-    return str(found[0])
+    return "" if found is None else str(found[0])
 
 
 def _end(db: sqlite3.Connection) -> int:
