@@ -138,7 +138,7 @@ async def one_machine(
 
         has_demo = is_new and settings.demo and _is_loopback(settings.host)
         if has_demo:
-            await demo.make(signing_up, membership)
+            await demo.make(directory, passwords, membership)
         elif not _is_loopback(settings.host) and await demo.passwords_stand(directory, passwords):
             raise StartRefused(
                 f"{settings.data} has the demonstration users, whose passwords everybody knows, "

@@ -53,6 +53,8 @@ class EmbeddedLog:
         self._deadline = deadline
         self._queue: deque[_Waiting] = deque()
         self._flusher: asyncio.Task[None] | None = None
+        self._due: deque[tuple[float, asyncio.Future[LogPosition]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
         self._appended = asyncio.Event()
         self._watcher: Callable[[], None] = self._appended.set
         self.log_id = ""
@@ -82,11 +84,8 @@ class EmbeddedLog:
         self._queue.append(_Waiting(key, value, done))
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush())
-        try:
-            async with asyncio.timeout(self._deadline):
-                return await done
-        except TimeoutError:
-            raise OutcomeUnknown("the log did not answer in time") from None
+        self._watch_the_clock(done)
+        return await done
 
     async def read(self, after: int, limit: int) -> Sequence[LogRecord]:
         """Return records above the offset `after`, oldest first."""
@@ -141,7 +140,28 @@ class EmbeddedLog:
         """Commit what waits, then close the file."""
         if self._flusher is not None:
             await self._flusher
+        if self._timer is not None:
+            self._timer.cancel()
         await self._database.close()
+
+    def _watch_the_clock(self, done: asyncio.Future[LogPosition]) -> None:
+        """Have this append answered in time, by one timer for all: they come due in their order."""
+        loop = asyncio.get_running_loop()
+        while self._due and self._due[0][1].done():
+            self._due.popleft()
+        self._due.append((loop.time() + self._deadline, done))
+        if self._timer is None:
+            self._timer = loop.call_later(self._deadline, self._say_unknown, loop)
+
+    def _say_unknown(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer what is due, and come back for the oldest that still waits."""
+        self._timer = None
+        while self._due and (self._due[0][1].done() or self._due[0][0] <= loop.time()):
+            _, done = self._due.popleft()
+            if not done.done():
+                done.set_exception(OutcomeUnknown("the log did not answer in time"))
+        if self._due:
+            self._timer = loop.call_at(self._due[0][0], self._say_unknown, loop)
 
     async def _flush(self) -> None:
         """Commit what waits, batch after batch: those that come in meanwhile are the next batch."""
