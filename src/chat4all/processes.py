@@ -211,7 +211,7 @@ async def _routing_there(
 
 
 async def serve_one_machine(settings: Settings, router_process: RouterProcess) -> bool:
-    """Run a one-machine Chat4All until SIGTERM or SIGINT; say whether that is why it ended.
+    """Run a one-machine Chat4All until SIGTERM, SIGINT or SIGHUP; say whether that is why it ended.
 
     It also ends when its router's process does.
     """
@@ -224,7 +224,7 @@ async def serve_one_machine(settings: Settings, router_process: RouterProcess) -
             _calm_the_collector()
             servers = [_Server(parts.gateway), _Server(parts.metadata)]
             loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 loop.add_signal_handler(number, partial(_stop, servers))
             parts.routing.task.add_done_callback(lambda _: _stop(servers))
             async with asyncio.TaskGroup() as tasks:
