@@ -1,4 +1,4 @@
-"""The router's process: it ends with its gateway's, whoever dies first, and says what troubles it."""
+"""The router's process: it and its gateway's end together, and it says what troubles it."""
 
 import json
 import os
