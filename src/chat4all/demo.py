@@ -1,24 +1,27 @@
 """The demonstration data: two people and a chat, so that the first minute is not spent typing."""
 
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from chat4all.domain.errors import AlreadyTaken
 from chat4all.domain.ids import ConversationId, Username
-from chat4all.domain.people import ConversationType
+from chat4all.domain.people import ConversationType, User
 from chat4all.ports import Directory, Passwords
 from chat4all.usecases.membership import Membership
-from chat4all.usecases.signing_up import SigningUp
+from chat4all.wire.records import format_utc
 
 USERS = (Username("bruno"), Username("ana"))
 PASSWORD = "test"  # noqa: S105 - known to everybody; see `passwords_stand`
 CHAT = ConversationId("550e8400-e29b-41d4-a716-446655440000")
 
 
-async def make(signing_up: SigningUp, membership: Membership) -> None:
+async def make(directory: Directory, passwords: Passwords, membership: Membership) -> None:
     """Create the demonstration users and their chat, as far as they are not there yet."""
+    known = await passwords.hash(PASSWORD)  # one for both: hashing is slow on purpose
     for username in USERS:
+        user = User(username, f"{username}@example.com", format_utc(datetime.now(UTC)))
         with suppress(AlreadyTaken):
-            await signing_up.create(username, f"{username}@example.com", PASSWORD)
+            await directory.add_user(user, known)
     with suppress(AlreadyTaken):
         await membership.create(
             USERS[0],

@@ -188,12 +188,16 @@ class Subscription(Protocol):
         ...
 
 
-class LiveFeed(Protocol):
-    """Announcements from the router to everybody who holds connections."""
+class Announcements(Protocol):
+    """The router's side of the live feed."""
 
     async def announce(self, events: Sequence[LiveEvent]) -> None:
         """Hand the events to every subscriber, in order. Never waits for a slow one."""
         ...
+
+
+class LiveFeed(Announcements, Protocol):
+    """Announcements from the router to everybody who holds connections."""
 
     def subscribe(self) -> AbstractAsyncContextManager[Subscription]:
         """Receive everything that is announced after the context is entered."""

@@ -1,11 +1,12 @@
 """READ FIRST: what each process is made of.
 
-One machine, one process:
+One machine, two processes:
 
-    gateway  :8000 ─ signing in, sending, reading, marking ─┐
-    metadata :8001 ─ signing up, membership ────────────────┤ on one event loop
-    router         ─ numbering ─────────────────────────────┘
-        on  log.db (EmbeddedLog), store.db (EmbeddedStore), metadata.db (SqlDirectory, SqlSessions)
+    gateway  :8000 ─ signing in, sending, reading, marking ─┐ on one event loop
+    metadata :8001 ─ signing up, membership ────────────────┘
+        on  log.db (EmbeddedLog), store.db (EmbeddedStore, reading it),
+            metadata.db (SqlDirectory, SqlSessions)
+    router         ─ numbering, in a process of its own: router_process.py
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -39,6 +40,7 @@ from chat4all.adapters.embedded import (
     EmbeddedStore,
     RememberingDirectory,
     RememberingSessions,
+    RouterLink,
 )
 from chat4all.adapters.sql import Database, SqlDirectory, SqlSessions, upgrade
 from chat4all.domain.errors import StartRefused, Unavailable
@@ -46,6 +48,7 @@ from chat4all.gateway import make_gateway
 from chat4all.metadata import make_metadata, metadata_routes
 from chat4all.ports import Passwords
 from chat4all.router.loop import Router
+from chat4all.router_process import RouterProcess
 from chat4all.settings import Settings, is_loopback
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.membership import Membership
@@ -53,6 +56,7 @@ from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.signing_up import SigningUp
+from chat4all.web.health import Ping
 
 GRACE_SECONDS = 3.0
 """How long requests that are being answered may take after SIGTERM."""
@@ -63,12 +67,21 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Routing:
+    """The running router, wherever it runs: `task` ends when it does."""
+
+    task: asyncio.Task[None]
+    ping: Ping
+    stop: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
 class OneMachine:
     """The running parts of a one-machine Chat4All."""
 
     gateway: ASGIApp
     metadata: ASGIApp
-    router: Router
+    routing: Routing
     log: EmbeddedLog
     store: EmbeddedStore
     feed: EmbeddedFeed
@@ -77,16 +90,20 @@ class OneMachine:
 
 @asynccontextmanager
 async def one_machine(
-    settings: Settings, *, passwords: Passwords | None = None
+    settings: Settings,
+    folder: DataFolder,
+    *,
+    router_process: RouterProcess | None = None,
+    passwords: Passwords | None = None,
 ) -> AsyncIterator[OneMachine]:
-    """Open the data folder, start the router and hand out the two applications.
+    """Open the folder's files, start the router and hand out the two applications.
 
-    Leaving the context drains: the router finishes its batch, what waits for the log is committed.
-    Raises `StartRefused` with one sentence when the process must not start like this. `passwords`
-    is for tests, which need not wait for a hash that is slow on purpose.
+    Leaving the context drains: what waits for the log is committed, the router finishes its batch.
+    Raises `StartRefused` with one sentence when the process must not start like this. Without a
+    `router_process` the router runs on this event loop; `passwords` is for tests, which need not
+    wait for a hash that is slow on purpose.
     """
     async with AsyncExitStack() as stack:
-        folder = stack.enter_context(DataFolder(settings.data))
         is_new = folder.is_new
         secret = _secret(settings, folder.path)
         if passwords is None:
@@ -104,9 +121,7 @@ async def one_machine(
         stack.push_async_callback(log.close)
         store = EmbeddedStore(folder.path / "store.db")
         stack.push_async_callback(store.close)
-        consumer = EmbeddedConsumer(log, store)
         feed = EmbeddedFeed()
-        router = Router(consumer, store, store, feed)
 
         signing_in = SigningIn(
             directory,
@@ -122,7 +137,7 @@ async def one_machine(
 
         has_demo = is_new and settings.demo and is_loopback(settings.host)
         if has_demo:
-            await demo.make(signing_up, membership)
+            await demo.make(directory, passwords, membership)
         elif not is_loopback(settings.host) and await demo.passwords_stand(directory, passwords):
             raise StartRefused(
                 f"{settings.data} has the demonstration users, whose passwords everybody knows, "
@@ -132,7 +147,14 @@ async def one_machine(
         # After the demonstration data, so that a first start which was cut off is still the first.
         await log.open()
         await store.open()
-        await consumer.check()
+        await EmbeddedConsumer(log, store).check()
+
+        if router_process is None:
+            started = _routing_here(log, store, feed)
+        else:
+            router_process.go(folder.path, settings.log_level, folder.lock)
+            started = _routing_there(router_process, log, feed)
+        routing = await stack.enter_async_context(started)
 
         routes = metadata_routes(signing_in, signing_up, membership)
         gateway = make_gateway(
@@ -144,44 +166,78 @@ async def one_machine(
                 "log": log.ping,
                 "store": store.ping,
                 "directory": directory.ping,
-                "router": router.ping,
+                "router": routing.ping,
             },
             others=routes,
         )
         metadata = make_metadata(routes, {"directory": directory.ping})
 
-        tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        routing = tasks.create_task(router.run(), name="router")
-        trimming = tasks.create_task(
+        trimming = asyncio.create_task(
             _trim(log, store, settings.log_retention_days), name="trimming"
         )
         try:
-            yield OneMachine(gateway, metadata, router, log, store, feed, has_demo)
+            yield OneMachine(gateway, metadata, routing, log, store, feed, has_demo)
         finally:
-            router.stop()
             trimming.cancel()
-            await routing
+            await asyncio.wait({trimming})
 
 
-async def serve_one_machine(settings: Settings) -> None:
-    """Run a one-machine Chat4All until SIGTERM or SIGINT."""
+@asynccontextmanager
+async def _routing_here(
+    log: EmbeddedLog, store: EmbeddedStore, feed: EmbeddedFeed
+) -> AsyncIterator[Routing]:
+    router = Router(EmbeddedConsumer(log, store), store, store, feed)
+    task = asyncio.create_task(router.run(), name="router")
+    try:
+        yield Routing(task, router.ping, router.stop)
+    finally:
+        router.stop()
+        await task
+
+
+@asynccontextmanager
+async def _routing_there(
+    process: RouterProcess, log: EmbeddedLog, feed: EmbeddedFeed
+) -> AsyncIterator[Routing]:
+    link = await RouterLink.over(process.link, feed.republish)
+    log.watch(link.ring)
+    task = asyncio.create_task(link.run(), name="link to the router")
+    try:
+        yield Routing(task, link.ping, link.close)
+    finally:
+        link.close()
+        await asyncio.wait({task})
+
+
+async def serve_one_machine(settings: Settings, router_process: RouterProcess) -> bool:
+    """Run a one-machine Chat4All until SIGTERM, SIGINT or SIGHUP; say whether that is why it ended.
+
+    It also ends when its router's process does.
+    """
     with (
         _listen(settings.host, settings.port, "--port") as gateway_socket,
         _listen(settings.host, settings.metadata_port, "--metadata-port") as metadata_socket,
+        DataFolder(settings.data) as folder,
     ):
-        async with one_machine(settings) as parts:
+        async with one_machine(settings, folder, router_process=router_process) as parts:
             _calm_the_collector()
             servers = [_Server(parts.gateway), _Server(parts.metadata)]
             loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 loop.add_signal_handler(number, partial(_stop, servers))
+            parts.routing.task.add_done_callback(lambda _: _stop(servers))
             async with asyncio.TaskGroup() as tasks:
                 for server, listener in zip(
                     servers, (gateway_socket, metadata_socket), strict=True
                 ):
                     tasks.create_task(server.serve(sockets=[listener]))
                 print(_welcome(settings, parts.has_demo), flush=True)  # noqa: T201
-            _log.info("stopped")
+            asked = not parts.routing.task.done()
+    if asked:
+        _log.info("stopped")
+    else:
+        _log.critical("the router's process has ended; nothing that was accepted is lost")
+    return asked
 
 
 class _Server(uvicorn.Server):
@@ -250,7 +306,7 @@ async def _trim(log: EmbeddedLog, store: EmbeddedStore, days: int) -> None:
     while True:
         before = int((time.time() - days * 86_400) * 1000)
         try:
-            while await log.trim(before, store.committed):
+            while await log.trim(before, await store.stored()):
                 pass
         except Unavailable as error:
             _log.warning("the log was not trimmed", extra={"cause": str(error)})

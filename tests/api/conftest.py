@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from chat4all.adapters.crypto import BcryptPasswords
+from chat4all.adapters.embedded import DataFolder
 from chat4all.processes import OneMachine, one_machine
 from chat4all.settings import Settings
 
@@ -62,14 +63,16 @@ class Api:
 async def running(folder: Path, **settings: Any) -> AsyncIterator[Api]:
     passwords = BcryptPasswords(rounds=ROUNDS)
     try:
-        async with one_machine(Settings(data=folder, **settings), passwords=passwords) as parts:
-            gateway = httpx.ASGITransport(parts.gateway)
-            metadata = httpx.ASGITransport(parts.metadata)
-            async with (
-                httpx.AsyncClient(transport=gateway, base_url="http://gateway") as one,
-                httpx.AsyncClient(transport=metadata, base_url="http://metadata") as two,
-            ):
-                yield Api(parts, one, two)
+        with DataFolder(folder, patience=0) as data:
+            settled = Settings(data=folder, **settings)
+            async with one_machine(settled, data, passwords=passwords) as parts:
+                gateway = httpx.ASGITransport(parts.gateway)
+                metadata = httpx.ASGITransport(parts.metadata)
+                async with (
+                    httpx.AsyncClient(transport=gateway, base_url="http://gateway") as one,
+                    httpx.AsyncClient(transport=metadata, base_url="http://metadata") as two,
+                ):
+                    yield Api(parts, one, two)
     finally:
         passwords.close()
 

@@ -187,7 +187,7 @@ class _NoLog:
 
 async def test_right_after_its_202_a_message_is_sent(api: Api) -> None:
     bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
-    api.parts.router.stop()
+    api.parts.routing.stop()
     message_id = await api.send(bruno, "not routed")
     path = f"/v1/conversations/{CHAT}/messages/{message_id}"
     found = (await api.gateway.get(path, headers=bruno)).json()

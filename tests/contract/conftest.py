@@ -1,6 +1,7 @@
 """Every adapter of a port is a parameter of that port's fixture; the suites name none of them."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,22 @@ from chat4all.adapters.embedded import (
     EmbeddedFeed,
     EmbeddedLog,
     EmbeddedStore,
+    GatewayLink,
     RememberingDirectory,
     RememberingSessions,
+    RouterLink,
 )
+from chat4all.adapters.embedded.link import pair
 from chat4all.adapters.sql import Database, SqlDirectory, SqlSessions, upgrade
-from chat4all.ports import DeadLetters, Directory, LiveFeed, MessageLog, MessageStore, Sessions
+from chat4all.ports import (
+    DeadLetters,
+    Directory,
+    LiveEvent,
+    LiveFeed,
+    MessageLog,
+    MessageStore,
+    Sessions,
+)
 
 
 @pytest.fixture(params=["embedded"])
@@ -45,9 +57,41 @@ def dead_letters(embedded_store: EmbeddedStore) -> DeadLetters:
     return embedded_store
 
 
-@pytest.fixture(params=["embedded"])
-def feed(request: pytest.FixtureRequest) -> LiveFeed:
-    return EmbeddedFeed(buffer=10)
+class LinkedFeed:
+    """Announcements made at the router's end of a link, subscriptions at the gateway's."""
+
+    def __init__(self) -> None:
+        self.here = EmbeddedFeed(buffer=10)
+        self.subscribe = self.here.subscribe
+        self.there: GatewayLink | None = None
+        self._arrived = asyncio.Event()
+
+    def arrive(self, encoded: bytes) -> None:
+        self.here.republish(encoded)
+        self._arrived.set()
+
+    async def announce(self, events: Sequence[LiveEvent]) -> None:
+        assert self.there is not None
+        self._arrived.clear()
+        await self.there.announce(events)
+        # The suite speaks of what follows an announcement; here that is when it has arrived.
+        async with asyncio.timeout(10):
+            await self._arrived.wait()
+
+
+@pytest.fixture(params=["embedded", "embedded, over the link"])
+async def feed(request: pytest.FixtureRequest) -> AsyncIterator[LiveFeed]:
+    if request.param == "embedded":
+        yield EmbeddedFeed(buffer=10)
+        return
+    linked = LinkedFeed()
+    here, there = pair()
+    router, linked.there = await RouterLink.over(here, linked.arrive), await GatewayLink.over(there)
+    taking = asyncio.create_task(router.run())
+    yield linked
+    linked.there.close()
+    await taking
+    router.close()
 
 
 @pytest.fixture

@@ -66,8 +66,10 @@ class Running:
         folder: Path,
         *arguments: str,
         command: Sequence[str] = (sys.executable, "-m", "chat4all"),
+        start_new_session: bool = False,
     ) -> None:
         self.folder = folder
+        self._start_new_session = start_new_session
         self.port, self.metadata_port = free_ports(2)
         self.gateway = f"http://127.0.0.1:{self.port}"
         self.metadata = f"http://127.0.0.1:{self.metadata_port}"
@@ -88,7 +90,11 @@ class Running:
         """Start and wait until it answers."""
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, env=environment()
+                self._command,
+                stdout=log,
+                stderr=log,
+                env=environment(),
+                start_new_session=self._start_new_session,
             )
         until(self._healthy)
         return self

@@ -1,7 +1,9 @@
 """The directory's migrations."""
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -36,17 +38,19 @@ async def test_the_migrations_make_the_tables(tmp_path: Path) -> None:
         found = inspect(connection)
         return {name: found.get_pk_constraint(name) for name in metadata.tables}
 
-    database, created = Database(tmp_path / "metadata.db"), Database(tmp_path / "created.db")
-    await upgrade(database)
-    await upgrade(database)
-    async with created.write() as connection:
-        await connection.run_sync(metadata.create_all)
-        wanted = await connection.run_sync(keys)
-    async with database.read() as connection:
-        assert await connection.run_sync(differences) == []
-        assert await connection.run_sync(keys) == wanted
-    await database.close()
-    await created.close()
+    migrated, created = Database(tmp_path / "migrated.db"), Database(tmp_path / "created.db")
+    async with migrated.write() as connection:
+        await connection.run_sync(schema.migrate, migrated.path)
+    await upgrade(created)
+    found = []
+    for database in (migrated, created):
+        await upgrade(database)
+        async with database.read() as connection:
+            assert await connection.run_sync(differences) == []
+            version = (await connection.execute(text("SELECT * FROM alembic_version"))).all()
+            found.append((await connection.run_sync(keys), version))
+        await database.close()
+    assert found[0] == found[1]
 
 
 async def test_a_newer_revision_is_refused(tmp_path: Path) -> None:
@@ -64,6 +68,8 @@ async def test_migrations_that_are_missing_are_not_taken_for_a_newer_database(
 ) -> None:
     monkeypatch.setattr(schema, "__file__", str(tmp_path / "schema.py"))
     database = Database(tmp_path / "metadata.db")
+    async with database.write() as connection:
+        await connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
     with pytest.raises(CommandError, match="migrations"):
         await upgrade(database)
     await database.close()
@@ -81,5 +87,8 @@ def test_a_start_that_has_nothing_to_migrate_does_not_load_alembic(tmp_path: Pat
         "print('alembic' in sys.modules)\n"
     )
     command = [sys.executable, "-c", start, str(tmp_path / "metadata.db")]
-    seen = [subprocess.check_output(command, text=True).strip() for _ in range(2)]
-    assert seen == ["True", "False"]
+    first, second = (subprocess.check_output(command, text=True).strip() for _ in range(2))
+    assert (first, second) == ("False", "False")
+    with closing(sqlite3.connect(tmp_path / "metadata.db")) as db, db:
+        db.execute("DELETE FROM alembic_version")
+    assert subprocess.run(command, capture_output=True, check=False).returncode != 0

@@ -167,9 +167,13 @@ def room_for(size: int, folder: Path) -> None:
 
 
 def size_of(folder: Path) -> int:
-    """Return how many bytes the files of a data folder or a backup take."""
-    names = [part for name in DATABASES for part in (name, f"{name}-wal")]
-    return sum(path.stat().st_size for name in names if (path := folder / name).exists())
+    """Return how many bytes a backup of a data folder takes, but for its small files."""
+    size = 0
+    for name in DATABASES:
+        with read_only(folder / name) as db:
+            (pages,) = db.execute("PRAGMA page_count").fetchone()
+            size += pages * db.execute("PRAGMA page_size").fetchone()[0]
+    return size
 
 
 def sync_all(folder: Path) -> None:

@@ -19,7 +19,8 @@ from chat4all.commands.backing_up import (
     said_plainly,
     size_of,
 )
-from chat4all.commands.given import data_option, existing_folder
+from chat4all.commands.given import existing_folder
+from chat4all.commands.options import data_option
 from chat4all.domain.errors import CommandRefused
 
 

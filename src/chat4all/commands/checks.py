@@ -171,8 +171,7 @@ def sqlite_library(_: Installation) -> Iterator[Finding]:
         yield Finding(
             Status.WARNING,
             f"{says} has the WAL-reset bug (https://sqlite.org/wal.html#walresetbug): in rare "
-            "cases two connections that write or checkpoint one file at the same instant damage it "
-            "(Chat4All writes each file by one connection)",
+            "cases two connections that write or checkpoint one file at the same instant damage it",
             "use a Python with SQLite 3.51.3 or newer (or 3.50.7, 3.44.6) when you can; until then "
             "replay dead letters while it is stopped",
         )

@@ -15,7 +15,8 @@ import click
 
 from chat4all.adapters.embedded import DataFolder, EmbeddedLog, EmbeddedStore
 from chat4all.adapters.embedded.folder import is_held
-from chat4all.commands.given import data_option, existing_folder, json_option
+from chat4all.commands.given import existing_folder
+from chat4all.commands.options import data_option, json_option
 from chat4all.domain.errors import CommandRefused, Unavailable
 from chat4all.domain.ids import BEFORE_ALL, LogPosition
 from chat4all.domain.records import DeadLetter

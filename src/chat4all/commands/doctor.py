@@ -9,7 +9,8 @@ import click
 from chat4all.adapters.embedded.folder import is_held
 from chat4all.commands import checks, checks_data, checks_running
 from chat4all.commands.checks import Check, Finding, Installation, Status
-from chat4all.commands.given import json_option, server_options, settings_from
+from chat4all.commands.given import settings_from
+from chat4all.commands.options import json_option, server_options
 from chat4all.domain.errors import StartRefused
 
 CHECKS: tuple[Check, ...] = (

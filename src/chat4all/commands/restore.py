@@ -20,10 +20,10 @@ from chat4all.commands.backing_up import (
     mib,
     room_for,
     said_plainly,
-    size_of,
     sync_all,
 )
-from chat4all.commands.given import data_option, settings_from
+from chat4all.commands.given import settings_from
+from chat4all.commands.options import data_option
 from chat4all.domain.errors import CommandRefused, StartRefused
 
 LAST = "log.db"
@@ -74,7 +74,7 @@ def _put_back(source: Path, folder: Path, manifest: Manifest) -> None:
     staging = folder / STAGING
     staging.mkdir(mode=0o700)
     sync_all(folder)
-    room_for(size_of(source), folder)
+    room_for(sum(file.bytes for file in manifest.files.values()), folder)
     for name in manifest.files:
         shutil.copyfile(source / name, staging / name)
         (staging / name).chmod(0o600)

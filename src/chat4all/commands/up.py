@@ -3,11 +3,9 @@
 import sys
 
 import click
-import uvloop
 
-from chat4all.commands.given import server_options, settings_from
-from chat4all.logs import configure_logging
-from chat4all.processes import serve_one_machine
+from chat4all.commands.options import server_options
+from chat4all.router_process import RouterProcess
 
 
 @click.command()
@@ -16,14 +14,29 @@ from chat4all.processes import serve_one_machine
     "--no-demo", "demo", flag_value=False, default=None, help="No demonstration accounts."
 )
 def up(**options: object) -> None:
-    """Start everything on this machine: gateway, router and metadata service in one process.
+    """Start everything on this machine: gateway, router and metadata service.
 
     Every option can also be set by an environment variable: --metadata-port by
     CHAT4ALL_METADATA_PORT, and so on.
     """
+    # Forked while this process is still small and has no threads.
+    with RouterProcess() as router:
+        asked = _serve(router, options)
+    if not asked:
+        sys.exit(1)
+
+
+def _serve(router: RouterProcess, options: dict[str, object]) -> bool:
+    # Imported here, because what is loaded before the fork is in both processes.
+    import uvloop  # noqa: PLC0415
+
+    from chat4all.commands.given import settings_from  # noqa: PLC0415
+    from chat4all.logs import configure_logging  # noqa: PLC0415
+    from chat4all.processes import serve_one_machine  # noqa: PLC0415
+
     settings = settings_from(**options)
     configure_logging(settings.log_level)
     # A thread that comes back from the disk waits this long for a busy event loop to let go of
     # the interpreter; the default of 5 ms would be most of the time that a 202 takes.
     sys.setswitchinterval(0.0005)
-    uvloop.run(serve_one_machine(settings))
+    return uvloop.run(serve_one_machine(settings, router))

@@ -7,13 +7,17 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from chat4all.domain.errors import RouterStopped, Unavailable
-from chat4all.ports import DeadLetters, LiveFeed, LogConsumer, MessageStore, Poll
+from chat4all.ports import Announcements, DeadLetters, LogConsumer, MessageStore, Poll
 from chat4all.usecases.routing import Numbering
 
 T = TypeVar("T")
 
 POLL_MAX = 500
 """Records in one batch."""
+
+PACE_SECONDS = 0.005
+"""Rest after a batch that was not full: a batch of what gathers meanwhile costs little more than
+one message alone."""
 
 RETRY_FIRST_SECONDS = 0.05
 RETRY_MAX_SECONDS = 5.0
@@ -37,9 +41,10 @@ class Router:
         consumer: LogConsumer,
         store: MessageStore,
         dead_letters: DeadLetters,
-        feed: LiveFeed,
+        feed: Announcements,
         *,
         retry_first_seconds: float = RETRY_FIRST_SECONDS,
+        pace_seconds: float = PACE_SECONDS,
     ) -> None:
         self._consumer = consumer
         self._store = store
@@ -47,6 +52,7 @@ class Router:
         self._feed = feed
         self._numbering = Numbering(store)
         self._retry_first_seconds = retry_first_seconds
+        self._pace_seconds = pace_seconds
         self._stopping = asyncio.Event()
         self._trouble: str | None = None
 
@@ -54,7 +60,10 @@ class Router:
         """Route until `stop`. Raises nothing: what stops the router is logged and kept."""
         try:
             while not self._stopping.is_set():
-                await self._route(await self._insist("reading the log", self._poll))
+                poll = await self._insist("reading the log", self._poll)
+                await self._route(poll)
+                if 0 < len(poll.records) < POLL_MAX:
+                    await self._rest(self._pace_seconds)
         except _ToldToStop:
             pass
         except RouterStopped as error:
@@ -124,9 +133,14 @@ class Router:
             else:
                 self._trouble = None
                 return result
-            try:
-                async with asyncio.timeout(seconds * random.uniform(0.5, 1.0)):  # noqa: S311 - jitter
-                    await self._stopping.wait()
-                raise _ToldToStop
-            except TimeoutError:
-                seconds = min(2 * seconds, RETRY_MAX_SECONDS)
+            await self._rest(seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            seconds = min(2 * seconds, RETRY_MAX_SECONDS)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait so long; raises `_ToldToStop` when told to stop meanwhile."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+        raise _ToldToStop

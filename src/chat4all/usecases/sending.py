@@ -2,11 +2,10 @@
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import NamedTuple
-
-from cachetools import TTLCache
+from typing import TypeAlias
 
 from chat4all.domain.errors import NotFound, OutcomeUnknown, Unavailable
 from chat4all.domain.ids import ConversationId, MessageId, Username
@@ -23,12 +22,7 @@ RECENT_SECONDS = 60.0
 RECENT_MAX = 10_000
 
 
-class RecentKey(NamedTuple):
-    """One sender's message in one conversation."""
-
-    conversation_id: ConversationId
-    message_id: MessageId
-    sender_id: Username
+_RecentKey: TypeAlias = tuple[ConversationId, MessageId, Username]
 
 
 class Sending:
@@ -46,7 +40,7 @@ class Sending:
         self._directory = directory
         self._new_id = new_id
         self._unknown_not_before = unknown_not_before
-        self._recent: TTLCache[RecentKey, MessageRecord] = TTLCache(RECENT_MAX, RECENT_SECONDS)
+        self._recent = _Recent()
 
     async def send(self, sender: Username, draft: MessageDraft) -> MessageId:
         """Append the draft to the log and return the message's id once the log has it.
@@ -73,12 +67,35 @@ class Sending:
                 await asyncio.sleep(started + self._unknown_not_before - time.monotonic())
             error.message_id = record.message_id
             raise
-        key = RecentKey(record.conversation_id, record.message_id, sender)
-        self._recent.setdefault(key, record)
+        self._recent.keep(record, started)
         return record.message_id
 
     def recent(
         self, conversation: ConversationId, message_id: MessageId, sender: Username
     ) -> MessageRecord | None:
         """Return what this sender had accepted here less than a minute ago under this id."""
-        return self._recent.get(RecentKey(conversation, message_id, sender))
+        return self._recent.get((conversation, message_id, sender), time.monotonic())
+
+
+class _Recent:
+    """The last accepted messages, by conversation, id and sender.
+
+    Kept in the order of their coming, so that the oldest is found at once: this is done for every
+    message, and nearly always for nothing.
+    """
+
+    def __init__(self) -> None:
+        # Finding the oldest in a plain dict means passing over all that were deleted before it.
+        self._records: OrderedDict[_RecentKey, tuple[float, MessageRecord]] = OrderedDict()
+
+    def keep(self, record: MessageRecord, now: float) -> None:
+        """Keep a record, unless its id was accepted before: the first in the log is the one."""
+        records = self._records
+        key = (record.conversation_id, record.message_id, record.sender_id)
+        if records.setdefault(key, (now, record))[0] == now and len(records) > RECENT_MAX:
+            records.popitem(last=False)
+
+    def get(self, key: _RecentKey, now: float) -> MessageRecord | None:
+        """Return the record of this key, if it is not too old."""
+        then, record = self._records.get(key, (-RECENT_SECONDS, None))
+        return record if now < then + RECENT_SECONDS else None

@@ -21,10 +21,6 @@ class SigningUp:
         errors = username_errors(username) + password_errors(password)
         if errors:
             raise InvalidInput(errors)
-        return await self.create(username, email, password)
-
-    async def create(self, username: str, email: str, password: str) -> User:
-        """Create a user as an operator does: the password is not judged."""
         user = User(Username(username), email, format_utc(datetime.now(UTC)))
         await self._directory.add_user(user, await self._passwords.hash(password))
         return user

@@ -7,6 +7,7 @@ that the tests speak of what runs.
 from chat4all.adapters.embedded.consumer import EmbeddedConsumer
 from chat4all.adapters.embedded.feed import EmbeddedFeed
 from chat4all.adapters.embedded.folder import DataFolder
+from chat4all.adapters.embedded.link import GatewayLink, RouterLink
 from chat4all.adapters.embedded.log import EmbeddedLog
 from chat4all.adapters.embedded.remembering import RememberingDirectory, RememberingSessions
 from chat4all.adapters.embedded.store import EmbeddedStore
@@ -17,6 +18,8 @@ __all__ = [
     "EmbeddedFeed",
     "EmbeddedLog",
     "EmbeddedStore",
+    "GatewayLink",
     "RememberingDirectory",
     "RememberingSessions",
+    "RouterLink",
 ]

@@ -1,10 +1,13 @@
 """One SQLite file behind an event loop: one writer thread, a few readers, no endless wait."""
 
 import asyncio
+import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +15,8 @@ from typing import Any, TypeVar
 from chat4all.domain.errors import Overloaded, StartRefused, Unavailable
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 READERS = 2
 """Threads that read. SQLite holds the interpreter's lock less than half of a short read's time."""
@@ -24,6 +29,13 @@ STATEMENTS = 512
 
 WAITING_MAX = 1_000
 """Calls that may wait for a thread; one more is refused at once."""
+
+CHECKPOINT_SECONDS = 1.0
+"""How often what the write-ahead log holds is moved into the file, while there are writes."""
+
+WAL_KEPT_BYTES = 64 * 1024 * 1024
+"""The write-ahead log is cut to this size when it starts anew; overwriting it is quicker to sync
+than growing it."""
 
 
 @lru_cache(STATEMENTS)
@@ -59,6 +71,9 @@ class Database:
         self._guest = guest
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-writer")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"{path.stem}-reader")
+        self._checkpointer = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-checkpointer")
+        self._checkpointing: Future[None] | None = None
+        self._checkpointed = time.monotonic()
         self._mine = threading.local()
         self._open: set[sqlite3.Connection] = set()
         self._waiting = 0
@@ -129,7 +144,7 @@ class Database:
 
     async def close(self) -> None:
         """Finish what is running and close the file."""
-        for executor in (self._readers, self._writer):
+        for executor in (self._readers, self._writer, self._checkpointer):
             await asyncio.to_thread(executor.shutdown)
         for connection in self._open:
             connection.close()
@@ -147,6 +162,8 @@ class Database:
         self._waiting += 1
         future = asyncio.get_running_loop().run_in_executor(executor, call, work, writing)
         future.add_done_callback(self._done)
+        if writing and not self._guest:
+            self._checkpoint_now_and_then()
         try:
             return await asyncio.wait_for(future, self._patience)
         except TimeoutError:
@@ -156,6 +173,36 @@ class Database:
         self._waiting -= 1
         if not future.cancelled():
             future.exception()  # it was raised where it was waited for, or nobody waits any more
+
+    def _checkpoint_now_and_then(self) -> None:
+        """Move what is committed into the file, beside the writers instead of inside a commit.
+
+        SQLite itself would do it within whichever commit fills a thousand pages, whose callers
+        then wait for two more syncs. A checkpoint beside the writers never sees the end of what
+        they add; so the writer does the few pages that are left, and its log starts anew.
+        """
+        now = time.monotonic()
+        if now < self._checkpointed + CHECKPOINT_SECONDS or (
+            self._checkpointing is not None and not self._checkpointing.done()
+        ):
+            return
+        self._checkpointed = now
+        self._checkpointing = self._checkpointer.submit(self._checkpoint, False)
+        self._checkpointing.add_done_callback(self._finish_checkpoint)
+
+    def _finish_checkpoint(self, beside: "Future[None]") -> None:
+        with suppress(RuntimeError):  # the file is being closed, which is a checkpoint too
+            if not beside.cancelled() and beside.exception() is None:
+                self._writer.submit(self._checkpoint, True)
+
+    def _checkpoint(self, writing: bool) -> None:
+        """Do what can be done without waiting for anybody; the next one does the rest."""
+        try:
+            self._connection(writing).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error:
+            # Nothing is lost by it: what is committed stays in the write-ahead log.
+            self._discard()
+            _log.warning("checkpoint failed", extra={"file": self.path.name}, exc_info=True)
 
     def _transaction(self, work: Callable[[sqlite3.Connection], T], writing: bool) -> T:
         def transaction(db: sqlite3.Connection) -> T:
@@ -193,8 +240,8 @@ class Database:
             if writing:
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute("PRAGMA synchronous = FULL")
-                if self._guest:
-                    db.execute("PRAGMA wal_autocheckpoint = 0")
+                db.execute("PRAGMA wal_autocheckpoint = 0")
+                db.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
             else:
                 db.execute("PRAGMA query_only = ON")
         return db

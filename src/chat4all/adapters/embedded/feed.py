@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from chat4all.adapters.embedded.link import decode_events
 from chat4all.domain.errors import Overloaded
 from chat4all.ports import LiveEvent
 
@@ -23,6 +24,13 @@ class EmbeddedFeed:
         """Hand the events on; see `ports.LiveFeed`."""
         for subscription in self._subscriptions:
             subscription.put(events)
+
+    def republish(self, encoded: bytes) -> None:
+        """Hand on what another process announced; it is not even decoded when nobody listens."""
+        if self._subscriptions:
+            events = decode_events(encoded)
+            for subscription in self._subscriptions:
+                subscription.put(events)
 
     @asynccontextmanager
     async def subscribe(self) -> "AsyncIterator[EmbeddedSubscription]":

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -11,6 +12,9 @@ LOCK = "lock"
 STAGING = "restoring"
 """In a data folder for as long as a restore is not complete: nothing else there counts."""
 
+PATIENCE_SECONDS = 2.0
+"""A router whose gateway was killed holds the folder until its batch is finished."""
+
 
 class DataFolder:
     """A folder that only this process uses for as long as the context lasts.
@@ -19,8 +23,11 @@ class DataFolder:
     is half restored is taken by `restoring` only, which begins anew.
     """
 
-    def __init__(self, path: Path, *, restoring: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, patience: float = PATIENCE_SECONDS, restoring: bool = False
+    ) -> None:
         self.path = path
+        self._patience = patience
         self._restoring = restoring
         self._lock: int | None = None
 
@@ -34,14 +41,15 @@ class DataFolder:
                 f"the data folder {self.path} cannot be written ({error.strerror}): change its "
                 "owner or permissions, or name another folder with --data"
             ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self.__exit__(None, None, None)
-            raise StartRefused(
-                f"the data folder {self.path} is in use by another Chat4All: stop that one, or "
-                "name another folder with --data"
-            ) from error
+        deadline = time.monotonic() + self._patience
+        while not _locked(self._lock):
+            if time.monotonic() > deadline:
+                self.__exit__(None, None, None)
+                raise StartRefused(
+                    f"the data folder {self.path} is in use by another Chat4All: stop that one, or "
+                    "name another folder with --data"
+                )
+            time.sleep(0.01)
         if not self._restoring and (trouble := restore_trouble(self.path)):
             self.__exit__(None, None, None)
             raise StartRefused(trouble)
@@ -57,6 +65,13 @@ class DataFolder:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    @property
+    def lock(self) -> int:
+        """The descriptor that holds the lock: who has a copy of it holds the folder as well."""
+        if self._lock is None:
+            raise RuntimeError("the folder is not held")
+        return self._lock
 
     @property
     def is_new(self) -> bool:
@@ -84,3 +99,11 @@ def restore_trouble(path: Path) -> str | None:
     if (path / STAGING).exists():
         return f"a restore into {path} was cut off: run `chat4all restore` into it again"
     return None
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -5,7 +5,7 @@ import sqlite3
 import time
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,13 +61,28 @@ class EmbeddedLog:
         self._deadline = deadline
         self._queue: deque[_Waiting] = deque()
         self._flusher: asyncio.Task[None] | None = None
+        self._due: deque[tuple[float, asyncio.Future[LogPosition]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
         self._appended = asyncio.Event()
+        self._watcher: Callable[[], None] = self._appended.set
         self.log_id = ""
 
     async def open(self) -> None:
         """Open the file, and name the log when it is new."""
         await self._database.open()
         self.log_id = await self._database.write(_identify)
+
+    async def follow(self) -> None:
+        """Open the file to read what another process appends, which `notify` is told of."""
+        self.log_id = await self._database.read(_identity)
+
+    def notify(self) -> None:
+        """Say that something was appended; see `wait`."""
+        self._appended.set()
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Let `watcher` be called after every commit, instead of waking who is in `wait` here."""
+        self._watcher = watcher
 
     async def append(self, key: ConversationId, value: bytes) -> LogPosition:
         """Append one record; see `ports.MessageLog`."""
@@ -77,11 +92,8 @@ class EmbeddedLog:
         self._queue.append(_Waiting(key, value, done))
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush())
-        try:
-            async with asyncio.timeout(self._deadline):
-                return await done
-        except TimeoutError:
-            raise OutcomeUnknown("the log did not answer in time") from None
+        self._watch_the_clock(done)
+        return await done
 
     async def read(self, after: int, limit: int) -> Sequence[LogRecord]:
         """Return records above the offset `after`, oldest first."""
@@ -140,7 +152,28 @@ class EmbeddedLog:
         """Commit what waits, then close the file."""
         if self._flusher is not None:
             await self._flusher
+        if self._timer is not None:
+            self._timer.cancel()
         await self._database.close()
+
+    def _watch_the_clock(self, done: asyncio.Future[LogPosition]) -> None:
+        """Have this append answered in time, by one timer for all: they come due in their order."""
+        loop = asyncio.get_running_loop()
+        while self._due and self._due[0][1].done():
+            self._due.popleft()
+        self._due.append((loop.time() + self._deadline, done))
+        if self._timer is None:
+            self._timer = loop.call_later(self._deadline, self._say_unknown, loop)
+
+    def _say_unknown(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer what is due, and come back for the oldest that still waits."""
+        self._timer = None
+        while self._due and (self._due[0][1].done() or self._due[0][0] <= loop.time()):
+            _, done = self._due.popleft()
+            if not done.done():
+                done.set_exception(OutcomeUnknown("the log did not answer in time"))
+        if self._due:
+            self._timer = loop.call_at(self._due[0][0], self._say_unknown, loop)
 
     async def _flush(self) -> None:
         """Commit what waits, batch after batch: those that come in meanwhile are the next batch."""
@@ -157,7 +190,7 @@ class EmbeddedLog:
                 for offset, waiting in enumerate(batch, first):
                     if not waiting.done.done():
                         waiting.done.set_result(LogPosition(0, 0, offset))
-                self._appended.set()
+                self._watcher()
         finally:
             self._flusher = None
 
@@ -182,11 +215,16 @@ class EmbeddedLog:
 
 
 def _identify(db: sqlite3.Connection) -> str:
+    found = _identity(db)
+    if not found:
+        found = str(uuid.uuid4())
+        db.execute("INSERT INTO info VALUES (?)", (found,))
+    return found
+
+
+def _identity(db: sqlite3.Connection) -> str:
     found = db.execute("SELECT log_id FROM info").fetchone()
-    if found is None:
-        found = (str(uuid.uuid4()),)
-        db.execute("INSERT INTO info VALUES (?)", found)
-    return str(found[0])
+    return "" if found is None else str(found[0])
 
 
 def first_offset(db: sqlite3.Connection) -> int:

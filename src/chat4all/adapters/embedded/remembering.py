@@ -1,32 +1,32 @@
 """What one process may remember of the directory and the sessions, being the only one to write.
 
 Every send and every read asks who is in the conversation and whether the session stands; nearly
-always the answer was given a moment ago. Whatever is changed through these wrappers is forgotten
-before the change is acknowledged; a change behind their back counts after `SECONDS` at worst.
+always the answer was given before. Whatever is changed through these wrappers is forgotten before
+the change is acknowledged. Nothing can change behind their back: who opens the data folder holds
+it alone (`DataFolder`).
 """
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Generic, TypeVar
 
-from cachetools import TTLCache
+from cachetools import LRUCache
 
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.people import Conversation, Role, Session, User
 from chat4all.ports import Directory, Sessions
 
-SECONDS = 5.0
-ENTRIES = 50_000
+ENTRIES = 20_000
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
 class Remembered(Generic[K, V]):
-    """Answers of `load`, each for a few seconds or until it is forgotten."""
+    """Answers of `load`, those last used, each until it is forgotten."""
 
-    def __init__(self, load: Callable[[K], Awaitable[V]], *, seconds: float = SECONDS) -> None:
+    def __init__(self, load: Callable[[K], Awaitable[V]]) -> None:
         self._load = load
-        self._known: TTLCache[K, V] = TTLCache(ENTRIES, seconds)
+        self._known: LRUCache[K, V] = LRUCache(ENTRIES)
         self._changes = 0
 
     async def get(self, key: K) -> V:

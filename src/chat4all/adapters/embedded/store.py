@@ -166,6 +166,11 @@ class EmbeddedStore:
         known, self.committed = await self._database.write(adopt)
         return known, self.committed
 
+    async def stored(self) -> int:
+        """Return the offset up to which everything is stored, also by another process."""
+        found = await self._database.read_one('SELECT "offset" FROM followed_log', {})
+        return 0 if found is None else int(found[0])
+
     async def commit(self, through: Sequence[LogPosition]) -> None:
         """Keep the offset, if no batch has already."""
         offset = _offset(through)

@@ -5,6 +5,7 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 
 from chat4all.adapters.sql.engine import Database
+from chat4all.adapters.sql.tables import metadata
 from chat4all.domain.errors import StartRefused, Unavailable
 
 NEWEST = "0001"
@@ -14,14 +15,19 @@ NEWEST = "0001"
 async def upgrade(database: Database) -> None:
     """Run the migrations that are missing; does nothing when there are none.
 
-    Raises `StartRefused` for a database of a later release or one that cannot be used.
+    An empty database gets the tables as they are today at once, without Alembic: a test holds the
+    two ways against each other. Raises `StartRefused` for a database of a later release or one
+    that cannot be used.
     """
     try:
         async with database.read() as connection:
             found = await connection.run_sync(_revision)
         if found != NEWEST:
             async with database.write() as connection:
-                await connection.run_sync(_migrate, database.path)
+                if found is None and await connection.run_sync(_is_empty):
+                    await connection.run_sync(_create)
+                else:
+                    await connection.run_sync(migrate, database.path)
     except Unavailable as error:
         raise StartRefused(
             f"{database.path} cannot be used ({error}): make it writable, or name another folder "
@@ -35,7 +41,18 @@ def _revision(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def _migrate(connection: Connection, path: Path) -> None:
+def _is_empty(connection: Connection) -> bool:
+    return not inspect(connection).get_table_names()
+
+
+def _create(connection: Connection) -> None:
+    metadata.create_all(connection)
+    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)"))
+    connection.execute(text("INSERT INTO alembic_version VALUES (:newest)"), {"newest": NEWEST})
+
+
+def migrate(connection: Connection, path: Path) -> None:
+    """Bring the tables up to date by Alembic, whatever state they are in."""
     from alembic import command  # noqa: PLC0415 - see NEWEST
     from alembic.config import Config  # noqa: PLC0415
     from alembic.script.revision import ResolutionError  # noqa: PLC0415

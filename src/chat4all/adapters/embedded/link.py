@@ -1,0 +1,226 @@
+"""What passes between the two processes of one machine, over one socket pair.
+
+Down, from the gateway's process: that something was appended, and questions for the metrics.
+Up, from the router's: what it announces, how far it is and what troubles it, and its metrics.
+The end of the socket is the end of the other process: the router then stops, the gateway too.
+"""
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from enum import IntEnum
+
+import msgspec
+
+from chat4all.domain.errors import Unavailable
+from chat4all.ports import LiveEvent
+
+HEARTBEAT_SECONDS = 1.0
+"""How often the router says how it is, also when nothing happens."""
+
+SILENCE_SECONDS = 5.0
+"""A router that says nothing for so long is as good as away."""
+
+RING_SECONDS = 0.002
+"""At most one doorbell in this time."""
+
+FRAME_MAX = 64 * 1024 * 1024
+_LENGTH = 4
+
+
+class Kind(IntEnum):
+    """What a frame is."""
+
+    APPENDED = 1
+    METRICS = 2
+    EVENTS = 3
+    STATUS = 4
+
+
+class Status(msgspec.Struct):
+    """How the router is: the log's offset up to which everything is stored, and its trouble."""
+
+    committed: int
+    trouble: str | None
+
+
+_encoder = msgspec.msgpack.Encoder()
+_events = msgspec.msgpack.Decoder(list[LiveEvent])
+_status = msgspec.msgpack.Decoder(Status)
+
+
+class _Frames:
+    """Frames over one end of the pair: four bytes of length, one of kind, and what it is about."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def over(cls, pair: socket.socket) -> "_Frames":
+        return cls(*await asyncio.open_connection(sock=pair))
+
+    def send(self, kind: Kind, body: bytes = b"") -> None:
+        if not self._writer.is_closing():
+            length = (len(body) + 1).to_bytes(_LENGTH, "big")
+            self._writer.write(b"".join((length, bytes((kind,)), body)))
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something of what was sent has not even reached the socket."""
+        return self._writer.transport.get_write_buffer_size() > 0
+
+    async def drain(self) -> None:
+        await self._writer.drain()
+
+    async def each(self, handle: Mapping[Kind, Callable[[bytes], None]]) -> None:
+        """Hand every frame to what handles its kind, until the other end is closed."""
+        while True:
+            try:
+                length = int.from_bytes(await self._reader.readexactly(_LENGTH), "big")
+                if not 0 < length <= FRAME_MAX:
+                    return
+                frame = await self._reader.readexactly(length)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                return
+            handle[Kind(frame[0])](frame[1:])
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class RouterLink:
+    """The gateway's end."""
+
+    def __init__(self, frames: _Frames, announce: Callable[[bytes], None]) -> None:
+        self._frames = frames
+        self._announce = announce
+        self._heard = time.monotonic()
+        self._status = Status(0, None)
+        self._asked: asyncio.Future[bytes] | None = None
+        self._quiet_until = 0.0
+        self._ringing: asyncio.TimerHandle | None = None
+
+    @classmethod
+    async def over(cls, pair: socket.socket, announce: Callable[[bytes], None]) -> "RouterLink":
+        """Take the gateway's end of the pair. `announce` is given each batch of live events."""
+        return cls(await _Frames.over(pair), announce)
+
+    async def run(self) -> None:
+        """Take what the router says, until its process has ended."""
+        await self._frames.each(
+            {
+                Kind.EVENTS: self._announce,
+                Kind.STATUS: self._take_status,
+                Kind.METRICS: self._take_metrics,
+            }
+        )
+        self._status = Status(self._status.committed, "the router's process has ended")
+
+    def ring(self) -> None:
+        """Say that something was appended: now, or together with what follows at once."""
+        if self._ringing is not None:
+            return
+        loop = asyncio.get_running_loop()
+        if (now := loop.time()) >= self._quiet_until:
+            self._quiet_until = now + RING_SECONDS
+            if not self._frames.waiting:
+                self._frames.send(Kind.APPENDED)
+        else:
+            self._ringing = loop.call_at(self._quiet_until, self._ring_again)
+
+    async def ping(self) -> None:
+        """Return while messages are routed; raise `Unavailable` with the cause while not."""
+        if self._status.trouble is not None:
+            raise Unavailable(self._status.trouble)
+        if time.monotonic() > self._heard + SILENCE_SECONDS:
+            raise Unavailable("the router's process does not answer")
+
+    async def metrics(self) -> bytes:
+        """Return what the router measures, as text; the caller says how long it waits."""
+        if self._asked is None or self._asked.done():
+            self._asked = asyncio.get_running_loop().create_future()
+            self._frames.send(Kind.METRICS)
+        return await asyncio.shield(self._asked)
+
+    @property
+    def committed(self) -> int:
+        """The offset of the log up to which the router was known to have stored everything."""
+        return self._status.committed
+
+    def close(self) -> None:
+        """Let the router's process end."""
+        if self._ringing is not None:
+            self._ringing.cancel()
+        self._frames.close()
+
+    def _ring_again(self) -> None:
+        self._ringing = None
+        self.ring()
+
+    def _take_status(self, body: bytes) -> None:
+        self._heard = time.monotonic()
+        self._status = _status.decode(body)
+
+    def _take_metrics(self, body: bytes) -> None:
+        if self._asked is not None and not self._asked.done():
+            self._asked.set_result(body)
+
+
+class GatewayLink:
+    """The router's end; the router announces through it."""
+
+    def __init__(self, frames: _Frames) -> None:
+        self._frames = frames
+
+    @classmethod
+    async def over(cls, pair: socket.socket) -> "GatewayLink":
+        """Take the router's end of the pair."""
+        return cls(await _Frames.over(pair))
+
+    async def run(self, appended: Callable[[], None], metrics: Callable[[], bytes]) -> None:
+        """Take what the gateway says, until its process has ended."""
+        await self._frames.each(
+            {
+                Kind.APPENDED: lambda _: appended(),
+                Kind.METRICS: lambda _: self._frames.send(Kind.METRICS, metrics()),
+            }
+        )
+
+    async def beat(self, status: Callable[[], Awaitable[Status]]) -> None:
+        """Say again and again how the router is."""
+        while True:
+            self._frames.send(Kind.STATUS, _encoder.encode(await status()))
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    async def announce(self, events: Sequence[LiveEvent]) -> None:
+        """Hand the events to the gateway's process; see `ports.LiveFeed`."""
+        if not events:
+            return
+        self._frames.send(Kind.EVENTS, encode_events(events))
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                await self._frames.drain()
+        except (TimeoutError, ConnectionError):
+            raise Unavailable("the gateway's process does not take announcements") from None
+
+    def close(self) -> None:
+        """Close this end."""
+        self._frames.close()
+
+
+def encode_events(events: Sequence[LiveEvent]) -> bytes:
+    """Return the frame that `decode_events` reads."""
+    return _encoder.encode(events)
+
+
+def decode_events(body: bytes) -> list[LiveEvent]:
+    """Return the events of one announcement."""
+    found: list[LiveEvent] = _events.decode(body)
+    return found
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Return two ends that are connected: the gateway's and the router's."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
