@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -175,6 +176,21 @@ async def test_a_log_that_hangs_is_an_unknown_outcome_within_its_deadline(tmp_pa
     await log.append(CHATS[0], b"third")
     # The first was on its way and may land; the second was still in the queue and was taken out.
     assert b"second" not in [r.value for r in await log.read(0, 10)]
+    await closed(log, store)
+
+
+async def test_a_call_that_is_cancelled_as_it_ends_is_cancelled(tmp_path: Path) -> None:
+    """A task that went on after that would hold up the end of the process."""
+    log, store = await opened(tmp_path)
+    go = threading.Event()
+    calling = asyncio.create_task(log._database.write(lambda _: go.wait(10)))
+    await asyncio.sleep(0)
+    go.set()
+    log._database._writer.submit(int).result()  # so the call before it has ended
+    await asyncio.sleep(0)  # the loop knows, the task was not told yet
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
     await closed(log, store)
 
 

@@ -165,7 +165,9 @@ class Database:
         if writing and not self._guest:
             self._checkpoint_now_and_then()
         try:
-            return await asyncio.wait_for(future, self._patience)
+            # Not `wait_for`: before Python 3.12 it swallows a cancellation that meets the result.
+            async with asyncio.timeout(self._patience):
+                return await future
         except TimeoutError:
             raise Unavailable(f"{self.path.name} does not answer") from None
 
