@@ -1,156 +1,201 @@
-"""How many durable accepts a second, as a ratio to the floor: `python -m bench.accept`.
+"""Durable accepts a second, as a ratio to the floor, and their latency at half that rate.
 
-Floor and product in turns, five rounds; the medians count. Closed loop with 32 connections for the
-rate; then an open loop at half the product's rate for the latency. The generator must reach twice
-every measured rate on a static answer in the same run. After each round the router must have stored
-all that was accepted. A failed request ends the run: it is never throughput.
+Each round: the floor, then the product, closed loop with 32 connections; the generator against the
+static answer; then an open loop at half the product's rate for both. While the product runs the
+router's lag is sampled, and after it the router must come level with the log.
 """
 
 import contextlib
-import json
+import math
 import sqlite3
-import statistics
-import subprocess
-import sys
-import tempfile
+import threading
 import time
-import urllib.request
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import jwt
-
-from bench import floor
-from bench.workload import CONVERSATIONS, USERS, send_requests
+from . import floor
+from .figures import Figure
+from .filling import CHATS, PEOPLE, fill_people
+from .quiet import Rounds, Say, quiet_rounds
+from .running import (
+    HEALTH,
+    BenchmarkFailed,
+    free_ports,
+    generate,
+    module,
+    process,
+    product,
+)
+from .workload import REQUESTS, send_requests
 
 CONNECTIONS = 32
-SECONDS = 4.0
-ROUNDS = 5
-FLOOR, STATIC, PRODUCT, METADATA = 18_000, 18_001, 18_002, 18_003
-USERS_MADE = [f"user{n}" for n in range(USERS)]
-CHATS = [str(uuid.UUID(int=n + 1)) for n in range(CONVERSATIONS)]
+RATE_MAX = 15_000
+"""Accepts a second for which there are new ids: a repeated id is a duplicate and costs less."""
 
+HEADROOM = 2.0
+LEVEL_SECONDS_MAX = 1.0
+LEVEL_PATIENCE_SECONDS = 60.0
+SAMPLE_SECONDS = 0.05
 
-@contextlib.contextmanager
-def process(*arguments: str, port: int) -> Iterator[None]:
-    """Run a module until the context is left; entered once its port answers."""
-    with subprocess.Popen([sys.executable, "-m", *arguments], stdout=subprocess.DEVNULL) as running:
-        try:
-            for _ in range(500):
-                with contextlib.suppress(OSError):
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/docs", timeout=1).close()
-                    break
-                time.sleep(0.02)
-            yield
-        finally:
-            running.terminate()
-
-
-def generate(port: int, requests: Sequence[str], rate: float | None = None) -> dict[str, Any]:
-    """Run the generator in a process of its own; return its rate and its latencies in ms."""
-    job = {
-        "host": "127.0.0.1",
-        "port": port,
-        "requests": requests,
-        "connections": CONNECTIONS,
-        "seconds": SECONDS,
-        "rate": rate,
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.generator"],
-        input=json.dumps(job),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    result = json.loads(done.stdout)
-    if result["failed"]:
-        raise SystemExit(f"{result['failed']} requests failed on port {port}: no figure")
-    latencies = statistics.quantiles(result["latencies_ms"], n=100)
-    return {"rate": result["ok"] / result["seconds"], "p50": latencies[49], "p99": latencies[98]}
-
-
-def fill(data: Path) -> list[str]:
-    """Put the workload's users and conversations in a new data folder; return the users' tokens."""
-    now = int(time.time())
-    secret = "b" * 64
-    (data / "secret-key").write_text(secret)
-    (data / "secret-key").chmod(0o600)
-    sessions = {name: str(uuid.uuid4()) for name in USERS_MADE}
-    with contextlib.closing(sqlite3.connect(data / "metadata.db")) as db, db:
-        db.executemany(
-            "INSERT INTO users VALUES (?, ?, ?, x'00', '')", [(n, n, n) for n in USERS_MADE]
-        )
-        db.executemany(
-            "INSERT INTO conversations VALUES (?, 'group', NULL, '{}', '')", [(c,) for c in CHATS]
-        )
-        db.executemany(
-            "INSERT INTO members VALUES (?, ?, 'member')",
-            [(chat, name) for chat in CHATS for name in USERS_MADE],
-        )
-        db.executemany(
-            "INSERT INTO sessions VALUES (?, ?, ?)",
-            [(sessions[name], name, now + 3600) for name in USERS_MADE],
-        )
-    claims = {"iss": "chat4all", "aud": "chat4all", "iat": now, "exp": now + 3600}
-    return [
-        jwt.encode({**claims, "sub": name, "jti": sessions[name]}, secret, "HS256")
-        for name in USERS_MADE
-    ]
+Values = Mapping[str, Any]
 
 
 def behind(data: Path) -> int:
     """Return how many accepted records the router has not stored yet."""
-    with contextlib.closing(sqlite3.connect(data / "log.db")) as log:
-        (end,) = log.execute("SELECT max(offset) FROM records").fetchone()
     with contextlib.closing(sqlite3.connect(data / "store.db")) as store:
-        (stored,) = store.execute("SELECT offset FROM followed_log").fetchone()
+        (stored,) = store.execute('SELECT "offset" FROM followed_log').fetchone()
+    with contextlib.closing(sqlite3.connect(data / "log.db")) as log:
+        (end,) = log.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone()
     return int(end - stored)
 
 
-def main() -> None:
-    """Run, and print one JSON object."""
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "data"
-        ports = ["--port", str(PRODUCT), "--metadata-port", str(METADATA)]
-        command = ["chat4all", "up", "--no-demo", "--data", str(data), *ports]
-        with process(*command, port=PRODUCT):
-            pass
-        tokens = fill(data)
-        floor_requests = send_requests([floor.token(name) for name in USERS_MADE], CHATS)
-        with (
-            process(*command, port=PRODUCT),
-            process("bench.floor", str(FLOOR), port=FLOOR),
-            process("bench.static", str(STATIC), port=STATIC),
-        ):
-            rounds = []
-            for _ in range(ROUNDS):
-                # New ids each time: a repeated one would be a duplicate and cost less.
-                requests = send_requests(tokens, CHATS)
-                measured = {
-                    "floor": generate(FLOOR, floor_requests)["rate"],
-                    "product": generate(PRODUCT, requests)["rate"],
-                    "behind": behind(data),
-                    "static": generate(STATIC, floor_requests)["rate"],
-                }
-                half = measured["product"] / 2
-                measured["floor_p99_ms"] = generate(FLOOR, floor_requests, half)["p99"]
-                requests = send_requests(tokens, CHATS)
-                measured["product_p99_ms"] = generate(PRODUCT, requests, half)["p99"]
-                rounds.append(measured)
-    middle = {key: statistics.median(r[key] for r in rounds) for key in rounds[0]}
-    result = {
-        "accepts_to_floor": round(middle["product"] / middle["floor"], 2),
-        "p99_to_floor": round(middle["product_p99_ms"] / middle["floor_p99_ms"], 1),
-        "generator_headroom": round(middle["static"] / max(middle["product"], middle["floor"]), 1),
-        "medians": {key: round(value, 2) for key, value in middle.items()},
-        "rounds": rounds,
+class Lag:
+    """The router's lag, in records, sampled while the context lasts."""
+
+    def __init__(self, read: Callable[[], int]) -> None:
+        self._read = read
+        self._done = threading.Event()
+        self.largest = 0
+
+    @contextlib.contextmanager
+    def sampled(self) -> Iterator["Lag"]:
+        """Sample in a thread."""
+        thread = threading.Thread(target=self._sample)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._done.set()
+            thread.join()
+
+    def _sample(self) -> None:
+        while not self._done.wait(SAMPLE_SECONDS):
+            # A log in which nothing was ever written, or a file that is being opened: no lag yet.
+            with contextlib.suppress(sqlite3.Error, TypeError):
+                self.largest = max(self.largest, self._read())
+
+
+def measure(folder: Path, rounds: int, seconds: float, say: Say) -> Rounds:
+    """Run; `seconds` is the length of each load."""
+    data = folder / "accept"
+    static, floor_port, port, metadata_port = free_ports(4)
+    command = product(data, port, metadata_port, "--no-demo")
+    with process(command, port, *HEALTH):
+        pass
+    tokens = fill_people(data)
+    floor_requests = send_requests([floor.token(name) for name in PEOPLE], CHATS)
+
+    def new_requests(rate: float) -> list[str]:
+        lists = math.ceil(rate * seconds / REQUESTS)
+        return [request for _ in range(lists) for request in send_requests(tokens, CHATS)]
+
+    def load(at: int, requests: list[str], rate: float | None = None) -> dict[str, float]:
+        return generate(at, requests, connections=CONNECTIONS, seconds=seconds, rate=rate)
+
+    def one_round() -> Values:
+        at_floor = load(floor_port, floor_requests)
+        ours, router = _product_round(data, port, new_requests(RATE_MAX), seconds)
+        answer = load(static, floor_requests)
+        half = ours["rate"] / 2
+        say(
+            f"floor {at_floor['rate']:,.0f}/s, product {ours['rate']:,.0f}/s "
+            f"({ours['rate'] / at_floor['rate']:.2f} x), router at most {router['largest_lag']} "
+            "behind"
+        )
+        floor_open = load(floor_port, floor_requests, half)
+        ours_open = load(port, new_requests(half), half)
+        _wait_until_level(data)
+        say(f"at {half:,.0f}/s: p99 {floor_open['p99']:.1f} and {ours_open['p99']:.1f} ms")
+        return {
+            "floor": at_floor,
+            "product": ours,
+            "router": router,
+            "static": answer,
+            "floor_at_half": floor_open,
+            "product_at_half": ours_open,
+        }
+
+    with (
+        process(command, port, *HEALTH),
+        process(module("floor", str(floor_port)), floor_port),
+        process(module("static", str(static)), static),
+    ):
+        return quiet_rounds(one_round, rounds, say)
+
+
+def figures(rounds: Rounds) -> list[Figure]:
+    """Compare with the bars."""
+    middle = rounds.medians
+    ours, theirs, static = (middle[key]["rate"] for key in ("product", "floor", "static"))
+    p99, floor_p99 = middle["product_at_half"]["p99"], middle["floor_at_half"]["p99"]
+    level = max(one.values["router"]["level_after_seconds"] for one in rounds.kept)
+    headroom = static / max(ours, theirs)
+    return [
+        Figure(
+            "accepts_to_floor",
+            f"Durable accepts, {CONNECTIONS} connections",
+            ours / theirs,
+            1.2,
+            True,
+            ours=ours,
+            theirs=theirs,
+            of="/s",
+        ),
+        Figure(
+            "accept_p99_to_floor",
+            "p99 of an accept at half that rate, open loop",
+            p99 / floor_p99,
+            3.0,
+            False,
+            ours=p99,
+            theirs=floor_p99,
+            of="ms",
+        ),
+        Figure(
+            "router_level_seconds",
+            "Router level with the log after the load, worst round",
+            level,
+            LEVEL_SECONDS_MAX,
+            False,
+            "s",
+        ),
+        Figure(
+            "accept_generator_headroom",
+            "Generator's headroom over the faster of the two",
+            headroom,
+            HEADROOM,
+            True,
+            ours=static,
+            theirs=max(ours, theirs),
+            of="/s",
+        ),
+    ]
+
+
+def _product_round(
+    data: Path, port: int, requests: list[str], seconds: float
+) -> tuple[dict[str, float], dict[str, float]]:
+    with Lag(lambda: behind(data)).sampled() as lag:
+        found = generate(port, requests, connections=CONNECTIONS, seconds=seconds)
+        at_end, took = behind(data), _wait_until_level(data)
+    if found["rate"] * seconds > len(requests):
+        raise BenchmarkFailed("the workload ran out of new ids: raise RATE_MAX in bench/accept.py")
+    return found, {
+        "largest_lag": max(lag.largest, at_end),
+        "lag_at_end": at_end,
+        "level_after_seconds": took,
     }
-    json.dump(result, sys.stdout, indent=1)
-    print()
 
 
-if __name__ == "__main__":
-    main()
+def _wait_until_level(data: Path) -> float:
+    """Return the seconds until the router has stored all that was accepted."""
+    started = time.monotonic()
+    while lag := behind(data):
+        if time.monotonic() - started > LEVEL_PATIENCE_SECONDS:
+            raise BenchmarkFailed(
+                f"the router is still {lag} messages behind {LEVEL_PATIENCE_SECONDS:.0f} s after "
+                "the load: what was accepted is not throughput"
+            )
+        time.sleep(0.01)
+    return time.monotonic() - started

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from chat4all import __version__
+from chat4all.commands.bench import bench
 from chat4all.domain.errors import StartRefused
 
 
@@ -13,6 +14,9 @@ from chat4all.domain.errors import StartRefused
 @click.version_option(__version__, prog_name="chat4all")
 def main() -> None:
     """Chat4All: a messaging backend that loses, doubles and reorders nothing."""
+
+
+main.add_command(bench)
 
 
 @main.command()
