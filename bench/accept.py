@@ -10,7 +10,8 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -36,44 +37,78 @@ RATE_MAX = 15_000
 HEADROOM = 2.0
 LEVEL_SECONDS_MAX = 1.0
 LEVEL_PATIENCE_SECONDS = 60.0
-SAMPLE_SECONDS = 0.05
+SAMPLE_SECONDS = 0.02
 
 Values = Mapping[str, Any]
 
 
-def behind(data: Path) -> int:
-    """Return how many accepted records the router has not stored yet."""
-    with contextlib.closing(sqlite3.connect(data / "store.db")) as store:
-        (stored,) = store.execute('SELECT "offset" FROM followed_log').fetchone()
-    with contextlib.closing(sqlite3.connect(data / "log.db")) as log:
-        (end,) = log.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone()
-    return int(end - stored)
-
-
 class Lag:
-    """The router's lag, in records, sampled while the context lasts."""
+    """How far the router is behind the log, from what is noted of the two."""
 
-    def __init__(self, read: Callable[[], int]) -> None:
-        self._read = read
-        self._done = threading.Event()
-        self.largest = 0
+    def __init__(self) -> None:
+        self.largest = self.at_end = 0
+        self.level_after: float | None = None
+        """Seconds from the last accept to the router being level with it; None until it is."""
+        self._end = -1
+        self._grew = 0.0
 
-    @contextlib.contextmanager
-    def sampled(self) -> Iterator["Lag"]:
-        """Sample in a thread."""
-        thread = threading.Thread(target=self._sample)
-        thread.start()
+    def note(self, now: float, end: int, stored: int) -> None:
+        """Take in the log's last offset and that of the store, `now` in seconds."""
+        if end != self._end:
+            self._end, self._grew, self.level_after = end, now, None
+            self.at_end = end - stored
+        self.largest = max(self.largest, end - stored)
+        if stored >= end and self.level_after is None:
+            self.level_after = now - self._grew
+
+    def as_json(self) -> dict[str, float | None]:
+        """Return it for machines."""
+        return {
+            "largest_lag": self.largest,
+            "lag_at_end": self.at_end,
+            "level_after_seconds": self.level_after,
+        }
+
+
+@contextlib.contextmanager
+def watched(data: Path) -> Iterator[Lag]:
+    """Note the lag in a thread; leaving the context waits until the router is level.
+
+    Raises `BenchmarkFailed` when it does not come to be.
+    """
+    lag, loaded = Lag(), threading.Event()
+
+    def watch() -> None:
+        with (
+            contextlib.closing(sqlite3.connect(data / "store.db")) as store,
+            contextlib.closing(sqlite3.connect(data / "log.db")) as log,
+        ):
+            deadline = math.inf
+            while time.monotonic() < deadline:
+                (stored,) = store.execute('SELECT "offset" FROM followed_log').fetchone()
+                # No row: nothing was ever appended.
+                found = log.execute(
+                    "SELECT seq FROM sqlite_sequence WHERE name = 'records'"
+                ).fetchone()
+                lag.note(time.monotonic(), found[0] if found else 0, stored)
+                if loaded.is_set():
+                    if lag.level_after is not None:
+                        return
+                    deadline = min(deadline, time.monotonic() + LEVEL_PATIENCE_SECONDS)
+                time.sleep(SAMPLE_SECONDS)
+
+    with ThreadPoolExecutor(1) as thread:
+        watching = thread.submit(watch)
         try:
-            yield self
+            yield lag
         finally:
-            self._done.set()
-            thread.join()
-
-    def _sample(self) -> None:
-        while not self._done.wait(SAMPLE_SECONDS):
-            # A log in which nothing was ever written, or a file that is being opened: no lag yet.
-            with contextlib.suppress(sqlite3.Error, TypeError):
-                self.largest = max(self.largest, self._read())
+            loaded.set()
+        watching.result()
+    if lag.level_after is None:
+        raise BenchmarkFailed(
+            f"the router is not level with the log {LEVEL_PATIENCE_SECONDS:.0f} s after the load: "
+            "what was accepted is not throughput"
+        )
 
 
 def measure(folder: Path, rounds: int, seconds: float, say: Say) -> Rounds:
@@ -95,22 +130,27 @@ def measure(folder: Path, rounds: int, seconds: float, say: Say) -> Rounds:
 
     def one_round() -> Values:
         at_floor = load(floor_port, floor_requests)
-        ours, router = _product_round(data, port, new_requests(RATE_MAX), seconds)
+        requests = new_requests(RATE_MAX)
+        with watched(data) as lag:
+            ours = load(port, requests)
+        if ours["rate"] * seconds > len(requests):
+            raise BenchmarkFailed("the workload ran out of new ids: RATE_MAX is too low")
         answer = load(static, floor_requests)
         half = ours["rate"] / 2
         say(
             f"floor {at_floor['rate']:,.0f}/s, product {ours['rate']:,.0f}/s "
-            f"({ours['rate'] / at_floor['rate']:.2f} x), router at most {router['largest_lag']} "
+            f"({ours['rate'] / at_floor['rate']:.2f} x), router at most {lag.largest:,} "
             "behind"
         )
         floor_open = load(floor_port, floor_requests, half)
-        ours_open = load(port, new_requests(half), half)
-        _wait_until_level(data)
+        requests = new_requests(half)
+        with watched(data):
+            ours_open = load(port, requests, half)
         say(f"at {half:,.0f}/s: p99 {floor_open['p99']:.1f} and {ours_open['p99']:.1f} ms")
         return {
             "floor": at_floor,
             "product": ours,
-            "router": router,
+            "router": lag.as_json(),
             "static": answer,
             "floor_at_half": floor_open,
             "product_at_half": ours_open,
@@ -154,7 +194,7 @@ def figures(rounds: Rounds) -> list[Figure]:
         ),
         Figure(
             "router_level_seconds",
-            "Router level with the log after the load, worst round",
+            "Router level with the log, worst round",
             level,
             LEVEL_SECONDS_MAX,
             False,
@@ -171,31 +211,3 @@ def figures(rounds: Rounds) -> list[Figure]:
             of="/s",
         ),
     ]
-
-
-def _product_round(
-    data: Path, port: int, requests: list[str], seconds: float
-) -> tuple[dict[str, float], dict[str, float]]:
-    with Lag(lambda: behind(data)).sampled() as lag:
-        found = generate(port, requests, connections=CONNECTIONS, seconds=seconds)
-        at_end, took = behind(data), _wait_until_level(data)
-    if found["rate"] * seconds > len(requests):
-        raise BenchmarkFailed("the workload ran out of new ids: raise RATE_MAX in bench/accept.py")
-    return found, {
-        "largest_lag": max(lag.largest, at_end),
-        "lag_at_end": at_end,
-        "level_after_seconds": took,
-    }
-
-
-def _wait_until_level(data: Path) -> float:
-    """Return the seconds until the router has stored all that was accepted."""
-    started = time.monotonic()
-    while lag := behind(data):
-        if time.monotonic() - started > LEVEL_PATIENCE_SECONDS:
-            raise BenchmarkFailed(
-                f"the router is still {lag} messages behind {LEVEL_PATIENCE_SECONDS:.0f} s after "
-                "the load: what was accepted is not throughput"
-            )
-        time.sleep(0.01)
-    return time.monotonic() - started

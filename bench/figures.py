@@ -78,5 +78,5 @@ def amount(value: float, unit: str) -> str:
     """Return a value with its unit, as people write it."""
     if unit == "x":
         return f"{value:.2f} x"
-    space = "" if unit.startswith("/") else " "
-    return f"{value:,.0f}{space}{unit}" if value >= 100 else f"{value:.3g}{space}{unit}"
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    return f"{value:,.{digits}f}{'' if unit.startswith('/') else ' '}{unit}"

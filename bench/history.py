@@ -94,7 +94,7 @@ def figures(rounds: Rounds) -> list[Figure]:
     return [
         Figure(
             "history_to_floor",
-            f"History pages, {READERS} readers, {sizes['large']:,} messages",
+            f"History pages, {READERS} readers, {sizes['large']:,.0f} messages",
             large / theirs,
             2.5,
             True,
@@ -104,7 +104,7 @@ def figures(rounds: Rounds) -> list[Figure]:
         ),
         Figure(
             "history_small_to_large",
-            f"History pages with {sizes['small']:,} messages to {sizes['large']:,}",
+            f"History pages with {sizes['small']:,.0f} messages to {sizes['large']:,.0f}",
             small / large,
             1.3,
             False,

@@ -12,7 +12,7 @@ from typing import Any
 
 from .figures import percentile
 
-SYNCS = 200
+SYNCS = 100
 
 
 @dataclass(frozen=True, slots=True)

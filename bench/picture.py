@@ -44,9 +44,9 @@ def draw(result: Result, file: Path) -> None:
     heights = [0.9 + ROW * len(group) for group in (high, low) if group]
     heights += [3.6] if latencies else []
     text = _header(result)
-    top = 0.75 + 0.22 * (text.count("\n") + 1)
+    top = 0.65 + 0.165 * (text.count("\n") + 1)
     height = top + sum(heights) + 0.2
-    layout = ConstrainedLayoutEngine(rect=(0.01, 0.01, 0.98, 1 - top / height - 0.01))
+    layout = ConstrainedLayoutEngine(rect=(0.01, 0.01, 0.98, 1 - top / height), h_pad=0.12)
     canvas = Canvas(figsize=(WIDTH, height), layout=layout, dpi=130)
     canvas.text(
         0.02,
@@ -134,11 +134,10 @@ def _bars(axes: Axes, figures: Sequence[Figure], title: str) -> None:
     axes.set_yticks(places, [textwrap.fill(figure.title, 36) for figure in figures], fontsize=9)
     axes.set_ylim(-0.6, len(figures) - 0.4)
     axes.set_xlim(0, longest * 1.62)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
-    ticks = (lambda x, _: f"{x:g} x") if high else (lambda x, _: f"{x:.0%}")
-    axes.xaxis.set_major_formatter(FuncFormatter(ticks))
     # Beyond the longest bar there is only text.
-    axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= longest])
+    steps = MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]).tick_values(0, longest)
+    ticks = [step for step in steps if 0 <= step <= longest]
+    axes.set_xticks(ticks, [f"{x:g} x" if high else f"{x:.0%}" for x in ticks], fontsize=9)
     axes.set_title(title, loc="left", fontsize=10.5, fontweight="bold", color=INK)
     _plain(axes, "x")
 

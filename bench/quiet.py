@@ -104,8 +104,10 @@ def quiet_rounds(
             quiet.append(done)
         else:
             noisy.append(done)
-            say(f"others used {done.others:.0%} of the processor: this round is repeated")
-            (settle or wait_for_quiet)()
+            again = number < 2 * count
+            say(f"others used {done.others:.0%} of the processor" + ": once more" * again)
+            if again:
+                (settle or wait_for_quiet)()
     usable = sorted((one for one in noisy if one.values), key=lambda one: one.others or 0)
     extra = usable[: count - len(quiet)]
     kept = sorted([*quiet, *extra], key=lambda one: one.number)
