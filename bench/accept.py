@@ -125,27 +125,31 @@ def measure(folder: Path, rounds: int, seconds: float, say: Say) -> Rounds:
         lists = math.ceil(rate * seconds / REQUESTS)
         return [request for _ in range(lists) for request in send_requests(tokens, CHATS)]
 
-    def load(at: int, requests: list[str], rate: float | None = None) -> dict[str, float]:
-        return generate(at, requests, connections=CONNECTIONS, seconds=seconds, rate=rate)
+    places = {"the floor": floor_port, "the product": port, "the static answer": static}
+
+    def load(what: str, requests: list[str], rate: float | None = None) -> dict[str, float]:
+        return generate(
+            what, places[what], requests, connections=CONNECTIONS, seconds=seconds, rate=rate
+        )
 
     def one_round() -> Values:
-        at_floor = load(floor_port, floor_requests)
+        at_floor = load("the floor", floor_requests)
         requests = new_requests(RATE_MAX)
         with watched(data) as lag:
-            ours = load(port, requests)
+            ours = load("the product", requests)
         if ours["rate"] * seconds > len(requests):
             raise BenchmarkFailed("the workload ran out of new ids: RATE_MAX is too low")
-        answer = load(static, floor_requests)
+        answer = load("the static answer", floor_requests)
         half = ours["rate"] / 2
         say(
             f"floor {at_floor['rate']:,.0f}/s, product {ours['rate']:,.0f}/s "
             f"({ours['rate'] / at_floor['rate']:.2f} x), router at most {lag.largest:,} "
             "behind"
         )
-        floor_open = load(floor_port, floor_requests, half)
+        floor_open = load("the floor", floor_requests, half)
         requests = new_requests(half)
         with watched(data):
-            ours_open = load(port, requests, half)
+            ours_open = load("the product", requests, half)
         say(f"at {half:,.0f}/s: p99 {floor_open['p99']:.1f} and {ours_open['p99']:.1f} ms")
         return {
             "floor": at_floor,

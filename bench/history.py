@@ -54,12 +54,18 @@ def measure(folder: Path, rounds: int, seconds: float, say: Say, *, large: int =
 
     def one_round() -> Mapping[str, Any]:
         found = {
-            "floor": generate(floor_port, at_floor, connections=READERS, seconds=seconds),
+            "floor": generate(
+                "the floor", floor_port, at_floor, connections=READERS, seconds=seconds
+            ),
             **{
-                name: generate(at, requests[name], connections=READERS, seconds=seconds)
+                name: generate(
+                    f"the {name} store", at, requests[name], connections=READERS, seconds=seconds
+                )
                 for name, (_, at) in commands.items()
             },
-            "static": generate(static, requests["small"], connections=READERS, seconds=seconds),
+            "static": generate(
+                "the static answer", static, requests["small"], connections=READERS, seconds=seconds
+            ),
         }
         rates = {name: one["rate"] for name, one in found.items()}
         say(

@@ -88,7 +88,7 @@ def _header(result: Result) -> str:
     counts = {len(part.rounds.kept) for part in result.parts.values() if part.rounds}
     if counts:
         rounds = " to ".join(str(n) for n in sorted({min(counts), max(counts)}))
-        lines.append(f"Medians of {rounds} rounds, {result.started_at}")
+        lines.append(f"Medians of {rounds} round{'s' * (counts != {1})}, {result.started_at}")
     if result.quick:
         lines.append("A quick run: a hint, not a figure.")
     for name, part in result.parts.items():

@@ -112,7 +112,7 @@ def quiet_rounds(
     extra = usable[: count - len(quiet)]
     kept = sorted([*quiet, *extra], key=lambda one: one.number)
     if not kept:
-        raise trouble or BenchmarkFailed("no round could be measured")
+        raise BenchmarkFailed(f"the machine was never quiet, and {trouble}")
     return Rounds(kept, [one for one in noisy if one not in extra])
 
 

@@ -124,6 +124,7 @@ def call(command: Sequence[str], job: object = None, *, seconds: float = 600) ->
 
 
 def generate(
+    what: str,
     port: int,
     requests: Sequence[str],
     *,
@@ -131,7 +132,9 @@ def generate(
     seconds: float,
     rate: float | None = None,
 ) -> dict[str, float]:
-    """Load a server; return `rate` (answers a second) and the latencies' percentiles in ms.
+    """Load a server, called `what` in sentences.
+
+    Returns its `rate` in answers a second, and the percentiles of its latencies in ms.
 
     Raises `BenchmarkFailed` when a request failed, `FellBehind` when, in the open loop, more than
     one in a hundred (and more than the connections can have under way) was not answered: their
@@ -148,15 +151,15 @@ def generate(
     result = call(module("generator"), job, seconds=seconds + 120)
     if result["failed"]:
         raise BenchmarkFailed(
-            f"{result['failed']} of {result['failed'] + result['ok']} requests failed: a failed "
-            "request is never throughput, so there is no figure"
+            f"{result['failed']} of {result['failed'] + result['ok']} requests to {what} failed: "
+            "a failed request is never throughput, so there is no figure"
         )
     if not result["ok"]:
-        raise BenchmarkFailed(f"no request was answered within {seconds:g} s")
+        raise BenchmarkFailed(f"{what} answered no request within {seconds:g} s")
     due = (rate or 0) * seconds
     if due - result["ok"] > max(0.01 * due, connections):
         raise FellBehind(
-            f"only {result['ok']} of {due:.0f} requests were answered in the open loop"
+            f"{what} answered only {result['ok']} of {due:.0f} requests in the open loop"
         )
     return {"rate": result["ok"] / result["seconds"], **percentiles(result["latencies_ms"])}
 

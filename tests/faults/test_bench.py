@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench import accept, history
+from bench import accept, history, quiet
 from bench.running import generate
 from tests.faults.running import environment
 
@@ -47,6 +47,7 @@ def test_accepts_are_measured_with_the_router_level_at_the_end(
         return generate(*given, **more)
 
     monkeypatch.setattr(accept, "generate", without_a_rate)
+    monkeypatch.setattr(quiet, "SETTLE_SECONDS", 0)
     found = accept.measure(tmp_path, 1, 0.5, lambda _: None)
     middle = found.medians
     assert middle["product"]["rate"] > 0
@@ -55,7 +56,10 @@ def test_accepts_are_measured_with_the_router_level_at_the_end(
     assert {figure.key for figure in accept.figures(found)} >= {"accepts_to_floor"}
 
 
-def test_the_history_is_measured_on_two_stores(tmp_path: Path) -> None:
+def test_the_history_is_measured_on_two_stores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quiet, "SETTLE_SECONDS", 0)
     found = history.measure(tmp_path, 1, 0.5, lambda _: None, large=3_000)
     assert found.medians["small"]["rate"] > 0
     assert found.medians["large"]["rate"] > 0

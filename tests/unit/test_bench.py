@@ -168,13 +168,19 @@ def test_falling_behind_counts_in_a_quiet_round_only() -> None:
     with pytest.raises(FellBehind):
         quiet_rounds(measure, 1, lambda _: None, clock=clock([0.0]), settle=lambda: None)
 
+    def always() -> Mapping[str, Any]:
+        raise FellBehind("only some were answered")
+
+    with pytest.raises(BenchmarkFailed, match="never quiet, and only some"):
+        quiet_rounds(always, 1, lambda _: None, clock=clock([0.5, 0.5]), settle=lambda: None)
+
 
 @pytest.mark.parametrize(
     ("result", "rate", "said"),
     [
-        ({"ok": 99, "failed": 1}, None, "1 of 100 requests failed"),
-        ({"ok": 0, "failed": 0}, None, "no request was answered"),
-        ({"ok": 900, "failed": 0}, 1000, "only 900 of 1000"),
+        ({"ok": 99, "failed": 1}, None, "1 of 100 requests to it failed"),
+        ({"ok": 0, "failed": 0}, None, "it answered no request"),
+        ({"ok": 900, "failed": 0}, 1000, "it answered only 900 of 1000"),
     ],
 )
 def test_a_failed_request_is_never_throughput(
@@ -183,7 +189,7 @@ def test_a_failed_request_is_never_throughput(
     answer = {**result, "seconds": 1.0, "latencies_ms": [1.0] * result["ok"]}
     monkeypatch.setattr(running, "call", lambda *_, **__: answer)
     with pytest.raises(BenchmarkFailed, match=said):
-        running.generate(1, [], connections=32, seconds=1.0, rate=rate)
+        running.generate("it", 1, [], connections=32, seconds=1.0, rate=rate)
 
 
 def test_a_part_without_a_figure_is_a_sentence(
@@ -365,6 +371,10 @@ def test_the_command_writes_what_it_is_asked_for(
     assert json.loads((tmp_path / "a.json").read_text())["chat4all"] == "1.2.3"
     assert (tmp_path / "a.png").exists()
     assert "MISSED" in done.output
+
+
+def test_the_command_knows_the_parts_of_the_suite() -> None:
+    assert command._module("suite").PARTS == command.PARTS
 
 
 def test_exit_statuses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
