@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from chat4all import __version__
+from chat4all.commands.bench import bench
 from chat4all.domain.errors import StartRefused
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 @click.version_option(__version__, prog_name="chat4all")
 def main() -> None:
     """Chat4All: a messaging backend that loses, doubles and reorders nothing."""
+
+
+main.add_command(bench)
 
 
 @main.command()

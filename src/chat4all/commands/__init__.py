@@ -1,0 +1,1 @@
+"""The commands of `chat4all`, a module each."""
