@@ -1,156 +1,217 @@
-"""How many durable accepts a second, as a ratio to the floor: `python -m bench.accept`.
+"""Durable accepts a second, as a ratio to the floor, and their latency at half that rate.
 
-Floor and product in turns, five rounds; the medians count. Closed loop with 32 connections for the
-rate; then an open loop at half the product's rate for the latency. The generator must reach twice
-every measured rate on a static answer in the same run. After each round the router must have stored
-all that was accepted. A failed request ends the run: it is never throughput.
+Each round: the floor, then the product, closed loop with 32 connections; the generator against the
+static answer; then an open loop at half the product's rate for both. While the product runs the
+router's lag is sampled, and after it the router must come level with the log.
 """
 
 import contextlib
-import json
+import math
 import sqlite3
-import statistics
-import subprocess
-import sys
-import tempfile
+import threading
 import time
-import urllib.request
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import jwt
-
-from bench import floor
-from bench.workload import CONVERSATIONS, USERS, send_requests
+from . import floor
+from .figures import Figure
+from .filling import CHATS, PEOPLE, fill_people
+from .quiet import Rounds, Say, quiet_rounds
+from .running import (
+    HEALTH,
+    BenchmarkFailed,
+    free_ports,
+    generate,
+    module,
+    process,
+    product,
+)
+from .workload import REQUESTS, send_requests
 
 CONNECTIONS = 32
-SECONDS = 4.0
-ROUNDS = 5
-FLOOR, STATIC, PRODUCT, METADATA = 18_000, 18_001, 18_002, 18_003
-USERS_MADE = [f"user{n}" for n in range(USERS)]
-CHATS = [str(uuid.UUID(int=n + 1)) for n in range(CONVERSATIONS)]
+RATE_MAX = 15_000
+"""Accepts a second for which there are new ids: a repeated id is a duplicate and costs less."""
+
+HEADROOM = 2.0
+LEVEL_SECONDS_MAX = 1.0
+LEVEL_PATIENCE_SECONDS = 60.0
+SAMPLE_SECONDS = 0.02
+
+Values = Mapping[str, Any]
+
+
+class Lag:
+    """How far the router is behind the log, from what is noted of the two."""
+
+    def __init__(self) -> None:
+        self.largest = self.at_end = 0
+        self.level_after: float | None = None
+        """Seconds from the last accept to the router being level with it; None until it is."""
+        self._end = -1
+        self._grew = 0.0
+
+    def note(self, now: float, end: int, stored: int) -> None:
+        """Take in the log's last offset and that of the store, `now` in seconds."""
+        if end != self._end:
+            self._end, self._grew, self.level_after = end, now, None
+            self.at_end = end - stored
+        self.largest = max(self.largest, end - stored)
+        if stored >= end and self.level_after is None:
+            self.level_after = now - self._grew
+
+    def as_json(self) -> dict[str, float | None]:
+        """Return it for machines."""
+        return {
+            "largest_lag": self.largest,
+            "lag_at_end": self.at_end,
+            "level_after_seconds": self.level_after,
+        }
 
 
 @contextlib.contextmanager
-def process(*arguments: str, port: int) -> Iterator[None]:
-    """Run a module until the context is left; entered once its port answers."""
-    with subprocess.Popen([sys.executable, "-m", *arguments], stdout=subprocess.DEVNULL) as running:
-        try:
-            for _ in range(500):
-                with contextlib.suppress(OSError):
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/docs", timeout=1).close()
-                    break
-                time.sleep(0.02)
-            yield
-        finally:
-            running.terminate()
+def watched(data: Path) -> Iterator[Lag]:
+    """Note the lag in a thread; leaving the context waits until the router is level.
 
+    Raises `BenchmarkFailed` when it does not come to be.
+    """
+    lag, loaded = Lag(), threading.Event()
 
-def generate(port: int, requests: Sequence[str], rate: float | None = None) -> dict[str, Any]:
-    """Run the generator in a process of its own; return its rate and its latencies in ms."""
-    job = {
-        "host": "127.0.0.1",
-        "port": port,
-        "requests": requests,
-        "connections": CONNECTIONS,
-        "seconds": SECONDS,
-        "rate": rate,
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.generator"],
-        input=json.dumps(job),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    result = json.loads(done.stdout)
-    if result["failed"]:
-        raise SystemExit(f"{result['failed']} requests failed on port {port}: no figure")
-    latencies = statistics.quantiles(result["latencies_ms"], n=100)
-    return {"rate": result["ok"] / result["seconds"], "p50": latencies[49], "p99": latencies[98]}
-
-
-def fill(data: Path) -> list[str]:
-    """Put the workload's users and conversations in a new data folder; return the users' tokens."""
-    now = int(time.time())
-    secret = "b" * 64
-    (data / "secret-key").write_text(secret)
-    (data / "secret-key").chmod(0o600)
-    sessions = {name: str(uuid.uuid4()) for name in USERS_MADE}
-    with contextlib.closing(sqlite3.connect(data / "metadata.db")) as db, db:
-        db.executemany(
-            "INSERT INTO users VALUES (?, ?, ?, x'00', '')", [(n, n, n) for n in USERS_MADE]
-        )
-        db.executemany(
-            "INSERT INTO conversations VALUES (?, 'group', NULL, '{}', '')", [(c,) for c in CHATS]
-        )
-        db.executemany(
-            "INSERT INTO members VALUES (?, ?, 'member')",
-            [(chat, name) for chat in CHATS for name in USERS_MADE],
-        )
-        db.executemany(
-            "INSERT INTO sessions VALUES (?, ?, ?)",
-            [(sessions[name], name, now + 3600) for name in USERS_MADE],
-        )
-    claims = {"iss": "chat4all", "aud": "chat4all", "iat": now, "exp": now + 3600}
-    return [
-        jwt.encode({**claims, "sub": name, "jti": sessions[name]}, secret, "HS256")
-        for name in USERS_MADE
-    ]
-
-
-def behind(data: Path) -> int:
-    """Return how many accepted records the router has not stored yet."""
-    with contextlib.closing(sqlite3.connect(data / "log.db")) as log:
-        (end,) = log.execute("SELECT max(offset) FROM records").fetchone()
-    with contextlib.closing(sqlite3.connect(data / "store.db")) as store:
-        (stored,) = store.execute("SELECT offset FROM followed_log").fetchone()
-    return int(end - stored)
-
-
-def main() -> None:
-    """Run, and print one JSON object."""
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "data"
-        ports = ["--port", str(PRODUCT), "--metadata-port", str(METADATA)]
-        command = ["chat4all", "up", "--no-demo", "--data", str(data), *ports]
-        with process(*command, port=PRODUCT):
-            pass
-        tokens = fill(data)
-        floor_requests = send_requests([floor.token(name) for name in USERS_MADE], CHATS)
+    def watch() -> None:
         with (
-            process(*command, port=PRODUCT),
-            process("bench.floor", str(FLOOR), port=FLOOR),
-            process("bench.static", str(STATIC), port=STATIC),
+            contextlib.closing(sqlite3.connect(data / "store.db")) as store,
+            contextlib.closing(sqlite3.connect(data / "log.db")) as log,
         ):
-            rounds = []
-            for _ in range(ROUNDS):
-                # New ids each time: a repeated one would be a duplicate and cost less.
-                requests = send_requests(tokens, CHATS)
-                measured = {
-                    "floor": generate(FLOOR, floor_requests)["rate"],
-                    "product": generate(PRODUCT, requests)["rate"],
-                    "behind": behind(data),
-                    "static": generate(STATIC, floor_requests)["rate"],
-                }
-                half = measured["product"] / 2
-                measured["floor_p99_ms"] = generate(FLOOR, floor_requests, half)["p99"]
-                requests = send_requests(tokens, CHATS)
-                measured["product_p99_ms"] = generate(PRODUCT, requests, half)["p99"]
-                rounds.append(measured)
-    middle = {key: statistics.median(r[key] for r in rounds) for key in rounds[0]}
-    result = {
-        "accepts_to_floor": round(middle["product"] / middle["floor"], 2),
-        "p99_to_floor": round(middle["product_p99_ms"] / middle["floor_p99_ms"], 1),
-        "generator_headroom": round(middle["static"] / max(middle["product"], middle["floor"]), 1),
-        "medians": {key: round(value, 2) for key, value in middle.items()},
-        "rounds": rounds,
-    }
-    json.dump(result, sys.stdout, indent=1)
-    print()
+            deadline = math.inf
+            while time.monotonic() < deadline:
+                (stored,) = store.execute('SELECT "offset" FROM followed_log').fetchone()
+                # No row: nothing was ever appended.
+                found = log.execute(
+                    "SELECT seq FROM sqlite_sequence WHERE name = 'records'"
+                ).fetchone()
+                lag.note(time.monotonic(), found[0] if found else 0, stored)
+                if loaded.is_set():
+                    if lag.level_after is not None:
+                        return
+                    deadline = min(deadline, time.monotonic() + LEVEL_PATIENCE_SECONDS)
+                time.sleep(SAMPLE_SECONDS)
+
+    with ThreadPoolExecutor(1) as thread:
+        watching = thread.submit(watch)
+        try:
+            yield lag
+        finally:
+            loaded.set()
+        watching.result()
+    if lag.level_after is None:
+        raise BenchmarkFailed(
+            f"the router is not level with the log {LEVEL_PATIENCE_SECONDS:.0f} s after the load: "
+            "what was accepted is not throughput"
+        )
 
 
-if __name__ == "__main__":
-    main()
+def measure(folder: Path, rounds: int, seconds: float, say: Say) -> Rounds:
+    """Run; `seconds` is the length of each load."""
+    data = folder / "accept"
+    static, floor_port, port, metadata_port = free_ports(4)
+    command = product(data, port, metadata_port, "--no-demo")
+    with process(command, port, *HEALTH):
+        pass
+    tokens = fill_people(data)
+    floor_requests = send_requests([floor.token(name) for name in PEOPLE], CHATS)
+
+    def new_requests(rate: float) -> list[str]:
+        lists = math.ceil(rate * seconds / REQUESTS)
+        return [request for _ in range(lists) for request in send_requests(tokens, CHATS)]
+
+    places = {"the floor": floor_port, "the product": port, "the static answer": static}
+
+    def load(what: str, requests: list[str], rate: float | None = None) -> dict[str, float]:
+        return generate(
+            what, places[what], requests, connections=CONNECTIONS, seconds=seconds, rate=rate
+        )
+
+    def one_round() -> Values:
+        at_floor = load("the floor", floor_requests)
+        requests = new_requests(RATE_MAX)
+        with watched(data) as lag:
+            ours = load("the product", requests)
+        if ours["rate"] * seconds > len(requests):
+            raise BenchmarkFailed("the workload ran out of new ids: RATE_MAX is too low")
+        answer = load("the static answer", floor_requests)
+        half = ours["rate"] / 2
+        say(
+            f"floor {at_floor['rate']:,.0f}/s, product {ours['rate']:,.0f}/s "
+            f"({ours['rate'] / at_floor['rate']:.2f} x), router at most {lag.largest:,} "
+            "behind"
+        )
+        floor_open = load("the floor", floor_requests, half)
+        requests = new_requests(half)
+        with watched(data):
+            ours_open = load("the product", requests, half)
+        say(f"at {half:,.0f}/s: p99 {floor_open['p99']:.1f} and {ours_open['p99']:.1f} ms")
+        return {
+            "floor": at_floor,
+            "product": ours,
+            "router": lag.as_json(),
+            "static": answer,
+            "floor_at_half": floor_open,
+            "product_at_half": ours_open,
+        }
+
+    with (
+        process(command, port, *HEALTH),
+        process(module("floor", str(floor_port)), floor_port),
+        process(module("static", str(static)), static),
+    ):
+        return quiet_rounds(one_round, rounds, say)
+
+
+def figures(rounds: Rounds) -> list[Figure]:
+    """Compare with the bars."""
+    middle = rounds.medians
+    ours, theirs, static = (middle[key]["rate"] for key in ("product", "floor", "static"))
+    p99, floor_p99 = middle["product_at_half"]["p99"], middle["floor_at_half"]["p99"]
+    level = max(one.values["router"]["level_after_seconds"] for one in rounds.kept)
+    headroom = static / max(ours, theirs)
+    return [
+        Figure(
+            "accepts_to_floor",
+            f"Durable accepts, {CONNECTIONS} connections",
+            ours / theirs,
+            1.2,
+            True,
+            ours=ours,
+            theirs=theirs,
+            of="/s",
+        ),
+        Figure(
+            "accept_p99_to_floor",
+            "p99 of an accept at half that rate, open loop",
+            p99 / floor_p99,
+            3.0,
+            False,
+            ours=p99,
+            theirs=floor_p99,
+            of="ms",
+        ),
+        Figure(
+            "router_level_seconds",
+            "Router level with the log, worst round",
+            level,
+            LEVEL_SECONDS_MAX,
+            False,
+            "s",
+        ),
+        Figure(
+            "accept_generator_headroom",
+            "Generator's headroom over the faster of the two",
+            headroom,
+            HEADROOM,
+            True,
+            ours=static,
+            theirs=max(ours, theirs),
+            of="/s",
+        ),
+    ]

@@ -13,6 +13,7 @@ COMMANDS = {
     "dead-letters": "List, show and replay records that could not be processed.",
     "backup": "Copy all data, while it is in use or not.",
     "restore": "Put a backup into a new data folder.",
+    "bench": "Measure this machine and compare with the bars.",
 }
 """Each is the module of its name in `chat4all.commands`, loaded when it is called."""
 

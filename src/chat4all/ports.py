@@ -170,10 +170,14 @@ class DeadLetters(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LiveEvent:
-    """Something that connected people should see now. `key` says whom it may concern."""
+    """Something that connected people should see now. `key` says whom it may concern.
+
+    One of the others is given: a message that was stored, or a marker that moved.
+    """
 
     key: str
-    message: StoredMessage
+    message: StoredMessage | None = None
+    marker: Marker | None = None
 
 
 class Subscription(Protocol):

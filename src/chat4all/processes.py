@@ -44,7 +44,7 @@ from chat4all.adapters.embedded import (
 )
 from chat4all.adapters.sql import Database, SqlDirectory, SqlSessions, upgrade
 from chat4all.domain.errors import StartRefused, Unavailable
-from chat4all.gateway import make_gateway
+from chat4all.gateway import Pages, make_gateway
 from chat4all.metadata import make_metadata, metadata_routes
 from chat4all.ports import Passwords
 from chat4all.router.loop import Router
@@ -72,6 +72,7 @@ class Routing:
 
     task: asyncio.Task[None]
     ping: Ping
+    is_heard: Callable[[], bool]
     stop: Callable[[], None]
 
 
@@ -156,12 +157,16 @@ async def one_machine(
             started = _routing_there(router_process, log, feed)
         routing = await stack.enter_async_context(started)
 
+        pages = Pages(routing.is_heard)
+        feed.watch(pages.changed)
         routes = metadata_routes(signing_in, signing_up, membership)
         gateway = make_gateway(
             signing_in=signing_in,
             sending=sending,
             reading=Reading(store, directory, sending),
             marking=marking,
+            pages=pages,
+            directory=directory,
             pings={
                 "log": log.ping,
                 "store": store.ping,
@@ -189,7 +194,7 @@ async def _routing_here(
     router = Router(EmbeddedConsumer(log, store), store, store, feed)
     task = asyncio.create_task(router.run(), name="router")
     try:
-        yield Routing(task, router.ping, router.stop)
+        yield Routing(task, router.ping, lambda: True, router.stop)
     finally:
         router.stop()
         await task
@@ -203,7 +208,7 @@ async def _routing_there(
     log.watch(link.ring)
     task = asyncio.create_task(link.run(), name="link to the router")
     try:
-        yield Routing(task, link.ping, link.close)
+        yield Routing(task, link.ping, link.is_heard, link.close)
     finally:
         link.close()
         await asyncio.wait({task})

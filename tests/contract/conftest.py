@@ -15,7 +15,7 @@ from chat4all.adapters.embedded import (
     RememberingSessions,
     RouterLink,
 )
-from chat4all.adapters.embedded.link import pair
+from chat4all.adapters.embedded.link import Announced, pair
 from chat4all.adapters.sql import Database, SqlDirectory, SqlSessions, upgrade
 from chat4all.ports import (
     DeadLetters,
@@ -66,8 +66,8 @@ class LinkedFeed:
         self.there: GatewayLink | None = None
         self._arrived = asyncio.Event()
 
-    def arrive(self, encoded: bytes) -> None:
-        self.here.republish(encoded)
+    def arrive(self, announced: Announced) -> None:
+        self.here.republish(announced)
         self._arrived.set()
 
     async def announce(self, events: Sequence[LiveEvent]) -> None:

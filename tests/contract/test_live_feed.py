@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 
 def event(seq: int) -> LiveEvent:
-    return LiveEvent("a chat", message(seq))
+    return LiveEvent("a chat", message=message(seq))
 
 
 async def test_every_subscriber_gets_all_that_follows_in_order(feed: LiveFeed) -> None:

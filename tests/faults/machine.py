@@ -190,10 +190,10 @@ class Machine:
         for chat in CHATS:
             assert await self.rows(chat) == wanted.get(chat, []), "the store differs from the log"
         numbers: dict[tuple[str, int], str] = {}
-        for event in self.heard:
-            place = (event.message.conversation_id, event.message.seq)
-            known = numbers.setdefault(place, event.message.message_id)
-            assert known == event.message.message_id, "a number was announced for two messages"
+        for message in (event.message for event in self.heard if event.message):
+            place = (message.conversation_id, message.seq)
+            known = numbers.setdefault(place, message.message_id)
+            assert known == message.message_id, "a number was announced for two messages"
         assert len(numbers) == sum(len(rows) for rows in wanted.values()), "not all was announced"
 
 

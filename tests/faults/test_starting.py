@@ -140,3 +140,17 @@ def test_it_works_the_same_from_a_wheel(tmp_path: Path) -> None:
         until(lambda: len(running.history(token)) == 1)
     finally:
         running.kill()
+    measured = subprocess.run(
+        [
+            *(sys.executable, "-c", start, "bench", "--quick", "--only", "router"),
+            *("--rounds", "1", "--json", "a.json", "--png", "a.png"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        env=environment(),
+    )
+    assert "Router, to bare inserts" in measured.stdout
+    assert (tmp_path / "a.json").exists()

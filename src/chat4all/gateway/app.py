@@ -9,8 +9,10 @@ from starlette.types import ASGIApp
 from chat4all import __version__
 from chat4all.gateway.history import history_routes
 from chat4all.gateway.marking import marking_routes
+from chat4all.gateway.pages import Pages, PagesFirst
 from chat4all.gateway.sending import SEND_OPERATION, SEND_PATH, SendEndpoint, Shortcut
 from chat4all.gateway.signing_in import signing_in_routes
+from chat4all.ports import Directory
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
@@ -38,6 +40,8 @@ def make_gateway(
     sending: Sending,
     reading: Reading,
     marking: Marking,
+    pages: Pages,
+    directory: Directory,
     pings: Mapping[str, Ping],
     others: Sequence[APIRouter] = (),
 ) -> ASGIApp:
@@ -51,7 +55,7 @@ def make_gateway(
     install_problems(app)
     caller = authenticator(signing_in)
     app.include_router(signing_in_routes(signing_in, caller))
-    app.include_router(history_routes(reading, caller))
+    app.include_router(history_routes(reading, pages, caller))
     app.include_router(marking_routes(marking, caller))
     for router in others:
         app.include_router(router)
@@ -60,4 +64,5 @@ def make_gateway(
         app, [SendMessage, Accepted, MessageView, MarkRead], {(SEND_PATH, "post"): SEND_OPERATION}
     )
     send = SendEndpoint(signing_in, sending)
-    return RequestIds(Shortcut(SEND_PATH, "POST", send, otherwise=BodyLimit(app)))
+    lean = Shortcut(SEND_PATH, "POST", send, otherwise=BodyLimit(app))
+    return RequestIds(PagesFirst(pages, signing_in, directory, otherwise=lean))

@@ -3,12 +3,13 @@
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from chat4all.domain.errors import FieldError, InvalidInput
 from chat4all.domain.ids import UUID_PATTERN, ConversationId, MessageId
 from chat4all.domain.people import Session
 from chat4all.domain.records import MessageRecord
+from chat4all.gateway.pages import Pages
 from chat4all.usecases.reading import LIMIT_DEFAULT, LIMIT_MAX, HistoryPage, Reading
 from chat4all.web.bearer import Authenticate
 from chat4all.web.docs import json_content, problems
@@ -27,7 +28,7 @@ Seq = Annotated[int | None, Query(ge=0, le=SEQ_MAX)]
 _encoder = msgspec.json.Encoder()
 
 
-def history_routes(reading: Reading, caller: Authenticate) -> APIRouter:
+def history_routes(reading: Reading, pages: Pages, caller: Authenticate) -> APIRouter:
     """Return the routes that read messages."""
     router = APIRouter(tags=["Messages"])
 
@@ -53,6 +54,7 @@ def history_routes(reading: Reading, caller: Authenticate) -> APIRouter:
     )
     async def history(
         session: Annotated[Session, Depends(caller)],
+        request: Request,
         conversation_id: UuidPath,
         limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
         before: Seq = None,
@@ -63,6 +65,7 @@ def history_routes(reading: Reading, caller: Authenticate) -> APIRouter:
         if sum(bound is not None for bound in (before, after, around)) > 1:
             raise InvalidInput([FieldError("/query", "give one of before, after and around")])
         conversation = ConversationId(conversation_id.lower())
+        unchanged = pages.before_reading(conversation)
         page = await reading.history(
             session.username,
             conversation,
@@ -71,11 +74,13 @@ def history_routes(reading: Reading, caller: Authenticate) -> APIRouter:
             after=after,
             around=around,
         )
-        return Response(
-            _encoder.encode([message_view(*found) for found in page.messages]),
-            headers=_links(conversation, page, limit),
-            media_type="application/json",
+        body = _encoder.encode([message_view(*found) for found in page.messages])
+        answer = Response(
+            body, headers=_links(conversation, page, limit), media_type="application/json"
         )
+        address = (request.scope["path"], request.scope["query_string"])
+        pages.keep(address, conversation, unchanged, page.members, answer.raw_headers, body)
+        return answer
 
     @router.get(
         "/v1/conversations/{conversation_id}/messages/{message_id}",

@@ -20,10 +20,11 @@ class HistoryPage:
     """Consecutive messages, oldest first, each with its status, and where the page stands.
 
     `older` is the `before` of the next older page, `newer` the `after` of the next newer one; None
-    when there is no such page.
+    when there is no such page. The statuses are those for these `members`.
     """
 
     messages: Sequence[tuple[StoredMessage, Status]]
+    members: Mapping[Username, Role]
     older: int | None
     newer: int | None
 
@@ -61,6 +62,7 @@ class Reading:
         first, last = (page.messages[0].seq, page.messages[-1].seq) if page.messages else (0, 0)
         return HistoryPage(
             _with_status(page, members),
+            members,
             older=first if first > 1 else None,
             newer=last if 0 < last < page.head else None,
         )

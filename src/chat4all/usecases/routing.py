@@ -76,6 +76,7 @@ class Numbering:
             ]
         )
         numbered = _number(messages, heads, entries, rows)
+        moved = _furthest(numbered.messages, markers)
         return Plan(
             StoreBatch(
                 through=_last_of_each_partition(poll.records),
@@ -84,11 +85,14 @@ class Numbering:
                     IdKey(m.conversation_id, m.message_id, m.sender_id): IdEntry(m.seq, m.position)
                     for m in numbered.messages
                 },
-                markers=_furthest(numbered.messages, markers),
+                markers=moved,
                 heads=numbered.heads,
             ),
             letters,
-            [LiveEvent(m.conversation_id, m) for m in numbered.messages],
+            [
+                *(LiveEvent(m.conversation_id, message=m) for m in numbered.messages),
+                *(LiveEvent(m.conversation_id, marker=m) for m in moved),
+            ],
         )
 
     def written(self, plan: Plan) -> None:

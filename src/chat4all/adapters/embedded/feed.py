@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 
-from chat4all.adapters.embedded.link import decode_events
+from chat4all.adapters.embedded.link import Announced
 from chat4all.domain.errors import Overloaded
 from chat4all.ports import LiveEvent
 
@@ -19,18 +19,30 @@ class EmbeddedFeed:
     def __init__(self, buffer: int = BUFFER_MAX) -> None:
         self._buffer = buffer
         self._subscriptions: set[EmbeddedSubscription] = set()
+        self._watchers: list[Callable[[str], None]] = []
+
+    def watch(self, watcher: Callable[[str], None]) -> None:
+        """Let `watcher` be called with the key of whatever is announced from now on."""
+        self._watchers.append(watcher)
 
     async def announce(self, events: Sequence[LiveEvent]) -> None:
         """Hand the events on; see `ports.LiveFeed`."""
+        self._tell({event.key for event in events})
         for subscription in self._subscriptions:
             subscription.put(events)
 
-    def republish(self, encoded: bytes) -> None:
+    def republish(self, announced: Announced) -> None:
         """Hand on what another process announced; it is not even decoded when nobody listens."""
+        self._tell(announced.keys)
         if self._subscriptions:
-            events = decode_events(encoded)
+            events = announced.decode()
             for subscription in self._subscriptions:
                 subscription.put(events)
+
+    def _tell(self, keys: Iterable[str]) -> None:
+        for watcher in self._watchers:
+            for key in keys:
+                watcher(key)
 
     @asynccontextmanager
     async def subscribe(self) -> "AsyncIterator[EmbeddedSubscription]":

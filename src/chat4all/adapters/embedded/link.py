@@ -45,8 +45,27 @@ class Status(msgspec.Struct):
     trouble: str | None
 
 
+class Announced(msgspec.Struct, array_like=True):
+    """A batch of live events, of which only the keys are decoded at once."""
+
+    keys: list[str]
+    events: msgspec.Raw
+
+    @classmethod
+    def of(cls, events: Sequence[LiveEvent]) -> "Announced":
+        """Encode a batch."""
+        keys = dict.fromkeys(event.key for event in events)
+        return cls(list(keys), msgspec.Raw(_encoder.encode(events)))
+
+    def decode(self) -> list[LiveEvent]:
+        """Return the events."""
+        found: list[LiveEvent] = _events.decode(self.events)
+        return found
+
+
 _encoder = msgspec.msgpack.Encoder()
 _events = msgspec.msgpack.Decoder(list[LiveEvent])
+_announced = msgspec.msgpack.Decoder(Announced)
 _status = msgspec.msgpack.Decoder(Status)
 
 
@@ -93,7 +112,7 @@ class _Frames:
 class RouterLink:
     """The gateway's end."""
 
-    def __init__(self, frames: _Frames, announce: Callable[[bytes], None]) -> None:
+    def __init__(self, frames: _Frames, announce: Callable[[Announced], None]) -> None:
         self._frames = frames
         self._announce = announce
         self._heard = time.monotonic()
@@ -103,7 +122,7 @@ class RouterLink:
         self._ringing: asyncio.TimerHandle | None = None
 
     @classmethod
-    async def over(cls, pair: socket.socket, announce: Callable[[bytes], None]) -> "RouterLink":
+    async def over(cls, pair: socket.socket, announce: Callable[[Announced], None]) -> "RouterLink":
         """Take the gateway's end of the pair. `announce` is given each batch of live events."""
         return cls(await _Frames.over(pair), announce)
 
@@ -111,7 +130,7 @@ class RouterLink:
         """Take what the router says, until its process has ended."""
         await self._frames.each(
             {
-                Kind.EVENTS: self._announce,
+                Kind.EVENTS: lambda body: self._announce(_announced.decode(body)),
                 Kind.STATUS: self._take_status,
                 Kind.METRICS: self._take_metrics,
             }
@@ -134,8 +153,12 @@ class RouterLink:
         """Return while messages are routed; raise `Unavailable` with the cause while not."""
         if self._status.trouble is not None:
             raise Unavailable(self._status.trouble)
-        if time.monotonic() > self._heard + SILENCE_SECONDS:
+        if not self.is_heard():
             raise Unavailable("the router's process does not answer")
+
+    def is_heard(self) -> bool:
+        """Say whether the router's process has said anything lately."""
+        return time.monotonic() < self._heard + SILENCE_SECONDS
 
     async def metrics(self) -> bytes:
         """Return what the router measures, as text; the caller says how long it waits."""
@@ -198,7 +221,7 @@ class GatewayLink:
         """Hand the events to the gateway's process; see `ports.LiveFeed`."""
         if not events:
             return
-        self._frames.send(Kind.EVENTS, encode_events(events))
+        self._frames.send(Kind.EVENTS, _encoder.encode(Announced.of(events)))
         try:
             async with asyncio.timeout(SILENCE_SECONDS):
                 await self._frames.drain()
@@ -208,17 +231,6 @@ class GatewayLink:
     def close(self) -> None:
         """Close this end."""
         self._frames.close()
-
-
-def encode_events(events: Sequence[LiveEvent]) -> bytes:
-    """Return the frame that `decode_events` reads."""
-    return _encoder.encode(events)
-
-
-def decode_events(body: bytes) -> list[LiveEvent]:
-    """Return the events of one announcement."""
-    found: list[LiveEvent] = _events.decode(body)
-    return found
 
 
 def pair() -> tuple[socket.socket, socket.socket]:

@@ -1,0 +1,195 @@
+"""Data for benchmarks, written directly: people, a log of messages, and a store as routed from it.
+
+The messages are the workload's: the same people, conversations and texts, half with client ids.
+"""
+
+import contextlib
+import itertools
+import os
+import random
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import jwt
+
+from chat4all.domain.ids import ConversationId, MessageId, Username
+from chat4all.domain.records import MarkerRecord, MessageRecord
+from chat4all.wire.records import encode_record, format_utc
+
+from .workload import CONTENT, CONVERSATIONS, SEED, USERS
+
+PEOPLE = [Username(f"user{n}") for n in range(USERS)]
+CHATS = [ConversationId(str(uuid.UUID(int=n + 1))) for n in range(CONVERSATIONS)]
+READ = CHATS[:3]
+"""The busiest conversations. Everybody has read in them: each of their pages has 100 markers."""
+
+FIRST_MS = 1_767_225_600_000
+"""When the first message was sent, in ms since 1970; one a millisecond follows."""
+
+CHUNK = 10_000
+TOKEN_SECONDS = 6 * 3600
+
+
+def fill_people(data: Path) -> list[str]:
+    """Put users and conversations into a data folder that was just made; return the users' tokens.
+
+    Everybody is a member of every conversation.
+    """
+    now = int(time.time())
+    secret = "b" * 64
+    (data / "secret-key").write_text(secret)
+    (data / "secret-key").chmod(0o600)
+    sessions = {name: str(uuid.uuid4()) for name in PEOPLE}
+    with contextlib.closing(sqlite3.connect(data / "metadata.db")) as db, db:
+        db.executemany(
+            "INSERT INTO users (username, email, email_key, password_hash, created_at) "
+            "VALUES (?, ?, ?, x'00', '')",
+            [(n, n, n) for n in PEOPLE],
+        )
+        db.executemany(
+            "INSERT INTO conversations (conversation_id, type, title, metadata, created_at) "
+            "VALUES (?, 'group', NULL, '{}', '')",
+            [(c,) for c in CHATS],
+        )
+        db.executemany(
+            "INSERT INTO members (conversation_id, username, role) VALUES (?, ?, 'member')",
+            [(chat, name) for chat in CHATS for name in PEOPLE],
+        )
+        db.executemany(
+            "INSERT INTO sessions (session_id, username, expires_at) VALUES (?, ?, ?)",
+            [(sessions[name], name, now + TOKEN_SECONDS) for name in PEOPLE],
+        )
+    claims = {"iss": "chat4all", "aud": "chat4all", "iat": now, "exp": now + TOKEN_SECONDS}
+    return [
+        jwt.encode({**claims, "sub": name, "jti": sessions[name]}, secret, "HS256")
+        for name in PEOPLE
+    ]
+
+
+def messages(count: int) -> Iterator[tuple[MessageRecord, int]]:
+    """Return messages and the time in ms at which each was appended; the same at every call."""
+    chance = random.Random(SEED)
+    weights = list(itertools.accumulate(1 / rank for rank in range(1, len(CHATS) + 1)))
+    for number in range(count):
+        ms = FIRST_MS + number
+        fresh = number % 2 == 0
+        record = MessageRecord(
+            conversation_id=chance.choices(CHATS, cum_weights=weights)[0],
+            message_id=_id(chance, ms if fresh else None),
+            sender_id=chance.choice(PEOPLE),
+            content=CONTENT,
+            created_at=format_utc(datetime.fromtimestamp(ms / 1000, UTC)),
+            fresh=fresh,
+        )
+        yield record, ms
+
+
+def markers(heads: Mapping[ConversationId, int]) -> list[MarkerRecord]:
+    """Return how far everybody has read in the busiest conversations, given their newest numbers.
+
+    Their records follow the last message.
+    """
+    chance = random.Random(SEED)
+    return [
+        MarkerRecord(chat, name, seq, seq)
+        for chat in READ
+        for name in PEOPLE
+        for seq in [chance.randint(1, max(1, heads.get(chat, 1)))]
+    ]
+
+
+def fill_log(path: Path, count: int, *, with_markers: bool = True) -> int:
+    """Append messages to a log that was just made, and markers; return the last offset."""
+    heads: dict[ConversationId, int] = {}
+    statement = "INSERT INTO records (key, value, appended_ms) VALUES (?, ?, ?)"
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        for record, ms in messages(count):
+            heads[record.conversation_id] = heads.get(record.conversation_id, 0) + 1
+            db.execute(statement, (record.conversation_id, encode_record(record), ms))
+        if with_markers:
+            for marker in markers(heads):
+                row = (marker.conversation_id, encode_record(marker), FIRST_MS + count)
+                db.execute(statement, row)
+        (end,) = db.execute('SELECT max("offset") FROM records').fetchone()
+    return int(end)
+
+
+def fill_store(data: Path, count: int) -> dict[ConversationId, int]:
+    """Fill the store of a data folder with the rows that the router makes of `fill_log`'s records.
+
+    The log itself is left as after its retention: trimmed, its end known. Returns each
+    conversation's newest number. Rows go in as the router writes them, in log order, so that the
+    file is laid out as it would be.
+    """
+    heads: dict[ConversationId, tuple[int, int]] = {}
+    reached: dict[tuple[ConversationId, Username], int] = {}
+    with contextlib.closing(sqlite3.connect(data / "store.db", isolation_level=None)) as db:
+        # Not durable until the end: a fill that is cut off is begun anew.
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -400000"):
+            db.execute(f"PRAGMA {pragma}").fetchall()
+        db.execute("BEGIN")
+        numbered = enumerate(messages(count), 1)
+        while chunk := list(itertools.islice(numbered, CHUNK)):
+            rows, ids = [], []
+            for offset, (m, _) in chunk:
+                chat = m.conversation_id
+                seq = heads[chat][0] + 1 if chat in heads else 1
+                heads[chat] = (seq, offset)
+                reached[chat, m.sender_id] = seq
+                place = (0, 0, offset)
+                rows.append((chat, seq, m.message_id, m.sender_id, m.content, m.created_at, *place))
+                ids.append((chat, m.message_id, m.sender_id, seq, *place))
+            db.executemany(f"INSERT INTO messages {_MESSAGE} VALUES (?,?,?,?,?,?,?,?,?)", rows)
+            db.executemany(f"INSERT INTO message_ids {_ID} VALUES (?,?,?,?,?,?,?)", ids)
+        newest = {chat: seq for chat, (seq, _) in heads.items()}
+        read = markers(newest)
+        for marker in read:
+            member = (marker.conversation_id, marker.username)
+            reached[member] = max(reached.get(member, 0), marker.read_seq)
+        db.executemany(
+            f"INSERT INTO read_markers {_MARKER} VALUES (?,?,?,?)",
+            [(chat, name, seq, seq) for (chat, name), seq in reached.items()],
+        )
+        db.executemany(
+            f"INSERT INTO conversation_heads {_HEAD} VALUES (?,?,0,0,?)",
+            [(chat, seq, offset) for chat, (seq, offset) in heads.items()],
+        )
+        end = count + len(read)
+        _follow(db, data / "log.db", end)
+        db.execute("COMMIT")
+        db.execute("PRAGMA journal_mode = WAL").fetchall()
+    with (data / "store.db").open("rb+") as file:
+        os.fsync(file.fileno())  # or the disk would be busy with it while others are measured
+    return newest
+
+
+_MESSAGE = (
+    "(conversation_id, seq, message_id, sender_id, content, created_at, "
+    "log_epoch, log_partition, log_offset)"
+)
+_ID = "(conversation_id, message_id, sender_id, seq, log_epoch, log_partition, log_offset)"
+_MARKER = "(conversation_id, username, delivered_seq, read_seq)"
+_HEAD = "(conversation_id, seq, log_epoch, log_partition, log_offset)"
+
+
+def _follow(store: sqlite3.Connection, log: Path, end: int) -> None:
+    """Say in both files that the store has everything up to the log's end."""
+    with contextlib.closing(sqlite3.connect(log)) as db, db:
+        (log_id,) = db.execute("SELECT log_id FROM info").fetchone()
+        db.execute("DELETE FROM sqlite_sequence WHERE name = 'records'")
+        db.execute("INSERT INTO sqlite_sequence VALUES ('records', ?)", (end,))
+    store.execute("DELETE FROM followed_log")
+    store.execute(
+        'INSERT INTO followed_log (only_row, log_id, "offset") VALUES (1, ?, ?)', (log_id, end)
+    )
+
+
+def _id(chance: random.Random, ms: int | None) -> MessageId:
+    """Return a UUIDv7 of that time, as the gateway makes it, or a UUIDv4, as clients do."""
+    bits = f"{chance.getrandbits(128):032x}"
+    bits = f"{bits[:12]}4{bits[13:]}" if ms is None else f"{ms:012x}7{bits[13:]}"
+    return MessageId(f"{bits[:8]}-{bits[8:12]}-{bits[12:16]}-a{bits[17:20]}-{bits[20:]}")

@@ -1,0 +1,134 @@
+"""All parts of `chat4all bench`, one after the other, and what comes out of them."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from . import accept, history, machine, router, start
+from .figures import Figure
+from .quiet import Rounds, Say
+from .running import BenchmarkFailed
+
+PARTS = ("accept", "router", "history", "start")
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is done: rounds, the seconds of each load, and how much there is to work on."""
+
+    rounds: int = 5
+    load_seconds: float = 4.0
+    idle_seconds: float = start.IDLE_SECONDS
+    router_messages: int = router.MESSAGES
+    large_store: int = history.LARGE
+
+
+FULL = Effort()
+QUICK = Effort(
+    rounds=2, load_seconds=1.0, idle_seconds=1.0, router_messages=4_000, large_store=20_000
+)
+"""To see that it works. Its figures are no more than a hint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part: its rounds and figures, or the sentence that says why there are none."""
+
+    rounds: Rounds | None
+    figures: Sequence[Figure]
+    error: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for machines."""
+        return {
+            **(self.rounds.as_json() if self.rounds else {}),
+            "figures": [figure.as_json() for figure in self.figures],
+            "remark": self.rounds.remark if self.rounds else None,
+            "error": self.error,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A whole run."""
+
+    version: str
+    started_at: str
+    quick: bool
+    machine: dict[str, Any]
+    parts: dict[str, Part]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every part has its figures."""
+        return all(part.error is None for part in self.parts.values())
+
+    @property
+    def met(self) -> bool:
+        """Whether every bar is met."""
+        return self.complete and all(f.met for part in self.parts.values() for f in part.figures)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for machines."""
+        return {
+            "format": 1,
+            "chat4all": self.version,
+            "started_at": self.started_at,
+            "quick": self.quick,
+            "machine": self.machine,
+            "met": self.met,
+            "parts": {name: part.as_json() for name, part in self.parts.items()},
+        }
+
+
+def run(
+    version: str,
+    parts: Sequence[str],
+    effort: Effort,
+    say: Say,
+    *,
+    quick: bool = False,
+    folder: Path | None = None,
+) -> Result:
+    """Measure. `folder` is where the data goes meanwhile: its disk is what is measured."""
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    done: dict[str, Part] = {}
+    with tempfile.TemporaryDirectory(prefix="chat4all-bench-", dir=folder) as name:
+        here = Path(name)
+        found = machine.describe(here)
+        say(machine.line(found))
+        if found["filesystem"] in {"tmpfs", "ramfs"}:
+            say("this folder is in memory, where a sync costs nothing: name a disk with --folder")
+        for part in parts:
+            done[part] = _measure(part, here, effort, partial(_say_of, part, say))
+    return Result(version, started_at, quick, found, done)
+
+
+def _say_of(part: str, say: Say, text: str) -> None:
+    say(f"{part}: {text}")
+
+
+def _measure(part: str, folder: Path, effort: Effort, say: Say) -> Part:
+    try:
+        match part:
+            case "accept":
+                rounds = accept.measure(folder, effort.rounds, effort.load_seconds, say)
+                return Part(rounds, accept.figures(rounds))
+            case "router":
+                rounds = router.measure(folder, effort.rounds, say, messages=effort.router_messages)
+                return Part(rounds, router.figures(rounds))
+            case "history":
+                rounds = history.measure(
+                    folder, effort.rounds, effort.load_seconds, say, large=effort.large_store
+                )
+                return Part(rounds, history.figures(rounds))
+            case _:
+                rounds = start.measure(folder, effort.rounds, say, idle_seconds=effort.idle_seconds)
+                return Part(rounds, start.figures(rounds))
+    except BenchmarkFailed as error:
+        say(f"no figure: {error}")
+        return Part(None, (), str(error))

@@ -1,0 +1,127 @@
+"""Kept pages: the same answer as the route's, for the same people, until anything changes."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import pytest
+
+from chat4all.gateway.pages import BYTES_MAX, Pages
+from chat4all.usecases.reading import Reading
+from tests.api.conftest import CHAT, Api
+
+pytestmark = pytest.mark.anyio
+
+PATH = f"/v1/conversations/{CHAT}/messages"
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return who asked the use case itself, in turn."""
+    asked: list[str] = []
+    history = Reading.history
+
+    async def counted(self: Reading, reader: Any, *rest: Any, **more: Any) -> Any:
+        asked.append(reader)
+        return await history(self, reader, *rest, **more)
+
+    monkeypatch.setattr(Reading, "history", counted)
+    return asked
+
+
+async def test_a_page_is_made_once_and_is_the_same_for_all(api: Api, readings: list[str]) -> None:
+    bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
+    for n in range(5):
+        await api.send(bruno, f"message {n}")
+    await api.routed()
+    for address in (PATH, f"{PATH}?limit=2", f"{PATH}?limit=2&before=3"):
+        readings.clear()
+        answers = [await api.gateway.get(address, headers=who) for who in (bruno, ana, bruno)]
+        assert readings == ["bruno"]
+        assert len({answer.content for answer in answers}) == 1
+        kinds = ("content-type", "link", "content-length")
+        assert len({tuple(answer.headers.get(kind) for kind in kinds) for answer in answers}) == 1
+        assert len({answer.headers["x-request-id"] for answer in answers}) == 3
+
+
+async def test_whatever_changes_a_page_is_seen_at_once(api: Api) -> None:
+    bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
+    await api.send(bruno, "one")
+    await api.routed()
+    assert [m["status"] for m in await api.history(ana)] == ["DELIVERED"]
+
+    await api.send(bruno, "two")
+    await api.routed()
+    assert [m["seq"] for m in await api.history(ana)] == [1, 2]
+
+    marked = await api.gateway.post(f"/v1/conversations/{CHAT}/read", json={"seq": 1}, headers=ana)
+    assert marked.status_code == 202
+    await api.routed()
+    assert [m["status"] for m in await api.history(bruno)] == ["READ", "DELIVERED"]
+
+    # A third member has read nothing that comes from now on, and all that was there before.
+    await api.sign_up("carla")
+    assert [m["status"] for m in await api.history(bruno)] == ["READ", "DELIVERED"]
+    added = await api.metadata.post(
+        f"/v1/conversations/{CHAT}/members", json={"username": "carla"}, headers=bruno
+    )
+    assert added.status_code == 201
+    await api.send(bruno, "three")
+    await api.routed()
+    await api.gateway.post(f"/v1/conversations/{CHAT}/read", json={"seq": 3}, headers=ana)
+    await api.routed()
+    assert [m["status"] for m in await api.history(bruno)] == ["READ", "READ", "DELIVERED"]
+
+
+async def test_a_kept_page_is_for_members_only(api: Api) -> None:
+    bruno = await api.sign_in("bruno")
+    await api.send(bruno, "between us")
+    await api.routed()
+    for _ in range(2):
+        assert len(await api.history(bruno)) == 1
+    stranger = await api.sign_up("stranger")
+    nowhere = await api.gateway.get(PATH.replace(CHAT, str(uuid.uuid4())), headers=stranger)
+    refused = await api.gateway.get(PATH, headers=stranger)
+    assert (refused.status_code, refused.json()["title"]) == (404, nowhere.json()["title"])
+    assert (await api.gateway.get(PATH)).status_code == 401
+    forged = {"Authorization": bruno["Authorization"] + "x"}
+    assert (await api.gateway.get(PATH, headers=forged)).status_code == 401
+    assert (await api.gateway.post("/v1/logout", headers=bruno)).status_code == 204
+    assert (await api.gateway.get(PATH, headers=bruno)).status_code == 401
+
+
+async def test_an_answer_that_a_change_overtook_is_not_kept(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bruno = await api.sign_in("bruno")
+    await api.send(bruno, "one")
+    await api.routed()
+    page, reached, go_on = api.parts.store.page, asyncio.Event(), asyncio.Event()
+
+    async def slow(*rest: Any, **more: Any) -> Any:
+        found = await page(*rest, **more)
+        reached.set()
+        await go_on.wait()
+        return found
+
+    monkeypatch.setattr(api.parts.store, "page", slow)
+    reading = asyncio.ensure_future(api.history(bruno))
+    await reached.wait()
+    monkeypatch.setattr(api.parts.store, "page", page)
+    await api.send(bruno, "two")
+    await api.routed()
+    go_on.set()
+    assert len(await reading) == 1
+    assert len(await api.history(bruno)) == 2
+
+
+def test_what_is_kept_is_bounded_and_good_only_while_changes_are_heard_of() -> None:
+    hearing = True
+    pages = Pages(lambda: hearing)
+    body = b"x" * (BYTES_MAX // 4)
+    for number in range(10):
+        chat: Any = f"chat {number}"
+        pages.keep(("/", b"%d" % number), chat, pages.before_reading(chat), {}, [], body)
+    assert [number for number in range(10) if pages.get(("/", b"%d" % number))] == [6, 7, 8, 9]
+    hearing = False
+    assert pages.get(("/", b"9")) is None

@@ -1,0 +1,66 @@
+"""`chat4all bench` as people run it, in a small way."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import accept, history, quiet
+from bench.running import generate
+from tests.faults.running import environment
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+def test_a_quick_run_measures_and_writes(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "chat4all", "bench", "--quick", "--only", "router,start"),
+            *("--rounds", "1", "--json", "a.json", "--png", "a.png", "--folder", str(tmp_path)),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=True,
+        env=environment(),
+    )
+    assert "Start to healthy" in done.stdout
+    assert "start: first start healthy" in done.stderr
+    found = json.loads((tmp_path / "a.json").read_text())
+    (first,) = found["parts"]["start"]["rounds"]
+    assert first["first"]["healthy_seconds"] > 0
+    assert first["first"]["memory"]["pss_mib"] > 10
+    assert found["parts"]["router"]["figures"][0]["value"] > 0
+    # Nothing is left behind but what was asked for.
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.json", "a.png"]
+
+
+def test_accepts_are_measured_with_the_router_level_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_a_rate(*given: Any, rate: float | None, **more: Any) -> dict[str, float]:
+        # A busy machine may not hold one, which is no error of what is tested here.
+        return generate(*given, **more)
+
+    monkeypatch.setattr(accept, "generate", without_a_rate)
+    monkeypatch.setattr(quiet, "SETTLE_SECONDS", 0)
+    found = accept.measure(tmp_path, 1, 0.5, lambda _: None)
+    middle = found.medians
+    assert middle["product"]["rate"] > 0
+    assert middle["router"]["largest_lag"] >= 0
+    assert middle["router"]["level_after_seconds"] >= 0
+    assert {figure.key for figure in accept.figures(found)} >= {"accepts_to_floor"}
+
+
+def test_the_history_is_measured_on_two_stores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quiet, "SETTLE_SECONDS", 0)
+    found = history.measure(tmp_path, 1, 0.5, lambda _: None, large=3_000)
+    assert found.medians["small"]["rate"] > 0
+    assert found.medians["large"]["rate"] > 0
+    assert len(history.figures(found)) == 3
