@@ -32,6 +32,6 @@ def configure_logging(level: str) -> None:
 
 
 def quieten_libraries() -> None:
-    """Keep libraries at warnings, also at `debug`: aiosqlite, for one, logs every bound value."""
-    for name in ("aiosqlite", "alembic", "asyncio", "multipart", "sqlalchemy", "uvicorn"):
+    """Keep libraries at warnings, also at `debug`: SQLAlchemy, for one, logs the rows it reads."""
+    for name in ("alembic", "asyncio", "multipart", "sqlalchemy", "uvicorn"):
         logging.getLogger(name).setLevel(logging.WARNING)

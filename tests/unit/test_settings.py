@@ -51,7 +51,7 @@ def test_logs_are_json(capsys: pytest.CaptureFixture[str]) -> None:
         configure_logging("info")
         logging.getLogger("chat4all.x").info("said", extra={"position": (0, 0, 1)})
         logging.getLogger("chat4all.x").debug("not said")
-        logging.getLogger("aiosqlite").info("not said")
+        logging.getLogger("sqlalchemy.engine").info("not said")
     finally:
         root.handlers[:] = before
         root.setLevel(level)

@@ -2,30 +2,64 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from chat4all.adapters.sql import Database, SqlDirectory, engine, upgrade
 from chat4all.adapters.sql.tables import users
-from chat4all.domain.errors import Unavailable
+from chat4all.domain.errors import Overloaded, Unavailable
 from chat4all.domain.ids import Username
 from chat4all.domain.people import User
 
 pytestmark = pytest.mark.anyio
 
+DEADLINE = 10.0
 
-def row(name: str) -> dict[str, object]:
-    return {
-        "username": name,
-        "email": f"{name}@example.com",
-        "email_key": f"{name}@example.com",
-        "password_hash": b"a hash",
-        "created_at": "2026-01-31T12:00:00.000Z",
-    }
+
+def add(connection: Connection, *names: str) -> None:
+    for name in names:
+        row = {
+            "username": name,
+            "email": f"{name}@example.com",
+            "email_key": f"{name}@example.com",
+            "password_hash": b"a hash",
+            "created_at": "2026-01-31T12:00:00.000Z",
+        }
+        connection.execute(insert(users), row)
+
+
+def names(connection: Connection) -> set[str]:
+    return set(connection.execute(select(users.c.username)).scalars())
+
+
+def adding(*them: str) -> Callable[[Connection], None]:
+    return lambda connection: add(connection, *them)
+
+
+def pragma(name: str) -> Callable[[Connection], object]:
+    return lambda connection: connection.execute(text(f"PRAGMA {name}")).scalar()
+
+
+class Halt:
+    """A function for a thread of the database, which waits there until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.go = threading.Event()
+
+    def __call__(self, connection: Connection) -> None:
+        self.begun.set()
+        assert self.go.wait(DEADLINE)
+
+    async def has_begun(self) -> None:
+        assert await asyncio.to_thread(self.begun.wait, DEADLINE)
 
 
 @pytest.fixture
@@ -36,48 +70,114 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     await found.close()
 
 
-async def names(database: Database) -> set[str]:
-    async with database.read() as connection:
-        return set((await connection.execute(select(users.c.username))).scalars())
-
-
 @pytest.mark.parametrize(
-    ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)]
+    ("name", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)]
 )
 async def test_every_connection_is_durable_and_checks_keys(
-    database: Database, pragma: str, value: object
+    database: Database, name: str, value: object
 ) -> None:
-    for transaction in (database.read, database.write):
-        async with transaction() as connection:
-            assert (await connection.execute(text(f"PRAGMA {pragma}"))).scalar() == value
+    assert await database.write(pragma(name)) == value
+    # Each reader waits until all of them are here: that is every connection there is.
+    together = threading.Barrier(engine.READERS)
+
+    def read(connection: Connection) -> object:
+        together.wait(DEADLINE)
+        return pragma(name)(connection)
+
+    found = await asyncio.gather(*[database.read(read) for _ in range(engine.READERS)])
+    assert found == [value] * engine.READERS
 
 
 async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
-    async def write() -> None:
-        async with database.write() as connection:
-            await connection.execute(insert(users).values(row("ana")))
-            raise ZeroDivisionError
+    def write(connection: Connection) -> None:
+        add(connection, "ana")
+        raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await write()
-    assert await names(database) == set()
+        await database.write(write)
+    assert await database.read(names) == set()
 
 
-async def test_a_cancelled_transaction_is_cancelled_and_leaves_nothing(database: Database) -> None:
-    async def write() -> None:
-        async with database.write() as connection:
-            await connection.execute(insert(users).values(row("ana")))
-            this = asyncio.current_task()
-            assert this is not None
-            this.cancel()
-            await connection.execute(insert(users).values(row("bruno")))
+async def test_a_writer_holds_the_lock_before_it_reads(database: Database) -> None:
+    def write(connection: Connection) -> None:
+        other = sqlite3.connect(database.path, timeout=0, isolation_level=None)
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        finally:
+            other.close()
 
-    # Cancelled, and not an error of the driver in its place.
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        await database.write(write)
+
+
+async def test_a_reader_sees_one_state_of_the_file(database: Database) -> None:
+    await database.write(adding("ana"))
+
+    def read(connection: Connection) -> tuple[set[str], set[str]]:
+        before = names(connection)
+        other = sqlite3.connect(database.path)
+        with other:
+            other.execute("DELETE FROM users")
+        other.close()
+        return before, names(connection)
+
+    assert await database.read(read) == ({"ana"}, {"ana"})
+    assert await database.read(names) == set()
+
+
+async def test_a_transaction_whose_caller_is_cancelled_ends_whole(database: Database) -> None:
+    halt = Halt()
+
+    def write(connection: Connection) -> None:
+        add(connection, "ana")
+        halt(connection)
+        add(connection, "bruno")
+
+    writing = asyncio.create_task(database.write(write))
+    await halt.has_begun()
+    writing.cancel()
+    # Cancelled at once, and not an error of the driver in its place.
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.create_task(write())
-    async with database.write() as connection:
-        await connection.execute(insert(users).values(row("carla")))
-    assert await names(database) == {"carla"}
+        await writing
+    assert await database.read(names) == set()
+    halt.go.set()
+    await database.write(adding("carla"))
+    assert await database.read(names) == {"ana", "bruno", "carla"}
+
+
+async def test_a_transaction_that_fails_after_its_caller_was_cancelled_leaves_nothing(
+    database: Database,
+) -> None:
+    halt = Halt()
+
+    def write(connection: Connection) -> None:
+        add(connection, "ana")
+        halt(connection)
+        add(connection, "ana")
+
+    writing = asyncio.create_task(database.write(write))
+    await halt.has_begun()
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    halt.go.set()
+    await database.write(adding("carla"))
+    assert await database.read(names) == {"carla"}
+
+
+async def test_cancelled_callers_leave_every_connection_usable(database: Database) -> None:
+    halts = [Halt() for _ in range(engine.READERS)]
+    reading = [asyncio.create_task(database.read(halt)) for halt in halts]
+    for halt in halts:
+        await halt.has_begun()
+    for task in reading:
+        task.cancel()
+    assert await asyncio.wait(reading, timeout=DEADLINE) == (set(reading), set())
+    for halt in halts:
+        halt.go.set()
+    together = threading.Barrier(engine.READERS)
+    again = [database.read(lambda _: together.wait(DEADLINE)) for _ in range(engine.READERS)]
+    assert sorted(await asyncio.gather(*again)) == list(range(engine.READERS))
 
 
 async def test_reading_goes_on_while_another_process_keeps_writers_waiting(
@@ -91,43 +191,82 @@ async def test_reading_goes_on_while_another_process_keeps_writers_waiting(
             asyncio.create_task(directory.add_user(User(Username(n), f"{n}@x.org", ""), b""))
             for n in "abcdefgh"
         ]
-        await asyncio.sleep(0)  # every writer has asked for its connection
-        assert await names(database) == set()
+        await asyncio.sleep(0)  # every writer has asked for its turn
+        assert await database.read(names) == set()
         assert not any(task.done() for task in writing)
         other.execute("ROLLBACK")
         await asyncio.gather(*writing)
     finally:
         other.close()
-    assert await names(database) == set("abcdefgh")
+    assert await database.read(names) == set("abcdefgh")
 
 
-async def test_waiting_for_a_connection_ends(
+async def test_waiting_ends_and_what_has_not_begun_by_then_never_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "WAIT_SECONDS", 0.05)
+    database = Database(tmp_path / "metadata.db", busy_seconds=0)
+    halt, began = Halt(), threading.Event()
+    holding = asyncio.create_task(database.write(halt))
+    await halt.has_begun()
+    with pytest.raises(Unavailable, match=r"^metadata\.db does not answer$"):
+        await database.write(lambda _: began.set())
+    with pytest.raises(Unavailable):
+        await holding
+    halt.go.set()
+    await database.close()  # after everything that waits
+    assert not began.is_set()
+
+
+async def test_one_more_than_may_wait_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "WAITING_MAX", 2)
     database = Database(tmp_path / "metadata.db")
-    async with database.write():
-        with pytest.raises(Unavailable, match="no connection is free"):
-            async with database.write():
-                pass
+    halt = Halt()
+    writing = [asyncio.create_task(database.write(work)) for work in (halt, lambda _: None)]
+    await halt.has_begun()
+    with pytest.raises(Overloaded):
+        await database.write(lambda _: None)
+    assert await database.read(lambda _: "read") == "read"
+    halt.go.set()
+    await asyncio.gather(*writing)
+    await database.write(lambda _: None)
     await database.close()
 
 
 async def test_a_lock_is_waited_for_as_long_as_was_said(tmp_path: Path) -> None:
     database = Database(tmp_path / "metadata.db", busy_seconds=0)
     await upgrade(database)
-    async with database.write() as connection:
-        wait = (await connection.execute(text("PRAGMA busy_timeout"))).scalar()
+    for run in (database.write, database.read):
+        assert await run(pragma("busy_timeout")) == 0
     await database.close()
-    assert wait == 0
+
+
+async def test_after_an_error_of_the_driver_the_connection_is_a_new_one(database: Database) -> None:
+    def driver(connection: Connection) -> object:
+        return connection.connection.driver_connection
+
+    def fail(connection: Connection) -> None:
+        add(connection, "ana")
+        connection.execute(text("SELECT * FROM absent"))
+
+    before = await database.write(driver)
+    assert await database.write(driver) is before
+    with pytest.raises(Unavailable, match=r"^metadata\.db: no such table: absent$"):
+        await database.write(fail)
+    assert await database.write(driver) is not before
+    assert await database.read(names) == set()
 
 
 async def test_an_error_shows_no_values(database: Database) -> None:
-    async def write() -> None:
-        async with database.write() as connection:
-            for _ in range(2):
-                await connection.execute(insert(users).values(row("ana")))
-
     with pytest.raises(IntegrityError) as caught:
-        await write()
+        await database.write(adding("ana", "ana"))
     assert "example.com" not in str(caught.value)
+
+
+def test_one_machine_loads_neither_the_orm_nor_asyncio_for_sqlalchemy() -> None:
+    unwanted = ("sqlalchemy.orm", "sqlalchemy.ext.asyncio", "greenlet", "aiosqlite")
+    start = f"import chat4all.processes, sys; print(sys.modules.keys() & set({unwanted}))"
+    found = subprocess.check_output([sys.executable, "-c", start], text=True)
+    assert found.strip() == "set()"

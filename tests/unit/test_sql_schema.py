@@ -38,17 +38,17 @@ async def test_the_migrations_make_the_tables(tmp_path: Path) -> None:
         found = inspect(connection)
         return {name: found.get_pk_constraint(name) for name in metadata.tables}
 
+    def version(connection: Connection) -> object:
+        return connection.execute(text("SELECT * FROM alembic_version")).all()
+
     migrated, created = Database(tmp_path / "migrated.db"), Database(tmp_path / "created.db")
-    async with migrated.write() as connection:
-        await connection.run_sync(schema.migrate, migrated.path)
+    await migrated.write(lambda connection: schema.migrate(connection, migrated.path))
     await upgrade(created)
     found = []
     for database in (migrated, created):
         await upgrade(database)
-        async with database.read() as connection:
-            assert await connection.run_sync(differences) == []
-            version = (await connection.execute(text("SELECT * FROM alembic_version"))).all()
-            found.append((await connection.run_sync(keys), version))
+        assert await database.read(differences) == []
+        found.append((await database.read(keys), await database.read(version)))
         await database.close()
     assert found[0] == found[1]
 
@@ -56,8 +56,8 @@ async def test_the_migrations_make_the_tables(tmp_path: Path) -> None:
 async def test_a_newer_revision_is_refused(tmp_path: Path) -> None:
     database = Database(tmp_path / "metadata.db")
     await upgrade(database)
-    async with database.write() as connection:
-        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    newer = text("UPDATE alembic_version SET version_num = '9999'")
+    await database.write(lambda connection: connection.execute(newer).rowcount)
     with pytest.raises(StartRefused, match="newer Chat4All"):
         await upgrade(database)
     await database.close()
@@ -68,8 +68,8 @@ async def test_migrations_that_are_missing_are_not_taken_for_a_newer_database(
 ) -> None:
     monkeypatch.setattr(schema, "__file__", str(tmp_path / "schema.py"))
     database = Database(tmp_path / "metadata.db")
-    async with database.write() as connection:
-        await connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
+    empty = text("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+    await database.write(lambda connection: connection.execute(empty).rowcount)
     with pytest.raises(CommandError, match="migrations"):
         await upgrade(database)
     await database.close()

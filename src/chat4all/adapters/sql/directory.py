@@ -2,15 +2,42 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import insert, literal, select
+from sqlalchemy import Connection, bindparam, insert, literal, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chat4all.adapters.sql.engine import Database
 from chat4all.adapters.sql.tables import conversations, members, private_pairs, users
 from chat4all.domain.errors import AlreadyTaken, NotFound
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import Conversation, ConversationType, Role, User
+
+# Built once: building a query takes longer than running it.
+_ADD_USER = insert(users)
+_USER = select(users.c.username, users.c.email, users.c.created_at).where(
+    users.c.username == bindparam("username")
+)
+_PASSWORD_HASH = select(users.c.password_hash).where(users.c.username == bindparam("username"))
+_KNOWN = select(users.c.username).where(users.c.username.in_(bindparam("names", expanding=True)))
+_ADD_CONVERSATION = insert(conversations)
+_CONVERSATION = select(
+    conversations.c.type,
+    conversations.c.title,
+    conversations.c.created_at,
+    conversations.c.metadata,
+).where(conversations.c.conversation_id == bindparam("conversation"))
+_ADD_MEMBERS = insert(members)
+_MEMBERS = (
+    select(members.c.username, members.c.role)
+    .where(members.c.conversation_id == bindparam("conversation"))
+    .order_by(members.c.username)
+)
+_ADD_PAIR = insert(private_pairs)
+_OF_PAIR = select(private_pairs.c.conversation_id).where(
+    private_pairs.c.lesser == bindparam("lesser"), private_pairs.c.greater == bindparam("greater")
+)
+_ONE = select(literal(1))
+
+_ROLES = {role.value: role for role in Role}
 
 
 class SqlDirectory:
@@ -21,17 +48,19 @@ class SqlDirectory:
 
     async def add_user(self, user: User, password_hash: bytes) -> None:
         """Create a user; see `ports.Directory`."""
+        row = {
+            "username": user.username,
+            "email": user.email,
+            "email_key": user.email.casefold(),
+            "password_hash": password_hash,
+            "created_at": user.created_at,
+        }
+
+        def add(connection: Connection) -> None:
+            connection.execute(_ADD_USER, row)
+
         try:
-            async with self._database.write() as connection:
-                await connection.execute(
-                    insert(users).values(
-                        username=user.username,
-                        email=user.email,
-                        email_key=user.email.casefold(),
-                        password_hash=password_hash,
-                        created_at=user.created_at,
-                    )
-                )
+            await self._database.write(add)
         except IntegrityError as error:
             if await self.user(user.username) is not None:
                 raise AlreadyTaken("this username is taken") from error
@@ -39,80 +68,67 @@ class SqlDirectory:
 
     async def user(self, username: Username) -> User | None:
         """Return a user; see `ports.Directory`."""
-        query = select(users.c.username, users.c.email, users.c.created_at)
-        async with self._database.read() as connection:
-            row = (await connection.execute(query.where(users.c.username == username))).first()
+        row = await self._database.read(
+            lambda connection: connection.execute(_USER, {"username": username}).first()
+        )
         return None if row is None else User(*row)
 
     async def password_hash(self, username: Username) -> bytes | None:
         """Return a user's password hash; see `ports.Directory`."""
-        query = select(users.c.password_hash).where(users.c.username == username)
-        async with self._database.read() as connection:
-            found: bytes | None = (await connection.execute(query)).scalar()
-        return found
+        return await self._database.read(
+            lambda connection: connection.execute(_PASSWORD_HASH, {"username": username}).scalar()
+        )
 
     async def add_conversation(self, conversation: Conversation) -> Conversation:
         """Create a conversation, or return the pair's first; see `ports.Directory`."""
-        pair = sorted(conversation.members)
+        names = sorted(conversation.members)
         private = conversation.type is ConversationType.PRIVATE
-        if private and (first := await self._of_pair(*pair)):
+        if private and (first := await self._of_pair(*names)):
             return first
+
+        def add(connection: Connection) -> None:
+            _insert_conversation(connection, conversation)
+            if private:
+                lesser, greater = names
+                connection.execute(
+                    _ADD_PAIR,
+                    {
+                        "lesser": lesser,
+                        "greater": greater,
+                        "conversation_id": conversation.conversation_id,
+                    },
+                )
+
         try:
-            async with self._database.write() as connection:
-                await _insert_conversation(connection, conversation)
-                if private:
-                    await connection.execute(
-                        insert(private_pairs).values(
-                            lesser=pair[0],
-                            greater=pair[1],
-                            conversation_id=conversation.conversation_id,
-                        )
-                    )
+            await self._database.write(add)
         except IntegrityError as error:
             # Which key it was is asked again, in the state that now stands.
-            if private and (first := await self._of_pair(*pair)):
+            if private and (first := await self._of_pair(*names)):
                 return first
-            if unknown := await self._first_unknown(pair):
+            if unknown := await self._first_unknown(names):
                 raise NotFound(f"no such user: {unknown}") from error
             raise AlreadyTaken("this conversation id is in use") from error
         return conversation
 
     async def conversation(self, conversation: ConversationId) -> Conversation | None:
         """Return a conversation; see `ports.Directory`."""
-        query = select(conversations).where(conversations.c.conversation_id == conversation)
-        async with self._database.read() as connection:
-            row = (await connection.execute(query)).mappings().first()
-        if row is None:
-            return None
-        return Conversation(
-            conversation,
-            ConversationType(row["type"]),
-            row["title"],
-            await self.members(conversation),
-            row["created_at"],
-            row["metadata"],
-        )
+        return await self._database.read(lambda connection: _conversation(connection, conversation))
 
     async def members(self, conversation: ConversationId) -> Mapping[Username, Role]:
         """Return who is in a conversation; see `ports.Directory`."""
-        query = select(members.c.username, members.c.role).where(
-            members.c.conversation_id == conversation
-        )
-        async with self._database.read() as connection:
-            rows = (await connection.execute(query.order_by(members.c.username))).all()
-        return {Username(username): Role(role) for username, role in rows}
+        return await self._database.read(lambda connection: _members(connection, conversation))
 
     async def add_member(
         self, conversation: ConversationId, username: Username, role: Role
     ) -> None:
         """Let a user in; see `ports.Directory`."""
+        row = {"conversation_id": conversation, "username": username, "role": role.value}
+
+        def add(connection: Connection) -> None:
+            connection.execute(_ADD_MEMBERS, row)
+
         try:
-            async with self._database.write() as connection:
-                await connection.execute(
-                    insert(members).values(
-                        conversation_id=conversation, username=username, role=role.value
-                    )
-                )
+            await self._database.write(add)
         except IntegrityError as error:
             if username in await self.members(conversation):
                 raise AlreadyTaken("already a member") from error
@@ -120,37 +136,57 @@ class SqlDirectory:
 
     async def ping(self) -> None:
         """Return when the directory can answer."""
-        async with self._database.read() as connection:
-            await connection.execute(select(literal(1)))
+        await self._database.read(lambda connection: connection.execute(_ONE).scalar())
 
     async def _first_unknown(self, usernames: Sequence[Username]) -> Username | None:
         # One query: a group may have thousands of members.
-        query = select(users.c.username).where(users.c.username.in_(usernames))
-        async with self._database.read() as connection:
-            known = set((await connection.execute(query)).scalars())
+        known = await self._database.read(
+            lambda connection: set(connection.execute(_KNOWN, {"names": usernames}).scalars())
+        )
         return next((username for username in usernames if username not in known), None)
 
     async def _of_pair(self, lesser: Username, greater: Username) -> Conversation | None:
-        query = select(private_pairs.c.conversation_id).where(
-            private_pairs.c.lesser == lesser, private_pairs.c.greater == greater
-        )
-        async with self._database.read() as connection:
-            found = (await connection.execute(query)).scalar()
-        return None if found is None else await self.conversation(ConversationId(found))
+        def find(connection: Connection) -> Conversation | None:
+            pair = {"lesser": lesser, "greater": greater}
+            found = connection.execute(_OF_PAIR, pair).scalar()
+            return None if found is None else _conversation(connection, found)
+
+        return await self._database.read(find)
 
 
-async def _insert_conversation(connection: AsyncConnection, conversation: Conversation) -> None:
-    await connection.execute(
-        insert(conversations).values(
-            conversation_id=conversation.conversation_id,
-            type=conversation.type.value,
-            title=conversation.title,
-            metadata=dict(conversation.metadata),
-            created_at=conversation.created_at,
-        )
+def _conversation(connection: Connection, conversation: ConversationId) -> Conversation | None:
+    row = connection.execute(_CONVERSATION, {"conversation": conversation}).first()
+    if row is None:
+        return None
+    kind, title, created_at, metadata = row
+    return Conversation(
+        conversation,
+        ConversationType(kind),
+        title,
+        _members(connection, conversation),
+        created_at,
+        metadata,
     )
-    await connection.execute(
-        insert(members),
+
+
+def _members(connection: Connection, conversation: ConversationId) -> dict[Username, Role]:
+    rows = connection.execute(_MEMBERS, {"conversation": conversation}).all()
+    return {username: _ROLES[role] for username, role in rows}
+
+
+def _insert_conversation(connection: Connection, conversation: Conversation) -> None:
+    connection.execute(
+        _ADD_CONVERSATION,
+        {
+            "conversation_id": conversation.conversation_id,
+            "type": conversation.type.value,
+            "title": conversation.title,
+            "metadata": dict(conversation.metadata),
+            "created_at": conversation.created_at,
+        },
+    )
+    connection.execute(
+        _ADD_MEMBERS,
         [
             {
                 "conversation_id": conversation.conversation_id,

@@ -1,84 +1,129 @@
-"""The SQLAlchemy engine, its transactions, and what its errors mean."""
+"""One SQLite file behind an event loop, by SQLAlchemy: its threads, transactions and errors."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from chat4all.domain.errors import Unavailable
+from chat4all.domain.errors import Overloaded, Unavailable
+
+T = TypeVar("T")
 
 READERS = 4
+"""Threads that read."""
+
+WAITING_MAX = 1_000
+"""Calls that may wait for the writer, and for the readers; one more is refused at once."""
+
 WAIT_SECONDS = 5.0
-"""How long a caller waits for a connection, which for a writer is its turn to write."""
+"""How long a caller waits, beside what SQLite itself waits for another process's lock."""
 
 
 class Database:
-    """One SQLite file. Writing transactions take the write lock at once, reading ones never.
+    """One SQLite file: short functions of a `sqlalchemy.Connection`, run in threads.
 
     One connection writes and others read. Our own writers queue for theirs, first come, first
     served: SQLite's busy wait serves whoever wakes at the right moment, and starves the rest. When
     another process holds the lock, they cannot use up the connections that reading needs.
+
+    A function runs whole or leaves nothing. That holds also when its caller is cancelled, or is
+    told after a while that the file does not answer: what runs in a thread goes on to its end
+    there, and the caller does not learn which end, as in a crash. What has not begun when its
+    caller is told so never begins. `IntegrityError` passes: the caller knows which of its keys it
+    is about. Whatever else goes wrong in the driver is `Unavailable`.
     """
 
     def __init__(self, path: Path, *, busy_seconds: float = 5.0) -> None:
         self.path = path
-        self._writer = _engine(path, 1, busy_seconds)
-        self._readers = _engine(path, READERS, busy_seconds)
+        # SQLite would otherwise take the lock at the first write, when another's may have made
+        # what was read before it untrue.
+        self._writer = _Threads(path, "writer", 1, "BEGIN IMMEDIATE", busy_seconds)
+        self._readers = _Threads(path, "reader", READERS, "BEGIN", busy_seconds)
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """Read, statement by statement."""
-        async with self._errors(), self._readers.connect() as connection:
-            yield connection
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work`, which only reads, against one state of the file."""
+        return await self._readers.run(work)
 
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        """Run one transaction; it is durable when the context has been left without an error.
-
-        SQLite would otherwise take the lock at the first write, when another's may have made what
-        was read before it untrue.
-        """
-        async with self._errors(), self._writer.connect() as connection:
-            await connection.exec_driver_sql("BEGIN IMMEDIATE")
-            yield connection
-            await connection.exec_driver_sql("COMMIT")
-            # What does not get here is rolled back by the pool (`pool_reset_on_return`), which also
-            # knows what to do with a connection whose statement was cancelled half-way.
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a transaction of its own; return once that is durable."""
+        return await self._writer.run(work)
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self._writer.dispose()
-        await self._readers.dispose()
+        """Finish what is running and close every connection."""
+        for threads in (self._readers, self._writer):
+            await asyncio.to_thread(threads.close)
 
-    @asynccontextmanager
-    async def _errors(self) -> AsyncIterator[None]:
+
+class _Threads:
+    """As many threads as connections, which begin their transactions with the same word."""
+
+    def __init__(self, path: Path, name: str, size: int, begin: str, busy_seconds: float) -> None:
+        self._file = path.name
+        self._patience = busy_seconds + WAIT_SECONDS
+        self._waiting = 0
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix=f"{path.stem}-{name}")
+        self._engine = _engine(path, size, begin, busy_seconds)
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        if self._waiting >= WAITING_MAX:
+            raise Overloaded(f"too many calls wait for {self._file}")
+        self._waiting += 1
+        until = time.monotonic() + self._patience
+        running = asyncio.get_running_loop().run_in_executor(
+            self._threads, self._transaction, work, until
+        )
+        running.add_done_callback(self._done)
+        # Neither a timeout nor a cancelled caller ends what is running in the thread.
+        await asyncio.wait((running,), timeout=self._patience)
+        if not running.done():
+            raise Unavailable(f"{self._file} does not answer")
+        return running.result()
+
+    def close(self) -> None:
+        self._threads.shutdown()
+        self._engine.dispose()
+
+    def _done(self, running: asyncio.Future[Any]) -> None:
+        self._waiting -= 1
+        running.exception()  # it was raised where it was waited for, or nobody waits any more
+
+    def _transaction(self, work: Callable[[Connection], T], until: float) -> T:
+        if time.monotonic() >= until:
+            raise Unavailable(f"{self._file} did not answer in time")  # its caller was told so
         try:
-            yield
+            with self._engine.connect() as connection:
+                try:
+                    with connection.begin():
+                        return work(connection)
+                except IntegrityError:
+                    raise
+                except DBAPIError:
+                    # What a failed sync left behind is only known after opening anew.
+                    connection.invalidate()
+                    raise
         except IntegrityError:
-            raise  # the caller knows which of its keys this is about
-        except (DBAPIError, PoolTimeout) as error:
-            cause = error.orig if isinstance(error, DBAPIError) else "no connection is free"
-            raise Unavailable(f"{self.path.name}: {cause}") from error
+            raise
+        except DBAPIError as error:
+            # The driver's own short texts: "disk I/O error", "database is locked", ...
+            raise Unavailable(f"{self._file}: {error.orig}") from error
 
 
-def _engine(path: Path, size: int, busy_seconds: float) -> AsyncEngine:
-    engine = create_async_engine(
-        f"sqlite+aiosqlite:///{path}",
-        # SQLAlchemy begins nothing by itself: `write` says which lock a transaction takes.
-        isolation_level="AUTOCOMMIT",
+def _engine(path: Path, size: int, begin: str, busy_seconds: float) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite+pysqlite", database=str(path)),
         pool_size=size,
         max_overflow=0,
-        pool_timeout=WAIT_SECONDS,
-        pool_reset_on_return="rollback",
-        connect_args={"timeout": busy_seconds},
+        # The driver begins nothing by itself: `begin` says which lock a transaction takes.
+        connect_args={"timeout": busy_seconds, "isolation_level": None},
         hide_parameters=True,  # an error's text reaches the log, what people entered must not
     )
-    event.listen(engine.sync_engine, "connect", _prepare)
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
 
 

@@ -19,15 +19,16 @@ async def upgrade(database: Database) -> None:
     two ways against each other. Raises `StartRefused` for a database of a later release or one
     that cannot be used.
     """
+
+    def bring_up(connection: Connection) -> None:
+        if _is_empty(connection):
+            _create(connection)
+        else:
+            migrate(connection, database.path)
+
     try:
-        async with database.read() as connection:
-            found = await connection.run_sync(_revision)
-        if found != NEWEST:
-            async with database.write() as connection:
-                if found is None and await connection.run_sync(_is_empty):
-                    await connection.run_sync(_create)
-                else:
-                    await connection.run_sync(migrate, database.path)
+        if await database.read(_revision) != NEWEST:
+            await database.write(bring_up)
     except Unavailable as error:
         raise StartRefused(
             f"{database.path} cannot be used ({error}): make it writable, or name another folder "

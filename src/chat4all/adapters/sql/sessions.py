@@ -2,7 +2,7 @@
 
 import time
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from chat4all.adapters.sql.engine import Database
@@ -10,6 +10,13 @@ from chat4all.adapters.sql.tables import sessions
 from chat4all.domain.errors import AlreadyTaken, NotFound
 from chat4all.domain.ids import SessionId
 from chat4all.domain.people import Session
+
+_START = insert(sessions)
+_GET = select(sessions.c.session_id, sessions.c.username, sessions.c.expires_at).where(
+    sessions.c.session_id == bindparam("session")
+)
+_END = delete(sessions).where(sessions.c.session_id == bindparam("session"))
+_SWEEP = delete(sessions).where(sessions.c.expires_at <= bindparam("now"))
 
 
 class SqlSessions:
@@ -23,18 +30,20 @@ class SqlSessions:
 
         Raises `AlreadyTaken` when the id is in use, `NotFound` when the user is not there.
         """
+
+        def start(connection: Connection) -> None:
+            connection.execute(_SWEEP, {"now": int(time.time())})
+            connection.execute(
+                _START,
+                {
+                    "session_id": session.session_id,
+                    "username": session.username,
+                    "expires_at": session.expires_at,
+                },
+            )
+
         try:
-            async with self._database.write() as connection:
-                await connection.execute(
-                    delete(sessions).where(sessions.c.expires_at <= int(time.time()))
-                )
-                await connection.execute(
-                    insert(sessions).values(
-                        session_id=session.session_id,
-                        username=session.username,
-                        expires_at=session.expires_at,
-                    )
-                )
+            await self._database.write(start)
         except IntegrityError as error:
             if await self.get(session.session_id) is not None:
                 raise AlreadyTaken("this session was started before") from error
@@ -42,12 +51,13 @@ class SqlSessions:
 
     async def get(self, session: SessionId) -> Session | None:
         """Return the session; see `ports.Sessions`."""
-        query = select(sessions.c.session_id, sessions.c.username, sessions.c.expires_at)
-        async with self._database.read() as connection:
-            row = (await connection.execute(query.where(sessions.c.session_id == session))).first()
+        row = await self._database.read(
+            lambda connection: connection.execute(_GET, {"session": session}).first()
+        )
         return None if row is None else Session(*row)
 
     async def end(self, session: SessionId) -> None:
         """End a session; see `ports.Sessions`."""
-        async with self._database.write() as connection:
-            await connection.execute(delete(sessions).where(sessions.c.session_id == session))
+        await self._database.write(
+            lambda connection: connection.execute(_END, {"session": session}).rowcount
+        )
