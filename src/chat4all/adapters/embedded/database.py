@@ -6,8 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,8 +70,6 @@ class Database:
         self._guest = guest
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-writer")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"{path.stem}-reader")
-        self._checkpointer = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-checkpointer")
-        self._checkpointing: Future[None] | None = None
         self._checkpointed = time.monotonic()
         self._mine = threading.local()
         self._open: set[sqlite3.Connection] = set()
@@ -144,7 +141,7 @@ class Database:
 
     async def close(self) -> None:
         """Finish what is running and close the file."""
-        for executor in (self._readers, self._writer, self._checkpointer):
+        for executor in (self._readers, self._writer):
             await asyncio.to_thread(executor.shutdown)
         for connection in self._open:
             connection.close()
@@ -177,30 +174,20 @@ class Database:
             future.exception()  # it was raised where it was waited for, or nobody waits any more
 
     def _checkpoint_now_and_then(self) -> None:
-        """Move what is committed into the file, beside the writers instead of inside a commit.
+        """Move what is committed into the file, between two commits instead of inside one.
 
-        SQLite itself would do it within whichever commit fills a thousand pages, whose callers
-        then wait for two more syncs. A checkpoint beside the writers never sees the end of what
-        they add; so the writer does the few pages that are left, and its log starts anew.
+        By the writer itself: SQLite before 3.51.3 can damage a file when one connection
+        checkpoints while another starts the write-ahead log anew (its "WAL-reset bug").
         """
         now = time.monotonic()
-        if now < self._checkpointed + CHECKPOINT_SECONDS or (
-            self._checkpointing is not None and not self._checkpointing.done()
-        ):
-            return
-        self._checkpointed = now
-        self._checkpointing = self._checkpointer.submit(self._checkpoint, False)
-        self._checkpointing.add_done_callback(self._finish_checkpoint)
+        if now >= self._checkpointed + CHECKPOINT_SECONDS:
+            self._checkpointed = now
+            self._writer.submit(self._checkpoint)
 
-    def _finish_checkpoint(self, beside: "Future[None]") -> None:
-        with suppress(RuntimeError):  # the file is being closed, which is a checkpoint too
-            if not beside.cancelled() and beside.exception() is None:
-                self._writer.submit(self._checkpoint, True)
-
-    def _checkpoint(self, writing: bool) -> None:
+    def _checkpoint(self) -> None:
         """Do what can be done without waiting for anybody; the next one does the rest."""
         try:
-            self._connection(writing).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            self._connection(writing=True).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error:
             # Nothing is lost by it: what is committed stays in the write-ahead log.
             self._discard()
