@@ -14,7 +14,7 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +25,7 @@ import uuid_utils
 import uvicorn
 from starlette.types import ASGIApp
 
-from chat4all import demo
+from chat4all import __version__, demo
 from chat4all.adapters.crypto import (
     BcryptPasswords,
     JwtTokens,
@@ -41,6 +41,7 @@ from chat4all.adapters.embedded import (
     RememberingDirectory,
     RememberingSessions,
 )
+from chat4all.adapters.prometheus import GatewayMetrics, RouterMetrics, ServiceMetrics
 from chat4all.adapters.sql import Database, SqlDirectory, SqlSessions, upgrade
 from chat4all.domain.errors import StartRefused, Unavailable
 from chat4all.gateway import make_gateway
@@ -54,6 +55,10 @@ from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.signing_up import SigningUp
+from chat4all.web.edge import Edge
+from chat4all.web.limits import Limits, make_limits, no_limits
+from chat4all.web.metrics import metrics_routes
+from chat4all.web.problems import SLUG
 
 GRACE_SECONDS = 3.0
 """How long requests that are being answered may take after SIGTERM."""
@@ -73,11 +78,13 @@ class OneMachine:
     log: EmbeddedLog
     store: EmbeddedStore
     feed: EmbeddedFeed
+    gateway_metrics: GatewayMetrics
+    metadata_metrics: ServiceMetrics
     has_demo: bool
 
 
 @asynccontextmanager
-async def one_machine(
+async def one_machine(  # noqa: PLR0915 - it says what the process is made of, in one go
     settings: Settings, *, passwords: Passwords | None = None
 ) -> AsyncIterator[OneMachine]:
     """Open the data folder, start the router and hand out the two applications.
@@ -107,7 +114,13 @@ async def one_machine(
         stack.push_async_callback(store.close)
         consumer = EmbeddedConsumer(log, store)
         feed = EmbeddedFeed()
-        router = Router(consumer, store, store, feed)
+        router_metrics = RouterMetrics(__version__, partial(_lag, log, store))
+        router = Router(
+            router_metrics.consumer(consumer),
+            router_metrics.store(store),
+            router_metrics.dead_letters(store),
+            router_metrics.feed(feed),
+        )
 
         signing_in = SigningIn(
             directory,
@@ -116,10 +129,13 @@ async def one_machine(
             JwtTokens(secret),
             lifetime_seconds=settings.access_token_expire_minutes * 60,
         )
-        signing_up = SigningUp(directory, passwords)
-        marking = Marking(log, store, directory)
+        gateway_metrics = GatewayMetrics(__version__, SLUG)
+        metadata_metrics = ServiceMetrics(__version__, SLUG)
+        measured_log, measured_store = gateway_metrics.log(log), gateway_metrics.store(store)
+        signing_up = SigningUp(directory, passwords, is_open=settings.sign_up == "open")
+        marking = Marking(measured_log, measured_store, directory)
         membership = Membership(directory, marking)
-        sending = Sending(log, directory, new_id=lambda: str(uuid_utils.uuid7()))
+        sending = Sending(measured_log, directory, new_id=lambda: str(uuid_utils.uuid7()))
 
         has_demo = is_new and settings.demo and _is_loopback(settings.host)
         if has_demo:
@@ -135,21 +151,39 @@ async def one_machine(
         await store.open()
         await consumer.check()
 
-        routes = metadata_routes(signing_in, signing_up, membership)
+        limits = _limits(settings)
+        edge = Edge(settings.cors_origins, settings.trusted_proxies)
+        routes = metadata_routes(signing_in, signing_up, membership, limits)
         gateway = make_gateway(
             signing_in=signing_in,
             sending=sending,
-            reading=Reading(store, directory, sending),
+            reading=Reading(measured_store, directory, sending),
             marking=marking,
+            limits=limits,
             pings={
                 "log": log.ping,
                 "store": store.ping,
                 "directory": directory.ping,
                 "router": router.ping,
             },
-            others=routes,
+            meter=gateway_metrics,
+            accepted=gateway_metrics.accepted,
+            edge=edge,
+            others=[
+                *routes,
+                metrics_routes(
+                    gateway_metrics.text,
+                    [router_metrics.text],
+                    failed=gateway_metrics.source_failed,
+                ),
+            ],
         )
-        metadata = make_metadata(routes, {"directory": directory.ping})
+        metadata = make_metadata(
+            [*routes, metrics_routes(metadata_metrics.text, failed=metadata_metrics.source_failed)],
+            pings={"directory": directory.ping},
+            meter=metadata_metrics,
+            edge=edge,
+        )
 
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         routing = tasks.create_task(router.run(), name="router")
@@ -157,7 +191,17 @@ async def one_machine(
             _trim(log, store, settings.log_retention_days), name="trimming"
         )
         try:
-            yield OneMachine(gateway, metadata, router, log, store, feed, has_demo)
+            yield OneMachine(
+                gateway=gateway,
+                metadata=metadata,
+                router=router,
+                log=log,
+                store=store,
+                feed=feed,
+                gateway_metrics=gateway_metrics,
+                metadata_metrics=metadata_metrics,
+                has_demo=has_demo,
+            )
         finally:
             router.stop()
             trimming.cancel()
@@ -173,6 +217,10 @@ async def serve_one_machine(settings: Settings) -> None:
         async with one_machine(settings) as parts:
             _calm_the_collector()
             servers = [_Server(parts.gateway), _Server(parts.metadata)]
+            for server, metrics in zip(
+                servers, (parts.gateway_metrics, parts.metadata_metrics), strict=True
+            ):
+                metrics.watch_connections(server.connections)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, partial(_stop, servers))
@@ -198,11 +246,15 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                # Nobody is believed about where a request came from.
+                # Who is believed about where a request came from is the application's to say.
                 proxy_headers=False,
                 timeout_graceful_shutdown=int(GRACE_SECONDS),
             )
         )
+
+    def connections(self) -> int:
+        """Return how many connections are open."""
+        return len(self.server_state.connections)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -251,6 +303,19 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _limits(settings: Settings) -> Limits:
+    if settings.rate_limits:
+        return make_limits(
+            send_per_second=settings.send_per_second, sign_ups_per_hour=settings.sign_ups_per_hour
+        )
+    _log.warning("rate limits are off: anybody may send and guess passwords without end")
+    return no_limits()
+
+
+async def _lag(log: EmbeddedLog, store: EmbeddedStore) -> Mapping[int, int]:
+    return {0: await log.end() - store.committed}
 
 
 async def _trim(log: EmbeddedLog, store: EmbeddedStore, days: int) -> None:

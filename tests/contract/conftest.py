@@ -12,15 +12,24 @@ from chat4all.adapters.embedded import (
     RememberingDirectory,
     RememberingSessions,
 )
+from chat4all.adapters.prometheus import GatewayMetrics, RouterMetrics
+from chat4all.adapters.prometheus.registry import new_registry
+from chat4all.adapters.prometheus.store import READS, ROUTING, MeasuredStore
+from chat4all.adapters.prometheus.timing import Timings
 from chat4all.adapters.sql import Database, SqlDirectory, SqlSessions, upgrade
 from chat4all.ports import DeadLetters, Directory, LiveFeed, MessageLog, MessageStore, Sessions
 
 
-@pytest.fixture(params=["embedded"])
+async def no_lag() -> dict[int, int]:
+    return {}
+
+
+@pytest.fixture(params=["embedded", "embedded, measured"])
 async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MessageLog]:
     embedded = EmbeddedLog(tmp_path / "log.db")
     await embedded.open()
-    yield embedded
+    measured = "measured" in request.param
+    yield GatewayMetrics("1", "problem").log(embedded) if measured else embedded
     await embedded.close()
 
 
@@ -35,19 +44,26 @@ async def embedded_store(
     await embedded.close()
 
 
-@pytest.fixture
-def store(embedded_store: EmbeddedStore) -> MessageStore:
-    return embedded_store
+@pytest.fixture(params=["embedded", "embedded, measured"])
+def store(request: pytest.FixtureRequest, embedded_store: EmbeddedStore) -> MessageStore:
+    if "measured" not in request.param:
+        return embedded_store
+    operations = {*READS, *ROUTING}
+    return MeasuredStore(
+        embedded_store, Timings(new_registry("test", "1"), "test", "a step", sorted(operations))
+    )
 
 
-@pytest.fixture
-def dead_letters(embedded_store: EmbeddedStore) -> DeadLetters:
-    return embedded_store
+@pytest.fixture(params=["embedded", "embedded, counted"])
+def dead_letters(request: pytest.FixtureRequest, embedded_store: EmbeddedStore) -> DeadLetters:
+    counted = "counted" in request.param
+    return RouterMetrics("1", no_lag).dead_letters(embedded_store) if counted else embedded_store
 
 
-@pytest.fixture(params=["embedded"])
+@pytest.fixture(params=["embedded", "embedded, counted"])
 def feed(request: pytest.FixtureRequest) -> LiveFeed:
-    return EmbeddedFeed(buffer=10)
+    embedded = EmbeddedFeed(buffer=10)
+    return RouterMetrics("1", no_lag).feed(embedded) if "counted" in request.param else embedded
 
 
 @pytest.fixture
