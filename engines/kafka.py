@@ -2,12 +2,12 @@
 
 import base64
 import struct
-import subprocess
 import uuid
 from pathlib import Path
 from typing import ClassVar
 
 from engines import packages
+from engines.processes import Process
 from engines.server import Server, connect, free_port, receive
 
 LOG4J = """\
@@ -106,7 +106,7 @@ class KafkaBroker(Server):
             )
         )
 
-    def _launch(self) -> subprocess.Popen[bytes]:
+    def _launch(self) -> Process:
         return self._start(self._java(self._heap_mb, "kafka.Kafka", "server.properties"))
 
     def _java(self, heap_mb: int, *arguments: str) -> list[str]:

@@ -4,13 +4,13 @@ import os
 import shutil
 import signal
 import struct
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
 from engines import packages
+from engines.processes import Process
 from engines.server import Server, connect, free_port, receive
 
 USER = "chat4all"  # of the database; it may do everything
@@ -75,7 +75,7 @@ class PostgresServer(Server):
             create = f"CREATE DATABASE {USER}\n"
             self._run(single, user=user, pass_fds=handles, typed=create)
 
-    def _launch(self) -> subprocess.Popen[bytes]:
+    def _launch(self) -> Process:
         settings = {**SETTINGS, "port": str(self.port)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with _opened(self.folder / "data") as (path, handles):
