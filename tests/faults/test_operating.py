@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.checker import check_history
+from tests.faults.clients import acknowledged, eight_clients
 from tests.faults.running import CHAT, Running, call, environment, until
-from tests.faults.test_crash import _acknowledged, _clients
 from tests.folders import POISON
 from tests.records import record
 
@@ -45,18 +45,18 @@ def letters(data: Path) -> list[dict[str, Any]]:
 
 def test_a_backup_under_load_has_all_that_was_acknowledged_before(tmp_path: Path) -> None:
     running = Running(tmp_path).start()
-    clients = _clients(running)
+    clients = eight_clients(running)
     for client in clients:
         client.start()
     try:
-        until(lambda: _acknowledged(clients) >= 500)
+        until(lambda: acknowledged(clients) >= 500)
         before = {client.sender: list(client.acknowledged) for client in clients}
         made = chat4all("backup", tmp_path / "backup", "--data", tmp_path / "data")
         assert made.returncode == 0, made.stderr
         # It came about while they were sending, and they went on.
-        during = _acknowledged(clients)
+        during = acknowledged(clients)
         assert during > sum(map(len, before.values()))
-        until(lambda: _acknowledged(clients) > during)
+        until(lambda: acknowledged(clients) > during)
     finally:
         for client in clients:
             client.stop()

@@ -18,6 +18,7 @@ from chat4all.adapters.embedded import (
     EmbeddedConsumer,
     EmbeddedLog,
     EmbeddedStore,
+    database,
 )
 from chat4all.adapters.embedded import log as log_module
 from chat4all.adapters.embedded.database import ROWS_MAX
@@ -307,3 +308,17 @@ async def test_an_answer_is_kept_until_it_is_forgotten() -> None:
     assert await kept.get("key") == 1
     kept.forget("key")
     assert [await kept.get("key") for _ in range(2)] == [2, 2]
+
+
+async def test_the_write_ahead_log_starts_anew_while_there_are_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "CHECKPOINT_SECONDS", 0.0)
+    log = EmbeddedLog(tmp_path / "log.db")
+    await log.open()
+    for _ in range(100):
+        await log.append(CHATS[0], b"x" * 60_000)
+    # Never moved into the file, it would hold all six megabytes.
+    assert (tmp_path / "log.db-wal").stat().st_size < 1_000_000
+    assert await log.end() == 100
+    await log.close()

@@ -1,6 +1,5 @@
 """`chat4all backup`."""
 
-import os
 import shutil
 import signal
 import tempfile
@@ -18,6 +17,7 @@ from chat4all.commands.backing_up import (
     room_for,
     said_plainly,
     size_of,
+    sync,
 )
 from chat4all.commands.given import existing_folder
 from chat4all.commands.options import data_option
@@ -59,11 +59,7 @@ def back_up(folder: Path, dest: Path) -> Manifest:
         with _staging(parent, dest.name) as staging:
             manifest = copy_all(folder, staging)
             staging.rename(dest)
-        handle = os.open(parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync(parent)
     return manifest
 
 

@@ -158,7 +158,7 @@ def clock(it: Installation) -> Iterator[Finding]:
     if ahead > CLOCK_SECONDS:
         yield Finding(
             Status.PROBLEM,
-            f"the newest record is {ahead:.0f} s in the future: the clock is or was wrong"[:],
+            f"the newest record is {ahead:.0f} s in the future: the clock is or was wrong",
             "set the clock, by NTP for instance; messages keep their order meanwhile",
         )
     else:

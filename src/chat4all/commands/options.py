@@ -28,7 +28,7 @@ def json_option(command: F) -> F:
 def server_options(command: F) -> F:
     """Give a command the options that say where the services listen, and `--data`."""
     for add in (
-        click.option("--data", type=Path, help="Folder for all data.  [default: ./chat4all-data]"),
+        data_option,
         click.option(
             "--metadata-port", type=int, help="The metadata service's port.  [default: 8001]"
         ),

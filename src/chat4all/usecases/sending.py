@@ -92,8 +92,10 @@ class _Recent:
         """Keep a record, unless its id was accepted before: the first in the log is the one."""
         records = self._records
         key = (record.conversation_id, record.message_id, record.sender_id)
-        if records.setdefault(key, (now, record))[0] == now and len(records) > RECENT_MAX:
-            records.popitem(last=False)
+        if key not in records:
+            records[key] = (now, record)
+            if len(records) > RECENT_MAX:
+                records.popitem(last=False)
 
     def get(self, key: _RecentKey, now: float) -> MessageRecord | None:
         """Return the record of this key, if it is not too old."""
