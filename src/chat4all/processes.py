@@ -25,7 +25,7 @@ import uuid_utils
 import uvicorn
 from starlette.types import ASGIApp
 
-from chat4all import demo
+from chat4all import __version__, demo
 from chat4all.adapters.crypto import (
     BcryptPasswords,
     JwtTokens,
@@ -42,13 +42,13 @@ from chat4all.adapters.embedded import (
     RememberingSessions,
     RouterLink,
 )
+from chat4all.adapters.prometheus import GatewayMetrics, ServiceMetrics
 from chat4all.adapters.sql import Database, SqlDirectory, SqlSessions, upgrade
 from chat4all.domain.errors import StartRefused, Unavailable
 from chat4all.gateway import Pages, make_gateway
 from chat4all.metadata import make_metadata, metadata_routes
-from chat4all.ports import Passwords
-from chat4all.router.loop import Router
-from chat4all.router_process import RouterProcess
+from chat4all.ports import Directory, Passwords
+from chat4all.router_process import RouterProcess, make_router
 from chat4all.settings import Settings, is_loopback
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.membership import Membership
@@ -56,7 +56,11 @@ from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.signing_up import SigningUp
+from chat4all.web.edge import Edge
 from chat4all.web.health import Ping
+from chat4all.web.limits import Limits, make_limits, no_limits
+from chat4all.web.metrics import Source, metrics_routes
+from chat4all.web.problems import SLUG
 
 GRACE_SECONDS = 3.0
 """How long requests that are being answered may take after SIGTERM."""
@@ -73,6 +77,7 @@ class Routing:
     task: asyncio.Task[None]
     ping: Ping
     is_heard: Callable[[], bool]
+    metrics: Source
     stop: Callable[[], None]
 
 
@@ -86,6 +91,8 @@ class OneMachine:
     log: EmbeddedLog
     store: EmbeddedStore
     feed: EmbeddedFeed
+    gateway_metrics: GatewayMetrics
+    metadata_metrics: ServiceMetrics
     has_demo: bool
 
 
@@ -105,7 +112,6 @@ async def one_machine(
     wait for a hash that is slow on purpose.
     """
     async with AsyncExitStack() as stack:
-        is_new = folder.is_new
         secret = _secret(settings, folder.path)
         if passwords is None:
             bcrypt = BcryptPasswords()
@@ -131,20 +137,15 @@ async def one_machine(
             JwtTokens(secret),
             lifetime_seconds=settings.access_token_expire_minutes * 60,
         )
-        signing_up = SigningUp(directory, passwords)
-        marking = Marking(log, store, directory)
+        gateway_metrics = GatewayMetrics(__version__, SLUG)
+        metadata_metrics = ServiceMetrics(__version__, SLUG)
+        measured_log, measured_store = gateway_metrics.log(log), gateway_metrics.store(store)
+        signing_up = SigningUp(directory, passwords, is_open=settings.sign_up == "open")
+        marking = Marking(measured_log, measured_store, directory)
         membership = Membership(directory, marking)
-        sending = Sending(log, directory, new_id=lambda: str(uuid_utils.uuid7()))
+        sending = Sending(measured_log, directory, new_id=lambda: str(uuid_utils.uuid7()))
 
-        has_demo = is_new and settings.demo and is_loopback(settings.host)
-        if has_demo:
-            await demo.make(directory, passwords, membership)
-        elif not is_loopback(settings.host) and await demo.passwords_stand(directory, passwords):
-            raise StartRefused(
-                f"{settings.data} has the demonstration users, whose passwords everybody knows, "
-                f"and {settings.host} can be reached from outside: name another folder with --data"
-            )
-
+        has_demo = await _demo(settings, folder, directory, passwords, membership)
         # After the demonstration data, so that a first start which was cut off is still the first.
         await log.open()
         await store.open()
@@ -159,42 +160,89 @@ async def one_machine(
 
         pages = Pages(routing.is_heard)
         feed.watch(pages.changed)
-        routes = metadata_routes(signing_in, signing_up, membership)
+        limits = _limits(settings)
+        edge = Edge(settings.cors_origins, settings.trusted_proxies)
+        routes = metadata_routes(signing_in, signing_up, membership, limits)
         gateway = make_gateway(
             signing_in=signing_in,
             sending=sending,
-            reading=Reading(store, directory, sending),
+            reading=Reading(measured_store, directory, sending),
             marking=marking,
             pages=pages,
             directory=directory,
+            limits=limits,
             pings={
                 "log": log.ping,
                 "store": store.ping,
                 "directory": directory.ping,
                 "router": routing.ping,
             },
-            others=routes,
+            meter=gateway_metrics,
+            accepted=gateway_metrics.accepted,
+            edge=edge,
+            others=[
+                *routes,
+                metrics_routes(
+                    gateway_metrics.text,
+                    [routing.metrics],
+                    failed=gateway_metrics.source_failed,
+                ),
+            ],
         )
-        metadata = make_metadata(routes, {"directory": directory.ping})
+        metadata = make_metadata(
+            [*routes, metrics_routes(metadata_metrics.text, failed=metadata_metrics.source_failed)],
+            pings={"directory": directory.ping},
+            meter=metadata_metrics,
+            edge=edge,
+        )
 
         trimming = asyncio.create_task(
             _trim(log, store, settings.log_retention_days), name="trimming"
         )
         try:
-            yield OneMachine(gateway, metadata, routing, log, store, feed, has_demo)
+            yield OneMachine(
+                gateway=gateway,
+                metadata=metadata,
+                routing=routing,
+                log=log,
+                store=store,
+                feed=feed,
+                gateway_metrics=gateway_metrics,
+                metadata_metrics=metadata_metrics,
+                has_demo=has_demo,
+            )
         finally:
             trimming.cancel()
             await asyncio.wait({trimming})
+
+
+async def _demo(
+    settings: Settings,
+    folder: DataFolder,
+    directory: Directory,
+    passwords: Passwords,
+    membership: Membership,
+) -> bool:
+    """Make the demonstration data in a new folder and say whether; refuse it on an open address."""
+    if folder.is_new and settings.demo and is_loopback(settings.host):
+        await demo.make(directory, passwords, membership)
+        return True
+    if not is_loopback(settings.host) and await demo.passwords_stand(directory, passwords):
+        raise StartRefused(
+            f"{settings.data} has the demonstration users, whose passwords everybody knows, "
+            f"and {settings.host} can be reached from outside: name another folder with --data"
+        )
+    return False
 
 
 @asynccontextmanager
 async def _routing_here(
     log: EmbeddedLog, store: EmbeddedStore, feed: EmbeddedFeed
 ) -> AsyncIterator[Routing]:
-    router = Router(EmbeddedConsumer(log, store), store, store, feed)
+    router, metrics = make_router(log, store, feed)
     task = asyncio.create_task(router.run(), name="router")
     try:
-        yield Routing(task, router.ping, lambda: True, router.stop)
+        yield Routing(task, router.ping, lambda: True, metrics.text, router.stop)
     finally:
         router.stop()
         await task
@@ -208,7 +256,7 @@ async def _routing_there(
     log.watch(link.ring)
     task = asyncio.create_task(link.run(), name="link to the router")
     try:
-        yield Routing(task, link.ping, link.is_heard, link.close)
+        yield Routing(task, link.ping, link.is_heard, link.metrics, link.close)
     finally:
         link.close()
         await asyncio.wait({task})
@@ -227,6 +275,10 @@ async def serve_one_machine(settings: Settings, router_process: RouterProcess) -
         async with one_machine(settings, folder, router_process=router_process) as parts:
             _calm_the_collector()
             servers = [_Server(parts.gateway), _Server(parts.metadata)]
+            for server, metrics in zip(
+                servers, (parts.gateway_metrics, parts.metadata_metrics), strict=True
+            ):
+                metrics.watch_connections(server.connections)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 loop.add_signal_handler(number, partial(_stop, servers))
@@ -258,11 +310,15 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                # Nobody is believed about where a request came from.
+                # Who is believed about where a request came from is the application's to say.
                 proxy_headers=False,
                 timeout_graceful_shutdown=int(GRACE_SECONDS),
             )
         )
+
+    def connections(self) -> int:
+        """Return how many connections are open."""
+        return len(self.server_state.connections)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -304,6 +360,15 @@ def _secret(settings: Settings, folder: Path) -> bytes:
     if settings.secret_key is not None:
         return check_secret(settings.secret_key.get_secret_value().encode())
     return load_or_make_secret(folder / "secret-key")
+
+
+def _limits(settings: Settings) -> Limits:
+    if settings.rate_limits:
+        return make_limits(
+            send_per_second=settings.send_per_second, sign_ups_per_hour=settings.sign_ups_per_hour
+        )
+    _log.warning("rate limits are off: anybody may send and guess passwords without end")
+    return no_limits()
 
 
 async def _trim(log: EmbeddedLog, store: EmbeddedStore, days: int) -> None:

@@ -16,6 +16,10 @@ from chat4all.adapters.embedded import (
     RouterLink,
 )
 from chat4all.adapters.embedded.link import Announced, pair
+from chat4all.adapters.prometheus import GatewayMetrics, RouterMetrics
+from chat4all.adapters.prometheus.registry import new_registry
+from chat4all.adapters.prometheus.store import READS, ROUTING, MeasuredStore
+from chat4all.adapters.prometheus.timing import Timings
 from chat4all.adapters.sql import Database, SqlDirectory, SqlSessions, upgrade
 from chat4all.ports import (
     DeadLetters,
@@ -28,11 +32,16 @@ from chat4all.ports import (
 )
 
 
-@pytest.fixture(params=["embedded"])
+async def no_lag() -> dict[int, int]:
+    return {}
+
+
+@pytest.fixture(params=["embedded", "embedded, measured"])
 async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MessageLog]:
     embedded = EmbeddedLog(tmp_path / "log.db")
     await embedded.open()
-    yield embedded
+    measured = "measured" in request.param
+    yield GatewayMetrics("1", "problem").log(embedded) if measured else embedded
     await embedded.close()
 
 
@@ -47,14 +56,20 @@ async def embedded_store(
     await embedded.close()
 
 
-@pytest.fixture
-def store(embedded_store: EmbeddedStore) -> MessageStore:
-    return embedded_store
+@pytest.fixture(params=["embedded", "embedded, measured"])
+def store(request: pytest.FixtureRequest, embedded_store: EmbeddedStore) -> MessageStore:
+    if "measured" not in request.param:
+        return embedded_store
+    operations = {*READS, *ROUTING}
+    return MeasuredStore(
+        embedded_store, Timings(new_registry("test", "1"), "test", "a step", sorted(operations))
+    )
 
 
-@pytest.fixture
-def dead_letters(embedded_store: EmbeddedStore) -> DeadLetters:
-    return embedded_store
+@pytest.fixture(params=["embedded", "embedded, counted"])
+def dead_letters(request: pytest.FixtureRequest, embedded_store: EmbeddedStore) -> DeadLetters:
+    counted = "counted" in request.param
+    return RouterMetrics("1", no_lag).dead_letters(embedded_store) if counted else embedded_store
 
 
 class LinkedFeed:

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,26 @@ def test_a_second_one_on_the_same_folder(tmp_path: Path) -> None:
         running.kill()
 
 
+def test_open_connections_and_the_process_are_measured(tmp_path: Path) -> None:
+    running = Running(tmp_path).start()
+    try:
+        for port in (running.port, running.metadata_port):
+            waiting = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
+
+            def counted(port: int = port) -> bool:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+                    text = answer.read().decode()
+                assert "\nprocess_resident_memory_bytes " in text
+                # This request's own is the fourth.
+                return "\nchat4all_http_connections 4.0\n" in text
+
+            until(counted)
+            for connection in waiting:
+                connection.close()
+    finally:
+        running.kill()
+
+
 def test_a_port_in_use(tmp_path: Path) -> None:
     running = Running(tmp_path)
     for port, option in ((running.port, "--port"), (running.metadata_port, "--metadata-port")):
@@ -103,6 +124,11 @@ def test_a_setting_that_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "tests.faults.running.environment", lambda: {**os.environ, "SECRET_KEY": "short"}
     )
     assert "SECRET_KEY has 5 bytes" in refusal(Running(tmp_path))
+    monkeypatch.setattr(
+        "tests.faults.running.environment",
+        lambda: {**os.environ, "CHAT4ALL_TRUSTED_PROXIES": "everybody"},
+    )
+    assert "CHAT4ALL_TRUSTED_PROXIES is not usable: 'everybody'" in refusal(Running(tmp_path))
 
 
 def test_files_are_for_their_owner_only(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from chat4all.domain.errors import FieldError, InvalidInput
 from chat4all.domain.ids import UUID_PATTERN, ConversationId, MessageId
 from chat4all.domain.people import Session
 from chat4all.domain.records import MessageRecord
-from chat4all.gateway.pages import Pages
+from chat4all.gateway.pages import HISTORY_PATH, Pages
 from chat4all.usecases.reading import LIMIT_DEFAULT, LIMIT_MAX, HistoryPage, Reading
 from chat4all.web.bearer import Authenticate
 from chat4all.web.docs import json_content, problems
@@ -33,7 +33,7 @@ def history_routes(reading: Reading, pages: Pages, caller: Authenticate) -> APIR
     router = APIRouter(tags=["Messages"])
 
     @router.get(
-        "/v1/conversations/{conversation_id}/messages",
+        HISTORY_PATH,
         summary="Read the history",
         operation_id="read_history",
         response_class=Response,
@@ -83,7 +83,7 @@ def history_routes(reading: Reading, pages: Pages, caller: Authenticate) -> APIR
         return answer
 
     @router.get(
-        "/v1/conversations/{conversation_id}/messages/{message_id}",
+        HISTORY_PATH + "/{message_id}",
         summary="Read one message",
         operation_id="read_message",
         response_class=Response,

@@ -19,6 +19,8 @@ from chat4all.ports import Directory
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.web.bearer import bearer_token
 
+HISTORY_PATH = "/v1/conversations/{conversation_id}/messages"
+
 BYTES_MAX = 16 * 1024 * 1024
 """Of kept pages in all; those not asked for longest go first."""
 
@@ -89,6 +91,8 @@ class Pages:
 class PagesFirst:
     """ASGI: answers with a kept page whom it is for, and leaves every other request as it is."""
 
+    path = HISTORY_PATH
+
     def __init__(
         self, pages: Pages, signing_in: SigningIn, directory: Directory, otherwise: ASGIApp
     ) -> None:
@@ -102,6 +106,7 @@ class PagesFirst:
         if scope["type"] == "http" and scope["method"] == "GET":
             kept = self._pages.get((scope["path"], scope["query_string"]))
             if kept is not None and await self._is_for(scope, kept):
+                scope["route"] = self  # as a router does, for whoever asks what route it was
                 await send(
                     {"type": "http.response.start", "status": 200, "headers": [*kept.headers]}
                 )

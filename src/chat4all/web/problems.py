@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from math import ceil
 from typing import Annotated, Any
 
 import msgspec
@@ -14,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from msgspec import Meta
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from chat4all.domain.errors import (
     AlreadyTaken,
@@ -25,11 +27,14 @@ from chat4all.domain.errors import (
     NotSignedIn,
     OutcomeUnknown,
     Overloaded,
+    TooMany,
     Unavailable,
 )
 from chat4all.web.request_id import current_request_id
 
 MEDIA_TYPE = "application/problem+json"
+SLUG = "chat4all.problem"
+"""Where a request's scope has the kind of problem that it was answered with."""
 
 _log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
@@ -85,11 +90,26 @@ _KINDS: Sequence[tuple[type[Chat4AllError], _Kind]] = (
     (NotAllowed, _Kind(HTTPStatus.FORBIDDEN, "not-allowed", "Not allowed")),
     (NotFound, _Kind(HTTPStatus.NOT_FOUND, "not-found", "Not found")),
     (AlreadyTaken, _Kind(HTTPStatus.CONFLICT, "already-taken", "Already taken")),
+    (TooMany, _Kind(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", "Too many requests")),
     (OutcomeUnknown, _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "outcome-unknown", "Outcome unknown")),
     (Overloaded, _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", "Overloaded")),
     (Unavailable, _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "Unavailable")),
 )
 _INTERNAL = _Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "Internal error")
+
+
+class _ProblemResponse(Response):
+    """A problem, which also tells the layers around it what kind it is."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, problem: Problem, slug: str, headers: Mapping[str, str]) -> None:
+        super().__init__(_encoder.encode(problem), problem.status, headers)
+        self._slug = slug
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[SLUG] = self._slug
+        await super().__call__(scope, receive, send)
 
 
 def problem_response(error: Exception, path: str) -> Response:
@@ -117,7 +137,7 @@ def problem_response(error: Exception, path: str) -> Response:
         _log.error("unexpected error", exc_info=error)
     elif isinstance(error, Unavailable):
         _log.warning("unavailable", extra={"path": path, "cause": str(error)})
-    return Response(_encoder.encode(problem), kind.status, headers, MEDIA_TYPE)
+    return _ProblemResponse(problem, kind.slug, headers)
 
 
 def _kind_and_headers(error: Exception) -> tuple[_Kind, dict[str, str]]:
@@ -127,8 +147,8 @@ def _kind_and_headers(error: Exception) -> tuple[_Kind, dict[str, str]]:
         if isinstance(error, kind_of_error):
             if isinstance(error, NotSignedIn):
                 return kind, {"WWW-Authenticate": "Bearer"}
-            if isinstance(error, Unavailable):
-                return kind, {"Retry-After": str(max(1, round(error.retry_after)))}
+            if isinstance(error, TooMany | Unavailable):
+                return kind, {"Retry-After": str(max(1, ceil(error.retry_after)))}
             return kind, {}
     return _INTERNAL, {}
 
