@@ -12,11 +12,12 @@ One machine, two processes:
 import asyncio
 import gc
 import logging
+import resource
 import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -56,6 +57,7 @@ from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.signing_up import SigningUp
+from chat4all.web.connections import CONNECTIONS_MAX, BoundedProtocol, sweep
 from chat4all.web.edge import Edge
 from chat4all.web.health import Ping
 from chat4all.web.limits import Limits, make_limits, no_limits
@@ -66,6 +68,9 @@ GRACE_SECONDS = 3.0
 """How long requests that are being answered may take after SIGTERM."""
 
 TRIM_EVERY_SECONDS = 3600.0
+
+FILES_OF_OUR_OWN = 100
+"""Open files that are not clients' connections, and room for some that were just refused."""
 
 _log = logging.getLogger(__name__)
 
@@ -304,7 +309,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=partial(BoundedProtocol, connections_max=_connections_max()),  # type: ignore[arg-type]
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -323,6 +328,25 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look at the connections on every fifth of uvicorn's ticks, which are 0.1 s apart."""
+        if counter % 5 == 0:
+            sweep(self.server_state.connections, asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
+
+
+def _connections_max() -> int:
+    """Return how many connections a port may have: the files that the system allows are for two."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        # Many systems give 1,024 to who does not ask, for programs of the time of `select`.
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    if soft == resource.RLIM_INFINITY:
+        return CONNECTIONS_MAX
+    return max(1, min(CONNECTIONS_MAX, (soft - FILES_OF_OUR_OWN) // 2))
 
 
 def _calm_the_collector() -> None:

@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,10 @@ class Running:
         *arguments: str,
         command: Sequence[str] = (sys.executable, "-m", "chat4all"),
         start_new_session: bool = False,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
+        self._environment = environment() | dict(settings or {})
         self._start_new_session = start_new_session
         self.port, self.metadata_port = free_ports(2)
         self.gateway = f"http://127.0.0.1:{self.port}"
@@ -93,7 +95,7 @@ class Running:
                 self._command,
                 stdout=log,
                 stderr=log,
-                env=environment(),
+                env=self._environment,
                 start_new_session=self._start_new_session,
             )
         until(self._healthy)
@@ -107,7 +109,7 @@ class Running:
             text=True,
             timeout=30,
             check=False,
-            env=environment(),
+            env=self._environment,
         )
 
     def signal(self, number: int) -> None:

@@ -14,6 +14,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from msgspec import Meta
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -190,18 +191,40 @@ def install_problems(app: FastAPI) -> None:
     """Let every error that leaves an endpoint of `app` be answered as a problem."""
 
     async def answer(request: Request, error: Exception) -> Response:
+        if isinstance(error, (RequestValidationError, HTTPException)):
+            _let_go(error)
         match error:
             case RequestValidationError():
                 error = _from_validation(error)
+            case ClientDisconnect():
+                error = BadRequest(HTTPStatus.BAD_REQUEST, "the body did not come whole")
             case HTTPException():
                 status = HTTPStatus(error.status_code)
                 detail = error.detail if error.detail != status.phrase else _SAID.get(status, "")
                 error = BadRequest(status, detail or status.description, error.headers)
         return problem_response(error, request.url.path)
 
-    for kind in (Chat4AllError, RequestValidationError, HTTPException, Exception):
+    for kind in (
+        Chat4AllError,
+        RequestValidationError,
+        HTTPException,
+        ClientDisconnect,
+        Exception,
+    ):
         app.add_exception_handler(kind, answer)
     app.include_router(problem_routes())
+
+
+def _let_go(error: BaseException) -> None:
+    """Cut a refusal loose from where it was raised.
+
+    FastAPI's frames refer to the error, which refers to them: they would keep the request's body
+    until the cycle collector comes, which is seldom.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        found.__traceback__ = None
+        found = found.__cause__
 
 
 _SAID = {
@@ -210,6 +233,10 @@ _SAID = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is larger than 64 KiB",
     HTTPStatus.BAD_REQUEST: "the body could not be read",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "send JSON",
+    HTTPStatus.REQUEST_TIMEOUT: "the request did not arrive in time",
+    HTTPStatus.REQUEST_URI_TOO_LONG: "the request line is too long",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "the headers are too large",
+    HTTPStatus.TOO_MANY_REQUESTS: "wait for answers",
 }
 
 
