@@ -12,6 +12,7 @@ run: $(VENV)/run.stamp ## start everything on this machine
 	@exec $(BIN)/chat4all up $(ARGS)
 
 test: check ## every test, real processes included
+	@tests/have-strace
 	$(BIN)/pytest -m slow
 
 check: lint types fast ## lint, types and fast tests
