@@ -10,7 +10,6 @@ from tests.faults.running import Running
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One product for a module: what one attack leaves behind, the next one meets."""
     folder: Path = tmp_path_factory.mktemp("input")
-    # The attackers are a signed-in user like those who must not notice.
-    found = Running(folder, settings={"CHAT4ALL_RATE_LIMITS": "off"}).start()
+    found = Running(folder).start()
     yield found
     found.kill()
