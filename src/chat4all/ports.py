@@ -71,8 +71,7 @@ class IdKey(NamedTuple):
     sender_id: Username
 
 
-@dataclass(frozen=True, slots=True)
-class IdEntry:
+class IdEntry(NamedTuple):
     """Where an id was first used."""
 
     seq: int

@@ -3,7 +3,6 @@
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +196,7 @@ async def test_a_replay_makes_all_writes_and_announcements_again(tmp_path: Path)
 async def _reads_other_bytes(m: Machine, offset: int, value: bytes) -> str:
     """Route once more from the start with one record changed; return what stopped the router."""
     m.committed = 0
-    m.alter = lambda r: replace(r, value=value) if r.position.offset == offset else r
+    m.alter = lambda r: r._replace(value=value) if r.position.offset == offset else r
     router = m.router()
     await router.run()
     with pytest.raises(Unavailable) as stopped:
@@ -355,7 +354,7 @@ async def test_which_ids_are_looked_up(
         def alter(r: LogRecord) -> LogRecord:
             late = change.get("late", 0)
             stamped = bool(change.get("log_append_time", True))
-            return replace(r, appended_ms=time_of_id + late, log_append_time=stamped)
+            return r._replace(appended_ms=time_of_id + late, log_append_time=stamped)
 
         m.alter = alter
         _CountsLookUps.asked = []
