@@ -46,11 +46,12 @@ from chat4all.adapters.embedded import (
 from chat4all.adapters.prometheus import GatewayMetrics, ServiceMetrics
 from chat4all.adapters.sql import Database, SqlDirectory, SqlSessions, upgrade
 from chat4all.domain.errors import StartRefused, Unavailable
-from chat4all.gateway import Pages, make_gateway
+from chat4all.gateway import make_gateway
 from chat4all.metadata import make_metadata, metadata_routes
 from chat4all.ports import Directory, Passwords
 from chat4all.router_process import RouterProcess, make_router
 from chat4all.settings import Settings, is_loopback
+from chat4all.usecases.changes import Changes
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.membership import Membership
 from chat4all.usecases.reading import Reading
@@ -163,18 +164,17 @@ async def one_machine(
             started = _routing_there(router_process, log, feed)
         routing = await stack.enter_async_context(started)
 
-        pages = Pages(routing.is_heard)
-        feed.watch(pages.changed)
+        changes = Changes(routing.is_heard)
+        feed.watch(changes.announced)
         limits = _limits(settings)
         edge = Edge(settings.cors_origins, settings.trusted_proxies)
         routes = metadata_routes(signing_in, signing_up, membership, limits)
         gateway = make_gateway(
             signing_in=signing_in,
             sending=sending,
-            reading=Reading(measured_store, directory, sending),
+            reading=Reading(measured_store, directory, sending, changes),
             marking=marking,
-            pages=pages,
-            directory=directory,
+            changes=changes,
             limits=limits,
             pings={
                 "log": log.ping,

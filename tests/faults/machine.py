@@ -48,6 +48,8 @@ class StagedStore:
         self._steps = steps
         self.at_positions = store.at_positions
         self.page = store.page
+        self.shown = store.shown
+        self.read_seqs = store.read_seqs
         self.with_id = store.with_id
         self.ping = store.ping
         self.all = store.all

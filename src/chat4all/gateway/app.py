@@ -6,12 +6,12 @@ from fastapi import APIRouter
 from starlette.types import ASGIApp
 
 from chat4all import __version__
-from chat4all.gateway.history import history_routes
+from chat4all.gateway.history import HistoryEndpoint, history_routes
 from chat4all.gateway.marking import marking_routes
-from chat4all.gateway.pages import Pages, PagesFirst
+from chat4all.gateway.pages import Pages
 from chat4all.gateway.sending import SEND_OPERATION, SEND_PATH, SendEndpoint, Shortcut
 from chat4all.gateway.signing_in import signing_in_routes
-from chat4all.ports import Directory
+from chat4all.usecases.changes import Changes
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
@@ -41,8 +41,7 @@ def make_gateway(
     sending: Sending,
     reading: Reading,
     marking: Marking,
-    pages: Pages,
-    directory: Directory,
+    changes: Changes,
     limits: Limits,
     pings: Mapping[str, Ping],
     meter: RequestMeter,
@@ -58,7 +57,7 @@ def make_gateway(
     install_problems(app)
     caller = authenticator(signing_in)
     app.include_router(signing_in_routes(signing_in, limits, caller))
-    app.include_router(history_routes(reading, pages, caller))
+    app.include_router(history_routes(reading, caller))
     app.include_router(marking_routes(marking, caller))
     for router in (*others, health_routes(pings)):
         app.include_router(router)
@@ -67,5 +66,5 @@ def make_gateway(
     )
     send = SendEndpoint(signing_in, sending, limits.send, accepted)
     lean = Shortcut(SEND_PATH, "POST", send, otherwise=BodyLimit(app))
-    with_pages = PagesFirst(pages, signing_in, directory, otherwise=lean)
-    return with_edge(with_pages, edge, meter, page_policy=page_policy)
+    history = HistoryEndpoint(signing_in, reading, Pages(changes), otherwise=lean)
+    return with_edge(history, edge, meter, page_policy=page_policy)

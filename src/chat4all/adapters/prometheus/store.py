@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from chat4all.adapters.prometheus.timing import Timings
-from chat4all.domain.ids import ConversationId, LogPosition, MessageId
-from chat4all.domain.messages import Head, Page, StoredMessage
-from chat4all.ports import IdEntry, IdKey, MessageStore, StoreBatch
+from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
+from chat4all.domain.messages import AllRead, Head, Page, StoredMessage
+from chat4all.ports import IdEntry, IdKey, MessageStore, ShownPage, StoreBatch
 
-READS = ("heads", "page", "with_id")
+READS = ("heads", "page", "shown", "read_seqs", "with_id")
 """What a gateway asks of a store."""
 
 ROUTING = ("heads", "find_ids", "at_positions", "write")
@@ -50,6 +50,23 @@ class MeasuredStore:
         """See `ports.MessageStore`."""
         page = self._store.page(conversation, limit=limit, before=before, after=after)
         return await self._time("page", page)
+
+    async def shown(
+        self,
+        conversation: ConversationId,
+        all_read: AllRead,
+        *,
+        limit: int,
+        before: int | None = None,
+        after: int | None = None,
+    ) -> ShownPage:
+        """See `ports.MessageStore`."""
+        page = self._store.shown(conversation, all_read, limit=limit, before=before, after=after)
+        return await self._time("shown", page)
+
+    async def read_seqs(self, conversation: ConversationId) -> Mapping[Username, int]:
+        """See `ports.MessageStore`."""
+        return await self._time("read_seqs", self._store.read_seqs(conversation))
 
     async def with_id(
         self, conversation: ConversationId, message_id: MessageId
