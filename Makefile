@@ -26,7 +26,7 @@ types: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 fast: $(VENV)/dev.stamp
-	$(BIN)/pytest -m "not slow" --quiet
+	$(BIN)/pytest -m "not slow" --quiet --numprocesses auto --maxprocesses 4
 
 format: $(VENV)/dev.stamp ## format and mend what can be mended
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
