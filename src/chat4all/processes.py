@@ -10,20 +10,14 @@ One machine, two processes:
 """
 
 import asyncio
-import gc
 import logging
-import resource
-import signal
-import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import uuid_utils
-import uvicorn
 from starlette.types import ASGIApp
 
 from chat4all import __version__, demo
@@ -58,20 +52,14 @@ from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.signing_up import SigningUp
-from chat4all.web.connections import CONNECTIONS_MAX, BoundedProtocol, sweep
 from chat4all.web.edge import Edge
 from chat4all.web.health import Ping
 from chat4all.web.limits import Limits, make_limits, no_limits
 from chat4all.web.metrics import Source, metrics_routes
 from chat4all.web.problems import SLUG
-
-GRACE_SECONDS = 3.0
-"""How long requests that are being answered may take after SIGTERM."""
+from chat4all.web.serving import Server, listening, serve
 
 TRIM_EVERY_SECONDS = 3600.0
-
-FILES_OF_OUR_OWN = 100
-"""Open files that are not clients' connections, and room for some that were just refused."""
 
 _log = logging.getLogger(__name__)
 
@@ -273,111 +261,26 @@ async def serve_one_machine(settings: Settings, router_process: RouterProcess) -
     It also ends when its router's process does.
     """
     with (
-        _listen(settings.host, settings.port, "--port") as gateway_socket,
-        _listen(settings.host, settings.metadata_port, "--metadata-port") as metadata_socket,
+        listening(settings.host, settings.port, "--port") as gateway_socket,
+        listening(settings.host, settings.metadata_port, "--metadata-port") as metadata_socket,
         DataFolder(settings.data) as folder,
     ):
         async with one_machine(settings, folder, router_process=router_process) as parts:
-            _calm_the_collector()
-            servers = [_Server(parts.gateway), _Server(parts.metadata)]
-            for server, metrics in zip(
-                servers, (parts.gateway_metrics, parts.metadata_metrics), strict=True
-            ):
-                metrics.watch_connections(server.connections)
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                loop.add_signal_handler(number, partial(_stop, servers))
-            parts.routing.task.add_done_callback(lambda _: _stop(servers))
-            async with asyncio.TaskGroup() as tasks:
-                for server, listener in zip(
-                    servers, (gateway_socket, metadata_socket), strict=True
-                ):
-                    tasks.create_task(server.serve(sockets=[listener]))
-                print(_welcome(settings, parts.has_demo), flush=True)  # noqa: T201
+            gateway = Server(parts.gateway, gateway_socket, ports=2)
+            metadata = Server(parts.metadata, metadata_socket, ports=2)
+            parts.gateway_metrics.watch_connections(gateway.connections)
+            parts.metadata_metrics.watch_connections(metadata.connections)
+            await serve(
+                [gateway, metadata],
+                parts.routing.task,
+                lambda: print(_welcome(settings, parts.has_demo), flush=True),  # noqa: T201
+            )
             asked = not parts.routing.task.done()
     if asked:
         _log.info("stopped")
     else:
         _log.critical("the router's process has ended; nothing that was accepted is lost")
     return asked
-
-
-class _Server(uvicorn.Server):
-    """A server whose signals are handled by its process, because there are two of them."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=partial(BoundedProtocol, connections_max=_connections_max()),  # type: ignore[arg-type]
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                # Who is believed about where a request came from is the application's to say.
-                proxy_headers=False,
-                timeout_graceful_shutdown=int(GRACE_SECONDS),
-            )
-        )
-
-    def connections(self) -> int:
-        """Return how many connections are open."""
-        return len(self.server_state.connections)
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def on_tick(self, counter: int) -> bool:
-        """Look at the connections on every fifth of uvicorn's ticks, which are 0.1 s apart."""
-        if counter % 5 == 0:
-            sweep(self.server_state.connections, asyncio.get_running_loop().time())
-        return await super().on_tick(counter)
-
-
-def _connections_max() -> int:
-    """Return how many connections a port may have: the files that the system allows are for two."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        # Many systems give 1,024 to who does not ask, for programs of the time of `select`.
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-            soft = hard
-    if soft == resource.RLIM_INFINITY:
-        return CONNECTIONS_MAX
-    return max(1, min(CONNECTIONS_MAX, (soft - FILES_OF_OUR_OWN) // 2))
-
-
-def _calm_the_collector() -> None:
-    """Keep the cycle collector away from what is loaded for good.
-
-    It would walk all modules and routes again and again while messages wait: tens of milliseconds
-    each time. What comes after the start makes few cycles.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-
-
-def _stop(servers: list[_Server]) -> None:
-    for server in servers:
-        server.should_exit = True
-
-
-@contextmanager
-def _listen(host: str, port: int, option: str) -> Iterator[socket.socket]:
-    """Hold a listening socket; `StartRefused` with one sentence when it cannot be had."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        raise StartRefused(
-            f"cannot listen on {host}:{port} ({error.strerror}): stop what uses it, or choose "
-            f"another with --host or {option}"
-        ) from error
-    with listener:
-        yield listener
 
 
 def _secret(settings: Settings, folder: Path) -> bytes:
