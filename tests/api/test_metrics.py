@@ -126,9 +126,10 @@ async def test_what_the_store_does_not_do_is_counted(
         path = f"/v1/conversations/{CHAT}/messages"
         assert (await api.gateway.get(path, headers=bruno)).status_code == 503
         await api.send(bruno)
-        found = await values(api.gateway)
-        while not found['chat4all_router_store_failures_total{operation="write"}']:
+        async with asyncio.timeout(10):
             found = await values(api.gateway)
+            while not found['chat4all_router_store_failures_total{operation="write"}']:
+                found = await values(api.gateway)
         assert found['chat4all_router_lag_records{partition="0"}'] > 0
     assert found['chat4all_store_read_failures_total{operation="shown"}'] == 1
     await api.routed()

@@ -124,7 +124,7 @@ def test_what_is_kept_is_bounded_and_good_only_while_changes_are_heard_of() -> N
     body = b"x" * (BYTES_MAX // 4 - BYTES_BESIDE_BODY)
     for number in range(10):
         asked = Asked(ConversationId(f"chat {number}"), 50, {})
-        page = HistoryPage(body, {}, changes.so_far(asked.conversation), None, None)
+        page = HistoryPage(body, changes.so_far(asked.conversation, {}), None, None)
         pages.keep(("/", b"%d" % number), Answer(asked, page, []))
     assert [number for number in range(10) if pages.get(("/", b"%d" % number))] == [6, 7, 8, 9]
     hearing = False

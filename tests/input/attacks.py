@@ -2,12 +2,14 @@
 
 import itertools
 import os
+import resource
 import select
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 
+from chat4all.web.connections import CONNECTIONS_MAX
 from tests.input.wire import Wire, request
 
 SEND = "/v1/messages"
@@ -18,8 +20,14 @@ are: against a flood there are limits by user and by address."""
 MEGABYTE = b" " * 1_000_000
 
 
+def ready() -> None:
+    """Say that the attack is what it is going to be."""
+    os.write(1, b"ready\n")
+
+
 def one_after_another(port: int, requests: Iterator[Iterator[bytes] | bytes]) -> None:
     """Make each request on a connection of its own and take what comes back."""
+    ready()
     for data in requests:
         with Wire(port) as wire:
             wire.send(data)
@@ -49,6 +57,21 @@ def json_bombs(port: int, token: str) -> None:
     one_after_another(port, itertools.cycle([*plain, packed]))
 
 
+def encodings(port: int, token: str) -> None:
+    """Send what is not text in UTF-8, and values of the wrong types."""
+    wrong = [
+        b'{"chat_id": "\\ud800", "content": "x"}',
+        '{"chat_id": "x", "content": "y"}'.encode("utf-16"),
+        b"\x00" * 30_000,
+        b"\xff" * 60_000,
+        b'{"chat_id": [' + b'{"content": 1}, ' * 3_000 + b"null]}",
+    ]
+    routes = itertools.product((SEND, "/v1/conversations", "/v1/users"), wrong)
+    one_after_another(
+        port, itertools.cycle([request(path, body, token=token) for path, body in routes])
+    )
+
+
 def heads(port: int, token: str) -> None:
     """Send heads that are too large, and what is no HTTP."""
     large = b"GET /health HTTP/1.1\r\n" + b"".join(b"a%d: b\r\n" % n for n in range(100_000))
@@ -72,6 +95,7 @@ def slow(port: int, token: str) -> None:
             wire = Wire(port)
             wire.send(first)
             held.append((wire, drop))
+        ready()
         ended, _, _ = select.select([wire.socket for wire, _ in held], [], [], 1.0)
         for wire, drop in held:
             if wire.socket in ended:
@@ -82,21 +106,25 @@ def slow(port: int, token: str) -> None:
 
 
 def idle(port: int, token: str) -> None:
-    """Hold 900 connections that say nothing, and open new ones for those that are closed."""
-    held: list[Wire] = []
+    """Hold more silent connections than there may be; open new ones for those that are closed."""
+    held: dict[int, Wire] = {}
+    watched = select.poll()
     while True:
-        while len(held) < 900:
-            held.append(Wire(port))
-        ended, _, _ = select.select([wire.socket for wire in held], [], [], 1.0)
-        for wire in held:
-            if wire.socket in ended:
-                wire.socket.close()
-        held = [wire for wire in held if wire.socket not in ended]
+        while len(held) < CONNECTIONS_MAX + 50:
+            wire = Wire(port)
+            held[wire.socket.fileno()] = wire
+            watched.register(wire.socket, select.POLLIN)
+        ready()
+        for number, _ in watched.poll(1_000):
+            watched.unregister(number)
+            held.pop(number).socket.close()
+            time.sleep(PAUSE)
 
 
 def pipelined(port: int, token: str) -> None:
     """Ask far ahead, and go away without reading."""
     many = request("/health", method="GET", content_type=None, length=False) * 2_000
+    ready()
     while True:
         with Wire(port) as wire:
             wire.send(many)
@@ -105,7 +133,8 @@ def pipelined(port: int, token: str) -> None:
 
 
 ATTACKS: dict[str, Callable[[int, str], None]] = {
-    attack.__name__: attack for attack in (bodies, json_bombs, heads, slow, idle, pipelined)
+    attack.__name__: attack
+    for attack in (bodies, json_bombs, encodings, heads, slow, idle, pipelined)
 }
 
 
@@ -114,6 +143,8 @@ def main() -> None:
     name, port, token = sys.argv[1:]
     # It is about what the product does with it, not about who gets this machine's processors.
     os.nice(19)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     for _ in range(1 if name in ("slow", "idle") else 2):
         threading.Thread(target=ATTACKS[name], args=(int(port), token)).start()
 

@@ -2,7 +2,7 @@
 
 The second is a comparison, not a measurement of speed: how long a well-behaved client waits, quiet
 and attacked in turns on the same process, so that whatever else the machine does meets both alike.
-Of a few tries the best counts: a machine's mood can only make one look worse than the product is.
+The majority of the tries counts: a machine has moods.
 """
 
 import http.client
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.running import CHAT, Running, environment, until
+from tests.faults.running import CHAT, Running, environment
 from tests.input.attacks import ATTACKS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -25,7 +25,7 @@ REQUESTS = 300
 """In one window, quiet or attacked."""
 
 ROUNDS = 4
-TRIES = 4
+TRIES = 5
 
 GROWTH_MAX = 20 * 1024
 """KiB of resident memory, over all attacks."""
@@ -38,21 +38,18 @@ TOO_SHORT = 0.002
 def attacked(running: Running, name: str, token: str) -> Iterator[None]:
     """Attack as long as the context lasts."""
     command = [sys.executable, "-m", "tests.input.attacks", name, str(running.port), token]
-    attack = subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL)
+    attack = subprocess.Popen(
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert attack.stdout is not None
     try:
-        until(lambda: connections(running) > 0)
+        assert attack.stdout.readline() == b"ready\n"
         yield
         assert attack.poll() is None, "the attack has ended by itself"
     finally:
         attack.kill()
         attack.wait()
-
-
-def connections(running: Running) -> int:
-    """Return how many connections to the gateway are open, whoever holds them."""
-    port = f":{running.port:04X} "
-    rows = Path("/proc/net/tcp").read_text().splitlines()
-    return sum(port in row[:20] and row.split()[3] == "01" for row in rows)
+        attack.stdout.close()
 
 
 def window(running: Running, token: str) -> list[float]:
@@ -107,9 +104,10 @@ def test_other_clients_hardly_notice(running: Running, name: str) -> None:
                 loud += window(running, token)
         ratios.append(p99(loud) / max(p99(quiet), TOO_SHORT))
         print(name, f"p99 quiet {p99(quiet) * 1e3:.1f} ms, attacked {p99(loud) * 1e3:.1f} ms")
-        if ratios[-1] <= 2:
-            return
-    raise AssertionError(f"p99 against quiet: {ratios}")
+        for good in (True, False):
+            if sum((ratio <= 2) is good for ratio in ratios) > TRIES // 2:
+                assert good, f"p99 against quiet: {ratios}"
+                return
 
 
 def test_memory_stays_flat(running: Running) -> None:

@@ -81,7 +81,8 @@ class HistoryEndpoint:
     async def _is_for(self, reader: Username, kept: Answer) -> bool:
         """Say whether this answer is the reader's too. Raises `NotFound` for who is no member."""
         # The statuses on a page are those for the members at that time: the very same answer.
-        return await self._reading.members(reader, kept.asked.conversation) is kept.page.members
+        members = await self._reading.members(reader, kept.asked.conversation)
+        return members is kept.page.unchanged.members
 
     async def _make(self, reader: Username, asked: Asked) -> Answer:
         page = await _read(self._reading, reader, asked)

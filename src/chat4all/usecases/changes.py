@@ -12,15 +12,24 @@ CONVERSATIONS_MAX = 20_000
 
 
 class Unchanged:
-    """Stands for a conversation as long as nothing of it was announced; compared by identity.
+    """A conversation with these members, as long as nothing of it is announced.
 
-    `all_read` is what was found out meanwhile, for these members, and goes with it.
+    Compared by identity. Afterwards `members` is None: whoever still refers to it shall not keep
+    them. `all_read` is what was found out meanwhile, for these members, and goes with it.
     """
 
-    __slots__ = ("all_read",)
+    __slots__ = ("all_read", "members")
 
-    def __init__(self) -> None:
-        self.all_read: tuple[Mapping[Username, Role], AllRead] | None = None
+    def __init__(self, members: Mapping[Username, Role]) -> None:
+        self.members: Mapping[Username, Role] | None = members
+        self.all_read: AllRead | None = None
+
+
+class _Remembered(LRUCache[str, Unchanged]):
+    def popitem(self) -> tuple[str, Unchanged]:
+        conversation, forgotten = super().popitem()
+        forgotten.members = None
+        return conversation, forgotten
 
 
 class Changes:
@@ -31,19 +40,22 @@ class Changes:
 
     def __init__(self, hearing: Callable[[], bool]) -> None:
         self._hearing = hearing
-        self._unchanged: LRUCache[str, Unchanged] = LRUCache(CONVERSATIONS_MAX)
+        self._unchanged = _Remembered(CONVERSATIONS_MAX)
 
     def announced(self, conversation: str) -> None:
         """Take note of a change: what holds of the conversation is to be found out anew."""
-        self._unchanged.pop(conversation, None)
+        found = self._unchanged.pop(conversation, None)
+        if found is not None:
+            found.members = None
 
-    def so_far(self, conversation: ConversationId) -> Unchanged:
+    def so_far(self, conversation: ConversationId, members: Mapping[Username, Role]) -> Unchanged:
         """Return what `none_since` wants. Ask before reading: a change may overtake the answer."""
         if not self._hearing():
-            return Unchanged()  # for this once
+            return Unchanged(members)  # for this once
         found = self._unchanged.get(conversation)
-        if found is None:
-            found = self._unchanged[conversation] = Unchanged()
+        if found is None or found.members is not members:
+            self.announced(conversation)
+            found = self._unchanged[conversation] = Unchanged(members)
         return found
 
     def none_since(self, conversation: ConversationId, then: Unchanged) -> bool:

@@ -22,12 +22,10 @@ class HistoryPage:
 
     `body` is a JSON array of `wire.shapes.MessageView`, oldest first. `older` is the `before` of
     the next older page, `newer` the `after` of the next newer one; None when there is no such page.
-    The statuses are those for these `members`. The page holds while nothing of the conversation is
-    announced: while it is `unchanged`.
+    The page holds, statuses included, while its conversation is `unchanged`.
     """
 
     body: bytes
-    members: Mapping[Username, Role]
     unchanged: Unchanged
     older: int | None
     newer: int | None
@@ -59,7 +57,7 @@ class Reading:
         With none of them, the newest page. Raises `NotFound` for who is not a member.
         """
         members = await self.members(reader, conversation)
-        unchanged = self._changes.so_far(conversation)
+        unchanged = self._changes.so_far(conversation, members)
         if around is not None:
             # Half of the page below, the message itself and the rest above; where the end is near
             # the page is filled up from below.
@@ -72,7 +70,6 @@ class Reading:
             page = await self._store.shown(conversation, all_read, limit=limit)
         return HistoryPage(
             page.body,
-            members,
             unchanged,
             older=page.first if page.first > 1 else None,
             newer=page.last if page.more else None,
@@ -90,7 +87,7 @@ class Reading:
         found = await self._store.with_id(conversation, message_id)
         if found:
             message = next((m for m in found if m.sender_id == reader), found[0])
-            unchanged = self._changes.so_far(conversation)
+            unchanged = self._changes.so_far(conversation, members)
             all_read = await self._all_read(conversation, members, unchanged)
             return message, all_read.status(message)
         accepted = self._sending.recent(conversation, message_id, reader)
@@ -114,7 +111,7 @@ class Reading:
         unchanged: Unchanged,
     ) -> AllRead:
         """Return how far `members` have read, which is asked for anew after every change."""
-        if unchanged.all_read is None or unchanged.all_read[0] is not members:
+        if unchanged.all_read is None:
             read = await self._store.read_seqs(conversation)
-            unchanged.all_read = (members, AllRead.by(members, read))
-        return unchanged.all_read[1]
+            unchanged.all_read = AllRead.by(members, read)
+        return unchanged.all_read

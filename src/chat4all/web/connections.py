@@ -7,10 +7,12 @@ and cancelled a thousand times for one that ever fires.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from heapq import nsmallest
 from http import HTTPStatus
 from math import inf
+from operator import itemgetter
 from typing import Any
 
 import httptools
@@ -18,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from chat4all.domain.errors import Chat4AllError, Overloaded
-from chat4all.web.frame import INSTEAD
+from chat4all.web.edge import INSTEAD
 from chat4all.web.problems import BadRequest, problem_response
 
 ARRIVE_SECONDS = 6.0
@@ -43,14 +45,19 @@ HEADERS_MAX = 1_000
 ARRIVE_MAX = 1024 * 1024
 """Bytes of one request on the wire: a body of 64 KiB sent in the smallest chunks, and its head."""
 
-AHEAD_MAX = 32
+AHEAD_MAX = 16
 """Requests that a client may send before it has the answer to the first."""
 
 CONNECTIONS_MAX = 2_000
-"""Open connections to one port, each of 6 to 14 KB; one more is answered 503."""
+"""Open connections to one port, each of 6 to 14 KB. For one more, those that have waited longest
+for their client are closed; where all are being answered, it is answered 503."""
 
-_REFUSED_MAX = 500
-"""Connections above that which may still be told so; one more is only closed."""
+_CLOSED_SHARE = 40
+"""A fortieth of all is closed then, because finding them looks at every connection."""
+
+REFUSED_SHARE = 4
+"""A quarter as many connections more may be told that there are too many; then they are only
+closed."""
 
 _STEP = 2 * 1024
 """Bytes that are parsed before the limits are looked at again."""
@@ -72,7 +79,6 @@ _TOO_FAR_AHEAD = (
     f"more than {AHEAD_MAX} requests wait on this connection",
 )
 _NOT_HTTP = (HTTPStatus.BAD_REQUEST, "this is not HTTP/1.1 as it should be")
-_NO_UPGRADE = (HTTPStatus.BAD_REQUEST, "there is no other protocol here: send it without Upgrade")
 _FULL = (HTTPStatus.SERVICE_UNAVAILABLE, "too many connections are open")
 
 
@@ -86,6 +92,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._connections_max = connections_max
         self._arrived = 0
         """Bytes of a request that is not whole yet, in chunks that did not complete it."""
+        self._fields = 0
+        """Headers and trailers of the request that is coming in."""
+        self._continuing = False
+        """A parser is being told the head that another one has read."""
         self._refused = False
         """Nothing that still comes in is looked at."""
         self._state: tuple[str, object] = ("new", None)
@@ -95,8 +105,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or say that there are too many."""
         super().connection_made(_Lingering(transport, self))  # type: ignore[arg-type]
+        self._since = self.loop.time()
+        if len(self.connections) > self._connections_max:
+            others = [one for one in self.connections if one is not self]
+            _close_the_idle(others, max(1, self._connections_max // _CLOSED_SHARE))
         excess = len(self.connections) - self._connections_max
-        if excess > _REFUSED_MAX:
+        if excess > self._connections_max // REFUSED_SHARE:
             self.transport.abort()
         elif excess > 0:
             self._refuse(_FULL)
@@ -121,6 +135,32 @@ class BoundedProtocol(HttpToolsProtocol):
             for first in range(0, len(data), _STEP):
                 self._parse(data[first : first + _STEP])
 
+    def on_message_begin(self) -> None:
+        """Take the first byte of a request; called by the parser."""
+        if not self._continuing:
+            super().on_message_begin()
+            self._arrived = self._fields = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the request line; called by the parser."""
+        if not self._continuing:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; called by the parser, with trailers as well.
+
+        Those are counted and dropped: they come after what a proxy has added, and must not say who
+        asks (RFC 9110, section 6.5.1).
+        """
+        self._fields += 1
+        if self._in_head() and not self._continuing:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer; called by the parser."""
+        if not self._continuing:
+            super().on_headers_complete()
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's, which is a sentence
         """Refuse what is not HTTP; called by uvicorn."""
         self._refuse(_NOT_HTTP)
@@ -135,6 +175,21 @@ class BoundedProtocol(HttpToolsProtocol):
     def is_arriving(self) -> bool:
         """Say whether a request has begun and is not here whole."""
         return self.scope is not None and (self._in_head() or self.cycle.more_body)
+
+    def waits(self) -> tuple[bool, float] | None:
+        """Return whether anything was asked here before, and since when its client is waited for.
+
+        None while something is done.
+        """
+        kind, _, _ = self._doing()
+        if self._refused or kind not in ("idle", "arriving"):
+            return None
+        return self.cycle is not None, self._since
+
+    def leave(self) -> None:
+        """Make room at once: many may come in one turn of the loop."""
+        self.connections.discard(self)
+        self.transport.abort()
 
     def is_refused(self) -> bool:
         """Say whether the client was refused and may not have noticed."""
@@ -173,8 +228,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._stay_with_http()
+        except httptools.HttpParserUpgrade as upgrade:
+            self._stay_with_http(data[upgrade.args[0] :])
             return
         except httptools.HttpParserError:
             self.send_400_response("")
@@ -188,20 +243,27 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.pipeline) > AHEAD_MAX:
             self._refuse(_TOO_FAR_AHEAD)
 
-    def _stay_with_http(self) -> None:
-        """Answer a request that wants to go on in another protocol, of which there is none here.
+    def _stay_with_http(self, rest: bytes) -> None:
+        """Go on after a request that offers another protocol: none is taken (RFC 9110, 7.8).
 
-        The parser takes what follows for the other protocol's, a body as well.
+        The parser takes what follows for the other protocol's. Another one goes on in its place,
+        which is told how the body comes that this one has not read.
         """
-        if any(name in (b"content-length", b"transfer-encoding") for name, _ in self.headers):
+        self.parser = httptools.HttpRequestParser(self)
+        framing = [
+            b"%s: %s\r\n" % header
+            for header in self.headers
+            if header[0] in (b"content-length", b"transfer-encoding")
+        ]
+        if framing:
             self.cycle.more_body = True
-            self._refuse(_NO_UPGRADE)
-        else:
-            self.stop_listening()
-            self.cycle.keep_alive = False
+            self._continuing = True
+            self.parser.feed_data(b"".join([b"POST / HTTP/1.1\r\n", *framing, b"\r\n"]))
+            self._continuing = False
+        self._parse(rest)
 
     def _check_size(self) -> None:
-        if len(self.headers or ()) > HEADERS_MAX:
+        if self._fields > HEADERS_MAX:
             self._refuse(_TOO_MANY_HEADERS)
         elif self._in_head():
             if self._arrived > HEAD_MAX:
@@ -226,15 +288,16 @@ class BoundedProtocol(HttpToolsProtocol):
                 return "arriving", cycle.scope, ARRIVE_SECONDS
             return "answering", None, inf
         if not self.is_arriving():
-            return "idle", cycle, ARRIVE_SECONDS
+            # Between two requests uvicorn looks at the clock itself.
+            return "idle", cycle, ARRIVE_SECONDS if cycle is None else inf
         if not self._in_head():  # it was answered before it was here whole
             return "rest", cycle, LINGER_SECONDS
         return "arriving", self.scope, ARRIVE_SECONDS
 
     def _leaving(self) -> tuple[str, object, float]:
-        if self.transport.is_lingering:
-            return "lingering", None, LINGER_SECONDS
-        return "taking", self.cycle, TAKE_SECONDS
+        if self.transport.get_write_buffer_size():
+            return "taking", self.cycle, TAKE_SECONDS
+        return "lingering", None, LINGER_SECONDS
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer with a problem, after the answers that come before it, and close."""
@@ -267,9 +330,12 @@ class BoundedProtocol(HttpToolsProtocol):
             "query_string": b"",
             "scheme": self.scheme,
             "client": self.client,
-            "headers": [],
+            # Whether a page of another site may read the refusal depends on it.
+            "headers": [header for header in self.headers or () if header[0] == b"origin"],
             INSTEAD: partial(_answer, refusal),
         }
+        if "route" in begun:
+            scope["route"] = begun["route"]
         cycle = RequestResponseCycle(
             scope=scope,
             transport=self.transport,  # type: ignore[arg-type]
@@ -292,6 +358,17 @@ def sweep(connections: Iterable[object], now: float) -> None:
     for connection in tuple(connections):
         if isinstance(connection, BoundedProtocol):
             connection.check(now)
+
+
+def _close_the_idle(connections: Sequence[Any], count: int) -> None:
+    """Close those that never asked anything, then those that have waited longest."""
+    waiting = [
+        (waits, connection)
+        for connection in connections
+        if (waits := connection.waits()) is not None
+    ]
+    for _, connection in nsmallest(count, waiting, key=itemgetter(0)):
+        connection.leave()
 
 
 class _Lingering:

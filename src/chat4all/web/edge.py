@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from chat4all.web.frame import Frame, RequestMeter
@@ -12,6 +12,10 @@ from chat4all.web.frame import Frame, RequestMeter
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _REQUEST_HEADERS = ("Authorization", "Content-Type", "Last-Event-ID", "X-Request-Id")
 _EXPOSED = ("Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id")
+
+
+INSTEAD = "chat4all.instead"
+"""Where a scope has what answers it in the application's place: a connection's own refusal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,7 @@ class Edge:
 
 def with_edge(app: ASGIApp, edge: Edge, meter: RequestMeter, *, page_policy: str) -> ASGIApp:
     """Return the application as it is served."""
+    app = _unless_refused(app)
     if edge.cors_origins:
         # No credentials: tokens are in a header that only a page of the caller's own can set.
         app = CORSMiddleware(
@@ -40,3 +45,10 @@ def with_edge(app: ASGIApp, edge: Edge, meter: RequestMeter, *, page_policy: str
     if edge.trusted_proxies:
         app = ProxyHeadersMiddleware(app, list(edge.trusted_proxies))  # type: ignore[arg-type,assignment]
     return app
+
+
+def _unless_refused(app: ASGIApp) -> ASGIApp:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await scope.get(INSTEAD, app)(scope, receive, send)
+
+    return answer

@@ -18,9 +18,6 @@ Header: TypeAlias = tuple[bytes, bytes]
 
 REQUEST_ID = b"x-request-id"
 
-INSTEAD = "chat4all.instead"
-"""Where a scope has what answers it in the application's place: a connection's own refusal."""
-
 _MORE = "chat4all.headers"
 _given = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
 _log = logging.getLogger("chat4all.access")
@@ -97,7 +94,7 @@ class Frame:
 
         token = request_id_var.set(request_id)
         try:
-            await scope.get(INSTEAD, self._app)(scope, receive, send_framed)
+            await self._app(scope, receive, send_framed)
         finally:
             request_id_var.reset(token)
 

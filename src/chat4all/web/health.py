@@ -13,6 +13,9 @@ from chat4all.domain.errors import Unavailable
 PING_SECONDS = 2.0
 """Longer than this is as good as away."""
 
+REMEMBER_SECONDS = 0.5
+"""How long an answer holds: some pings write, and anybody may ask as often as they like."""
+
 Ping = Callable[[], Awaitable[None]]
 
 
@@ -40,6 +43,7 @@ class Readiness(BaseModel):
 def health_routes(pings: Mapping[str, Ping]) -> APIRouter:
     """Return `/health`, `/health/live` and, from the ports' pings, `/health/ready`."""
     router = APIRouter(tags=["Health"])
+    checks = {name: _Check(ping) for name, ping in pings.items()}
 
     @router.get("/health", summary="The process runs")
     @router.get("/health/live", summary="The process runs (for a liveness probe)")
@@ -54,14 +58,31 @@ def health_routes(pings: Mapping[str, Ping]) -> APIRouter:
     )
     async def ready(response: Response) -> Readiness:
         """Ask each dependency. 503 when one is away, with its error."""
-        names, checks = pings.keys(), [_check(ping) for ping in pings.values()]
-        found = dict(zip(names, await asyncio.gather(*checks), strict=True))
+        answers = await asyncio.gather(*[check.answer() for check in checks.values()])
+        found = dict(zip(checks, answers, strict=True))
         well = all(dependency.error is None for dependency in found.values())
         if not well:
             response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
         return Readiness(status="ok" if well else "unavailable", dependencies=found)
 
     return router
+
+
+class _Check:
+    """One dependency's ping, shared by all who ask while it runs and shortly after."""
+
+    def __init__(self, ping: Ping) -> None:
+        self._ping = ping
+        self._running: asyncio.Task[DependencyHealth] | None = None
+        self._good_until = 0.0
+
+    async def answer(self) -> DependencyHealth:
+        """Return how the dependency is, or was a moment ago."""
+        now = asyncio.get_running_loop().time()
+        if self._running is None or (self._running.done() and now >= self._good_until):
+            self._running = asyncio.create_task(_check(self._ping))
+            self._good_until = now + REMEMBER_SECONDS
+        return await asyncio.shield(self._running)
 
 
 async def _check(ping: Ping) -> DependencyHealth:

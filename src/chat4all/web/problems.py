@@ -197,7 +197,7 @@ def install_problems(app: FastAPI) -> None:
             case RequestValidationError():
                 error = _from_validation(error)
             case ClientDisconnect():
-                error = BadRequest(HTTPStatus.BAD_REQUEST, "the body did not come whole")
+                return _Nothing()
             case HTTPException():
                 status = HTTPStatus(error.status_code)
                 detail = error.detail if error.detail != status.phrase else _SAID.get(status, "")
@@ -213,6 +213,13 @@ def install_problems(app: FastAPI) -> None:
     ):
         app.add_exception_handler(kind, answer)
     app.include_router(problem_routes())
+
+
+class _Nothing(Response):
+    """The answer to a client that has left: none, which is not counted either."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send nothing."""
 
 
 def _let_go(error: BaseException) -> None:

@@ -13,13 +13,17 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from chat4all.domain.errors import StartRefused
-from chat4all.web.connections import CONNECTIONS_MAX, BoundedProtocol, sweep
+from chat4all.web.connections import CONNECTIONS_MAX, REFUSED_SHARE, BoundedProtocol, sweep
+
+KEEP_ALIVE_SECONDS = 75
+"""Between two requests of a connection: longer than the usual proxy keeps it, so that it is the
+proxy that closes it and never sends into a connection that is just being closed."""
 
 GRACE_SECONDS = 3.0
 """How long requests that are being answered may take after SIGTERM."""
 
 FILES_OF_OUR_OWN = 100
-"""Open files that are not clients' connections, and room for some that were just refused."""
+"""Open files that are not clients' connections."""
 
 
 @contextmanager
@@ -55,6 +59,7 @@ class Server(uvicorn.Server):
                 server_header=False,
                 # Who is believed about where a request came from is the application's to say.
                 proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=int(GRACE_SECONDS),
             )
         )
@@ -109,7 +114,8 @@ def _connections_max(ports: int) -> int:
             soft = hard
     if soft == resource.RLIM_INFINITY:
         return CONNECTIONS_MAX
-    return max(1, min(CONNECTIONS_MAX, (soft - FILES_OF_OUR_OWN) // ports))
+    files = (soft - FILES_OF_OUR_OWN) // ports
+    return max(1, min(CONNECTIONS_MAX, files * REFUSED_SHARE // (REFUSED_SHARE + 1)))
 
 
 def _calm_the_collector() -> None:
