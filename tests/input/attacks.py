@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from chat4all.web.connections import CONNECTIONS_MAX
+from chat4all.web.connections import AHEAD_MAX, CONNECTIONS_MAX
 from tests.input.wire import Wire, request
 
 SEND = "/v1/messages"
@@ -129,7 +129,7 @@ def pipelined(port: int, token: str) -> None:
         with Wire(port) as wire:
             wire.send(many)
             wire.answer("GET")
-        time.sleep(PAUSE)
+        time.sleep(AHEAD_MAX * PAUSE)  # so many of them were answered
 
 
 ATTACKS: dict[str, Callable[[int, str], None]] = {
