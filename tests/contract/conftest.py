@@ -1,12 +1,15 @@
 """Every adapter of a port is a parameter of that port's fixture; the suites name none of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from chat4all.adapters.embedded import (
+    EmbeddedConsumer,
     EmbeddedFeed,
     EmbeddedLog,
     EmbeddedStore,
@@ -22,18 +25,48 @@ from chat4all.ports import (
     Directory,
     LiveEvent,
     LiveFeed,
+    LogConsumer,
     MessageLog,
     MessageStore,
     Sessions,
 )
+from tests.cluster.kafka import a_feed, a_log
+
+KAFKA = pytest.param(
+    "kafka", marks=[pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(180)]
+)
 
 
-@pytest.fixture(params=["embedded"])
-async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MessageLog]:
-    embedded = EmbeddedLog(tmp_path / "log.db")
-    await embedded.open()
-    yield embedded
-    await embedded.close()
+@dataclass
+class Consuming:
+    """A log and as many consumers of one group as a test wants, one after another."""
+
+    log: MessageLog
+    consumer: Callable[[], AbstractAsyncContextManager[LogConsumer]]
+
+
+@pytest.fixture(params=["embedded", KAFKA])
+async def consuming(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Consuming]:
+    if request.param == "kafka":
+        async with a_log(request.getfixturevalue("kafka")) as kafka:
+            yield Consuming(kafka.log, kafka.consumer)
+        return
+    log, store = EmbeddedLog(tmp_path / "log.db"), EmbeddedStore(tmp_path / "store.db")
+    await log.open()
+    await store.open()
+
+    @asynccontextmanager
+    async def consumer() -> AsyncIterator[LogConsumer]:
+        yield EmbeddedConsumer(log, store, wait_seconds=0.2)
+
+    yield Consuming(log, consumer)
+    await log.close()
+    await store.close()
+
+
+@pytest.fixture
+def log(consuming: Consuming) -> MessageLog:
+    return consuming.log
 
 
 @pytest.fixture(params=["embedded"])
@@ -79,8 +112,12 @@ class LinkedFeed:
             await self._arrived.wait()
 
 
-@pytest.fixture(params=["embedded", "embedded, over the link"])
+@pytest.fixture(params=["embedded", "embedded, over the link", KAFKA])
 async def feed(request: pytest.FixtureRequest) -> AsyncIterator[LiveFeed]:
+    if request.param == "kafka":
+        async with a_feed(request.getfixturevalue("kafka"), buffer=10) as arriving:
+            yield arriving
+        return
     if request.param == "embedded":
         yield EmbeddedFeed(buffer=10)
         return
