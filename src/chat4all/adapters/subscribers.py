@@ -86,4 +86,4 @@ class BufferedSubscription:
             if not self._lost:
                 self._ready.clear()
             return events
-        raise Overloaded("this subscriber was too slow; events are missing from here on")
+        raise Overloaded("events are missing from here on: subscribe again")

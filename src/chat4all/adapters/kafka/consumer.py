@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,9 @@ WAIT_SECONDS = 1.0
 
 GATHER_SECONDS = 0.005
 """How long a batch that is not full waits for more."""
+
+TAKE_SECONDS = 0.05
+"""How long a batch may grow while there is always one more to take."""
 
 BYTES_MAX = 4 * 1024 * 1024
 """Bytes of records after which a batch is full."""
@@ -167,15 +171,17 @@ class KafkaConsumer:
         """Take messages, at most so many, bounded by their bytes and by time."""
         self._last_poll = time.monotonic()
         self._resume(self._paused)
-        size, until = 0, time.monotonic() + self._wait_seconds
-        while self._error is None and len(self._taken) < limit and size < BYTES_MAX:
-            if not self._next(max(0.0, until - time.monotonic())):
-                if time.monotonic() >= until:
-                    break
-                continue
-            if len(self._taken) == 1:
-                until = time.monotonic() + GATHER_SECONDS
-            size += len(self._taken[-1][1])
+        size, now = 0, time.monotonic()
+        until, last = now + self._wait_seconds, math.inf
+        while self._error is None and len(self._taken) < limit and size < BYTES_MAX and now < last:
+            took = self._next(max(0.0, until - now))
+            now = time.monotonic()
+            if took:
+                if size == 0:
+                    until, last = now + GATHER_SECONDS, now + TAKE_SECONDS
+                size += len(self._taken[-1][1])
+            elif now >= until:
+                break
         self._last_poll = time.monotonic()
 
     def _next(self, seconds: float) -> bool:
