@@ -1,8 +1,8 @@
 """The topics: made once, with the settings that the rest relies on, and recognised ever after."""
 
 import asyncio
-import contextlib
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
@@ -96,7 +96,7 @@ class Topics:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise Unavailable(said(error)) from None
-        return await self._appeared(topic)
+        return await _in_time(lambda: self._must_find(topic))
 
     async def ends(self, topic: str, partitions: Sequence[int]) -> dict[int, tuple[int, int]]:
         """Return the offsets of each partition's first record and of the next to come."""
@@ -121,7 +121,13 @@ class Topics:
 
         Raises `StartRefused` when a partition has lost records that nobody can have read.
         """
-        await asyncio.to_thread(self._begin, topic, partitions, group)
+        await _in_time(lambda: asyncio.to_thread(self._begin, topic, partitions, group))
+
+    async def _must_find(self, topic: str) -> Found:
+        found = await self.find(topic)
+        if found is None:
+            raise Unavailable(f"Kafka: topic {topic} does not exist")
+        return found
 
     def _begin(self, topic: str, partitions: int, group: str) -> None:
         consumer = Consumer(
@@ -146,14 +152,18 @@ class Topics:
         finally:
             consumer.close()
 
-    async def _appeared(self, topic: str) -> Found:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(APPEAR_SECONDS):
-                while (found := await self.find(topic)) is None:  # noqa: ASYNC110 - the broker's
-                    await asyncio.sleep(0.05)
-                return found
-        raise Unavailable(f"Kafka: topic {topic} was made, but does not appear")
-
 
 async def _answer(asked: "Future[T]") -> T:
     return await asyncio.wrap_future(asked)
+
+
+async def _in_time(step: Callable[[], Awaitable[T]]) -> T:
+    """Do a step until it succeeds: what was just made is not known to every broker at once."""
+    deadline = time.monotonic() + APPEAR_SECONDS
+    while True:
+        try:
+            return await step()
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.1)
