@@ -2,6 +2,7 @@
 
 import time
 
+from chat4all.adapters.kafka.partitions import partition_of
 from chat4all.adapters.kafka.producer import Delivered, KafkaProducer
 from chat4all.adapters.kafka.topics import Epoch
 from chat4all.domain.errors import Unavailable
@@ -27,6 +28,10 @@ class KafkaLog:
         delivered = await self._producer.send(self._epoch.topic, key.encode(), value)
         self._watch_the_clock(begun, delivered)
         return LogPosition(self._epoch.number, delivered.partition, delivered.offset)
+
+    def partition_of(self, conversation: ConversationId) -> int:
+        """Return where a conversation's records belong; see `ports.PartitionedLog`."""
+        return partition_of(conversation.encode(), self._epoch.partitions)
 
     async def ping(self) -> None:
         """Return when the log can be written to, and what is written can be judged."""
