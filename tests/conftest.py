@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from engines import KafkaBroker
+from engines import CassandraNode, KafkaBroker
 
 # A failure must be the same on every machine and on every run.
 settings.register_profile(
@@ -20,6 +20,13 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
     """A broker for all tests that leave it running; each makes topics of its own."""
     with KafkaBroker(tmp_path_factory.mktemp("kafka")) as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def cassandra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CassandraNode]:
+    """A node for all tests that leave it running; each makes a keyspace of its own."""
+    with CassandraNode(tmp_path_factory.mktemp("cassandra"), synced=False) as node:
+        yield node
 
 
 @pytest.fixture

@@ -30,11 +30,12 @@ from chat4all.ports import (
     MessageStore,
     Sessions,
 )
+from tests.cluster.cassandra import a_store
 from tests.cluster.kafka import a_feed, a_log
 
-KAFKA = pytest.param(
-    "kafka", marks=[pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(180)]
-)
+REAL = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(180)]
+KAFKA = pytest.param("kafka", marks=REAL)
+CASSANDRA = pytest.param("cassandra", marks=REAL)
 
 
 @dataclass
@@ -69,25 +70,29 @@ def log(consuming: Consuming) -> MessageLog:
     return consuming.log
 
 
-@pytest.fixture(params=["embedded"])
-async def embedded_store(
+@pytest.fixture(params=["embedded", CASSANDRA])
+async def stores(
     request: pytest.FixtureRequest, tmp_path: Path
-) -> AsyncIterator[EmbeddedStore]:
+) -> AsyncIterator[tuple[MessageStore, DeadLetters]]:
+    if request.param == "cassandra":
+        async with a_store(request.getfixturevalue("cassandra")) as on:
+            yield on.store, on.letters
+        return
     embedded = EmbeddedStore(tmp_path / "store.db")
     await embedded.open()
     await embedded.follows("a log")
-    yield embedded
+    yield embedded, embedded
     await embedded.close()
 
 
 @pytest.fixture
-def store(embedded_store: EmbeddedStore) -> MessageStore:
-    return embedded_store
+def store(stores: tuple[MessageStore, DeadLetters]) -> MessageStore:
+    return stores[0]
 
 
 @pytest.fixture
-def dead_letters(embedded_store: EmbeddedStore) -> DeadLetters:
-    return embedded_store
+def dead_letters(stores: tuple[MessageStore, DeadLetters]) -> DeadLetters:
+    return stores[1]
 
 
 class LinkedFeed:
