@@ -2,10 +2,11 @@
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import AsyncIterator
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from chat4all.adapters.kafka import Epoch, KafkaConsumer, Topics, log_settings, partition_of
@@ -49,7 +50,13 @@ async def fill(on: ALog, partition: int, count: int) -> None:
 def commit_as_an_operator(on: ALog, partition: int, offset: int) -> None:
     consumer = outsider(on)
     place = TopicPartition(on.epoch.topic, partition, offset)
-    consumer.commit(offsets=[place], asynchronous=False)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            consumer.commit(offsets=[place], asynchronous=False)
+            break
+        except KafkaException:  # those who left the group may not have gone quite yet
+            assert time.monotonic() < deadline
     consumer.close()
 
 

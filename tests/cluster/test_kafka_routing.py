@@ -4,15 +4,15 @@ import asyncio
 import random
 import uuid
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
 
-from chat4all.adapters.embedded import EmbeddedFeed, EmbeddedStore
+from chat4all.adapters.embedded import EmbeddedFeed
 from chat4all.domain.ids import ConversationId
 from chat4all.router.loop import Router
-from engines import KafkaBroker
+from engines import CassandraNode, KafkaBroker
+from tests.cluster.cassandra import AStore, a_store
 from tests.cluster.kafka import PARTITIONS, ALog, a_log
 from tests.cluster.test_kafka_consumer import commit_as_an_operator
 from tests.records import record
@@ -30,19 +30,19 @@ def other_producer(on: ALog, partitioner: str) -> Producer:
     return Producer({"bootstrap.servers": on.broker.address, "partitioner": partitioner})
 
 
-async def contents(store: EmbeddedStore, chat: str) -> list[str]:
+async def contents(store: AStore, chat: str) -> list[str]:
     """Return a conversation's contents; AssertionError unless its numbers are 1, 2, 3 …."""
-    found = (await store.page(ConversationId(chat), limit=1_000)).messages
+    found = (await store.store.page(ConversationId(chat), limit=1_000)).messages
     assert [m.seq for m in found] == list(range(1, len(found) + 1))
     return [m.content for m in found]
 
 
 async def test_records_of_all_producers_are_stored_once_in_one_order(
-    kafka: KafkaBroker, tmp_path: Path
+    kafka: KafkaBroker, cassandra: CassandraNode
 ) -> None:
     """CRC32 is librdkafka's own default; kafka-python's is murmur2. Some write upper-case ids."""
     chance = random.Random(1)
-    async with a_log(kafka) as on:
+    async with a_log(kafka) as on, a_store(cassandra) as store:
         producers = [other_producer(on, name) for name in ("consistent_random", "murmur2_random")]
         sent: dict[str, list[str]] = {chat: [] for chat in CHATS}
         for n in range(600):
@@ -55,9 +55,6 @@ async def test_records_of_all_producers_are_stored_once_in_one_order(
         for producer in producers:
             assert producer.flush(30) == 0
 
-        store = EmbeddedStore(tmp_path / "store.db")
-        await store.open()
-        await store.follows("a log")
         await route(on, store, routers=2, count=600)
         before = {chat: await contents(store, chat) for chat in CHATS}
         for chat, found in before.items():
@@ -70,17 +67,16 @@ async def test_records_of_all_producers_are_stored_once_in_one_order(
         await route(on, store, routers=1, count=601)
         before[CHATS[0]].append("the last")
         assert {chat: await contents(store, chat) for chat in CHATS} == before
-        assert await store.all(10) == []
-        await store.close()
+        assert await store.letters.all(10) == []
 
 
-async def route(on: ALog, store: EmbeddedStore, *, routers: int, count: int) -> None:
+async def route(on: ALog, store: AStore, *, routers: int, count: int) -> None:
     """Let routers run until so many messages are stored."""
     async with AsyncExitStack() as stack:
         running = []
         for _ in range(routers):
             member = await stack.enter_async_context(on.consumer())
-            router = Router(member, store, store, EmbeddedFeed(), on.log)
+            router = Router(member, store.store, store.letters, EmbeddedFeed(), on.log)
             running.append((router, asyncio.ensure_future(router.run())))
         await until_all_is_stored(store, count)
         for router, task in running:
@@ -89,7 +85,7 @@ async def route(on: ALog, store: EmbeddedStore, *, routers: int, count: int) -> 
             await task
 
 
-async def until_all_is_stored(store: EmbeddedStore, count: int) -> None:
+async def until_all_is_stored(store: AStore, count: int) -> None:
     async with asyncio.timeout(60):
         while sum([len(await contents(store, chat)) for chat in CHATS]) < count:
             await asyncio.sleep(0.05)

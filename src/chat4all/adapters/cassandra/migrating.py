@@ -45,7 +45,7 @@ async def migrate(contact: Contact, *, replicas: int = 1) -> None:
 def _migrate(contact: Contact, replicas: int) -> None:
     cluster: Cluster | None = None
     try:
-        cluster, session = connect(contact, None, STEP_SECONDS)
+        cluster, session = connect(contact, STEP_SECONDS)
         # Its name is a setting, not a stranger's.
         keyspace = f'"{contact.keyspace}"'
         session.execute(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -47,6 +48,8 @@ WAITING_MAX = 5_000
 
 RECONNECT_SECONDS = 1.0
 
+_TABLE = re.compile(r"\b(FROM|INTO|UPDATE) (\w+)")
+
 DRIVER_ERRORS = (DriverException, NoHostAvailable, NoConnectionsAvailable, ConnectionException)
 
 
@@ -59,10 +62,8 @@ class Contact:
     port: int = 9042
 
 
-def connect(
-    contact: Contact, keyspace: str | None, request_seconds: float = REQUEST_SECONDS
-) -> tuple[Cluster, Session]:
-    """Connect (blocking). Any of `DRIVER_ERRORS` when nobody answers, or the keyspace is not there.
+def connect(contact: Contact, request_seconds: float = REQUEST_SECONDS) -> tuple[Cluster, Session]:
+    """Connect (blocking). Any of `DRIVER_ERRORS` when nobody answers.
 
     Nothing is tried again by the driver: what a time-out means is the caller's to know.
     """
@@ -86,7 +87,7 @@ def connect(
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
     )
     try:
-        session = cluster.connect(keyspace)
+        session = cluster.connect()
     except BaseException:
         cluster.shutdown()
         raise
@@ -154,8 +155,10 @@ class CassandraSession:
 
     def _prepare_now(self, statement: str) -> PreparedStatement:
         if self._cluster is None:
-            self._cluster, self._session = connect(self._contact, self._contact.keyspace)
-        return self._session.prepare(statement)
+            self._cluster, self._session = connect(self._contact)
+        # Cassandra warns of prepared statements that rest on the session's keyspace.
+        qualified = _TABLE.sub(rf'\1 "{self._contact.keyspace}".\2', statement)
+        return self._session.prepare(qualified)
 
     async def _execute(self, bind: Callable[[], Any]) -> list[Row]:
         if self._waiting >= WAITING_MAX:
