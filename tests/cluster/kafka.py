@@ -16,6 +16,7 @@ from chat4all.adapters.kafka import (
     feed_settings,
     log_settings,
 )
+from chat4all.domain.errors import Unavailable
 from chat4all.ports import LiveEvent, Subscription
 from engines import KafkaBroker
 
@@ -82,6 +83,15 @@ async def a_log(
         yield ALog(broker, epoch, KafkaLog(producer, epoch))
 
 
+async def ready(feed: KafkaFeed) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await feed.ping()
+            except Unavailable:
+                await asyncio.sleep(0.01)
+
+
 class ArrivingFeed:
     """A feed whose announcements have arrived at its own reader when `announce` returns."""
 
@@ -110,8 +120,7 @@ async def a_feed(broker: KafkaBroker, *, buffer: int) -> AsyncIterator[ArrivingF
         feed = KafkaFeed(broker.address, producer, topic, buffer=buffer)
         await feed.open()
         try:
-            async with feed.subscribe():  # it reads from here on
-                pass
+            await ready(feed)
             yield ArrivingFeed(feed)
         finally:
             await feed.close()

@@ -9,7 +9,7 @@ from confluent_kafka import TopicPartition
 from chat4all.adapters.kafka import KafkaFeed, Topics, feed_settings
 from chat4all.domain.errors import Overloaded, Unavailable
 from engines import KafkaBroker
-from tests.cluster.kafka import PARTITIONS, a_producer
+from tests.cluster.kafka import PARTITIONS, a_producer, ready
 from tests.contract.test_live_feed import event
 
 pytestmark = [
@@ -24,11 +24,6 @@ async def make(broker: KafkaBroker, topic: str) -> None:
     await Topics(broker.address).make(topic, PARTITIONS, 1, feed_settings())
 
 
-async def ready(feed: KafkaFeed) -> None:
-    async with asyncio.timeout(20), feed.subscribe():
-        await feed.ping()
-
-
 async def test_it_is_ready_when_its_topic_is_there_and_reads_what_is_announced_from_then_on(
     kafka: KafkaBroker,
 ) -> None:
@@ -38,6 +33,9 @@ async def test_it_is_ready_when_its_topic_is_there_and_reads_what_is_announced_f
         with pytest.raises(Unavailable, match="not read yet"):
             await feed.ping()
         await feed.open()
+        with pytest.raises(Unavailable):
+            async with feed.subscribe():
+                pass
         await make(kafka, topic)
         await ready(feed)
         await feed.announce([event(1)])

@@ -1,11 +1,13 @@
 """What the Cassandra adapters decide without a node."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from cassandra.cluster import NoHostAvailable
 
 from chat4all.adapters.cassandra import CassandraSession, CassandraStore, Contact
 from chat4all.adapters.cassandra import session as driver
@@ -63,6 +65,26 @@ async def test_a_node_that_is_nowhere_is_unavailable() -> None:
         with pytest.raises(Unavailable):
             await session.run("SELECT seq FROM conversation_heads")
     await session.close()
+
+
+@pytest.mark.anyio
+async def test_while_it_is_away_nobody_waits_for_those_before_to_fail(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried = 0
+
+    def away(_: Contact) -> None:
+        nonlocal tried
+        tried += 1
+        time.sleep(0.1)
+        raise NoHostAvailable("nobody answers", {})
+
+    monkeypatch.setattr(driver, "connect", away)
+    session = CassandraSession(Contact(["127.0.0.1"], "k"))
+    asked = [session.run(f"SELECT seq FROM t{n}") for n in range(50)]
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert all(isinstance(result, Unavailable) for result in results)
+    assert tried == 1
 
 
 class Slow(CassandraSession):

@@ -38,7 +38,7 @@ Statement: TypeAlias = tuple[str, Sequence[object]]
 REQUEST_SECONDS = 5.0
 """How long one request may take before it is given up; whoever asked tries again."""
 
-CONNECT_SECONDS = 5.0
+CONNECT_SECONDS = 3.0
 
 IN_FLIGHT_MAX = 128
 """Requests that are under way at once. More do not make a node faster."""
@@ -106,7 +106,7 @@ class CassandraSession:
 
     def __init__(self, contact: Contact) -> None:
         self._contact = contact
-        self._connecting = asyncio.Lock()
+        self._under_way: dict[str, asyncio.Task[Any]] = {}
         self._cluster: Cluster | None = None
         self._prepared: dict[str, PreparedStatement] = {}
         self._slots = asyncio.Semaphore(IN_FLIGHT_MAX)
@@ -146,16 +146,30 @@ class CassandraSession:
     async def _prepare(self, statement: str) -> PreparedStatement:
         if (known := self._prepared.get(statement)) is not None:
             return known
-        async with self._connecting:
-            if (known := self._prepared.get(statement)) is None:
-                with _said():
-                    known = await asyncio.to_thread(self._prepare_now, statement)
-                self._prepared[statement] = known
-        return known
+        if self._cluster is None:
+            await self._once("connect", self._connect)
+        found = await self._once(statement, lambda: self._prepare_now(statement))
+        self._prepared[statement] = found
+        return found
+
+    async def _once(self, name: str, work: Callable[[], T]) -> T:
+        """Do something in a thread; who wants the same meanwhile gets what comes of it.
+
+        Else, while Cassandra is away, each would wait for all before it to fail.
+        """
+        task = self._under_way.get(name)
+        if task is None:
+            task = self._under_way[name] = asyncio.create_task(asyncio.to_thread(work))
+            task.add_done_callback(lambda _: self._under_way.pop(name))
+        with _said():
+            result: T = await asyncio.shield(task)
+        return result
+
+    def _connect(self) -> None:
+        cluster, self._session = connect(self._contact)
+        self._cluster = cluster
 
     def _prepare_now(self, statement: str) -> PreparedStatement:
-        if self._cluster is None:
-            self._cluster, self._session = connect(self._contact)
         # Cassandra warns of prepared statements that rest on the session's keyspace.
         qualified = _TABLE.sub(rf'\1 "{self._contact.keyspace}".\2', statement)
         return self._session.prepare(qualified)

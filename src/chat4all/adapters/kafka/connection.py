@@ -8,17 +8,17 @@ from confluent_kafka import KafkaError, KafkaException
 _log = logging.getLogger("chat4all.kafka")
 
 
-def client_config(bootstrap: str) -> dict[str, Any]:
+def client_config(bootstrap: str, *, logger: logging.Logger | None = _log) -> dict[str, Any]:
     """Return what producers, consumers and administrators share. `bootstrap`: `host:port,…`."""
-    return {
+    config: dict[str, Any] = {
         "bootstrap.servers": bootstrap,
         "client.id": "chat4all",
-        "logger": _log,
         # A broker that is back is noticed within a second, not within ten.
         "reconnect.backoff.max.ms": 1_000,
         "socket.keepalive.enable": True,
         "socket.timeout.ms": 10_000,
     }
+    return config if logger is None else config | {"logger": logger}
 
 
 def said(error: KafkaError | KafkaException) -> str:

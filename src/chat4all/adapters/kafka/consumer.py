@@ -50,7 +50,7 @@ SERVE_SECONDS = 1.0
 _CONTRADICTIONS = {
     KafkaError._AUTO_OFFSET_RESET,
     KafkaError.OFFSET_OUT_OF_RANGE,
-    KafkaError._LOG_TRUNCATION,
+    KafkaError._LOG_TRUNCATION,  # seen by who was reading as it happened
 }
 
 
@@ -95,7 +95,6 @@ class KafkaConsumer:
         self._taken: list[tuple[int, Message]] = []
         self._error: KafkaError | None = None
         self._handed: dict[int, int] = {}
-        self._leader_epochs: dict[int, int] = {}
         self._last_poll = time.monotonic()
 
     async def open(self) -> None:
@@ -128,7 +127,7 @@ class KafkaConsumer:
     async def close(self) -> None:
         """Leave the group, so that others take over at once."""
         if self._polling is not None:
-            await asyncio.wait({self._polling})
+            await asyncio.gather(self._polling, return_exceptions=True)
         if self._serving is not None:
             self._serving.cancel()
             await asyncio.wait({self._serving})
@@ -252,8 +251,6 @@ class KafkaConsumer:
             error, self._error = self._error, None
             self._say(error)
         self._handed = dict(self._assigned)
-        for message in taken:
-            self._leader_epochs[message.partition() or 0] = message.leader_epoch() or -1
         return Poll([self._record(message) for message in taken], dict(self._handed))
 
     def _say(self, error: KafkaError) -> None:
@@ -273,13 +270,7 @@ class KafkaConsumer:
 
     def _commit(self, through: Sequence[LogPosition]) -> None:
         offsets = [
-            TopicPartition(
-                self._epoch.topic,
-                place.partition,
-                place.offset + 1,
-                # With it the broker can tell a log that was cut and refilled.
-                leader_epoch=self._leader_epochs.get(place.partition, -1),
-            )
+            TopicPartition(self._epoch.topic, place.partition, place.offset + 1)
             for place in through
             if self._handed.get(place.partition, 0) == self._assigned.get(place.partition)
         ]

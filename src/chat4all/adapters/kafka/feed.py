@@ -71,8 +71,7 @@ class KafkaFeed(KafkaAnnouncements):
         self._subscribers = Subscribers(buffer)
         self.watch = self._subscribers.watch
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka-feed")
-        self._reads = asyncio.Event()
-        self._trouble = "the live feed is not read yet"
+        self._trouble: str | None = "the live feed is not read yet"
 
     async def open(self) -> None:
         """Begin to read; `ping` tells when nothing that follows can be missed."""
@@ -81,13 +80,16 @@ class KafkaFeed(KafkaAnnouncements):
 
     async def ping(self) -> None:
         """Return while the feed is read from a known place on."""
-        if not self._reads.is_set():
+        if self._trouble is not None:
             raise Unavailable(self._trouble)
 
     @asynccontextmanager
     async def subscribe(self) -> AsyncIterator[BufferedSubscription]:
-        """Receive what is announced from now on; some that was announced before may come first."""
-        await self._reads.wait()
+        """Receive what is announced from now on; some that was announced before may come first.
+
+        Raises `Unavailable` while the feed is not read.
+        """
+        await self.ping()
         async with self._subscribers.subscribe() as subscription:
             yield subscription
 
@@ -105,14 +107,13 @@ class KafkaFeed(KafkaAnnouncements):
         while True:
             try:
                 await self._call(self._begin)
-                self._reads.set()
+                self._trouble = None
                 while True:
                     self._take(await self._call(self._read))
             except Unavailable as error:
                 self._trouble = f"the live feed is not read: {error}"
                 _log.warning("feed waits", extra={"cause": str(error)})
             # What follows will be read from its end on: those who listen have missed something.
-            self._reads.clear()
             self._subscribers.lose()
             await asyncio.sleep(RETRY_SECONDS)
 

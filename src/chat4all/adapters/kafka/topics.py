@@ -73,7 +73,8 @@ class Topics:
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
-        self._admin = AdminClient(client_config(bootstrap))
+        # Without a logger: an administrator is never polled, and what it would say would pile up.
+        self._admin = AdminClient(client_config(bootstrap, logger=None) | {"log_level": 2})
 
     async def find(self, topic: str) -> Found | None:
         """Return a topic; None when there is none of this name."""
