@@ -83,7 +83,7 @@ class Server(abc.ABC):
         self._prepare()
         self._launch().write(self._pid_file)
 
-    def wait_ready(self, seconds: float = 60) -> None:
+    def wait_ready(self, seconds: float = 120) -> None:
         """Return once it answers; Failed, with the end of its log, when it ends or is too slow."""
         deadline = time.monotonic() + seconds
         while not self.answers():
@@ -118,7 +118,7 @@ class Server(abc.ABC):
         """SIGCONT, after `pause`."""
         self._send(signal.SIGCONT)
 
-    def restart(self, seconds: float = 60) -> None:
+    def restart(self, seconds: float = 120) -> None:
         """Start it again after `kill` or `stop` (`stop` comes first when it runs), and wait."""
         self.stop()
         self.start()
