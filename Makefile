@@ -12,6 +12,7 @@ run: $(VENV)/run.stamp ## start everything on this machine
 	@exec $(BIN)/chat4all up $(ARGS)
 
 test: check ## every test, real processes and engines included
+	@tests/have-strace
 	@$(BIN)/python -m engines fetch
 	$(BIN)/pytest -m slow
 
@@ -26,7 +27,7 @@ types: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 fast: $(VENV)/dev.stamp
-	$(BIN)/pytest -m "not slow" --quiet
+	$(BIN)/pytest -m "not slow" --quiet --numprocesses auto --maxprocesses 4
 
 engines: $(VENV)/made ## start Kafka, Cassandra, PostgreSQL: eval "$(make -s engines)"
 	@$(BIN)/python -m engines up

@@ -18,7 +18,7 @@ from chat4all.domain.ids import (
     SessionId,
     Username,
 )
-from chat4all.domain.messages import Head, Marker, Page, StoredMessage
+from chat4all.domain.messages import AllRead, Head, Marker, Page, StoredMessage
 from chat4all.domain.people import Conversation, Role, Session, User
 from chat4all.domain.records import DeadLetter, LogRecord
 
@@ -79,8 +79,7 @@ class IdKey(NamedTuple):
     sender_id: Username
 
 
-@dataclass(frozen=True, slots=True)
-class IdEntry:
+class IdEntry(NamedTuple):
     """Where an id was first used."""
 
     seq: int
@@ -101,6 +100,25 @@ class StoreBatch:
     ids: Mapping[IdKey, IdEntry] = field(default_factory=dict)
     markers: Sequence[Marker] = ()
     heads: Mapping[ConversationId, Head] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPage:
+    """Consecutive messages as readers see them.
+
+    `body` is a JSON array of `wire.shapes.MessageView`, oldest first; `first` and `last` are the
+    numbers at its ends, 0 when it is empty; `more` says whether newer messages follow.
+    """
+
+    body: bytes
+    first: int
+    last: int
+    more: bool
+
+    @property
+    def size(self) -> int:
+        """How many messages it has: their numbers have no holes."""
+        return self.last - self.first + 1 if self.first else 0
 
 
 class MessageStore(Protocol):
@@ -142,6 +160,29 @@ class MessageStore(Protocol):
 
         The newest ones below `before` (exclusive), or the oldest ones above `after` (exclusive),
         or, with neither, the newest. The cost is that of the page, wherever it is.
+        """
+        ...
+
+    async def shown(
+        self,
+        conversation: ConversationId,
+        all_read: AllRead,
+        *,
+        limit: int,
+        before: int | None = None,
+        after: int | None = None,
+    ) -> ShownPage:
+        """Return the messages that `page` would, with the statuses that `all_read` gives them.
+
+        History is read far more often than anything else; a store that can hand out text has no
+        need to make objects first.
+        """
+        ...
+
+    async def read_seqs(self, conversation: ConversationId) -> Mapping[Username, int]:
+        """Return each reader's `read_seq`, at most the head.
+
+        (A marker may be ahead of what can be seen here.)
         """
         ...
 

@@ -12,11 +12,12 @@ One machine, two processes:
 import asyncio
 import gc
 import logging
+import resource
 import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ import uuid_utils
 import uvicorn
 from starlette.types import ASGIApp
 
-from chat4all import demo
+from chat4all import __version__, demo
 from chat4all.adapters.crypto import (
     BcryptPasswords,
     JwtTokens,
@@ -42,26 +43,35 @@ from chat4all.adapters.embedded import (
     RememberingSessions,
     RouterLink,
 )
+from chat4all.adapters.prometheus import GatewayMetrics, ServiceMetrics
 from chat4all.adapters.sql import Database, SqlDirectory, SqlSessions, upgrade
 from chat4all.domain.errors import StartRefused, Unavailable
-from chat4all.gateway import Pages, make_gateway
+from chat4all.gateway import make_gateway
 from chat4all.metadata import make_metadata, metadata_routes
-from chat4all.ports import Passwords
-from chat4all.router.loop import Router
-from chat4all.router_process import RouterProcess
+from chat4all.ports import Directory, Passwords
+from chat4all.router_process import RouterProcess, make_router
 from chat4all.settings import Settings, is_loopback
+from chat4all.usecases.changes import Changes
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.membership import Membership
 from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.signing_up import SigningUp
+from chat4all.web.connections import CONNECTIONS_MAX, BoundedProtocol, sweep
+from chat4all.web.edge import Edge
 from chat4all.web.health import Ping
+from chat4all.web.limits import Limits, make_limits, no_limits
+from chat4all.web.metrics import Source, metrics_routes
+from chat4all.web.problems import SLUG
 
 GRACE_SECONDS = 3.0
 """How long requests that are being answered may take after SIGTERM."""
 
 TRIM_EVERY_SECONDS = 3600.0
+
+FILES_OF_OUR_OWN = 100
+"""Open files that are not clients' connections, and room for some that were just refused."""
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +83,7 @@ class Routing:
     task: asyncio.Task[None]
     ping: Ping
     is_heard: Callable[[], bool]
+    metrics: Source
     stop: Callable[[], None]
 
 
@@ -86,6 +97,8 @@ class OneMachine:
     log: EmbeddedLog
     store: EmbeddedStore
     feed: EmbeddedFeed
+    gateway_metrics: GatewayMetrics
+    metadata_metrics: ServiceMetrics
     has_demo: bool
 
 
@@ -105,7 +118,6 @@ async def one_machine(
     wait for a hash that is slow on purpose.
     """
     async with AsyncExitStack() as stack:
-        is_new = folder.is_new
         secret = _secret(settings, folder.path)
         if passwords is None:
             bcrypt = BcryptPasswords()
@@ -131,20 +143,15 @@ async def one_machine(
             JwtTokens(secret),
             lifetime_seconds=settings.access_token_expire_minutes * 60,
         )
-        signing_up = SigningUp(directory, passwords)
-        marking = Marking(log, store, directory)
+        gateway_metrics = GatewayMetrics(__version__, SLUG)
+        metadata_metrics = ServiceMetrics(__version__, SLUG)
+        measured_log, measured_store = gateway_metrics.log(log), gateway_metrics.store(store)
+        signing_up = SigningUp(directory, passwords, is_open=settings.sign_up == "open")
+        marking = Marking(measured_log, measured_store, directory)
         membership = Membership(directory, marking)
-        sending = Sending(log, directory, new_id=lambda: str(uuid_utils.uuid7()))
+        sending = Sending(measured_log, directory, new_id=lambda: str(uuid_utils.uuid7()))
 
-        has_demo = is_new and settings.demo and is_loopback(settings.host)
-        if has_demo:
-            await demo.make(directory, passwords, membership)
-        elif not is_loopback(settings.host) and await demo.passwords_stand(directory, passwords):
-            raise StartRefused(
-                f"{settings.data} has the demonstration users, whose passwords everybody knows, "
-                f"and {settings.host} can be reached from outside: name another folder with --data"
-            )
-
+        has_demo = await _demo(settings, folder, directory, passwords, membership)
         # After the demonstration data, so that a first start which was cut off is still the first.
         await log.open()
         await store.open()
@@ -157,44 +164,90 @@ async def one_machine(
             started = _routing_there(router_process, log, feed)
         routing = await stack.enter_async_context(started)
 
-        pages = Pages(routing.is_heard)
-        feed.watch(pages.changed)
-        routes = metadata_routes(signing_in, signing_up, membership)
+        changes = Changes(routing.is_heard)
+        feed.watch(changes.announced)
+        limits = _limits(settings)
+        edge = Edge(settings.cors_origins, settings.trusted_proxies)
+        routes = metadata_routes(signing_in, signing_up, membership, limits)
         gateway = make_gateway(
             signing_in=signing_in,
             sending=sending,
-            reading=Reading(store, directory, sending),
+            reading=Reading(measured_store, directory, sending, changes),
             marking=marking,
-            pages=pages,
-            directory=directory,
+            changes=changes,
+            limits=limits,
             pings={
                 "log": log.ping,
                 "store": store.ping,
                 "directory": directory.ping,
                 "router": routing.ping,
             },
-            others=routes,
+            meter=gateway_metrics,
+            accepted=gateway_metrics.accepted,
+            edge=edge,
+            others=[
+                *routes,
+                metrics_routes(
+                    gateway_metrics.text,
+                    [routing.metrics],
+                    failed=gateway_metrics.source_failed,
+                ),
+            ],
         )
-        metadata = make_metadata(routes, {"directory": directory.ping})
+        metadata = make_metadata(
+            [*routes, metrics_routes(metadata_metrics.text, failed=metadata_metrics.source_failed)],
+            pings={"directory": directory.ping},
+            meter=metadata_metrics,
+            edge=edge,
+        )
 
         trimming = asyncio.create_task(
             _trim(log, store, settings.log_retention_days), name="trimming"
         )
         try:
-            yield OneMachine(gateway, metadata, routing, log, store, feed, has_demo)
+            yield OneMachine(
+                gateway=gateway,
+                metadata=metadata,
+                routing=routing,
+                log=log,
+                store=store,
+                feed=feed,
+                gateway_metrics=gateway_metrics,
+                metadata_metrics=metadata_metrics,
+                has_demo=has_demo,
+            )
         finally:
             trimming.cancel()
             await asyncio.wait({trimming})
+
+
+async def _demo(
+    settings: Settings,
+    folder: DataFolder,
+    directory: Directory,
+    passwords: Passwords,
+    membership: Membership,
+) -> bool:
+    """Make the demonstration data in a new folder and say whether; refuse it on an open address."""
+    if folder.is_new and settings.demo and is_loopback(settings.host):
+        await demo.make(directory, passwords, membership)
+        return True
+    if not is_loopback(settings.host) and await demo.passwords_stand(directory, passwords):
+        raise StartRefused(
+            f"{settings.data} has the demonstration users, whose passwords everybody knows, "
+            f"and {settings.host} can be reached from outside: name another folder with --data"
+        )
+    return False
 
 
 @asynccontextmanager
 async def _routing_here(
     log: EmbeddedLog, store: EmbeddedStore, feed: EmbeddedFeed
 ) -> AsyncIterator[Routing]:
-    router = Router(EmbeddedConsumer(log, store), store, store, feed)
+    router, metrics = make_router(log, store, feed)
     task = asyncio.create_task(router.run(), name="router")
     try:
-        yield Routing(task, router.ping, lambda: True, router.stop)
+        yield Routing(task, router.ping, lambda: True, metrics.text, router.stop)
     finally:
         router.stop()
         await task
@@ -208,7 +261,7 @@ async def _routing_there(
     log.watch(link.ring)
     task = asyncio.create_task(link.run(), name="link to the router")
     try:
-        yield Routing(task, link.ping, link.is_heard, link.close)
+        yield Routing(task, link.ping, link.is_heard, link.metrics, link.close)
     finally:
         link.close()
         await asyncio.wait({task})
@@ -227,6 +280,10 @@ async def serve_one_machine(settings: Settings, router_process: RouterProcess) -
         async with one_machine(settings, folder, router_process=router_process) as parts:
             _calm_the_collector()
             servers = [_Server(parts.gateway), _Server(parts.metadata)]
+            for server, metrics in zip(
+                servers, (parts.gateway_metrics, parts.metadata_metrics), strict=True
+            ):
+                metrics.watch_connections(server.connections)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 loop.add_signal_handler(number, partial(_stop, servers))
@@ -252,21 +309,44 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=partial(BoundedProtocol, connections_max=_connections_max()),  # type: ignore[arg-type]
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                # Nobody is believed about where a request came from.
+                # Who is believed about where a request came from is the application's to say.
                 proxy_headers=False,
                 timeout_graceful_shutdown=int(GRACE_SECONDS),
             )
         )
 
+    def connections(self) -> int:
+        """Return how many connections are open."""
+        return len(self.server_state.connections)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look at the connections on every fifth of uvicorn's ticks, which are 0.1 s apart."""
+        if counter % 5 == 0:
+            sweep(self.server_state.connections, asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
+
+
+def _connections_max() -> int:
+    """Return how many connections a port may have: the files that the system allows are for two."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        # Many systems give 1,024 to who does not ask, for programs of the time of `select`.
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    if soft == resource.RLIM_INFINITY:
+        return CONNECTIONS_MAX
+    return max(1, min(CONNECTIONS_MAX, (soft - FILES_OF_OUR_OWN) // 2))
 
 
 def _calm_the_collector() -> None:
@@ -304,6 +384,15 @@ def _secret(settings: Settings, folder: Path) -> bytes:
     if settings.secret_key is not None:
         return check_secret(settings.secret_key.get_secret_value().encode())
     return load_or_make_secret(folder / "secret-key")
+
+
+def _limits(settings: Settings) -> Limits:
+    if settings.rate_limits:
+        return make_limits(
+            send_per_second=settings.send_per_second, sign_ups_per_hour=settings.sign_ups_per_hour
+        )
+    _log.warning("rate limits are off: anybody may send and guess passwords without end")
+    return no_limits()
 
 
 async def _trim(log: EmbeddedLog, store: EmbeddedStore, days: int) -> None:

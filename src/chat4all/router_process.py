@@ -15,17 +15,20 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
 import msgspec
 
+from chat4all import __version__
 from chat4all.adapters.embedded import EmbeddedConsumer, EmbeddedLog, EmbeddedStore, GatewayLink
 from chat4all.adapters.embedded.link import Status, pair
+from chat4all.adapters.prometheus import RouterMetrics
 from chat4all.domain.errors import Unavailable
 from chat4all.logs import configure_logging
+from chat4all.ports import Announcements
 from chat4all.router.loop import Router
 
 END_SECONDS = 1.5
@@ -82,6 +85,23 @@ class RouterProcess:
             time.sleep(0.005)
 
 
+def make_router(
+    log: EmbeddedLog, store: EmbeddedStore, feed: Announcements
+) -> tuple[Router, RouterMetrics]:
+    """Return the router of these files, measured, and its metrics."""
+
+    async def lag() -> Mapping[int, int]:
+        return {0: await log.end() - store.committed}
+
+    metrics = RouterMetrics(__version__, lag)
+    return Router(
+        metrics.consumer(EmbeddedConsumer(log, store)),
+        metrics.store(store),
+        metrics.dead_letters(store),
+        metrics.feed(feed),
+    ), metrics
+
+
 def _main(link: socket.socket) -> int:
     # They reach the whole group of processes. The gateway's process drains first, then this one.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -115,7 +135,7 @@ async def _route(data: Path, socket_to_gateway: socket.socket) -> None:
         stack.push_async_callback(store.close)
         await log.follow()
         await store.open()
-        router = Router(EmbeddedConsumer(log, store), store, store, link)
+        router, metrics = make_router(log, store, link)
 
         async def status() -> Status:
             try:
@@ -127,7 +147,7 @@ async def _route(data: Path, socket_to_gateway: socket.socket) -> None:
         routing = asyncio.create_task(router.run(), name="router")
         beating = asyncio.create_task(link.beat(status), name="heartbeat")
         try:
-            await link.run(log.notify, bytes)
+            await link.run(log.notify, metrics.text)
         finally:
             router.stop()
             beating.cancel()

@@ -1,13 +1,19 @@
 """Every setting, from the environment; read once, in `main`, and frozen."""
 
-from ipaddress import ip_address
+import re
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from chat4all.domain.errors import StartRefused
+
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
+
+_Names = Annotated[tuple[str, ...], NoDecode]
+"""Several values, with commas between them."""
 
 
 class Settings(BaseSettings):
@@ -42,6 +48,51 @@ class Settings(BaseSettings):
         validation_alias="ACCESS_TOKEN_EXPIRE_MINUTES",
         description="How long a sign-in lasts.",
     )
+    sign_up: Literal["open", "closed"] = Field(
+        "open", description="`closed`: nobody signs up; 403."
+    )
+    rate_limits: bool = Field(True, description="`off` lifts every limit, for measurements.")
+    send_per_second: int = Field(
+        50, ge=1, le=1_000_000, description="Messages a second of one user, after a burst of 4 s."
+    )
+    sign_ups_per_hour: int = Field(20, ge=1, le=1_000_000, description="Sign-ups of one address.")
+    cors_origins: _Names = Field(
+        (), description="Origins whose pages may read answers, with commas between; or `*` alone."
+    )
+    trusted_proxies: _Names = Field(
+        (), description="Addresses or networks whose `X-Forwarded-For` and `-Proto` are believed."
+    )
+
+    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part for raw in value.split(",") if (part := raw.strip()))
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "*" in value:
+            if len(value) > 1:
+                raise ValueError("* stands alone: it allows every origin")
+            return value
+        for origin in value:
+            if _ORIGIN.fullmatch(origin) is None:
+                raise ValueError(f"{origin!r} is not an origin like https://chat.example.com")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ip_network(network)
+            except ValueError:
+                raise ValueError(
+                    f"{network!r} is not an address or a network like 10.0.0.0/8"
+                ) from None
+        return value
 
 
 def load_settings(**given: object) -> Settings:
@@ -55,7 +106,8 @@ def load_settings(**given: object) -> Settings:
         first = error.errors(include_input=False, include_url=False)[0]
         field = str(first["loc"][0]) if first["loc"] else ""
         name = field if field.isupper() else f"CHAT4ALL_{field.upper()}"
-        raise StartRefused(f"{name} is not usable: {first['msg']}") from None
+        said = str(first["msg"]).removeprefix("Value error, ")
+        raise StartRefused(f"{name} is not usable: {said}") from None
 
 
 def is_loopback(host: str) -> bool:

@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from jsonschema import Draft202012Validator
 from chat4all.domain.errors import Unavailable
 from chat4all.logs import quieten_libraries
 from chat4all.web.health import _check
-from tests.api.conftest import CHAT, Api
+from tests.api.conftest import CHAT, Api, running
 
 pytestmark = pytest.mark.anyio
 
@@ -203,7 +204,7 @@ async def test_the_description_has_every_route_with_its_errors(api: Api) -> None
     for (method, path), operation in operations.items():
         assert operation.get("summary"), (method, path)
         assert operation["responses"], (method, path)
-        public = path.startswith("/health") or path in ("/token", "/v1/users")
+        public = path.startswith("/health") or path in ("/metrics", "/token", "/v1/users")
         assert ("401" in operation["responses"]) == (path == "/token" or not public), path
         for status, response in operation["responses"].items():
             if status >= "400" and path != "/health/ready":
@@ -235,7 +236,14 @@ _bodies = st.fixed_dictionaries(
 )
 
 
-async def test_sending_takes_what_its_description_allows_and_nothing_else(api: Api) -> None:
+@pytest.fixture
+async def unlimited(tmp_path: Path) -> AsyncIterator[Api]:
+    async with running(tmp_path / "data", rate_limits=False) as found:
+        yield found
+
+
+async def test_sending_takes_what_its_description_allows_and_nothing_else(unlimited: Api) -> None:
+    api = unlimited
     described = (await api.gateway.get("/openapi.json")).json()
     operation = described["paths"]["/v1/messages"]["post"]
     media = operation["requestBody"]["content"]["application/json"]

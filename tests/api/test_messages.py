@@ -110,6 +110,8 @@ async def test_pages(api: Api) -> None:
     assert await page("?limit=5&around=1") == [1, 2, 3, 4, 5]
     assert await page("?limit=5&around=12") == [8, 9, 10, 11, 12]
     assert await page("?limit=1&around=6") == [6]
+    assert await page("?limit=1&around=99") == [12]
+    assert await page("?around=99") == list(range(1, 13))
 
 
 @pytest.mark.parametrize(("start", "rel"), [("", "prev"), ("?after=0&limit=5", "next")])

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from chat4all.gateway.pages import BYTES_MAX, Pages
-from chat4all.usecases.reading import Reading
+from chat4all.domain.ids import ConversationId
+from chat4all.gateway.pages import BYTES_BESIDE_BODY, BYTES_MAX, Answer, Asked, Pages
+from chat4all.usecases.changes import Changes
+from chat4all.usecases.reading import HistoryPage, Reading
 from tests.api.conftest import CHAT, Api
 
 pytestmark = pytest.mark.anyio
@@ -96,7 +98,7 @@ async def test_an_answer_that_a_change_overtook_is_not_kept(
     bruno = await api.sign_in("bruno")
     await api.send(bruno, "one")
     await api.routed()
-    page, reached, go_on = api.parts.store.page, asyncio.Event(), asyncio.Event()
+    page, reached, go_on = api.parts.store.shown, asyncio.Event(), asyncio.Event()
 
     async def slow(*rest: Any, **more: Any) -> Any:
         found = await page(*rest, **more)
@@ -104,10 +106,10 @@ async def test_an_answer_that_a_change_overtook_is_not_kept(
         await go_on.wait()
         return found
 
-    monkeypatch.setattr(api.parts.store, "page", slow)
+    monkeypatch.setattr(api.parts.store, "shown", slow)
     reading = asyncio.ensure_future(api.history(bruno))
     await reached.wait()
-    monkeypatch.setattr(api.parts.store, "page", page)
+    monkeypatch.setattr(api.parts.store, "shown", page)
     await api.send(bruno, "two")
     await api.routed()
     go_on.set()
@@ -117,11 +119,59 @@ async def test_an_answer_that_a_change_overtook_is_not_kept(
 
 def test_what_is_kept_is_bounded_and_good_only_while_changes_are_heard_of() -> None:
     hearing = True
-    pages = Pages(lambda: hearing)
-    body = b"x" * (BYTES_MAX // 4)
+    changes = Changes(lambda: hearing)
+    pages = Pages(changes)
+    body = b"x" * (BYTES_MAX // 4 - BYTES_BESIDE_BODY)
     for number in range(10):
-        chat: Any = f"chat {number}"
-        pages.keep(("/", b"%d" % number), chat, pages.before_reading(chat), {}, [], body)
+        asked = Asked(ConversationId(f"chat {number}"), 50, {})
+        page = HistoryPage(body, {}, changes.so_far(asked.conversation), None, None)
+        pages.keep(("/", b"%d" % number), Answer(asked, page, []))
     assert [number for number in range(10) if pages.get(("/", b"%d" % number))] == [6, 7, 8, 9]
     hearing = False
     assert pages.get(("/", b"9")) is None
+
+
+async def test_how_far_all_have_read_is_asked_for_once_between_two_changes(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
+    for n in range(3):
+        await api.send(bruno, f"message {n}")
+    await api.routed()
+    asked = 0
+    read_seqs = api.parts.store.read_seqs
+
+    async def counted(*rest: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return await read_seqs(*rest)
+
+    monkeypatch.setattr(api.parts.store, "read_seqs", counted)
+    for limit in (1, 2, 3):
+        assert {m["status"] for m in await api.history(ana, f"?limit={limit}")} == {"DELIVERED"}
+    assert asked == 1
+    await api.gateway.post(f"/v1/conversations/{CHAT}/read", json={"seq": 3}, headers=ana)
+    await api.routed()
+    for limit in (1, 2, 3):
+        assert {m["status"] for m in await api.history(ana, f"?limit={limit}")} == {"READ"}
+    assert asked == 2
+
+
+async def test_a_page_asked_for_in_another_spelling_is_the_same(api: Api) -> None:
+    bruno = await api.sign_in("bruno")
+    for n in range(5):
+        await api.send(bruno, f"message {n}")
+    await api.routed()
+    plain = await api.gateway.get(f"{PATH}?limit=2&before=4", headers=bruno)
+    assert [m["seq"] for m in plain.json()] == [2, 3]
+    queries = (
+        "before=4&limit=2",
+        "limit=%32&before=4",
+        "limit=2&before=%2B4",
+        "x=1&limit=2&before=4",
+    )
+    for query in queries:
+        for path in (PATH, PATH.replace(CHAT, CHAT.upper())):
+            other = await api.gateway.get(f"{path}?{query}", headers=bruno)
+            assert other.content == plain.content, query
+            assert other.headers["link"] == plain.headers["link"], query

@@ -19,6 +19,10 @@ from chat4all.adapters.embedded import (
     RouterLink,
 )
 from chat4all.adapters.embedded.link import Announced, pair
+from chat4all.adapters.prometheus import GatewayMetrics, RouterMetrics
+from chat4all.adapters.prometheus.registry import new_registry
+from chat4all.adapters.prometheus.store import READS, ROUTING, MeasuredStore
+from chat4all.adapters.prometheus.timing import Timings
 from chat4all.adapters.sql import Database, SqlDirectory, SqlSessions, upgrade
 from chat4all.ports import (
     DeadLetters,
@@ -46,8 +50,12 @@ class Consuming:
     consumer: Callable[[], AbstractAsyncContextManager[LogConsumer]]
 
 
-@pytest.fixture(params=["embedded", KAFKA])
-async def consuming(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Consuming]:
+async def no_lag() -> dict[int, int]:
+    return {}
+
+
+@asynccontextmanager
+async def a_consuming(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Consuming]:
     if request.param == "kafka":
         async with a_log(request.getfixturevalue("kafka")) as kafka:
             yield Consuming(kafka.log, kafka.consumer)
@@ -65,13 +73,21 @@ async def consuming(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
     await store.close()
 
 
-@pytest.fixture
-def log(consuming: Consuming) -> MessageLog:
-    return consuming.log
+@pytest.fixture(params=["embedded", KAFKA])
+async def consuming(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Consuming]:
+    async with a_consuming(request, tmp_path) as found:
+        yield found
 
 
-@pytest.fixture(params=["embedded", CASSANDRA])
-async def stores(
+@pytest.fixture(params=["embedded", "embedded, measured", KAFKA])
+async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MessageLog]:
+    async with a_consuming(request, tmp_path) as found:
+        measured = "measured" in request.param
+        yield GatewayMetrics("1", "problem").log(found.log) if measured else found.log
+
+
+@asynccontextmanager
+async def the_stores(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[tuple[MessageStore, DeadLetters]]:
     if request.param == "cassandra":
@@ -85,14 +101,23 @@ async def stores(
     await embedded.close()
 
 
-@pytest.fixture
-def store(stores: tuple[MessageStore, DeadLetters]) -> MessageStore:
-    return stores[0]
+@pytest.fixture(params=["embedded", "embedded, measured", CASSANDRA])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MessageStore]:
+    async with the_stores(request, tmp_path) as (found, _):
+        if "measured" in request.param:
+            registry, operations = new_registry("test", "1"), sorted({*READS, *ROUTING})
+            yield MeasuredStore(found, Timings(registry, "test", "a step", operations))
+        else:
+            yield found
 
 
-@pytest.fixture
-def dead_letters(stores: tuple[MessageStore, DeadLetters]) -> DeadLetters:
-    return stores[1]
+@pytest.fixture(params=["embedded", "embedded, counted", CASSANDRA])
+async def dead_letters(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[DeadLetters]:
+    async with the_stores(request, tmp_path) as (_, found):
+        counted = "counted" in request.param
+        yield RouterMetrics("1", no_lag).dead_letters(found) if counted else found
 
 
 class LinkedFeed:

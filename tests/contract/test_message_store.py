@@ -1,14 +1,17 @@
 """What every MessageStore and DeadLetters does."""
 
+import itertools
 import uuid
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
-from chat4all.domain.messages import Head, Marker, StoredMessage
+from chat4all.domain.messages import AllRead, Head, Marker, StoredMessage
 from chat4all.domain.records import DeadLetter
-from chat4all.ports import DeadLetters, IdEntry, IdKey, MessageStore, StoreBatch
+from chat4all.ports import DeadLetters, IdEntry, IdKey, MessageStore, ShownPage, StoreBatch
+from chat4all.wire.shapes import MessageView, message_view
 from tests.records import CHATS
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +44,8 @@ async def test_what_is_written_is_read(store: MessageStore) -> None:
     written = [message(1), message(2), message(3)]
     await store.write(batch(*written))
     page = await store.page(CHATS[0], limit=10)
-    assert (list(page.messages), page.head, page.read) == (written, 3, {})
+    assert (list(page.messages), page.head) == (written, 3)
+    assert await store.read_seqs(CHATS[0]) == {}
     keys = [IdKey(CHATS[0], m.message_id, m.sender_id) for m in written]
     unknown = IdKey(CHATS[0], written[0].message_id, Username("ana"))
     assert await store.find_ids([*keys, unknown]) == {
@@ -80,6 +84,53 @@ async def test_pages_are_dense_and_never_above_the_head(store: MessageStore) -> 
     assert await seqs(limit=4, before=2**53) == [1_005, 1_006, 1_007, 1_008]
     assert await store.with_id(CHATS[0], message(1_009).message_id) == []
     assert await store.with_id(CHATS[0], message(1_008).message_id) == [message(1_008)]
+
+
+ALL_READ = [
+    AllRead(0, None, 0),
+    AllRead(997, Username("bruno"), 1_003),
+    AllRead(1_000, Username("ana"), 1_000),
+    AllRead(2_000, Username("carla"), 2_000),
+]
+
+
+@pytest.mark.parametrize("all_read", ALL_READ)
+async def test_what_is_shown_is_the_page_with_its_statuses(
+    store: MessageStore, all_read: AllRead
+) -> None:
+    difficult = "".join(map(chr, range(0x80))) + "\x7f\x85\u2028\ufeff\uffff é 🎉 ',' \\u0000 {}[]"
+    written = [
+        replace(message(n), sender_id=Username(sender), content=f"{n} {difficult}")
+        for n, sender in zip(range(990, 1_011), itertools.cycle(["bruno", "ana", 'q"\\{']))
+    ]
+    await store.write(batch(*written, head=1_008))
+    await store.write(batch(message(1, CHATS[1])))
+    bounds: list[dict[str, int]] = [
+        {"limit": 3},
+        {"limit": 200},
+        {"limit": 4, "before": 1_002},
+        {"limit": 4, "before": 992},
+        {"limit": 4, "before": 990},
+        {"limit": 4, "before": 2**53},
+        {"limit": 4, "before": 0},
+        {"limit": 4, "after": 998},
+        {"limit": 4, "after": 1_004},
+        {"limit": 4, "after": 1_007},
+        {"limit": 4, "after": 1_008},
+        {"limit": 4, "after": 2**53},
+        {"limit": 19, "after": 989},
+    ]
+    for bound in bounds:
+        page = await store.page(CHATS[0], **bound)
+        shown = await store.shown(CHATS[0], all_read, **bound)
+        views = [message_view(m, all_read.status(m)) for m in page.messages]
+        assert msgspec.json.decode(shown.body, type=list[MessageView], strict=True) == views, bound
+        ends = (page.messages[0].seq, page.messages[-1].seq) if page.messages else (0, 0)
+        assert (shown.first, shown.last) == ends, bound
+        assert shown.size == len(page.messages), bound
+        assert shown.more == (0 < shown.last < page.head), bound
+    empty = await store.shown(CHATS[2], all_read, limit=5)
+    assert empty == ShownPage(b"[]", 0, 0, more=False)
 
 
 async def test_the_recovered_head_is_the_last_row_also_without_a_written_head(
@@ -130,14 +181,14 @@ async def test_heads_and_markers_only_grow(store: MessageStore) -> None:
     for delivered, read in [(3, 2), (1, 3), (2, 1)]:
         marker = Marker(CHATS[0], Username("ana"), delivered, read)
         await store.write(StoreBatch(through=(), markers=[marker]))
-    assert (await store.page(CHATS[0], limit=1)).read == {"ana": 3}
+    assert await store.read_seqs(CHATS[0]) == {"ana": 3}
 
 
 async def test_a_marker_beyond_the_head_is_read_as_the_head(store: MessageStore) -> None:
     await store.write(batch(message(1), message(2)))
     marker = Marker(CHATS[0], Username("ana"), 9, 9)
     await store.write(StoreBatch(through=(), markers=[marker]))
-    assert (await store.page(CHATS[0], limit=1)).read == {"ana": 2}
+    assert await store.read_seqs(CHATS[0]) == {"ana": 2}
 
 
 LETTERS = [

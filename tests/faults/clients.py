@@ -1,4 +1,4 @@
-"""People who send without a pause and try again until they are answered."""
+"""People who send until they are told 202, and what must be true of their messages then."""
 
 import http.client
 import json
@@ -6,7 +6,8 @@ import threading
 import time
 import uuid
 
-from tests.faults.running import CHAT, Running
+from tests.checker import check_history
+from tests.faults.running import CHAT, Running, until
 
 CLIENTS = 8
 
@@ -18,6 +19,8 @@ class Client(threading.Thread):
         super().__init__()
         self.sender = sender
         self.acknowledged: list[str] = []
+        self.refused = 0
+        self.longest = 0.0
         self.wrong: list[str] = []
         self._running = running
         self._token = token
@@ -47,6 +50,7 @@ class Client(threading.Thread):
             )
         body = json.dumps({"chat_id": CHAT, "content": f"{self.sender} {own}", "message_id": own})
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"}
+        started = time.monotonic()
         try:
             self._connection.request("POST", "/v1/messages", body, headers)
             answer = self._connection.getresponse()
@@ -55,21 +59,26 @@ class Client(threading.Thread):
             self._connection.close()
             self._connection = None
             return False
-        if answer.status not in (202, 503):
+        self.longest = max(self.longest, time.monotonic() - started)
+        if answer.status == 503:
+            self.refused += 1
+            if "Retry-After" not in answer.headers or json.loads(said).get("message_id") != own:
+                self.wrong.append(f"{answer.headers} {said!r}")
+        elif answer.status != 202:
             self.wrong.append(f"{answer.status} {said!r}")
         return answer.status == 202 and json.loads(said)["message_id"] == own
 
 
-def eight_clients(running: Running) -> list[Client]:
+def clients_of(running: Running) -> list[Client]:
     """Eight people in one chat, each with one connection."""
     senders = ["bruno", "ana"]
     bruno = running.token("bruno")
     for n in range(CLIENTS - len(senders)):
         name = f"client{n}"
         user = {"username": name, "email": f"{name}@example.com", "password": "long enough"}
-        assert _post(running, "/v1/users", user) == 201
+        assert post(running, "/v1/users", user) == 201
         members = f"/v1/conversations/{CHAT}/members"
-        assert _post(running, members, {"username": name}, bruno) == 201
+        assert post(running, members, {"username": name}, bruno) == 201
         senders.append(name)
     return [
         Client(running, name, running.token(name, "test" if n < 2 else "long enough"))
@@ -77,7 +86,7 @@ def eight_clients(running: Running) -> list[Client]:
     ]
 
 
-def _post(running: Running, path: str, body: object, token: str = "") -> int:
+def post(running: Running, path: str, body: object, token: str = "") -> int:
     connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
     connection.request("POST", path, json.dumps(body), headers)
@@ -89,3 +98,13 @@ def _post(running: Running, path: str, body: object, token: str = "") -> int:
 
 def acknowledged(clients: list[Client]) -> int:
     return sum(len(client.acknowledged) for client in clients)
+
+
+def check(running: Running, clients: list[Client]) -> None:
+    tokens = [running.token(name) for name in ("bruno", "ana")]
+    until(lambda: len(running.history(tokens[0])) >= acknowledged(clients))
+    check_history(
+        {client.sender: client.acknowledged for client in clients},
+        [running.history(token) for token in (*tokens, tokens[0])],
+    )
+    assert [client.wrong for client in clients] == [[] for _ in clients]

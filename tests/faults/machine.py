@@ -7,7 +7,6 @@ apart and last. So a stop between any two writes leaves what a killed process le
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -49,6 +48,8 @@ class StagedStore:
         self._steps = steps
         self.at_positions = store.at_positions
         self.page = store.page
+        self.shown = store.shown
+        self.read_seqs = store.read_seqs
         self.with_id = store.with_id
         self.ping = store.ping
         self.all = store.all
@@ -220,5 +221,5 @@ async def machine(folder: Path) -> AsyncIterator[Machine]:
 def stamped_late(records: set[int]) -> Callable[[LogRecord], LogRecord]:
     """Let the records at these offsets look as if the log had stamped them long after their ids."""
     return lambda r: (
-        replace(r, appended_ms=r.appended_ms + 60_000) if r.position.offset in records else r
+        r._replace(appended_ms=r.appended_ms + 60_000) if r.position.offset in records else r
     )

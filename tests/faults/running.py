@@ -69,6 +69,8 @@ class Running:
         start_new_session: bool = False,
     ) -> None:
         self.folder = folder
+        # The people of these tests write without a pause, which nobody may do.
+        self._environment = environment() | {"CHAT4ALL_RATE_LIMITS": "off"}
         self._start_new_session = start_new_session
         self.port, self.metadata_port = free_ports(2)
         self.gateway = f"http://127.0.0.1:{self.port}"
@@ -93,7 +95,7 @@ class Running:
                 self._command,
                 stdout=log,
                 stderr=log,
-                env=environment(),
+                env=self._environment,
                 start_new_session=self._start_new_session,
             )
         until(self._healthy)
@@ -107,7 +109,7 @@ class Running:
             text=True,
             timeout=30,
             check=False,
-            env=environment(),
+            env=self._environment,
         )
 
     def signal(self, number: int) -> None:

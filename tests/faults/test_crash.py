@@ -7,25 +7,15 @@ from pathlib import Path
 import pytest
 
 from tests.checker import check_history
-from tests.faults.clients import Client, acknowledged, eight_clients
+from tests.faults.clients import acknowledged, check, clients_of
 from tests.faults.running import Running, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def _check(running: Running, clients: list[Client]) -> None:
-    tokens = [running.token(name) for name in ("bruno", "ana")]
-    until(lambda: len(running.history(tokens[0])) >= acknowledged(clients))
-    check_history(
-        {client.sender: client.acknowledged for client in clients},
-        [running.history(token) for token in (*tokens, tokens[0])],
-    )
-    assert [client.wrong for client in clients] == [[] for _ in clients]
-
-
 def test_nothing_is_lost_doubled_or_moved_by_20_kills(tmp_path: Path) -> None:
     running = Running(tmp_path).start()
-    clients = eight_clients(running)
+    clients = clients_of(running)
     for client in clients:
         client.start()
     try:
@@ -41,7 +31,7 @@ def test_nothing_is_lost_doubled_or_moved_by_20_kills(tmp_path: Path) -> None:
         for client in clients:
             client.stop()
     try:
-        _check(running, clients)
+        check(running, clients)
         assert acknowledged(clients) >= 20 * 50
     finally:
         running.kill()
@@ -49,7 +39,7 @@ def test_nothing_is_lost_doubled_or_moved_by_20_kills(tmp_path: Path) -> None:
 
 def test_sigterm_under_load_loses_nothing_and_ends_in_time(tmp_path: Path) -> None:
     running = Running(tmp_path).start()
-    clients = eight_clients(running)
+    clients = clients_of(running)
     for client in clients:
         client.start()
     try:
@@ -66,7 +56,7 @@ def test_sigterm_under_load_loses_nothing_and_ends_in_time(tmp_path: Path) -> No
             client.stop()
     running.start()
     try:
-        _check(running, clients)
+        check(running, clients)
     finally:
         running.kill()
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.checker import check_history
-from tests.faults.clients import acknowledged, eight_clients
+from tests.faults.clients import acknowledged, clients_of
 from tests.faults.running import CHAT, Running, call, environment, until
 from tests.folders import POISON
 from tests.records import record
@@ -45,7 +45,7 @@ def letters(data: Path) -> list[dict[str, Any]]:
 
 def test_a_backup_under_load_has_all_that_was_acknowledged_before(tmp_path: Path) -> None:
     running = Running(tmp_path).start()
-    clients = eight_clients(running)
+    clients = clients_of(running)
     for client in clients:
         client.start()
     try:

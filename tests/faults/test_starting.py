@@ -1,12 +1,11 @@
 """Starting: what a newcomer sees, and each refusal as one sentence and exit status 1."""
 
 import os
-import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,7 @@ def refusal(running: Running) -> str:
     return line
 
 
-def test_the_first_start_says_where_to_go_and_later_ones_are_quick(tmp_path: Path) -> None:
+def test_the_first_start_says_where_to_go(tmp_path: Path) -> None:
     running = Running(tmp_path).start()
     try:
         until(lambda: "curl" in running.log())
@@ -41,12 +40,6 @@ def test_the_first_start_says_where_to_go_and_later_ones_are_quick(tmp_path: Pat
             ["bash", "-c", pasted], capture_output=True, text=True, check=True, env=environment()
         )
         assert '"status":"accepted"' in answer.stdout
-        running.signal(signal.SIGTERM)
-        assert running.process is not None
-        assert running.process.wait(10) == 0
-        started = time.monotonic()
-        running.start()
-        assert time.monotonic() - started < 2
     finally:
         running.kill()
 
@@ -55,6 +48,26 @@ def test_a_second_one_on_the_same_folder(tmp_path: Path) -> None:
     running = Running(tmp_path).start()
     try:
         assert "in use by another Chat4All: stop that one" in refusal(Running(tmp_path))
+    finally:
+        running.kill()
+
+
+def test_open_connections_and_the_process_are_measured(tmp_path: Path) -> None:
+    running = Running(tmp_path).start()
+    try:
+        for port in (running.port, running.metadata_port):
+            waiting = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
+
+            def counted(port: int = port) -> bool:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+                    text = answer.read().decode()
+                assert "\nprocess_resident_memory_bytes " in text
+                # This request's own is the fourth.
+                return "\nchat4all_http_connections 4.0\n" in text
+
+            until(counted)
+            for connection in waiting:
+                connection.close()
     finally:
         running.kill()
 
@@ -103,6 +116,11 @@ def test_a_setting_that_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "tests.faults.running.environment", lambda: {**os.environ, "SECRET_KEY": "short"}
     )
     assert "SECRET_KEY has 5 bytes" in refusal(Running(tmp_path))
+    monkeypatch.setattr(
+        "tests.faults.running.environment",
+        lambda: {**os.environ, "CHAT4ALL_TRUSTED_PROXIES": "everybody"},
+    )
+    assert "CHAT4ALL_TRUSTED_PROXIES is not usable: 'everybody'" in refusal(Running(tmp_path))
 
 
 def test_files_are_for_their_owner_only(tmp_path: Path) -> None:

@@ -30,13 +30,17 @@ class Ends:
         return Status(7, self.trouble)
 
 
+async def measured() -> bytes:
+    return b"measured 1\n"
+
+
 @asynccontextmanager
 async def ends() -> AsyncIterator[Ends]:
     here, there = link.pair()
     found = Ends(await RouterLink.over(here, lambda _: None), await GatewayLink.over(there))
     tasks = [
         asyncio.create_task(found.router.run()),
-        asyncio.create_task(found.gateway.run(found.rung, lambda: b"measured 1\n")),
+        asyncio.create_task(found.gateway.run(found.rung, measured)),
         asyncio.create_task(found.gateway.beat(found.status)),
     ]
     try:

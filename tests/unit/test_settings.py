@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,18 @@ def test_defaults_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CHAT4ALL_PORT", "70000"),
         ("CHAT4ALL_LOG_LEVEL", "loud"),
         ("ACCESS_TOKEN_EXPIRE_MINUTES", "0"),
+        ("CHAT4ALL_SIGN_UP", "maybe"),
+        ("CHAT4ALL_RATE_LIMITS", "some"),
+        ("CHAT4ALL_SEND_PER_SECOND", "0"),
+        ("CHAT4ALL_CORS_ORIGINS", "*,https://a.example"),
+        ("CHAT4ALL_CORS_ORIGINS", "a.example"),
+        ("CHAT4ALL_CORS_ORIGINS", "https://a.example/"),
+        ("CHAT4ALL_CORS_ORIGINS", "https://a.example/path"),
+        ("CHAT4ALL_CORS_ORIGINS", "null"),
+        ("CHAT4ALL_TRUSTED_PROXIES", "*"),
+        ("CHAT4ALL_TRUSTED_PROXIES", "proxy.example"),
+        ("CHAT4ALL_TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("CHAT4ALL_TRUSTED_PROXIES", "10.0.0.1/8"),
     ],
 )
 def test_a_bad_one_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -36,12 +49,38 @@ def test_a_bad_one_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: s
         load_settings()
 
 
-def test_every_setting_is_documented() -> None:
+def test_several_values_stand_with_commas_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().cors_origins == load_settings().trusted_proxies == ()
+    monkeypatch.setenv("CHAT4ALL_CORS_ORIGINS", "https://a.example, http://localhost:3000")
+    monkeypatch.setenv("CHAT4ALL_TRUSTED_PROXIES", "10.0.0.0/8,::1 ,192.0.2.1")
+    found = load_settings()
+    assert found.cors_origins == ("https://a.example", "http://localhost:3000")
+    assert found.trusted_proxies == ("10.0.0.0/8", "::1", "192.0.2.1")
+    monkeypatch.setenv("CHAT4ALL_CORS_ORIGINS", "*")
+    monkeypatch.setenv("CHAT4ALL_TRUSTED_PROXIES", "")
+    assert load_settings().cors_origins == ("*",)
+    assert load_settings().trusted_proxies == ()
+
+
+@pytest.mark.parametrize(("value", "on"), [("off", False), ("on", True), ("true", True)])
+def test_limits_can_be_switched_off(monkeypatch: pytest.MonkeyPatch, value: str, on: bool) -> None:
+    monkeypatch.setenv("CHAT4ALL_RATE_LIMITS", value)
+    assert load_settings().rate_limits is on
+
+
+def test_the_settings_and_their_defaults_are_those_that_are_documented() -> None:
     page = Path("docs/operations.md").read_text()
+    rows = re.findall(r"^\| `((?:CHAT4ALL_)?[A-Z_]+)` \| (.*?) \| ", page, re.MULTILINE)
+    documented = dict(rows)
+    assert len(documented) == len(rows)
+    words = {None: "made and kept", (): "nobody"}
     for name, field in Settings.model_fields.items():
-        variable = str(field.validation_alias or f"CHAT4ALL_{name.upper()}")
-        assert f"`{variable}`" in page
         assert field.description
+        default = field.default
+        told = words.get(default) or f"`{str(default).lower() if default is True else default}`"
+        variable = str(field.validation_alias or f"CHAT4ALL_{name.upper()}")
+        assert documented.pop(variable) == told, variable
+    assert not documented
 
 
 def test_logs_are_json(capsys: pytest.CaptureFixture[str]) -> None:

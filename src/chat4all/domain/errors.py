@@ -4,9 +4,10 @@ Chat4AllError
 ├── Refused                 the caller's to mend; trying again as it is will not help
 │   ├── InvalidInput            a field breaks a rule
 │   ├── NotSignedIn             no token, or one that is not good
-│   ├── NotAllowed              signed in, and a member, but may not do this
+│   ├── NotAllowed              this caller may not do this
 │   ├── NotFound                no such thing, or not theirs to know of
 │   └── AlreadyTaken            somebody else was first
+├── TooMany                 asked too often; the same request will work after a while
 ├── Unavailable             ours to mend; the same request will work later
 │   ├── Overloaded              a bounded queue is full; nothing was done
 │   └── OutcomeUnknown          an append may or may not land: retry with the same id
@@ -50,7 +51,7 @@ class NotSignedIn(Refused):
 
 
 class NotAllowed(Refused):
-    """The caller is known to be a member, but the role does not allow this."""
+    """The caller's role does not allow this, or nobody may do it here (sign-up can be closed)."""
 
 
 class NotFound(Refused):
@@ -59,6 +60,15 @@ class NotFound(Refused):
 
 class AlreadyTaken(Refused):
     """A name that must be unique is in use."""
+
+
+class TooMany(Chat4AllError):
+    """Asked too often. Nothing was done; the same request will work after `Retry-After` seconds."""
+
+    def __init__(self, detail: str, retry_after: float) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+        """Seconds after which the same request is let through."""
 
 
 class Unavailable(Chat4AllError):

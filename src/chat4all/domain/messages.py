@@ -1,8 +1,9 @@
 """Messages: what a sender gives, what the store keeps, what a reader sees."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from heapq import nsmallest
 
 from chat4all.domain.ids import BEFORE_ALL, ConversationId, LogPosition, MessageId, Username
 
@@ -67,13 +68,34 @@ class Marker:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """Consecutive messages, oldest first, and what is needed to show them.
+class AllRead:
+    """How far the members of a conversation have read, as far as statuses depend on it.
 
-    `head` is the conversation's newest visible number; `read` has each reader's `read_seq`,
-    at most the head (a marker may be ahead of what this reader can see).
+    Everybody has read up to `everybody`, and all but `slowest` up to `others`. The two are enough:
+    whoever wrote a message, the other members' least is one of them (EXACTNESS 14).
     """
+
+    everybody: int
+    slowest: Username | None
+    others: int
+
+    @classmethod
+    def by(cls, members: Collection[Username], read: Mapping[Username, int]) -> "AllRead":
+        """Return how far `members` are, of whom each has a `read_seq` or has read nothing."""
+        nobody: list[tuple[int, Username | None]] = [(0, None)] * 2
+        least = nsmallest(2, ((read.get(name, 0), name) for name in members))
+        (everybody, slowest), (others, _) = (*least, *nobody)[:2]
+        return cls(everybody, slowest, others)
+
+    def status(self, message: StoredMessage) -> Status:
+        """Say whether every member other than its sender has read a message."""
+        read = self.others if message.sender_id == self.slowest else self.everybody
+        return Status.READ if message.seq <= read else Status.DELIVERED
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Consecutive messages, oldest first; `head` is the conversation's newest visible number."""
 
     messages: Sequence[StoredMessage]
     head: int
-    read: Mapping[Username, int]

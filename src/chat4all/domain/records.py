@@ -1,12 +1,15 @@
-"""Records of the log: what the router is given and what it makes of each."""
+"""Records of the log: what the router is given and what it makes of each.
+
+What there is one of for every message is a tuple: it is made in a third of the time.
+"""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
 
 
-@dataclass(frozen=True, slots=True)
-class LogRecord:
+class LogRecord(NamedTuple):
     """One record as the log returns it.
 
     `appended_ms` is the log's own time (milliseconds since 1970) when `log_append_time` is true,
@@ -20,8 +23,7 @@ class LogRecord:
     log_append_time: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MessageRecord:
+class MessageRecord(NamedTuple):
     """A message that waits for its number.
 
     `fresh`: the gateway made the id itself. `moved`: it was appended again, to its right partition.

@@ -5,116 +5,64 @@ same bytes; so the answer is kept, until the feed announces anything of its conv
 (docs/decisions/0006-kept-pages.md).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from cachetools import LRUCache
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chat4all.domain.errors import Chat4AllError
-from chat4all.domain.ids import ConversationId, Username
-from chat4all.domain.people import Role
-from chat4all.ports import Directory
-from chat4all.usecases.signing_in import SigningIn
-from chat4all.web.bearer import bearer_token
+from chat4all.domain.ids import ConversationId
+from chat4all.usecases.changes import Changes
+from chat4all.usecases.reading import HistoryPage
 
-BYTES_MAX = 16 * 1024 * 1024
-"""Of kept pages in all; those not asked for longest go first."""
+BYTES_MAX = 64 * 1024 * 1024
+"""Of kept pages in all, some 4,000 full ones of 50; those not asked for longest go first."""
 
-CONVERSATIONS_MAX = 20_000
+BYTES_BESIDE_BODY = 1_500
+"""What an answer takes beside its body, about: its address, its headers, the objects around it."""
 
-_Address: TypeAlias = tuple[str, bytes]
+Address: TypeAlias = tuple[str, bytes]
 """Path and query of a request, as they came."""
 
 
-class Unchanged:
-    """Stands for a conversation as long as nothing of it was announced; compared by identity."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which page: `bounds` has at most one of before, after and around."""
 
-    __slots__ = ()
+    conversation: ConversationId
+    limit: int
+    bounds: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    conversation: ConversationId
-    unchanged: Unchanged
-    members: Mapping[Username, Role]
+class Answer:
+    """A page as it was answered."""
+
+    asked: Asked
+    page: HistoryPage
     headers: list[tuple[bytes, bytes]]
-    body: bytes
 
 
 class Pages:
-    """Answers by their address, each of a conversation as it still is.
+    """Answers by their address, each of a conversation as it still is."""
 
-    `hearing` says whether changes are being heard of; while they are not, nothing kept is good.
-    """
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self._kept: LRUCache[Address, Answer] = LRUCache(BYTES_MAX, _size)
 
-    def __init__(self, hearing: Callable[[], bool]) -> None:
-        self._hearing = hearing
-        self._unchanged: LRUCache[str, Unchanged] = LRUCache(CONVERSATIONS_MAX)
-        self._kept: LRUCache[_Address, _Kept] = LRUCache(BYTES_MAX, lambda kept: len(kept.body))
+    def keep(self, address: Address, answer: Answer) -> None:
+        """Keep an answer, unless a change has overtaken it."""
+        if _size(answer) <= BYTES_MAX and self._holds(answer):
+            self._kept[address] = answer
 
-    def changed(self, conversation: str) -> None:
-        """Forget what was kept of a conversation, and what is being read of it now."""
-        self._unchanged.pop(conversation, None)
-
-    def before_reading(self, conversation: ConversationId) -> Unchanged:
-        """Return what `keep` wants: an answer that was overtaken by a change must not be kept."""
-        found = self._unchanged.get(conversation)
-        if found is None:
-            found = self._unchanged[conversation] = Unchanged()
-        return found
-
-    def keep(
-        self,
-        address: _Address,
-        conversation: ConversationId,
-        unchanged: Unchanged,
-        members: Mapping[Username, Role],
-        headers: list[tuple[bytes, bytes]],
-        body: bytes,
-    ) -> None:
-        """Keep an answer for the members that it was made for."""
-        if len(body) < BYTES_MAX and self._unchanged.get(conversation) is unchanged:
-            self._kept[address] = _Kept(conversation, unchanged, members, headers, body)
-
-    def get(self, address: _Address) -> _Kept | None:
+    def get(self, address: Address) -> Answer | None:
         """Return what is kept for an address, if its conversation has not changed."""
         found = self._kept.get(address)
-        if found is None or self._unchanged.get(found.conversation) is not found.unchanged:
-            return None
-        return found if self._hearing() else None
+        return found if found is not None and self._holds(found) else None
+
+    def _holds(self, answer: Answer) -> bool:
+        return self._changes.none_since(answer.asked.conversation, answer.page.unchanged)
 
 
-class PagesFirst:
-    """ASGI: answers with a kept page whom it is for, and leaves every other request as it is."""
-
-    def __init__(
-        self, pages: Pages, signing_in: SigningIn, directory: Directory, otherwise: ASGIApp
-    ) -> None:
-        self._pages = pages
-        self._signing_in = signing_in
-        self._directory = directory
-        self._otherwise = otherwise
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or pass the request on."""
-        if scope["type"] == "http" and scope["method"] == "GET":
-            kept = self._pages.get((scope["path"], scope["query_string"]))
-            if kept is not None and await self._is_for(scope, kept):
-                await send(
-                    {"type": "http.response.start", "status": 200, "headers": [*kept.headers]}
-                )
-                await send({"type": "http.response.body", "body": kept.body})
-                return
-        await self._otherwise(scope, receive, send)
-
-    async def _is_for(self, scope: Scope, kept: _Kept) -> bool:
-        """Ask what the route itself asks; whoever is refused gets its refusal from the route."""
-        try:
-            session = await self._signing_in.authenticate(bearer_token(scope))
-            members = await self._directory.members(kept.conversation)
-        except Chat4AllError:
-            return False
-        # The statuses on a page are those for the members at that time: the very same answer.
-        return members is kept.members and session.username in members
+def _size(answer: Answer) -> int:
+    return len(answer.page.body) + BYTES_BESIDE_BODY

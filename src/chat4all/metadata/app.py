@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from fastapi import APIRouter
-from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
 from chat4all import __version__
@@ -14,31 +13,36 @@ from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.signing_up import SigningUp
 from chat4all.web.bearer import authenticator
 from chat4all.web.bodies import BodyLimit
-from chat4all.web.docs import complete_openapi
+from chat4all.web.docs import complete_openapi, make_app
+from chat4all.web.edge import Edge, with_edge
+from chat4all.web.frame import RequestMeter
 from chat4all.web.health import Ping, health_routes
+from chat4all.web.limits import Limits
 from chat4all.web.problems import install_problems
-from chat4all.web.request_id import RequestIds
 
 
 def metadata_routes(
-    signing_in: SigningIn, signing_up: SigningUp, membership: Membership
+    signing_in: SigningIn, signing_up: SigningUp, membership: Membership, limits: Limits
 ) -> Sequence[APIRouter]:
     """Return the service's routes, for its own application and for a gateway that serves them."""
     caller = authenticator(signing_in)
-    return [user_routes(signing_up), conversation_routes(membership, caller)]
+    return [user_routes(signing_up, limits.sign_up), conversation_routes(membership, caller)]
 
 
-def make_metadata(routes: Sequence[APIRouter], pings: Mapping[str, Ping]) -> ASGIApp:
+def make_metadata(
+    routes: Sequence[APIRouter],
+    pings: Mapping[str, Ping],
+    meter: RequestMeter,
+    edge: Edge,
+) -> ASGIApp:
     """Return the metadata service."""
-    app = FastAPIOffline(
-        title="Chat4All metadata",
-        version=__version__,
-        description="Users, conversations and their members. The gateway has these routes too.",
-        redoc_url=None,
+    app, page_policy = make_app(
+        "Chat4All metadata",
+        "Users, conversations and their members. The gateway has these routes too.",
+        __version__,
     )
     install_problems(app)
-    for router in routes:
+    for router in (*routes, health_routes(pings)):
         app.include_router(router)
-    app.include_router(health_routes(pings))
     complete_openapi(app, [], {})
-    return RequestIds(BodyLimit(app))
+    return with_edge(BodyLimit(app), edge, meter, page_policy=page_policy)

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, EmailStr, Field
 
 from chat4all.domain.people import (
@@ -14,7 +14,8 @@ from chat4all.domain.people import (
 )
 from chat4all.usecases.signing_up import SigningUp
 from chat4all.web.bodies import json_only
-from chat4all.web.docs import problems
+from chat4all.web.docs import problems, rate_limited
+from chat4all.web.limits import Limit, address_of
 
 
 class NewUser(BaseModel):
@@ -47,8 +48,8 @@ class OwnProfile(BaseModel):
     created_at: str = Field(description="RFC 3339, UTC.", examples=["2026-01-31T12:00:00.000Z"])
 
 
-def user_routes(signing_up: SigningUp) -> APIRouter:
-    """Return the routes of users."""
+def user_routes(signing_up: SigningUp, limit: Limit) -> APIRouter:
+    """Return the routes of users; `limit` is that of signing up, by address."""
     router = APIRouter(tags=["Users"], dependencies=[Depends(json_only)])
 
     @router.post(
@@ -56,10 +57,14 @@ def user_routes(signing_up: SigningUp) -> APIRouter:
         summary="Sign up",
         operation_id="create_user",
         status_code=HTTPStatus.CREATED,
-        responses=problems(400, 409, 413, 415, 422, 503),
+        responses={
+            201: {"headers": rate_limited("sign-up", 20, 3600)},
+            **problems(400, 403, 409, 413, 415, 422, 429, 503),
+        },
     )
-    async def create_user(new: NewUser) -> OwnProfile:
-        """Create a user. 409 when the username or the e-mail address is in use."""
+    async def create_user(new: NewUser, request: Request) -> OwnProfile:
+        """Create a user. 409 when the username or the e-mail is in use, 403 where it is closed."""
+        limit.take(request.scope, address_of(request.scope))
         user = await signing_up.sign_up(new.username, new.email, new.password)
         return _own_profile(user)
 

@@ -1,14 +1,15 @@
 """Read a conversation: pages of its history, and single messages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chat4all.domain.errors import NotFound
 from chat4all.domain.ids import ConversationId, MessageId, Username
-from chat4all.domain.messages import Page, Status, StoredMessage
+from chat4all.domain.messages import AllRead, Status, StoredMessage
 from chat4all.domain.people import Role
 from chat4all.domain.records import MessageRecord
 from chat4all.ports import Directory, MessageStore
+from chat4all.usecases.changes import Changes, Unchanged
 from chat4all.usecases.sending import Sending
 
 LIMIT_DEFAULT = 50
@@ -17,14 +18,17 @@ LIMIT_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """Consecutive messages, oldest first, each with its status, and where the page stands.
+    """Consecutive messages and where they stand.
 
-    `older` is the `before` of the next older page, `newer` the `after` of the next newer one; None
-    when there is no such page. The statuses are those for these `members`.
+    `body` is a JSON array of `wire.shapes.MessageView`, oldest first. `older` is the `before` of
+    the next older page, `newer` the `after` of the next newer one; None when there is no such page.
+    The statuses are those for these `members`. The page holds while nothing of the conversation is
+    announced: while it is `unchanged`.
     """
 
-    messages: Sequence[tuple[StoredMessage, Status]]
+    body: bytes
     members: Mapping[Username, Role]
+    unchanged: Unchanged
     older: int | None
     newer: int | None
 
@@ -32,10 +36,13 @@ class HistoryPage:
 class Reading:
     """Answers members, and nobody else."""
 
-    def __init__(self, store: MessageStore, directory: Directory, sending: Sending) -> None:
+    def __init__(
+        self, store: MessageStore, directory: Directory, sending: Sending, changes: Changes
+    ) -> None:
         self._store = store
         self._directory = directory
         self._sending = sending
+        self._changes = changes
 
     async def history(
         self,
@@ -51,20 +58,24 @@ class Reading:
 
         With none of them, the newest page. Raises `NotFound` for who is not a member.
         """
-        members = await self._members(reader, conversation)
+        members = await self.members(reader, conversation)
+        unchanged = self._changes.so_far(conversation)
         if around is not None:
             # Half of the page below, the message itself and the rest above; where the end is near
             # the page is filled up from below.
             after = max(0, around - limit // 2 - 1)
-        page = await self._store.page(conversation, limit=limit, before=before, after=after)
-        if around is not None and len(page.messages) < limit:
-            page = await self._store.page(conversation, limit=limit)
-        first, last = (page.messages[0].seq, page.messages[-1].seq) if page.messages else (0, 0)
+        all_read = await self._all_read(conversation, members, unchanged)
+        page = await self._store.shown(
+            conversation, all_read, limit=limit, before=before, after=after
+        )
+        if around is not None and page.size < limit:
+            page = await self._store.shown(conversation, all_read, limit=limit)
         return HistoryPage(
-            _with_status(page, members),
+            page.body,
             members,
-            older=first if first > 1 else None,
-            newer=last if 0 < last < page.head else None,
+            unchanged,
+            older=page.first if page.first > 1 else None,
+            newer=page.last if page.more else None,
         )
 
     async def message(
@@ -75,47 +86,35 @@ class Reading:
         A message that was just accepted here and is not stored yet is returned as its record.
         Raises `NotFound` when there is neither, and for who is not a member.
         """
-        members = await self._members(reader, conversation)
+        members = await self.members(reader, conversation)
         found = await self._store.with_id(conversation, message_id)
         if found:
             message = next((m for m in found if m.sender_id == reader), found[0])
-            page = await self._store.page(conversation, limit=1, after=message.seq - 1)
-            return _with_status(page, members)[0]
+            unchanged = self._changes.so_far(conversation)
+            all_read = await self._all_read(conversation, members, unchanged)
+            return message, all_read.status(message)
         accepted = self._sending.recent(conversation, message_id, reader)
         if accepted is None:
             raise NotFound("no such message")
         return accepted
 
-    async def _members(
+    async def members(
         self, reader: Username, conversation: ConversationId
     ) -> Mapping[Username, Role]:
+        """Return who is in a conversation to one of them; `NotFound` to everybody else."""
         members = await self._directory.members(conversation)
         if reader not in members:
             raise NotFound("no such conversation")
         return members
 
-
-def _with_status(
-    page: Page, members: Mapping[Username, Role]
-) -> Sequence[tuple[StoredMessage, Status]]:
-    """Say of each message whether every member other than its sender has read it (EXACTNESS 14)."""
-    least, second = _two_least({name: page.read.get(name, 0) for name in members})
-
-    def status(message: StoredMessage) -> Status:
-        others, _ = second if message.sender_id == least[1] else least
-        return Status.READ if message.seq <= others else Status.DELIVERED
-
-    return [(message, status(message)) for message in page.messages]
-
-
-def _two_least(
-    read: Mapping[Username, int],
-) -> tuple[tuple[int, Username | None], tuple[int, Username | None]]:
-    """Return the two members who have read least, as (read_seq, name); (0, None) for nobody.
-
-    They are enough for a whole page: whoever wrote a message, the other members' least is one of
-    the two.
-    """
-    ranked = sorted((seq, name) for name, seq in read.items())[:2]
-    nobody: tuple[int, Username | None] = (0, None)
-    return (ranked[0] if ranked else nobody, ranked[1] if len(ranked) > 1 else nobody)
+    async def _all_read(
+        self,
+        conversation: ConversationId,
+        members: Mapping[Username, Role],
+        unchanged: Unchanged,
+    ) -> AllRead:
+        """Return how far `members` have read, which is asked for anew after every change."""
+        if unchanged.all_read is None or unchanged.all_read[0] is not members:
+            read = await self._store.read_seqs(conversation)
+            unchanged.all_read = (members, AllRead.by(members, read))
+        return unchanged.all_read[1]

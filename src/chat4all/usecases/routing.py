@@ -98,10 +98,7 @@ class Numbering:
             StoreBatch(
                 through=_last_of_each_partition(poll.records),
                 messages=numbered.messages,
-                ids={
-                    IdKey(m.conversation_id, m.message_id, m.sender_id): IdEntry(m.seq, m.position)
-                    for m in numbered.messages
-                },
+                ids=numbered.ids,
                 markers=reached,
                 heads=numbered.heads,
             ),
@@ -115,9 +112,9 @@ class Numbering:
 
     def written(self, plan: Plan) -> None:
         """Remember the heads of a plan that the store now holds."""
-        for message in plan.batch.messages:
-            partition = self._partitions[message.position.partition]
-            partition.heads[message.conversation_id] = plan.batch.heads[message.conversation_id]
+        places = {m.conversation_id: m.position.partition for m in plan.batch.messages}
+        for conversation, partition in places.items():
+            self._partitions[partition].heads[conversation] = plan.batch.heads[conversation]
 
     def _keep_only(self, assignments: Mapping[int, int]) -> None:
         """Forget whatever was learned under another assignment than the present one (rule 2)."""
@@ -192,6 +189,7 @@ def _must_look_up(record: LogRecord, message: MessageRecord, head: Head) -> bool
 @dataclass(slots=True)
 class _Numbered:
     messages: list[StoredMessage] = field(default_factory=list)
+    ids: dict[IdKey, IdEntry] = field(default_factory=dict)
     heads: dict[ConversationId, Head] = field(default_factory=dict)
 
 
@@ -203,11 +201,10 @@ def _number(
 ) -> _Numbered:
     """Judge messages in log order against their heads, known ids and, for replays, known rows."""
     done = _Numbered(heads={key: head for key, head in watermarks.items() if head is not NO_HEAD})
-    first_in_batch: dict[IdKey, IdEntry] = {}
     for record, message in messages:
         conversation, position = message.conversation_id, record.position
         key = _key(message)
-        first = first_in_batch.get(key) or entries.get(key)
+        first = done.ids.get(key) or entries.get(key)
         if position <= watermarks[conversation].position:
             seq = _number_of_replay(position, message, rows.get(position), first)
         else:
@@ -215,7 +212,7 @@ def _number(
             if seq is not None:
                 done.heads[conversation] = Head(seq, position)
         if seq is not None:
-            first_in_batch.setdefault(key, IdEntry(seq, position))
+            done.ids.setdefault(key, IdEntry(seq, position))
             done.messages.append(_stored(message, seq, position))
     return done
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from chat4all.domain.errors import InvalidInput
+from chat4all.domain.errors import InvalidInput, NotAllowed
 from chat4all.domain.ids import Username
 from chat4all.domain.people import User, password_errors, username_errors
 from chat4all.ports import Directory, Passwords
@@ -12,12 +12,19 @@ from chat4all.wire.records import format_utc
 class SigningUp:
     """Creates users whose names and passwords keep the rules."""
 
-    def __init__(self, directory: Directory, passwords: Passwords) -> None:
+    def __init__(self, directory: Directory, passwords: Passwords, *, is_open: bool = True) -> None:
         self._directory = directory
         self._passwords = passwords
+        self._is_open = is_open
 
     async def sign_up(self, username: str, email: str, password: str) -> User:
-        """Create a user. Raises `InvalidInput`, or `AlreadyTaken` for a name or e-mail in use."""
+        """Create a user.
+
+        Raises `NotAllowed` where sign-up is closed, `InvalidInput`, or `AlreadyTaken` for a name or
+        an e-mail in use.
+        """
+        if not self._is_open:
+            raise NotAllowed("sign-up is closed here: ask whoever runs this server for an account")
         errors = username_errors(username) + password_errors(password)
         if errors:
             raise InvalidInput(errors)

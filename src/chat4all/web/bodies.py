@@ -21,16 +21,19 @@ _MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
 
 
 class BodyLimit:
-    """ASGI middleware: no request's body is read beyond 64 KiB, whoever reads it."""
+    """ASGI middleware: no request's body is read beyond 64 KiB or unpacked, whoever reads it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it for the length that it declares."""
-        if scope["type"] == "http" and _declared_length(Headers(scope=scope)) > BODY_MAX:
-            await problem_response(_TOO_LARGE, scope["path"])(scope, receive, send)
-            return
+        """Pass the request on, or refuse it for the length or coding that it declares."""
+        if scope["type"] == "http":
+            try:
+                _check_head(scope)
+            except BadRequest as error:
+                await problem_response(error, scope["path"])(scope, receive, send)
+                return
         total = 0
 
         async def receive_so_much() -> Message:
@@ -39,7 +42,9 @@ class BodyLimit:
             total += len(message.get("body", b""))
             if total > BODY_MAX:
                 # FastAPI lets only this kind of error through while it reads a body.
-                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+                raise HTTPException(
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, headers={"Connection": "close"}
+                )
             return message
 
         await self._app(scope, receive_so_much, send)
@@ -48,13 +53,10 @@ class BodyLimit:
 async def read_body(scope: Scope, receive: Receive) -> bytes:
     """Return a JSON body's bytes.
 
-    Raises `BadRequest` with 415 for another content type and 413 above 64 KiB, without reading
-    on, and `ClientDisconnect` when there is nobody left to answer.
+    Raises `BadRequest` with 415 for another content type or coding and 413 above 64 KiB, without
+    reading on, and `ClientDisconnect` when there is nobody left to answer.
     """
-    headers = Headers(scope=scope)
-    require_json(headers)
-    if _declared_length(headers) > BODY_MAX:
-        raise _TOO_LARGE
+    _require_json(_check_head(scope))
     body = bytearray()
     while True:
         message = await receive()
@@ -62,23 +64,40 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
             raise ClientDisconnect
         body += message.get("body", b"")
         if len(body) > BODY_MAX:
-            raise _TOO_LARGE
+            raise _too_large()
         if not message.get("more_body", False):
             return bytes(body)
 
 
-def _declared_length(headers: Headers) -> int:
-    declared = headers.get("content-length", "")
-    return int(declared) if declared.isdecimal() else 0
+def _check_head(scope: Scope) -> bytes:
+    """Return the content type. Raises `BadRequest` for a body that need not be looked at."""
+    content_type = b""
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            content_type = value
+        elif name == b"content-length":
+            if value.isdigit() and (len(value) > 9 or int(value) > BODY_MAX):
+                raise _too_large()
+        elif name == b"content-encoding" and value.strip().lower() != b"identity":
+            raise _packed()
+    return content_type
 
 
 def require_json(headers: Headers) -> None:
     """Raise `BadRequest` with 415 unless the body is said to be JSON in UTF-8."""
-    media_type, _, parameters = headers.get("content-type", "").lower().partition(";")
-    charset = parameters.strip().removeprefix("charset=").strip('"')
-    if media_type.strip() != "application/json" or charset not in ("", "utf-8"):
+    _require_json(headers.get("content-type", "").encode("latin-1"))
+
+
+def _require_json(content_type: bytes) -> None:
+    if content_type == b"application/json":
+        return
+    media_type, _, parameters = content_type.lower().partition(b";")
+    charset = parameters.strip().removeprefix(b"charset=").strip(b'"')
+    if media_type.strip() != b"application/json" or charset not in (b"", b"utf-8"):
         raise BadRequest(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send JSON: Content-Type: application/json"
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "send JSON: Content-Type: application/json",
+            {"Accept": "application/json"},
         )
 
 
@@ -92,9 +111,9 @@ async def json_only(request: Request) -> None:
     try:
         body.decode()
     except UnicodeDecodeError:
-        raise _NOT_UTF8 from None
+        raise _not_utf8() from None
     if b"\0" in body:
-        raise _NOT_UTF8
+        raise _not_utf8()
 
 
 def decode_body(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
@@ -107,7 +126,7 @@ def decode_body(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     except msgspec.ValidationError as error:
         raise InvalidInput([_field_error(str(error))]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise _NOT_UTF8 from None
+        raise _not_utf8() from None
 
 
 def _field_error(text: str) -> FieldError:
@@ -123,7 +142,24 @@ def _pointer(where: str) -> str:
     return re.sub(r"\[(\d+)\]", r"/\1", where.replace(".", "/"))
 
 
-_TOO_LARGE = BadRequest(
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than 64 KiB", {"Connection": "close"}
-)
-_NOT_UTF8 = BadRequest(HTTPStatus.BAD_REQUEST, "the body is not JSON in UTF-8")
+# Made anew each time: an error that is raised again keeps the frames, and with them the bodies, of
+# every time before.
+def _too_large() -> BadRequest:
+    return BadRequest(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "the body is larger than 64 KiB",
+        {"Connection": "close"},
+    )
+
+
+def _packed() -> BadRequest:
+    # RFC 9110, section 15.5.16: a 415 says which codings would have been taken.
+    return BadRequest(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "send the body as it is, without Content-Encoding",
+        {"Accept-Encoding": "identity", "Connection": "close"},
+    )
+
+
+def _not_utf8() -> BadRequest:
+    return BadRequest(HTTPStatus.BAD_REQUEST, "the body is not JSON in UTF-8")

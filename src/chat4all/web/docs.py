@@ -1,11 +1,17 @@
 """The OpenAPI description: FastAPI's own, and the routes and types that FastAPI does not see."""
 
+import base64
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
+from starlette.responses import HTMLResponse
 
 from chat4all.web.problems import MEDIA_TYPE, Problem, kind_of_status
 
@@ -20,6 +26,7 @@ _DESCRIPTIONS = {
     413: "The body is larger than 64 KiB.",
     415: "The body is not said to be JSON.",
     422: "A field breaks a rule; see `errors`.",
+    429: "Asked too often; try again after `Retry-After` seconds.",
     503: "A part that it needs is away; try again after `Retry-After` seconds.",
 }
 
@@ -45,12 +52,28 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: _problem(status) for status in statuses}
 
 
+def rate_limited(name: str, quota: int, seconds: int) -> dict[str, Any]:
+    """Return the `headers` of the answers of a route that has a limit, with an example."""
+    return {
+        "RateLimit-Policy": {
+            "description": "How many requests (`q`) in how many seconds (`w`).",
+            "schema": {"type": "string", "example": f'"{name}";q={quota};w={seconds}'},
+        },
+        "RateLimit": {
+            "description": "How many are left (`r`) and in how many seconds there will be more.",
+            "schema": {"type": "string", "example": f'"{name}";r={quota - 1};t=1'},
+        },
+    }
+
+
 def _problem(status: int) -> dict[str, Any]:
     kind, title = kind_of_status(status)
     headers: dict[str, Any] = {}
     if status == 401:
         headers["WWW-Authenticate"] = {"schema": {"type": "string", "example": "Bearer"}}
-    if status == 503:
+    if status == 429:
+        headers |= rate_limited("send", 200, 4)
+    if status in (429, 503):
         headers["Retry-After"] = {"schema": {"type": "integer", "example": 1}}
     example = {
         "type": kind,
@@ -65,6 +88,40 @@ def _problem(status: int) -> dict[str, Any]:
         "headers": headers,
         "content": {MEDIA_TYPE: {"schema": ref(Problem), "example": example}},
     }
+
+
+def make_app(title: str, description: str, version: str) -> tuple[FastAPI, str]:
+    """Return an application whose `/docs` needs nothing from elsewhere, and that page's policy.
+
+    The policy (Content-Security-Policy) allows the scripts of this page and no others.
+    """
+    app = FastAPIOffline(
+        title=title, description=description, version=version, docs_url=None, redoc_url=None
+    )
+    static = "/static-offline-docs"
+    page = get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title=title,
+        swagger_js_url=f"{static}/swagger-ui-bundle.js",
+        swagger_css_url=f"{static}/swagger-ui.css",
+        swagger_favicon_url=f"{static}/favicon.png",
+        # Otherwise the description's address is sent to a service that judges it.
+        swagger_ui_parameters={"validatorUrl": None},
+    )
+    html = bytes(page.body)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(html)
+
+    scripts = re.findall(rb"<script>(.*?)</script>", html, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{value}'" for value in hashes)
+    return app, (
+        f"default-src 'none'; script-src 'self' {allowed}; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
 
 
 def complete_openapi(

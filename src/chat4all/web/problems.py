@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from math import ceil
 from typing import Annotated, Any
 
 import msgspec
@@ -13,7 +14,9 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from msgspec import Meta
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from chat4all.domain.errors import (
     AlreadyTaken,
@@ -25,11 +28,14 @@ from chat4all.domain.errors import (
     NotSignedIn,
     OutcomeUnknown,
     Overloaded,
+    TooMany,
     Unavailable,
 )
 from chat4all.web.request_id import current_request_id
 
 MEDIA_TYPE = "application/problem+json"
+SLUG = "chat4all.problem"
+"""Where a request's scope has the kind of problem that it was answered with."""
 
 _log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
@@ -85,11 +91,26 @@ _KINDS: Sequence[tuple[type[Chat4AllError], _Kind]] = (
     (NotAllowed, _Kind(HTTPStatus.FORBIDDEN, "not-allowed", "Not allowed")),
     (NotFound, _Kind(HTTPStatus.NOT_FOUND, "not-found", "Not found")),
     (AlreadyTaken, _Kind(HTTPStatus.CONFLICT, "already-taken", "Already taken")),
+    (TooMany, _Kind(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", "Too many requests")),
     (OutcomeUnknown, _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "outcome-unknown", "Outcome unknown")),
     (Overloaded, _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", "Overloaded")),
     (Unavailable, _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "Unavailable")),
 )
 _INTERNAL = _Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "Internal error")
+
+
+class _ProblemResponse(Response):
+    """A problem, which also tells the layers around it what kind it is."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, problem: Problem, slug: str, headers: Mapping[str, str]) -> None:
+        super().__init__(_encoder.encode(problem), problem.status, headers)
+        self._slug = slug
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[SLUG] = self._slug
+        await super().__call__(scope, receive, send)
 
 
 def problem_response(error: Exception, path: str) -> Response:
@@ -117,7 +138,7 @@ def problem_response(error: Exception, path: str) -> Response:
         _log.error("unexpected error", exc_info=error)
     elif isinstance(error, Unavailable):
         _log.warning("unavailable", extra={"path": path, "cause": str(error)})
-    return Response(_encoder.encode(problem), kind.status, headers, MEDIA_TYPE)
+    return _ProblemResponse(problem, kind.slug, headers)
 
 
 def _kind_and_headers(error: Exception) -> tuple[_Kind, dict[str, str]]:
@@ -127,8 +148,8 @@ def _kind_and_headers(error: Exception) -> tuple[_Kind, dict[str, str]]:
         if isinstance(error, kind_of_error):
             if isinstance(error, NotSignedIn):
                 return kind, {"WWW-Authenticate": "Bearer"}
-            if isinstance(error, Unavailable):
-                return kind, {"Retry-After": str(max(1, round(error.retry_after)))}
+            if isinstance(error, TooMany | Unavailable):
+                return kind, {"Retry-After": str(max(1, ceil(error.retry_after)))}
             return kind, {}
     return _INTERNAL, {}
 
@@ -170,18 +191,40 @@ def install_problems(app: FastAPI) -> None:
     """Let every error that leaves an endpoint of `app` be answered as a problem."""
 
     async def answer(request: Request, error: Exception) -> Response:
+        if isinstance(error, (RequestValidationError, HTTPException)):
+            _let_go(error)
         match error:
             case RequestValidationError():
                 error = _from_validation(error)
+            case ClientDisconnect():
+                error = BadRequest(HTTPStatus.BAD_REQUEST, "the body did not come whole")
             case HTTPException():
                 status = HTTPStatus(error.status_code)
                 detail = error.detail if error.detail != status.phrase else _SAID.get(status, "")
                 error = BadRequest(status, detail or status.description, error.headers)
         return problem_response(error, request.url.path)
 
-    for kind in (Chat4AllError, RequestValidationError, HTTPException, Exception):
+    for kind in (
+        Chat4AllError,
+        RequestValidationError,
+        HTTPException,
+        ClientDisconnect,
+        Exception,
+    ):
         app.add_exception_handler(kind, answer)
     app.include_router(problem_routes())
+
+
+def _let_go(error: BaseException) -> None:
+    """Cut a refusal loose from where it was raised.
+
+    FastAPI's frames refer to the error, which refers to them: they would keep the request's body
+    until the cycle collector comes, which is seldom.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        found.__traceback__ = None
+        found = found.__cause__
 
 
 _SAID = {
@@ -190,6 +233,10 @@ _SAID = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is larger than 64 KiB",
     HTTPStatus.BAD_REQUEST: "the body could not be read",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "send JSON",
+    HTTPStatus.REQUEST_TIMEOUT: "the request did not arrive in time",
+    HTTPStatus.REQUEST_URI_TOO_LONG: "the request line is too long",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "the headers are too large",
+    HTTPStatus.TOO_MANY_REQUESTS: "wait for answers",
 }
 
 

@@ -5,10 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import msgspec
+
 from chat4all.adapters.cassandra.session import CassandraSession, Row, Statement, together
 from chat4all.domain.ids import BEFORE_ALL, ConversationId, LogPosition, MessageId, Username
-from chat4all.domain.messages import Head, Marker, Page, Status, StoredMessage
-from chat4all.ports import IdEntry, IdKey, StoreBatch
+from chat4all.domain.messages import AllRead, Head, Marker, Page, Status, StoredMessage
+from chat4all.ports import IdEntry, IdKey, ShownPage, StoreBatch
+from chat4all.wire.shapes import message_view
 
 BUCKET = 1_000
 """Numbers in one partition of `messages`: 64 MiB at the very most."""
@@ -22,6 +25,7 @@ BATCH_BYTES = 1024 * 1024
 ROW_BYTES = 200
 """What a row has beside its content."""
 
+_encoder = msgspec.json.Encoder()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -169,20 +173,39 @@ class CassandraStore:
         after: int | None = None,
     ) -> Page:
         """Return consecutive messages; see `ports.MessageStore`."""
-        heads, markers = await together(
-            self._session.run(statement, (UUID(conversation),)) for statement in (_HEAD, _MARKERS)
-        )
+        heads = await self._session.run(_HEAD, (UUID(conversation),))
         head = heads[0][0] if heads else 0
         if after is None:
             last = head if before is None else min(head, before - 1)
             first = max(1, last - limit + 1)
         else:
             first, last = after + 1, min(head, after + limit)
-        return Page(
-            await self._between(conversation, first, last),
-            head,
-            {Username(name): min(read, head) for name, read in markers if read is not None},
+        return Page(await self._between(conversation, first, last), head)
+
+    async def shown(
+        self,
+        conversation: ConversationId,
+        all_read: AllRead,
+        *,
+        limit: int,
+        before: int | None = None,
+        after: int | None = None,
+    ) -> ShownPage:
+        """Return consecutive messages as readers see them; see `ports.MessageStore`."""
+        page = await self.page(conversation, limit=limit, before=before, after=after)
+        if not page.messages:
+            return ShownPage(b"[]", 0, 0, more=False)
+        first, last = page.messages[0].seq, page.messages[-1].seq
+        views = [message_view(message, all_read.status(message)) for message in page.messages]
+        return ShownPage(_encoder.encode(views), first, last, more=last < page.head)
+
+    async def read_seqs(self, conversation: ConversationId) -> Mapping[Username, int]:
+        """Return how far everybody has read; see `ports.MessageStore`."""
+        heads, markers = await together(
+            self._session.run(statement, (UUID(conversation),)) for statement in (_HEAD, _MARKERS)
         )
+        head = heads[0][0] if heads else 0
+        return {Username(name): min(read, head) for name, read in markers if read is not None}
 
     async def with_id(
         self, conversation: ConversationId, message_id: MessageId

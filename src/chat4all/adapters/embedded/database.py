@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from chat4all.adapters.embedded.reads import Reads
 from chat4all.domain.errors import Overloaded, StartRefused, Unavailable
 
 T = TypeVar("T")
@@ -76,6 +77,7 @@ class Database:
         self._waiting = 0
         # Twice what SQLite itself waits for a lock: only a disk that hangs takes longer.
         self._patience = 2 * busy_seconds + 1
+        self._rows = Reads(path.name, self._readers, READERS, self._row, self._patience)
 
     async def open(self) -> None:
         """Create the file or bring it to this release's version, in one transaction.
@@ -135,12 +137,11 @@ class Database:
 
     async def read_one(self, query: str, values: Mapping[str, object]) -> Any:
         """Return the one row of a query, which sees one state of the file; see `write_one`."""
-        return await self._run(
-            self._readers, self._statement, lambda db: db.execute(query, values).fetchone(), False
-        )
+        return await self._rows.fetch(query, values)
 
     async def close(self) -> None:
         """Finish what is running and close the file."""
+        await self._rows.close()
         for executor in (self._readers, self._writer):
             await asyncio.to_thread(executor.shutdown)
         for connection in self._open:
@@ -201,6 +202,9 @@ class Database:
             return result
 
         return self._statement(transaction, writing)
+
+    def _row(self, query: str, values: Mapping[str, object]) -> Any:
+        return self._statement(lambda db: db.execute(query, values).fetchone(), writing=False)
 
     def _statement(self, work: Callable[[sqlite3.Connection], T], writing: bool) -> T:
         try:

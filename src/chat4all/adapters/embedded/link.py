@@ -93,7 +93,7 @@ class _Frames:
     async def drain(self) -> None:
         await self._writer.drain()
 
-    async def each(self, handle: Mapping[Kind, Callable[[bytes], None]]) -> None:
+    async def each(self, handle: Mapping[Kind, Callable[[bytes], object]]) -> None:
         """Hand every frame to what handles its kind, until the other end is closed."""
         while True:
             try:
@@ -202,14 +202,22 @@ class GatewayLink:
         """Take the router's end of the pair."""
         return cls(await _Frames.over(pair))
 
-    async def run(self, appended: Callable[[], None], metrics: Callable[[], bytes]) -> None:
+    async def run(
+        self, appended: Callable[[], None], metrics: Callable[[], Awaitable[bytes]]
+    ) -> None:
         """Take what the gateway says, until its process has ended."""
-        await self._frames.each(
-            {
-                Kind.APPENDED: lambda _: appended(),
-                Kind.METRICS: lambda _: self._frames.send(Kind.METRICS, metrics()),
-            }
-        )
+
+        async def tell_metrics() -> None:
+            self._frames.send(Kind.METRICS, await metrics())
+
+        async with asyncio.TaskGroup() as tasks:
+            await self._frames.each(
+                {
+                    Kind.APPENDED: lambda _: appended(),
+                    # The gateway asks one question at a time.
+                    Kind.METRICS: lambda _: tasks.create_task(tell_metrics()),
+                }
+            )
 
     async def beat(self, status: Callable[[], Awaitable[Status]]) -> None:
         """Say again and again how the router is."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chat4all.adapters.embedded.database import ROWS_MAX, Database, with_rows
+from chat4all.adapters.embedded.deadlines import Deadlines
 from chat4all.domain.errors import OutcomeUnknown, Overloaded, Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.records import LogRecord
@@ -58,11 +59,9 @@ class EmbeddedLog:
         guest: bool = False,
     ) -> None:
         self._database = Database(path, SCHEMA, busy_seconds=busy_seconds, guest=guest)
-        self._deadline = deadline
+        self._deadlines = Deadlines(deadline, _unknown)
         self._queue: deque[_Waiting] = deque()
         self._flusher: asyncio.Task[None] | None = None
-        self._due: deque[tuple[float, asyncio.Future[LogPosition]]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
         self._appended = asyncio.Event()
         self._watcher: Callable[[], None] = self._appended.set
         self.log_id = ""
@@ -92,7 +91,7 @@ class EmbeddedLog:
         self._queue.append(_Waiting(key, value, done))
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush())
-        self._watch_the_clock(done)
+        self._deadlines.watch(done)
         return await done
 
     async def read(self, after: int, limit: int) -> Sequence[LogRecord]:
@@ -145,35 +144,15 @@ class EmbeddedLog:
         return await self._database.write(delete)
 
     async def ping(self) -> None:
-        """Return when the log can be written to: takes the write lock and gives it back."""
-        await self._database.write(lambda db: db.execute("SELECT 1"))
+        """Return when the log can be written to, which only writing can tell."""
+        await self._database.write(_try)
 
     async def close(self) -> None:
         """Commit what waits, then close the file."""
         if self._flusher is not None:
             await self._flusher
-        if self._timer is not None:
-            self._timer.cancel()
+        self._deadlines.close()
         await self._database.close()
-
-    def _watch_the_clock(self, done: asyncio.Future[LogPosition]) -> None:
-        """Have this append answered in time, by one timer for all: they come due in their order."""
-        loop = asyncio.get_running_loop()
-        while self._due and self._due[0][1].done():
-            self._due.popleft()
-        self._due.append((loop.time() + self._deadline, done))
-        if self._timer is None:
-            self._timer = loop.call_later(self._deadline, self._say_unknown, loop)
-
-    def _say_unknown(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Answer what is due, and come back for the oldest that still waits."""
-        self._timer = None
-        while self._due and (self._due[0][1].done() or self._due[0][0] <= loop.time()):
-            _, done = self._due.popleft()
-            if not done.done():
-                done.set_exception(OutcomeUnknown("the log did not answer in time"))
-        if self._due:
-            self._timer = loop.call_at(self._due[0][0], self._say_unknown, loop)
 
     async def _flush(self) -> None:
         """Commit what waits, batch after batch: those that come in meanwhile are the next batch."""
@@ -214,6 +193,10 @@ class EmbeddedLog:
         return batch
 
 
+def _unknown() -> OutcomeUnknown:
+    return OutcomeUnknown("the log did not answer in time")
+
+
 def _identify(db: sqlite3.Connection) -> str:
     found = _identity(db)
     if not found:
@@ -231,6 +214,12 @@ def first_offset(db: sqlite3.Connection) -> int:
     """Return the lowest offset in `log.db`, or the one that would be given out next."""
     (found,) = db.execute('SELECT min("offset") FROM records').fetchone()
     return last_offset(db) + 1 if found is None else int(found)
+
+
+def _try(db: sqlite3.Connection) -> None:
+    """Have a page written and synced that says what it said before."""
+    row = db.execute("INSERT INTO info VALUES ('')").lastrowid
+    db.execute("DELETE FROM info WHERE rowid = ?", (row,))
 
 
 def last_offset(db: sqlite3.Connection) -> int:

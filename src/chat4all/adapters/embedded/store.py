@@ -11,9 +11,9 @@ import msgspec
 from chat4all.adapters.embedded.database import Database, in_parts, with_rows
 from chat4all.domain.errors import RouterStopped
 from chat4all.domain.ids import BEFORE_ALL, ConversationId, LogPosition, MessageId, Username
-from chat4all.domain.messages import Head, Page, StoredMessage
+from chat4all.domain.messages import AllRead, Head, Page, Status, StoredMessage
 from chat4all.domain.records import DeadLetter
-from chat4all.ports import IdEntry, IdKey, StoreBatch
+from chat4all.ports import IdEntry, IdKey, ShownPage, StoreBatch
 
 _FIRST = """
 CREATE TABLE messages (
@@ -120,9 +120,7 @@ SELECT
     (SELECT seq FROM head),
     (SELECT json_group_array(json_array(seq, message_id, sender_id, content, created_at,
                                         log_epoch, log_partition, log_offset))
-     FROM (SELECT * FROM messages WHERE conversation_id = :conversation AND {bounds} LIMIT :limit)),
-    (SELECT json_group_array(json_array(username, read_seq))
-     FROM read_markers WHERE conversation_id = :conversation)
+     FROM (SELECT * FROM messages WHERE conversation_id = :conversation AND {bounds} LIMIT :limit))
 """
 _PAGE_ABOVE = _PAGE.replace(
     "{bounds}", "seq > :after AND seq <= (SELECT seq FROM head) ORDER BY seq"
@@ -130,8 +128,42 @@ _PAGE_ABOVE = _PAGE.replace(
 _PAGE_BELOW = _PAGE.replace(
     "{bounds}", "seq < :before AND seq <= (SELECT seq FROM head) ORDER BY seq DESC"
 )
+# The same page as `wire.shapes.MessageView`s. Numbers have no holes, so that the bounds say which
+# messages it has. The order of the subquery is that of the text: SQLite does not merge an ordered
+# subquery into an aggregate ("flattening", rule 16).
+_SHOWN = f"""
+SELECT min(seq), max(seq), max(seq) < head,
+       CAST('[' || group_concat(shown) || ']' AS BLOB)
+FROM (
+    SELECT head, seq, json_object(
+        'conversation_id', conversation_id,
+        'message_id', message_id,
+        'sender_id', sender_id,
+        'content', content,
+        'created_at', created_at,
+        'status', CASE WHEN seq <= iif(sender_id = :slowest, :others, :everybody)
+                  THEN '{Status.READ}' ELSE '{Status.DELIVERED}' END,
+        'seq', seq
+    ) AS shown
+    FROM (SELECT seq AS head FROM conversation_heads WHERE conversation_id = :conversation)
+    CROSS JOIN messages
+    WHERE conversation_id = :conversation AND {{bounds}}
+    ORDER BY seq
+)
+"""
+_SHOWN_ABOVE = _SHOWN.replace("{bounds}", "seq > :after AND seq <= min(:after + :limit, head)")
+_SHOWN_BELOW = _SHOWN.replace(
+    "{bounds}", "seq > min(:before - 1, head) - :limit AND seq <= min(:before - 1, head)"
+)
+_READ_SEQS = """
+SELECT json_group_array(json_array(username, min(read_seq, head)))
+FROM read_markers JOIN (
+    SELECT coalesce((SELECT seq FROM conversation_heads WHERE conversation_id = :conversation), 0)
+    AS head
+) WHERE conversation_id = :conversation
+"""
 _messages = msgspec.json.Decoder(list[tuple[int, MessageId, Username, str, str, int, int, int]])
-_markers = msgspec.json.Decoder(list[tuple[Username, int]])
+_read_seqs = msgspec.json.Decoder(list[tuple[Username, int]])
 _LETTER = (
     "log_epoch, log_partition, log_offset, cause, key, value, "
     "put_aside_ms, replayed_ms, replayed_epoch, replayed_partition, replayed_offset"
@@ -301,7 +333,7 @@ class EmbeddedStore:
     ) -> Page:
         """Return consecutive messages; see `ports.MessageStore`."""
         bounds = {"before": SEQ_END if before is None else before, "after": after}
-        head, messages, markers = await self._database.read_one(
+        head, messages = await self._database.read_one(
             _PAGE_BELOW if after is None else _PAGE_ABOVE,
             {"conversation": conversation, "limit": limit, **bounds},
         )
@@ -322,8 +354,36 @@ class EmbeddedStore:
                 )
             ],
             head,
-            {name: min(read, head) for name, read in _markers.decode(markers)},
         )
+
+    async def shown(
+        self,
+        conversation: ConversationId,
+        all_read: AllRead,
+        *,
+        limit: int,
+        before: int | None = None,
+        after: int | None = None,
+    ) -> ShownPage:
+        """Return consecutive messages as readers see them; see `ports.MessageStore`."""
+        first, last, more, body = await self._database.read_one(
+            _SHOWN_BELOW if after is None else _SHOWN_ABOVE,
+            {
+                "conversation": conversation,
+                "limit": limit,
+                "before": SEQ_END if before is None else before,
+                "after": after,
+                "everybody": all_read.everybody,
+                "slowest": all_read.slowest,
+                "others": all_read.others,
+            },
+        )
+        return ShownPage(body or b"[]", first or 0, last or 0, bool(more))
+
+    async def read_seqs(self, conversation: ConversationId) -> Mapping[Username, int]:
+        """Return how far everybody has read; see `ports.MessageStore`."""
+        (found,) = await self._database.read_one(_READ_SEQS, {"conversation": conversation})
+        return dict(_read_seqs.decode(found))
 
     async def with_id(
         self, conversation: ConversationId, message_id: MessageId

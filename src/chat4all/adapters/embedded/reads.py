@@ -1,0 +1,112 @@
+"""Reading in threads, where many that wait share one way there and back.
+
+The way into a thread and back to the event loop costs as much as reading a page of history. So a
+thread that has read something goes on with what waits by then, and wakes the loop once for all that
+it has read since the loop was last there.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from typing import Any, NamedTuple
+
+from chat4all.adapters.embedded.deadlines import Deadlines
+from chat4all.domain.errors import Overloaded, Unavailable
+
+WAITING_MAX = 1_000
+"""Reads that may wait for a thread."""
+
+AT_A_STRETCH = 64
+"""Reads after which a thread lets others have it that wait for it."""
+
+
+class _Read(NamedTuple):
+    query: str
+    values: Mapping[str, object]
+    done: asyncio.Future[Any]
+
+
+class Reads:
+    """Queries that `fetch` answers in the threads of `executor`, at most `threads` at a time.
+
+    At most `WAITING_MAX` wait; one more is refused at once. One that is not answered within
+    `patience` seconds is `Unavailable`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        executor: Executor,
+        threads: int,
+        fetch: Callable[[str, Mapping[str, object]], Any],
+        patience: float,
+    ) -> None:
+        self._name = name
+        self._executor = executor
+        self._threads = threads
+        self._fetch = fetch
+        self._deadlines = Deadlines(patience, lambda: Unavailable(f"{name} does not answer"))
+        self._wanted: deque[_Read] = deque()
+        self._found: deque[tuple[asyncio.Future[Any], Any, Exception | None]] = deque()
+        self._at_work = 0
+        self._loop_is_called = False
+
+    async def fetch(self, query: str, values: Mapping[str, object]) -> Any:
+        """Return what `fetch` does for this query, or raise what it raises."""
+        if len(self._wanted) >= WAITING_MAX:
+            raise Overloaded(f"too many reads wait for {self._name}")
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Any] = loop.create_future()
+        self._wanted.append(_Read(query, values, done))
+        self._deadlines.watch(done)
+        if self._at_work < self._threads:
+            self._start(loop)
+        return await done
+
+    async def close(self) -> None:
+        """Finish what waits."""
+        waiting = tuple(self._wanted)  # at once: a thread takes from it
+        if waiting:
+            await asyncio.wait([read.done for read in waiting])
+        self._deadlines.close()
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._at_work += 1
+        loop.run_in_executor(self._executor, self._work, loop).add_done_callback(self._ended)
+
+    def _ended(self, worked: asyncio.Future[None]) -> None:
+        self._at_work -= 1
+        if self._wanted:
+            self._start(worked.get_loop())
+
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Read what waits. In a thread."""
+        for _ in range(AT_A_STRETCH):
+            try:
+                read = self._wanted.popleft()
+            except IndexError:
+                return
+            if read.done.done():  # its caller has gone
+                continue
+            found, error = None, None
+            try:
+                found = self._fetch(read.query, read.values)
+            except Exception as failed:
+                error = failed
+            self._found.append((read.done, found, error))
+            if not self._loop_is_called:
+                self._loop_is_called = True
+                loop.call_soon_threadsafe(self._hand_out)
+
+    def _hand_out(self) -> None:
+        # Before what was found is taken: what comes after that calls again.
+        self._loop_is_called = False
+        while self._found:
+            done, found, error = self._found.popleft()
+            if done.done():
+                continue
+            if error is None:
+                done.set_result(found)
+            else:
+                done.set_exception(error)

@@ -1,0 +1,144 @@
+"""What a service that answers HTTP counts, and what a gateway counts besides."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from chat4all.adapters.prometheus.registry import REQUEST_SECONDS, new_registry, text_of
+from chat4all.adapters.prometheus.store import READS, MeasuredStore
+from chat4all.adapters.prometheus.timing import Timings
+from chat4all.domain.errors import OutcomeUnknown, Unavailable
+from chat4all.domain.ids import ConversationId, LogPosition
+from chat4all.ports import MessageLog, MessageStore
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class ServiceMetrics:
+    """The metrics of one HTTP service. `problem_key` is where a scope has its kind of problem."""
+
+    def __init__(self, version: str, problem_key: str) -> None:
+        self.registry = new_registry("chat4all", version)
+        self._problem_key = problem_key
+        # Label values are of the service's own making: a path or a method that somebody invents
+        # must not make a new series.
+        self._seconds = Histogram(
+            "chat4all_http_request_duration_seconds",
+            "Time until an answer began.",
+            ["method", "route"],
+            buckets=REQUEST_SECONDS,
+            registry=self.registry,
+        )
+        self._requests = Counter(
+            "chat4all_http_requests",
+            "Requests that were answered.",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self._refusals = Counter(
+            "chat4all_http_refusals",
+            "Requests that were answered with a problem, by its type.",
+            ["status", "problem"],
+            registry=self.registry,
+        )
+        self._connections = Gauge(
+            "chat4all_http_connections", "Open HTTP connections.", registry=self.registry
+        )
+        self._sources_failed = Counter(
+            "chat4all_metrics_sources_failed",
+            "Times that another process' metrics were left out of an answer.",
+            registry=self.registry,
+        )
+        self.source_failed: Callable[[], None] = self._sources_failed.inc
+        self._bound: dict[tuple[str, str, int], tuple[Histogram, Counter]] = {}
+
+    def answered(self, scope: Mapping[str, Any], status: int, seconds: float) -> None:
+        """Count a request; see `web.frame.RequestMeter`."""
+        method = scope["method"]
+        key = (
+            method if method in _METHODS else "other",
+            # The template, which routers leave in the scope.
+            getattr(scope.get("route"), "path", "other"),
+            status,
+        )
+        if (bound := self._bound.get(key)) is None:
+            bound = self._bound[key] = (
+                self._seconds.labels(*key[:2]),
+                self._requests.labels(*key),
+            )
+        bound[0].observe(seconds)
+        bound[1].inc()
+        if (problem := scope.get(self._problem_key)) is not None:
+            self._refusals.labels(status, problem).inc()
+
+    def watch_connections(self, count: Callable[[], int]) -> None:
+        """Ask `count` for the open connections whenever metrics are read."""
+        self._connections.set_function(count)
+
+    def text(self) -> bytes:
+        """Return the metrics in Prometheus' text format."""
+        return text_of(self.registry)
+
+
+class GatewayMetrics(ServiceMetrics):
+    """The metrics of a gateway."""
+
+    def __init__(self, version: str, problem_key: str) -> None:
+        super().__init__(version, problem_key)
+        accepted = Counter(
+            "chat4all_messages_accepted",
+            "Messages that were answered with 202.",
+            registry=self.registry,
+        )
+        self.accepted: Callable[[], None] = accepted.inc
+        self._append_seconds = Histogram(
+            "chat4all_log_append_seconds",
+            "Time until the log had a record on the disk.",
+            buckets=REQUEST_SECONDS,
+            registry=self.registry,
+        )
+        self._append_failures = Counter(
+            "chat4all_log_append_failures",
+            "Records that the log did not acknowledge: refused, or with an unknown outcome.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._reads = Timings(self.registry, "chat4all_store_read", "a read of the store", READS)
+
+    def log(self, log: MessageLog) -> MessageLog:
+        """Return the log, measured."""
+        return MeasuredLog(log, self._append_seconds, self._append_failures)
+
+    def store(self, store: MessageStore) -> MessageStore:
+        """Return the store, its reads measured."""
+        return MeasuredStore(store, self._reads)
+
+
+class MeasuredLog:
+    """A log whose appends are timed."""
+
+    def __init__(self, log: MessageLog, seconds: Histogram, failures: Counter) -> None:
+        self._log = log
+        self._observe = seconds.observe
+        self._unknown = failures.labels("unknown")
+        self._refused = failures.labels("refused")
+
+    async def append(self, key: ConversationId, value: bytes) -> LogPosition:
+        """See `ports.MessageLog`."""
+        started = time.perf_counter()
+        try:
+            position = await self._log.append(key, value)
+        except OutcomeUnknown:
+            self._unknown.inc()
+            raise
+        except Unavailable:
+            self._refused.inc()
+            raise
+        self._observe(time.perf_counter() - started)
+        return position
+
+    async def ping(self) -> None:
+        """See `ports.MessageLog`."""
+        await self._log.ping()

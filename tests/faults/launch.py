@@ -1,0 +1,68 @@
+"""Wrong products, as processes: `python -m tests.faults.launch MUTANT up ...`.
+
+Each breaks one promise that is about the disk, and must be caught every time.
+"""
+
+import asyncio
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from chat4all.adapters.embedded.database import Database
+from chat4all.adapters.embedded.log import EmbeddedLog
+from chat4all.cli import main
+from chat4all.domain.ids import ConversationId, LogPosition
+
+
+def unsynced() -> None:
+    """Answer 202 when the operating system has the record, not when the disk has it."""
+    connection = Database._connection
+
+    def without_sync(self: Database, writing: bool) -> sqlite3.Connection:
+        db = connection(self, writing)
+        db.execute("PRAGMA synchronous = OFF")
+        return db
+
+    Database._connection = without_sync  # type: ignore[method-assign]
+
+
+def early() -> None:
+    """Answer 202 before the commit."""
+    append = EmbeddedLog.append
+    under_way: set[asyncio.Task[LogPosition]] = set()
+
+    async def answer_first(self: EmbeddedLog, key: ConversationId, value: bytes) -> LogPosition:
+        task = asyncio.create_task(append(self, key, value))
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+        return LogPosition(0, 0, 0)
+
+    EmbeddedLog.append = answer_first  # type: ignore[method-assign]
+
+
+def full_store() -> None:
+    """Not a mutant: a disk on which `store.db` finds no room while a file named `full` is there."""
+    statement = Database._statement
+
+    def no_room(self: Database, work: Callable[[sqlite3.Connection], Any], writing: bool) -> Any:
+        if writing and self.path.name == "store.db" and (self.path.parent / "full").exists():
+
+            def work(db: sqlite3.Connection) -> Any:
+                raise sqlite3.OperationalError("database or disk is full")
+
+        return statement(self, work, writing)
+
+    Database._statement = no_room  # type: ignore[method-assign]
+
+
+def command(name: str) -> list[str]:
+    """Return the command that starts this product instead of the right one."""
+    return [sys.executable, "-m", "tests.faults.launch", name]
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path.cwd()))
+    {mutant.__name__: mutant for mutant in (unsynced, early, full_store)}[sys.argv.pop(1)]()
+    main()

@@ -1,0 +1,176 @@
+"""The OpenAPI descriptions hold: schemathesis as a member, with ids that exist.
+
+Valid and invalid requests are derived from what is described; every answer must be described too.
+"""
+
+import itertools
+from collections import Counter
+from typing import Any, TypeAlias
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.core.failures import Failure, FailureGroup
+from schemathesis.core.result import Ok
+from schemathesis.schemas import APIOperation
+
+from tests.faults.running import CHAT, Running, call, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+EXAMPLES = 25
+"""Requests of each kind for one operation; hashing a password takes a quarter of a second."""
+
+load_all_checks()
+NAMES = [
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+]
+CHECKED: Any = CHECKS.get_by_names(NAMES)
+
+AnyCase: TypeAlias = "Case[Any]"
+Operation: TypeAlias = "APIOperation[Any, Any, Any, Any]"
+
+
+numbers = itertools.count()
+"""A name is given out once."""
+
+
+class Member:
+    """Bruno, and what he knows."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        self.token = running.token("bruno")
+        body = {"chat_id": CHAT, "content": "x"}
+        status, accepted = call("POST", f"{running.gateway}/v1/messages", body, self.token)
+        assert status == 202
+        self.message_id = str(accepted["message_id"])
+        until(lambda: len(running.history(self.token)) > 0)
+        user = {"username": "carla", "email": "carla@example.com", "password": "long enough"}
+        call("POST", f"{running.gateway}/v1/users", user)
+        group = {"type": "group", "members": []}
+        status, made = call("POST", f"{running.gateway}/v1/conversations", group, self.token)
+        assert status == 201
+        self.group = str(made["conversation_id"])
+
+    def token_for(self, operation: str) -> str:
+        """Return a token; signing out uses up one of its own."""
+        return self._running.token("bruno") if operation == "POST /v1/logout" else self.token
+
+    def knows(self, case: AnyCase) -> None:
+        """Put what exists into a valid request."""
+        known = {"conversation_id": CHAT, "message_id": self.message_id}
+        for name in case.path_parameters or {}:
+            if name in known:
+                case.path_parameters[name] = known[name]
+        body: Any = case.body
+        match case.operation.label:
+            case "POST /v1/messages":
+                body.pop("conversation_id", None)
+                body["chat_id"] = CHAT
+            case "POST /v1/conversations/{conversation_id}/read":
+                body["seq"] = 1
+            case "POST /v1/conversations/{conversation_id}/members":
+                case.path_parameters["conversation_id"] = self.group
+                body["username"] = "carla"
+            case "POST /v1/conversations":
+                body.pop("title", None)
+                body["members"] = ["ana"]
+            case "POST /token":
+                body |= {"username": "bruno", "password": "test"}
+                body.pop("grant_type", None)
+            case "POST /v1/users":
+                name = f"user{next(numbers)}"
+                body |= {"username": name, "email": f"{name}@example.com"}
+
+
+@pytest.fixture
+def member(running: Running) -> Member:
+    return Member(running)
+
+
+def as_it_comes(case: AnyCase) -> None:
+    """Leave a request as it was made."""
+
+
+KINDS = [
+    (GenerationMode.POSITIVE, Member.knows),
+    (GenerationMode.POSITIVE, lambda _member, case: as_it_comes(case)),
+    (GenerationMode.NEGATIVE, lambda _member, case: as_it_comes(case)),
+]
+"""Valid with what exists, valid as it comes, invalid."""
+
+
+def examples(operation: Operation, mode: GenerationMode) -> list[AnyCase]:
+    """Return requests, the same ones at every run."""
+    found: list[AnyCase] = []
+
+    @settings(
+        max_examples=EXAMPLES,
+        database=None,
+        derandomize=True,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(operation.as_strategy(mode))
+    def collect(case: AnyCase) -> None:
+        found.append(case)
+
+    collect()
+    return found
+
+
+def answers(
+    operation: Operation, member: Member, url: str, session: requests.Session
+) -> tuple[Counter[int], list[str]]:
+    """Make requests of every kind; return how often each status came, and what was not right."""
+    seen: Counter[int] = Counter()
+    wrong = []
+    for mode, prepare in KINDS:
+        if mode is GenerationMode.NEGATIVE and not operation_takes(operation):
+            continue  # nothing of it could be invalid
+        for case in examples(operation, mode):
+            prepare(member, case)
+            headers = {"Authorization": f"Bearer {member.token_for(operation.label)}"}
+            answer = case.call(url, session, headers=headers, timeout=10)
+            seen[answer.status_code] += 1
+            try:
+                case.validate_response(answer, checks=CHECKED)
+            except (Failure, FailureGroup) as failure:
+                wrong.append(f"{operation.label}: {failure}")
+    return seen, wrong
+
+
+def operation_takes(operation: Operation) -> bool:
+    """Say whether an operation has parameters or a body."""
+    return bool(operation.body) or any(True for _ in operation.iter_parameters())
+
+
+@pytest.mark.parametrize("service", ["gateway", "metadata"])
+def test_every_answer_is_described(running: Running, member: Member, service: str) -> None:
+    url = running.gateway if service == "gateway" else running.metadata
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    labels = []
+    wrong: list[str] = []
+    with requests.Session() as session:
+        for found in schema.get_all_operations():
+            assert isinstance(found, Ok), found
+            operation = found.ok()
+            seen, failures = answers(operation, member, url, session)
+            wrong += failures
+            print(operation.label, dict(seen))
+            if not any(200 <= status < 300 for status in seen):
+                wrong.append(f"{operation.label} never succeeds: {dict(seen)}")
+            labels.append(operation.label)
+    assert wrong == []
+    assert ("POST /v1/messages" in labels) == (service == "gateway")
+    assert "POST /v1/users" in labels
+    assert '"ERROR"' not in running.log()

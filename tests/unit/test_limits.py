@@ -1,0 +1,128 @@
+"""Limits: how much they let through, what they tell, and how little they remember."""
+
+from typing import Any
+
+import pytest
+
+from chat4all.domain.errors import NotSignedIn, TooMany, Unavailable
+from chat4all.web.limits import Limit, address_of, no_limits
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def take(limit: Limit, key: str = "bruno") -> dict[str, str]:
+    """Take one and return what the answer says."""
+    scope: dict[str, Any] = {}
+    limit.take(scope, key)
+    return {name.decode(): value.decode() for name, value in scope["chat4all.headers"]}
+
+
+def how_many(limit: Limit, key: str = "bruno") -> int:
+    count = 0
+    while True:
+        try:
+            limit.take({}, key)
+        except TooMany:
+            return count
+        count += 1
+
+
+def test_a_burst_then_an_even_rate(clock: Clock) -> None:
+    limit = Limit("send", 200, 4, clock=clock)
+    assert how_many(limit) == 200
+    assert how_many(limit) == 0
+    for _ in range(100):
+        clock.now += 0.02
+        assert how_many(limit) == 1
+    clock.now += 1
+    assert how_many(limit) == 50
+    clock.now += 3600
+    assert how_many(limit) == 200
+    assert how_many(limit, "ana") == 200
+
+
+def test_what_is_told_and_that_it_holds(clock: Clock) -> None:
+    limit = Limit("sign-up", 3, 3600, clock=clock)
+    assert take(limit) == {
+        "ratelimit-policy": '"sign-up";q=3;w=3600',
+        "ratelimit": '"sign-up";r=2;t=1200',
+    }
+    take(limit)
+    assert take(limit)["ratelimit"] == '"sign-up";r=0;t=1200'
+    clock.now += 200
+    scope: dict[str, Any] = {}
+    with pytest.raises(TooMany) as refused:
+        limit.take(scope, "bruno")
+    assert dict(scope["chat4all.headers"])[b"ratelimit"] == b'"sign-up";r=0;t=1200'
+    assert refused.value.retry_after == pytest.approx(1000)
+    clock.now += refused.value.retry_after - 1
+    assert how_many(limit) == 0
+    clock.now += 1
+    assert how_many(limit) == 1
+
+
+def test_only_bad_ones_count_where_it_is_said(clock: Clock) -> None:
+    limit = Limit("sign-in", 2, 60, clock=clock)
+
+    def attempt(raises: Exception | None) -> str:
+        scope: dict[str, Any] = {}
+        try:
+            with limit.take_unless_good(scope, "bruno", NotSignedIn):
+                if raises:
+                    raise raises
+        except (NotSignedIn, Unavailable):
+            pass
+        return str(dict(scope["chat4all.headers"])[b"ratelimit"].decode())
+
+    for _ in range(5):
+        assert attempt(None) == '"sign-in";r=2;t=30'
+        assert attempt(Unavailable("x")) == '"sign-in";r=2;t=30'
+    assert attempt(NotSignedIn("x")) == '"sign-in";r=1;t=30'
+    # Those that are still being tried count until it is known how they end.
+    with limit.take_unless_good({}, "bruno", NotSignedIn), pytest.raises(TooMany):
+        attempt(None)
+    attempt(NotSignedIn("x"))
+    with pytest.raises(TooMany):
+        attempt(None)
+
+
+def test_what_is_remembered_is_bounded(clock: Clock) -> None:
+    limit = Limit("send", 1, 60, clock=clock, keys_max=100)
+    for number in range(1000):
+        limit.take({}, str(number))
+    assert len(limit._full_at) == 100
+    assert how_many(limit, "999") == 0
+    assert how_many(limit, "0") == 1
+
+
+def test_off_is_off() -> None:
+    limits, scope = no_limits(), dict[str, Any]()
+    for _ in range(1000):
+        limits.send.take(scope, "bruno")
+        with (
+            pytest.raises(NotSignedIn),
+            limits.sign_in_account.take_unless_good(scope, "b", NotSignedIn),
+        ):
+            raise NotSignedIn("x")
+    assert scope == {}
+
+
+def test_addresses_that_are_one_subscribers_are_one() -> None:
+    def of(host: str) -> str:
+        return address_of({"client": (host, 5)})
+
+    assert of("192.0.2.1") == of("::ffff:192.0.2.1") != of("192.0.2.2")
+    assert of("2001:db8::1") == of("2001:db8::ffff:1") != of("2001:db8:0:1::1")
+    assert of("x" * 1000) == "x" * 64
+    assert address_of({"client": None}) == address_of({}) == ""
