@@ -139,7 +139,8 @@ class CassandraSession:
         await self._execute(bind)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, also one that is only being made."""
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
         if self._cluster is not None:
             await asyncio.to_thread(self._cluster.shutdown)
 

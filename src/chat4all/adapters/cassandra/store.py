@@ -38,6 +38,10 @@ _PUT_ID = (
     "INSERT INTO message_ids (conversation_id, slot, message_id, sender_id, seq, log_position) "
     "VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
 )
+_PUT_MARKER = (
+    "INSERT INTO read_markers (conversation_id, username, delivered_seq, read_seq) "
+    "VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
+)
 _PUT_DELIVERED = (
     "INSERT INTO read_markers (conversation_id, username, delivered_seq) VALUES (?, ?, ?) "
     "USING TIMESTAMP ?"
@@ -327,6 +331,8 @@ def _put_marker(marker: Marker) -> list[Statement]:
     """Two columns that grow by themselves: the time of each is its number (EXACTNESS 14)."""
     key = (UUID(marker.conversation_id), marker.username)
     delivered, read = marker.delivered_seq, marker.read_seq
+    if delivered == read:  # as after sending: one statement instead of two
+        return [(_PUT_MARKER, (*key, delivered, read, read))]
     return [
         (_PUT_DELIVERED, (*key, delivered, delivered)),
         (_PUT_READ, (*key, read, read)),
