@@ -13,8 +13,9 @@ run: $(VENV)/run.stamp ## start everything on this machine
 
 test: check ## every test, real processes and engines included
 	@tests/have-strace
+	$(BIN)/pytest -m "slow and not engines"
 	@$(BIN)/python -m engines fetch
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m engines
 
 check: lint types fast ## lint, types and fast tests
 
