@@ -30,9 +30,22 @@ async def a_producer(
     producer = KafkaProducer(broker.address, deadline=deadline, queue_max=queue_max)
     await producer.open()
     try:
+        await warm(broker, producer)
         yield producer
     finally:
         await producer.close()
+
+
+async def warm(broker: KafkaBroker, producer: KafkaProducer) -> None:
+    """Return when the broker takes records: one that has just started gives no producer an id."""
+    await Topics(broker.address).make("warm", 1, 1, feed_settings())
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await producer.send("warm", b"", b"")
+                return
+            except Unavailable:
+                await asyncio.sleep(0.05)
 
 
 async def make_epoch(broker: KafkaBroker, partitions: int = PARTITIONS, number: int = 0) -> Epoch:
