@@ -1,5 +1,9 @@
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+from engines import CassandraNode, KafkaBroker
 
 # A failure must be the same on every machine and on every run.
 settings.register_profile(
@@ -9,6 +13,20 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("chat4all")
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    """A broker for all tests that leave it running; each makes topics of its own."""
+    with KafkaBroker(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def cassandra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CassandraNode]:
+    """A node for all tests that leave it running; each makes a keyspace of its own."""
+    with CassandraNode(tmp_path_factory.mktemp("cassandra"), synced=False) as node:
+        yield node
 
 
 @pytest.fixture

@@ -39,6 +39,14 @@ class MessageLog(Protocol):
         ...
 
 
+class PartitionedLog(MessageLog, Protocol):
+    """A log of several partitions, each with an order of its own."""
+
+    def partition_of(self, conversation: ConversationId) -> int:
+        """Return the partition in which all records of a conversation belong."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Poll:
     """What a consumer got: records in log order and, by partition, the assignment they came under.

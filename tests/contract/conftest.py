@@ -1,12 +1,15 @@
 """Every adapter of a port is a parameter of that port's fixture; the suites name none of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from chat4all.adapters.embedded import (
+    EmbeddedConsumer,
     EmbeddedFeed,
     EmbeddedLog,
     EmbeddedStore,
@@ -26,50 +29,95 @@ from chat4all.ports import (
     Directory,
     LiveEvent,
     LiveFeed,
+    LogConsumer,
     MessageLog,
     MessageStore,
     Sessions,
 )
+from tests.cluster.cassandra import a_store
+from tests.cluster.kafka import a_feed, a_log
+
+REAL = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(180)]
+KAFKA = pytest.param("kafka", marks=REAL)
+CASSANDRA = pytest.param("cassandra", marks=REAL)
+
+
+@dataclass
+class Consuming:
+    """A log and as many consumers of one group as a test wants, one after another."""
+
+    log: MessageLog
+    consumer: Callable[[], AbstractAsyncContextManager[LogConsumer]]
 
 
 async def no_lag() -> dict[int, int]:
     return {}
 
 
-@pytest.fixture(params=["embedded", "embedded, measured"])
+@asynccontextmanager
+async def a_consuming(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Consuming]:
+    if request.param == "kafka":
+        async with a_log(request.getfixturevalue("kafka")) as kafka:
+            yield Consuming(kafka.log, kafka.consumer)
+        return
+    log, store = EmbeddedLog(tmp_path / "log.db"), EmbeddedStore(tmp_path / "store.db")
+    await log.open()
+    await store.open()
+
+    @asynccontextmanager
+    async def consumer() -> AsyncIterator[LogConsumer]:
+        yield EmbeddedConsumer(log, store, wait_seconds=0.2)
+
+    yield Consuming(log, consumer)
+    await log.close()
+    await store.close()
+
+
+@pytest.fixture(params=["embedded", KAFKA])
+async def consuming(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Consuming]:
+    async with a_consuming(request, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture(params=["embedded", "embedded, measured", KAFKA])
 async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MessageLog]:
-    embedded = EmbeddedLog(tmp_path / "log.db")
-    await embedded.open()
-    measured = "measured" in request.param
-    yield GatewayMetrics("1", "problem").log(embedded) if measured else embedded
-    await embedded.close()
+    async with a_consuming(request, tmp_path) as found:
+        measured = "measured" in request.param
+        yield GatewayMetrics("1", "problem").log(found.log) if measured else found.log
 
 
-@pytest.fixture(params=["embedded"])
-async def embedded_store(
+@asynccontextmanager
+async def the_stores(
     request: pytest.FixtureRequest, tmp_path: Path
-) -> AsyncIterator[EmbeddedStore]:
+) -> AsyncIterator[tuple[MessageStore, DeadLetters]]:
+    if request.param == "cassandra":
+        async with a_store(request.getfixturevalue("cassandra")) as on:
+            yield on.store, on.letters
+        return
     embedded = EmbeddedStore(tmp_path / "store.db")
     await embedded.open()
     await embedded.follows("a log")
-    yield embedded
+    yield embedded, embedded
     await embedded.close()
 
 
-@pytest.fixture(params=["embedded", "embedded, measured"])
-def store(request: pytest.FixtureRequest, embedded_store: EmbeddedStore) -> MessageStore:
-    if "measured" not in request.param:
-        return embedded_store
-    operations = {*READS, *ROUTING}
-    return MeasuredStore(
-        embedded_store, Timings(new_registry("test", "1"), "test", "a step", sorted(operations))
-    )
+@pytest.fixture(params=["embedded", "embedded, measured", CASSANDRA])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MessageStore]:
+    async with the_stores(request, tmp_path) as (found, _):
+        if "measured" in request.param:
+            registry, operations = new_registry("test", "1"), sorted({*READS, *ROUTING})
+            yield MeasuredStore(found, Timings(registry, "test", "a step", operations))
+        else:
+            yield found
 
 
-@pytest.fixture(params=["embedded", "embedded, counted"])
-def dead_letters(request: pytest.FixtureRequest, embedded_store: EmbeddedStore) -> DeadLetters:
-    counted = "counted" in request.param
-    return RouterMetrics("1", no_lag).dead_letters(embedded_store) if counted else embedded_store
+@pytest.fixture(params=["embedded", "embedded, counted", CASSANDRA])
+async def dead_letters(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[DeadLetters]:
+    async with the_stores(request, tmp_path) as (_, found):
+        counted = "counted" in request.param
+        yield RouterMetrics("1", no_lag).dead_letters(found) if counted else found
 
 
 class LinkedFeed:
@@ -94,8 +142,12 @@ class LinkedFeed:
             await self._arrived.wait()
 
 
-@pytest.fixture(params=["embedded", "embedded, over the link"])
+@pytest.fixture(params=["embedded", "embedded, over the link", KAFKA])
 async def feed(request: pytest.FixtureRequest) -> AsyncIterator[LiveFeed]:
+    if request.param == "kafka":
+        async with a_feed(request.getfixturevalue("kafka"), buffer=10) as arriving:
+            yield arriving
+        return
     if request.param == "embedded":
         yield EmbeddedFeed(buffer=10)
         return

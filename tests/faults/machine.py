@@ -14,7 +14,7 @@ from chat4all.adapters.embedded import EmbeddedFeed, EmbeddedLog, EmbeddedStore
 from chat4all.domain.ids import ConversationId, LogPosition, MessageId
 from chat4all.domain.messages import Head, StoredMessage
 from chat4all.domain.records import DeadLetter, LogRecord
-from chat4all.ports import IdEntry, IdKey, LiveEvent, Poll, StoreBatch
+from chat4all.ports import IdEntry, IdKey, LiveEvent, PartitionedLog, Poll, StoreBatch
 from chat4all.router.loop import Router
 from tests.records import CHATS, Row, model
 
@@ -136,6 +136,7 @@ class Machine:
         self.assignment = 1
         self.poll_max = 500
         self.heard: list[LiveEvent] = []
+        self.partitioned: PartitionedLog | None = None
         self.alter: Callable[[LogRecord], LogRecord] = lambda r: r
 
     async def append(self, *values: bytes) -> None:
@@ -153,7 +154,12 @@ class Machine:
         staged = store(self.store, steps)
         consumer = StagedConsumer(self, steps)
         router = Router(
-            consumer, staged, staged, StagedFeed(steps, self.heard), retry_first_seconds=0.001
+            consumer,
+            staged,
+            staged,
+            StagedFeed(steps, self.heard),
+            self.partitioned,
+            retry_first_seconds=0.001,
         )
         consumer.router = router
         return router

@@ -10,7 +10,7 @@ import pytest
 import uuid_utils
 
 from chat4all.adapters.embedded import EmbeddedStore
-from chat4all.domain.errors import RouterStopped, Unavailable
+from chat4all.domain.errors import OutcomeUnknown, RouterStopped, Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
 from chat4all.domain.messages import Head, Marker, StoredMessage
 from chat4all.domain.records import LogRecord
@@ -399,3 +399,46 @@ async def test_an_older_marker_written_later_changes_nothing(tmp_path: Path) -> 
             marker = Marker(CHATS[0], Username("ana"), delivered, read)
             await m.store.write(StoreBatch(through=(), markers=[marker]))
         assert (await m.store.read_seqs(CHATS[0]))[Username("ana")] == 5
+
+
+# Rule 9: a conversation is in one partition.
+
+
+class _Partitions:
+    """A log of which the machine's is partition 0; the first append to another one fails."""
+
+    def __init__(self) -> None:
+        self.appended: list[tuple[ConversationId, Any]] = []
+        self.away = True
+
+    def partition_of(self, conversation: ConversationId) -> int:
+        return CHATS.index(conversation)
+
+    async def append(self, key: ConversationId, value: bytes) -> LogPosition:
+        if self.away:
+            self.away = False
+            raise OutcomeUnknown("away")
+        self.appended.append((key, json.loads(value)))
+        return LogPosition(0, self.partition_of(key), len(self.appended))
+
+    async def ping(self) -> None:
+        """It is there."""
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_record_in_a_wrong_partition_is_moved_before_its_offset_is_committed(
+    step: str, tmp_path: Path
+) -> None:
+    async with machine(tmp_path) as m:
+        m.partitioned = partitions = _Partitions()
+        elsewhere = record("b", chat=CHATS[1].upper(), kind={"not": "known yet"})
+        await m.append(record("a"), elsewhere, POISON, record("c"))
+        await m.route(step)
+        if m.committed:
+            assert partitions.appended
+        await m.route()
+        wanted = json.loads(elsewhere) | {"moved": True}
+        assert {key for key, _ in partitions.appended} == {CHATS[1]}
+        assert all(value == wanted for _, value in partitions.appended)
+        assert [content for _, _, content in await m.rows(CHATS[0])] == ["a", "c"]
+        assert await m.rows(CHATS[1]) == []

@@ -3,12 +3,20 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from chat4all.domain.errors import RouterStopped, Unavailable
-from chat4all.ports import Announcements, DeadLetters, LogConsumer, MessageStore, Poll
-from chat4all.usecases.routing import Numbering
+from chat4all.ports import (
+    Announcements,
+    DeadLetters,
+    LogConsumer,
+    MessageLog,
+    MessageStore,
+    PartitionedLog,
+    Poll,
+)
+from chat4all.usecases.routing import Move, Numbering
 
 T = TypeVar("T")
 
@@ -33,7 +41,9 @@ class Router:
     """One router. `run` ends when `stop` was called, with the batch in hand finished.
 
     A part that is away is tried again until it is back: nothing is skipped, the log waits. What
-    cannot be explained stops the router, and `check` says so until somebody has looked.
+    cannot be explained stops the router, and `ping` says so until somebody has looked.
+
+    `log` takes the records that are in a wrong partition; a log of one partition has none of them.
     """
 
     def __init__(
@@ -42,6 +52,7 @@ class Router:
         store: MessageStore,
         dead_letters: DeadLetters,
         feed: Announcements,
+        log: PartitionedLog | None = None,
         *,
         retry_first_seconds: float = RETRY_FIRST_SECONDS,
         pace_seconds: float = PACE_SECONDS,
@@ -50,7 +61,8 @@ class Router:
         self._store = store
         self._dead_letters = dead_letters
         self._feed = feed
-        self._numbering = Numbering(store)
+        self._log = log
+        self._numbering = Numbering(store, None if log is None else log.partition_of)
         self._retry_first_seconds = retry_first_seconds
         self._pace_seconds = pace_seconds
         self._stopping = asyncio.Event()
@@ -114,6 +126,8 @@ class Router:
             await self._insist("keeping dead letters", lambda: self._dead_letters.add(plan.letters))
         await self._insist("storing", lambda: self._store.write(plan.batch))
         await self._insist("announcing", lambda: self._feed.announce(plan.events))
+        if (log := self._log) is not None and plan.moves:
+            await self._insist("moving records", lambda: _move(log, plan.moves))
         await self._insist("committing", lambda: self._consumer.commit(plan.batch.through))
         self._numbering.written(plan)
 
@@ -144,3 +158,11 @@ class Router:
         except TimeoutError:
             return
         raise _ToldToStop
+
+
+async def _move(log: MessageLog, moves: Sequence[Move]) -> None:
+    """Append records again where they belong. Those done twice are duplicates, and found to be."""
+    appends = [log.append(move.conversation, move.value) for move in moves]
+    for result in await asyncio.gather(*appends, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result

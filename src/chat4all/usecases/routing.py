@@ -7,8 +7,9 @@ in docs/exactness.md; each step below names its own.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cachetools import LRUCache
 
@@ -17,7 +18,7 @@ from chat4all.domain.ids import ConversationId, LogPosition, Username, uuid7_tim
 from chat4all.domain.messages import NO_HEAD, Head, Marker, StoredMessage
 from chat4all.domain.records import DeadLetter, LogRecord, MarkerRecord, MessageRecord
 from chat4all.ports import IdEntry, IdKey, LiveEvent, MessageStore, Poll, StoreBatch
-from chat4all.wire.records import MalformedRecord, decode_record
+from chat4all.wire.records import MalformedRecord, decode_record, mark_moved
 
 FRESH_MS = 1_000
 """A gateway's own id that the log stamped within this time cannot have been retried before: a
@@ -27,6 +28,13 @@ HEADS_MAX = 100_000
 """Conversations whose head is remembered in one partition."""
 
 
+class Move(NamedTuple):
+    """A record that is in the wrong partition: to be appended again, where it belongs (rule 9)."""
+
+    conversation: ConversationId
+    value: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What one poll comes to, before anything is written."""
@@ -34,6 +42,7 @@ class Plan:
     batch: StoreBatch
     letters: Sequence[DeadLetter]
     events: Sequence[LiveEvent]
+    moves: Sequence[Move] = ()
 
 
 @dataclass(slots=True)
@@ -45,10 +54,18 @@ class _Partition:
 
 
 class Numbering:
-    """Turns polls into plans. The caller writes each plan, then says `written`."""
+    """Turns polls into plans. The caller writes each plan, then says `written`.
 
-    def __init__(self, store: MessageStore) -> None:
+    `partition_of` says where a conversation's records belong; a log of one partition needs none.
+    """
+
+    def __init__(
+        self,
+        store: MessageStore,
+        partition_of: Callable[[ConversationId], int] | None = None,
+    ) -> None:
         self._store = store
+        self._partition_of = partition_of
         self._partitions: dict[int, _Partition] = {}
 
     async def plan(self, poll: Poll) -> Plan:
@@ -59,7 +76,7 @@ class Numbering:
         same poll may be planned again.
         """
         self._keep_only(poll.assignments)
-        messages, markers, letters = _parse(poll.records)
+        messages, markers, letters, moves = _parse(poll.records, self._partition_of)
         heads = await self._heads(messages)
         entries = await self._store.find_ids(
             [
@@ -76,20 +93,21 @@ class Numbering:
             ]
         )
         numbered = _number(messages, heads, entries, rows)
-        moved = _furthest(numbered.messages, markers)
+        reached = _furthest(numbered.messages, markers)
         return Plan(
             StoreBatch(
                 through=_last_of_each_partition(poll.records),
                 messages=numbered.messages,
                 ids=numbered.ids,
-                markers=moved,
+                markers=reached,
                 heads=numbered.heads,
             ),
             letters,
             [
                 *(LiveEvent(m.conversation_id, message=m) for m in numbered.messages),
-                *(LiveEvent(m.conversation_id, marker=m) for m in moved),
+                *(LiveEvent(m.conversation_id, marker=m) for m in reached),
             ],
+            moves,
         )
 
     def written(self, plan: Plan) -> None:
@@ -125,23 +143,33 @@ class Numbering:
         return heads
 
 
+class _Parsed(NamedTuple):
+    messages: list[tuple[LogRecord, MessageRecord]]
+    markers: list[MarkerRecord]
+    letters: list[DeadLetter]
+    moves: list[Move]
+
+
 def _parse(
-    records: Sequence[LogRecord],
-) -> tuple[list[tuple[LogRecord, MessageRecord]], list[MarkerRecord], list[DeadLetter]]:
+    records: Sequence[LogRecord], partition_of: Callable[[ConversationId], int] | None
+) -> _Parsed:
     """Read all before any is numbered: a bad record must not take its batch along (rule 1)."""
-    messages: list[tuple[LogRecord, MessageRecord]] = []
-    markers: list[MarkerRecord] = []
-    letters: list[DeadLetter] = []
+    parsed = _Parsed([], [], [], [])
     for record in records:
         try:
-            match decode_record(record.value):
-                case MessageRecord() as message:
-                    messages.append((record, message))
-                case MarkerRecord() as marker:
-                    markers.append(marker)
+            found = decode_record(record.value)
         except MalformedRecord as error:
-            letters.append(DeadLetter(record.position, str(error), record.key, record.value))
-    return messages, markers, letters
+            parsed.letters.append(DeadLetter(record.position, str(error), record.key, record.value))
+            continue
+        conversation = found.conversation_id
+        if partition_of is not None and partition_of(conversation) != record.position.partition:
+            # Its key is not believed: two partitions would number one conversation.
+            parsed.moves.append(Move(conversation, mark_moved(record.value)))
+        elif isinstance(found, MessageRecord):
+            parsed.messages.append((record, found))
+        else:
+            parsed.markers.append(found)
+    return parsed
 
 
 def _must_look_up(record: LogRecord, message: MessageRecord, head: Head) -> bool:

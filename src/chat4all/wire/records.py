@@ -70,6 +70,7 @@ class _ReadMarker(msgspec.Struct):
 _OUR_FORM = len("2026-01-31T23:59:59.999Z")
 
 _encoder = msgspec.json.Encoder()
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _envelopes = msgspec.json.Decoder(_Envelope)
 _chat_messages = msgspec.json.Decoder(_ChatMessage)
 _read_markers = msgspec.json.Decoder(_ReadMarker)
@@ -101,6 +102,15 @@ def encode_record(record: MessageRecord | MarkerRecord) -> bytes:
                     delivered_seq=record.delivered_seq,
                 )
             )
+
+
+def mark_moved(value: bytes) -> bytes:
+    """Return a record's value as it is appended again, to its right partition.
+
+    All fields stay, also those that this release does not know. `value` is one that
+    `decode_record` takes.
+    """
+    return _encoder.encode(_fields.decode(value) | {"moved": True})
 
 
 def decode_record(value: bytes) -> MessageRecord | MarkerRecord:

@@ -1,0 +1,8 @@
+"""MessageStore and DeadLetters on Apache Cassandra. Needs the extra `chat4all[cluster]`."""
+
+from chat4all.adapters.cassandra.dead_letters import CassandraDeadLetters
+from chat4all.adapters.cassandra.migrating import migrate
+from chat4all.adapters.cassandra.session import CassandraSession, Contact
+from chat4all.adapters.cassandra.store import CassandraStore
+
+__all__ = ["CassandraDeadLetters", "CassandraSession", "CassandraStore", "Contact", "migrate"]

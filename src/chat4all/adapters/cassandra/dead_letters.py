@@ -1,0 +1,83 @@
+"""Dead letters on Cassandra: a partition for each of the log's, in the log's order."""
+
+import time
+from collections.abc import Sequence
+
+from chat4all.adapters.cassandra.session import CassandraSession, Row, together
+from chat4all.domain.ids import BEFORE_ALL, LogPosition
+from chat4all.domain.records import DeadLetter
+
+_COLUMNS = (
+    "log_epoch, log_partition, log_offset, cause, key, value, toUnixTimestamp(put_aside_at), "
+    "toUnixTimestamp(replayed_at), replayed_by"
+)
+_AT = "WHERE log_epoch = ? AND log_partition = ? AND log_offset = ?"
+_PUT = (
+    "INSERT INTO dead_letters (log_epoch, log_partition, log_offset, cause, key, value, "
+    "put_aside_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_GET = f"SELECT {_COLUMNS} FROM dead_letters {_AT}"
+_PARTITIONS = "SELECT DISTINCT log_epoch, log_partition FROM dead_letters"
+_FROM = (
+    f"SELECT {_COLUMNS} FROM dead_letters "
+    "WHERE log_epoch = ? AND log_partition = ? AND log_offset > ? ORDER BY log_offset LIMIT ?"
+)
+_REPLAYED = f"UPDATE dead_letters SET replayed_at = ?, replayed_by = ? {_AT} IF EXISTS"
+
+
+class CassandraDeadLetters:
+    """DeadLetters on the table of `migrations/`."""
+
+    def __init__(self, session: CassandraSession) -> None:
+        self._session = session
+
+    async def add(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep dead letters; see `ports.DeadLetters`."""
+        await together(self._add(letter) for letter in letters)
+
+    async def get(self, position: LogPosition) -> DeadLetter | None:
+        """Return one dead letter; see `ports.DeadLetters`."""
+        rows = await self._session.run(_GET, position)
+        return _letter(rows[0]) if rows else None
+
+    async def all(self, limit: int, after: LogPosition = BEFORE_ALL) -> Sequence[DeadLetter]:
+        """Return dead letters; see `ports.DeadLetters`."""
+        found: list[DeadLetter] = []
+        for place in sorted(await self._session.run(_PARTITIONS)):
+            if place < after[:2]:
+                continue
+            offset = after.offset if place == after[:2] else -1
+            rows = await self._session.run(_FROM, (*place, offset, limit - len(found)))
+            found += [_letter(row) for row in rows]
+            if len(found) >= limit:
+                break
+        return found
+
+    async def replayed(self, position: LogPosition, by: LogPosition) -> None:
+        """Mark a dead letter; see `ports.DeadLetters`."""
+        await self._session.run(_REPLAYED, (_now_ms(), tuple(by), *position))
+
+    async def _add(self, letter: DeadLetter) -> None:
+        # What a letter says depends on its record alone: two that add it at once agree but for the
+        # time. So no transaction is needed for the first one to stay.
+        if not await self._session.run(_GET, letter.position):
+            await self._session.run(
+                _PUT, (*letter.position, letter.cause, letter.key, letter.value, _now_ms())
+            )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _letter(row: Row) -> DeadLetter:
+    epoch, partition, offset, cause, key, value, put_aside, replayed, by = row
+    return DeadLetter(
+        LogPosition(epoch, partition, offset),
+        cause,
+        key,
+        value,
+        put_aside,
+        replayed,
+        None if by is None else LogPosition(*by),
+    )

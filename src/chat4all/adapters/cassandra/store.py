@@ -1,0 +1,361 @@
+"""The message store on Cassandra: single-partition batches, stamped by the log (EXACTNESS 5)."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from chat4all.adapters.cassandra.session import CassandraSession, Row, Statement, together
+from chat4all.domain.ids import BEFORE_ALL, ConversationId, LogPosition, MessageId, Username
+from chat4all.domain.messages import AllRead, Head, Marker, Page, Status, StoredMessage
+from chat4all.ports import IdEntry, IdKey, ShownPage, StoreBatch
+from chat4all.wire.shapes import message_view
+
+BUCKET = 1_000
+"""Numbers in one partition of `messages`: 64 MiB at the very most."""
+
+SLOTS = 16
+"""Partitions of `message_ids` in one conversation."""
+
+BATCH_BYTES = 1024 * 1024
+"""A batch is cut before it has more than this; Cassandra refuses one of 16 MiB."""
+
+ROW_BYTES = 200
+"""What a row has beside its content."""
+
+_encoder = msgspec.json.Encoder()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+_COLUMNS = "seq, message_id, sender_id, content, toUnixTimestamp(created_at), log_position"
+_PUT_MESSAGE = (
+    "INSERT INTO messages (conversation_id, bucket, seq, message_id, sender_id, content, "
+    "created_at, status, log_position) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
+)
+_PUT_ID = (
+    "INSERT INTO message_ids (conversation_id, slot, message_id, sender_id, seq, log_position) "
+    "VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
+)
+_PUT_MARKER = (
+    "INSERT INTO read_markers (conversation_id, username, delivered_seq, read_seq) "
+    "VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
+)
+_PUT_DELIVERED = (
+    "INSERT INTO read_markers (conversation_id, username, delivered_seq) VALUES (?, ?, ?) "
+    "USING TIMESTAMP ?"
+)
+_PUT_READ = (
+    "INSERT INTO read_markers (conversation_id, username, read_seq) VALUES (?, ?, ?) "
+    "USING TIMESTAMP ?"
+)
+_PUT_HEAD = (
+    "INSERT INTO conversation_heads (conversation_id, seq, log_position) VALUES (?, ?, ?) "
+    "USING TIMESTAMP ?"
+)
+_HEAD = "SELECT seq, log_position FROM conversation_heads WHERE conversation_id = ?"
+_NEWEST = (
+    "SELECT seq, log_position FROM messages WHERE conversation_id = ? AND bucket = ? "
+    "ORDER BY seq DESC LIMIT 1"
+)
+_OLDEST = _NEWEST.replace("DESC", "ASC")
+_POSITIONS = "SELECT seq, log_position FROM messages WHERE conversation_id = ? AND bucket = ?"
+_BETWEEN = (
+    f"SELECT {_COLUMNS} FROM messages "
+    "WHERE conversation_id = ? AND bucket = ? AND seq >= ? AND seq <= ? ORDER BY seq ASC"
+)
+_NUMBERED = f"SELECT {_COLUMNS} FROM messages WHERE conversation_id = ? AND bucket = ? AND seq IN ?"
+_IDS = (
+    "SELECT message_id, sender_id, seq, log_position FROM message_ids "
+    "WHERE conversation_id = ? AND slot = ? AND message_id IN ?"
+)
+_MARKERS = "SELECT username, read_seq FROM read_markers WHERE conversation_id = ?"
+_PING = "SELECT seq FROM conversation_heads LIMIT 1"
+
+
+def log_timestamp(position: LogPosition) -> int:
+    """Return the write time of what a record says: a later record's is higher (EXACTNESS 5).
+
+    Above that of migrated rows (0) and below every clock's, in which one is some 2⁵⁰ µs.
+    """
+    return (position.epoch << 40) + position.offset + 1
+
+
+def first_wins_timestamp(position: LogPosition) -> int:
+    """Return the write time of what the first record to say it decides: a later one's is lower."""
+    return (1 << 49) - log_timestamp(position)
+
+
+class CassandraStore:
+    """MessageStore on the tables of `migrations/`."""
+
+    def __init__(self, session: CassandraSession) -> None:
+        self._session = session
+
+    async def heads(self, conversations: Sequence[ConversationId]) -> Mapping[ConversationId, Head]:
+        """Return the last written messages; see `ports.MessageStore`."""
+        found = await together(self._recover(conversation) for conversation in conversations)
+        return {
+            conversation: head
+            for conversation, head in zip(conversations, found, strict=True)
+            if head is not None
+        }
+
+    async def find_ids(self, keys: Sequence[IdKey]) -> Mapping[IdKey, IdEntry]:
+        """Return where ids were first used; see `ports.MessageStore`."""
+        wanted = set(keys)
+        places = defaultdict[tuple[ConversationId, int], set[UUID]](set)
+        for key in wanted:
+            message_id = UUID(key.message_id)
+            places[key.conversation_id, message_id.int % SLOTS].add(message_id)
+
+        async def look_up(place: tuple[ConversationId, int], ids: set[UUID]) -> list[Row]:
+            conversation, slot = place
+            return await self._session.run(_IDS, (UUID(conversation), slot, list(ids)))
+
+        answers = await together(look_up(place, ids) for place, ids in places.items())
+        found = {}
+        for (conversation, _), rows in zip(places, answers, strict=True):
+            for message_id, sender, seq, position in rows:
+                key = IdKey(conversation, MessageId(str(message_id)), Username(sender))
+                if key in wanted:
+                    found[key] = IdEntry(seq, _position(position))
+        return found
+
+    async def at_positions(
+        self, positions: Sequence[tuple[ConversationId, LogPosition]]
+    ) -> Mapping[LogPosition, StoredMessage]:
+        """Return what these records created; see `ports.MessageStore`."""
+        wanted = defaultdict[ConversationId, set[LogPosition]](set)
+        for conversation, position in positions:
+            wanted[conversation].add(position)
+        answers = await together(self._created(*item) for item in wanted.items())
+        return {message.position: message for answer in answers for message in answer}
+
+    async def write(self, batch: StoreBatch) -> None:
+        """Write stage after stage, each acknowledged before the next; see `ports.MessageStore`."""
+        by_conversation = defaultdict[ConversationId, list[StoredMessage]](list)
+        for message in batch.messages:
+            by_conversation[message.conversation_id].append(message)
+        await together(self._put_messages(messages) for messages in by_conversation.values())
+
+        ids = defaultdict[tuple[UUID, int], list[Statement]](list)
+        for key, entry in batch.ids.items():
+            conversation, message_id = UUID(key.conversation_id), UUID(key.message_id)
+            slot = message_id.int % SLOTS
+            at = tuple(entry.position)
+            stamp = first_wins_timestamp(entry.position)
+            values = (conversation, slot, message_id, key.sender_id, entry.seq, at, stamp)
+            ids[conversation, slot].append((_PUT_ID, values))
+        await together(self._session.batch(statements) for statements in ids.values())
+
+        markers = defaultdict[ConversationId, list[Statement]](list)
+        for marker in batch.markers:
+            markers[marker.conversation_id] += _put_marker(marker)
+        await together(self._session.batch(statements) for statements in markers.values())
+
+        await together(
+            self._session.run(
+                _PUT_HEAD,
+                (
+                    UUID(conversation),
+                    head.seq,
+                    tuple(head.position),
+                    log_timestamp(head.position),
+                ),
+            )
+            for conversation, head in batch.heads.items()
+        )
+
+    async def page(
+        self,
+        conversation: ConversationId,
+        *,
+        limit: int,
+        before: int | None = None,
+        after: int | None = None,
+    ) -> Page:
+        """Return consecutive messages; see `ports.MessageStore`."""
+        heads = await self._session.run(_HEAD, (UUID(conversation),))
+        head = heads[0][0] if heads else 0
+        if after is None:
+            last = head if before is None else min(head, before - 1)
+            first = max(1, last - limit + 1)
+        else:
+            first, last = after + 1, min(head, after + limit)
+        return Page(await self._between(conversation, first, last), head)
+
+    async def shown(
+        self,
+        conversation: ConversationId,
+        all_read: AllRead,
+        *,
+        limit: int,
+        before: int | None = None,
+        after: int | None = None,
+    ) -> ShownPage:
+        """Return consecutive messages as readers see them; see `ports.MessageStore`."""
+        page = await self.page(conversation, limit=limit, before=before, after=after)
+        if not page.messages:
+            return ShownPage(b"[]", 0, 0, more=False)
+        first, last = page.messages[0].seq, page.messages[-1].seq
+        views = [message_view(message, all_read.status(message)) for message in page.messages]
+        return ShownPage(_encoder.encode(views), first, last, more=last < page.head)
+
+    async def read_seqs(self, conversation: ConversationId) -> Mapping[Username, int]:
+        """Return how far everybody has read; see `ports.MessageStore`."""
+        heads, markers = await together(
+            self._session.run(statement, (UUID(conversation),)) for statement in (_HEAD, _MARKERS)
+        )
+        head = heads[0][0] if heads else 0
+        return {Username(name): min(read, head) for name, read in markers if read is not None}
+
+    async def with_id(
+        self, conversation: ConversationId, message_id: MessageId
+    ) -> Sequence[StoredMessage]:
+        """Return the messages with this id; see `ports.MessageStore`."""
+        found = UUID(message_id)
+        heads, ids = await together(
+            [
+                self._session.run(_HEAD, (UUID(conversation),)),
+                self._session.run(_IDS, (UUID(conversation), found.int % SLOTS, [found])),
+            ]
+        )
+        head = heads[0][0] if heads else 0
+        return await self._numbered(conversation, [seq for _, _, seq, _ in ids if seq <= head])
+
+    async def ping(self) -> None:
+        """Return when the store can be read."""
+        await self._session.run(_PING)
+
+    async def _recover(self, conversation: ConversationId) -> Head | None:
+        """Find the last row: from the head that was written on, through full buckets (rule 3)."""
+        rows = await self._session.run(_HEAD, (UUID(conversation),))
+        head = _head(rows)
+        bucket = 0 if head is None else head.seq // BUCKET
+        while rows := await self._session.run(_NEWEST, (UUID(conversation), bucket)):
+            head = _head(rows)
+            if head is None or (head.seq + 1) % BUCKET:
+                break
+            bucket += 1
+        return head
+
+    async def _created(
+        self, conversation: ConversationId, positions: set[LogPosition]
+    ) -> list[StoredMessage]:
+        """Return the messages that the records at these positions made.
+
+        Numbers and positions grow together: the bucket of the lowest position is found by halving.
+        """
+        head = await self._recover(conversation)
+        if head is None:
+            return []
+        key, lowest, highest = UUID(conversation), min(positions), max(positions)
+        first, last = 0, head.seq // BUCKET
+        while first < last:
+            middle = (first + last + 1) // 2
+            oldest = _head(await self._session.run(_OLDEST, (key, middle)))
+            if oldest is None or oldest.position > lowest:
+                last = middle - 1
+            else:
+                first = middle
+        numbers: list[int] = []
+        for bucket in range(first, head.seq // BUCKET + 1):
+            rows = await self._session.run(_POSITIONS, (key, bucket))
+            numbers += [seq for seq, at in rows if _position(at) in positions]
+            if any(_position(at) >= highest for _, at in rows):
+                break
+        return await self._numbered(conversation, numbers)
+
+    async def _put_messages(self, messages: Sequence[StoredMessage]) -> None:
+        """Write one conversation's messages in the order of their numbers (rule 3)."""
+        for part in in_batches(messages):
+            await self._session.batch([_put_message(message) for message in part])
+
+    async def _between(
+        self, conversation: ConversationId, first: int, last: int
+    ) -> list[StoredMessage]:
+        if first > last:
+            return []
+        answers = await together(
+            self._session.run(_BETWEEN, (UUID(conversation), bucket, first, last))
+            for bucket in range(first // BUCKET, last // BUCKET + 1)
+        )
+        return [_message(conversation, row) for rows in answers for row in rows]
+
+    async def _numbered(
+        self, conversation: ConversationId, numbers: Sequence[int]
+    ) -> list[StoredMessage]:
+        buckets = defaultdict[int, list[int]](list)
+        for seq in numbers:
+            buckets[seq // BUCKET].append(seq)
+        answers = await together(
+            self._session.run(_NUMBERED, (UUID(conversation), bucket, seqs))
+            for bucket, seqs in buckets.items()
+        )
+        found = [_message(conversation, row) for rows in answers for row in rows]
+        return sorted(found, key=lambda message: message.seq)
+
+
+def in_batches(messages: Sequence[StoredMessage]) -> Iterator[list[StoredMessage]]:
+    """Cut one conversation's messages, in their order, into batches of one bucket each."""
+    part: list[StoredMessage] = []
+    size = 0
+    for message in messages:
+        weight = len(message.content.encode()) + ROW_BYTES
+        if part and (message.seq // BUCKET != part[0].seq // BUCKET or size + weight > BATCH_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(message)
+        size += weight
+    yield part
+
+
+def _put_message(message: StoredMessage) -> Statement:
+    return _PUT_MESSAGE, (
+        UUID(message.conversation_id),
+        message.seq // BUCKET,
+        message.seq,
+        UUID(message.message_id),
+        message.sender_id,
+        message.content,
+        (datetime.fromisoformat(message.created_at) - _EPOCH) // _MILLISECOND,
+        Status.DELIVERED.value,
+        tuple(message.position),
+        log_timestamp(message.position),
+    )
+
+
+def _put_marker(marker: Marker) -> list[Statement]:
+    """Two columns that grow by themselves: the time of each is its number (EXACTNESS 14)."""
+    key = (UUID(marker.conversation_id), marker.username)
+    delivered, read = marker.delivered_seq, marker.read_seq
+    if delivered == read:  # as after sending: one statement instead of two
+        return [(_PUT_MARKER, (*key, delivered, read, read))]
+    return [
+        (_PUT_DELIVERED, (*key, delivered, delivered)),
+        (_PUT_READ, (*key, read, read)),
+    ]
+
+
+def _head(rows: Sequence[Row]) -> Head | None:
+    return Head(rows[0][0], _position(rows[0][1])) if rows else None
+
+
+def _position(found: tuple[int, int, int] | None) -> LogPosition:
+    return BEFORE_ALL if found is None else LogPosition(*found)
+
+
+def _message(conversation: ConversationId, row: Row) -> StoredMessage:
+    seq, message_id, sender, content, created_ms, position = row
+    created_at = _EPOCH + created_ms * _MILLISECOND
+    return StoredMessage(
+        conversation,
+        seq,
+        MessageId(str(message_id)),
+        Username(sender),
+        content,
+        created_at.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z",
+        _position(position),
+    )

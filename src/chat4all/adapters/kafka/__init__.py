@@ -1,0 +1,21 @@
+"""MessageLog, LogConsumer and LiveFeed on Apache Kafka. Needs the extra `chat4all[cluster]`."""
+
+from chat4all.adapters.kafka.consumer import KafkaConsumer
+from chat4all.adapters.kafka.feed import KafkaAnnouncements, KafkaFeed
+from chat4all.adapters.kafka.log import KafkaLog
+from chat4all.adapters.kafka.partitions import partition_of
+from chat4all.adapters.kafka.producer import KafkaProducer
+from chat4all.adapters.kafka.topics import Epoch, Topics, feed_settings, log_settings
+
+__all__ = [
+    "Epoch",
+    "KafkaAnnouncements",
+    "KafkaConsumer",
+    "KafkaFeed",
+    "KafkaLog",
+    "KafkaProducer",
+    "Topics",
+    "feed_settings",
+    "log_settings",
+    "partition_of",
+]

@@ -1,0 +1,48 @@
+"""The message log on Kafka, the gateway's side."""
+
+import time
+
+from chat4all.adapters.kafka.partitions import partition_of
+from chat4all.adapters.kafka.producer import Delivered, KafkaProducer
+from chat4all.adapters.kafka.topics import Epoch
+from chat4all.domain.errors import Unavailable
+from chat4all.domain.ids import ConversationId, LogPosition
+
+CLOCK_AHEAD_MAX_MS = 500
+"""How far this machine's clock may be ahead of the broker's. An id that is looked up by nobody was
+stamped at most 1 s after it was made, and a retry comes 2 s after that or later (EXACTNESS 6): half
+of the second between them may be the clocks' difference."""
+
+
+class KafkaLog:
+    """Appends to the topic of one epoch through a producer that others may share."""
+
+    def __init__(self, producer: KafkaProducer, epoch: Epoch) -> None:
+        self._producer = producer
+        self._epoch = epoch
+        self._clock_ahead_ms = 0
+
+    async def append(self, key: ConversationId, value: bytes) -> LogPosition:
+        """Append one record; see `ports.MessageLog`."""
+        begun = time.time_ns() // 1_000_000
+        delivered = await self._producer.send(self._epoch.topic, key.encode(), value)
+        self._watch_the_clock(begun, delivered)
+        return LogPosition(self._epoch.number, delivered.partition, delivered.offset)
+
+    def partition_of(self, conversation: ConversationId) -> int:
+        """Return where a conversation's records belong; see `ports.PartitionedLog`."""
+        return partition_of(conversation.encode(), self._epoch.partitions)
+
+    async def ping(self) -> None:
+        """Return when the log can be written to, and what is written can be judged."""
+        if self._clock_ahead_ms > CLOCK_AHEAD_MAX_MS:
+            raise Unavailable(
+                f"this machine's clock is at least {self._clock_ahead_ms} ms ahead of Kafka's: "
+                "set it right"
+            )
+        await self._producer.ping(self._epoch.topic)
+
+    def _watch_the_clock(self, begun: int, delivered: Delivered) -> None:
+        """Note how much earlier the broker's stamp is than the time at which we sent."""
+        if delivered.stamp_ms is not None:
+            self._clock_ahead_ms = begun - delivered.stamp_ms

@@ -1,0 +1,158 @@
+"""Kafka's producer behind an event loop: its delivery reports become futures, a batch at a time."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, TypeAlias
+
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Message, Producer
+
+from chat4all.adapters.kafka.connection import client_config, said
+from chat4all.domain.errors import OutcomeUnknown, Overloaded, Unavailable
+
+QUEUE_MAX = 10_000
+"""Records that may wait for their reports, each at most 64 KiB or so; one more is refused."""
+
+SCAN_SECONDS = 1.5
+"""How much later than `delivery.timeout.ms` a report may come: librdkafka looks once a second."""
+
+LINGER_MS = 1
+"""How long a record waits for others of its partition."""
+
+POLL_SECONDS = 0.1
+
+
+class Delivered(NamedTuple):
+    """Where a record is. `stamp_ms`: the broker's own time on it; None when it kept ours."""
+
+    partition: int
+    offset: int
+    stamp_ms: int | None
+
+
+_Report: TypeAlias = tuple["asyncio.Future[Delivered]", KafkaError | None, Message]
+
+
+class KafkaProducer:
+    """An idempotent producer with acks=all: what it says is delivered is there once, in order.
+
+    `deadline` is the time in seconds within which a record is acknowledged or said to be unknown.
+    A fatal error ends its use; `on_fatal` is then called with the cause, in the loop.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        *,
+        deadline: float = 5.0,
+        queue_max: int = QUEUE_MAX,
+        on_fatal: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._queue_max = queue_max
+        self._deadline = deadline
+        self._on_fatal = on_fatal
+        self._config = client_config(bootstrap) | {
+            "acks": "all",
+            "enable.idempotence": True,
+            "partitioner": "murmur2_random",
+            "delivery.timeout.ms": int((deadline - SCAN_SECONDS) * 1000),
+            "linger.ms": LINGER_MS,
+            # Ours is the bound that counts; this one only has to be above it.
+            "queue.buffering.max.messages": queue_max + 1,
+            "error_cb": self._take_error,
+        }
+        self._waiting = 0
+        self._idle = asyncio.Event()
+        self._reports: list[_Report] = []
+        self._closing = False
+        self._fatal: str | None = None
+
+    async def open(self) -> None:
+        """Start. It connects by itself, and again and again."""
+        self._loop = asyncio.get_running_loop()
+        self._producer = Producer(self._config)
+        self._thread = threading.Thread(target=self._serve, name="kafka-reports", daemon=True)
+        self._thread.start()
+
+    def send(self, topic: str, key: bytes, value: bytes) -> "asyncio.Future[Delivered]":
+        """Hand over a record; the future has its place once it is durable, or `OutcomeUnknown`.
+
+        Raises `Overloaded` or `Unavailable` when it was not even tried.
+        """
+        if self._fatal is not None:
+            raise Unavailable(self._fatal)
+        if self._waiting >= self._queue_max:
+            raise Overloaded("too many records wait for Kafka")
+        done: asyncio.Future[Delivered] = self._loop.create_future()
+        try:
+            self._producer.produce(topic, value, key, on_delivery=partial(self._report, done))
+        except BufferError:
+            raise Overloaded("too many records wait for Kafka") from None
+        except KafkaException as error:
+            raise Unavailable(said(error)) from None
+        self._waiting += 1
+        self._idle.clear()
+        return done
+
+    async def ping(self, topic: str) -> None:
+        """Return when every partition of a topic has a leader that can be reached."""
+        if self._fatal is not None:
+            raise Unavailable(self._fatal)
+        try:
+            found = await asyncio.to_thread(self._producer.list_topics, topic, 2.0)
+        except KafkaException as error:
+            raise Unavailable(said(error)) from None
+        about = found.topics[topic]
+        if about.error is not None:
+            raise Unavailable(f"topic {topic}: {said(about.error)}")
+        if any(partition.leader < 0 for partition in about.partitions.values()):
+            raise Unavailable(f"topic {topic}: a partition has no leader")
+
+    async def close(self) -> None:
+        """Wait for the reports that are due, then end."""
+        if self._waiting:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._deadline):
+                    await self._idle.wait()
+        self._closing = True
+        await asyncio.to_thread(self._thread.join)
+
+    def _report(
+        self, done: "asyncio.Future[Delivered]", error: KafkaError | None, message: Message
+    ) -> None:
+        self._reports.append((done, error, message))
+
+    def _serve(self) -> None:
+        """Take reports for ever (a thread): one wake-up of the loop for all that came at once."""
+        while not self._closing:
+            self._producer.poll(POLL_SECONDS)
+            if self._reports:
+                reports, self._reports = self._reports, []
+                self._loop.call_soon_threadsafe(self._settle, reports)
+
+    def _settle(self, reports: list[_Report]) -> None:
+        self._waiting -= len(reports)
+        if self._waiting == 0:
+            self._idle.set()
+        for done, error, message in reports:
+            if done.done():
+                continue  # nobody waits any more
+            if error is not None:
+                done.set_exception(OutcomeUnknown(said(error)))
+            else:
+                kind, stamp = message.timestamp()
+                done.set_result(
+                    Delivered(
+                        message.partition() or 0,
+                        message.offset() or 0,
+                        stamp if kind == TIMESTAMP_LOG_APPEND_TIME else None,
+                    )
+                )
+
+    def _take_error(self, error: KafkaError) -> None:
+        """Note a fatal error (in the thread); others are logged by the library and pass."""
+        if error.fatal():
+            self._fatal = said(error)
+            self._loop.call_soon_threadsafe(self._on_fatal, self._fatal)

@@ -1,0 +1,170 @@
+"""The topics: made once, with the settings that the rest relies on, and recognised ever after."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TypeVar
+
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    NewTopic,
+    OffsetSpec,
+)
+
+from chat4all.adapters.kafka.connection import client_config, said
+from chat4all.domain.errors import StartRefused, Unavailable
+
+T = TypeVar("T")
+
+ASK_SECONDS = 10.0
+APPEAR_SECONDS = 10.0
+"""How long a topic that was just made may be unknown to the broker that is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One topic, by number: it never gains partitions and is never another one (EXACTNESS 10)."""
+
+    number: int
+    topic: str
+    topic_id: str
+    partitions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A topic as the broker has it."""
+
+    topic_id: str
+    partitions: int
+
+
+def log_settings(retention_days: int, replicas: int) -> dict[str, str]:
+    """Return the settings of the topic of messages (EXACTNESS 8)."""
+    return {
+        "cleanup.policy": "delete",
+        "retention.ms": str(retention_days * 86_400_000),
+        "message.timestamp.type": "LogAppendTime",
+        "min.insync.replicas": "2" if replicas > 2 else "1",
+        "unclean.leader.election.enable": "false",
+    }
+
+
+def feed_settings() -> dict[str, str]:
+    """Return the settings of the topic of live events: whoever misses more reads the store."""
+    return {
+        "cleanup.policy": "delete",
+        "retention.ms": str(3_600_000),
+        "segment.ms": str(600_000),
+    }
+
+
+class Topics:
+    """Asks and tells a Kafka cluster about topics, off the event loop."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+        # Without a logger: an administrator is never polled, and what it would say would pile up.
+        self._admin = AdminClient(client_config(bootstrap, logger=None) | {"log_level": 2})
+
+    async def find(self, topic: str) -> Found | None:
+        """Return a topic; None when there is none of this name."""
+        asked = self._admin.describe_topics(TopicCollection([topic]), request_timeout=ASK_SECONDS)
+        try:
+            about = await _answer(asked[topic])
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                return None
+            raise Unavailable(said(error)) from None
+        return Found(str(about.topic_id), len(about.partitions))
+
+    async def make(
+        self, topic: str, partitions: int, replicas: int, settings: Mapping[str, str]
+    ) -> Found:
+        """Make a topic unless it is there, and return it. Safe from two places at once."""
+        new = NewTopic(topic, partitions, replicas, config=dict(settings))
+        try:
+            await _answer(self._admin.create_topics([new], request_timeout=ASK_SECONDS)[topic])
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise Unavailable(said(error)) from None
+        return await _in_time(lambda: self._must_find(topic))
+
+    async def ends(self, topic: str, partitions: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """Return the offsets of each partition's first record and of the next to come."""
+        places = [TopicPartition(topic, number) for number in partitions]
+        first, last = [
+            self._admin.list_offsets(dict.fromkeys(places, spec), request_timeout=ASK_SECONDS)
+            for spec in (OffsetSpec.earliest(), OffsetSpec.latest())
+        ]
+        try:
+            return {
+                place.partition: (
+                    (await _answer(first[place])).offset,
+                    (await _answer(last[place])).offset,
+                )
+                for place in places
+            }
+        except KafkaException as error:
+            raise Unavailable(said(error)) from None
+
+    async def begin(self, topic: str, partitions: int, group: str) -> None:
+        """Commit a group's first offsets where it has none: nothing was read yet.
+
+        Raises `StartRefused` when a partition has lost records that nobody can have read.
+        """
+        await _in_time(lambda: asyncio.to_thread(self._begin, topic, partitions, group))
+
+    async def _must_find(self, topic: str) -> Found:
+        found = await self.find(topic)
+        if found is None:
+            raise Unavailable(f"Kafka: topic {topic} does not exist")
+        return found
+
+    def _begin(self, topic: str, partitions: int, group: str) -> None:
+        consumer = Consumer(
+            client_config(self._bootstrap) | {"group.id": group, "enable.auto.commit": False}
+        )
+        places = [TopicPartition(topic, number) for number in range(partitions)]
+        try:
+            known = consumer.committed(places, timeout=ASK_SECONDS)
+            missing = [place for place in known if place.offset < 0]
+            for place in missing:
+                first, _ = consumer.get_watermark_offsets(place, timeout=ASK_SECONDS)
+                if first > 0:
+                    raise StartRefused(
+                        f"group {group} has no offset in partition {place.partition} of {topic}, "
+                        f"and records below {first} are gone: say from where it is to read"
+                    )
+            if missing:
+                zeros = [TopicPartition(topic, place.partition, 0) for place in missing]
+                consumer.commit(offsets=zeros, asynchronous=False)
+        except KafkaException as error:
+            raise Unavailable(said(error)) from None
+        finally:
+            consumer.close()
+
+
+async def _answer(asked: "Future[T]") -> T:
+    return await asyncio.wrap_future(asked)
+
+
+async def _in_time(step: Callable[[], Awaitable[T]]) -> T:
+    """Do a step until it succeeds: what was just made is not known to every broker at once."""
+    deadline = time.monotonic() + APPEAR_SECONDS
+    while True:
+        try:
+            return await step()
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.1)

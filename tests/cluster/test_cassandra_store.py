@@ -1,0 +1,173 @@
+"""The store on Cassandra: many buckets, late writers, a node that goes and comes back."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chat4all.adapters.cassandra import Contact, migrate
+from chat4all.adapters.cassandra.session import REQUEST_SECONDS, connect
+from chat4all.domain.errors import StartRefused, Unavailable
+from chat4all.domain.ids import LogPosition
+from chat4all.domain.messages import Head, StoredMessage
+from chat4all.ports import StoreBatch
+from engines import CassandraNode
+from tests.cluster.cassandra import AStore, a_store, contact_of
+from tests.contract.test_message_store import batch, message
+from tests.records import CHATS
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.slow,
+    pytest.mark.engines,
+    pytest.mark.timeout(240),
+]
+
+
+@pytest.fixture
+async def on(cassandra: CassandraNode) -> AsyncIterator[AStore]:
+    async with a_store(cassandra) as found:
+        yield found
+
+
+def numbered(first: int, last: int) -> list[StoredMessage]:
+    return [message(seq) for seq in range(first, last + 1)]
+
+
+async def test_one_batch_may_fill_many_buckets_and_each_of_its_rows_is_found(on: AStore) -> None:
+    await on.store.write(batch(*numbered(1, 5_500)))
+    # As it is when a router dies behind the second bucket of three: its head was not written.
+    await on.store.write(batch(*numbered(5_501, 7_100), head=0))
+    page = await on.store.page(CHATS[0], limit=5_500)
+    assert [m.seq for m in page.messages] == list(range(1, 5_501))
+    assert await on.store.heads([CHATS[0]]) == {CHATS[0]: Head(7_100, LogPosition(0, 0, 71_000))}
+    for seqs in ([1], [7_100], [999, 1_000, 1_001], [3, 2_500, 7_099], [4_999, 5_000]):
+        wanted = [(CHATS[0], message(seq).position) for seq in seqs]
+        # Positions of no message: before all, between two, behind all.
+        others = [(CHATS[0], LogPosition(0, 0, offset)) for offset in (0, 55, 71_001)]
+        found = await on.store.at_positions(wanted + others)
+        assert found == {message(seq).position: message(seq) for seq in seqs}
+
+
+async def test_a_head_ends_at_the_last_bucket_that_is_full(on: AStore) -> None:
+    await on.store.write(batch(*numbered(1, 999), head=0))
+    assert (await on.store.heads(CHATS))[CHATS[0]].seq == 999
+    await on.store.write(batch(*numbered(1_000, 1_000), head=0))
+    assert (await on.store.heads(CHATS))[CHATS[0]].seq == 1_000
+
+
+async def test_a_late_writer_changes_nothing(on: AStore) -> None:
+    newer = replace(message(1), position=LogPosition(1, 3, 5), content="newer")
+    await on.store.write(batch(newer))
+    for position in (LogPosition(1, 3, 4), LogPosition(0, 7, 2**40 - 2)):
+        await on.store.write(batch(replace(newer, position=position, content="older")))
+    page = await on.store.page(CHATS[0], limit=10)
+    assert list(page.messages) == [newer]
+
+
+@pytest.mark.parametrize(
+    "created_at",
+    ["0001-01-01T00:00:00.000Z", "2026-01-31T12:00:00.123Z", "9999-12-31T23:59:59.999Z"],
+)
+async def test_times_come_back_to_the_millisecond(on: AStore, created_at: str) -> None:
+    written = replace(message(1), created_at=created_at)
+    await on.store.write(batch(written))
+    assert list((await on.store.page(CHATS[0], limit=1)).messages) == [written]
+
+
+async def test_large_messages_are_stored_too(on: AStore) -> None:
+    large = [replace(m, content="🎉" * 10_000) for m in numbered(1, 500)]
+    await on.store.write(batch(*large))
+    assert list((await on.store.page(CHATS[0], limit=500)).messages) == large
+
+
+async def test_migrations_at_once_and_again_come_to_the_same(cassandra: CassandraNode) -> None:
+    contact = contact_of(cassandra)
+    await asyncio.gather(*(migrate(contact) for _ in range(3)))
+    async with a_store(cassandra, contact) as on:
+        await on.store.write(batch(message(1)))
+        await migrate(contact)
+        assert (await on.store.page(CHATS[0], limit=1)).head == 1
+
+
+async def test_a_table_of_the_original_layout_is_refused_and_left_alone(
+    cassandra: CassandraNode,
+) -> None:
+    contact = contact_of(cassandra)
+    for statement in (
+        f"CREATE KEYSPACE {contact.keyspace} WITH replication = "
+        "{'class': 'SimpleStrategy', 'replication_factor': 1}",
+        f"CREATE TABLE {contact.keyspace}.messages (conversation_id uuid, message_id uuid, "
+        "content text, PRIMARY KEY (conversation_id, message_id))",
+        f"INSERT INTO {contact.keyspace}.messages (conversation_id, message_id, content) "
+        "VALUES (uuid(), uuid(), 'kept')",
+    ):
+        ask(contact, statement)
+    with pytest.raises(StartRefused, match="original layout"):
+        await migrate(contact)
+    assert ask(contact, f"SELECT content FROM {contact.keyspace}.messages") == [("kept",)]
+
+
+def ask(contact: Contact, statement: str) -> Sequence[object]:
+    cluster, session = connect(contact, 30)
+    try:
+        return list(session.execute(statement))
+    finally:
+        cluster.shutdown()
+
+
+async def test_a_keyspace_that_is_not_there_yet_is_waited_for(cassandra: CassandraNode) -> None:
+    contact = contact_of(cassandra)
+    async with a_store(cassandra, contact) as on:
+        with pytest.raises(Unavailable):
+            await on.store.ping()
+        await migrate(contact)
+        await on.store.ping()
+
+
+async def test_a_node_that_goes_is_unavailable_in_time_and_comes_back_by_itself(
+    tmp_path: Path,
+) -> None:
+    node = CassandraNode(tmp_path)
+    contact = contact_of(node)
+    async with a_store(node, contact) as on:
+        with pytest.raises(Unavailable):
+            await on.store.ping()
+        with node:
+            await migrate(contact)
+            await on.store.write(batch(message(1)))
+
+            node.pause()
+            begun = time.monotonic()
+            asked = asyncio.ensure_future(on.store.write(batch(message(2))))
+            slowest = 0.0
+            while not asked.done():
+                before = time.monotonic()
+                await asyncio.sleep(0.01)
+                slowest = max(slowest, time.monotonic() - before)
+            with pytest.raises(Unavailable):
+                await asked
+            assert time.monotonic() - begun < REQUEST_SECONDS + 1
+            assert slowest < 1, "the event loop was blocked"
+            node.resume()
+            await written_at_last(on, batch(message(2)))
+
+            node.kill()
+            with pytest.raises(Unavailable):
+                await on.store.write(batch(message(3)))
+            await asyncio.to_thread(node.restart)
+            async with asyncio.timeout(10):
+                await written_at_last(on, batch(message(3)))
+            page = await on.store.page(CHATS[0], limit=10)
+            assert list(page.messages) == numbered(1, 3)
+
+
+async def written_at_last(on: AStore, what: StoreBatch) -> None:
+    while True:
+        try:
+            return await on.store.write(what)
+        except Unavailable:
+            await asyncio.sleep(0.05)

@@ -1,0 +1,235 @@
+"""The router's side of Kafka: offsets that contradict the log, assignments that come and go."""
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from chat4all.adapters.kafka import Epoch, KafkaConsumer, Topics, log_settings, partition_of
+from chat4all.domain.errors import RouterStopped, StartRefused, Unavailable
+from chat4all.domain.ids import ConversationId, LogPosition
+from chat4all.domain.records import LogRecord
+from chat4all.ports import Poll
+from engines import KafkaBroker
+from tests.cluster.kafka import PARTITIONS, ALog, a_log
+from tests.contract.test_log_consumer import last, take
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.slow,
+    pytest.mark.engines,
+    pytest.mark.timeout(180),
+]
+
+
+@pytest.fixture
+async def on(kafka: KafkaBroker) -> AsyncIterator[ALog]:
+    async with a_log(kafka) as found:
+        yield found
+
+
+def in_partition(number: int) -> ConversationId:
+    """Return a key of this partition."""
+    return next(
+        ConversationId(key)
+        for key in map(str, range(1_000))
+        if partition_of(key.encode(), PARTITIONS) == number
+    )
+
+
+async def fill(on: ALog, partition: int, count: int) -> None:
+    key = in_partition(partition)
+    for _ in range(count):
+        assert (await on.log.append(key, b"x")).partition == partition
+
+
+def commit_as_an_operator(on: ALog, partition: int, offset: int) -> None:
+    consumer = outsider(on)
+    place = TopicPartition(on.epoch.topic, partition, offset)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            consumer.commit(offsets=[place], asynchronous=False)
+            break
+        except KafkaException:  # those who left the group may not have gone quite yet
+            assert time.monotonic() < deadline
+    consumer.close()
+
+
+def committed(on: ALog) -> dict[int, int]:
+    consumer = outsider(on)
+    places = [TopicPartition(on.epoch.topic, n) for n in range(PARTITIONS)]
+    found = {place.partition: place.offset for place in consumer.committed(places, timeout=10)}
+    consumer.close()
+    return found
+
+
+def outsider(on: ALog) -> Consumer:
+    return Consumer(
+        {
+            "bootstrap.servers": on.broker.address,
+            "group.id": on.epoch.topic,
+            "enable.auto.commit": False,
+        }
+    )
+
+
+async def until_it_raises(consumer: KafkaConsumer) -> None:
+    """Poll; nothing may be handed out before."""
+    async with asyncio.timeout(30):
+        while True:
+            assert not (await consumer.poll(100)).records
+
+
+async def stops(on: ALog, because: str, epoch: Epoch | None = None) -> None:
+    async with on.consumer(epoch=epoch) as consumer:
+        with pytest.raises(RouterStopped, match=because):
+            await until_it_raises(consumer)
+
+
+async def test_an_offset_beyond_the_end_of_the_log_stops_the_router(on: ALog) -> None:
+    await fill(on, 1, 3)
+    commit_as_an_operator(on, 1, 4)
+    await stops(on, "partition 1 .*: the log ends at 3, and 4 is committed")
+
+
+async def test_an_offset_below_the_start_of_the_log_stops_the_router(on: ALog) -> None:
+    await fill(on, 2, 5)
+    admin = AdminClient({"bootstrap.servers": on.broker.address})
+    for done in admin.delete_records([TopicPartition(on.epoch.topic, 2, 4)]).values():
+        done.result(10)
+    await stops(on, "partition 2 .*: records 0 to 3 are gone unread")
+    # Nor is it given a first offset: somebody must say what is to become of what is gone.
+    with pytest.raises(StartRefused, match="records below 4 are gone"):
+        await Topics(on.broker.address).begin(on.epoch.topic, PARTITIONS, "a new group")
+
+
+async def test_a_group_without_offsets_stops_the_router(kafka: KafkaBroker) -> None:
+    async with a_log(kafka) as on:
+        fresh = f"{on.epoch.topic}-2"
+        found = await Topics(kafka.address).make(fresh, PARTITIONS, 1, log_settings(30, 1))
+        without = dataclasses.replace(on.epoch, topic=fresh, topic_id=found.topic_id)
+        await stops(on, "no offset is committed", without)
+
+
+async def test_another_topic_of_the_same_name_stops_the_router(on: ALog) -> None:
+    other = dataclasses.replace(on.epoch, topic_id="another")
+    await stops(on, "was remade", other)
+
+
+async def test_a_topic_that_gained_partitions_stops_the_router(on: ALog) -> None:
+    fewer = dataclasses.replace(on.epoch, partitions=PARTITIONS - 1)
+    await stops(on, "has 4 partitions instead of 3", fewer)
+
+
+async def test_a_topic_that_does_not_exist_yet_is_waited_for(on: ALog) -> None:
+    unborn = dataclasses.replace(on.epoch, topic=f"{on.epoch.topic}-2")
+    async with on.consumer(epoch=unborn) as consumer, asyncio.timeout(30):
+        with pytest.raises(Unavailable, match="nknown topic"):
+            await until_it_raises(consumer)
+        topics = Topics(on.broker.address)
+        found = await topics.make(unborn.topic, PARTITIONS, 1, log_settings(30, 1))
+        await topics.begin(unborn.topic, PARTITIONS, on.epoch.topic)
+        consumer._epoch = dataclasses.replace(unborn, topic_id=found.topic_id)
+        while len((await forgiving(consumer)).assignments) < PARTITIONS:
+            pass
+
+
+async def forgiving(consumer: KafkaConsumer) -> Poll:
+    while True:
+        try:
+            return await consumer.poll(10)
+        except Unavailable:
+            pass
+
+
+class Member:
+    """A consumer that polls all the time and commits what it got."""
+
+    def __init__(self, consumer: KafkaConsumer) -> None:
+        self.consumer = consumer
+        self.assignments: dict[int, int] = {}
+        self.records: list[LogRecord] = []
+        self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        while True:
+            poll = await self.consumer.poll(100)
+            self.assignments = dict(poll.assignments)
+            self.records += poll.records
+            if poll.records:
+                await self.consumer.commit(last(poll.records))
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def has(self, count: int) -> None:
+        async with asyncio.timeout(30):
+            while len(self.assignments) != count:
+                assert not self._task.done(), self._task
+                await asyncio.sleep(0.01)
+
+
+async def test_a_partition_that_was_away_has_another_assignment_and_one_that_stayed_has_not(
+    on: ALog,
+) -> None:
+    async with on.consumer() as one:
+        first = Member(one)
+        await first.has(PARTITIONS)
+        alone = first.assignments
+        async with on.consumer() as two:
+            second = Member(two)
+            await second.has(PARTITIONS // 2)
+            await first.has(PARTITIONS // 2)
+            kept = first.assignments
+            assert kept.items() <= alone.items()
+            assert not kept.keys() & second.assignments.keys()
+            await second.stop()
+        await first.has(PARTITIONS)
+        again = first.assignments
+        assert kept.items() <= again.items()
+        for partition in alone.keys() - kept.keys():
+            assert again[partition] != alone[partition]
+        await first.stop()
+
+
+async def test_a_late_commit_does_not_undo_the_next_owners(on: ALog) -> None:
+    for partition in range(PARTITIONS):
+        await fill(on, partition, 10)
+    async with on.consumer() as one:
+        in_hand = await take(one, 40)
+        async with on.consumer() as two:
+            # The first one is busy: it does not poll, and yet its partitions can go.
+            second = Member(two)
+            await second.has(PARTITIONS // 2)
+            mine = set(second.assignments)
+            async with asyncio.timeout(30):
+                while {p: committed(on)[p] for p in mine} != dict.fromkeys(mine, 10):
+                    await asyncio.sleep(0.05)
+            # It has done some of it only, and says so too late.
+            await one.commit([LogPosition(0, p, 4) for p in range(PARTITIONS)])
+            found = committed(on)
+            assert {p: found[p] for p in mine} == dict.fromkeys(mine, 10)
+            assert {found[p] for p in range(PARTITIONS) if p not in mine} == {5}
+            await second.stop()
+    assert len(in_hand) == 40
+
+
+async def test_a_router_that_is_busy_for_long_stays_in_the_group(on: ALog) -> None:
+    await fill(on, 0, 50)
+    async with on.consumer(busy_seconds=6.0) as one:
+        first = await take(one, 10, limit=10)
+        before = (await one.poll(0)).assignments
+        # What is waited for is that nothing happens: longer than a silent member is kept.
+        await asyncio.sleep(8)
+        await one.commit(last(first))
+        assert committed(on)[0] == 10
+        # What had been fetched before comes once, where it left off.
+        following = await take(one, 40, limit=10)
+        assert [r.position.offset for r in first + following] == list(range(50))
+        assert (await one.poll(1)).assignments == before

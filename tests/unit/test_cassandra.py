@@ -1,0 +1,153 @@
+"""What the Cassandra adapters decide without a node."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from cassandra.cluster import NoHostAvailable
+
+from chat4all.adapters.cassandra import CassandraSession, CassandraStore, Contact
+from chat4all.adapters.cassandra import session as driver
+from chat4all.adapters.cassandra.session import Row, Statement
+from chat4all.adapters.cassandra.store import (
+    BATCH_BYTES,
+    first_wins_timestamp,
+    in_batches,
+    log_timestamp,
+)
+from chat4all.domain.errors import Overloaded, Unavailable
+from chat4all.domain.ids import LogPosition, Username
+from chat4all.domain.messages import Head, Marker
+from chat4all.ports import IdEntry, IdKey, StoreBatch
+from tests.contract.test_message_store import message
+from tests.records import CHATS
+
+LAST = LogPosition(511, 0, 2**40 - 2)
+
+
+def test_write_times_follow_the_log_and_stay_below_every_clock() -> None:
+    in_order = [LogPosition(0, 9, 0), LogPosition(0, 9, 1), LogPosition(1, 3, 0), LAST]
+    times = [log_timestamp(position) for position in in_order]
+    assert times == sorted(set(times))
+    assert times[0] > 0
+    firsts = [first_wins_timestamp(position) for position in in_order]
+    assert firsts == sorted(set(firsts), reverse=True)
+    assert min(firsts) > 0
+    assert max(times + firsts) < 2**50
+
+
+def test_batches_keep_the_order_within_a_bucket_and_a_mebibyte() -> None:
+    small = [message(seq) for seq in range(1, 2_101)]
+    parts = list(in_batches(small))
+    assert [m for part in parts for m in part] == small
+    assert [len(part) for part in parts] == [999, 1_000, 101]
+    large = [replace(m, content="🎉" * 10_000) for m in small[:60]]
+    parts = list(in_batches(large))
+    assert [m for part in parts for m in part] == large
+    assert max(sum(len(m.content.encode()) for m in part) for part in parts) <= BATCH_BYTES
+
+
+@pytest.mark.anyio
+async def test_too_many_requests_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "WAITING_MAX", 0)
+    session = CassandraSession(Contact(["127.0.0.1"], "k"))
+    with pytest.raises(Overloaded):
+        await session._execute(lambda: None)
+
+
+@pytest.mark.anyio
+async def test_a_node_that_is_nowhere_is_unavailable() -> None:
+    session = CassandraSession(Contact(["127.0.0.1"], "k", port=9))
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await session.run("SELECT seq FROM conversation_heads")
+    await session.close()
+
+
+@pytest.mark.anyio
+async def test_while_it_is_away_nobody_waits_for_those_before_to_fail(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried = 0
+
+    def away(_: Contact) -> None:
+        nonlocal tried
+        tried += 1
+        time.sleep(0.1)
+        raise NoHostAvailable("nobody answers", {})
+
+    monkeypatch.setattr(driver, "connect", away)
+    session = CassandraSession(Contact(["127.0.0.1"], "k"))
+    asked = [session.run(f"SELECT seq FROM t{n}") for n in range(50)]
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert all(isinstance(result, Unavailable) for result in results)
+    assert tried == 1
+
+
+class Slow(CassandraSession):
+    """Notes what is begun and what has ended; everything that `fails` says does not end well."""
+
+    def __init__(self, fails: str | None = None) -> None:
+        self.events: list[tuple[str, str]] = []
+        self._fails = fails
+
+    async def run(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
+        await self.batch([(statement, values)])
+        return []
+
+    async def batch(self, statements: Sequence[Statement]) -> None:
+        statement, values = statements[0]
+        table = statement.split()[2]
+        what = f"{table} {values[0]} {values[1]}" if table == "messages" else table
+        self.events.append(("begun", what))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        if what == self._fails:
+            raise Unavailable("away")
+        self.events.append(("ended", what))
+
+    def place(self, kind: str, what: str) -> list[int]:
+        return [n for n, event in enumerate(self.events) if event == (kind, what)]
+
+
+def a_bit_of_all() -> StoreBatch:
+    """Three buckets of one conversation, one of another, and a marker."""
+    messages = [message(seq) for seq in range(998, 2_003)] + [message(1, CHATS[1])]
+    ids = {
+        IdKey(m.conversation_id, m.message_id, m.sender_id): IdEntry(m.seq, m.position)
+        for m in messages
+    }
+    markers = [Marker(CHATS[0], Username("ana"), 3, 2)]
+    heads = {m.conversation_id: Head(m.seq, m.position) for m in messages}
+    return StoreBatch((), messages, ids, markers, heads)
+
+
+TABLES = ["messages", "message_ids", "read_markers", "conversation_heads"]
+
+
+@pytest.mark.anyio
+async def test_each_stage_is_acknowledged_before_the_next_and_each_bucket_before_its_next() -> None:
+    session = Slow()
+    await CassandraStore(session).write(a_bit_of_all())
+    buckets = [f"messages {CHATS[0]} {n}" for n in range(3)]
+    for one, following in pairwise(buckets):
+        assert session.place("ended", one) < session.place("begun", following)
+    stages = [TABLES.index(what.split()[0]) for _, what in session.events]
+    assert stages == sorted(stages)
+    assert set(stages) == {0, 1, 2, 3}
+    assert len([1 for kind, what in session.events if what == "conversation_heads"]) == 4
+
+
+@pytest.mark.anyio
+async def test_nothing_follows_what_was_not_acknowledged() -> None:
+    session = Slow(fails=f"messages {CHATS[0]} 1")
+    with pytest.raises(Unavailable):
+        await CassandraStore(session).write(a_bit_of_all())
+    assert {what for _, what in session.events} == {
+        f"messages {CHATS[0]} 0",
+        f"messages {CHATS[0]} 1",
+        f"messages {CHATS[1]} 0",
+    }

@@ -1,0 +1,142 @@
+"""What the Kafka adapters decide without a broker."""
+
+import asyncio
+import time
+
+import msgspec
+import pytest
+from confluent_kafka import KafkaError, Message
+
+from chat4all.adapters.kafka import Epoch, KafkaConsumer, KafkaLog, KafkaProducer, partition_of
+from chat4all.adapters.kafka.consumer import BYTES_MAX, TAKE_SECONDS
+from chat4all.adapters.kafka.feed import RECORD_MAX, in_records
+from chat4all.adapters.kafka.log import CLOCK_AHEAD_MAX_MS
+from chat4all.adapters.kafka.producer import Delivered
+from chat4all.domain.errors import Unavailable
+from chat4all.domain.ids import LogPosition
+from chat4all.ports import LiveEvent
+from tests.contract.test_message_store import message
+from tests.records import CHATS
+
+pytestmark = pytest.mark.anyio
+
+EPOCH = Epoch(3, "chat_messages", "an id", 4)
+
+
+@pytest.mark.parametrize(
+    ("key", "hashed"),
+    [
+        # From org.apache.kafka.common.utils.UtilsTest.
+        (b"21", -973932308),
+        (b"foobar", -790332482),
+        (b"a-little-bit-long-string", -985981536),
+        (b"a-little-bit-longer-string", -1486304829),
+        (b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971),
+        (b"abc", 479470107),
+    ],
+)
+def test_partitions_are_those_of_the_java_client(key: bytes, hashed: int) -> None:
+    assert partition_of(key, 2**31) == hashed & 0x7FFFFFFF
+    assert partition_of(key, 64) == (hashed & 0x7FFFFFFF) % 64
+
+
+class Stamping(KafkaProducer):
+    """A producer whose broker's clock differs from ours."""
+
+    def __init__(self, ahead_ms: int) -> None:
+        super().__init__("nowhere:9")
+        self.ahead_ms = ahead_ms
+
+    def send(self, topic: str, key: bytes, value: bytes) -> asyncio.Future[Delivered]:
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(Delivered(1, 7, time.time_ns() // 1_000_000 - self.ahead_ms))
+        return done
+
+    async def ping(self, topic: str) -> None:
+        assert topic == EPOCH.topic
+
+
+async def test_a_clock_that_is_far_ahead_of_the_brokers_is_not_ready() -> None:
+    producer = Stamping(0)
+    log = KafkaLog(producer, EPOCH)
+    for ahead_ms, ready in ((0, True), (CLOCK_AHEAD_MAX_MS + 100, False), (-5_000, True)):
+        producer.ahead_ms = ahead_ms
+        assert await log.append(CHATS[0], b"") == LogPosition(3, 1, 7)
+        if ready:
+            await log.ping()
+        else:
+            with pytest.raises(Unavailable, match="clock"):
+                await log.ping()
+
+
+async def test_after_a_fatal_error_nothing_is_tried_and_the_process_is_told() -> None:
+    told = asyncio.get_running_loop().create_future()
+    producer = KafkaProducer("127.0.0.1:9", on_fatal=told.set_result)
+    await producer.open()
+    producer._take_error(KafkaError(KafkaError._ALL_BROKERS_DOWN, "all down"))
+    fatal = KafkaError(KafkaError._FENCED, "there is another one", fatal=True)
+    producer._take_error(fatal)
+    assert "there is another one" in await told
+    for attempt in (producer.ping("t"), KafkaLog(producer, EPOCH).append(CHATS[0], b"")):
+        with pytest.raises(Unavailable, match="there is another one"):
+            await attempt
+    await producer.close()
+
+
+class Flooding:
+    """A library that always has one more message."""
+
+    def __init__(self, size: int, seconds: float = 0) -> None:
+        self.message = Message("t", 0, 1, b"", bytes(size))
+        self.seconds = seconds
+
+    def poll(self, _: float) -> Message:
+        time.sleep(self.seconds)
+        return self.message
+
+
+@pytest.mark.parametrize(
+    ("flood", "limit", "count"),
+    [
+        (Flooding(10), 500, 500),
+        (Flooding(100_000), 500, BYTES_MAX // 100_000 + 1),
+        (Flooding(10, seconds=TAKE_SECONDS / 4), 500, 5),
+    ],
+    ids=["count", "bytes", "time"],
+)
+def test_a_batch_is_bounded(flood: Flooding, limit: int, count: int) -> None:
+    consumer = KafkaConsumer("127.0.0.1:9", EPOCH, "g")
+    consumer._consumer = flood  # type: ignore[assignment]
+    consumer._assigned = {0: 1}
+    consumer._take(limit)
+    assert 1 <= len(consumer._hand_out().records) <= count
+
+
+async def test_a_broker_that_is_nowhere_is_unavailable() -> None:
+    producer = KafkaProducer("127.0.0.1:9")
+    await producer.open()
+    with pytest.raises(Unavailable):
+        await producer.ping("t")
+    await producer.close()
+
+
+def test_announcements_are_cut_into_records_that_a_broker_takes() -> None:
+    big = "ß" * 10_000  # 20 KB in UTF-8
+    events = [
+        LiveEvent(CHATS[n % 2], message=message(n, CHATS[n % 2], sender=big)) for n in range(1, 100)
+    ]
+    records = list(in_records(events))
+    assert len(records) > 6
+    assert all(len(value) < RECORD_MAX + 100 for _, value in records)
+    for chat in CHATS[:2]:
+        found = [
+            event.message.seq
+            for key, value in records
+            for event in decoded(value)
+            if key.decode() == chat and event.message
+        ]
+        assert found == [e.message.seq for e in events if e.key == chat and e.message]
+
+
+def decoded(value: bytes) -> list[LiveEvent]:
+    return msgspec.json.decode(value, type=list[LiveEvent])
