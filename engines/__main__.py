@@ -1,0 +1,31 @@
+"""`python -m engines up | down | fetch`. Standard output has only what a shell evaluates."""
+
+import sys
+
+from engines import developer
+from engines.packages import say
+from engines.server import Failed
+
+USAGE = "python -m engines up | down | fetch"
+
+
+def main(arguments: list[str]) -> int:
+    """Do what is asked; return the exit status."""
+    try:
+        match arguments:
+            case ["up"]:
+                print(developer.up(), end="")
+            case ["down"]:
+                developer.down()
+            case ["fetch"]:
+                developer.fetch()
+            case _:
+                say(USAGE)
+                return 2
+    except Failed as failed:
+        say(str(failed))
+        return 1
+    return 0
+
+
+sys.exit(main(sys.argv[1:]))
