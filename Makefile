@@ -6,13 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run test check lint types fast format lock clean help
+.PHONY: run test check lint types fast engines engines-down format lock clean help
 
 run: $(VENV)/run.stamp ## start everything on this machine
 	@exec $(BIN)/chat4all up $(ARGS)
 
-test: check ## every test, real processes included
+test: check ## every test, real processes and engines included
 	@tests/have-strace
+	@$(BIN)/python -m engines fetch
 	$(BIN)/pytest -m slow
 
 check: lint types fast ## lint, types and fast tests
@@ -28,6 +29,12 @@ types: $(VENV)/dev.stamp
 fast: $(VENV)/dev.stamp
 	$(BIN)/pytest -m "not slow" --quiet --numprocesses auto --maxprocesses 4
 
+engines: $(VENV)/made ## start Kafka, Cassandra, PostgreSQL: eval "$(make -s engines)"
+	@$(BIN)/python -m engines up
+
+engines-down: $(VENV)/made ## stop them
+	@$(BIN)/python -m engines down
+
 format: $(VENV)/dev.stamp ## format and mend what can be mended
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
@@ -42,7 +49,7 @@ clean: ## forget the virtual environment (never the data)
 	rm -rf $(VENV)
 
 help:
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 $(VENV)/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from engines import packages
 from engines.cassandra import CassandraNode
 from engines.kafka import KafkaBroker
 from engines.packages import cache, locked, say
@@ -23,9 +22,8 @@ START_SECONDS = 60
 
 def fetch() -> None:
     """Install and fetch what is not there yet."""
-    packages.tools(packages.JAVA, packages.POSTGRES)
-    packages.jars("kafka")
-    packages.jars("cassandra")
+    for engine in (KafkaBroker, CassandraNode, PostgresServer):
+        engine.provide()
 
 
 def up() -> str:
@@ -34,8 +32,9 @@ def up() -> str:
     Failed when one cannot be had; the others go on running.
     """
     with locked(cache() / "developer.lock"):
-        fetch()
         kafka, cassandra, postgres = servers = _servers()
+        for missing in [one for one in servers if one.process() is None and not one.answers()]:
+            missing.provide()
         _together(_start, servers)
         known = {
             "KAFKA_BOOTSTRAP_SERVER": kafka.address,

@@ -2,12 +2,12 @@
 
 import base64
 import struct
-import subprocess
 import uuid
 from pathlib import Path
 from typing import ClassVar
 
 from engines import packages
+from engines.processes import Process
 from engines.server import Server, connect, free_port, receive
 
 LOG4J = """\
@@ -45,6 +45,12 @@ class KafkaBroker(Server):
         self.address = f"127.0.0.1:{self.port}"
         self._controller_port = controller_port or free_port()
         self._heap_mb = heap_mb
+
+    @classmethod
+    def provide(cls) -> None:
+        """Install Java and fetch the jars; see `Server`."""
+        packages.java()
+        packages.jars(cls.name)
 
     def answers(self) -> bool:
         """Ask for the cluster's brokers; one that is not registered yet names none."""
@@ -106,7 +112,7 @@ class KafkaBroker(Server):
             )
         )
 
-    def _launch(self) -> subprocess.Popen[bytes]:
+    def _launch(self) -> Process:
         return self._start(self._java(self._heap_mb, "kafka.Kafka", "server.properties"))
 
     def _java(self, heap_mb: int, *arguments: str) -> list[str]:

@@ -35,7 +35,8 @@ def cache() -> Path:
 
 def say(text: str) -> None:
     """Tell about progress. Standard output is for what a shell evaluates."""
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{text}\n")  # in one piece: the servers tell at the same time
+    sys.stderr.flush()
 
 
 @contextlib.contextmanager

@@ -4,13 +4,13 @@ import os
 import shutil
 import signal
 import struct
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
 from engines import packages
+from engines.processes import Process
 from engines.server import Server, connect, free_port, receive
 
 USER = "chat4all"  # of the database; it may do everything
@@ -42,6 +42,11 @@ class PostgresServer(Server):
     def url(self, database: str = USER) -> str:
         """Return `postgresql://…` of a database."""
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
+
+    @classmethod
+    def provide(cls) -> None:
+        """Install it; see `Server`."""
+        packages.postgres()
 
     def answers(self) -> bool:
         """Sign in: it refuses as long as it recovers."""
@@ -75,7 +80,7 @@ class PostgresServer(Server):
             create = f"CREATE DATABASE {USER}\n"
             self._run(single, user=user, pass_fds=handles, typed=create)
 
-    def _launch(self) -> subprocess.Popen[bytes]:
+    def _launch(self) -> Process:
         settings = {**SETTINGS, "port": str(self.port)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with _opened(self.folder / "data") as (path, handles):

@@ -15,6 +15,7 @@ from typing import IO, TypedDict
 
 # Linux ends a bound child when the *thread* that started it ends, so one thread starts them all.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engines")
+_children: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def start(
     user: str | None = None,
     folder: Path | None = None,
     pass_fds: Sequence[int] = (),
-) -> subprocess.Popen[bytes]:
+) -> Process:
     """Start a process in a session of its own, its output at the end of `log`.
 
     It holds nothing of ours open, so that a shell which reads our output does not wait for it.
@@ -106,7 +107,17 @@ def start(
         )
 
     with log.open("ab") as output:
-        return _starter.submit(popen, output).result()
+        child = _starter.submit(popen, output).result()
+    _children.append(child)
+    stat = _stat(child.pid, ended_too=True)
+    if stat is None:
+        raise ProcessLookupError(f"{command[0]} has gone already")
+    return Process(child.pid, stat.started, _boot())
+
+
+def reap() -> None:
+    """Take leave of the children that have ended."""
+    _children[:] = [child for child in _children if child.poll() is None]
 
 
 class Identity(TypedDict, total=False):
@@ -128,14 +139,16 @@ class _Stat:
     started: int
 
 
-def _stat(pid: int) -> _Stat | None:
+def _stat(pid: int, *, ended_too: bool = False) -> _Stat | None:
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The second field is a name in brackets, which may itself hold brackets and spaces.
     state, parent, *rest = text.rpartition(")")[2].split()
-    return None if state in "ZX" else _Stat(int(parent), int(rest[17]))
+    # A first thread may be a zombie while others still hold ports and files.
+    ended = state in "ZX" and int(rest[15]) <= 1
+    return None if ended and not ended_too else _Stat(int(parent), int(rest[17]))
 
 
 def _boot() -> str:

@@ -45,7 +45,11 @@ class Server(abc.ABC):
         self.log_file = self.folder / "log"
         self._pid_file = self.folder / "pid"
         self._outlives = outlives
-        self._child: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    @abc.abstractmethod
+    def provide(cls) -> None:
+        """Install and fetch its programs where they are missing. Failed when that cannot be."""
 
     @abc.abstractmethod
     def answers(self) -> bool:
@@ -56,7 +60,7 @@ class Server(abc.ABC):
         """Write the configuration and, the first time, format the data."""
 
     @abc.abstractmethod
-    def _launch(self) -> subprocess.Popen[bytes]:
+    def _launch(self) -> Process:
         """Start the process."""
 
     def __enter__(self) -> Self:
@@ -77,9 +81,7 @@ class Server(abc.ABC):
             raise Failed(f"{self.name} runs already in {self.folder}")
         self.folder.mkdir(parents=True, exist_ok=True)
         self._prepare()
-        self._child = self._launch()
-        if (started := Process.of(self._child.pid)) is not None:
-            started.write(self._pid_file)
+        self._launch().write(self._pid_file)
 
     def wait_ready(self, seconds: float = 60) -> None:
         """Return once it answers; Failed, with the end of its log, when it ends or is too slow."""
@@ -95,8 +97,7 @@ class Server(abc.ABC):
 
     def process(self) -> Process | None:
         """Return its process; None when it does not run."""
-        if self._child is not None and self._child.poll() is not None:
-            self._child = None
+        processes.reap()
         return Process.read(self._pid_file)
 
     def kill(self) -> None:
@@ -142,24 +143,26 @@ class Server(abc.ABC):
         typed: str = "",
     ) -> None:
         """Run a command to its end, with `typed` as its input."""
-        with self.log_file.open("ab") as log:
-            done = subprocess.run(
-                command,
-                input=typed.encode(),
-                stdout=log,
-                stderr=log,
-                cwd=self._working_folder(user),
-                pass_fds=pass_fds,
-                check=False,
-                timeout=60,
-                **processes.as_user(user),
-            )
-        if done.returncode != 0:
-            raise Failed(f"{self.name}: {Path(command[0]).name} failed{self._log_end()}")
+        try:
+            with self.log_file.open("ab") as log:
+                subprocess.run(
+                    command,
+                    input=typed.encode(),
+                    stdout=log,
+                    stderr=log,
+                    cwd=self._working_folder(user),
+                    pass_fds=pass_fds,
+                    check=True,
+                    timeout=60,
+                    **processes.as_user(user),
+                )
+        except (subprocess.SubprocessError, OSError) as error:
+            program = Path(command[0]).name
+            raise Failed(f"{self.name}: {program} failed{self._log_end()}") from error
 
     def _start(
         self, command: Sequence[str], *, user: str | None = None, pass_fds: Sequence[int] = ()
-    ) -> subprocess.Popen[bytes]:
+    ) -> Process:
         return processes.start(
             command,
             self.log_file,
@@ -193,10 +196,10 @@ class Server(abc.ABC):
             self.resume()  # a paused one would not see it
         deadline = time.monotonic() + seconds
         while any(process.runs() for process in waited_for):
-            self.process()  # reaps a child
             if time.monotonic() > deadline:
                 return False
             time.sleep(POLL_SECONDS)
+        processes.reap()
         self._pid_file.unlink(missing_ok=True)
         return True
 
