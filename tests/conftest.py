@@ -1,5 +1,9 @@
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.databases import Databases, serving
 
 # A failure must be the same on every machine and on every run.
 settings.register_profile(
@@ -14,3 +18,10 @@ settings.load_profile("chat4all")
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """Databases on a PostgreSQL server that all tests share."""
+    with serving(tmp_path_factory.mktemp("postgres")) as found:
+        yield found

@@ -20,7 +20,8 @@ from chat4all.adapters.prometheus import GatewayMetrics, RouterMetrics
 from chat4all.adapters.prometheus.registry import new_registry
 from chat4all.adapters.prometheus.store import READS, ROUTING, MeasuredStore
 from chat4all.adapters.prometheus.timing import Timings
-from chat4all.adapters.sql import Database, SqlDirectory, SqlSessions, upgrade
+from chat4all.adapters.sql import SqlDirectory, SqlOutbox, SqlSessions
+from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.ports import (
     DeadLetters,
     Directory,
@@ -28,8 +29,10 @@ from chat4all.ports import (
     LiveFeed,
     MessageLog,
     MessageStore,
+    Outbox,
     Sessions,
 )
+from tests.databases import SERVERS, Databases, Place, place_at
 
 
 async def no_lag() -> dict[int, int]:
@@ -109,21 +112,32 @@ async def feed(request: pytest.FixtureRequest) -> AsyncIterator[LiveFeed]:
     router.close()
 
 
+@pytest.fixture(params=["sqlite", *SERVERS])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | ServerUrl:
+    if request.param == "sqlite":
+        return tmp_path / "metadata.db"
+    databases: Databases = request.getfixturevalue("databases")
+    return databases.new(request.param)
+
+
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    found = Database(tmp_path / "metadata.db", busy_seconds=0.1)
-    await upgrade(found)
-    yield found
-    await found.close()
+async def place(where: Path | ServerUrl) -> AsyncIterator[Place]:
+    async with place_at(where) as found:
+        yield found
 
 
-@pytest.fixture(params=["sqlite", "sqlite, remembering"])
-async def directory(request: pytest.FixtureRequest, database: Database) -> Directory:
-    found = SqlDirectory(database)
-    return RememberingDirectory(found) if "remembering" in request.param else found
+@pytest.fixture(params=["asked", "remembered"])
+async def directory(request: pytest.FixtureRequest, place: Place) -> Directory:
+    found = SqlDirectory(place.database)
+    return RememberingDirectory(found) if request.param == "remembered" else found
 
 
-@pytest.fixture(params=["sqlite", "sqlite, remembering"])
-async def sessions(request: pytest.FixtureRequest, database: Database) -> Sessions:
-    found = SqlSessions(database)
-    return RememberingSessions(found) if "remembering" in request.param else found
+@pytest.fixture(params=["asked", "remembered"])
+async def sessions(request: pytest.FixtureRequest, place: Place) -> Sessions:
+    found = SqlSessions(place.database)
+    return RememberingSessions(found) if request.param == "remembered" else found
+
+
+@pytest.fixture
+def outbox(place: Place) -> Outbox:
+    return SqlOutbox(place.database)

@@ -91,4 +91,4 @@ def test_a_start_that_has_nothing_to_migrate_does_not_load_alembic(tmp_path: Pat
     assert (first, second) == ("False", "False")
     with closing(sqlite3.connect(tmp_path / "metadata.db")) as db, db:
         db.execute("DELETE FROM alembic_version")
-    assert subprocess.run(command, capture_output=True, check=False).returncode != 0
+    assert subprocess.check_output(command, text=True).strip() == "True"
