@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import httpx
 import pytest
 
 from chat4all.adapters.embedded import (
@@ -16,12 +17,22 @@ from chat4all.adapters.embedded import (
     RouterLink,
 )
 from chat4all.adapters.embedded.link import Announced, pair
+from chat4all.adapters.metadata_http import (
+    Following,
+    FollowingDirectory,
+    FollowingSessions,
+    HttpDirectory,
+    HttpOutbox,
+    HttpSessions,
+    MetadataService,
+)
 from chat4all.adapters.prometheus import GatewayMetrics, RouterMetrics
 from chat4all.adapters.prometheus.registry import new_registry
 from chat4all.adapters.prometheus.store import READS, ROUTING, MeasuredStore
 from chat4all.adapters.prometheus.timing import Timings
 from chat4all.adapters.sql import SqlDirectory, SqlOutbox, SqlSessions
 from chat4all.adapters.sql.urls import ServerUrl
+from chat4all.metadata import InternalEndpoint
 from chat4all.ports import (
     DeadLetters,
     Directory,
@@ -33,6 +44,8 @@ from chat4all.ports import (
     Sessions,
 )
 from tests.databases import SERVERS, Databases, Place, place_at
+
+CREDENTIAL = "a credential of the service, long enough".replace(" ", "-")
 
 
 async def no_lag() -> dict[int, int]:
@@ -126,16 +139,55 @@ async def place(where: Path | ServerUrl) -> AsyncIterator[Place]:
         yield found
 
 
-@pytest.fixture(params=["asked", "remembered"])
-async def directory(request: pytest.FixtureRequest, place: Place) -> Directory:
-    found = SqlDirectory(place.database)
-    return RememberingDirectory(found) if request.param == "remembered" else found
+@pytest.fixture
+async def service(place: Place) -> AsyncIterator[MetadataService]:
+    """The metadata service on this place, asked without a network."""
+    parts = SqlDirectory(place.database), SqlSessions(place.database), SqlOutbox(place.database)
+    transport = httpx.ASGITransport(InternalEndpoint(CREDENTIAL.encode(), *parts))
+    found = MetadataService("http://metadata", CREDENTIAL, transport=transport)
+    yield found
+    await found.close()
 
 
-@pytest.fixture(params=["asked", "remembered"])
-async def sessions(request: pytest.FixtureRequest, place: Place) -> Sessions:
-    found = SqlSessions(place.database)
-    return RememberingSessions(found) if request.param == "remembered" else found
+@pytest.fixture
+async def following(service: MetadataService) -> Following:
+    """Polls once: the suites take less time than that is good for."""
+    found = Following(HttpOutbox(service), clock=lambda: 0.0)
+    await found.poll()
+    return found
+
+
+WAYS = ["asked", "remembered", "by HTTP", "by HTTP, remembered"]
+
+
+@pytest.fixture(params=WAYS)
+async def directory(
+    request: pytest.FixtureRequest, place: Place, service: MetadataService, following: Following
+) -> Directory:
+    match request.param:
+        case "asked":
+            return SqlDirectory(place.database)
+        case "remembered":
+            return RememberingDirectory(SqlDirectory(place.database))
+        case "by HTTP":
+            return HttpDirectory(service)
+        case _:
+            return FollowingDirectory(HttpDirectory(service), following)
+
+
+@pytest.fixture(params=WAYS)
+async def sessions(
+    request: pytest.FixtureRequest, place: Place, service: MetadataService, following: Following
+) -> Sessions:
+    match request.param:
+        case "asked":
+            return SqlSessions(place.database)
+        case "remembered":
+            return RememberingSessions(SqlSessions(place.database))
+        case "by HTTP":
+            return HttpSessions(service)
+        case _:
+            return FollowingSessions(HttpSessions(service), following)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from chat4all.adapters.sql.schema import NEWEST, revision, run_alembic
 from chat4all.adapters.sql.server import make_engine
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.adapters.sql.urls import ServerUrl
-from chat4all.domain.errors import StartRefused, Unavailable
+from chat4all.domain.errors import Unavailable
 
 TRIES = 10
 WAIT_MAX_SECONDS = 1.0
@@ -54,12 +54,12 @@ async def upgrade_server(url: ServerUrl) -> None:
 
 
 async def check_revision(database: Transactions) -> None:
-    """Raise `StartRefused` unless the tables are those of this release."""
+    """Return when the tables are those of this release; `Unavailable` says what to do."""
     found = await database.read(revision)
     if found is None or found < NEWEST:
-        raise StartRefused("the database is not up to date: run `chat4all migrate`")
+        raise Unavailable("the database is not up to date: run `chat4all migrate`")
     if found > NEWEST:
-        raise StartRefused(_NEWER)
+        raise Unavailable(_NEWER)
 
 
 async def _upgrade(engine: AsyncEngine) -> None:
