@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from engines import CassandraNode, KafkaBroker
+from tests.databases import Databases, serving
 
 # A failure must be the same on every machine and on every run.
 settings.register_profile(
@@ -32,3 +33,10 @@ def cassandra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CassandraNod
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """Databases on a PostgreSQL server that all tests share."""
+    with serving(tmp_path_factory.mktemp("postgres")) as found:
+        yield found

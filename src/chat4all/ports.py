@@ -8,6 +8,7 @@ driver comes through a port.
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from chat4all.domain.ids import (
@@ -313,6 +314,54 @@ class Sessions(Protocol):
 
     async def end(self, session: SessionId) -> None:
         """End a session; one that is not there is ended already."""
+        ...
+
+
+class Subject(StrEnum):
+    """What an entry of the outbox is about; its key is that thing's id."""
+
+    MEMBERS = "members"
+    """Who is in a conversation."""
+
+    SESSION = "session"
+    USER = "user"
+
+
+class OutboxEntry(NamedTuple):
+    """Something that changed: what is remembered of it may no longer be true."""
+
+    entry_id: str
+    subject: Subject
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxPage:
+    """What changed since a position, and the position to ask after next.
+
+    An entry may come several times. What is not `complete` must be taken as "everything changed".
+    """
+
+    position: int
+    entries: Sequence[OutboxEntry]
+    complete: bool
+
+
+class Outbox(Protocol):
+    """What was changed in the directory and the sessions, kept for a while."""
+
+    async def after(self, position: int | None) -> OutboxPage:
+        """Return at least every change that was made after `position` and is in effect now.
+
+        With None only the position is of interest: nothing is remembered yet.
+        """
+        ...
+
+    async def trim(self) -> int:
+        """Drop some of the entries that are too old, and return how many they were; 0 at the end.
+
+        Whoever asks after a position that may be gone is told so (`complete`).
+        """
         ...
 
 

@@ -56,6 +56,21 @@ class Settings(BaseSettings):
         50, ge=1, le=1_000_000, description="Messages a second of one user, after a burst of 4 s."
     )
     sign_ups_per_hour: int = Field(20, ge=1, le=1_000_000, description="Sign-ups of one address.")
+    database_url: SecretStr | None = Field(
+        None,
+        validation_alias="DATABASE_URL",
+        description="The metadata service's database: `cockroachdb://`, `postgresql://`, "
+        "`sqlite:///`.",
+    )
+    metadata_url: str = Field(
+        "http://metadata_service:8001",
+        pattern=r"^https?://[^/?#@\s]+$",
+        description="Where gateways find the metadata service.",
+    )
+    service_credential: SecretStr | None = Field(
+        None,
+        description="What gateways show the metadata service, 32 characters or more.",
+    )
     cors_origins: _Names = Field(
         (), description="Origins whose pages may read answers, with commas between; or `*` alone."
     )

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from chat4all.adapters.embedded import (
@@ -19,11 +20,22 @@ from chat4all.adapters.embedded import (
     RouterLink,
 )
 from chat4all.adapters.embedded.link import Announced, pair
+from chat4all.adapters.metadata_http import (
+    Following,
+    FollowingDirectory,
+    FollowingSessions,
+    HttpDirectory,
+    HttpOutbox,
+    HttpSessions,
+    MetadataService,
+)
 from chat4all.adapters.prometheus import GatewayMetrics, RouterMetrics
 from chat4all.adapters.prometheus.registry import new_registry
 from chat4all.adapters.prometheus.store import READS, ROUTING, MeasuredStore
 from chat4all.adapters.prometheus.timing import Timings
-from chat4all.adapters.sql import Database, SqlDirectory, SqlSessions, upgrade
+from chat4all.adapters.sql import SqlDirectory, SqlOutbox, SqlSessions
+from chat4all.adapters.sql.urls import ServerUrl
+from chat4all.metadata import InternalEndpoint
 from chat4all.ports import (
     DeadLetters,
     Directory,
@@ -32,6 +44,7 @@ from chat4all.ports import (
     LogConsumer,
     MessageLog,
     MessageStore,
+    Outbox,
     Sessions,
 )
 from tests.cluster.cassandra import a_store
@@ -48,6 +61,9 @@ class Consuming:
 
     log: MessageLog
     consumer: Callable[[], AbstractAsyncContextManager[LogConsumer]]
+from tests.databases import SERVERS, Databases, Place, place_at
+
+CREDENTIAL = "a credential of the service, long enough".replace(" ", "-")
 
 
 async def no_lag() -> dict[int, int]:
@@ -161,21 +177,71 @@ async def feed(request: pytest.FixtureRequest) -> AsyncIterator[LiveFeed]:
     router.close()
 
 
+@pytest.fixture(params=["sqlite", *SERVERS])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | ServerUrl:
+    if request.param == "sqlite":
+        return tmp_path / "metadata.db"
+    databases: Databases = request.getfixturevalue("databases")
+    return databases.new(request.param)
+
+
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    found = Database(tmp_path / "metadata.db", busy_seconds=0.1)
-    await upgrade(found)
+async def place(where: Path | ServerUrl) -> AsyncIterator[Place]:
+    async with place_at(where) as found:
+        yield found
+
+
+@pytest.fixture
+async def service(place: Place) -> AsyncIterator[MetadataService]:
+    """The metadata service on this place, asked without a network."""
+    parts = SqlDirectory(place.database), SqlSessions(place.database), SqlOutbox(place.database)
+    transport = httpx.ASGITransport(InternalEndpoint(CREDENTIAL.encode(), *parts))
+    found = MetadataService("http://metadata", CREDENTIAL, transport=transport)
     yield found
     await found.close()
 
 
-@pytest.fixture(params=["sqlite", "sqlite, remembering"])
-async def directory(request: pytest.FixtureRequest, database: Database) -> Directory:
-    found = SqlDirectory(database)
-    return RememberingDirectory(found) if "remembering" in request.param else found
+@pytest.fixture
+async def following(service: MetadataService) -> Following:
+    """Polls once: the suites take less time than that is good for."""
+    found = Following(HttpOutbox(service), clock=lambda: 0.0)
+    await found.poll()
+    return found
 
 
-@pytest.fixture(params=["sqlite", "sqlite, remembering"])
-async def sessions(request: pytest.FixtureRequest, database: Database) -> Sessions:
-    found = SqlSessions(database)
-    return RememberingSessions(found) if "remembering" in request.param else found
+WAYS = ["asked", "remembered", "by HTTP", "by HTTP, remembered"]
+
+
+@pytest.fixture(params=WAYS)
+async def directory(
+    request: pytest.FixtureRequest, place: Place, service: MetadataService, following: Following
+) -> Directory:
+    match request.param:
+        case "asked":
+            return SqlDirectory(place.database)
+        case "remembered":
+            return RememberingDirectory(SqlDirectory(place.database))
+        case "by HTTP":
+            return HttpDirectory(service)
+        case _:
+            return FollowingDirectory(HttpDirectory(service), following)
+
+
+@pytest.fixture(params=WAYS)
+async def sessions(
+    request: pytest.FixtureRequest, place: Place, service: MetadataService, following: Following
+) -> Sessions:
+    match request.param:
+        case "asked":
+            return SqlSessions(place.database)
+        case "remembered":
+            return RememberingSessions(SqlSessions(place.database))
+        case "by HTTP":
+            return HttpSessions(service)
+        case _:
+            return FollowingSessions(HttpSessions(service), following)
+
+
+@pytest.fixture
+def outbox(place: Place) -> Outbox:
+    return SqlOutbox(place.database)

@@ -1,17 +1,16 @@
 """What every Directory does."""
 
 import asyncio
-import sqlite3
 import uuid
 from dataclasses import replace
 
 import pytest
 
-from chat4all.adapters.sql import Database
 from chat4all.domain.errors import AlreadyTaken, NotFound, Unavailable
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import Conversation, ConversationType, Role, User
 from chat4all.ports import Directory
+from tests.databases import Place
 
 pytestmark = pytest.mark.anyio
 
@@ -116,12 +115,9 @@ async def test_a_pair_has_one_private_conversation(people: Directory) -> None:
 
 
 async def test_a_directory_that_is_locked_is_unavailable_and_comes_back(
-    people: Directory, database: Database
+    people: Directory, place: Place
 ) -> None:
-    other = sqlite3.connect(database.path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(Unavailable):
-        await people.add_user(user(Username("davi")), b"")
-    other.execute("ROLLBACK")
-    other.close()
+    async with place.locked():
+        with pytest.raises(Unavailable):
+            await people.add_user(user(Username("davi")), b"")
     await people.add_user(user(Username("davi")), b"")

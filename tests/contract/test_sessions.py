@@ -4,11 +4,13 @@ import time
 
 import pytest
 
+from chat4all.adapters.sql import SqlDirectory
 from chat4all.domain.errors import AlreadyTaken, NotFound
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import Session
-from chat4all.ports import Directory, Sessions
+from chat4all.ports import Sessions
 from tests.contract.test_directory import ANA, user
+from tests.databases import Place
 
 pytestmark = pytest.mark.anyio
 
@@ -20,8 +22,8 @@ def session(name: str, expires_at: int = SOON) -> Session:
 
 
 @pytest.fixture(autouse=True)
-async def _ana(directory: Directory) -> None:
-    await directory.add_user(user(ANA), b"")
+async def _ana(place: Place) -> None:
+    await SqlDirectory(place.database).add_user(user(ANA), b"")
 
 
 async def test_a_session_is_there_until_it_is_ended(sessions: Sessions) -> None:

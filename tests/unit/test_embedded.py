@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cachetools import LRUCache
 
 from chat4all.adapters.embedded import (
     DataFolder,
@@ -22,7 +23,7 @@ from chat4all.adapters.embedded import (
 )
 from chat4all.adapters.embedded import log as log_module
 from chat4all.adapters.embedded.database import ROWS_MAX
-from chat4all.adapters.embedded.remembering import Remembered
+from chat4all.adapters.remembered import Remembered
 from chat4all.domain.errors import OutcomeUnknown, Overloaded, StartRefused, Unavailable
 from chat4all.domain.ids import LogPosition
 from chat4all.ports import StoreBatch
@@ -284,7 +285,7 @@ async def test_an_answer_that_was_overtaken_by_a_change_is_not_kept() -> None:
         await answer.wait()
         return found
 
-    remembered = Remembered(load)
+    remembered: Remembered[str, str] = Remembered(load, LRUCache(10))
     reading = asyncio.ensure_future(remembered.get("key"))
     await asked.wait()
     truth = "after"
@@ -302,7 +303,7 @@ async def test_an_answer_is_kept_until_it_is_forgotten() -> None:
         asked += 1
         return asked
 
-    kept = Remembered(load)
+    kept: Remembered[str, int] = Remembered(load, LRUCache(10))
     assert [await kept.get("key") for _ in range(3)] == [1, 1, 1]
     kept.forget("another key")
     assert await kept.get("key") == 1

@@ -10,7 +10,7 @@ Chat4AllError
 ├── TooMany                 asked too often; the same request will work after a while
 ├── Unavailable             ours to mend; the same request will work later
 │   ├── Overloaded              a bounded queue is full; nothing was done
-│   └── OutcomeUnknown          an append may or may not land: retry with the same id
+│   └── OutcomeUnknown          it may or may not have been done: retry with the same id
 ├── StartRefused            a process must not start like this; the message says what to change
 ├── CommandRefused          an operator's command is not done; the message says why, and what to do
 └── RouterStopped           the log and the store contradict each other; an operator must look
@@ -86,7 +86,7 @@ class Overloaded(Unavailable):
 
 
 class OutcomeUnknown(Unavailable):
-    """An append was not acknowledged in time: it may still land. Retry with the same id."""
+    """A write was not acknowledged in time: it may still land. Retry with the same id."""
 
 
 class StartRefused(Chat4AllError):

@@ -7,6 +7,7 @@ from starlette.types import ASGIApp
 
 from chat4all import __version__
 from chat4all.metadata.conversations import conversation_routes
+from chat4all.metadata.internal import with_internal
 from chat4all.metadata.users import user_routes
 from chat4all.usecases.membership import Membership
 from chat4all.usecases.signing_in import SigningIn
@@ -34,8 +35,9 @@ def make_metadata(
     pings: Mapping[str, Ping],
     meter: RequestMeter,
     edge: Edge,
+    internal: ASGIApp | None = None,
 ) -> ASGIApp:
-    """Return the metadata service."""
+    """Return the metadata service; `internal` answers gateways where they are other processes."""
     app, page_policy = make_app(
         "Chat4All metadata",
         "Users, conversations and their members. The gateway has these routes too.",
@@ -45,4 +47,4 @@ def make_metadata(
     for router in (*routes, health_routes(pings)):
         app.include_router(router)
     complete_openapi(app, [], {})
-    return with_edge(BodyLimit(app), edge, meter, page_policy=page_policy)
+    return with_edge(with_internal(BodyLimit(app), internal), edge, meter, page_policy=page_policy)

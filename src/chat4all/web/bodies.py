@@ -30,7 +30,7 @@ class BodyLimit:
         """Pass the request on, or refuse it for the length or coding that it declares."""
         if scope["type"] == "http":
             try:
-                _check_head(scope)
+                _check_head(scope, BODY_MAX)
             except BadRequest as error:
                 await problem_response(error, scope["path"])(scope, receive, send)
                 return
@@ -50,34 +50,34 @@ class BodyLimit:
         await self._app(scope, receive_so_much, send)
 
 
-async def read_body(scope: Scope, receive: Receive) -> bytes:
+async def read_body(scope: Scope, receive: Receive, most: int = BODY_MAX) -> bytes:
     """Return a JSON body's bytes.
 
-    Raises `BadRequest` with 415 for another content type or coding and 413 above 64 KiB, without
+    Raises `BadRequest` with 415 for another content type or coding and 413 above `most`, without
     reading on, and `ClientDisconnect` when there is nobody left to answer.
     """
-    _require_json(_check_head(scope))
+    _require_json(_check_head(scope, most))
     body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         body += message.get("body", b"")
-        if len(body) > BODY_MAX:
-            raise _too_large()
+        if len(body) > most:
+            raise _too_large(most)
         if not message.get("more_body", False):
             return bytes(body)
 
 
-def _check_head(scope: Scope) -> bytes:
+def _check_head(scope: Scope, most: int) -> bytes:
     """Return the content type. Raises `BadRequest` for a body that need not be looked at."""
     content_type = b""
     for name, value in scope["headers"]:
         if name == b"content-type":
             content_type = value
         elif name == b"content-length":
-            if value.isdigit() and (len(value) > 9 or int(value) > BODY_MAX):
-                raise _too_large()
+            if value.isdigit() and (len(value) > 9 or int(value) > most):
+                raise _too_large(most)
         elif name == b"content-encoding" and value.strip().lower() != b"identity":
             raise _packed()
     return content_type
@@ -144,10 +144,10 @@ def _pointer(where: str) -> str:
 
 # Made anew each time: an error that is raised again keeps the frames, and with them the bodies, of
 # every time before.
-def _too_large() -> BadRequest:
+def _too_large(most: int) -> BadRequest:
     return BadRequest(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "the body is larger than 64 KiB",
+        f"the body is larger than {most // 1024} KiB",
         {"Connection": "close"},
     )
 

@@ -6,46 +6,16 @@ the change is acknowledged. Nothing can change behind their back: who opens the 
 it alone (`DataFolder`).
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Mapping
 
 from cachetools import LRUCache
 
+from chat4all.adapters.remembered import Remembered
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.people import Conversation, Role, Session, User
 from chat4all.ports import Directory, Sessions
 
 ENTRIES = 20_000
-
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
-
-
-class Remembered(Generic[K, V]):
-    """Answers of `load`, those last used, each until it is forgotten."""
-
-    def __init__(self, load: Callable[[K], Awaitable[V]]) -> None:
-        self._load = load
-        self._known: LRUCache[K, V] = LRUCache(ENTRIES)
-        self._changes = 0
-
-    async def get(self, key: K) -> V:
-        """Return what is known, or else what `load` says now."""
-        try:
-            return self._known[key]
-        except KeyError:
-            pass
-        before = self._changes
-        value = await self._load(key)
-        # An answer that was on its way while something changed may be of before the change.
-        if before == self._changes:
-            self._known[key] = value
-        return value
-
-    def forget(self, key: K) -> None:
-        """Make the next `get` ask again, and no answer under way be kept."""
-        self._changes += 1
-        self._known.pop(key, None)
 
 
 class RememberingDirectory:
@@ -53,7 +23,9 @@ class RememberingDirectory:
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        self._members = Remembered(directory.members)
+        self._members: Remembered[ConversationId, Mapping[Username, Role]] = Remembered(
+            directory.members, LRUCache(ENTRIES)
+        )
         self.user = directory.user
         self.password_hash = directory.password_hash
         self.conversation = directory.conversation
@@ -89,7 +61,9 @@ class RememberingSessions:
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._known = Remembered(sessions.get)
+        self._known: Remembered[SessionId, Session | None] = Remembered(
+            sessions.get, LRUCache(ENTRIES)
+        )
 
     async def start(self, session: Session) -> None:
         """Keep a new session; see `ports.Sessions`."""

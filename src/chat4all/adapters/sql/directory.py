@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, bindparam, insert, literal, select
 from sqlalchemy.exc import IntegrityError
 
-from chat4all.adapters.sql.engine import Database
+from chat4all.adapters.sql.outbox import write_noted
 from chat4all.adapters.sql.tables import conversations, members, private_pairs, users
+from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.errors import AlreadyTaken, NotFound
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import Conversation, ConversationType, Role, User
+from chat4all.ports import Subject
 
 # Built once: building a query takes longer than running it.
 _ADD_USER = insert(users)
@@ -43,7 +45,7 @@ _ROLES = {role.value: role for role in Role}
 class SqlDirectory:
     """The port `Directory`. The keys of the tables decide every race."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Transactions) -> None:
         self._database = database
 
     async def add_user(self, user: User, password_hash: bytes) -> None:
@@ -60,7 +62,7 @@ class SqlDirectory:
             connection.execute(_ADD_USER, row)
 
         try:
-            await self._database.write(add)
+            await write_noted(self._database, add, Subject.USER, user.username)
         except IntegrityError as error:
             if await self.user(user.username) is not None:
                 raise AlreadyTaken("this username is taken") from error
@@ -100,7 +102,7 @@ class SqlDirectory:
                 )
 
         try:
-            await self._database.write(add)
+            await write_noted(self._database, add, Subject.MEMBERS, conversation.conversation_id)
         except IntegrityError as error:
             # Which key it was is asked again, in the state that now stands.
             if private and (first := await self._of_pair(*names)):
@@ -128,7 +130,7 @@ class SqlDirectory:
             connection.execute(_ADD_MEMBERS, row)
 
         try:
-            await self._database.write(add)
+            await write_noted(self._database, add, Subject.MEMBERS, conversation)
         except IntegrityError as error:
             if username in await self.members(conversation):
                 raise AlreadyTaken("already a member") from error

@@ -8,7 +8,7 @@ from chat4all.adapters.sql.engine import Database
 from chat4all.adapters.sql.tables import metadata
 from chat4all.domain.errors import StartRefused, Unavailable
 
-NEWEST = "0001"
+NEWEST = "0002"
 """Alembic's head, known without loading Alembic: that takes longer than all the rest of a start."""
 
 
@@ -27,7 +27,7 @@ async def upgrade(database: Database) -> None:
             migrate(connection, database.path)
 
     try:
-        if await database.read(_revision) != NEWEST:
+        if await database.read(revision) != NEWEST:
             await database.write(bring_up)
     except Unavailable as error:
         raise StartRefused(
@@ -36,7 +36,8 @@ async def upgrade(database: Database) -> None:
         ) from error
 
 
-def _revision(connection: Connection) -> str | None:
+def revision(connection: Connection) -> str | None:
+    """Return the revision that a database is at; None for one without Chat4All's tables."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -53,7 +54,16 @@ def _create(connection: Connection) -> None:
 
 
 def migrate(connection: Connection, path: Path) -> None:
-    """Bring the tables up to date by Alembic, whatever state they are in."""
+    """Bring a file's tables up to date by Alembic, whatever state they are in."""
+    run_alembic(
+        connection,
+        f"{path} was written by a newer Chat4All: update Chat4All, or name another folder "
+        "with --data",
+    )
+
+
+def run_alembic(connection: Connection, newer: str) -> None:
+    """Run the migrations that are missing. Raises `StartRefused(newer)` for an unknown revision."""
     from alembic import command  # noqa: PLC0415 - see NEWEST
     from alembic.config import Config  # noqa: PLC0415
     from alembic.script.revision import ResolutionError  # noqa: PLC0415
@@ -67,7 +77,4 @@ def migrate(connection: Connection, path: Path) -> None:
     except CommandError as error:
         if not isinstance(error.__cause__, ResolutionError):
             raise  # a broken installation, which no newer release mends
-        raise StartRefused(
-            f"{path} was written by a newer Chat4All: update Chat4All, or name another folder "
-            "with --data"
-        ) from error
+        raise StartRefused(newer) from error

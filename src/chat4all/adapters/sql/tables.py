@@ -1,7 +1,6 @@
 """The tables of the directory. Keys are made by us: a sequence is a queue on CockroachDB."""
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Column,
     ForeignKey,
@@ -11,6 +10,8 @@ from sqlalchemy import (
     String,
     Table,
 )
+
+from chat4all.adapters.sql.types import Json
 
 metadata = MetaData(
     naming_convention={
@@ -38,7 +39,7 @@ conversations = Table(
     Column("conversation_id", String(36), primary_key=True),
     Column("type", String(16), nullable=False),
     Column("title", String(200)),
-    Column("metadata", JSON, nullable=False),
+    Column("metadata", Json, nullable=False),
     Column("created_at", String(24), nullable=False),
 )
 
@@ -67,4 +68,16 @@ sessions = Table(
     Column("username", ForeignKey(users.c.username), nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Index("ix_sessions_expires_at", "expires_at"),
+)
+
+# What may no longer be remembered, written in the transaction of what changed it.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("entry_id", String(36), primary_key=True),
+    # Milliseconds since 1970 by the database's clock, at the beginning of the transaction.
+    Column("at", BigInteger, nullable=False),
+    Column("subject", String(16), nullable=False),
+    Column("key", String(36), nullable=False),
+    Index("ix_outbox_at", "at"),
 )

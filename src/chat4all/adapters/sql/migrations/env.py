@@ -1,8 +1,14 @@
-"""Alembic's entry: runs on the connection, and in the transaction, that it is given."""
+"""Alembic's entry: runs on the connection, and in the transaction, that it is given.
+
+Offline (`--sql`) it writes the statements for the dialect of `sqlalchemy.url`.
+"""
 
 from alembic import context
 
 from chat4all.adapters.sql.tables import metadata
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+if context.is_offline_mode():
+    context.configure(url=context.config.get_main_option("sqlalchemy.url"))
+else:
+    context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 context.run_migrations()

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from chat4all.adapters.sql.types import Json
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -19,15 +21,17 @@ def upgrade() -> None:
         sa.Column("created_at", sa.String(24), nullable=False),
         sa.PrimaryKeyConstraint("username", name="pk_users"),
         sa.UniqueConstraint("email_key", name="uq_users_email_key"),
+        if_not_exists=True,
     )
     op.create_table(
         "conversations",
         sa.Column("conversation_id", sa.String(36), nullable=False),
         sa.Column("type", sa.String(16), nullable=False),
         sa.Column("title", sa.String(200)),
-        sa.Column("metadata", sa.JSON, nullable=False),
+        sa.Column("metadata", Json, nullable=False),
         sa.Column("created_at", sa.String(24), nullable=False),
         sa.PrimaryKeyConstraint("conversation_id", name="pk_conversations"),
+        if_not_exists=True,
     )
     op.create_table(
         "members",
@@ -45,8 +49,9 @@ def upgrade() -> None:
         ),
         sa.Column("role", sa.String(16), nullable=False),
         sa.PrimaryKeyConstraint("conversation_id", "username", name="pk_members"),
+        if_not_exists=True,
     )
-    op.create_index("ix_members_username", "members", ["username"])
+    op.create_index("ix_members_username", "members", ["username"], if_not_exists=True)
     op.create_table(
         "private_pairs",
         sa.Column(
@@ -68,6 +73,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.PrimaryKeyConstraint("lesser", "greater", name="pk_private_pairs"),
+        if_not_exists=True,
     )
     op.create_table(
         "sessions",
@@ -80,5 +86,6 @@ def upgrade() -> None:
         ),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("session_id", name="pk_sessions"),
+        if_not_exists=True,
     )
-    op.create_index("ix_sessions_expires_at", "sessions", ["expires_at"])
+    op.create_index("ix_sessions_expires_at", "sessions", ["expires_at"], if_not_exists=True)

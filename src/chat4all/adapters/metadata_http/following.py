@@ -1,0 +1,119 @@
+"""Following the outbox, so that what is remembered of the metadata service still holds.
+
+EXACTNESS rule: what is held is valid while the last good poll was *asked* less than 5 s ago.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from chat4all.domain.errors import Unavailable
+from chat4all.ports import OutboxEntry, OutboxPage
+
+VALID_SECONDS = 5.0
+POLL_EVERY_SECONDS = 1.0
+
+POLL_SECONDS = 2.0
+"""How long one poll may take: two that fail leave time for one that does not."""
+
+Clock = Callable[[], float]
+
+_log = logging.getLogger(__name__)
+
+
+class Followed(Protocol):
+    """The part of an `Outbox` that is followed."""
+
+    async def after(self, position: int | None) -> OutboxPage:
+        """See `ports.Outbox`."""
+        ...
+
+
+class Rememberer(Protocol):
+    """Whoever remembers something, and can forget it."""
+
+    def forget(self, entries: Sequence[OutboxEntry]) -> None:
+        """Forget what these entries are about."""
+        ...
+
+    def forget_all(self) -> None:
+        """Forget everything."""
+        ...
+
+
+class Following:
+    """Polls the outbox and tells those who remember what to forget. `clock` only grows, seconds."""
+
+    def __init__(self, outbox: Followed, *, clock: Clock = time.monotonic) -> None:
+        self._outbox = outbox
+        self._clock = clock
+        self._position: int | None = None
+        self._asked: float | None = None
+        """When the last poll that was answered was asked."""
+        self._seen: frozenset[str] = frozenset()
+        """Entries of the last page: the next one has most of them again."""
+        self._rememberers: list[Rememberer] = []
+
+    def tells(self, rememberer: Rememberer) -> None:
+        """Tell somebody as well, from the next poll on; it remembers nothing yet."""
+        self._rememberers.append(rememberer)
+
+    def require(self) -> None:
+        """Raise `Unavailable` unless what is remembered still holds."""
+        if self._asked is None or self._clock() - self._asked >= VALID_SECONDS:
+            raise Unavailable("the metadata service has not been heard for too long")
+
+    async def ping(self) -> None:
+        """Return when what is remembered still holds."""
+        self.require()
+
+    async def poll(self) -> None:
+        """Ask once what has changed. Raises `Unavailable`."""
+        asked = self._clock()
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                page = await self._outbox.after(self._position)
+        except TimeoutError as error:
+            raise Unavailable("the metadata service does not answer in time") from error
+        if page.complete:
+            new = [entry for entry in page.entries if entry.entry_id not in self._seen]
+            for rememberer in self._rememberers:
+                rememberer.forget(new)
+        else:
+            for rememberer in self._rememberers:
+                rememberer.forget_all()
+        self._seen = frozenset(entry.entry_id for entry in page.entries)
+        self._position = page.position
+        self._asked = asked
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Poll every second while in this context. Does not wait for the first answer."""
+        task = asyncio.create_task(self._run(), name="following the outbox")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _run(self) -> None:
+        was_well = True
+        while True:
+            began = self._clock()
+            try:
+                await self.poll()
+            except Unavailable as error:
+                if was_well:
+                    _log.warning("the outbox cannot be followed", extra={"cause": str(error)})
+                was_well = False
+            except Exception:
+                # Whatever it is: without polls nothing is answered any more, and polls go on.
+                _log.exception("the outbox cannot be followed")
+            else:
+                if not was_well:
+                    _log.info("the outbox is followed again")
+                was_well = True
+            await asyncio.sleep(max(0.1, POLL_EVERY_SECONDS - (self._clock() - began)))

@@ -1,0 +1,145 @@
+"""The metadata service as it is reached: by HTTP, with a credential, within limits."""
+
+import asyncio
+import logging
+import random
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+
+from chat4all.domain.errors import (
+    AlreadyTaken,
+    FieldError,
+    InvalidInput,
+    NotFound,
+    OutcomeUnknown,
+    Overloaded,
+    Unavailable,
+)
+from chat4all.wire import internal
+
+T = TypeVar("T")
+
+ASK_SECONDS = 4.5
+"""A question and all its tries together: a little more than the service allows its database."""
+
+CONNECT_SECONDS = 1.0
+CONNECTIONS = 20
+
+IDLE_SECONDS = 4.0
+"""Less than the service keeps a silent connection, so that it does not end it under a question."""
+
+WAITING_MAX = 1_000
+"""Questions that may be under way; one more is refused at once."""
+
+TRIES = 3
+WAIT_MAX_SECONDS = 0.2
+
+_log = logging.getLogger(__name__)
+_encoder = msgspec.json.Encoder()
+
+
+class _Problem(msgspec.Struct):
+    """What is of interest of a problem (RFC 9457)."""
+
+    type: str = ""
+    detail: str = ""
+
+
+_problem = msgspec.json.Decoder(_Problem)
+
+
+class MetadataService:
+    """Asks questions. What was not answered as it should be is `Unavailable`.
+
+    A question that only reads is asked again when its connection is lost; one that writes only
+    while it cannot have arrived, and else it is `OutcomeUnknown`. `transport` is for tests.
+    """
+
+    def __init__(
+        self, url: str, credential: str, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            headers={
+                "Authorization": f"{internal.SCHEME} {credential}",
+                "Content-Type": "application/json",
+            },
+            timeout=httpx.Timeout(ASK_SECONDS, connect=CONNECT_SECONDS),
+            limits=httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=IDLE_SECONDS),
+            follow_redirects=False,  # the credential is for this service alone
+            trust_env=False,
+            transport=transport,
+        )
+        self._waiting = 0
+
+    async def ask(self, name: str, question: msgspec.Struct, shape: Any, *, writes: bool) -> Any:
+        """Return the answer, of the type `shape`.
+
+        Raises what the service raised: `NotFound`, `AlreadyTaken`, `InvalidInput`, `Unavailable`.
+        """
+        if self._waiting >= WAITING_MAX:
+            raise Overloaded("too many questions wait for the metadata service")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                answer = await self._sent(name, _encoder.encode(question), writes=writes)
+        except TimeoutError as error:
+            raise _failure("the metadata service does not answer in time", writes) from error
+        finally:
+            self._waiting -= 1
+        if answer.status_code != HTTPStatus.OK:
+            raise _refusal(answer, writes)
+        try:
+            return msgspec.json.decode(answer.content, type=shape)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise _failure("the metadata service's answer cannot be read", writes) from error
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+    async def _sent(self, name: str, body: bytes, *, writes: bool) -> httpx.Response:
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return await self._client.post(internal.PATH + name, content=body)
+            except httpx.TransportError as error:
+                never_sent = isinstance(
+                    error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout
+                )
+                unknown = writes and not never_sent
+                if unknown or tries == TRIES or isinstance(error, httpx.TimeoutException):
+                    said = f"the metadata service cannot be reached ({type(error).__name__})"
+                    raise _failure(said, unknown) from error
+            await asyncio.sleep(random.uniform(0, WAIT_MAX_SECONDS))  # noqa: S311
+
+
+def _failure(said: str, may_be_done: bool) -> Unavailable:
+    return OutcomeUnknown(said) if may_be_done else Unavailable(said)
+
+
+def _refusal(answer: httpx.Response, writes: bool) -> Exception:
+    """Return the error that an answer other than 200 stands for."""
+    try:
+        problem = _problem.decode(answer.content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        problem = _Problem()
+    match answer.status_code:
+        case HTTPStatus.NOT_FOUND if problem.type == "/problems/not-found":
+            return NotFound(problem.detail)
+        case HTTPStatus.CONFLICT:
+            return AlreadyTaken(problem.detail)
+        case HTTPStatus.UNPROCESSABLE_ENTITY:
+            return InvalidInput([FieldError("", problem.detail)])
+        case HTTPStatus.UNAUTHORIZED:
+            _log.error("the metadata service does not take CHAT4ALL_SERVICE_CREDENTIAL")
+            return Unavailable("the metadata service does not take our credential")
+        case HTTPStatus.SERVICE_UNAVAILABLE:
+            return _failure(problem.detail, problem.type == "/problems/outcome-unknown")
+        case status:
+            # A release that does not fit, a proxy, a defect: what came of it is not known.
+            return _failure(f"the metadata service answered {int(status)}", writes)

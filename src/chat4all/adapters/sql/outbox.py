@@ -1,0 +1,126 @@
+"""The outbox: what changed, written in the transaction that changed it."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import BigInteger, Connection, bindparam, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from chat4all.adapters.sql.tables import outbox
+from chat4all.adapters.sql.transactions import Transactions
+from chat4all.ports import OutboxEntry, OutboxPage, Subject
+
+OVERLAP_SECONDS = 15
+"""What was read is read again for so long: a transaction that began before may end after.
+
+The longest one takes 12 s (`server.LONGEST_SECONDS`); the clocks of CockroachDB's nodes, which stop
+when they are further than 0.5 s apart, are in the rest.
+"""
+
+KEPT_SECONDS = 3600
+"""How old an entry gets: the longest that a reader may be away without beginning anew."""
+
+ENTRIES_MAX = 10_000
+"""On a page. Above that it is cheaper to forget everything."""
+
+TRIM_MAX = 1_000
+
+
+class _Now(FunctionElement[int]):
+    """The database's clock at the beginning of the transaction, in milliseconds since 1970.
+
+    No process's clock: those of two processes need not agree.
+    """
+
+    type = BigInteger()
+    inherit_cache = True
+    name = "now_in_milliseconds"
+
+
+@compiles(_Now)
+def _on_a_server(_element: _Now, _compiler: Any, **_: Any) -> str:
+    return "CAST(extract(epoch FROM now()) * 1000 AS BIGINT)"
+
+
+@compiles(_Now, "sqlite")
+def _on_sqlite(_element: _Now, _compiler: Any, **_: Any) -> str:
+    return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
+
+_NOTE = insert(outbox).values(at=_Now())
+_IS_NOTED = select(outbox.c.entry_id).where(outbox.c.entry_id == bindparam("entry"))
+_NOW = select(_Now())
+_AFTER = (
+    select(outbox.c.entry_id, outbox.c.subject, outbox.c.key)
+    .where(outbox.c.at > bindparam("after"))
+    .order_by(outbox.c.at)
+    .limit(ENTRIES_MAX + 1)
+)
+_TRIM = delete(outbox).where(
+    outbox.c.entry_id.in_(
+        select(outbox.c.entry_id)
+        .where(outbox.c.at < _Now() - bindparam("kept", type_=BigInteger))
+        .limit(TRIM_MAX)
+    )
+)
+
+
+async def write_noted(
+    database: Transactions, work: Callable[[Connection], None], subject: Subject, key: str
+) -> None:
+    """Run `work` and write an entry that `key` changed, in one transaction.
+
+    The entry is the transaction's receipt as well. When a key is broken because the same
+    transaction was run before and committed, though its connection was lost just then, the entry
+    is there, and all is well. So `IntegrityError` means that nothing was done.
+    """
+    entry = {"entry_id": str(uuid.uuid4()), "subject": subject.value, "key": key}
+
+    def run(connection: Connection) -> None:
+        work(connection)
+        connection.execute(_NOTE, entry)
+
+    def is_noted(connection: Connection) -> bool:
+        return connection.execute(_IS_NOTED, {"entry": entry["entry_id"]}).first() is not None
+
+    try:
+        await database.write(run)
+    except IntegrityError:
+        if not await database.read(is_noted):
+            raise
+
+
+class SqlOutbox:
+    """The port `Outbox`. A position is a time by the database's clock."""
+
+    def __init__(self, database: Transactions) -> None:
+        self._database = database
+
+    async def after(self, position: int | None) -> OutboxPage:
+        """Return what changed after a position; see `ports.Outbox`."""
+
+        def read(connection: Connection) -> OutboxPage:
+            now: int = connection.execute(_NOW).scalar_one()
+            if position is None:
+                return OutboxPage(now, (), complete=False)
+            oldest = position - OVERLAP_SECONDS * 1000
+            # Later than now: another server has taken over, whose clock is behind.
+            if position > now or oldest < now - KEPT_SECONDS * 1000:
+                return OutboxPage(now, (), complete=False)
+            rows = connection.execute(_AFTER, {"after": oldest}).all()
+            if len(rows) > ENTRIES_MAX:
+                return OutboxPage(now, (), complete=False)
+            entries = [OutboxEntry(entry, Subject(subject), key) for entry, subject, key in rows]
+            return OutboxPage(now, entries, complete=True)
+
+        return await self._database.read(read)
+
+    async def trim(self) -> int:
+        """Drop entries that are too old; see `ports.Outbox`."""
+        kept = {"kept": KEPT_SECONDS * 1000}
+        return await self._database.write(
+            lambda connection: connection.execute(_TRIM, kept).rowcount
+        )

@@ -1,0 +1,210 @@
+"""PostgreSQL or CockroachDB behind an event loop, by SQLAlchemy's async engine and asyncpg.
+
+Not for the one machine, which loads neither greenlet nor asyncpg: import it only where it is used.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+import asyncpg
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from chat4all.adapters.sql.urls import ServerUrl
+from chat4all.domain.errors import (
+    FieldError,
+    InvalidInput,
+    OutcomeUnknown,
+    Overloaded,
+    Unavailable,
+)
+
+T = TypeVar("T")
+
+CONNECTIONS = 10
+"""Open connections of one process."""
+
+WAITING_MAX = 1_000
+"""Calls that may be under way; one more is refused at once."""
+
+CALL_SECONDS = 4.0
+"""A call and all its tries together. After that its caller is told; see also `LONGEST_SECONDS`."""
+
+LONGEST_SECONDS = 3 * CALL_SECONDS
+"""From a transaction's beginning to the latest moment at which it can still take effect.
+
+The client sends nothing after `CALL_SECONDS`; the server then ends the transaction when it has been
+idle for as long again, or else is at its last statement, which takes as long at most.
+"""
+
+CONNECT_SECONDS = 2.0
+TRIES = 8
+WAIT_FIRST_SECONDS = 0.02
+WAIT_MAX_SECONDS = 0.5
+RECYCLE_SECONDS = 600
+"""After which a connection is opened anew, so that nodes that came later get their share."""
+
+_DEFINITE = ("40001", "40P01")
+"""Serialization failure, deadlock: rolled back, whatever was asked last."""
+
+_AWAY = ("57P01", "57P02", "57P03", "53300", "40003")
+"""Shut down, crashed, starting, too many connections, CockroachDB's "result is ambiguous"."""
+
+
+class ServerDatabase:
+    """A database on a server: short functions of a `sqlalchemy.Connection`; see `Transactions`.
+
+    They are the functions that run on SQLite in threads: here SQLAlchemy runs them on the event
+    loop (`run_sync`), at SERIALIZABLE. What was rolled back (SQLSTATE 40001), or lost its
+    connection, is tried again, `TRIES` times within `CALL_SECONDS`, after random waits that grow.
+    A call whose caller is cancelled or was told that it took too long goes on to its end.
+
+    `OutcomeUnknown` when the connection was lost at a commit and no try could tell what came of it.
+    `InvalidInput` for a value that the server cannot hold, such as NUL in a text.
+    """
+
+    def __init__(self, url: ServerUrl, *, connections: int = CONNECTIONS) -> None:
+        self._shown = url.shown
+        self._engine = make_engine(
+            url,
+            statement_seconds=CALL_SECONDS,
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=CALL_SECONDS,
+            pool_recycle=RECYCLE_SECONDS,
+            isolation_level="SERIALIZABLE",
+        )
+        self._reading = self._engine.execution_options(postgresql_readonly=True)
+        self._calls: set[asyncio.Task[Any]] = set()
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work`, which only reads, against one state of the database."""
+        return await self._run(_Call(self._reading, work, writes=False))
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a transaction of its own; return once that is durable."""
+        return await self._run(_Call(self._engine, work, writes=True))
+
+    async def close(self) -> None:
+        """Finish what is running and close every connection."""
+        if self._calls:
+            await asyncio.wait(self._calls)
+        await self._engine.dispose()
+
+    async def _run(self, call: "_Call[T]") -> T:
+        if len(self._calls) >= WAITING_MAX:
+            raise Overloaded(f"too many calls wait for {self._shown}")
+        task = asyncio.create_task(self._tried(call))
+        self._calls.add(task)
+        task.add_done_callback(self._done)
+        # Taking a connection down may take a while more; the caller need not wait for that.
+        await asyncio.wait((task,), timeout=CALL_SECONDS)
+        if not task.done():
+            raise call.failure(f"{self._shown} does not answer")
+        return task.result()
+
+    async def _tried(self, call: "_Call[T]") -> T:
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                for wait in _waits():
+                    try:
+                        return await call.attempt()
+                    except (DBAPIError, OSError, NoConnectionFree) as error:
+                        if not _is_worth_another_try(error):
+                            raise
+                        last = error
+                    await asyncio.sleep(wait)
+                raise last
+        except IntegrityError:
+            raise
+        except TimeoutError as error:  # an OSError too, when it was connecting that took so long
+            raise call.failure(f"{self._shown} does not answer in time") from error
+        except (DBAPIError, OSError, NoConnectionFree) as error:
+            if (_sqlstate(error) or "").startswith("22"):
+                raise InvalidInput(
+                    [FieldError("", "a value is too long, or has characters that cannot be kept")]
+                ) from None
+            said = error.orig if isinstance(error, DBAPIError) else error
+            raise call.failure(f"{self._shown}: {said}") from error
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._calls.discard(task)
+        if not task.cancelled():
+            task.exception()  # it was raised where it was waited for, or nobody waits any more
+
+
+class _Call(Generic[T]):
+    """One call: its attempts, and whether one of them may have been committed all the same."""
+
+    def __init__(
+        self, engine: AsyncEngine, work: Callable[[Connection], T], *, writes: bool
+    ) -> None:
+        self._engine = engine
+        self._work = work
+        self._writes = writes
+        self._may_be_done = False
+
+    async def attempt(self) -> T:
+        """Run the transaction once."""
+        before = self._may_be_done
+        async with self._engine.connect() as connection:
+            try:
+                async with connection.begin():
+                    value = await connection.run_sync(self._work)
+                    self._may_be_done = self._writes
+            except DBAPIError as error:
+                if isinstance(error, IntegrityError) or _sqlstate(error) in _DEFINITE:
+                    self._may_be_done = before
+                raise
+        return value
+
+    def failure(self, said: str) -> Unavailable:
+        """Return the error that tells the caller."""
+        return OutcomeUnknown(said) if self._may_be_done else Unavailable(said)
+
+
+def make_engine(url: ServerUrl, *, statement_seconds: float, **options: Any) -> AsyncEngine:
+    """Return an engine; on the server, no statement and no pause takes longer than that."""
+    milliseconds = str(int(statement_seconds * 1000))
+
+    async def connect() -> asyncpg.Connection:
+        # asyncpg reads what libpq knows (sslmode, sslrootcert, several hosts); SQLAlchemy does not.
+        return await asyncpg.connect(
+            url.dsn,
+            timeout=CONNECT_SECONDS,
+            server_settings={
+                "application_name": "chat4all",
+                "statement_timeout": milliseconds,
+                "idle_in_transaction_session_timeout": milliseconds,
+            },
+        )
+
+    return create_async_engine(
+        f"{url.dialect}+asyncpg://",
+        async_creator=connect,
+        hide_parameters=True,  # an error's text reaches the log, what people entered must not
+        **options,
+    )
+
+
+def _waits() -> Iterator[float]:
+    for n in range(TRIES):
+        yield random.uniform(0, min(WAIT_MAX_SECONDS, WAIT_FIRST_SECONDS * 2**n))  # noqa: S311
+
+
+def _is_worth_another_try(error: Exception) -> bool:
+    if not isinstance(error, DBAPIError):
+        # Refused, reset, or no answer while connecting. No free connection has waited long enough.
+        return isinstance(error, OSError)
+    state = _sqlstate(error) or ""
+    return error.connection_invalidated or state in _DEFINITE + _AWAY or state.startswith("08")
+
+
+def _sqlstate(error: Exception) -> str | None:
+    if isinstance(error, DBAPIError):
+        return getattr(error.orig, "sqlstate", None)
+    return getattr(error, "sqlstate", None)

@@ -1,0 +1,71 @@
+"""Bringing the tables on a server up to date: safe to run twice, and by two at once."""
+
+import asyncio
+import random
+
+from alembic.util import CommandError
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import NullPool
+
+from chat4all.adapters.sql.schema import NEWEST, revision, run_alembic
+from chat4all.adapters.sql.server import make_engine
+from chat4all.adapters.sql.transactions import Transactions
+from chat4all.adapters.sql.urls import ServerUrl
+from chat4all.domain.errors import Unavailable
+
+TRIES = 10
+WAIT_MAX_SECONDS = 1.0
+
+STATEMENT_SECONDS = 300.0
+"""A change of a large table is a job that CockroachDB does in the background of its statement."""
+
+_NEWER = "the database was written by a newer Chat4All: update Chat4All"
+
+
+async def upgrade_server(url: ServerUrl) -> None:
+    """Run the migrations that are missing; does nothing when there are none.
+
+    Each statement is a transaction of its own (CockroachDB does not mix changes of tables and of
+    rows in one) and does nothing where it was run before. So whoever is cut off, or is overtaken by
+    another who does the same, begins again. Raises `StartRefused` for a database of a later
+    release, `Unavailable` when the server is away.
+    """
+    engine = make_engine(
+        url,
+        statement_seconds=STATEMENT_SECONDS,
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+    )
+    try:
+        for left in reversed(range(TRIES)):
+            try:
+                await _upgrade(engine)
+            except (DBAPIError, OSError, CommandError) as error:
+                if not left:
+                    said = error.orig if isinstance(error, DBAPIError) else error
+                    raise Unavailable(f"{url.shown}: {said}") from error
+                await asyncio.sleep(random.uniform(0, WAIT_MAX_SECONDS))  # noqa: S311
+            else:
+                return
+    finally:
+        await engine.dispose()
+
+
+async def check_revision(database: Transactions) -> None:
+    """Return when the tables are those of this release; `Unavailable` says what to do."""
+    found = await database.read(revision)
+    if found is None or found < NEWEST:
+        raise Unavailable("the database is not up to date: run `chat4all migrate`")
+    if found > NEWEST:
+        raise Unavailable(_NEWER)
+
+
+async def _upgrade(engine: AsyncEngine) -> None:
+    def run(connection: Connection) -> None:
+        if revision(connection) != NEWEST:
+            run_alembic(connection, _NEWER)
+
+    async with engine.connect() as connection:
+        await connection.run_sync(run)

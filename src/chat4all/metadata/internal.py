@@ -1,0 +1,136 @@
+"""What gateways ask the metadata service, behind a credential of their own."""
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from chat4all.domain.errors import NotFound
+from chat4all.ports import Directory, Outbox, Sessions
+from chat4all.web.bodies import decode_body, read_body
+from chat4all.web.problems import BadRequest, problem_response
+from chat4all.wire import internal
+
+T = TypeVar("T")
+
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """A path template, as metrics look for it in a scope."""
+
+    path: str
+
+
+class _Question(Generic[T]):
+    """Something that can be asked: the shape of the question, and who answers it."""
+
+    def __init__(self, shape: type[T], answer: Callable[[T], Awaitable[Any]]) -> None:
+        self._decoder = msgspec.json.Decoder(shape)
+        self._answer = answer
+
+    async def answer(self, body: bytes) -> bytes:
+        return _encoder.encode(await self._answer(decode_body(body, self._decoder)))
+
+
+class InternalEndpoint:
+    """ASGI endpoint of `/internal/…`; see `wire.internal`.
+
+    Nothing is read of a request without the credential. Its refusals say no more than that.
+    """
+
+    def __init__(
+        self, credential: bytes, directory: Directory, sessions: Sessions, outbox: Outbox
+    ) -> None:
+        self._credential = hashlib.sha256(credential).digest()
+        self._questions: dict[str, _Question[Any]] = {
+            "ping": _Question(internal.Ping, lambda _: directory.ping()),
+            "user": _Question(internal.OfUser, lambda of: directory.user(of.username)),
+            "password_hash": _Question(
+                internal.OfUser, lambda of: directory.password_hash(of.username)
+            ),
+            "add_user": _Question(
+                internal.AddUser, lambda new: directory.add_user(new.user, new.password_hash)
+            ),
+            "conversation": _Question(
+                internal.OfConversation, lambda of: directory.conversation(of.conversation_id)
+            ),
+            "members": _Question(
+                internal.OfConversation, lambda of: directory.members(of.conversation_id)
+            ),
+            "add_conversation": _Question(
+                internal.AddConversation, lambda new: directory.add_conversation(new.conversation)
+            ),
+            "add_member": _Question(
+                internal.AddMember,
+                lambda new: directory.add_member(new.conversation_id, new.username, new.role),
+            ),
+            "session": _Question(internal.OfSession, lambda of: sessions.get(of.session_id)),
+            "start_session": _Question(
+                internal.StartSession, lambda new: sessions.start(new.session)
+            ),
+            "end_session": _Question(internal.OfSession, lambda of: sessions.end(of.session_id)),
+            "outbox": _Question(internal.After, lambda after: outbox.after(after.position)),
+        }
+        self._routes = {name: _Route(internal.PATH + name) for name in self._questions}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 200 with JSON, and a problem in every other case."""
+        response: Response
+        try:
+            self._check(scope)
+            body = await self._answer(scope, receive)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            response = problem_response(error, scope["path"])
+        else:
+            response = Response(body, media_type="application/json")
+        await response(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        given = b""
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                scheme, _, given = value.partition(b" ")
+                if scheme.lower() != internal.SCHEME.lower().encode():
+                    given = b""
+        # Of hashes: neither the length nor the beginning of a good one can be felt out.
+        if not hmac.compare_digest(hashlib.sha256(given).digest(), self._credential):
+            raise BadRequest(
+                HTTPStatus.UNAUTHORIZED,
+                "this is for services, with a credential of their own",
+                {"WWW-Authenticate": internal.SCHEME},
+            )
+
+    async def _answer(self, scope: Scope, receive: Receive) -> bytes:
+        name = scope["path"].removeprefix(internal.PATH)
+        question = self._questions.get(name)
+        if question is None:
+            raise NotFound("no such route")
+        scope["route"] = self._routes[name]
+        if scope["method"] != "POST":
+            raise BadRequest(
+                HTTPStatus.METHOD_NOT_ALLOWED, "this route is POST only", {"Allow": "POST"}
+            )
+        return await question.answer(await read_body(scope, receive, internal.BODY_MAX))
+
+
+def with_internal(app: ASGIApp, endpoint: ASGIApp | None) -> ASGIApp:
+    """Return an application that has the internal routes, when there are any, before its own."""
+    if endpoint is None:
+        return app
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        is_internal = scope["type"] == "http" and scope["path"].startswith(internal.PATH)
+        await (endpoint if is_internal else app)(scope, receive, send)
+
+    return answer

@@ -1,0 +1,133 @@
+"""The metadata service's parts on a database of its own, and the parts of those who ask it.
+
+On one machine there is neither: one process has the directory to itself (`processes.py`).
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from chat4all.adapters.metadata_http import (
+    Following,
+    FollowingDirectory,
+    FollowingSessions,
+    HttpDirectory,
+    HttpOutbox,
+    HttpSessions,
+    MetadataService,
+)
+from chat4all.adapters.sql import Database, SqlDirectory, SqlOutbox, SqlSessions, upgrade
+from chat4all.adapters.sql.server import ServerDatabase
+from chat4all.adapters.sql.server_schema import check_revision
+from chat4all.adapters.sql.urls import parse_database_url
+from chat4all.domain.errors import StartRefused, Unavailable
+from chat4all.metadata import InternalEndpoint
+from chat4all.ports import Directory, Outbox, Sessions
+from chat4all.settings import Settings
+from chat4all.web.health import Ping
+
+TRIM_EVERY_SECONDS = 60.0
+
+CREDENTIAL_MIN = 32
+"""Characters."""
+
+_CREDENTIAL = re.compile("[!-~]+")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnMetadata:
+    """The directory and the sessions on a database, and the endpoint for those who ask."""
+
+    directory: Directory
+    sessions: Sessions
+    internal: InternalEndpoint
+    ping: Ping
+
+
+@dataclass(frozen=True, slots=True)
+class AskedMetadata:
+    """The directory and the sessions of a metadata service elsewhere."""
+
+    directory: Directory
+    sessions: Sessions
+    ping: Ping
+    """Returns when what is remembered of them holds."""
+
+
+@asynccontextmanager
+async def own_metadata(settings: Settings) -> AsyncIterator[OwnMetadata]:
+    """Open the database of `DATABASE_URL`; a server may come later, and go and come back.
+
+    A file gets its tables here; those on a server are made by `chat4all migrate`, and missing ones
+    are what `ping` complains of. Raises `StartRefused` for settings that cannot be used.
+    """
+    credential = _credential(settings)
+    if settings.database_url is None:
+        raise StartRefused("DATABASE_URL is missing: cockroachdb://user@host:26257/database")
+    where = parse_database_url(settings.database_url.get_secret_value())
+    database: Database | ServerDatabase
+    if isinstance(where, Path):
+        database = Database(where)
+        await upgrade(database)
+    else:
+        database = ServerDatabase(where)
+    directory, sessions = SqlDirectory(database), SqlSessions(database)
+    outbox = SqlOutbox(database)
+    trimming = asyncio.create_task(_trim(outbox), name="trimming the outbox")
+    try:
+        yield OwnMetadata(
+            directory,
+            sessions,
+            InternalEndpoint(credential.encode(), directory, sessions, outbox),
+            partial(check_revision, database),
+        )
+    finally:
+        trimming.cancel()
+        with suppress(asyncio.CancelledError):
+            await trimming
+        await database.close()
+
+
+@asynccontextmanager
+async def asked_metadata(settings: Settings) -> AsyncIterator[AskedMetadata]:
+    """Follow the metadata service at `CHAT4ALL_METADATA_URL`, which may come later."""
+    service = MetadataService(settings.metadata_url, _credential(settings))
+    try:
+        following = Following(HttpOutbox(service))
+        directory = FollowingDirectory(HttpDirectory(service), following)
+        sessions = FollowingSessions(HttpSessions(service), following)
+        async with following.running():
+            yield AskedMetadata(directory, sessions, following.ping)
+    finally:
+        await service.close()
+
+
+def _credential(settings: Settings) -> str:
+    given: SecretStr | None = settings.service_credential
+    credential = "" if given is None else given.get_secret_value()
+    if len(credential) < CREDENTIAL_MIN or _CREDENTIAL.fullmatch(credential) is None:
+        raise StartRefused(
+            f"CHAT4ALL_SERVICE_CREDENTIAL needs at least {CREDENTIAL_MIN} ASCII characters without "
+            "spaces, the same for gateways and metadata services: make one with "
+            "`openssl rand -hex 32`"
+        )
+    return credential
+
+
+async def _trim(outbox: Outbox) -> None:
+    while True:
+        try:
+            while await outbox.trim():
+                pass
+        except Unavailable as error:
+            _log.warning("the outbox was not trimmed", extra={"cause": str(error)})
+        await asyncio.sleep(TRIM_EVERY_SECONDS)

@@ -1,0 +1,73 @@
+"""What a gateway asks the metadata service: `POST /internal/<name>`, one shape a name.
+
+The answers are the domain's types as they are (`null` where there is no such thing), or nothing.
+Fields are only added, each with a default: the two sides are not always of the same release.
+"""
+
+import msgspec
+
+from chat4all.domain.ids import ConversationId, SessionId, Username
+from chat4all.domain.people import Conversation, Role, Session, User
+
+PATH = "/internal/"
+
+SCHEME = "Chat4All-Service"
+"""The `Authorization` scheme: nobody takes this credential for a user's token, or the reverse."""
+
+BODY_MAX = 1024 * 1024
+"""Bytes in a body: a conversation with 10,000 members has half of that."""
+
+
+class OfUser(msgspec.Struct):
+    """Which user; for `user` and `password_hash`."""
+
+    username: Username
+
+
+class AddUser(msgspec.Struct):
+    """For `add_user`."""
+
+    user: User
+    password_hash: bytes
+
+
+class AddConversation(msgspec.Struct):
+    """For `add_conversation`."""
+
+    conversation: Conversation
+
+
+class OfConversation(msgspec.Struct):
+    """Which conversation; for `conversation` and `members`."""
+
+    conversation_id: ConversationId
+
+
+class AddMember(msgspec.Struct):
+    """For `add_member`."""
+
+    conversation_id: ConversationId
+    username: Username
+    role: Role
+
+
+class StartSession(msgspec.Struct):
+    """For `start_session`."""
+
+    session: Session
+
+
+class OfSession(msgspec.Struct):
+    """Which session; for `session` and `end_session`."""
+
+    session_id: SessionId
+
+
+class After(msgspec.Struct):
+    """For `outbox`: the position to go on from."""
+
+    position: int | None = None
+
+
+class Ping(msgspec.Struct):
+    """For `ping`."""

@@ -1,0 +1,107 @@
+"""What every Outbox does."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from chat4all.adapters.sql import SqlDirectory, SqlSessions
+from chat4all.adapters.sql import outbox as sql_outbox
+from chat4all.domain.errors import AlreadyTaken, NotFound
+from chat4all.domain.ids import Username
+from chat4all.domain.people import Role
+from chat4all.ports import Outbox, OutboxPage, Subject
+from tests.contract.test_directory import ANA, BRUNO, group, private, user
+from tests.contract.test_sessions import session
+from tests.databases import Place
+
+pytestmark = pytest.mark.anyio
+
+
+def found(page: OutboxPage) -> Sequence[tuple[Subject, str]]:
+    assert page.complete
+    return [(entry.subject, entry.key) for entry in page.entries]
+
+
+async def beginning(outbox: Outbox) -> int:
+    page = await outbox.after(None)
+    assert not page.entries
+    return page.position
+
+
+async def test_every_change_is_there_once(outbox: Outbox, place: Place) -> None:
+    directory, sessions = SqlDirectory(place.database), SqlSessions(place.database)
+    position = await beginning(outbox)
+    assert found(await outbox.after(position)) == []
+    await directory.add_user(user(ANA), b"")
+    await directory.add_user(user(BRUNO), b"")
+    chat = await directory.add_conversation(group(ANA))
+    await directory.add_member(chat.conversation_id, BRUNO, Role.MEMBER)
+    pair = await directory.add_conversation(private(ANA, BRUNO))
+    again = await directory.add_conversation(private(BRUNO, ANA))
+    assert again == pair
+    await sessions.start(session("one"))
+    await sessions.end(session("one").session_id)
+    page = await outbox.after(position)
+    assert sorted(found(page)) == sorted(
+        [
+            (Subject.USER, ANA),
+            (Subject.USER, BRUNO),
+            (Subject.MEMBERS, chat.conversation_id),
+            (Subject.MEMBERS, chat.conversation_id),
+            (Subject.MEMBERS, pair.conversation_id),
+            (Subject.SESSION, "one"),
+            (Subject.SESSION, "one"),
+        ]
+    )
+    assert len({entry.entry_id for entry in page.entries}) == len(page.entries)
+    assert page.position >= position
+
+
+async def test_what_was_refused_is_no_change(outbox: Outbox, place: Place) -> None:
+    directory = SqlDirectory(place.database)
+    await directory.add_user(user(ANA), b"")
+    before = found(await outbox.after(await beginning(outbox)))
+    with pytest.raises(AlreadyTaken):
+        await directory.add_user(user(ANA), b"")
+    with pytest.raises(NotFound):
+        await directory.add_conversation(group(ANA, Username("nobody")))
+    assert found(await outbox.after(await beginning(outbox))) == before
+
+
+async def test_entries_are_read_again_for_a_while_and_then_no_more(
+    outbox: Outbox, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await SqlDirectory(place.database).add_user(user(ANA), b"")
+    later = await beginning(outbox)
+    assert found(await outbox.after(later)) == [(Subject.USER, ANA)]
+    monkeypatch.setattr(sql_outbox, "OVERLAP_SECONDS", -1)
+    assert found(await outbox.after(later)) == []
+
+
+async def test_who_was_away_for_too_long_begins_anew(
+    outbox: Outbox, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    position = await beginning(outbox)
+    await SqlDirectory(place.database).add_user(user(ANA), b"")
+    assert (await outbox.after(position)).complete
+    long_ago = position - sql_outbox.KEPT_SECONDS * 1000
+    assert not (await outbox.after(long_ago)).complete
+    # The clock of a server that has taken over may be behind.
+    assert not (await outbox.after(position + 60_000)).complete
+    monkeypatch.setattr(sql_outbox, "ENTRIES_MAX", 0)
+    assert not (await outbox.after(position)).complete
+
+
+async def test_old_entries_are_dropped(
+    outbox: Outbox, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    position = await beginning(outbox)
+    for n in range(3):
+        await SqlDirectory(place.database).add_user(user(Username(f"user{n}")), b"")
+    assert await outbox.trim() == 0
+    assert len(found(await outbox.after(position))) == 3
+    monkeypatch.setattr(sql_outbox, "KEPT_SECONDS", -1)
+    assert await outbox.trim() == 3
+    assert await outbox.trim() == 0
+    monkeypatch.undo()
+    assert found(await outbox.after(position)) == []

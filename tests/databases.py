@@ -1,0 +1,116 @@
+"""Databases of tests' own: a file each, or one on a PostgreSQL server that all tests share."""
+
+import asyncio
+import itertools
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import asyncpg
+import pytest
+
+from chat4all.adapters.sql import Database, upgrade
+from chat4all.adapters.sql.server import ServerDatabase
+from chat4all.adapters.sql.server_schema import upgrade_server
+from chat4all.adapters.sql.transactions import Transactions
+from chat4all.adapters.sql.urls import ServerUrl
+from engines import PostgresServer
+
+T = TypeVar("T")
+
+SERVERS = [
+    # The second is CockroachDB's dialect, on PostgreSQL all the same: see docs/engines.md.
+    pytest.param(dialect, marks=[pytest.mark.slow, pytest.mark.engines])
+    for dialect in ("postgresql", "cockroachdb")
+]
+
+
+@dataclass
+class Place:
+    """An empty database with its tables."""
+
+    database: Transactions
+    locked: Callable[[], AbstractAsyncContextManager[None]]
+    """A context in which nobody can add users."""
+
+
+@asynccontextmanager
+async def place_at(where: Path | ServerUrl) -> AsyncIterator[Place]:
+    """Open a database; a file gets its tables here, on a server they are there."""
+    database: Database | ServerDatabase
+    if isinstance(where, Path):
+        database = Database(where, busy_seconds=0.1)
+        await upgrade(database)
+        locked = lambda: _locked_file(where)  # noqa: E731
+    else:
+        database = ServerDatabase(where)
+        locked = lambda: _locked_table(where)  # noqa: E731
+    try:
+        yield Place(database, locked)
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def _locked_file(path: Path) -> AsyncIterator[None]:
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    yield
+    other.execute("ROLLBACK")
+    other.close()
+
+
+@asynccontextmanager
+async def _locked_table(url: ServerUrl) -> AsyncIterator[None]:
+    other = await asyncpg.connect(url.dsn)
+    async with other.transaction():
+        await other.execute("LOCK TABLE users IN EXCLUSIVE MODE")
+        yield
+    await other.close()
+
+
+class Databases:
+    """A server, and databases with all tables on it, as many as are wanted."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self.server = server
+        self._numbers = itertools.count(1)
+        self._template = server.create_database("template_with_tables")
+        in_thread(lambda: upgrade_server(ServerUrl("postgresql", self._template)))
+
+    def new(self, dialect: str = "postgresql") -> ServerUrl:
+        """Make an empty database with its tables."""
+        name = f"test_{next(self._numbers)}"
+
+        async def create() -> None:
+            connection = await asyncpg.connect(self.server.url())
+            await connection.execute(f"CREATE DATABASE {name} TEMPLATE template_with_tables")
+            await connection.close()
+
+        in_thread(create)
+        return ServerUrl(dialect, self.server.url(name))
+
+    def empty(self, dialect: str = "postgresql") -> ServerUrl:
+        """Make a database without tables."""
+        return ServerUrl(dialect, self.server.create_database(f"empty_{next(self._numbers)}"))
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Databases]:
+    """Start a server and stop it at the end."""
+    with PostgresServer(folder) as server:
+        yield Databases(server)
+
+
+def in_thread(work: Callable[[], Awaitable[T]]) -> T:
+    """Run something on an event loop of its own, beside one that may be there."""
+
+    async def run() -> T:
+        return await work()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, run()).result(60)
