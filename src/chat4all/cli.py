@@ -9,6 +9,10 @@ from chat4all.domain.errors import CommandRefused, StartRefused, Unavailable
 
 COMMANDS = {
     "up": "Start everything on this machine.",
+    "gateway": "Run a gateway of a cluster.",
+    "router": "Run a router of a cluster.",
+    "metadata": "Run a metadata service of a cluster.",
+    "migrate": "Make a cluster's topics, keyspace and tables.",
     "doctor": "Say what is wrong with this installation.",
     "dead-letters": "List, show and replay records that could not be processed.",
     "backup": "Copy all data, while it is in use or not.",

@@ -54,7 +54,7 @@ from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.signing_up import SigningUp
 from chat4all.web.edge import Edge
 from chat4all.web.health import Ping
-from chat4all.web.limits import Limits, make_limits, no_limits
+from chat4all.web.limits import limits_of
 from chat4all.web.metrics import Source, metrics_routes
 from chat4all.web.problems import SLUG
 from chat4all.web.serving import Server, listening, serve
@@ -154,7 +154,11 @@ async def one_machine(
 
         changes = Changes(routing.is_heard)
         feed.watch(changes.announced)
-        limits = _limits(settings)
+        limits = limits_of(
+            on=settings.rate_limits,
+            send_per_second=settings.send_per_second,
+            sign_ups_per_hour=settings.sign_ups_per_hour,
+        )
         edge = Edge(settings.cors_origins, settings.trusted_proxies)
         routes = metadata_routes(signing_in, signing_up, membership, limits)
         gateway = make_gateway(
@@ -287,15 +291,6 @@ def _secret(settings: Settings, folder: Path) -> bytes:
     if settings.secret_key is not None:
         return check_secret(settings.secret_key.get_secret_value().encode())
     return load_or_make_secret(folder / "secret-key")
-
-
-def _limits(settings: Settings) -> Limits:
-    if settings.rate_limits:
-        return make_limits(
-            send_per_second=settings.send_per_second, sign_ups_per_hour=settings.sign_ups_per_hour
-        )
-    _log.warning("rate limits are off: anybody may send and guess passwords without end")
-    return no_limits()
 
 
 async def _trim(log: EmbeddedLog, store: EmbeddedStore, days: int) -> None:

@@ -5,12 +5,14 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from chat4all.domain.errors import StartRefused
 
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
+
+_TOPIC = r"^[A-Za-z0-9._-]{1,249}$"
 
 _Names = Annotated[tuple[str, ...], NoDecode]
 """Several values, with commas between them."""
@@ -56,6 +58,50 @@ class Settings(BaseSettings):
         50, ge=1, le=1_000_000, description="Messages a second of one user, after a burst of 4 s."
     )
     sign_ups_per_hour: int = Field(20, ge=1, le=1_000_000, description="Sign-ups of one address.")
+    kafka: str = Field(
+        "kafka:9092",
+        validation_alias=AliasChoices("KAFKA_BOOTSTRAP_SERVER", "KAFKA_BROKER_URL"),
+        description="Kafka's brokers, `host:port`, with commas between.",
+    )
+    kafka_topic: str = Field(
+        "chat_messages",
+        pattern=_TOPIC,
+        validation_alias=AliasChoices("KAFKA_TOPIC_CHAT_MESSAGES", "KAFKA_TOPIC"),
+        description="The log's topic.",
+    )
+    kafka_topic_events: str = Field(
+        "chat_events", pattern=_TOPIC, description="The live feed's topic."
+    )
+    kafka_group: str = Field(
+        "chat4all-router", min_length=1, description="The consumer group that all routers are in."
+    )
+    kafka_partitions: int = Field(
+        64, ge=1, le=10_000, description="Partitions of a log that `migrate` makes."
+    )
+    kafka_replicas: int = Field(
+        1, ge=1, le=9, description="Copies of each topic that `migrate` makes; 3 in production."
+    )
+    cassandra_hosts: _Names = Field(
+        ("cassandra",),
+        validation_alias="CASSANDRA_HOSTS",
+        description="Cassandra's nodes, with commas between.",
+    )
+    cassandra_port: int = Field(9042, ge=1, le=65535, description="Their port.")
+    cassandra_keyspace: str = Field(
+        "chat4all_ks",
+        pattern=r"^[a-z][a-z0-9_]{0,47}$",
+        validation_alias="CASSANDRA_KEYSPACE",
+        description="The keyspace of messages.",
+    )
+    cassandra_replicas: int = Field(
+        1, ge=1, le=9, description="Copies of a keyspace that `migrate` makes; 3 in production."
+    )
+    router_port: int = Field(
+        8002, ge=1, le=65535, description="The router's port, for health and metrics."
+    )
+    router_session_seconds: int = Field(
+        45, ge=6, le=300, description="After so long a router that says nothing is replaced."
+    )
     database_url: SecretStr | None = Field(
         None,
         validation_alias="DATABASE_URL",
@@ -78,7 +124,7 @@ class Settings(BaseSettings):
         (), description="Addresses or networks whose `X-Forwarded-For` and `-Proto` are believed."
     )
 
-    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @field_validator("cors_origins", "trusted_proxies", "cassandra_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

@@ -49,6 +49,7 @@ from chat4all.ports import (
 )
 from tests.cluster.cassandra import a_store
 from tests.cluster.kafka import a_feed, a_log
+from tests.databases import SERVERS, Databases, Place, place_at
 
 REAL = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(180)]
 KAFKA = pytest.param("kafka", marks=REAL)
@@ -61,7 +62,7 @@ class Consuming:
 
     log: MessageLog
     consumer: Callable[[], AbstractAsyncContextManager[LogConsumer]]
-from tests.databases import SERVERS, Databases, Place, place_at
+
 
 CREDENTIAL = "a credential of the service, long enough".replace(" ", "-")
 

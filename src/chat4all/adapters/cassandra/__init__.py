@@ -1,8 +1,17 @@
 """MessageStore and DeadLetters on Apache Cassandra. Needs the extra `chat4all[cluster]`."""
 
 from chat4all.adapters.cassandra.dead_letters import CassandraDeadLetters
+from chat4all.adapters.cassandra.epochs import CassandraEpochs, EpochRow
 from chat4all.adapters.cassandra.migrating import migrate
 from chat4all.adapters.cassandra.session import CassandraSession, Contact
 from chat4all.adapters.cassandra.store import CassandraStore
 
-__all__ = ["CassandraDeadLetters", "CassandraSession", "CassandraStore", "Contact", "migrate"]
+__all__ = [
+    "CassandraDeadLetters",
+    "CassandraEpochs",
+    "CassandraSession",
+    "CassandraStore",
+    "Contact",
+    "EpochRow",
+    "migrate",
+]

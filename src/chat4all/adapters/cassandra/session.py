@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
-from cassandra import ConsistencyLevel, DriverException
+from cassandra import ConsistencyLevel, DriverException, InvalidRequest
 from cassandra.cluster import (
     EXEC_PROFILE_DEFAULT,
     Cluster,
@@ -173,7 +173,14 @@ class CassandraSession:
     def _prepare_now(self, statement: str) -> PreparedStatement:
         # Cassandra warns of prepared statements that rest on the session's keyspace.
         qualified = _TABLE.sub(rf'\1 "{self._contact.keyspace}".\2', statement)
-        return self._session.prepare(qualified)
+        try:
+            return self._session.prepare(qualified)
+        except InvalidRequest as error:
+            # Its statements are all known to be good: it is the table that is not there.
+            raise Unavailable(
+                f"Cassandra: keyspace {self._contact.keyspace} is not as this release needs it "
+                f"({error.args[0]}): run `chat4all migrate`"
+            ) from error
 
     async def _execute(self, bind: Callable[[], Any]) -> list[Row]:
         if self._waiting >= WAITING_MAX:

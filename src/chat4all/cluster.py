@@ -1,0 +1,434 @@
+"""What each process of a cluster is made of: the same use cases as on one machine, other adapters.
+
+    gateway  :8000 ─ signing in, sending, reading, marking
+        on  Kafka (KafkaLog), Cassandra (CassandraStore), the metadata service (metadata_http)
+    router   :8002 ─ numbering; the port is for health and metrics
+        on  Kafka (KafkaConsumer, KafkaAnnouncements), Cassandra
+    metadata :8001 ─ signing up, membership, and what gateways ask
+        on  DATABASE_URL (SqlDirectory, SqlSessions); Kafka and Cassandra for who joins' markers
+
+Any number of each, started in any order: what is not there yet is waited for, and `/health/ready`
+says so. `chat4all migrate` makes the topics, the keyspace and the tables first.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import uuid_utils
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from chat4all import __version__
+from chat4all.adapters.cassandra import (
+    CassandraDeadLetters,
+    CassandraEpochs,
+    CassandraSession,
+    CassandraStore,
+    Contact,
+    EpochRow,
+)
+from chat4all.adapters.cassandra import migrate as migrate_cassandra
+from chat4all.adapters.crypto import BcryptPasswords, JwtTokens, check_secret
+from chat4all.adapters.kafka import (
+    Epoch,
+    KafkaAnnouncements,
+    KafkaConsumer,
+    KafkaLog,
+    KafkaProducer,
+    Topics,
+    feed_settings,
+    log_settings,
+)
+from chat4all.adapters.prometheus import GatewayMetrics, RouterMetrics, ServiceMetrics
+from chat4all.adapters.sql.server_schema import upgrade_server
+from chat4all.adapters.sql.urls import parse_database_url
+from chat4all.domain.errors import StartRefused, Unavailable
+from chat4all.domain.ids import ConversationId, LogPosition
+from chat4all.gateway import make_gateway
+from chat4all.metadata import make_metadata, metadata_routes
+from chat4all.metadata_parts import asked_metadata, own_metadata
+from chat4all.ports import Directory, Sessions
+from chat4all.router.loop import Router
+from chat4all.settings import Settings
+from chat4all.usecases.changes import Changes
+from chat4all.usecases.marking import Marking
+from chat4all.usecases.membership import Membership
+from chat4all.usecases.reading import Reading
+from chat4all.usecases.sending import Sending
+from chat4all.usecases.signing_in import SigningIn
+from chat4all.usecases.signing_up import SigningUp
+from chat4all.web.bodies import BodyLimit
+from chat4all.web.edge import Edge, with_edge
+from chat4all.web.health import health_routes
+from chat4all.web.limits import limits_of
+from chat4all.web.metrics import metrics_routes
+from chat4all.web.problems import SLUG, install_problems
+from chat4all.web.serving import Server, listening, serve
+
+RETRY_SECONDS = 1.0
+"""How often what a process waits for is asked for again, about."""
+
+_log = logging.getLogger(__name__)
+
+
+async def migrate(settings: Settings) -> None:
+    """Make topics, keyspace and tables, or bring them to this release. Again changes nothing.
+
+    Raises `Unavailable` for what is away, and `StartRefused` for what must not be touched.
+    """
+    contact = _contact(settings)
+    await migrate_cassandra(contact, replicas=settings.cassandra_replicas)
+    topics, replicas = Topics(settings.kafka), settings.kafka_replicas
+    await topics.make(
+        settings.kafka_topic_events, settings.kafka_partitions, replicas, feed_settings()
+    )
+    found = await topics.make(
+        settings.kafka_topic,
+        settings.kafka_partitions,
+        replicas,
+        log_settings(settings.log_retention_days, replicas),
+    )
+    await topics.begin(settings.kafka_topic, found.partitions, settings.kafka_group)
+    session = CassandraSession(contact)
+    try:
+        row = EpochRow(0, settings.kafka_topic, found.topic_id, found.partitions)
+        known = await CassandraEpochs(session).add(row)
+    finally:
+        await session.close()
+    if known != row:
+        raise StartRefused(
+            f"the log of keyspace {settings.cassandra_keyspace} is topic {known.topic} (id "
+            f"{known.topic_id}, {known.partitions} partitions), and Kafka has {row.topic} (id "
+            f"{row.topic_id}, {row.partitions} partitions): name the topic, or another keyspace"
+        )
+    if settings.database_url is not None:
+        where = parse_database_url(settings.database_url.get_secret_value())
+        if not isinstance(where, Path):  # a file gets its tables from the service that opens it
+            await upgrade_server(where)
+
+
+class _Log:
+    """The log, once it is known which topic it is. Until then it is away."""
+
+    def __init__(self, settings: Settings, session: CassandraSession) -> None:
+        self._epochs = CassandraEpochs(session)
+        self._producer = KafkaProducer(settings.kafka, on_fatal=self._fail)
+        self._log: KafkaLog | None = None
+        self._trouble = "the log is not known yet"
+        self.epoch: Epoch | None = None
+        self.producer = self._producer
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def append(self, key: ConversationId, value: bytes) -> LogPosition:
+        """Append one record; see `ports.MessageLog`."""
+        return await self._known().append(key, value)
+
+    def partition_of(self, conversation: ConversationId) -> int:
+        """Return where a conversation's records belong; see `ports.PartitionedLog`."""
+        return self._known().partition_of(conversation)
+
+    async def ping(self) -> None:
+        """Return when the log can be written to."""
+        await self._known().ping()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Find out in the background; what waits for the log is finished at the end."""
+        await self._producer.open()
+        finding = asyncio.create_task(self._find(), name="finding the log")
+        try:
+            yield
+        finally:
+            finding.cancel()
+            await asyncio.wait({finding})
+            await self._producer.close()
+
+    async def find(self) -> Epoch:
+        """Return the epoch, however long it takes."""
+        while self.epoch is None:
+            await self._find_once()
+            if self.epoch is None:
+                await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1))  # noqa: S311 - jitter
+        return self.epoch
+
+    async def _find(self) -> None:
+        await self.find()
+
+    async def _find_once(self) -> None:
+        try:
+            row = await self._epochs.newest()
+        except Unavailable as error:
+            self._waits(str(error))
+            return
+        if row is None:
+            self._waits("the log is not made yet: run `chat4all migrate`")
+            return
+        self.epoch = Epoch(*row)
+        self._log = KafkaLog(self._producer, self.epoch)
+        _log.info("the log is known", extra={"topic": row.topic, "partitions": row.partitions})
+
+    def _waits(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            _log.warning("the log is waited for", extra={"cause": trouble})
+        self._trouble = trouble
+
+    def _known(self) -> KafkaLog:
+        if self._log is None:
+            raise Unavailable(self._trouble)
+        return self._log
+
+    def _fail(self, cause: str) -> None:
+        """End the process: a producer that failed for good acknowledges nothing (EXACTNESS 11)."""
+        _log.critical("the producer has failed for good", extra={"cause": cause})
+        if not self.failed.done():
+            self.failed.set_result(None)
+
+
+@asynccontextmanager
+async def _log_and_store(settings: Settings) -> AsyncIterator[tuple[_Log, CassandraSession]]:
+    session = CassandraSession(_contact(settings))
+    try:
+        log = _Log(settings, session)
+        async with log.open():
+            yield log, session
+    finally:
+        await session.close()
+
+
+async def serve_gateway(settings: Settings) -> bool:
+    """Run a gateway until told to stop; say whether that is why it ended."""
+    secret = _secret(settings)
+    async with AsyncExitStack() as stack:
+        listener = stack.enter_context(listening(settings.host, settings.port, "--port"))
+        asked = await stack.enter_async_context(asked_metadata(settings))
+        log, session = await stack.enter_async_context(_log_and_store(settings))
+        passwords = BcryptPasswords()
+        stack.callback(passwords.close)
+        metrics = GatewayMetrics(__version__, SLUG)
+        measured_log, store = metrics.log(log), CassandraStore(session)
+        measured_store = metrics.store(store)
+        signing_in = _signing_in(settings, secret, asked.directory, asked.sessions, passwords)
+        signing_up = SigningUp(asked.directory, passwords, is_open=settings.sign_up == "open")
+        marking = Marking(measured_log, measured_store, asked.directory)
+        sending = Sending(measured_log, asked.directory, new_id=_new_id)
+        limits = limits_of(
+            on=settings.rate_limits,
+            send_per_second=settings.send_per_second,
+            sign_ups_per_hour=settings.sign_ups_per_hour,
+        )
+        gateway = make_gateway(
+            signing_in=signing_in,
+            sending=sending,
+            # Nothing is kept between two reads: a feed from which nothing comes may be broken.
+            reading=Reading(measured_store, asked.directory, sending, Changes(lambda: False)),
+            marking=marking,
+            changes=Changes(lambda: False),
+            limits=limits,
+            pings={"log": log.ping, "store": store.ping, "directory": asked.ping},
+            meter=metrics,
+            accepted=metrics.accepted,
+            edge=Edge(settings.cors_origins, settings.trusted_proxies),
+            others=[
+                *metadata_routes(
+                    signing_in, signing_up, Membership(asked.directory, marking), limits
+                ),
+                metrics_routes(metrics.text, failed=metrics.source_failed),
+            ],
+        )
+        server = Server(gateway, listener)
+        metrics.watch_connections(server.connections)
+        await serve([server], log.failed, partial(_started, "gateway", settings, settings.port))
+        return not log.failed.done()
+
+
+async def serve_metadata(settings: Settings) -> bool:
+    """Run a metadata service until told to stop; say whether that is why it ended."""
+    secret = _secret(settings)
+    async with AsyncExitStack() as stack:
+        port = settings.metadata_port
+        listener = stack.enter_context(listening(settings.host, port, "--metadata-port"))
+        own = await stack.enter_async_context(own_metadata(settings))
+        log, session = await stack.enter_async_context(_log_and_store(settings))
+        passwords = BcryptPasswords()
+        stack.callback(passwords.close)
+        metrics = ServiceMetrics(__version__, SLUG)
+        signing_in = _signing_in(settings, secret, own.directory, own.sessions, passwords)
+        signing_up = SigningUp(own.directory, passwords, is_open=settings.sign_up == "open")
+        marking = Marking(log, CassandraStore(session), own.directory)
+        routes = metadata_routes(
+            signing_in,
+            signing_up,
+            Membership(own.directory, marking),
+            limits_of(
+                on=settings.rate_limits,
+                send_per_second=settings.send_per_second,
+                sign_ups_per_hour=settings.sign_ups_per_hour,
+            ),
+        )
+        metadata = make_metadata(
+            [*routes, metrics_routes(metrics.text, failed=metrics.source_failed)],
+            pings={"directory": own.ping},
+            meter=metrics,
+            edge=Edge(settings.cors_origins, settings.trusted_proxies),
+            internal=own.internal,
+        )
+        server = Server(metadata, listener)
+        metrics.watch_connections(server.connections)
+        await serve([server], log.failed, partial(_started, "metadata service", settings, port))
+        return not log.failed.done()
+
+
+async def serve_router(settings: Settings) -> bool:
+    """Run a router until told to stop; say whether that is why it ended."""
+    async with AsyncExitStack() as stack:
+        port = settings.router_port
+        listener = stack.enter_context(listening(settings.host, port, "--router-port"))
+        log, session = await stack.enter_async_context(_log_and_store(settings))
+        store = CassandraStore(session)
+        metrics = RouterMetrics(__version__, _no_lag)
+        routing = _Routing(settings, log, session, store, metrics)
+        task = asyncio.create_task(routing.run(), name="router")
+        server = Server(
+            _router_app(
+                {"log": log.ping, "store": store.ping, "router": routing.ping}, metrics.text
+            ),
+            listener,
+        )
+        try:
+            await serve([server], task, partial(_started, "router", settings, port))
+        finally:
+            asked = not task.done()
+            routing.stop()
+            await task
+        return asked
+
+
+class _Routing:
+    """A router whose log may have to be waited for."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: _Log,
+        session: CassandraSession,
+        store: CassandraStore,
+        metrics: RouterMetrics,
+    ) -> None:
+        self._settings = settings
+        self._log = log
+        self._session = session
+        self._store = store
+        self._metrics = metrics
+        self._router: Router | None = None
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Route until `stop`, or until the producer has failed for good."""
+        finding = asyncio.create_task(self._log.find())
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({finding, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not finding.done():
+                return
+        finally:
+            for task in (finding, stopping):
+                task.cancel()
+            await asyncio.wait({finding, stopping})
+        await self._route(finding.result())
+
+    async def ping(self) -> None:
+        """Return while messages are routed."""
+        if self._router is None:
+            raise Unavailable("the router waits for the log")
+        await self._router.ping()
+
+    def stop(self) -> None:
+        """Ask `run` to end after the batch in hand."""
+        self._stopping.set()
+        if self._router is not None:
+            self._router.stop()
+
+    async def _route(self, epoch: Epoch) -> None:
+        settings, metrics = self._settings, self._metrics
+        consumer = KafkaConsumer(
+            settings.kafka,
+            epoch,
+            settings.kafka_group,
+            session_seconds=settings.router_session_seconds,
+        )
+        feed = KafkaAnnouncements(self._log.producer, settings.kafka_topic_events)
+        self._router = Router(
+            metrics.consumer(consumer),
+            metrics.store(self._store),
+            metrics.dead_letters(CassandraDeadLetters(self._session)),
+            metrics.feed(feed),
+            self._log,
+        )
+        if self._stopping.is_set():
+            return
+        self._log.failed.add_done_callback(lambda _: self.stop())
+        await consumer.open()
+        try:
+            await self._router.run()
+        finally:
+            # Also when it has stopped with an alarm: others shall have its partitions.
+            await consumer.close()
+        # Not ended by itself: somebody has to look, and `/health/ready` says so meanwhile.
+        await self._stopping.wait()
+
+
+def _router_app(
+    pings: Mapping[str, Callable[[], Awaitable[None]]], text: Callable[[], Awaitable[bytes]]
+) -> ASGIApp:
+    app = FastAPI(title="Chat4All router", version=__version__, docs_url=None, redoc_url=None)
+    install_problems(app)
+    meter = ServiceMetrics(__version__, SLUG)
+    app.include_router(health_routes(pings))
+    app.include_router(metrics_routes(meter.text, [text], failed=meter.source_failed))
+    return with_edge(BodyLimit(app), Edge(), meter, page_policy="")
+
+
+async def _no_lag() -> Mapping[int, int]:
+    return {}
+
+
+def _signing_in(
+    settings: Settings,
+    secret: bytes,
+    directory: Directory,
+    sessions: Sessions,
+    passwords: BcryptPasswords,
+) -> SigningIn:
+    return SigningIn(
+        directory,
+        sessions,
+        passwords,
+        JwtTokens(secret),
+        lifetime_seconds=settings.access_token_expire_minutes * 60,
+    )
+
+
+def _contact(settings: Settings) -> Contact:
+    return Contact(settings.cassandra_hosts, settings.cassandra_keyspace, settings.cassandra_port)
+
+
+def _secret(settings: Settings) -> bytes:
+    if settings.secret_key is None:
+        raise StartRefused(
+            "SECRET_KEY is missing: it signs tokens, at least 32 bytes, the same for all gateways "
+            "and metadata services; make one with `openssl rand -hex 32`"
+        )
+    return check_secret(settings.secret_key.get_secret_value().encode())
+
+
+def _new_id() -> str:
+    return str(uuid_utils.uuid7())
+
+
+def _started(what: str, settings: Settings, port: int) -> None:
+    _log.info("started", extra={"service": what, "host": settings.host, "port": port})

@@ -1,0 +1,15 @@
+"""`chat4all gateway`."""
+
+import click
+
+from chat4all.commands.serving import run_service, service_options
+
+
+@click.command()
+@service_options("--port")
+def gateway(**options: object) -> None:
+    """Run a gateway of a cluster: HTTP for clients, on Kafka and Cassandra.
+
+    Every setting is an environment variable; docs/cluster.md has them all.
+    """
+    run_service("serve_gateway", options)

@@ -1,0 +1,15 @@
+"""`chat4all metadata`."""
+
+import click
+
+from chat4all.commands.serving import run_service, service_options
+
+
+@click.command()
+@service_options("--metadata-port")
+def metadata(**options: object) -> None:
+    """Run a metadata service of a cluster, on DATABASE_URL.
+
+    Every setting is an environment variable; docs/cluster.md has them all.
+    """
+    run_service("serve_metadata", options)

@@ -1,0 +1,15 @@
+"""`chat4all router`."""
+
+import click
+
+from chat4all.commands.serving import run_service, service_options
+
+
+@click.command()
+@service_options("--router-port")
+def router(**options: object) -> None:
+    """Run a router of a cluster: from Kafka to Cassandra, in order.
+
+    Every setting is an environment variable; docs/cluster.md has them all.
+    """
+    run_service("serve_router", options)

@@ -1,0 +1,44 @@
+"""What the commands that run one service of a cluster have in common."""
+
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from chat4all.commands.given import settings_from
+from chat4all.domain.errors import StartRefused
+from chat4all.logs import configure_logging
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def service_options(port: str) -> Callable[[F], F]:
+    """Give a command `--host` and its port's option."""
+
+    def add(command: F) -> F:
+        with_port = click.option(port, type=int, help="The port to listen on.")(command)
+        return click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")(with_port)
+
+    return add
+
+
+def run_service(name: str, options: dict[str, object]) -> None:
+    """Run a service of `chat4all.cluster`; exit with 1 when it ended by itself."""
+    settings = settings_from(**options)
+    configure_logging(settings.log_level)
+    cluster = load_cluster()
+    import uvloop  # noqa: PLC0415
+
+    sys.setswitchinterval(0.0005)
+    if not uvloop.run(getattr(cluster, name)(settings)):
+        sys.exit(1)
+
+
+def load_cluster() -> Any:
+    """Return `chat4all.cluster`, whose drivers are in an extra."""
+    try:
+        from chat4all import cluster  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise StartRefused(f"{error.name} is not installed: install chat4all[cluster]") from None
+    return cluster

@@ -1,0 +1,123 @@
+"""The services of a cluster as processes of their own, on real engines."""
+
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engines import CassandraNode, KafkaBroker
+from tests.databases import Databases
+from tests.faults.running import call, environment, free_ports, until
+
+
+@dataclass
+class Service:
+    """One process, on a port of its own."""
+
+    what: str
+    port: int
+    log: Path
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> "Service":
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "chat4all", self.what],
+                stdout=log,
+                stderr=log,
+                env=self.environment,
+            )
+        return self
+
+    def ready(self) -> bool:
+        try:
+            return call("GET", f"{self.url}/health/ready")[0] == 200
+        except OSError:
+            return False
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """End the process and return its status."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        status = self.process.wait(30)
+        self.process = None
+        return status
+
+
+class Cluster:
+    """Topics, a keyspace and a database of its own, and the services on them."""
+
+    def __init__(
+        self, folder: Path, kafka: KafkaBroker, cassandra: CassandraNode, databases: Databases
+    ) -> None:
+        self._folder = folder
+        name = f"c{secrets.token_hex(6)}"
+        (self._metadata_port,) = free_ports(1)
+        self.topic = name
+        self._settings = environment() | {
+            "KAFKA_BOOTSTRAP_SERVER": kafka.address,
+            "KAFKA_TOPIC_CHAT_MESSAGES": name,
+            "CHAT4ALL_KAFKA_TOPIC_EVENTS": f"{name}-events",
+            "CHAT4ALL_KAFKA_PARTITIONS": "8",
+            "CHAT4ALL_KAFKA_GROUP": name,
+            "CASSANDRA_HOSTS": cassandra.address,
+            "CHAT4ALL_CASSANDRA_PORT": str(cassandra.port),
+            "CASSANDRA_KEYSPACE": name,
+            "DATABASE_URL": databases.empty().dsn,
+            "SECRET_KEY": secrets.token_hex(32),
+            "CHAT4ALL_SERVICE_CREDENTIAL": secrets.token_hex(32),
+            "CHAT4ALL_METADATA_URL": f"http://127.0.0.1:{self._metadata_port}",
+            "CHAT4ALL_METADATA_PORT": str(self._metadata_port),
+            "CHAT4ALL_ROUTER_SESSION_SECONDS": "6",
+            "CHAT4ALL_RATE_LIMITS": "off",
+        }
+        self.services: list[Service] = []
+
+    def migrate(self) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "chat4all", "migrate"],
+            env=self._settings,
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+
+    def service(self, what: str) -> Service:
+        """Return a service that is not started yet."""
+        port = self._metadata_port if what == "metadata" else free_ports(1)[0]
+        number = len(self.services)
+        own = {"gateway": "CHAT4ALL_PORT", "router": "CHAT4ALL_ROUTER_PORT"}.get(what)
+        settings = self._settings | ({own: str(port)} if own else {})
+        found = Service(what, port, self._folder / f"{what}-{number}.log", settings)
+        self.services.append(found)
+        return found
+
+    def kill(self) -> None:
+        for service in self.services:
+            if service.process is not None:
+                service.process.kill()
+                service.process.wait(30)
+
+
+@contextmanager
+def a_cluster(
+    folder: Path, kafka: KafkaBroker, cassandra: CassandraNode, databases: Databases
+) -> Iterator[Cluster]:
+    found = Cluster(folder, kafka, cassandra, databases)
+    try:
+        yield found
+    finally:
+        found.kill()
+
+
+def all_ready(services: list[Service], seconds: float = 60) -> None:
+    until(lambda: all(service.ready() for service in services), seconds)

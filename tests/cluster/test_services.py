@@ -1,0 +1,163 @@
+"""The three services as processes on real Kafka, Cassandra and PostgreSQL."""
+
+import signal
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engines import CassandraNode, KafkaBroker
+from tests.checker import check_history
+from tests.cluster.services import Cluster, Service, a_cluster, all_ready
+from tests.databases import Databases
+from tests.faults.running import call, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(240)]
+
+PEOPLE = ("bruno", "ana", "carla", "davi")
+PASSWORD = "long enough"
+
+
+@pytest.fixture
+def cluster(
+    tmp_path: Path, kafka: KafkaBroker, cassandra: CassandraNode, databases: Databases
+) -> Iterator[Cluster]:
+    with a_cluster(tmp_path, kafka, cassandra, databases) as found:
+        yield found
+
+
+class People:
+    """Some who share a chat, through gateways of their own."""
+
+    def __init__(self, gateways: list[Service]) -> None:
+        self.gateways = gateways
+        self.tokens: dict[str, str] = {}
+        for name in PEOPLE:
+            user = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
+            status, body = call("POST", f"{gateways[0].url}/v1/users", user)
+            assert status == 201, body
+            form = {"username": name, "password": PASSWORD}
+            status, body = call("POST", f"{gateways[0].url}/token", form=form)
+            assert status == 200, body
+            self.tokens[name] = body["access_token"]
+        group = {"type": "group", "members": list(PEOPLE[1:])}
+        status, body = call(
+            "POST", f"{gateways[0].url}/v1/conversations", group, self.tokens[PEOPLE[0]]
+        )
+        assert status == 201, body
+        self.chat = body["conversation_id"]
+        self.acknowledged: dict[str, list[str]] = {name: [] for name in PEOPLE}
+
+    def send(self, name: str, gateway: Service) -> None:
+        """Send one message, again and again until it is acknowledged."""
+        message = str(uuid.uuid4())
+        body = {"chat_id": self.chat, "content": f"{name} {message}", "message_id": message}
+
+        def accepted() -> bool:
+            try:
+                status, answer = call("POST", f"{gateway.url}/v1/messages", body, self.tokens[name])
+            except OSError:
+                return False
+            assert status in (202, 503), answer
+            assert answer["message_id"] == message
+            return status == 202
+
+        until(accepted, seconds=60)
+        self.acknowledged[name].append(message)
+
+    def talk(self, times: int) -> list[threading.Thread]:
+        """Let all talk at once, each through one gateway."""
+
+        def say(number: int, name: str) -> None:
+            for _ in range(times):
+                self.send(name, self.gateways[number % len(self.gateways)])
+
+        threads = [threading.Thread(target=say, args=item) for item in enumerate(self.acknowledged)]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def history(self, name: str, gateway: Service) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while True:
+            path = f"/v1/conversations/{self.chat}/messages?limit=200&after={len(found)}"
+            status, page = call("GET", gateway.url + path, token=self.tokens[name])
+            assert status == 200, page
+            if not page:
+                return found
+            found.extend(page)
+
+    def check(self) -> None:
+        """Every acknowledged message once, in the same place for every reader and gateway."""
+        count = sum(map(len, self.acknowledged.values()))
+        until(lambda: len(self.history("bruno", self.gateways[0])) >= count, seconds=60)
+        check_history(
+            self.acknowledged,
+            [self.history(name, gateway) for name in PEOPLE for gateway in self.gateways],
+        )
+
+
+def test_started_in_the_wrong_order_and_killed_under_load(cluster: Cluster) -> None:
+    services = [cluster.service(what) for what in ("gateway", "gateway", "router", "router")]
+    gateways, routers = services[:2], services[2:]
+    services.append(cluster.service("metadata"))
+    for service in services[:3]:
+        service.start()
+    until(lambda: "run `chat4all migrate`" in gateways[0].log.read_text(), seconds=60)
+    cluster.migrate()
+    cluster.migrate()
+    for service in services[3:]:
+        service.start()
+    all_ready(services)
+
+    people = People(gateways)
+    threads = people.talk(40)
+    for _ in range(2):
+        for router in routers:
+            before = sum(map(len, people.acknowledged.values()))
+            until(lambda: sum(map(len, people.acknowledged.values())) >= before + 10)  # noqa: B023
+            router.stop(signal.SIGKILL)
+            router.start()
+    gateways[1].stop(signal.SIGKILL)
+    gateways[1].start()
+    for thread in threads:
+        thread.join(120)
+        assert not thread.is_alive()
+    all_ready(services)
+    people.check()
+
+    # A stranger learns nothing, and SIGTERM is an end like any other.
+    status, _ = call("GET", f"{gateways[0].url}/v1/conversations/{people.chat}/messages")
+    assert status == 401
+    assert [service.stop() for service in services] == [0] * len(services)
+
+
+def test_without_the_metadata_service_nothing_is_given_out(cluster: Cluster) -> None:
+    cluster.migrate()
+    gateway, router, metadata = (
+        cluster.service(what).start() for what in ("gateway", "router", "metadata")
+    )
+    all_ready([gateway, router, metadata])
+    people = People([gateway])
+    people.send("bruno", gateway)
+    people.check()
+    metadata.stop(signal.SIGKILL)
+
+    def refused() -> bool:
+        body = {"chat_id": people.chat, "content": "x"}
+        path = f"/v1/conversations/{people.chat}/messages"
+        token = people.tokens["bruno"]
+        answers = (
+            call("POST", f"{gateway.url}/v1/messages", body, token)[0],
+            call("GET", gateway.url + path, token=token)[0],
+        )
+        assert set(answers) <= {202, 200, 503}
+        return answers == (503, 503)
+
+    until(refused, seconds=6)
+    metadata.start()
+    all_ready([gateway, router, metadata])
+    people.send("ana", gateway)
