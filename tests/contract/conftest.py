@@ -1,7 +1,7 @@
 """Every adapter of a port is a parameter of that port's fixture; the suites name none of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -43,9 +43,8 @@ from chat4all.ports import (
     Outbox,
     Sessions,
 )
-from tests.databases import SERVERS, Databases, Place, place_at
-
-CREDENTIAL = "a credential of the service, long enough".replace(" ", "-")
+from tests.databases import Databases, Place, place_at
+from tests.metadata_service import CREDENTIAL, MetadataProcess, metadata_process
 
 
 async def no_lag() -> dict[int, int]:
@@ -125,12 +124,38 @@ async def feed(request: pytest.FixtureRequest) -> AsyncIterator[LiveFeed]:
     router.close()
 
 
-@pytest.fixture(params=["sqlite", *SERVERS])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | ServerUrl:
-    if request.param == "sqlite":
+A_REAL_SERVICE = "a real service by HTTP"
+WAYS = ["asked", "remembered", "by HTTP", "by HTTP, remembered"]
+ON_SERVERS = [pytest.mark.slow, pytest.mark.engines]
+
+
+@pytest.fixture(
+    params=[
+        *[pytest.param(("sqlite", way), id=f"sqlite, {way}") for way in WAYS],
+        *[
+            pytest.param((dialect, way), id=f"{dialect}, {way}", marks=ON_SERVERS)
+            for dialect, ways in (
+                ("postgresql", [*WAYS, A_REAL_SERVICE]),
+                ("cockroachdb", WAYS[:1]),
+            )
+            for way in ways
+        ],
+    ]
+)
+def setting(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """In which database, and how it is asked."""
+    found: tuple[str, str] = request.param
+    return found
+
+
+@pytest.fixture
+def where(
+    setting: tuple[str, str], request: pytest.FixtureRequest, tmp_path: Path
+) -> Path | ServerUrl:
+    if setting[0] == "sqlite":
         return tmp_path / "metadata.db"
     databases: Databases = request.getfixturevalue("databases")
-    return databases.new(request.param)
+    return databases.new(setting[0])
 
 
 @pytest.fixture
@@ -140,11 +165,25 @@ async def place(where: Path | ServerUrl) -> AsyncIterator[Place]:
 
 
 @pytest.fixture
-async def service(place: Place) -> AsyncIterator[MetadataService]:
-    """The metadata service on this place, asked without a network."""
+def process(
+    setting: tuple[str, str], where: Path | ServerUrl, tmp_path: Path
+) -> Iterator[MetadataProcess | None]:
+    if setting[1] != A_REAL_SERVICE or isinstance(where, Path):
+        yield None
+        return
+    with metadata_process(where.dsn, tmp_path / "log") as found:
+        yield found
+
+
+@pytest.fixture
+async def service(place: Place, process: MetadataProcess | None) -> AsyncIterator[MetadataService]:
+    """The metadata service on this place; where it is no process, asked without a network."""
     parts = SqlDirectory(place.database), SqlSessions(place.database), SqlOutbox(place.database)
     transport = httpx.ASGITransport(InternalEndpoint(CREDENTIAL.encode(), *parts))
-    found = MetadataService("http://metadata", CREDENTIAL, transport=transport)
+    if process is None:
+        found = MetadataService("http://metadata", CREDENTIAL, transport=transport)
+    else:
+        found = MetadataService(process.url, CREDENTIAL)
     yield found
     await found.close()
 
@@ -157,14 +196,11 @@ async def following(service: MetadataService) -> Following:
     return found
 
 
-WAYS = ["asked", "remembered", "by HTTP", "by HTTP, remembered"]
-
-
-@pytest.fixture(params=WAYS)
+@pytest.fixture
 async def directory(
-    request: pytest.FixtureRequest, place: Place, service: MetadataService, following: Following
+    setting: tuple[str, str], place: Place, service: MetadataService, following: Following
 ) -> Directory:
-    match request.param:
+    match setting[1]:
         case "asked":
             return SqlDirectory(place.database)
         case "remembered":
@@ -175,11 +211,11 @@ async def directory(
             return FollowingDirectory(HttpDirectory(service), following)
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture
 async def sessions(
-    request: pytest.FixtureRequest, place: Place, service: MetadataService, following: Following
+    setting: tuple[str, str], place: Place, service: MetadataService, following: Following
 ) -> Sessions:
-    match request.param:
+    match setting[1]:
         case "asked":
             return SqlSessions(place.database)
         case "remembered":

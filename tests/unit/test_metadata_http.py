@@ -292,7 +292,7 @@ def clock() -> Clock:
 def followed(clock: Clock) -> tuple[FakeOutbox, Following, FakeDirectory, FollowingDirectory]:
     outbox, asked = FakeOutbox(clock), FakeDirectory()
     following = Following(outbox, clock=clock)
-    return outbox, following, asked, FollowingDirectory(asked, following)  # type: ignore[arg-type]
+    return outbox, following, asked, FollowingDirectory(asked, following)
 
 
 async def test_what_is_remembered_is_good_for_5_s_from_when_the_poll_was_asked(
