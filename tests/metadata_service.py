@@ -6,9 +6,11 @@ Settings come from the environment, as for every service.
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+
+from starlette.types import ASGIApp
 
 from chat4all import __version__
 from chat4all.adapters.prometheus import ServiceMetrics
@@ -39,6 +41,22 @@ async def serve() -> None:
                 internal=own.internal,
             )
             await _Server(app).serve(sockets=[listener])
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncIterator[str]:
+    """Serve an application on this event loop, and yield its URL."""
+    with _listen("127.0.0.1", 0, "--port") as listener:
+        server = _Server(app)
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        async with asyncio.timeout(10):
+            while not server.started:
+                await asyncio.sleep(0.001)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task
 
 
 class MetadataProcess:

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-import httpx
 import pytest
 
 from chat4all.adapters.embedded import (
@@ -44,7 +44,7 @@ from chat4all.ports import (
     Sessions,
 )
 from tests.databases import Databases, Place, place_at
-from tests.metadata_service import CREDENTIAL, MetadataProcess, metadata_process
+from tests.metadata_service import CREDENTIAL, MetadataProcess, metadata_process, serving
 
 
 async def no_lag() -> dict[int, int]:
@@ -176,54 +176,44 @@ def process(
 
 
 @pytest.fixture
-async def service(place: Place, process: MetadataProcess | None) -> AsyncIterator[MetadataService]:
-    """The metadata service on this place; where it is no process, asked without a network."""
-    parts = SqlDirectory(place.database), SqlSessions(place.database), SqlOutbox(place.database)
-    transport = httpx.ASGITransport(InternalEndpoint(CREDENTIAL.encode(), *parts))
-    if process is None:
-        found = MetadataService("http://metadata", CREDENTIAL, transport=transport)
-    else:
-        found = MetadataService(process.url, CREDENTIAL)
-    yield found
-    await found.close()
+async def people_and_sessions(
+    setting: tuple[str, str], place: Place, process: MetadataProcess | None
+) -> AsyncIterator[tuple[Directory, Sessions]]:
+    way = setting[1]
+    directory, sessions = SqlDirectory(place.database), SqlSessions(place.database)
+    if way == "asked":
+        yield directory, sessions
+        return
+    if way == "remembered":
+        yield RememberingDirectory(directory), RememberingSessions(sessions)
+        return
+    async with AsyncExitStack() as stack:
+        if process is not None:
+            url = process.url
+        else:
+            outbox = SqlOutbox(place.database)
+            endpoint = InternalEndpoint(CREDENTIAL.encode(), directory, sessions, outbox)
+            url = await stack.enter_async_context(serving(endpoint))
+        service = MetadataService(url, CREDENTIAL)
+        stack.push_async_callback(service.close)
+        asked = HttpDirectory(service), HttpSessions(service)
+        if way != "by HTTP, remembered":
+            yield asked
+            return
+        # Polled once: its clock stands, and each of the tests is its own only writer.
+        following = Following(HttpOutbox(service), clock=lambda: 0.0)
+        await following.poll()
+        yield FollowingDirectory(asked[0], following), FollowingSessions(asked[1], following)
 
 
 @pytest.fixture
-async def following(service: MetadataService) -> Following:
-    """Polls once: the suites take less time than that is good for."""
-    found = Following(HttpOutbox(service), clock=lambda: 0.0)
-    await found.poll()
-    return found
+def directory(people_and_sessions: tuple[Directory, Sessions]) -> Directory:
+    return people_and_sessions[0]
 
 
 @pytest.fixture
-async def directory(
-    setting: tuple[str, str], place: Place, service: MetadataService, following: Following
-) -> Directory:
-    match setting[1]:
-        case "asked":
-            return SqlDirectory(place.database)
-        case "remembered":
-            return RememberingDirectory(SqlDirectory(place.database))
-        case "by HTTP":
-            return HttpDirectory(service)
-        case _:
-            return FollowingDirectory(HttpDirectory(service), following)
-
-
-@pytest.fixture
-async def sessions(
-    setting: tuple[str, str], place: Place, service: MetadataService, following: Following
-) -> Sessions:
-    match setting[1]:
-        case "asked":
-            return SqlSessions(place.database)
-        case "remembered":
-            return RememberingSessions(SqlSessions(place.database))
-        case "by HTTP":
-            return HttpSessions(service)
-        case _:
-            return FollowingSessions(HttpSessions(service), following)
+def sessions(people_and_sessions: tuple[Directory, Sessions]) -> Sessions:
+    return people_and_sessions[1]
 
 
 @pytest.fixture

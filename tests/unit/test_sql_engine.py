@@ -274,10 +274,10 @@ def test_one_machine_loads_neither_the_orm_nor_asyncio_for_sqlalchemy() -> None:
         "greenlet",
         "aiosqlite",
         "asyncpg",
-        "httpx",
+        "aiohttp",
     )
     # They are here to be loaded: without them the test would say nothing.
-    for name in ("greenlet", "asyncpg", "httpx"):
+    for name in ("greenlet", "asyncpg", "aiohttp"):
         assert importlib.util.find_spec(name) is not None
     start = f"import chat4all.processes, sys; print(sys.modules.keys() & set({unwanted}))"
     found = subprocess.check_output([sys.executable, "-c", start], text=True)
@@ -288,4 +288,4 @@ def test_the_one_machine_install_has_nothing_for_servers() -> None:
     locked = Path("requirements/run.txt").read_text()
     names = {line.partition("==")[0] for line in locked.splitlines() if "==" in line}
     assert "sqlalchemy" in names
-    assert not names & {"asyncpg", "greenlet", "httpx", "sqlalchemy-cockroachdb"}
+    assert not names & {"asyncpg", "greenlet", "aiohttp", "sqlalchemy-cockroachdb"}
