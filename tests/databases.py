@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import asyncpg
-import pytest
 
 from chat4all.adapters.sql import Database, upgrade
 from chat4all.adapters.sql.server import ServerDatabase
@@ -21,12 +20,6 @@ from chat4all.adapters.sql.urls import ServerUrl
 from engines import PostgresServer
 
 T = TypeVar("T")
-
-SERVERS = [
-    # The second is CockroachDB's dialect, on PostgreSQL all the same: see docs/engines.md.
-    pytest.param(dialect, marks=[pytest.mark.slow, pytest.mark.engines])
-    for dialect in ("postgresql", "cockroachdb")
-]
 
 
 @dataclass

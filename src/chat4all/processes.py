@@ -38,11 +38,11 @@ from chat4all.adapters.embedded import (
     RouterLink,
 )
 from chat4all.adapters.prometheus import GatewayMetrics, ServiceMetrics
-from chat4all.adapters.sql import Database, SqlDirectory, SqlSessions, upgrade
+from chat4all.adapters.sql import Database, SqlDirectory, SqlOutbox, SqlSessions, upgrade
 from chat4all.domain.errors import StartRefused, Unavailable
 from chat4all.gateway import make_gateway
 from chat4all.metadata import make_metadata, metadata_routes
-from chat4all.ports import Directory, Passwords
+from chat4all.ports import Directory, Outbox, Passwords
 from chat4all.router_process import RouterProcess, make_router
 from chat4all.settings import Settings, is_loopback
 from chat4all.usecases.changes import Changes
@@ -194,7 +194,7 @@ async def one_machine(
         )
 
         trimming = asyncio.create_task(
-            _trim(log, store, settings.log_retention_days), name="trimming"
+            _trim(log, store, SqlOutbox(database), settings.log_retention_days), name="trimming"
         )
         try:
             yield OneMachine(
@@ -293,12 +293,17 @@ def _secret(settings: Settings, folder: Path) -> bytes:
     return load_or_make_secret(folder / "secret-key")
 
 
-async def _trim(log: EmbeddedLog, store: EmbeddedStore, days: int) -> None:
-    """Drop routed records once they are old enough; the messages are in the store."""
+async def _trim(log: EmbeddedLog, store: EmbeddedStore, outbox: Outbox, days: int) -> None:
+    """Drop routed records once they are old enough; the messages are in the store.
+
+    And what the outbox noted: here nobody follows it.
+    """
     while True:
         before = int((time.time() - days * 86_400) * 1000)
         try:
             while await log.trim(before, await store.stored()):
+                pass
+            while await outbox.trim():
                 pass
         except Unavailable as error:
             _log.warning("the log was not trimmed", extra={"cause": str(error)})

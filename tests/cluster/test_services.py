@@ -62,7 +62,8 @@ class People:
             except OSError:
                 return False
             assert status in (202, 503), answer
-            assert answer["message_id"] == message
+            # A gateway that was just started knows nobody yet: it has not even read the body.
+            assert answer.get("message_id", message) == message
             return status == 202
 
         until(accepted, seconds=60)

@@ -1,12 +1,11 @@
 """Every adapter of a port is a parameter of that port's fixture; the suites name none of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 
 from chat4all.adapters.embedded import (
@@ -49,7 +48,8 @@ from chat4all.ports import (
 )
 from tests.cluster.cassandra import a_store
 from tests.cluster.kafka import a_feed, a_log
-from tests.databases import SERVERS, Databases, Place, place_at
+from tests.databases import Databases, Place, place_at
+from tests.metadata_service import CREDENTIAL, MetadataProcess, metadata_process, serving
 
 REAL = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(180)]
 KAFKA = pytest.param("kafka", marks=REAL)
@@ -62,9 +62,6 @@ class Consuming:
 
     log: MessageLog
     consumer: Callable[[], AbstractAsyncContextManager[LogConsumer]]
-
-
-CREDENTIAL = "a credential of the service, long enough".replace(" ", "-")
 
 
 async def no_lag() -> dict[int, int]:
@@ -178,12 +175,38 @@ async def feed(request: pytest.FixtureRequest) -> AsyncIterator[LiveFeed]:
     router.close()
 
 
-@pytest.fixture(params=["sqlite", *SERVERS])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | ServerUrl:
-    if request.param == "sqlite":
+A_REAL_SERVICE = "a real service by HTTP"
+WAYS = ["asked", "remembered", "by HTTP", "by HTTP, remembered"]
+ON_SERVERS = [pytest.mark.slow, pytest.mark.engines]
+
+
+@pytest.fixture(
+    params=[
+        *[pytest.param(("sqlite", way), id=f"sqlite, {way}") for way in WAYS],
+        *[
+            pytest.param((dialect, way), id=f"{dialect}, {way}", marks=ON_SERVERS)
+            for dialect, ways in (
+                ("postgresql", [*WAYS, A_REAL_SERVICE]),
+                ("cockroachdb", WAYS[:1]),
+            )
+            for way in ways
+        ],
+    ]
+)
+def setting(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """In which database, and how it is asked."""
+    found: tuple[str, str] = request.param
+    return found
+
+
+@pytest.fixture
+def where(
+    setting: tuple[str, str], request: pytest.FixtureRequest, tmp_path: Path
+) -> Path | ServerUrl:
+    if setting[0] == "sqlite":
         return tmp_path / "metadata.db"
     databases: Databases = request.getfixturevalue("databases")
-    return databases.new(request.param)
+    return databases.new(setting[0])
 
 
 @pytest.fixture
@@ -193,54 +216,55 @@ async def place(where: Path | ServerUrl) -> AsyncIterator[Place]:
 
 
 @pytest.fixture
-async def service(place: Place) -> AsyncIterator[MetadataService]:
-    """The metadata service on this place, asked without a network."""
-    parts = SqlDirectory(place.database), SqlSessions(place.database), SqlOutbox(place.database)
-    transport = httpx.ASGITransport(InternalEndpoint(CREDENTIAL.encode(), *parts))
-    found = MetadataService("http://metadata", CREDENTIAL, transport=transport)
-    yield found
-    await found.close()
+def process(
+    setting: tuple[str, str], where: Path | ServerUrl, tmp_path: Path
+) -> Iterator[MetadataProcess | None]:
+    if setting[1] != A_REAL_SERVICE or isinstance(where, Path):
+        yield None
+        return
+    with metadata_process(where.dsn, tmp_path / "log") as found:
+        yield found
 
 
 @pytest.fixture
-async def following(service: MetadataService) -> Following:
-    """Polls once: the suites take less time than that is good for."""
-    found = Following(HttpOutbox(service), clock=lambda: 0.0)
-    await found.poll()
-    return found
+async def people_and_sessions(
+    setting: tuple[str, str], place: Place, process: MetadataProcess | None
+) -> AsyncIterator[tuple[Directory, Sessions]]:
+    way = setting[1]
+    directory, sessions = SqlDirectory(place.database), SqlSessions(place.database)
+    if way == "asked":
+        yield directory, sessions
+        return
+    if way == "remembered":
+        yield RememberingDirectory(directory), RememberingSessions(sessions)
+        return
+    async with AsyncExitStack() as stack:
+        if process is not None:
+            url = process.url
+        else:
+            outbox = SqlOutbox(place.database)
+            endpoint = InternalEndpoint(CREDENTIAL.encode(), directory, sessions, outbox)
+            url = await stack.enter_async_context(serving(endpoint))
+        service = MetadataService(url, CREDENTIAL)
+        stack.push_async_callback(service.close)
+        asked = HttpDirectory(service), HttpSessions(service)
+        if way != "by HTTP, remembered":
+            yield asked
+            return
+        # Polled once: its clock stands, and each of the tests is its own only writer.
+        following = Following(HttpOutbox(service), clock=lambda: 0.0)
+        await following.poll()
+        yield FollowingDirectory(asked[0], following), FollowingSessions(asked[1], following)
 
 
-WAYS = ["asked", "remembered", "by HTTP", "by HTTP, remembered"]
+@pytest.fixture
+def directory(people_and_sessions: tuple[Directory, Sessions]) -> Directory:
+    return people_and_sessions[0]
 
 
-@pytest.fixture(params=WAYS)
-async def directory(
-    request: pytest.FixtureRequest, place: Place, service: MetadataService, following: Following
-) -> Directory:
-    match request.param:
-        case "asked":
-            return SqlDirectory(place.database)
-        case "remembered":
-            return RememberingDirectory(SqlDirectory(place.database))
-        case "by HTTP":
-            return HttpDirectory(service)
-        case _:
-            return FollowingDirectory(HttpDirectory(service), following)
-
-
-@pytest.fixture(params=WAYS)
-async def sessions(
-    request: pytest.FixtureRequest, place: Place, service: MetadataService, following: Following
-) -> Sessions:
-    match request.param:
-        case "asked":
-            return SqlSessions(place.database)
-        case "remembered":
-            return RememberingSessions(SqlSessions(place.database))
-        case "by HTTP":
-            return HttpSessions(service)
-        case _:
-            return FollowingSessions(HttpSessions(service), following)
+@pytest.fixture
+def sessions(people_and_sessions: tuple[Directory, Sessions]) -> Sessions:
+    return people_and_sessions[1]
 
 
 @pytest.fixture

@@ -17,6 +17,19 @@ from tests.databases import Place
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(
+    params=[
+        "sqlite",
+        *[
+            pytest.param(dialect, marks=[pytest.mark.slow, pytest.mark.engines])
+            for dialect in ("postgresql", "cockroachdb")
+        ],
+    ]
+)
+def setting(request: pytest.FixtureRequest) -> tuple[str, str]:
+    return request.param, "asked"
+
+
 def found(page: OutboxPage) -> Sequence[tuple[Subject, str]]:
     assert page.complete
     return [(entry.subject, entry.key) for entry in page.entries]

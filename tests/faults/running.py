@@ -154,5 +154,5 @@ class Running:
 
 def environment() -> dict[str, str]:
     """Return this environment without what would set Chat4All."""
-    own = ("CHAT4ALL_", "SECRET_KEY", "ACCESS_TOKEN_EXPIRE_MINUTES")
+    own = ("CHAT4ALL_", "SECRET_KEY", "ACCESS_TOKEN_EXPIRE_MINUTES", "DATABASE_URL")
     return {k: v for k, v in os.environ.items() if not k.startswith(own)}

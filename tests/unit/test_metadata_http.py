@@ -2,12 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chat4all.adapters.metadata_http import (
     Following,
@@ -37,10 +41,11 @@ from chat4all.settings import load_settings
 from tests.contract.test_directory import ANA, BRUNO, group, user
 from tests.contract.test_sessions import session
 from tests.databases import Place, place_at
+from tests.faults.running import free_ports
+from tests.metadata_service import CREDENTIAL, serving
 
 pytestmark = pytest.mark.anyio
 
-CREDENTIAL = "0123456789abcdef0123456789abcdef"
 CHAT = ConversationId("550e8400-e29b-41d4-a716-446655440000")
 
 
@@ -57,11 +62,13 @@ def endpoint(place: Place) -> InternalEndpoint:
     return InternalEndpoint(CREDENTIAL.encode(), *parts)
 
 
-def asking(
-    answer: Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]],
-) -> MetadataService:
-    transport = httpx.MockTransport(answer)  # type: ignore[arg-type]
-    return MetadataService("http://metadata", CREDENTIAL, transport=transport)
+@asynccontextmanager
+async def asking(app: ASGIApp, credential: str = CREDENTIAL) -> AsyncIterator[MetadataService]:
+    """Ask an application, over a network."""
+    async with serving(app) as url:
+        service = MetadataService(url, credential)
+        yield service
+        await service.close()
 
 
 async def raw(
@@ -109,133 +116,157 @@ async def test_a_wrong_credential_is_told_to_the_operator_and_fails_closed(
     endpoint: InternalEndpoint, caplog: pytest.LogCaptureFixture
 ) -> None:
     wrong = "x" * 32
-    service = MetadataService("http://metadata", wrong, transport=httpx.ASGITransport(endpoint))
-    with caplog.at_level(logging.ERROR), pytest.raises(Unavailable, match="credential"):
-        await HttpSessions(service).get(SessionId("one"))
+    async with asking(endpoint, wrong) as service:
+        with caplog.at_level(logging.ERROR), pytest.raises(Unavailable, match="credential"):
+            await HttpSessions(service).get(SessionId("one"))
     assert "CHAT4ALL_SERVICE_CREDENTIAL" in caplog.text
     assert wrong not in caplog.text
-    await service.close()
 
 
-async def test_the_largest_group_passes(endpoint: InternalEndpoint, place: Place) -> None:
+async def test_the_largest_group_passes(endpoint: InternalEndpoint) -> None:
     names = [Username(f"{n:x<32}") for n in range(10_000)]
-    service = MetadataService("http://m", CREDENTIAL, transport=httpx.ASGITransport(endpoint))
-    # They are not users; that this is what is said shows that all of it has arrived.
-    with pytest.raises(NotFound, match="no such user"):
-        await HttpDirectory(service).add_conversation(group(*names))
-    await service.close()
+    async with asking(endpoint) as service:
+        # They are not users; that this is what is said shows that all of it has arrived.
+        with pytest.raises(NotFound, match="no such user"):
+            await HttpDirectory(service).add_conversation(group(*names))
+
+
+class Canned:
+    """Answers everything in the same way."""
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+        self.asked: list[str] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.asked.append(scope["path"])
+        await self.response(scope, receive, send)
+
+
+async def _endless() -> AsyncIterator[bytes]:
+    yield b"[]"
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
-        httpx.Response(500),
-        httpx.Response(404, text="a proxy's page"),
-        httpx.Response(302, headers={"Location": "http://elsewhere/"}),
-        httpx.Response(200, content=b"{"),
-        httpx.Response(200, content=b'"\xff"'),
-        httpx.Response(200, json=[1, 2, 3]),
-        httpx.Response(429),
+        Response(status_code=500),
+        Response("a proxy's page", 404),
+        Response("a proxy's page", 503),
+        Response(status_code=302, headers={"Location": "/internal/elsewhere"}),
+        Response("{"),
+        Response(b'"\xff"'),
+        Response("[1, 2, 3]"),
+        Response(status_code=429),
+        StreamingResponse(_endless()),
     ],
 )
-async def test_an_answer_that_is_none_is_no_answer(answer: httpx.Response) -> None:
-    asked: list[str] = []
+async def test_an_answer_that_is_none_is_no_answer(response: Response) -> None:
+    canned = Canned(response)
+    async with asking(canned) as service:
+        with pytest.raises(Unavailable) as refused:
+            await HttpDirectory(service).members(CHAT)
+        assert not isinstance(refused.value, OutcomeUnknown)
+        with pytest.raises(OutcomeUnknown):
+            await HttpDirectory(service).add_user(user(ANA), b"")
+    assert canned.asked == ["/internal/members", "/internal/add_user"]
 
-    def take(request: httpx.Request) -> httpx.Response:
-        asked.append(str(request.url))
-        return answer
 
-    service = asking(take)
-    with pytest.raises(Unavailable) as refused:
-        await HttpDirectory(service).members(CHAT)
-    assert not isinstance(refused.value, OutcomeUnknown)
-    with pytest.raises(OutcomeUnknown):
-        await HttpDirectory(service).add_user(user(ANA), b"")
-    assert asked == ["http://metadata/internal/members", "http://metadata/internal/add_user"]
+@pytest.mark.parametrize("kind", ["unavailable", "outcome-unknown"])
+async def test_what_the_service_says_of_a_write_is_believed(kind: str) -> None:
+    away = JSONResponse({"type": f"/problems/{kind}", "detail": "away"}, 503)
+    async with asking(Canned(away)) as service:
+        with pytest.raises(Unavailable, match="away") as refused:
+            await HttpDirectory(service).add_user(user(ANA), b"")
+    assert isinstance(refused.value, OutcomeUnknown) == (kind == "outcome-unknown")
+
+
+@asynccontextmanager
+async def losing(
+    times: int, answer: bytes = b""
+) -> AsyncIterator[tuple[MetadataService, list[bytes]]]:
+    """A service that ends the connection under so many requests, and then answers."""
+    asked: list[bytes] = []
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n")).split()[1])
+        if len(asked) > times:
+            head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(answer)}\r\n\r\n"
+            writer.write(head.encode() + answer)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    service = MetadataService(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", CREDENTIAL)
+    yield service, asked
     await service.close()
+    server.close()
 
 
-async def test_what_the_service_says_of_a_write_is_believed() -> None:
-    def take(request: httpx.Request) -> httpx.Response:
-        kind = "outcome-unknown" if "session" in str(request.url) else "unavailable"
-        return httpx.Response(503, json={"type": f"/problems/{kind}", "detail": "away"})
-
-    service = asking(take)
-    with pytest.raises(Unavailable, match="away") as refused:
-        await HttpDirectory(service).add_user(user(ANA), b"")
-    assert not isinstance(refused.value, OutcomeUnknown)
-    with pytest.raises(OutcomeUnknown):
-        await HttpSessions(service).start(session("one"))
-    await service.close()
-
-
-@pytest.mark.parametrize(
-    ("lost", "reads", "writes"),
-    [
-        (httpx.ReadError, 3, 1),  # it may have arrived
-        (httpx.RemoteProtocolError, 3, 1),
-        (httpx.ConnectError, 3, 3),  # it has not
-    ],
-)
 async def test_only_what_cannot_have_been_done_is_tried_again(
-    monkeypatch: pytest.MonkeyPatch, lost: type[httpx.TransportError], reads: int, writes: int
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(service_module, "WAIT_MAX_SECONDS", 0.0)
-    asked = 0
-
-    def take(_: httpx.Request) -> httpx.Response:
-        nonlocal asked
-        asked += 1
-        raise lost("lost")
-
-    service = asking(take)
-    with pytest.raises(Unavailable):
-        await HttpDirectory(service).members(CHAT)
-    assert asked == reads
-    asked = 0
+    async with losing(9) as (service, asked):
+        with pytest.raises(Unavailable):
+            await HttpDirectory(service).members(CHAT)
+        assert len(asked) == service_module.TRIES
+        with pytest.raises(OutcomeUnknown):
+            await HttpDirectory(service).add_user(user(ANA), b"")
+        assert len(asked) == service_module.TRIES + 1
+    (port,) = free_ports(1)
+    nobody = MetadataService(f"http://127.0.0.1:{port}", CREDENTIAL)
     with pytest.raises(Unavailable) as refused:
-        await HttpDirectory(service).add_user(user(ANA), b"")
-    assert asked == writes
-    assert isinstance(refused.value, OutcomeUnknown) == (writes == 1)
-    await service.close()
+        await HttpDirectory(nobody).add_user(user(ANA), b"")
+    assert not isinstance(refused.value, OutcomeUnknown)
+    await nobody.close()
 
 
 async def test_a_lost_connection_is_not_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service_module, "WAIT_MAX_SECONDS", 0.0)
-    answers: list[Any] = [httpx.ReadError("lost"), httpx.Response(200, json={"ana": "owner"})]
+    async with losing(2, b'{"ana": "owner"}') as (service, asked):
+        assert await HttpDirectory(service).members(CHAT) == {ANA: Role.OWNER}
+        assert asked == [b"/internal/members"] * 3
 
-    def take(_: httpx.Request) -> httpx.Response:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        found: httpx.Response = answer
-        return found
 
-    service = asking(take)
-    assert await HttpDirectory(service).members(CHAT) == {ANA: Role.OWNER}
-    await service.close()
+async def test_a_write_is_tried_again_until_the_service_is_there(
+    endpoint: InternalEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "WAIT_MAX_SECONDS", 0.0)
+    async with asking(endpoint) as service:
+        send = service._session.post
+        failures = 2
+
+        def refuse_at_first(*given: Any, **more: Any) -> Any:
+            nonlocal failures
+            failures -= 1
+            if failures >= 0:
+                raise aiohttp.ConnectionTimeoutError
+            return send(*given, **more)
+
+        monkeypatch.setattr(service._session, "post", refuse_at_first)
+        await HttpDirectory(service).add_user(user(ANA), b"")
+        assert await HttpDirectory(service).user(ANA) == user(ANA)
 
 
 async def test_silence_ends_and_too_many_questions_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(service_module, "ASK_SECONDS", 0.05)
+    monkeypatch.setattr(service_module, "ASK_SECONDS", 0.3)
     monkeypatch.setattr(service_module, "WAITING_MAX", 1)
 
-    async def hang(_: httpx.Request) -> httpx.Response:
-        await asyncio.Event().wait()
-        raise AssertionError
+    async def hang(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        await asyncio.sleep(0.7)
 
-    service = asking(hang)
-    waiting = asyncio.create_task(HttpDirectory(service).members(CHAT))
-    await asyncio.sleep(0)
-    with pytest.raises(Overloaded):
-        await HttpDirectory(service).members(CHAT)
-    with pytest.raises(Unavailable, match="in time"):
-        await waiting
-    with pytest.raises(OutcomeUnknown):
-        await HttpDirectory(service).add_user(user(ANA), b"")
-    await service.close()
+    async with asking(hang) as service:
+        waiting = asyncio.create_task(HttpDirectory(service).members(CHAT))
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded):
+            await HttpDirectory(service).members(CHAT)
+        with pytest.raises(Unavailable, match="in time"):
+            await waiting
+        with pytest.raises(OutcomeUnknown):
+            await HttpDirectory(service).add_user(user(ANA), b"")
 
 
 class Clock:
@@ -397,12 +428,16 @@ async def test_a_poll_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_a_change_through_one_gateway_is_seen_by_another(
-    endpoint: InternalEndpoint, place: Place
+    endpoint: InternalEndpoint,
 ) -> None:
-    services = [
-        MetadataService("http://metadata", CREDENTIAL, transport=httpx.ASGITransport(endpoint))
-        for _ in range(2)
-    ]
+    async with serving(endpoint) as url:
+        services = [MetadataService(url, CREDENTIAL) for _ in range(2)]
+        await _two_gateways(services)
+        for service in services:
+            await service.close()
+
+
+async def _two_gateways(services: Sequence[MetadataService]) -> None:
     following = [Following(HttpOutbox(service)) for service in services]
     directories: Sequence[FollowingDirectory] = [
         FollowingDirectory(HttpDirectory(s), f) for s, f in zip(services, following, strict=True)
@@ -419,8 +454,6 @@ async def test_a_change_through_one_gateway_is_seen_by_another(
     assert list(await there.members(chat.conversation_id)) == [ANA]
     await following[1].poll()
     assert list(await there.members(chat.conversation_id)) == [ANA, BRUNO]
-    for service in services:
-        await service.close()
 
 
 @pytest.mark.parametrize("credential", [None, "short", "x" * 31, "with spaces " * 5, "ü" * 40])

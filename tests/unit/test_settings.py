@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import AliasChoices
 
 from chat4all.domain.errors import StartRefused
 from chat4all.logs import configure_logging
@@ -80,8 +81,13 @@ def test_the_settings_and_their_defaults_are_those_that_are_documented() -> None
     for name, field in Settings.model_fields.items():
         assert field.description
         default = field.default
-        told = words.get(default) or f"`{str(default).lower() if default is True else default}`"
-        variable = str(field.validation_alias or f"CHAT4ALL_{name.upper()}")
+        shown = ",".join(default) if isinstance(default, tuple) else default
+        told = words.get(default) or f"`{str(default).lower() if default is True else shown}`"
+        alias = field.validation_alias
+        if isinstance(alias, AliasChoices):  # both are told of in the row of the first
+            alias, other = map(str, alias.choices)
+            assert f"`{other}` is the same" in page
+        variable = str(alias or f"CHAT4ALL_{name.upper()}")
         if variable == "SECRET_KEY":
             told = "made and kept"
         assert documented.pop(variable) == told, variable

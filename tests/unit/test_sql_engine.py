@@ -1,6 +1,7 @@
 """How the SQL adapters use SQLite: what is durable, who waits for whom, what an error shows."""
 
 import asyncio
+import importlib.util
 import sqlite3
 import subprocess
 import sys
@@ -266,7 +267,25 @@ async def test_an_error_shows_no_values(database: Database) -> None:
 
 
 def test_one_machine_loads_neither_the_orm_nor_asyncio_for_sqlalchemy() -> None:
-    unwanted = ("sqlalchemy.orm", "sqlalchemy.ext.asyncio", "greenlet", "aiosqlite")
+    unwanted = (
+        "sqlalchemy.orm",
+        "sqlalchemy.ext.asyncio",
+        "sqlalchemy.dialects.postgresql",
+        "greenlet",
+        "aiosqlite",
+        "asyncpg",
+        "aiohttp",
+    )
+    # They are here to be loaded: without them the test would say nothing.
+    for name in ("greenlet", "asyncpg", "aiohttp"):
+        assert importlib.util.find_spec(name) is not None
     start = f"import chat4all.processes, sys; print(sys.modules.keys() & set({unwanted}))"
     found = subprocess.check_output([sys.executable, "-c", start], text=True)
     assert found.strip() == "set()"
+
+
+def test_the_one_machine_install_has_nothing_for_servers() -> None:
+    locked = Path("requirements/run.txt").read_text()
+    names = {line.partition("==")[0] for line in locked.splitlines() if "==" in line}
+    assert "sqlalchemy" in names
+    assert not names & {"asyncpg", "greenlet", "aiohttp", "sqlalchemy-cockroachdb"}

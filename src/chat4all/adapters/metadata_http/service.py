@@ -4,9 +4,9 @@ import asyncio
 import logging
 import random
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 
-import httpx
+import aiohttp
 import msgspec
 
 from chat4all.domain.errors import (
@@ -20,8 +20,6 @@ from chat4all.domain.errors import (
 )
 from chat4all.wire import internal
 
-T = TypeVar("T")
-
 ASK_SECONDS = 4.5
 """A question and all its tries together: a little more than the service allows its database."""
 
@@ -34,8 +32,13 @@ IDLE_SECONDS = 4.0
 WAITING_MAX = 1_000
 """Questions that may be under way; one more is refused at once."""
 
+ANSWER_MAX = 8 * 1024 * 1024
+"""Bytes in an answer: the longest page of the outbox has an eighth of that."""
+
 TRIES = 3
 WAIT_MAX_SECONDS = 0.2
+
+_NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 _log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
@@ -52,26 +55,24 @@ _problem = msgspec.json.Decoder(_Problem)
 
 
 class MetadataService:
-    """Asks questions. What was not answered as it should be is `Unavailable`.
+    """Asks questions; to be made and used on one event loop.
 
-    A question that only reads is asked again when its connection is lost; one that writes only
-    while it cannot have arrived, and else it is `OutcomeUnknown`. `transport` is for tests.
+    What was not answered as it should be is `Unavailable`. A question that only reads is asked
+    again when its connection is lost; one that writes only while it cannot have arrived, and else
+    it is `OutcomeUnknown`.
     """
 
-    def __init__(
-        self, url: str, credential: str, *, transport: httpx.AsyncBaseTransport | None = None
-    ) -> None:
-        self._client = httpx.AsyncClient(
-            base_url=url,
+    def __init__(self, url: str, credential: str) -> None:
+        self._session = aiohttp.ClientSession(
+            url,
             headers={
                 "Authorization": f"{internal.SCHEME} {credential}",
                 "Content-Type": "application/json",
             },
-            timeout=httpx.Timeout(ASK_SECONDS, connect=CONNECT_SECONDS),
-            limits=httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=IDLE_SECONDS),
-            follow_redirects=False,  # the credential is for this service alone
-            trust_env=False,
-            transport=transport,
+            # `ask` has a deadline for all of it.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=IDLE_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
         self._waiting = 0
 
@@ -85,36 +86,39 @@ class MetadataService:
         self._waiting += 1
         try:
             async with asyncio.timeout(ASK_SECONDS):
-                answer = await self._sent(name, _encoder.encode(question), writes=writes)
+                status, answer = await self._sent(name, _encoder.encode(question), writes=writes)
         except TimeoutError as error:
             raise _failure("the metadata service does not answer in time", writes) from error
         finally:
             self._waiting -= 1
-        if answer.status_code != HTTPStatus.OK:
-            raise _refusal(answer, writes)
+        if status != HTTPStatus.OK:
+            raise _refusal(status, answer, writes=writes)
         try:
-            return msgspec.json.decode(answer.content, type=shape)
+            return msgspec.json.decode(answer, type=shape)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _failure("the metadata service's answer cannot be read", writes) from error
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        await self._session.close()
 
-    async def _sent(self, name: str, body: bytes, *, writes: bool) -> httpx.Response:
+    async def _sent(self, name: str, body: bytes, *, writes: bool) -> tuple[int, bytes]:
         tries = 0
         while True:
             tries += 1
             try:
-                return await self._client.post(internal.PATH + name, content=body)
-            except httpx.TransportError as error:
-                never_sent = isinstance(
-                    error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout
-                )
-                unknown = writes and not never_sent
-                if unknown or tries == TRIES or isinstance(error, httpx.TimeoutException):
+                # A redirection is not followed: the credential is for this service alone.
+                async with self._session.post(
+                    internal.PATH + name, data=body, allow_redirects=False
+                ) as answer:
+                    if answer.content_length is None or answer.content_length > ANSWER_MAX:
+                        raise _failure("the metadata service's answer is too large", writes)
+                    return answer.status, await answer.read()
+            except aiohttp.ClientError as error:
+                may_be_done = writes and not isinstance(error, _NEVER_SENT)
+                if may_be_done or tries == TRIES:
                     said = f"the metadata service cannot be reached ({type(error).__name__})"
-                    raise _failure(said, unknown) from error
+                    raise _failure(said, may_be_done) from error
             await asyncio.sleep(random.uniform(0, WAIT_MAX_SECONDS))  # noqa: S311
 
 
@@ -122,13 +126,13 @@ def _failure(said: str, may_be_done: bool) -> Unavailable:
     return OutcomeUnknown(said) if may_be_done else Unavailable(said)
 
 
-def _refusal(answer: httpx.Response, writes: bool) -> Exception:
+def _refusal(status: int, answer: bytes, *, writes: bool) -> Exception:
     """Return the error that an answer other than 200 stands for."""
     try:
-        problem = _problem.decode(answer.content)
+        problem = _problem.decode(answer)
     except (msgspec.DecodeError, UnicodeDecodeError):
         problem = _Problem()
-    match answer.status_code:
+    match status:
         case HTTPStatus.NOT_FOUND if problem.type == "/problems/not-found":
             return NotFound(problem.detail)
         case HTTPStatus.CONFLICT:
@@ -138,8 +142,8 @@ def _refusal(answer: httpx.Response, writes: bool) -> Exception:
         case HTTPStatus.UNAUTHORIZED:
             _log.error("the metadata service does not take CHAT4ALL_SERVICE_CREDENTIAL")
             return Unavailable("the metadata service does not take our credential")
-        case HTTPStatus.SERVICE_UNAVAILABLE:
+        case HTTPStatus.SERVICE_UNAVAILABLE if problem.type:
             return _failure(problem.detail, problem.type == "/problems/outcome-unknown")
-        case status:
+        case _:
             # A release that does not fit, a proxy, a defect: what came of it is not known.
-            return _failure(f"the metadata service answered {int(status)}", writes)
+            return _failure(f"the metadata service answered {status}", writes)

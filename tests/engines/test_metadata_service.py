@@ -1,0 +1,147 @@
+"""Gateways and metadata services as processes of their own, which die and come back."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from chat4all.adapters.sql import SqlDirectory
+from chat4all.adapters.sql.server import ServerDatabase
+from chat4all.adapters.sql.urls import ServerUrl
+from chat4all.domain.errors import Unavailable
+from chat4all.domain.ids import ConversationId
+from chat4all.domain.people import Role
+from chat4all.metadata_parts import AskedMetadata, asked_metadata
+from chat4all.settings import load_settings
+from tests.contract.test_directory import ANA, BRUNO, group, user
+from tests.contract.test_sessions import session
+from tests.databases import Databases
+from tests.metadata_service import CREDENTIAL, MetadataProcess, metadata_process
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(120)]
+
+WITHIN_SECONDS = 5.0
+BACK_SECONDS = 30.0
+
+
+@pytest.fixture
+def dsn(databases: Databases) -> str:
+    return databases.new().dsn
+
+
+@pytest.fixture
+def services(dsn: str, tmp_path: Path) -> Iterator[list[MetadataProcess]]:
+    with (
+        metadata_process(dsn, tmp_path / "one") as one,
+        metadata_process(dsn, tmp_path / "two") as two,
+    ):
+        yield [one, two]
+
+
+@pytest.fixture
+async def gateways(services: list[MetadataProcess]) -> AsyncIterator[list[AskedMetadata]]:
+    async with AsyncExitStack() as stack:
+        found = []
+        for service in services:
+            settings = load_settings(metadata_url=service.url, service_credential=CREDENTIAL)
+            found.append(await stack.enter_async_context(asked_metadata(settings)))
+        for gateway in found:
+            await holds(gateway.ping)
+        yield found
+
+
+@pytest.fixture
+async def chat(dsn: str) -> ConversationId:
+    """A chat of ana's."""
+    database = ServerDatabase(ServerUrl("postgresql", dsn))
+    directory = SqlDirectory(database)
+    for name in (ANA, BRUNO):
+        await directory.add_user(user(name), b"")
+    found = await directory.add_conversation(group(ANA))
+    await database.close()
+    return found.conversation_id
+
+
+async def holds(call: Callable[[], Awaitable[object]]) -> None:
+    """Return once a call is answered."""
+    async with asyncio.timeout(BACK_SECONDS):
+        while True:
+            try:
+                await call()
+            except Unavailable:
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
+async def ends(call: Callable[[], Awaitable[object]], killed: float) -> None:
+    """Return once a call is not answered any more; it must not be answered for too long."""
+    while True:
+        asked = time.monotonic()
+        try:
+            await call()
+        except Unavailable:
+            return
+        assert asked - killed < WITHIN_SECONDS
+        await asyncio.sleep(0.02)
+
+
+async def test_what_changes_through_one_is_seen_by_the_other_within_5_s(
+    gateways: list[AskedMetadata], chat: ConversationId
+) -> None:
+    here, there = gateways
+    one = session("one")
+    await here.sessions.start(one)
+    assert await there.sessions.get(one.session_id) == one
+    assert await there.directory.members(chat) == {ANA: Role.OWNER}
+    began = time.monotonic()
+    await here.directory.add_member(chat, BRUNO, Role.MEMBER)
+    await here.sessions.end(one.session_id)
+    while await there.sessions.get(
+        one.session_id
+    ) is not None or BRUNO not in await there.directory.members(chat):
+        assert time.monotonic() - began < WITHIN_SECONDS
+        await asyncio.sleep(0.02)
+
+
+async def test_what_is_remembered_ends_with_the_service_and_comes_back_with_it(
+    gateways: list[AskedMetadata], services: list[MetadataProcess], chat: ConversationId
+) -> None:
+    here, there = gateways
+    one = session("one")
+    await here.sessions.start(one)
+    await there.sessions.get(one.session_id)
+    await there.directory.members(chat)
+    services[1].kill()
+    killed = time.monotonic()
+    # It ends there while its service cannot tell: nobody is taken for signed in for more than 5 s.
+    await here.sessions.end(one.session_id)
+    for ask in (lambda: there.sessions.get(one.session_id), lambda: there.directory.members(chat)):
+        await ends(ask, killed)
+    with pytest.raises(Unavailable):
+        await there.ping()
+    assert await here.directory.members(chat) == {ANA: Role.OWNER}
+    await asyncio.to_thread(services[1].start)
+    await holds(there.ping)
+    assert await there.directory.members(chat) == {ANA: Role.OWNER}
+    assert await there.sessions.get(one.session_id) is None
+
+
+async def test_a_database_that_is_away_is_noticed_within_5_s_and_comes_back(
+    gateways: list[AskedMetadata], databases: Databases, chat: ConversationId
+) -> None:
+    gateway = gateways[0]
+    await gateway.directory.members(chat)
+    databases.server.kill()
+    killed = time.monotonic()
+    await ends(lambda: gateway.directory.members(chat), killed)
+    with pytest.raises(Unavailable):
+        await gateway.directory.add_member(chat, BRUNO, Role.MEMBER)
+    databases.server.restart()
+    await holds(gateway.ping)
+    assert await gateway.directory.members(chat) == {ANA: Role.OWNER}
+    await gateway.directory.add_member(chat, BRUNO, Role.MEMBER)
+    assert BRUNO in await gateway.directory.members(chat)
