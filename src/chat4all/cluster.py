@@ -216,6 +216,8 @@ async def serve_gateway(settings: Settings) -> bool:
         signing_up = SigningUp(asked.directory, passwords, is_open=settings.sign_up == "open")
         marking = Marking(measured_log, measured_store, asked.directory)
         sending = Sending(measured_log, asked.directory, new_id=_new_id)
+        # Nothing is kept between two reads: a feed from which nothing comes may be broken.
+        changes = Changes(lambda: False)
         limits = limits_of(
             on=settings.rate_limits,
             send_per_second=settings.send_per_second,
@@ -224,10 +226,9 @@ async def serve_gateway(settings: Settings) -> bool:
         gateway = make_gateway(
             signing_in=signing_in,
             sending=sending,
-            # Nothing is kept between two reads: a feed from which nothing comes may be broken.
-            reading=Reading(measured_store, asked.directory, sending, Changes(lambda: False)),
+            reading=Reading(measured_store, asked.directory, sending, changes),
             marking=marking,
-            changes=Changes(lambda: False),
+            changes=changes,
             limits=limits,
             pings={"log": log.ping, "store": store.ping, "directory": asked.ping},
             meter=metrics,
