@@ -36,7 +36,14 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
-    """Databases on a PostgreSQL server that all tests share."""
+def databases_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """A PostgreSQL server that all tests share."""
     with serving(tmp_path_factory.mktemp("postgres")) as found:
         yield found
+
+
+@pytest.fixture
+def databases(databases_of_all: Databases) -> Iterator[Databases]:
+    """Databases on that server, which go with the test."""
+    yield databases_of_all
+    databases_of_all.drop_all()

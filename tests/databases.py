@@ -72,24 +72,39 @@ class Databases:
     def __init__(self, server: PostgresServer) -> None:
         self.server = server
         self._numbers = itertools.count(1)
+        self._made: list[str] = []
         self._template = server.create_database("template_with_tables")
         in_thread(lambda: upgrade_server(ServerUrl("postgresql", self._template)))
 
     def new(self, dialect: str = "postgresql") -> ServerUrl:
         """Make an empty database with its tables."""
-        name = f"test_{next(self._numbers)}"
-
-        async def create() -> None:
-            connection = await asyncpg.connect(self.server.url())
-            await connection.execute(f"CREATE DATABASE {name} TEMPLATE template_with_tables")
-            await connection.close()
-
-        in_thread(create)
+        name = self._name()
+        self._do(f"CREATE DATABASE {name} TEMPLATE template_with_tables")
         return ServerUrl(dialect, self.server.url(name))
 
     def empty(self, dialect: str = "postgresql") -> ServerUrl:
         """Make a database without tables."""
-        return ServerUrl(dialect, self.server.create_database(f"empty_{next(self._numbers)}"))
+        return ServerUrl(dialect, self.server.create_database(self._name()))
+
+    def drop_all(self) -> None:
+        """Drop every database that was made: after a kill the server syncs each file it has."""
+        for name in self._made:
+            self._do(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        self._made.clear()
+
+    def _name(self) -> str:
+        self._made.append(f"test_{next(self._numbers)}")
+        return self._made[-1]
+
+    def _do(self, statement: str) -> None:
+        async def run() -> None:
+            connection = await asyncpg.connect(self.server.url())
+            try:
+                await connection.execute(statement)
+            finally:
+                await connection.close()
+
+        in_thread(run)
 
 
 @contextmanager

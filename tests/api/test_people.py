@@ -1,11 +1,14 @@
 """Users, conversations, members and who may do what."""
 
 import asyncio
+import sqlite3
 import uuid
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from chat4all.adapters.sql import outbox
 from chat4all.domain.errors import StartRefused
 from tests.api.conftest import CHAT, Api, running
 
@@ -193,3 +196,13 @@ async def test_demonstration_data_is_made_once_and_only_where_nobody_else_comes(
     async with running(tmp_path / "none", demo=False) as api:
         answer = await api.gateway.post("/token", data={"username": "bruno", "password": "test"})
         assert answer.status_code == 401
+
+
+async def test_the_outbox_does_not_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On one machine nobody follows it; what the demonstration data noted goes at once here."""
+    monkeypatch.setattr(outbox, "KEPT_SECONDS", -1)
+    async with running(tmp_path), asyncio.timeout(10):
+        with closing(sqlite3.connect(tmp_path / "metadata.db")) as db:
+            assert db.execute("SELECT count(*) FROM users").fetchone() == (2,)
+            while db.execute("SELECT count(*) FROM outbox").fetchone() != (0,):
+                await asyncio.sleep(0.01)

@@ -152,27 +152,21 @@ async def test_a_server_that_hangs_is_not_waited_for(
 
 async def test_a_cancelled_caller_leaves_its_connection_usable(url: ServerUrl) -> None:
     database = ServerDatabase(url, connections=1)
-    sleeping = asyncio.create_task(
-        database.read(lambda connection: connection.execute(text("SELECT pg_sleep(0.5)")).scalar())
-    )
-    await until_busy(url)
-    sleeping.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await sleeping
-    assert await database.read(count) == 0
-    await database.close()
-
-
-async def until_busy(url: ServerUrl) -> None:
-    """Return once somebody sleeps in this database."""
     other = await asyncpg.connect(url.dsn)
-    async with asyncio.timeout(DEADLINE):
-        while not await other.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND query LIKE 'SELECT pg_sleep%' AND state = 'active'"
-        ):
-            await asyncio.sleep(0.01)
-    await other.close()
+    try:
+        async with other.transaction():
+            await other.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+            reading = asyncio.create_task(database.read(count))
+            async with asyncio.timeout(DEADLINE):
+                while not await other.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                    await asyncio.sleep(0.01)
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+        assert await database.read(count) == 0
+    finally:
+        await other.close()
+        await database.close()
 
 
 async def test_one_more_than_may_wait_is_refused_at_once(
