@@ -33,5 +33,13 @@ def configure_logging(level: str) -> None:
 
 def quieten_libraries() -> None:
     """Keep libraries at warnings, also at `debug`: SQLAlchemy, for one, logs the rows it reads."""
-    for name in ("alembic", "asyncio", "multipart", "sqlalchemy", "uvicorn"):
+    for name in (
+        "aiohttp",
+        "alembic",
+        "asyncio",
+        "cassandra",
+        "multipart",
+        "sqlalchemy",
+        "uvicorn",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)
