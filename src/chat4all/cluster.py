@@ -30,12 +30,10 @@ from chat4all.adapters.cassandra import (
     CassandraSession,
     CassandraStore,
     Contact,
-    EpochRow,
 )
 from chat4all.adapters.cassandra import migrate as migrate_cassandra
-from chat4all.adapters.crypto import BcryptPasswords, JwtTokens, check_secret
+from chat4all.adapters.crypto import BcryptPasswords, check_secret
 from chat4all.adapters.kafka import (
-    Epoch,
     KafkaAnnouncements,
     KafkaConsumer,
     KafkaLog,
@@ -49,23 +47,19 @@ from chat4all.adapters.sql.server_schema import upgrade_server
 from chat4all.adapters.sql.urls import parse_database_url
 from chat4all.domain.errors import StartRefused, Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition
+from chat4all.domain.records import Epoch
 from chat4all.gateway import make_gateway
-from chat4all.metadata import make_metadata, metadata_routes
+from chat4all.metadata import make_metadata
 from chat4all.metadata_parts import asked_metadata, own_metadata
-from chat4all.ports import Directory, Sessions
+from chat4all.people import limits_of, make_people
 from chat4all.router.loop import Router
 from chat4all.settings import Settings
 from chat4all.usecases.changes import Changes
-from chat4all.usecases.marking import Marking
-from chat4all.usecases.membership import Membership
 from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
-from chat4all.usecases.signing_in import SigningIn
-from chat4all.usecases.signing_up import SigningUp
 from chat4all.web.bodies import BodyLimit
 from chat4all.web.edge import Edge, with_edge
 from chat4all.web.health import health_routes
-from chat4all.web.limits import limits_of
 from chat4all.web.metrics import metrics_routes
 from chat4all.web.problems import SLUG, install_problems
 from chat4all.web.serving import Server, listening, serve
@@ -96,7 +90,7 @@ async def migrate(settings: Settings) -> None:
     await topics.begin(settings.kafka_topic, found.partitions, settings.kafka_group)
     session = CassandraSession(contact)
     try:
-        row = EpochRow(0, settings.kafka_topic, found.topic_id, found.partitions)
+        row = Epoch(0, settings.kafka_topic, found.topic_id, found.partitions)
         known = await CassandraEpochs(session).add(row)
     finally:
         await session.close()
@@ -117,11 +111,9 @@ class _Log:
 
     def __init__(self, settings: Settings, session: CassandraSession) -> None:
         self._epochs = CassandraEpochs(session)
-        self._producer = KafkaProducer(settings.kafka, on_fatal=self._fail)
+        self.producer = KafkaProducer(settings.kafka, on_fatal=self._fail)
         self._log: KafkaLog | None = None
         self._trouble = "the log is not known yet"
-        self.epoch: Epoch | None = None
-        self.producer = self._producer
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def append(self, key: ConversationId, value: bytes) -> LogPosition:
@@ -139,38 +131,28 @@ class _Log:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Find out in the background; what waits for the log is finished at the end."""
-        await self._producer.open()
-        finding = asyncio.create_task(self._find(), name="finding the log")
+        await self.producer.open()
+        self.found = asyncio.create_task(self._find(), name="finding the log")
         try:
             yield
         finally:
-            finding.cancel()
-            await asyncio.wait({finding})
-            await self._producer.close()
+            self.found.cancel()
+            await asyncio.wait({self.found})
+            await self.producer.close()
 
-    async def find(self) -> Epoch:
-        """Return the epoch, however long it takes."""
-        while self.epoch is None:
-            await self._find_once()
-            if self.epoch is None:
-                await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1))  # noqa: S311 - jitter
-        return self.epoch
-
-    async def _find(self) -> None:
-        await self.find()
-
-    async def _find_once(self) -> None:
-        try:
-            row = await self._epochs.newest()
-        except Unavailable as error:
-            self._waits(str(error))
-            return
-        if row is None:
-            self._waits("the log is not made yet: run `chat4all migrate`")
-            return
-        self.epoch = Epoch(*row)
-        self._log = KafkaLog(self._producer, self.epoch)
-        _log.info("the log is known", extra={"topic": row.topic, "partitions": row.partitions})
+    async def _find(self) -> Epoch:
+        while True:
+            try:
+                epoch = await self._epochs.newest()
+            except Unavailable as error:
+                self._waits(str(error))
+            else:
+                if epoch is not None:
+                    self._log = KafkaLog(self.producer, epoch)
+                    _log.info("the log is known", extra={"topic": epoch.topic})
+                    return epoch
+                self._waits("the log is not made yet: run `chat4all migrate`")
+            await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1))  # noqa: S311 - jitter
 
     def _waits(self, trouble: str) -> None:
         if trouble != self._trouble:
@@ -212,22 +194,24 @@ async def serve_gateway(settings: Settings) -> bool:
         metrics = GatewayMetrics(__version__, SLUG)
         measured_log, store = metrics.log(log), CassandraStore(session)
         measured_store = metrics.store(store)
-        signing_in = _signing_in(settings, secret, asked.directory, asked.sessions, passwords)
-        signing_up = SigningUp(asked.directory, passwords, is_open=settings.sign_up == "open")
-        marking = Marking(measured_log, measured_store, asked.directory)
+        people = make_people(
+            settings,
+            secret,
+            directory=asked.directory,
+            sessions=asked.sessions,
+            passwords=passwords,
+            log=measured_log,
+            store=measured_store,
+        )
         sending = Sending(measured_log, asked.directory, new_id=_new_id)
         # Nothing is kept between two reads: a feed from which nothing comes may be broken.
         changes = Changes(lambda: False)
-        limits = limits_of(
-            on=settings.rate_limits,
-            send_per_second=settings.send_per_second,
-            sign_ups_per_hour=settings.sign_ups_per_hour,
-        )
+        limits = limits_of(settings)
         gateway = make_gateway(
-            signing_in=signing_in,
+            signing_in=people.signing_in,
             sending=sending,
             reading=Reading(measured_store, asked.directory, sending, changes),
-            marking=marking,
+            marking=people.marking,
             changes=changes,
             limits=limits,
             pings={"log": log.ping, "store": store.ping, "directory": asked.ping},
@@ -235,9 +219,7 @@ async def serve_gateway(settings: Settings) -> bool:
             accepted=metrics.accepted,
             edge=Edge(settings.cors_origins, settings.trusted_proxies),
             others=[
-                *metadata_routes(
-                    signing_in, signing_up, Membership(asked.directory, marking), limits
-                ),
+                *people.routes(limits),
                 metrics_routes(metrics.text, failed=metrics.source_failed),
             ],
         )
@@ -258,19 +240,16 @@ async def serve_metadata(settings: Settings) -> bool:
         passwords = BcryptPasswords()
         stack.callback(passwords.close)
         metrics = ServiceMetrics(__version__, SLUG)
-        signing_in = _signing_in(settings, secret, own.directory, own.sessions, passwords)
-        signing_up = SigningUp(own.directory, passwords, is_open=settings.sign_up == "open")
-        marking = Marking(log, CassandraStore(session), own.directory)
-        routes = metadata_routes(
-            signing_in,
-            signing_up,
-            Membership(own.directory, marking),
-            limits_of(
-                on=settings.rate_limits,
-                send_per_second=settings.send_per_second,
-                sign_ups_per_hour=settings.sign_ups_per_hour,
-            ),
+        people = make_people(
+            settings,
+            secret,
+            directory=own.directory,
+            sessions=own.sessions,
+            passwords=passwords,
+            log=log,
+            store=CassandraStore(session),
         )
+        routes = people.routes(limits_of(settings))
         metadata = make_metadata(
             [*routes, metrics_routes(metrics.text, failed=metrics.source_failed)],
             pings={"directory": own.ping},
@@ -330,17 +309,11 @@ class _Routing:
 
     async def run(self) -> None:
         """Route until `stop`, or until the producer has failed for good."""
-        finding = asyncio.create_task(self._log.find())
         stopping = asyncio.create_task(self._stopping.wait())
-        try:
-            await asyncio.wait({finding, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not finding.done():
-                return
-        finally:
-            for task in (finding, stopping):
-                task.cancel()
-            await asyncio.wait({finding, stopping})
-        await self._route(finding.result())
+        await asyncio.wait({self._log.found, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not self._stopping.is_set():
+            await self._route(self._log.found.result())
 
     async def ping(self) -> None:
         """Return while messages are routed."""
@@ -370,8 +343,6 @@ class _Routing:
             metrics.feed(feed),
             self._log,
         )
-        if self._stopping.is_set():
-            return
         self._log.failed.add_done_callback(lambda _: self.stop())
         await consumer.open()
         try:
@@ -396,22 +367,6 @@ def _router_app(
 
 async def _no_lag() -> Mapping[int, int]:
     return {}
-
-
-def _signing_in(
-    settings: Settings,
-    secret: bytes,
-    directory: Directory,
-    sessions: Sessions,
-    passwords: BcryptPasswords,
-) -> SigningIn:
-    return SigningIn(
-        directory,
-        sessions,
-        passwords,
-        JwtTokens(secret),
-        lifetime_seconds=settings.access_token_expire_minutes * 60,
-    )
 
 
 def _contact(settings: Settings) -> Contact:

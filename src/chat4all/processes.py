@@ -23,7 +23,6 @@ from starlette.types import ASGIApp
 from chat4all import __version__, demo
 from chat4all.adapters.crypto import (
     BcryptPasswords,
-    JwtTokens,
     check_secret,
     load_or_make_secret,
 )
@@ -33,28 +32,24 @@ from chat4all.adapters.embedded import (
     EmbeddedFeed,
     EmbeddedLog,
     EmbeddedStore,
-    RememberingDirectory,
-    RememberingSessions,
     RouterLink,
 )
 from chat4all.adapters.prometheus import GatewayMetrics, ServiceMetrics
+from chat4all.adapters.remembered import RememberingDirectory, RememberingSessions
 from chat4all.adapters.sql import Database, SqlDirectory, SqlOutbox, SqlSessions, upgrade
 from chat4all.domain.errors import StartRefused, Unavailable
 from chat4all.gateway import make_gateway
-from chat4all.metadata import make_metadata, metadata_routes
+from chat4all.metadata import make_metadata
+from chat4all.people import limits_of, make_people
 from chat4all.ports import Directory, Outbox, Passwords
 from chat4all.router_process import RouterProcess, make_router
 from chat4all.settings import Settings, is_loopback
 from chat4all.usecases.changes import Changes
-from chat4all.usecases.marking import Marking
 from chat4all.usecases.membership import Membership
 from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
-from chat4all.usecases.signing_in import SigningIn
-from chat4all.usecases.signing_up import SigningUp
 from chat4all.web.edge import Edge
 from chat4all.web.health import Ping
-from chat4all.web.limits import limits_of
 from chat4all.web.metrics import Source, metrics_routes
 from chat4all.web.problems import SLUG
 from chat4all.web.serving import Server, listening, serve
@@ -124,22 +119,21 @@ async def one_machine(
         stack.push_async_callback(store.close)
         feed = EmbeddedFeed()
 
-        signing_in = SigningIn(
-            directory,
-            sessions,
-            passwords,
-            JwtTokens(secret),
-            lifetime_seconds=settings.access_token_expire_minutes * 60,
-        )
         gateway_metrics = GatewayMetrics(__version__, SLUG)
         metadata_metrics = ServiceMetrics(__version__, SLUG)
         measured_log, measured_store = gateway_metrics.log(log), gateway_metrics.store(store)
-        signing_up = SigningUp(directory, passwords, is_open=settings.sign_up == "open")
-        marking = Marking(measured_log, measured_store, directory)
-        membership = Membership(directory, marking)
+        people = make_people(
+            settings,
+            secret,
+            directory=directory,
+            sessions=sessions,
+            passwords=passwords,
+            log=measured_log,
+            store=measured_store,
+        )
         sending = Sending(measured_log, directory, new_id=lambda: str(uuid_utils.uuid7()))
 
-        has_demo = await _demo(settings, folder, directory, passwords, membership)
+        has_demo = await _demo(settings, folder, directory, passwords, people.membership)
         # After the demonstration data, so that a first start which was cut off is still the first.
         await log.open()
         await store.open()
@@ -154,18 +148,14 @@ async def one_machine(
 
         changes = Changes(routing.is_heard)
         feed.watch(changes.announced)
-        limits = limits_of(
-            on=settings.rate_limits,
-            send_per_second=settings.send_per_second,
-            sign_ups_per_hour=settings.sign_ups_per_hour,
-        )
+        limits = limits_of(settings)
         edge = Edge(settings.cors_origins, settings.trusted_proxies)
-        routes = metadata_routes(signing_in, signing_up, membership, limits)
+        routes = people.routes(limits)
         gateway = make_gateway(
-            signing_in=signing_in,
+            signing_in=people.signing_in,
             sending=sending,
             reading=Reading(measured_store, directory, sending, changes),
-            marking=marking,
+            marking=people.marking,
             changes=changes,
             limits=limits,
             pings={

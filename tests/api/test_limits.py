@@ -25,7 +25,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     def stopped(**given: Any) -> limits.Limits:
         return real(**given, clock=clock)
 
-    monkeypatch.setattr("chat4all.web.limits.make_limits", stopped)
+    monkeypatch.setattr("chat4all.people.make_limits", stopped)
     return clock
 
 

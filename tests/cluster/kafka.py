@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from chat4all.adapters.kafka import (
-    Epoch,
     KafkaConsumer,
     KafkaFeed,
     KafkaLog,
@@ -17,6 +16,7 @@ from chat4all.adapters.kafka import (
     log_settings,
 )
 from chat4all.domain.errors import Unavailable
+from chat4all.domain.records import Epoch
 from chat4all.ports import LiveEvent, Subscription
 from engines import KafkaBroker
 

@@ -1,7 +1,6 @@
 """The router's side of Kafka: offsets that contradict the log, assignments that come and go."""
 
 import asyncio
-import dataclasses
 import time
 from collections.abc import AsyncIterator
 
@@ -9,10 +8,10 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from chat4all.adapters.kafka import Epoch, KafkaConsumer, Topics, log_settings, partition_of
+from chat4all.adapters.kafka import KafkaConsumer, Topics, log_settings, partition_of
 from chat4all.domain.errors import RouterStopped, StartRefused, Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition
-from chat4all.domain.records import LogRecord
+from chat4all.domain.records import Epoch, LogRecord
 from chat4all.ports import Poll
 from engines import KafkaBroker
 from tests.cluster.kafka import PARTITIONS, ALog, a_log
@@ -112,29 +111,29 @@ async def test_a_group_without_offsets_stops_the_router(kafka: KafkaBroker) -> N
     async with a_log(kafka) as on:
         fresh = f"{on.epoch.topic}-2"
         found = await Topics(kafka.address).make(fresh, PARTITIONS, 1, log_settings(30, 1))
-        without = dataclasses.replace(on.epoch, topic=fresh, topic_id=found.topic_id)
+        without = on.epoch._replace(topic=fresh, topic_id=found.topic_id)
         await stops(on, "no offset is committed", without)
 
 
 async def test_another_topic_of_the_same_name_stops_the_router(on: ALog) -> None:
-    other = dataclasses.replace(on.epoch, topic_id="another")
+    other = on.epoch._replace(topic_id="another")
     await stops(on, "was remade", other)
 
 
 async def test_a_topic_that_gained_partitions_stops_the_router(on: ALog) -> None:
-    fewer = dataclasses.replace(on.epoch, partitions=PARTITIONS - 1)
+    fewer = on.epoch._replace(partitions=PARTITIONS - 1)
     await stops(on, "has 4 partitions instead of 3", fewer)
 
 
 async def test_a_topic_that_does_not_exist_yet_is_waited_for(on: ALog) -> None:
-    unborn = dataclasses.replace(on.epoch, topic=f"{on.epoch.topic}-2")
+    unborn = on.epoch._replace(topic=f"{on.epoch.topic}-2")
     async with on.consumer(epoch=unborn) as consumer, asyncio.timeout(30):
         with pytest.raises(Unavailable, match="nknown topic"):
             await until_it_raises(consumer)
         topics = Topics(on.broker.address)
         found = await topics.make(unborn.topic, PARTITIONS, 1, log_settings(30, 1))
         await topics.begin(unborn.topic, PARTITIONS, on.epoch.topic)
-        consumer._epoch = dataclasses.replace(unborn, topic_id=found.topic_id)
+        consumer._epoch = unborn._replace(topic_id=found.topic_id)
         while len((await forgiving(consumer)).assignments) < PARTITIONS:
             pass
 

@@ -14,8 +14,6 @@ from chat4all.adapters.embedded import (
     EmbeddedLog,
     EmbeddedStore,
     GatewayLink,
-    RememberingDirectory,
-    RememberingSessions,
     RouterLink,
 )
 from chat4all.adapters.embedded.link import Announced, pair
@@ -32,6 +30,7 @@ from chat4all.adapters.prometheus import GatewayMetrics, RouterMetrics
 from chat4all.adapters.prometheus.registry import new_registry
 from chat4all.adapters.prometheus.store import READS, ROUTING, MeasuredStore
 from chat4all.adapters.prometheus.timing import Timings
+from chat4all.adapters.remembered import RememberingDirectory, RememberingSessions
 from chat4all.adapters.sql import SqlDirectory, SqlOutbox, SqlSessions
 from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.metadata import InternalEndpoint

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cachetools import LRUCache
 
 from chat4all.adapters.embedded import (
     DataFolder,
@@ -285,7 +284,7 @@ async def test_an_answer_that_was_overtaken_by_a_change_is_not_kept() -> None:
         await answer.wait()
         return found
 
-    remembered: Remembered[str, str] = Remembered(load, LRUCache(10))
+    remembered: Remembered[str, str] = Remembered(load)
     reading = asyncio.ensure_future(remembered.get("key"))
     await asked.wait()
     truth = "after"
@@ -303,7 +302,7 @@ async def test_an_answer_is_kept_until_it_is_forgotten() -> None:
         asked += 1
         return asked
 
-    kept: Remembered[str, int] = Remembered(load, LRUCache(10))
+    kept: Remembered[str, int] = Remembered(load)
     assert [await kept.get("key") for _ in range(3)] == [1, 1, 1]
     kept.forget("another key")
     assert await kept.get("key") == 1

@@ -7,13 +7,14 @@ import msgspec
 import pytest
 from confluent_kafka import KafkaError, Message
 
-from chat4all.adapters.kafka import Epoch, KafkaConsumer, KafkaLog, KafkaProducer, partition_of
+from chat4all.adapters.kafka import KafkaConsumer, KafkaLog, KafkaProducer, partition_of
 from chat4all.adapters.kafka.consumer import BYTES_MAX, TAKE_SECONDS
 from chat4all.adapters.kafka.feed import RECORD_MAX, in_records
 from chat4all.adapters.kafka.log import CLOCK_AHEAD_MAX_MS
 from chat4all.adapters.kafka.producer import Delivered
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.ids import LogPosition
+from chat4all.domain.records import Epoch
 from chat4all.ports import LiveEvent
 from tests.contract.test_message_store import message
 from tests.records import CHATS

@@ -1,10 +1,11 @@
 """What the commands that run one service of a cluster have in common."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import click
+import uvloop
 
 from chat4all.commands.given import settings_from
 from chat4all.domain.errors import StartRefused
@@ -27,12 +28,16 @@ def run_service(name: str, options: dict[str, object]) -> None:
     """Run a service of `chat4all.cluster`; exit with 1 when it ended by itself."""
     settings = settings_from(**options)
     configure_logging(settings.log_level)
-    cluster = load_cluster()
-    import uvloop  # noqa: PLC0415
-
-    sys.setswitchinterval(0.0005)
-    if not uvloop.run(getattr(cluster, name)(settings)):
+    if not run_until_told(getattr(load_cluster(), name)(settings)):
         sys.exit(1)
+
+
+def run_until_told(service: Coroutine[Any, Any, bool]) -> bool:
+    """Run a service; return whether it ended because it was told to."""
+    # A thread that comes back from the disk waits this long for a busy event loop to let go of
+    # the interpreter; the default of 5 ms would be most of the time that a 202 takes.
+    sys.setswitchinterval(0.0005)
+    return uvloop.run(service)
 
 
 def load_cluster() -> Any:

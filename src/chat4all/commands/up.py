@@ -28,15 +28,11 @@ def up(**options: object) -> None:
 
 def _serve(router: RouterProcess, options: dict[str, object]) -> bool:
     # Imported here, because what is loaded before the fork is in both processes.
-    import uvloop  # noqa: PLC0415
-
     from chat4all.commands.given import settings_from  # noqa: PLC0415
+    from chat4all.commands.serving import run_until_told  # noqa: PLC0415
     from chat4all.logs import configure_logging  # noqa: PLC0415
     from chat4all.processes import serve_one_machine  # noqa: PLC0415
 
     settings = settings_from(**options)
     configure_logging(settings.log_level)
-    # A thread that comes back from the disk waits this long for a busy event loop to let go of
-    # the interpreter; the default of 5 ms would be most of the time that a 202 takes.
-    sys.setswitchinterval(0.0005)
-    return uvloop.run(serve_one_machine(settings, router))
+    return run_until_told(serve_one_machine(settings, router))

@@ -9,6 +9,15 @@ from typing import NamedTuple
 from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
 
 
+class Epoch(NamedTuple):
+    """One topic of the log: it never gains partitions and is never another one (EXACTNESS 10)."""
+
+    number: int
+    topic: str
+    topic_id: str
+    partitions: int
+
+
 class LogRecord(NamedTuple):
     """One record as the log returns it.
 

@@ -6,7 +6,6 @@ the bucket holds and in how many seconds it fills, `RateLimit: "send";r=199;t=1`
 after how many seconds there will be more.
 """
 
-import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -28,8 +27,6 @@ SIGN_IN_ACCOUNT = (10, 300)
 SIGN_IN_ADDRESS = (60, 60)
 
 Clock = Callable[[], float]
-
-_log = logging.getLogger(__name__)
 
 
 class Limit:
@@ -157,14 +154,6 @@ def make_limits(
 def no_limits() -> Limits:
     """Return limits that limit nothing, for measurements."""
     return Limits(NoLimit(), NoLimit(), NoLimit(), NoLimit())
-
-
-def limits_of(*, on: bool, send_per_second: int, sign_ups_per_hour: int) -> Limits:
-    """Return the limits that are set, and warn when there are none."""
-    if on:
-        return make_limits(send_per_second=send_per_second, sign_ups_per_hour=sign_ups_per_hour)
-    _log.warning("rate limits are off: anybody may send and guess passwords without end")
-    return no_limits()
 
 
 def address_of(scope: Scope) -> str:

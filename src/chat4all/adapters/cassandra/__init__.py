@@ -1,7 +1,7 @@
 """MessageStore and DeadLetters on Apache Cassandra. Needs the extra `chat4all[cluster]`."""
 
 from chat4all.adapters.cassandra.dead_letters import CassandraDeadLetters
-from chat4all.adapters.cassandra.epochs import CassandraEpochs, EpochRow
+from chat4all.adapters.cassandra.epochs import CassandraEpochs
 from chat4all.adapters.cassandra.migrating import migrate
 from chat4all.adapters.cassandra.session import CassandraSession, Contact
 from chat4all.adapters.cassandra.store import CassandraStore
@@ -12,6 +12,5 @@ __all__ = [
     "CassandraSession",
     "CassandraStore",
     "Contact",
-    "EpochRow",
     "migrate",
 ]

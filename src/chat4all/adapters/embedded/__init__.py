@@ -9,7 +9,6 @@ from chat4all.adapters.embedded.feed import EmbeddedFeed
 from chat4all.adapters.embedded.folder import DataFolder
 from chat4all.adapters.embedded.link import GatewayLink, RouterLink
 from chat4all.adapters.embedded.log import EmbeddedLog
-from chat4all.adapters.embedded.remembering import RememberingDirectory, RememberingSessions
 from chat4all.adapters.embedded.store import EmbeddedStore
 
 __all__ = [
@@ -19,7 +18,5 @@ __all__ = [
     "EmbeddedLog",
     "EmbeddedStore",
     "GatewayLink",
-    "RememberingDirectory",
-    "RememberingSessions",
     "RouterLink",
 ]

@@ -5,10 +5,9 @@ from chat4all.adapters.kafka.feed import KafkaAnnouncements, KafkaFeed
 from chat4all.adapters.kafka.log import KafkaLog
 from chat4all.adapters.kafka.partitions import partition_of
 from chat4all.adapters.kafka.producer import KafkaProducer
-from chat4all.adapters.kafka.topics import Epoch, Topics, feed_settings, log_settings
+from chat4all.adapters.kafka.topics import Topics, feed_settings, log_settings
 
 __all__ = [
-    "Epoch",
     "KafkaAnnouncements",
     "KafkaConsumer",
     "KafkaFeed",

@@ -19,10 +19,10 @@ from confluent_kafka import (
 )
 
 from chat4all.adapters.kafka.connection import client_config, said
-from chat4all.adapters.kafka.topics import ASK_SECONDS, Epoch, Topics
+from chat4all.adapters.kafka.topics import ASK_SECONDS, Topics
 from chat4all.domain.errors import RouterStopped, Unavailable
 from chat4all.domain.ids import LogPosition
-from chat4all.domain.records import LogRecord
+from chat4all.domain.records import Epoch, LogRecord
 from chat4all.ports import Poll
 
 T = TypeVar("T")

@@ -4,9 +4,9 @@ import time
 
 from chat4all.adapters.kafka.partitions import partition_of
 from chat4all.adapters.kafka.producer import Delivered, KafkaProducer
-from chat4all.adapters.kafka.topics import Epoch
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition
+from chat4all.domain.records import Epoch
 
 CLOCK_AHEAD_MAX_MS = 500
 """How far this machine's clock may be ahead of the broker's. An id that is looked up by nobody was

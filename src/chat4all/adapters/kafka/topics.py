@@ -31,16 +31,6 @@ APPEAR_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Epoch:
-    """One topic, by number: it never gains partitions and is never another one (EXACTNESS 10)."""
-
-    number: int
-    topic: str
-    topic_id: str
-    partitions: int
-
-
-@dataclass(frozen=True, slots=True)
 class Found:
     """A topic as the broker has it."""
 

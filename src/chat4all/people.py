@@ -1,0 +1,69 @@
+"""What every process that answers people is made of: signing in and up, membership, markers."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+
+from chat4all.adapters.crypto import JwtTokens
+from chat4all.metadata import metadata_routes
+from chat4all.ports import Directory, MessageLog, MessageStore, Passwords, Sessions
+from chat4all.settings import Settings
+from chat4all.usecases.marking import Marking
+from chat4all.usecases.membership import Membership
+from chat4all.usecases.signing_in import SigningIn
+from chat4all.usecases.signing_up import SigningUp
+from chat4all.web.limits import Limits, make_limits, no_limits
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """The use cases that are about people."""
+
+    signing_in: SigningIn
+    signing_up: SigningUp
+    marking: Marking
+    membership: Membership
+
+    def routes(self, limits: Limits) -> Sequence[APIRouter]:
+        """Return the metadata service's routes, which a gateway serves as well."""
+        return metadata_routes(self.signing_in, self.signing_up, self.membership, limits)
+
+
+def make_people(
+    settings: Settings,
+    secret: bytes,
+    *,
+    directory: Directory,
+    sessions: Sessions,
+    passwords: Passwords,
+    log: MessageLog,
+    store: MessageStore,
+) -> People:
+    """Return them; the log and the store are for the markers of who joins."""
+    marking = Marking(log, store, directory)
+    return People(
+        SigningIn(
+            directory,
+            sessions,
+            passwords,
+            JwtTokens(secret),
+            lifetime_seconds=settings.access_token_expire_minutes * 60,
+        ),
+        SigningUp(directory, passwords, is_open=settings.sign_up == "open"),
+        marking,
+        Membership(directory, marking),
+    )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the limits that are set, and warn when there are none."""
+    if settings.rate_limits:
+        return make_limits(
+            send_per_second=settings.send_per_second, sign_ups_per_hour=settings.sign_ups_per_hour
+        )
+    _log.warning("rate limits are off: anybody may send and guess passwords without end")
+    return no_limits()
