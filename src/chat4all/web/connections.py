@@ -39,8 +39,9 @@ DRAIN_EVERY_SECONDS = 0.002
 HEAD_MAX = 32 * 1024
 """Bytes of request line and headers together."""
 
-HEADERS_MAX = 1_000
-"""Headers and trailers of a request that comes in pieces."""
+HEADERS_MAX = 100
+"""Headers and trailers of a request that comes in pieces. Each costs a call from the parser, and a
+thousand of them keep the other clients waiting as long as several whole requests do."""
 
 ARRIVE_MAX = 1024 * 1024
 """Bytes of one request on the wire: a body of 64 KiB sent in the smallest chunks, and its head."""
@@ -67,7 +68,7 @@ Refusal = tuple[HTTPStatus, str]
 _TOO_LONG = (HTTPStatus.REQUEST_URI_TOO_LONG, "the request line and headers are larger than 32 KiB")
 _TOO_MANY_HEADERS = (
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-    "the headers are larger than 32 KiB",
+    f"the headers are more than {HEADERS_MAX}, or larger than 32 KiB",
 )
 _TOO_LARGE = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than 64 KiB")
 _TOO_SLOW = (
@@ -134,6 +135,8 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             for first in range(0, len(data), _STEP):
                 self._parse(data[first : first + _STEP])
+                if self._refused:
+                    break
 
     def on_message_begin(self) -> None:
         """Take the first byte of a request; called by the parser."""
