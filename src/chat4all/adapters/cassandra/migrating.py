@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from cassandra.cluster import Cluster, Session
 
-from chat4all.adapters.cassandra.session import DRIVER_ERRORS, Contact, connect
+from chat4all.adapters.cassandra.session import DRIVER_ERRORS, Contact, connect, said
 from chat4all.domain.errors import StartRefused, Unavailable
 
 LOCK_SECONDS = 120
@@ -62,7 +62,7 @@ def _migrate(contact: Contact, replicas: int) -> None:
         finally:
             session.execute(_UNLOCK, (holder,))
     except DRIVER_ERRORS as error:
-        raise Unavailable(f"Cassandra: {error}") from error
+        raise said(contact, error) from error
     finally:
         if cluster is not None:
             cluster.shutdown()
