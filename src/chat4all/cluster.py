@@ -69,6 +69,11 @@ from chat4all.web.serving import Server, listening, serve
 RETRY_SECONDS = 1.0
 """How often what a process waits for is asked for again, about."""
 
+NO_LOG = "the log is not made yet: run `chat4all migrate`"
+
+ROUTERS_SECONDS = 1.5
+"""How long a gateway's health check may ask about the routers, to say nothing without an answer."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -165,7 +170,7 @@ class _Log:
                     self.epoch, self._log = epoch, KafkaLog(self.producer, epoch)
                     _log.info("the log is known", extra={"topic": epoch.topic})
                     return epoch
-                self._waits("the log is not made yet: run `chat4all migrate`")
+                self._waits(NO_LOG)
             await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1))  # noqa: S311 - jitter
 
     def _waits(self, trouble: str, shown: str | None = None) -> None:
@@ -183,6 +188,26 @@ class _Log:
         _log.critical("the producer has failed for good", extra={"cause": cause})
         if not self.failed.done():
             self.failed.set_result(None)
+
+
+@asynccontextmanager
+async def log_and_dead_letters(
+    settings: Settings,
+) -> AsyncIterator[tuple[KafkaLog, CassandraDeadLetters]]:
+    """Open what an operator's command needs. Raises `Unavailable` for what is away."""
+    session = CassandraSession(_contact(settings))
+    try:
+        epoch = await CassandraEpochs(session).newest()
+        if epoch is None:
+            raise Unavailable(NO_LOG)
+        producer = KafkaProducer(settings.kafka)
+        await producer.open()
+        try:
+            yield KafkaLog(producer, epoch), CassandraDeadLetters(session)
+        finally:
+            await producer.close()
+    finally:
+        await session.close()
 
 
 @asynccontextmanager
@@ -320,8 +345,10 @@ class _Routers:
         """Raise `Degraded` while what is accepted is not processed."""
         if self._log.epoch is None:
             return
-        with suppress(Unavailable):  # the log's own ping tells why
-            if (trouble := await self._watch.trouble(self._log.epoch)) is not None:
+        with suppress(Unavailable, TimeoutError):  # the log's own ping tells why
+            async with asyncio.timeout(ROUTERS_SECONDS):
+                trouble = await self._watch.trouble(self._log.epoch)
+            if trouble is not None:
                 raise Degraded(trouble)
 
 

@@ -33,8 +33,6 @@ from chat4all.domain.errors import StartRefused, Unavailable
 
 T = TypeVar("T")
 
-_SILENT = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
-
 ASK_SECONDS = 10.0
 APPEAR_SECONDS = 10.0
 """How long a topic that was just made may be unknown to the broker that is asked."""
@@ -131,8 +129,8 @@ class Topics:
         await _in_time(lambda: asyncio.to_thread(self._begin, topic, partitions, group))
 
     async def _failure(self, error: KafkaException) -> Unavailable:
-        """Return an error as a sentence; for a broker that is silent, why it is."""
-        if error.args[0].code() not in _SILENT:
+        """Return an error as a sentence; when no broker said it, why none says anything."""
+        if error.args[0].code() > 0:
             return Unavailable(said(error), SHOWN)
         try:
             found = await asyncio.to_thread(self._admin.list_topics, timeout=METADATA_SECONDS)
