@@ -82,7 +82,7 @@ async def migrate(settings: Settings) -> None:
 
     Raises `Unavailable` for what is away, and `StartRefused` for what must not be touched.
     """
-    contact = _contact(settings)
+    contact = contact_of(settings)
     await migrate_cassandra(contact, replicas=settings.cassandra_replicas)
     topics, replicas = Topics(settings.kafka), settings.kafka_replicas
     await topics.make(
@@ -195,7 +195,7 @@ async def log_and_dead_letters(
     settings: Settings,
 ) -> AsyncIterator[tuple[KafkaLog, CassandraDeadLetters]]:
     """Open what an operator's command needs. Raises `Unavailable` for what is away."""
-    session = CassandraSession(_contact(settings))
+    session = CassandraSession(contact_of(settings))
     try:
         epoch = await CassandraEpochs(session).newest()
         if epoch is None:
@@ -212,7 +212,7 @@ async def log_and_dead_letters(
 
 @asynccontextmanager
 async def _log_and_store(settings: Settings) -> AsyncIterator[tuple[_Log, CassandraSession]]:
-    session = CassandraSession(_contact(settings))
+    session = CassandraSession(contact_of(settings))
     try:
         log = _Log(settings, session)
         async with log.open():
@@ -433,7 +433,8 @@ def _router_app(
     return with_edge(BodyLimit(app), Edge(), meter, page_policy="")
 
 
-def _contact(settings: Settings) -> Contact:
+def contact_of(settings: Settings) -> Contact:
+    """Return where Cassandra is."""
     return Contact(settings.cassandra_hosts, settings.cassandra_keyspace, settings.cassandra_port)
 
 

@@ -83,7 +83,7 @@ async def own_metadata(settings: Settings) -> AsyncIterator[OwnMetadata]:
     A file gets its tables here; those on a server are made by `chat4all migrate`, and missing ones
     are what `ping` complains of. Raises `StartRefused` for settings that cannot be used.
     """
-    credential = _credential(settings)
+    credential = credential_of(settings)
     if settings.database_url is None:
         raise StartRefused("DATABASE_URL is missing: cockroachdb://user@host:26257/database")
     where = parse_database_url(settings.database_url.get_secret_value())
@@ -115,7 +115,7 @@ async def own_metadata(settings: Settings) -> AsyncIterator[OwnMetadata]:
 @asynccontextmanager
 async def asked_metadata(settings: Settings) -> AsyncIterator[AskedMetadata]:
     """Follow the metadata service at `CHAT4ALL_METADATA_URL`, which may come later."""
-    service = MetadataService(settings.metadata_url, _credential(settings))
+    service = MetadataService(settings.metadata_url, credential_of(settings))
     try:
         following = Following(HttpOutbox(service))
         directory = FollowingDirectory(HttpDirectory(service), following)
@@ -157,7 +157,8 @@ def _proof(settings: Settings) -> bytes:
     return b"" if secret is None else proof_of(secret.get_secret_value().encode())
 
 
-def _credential(settings: Settings) -> str:
+def credential_of(settings: Settings) -> str:
+    """Return the credential of services; `StartRefused` for one that cannot be used."""
     given: SecretStr | None = settings.service_credential
     credential = "" if given is None else given.get_secret_value()
     if len(credential) < CREDENTIAL_MIN or _CREDENTIAL.fullmatch(credential) is None:

@@ -20,7 +20,7 @@ from confluent_kafka import (
 
 from chat4all.adapters.kafka.connection import client_config, said
 from chat4all.adapters.kafka.reaching import SHOWN
-from chat4all.adapters.kafka.topics import ASK_SECONDS, Topics
+from chat4all.adapters.kafka.topics import ASK_SECONDS, Topics, offset_trouble
 from chat4all.domain.errors import RouterStopped, Unavailable
 from chat4all.domain.ids import LogPosition
 from chat4all.domain.records import Epoch, LogRecord
@@ -243,16 +243,8 @@ class KafkaConsumer:
             )
         committed = await self._call(self._committed, asked)
         for partition, (first, end) in (await self._topics.ends(topic, asked)).items():
-            offset = committed[partition]
-            if offset < 0:
-                trouble = "no offset is committed"
-            elif offset < first:
-                trouble = f"records {offset} to {first - 1} are gone unread"
-            elif offset > end:
-                trouble = f"the log ends at {end}, and {offset} is committed: it was cut"
-            else:
-                continue
-            raise RouterStopped(f"partition {partition} of {topic}: {trouble}")
+            if (trouble := offset_trouble(committed[partition], first, end)) is not None:
+                raise RouterStopped(f"partition {partition} of {topic}: {trouble}")
         self._unchecked.difference_update(asked)
         # Not of those that have gone meanwhile. Between calls of the thread this is ours to do.
         self._done |= {n: offset for n, offset in committed.items() if n in self._assigned}

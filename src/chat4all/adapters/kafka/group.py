@@ -105,10 +105,16 @@ class RoutersWatch:
     """Says when what is accepted is not processed. Asks at most every `LOOK_SECONDS`."""
 
     def __init__(
-        self, group: KafkaGroup, name: str, *, clock: Callable[[], float] = time.monotonic
+        self,
+        group: KafkaGroup,
+        name: str,
+        *,
+        stuck_seconds: float = STUCK_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._group = group
         self._name = name
+        self._stuck_seconds = stuck_seconds
         self._clock = clock
         self._look_again = 0.0
         self._trouble: str | None = None
@@ -137,7 +143,7 @@ class RoutersWatch:
         }
         if not state.members:
             return NO_ROUTER.format(group=self._name, lag=waiting)
-        stuck = sum(now - since >= STUCK_SECONDS for _, since in self._moved.values())
+        stuck = sum(now - since >= self._stuck_seconds for _, since in self._moved.values())
         if stuck:
-            return STUCK.format(lag=waiting, count=stuck, seconds=STUCK_SECONDS)
+            return STUCK.format(lag=waiting, count=stuck, seconds=self._stuck_seconds)
         return None

@@ -66,6 +66,20 @@ def feed_settings() -> dict[str, str]:
     }
 
 
+def offset_trouble(offset: int, first: int, end: int) -> str | None:
+    """Return what is wrong with a committed offset, negative for none (EXACTNESS 8).
+
+    `first` is the log's first record, `end` the next to come.
+    """
+    if offset < 0:
+        return "no offset is committed"
+    if offset < first:
+        return f"records {offset} to {first - 1} are gone unread"
+    if offset > end:
+        return f"the log ends at {end}, and {offset} is committed: it was cut"
+    return None
+
+
 class Topics:
     """Asks and tells a Kafka cluster about topics, off the event loop."""
 
