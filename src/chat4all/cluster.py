@@ -15,7 +15,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -36,8 +36,10 @@ from chat4all.adapters.crypto import BcryptPasswords, check_secret
 from chat4all.adapters.kafka import (
     KafkaAnnouncements,
     KafkaConsumer,
+    KafkaGroup,
     KafkaLog,
     KafkaProducer,
+    RoutersWatch,
     Topics,
     feed_settings,
     log_settings,
@@ -59,13 +61,18 @@ from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
 from chat4all.web.bodies import BodyLimit
 from chat4all.web.edge import Edge, with_edge
-from chat4all.web.health import health_routes
+from chat4all.web.health import Degraded, health_routes, watched
 from chat4all.web.metrics import metrics_routes
 from chat4all.web.problems import SLUG, install_problems
 from chat4all.web.serving import Server, listening, serve
 
 RETRY_SECONDS = 1.0
 """How often what a process waits for is asked for again, about."""
+
+NO_LOG = "the log is not made yet: run `chat4all migrate`"
+
+ROUTERS_SECONDS = 1.5
+"""How long a gateway's health check may ask about the routers, to say nothing without an answer."""
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +82,7 @@ async def migrate(settings: Settings) -> None:
 
     Raises `Unavailable` for what is away, and `StartRefused` for what must not be touched.
     """
-    contact = _contact(settings)
+    contact = contact_of(settings)
     await migrate_cassandra(contact, replicas=settings.cassandra_replicas)
     topics, replicas = Topics(settings.kafka), settings.kafka_replicas
     await topics.make(
@@ -113,7 +120,10 @@ class _Log:
         self._epochs = CassandraEpochs(session)
         self.producer = KafkaProducer(settings.kafka, on_fatal=self._fail)
         self._log: KafkaLog | None = None
+        self._topic = settings.kafka_topic
         self._trouble = "the log is not known yet"
+        self._shown: str | None = None
+        self.epoch: Epoch | None = None
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def append(self, key: ConversationId, value: bytes) -> LogPosition:
@@ -126,6 +136,9 @@ class _Log:
 
     async def ping(self) -> None:
         """Return when the log can be written to."""
+        if self._log is None:
+            # Its name is a setting: what is wrong with Kafka need not wait for Cassandra.
+            await self.producer.ping(self._topic)
         await self._known().ping()
 
     @asynccontextmanager
@@ -145,23 +158,29 @@ class _Log:
             try:
                 epoch = await self._epochs.newest()
             except Unavailable as error:
-                self._waits(str(error))
+                self._waits(str(error), error.shown)
+            except Exception:
+                # Looking changes nothing, so it can be done again; without it nothing works.
+                unexpected = "looking for the log fails unexpectedly: see the log of this process"
+                if self._trouble != unexpected:
+                    _log.exception("looking for the log fails and is tried again")
+                self._waits(unexpected)
             else:
                 if epoch is not None:
-                    self._log = KafkaLog(self.producer, epoch)
+                    self.epoch, self._log = epoch, KafkaLog(self.producer, epoch)
                     _log.info("the log is known", extra={"topic": epoch.topic})
                     return epoch
-                self._waits("the log is not made yet: run `chat4all migrate`")
+                self._waits(NO_LOG)
             await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1))  # noqa: S311 - jitter
 
-    def _waits(self, trouble: str) -> None:
+    def _waits(self, trouble: str, shown: str | None = None) -> None:
         if trouble != self._trouble:
             _log.warning("the log is waited for", extra={"cause": trouble})
-        self._trouble = trouble
+        self._trouble, self._shown = trouble, shown
 
     def _known(self) -> KafkaLog:
         if self._log is None:
-            raise Unavailable(self._trouble)
+            raise Unavailable(self._trouble, self._shown)
         return self._log
 
     def _fail(self, cause: str) -> None:
@@ -172,8 +191,28 @@ class _Log:
 
 
 @asynccontextmanager
+async def log_and_dead_letters(
+    settings: Settings,
+) -> AsyncIterator[tuple[KafkaLog, CassandraDeadLetters]]:
+    """Open what an operator's command needs. Raises `Unavailable` for what is away."""
+    session = CassandraSession(contact_of(settings))
+    try:
+        epoch = await CassandraEpochs(session).newest()
+        if epoch is None:
+            raise Unavailable(NO_LOG)
+        producer = KafkaProducer(settings.kafka)
+        await producer.open()
+        try:
+            yield KafkaLog(producer, epoch), CassandraDeadLetters(session)
+        finally:
+            await producer.close()
+    finally:
+        await session.close()
+
+
+@asynccontextmanager
 async def _log_and_store(settings: Settings) -> AsyncIterator[tuple[_Log, CassandraSession]]:
-    session = CassandraSession(_contact(settings))
+    session = CassandraSession(contact_of(settings))
     try:
         log = _Log(settings, session)
         async with log.open():
@@ -207,6 +246,13 @@ async def serve_gateway(settings: Settings) -> bool:
         # Nothing is kept between two reads: a feed from which nothing comes may be broken.
         changes = Changes(lambda: False)
         limits = limits_of(settings)
+        pings = {
+            "log": log.ping,
+            "store": store.ping,
+            "directory": asked.ping,
+            "router": _Routers(settings, log).ping,
+            "secret key": asked.same_secret,
+        }
         gateway = make_gateway(
             signing_in=people.signing_in,
             sending=sending,
@@ -214,7 +260,7 @@ async def serve_gateway(settings: Settings) -> bool:
             marking=people.marking,
             changes=changes,
             limits=limits,
-            pings={"log": log.ping, "store": store.ping, "directory": asked.ping},
+            pings=pings,
             meter=metrics,
             accepted=metrics.accepted,
             edge=Edge(settings.cors_origins, settings.trusted_proxies),
@@ -225,6 +271,7 @@ async def serve_gateway(settings: Settings) -> bool:
         )
         server = Server(gateway, listener)
         metrics.watch_connections(server.connections)
+        await stack.enter_async_context(watched(pings))
         await serve([server], log.failed, partial(_started, "gateway", settings, settings.port))
         return not log.failed.done()
 
@@ -250,15 +297,17 @@ async def serve_metadata(settings: Settings) -> bool:
             store=CassandraStore(session),
         )
         routes = people.routes(limits_of(settings))
+        pings = {"directory": own.ping}
         metadata = make_metadata(
             [*routes, metrics_routes(metrics.text, failed=metrics.source_failed)],
-            pings={"directory": own.ping},
+            pings=pings,
             meter=metrics,
             edge=Edge(settings.cors_origins, settings.trusted_proxies),
             internal=own.internal,
         )
         server = Server(metadata, listener)
         metrics.watch_connections(server.connections)
+        await stack.enter_async_context(watched(pings))
         await serve([server], log.failed, partial(_started, "metadata service", settings, port))
         return not log.failed.done()
 
@@ -270,15 +319,11 @@ async def serve_router(settings: Settings) -> bool:
         listener = stack.enter_context(listening(settings.host, port, "--router-port"))
         log, session = await stack.enter_async_context(_log_and_store(settings))
         store = CassandraStore(session)
-        metrics = RouterMetrics(__version__, _no_lag)
-        routing = _Routing(settings, log, session, store, metrics)
+        routing = _Routing(settings, log, session, store)
+        pings = {"log": log.ping, "store": store.ping, "router": routing.ping}
+        await stack.enter_async_context(watched(pings))
         task = asyncio.create_task(routing.run(), name="router")
-        server = Server(
-            _router_app(
-                {"log": log.ping, "store": store.ping, "router": routing.ping}, metrics.text
-            ),
-            listener,
-        )
+        server = Server(_router_app(pings, routing.metrics.text), listener)
         try:
             await serve([server], task, partial(_started, "router", settings, port))
         finally:
@@ -286,6 +331,25 @@ async def serve_router(settings: Settings) -> bool:
             routing.stop()
             await task
         return asked
+
+
+class _Routers:
+    """The routers as a gateway sees them: it accepts without them, but must not hide that."""
+
+    def __init__(self, settings: Settings, log: _Log) -> None:
+        self._log = log
+        group = settings.kafka_group
+        self._watch = RoutersWatch(KafkaGroup(settings.kafka, group), group)
+
+    async def ping(self) -> None:
+        """Raise `Degraded` while what is accepted is not processed."""
+        if self._log.epoch is None:
+            return
+        with suppress(Unavailable, TimeoutError):  # the log's own ping tells why
+            async with asyncio.timeout(ROUTERS_SECONDS):
+                trouble = await self._watch.trouble(self._log.epoch)
+            if trouble is not None:
+                raise Degraded(trouble)
 
 
 class _Routing:
@@ -297,13 +361,13 @@ class _Routing:
         log: _Log,
         session: CassandraSession,
         store: CassandraStore,
-        metrics: RouterMetrics,
     ) -> None:
         self._settings = settings
         self._log = log
         self._session = session
         self._store = store
-        self._metrics = metrics
+        self.metrics = RouterMetrics(__version__, self._lag)
+        self._consumer: KafkaConsumer | None = None
         self._router: Router | None = None
         self._stopping = asyncio.Event()
 
@@ -327,8 +391,11 @@ class _Routing:
         if self._router is not None:
             self._router.stop()
 
+    async def _lag(self) -> Mapping[int, int]:
+        return {} if self._consumer is None else self._consumer.lag()
+
     async def _route(self, epoch: Epoch) -> None:
-        settings, metrics = self._settings, self._metrics
+        settings, metrics = self._settings, self.metrics
         consumer = KafkaConsumer(
             settings.kafka,
             epoch,
@@ -344,6 +411,7 @@ class _Routing:
             self._log,
         )
         self._log.failed.add_done_callback(lambda _: self.stop())
+        self._consumer = consumer
         await consumer.open()
         try:
             await self._router.run()
@@ -365,11 +433,8 @@ def _router_app(
     return with_edge(BodyLimit(app), Edge(), meter, page_policy="")
 
 
-async def _no_lag() -> Mapping[int, int]:
-    return {}
-
-
-def _contact(settings: Settings) -> Contact:
+def contact_of(settings: Settings) -> Contact:
+    """Return where Cassandra is."""
     return Contact(settings.cassandra_hosts, settings.cassandra_keyspace, settings.cassandra_port)
 
 

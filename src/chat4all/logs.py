@@ -37,9 +37,15 @@ def quieten_libraries() -> None:
         "aiohttp",
         "alembic",
         "asyncio",
-        "cassandra",
         "multipart",
         "sqlalchemy",
         "uvicorn",
     ):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # While a server is away these two say so at every try; `web.health.watched` says it once.
+    logging.getLogger("cassandra").setLevel(logging.CRITICAL)
+    logging.getLogger("chat4all.kafka").addFilter(_is_no_connection)
+
+
+def _is_no_connection(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(("FAIL ", "ERROR "))

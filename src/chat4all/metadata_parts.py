@@ -6,6 +6,7 @@ On one machine there is neither: one process has the directory to itself (`proce
 import asyncio
 import logging
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from chat4all.adapters.crypto import proof_of
 from chat4all.adapters.metadata_http import (
     Following,
     FollowingDirectory,
@@ -27,13 +29,21 @@ from chat4all.adapters.sql import Database, SqlDirectory, SqlOutbox, SqlSessions
 from chat4all.adapters.sql.server import ServerDatabase
 from chat4all.adapters.sql.server_schema import check_revision
 from chat4all.adapters.sql.urls import parse_database_url
-from chat4all.domain.errors import StartRefused, Unavailable
+from chat4all.domain.errors import NotFound, StartRefused, Unavailable
 from chat4all.metadata import InternalEndpoint
 from chat4all.ports import Directory, Outbox, Sessions
 from chat4all.settings import Settings
-from chat4all.web.health import Ping
+from chat4all.web.health import Degraded, Ping
+from chat4all.wire import internal
 
 TRIM_EVERY_SECONDS = 60.0
+
+COMPARE_EVERY_SECONDS = 30.0
+
+SECRETS_DIFFER = (
+    "the metadata service at {url} has another SECRET_KEY, so that tokens which are good here are "
+    "answered with 401 elsewhere: set the same SECRET_KEY for all gateways and metadata services"
+)
 
 CREDENTIAL_MIN = 32
 """Characters."""
@@ -62,6 +72,9 @@ class AskedMetadata:
     ping: Ping
     """Returns when what is remembered of them holds."""
 
+    same_secret: Ping
+    """Raises `Degraded` when that service has another `SECRET_KEY`."""
+
 
 @asynccontextmanager
 async def own_metadata(settings: Settings) -> AsyncIterator[OwnMetadata]:
@@ -70,7 +83,7 @@ async def own_metadata(settings: Settings) -> AsyncIterator[OwnMetadata]:
     A file gets its tables here; those on a server are made by `chat4all migrate`, and missing ones
     are what `ping` complains of. Raises `StartRefused` for settings that cannot be used.
     """
-    credential = _credential(settings)
+    credential = credential_of(settings)
     if settings.database_url is None:
         raise StartRefused("DATABASE_URL is missing: cockroachdb://user@host:26257/database")
     where = parse_database_url(settings.database_url.get_secret_value())
@@ -87,7 +100,9 @@ async def own_metadata(settings: Settings) -> AsyncIterator[OwnMetadata]:
         yield OwnMetadata(
             directory,
             sessions,
-            InternalEndpoint(credential.encode(), directory, sessions, outbox),
+            InternalEndpoint(
+                credential.encode(), directory, sessions, outbox, secret_proof=_proof(settings)
+            ),
             partial(check_revision, database),
         )
     finally:
@@ -100,18 +115,50 @@ async def own_metadata(settings: Settings) -> AsyncIterator[OwnMetadata]:
 @asynccontextmanager
 async def asked_metadata(settings: Settings) -> AsyncIterator[AskedMetadata]:
     """Follow the metadata service at `CHAT4ALL_METADATA_URL`, which may come later."""
-    service = MetadataService(settings.metadata_url, _credential(settings))
+    service = MetadataService(settings.metadata_url, credential_of(settings))
     try:
         following = Following(HttpOutbox(service))
         directory = FollowingDirectory(HttpDirectory(service), following)
         sessions = FollowingSessions(HttpSessions(service), following)
         async with following.running():
-            yield AskedMetadata(directory, sessions, following.ping)
+            same = SameSecret(service, settings)
+            yield AskedMetadata(directory, sessions, following.ping, same.ping)
     finally:
         await service.close()
 
 
-def _credential(settings: Settings) -> str:
+class SameSecret:
+    """Compares our `SECRET_KEY` with the metadata service's, and remembers for a while."""
+
+    def __init__(self, service: MetadataService, settings: Settings) -> None:
+        self._service = service
+        self._settings = settings
+        self._same = True
+        self._ask_again = 0.0
+
+    async def ping(self) -> None:
+        """Raise `Degraded` when they differ; that the service is away is not told here."""
+        if time.monotonic() >= self._ask_again:
+            with suppress(Unavailable, NotFound):  # the service may be of an earlier release
+                self._same = await same_secret(self._service, self._settings)
+                self._ask_again = time.monotonic() + COMPARE_EVERY_SECONDS
+        if not self._same:
+            raise Degraded(SECRETS_DIFFER.format(url=self._settings.metadata_url))
+
+
+async def same_secret(service: MetadataService, settings: Settings) -> bool:
+    """Ask whether the metadata service has our `SECRET_KEY`."""
+    proof = internal.SameSecret(_proof(settings))
+    return bool(await service.ask("same_secret", proof, bool, writes=False))
+
+
+def _proof(settings: Settings) -> bytes:
+    secret = settings.secret_key
+    return b"" if secret is None else proof_of(secret.get_secret_value().encode())
+
+
+def credential_of(settings: Settings) -> str:
+    """Return the credential of services; `StartRefused` for one that cannot be used."""
     given: SecretStr | None = settings.service_credential
     credential = "" if given is None else given.get_secret_value()
     if len(credential) < CREDENTIAL_MIN or _CREDENTIAL.fullmatch(credential) is None:

@@ -124,6 +124,12 @@ class Settings(BaseSettings):
         (), description="Addresses or networks whose `X-Forwarded-For` and `-Proto` are believed."
     )
 
+    @property
+    def is_cluster(self) -> bool:
+        """Whether they are a cluster's: one of the addresses that only a cluster has is set."""
+        named = {"kafka", "cassandra_hosts", "database_url", "metadata_url"}
+        return not named.isdisjoint(self.model_fields_set)
+
     @field_validator("cors_origins", "trusted_proxies", "cassandra_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

@@ -63,7 +63,7 @@ class Cluster:
         name = f"c{secrets.token_hex(6)}"
         (self._metadata_port,) = free_ports(1)
         self.topic = name
-        self._settings = environment() | {
+        self.settings = environment() | {
             "KAFKA_BOOTSTRAP_SERVER": kafka.address,
             "KAFKA_TOPIC_CHAT_MESSAGES": name,
             "CHAT4ALL_KAFKA_TOPIC_EVENTS": f"{name}-events",
@@ -85,7 +85,7 @@ class Cluster:
     def migrate(self) -> None:
         subprocess.run(
             [sys.executable, "-m", "chat4all", "migrate"],
-            env=self._settings,
+            env=self.settings,
             check=True,
             capture_output=True,
             timeout=120,
@@ -96,7 +96,7 @@ class Cluster:
         port = self._metadata_port if what == "metadata" else free_ports(1)[0]
         number = len(self.services)
         own = {"gateway": "CHAT4ALL_PORT", "router": "CHAT4ALL_ROUTER_PORT"}.get(what)
-        settings = self._settings | ({own: str(port)} if own else {})
+        settings = self.settings | ({own: str(port)} if own else {})
         found = Service(what, port, self._folder / f"{what}-{number}.log", settings)
         self.services.append(found)
         return found

@@ -13,6 +13,7 @@ import pytest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from chat4all.adapters.crypto import proof_of
 from chat4all.adapters.metadata_http import (
     Following,
     FollowingDirectory,
@@ -35,12 +36,14 @@ from chat4all.domain.errors import (
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.people import Role, Session
 from chat4all.metadata import InternalEndpoint
-from chat4all.metadata_parts import asked_metadata, own_metadata
+from chat4all.metadata_parts import SameSecret, asked_metadata, own_metadata, same_secret
 from chat4all.ports import OutboxEntry, OutboxPage, Subject
 from chat4all.settings import load_settings
+from chat4all.web.health import Degraded
 from tests.contract.test_directory import ANA, BRUNO, group, user
 from tests.contract.test_sessions import session
 from tests.databases import Place, place_at
+from tests.docs.troubles import assert_documented
 from tests.faults.running import free_ports
 from tests.metadata_service import CREDENTIAL, serving
 
@@ -113,14 +116,38 @@ async def test_what_is_no_question_is_refused(endpoint: InternalEndpoint) -> Non
 
 
 async def test_a_wrong_credential_is_told_to_the_operator_and_fails_closed(
-    endpoint: InternalEndpoint, caplog: pytest.LogCaptureFixture
+    endpoint: InternalEndpoint,
 ) -> None:
     wrong = "x" * 32
     async with asking(endpoint, wrong) as service:
-        with caplog.at_level(logging.ERROR), pytest.raises(Unavailable, match="credential"):
+        with pytest.raises(Unavailable, match="credential") as refused:
             await HttpSessions(service).get(SessionId("one"))
-    assert "CHAT4ALL_SERVICE_CREDENTIAL" in caplog.text
-    assert wrong not in caplog.text
+    assert_documented(str(refused.value))
+    assert wrong not in str(refused.value)
+    assert refused.value.shown == "the metadata service is away"
+
+
+@pytest.mark.parametrize(("ours", "same"), [("s" * 32, True), ("t" * 32, False)])
+async def test_another_secret_key_is_noticed_and_not_told_to_anybody(
+    place: Place, ours: str, same: bool
+) -> None:
+    """Fails when nobody compares."""
+    database = place.database
+    parts = SqlDirectory(database), SqlSessions(database), SqlOutbox(database)
+    theirs = proof_of(b"s" * 32)
+    endpoint = InternalEndpoint(CREDENTIAL.encode(), *parts, secret_proof=theirs)
+    settings = load_settings(SECRET_KEY=ours, metadata_url="http://metadata:8001")
+    async with asking(endpoint) as service:
+        assert await same_secret(service, settings) is same
+        compared = SameSecret(service, settings)
+        if same:
+            await compared.ping()
+        else:
+            with pytest.raises(Degraded) as told:
+                await compared.ping()
+            assert_documented(str(told.value))
+    async with asking(endpoint, "x" * 32) as service:
+        await SameSecret(service, settings).ping()  # what is away is told elsewhere
 
 
 async def test_the_largest_group_passes(endpoint: InternalEndpoint) -> None:

@@ -38,7 +38,7 @@ def services(it: Installation) -> Iterator[Finding]:
         except OSError as error:
             yield Finding(
                 Status.PROBLEM,
-                f"a process has the data folder, but {where} does not answer ({_reason(error)})",
+                f"a process has the data folder, but {where} does not answer ({reason_of(error)})",
                 "if it was started with another --host, --port or --metadata-port, give them here "
                 "too; else see its log",
             )
@@ -127,7 +127,11 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def _get(it: Installation, port: int, path: str) -> tuple[int, Any]:
-    url = f"http://{_address(it.settings.host)}:{port}{path}"
+    return get(f"http://{_address(it.settings.host)}:{port}{path}")
+
+
+def get(url: str) -> tuple[int, Any]:
+    """Return the status and the JSON of an answer; `OSError` or `ValueError` without one."""
     try:
         with _direct.open(url, timeout=ANSWER_SECONDS) as answer:
             return answer.status, json.load(answer)
@@ -136,6 +140,7 @@ def _get(it: Installation, port: int, path: str) -> tuple[int, Any]:
             return error.code, json.load(error)
 
 
-def _reason(error: OSError) -> str:
+def reason_of(error: OSError) -> str:
+    """Return why a request had no answer."""
     inner = error.reason if isinstance(error, urllib.error.URLError) else error
     return getattr(inner, "strerror", None) or str(inner)

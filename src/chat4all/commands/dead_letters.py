@@ -5,21 +5,26 @@ import base64
 import json
 import re
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import click
 
 from chat4all.adapters.embedded import DataFolder, EmbeddedLog, EmbeddedStore
 from chat4all.adapters.embedded.folder import is_held
-from chat4all.commands.given import existing_folder
-from chat4all.commands.options import data_option, json_option
+from chat4all.commands.given import existing_folder, of_cluster, settings_from
+from chat4all.commands.options import cluster_option, data_option, json_option
+from chat4all.commands.serving import load_cluster
 from chat4all.domain.errors import CommandRefused, Unavailable
 from chat4all.domain.ids import BEFORE_ALL, LogPosition
 from chat4all.domain.records import DeadLetter
+from chat4all.logs import quieten_libraries
+from chat4all.ports import DeadLetters
+from chat4all.settings import Settings
 from chat4all.usecases.replaying import Replaying
 from chat4all.wire.records import format_utc
 
@@ -31,6 +36,12 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 PATIENCE_SECONDS = 30.0
 """How long to wait for a file that the running Chat4All writes to without a pause."""
 
+CLOCKS_MS = 60_000
+"""How far this machine's clock may be ahead of Kafka's."""
+
+_Where: TypeAlias = Path | Settings
+"""A data folder, or a cluster."""
+
 
 @click.group("dead-letters")
 def dead_letters() -> None:
@@ -38,17 +49,21 @@ def dead_letters() -> None:
 
     They were accepted, but could not become messages, and were put aside with their cause; the
     others went on. All of this works while Chat4All runs and while it does not.
+
+    A position is a number on one machine, and EPOCH.PARTITION.OFFSET in a cluster.
     """
 
 
 @dead_letters.command("list")
 @data_option
+@cluster_option
 @json_option
-def list_(data: Path | None, as_json: bool) -> None:
+def list_(data: Path | None, cluster: bool, as_json: bool) -> None:
     """List all of them, oldest first: where, when, whose, why, and whether replayed."""
-    found = asyncio.run(_list(existing_folder(data)))
+    where = _where(data, cluster)
+    found = [_described(letter, where) for letter in asyncio.run(_list(where))]
     if as_json:
-        click.echo(json.dumps([_described(x) for x in found], indent=2))
+        click.echo(json.dumps(found, indent=2))
     elif not found:
         click.echo("There are no dead letters.")
     else:
@@ -56,28 +71,32 @@ def list_(data: Path | None, as_json: bool) -> None:
 
 
 @dead_letters.command()
-@click.argument("position", type=int)
+@click.argument("position")
 @data_option
+@cluster_option
 @json_option
 @click.option("--raw", is_flag=True, help="Print the record's bytes as they are, and nothing else.")
-def show(position: int, data: Path | None, as_json: bool, raw: bool) -> None:
+def show(position: str, data: Path | None, cluster: bool, as_json: bool, raw: bool) -> None:
     """Show the one at POSITION with its original bytes.
 
     To correct it: show POSITION --raw > FILE, edit the file, replay POSITION --value FILE.
     """
-    letter = asyncio.run(_show(existing_folder(data), position))
+    where = _where(data, cluster)
+    letter = asyncio.run(_show(where, _position(position, where)))
     if raw:
         sys.stdout.buffer.write(letter.value)
-    elif as_json:
-        click.echo(json.dumps(_shown(letter), indent=2))
+        return
+    shown = _shown(letter, where)
+    if as_json:
+        click.echo(json.dumps(shown, indent=2))
     else:
-        width = max(len(name) for name in _shown(letter))
-        for name, value in _shown(letter).items():
+        width = max(len(name) for name in shown)
+        for name, value in shown.items():
             click.echo(f"{name.replace('_', ' '):{width}}  {'-' if value is None else value}")
 
 
 @dead_letters.command()
-@click.argument("positions", type=int, nargs=-1)
+@click.argument("positions", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Replay all that were not replayed yet.")
 @click.option(
     "--value",
@@ -87,13 +106,15 @@ def show(position: int, data: Path | None, as_json: bool, raw: bool) -> None:
 )
 @click.option("--again", is_flag=True, help="Also what was replayed before.")
 @data_option
+@cluster_option
 @json_option
 def replay(
-    positions: Sequence[int],
+    positions: Sequence[str],
     every: bool,
     corrected: Any,
     again: bool,
     data: Path | None,
+    cluster: bool,
     as_json: bool,
 ) -> None:
     """Append the ones at POSITIONS to the log again, as new records.
@@ -107,7 +128,9 @@ def replay(
     if corrected is not None and len(positions) != 1:
         raise click.UsageError("--value is for one position.")
     value = None if corrected is None else corrected.read()
-    done = asyncio.run(_replay(existing_folder(data), positions, value, again))
+    where = _where(data, cluster)
+    named = [_position(position, where) for position in positions]
+    done = asyncio.run(_replay(where, named, value, again))
     if as_json:
         click.echo(json.dumps([x._asdict() for x in done], indent=2))
     elif not done:
@@ -125,13 +148,60 @@ def replay(
 class Replayed(NamedTuple):
     """What came of one replay: its new position, or why not."""
 
-    position: int
-    replayed_as: int | None
+    position: int | str
+    replayed_as: int | str | None
     refused: str | None
 
 
+class _Opened(NamedTuple):
+    letters: DeadLetters
+    replaying: Replaying
+
+
+def _where(data: Path | None, cluster: bool) -> _Where:
+    settings = settings_from(data=data)
+    if of_cluster(settings, asked=cluster, data=data):
+        quieten_libraries()
+        return settings
+    return existing_folder(data)
+
+
+def _position(text: str, where: _Where) -> LogPosition:
+    """Return the position that an operator wrote."""
+    count = 1 if isinstance(where, Path) else 3
+    try:
+        numbers = [int(part) for part in text.split(".")]
+        if len(numbers) != count or min(numbers) < 0 or max(numbers[:-1], default=0) >= 2**31:
+            raise ValueError
+    except ValueError:
+        what = "a number" if count == 1 else "EPOCH.PARTITION.OFFSET, three numbers"
+        raise click.UsageError(f"A position is {what}: {text!r} is not.") from None
+    return LogPosition(0, 0, numbers[0]) if count == 1 else LogPosition(*numbers)
+
+
+def _written(position: LogPosition, where: _Where) -> int | str:
+    """Return a position as an operator reads and writes it."""
+    return position.offset if isinstance(where, Path) else ".".join(map(str, position))
+
+
 @asynccontextmanager
-async def _opened(folder: Path) -> AsyncIterator[tuple[EmbeddedLog, EmbeddedStore]]:
+async def _opened(where: _Where) -> AsyncIterator[_Opened]:
+    if isinstance(where, Path):
+        async with _opened_folder(where) as (log, store):
+            yield _Opened(store, Replaying(log, store))
+    else:
+        async with load_cluster().log_and_dead_letters(where) as (log, letters):
+            replaying = Replaying(
+                log,
+                letters,
+                now_ms=lambda: time.time_ns() // 1_000_000 - CLOCKS_MS,
+                written=lambda position: str(_written(position, where)),
+            )
+            yield _Opened(letters, replaying)
+
+
+@asynccontextmanager
+async def _opened_folder(folder: Path) -> AsyncIterator[tuple[EmbeddedLog, EmbeddedStore]]:
     """Open both files: as a guest of the process that holds the folder, or else as its holder."""
     async with AsyncExitStack() as stack:
         guest = await asyncio.to_thread(is_held, folder)
@@ -151,52 +221,53 @@ async def _opened(folder: Path) -> AsyncIterator[tuple[EmbeddedLog, EmbeddedStor
         yield log, store
 
 
-async def _all(store: EmbeddedStore) -> AsyncIterator[DeadLetter]:
+async def _all(letters: DeadLetters) -> AsyncIterator[DeadLetter]:
     after = BEFORE_ALL
-    while page := await store.all(PAGE, after):
+    while page := await letters.all(PAGE, after):
         for letter in page:
             yield letter
         after = page[-1].position
 
 
-async def _list(folder: Path) -> list[DeadLetter]:
+async def _list(where: _Where) -> list[DeadLetter]:
     """Return all letters without their values."""
-    async with _opened(folder) as (_, store):
-        return [_without_value(letter) async for letter in _all(store)]
+    async with _opened(where) as it:
+        return [_without_value(letter) async for letter in _all(it.letters)]
 
 
-async def _show(folder: Path, position: int) -> DeadLetter:
-    async with _opened(folder) as (_, store):
-        return await _letter(store, position)
+async def _show(where: _Where, position: LogPosition) -> DeadLetter:
+    async with _opened(where) as it:
+        return await _letter(it.letters, position, where)
 
 
 async def _replay(
-    folder: Path, positions: Sequence[int], value: bytes | None, again: bool
+    where: _Where, positions: Sequence[LogPosition], value: bytes | None, again: bool
 ) -> list[Replayed]:
     """Replay these, or all when there are none; one that is refused does not keep the others."""
     done = []
-    async with _opened(folder) as (log, store):
-        replaying = Replaying(log, store)
+    async with _opened(where) as it:
         if not positions:
             positions = [
-                x.position.offset async for x in _all(store) if again or x.replayed_by is None
+                x.position async for x in _all(it.letters) if again or x.replayed_by is None
             ]
         for position in positions:
+            written = _written(position, where)
             try:
-                letter = await _letter(store, position)
-                new = await replaying.replay(letter, value, again=again)
+                letter = await _letter(it.letters, position, where)
+                new = await it.replaying.replay(letter, value, again=again)
             except (CommandRefused, Unavailable) as error:
-                done.append(Replayed(position, None, str(error)))
+                done.append(Replayed(written, None, str(error)))
             else:
-                done.append(Replayed(position, new.offset, None))
+                done.append(Replayed(written, _written(new, where), None))
     return done
 
 
-async def _letter(store: EmbeddedStore, position: int) -> DeadLetter:
-    letter = await store.get(LogPosition(0, 0, position))
+async def _letter(letters: DeadLetters, position: LogPosition, where: _Where) -> DeadLetter:
+    letter = await letters.get(position)
     if letter is None:
         raise CommandRefused(
-            f"there is no dead letter at {position}: see `chat4all dead-letters list`"
+            f"there is no dead letter at {_written(position, where)}: see "
+            "`chat4all dead-letters list`"
         )
     return letter
 
@@ -213,21 +284,22 @@ def _without_value(letter: DeadLetter) -> DeadLetter:
     )
 
 
-def _described(letter: DeadLetter) -> dict[str, Any]:
+def _described(letter: DeadLetter, where: _Where) -> dict[str, Any]:
+    by = letter.replayed_by
     return {
-        "position": letter.position.offset,
+        "position": _written(letter.position, where),
         "put_aside_at": _time(letter.put_aside_ms),
         "conversation": " ".join(_text(letter.key)[1].split()),
         "cause": letter.cause,
-        "replayed_as": None if letter.replayed_by is None else letter.replayed_by.offset,
+        "replayed_as": None if by is None else _written(by, where),
         "replayed_at": _time(letter.replayed_ms),
     }
 
 
-def _shown(letter: DeadLetter) -> dict[str, Any]:
+def _shown(letter: DeadLetter, where: _Where) -> dict[str, Any]:
     encoding, text = _text(letter.value)
     return {
-        **_described(letter),
+        **_described(letter, where),
         "bytes": len(letter.value),
         "value_encoding": encoding,
         "value": text,
@@ -251,11 +323,10 @@ def _time(milliseconds: int | None) -> str | None:
     return format_utc(datetime.fromtimestamp(milliseconds / 1000, UTC))
 
 
-def _table(letters: Sequence[DeadLetter]) -> str:
+def _table(letters: Sequence[dict[str, Any]]) -> str:
     head = ("POSITION", "PUT ASIDE", "CONVERSATION", "REPLAYED", "CAUSE")
     rows = [head]
-    for letter in letters:
-        found = _described(letter)
+    for found in letters:
         as_ = found["replayed_as"]
         rows.append(
             (

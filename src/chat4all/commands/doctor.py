@@ -1,17 +1,22 @@
 """`chat4all doctor`."""
 
+import asyncio
 import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 
 import click
 
 from chat4all.adapters.embedded.folder import is_held
 from chat4all.commands import checks, checks_data, checks_running
 from chat4all.commands.checks import Check, Finding, Installation, Status
-from chat4all.commands.given import settings_from
-from chat4all.commands.options import json_option, server_options
+from chat4all.commands.given import of_cluster, settings_from
+from chat4all.commands.options import cluster_option, json_option, server_options
+from chat4all.commands.serving import load_cluster
 from chat4all.domain.errors import StartRefused
+from chat4all.logs import quieten_libraries
+from chat4all.settings import Settings
 
 CHECKS: tuple[Check, ...] = (
     checks.data_folder,
@@ -32,14 +37,28 @@ CHECKS: tuple[Check, ...] = (
 @click.command()
 @server_options
 @click.option("--deep", is_flag=True, help="Read all of every file, however long it takes.")
+@cluster_option
+@click.option(
+    "--service",
+    "services",
+    multiple=True,
+    metavar="URL",
+    help="A gateway, router or metadata service of a cluster, to be asked what it misses; again "
+    "for another one.",
+)
 @json_option
-def doctor(deep: bool, as_json: bool, **options: object) -> None:
+def doctor(
+    deep: bool, cluster: bool, services: Sequence[str], as_json: bool, **options: object
+) -> None:
     """Say what is wrong with this installation, and what to do about it.
 
     Works while Chat4All runs and while it does not, and changes nothing; give it the options that
-    `chat4all up` is given. The exit status is 1 when something is wrong; warnings leave it at 0.
+    `chat4all up` is given. For a cluster give it the environment of its services: one in which
+    KAFKA_BOOTSTRAP_SERVER, CASSANDRA_HOSTS, DATABASE_URL or CHAT4ALL_METADATA_URL is set is a
+    cluster's, unless --data is given. The exit status is 1 when something is wrong; warnings leave
+    it at 0.
     """
-    found = examine(deep, **options)
+    found = examine(deep, cluster=cluster, services=services, **options)
     well = all(finding.status is not Status.PROBLEM for _, finding in found)
     if as_json:
         listed = [{"check": name, **dataclasses.asdict(finding)} for name, finding in found]
@@ -56,7 +75,9 @@ def doctor(deep: bool, as_json: bool, **options: object) -> None:
     sys.exit(0 if well else 1)
 
 
-def examine(deep: bool, **options: object) -> list[tuple[str, Finding]]:
+def examine(
+    deep: bool, *, cluster: bool = False, services: Sequence[str] = (), **options: object
+) -> list[tuple[str, Finding]]:
     """Run every check; return the findings with the names of their checks."""
     try:
         settings = settings_from(**options)
@@ -64,6 +85,8 @@ def examine(deep: bool, **options: object) -> list[tuple[str, Finding]]:
         # Without settings there is no knowing what else to look at.
         return [("settings", Finding(Status.PROBLEM, str(refused)))]
     found = [("settings", Finding(Status.OK, "usable"))]
+    if of_cluster(settings, asked=cluster, data=options.get("data")):
+        return found + _examine_cluster(settings, services)
     try:
         held = is_held(settings.data)
     except OSError:
@@ -73,3 +96,11 @@ def examine(deep: bool, **options: object) -> list[tuple[str, Finding]]:
         name = check.__name__.replace("_", " ")
         found += [(name, finding) for finding in checks.run(check, it)]
     return found
+
+
+def _examine_cluster(settings: Settings, services: Sequence[str]) -> list[tuple[str, Finding]]:
+    load_cluster()  # tells when its drivers are not installed
+    from chat4all.commands import checks_cluster  # noqa: PLC0415
+
+    quieten_libraries()
+    return asyncio.run(checks_cluster.examine(settings, services))

@@ -12,6 +12,11 @@ def settings_from(**options: object) -> Settings:
     return load_settings(**{name: value for name, value in options.items() if value is not None})
 
 
+def of_cluster(settings: Settings, *, asked: bool, data: object) -> bool:
+    """Say whether a command is about a cluster: told so, or by what is set (`cluster_option`)."""
+    return asked or (data is None and settings.is_cluster)
+
+
 def existing_folder(data: Path | None) -> Path:
     """Return the data folder, which must be one; nothing is ever made here."""
     folder = settings_from(data=data).data

@@ -18,6 +18,16 @@ def data_option(command: F) -> F:
     )(command)
 
 
+def cluster_option(command: F) -> F:
+    """Give a command the option `--cluster`."""
+    return click.option(
+        "--cluster",
+        is_flag=True,
+        help="Of a cluster, not of this machine; so it is by itself, unless --data is given, where "
+        "KAFKA_BOOTSTRAP_SERVER, CASSANDRA_HOSTS, DATABASE_URL or CHAT4ALL_METADATA_URL is set.",
+    )(command)
+
+
 def json_option(command: F) -> F:
     """Give a command the option `--json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")(

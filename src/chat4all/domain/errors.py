@@ -72,7 +72,14 @@ class TooMany(Chat4AllError):
 
 
 class Unavailable(Chat4AllError):
-    """A part that is needed is away. It is tried again, or the caller tries again."""
+    """A part that is needed is away. It is tried again, or the caller tries again.
+
+    The message is for operators and may name addresses; `shown` is what clients read in its place.
+    """
+
+    def __init__(self, detail: str, shown: str | None = None) -> None:
+        super().__init__(detail)
+        self.shown = shown
 
     retry_after: float = 1.0
     """Seconds after which another try is worth it."""

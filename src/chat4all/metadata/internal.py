@@ -48,8 +48,15 @@ class InternalEndpoint:
     """
 
     def __init__(
-        self, credential: bytes, directory: Directory, sessions: Sessions, outbox: Outbox
+        self,
+        credential: bytes,
+        directory: Directory,
+        sessions: Sessions,
+        outbox: Outbox,
+        *,
+        secret_proof: bytes = b"",
     ) -> None:
+        self._secret_proof = secret_proof
         self._credential = hashlib.sha256(credential).digest()
         self._questions: dict[str, _Question[Any]] = {
             "ping": _Question(internal.Ping, lambda _: directory.ping()),
@@ -79,6 +86,7 @@ class InternalEndpoint:
             ),
             "end_session": _Question(internal.OfSession, lambda of: sessions.end(of.session_id)),
             "outbox": _Question(internal.After, lambda after: outbox.after(after.position)),
+            "same_secret": _Question(internal.SameSecret, self._same_secret),
         }
         self._routes = {name: _Route(internal.PATH + name) for name in self._questions}
 
@@ -95,6 +103,10 @@ class InternalEndpoint:
         else:
             response = Response(body, media_type="application/json")
         await response(scope, receive, send)
+
+    async def _same_secret(self, given: internal.SameSecret) -> bool:
+        # Yes or no, and never a proof of our own.
+        return hmac.compare_digest(given.proof, self._secret_proof)
 
     def _check(self, scope: Scope) -> None:
         given = b""

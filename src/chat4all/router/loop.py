@@ -138,13 +138,18 @@ class Router:
         `_ToldToStop` when told to stop while it fails.
         """
         seconds = self._retry_first_seconds
+        told: set[str] = set()
         while True:
             try:
                 result = await step()
             except Unavailable as error:
                 self._trouble = f"{what} fails: {error}"
-                _log.warning("router waits", extra={"step": what, "cause": str(error)})
+                if str(error) not in told:
+                    told.add(str(error))
+                    _log.warning("router waits", extra={"step": what, "cause": str(error)})
             else:
+                if told:
+                    _log.info("router goes on", extra={"step": what})
                 self._trouble = None
                 return result
             await self._rest(seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter

@@ -20,15 +20,29 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def _offset_of(position: LogPosition) -> str:
+    return str(position.offset)
+
+
 class Replaying:
-    """Appends dead letters to the log again. `now_ms` is the log's own clock."""
+    """Appends dead letters to the log again.
+
+    `now_ms` is the log's own clock, or one that is surely behind it; `written` is how the operator
+    reads positions.
+    """
 
     def __init__(
-        self, log: MessageLog, letters: DeadLetters, *, now_ms: Callable[[], int] = _now_ms
+        self,
+        log: MessageLog,
+        letters: DeadLetters,
+        *,
+        now_ms: Callable[[], int] = _now_ms,
+        written: Callable[[LogPosition], str] = _offset_of,
     ) -> None:
         self._log = log
         self._letters = letters
         self._now_ms = now_ms
+        self._written = written
 
     async def replay(
         self, letter: DeadLetter, value: bytes | None = None, *, again: bool = False
@@ -39,11 +53,11 @@ class Replaying:
         aside again, `Unavailable` when the log or the store cannot be written. Cut off between the
         log and the mark it can be done again.
         """
-        name = f"the dead letter at {letter.position.offset}"
+        name = f"the dead letter at {self._written(letter.position)}"
         if letter.replayed_by is not None and not again:
             raise CommandRefused(
-                f"{name} was replayed as {letter.replayed_by.offset}: add --again to do it anyway "
-                "(the same message is stored once)"
+                f"{name} was replayed as {self._written(letter.replayed_by)}: add --again to do it "
+                "anyway (the same message is stored once)"
             )
         record_bytes = letter.value if value is None else value
         try:
@@ -61,8 +75,8 @@ class Replaying:
             made = uuid7_time(record.message_id)
             if made is not None and self._now_ms() - made <= FRESH_MS:
                 raise CommandRefused(
-                    f"the message id of {name} was made less than {FRESH_MS / 1000:g} s ago or is "
-                    "from the future: try again later"
+                    f"the message id of {name} was made a moment ago or is from the future: try "
+                    "again later"
                 )
         position = await self._log.append(record.conversation_id, record_bytes)
         await self._letters.replayed(letter.position, position)

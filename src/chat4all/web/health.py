@@ -1,8 +1,10 @@
 """Health: whether the process runs, and whether it has all that it needs."""
 
 import asyncio
+import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 from fastapi import APIRouter, Response
@@ -16,7 +18,17 @@ PING_SECONDS = 2.0
 REMEMBER_SECONDS = 0.5
 """How long an answer holds: some pings write, and anybody may ask as often as they like."""
 
+WATCH_SECONDS = 5.0
+"""How often a process looks at its parts for its own log."""
+
 Ping = Callable[[], Awaitable[None]]
+"""Returns when a part is there; raises `Unavailable`, or `Degraded`, with a sentence."""
+
+_log = logging.getLogger(__name__)
+
+
+class Degraded(Exception):
+    """Something is wrong and must be told, but does not keep this process from its work."""
 
 
 class Health(BaseModel):
@@ -26,7 +38,10 @@ class Health(BaseModel):
 
 
 class DependencyHealth(BaseModel):
-    """One dependency: `error` is null when it answered."""
+    """One dependency: `error` is null when all is well with it.
+
+    `status` is `ok`, `unavailable`, or `degraded`: wrong, but no reason to send nobody here.
+    """
 
     status: str
     latency_ms: float
@@ -57,15 +72,45 @@ def health_routes(pings: Mapping[str, Ping]) -> APIRouter:
         responses={503: {"model": Readiness, "description": "Something is away."}},
     )
     async def ready(response: Response) -> Readiness:
-        """Ask each dependency. 503 when one is away, with its error."""
+        """Ask each dependency. 503 when one is unavailable, with its error."""
         answers = await asyncio.gather(*[check.answer() for check in checks.values()])
         found = dict(zip(checks, answers, strict=True))
-        well = all(dependency.error is None for dependency in found.values())
+        well = all(dependency.status != "unavailable" for dependency in found.values())
         if not well:
             response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
         return Readiness(status="ok" if well else "unavailable", dependencies=found)
 
     return router
+
+
+@asynccontextmanager
+async def watched(pings: Mapping[str, Ping], seconds: float = WATCH_SECONDS) -> AsyncIterator[None]:
+    """Tell the log of each part that goes, and that is back: each cause once, not at every look."""
+    watching = asyncio.gather(*[_watch(name, ping, seconds) for name, ping in pings.items()])
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.wait({watching})
+
+
+async def _watch(part: str, ping: Ping, seconds: float) -> None:
+    told: set[str] = set()
+    while True:
+        try:
+            error = (await _check(ping)).error
+        except Exception:
+            error = "an unexpected error"
+            if error not in told:
+                _log.exception("a part cannot be looked at", extra={"part": part})
+        if error is None:
+            if told:
+                _log.info("a part is well again", extra={"part": part})
+            told.clear()
+        elif error not in told:
+            told.add(error)
+            _log.warning("a part is not well", extra={"part": part, "cause": error})
+        await asyncio.sleep(seconds)
 
 
 class _Check:
@@ -87,15 +132,15 @@ class _Check:
 
 async def _check(ping: Ping) -> DependencyHealth:
     started = time.perf_counter()
-    error = None
+    status, error = "ok", None
     try:
         async with asyncio.timeout(PING_SECONDS):
             await ping()
     except TimeoutError:
-        error = f"no answer within {PING_SECONDS:g} s"
+        status, error = "unavailable", f"no answer within {PING_SECONDS:g} s"
     except Unavailable as unavailable:
-        error = str(unavailable)
+        status, error = "unavailable", str(unavailable)
+    except Degraded as degraded:
+        status, error = "degraded", str(degraded)
     latency = round((time.perf_counter() - started) * 1000, 2)
-    return DependencyHealth(
-        status="ok" if error is None else "unavailable", latency_ms=latency, error=error
-    )
+    return DependencyHealth(status=status, latency_ms=latency, error=error)

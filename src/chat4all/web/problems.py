@@ -132,8 +132,10 @@ def problem_response(error: Exception, path: str) -> Response:
         problem.detail = "the request breaks a rule; see errors"
     if isinstance(error, Unavailable):
         problem.message_id = error.message_id
+        problem.detail = error.shown or problem.detail
     if isinstance(error, OutcomeUnknown):
-        problem.detail = "it may or may not have been accepted; retry with the same id"
+        what = "it may or may not have been accepted; retry with the same id"
+        problem.detail = what if error.shown is None else f"{error.shown}: {what}"
     if kind is _INTERNAL:
         _log.error("unexpected error", exc_info=error)
     elif isinstance(error, Unavailable):

@@ -69,5 +69,11 @@ class After(msgspec.Struct):
     position: int | None = None
 
 
+class SameSecret(msgspec.Struct):
+    """For `same_secret`: whether the service has the `SECRET_KEY` that this is a proof of."""
+
+    proof: bytes
+
+
 class Ping(msgspec.Struct):
     """For `ping`."""

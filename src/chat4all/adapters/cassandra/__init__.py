@@ -2,6 +2,7 @@
 
 from chat4all.adapters.cassandra.dead_letters import CassandraDeadLetters
 from chat4all.adapters.cassandra.epochs import CassandraEpochs
+from chat4all.adapters.cassandra.inspecting import CassandraInspection
 from chat4all.adapters.cassandra.migrating import migrate
 from chat4all.adapters.cassandra.session import CassandraSession, Contact
 from chat4all.adapters.cassandra.store import CassandraStore
@@ -9,6 +10,7 @@ from chat4all.adapters.cassandra.store import CassandraStore
 __all__ = [
     "CassandraDeadLetters",
     "CassandraEpochs",
+    "CassandraInspection",
     "CassandraSession",
     "CassandraStore",
     "Contact",

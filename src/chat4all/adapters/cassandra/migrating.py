@@ -5,10 +5,11 @@ import re
 import time
 import uuid
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 from cassandra.cluster import Cluster, Session
 
-from chat4all.adapters.cassandra.session import DRIVER_ERRORS, Contact, connect
+from chat4all.adapters.cassandra.session import DRIVER_ERRORS, Contact, connect, said
 from chat4all.domain.errors import StartRefused, Unavailable
 
 LOCK_SECONDS = 120
@@ -62,7 +63,7 @@ def _migrate(contact: Contact, replicas: int) -> None:
         finally:
             session.execute(_UNLOCK, (holder,))
     except DRIVER_ERRORS as error:
-        raise Unavailable(f"Cassandra: {error}") from error
+        raise said(contact, error) from error
     finally:
         if cluster is not None:
             cluster.shutdown()
@@ -78,14 +79,22 @@ def _lock(session: Session, holder: uuid.UUID) -> None:
 
 def _apply(session: Session) -> None:
     applied = {version for (version,) in session.execute(_APPLIED)}
-    for step in sorted(files(__package__).joinpath("migrations").iterdir(), key=lambda f: f.name):
-        named = re.fullmatch(r"(\d{4})_\w+\.cql", step.name)
-        if named is None or int(named[1]) in applied:
+    for number, step in steps().items():
+        if number in applied:
             continue
         text = re.sub(r"--.*", "", step.read_text())
         for statement in filter(str.strip, text.split(";")):
             session.execute(statement)
-        session.execute(_APPLY, (int(named[1]), step.name))
+        session.execute(_APPLY, (number, step.name))
+
+
+def steps() -> dict[int, Traversable]:
+    """Return the steps of this release by number, in their order."""
+    found = {}
+    for step in sorted(files(__package__).joinpath("migrations").iterdir(), key=lambda f: f.name):
+        if named := re.fullmatch(r"(\d{4})_\w+\.cql", step.name):
+            found[int(named[1])] = step
+    return found
 
 
 def _refuse_the_original(cluster: Cluster, keyspace: str) -> None:

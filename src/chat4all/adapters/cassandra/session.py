@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import re
 import socket
 import threading
@@ -9,13 +10,14 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
-from cassandra import ConsistencyLevel, DriverException, InvalidRequest
+from cassandra import ConsistencyLevel, DriverException, InvalidRequest, OperationTimedOut
 from cassandra.cluster import (
     EXEC_PROFILE_DEFAULT,
     Cluster,
     ExecutionProfile,
     NoHostAvailable,
     Session,
+    UnresolvableContactPoints,
 )
 from cassandra.connection import ConnectionException
 from cassandra.policies import (
@@ -48,9 +50,14 @@ WAITING_MAX = 5_000
 
 RECONNECT_SECONDS = 1.0
 
-_TABLE = re.compile(r"\b(FROM|INTO|UPDATE) (\w+)")
+_TABLE = re.compile(r"\b(FROM|INTO|UPDATE) (\w+)\b(?!\.)")
 
-DRIVER_ERRORS = (DriverException, NoHostAvailable, NoConnectionsAvailable, ConnectionException)
+_AWAY = (NoHostAvailable, NoConnectionsAvailable, ConnectionException, OperationTimedOut)
+
+DRIVER_ERRORS = (DriverException, *_AWAY)
+
+SHOWN = "the message store (Cassandra) is away"
+"""What clients may know of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +172,10 @@ class CassandraSession:
         if task is None:
             task = self._under_way[name] = asyncio.create_task(asyncio.to_thread(work))
             task.add_done_callback(lambda _: self._under_way.pop(name))
-        with _said():
+        try:
             result: T = await asyncio.shield(task)
+        except DRIVER_ERRORS as error:
+            raise said(self._contact, error) from error
         return result
 
     def _connect(self) -> None:
@@ -182,7 +191,8 @@ class CassandraSession:
             # Its statements are all known to be good: it is the table that is not there.
             raise Unavailable(
                 f"Cassandra: keyspace {self._contact.keyspace} is not as this release needs it "
-                f"({error.args[0]}): run `chat4all migrate`"
+                f"({error.args[0]}): run `chat4all migrate`",
+                SHOWN,
             ) from error
 
     async def _execute(self, bind: Callable[[], Any]) -> list[Row]:
@@ -193,13 +203,14 @@ class CassandraSession:
             async with self._slots:
                 self._loop = asyncio.get_running_loop()
                 done: asyncio.Future[list[Row]] = self._loop.create_future()
-                with _said():
-                    asked = self._session.execute_async(bind())
-                    asked.add_callbacks(
-                        lambda rows: self._arrive(done, rows, None),
-                        lambda error: self._arrive(done, None, error),
-                    )
-                    return await done
+                asked = self._session.execute_async(bind())
+                asked.add_callbacks(
+                    lambda rows: self._arrive(done, rows, None),
+                    lambda error: self._arrive(done, None, error),
+                )
+                return await done
+        except DRIVER_ERRORS as error:
+            raise said(self._contact, error) from error
         finally:
             self._waiting -= 1
 
@@ -226,12 +237,35 @@ class CassandraSession:
                 done.set_result(rows or [])
 
 
-@contextlib.contextmanager
-def _said() -> Any:
-    try:
-        yield
-    except DRIVER_ERRORS as error:
-        raise Unavailable(f"Cassandra: {error}") from error
+def said(contact: Contact, error: Exception) -> Unavailable:
+    """Return one of `DRIVER_ERRORS` in a sentence that says what to do."""
+    where = ", ".join(f"{host}:{contact.port}" for host in contact.hosts)
+    if isinstance(error, UnresolvableContactPoints):
+        return Unavailable(
+            f"CASSANDRA_HOSTS names {', '.join(contact.hosts)}, which resolves to nothing here: "
+            "set it to where Cassandra is",
+            SHOWN,
+        )
+    if isinstance(error, _AWAY):
+        return Unavailable(
+            f"Cassandra at {where} does not answer ({_reason(error)}): wait until it has started, "
+            "start it, or set CASSANDRA_HOSTS and CHAT4ALL_CASSANDRA_PORT to where it is",
+            SHOWN,
+        )
+    return Unavailable(f"Cassandra at {where}: {error}", SHOWN)
+
+
+def _reason(error: Exception) -> str:
+    """Return what is the matter with a node, in the same words for the same matter."""
+    if isinstance(error, NoHostAvailable):
+        of_hosts = error.errors.values() if isinstance(error.errors, dict) else error.errors
+        reasons = {_reason(one) for one in of_hosts if isinstance(one, Exception)}
+        return "; ".join(sorted(reasons)) or "no connection"
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno)
+    if isinstance(error, OperationTimedOut | TimeoutError):
+        return "no answer in time"
+    return "the connection was lost"
 
 
 async def together(steps: Iterable[Awaitable[T]]) -> list[T]:

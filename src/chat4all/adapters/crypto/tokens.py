@@ -1,5 +1,6 @@
 """Signed access tokens (RFC 7519), by PyJWT."""
 
+import logging
 from typing import Any
 
 import jwt
@@ -19,6 +20,8 @@ AUDIENCE = "chat4all"
 TOKEN_MAX = 4096
 REMEMBERED_MAX = 10_000
 
+_log = logging.getLogger(__name__)
+
 
 class JwtTokens:
     """The port `Tokens`. Only that a signature is ours is remembered; `exp` is read every time."""
@@ -26,6 +29,7 @@ class JwtTokens:
     def __init__(self, secret: bytes) -> None:
         self._secret = check_secret(secret)
         self._remembered: LRUCache[str, Session] = LRUCache(REMEMBERED_MAX)
+        self._told = False
 
     def issue(self, session: Session, now: int) -> AccessToken:
         """Sign a token that is good until the session ends."""
@@ -48,7 +52,7 @@ class JwtTokens:
             session = self._verify(token)
             self._remembered[token] = session
         if session.expires_at <= now:
-            raise NotSignedIn("this token is not good: sign in again")
+            raise NotSignedIn("this token has expired: sign in again")
         return session
 
     def _verify(self, token: str) -> Session:
@@ -69,8 +73,30 @@ class JwtTokens:
                 },
             )
             return Session(SessionId(claims["jti"]), Username(claims["sub"]), _whole(claims["exp"]))
+        except jwt.InvalidSignatureError:
+            self._tell_of_another_secret(token)
+            raise NotSignedIn(
+                "this token was not signed with the SECRET_KEY of this service: sign in again; if "
+                "that does not help, its operator must set the same SECRET_KEY for all gateways "
+                "and metadata services"
+            ) from None
         except (jwt.InvalidTokenError, ValueError):
             raise NotSignedIn("this token is not good: sign in again") from None
+
+    def _tell_of_another_secret(self, token: str) -> None:
+        """Tell the log, once, of a token that looks as if another gateway had made it."""
+        if self._told:
+            return
+        try:
+            claims = jwt.decode(token, options={"verify_signature": False})
+        except jwt.InvalidTokenError:
+            return
+        if (claims.get("iss"), claims.get("aud")) == (ISSUER, AUDIENCE):
+            self._told = True
+            _log.warning(
+                "a token was not signed with this SECRET_KEY: if nobody has changed it, set the "
+                "same SECRET_KEY for all gateways and metadata services"
+            )
 
 
 def _whole(value: object) -> int:

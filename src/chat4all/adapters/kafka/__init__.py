@@ -2,17 +2,24 @@
 
 from chat4all.adapters.kafka.consumer import KafkaConsumer
 from chat4all.adapters.kafka.feed import KafkaAnnouncements, KafkaFeed
+from chat4all.adapters.kafka.group import GroupState, KafkaGroup, RoutersWatch
+from chat4all.adapters.kafka.inspecting import KafkaInspection, TopicFacts
 from chat4all.adapters.kafka.log import KafkaLog
 from chat4all.adapters.kafka.partitions import partition_of
 from chat4all.adapters.kafka.producer import KafkaProducer
 from chat4all.adapters.kafka.topics import Topics, feed_settings, log_settings
 
 __all__ = [
+    "GroupState",
     "KafkaAnnouncements",
     "KafkaConsumer",
     "KafkaFeed",
+    "KafkaGroup",
+    "KafkaInspection",
     "KafkaLog",
     "KafkaProducer",
+    "RoutersWatch",
+    "TopicFacts",
     "Topics",
     "feed_settings",
     "log_settings",

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -19,7 +19,8 @@ from confluent_kafka import (
 )
 
 from chat4all.adapters.kafka.connection import client_config, said
-from chat4all.adapters.kafka.topics import ASK_SECONDS, Topics
+from chat4all.adapters.kafka.reaching import SHOWN
+from chat4all.adapters.kafka.topics import ASK_SECONDS, Topics, offset_trouble
 from chat4all.domain.errors import RouterStopped, Unavailable
 from chat4all.domain.ids import LogPosition
 from chat4all.domain.records import Epoch, LogRecord
@@ -42,6 +43,9 @@ BYTES_MAX = 4 * 1024 * 1024
 """Bytes of records after which a batch is full."""
 
 PREFETCH_KIB = 16 * 1024
+
+LAG_SECONDS = 2.0
+"""How often the log's ends are asked for, to tell how far behind we are."""
 
 SERVE_SECONDS = 1.0
 """How often the group is attended to while the router is busy."""
@@ -95,12 +99,18 @@ class KafkaConsumer:
         self._taken: list[tuple[int, Message]] = []
         self._error: KafkaError | None = None
         self._handed: dict[int, int] = {}
+        self._done: dict[int, int] = {}
+        """What is committed of each partition that was looked at."""
         self._last_poll = time.monotonic()
+        # This one the loop's: each partition's end, as of a few seconds ago.
+        self._ends: dict[int, int] = {}
+        self._measuring: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Join the group. The topic and the broker may come later."""
         await self._call(self._subscribe)
         self._serving = asyncio.create_task(self._serve_while_busy(), name="kafka group")
+        self._measuring = asyncio.create_task(self._measure_for_ever(), name="kafka lag")
 
     async def poll(self, limit: int) -> Poll:
         """Return what comes next; see `ports.LogConsumer`.
@@ -124,13 +134,26 @@ class KafkaConsumer:
         """Return when the group's log can be read."""
         await self._topics.ends(self._epoch.topic, [0])
 
+    def lag(self) -> Mapping[int, int]:
+        """Return how many records of each partition that is ours are not committed.
+
+        Nothing is asked here: the ends are those of `LAG_SECONDS` ago, or of when Kafka went away.
+        """
+        return {
+            partition: max(0, self._ends[partition] - offset)
+            for partition, offset in self._done.copy().items()
+            if partition in self._ends
+        }
+
     async def close(self) -> None:
         """Leave the group, so that others take over at once."""
         if self._polling is not None:
             await asyncio.gather(self._polling, return_exceptions=True)
-        if self._serving is not None:
-            self._serving.cancel()
-            await asyncio.wait({self._serving})
+        tasks = {task for task in (self._serving, self._measuring) if task is not None}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         await self._call(self._consumer.close)
         self._thread.shutdown(wait=False)
 
@@ -158,6 +181,7 @@ class KafkaConsumer:
         self._resume(self._paused & gone)
         for partition in gone:
             self._assigned.pop(partition, None)
+            self._done.pop(partition, None)
             self._unchecked.discard(partition)
 
     async def _poll(self, limit: int) -> Poll:
@@ -219,24 +243,18 @@ class KafkaConsumer:
             )
         committed = await self._call(self._committed, asked)
         for partition, (first, end) in (await self._topics.ends(topic, asked)).items():
-            offset = committed[partition]
-            if offset < 0:
-                trouble = "no offset is committed"
-            elif offset < first:
-                trouble = f"records {offset} to {first - 1} are gone unread"
-            elif offset > end:
-                trouble = f"the log ends at {end}, and {offset} is committed: it was cut"
-            else:
-                continue
-            raise RouterStopped(f"partition {partition} of {topic}: {trouble}")
+            if (trouble := offset_trouble(committed[partition], first, end)) is not None:
+                raise RouterStopped(f"partition {partition} of {topic}: {trouble}")
         self._unchecked.difference_update(asked)
+        # Not of those that have gone meanwhile. Between calls of the thread this is ours to do.
+        self._done |= {n: offset for n, offset in committed.items() if n in self._assigned}
 
     def _committed(self, partitions: Sequence[int]) -> dict[int, int]:
         places = [TopicPartition(self._epoch.topic, number) for number in partitions]
         try:
             found = self._consumer.committed(places, timeout=ASK_SECONDS)
         except KafkaException as error:
-            raise Unavailable(said(error)) from None
+            raise Unavailable(said(error), SHOWN) from None
         return {place.partition: place.offset for place in found}
 
     def _hand_out(self) -> Poll:
@@ -256,7 +274,7 @@ class KafkaConsumer:
     def _say(self, error: KafkaError) -> None:
         if error.code() in _CONTRADICTIONS or error.fatal():
             raise RouterStopped(f"{self._epoch.topic}: {said(error)}")
-        raise Unavailable(said(error))
+        raise Unavailable(said(error), SHOWN)
 
     def _record(self, message: Message) -> LogRecord:
         kind, stamp = message.timestamp()
@@ -280,10 +298,20 @@ class KafkaConsumer:
             for done in self._consumer.commit(offsets=offsets, asynchronous=False):
                 if done.error is not None:
                     raise KafkaException(done.error)
+                self._done[done.partition] = done.offset
         except KafkaException as error:
             # Perhaps the partitions have gone; the library tells so when it is asked.
             self._serve()
-            raise Unavailable(said(error)) from None
+            raise Unavailable(said(error), SHOWN) from None
+
+    async def _measure_for_ever(self) -> None:
+        while True:
+            # A partition that is paused is not fetched, so the library does not know its end.
+            partitions = sorted(self._assigned.copy())
+            with contextlib.suppress(Unavailable):
+                bounds = await self._topics.ends(self._epoch.topic, partitions)
+                self._ends = {number: end for number, (_, end) in bounds.items()}
+            await asyncio.sleep(LAG_SECONDS)
 
     async def _serve_while_busy(self) -> None:
         while True:

@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from chat4all.adapters.kafka.connection import client_config, said
 from chat4all.adapters.kafka.producer import KafkaProducer
+from chat4all.adapters.kafka.reaching import SHOWN
 from chat4all.adapters.subscribers import BUFFER_MAX, BufferedSubscription, Subscribers
 from chat4all.domain.errors import Unavailable
 from chat4all.ports import LiveEvent
@@ -128,7 +129,7 @@ class KafkaFeed(KafkaAnnouncements):
                 _, place.offset = self._consumer.get_watermark_offsets(place, ASK_SECONDS)
             self._consumer.assign(places)
         except KafkaException as error:
-            raise Unavailable(said(error)) from None
+            raise Unavailable(said(error), SHOWN) from None
 
     def _read(self) -> Sequence[Message]:
         first = self._consumer.poll(WAIT_SECONDS)
@@ -138,7 +139,7 @@ class KafkaFeed(KafkaAnnouncements):
         """Hand on what was read. Keys come first: without a listener nothing is decoded."""
         for message in messages:
             if (error := message.error()) is not None:
-                raise Unavailable(said(error))
+                raise Unavailable(said(error), SHOWN)
             self._subscribers.tell([(message.key() or b"").decode(errors="replace")])
             if self._subscribers:
                 try:

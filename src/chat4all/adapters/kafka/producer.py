@@ -10,6 +10,13 @@ from typing import NamedTuple, TypeAlias
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Message, Producer
 
 from chat4all.adapters.kafka.connection import client_config, said
+from chat4all.adapters.kafka.reaching import (
+    METADATA_SECONDS,
+    SHOWN,
+    Address,
+    check_advertised,
+    not_answering,
+)
 from chat4all.domain.errors import OutcomeUnknown, Overloaded, Unavailable
 
 QUEUE_MAX = 10_000
@@ -22,6 +29,8 @@ LINGER_MS = 1
 """How long a record waits for others of its partition."""
 
 POLL_SECONDS = 0.1
+
+NOT_CONFIRMED = "the message log (Kafka) did not confirm it in time"
 
 
 class Delivered(NamedTuple):
@@ -50,6 +59,7 @@ class KafkaProducer:
         queue_max: int = QUEUE_MAX,
         on_fatal: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self._bootstrap = bootstrap
         self._queue_max = queue_max
         self._deadline = deadline
         self._on_fatal = on_fatal
@@ -82,7 +92,7 @@ class KafkaProducer:
         Raises `Overloaded` or `Unavailable` when it was not even tried.
         """
         if self._fatal is not None:
-            raise Unavailable(self._fatal)
+            raise Unavailable(self._fatal, SHOWN)
         if self._waiting >= self._queue_max:
             raise Overloaded("too many records wait for Kafka")
         done: asyncio.Future[Delivered] = self._loop.create_future()
@@ -91,22 +101,33 @@ class KafkaProducer:
         except BufferError:
             raise Overloaded("too many records wait for Kafka") from None
         except KafkaException as error:
-            raise Unavailable(said(error)) from None
+            raise Unavailable(said(error), SHOWN) from None
         self._waiting += 1
         self._idle.clear()
         return done
 
     async def ping(self, topic: str) -> None:
-        """Return when every partition of a topic has a leader that can be reached."""
+        """Return when every partition of a topic has a leader, and brokers can be reached."""
         if self._fatal is not None:
-            raise Unavailable(self._fatal)
+            raise Unavailable(self._fatal, SHOWN)
         try:
-            found = await asyncio.to_thread(self._producer.list_topics, topic, 2.0)
-        except KafkaException as error:
-            raise Unavailable(said(error)) from None
+            found = await asyncio.to_thread(self._producer.list_topics, topic, METADATA_SECONDS)
+        except KafkaException:
+            raise await not_answering(self._bootstrap) from None
         about = found.topics[topic]
+        leaders = {partition.leader for partition in about.partitions.values()}
+        await check_advertised(
+            self._bootstrap,
+            [
+                Address(broker.host, broker.port)
+                for broker in found.brokers.values()
+                if broker.id in leaders or not leaders
+            ],
+        )
         if about.error is not None:
-            raise Unavailable(f"topic {topic}: {said(about.error)}")
+            if about.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise Unavailable(f"Kafka has no topic {topic}: run `chat4all migrate`", SHOWN)
+            raise Unavailable(f"topic {topic}: {said(about.error)}", SHOWN)
         if any(partition.leader < 0 for partition in about.partitions.values()):
             raise Unavailable(f"topic {topic}: a partition has no leader")
 
@@ -140,7 +161,7 @@ class KafkaProducer:
             if done.done():
                 continue  # nobody waits any more
             if error is not None:
-                done.set_exception(OutcomeUnknown(said(error)))
+                done.set_exception(OutcomeUnknown(said(error), NOT_CONFIRMED))
             else:
                 kind, stamp = message.timestamp()
                 done.set_result(

@@ -21,6 +21,14 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from chat4all.adapters.kafka.connection import client_config, said
+from chat4all.adapters.kafka.reaching import (
+    METADATA_SECONDS,
+    SHOWN,
+    Address,
+    misadvertised,
+    not_answering,
+    unreachable,
+)
 from chat4all.domain.errors import StartRefused, Unavailable
 
 T = TypeVar("T")
@@ -58,6 +66,20 @@ def feed_settings() -> dict[str, str]:
     }
 
 
+def offset_trouble(offset: int, first: int, end: int) -> str | None:
+    """Return what is wrong with a committed offset, negative for none (EXACTNESS 8).
+
+    `first` is the log's first record, `end` the next to come.
+    """
+    if offset < 0:
+        return "no offset is committed"
+    if offset < first:
+        return f"records {offset} to {first - 1} are gone unread"
+    if offset > end:
+        return f"the log ends at {end}, and {offset} is committed: it was cut"
+    return None
+
+
 class Topics:
     """Asks and tells a Kafka cluster about topics, off the event loop."""
 
@@ -74,7 +96,7 @@ class Topics:
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 return None
-            raise Unavailable(said(error)) from None
+            raise await self._failure(error) from None
         return Found(str(about.topic_id), len(about.partitions))
 
     async def make(
@@ -86,18 +108,20 @@ class Topics:
             await _answer(self._admin.create_topics([new], request_timeout=ASK_SECONDS)[topic])
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise Unavailable(said(error)) from None
+                raise await self._failure(error) from None
         return await _in_time(lambda: self._must_find(topic))
 
-    async def ends(self, topic: str, partitions: Sequence[int]) -> dict[int, tuple[int, int]]:
+    async def ends(
+        self, topic: str, partitions: Sequence[int], seconds: float = ASK_SECONDS
+    ) -> dict[int, tuple[int, int]]:
         """Return the offsets of each partition's first record and of the next to come."""
         places = [TopicPartition(topic, number) for number in partitions]
         first, last = [
-            self._admin.list_offsets(dict.fromkeys(places, spec), request_timeout=ASK_SECONDS)
+            self._admin.list_offsets(dict.fromkeys(places, spec), request_timeout=seconds)
             for spec in (OffsetSpec.earliest(), OffsetSpec.latest())
         ]
         try:
-            return {
+            found = {
                 place.partition: (
                     (await _answer(first[place])).offset,
                     (await _answer(last[place])).offset,
@@ -105,7 +129,11 @@ class Topics:
                 for place in places
             }
         except KafkaException as error:
-            raise Unavailable(said(error)) from None
+            raise await self._failure(error) from None
+        # A leader that was not reached leaves its partitions out, without an error.
+        if any(offset < 0 for both in found.values() for offset in both):
+            raise await self._failure(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
+        return found
 
     async def begin(self, topic: str, partitions: int, group: str) -> None:
         """Commit a group's first offsets where it has none: nothing was read yet.
@@ -113,6 +141,21 @@ class Topics:
         Raises `StartRefused` when a partition has lost records that nobody can have read.
         """
         await _in_time(lambda: asyncio.to_thread(self._begin, topic, partitions, group))
+
+    async def _failure(self, error: KafkaException) -> Unavailable:
+        """Return an error as a sentence; when no broker said it, why none says anything."""
+        if error.args[0].code() > 0:
+            return Unavailable(said(error), SHOWN)
+        try:
+            found = await asyncio.to_thread(self._admin.list_topics, timeout=METADATA_SECONDS)
+        except KafkaException:
+            return await not_answering(self._bootstrap)
+        brokers = [
+            Address(str(broker.host), int(broker.port or 0)) for broker in found.brokers.values()
+        ]
+        for broker, trouble in (await unreachable(brokers)).items():
+            return Unavailable(misadvertised(self._bootstrap, broker, trouble), SHOWN)
+        return Unavailable(said(error), SHOWN)
 
     async def _must_find(self, topic: str) -> Found:
         found = await self.find(topic)
@@ -139,7 +182,7 @@ class Topics:
                 zeros = [TopicPartition(topic, place.partition, 0) for place in missing]
                 consumer.commit(offsets=zeros, asynchronous=False)
         except KafkaException as error:
-            raise Unavailable(said(error)) from None
+            raise Unavailable(said(error), SHOWN) from None
         finally:
             consumer.close()
 

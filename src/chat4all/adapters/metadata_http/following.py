@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+from chat4all.adapters.metadata_http.service import SHOWN
 from chat4all.domain.errors import Unavailable
 from chat4all.ports import OutboxEntry, OutboxPage
 
@@ -56,6 +57,7 @@ class Following:
         self._seen: frozenset[str] = frozenset()
         """Entries of the last page: the next one has most of them again."""
         self._rememberers: list[Rememberer] = []
+        self._trouble = "the metadata service has not been heard yet"
 
     def tells(self, rememberer: Rememberer) -> None:
         """Tell somebody as well, from the next poll on; it remembers nothing yet."""
@@ -64,7 +66,7 @@ class Following:
     def require(self) -> None:
         """Raise `Unavailable` unless what is remembered still holds."""
         if self._asked is None or self._clock() - self._asked >= VALID_SECONDS:
-            raise Unavailable("the metadata service has not been heard for too long")
+            raise Unavailable(self._trouble, SHOWN)
 
     async def ping(self) -> None:
         """Return when what is remembered still holds."""
@@ -77,7 +79,7 @@ class Following:
             async with asyncio.timeout(POLL_SECONDS):
                 page = await self._outbox.after(self._position)
         except TimeoutError as error:
-            raise Unavailable("the metadata service does not answer in time") from error
+            raise Unavailable("the metadata service does not answer in time", SHOWN) from error
         if page.complete:
             new = [entry for entry in page.entries if entry.entry_id not in self._seen]
             for rememberer in self._rememberers:
@@ -106,6 +108,7 @@ class Following:
             try:
                 await self.poll()
             except Unavailable as error:
+                self._trouble = str(error)
                 if was_well:
                     _log.warning("the outbox cannot be followed", extra={"cause": str(error)})
                 was_well = False

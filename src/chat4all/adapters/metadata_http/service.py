@@ -1,8 +1,9 @@
 """The metadata service as it is reached: by HTTP, with a credential, within limits."""
 
 import asyncio
-import logging
+import os
 import random
+import socket
 from http import HTTPStatus
 from typing import Any
 
@@ -38,9 +39,11 @@ ANSWER_MAX = 8 * 1024 * 1024
 TRIES = 3
 WAIT_MAX_SECONDS = 0.2
 
+SHOWN = "the metadata service is away"
+"""What clients may know of it."""
+
 _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
-_log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 
 
@@ -63,6 +66,7 @@ class MetadataService:
     """
 
     def __init__(self, url: str, credential: str) -> None:
+        self._url = url
         self._session = aiohttp.ClientSession(
             url,
             headers={
@@ -88,11 +92,11 @@ class MetadataService:
             async with asyncio.timeout(ASK_SECONDS):
                 status, answer = await self._sent(name, _encoder.encode(question), writes=writes)
         except TimeoutError as error:
-            raise _failure("the metadata service does not answer in time", writes) from error
+            raise self._away("no answer in time", writes) from error
         finally:
             self._waiting -= 1
         if status != HTTPStatus.OK:
-            raise _refusal(status, answer, writes=writes)
+            raise self._refusal(status, answer, writes=writes)
         try:
             return msgspec.json.decode(answer, type=shape)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -117,33 +121,54 @@ class MetadataService:
             except aiohttp.ClientError as error:
                 may_be_done = writes and not isinstance(error, _NEVER_SENT)
                 if may_be_done or tries == TRIES:
-                    said = f"the metadata service cannot be reached ({type(error).__name__})"
-                    raise _failure(said, may_be_done) from error
+                    raise self._away(_reason(error), may_be_done) from error
             await asyncio.sleep(random.uniform(0, WAIT_MAX_SECONDS))  # noqa: S311
+
+    def _away(self, reason: str, may_be_done: bool) -> Unavailable:
+        said = (
+            f"the metadata service at {self._url} does not answer ({reason}): start it, or set "
+            "CHAT4ALL_METADATA_URL to where it is"
+        )
+        return _failure(said, may_be_done)
+
+    def _refusal(self, status: int, answer: bytes, *, writes: bool) -> Exception:
+        """Return the error that an answer other than 200 stands for."""
+        try:
+            problem = _problem.decode(answer)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            problem = _Problem()
+        match status:
+            case HTTPStatus.NOT_FOUND if problem.type == "/problems/not-found":
+                return NotFound(problem.detail)
+            case HTTPStatus.CONFLICT:
+                return AlreadyTaken(problem.detail)
+            case HTTPStatus.UNPROCESSABLE_ENTITY:
+                return InvalidInput([FieldError("", problem.detail)])
+            case HTTPStatus.UNAUTHORIZED:
+                said = (
+                    f"the metadata service at {self._url} does not take this credential: set the "
+                    "same CHAT4ALL_SERVICE_CREDENTIAL for gateways and metadata services"
+                )
+                return Unavailable(said, SHOWN)
+            case HTTPStatus.SERVICE_UNAVAILABLE if problem.type:
+                # Its own words for clients, which name no addresses.
+                unknown = problem.type == "/problems/outcome-unknown"
+                said = f"the metadata service at {self._url} answers: {problem.detail}"
+                return OutcomeUnknown(said, SHOWN) if unknown else Unavailable(said, problem.detail)
+            case _:
+                # A release that does not fit, a proxy, a defect: what came of it is not known.
+                return _failure(f"the metadata service answered {status}", writes)
 
 
 def _failure(said: str, may_be_done: bool) -> Unavailable:
-    return OutcomeUnknown(said) if may_be_done else Unavailable(said)
+    return (OutcomeUnknown if may_be_done else Unavailable)(said, SHOWN)
 
 
-def _refusal(status: int, answer: bytes, *, writes: bool) -> Exception:
-    """Return the error that an answer other than 200 stands for."""
-    try:
-        problem = _problem.decode(answer)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        problem = _Problem()
-    match status:
-        case HTTPStatus.NOT_FOUND if problem.type == "/problems/not-found":
-            return NotFound(problem.detail)
-        case HTTPStatus.CONFLICT:
-            return AlreadyTaken(problem.detail)
-        case HTTPStatus.UNPROCESSABLE_ENTITY:
-            return InvalidInput([FieldError("", problem.detail)])
-        case HTTPStatus.UNAUTHORIZED:
-            _log.error("the metadata service does not take CHAT4ALL_SERVICE_CREDENTIAL")
-            return Unavailable("the metadata service does not take our credential")
-        case HTTPStatus.SERVICE_UNAVAILABLE if problem.type:
-            return _failure(problem.detail, problem.type == "/problems/outcome-unknown")
-        case _:
-            # A release that does not fit, a proxy, a defect: what came of it is not known.
-            return _failure(f"the metadata service answered {status}", writes)
+def _reason(error: aiohttp.ClientError) -> str:
+    """Return what is the matter with a connection, in the same words for the same matter."""
+    inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(inner, socket.gaierror):
+        return "its name resolves to nothing"
+    if isinstance(inner, OSError) and inner.errno is not None and inner.errno > 0:
+        return os.strerror(inner.errno)
+    return type(error).__name__

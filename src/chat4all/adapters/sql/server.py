@@ -4,7 +4,9 @@ Not for the one machine, which loads neither greenlet nor asyncpg: import it onl
 """
 
 import asyncio
+import os
 import random
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -47,6 +49,9 @@ WAIT_FIRST_SECONDS = 0.02
 WAIT_MAX_SECONDS = 0.5
 RECYCLE_SECONDS = 600
 """After which a connection is opened anew, so that nodes that came later get their share."""
+
+SHOWN = "the directory's database is away"
+"""What clients may know of it."""
 
 _DEFINITE = ("40001", "40P01")
 """Serialization failure, deadlock: rolled back, whatever was asked last."""
@@ -104,7 +109,7 @@ class ServerDatabase:
         # Taking a connection down may take a while more; the caller need not wait for that.
         await asyncio.wait((task,), timeout=CALL_SECONDS)
         if not task.done():
-            raise call.failure(f"{self._shown} does not answer")
+            raise call.failure(self._away("no answer in time"))
         return task.result()
 
     async def _tried(self, call: "_Call[T]") -> T:
@@ -122,14 +127,20 @@ class ServerDatabase:
         except IntegrityError:
             raise
         except TimeoutError as error:  # an OSError too, when it was connecting that took so long
-            raise call.failure(f"{self._shown} does not answer in time") from error
+            raise call.failure(self._away("no answer in time")) from error
         except (DBAPIError, OSError, NoConnectionFree) as error:
             if (_sqlstate(error) or "").startswith("22"):
                 raise InvalidInput(
                     [FieldError("", "a value is too long, or has characters that cannot be kept")]
                 ) from None
-            said = error.orig if isinstance(error, DBAPIError) else error
-            raise call.failure(f"{self._shown}: {said}") from error
+            inner = error.orig if isinstance(error, DBAPIError) else error
+            said = f"{self._shown}: {inner}"
+            if isinstance(error, OSError):
+                said = self._away(reason_of(error))
+            raise call.failure(said) from error
+
+    def _away(self, reason: str) -> str:
+        return away(self._shown, reason)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._calls.discard(task)
@@ -164,7 +175,7 @@ class _Call(Generic[T]):
 
     def failure(self, said: str) -> Unavailable:
         """Return the error that tells the caller."""
-        return OutcomeUnknown(said) if self._may_be_done else Unavailable(said)
+        return (OutcomeUnknown if self._may_be_done else Unavailable)(said, SHOWN)
 
 
 def make_engine(url: ServerUrl, *, statement_seconds: float, **options: Any) -> AsyncEngine:
@@ -189,6 +200,18 @@ def make_engine(url: ServerUrl, *, statement_seconds: float, **options: Any) -> 
         hide_parameters=True,  # an error's text reaches the log, what people entered must not
         **options,
     )
+
+
+def away(shown: str, reason: str) -> str:
+    """Return the sentence about a server, which `shown` names, that cannot be reached."""
+    return f"{shown} does not answer ({reason}): start it, or set DATABASE_URL to where it is"
+
+
+def reason_of(error: OSError) -> str:
+    """Return why there is no connection, in the same words for the same reason."""
+    if isinstance(error, socket.gaierror):
+        return "its name resolves to nothing"
+    return os.strerror(error.errno) if error.errno else "no connection"
 
 
 def _waits() -> Iterator[float]:

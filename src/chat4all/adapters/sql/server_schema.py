@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
 
 from chat4all.adapters.sql.schema import NEWEST, revision, run_alembic
-from chat4all.adapters.sql.server import make_engine
+from chat4all.adapters.sql.server import SHOWN, away, make_engine, reason_of
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.domain.errors import Unavailable
@@ -45,7 +45,9 @@ async def upgrade_server(url: ServerUrl) -> None:
             except (DBAPIError, OSError, CommandError) as error:
                 if not left:
                     said = error.orig if isinstance(error, DBAPIError) else error
-                    raise Unavailable(f"{url.shown}: {said}") from error
+                    if isinstance(error, OSError):
+                        raise Unavailable(away(url.shown, reason_of(error)), SHOWN) from error
+                    raise Unavailable(f"{url.shown}: {said}", SHOWN) from error
                 await asyncio.sleep(random.uniform(0, WAIT_MAX_SECONDS))  # noqa: S311
             else:
                 return

@@ -1,0 +1,83 @@
+"""Looking at a Kafka cluster, without changing anything."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    ResourceType,
+)
+
+from chat4all.adapters.kafka.connection import client_config, said
+from chat4all.adapters.kafka.reaching import (
+    METADATA_SECONDS,
+    SHOWN,
+    Address,
+    check_advertised,
+    not_answering,
+)
+from chat4all.domain.errors import Unavailable
+
+ASK_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFacts:
+    """A topic as the cluster has it; `settings` are Kafka's own names and values."""
+
+    topic_id: str
+    partitions: int
+    replicas: int
+    settings: Mapping[str, str]
+    leaderless: int
+    """Partitions that nobody leads."""
+
+    short: int
+    """Partitions with fewer copies in step than they should have."""
+
+
+class KafkaInspection:
+    """Asks the cluster; each question raises `Unavailable` with a sentence."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+        self._admin = AdminClient(client_config(bootstrap, logger=None) | {"log_level": 2})
+
+    async def brokers(self) -> list[Address]:
+        """Return where the brokers say that they are, once all of them can be reached there."""
+        try:
+            found = await asyncio.to_thread(self._admin.list_topics, timeout=METADATA_SECONDS)
+        except KafkaException:
+            raise await not_answering(self._bootstrap) from None
+        brokers = [Address(str(x.host), int(x.port or 0)) for x in found.brokers.values()]
+        await check_advertised(self._bootstrap, brokers)
+        return brokers
+
+    async def topic(self, name: str) -> TopicFacts | None:
+        """Return a topic; None when there is none of this name."""
+        described = self._admin.describe_topics(
+            TopicCollection([name]), request_timeout=ASK_SECONDS
+        )
+        try:
+            about = await asyncio.wrap_future(described[name])
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                return None
+            raise Unavailable(said(error), SHOWN) from None
+        resource = ConfigResource(ResourceType.TOPIC, name)
+        configured = self._admin.describe_configs([resource], request_timeout=ASK_SECONDS)
+        try:
+            settings = await asyncio.wrap_future(configured[resource])
+        except KafkaException as error:
+            raise Unavailable(said(error), SHOWN) from None
+        return TopicFacts(
+            str(about.topic_id),
+            len(about.partitions),
+            min(len(partition.replicas) for partition in about.partitions),
+            {key: entry.value for key, entry in settings.items()},
+            sum(partition.leader is None for partition in about.partitions),
+            sum(len(partition.isr) < len(partition.replicas) for partition in about.partitions),
+        )

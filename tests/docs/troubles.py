@@ -1,0 +1,22 @@
+"""The sentences of docs/operations.md, "When something is wrong", held against what is said."""
+
+import re
+from pathlib import Path
+
+
+def documented() -> list[str]:
+    """Return the sentences that the table quotes, where … stands for anything."""
+    page = Path("docs/operations.md").read_text()
+    table = page.split("### What is said, and what to do", 1)[1].split("\n## ", 1)[0]
+    cells = re.findall(r"^\| (`.*?`) \| ", table, re.MULTILINE)
+    # A span that has backticks inside is in two of them.
+    return [
+        cell.removeprefix("``").removesuffix("``").strip() if cell[:2] == "``" else cell[1:-1]
+        for cell in cells
+    ]
+
+
+def assert_documented(sentence: str) -> None:
+    """Fail unless the table has this sentence."""
+    patterns = (".*".join(re.escape(part) for part in row.split("…")) for row in documented())
+    assert any(re.fullmatch(pattern, sentence) for pattern in patterns), sentence
