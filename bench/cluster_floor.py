@@ -1,19 +1,19 @@
 """The floor of a router on Cassandra: an INSERT for each message, and nothing else.
 
 `python -m bench.cluster_floor alone COUNT`: one after the other, as a worker does that handles a
-record at a time. `at_once`: with 128 under way, by the driver's own means. Where, it is told by the
+record at a time. `at_once`: with 128 under way. Where, it is told by the
 environment, like the product.
 """
 
+import asyncio
 import json
-import os
 import sys
 import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from cassandra.concurrent import execute_concurrent_with_args
+import uvloop
 
 from chat4all.adapters.cassandra.session import connect
 from chat4all.settings import load_settings
@@ -50,24 +50,31 @@ def rows(count: int) -> Iterator[tuple[object, ...]]:
         )
 
 
+async def insert(what: str, count: int) -> float:
+    """Return the seconds that it took."""
+    place = contact(load_settings())
+    session = await connect(place)
+    prepared = await session.create_prepared(INSERT.format(keyspace=place.keyspace))
+    values = [list(row) for row in rows(count)]
+
+    async def in_turns(left: Iterator[list[object]]) -> None:
+        for row in left:
+            statement = prepared.bind()
+            statement.bind_list(row)
+            await session.execute(statement)
+
+    await in_turns(iter(values[:1]))
+    started = time.perf_counter()
+    left = iter(values)
+    await asyncio.gather(*(in_turns(left) for _ in range(1 if what == "alone" else CONCURRENCY)))
+    seconds = time.perf_counter() - started
+    await session.close()
+    return seconds
+
+
 def main(what: str, count: int) -> None:
     """Insert, and print what it took as JSON."""
-    place = contact(load_settings())
-    _, session = connect(place)
-    statement = session.prepare(INSERT.format(keyspace=place.keyspace))
-    values = list(rows(count))
-    session.execute(statement, values[0])
-    started = time.perf_counter()
-    if what == "alone":
-        for row in values:
-            session.execute(statement, row)
-    else:
-        execute_concurrent_with_args(
-            session, statement, values, concurrency=CONCURRENCY, raise_on_first_error=True
-        )
-    json.dump({"messages": count, "seconds": time.perf_counter() - started}, sys.stdout)
-    sys.stdout.flush()
-    os._exit(0)
+    json.dump({"messages": count, "seconds": uvloop.run(insert(what, count))}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -42,8 +42,7 @@ def quieten_libraries() -> None:
         "uvicorn",
     ):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # While a server is away these two say so at every try; `web.health.watched` says it once.
-    logging.getLogger("cassandra").setLevel(logging.CRITICAL)
+    # While a broker is away it says so at every try; `web.health.watched` says it once.
     logging.getLogger("chat4all.kafka").addFilter(_is_no_connection)
 
 

@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+import acsylla
 import pytest
 
 from chat4all.adapters.cassandra import Contact, migrate
@@ -105,18 +106,19 @@ async def test_a_table_of_the_original_layout_is_refused_and_left_alone(
         f"INSERT INTO {contact.keyspace}.messages (conversation_id, message_id, content) "
         "VALUES (uuid(), uuid(), 'kept')",
     ):
-        ask(contact, statement)
+        await ask(contact, statement)
     with pytest.raises(StartRefused, match="original layout"):
         await migrate(contact)
-    assert ask(contact, f"SELECT content FROM {contact.keyspace}.messages") == [("kept",)]
+    assert await ask(contact, f"SELECT content FROM {contact.keyspace}.messages") == [("kept",)]
 
 
-def ask(contact: Contact, statement: str) -> Sequence[object]:
-    cluster, session = connect(contact, 30)
+async def ask(contact: Contact, statement: str) -> list[object]:
+    session = await connect(contact, 30)
     try:
-        return list(session.execute(statement))
+        result = await session.execute(acsylla.create_statement(statement))
+        return [row.as_tuple() for row in result.all()]
     finally:
-        cluster.shutdown()
+        await session.close()
 
 
 async def test_a_keyspace_that_is_not_there_yet_is_waited_for(cassandra: CassandraNode) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -14,7 +14,6 @@ from chat4all.adapters.cassandra import (
     CassandraStore,
     Contact,
 )
-from chat4all.adapters.cassandra.session import Row
 from chat4all.adapters.embedded import EmbeddedFeed
 from chat4all.adapters.kafka import KafkaConsumer, Topics
 from chat4all.domain.records import LogRecord
@@ -44,15 +43,15 @@ class DyingSession(CassandraSession):
         super().__init__(contact)
         self._left = requests
 
-    async def _execute(self, bind: Callable[[], Any]) -> list[Row]:
+    async def _execute(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         if self._left == 0:
             raise Stop
-        rows = await super()._execute(bind)
+        result = await super()._execute(ask)
         if self._left > 0:
             self._left -= 1
         if self._left == 0:
             raise Stop
-        return rows
+        return result
 
 
 class HeardFeed(EmbeddedFeed):

@@ -1,13 +1,12 @@
 """What the Cassandra adapters decide without a node."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from cassandra.cluster import NoHostAvailable
+from acsylla.errors import CassErrorLibNoHostsAvailable
 
 from chat4all.adapters.cassandra import CassandraSession, CassandraStore, Contact
 from chat4all.adapters.cassandra import session as driver
@@ -77,7 +76,7 @@ async def test_too_many_requests_are_refused_at_once(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(driver, "WAITING_MAX", 0)
     session = CassandraSession(Contact(["127.0.0.1"], "k"))
     with pytest.raises(Overloaded):
-        await session._execute(lambda: None)
+        await session._execute(lambda: asyncio.sleep(0))
 
 
 @pytest.mark.anyio
@@ -95,11 +94,11 @@ async def test_while_it_is_away_nobody_waits_for_those_before_to_fail(
 ) -> None:
     tried = 0
 
-    def away(_: Contact) -> None:
+    async def away(_: Contact) -> None:
         nonlocal tried
         tried += 1
-        time.sleep(0.1)
-        raise NoHostAvailable("nobody answers", {})
+        await asyncio.sleep(0.1)
+        raise CassErrorLibNoHostsAvailable("nobody answers")
 
     monkeypatch.setattr(driver, "connect", away)
     session = CassandraSession(Contact(["127.0.0.1"], "k"))

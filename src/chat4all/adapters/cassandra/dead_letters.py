@@ -1,7 +1,7 @@
 """Dead letters on Cassandra: a partition for each of the log's, in the log's order."""
 
-import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from chat4all.adapters.cassandra.session import CassandraSession, Row, together
 from chat4all.domain.ids import BEFORE_ALL, LogPosition
@@ -55,19 +55,15 @@ class CassandraDeadLetters:
 
     async def replayed(self, position: LogPosition, by: LogPosition) -> None:
         """Mark a dead letter; see `ports.DeadLetters`."""
-        await self._session.run(_REPLAYED, (_now_ms(), tuple(by), *position))
+        await self._session.run(_REPLAYED, (datetime.now(UTC), tuple(by), *position))
 
     async def _add(self, letter: DeadLetter) -> None:
         # What a letter says depends on its record alone: two that add it at once agree but for the
         # time. So no transaction is needed for the first one to stay.
         if not await self._session.run(_GET, letter.position):
             await self._session.run(
-                _PUT, (*letter.position, letter.cause, letter.key, letter.value, _now_ms())
+                _PUT, (*letter.position, letter.cause, letter.key, letter.value, datetime.now(UTC))
             )
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _letter(row: Row) -> DeadLetter:

@@ -6,10 +6,12 @@ import time
 import uuid
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import Any
 
-from cassandra.cluster import Cluster, Session
+import acsylla
+from acsylla.errors import CassException
 
-from chat4all.adapters.cassandra.session import DRIVER_ERRORS, Contact, connect, said
+from chat4all.adapters.cassandra.session import Contact, connect, said
 from chat4all.domain.errors import StartRefused, Unavailable
 
 LOCK_SECONDS = 120
@@ -25,12 +27,17 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 ) WITH id = {id}
 """
 _NAMES = uuid.UUID("6d1c9d0e-52f5-4e0b-9f6e-0c4a7c1d2b3f")
-_LOCK = "INSERT INTO schema_migrations (version, holder) VALUES (0, %s) IF NOT EXISTS USING TTL %s"
-_UNLOCK = "DELETE FROM schema_migrations WHERE version = 0 IF holder = %s"
+_LOCK = "INSERT INTO schema_migrations (version, holder) VALUES (0, ?) IF NOT EXISTS USING TTL ?"
+_UNLOCK = "DELETE FROM schema_migrations WHERE version = 0 IF holder = ?"
 _APPLIED = "SELECT version FROM schema_migrations"
 _APPLY = (
     "INSERT INTO schema_migrations (version, name, applied_at) "
-    "VALUES (%s, %s, toTimestamp(now())) IF NOT EXISTS"
+    "VALUES (?, ?, toTimestamp(now())) IF NOT EXISTS"
+)
+
+_COLUMNS = (
+    "SELECT column_name FROM system_schema.columns "
+    "WHERE keyspace_name = ? AND table_name = 'messages'"
 )
 
 
@@ -40,52 +47,59 @@ async def migrate(contact: Contact, *, replicas: int = 1) -> None:
     Raises `StartRefused` for a table `messages` of the original layout, and `Unavailable` when
     Cassandra does not answer or another migration does not end.
     """
-    await asyncio.to_thread(_migrate, contact, replicas)
-
-
-def _migrate(contact: Contact, replicas: int) -> None:
-    cluster: Cluster | None = None
+    session: Any = None
     try:
-        cluster, session = connect(contact, STEP_SECONDS)
+        session = await connect(contact, STEP_SECONDS)
         # Its name is a setting, not a stranger's.
         keyspace = f'"{contact.keyspace}"'
-        session.execute(
+        await _run(
+            session,
             f"CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = "
-            f"{{'class': 'NetworkTopologyStrategy', 'replication_factor': {replicas}}}"
+            f"{{'class': 'NetworkTopologyStrategy', 'replication_factor': {replicas}}}",
         )
-        session.set_keyspace(contact.keyspace)
-        session.execute(_MIGRATIONS.replace("{id}", str(uuid.uuid5(_NAMES, contact.keyspace))))
-        _refuse_the_original(cluster, contact.keyspace)
+        await session.set_keyspace(contact.keyspace)
+        await _run(session, _MIGRATIONS.replace("{id}", str(uuid.uuid5(_NAMES, contact.keyspace))))
+        await _refuse_the_original(session, contact.keyspace)
         holder = uuid.uuid4()
-        _lock(session, holder)
+        await _lock(session, holder)
         try:
-            _apply(session)
+            await _apply(session)
         finally:
-            session.execute(_UNLOCK, (holder,))
-    except DRIVER_ERRORS as error:
+            await _run(session, _UNLOCK, holder)
+    except CassException as error:
         raise said(contact, error) from error
     finally:
-        if cluster is not None:
-            cluster.shutdown()
+        if session is not None:
+            await session.close()
 
 
-def _lock(session: Session, holder: uuid.UUID) -> None:
+async def _run(session: Any, text: str, *values: object) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement that is not worth preparing, or cannot be."""
+    if values:
+        statement = (await session.create_prepared(text)).bind()
+        statement.bind_list(list(values))
+    else:
+        statement = acsylla.create_statement(text)
+    return [row.as_tuple() for row in (await session.execute(statement)).all()]
+
+
+async def _lock(session: Any, holder: uuid.UUID) -> None:
     deadline = time.monotonic() + 2 * LOCK_SECONDS
-    while not session.execute(_LOCK, (holder, LOCK_SECONDS)).was_applied:
+    while not (await _run(session, _LOCK, holder, LOCK_SECONDS))[0][0]:  # [applied]
         if time.monotonic() > deadline:
             raise Unavailable("another migration of the keyspace does not end")
-        time.sleep(0.2)
+        await asyncio.sleep(0.2)
 
 
-def _apply(session: Session) -> None:
-    applied = {version for (version,) in session.execute(_APPLIED)}
+async def _apply(session: Any) -> None:
+    applied = {version for (version,) in await _run(session, _APPLIED)}
     for number, step in steps().items():
         if number in applied:
             continue
         text = re.sub(r"--.*", "", step.read_text())
         for statement in filter(str.strip, text.split(";")):
-            session.execute(statement)
-        session.execute(_APPLY, (number, step.name))
+            await _run(session, statement)
+        await _run(session, _APPLY, number, step.name)
 
 
 def steps() -> dict[int, Traversable]:
@@ -97,10 +111,9 @@ def steps() -> dict[int, Traversable]:
     return found
 
 
-def _refuse_the_original(cluster: Cluster, keyspace: str) -> None:
-    cluster.refresh_keyspace_metadata(keyspace)
-    messages = cluster.metadata.keyspaces[keyspace].tables.get("messages")
-    if messages is not None and "bucket" not in messages.columns:
+async def _refuse_the_original(session: Any, keyspace: str) -> None:
+    columns = {name for (name,) in await _run(session, _COLUMNS, keyspace)}
+    if columns and "bucket" not in columns:
         raise StartRefused(
             f"the table messages of keyspace {keyspace} has the original layout, which this "
             "release does not migrate yet: name another keyspace with CASSANDRA_KEYSPACE"

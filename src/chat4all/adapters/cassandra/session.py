@@ -1,33 +1,20 @@
-"""The driver's session behind an event loop: answers become futures, a batch at a time."""
+"""The driver's session: statements prepared once, a bound on what is under way, errors in words."""
 
 import asyncio
-import contextlib
-import os
 import re
-import socket
-import threading
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
-from cassandra import ConsistencyLevel, DriverException, InvalidRequest, OperationTimedOut
-from cassandra.cluster import (
-    EXEC_PROFILE_DEFAULT,
-    Cluster,
-    ExecutionProfile,
-    NoHostAvailable,
-    Session,
-    UnresolvableContactPoints,
+import acsylla
+from acsylla.errors import (
+    CassErrorLibHostResolution,
+    CassErrorLibNoHostsAvailable,
+    CassErrorLibRequestTimedOut,
+    CassErrorLibUnableToConnect,
+    CassErrorServerInvalidQuery,
+    CassException,
 )
-from cassandra.connection import ConnectionException
-from cassandra.policies import (
-    ConstantReconnectionPolicy,
-    DCAwareRoundRobinPolicy,
-    FallthroughRetryPolicy,
-    TokenAwarePolicy,
-)
-from cassandra.pool import NoConnectionsAvailable
-from cassandra.query import BatchStatement, BatchType, PreparedStatement, tuple_factory
 
 from chat4all.domain.errors import Overloaded, Unavailable
 
@@ -52,9 +39,12 @@ RECONNECT_SECONDS = 1.0
 
 _TABLE = re.compile(r"\b(FROM|INTO|UPDATE) (\w+)\b(?!\.)")
 
-_AWAY = (NoHostAvailable, NoConnectionsAvailable, ConnectionException, OperationTimedOut)
-
-DRIVER_ERRORS = (DriverException, *_AWAY)
+_AWAY = (
+    CassErrorLibHostResolution,
+    CassErrorLibNoHostsAvailable,
+    CassErrorLibRequestTimedOut,
+    CassErrorLibUnableToConnect,
+)
 
 SHOWN = "the message store (Cassandra) is away"
 """What clients may know of these."""
@@ -69,39 +59,26 @@ class Contact:
     port: int = 9042
 
 
-def connect(contact: Contact, request_seconds: float = REQUEST_SECONDS) -> tuple[Cluster, Session]:
-    """Connect (blocking). Any of `DRIVER_ERRORS` when nobody answers.
+async def connect(contact: Contact, request_seconds: float = REQUEST_SECONDS) -> Any:
+    """Return a session of the driver. `CassException` when nobody answers.
 
     Nothing is tried again by the driver: what a time-out means is the caller's to know.
     """
-    profile = ExecutionProfile(
-        load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy()),
-        retry_policy=FallthroughRetryPolicy(),
-        consistency_level=ConsistencyLevel.LOCAL_QUORUM,
-        serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
-        request_timeout=request_seconds,
-        row_factory=tuple_factory,
-    )
-    cluster = Cluster(
+    cluster = acsylla.create_cluster(
         list(contact.hosts),
         port=contact.port,
         protocol_version=4,
-        compression=False,
-        # Half the throughput without it: the driver leaves Nagle's algorithm on.
-        sockopts=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+        consistency=acsylla.Consistency.LOCAL_QUORUM,
+        serial_consistency=acsylla.Consistency.LOCAL_SERIAL,
         connect_timeout=CONNECT_SECONDS,
-        reconnection_policy=ConstantReconnectionPolicy(RECONNECT_SECONDS, max_attempts=None),
-        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+        request_timeout=request_seconds,
+        constant_reconnect_delay_ms=int(RECONNECT_SECONDS * 1000),
+        retry_policy="fallthrough",
+        application_name="chat4all",
+        # While a node is away it would say so at every try; `web.health.watched` says it once.
+        log_level="critical",
     )
-    try:
-        session = cluster.connect()
-    except BaseException:
-        cluster.shutdown()
-        raise
-    session.default_fetch_size = None
-    # A write's time is a matter of what is written, or else of the coordinator.
-    session.use_client_timestamp = False
-    return cluster, session
+    return await cluster.create_session()
 
 
 class CassandraSession:
@@ -114,12 +91,10 @@ class CassandraSession:
     def __init__(self, contact: Contact) -> None:
         self._contact = contact
         self._under_way: dict[str, asyncio.Task[Any]] = {}
-        self._cluster: Cluster | None = None
-        self._prepared: dict[str, PreparedStatement] = {}
+        self._session: Any = None
+        self._prepared: dict[str, Any] = {}
         self._slots = asyncio.Semaphore(IN_FLIGHT_MAX)
         self._waiting = 0
-        self._lock = threading.Lock()
-        self._arrived: list[tuple[asyncio.Future[list[Row]], Any, BaseException | None]] = []
 
     async def run(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
         """Return the rows of a statement.
@@ -127,7 +102,8 @@ class CassandraSession:
         Raises `Unavailable` when no answer came in time; a write may have been done all the same.
         """
         prepared = await self._prepare(statement)
-        return await self._execute(lambda: prepared.bind(values))
+        result = await self._execute(lambda: self._session.execute(_bound(prepared, values)))
+        return [row.as_tuple() for row in result.all()]
 
     async def batch(self, statements: Sequence[Statement]) -> None:
         """Run statements in one request; those of one partition are written together or not at all.
@@ -140,107 +116,80 @@ class CassandraSession:
         for statement in {statement for statement, _ in statements}:
             await self._prepare(statement)
 
-        def bind() -> BatchStatement:
-            batch = BatchStatement(BatchType.UNLOGGED)
+        def ask() -> Awaitable[Any]:
+            batch = acsylla.create_batch_unlogged()
             for statement, values in statements:
-                batch.add(self._prepared[statement].bind(values))
-            return batch
+                batch.add_statement(_bound(self._prepared[statement], values))
+            return self._session.execute_batch(batch)  # type: ignore[no-any-return]
 
-        await self._execute(bind)
+        await self._execute(ask)
 
     async def close(self) -> None:
         """Close the connections, also one that is only being made."""
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
-        if self._cluster is not None:
-            await asyncio.to_thread(self._cluster.shutdown)
+        if self._session is not None:
+            await self._session.close()
 
-    async def _prepare(self, statement: str) -> PreparedStatement:
+    async def _prepare(self, statement: str) -> Any:
         if (known := self._prepared.get(statement)) is not None:
             return known
-        if self._cluster is None:
+        if self._session is None:
             await self._once("connect", self._connect)
         found = await self._once(statement, lambda: self._prepare_now(statement))
         self._prepared[statement] = found
         return found
 
-    async def _once(self, name: str, work: Callable[[], T]) -> T:
-        """Do something in a thread; who wants the same meanwhile gets what comes of it.
-
-        Else, while Cassandra is away, each would wait for all before it to fail.
-        """
+    async def _once(self, name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do something; who wants the same meanwhile gets what comes of it."""
         task = self._under_way.get(name)
         if task is None:
-            task = self._under_way[name] = asyncio.create_task(asyncio.to_thread(work))
+            task = self._under_way[name] = asyncio.create_task(work())
             task.add_done_callback(lambda _: self._under_way.pop(name))
         try:
             result: T = await asyncio.shield(task)
-        except DRIVER_ERRORS as error:
+        except CassException as error:
             raise said(self._contact, error) from error
         return result
 
-    def _connect(self) -> None:
-        cluster, self._session = connect(self._contact)
-        self._cluster = cluster
+    async def _connect(self) -> None:
+        self._session = await connect(self._contact)
 
-    def _prepare_now(self, statement: str) -> PreparedStatement:
+    async def _prepare_now(self, statement: str) -> Any:
         # Cassandra warns of prepared statements that rest on the session's keyspace.
         qualified = _TABLE.sub(rf'\1 "{self._contact.keyspace}".\2', statement)
         try:
-            return self._session.prepare(qualified)
-        except InvalidRequest as error:
+            return await self._session.create_prepared(qualified)
+        except CassErrorServerInvalidQuery as error:
             # Its statements are all known to be good: it is the table that is not there.
             raise Unavailable(
                 f"Cassandra: keyspace {self._contact.keyspace} is not as this release needs it "
-                f"({error.args[0]}): run `chat4all migrate`",
+                f"({error}): run `chat4all migrate`",
                 SHOWN,
             ) from error
 
-    async def _execute(self, bind: Callable[[], Any]) -> list[Row]:
+    async def _execute(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         if self._waiting >= WAITING_MAX:
             raise Overloaded("too many requests wait for Cassandra")
         self._waiting += 1
         try:
             async with self._slots:
-                self._loop = asyncio.get_running_loop()
-                done: asyncio.Future[list[Row]] = self._loop.create_future()
-                asked = self._session.execute_async(bind())
-                asked.add_callbacks(
-                    lambda rows: self._arrive(done, rows, None),
-                    lambda error: self._arrive(done, None, error),
-                )
-                return await done
-        except DRIVER_ERRORS as error:
+                return await ask()
+        except CassException as error:
             raise said(self._contact, error) from error
         finally:
             self._waiting -= 1
 
-    def _arrive(
-        self, done: "asyncio.Future[list[Row]]", rows: Any, error: BaseException | None
-    ) -> None:
-        """Take an answer (in the driver's thread): one wake-up of the loop for all that come."""
-        with self._lock:
-            self._arrived.append((done, rows, error))
-            if len(self._arrived) > 1:
-                return
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._settle)
 
-    def _settle(self) -> None:
-        with self._lock:
-            arrived, self._arrived = self._arrived, []
-        for done, rows, error in arrived:
-            if done.done():
-                continue
-            if error is not None:
-                done.set_exception(error)
-            else:
-                done.set_result(rows or [])
+def _bound(prepared: Any, values: Sequence[object]) -> Any:
+    statement = prepared.bind()
+    statement.bind_list(list(values))
+    return statement
 
 
-def said(contact: Contact, error: Exception) -> Unavailable:
-    """Return one of `DRIVER_ERRORS` in a sentence that says what to do."""
+def said(contact: Contact, error: CassException) -> Unavailable:
+    """Return an error of the driver in a sentence that says what to do."""
     where = ", ".join(f"{host}:{contact.port}" for host in contact.hosts)
-    if isinstance(error, UnresolvableContactPoints):
+    if isinstance(error, CassErrorLibHostResolution):
         return Unavailable(
             f"CASSANDRA_HOSTS names {', '.join(contact.hosts)}, which resolves to nothing here: "
             "set it to where Cassandra is",
@@ -255,17 +204,14 @@ def said(contact: Contact, error: Exception) -> Unavailable:
     return Unavailable(f"Cassandra at {where}: {error}", SHOWN)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: CassException) -> str:
     """Return what is the matter with a node, in the same words for the same matter."""
-    if isinstance(error, NoHostAvailable):
-        of_hosts = error.errors.values() if isinstance(error.errors, dict) else error.errors
-        reasons = {_reason(one) for one in of_hosts if isinstance(one, Exception)}
-        return "; ".join(sorted(reasons)) or "no connection"
-    if isinstance(error, OSError) and error.errno is not None:
-        return os.strerror(error.errno)
-    if isinstance(error, OperationTimedOut | TimeoutError):
+    text = str(error)
+    if "connection refused" in text:
+        return "Connection refused"
+    if isinstance(error, CassErrorLibRequestTimedOut) or "timed out" in text.lower():
         return "no answer in time"
-    return "the connection was lost"
+    return "no connection"
 
 
 async def together(steps: Iterable[Awaitable[T]]) -> list[T]:

@@ -362,7 +362,7 @@ def _put_message(message: StoredMessage) -> Statement:
         UUID(message.message_id),
         message.sender_id,
         message.content,
-        (datetime.fromisoformat(message.created_at) - _EPOCH) // _MILLISECOND,
+        datetime.fromisoformat(message.created_at),
         Status.DELIVERED.value,
         tuple(message.position),
         log_timestamp(message.position),
