@@ -46,7 +46,7 @@ async def not_answering(bootstrap: str) -> Unavailable:
     addresses = addresses_of(bootstrap)
     troubles = await asyncio.gather(*map(_trouble, addresses))
     named = ", ".join(map(str, addresses))
-    reasons = {"takes connections but does not answer" if x is None else x for x in troubles}
+    reasons = {"it takes connections and says nothing" if x is None else x for x in troubles}
     if reasons == {_NOWHERE}:
         said = (
             f"KAFKA_BOOTSTRAP_SERVER names {named}, which {_NOWHERE} here: set it to the address "
