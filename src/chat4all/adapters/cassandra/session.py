@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import re
 import socket
 import threading
@@ -29,6 +28,7 @@ from cassandra.policies import (
 from cassandra.pool import NoConnectionsAvailable
 from cassandra.query import BatchStatement, BatchType, PreparedStatement, tuple_factory
 
+from chat4all.adapters.connecting import why
 from chat4all.domain.errors import Overloaded, Unavailable
 
 T = TypeVar("T")
@@ -258,11 +258,9 @@ def _reason(error: Exception) -> str:
         of_hosts = error.errors.values() if isinstance(error.errors, dict) else error.errors
         reasons = {_reason(one) for one in of_hosts if isinstance(one, Exception)}
         return "; ".join(sorted(reasons)) or "no connection"
-    if isinstance(error, OSError) and error.errno is not None:
-        return os.strerror(error.errno)
-    if isinstance(error, OperationTimedOut | TimeoutError):
-        return "no answer in time"
-    return "the connection was lost"
+    if isinstance(error, OSError):
+        return why(error)
+    return "no answer in time" if isinstance(error, OperationTimedOut) else "no connection"
 
 
 async def together(steps: Iterable[Awaitable[T]]) -> list[T]:
