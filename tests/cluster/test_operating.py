@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from tests.docs.troubles import assert_documented
 from tests.faults.running import call, free_ports, until
 from tests.faults.test_rules import POISON
 
-pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(240, func_only=True)]
 
 
 @pytest.fixture
@@ -99,11 +99,13 @@ def says(service: Service, part: str, beginning: str) -> str:
     return errors[0]
 
 
-def logged(service: Service, sentence: str) -> int:
-    """Return how many lines have this as the cause of a part that is not well."""
+def logged(service: Service, part: str, sentence: str) -> int:
+    """Return how many lines have this as the cause why a part is not well."""
     lines = [json.loads(line) for line in service.log.read_text().splitlines() if line[:1] == "{"]
     return sum(
-        line.get("cause") == sentence and line["message"] == "a part is not well" for line in lines
+        (line["message"], line.get("part"), line.get("cause"))
+        == ("a part is not well", part, sentence)
+        for line in lines
     )
 
 
@@ -128,7 +130,7 @@ def test_messages_that_nobody_processes_and_those_that_cannot_be(cluster: Cluste
     nobody = says(gateway, "router", "no router runs")
     assert cluster.topic in nobody
     assert parts(gateway)[0] == 200  # it does its own work
-    until(lambda: logged(gateway, nobody) == 1)
+    until(lambda: logged(gateway, "router", nobody) == 1)
     found = doctor(cluster, "--service", gateway.url)
     (sentence,) = found["routers"]
     assert_documented(sentence)
@@ -144,9 +146,10 @@ def test_messages_that_nobody_processes_and_those_that_cannot_be(cluster: Cluste
     people.check()
     until(lambda: parts(gateway)[1]["router"]["error"] is None)
     until(lambda: len(lag(router)) == 8 and set(lag(router).values()) == {0.0})
-    until(lambda: "dead letters" in doctor(cluster))
+    until(lambda: "dead letter" in router.log.read_text())
     found = doctor(cluster, "--service", gateway.url, "--service", router.url)
-    assert found.keys() <= {"dead letters", "cassandra"}, found
+    # One copy on a node that does not sync is said as well.
+    assert found.keys() == {"dead letters", "cassandra"}, found
 
     status, stdout, stderr = chat4all(cluster, "dead-letters", "list", "--json")
     assert status == 0, stderr
@@ -171,7 +174,7 @@ def test_messages_that_nobody_processes_and_those_that_cannot_be(cluster: Cluste
     history = people.history("ana", gateway)
     assert [message["seq"] for message in history] == [1, 2, 3]
     assert [message["content"] for message in history[1:2]] == ["mended"]
-    until(lambda: "dead letters" not in doctor(cluster))
+    assert "dead letters" not in doctor(cluster)
     assert chat4all(cluster, "dead-letters", "show", "0.0.99")[0] == 1
     assert chat4all(cluster, "dead-letters", "show", "99")[0] == 2
 
@@ -231,13 +234,13 @@ def test_services_that_are_set_wrongly(cluster: Cluster) -> None:
     # Cassandra not ready.
     not_ready = says(no_cassandra, "store", "Cassandra at")
     assert str(dead) in not_ready
-    for service, sentence in (
-        (other, differs),
-        (no_kafka, away),
-        (no_cassandra, not_ready),
+    for service, part, sentence in (
+        (other, "secret key", differs),
+        (no_kafka, "log", away),
+        (no_cassandra, "store", not_ready),
     ):
-        until(lambda: logged(service, sentence) >= 1)  # noqa: B023
-        assert logged(service, sentence) == 1
+        until(lambda: logged(service, part, sentence) >= 1)  # noqa: B023
+        assert logged(service, part, sentence) == 1
         assert "Traceback" not in service.log.read_text()
     # Not a line for every try: it has been looked for all the time.
     assert len(no_cassandra.log.read_text().splitlines()) < 12, no_cassandra.log.read_text()
@@ -269,17 +272,21 @@ async def test_a_broker_that_advertises_an_address_that_is_nobodys(tmp_path: Pat
         producer = KafkaProducer(broker.outside)
         await producer.open()
         topics = Topics(broker.outside)
-        attempts = (
-            producer.ping("t"),
-            KafkaInspection(broker.outside).brokers(),
+        attempts: tuple[Callable[[], Awaitable[object]], ...] = (
+            lambda: producer.ping("t"),
+            KafkaInspection(broker.outside).brokers,
             # Not taken for the log's end: that would stop a router with an alarm.
-            topics.ends("t", [0], 2.0),
+            lambda: topics.ends("t", [0], 2.0),
         )
         try:
             for attempt in attempts:
-                with pytest.raises(Unavailable, match=r"advertises kafka\.invalid:9092") as told:
-                    await attempt
-                assert_documented(str(told.value))
+                sentence = ""
+                async with asyncio.timeout(40):
+                    while "advertises kafka.invalid:9092" not in sentence:
+                        with pytest.raises(Unavailable) as told:
+                            await attempt()
+                        sentence = str(told.value)
+                        assert_documented(sentence)
         finally:
             await producer.close()
 

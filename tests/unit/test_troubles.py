@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from chat4all import cluster
 from chat4all.adapters.cassandra import CassandraEpochs, CassandraSession, Contact
+from chat4all.adapters.connecting import why
 from chat4all.adapters.kafka import GroupState, KafkaGroup, KafkaProducer, RoutersWatch
 from chat4all.adapters.kafka.reaching import Address, addresses_of, check_advertised
 from chat4all.adapters.metadata_http import Following, HttpOutbox, MetadataService
@@ -27,6 +28,7 @@ from chat4all.settings import load_settings
 from chat4all.web.health import Degraded, health_routes, watched
 from chat4all.web.problems import install_problems
 from tests.docs.troubles import assert_documented
+from tests.faults.running import free_ports
 from tests.unit.test_commands import chat4all
 
 NOWHERE = "nowhere.invalid"
@@ -103,6 +105,17 @@ async def test_what_kafka_says_of_itself_must_be_reachable() -> None:
     with pytest.raises(Unavailable) as told:
         await check_advertised("localhost:29092", [])
     assert_documented(str(told.value))
+
+
+@pytest.mark.anyio
+async def test_why_there_is_no_connection_to_a_name_with_several_addresses() -> None:
+    with pytest.raises(OSError, match="Connect call failed") as failed:
+        await asyncio.open_connection("localhost", free_ports(1)[0])
+    assert why(failed.value) == "Connection refused"
+    both = OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1', 9, 0, 0), ...")
+    assert why(both) == "Connection refused"
+    assert why(TimeoutError()) == "no answer in time"
+    assert why(OSError("else")) == "no connection"
 
 
 def test_addresses_as_people_write_them() -> None:

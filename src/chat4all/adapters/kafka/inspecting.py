@@ -12,13 +12,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from chat4all.adapters.kafka.connection import client_config, said
-from chat4all.adapters.kafka.reaching import (
-    METADATA_SECONDS,
-    SHOWN,
-    Address,
-    check_advertised,
-    not_answering,
-)
+from chat4all.adapters.kafka.reaching import SHOWN, Address, addresses_in, reach
 from chat4all.domain.errors import Unavailable
 
 ASK_SECONDS = 5.0
@@ -48,13 +42,7 @@ class KafkaInspection:
 
     async def brokers(self) -> list[Address]:
         """Return where the brokers say that they are, once all of them can be reached there."""
-        try:
-            found = await asyncio.to_thread(self._admin.list_topics, timeout=METADATA_SECONDS)
-        except KafkaException:
-            raise await not_answering(self._bootstrap) from None
-        brokers = [Address(str(x.host), int(x.port or 0)) for x in found.brokers.values()]
-        await check_advertised(self._bootstrap, brokers)
-        return brokers
+        return addresses_in(await reach(self._admin, self._bootstrap))
 
     async def topic(self, name: str) -> TopicFacts | None:
         """Return a topic; None when there is none of this name."""

@@ -10,13 +10,7 @@ from typing import NamedTuple, TypeAlias
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Message, Producer
 
 from chat4all.adapters.kafka.connection import client_config, said
-from chat4all.adapters.kafka.reaching import (
-    METADATA_SECONDS,
-    SHOWN,
-    Address,
-    check_advertised,
-    not_answering,
-)
+from chat4all.adapters.kafka.reaching import SHOWN, reach
 from chat4all.domain.errors import OutcomeUnknown, Overloaded, Unavailable
 
 QUEUE_MAX = 10_000
@@ -110,20 +104,7 @@ class KafkaProducer:
         """Return when every partition of a topic has a leader, and brokers can be reached."""
         if self._fatal is not None:
             raise Unavailable(self._fatal, SHOWN)
-        try:
-            found = await asyncio.to_thread(self._producer.list_topics, topic, METADATA_SECONDS)
-        except KafkaException:
-            raise await not_answering(self._bootstrap) from None
-        about = found.topics[topic]
-        leaders = {partition.leader for partition in about.partitions.values()}
-        await check_advertised(
-            self._bootstrap,
-            [
-                Address(broker.host, broker.port)
-                for broker in found.brokers.values()
-                if broker.id in leaders or not leaders
-            ],
-        )
+        about = (await reach(self._producer, self._bootstrap, topic)).topics[topic]
         if about.error is not None:
             if about.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise Unavailable(f"Kafka has no topic {topic}: run `chat4all migrate`", SHOWN)

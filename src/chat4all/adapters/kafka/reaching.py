@@ -1,11 +1,12 @@
 """Whether Kafka can be reached, and if not, why: one sentence that says what to do."""
 
 import asyncio
-import os
-import socket
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
+from confluent_kafka import KafkaException
+
+from chat4all.adapters.connecting import NOWHERE, why
 from chat4all.domain.errors import Unavailable
 
 METADATA_SECONDS = 1.2
@@ -41,16 +42,46 @@ def addresses_of(bootstrap: str) -> list[Address]:
     return found
 
 
+async def reach(client: Any, bootstrap: str, topic: str | None = None) -> Any:
+    """Return a cluster's metadata once the brokers that matter can be reached where they say.
+
+    `client`: a Producer, Consumer or AdminClient. With a topic those that lead its partitions
+    matter, else all. Raises `Unavailable` with a sentence.
+    """
+    try:
+        found = await asyncio.to_thread(client.list_topics, topic, METADATA_SECONDS)
+    except KafkaException:
+        raise await not_answering(bootstrap) from None
+    leaders = {
+        partition.leader
+        for about in (found.topics.values() if topic else ())
+        for partition in about.partitions.values()
+    }
+    await check_advertised(bootstrap, addresses_in(found, leaders))
+    return found
+
+
+def addresses_in(metadata: Any, ids: Collection[int] = ()) -> list[Address]:
+    """Return where brokers say that they are: these, or all."""
+    return [
+        Address(broker.host, broker.port)
+        for broker in metadata.brokers.values()
+        if broker.id in ids or not ids
+    ]
+
+
 async def not_answering(bootstrap: str) -> Unavailable:
     """Return why nobody at the configured addresses answered."""
     addresses = addresses_of(bootstrap)
-    troubles = await asyncio.gather(*map(_trouble, addresses))
     named = ", ".join(map(str, addresses))
-    reasons = {"takes connections but does not answer" if x is None else x for x in troubles}
-    if reasons == {_NOWHERE}:
+    reasons = {
+        trouble or "it takes connections and says nothing"
+        for trouble in await asyncio.gather(*map(_trouble, addresses))
+    }
+    if reasons == {NOWHERE}:
         said = (
-            f"KAFKA_BOOTSTRAP_SERVER names {named}, which {_NOWHERE} here: set it to the address "
-            "that Kafka advertises to this machine"
+            f"KAFKA_BOOTSTRAP_SERVER names {named}, which resolves to nothing here: set it to the "
+            "address that Kafka advertises to this machine"
         )
     else:
         said = (
@@ -60,54 +91,32 @@ async def not_answering(bootstrap: str) -> Unavailable:
     return Unavailable(said, SHOWN)
 
 
-async def check_advertised(bootstrap: str, advertised: Iterable[Address]) -> None:
+async def check_advertised(bootstrap: str, brokers: Sequence[Address]) -> None:
     """Return when these brokers are where the cluster says that they are.
 
     Everything but the first question goes to those addresses, not to the configured ones.
     """
-    brokers = list(advertised)
     if not brokers:
         raise Unavailable(
             f"Kafka has no broker at {bootstrap} yet: wait until it has started", SHOWN
         )
-    for broker, trouble in (await unreachable(brokers)).items():
-        raise Unavailable(misadvertised(bootstrap, broker, trouble), SHOWN)
-
-
-async def unreachable(advertised: Iterable[Address]) -> dict[Address, str]:
-    """Return which of these cannot be reached, and why."""
-    brokers = list(advertised)
     troubles = await asyncio.gather(*map(_trouble, brokers))
-    return {
-        broker: trouble
-        for broker, trouble in zip(brokers, troubles, strict=True)
-        if trouble is not None
-    }
-
-
-def misadvertised(bootstrap: str, broker: Address, trouble: str) -> str:
-    """Return the sentence about a broker that cannot be reached where it says that it is."""
-    return (
-        f"Kafka answers at {bootstrap} but advertises {broker}, which {trouble} here: set "
-        "KAFKA_BOOTSTRAP_SERVER to the listener that is meant for this machine, or mend "
-        "advertised.listeners"
-    )
-
-
-_NOWHERE = "resolves to nothing"
+    for broker, trouble in zip(brokers, troubles, strict=True):
+        if trouble is not None:
+            raise Unavailable(
+                f"Kafka answers at {bootstrap} but advertises {broker}, which cannot be reached "
+                f"from here ({trouble}): set KAFKA_BOOTSTRAP_SERVER to the listener that is meant "
+                "for this machine, or mend advertised.listeners",
+                SHOWN,
+            )
 
 
 async def _trouble(address: Address) -> str | None:
-    """Return why no connection can be made, if so; the same words for the same cause."""
+    """Return why no connection can be made, if so."""
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             _, writer = await asyncio.open_connection(address.host, address.port)
-    except TimeoutError:
-        return "cannot be reached in time"
-    except socket.gaierror:
-        return _NOWHERE
     except OSError as error:
-        known = error.errno is not None and os.strerror(error.errno)
-        return f"cannot be connected to: {known or 'no connection'}"
+        return why(error)
     writer.close()
     return None

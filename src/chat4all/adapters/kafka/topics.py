@@ -21,14 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from chat4all.adapters.kafka.connection import client_config, said
-from chat4all.adapters.kafka.reaching import (
-    METADATA_SECONDS,
-    SHOWN,
-    Address,
-    misadvertised,
-    not_answering,
-    unreachable,
-)
+from chat4all.adapters.kafka.reaching import SHOWN, reach
 from chat4all.domain.errors import StartRefused, Unavailable
 
 T = TypeVar("T")
@@ -147,14 +140,9 @@ class Topics:
         if error.args[0].code() > 0:
             return Unavailable(said(error), SHOWN)
         try:
-            found = await asyncio.to_thread(self._admin.list_topics, timeout=METADATA_SECONDS)
-        except KafkaException:
-            return await not_answering(self._bootstrap)
-        brokers = [
-            Address(str(broker.host), int(broker.port or 0)) for broker in found.brokers.values()
-        ]
-        for broker, trouble in (await unreachable(brokers)).items():
-            return Unavailable(misadvertised(self._bootstrap, broker, trouble), SHOWN)
+            await reach(self._admin, self._bootstrap)
+        except Unavailable as cause:
+            return cause
         return Unavailable(said(error), SHOWN)
 
     async def _must_find(self, topic: str) -> Found:

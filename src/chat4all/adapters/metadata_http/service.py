@@ -1,15 +1,14 @@
 """The metadata service as it is reached: by HTTP, with a credential, within limits."""
 
 import asyncio
-import os
 import random
-import socket
 from http import HTTPStatus
 from typing import Any
 
 import aiohttp
 import msgspec
 
+from chat4all.adapters.connecting import why
 from chat4all.domain.errors import (
     AlreadyTaken,
     FieldError,
@@ -165,10 +164,6 @@ def _failure(said: str, may_be_done: bool) -> Unavailable:
 
 
 def _reason(error: aiohttp.ClientError) -> str:
-    """Return what is the matter with a connection, in the same words for the same matter."""
-    inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    if isinstance(inner, socket.gaierror):
-        return "its name resolves to nothing"
-    if isinstance(inner, OSError) and inner.errno is not None and inner.errno > 0:
-        return os.strerror(inner.errno)
-    return type(error).__name__
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return why(error.os_error)
+    return why(error) if isinstance(error, OSError) else "the connection was lost"

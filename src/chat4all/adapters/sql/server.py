@@ -4,9 +4,7 @@ Not for the one machine, which loads neither greenlet nor asyncpg: import it onl
 """
 
 import asyncio
-import os
 import random
-import socket
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from chat4all.adapters.connecting import why
 from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.domain.errors import (
     FieldError,
@@ -136,7 +135,7 @@ class ServerDatabase:
             inner = error.orig if isinstance(error, DBAPIError) else error
             said = f"{self._shown}: {inner}"
             if isinstance(error, OSError):
-                said = self._away(reason_of(error))
+                said = self._away(why(error))
             raise call.failure(said) from error
 
     def _away(self, reason: str) -> str:
@@ -205,13 +204,6 @@ def make_engine(url: ServerUrl, *, statement_seconds: float, **options: Any) -> 
 def away(shown: str, reason: str) -> str:
     """Return the sentence about a server, which `shown` names, that cannot be reached."""
     return f"{shown} does not answer ({reason}): start it, or set DATABASE_URL to where it is"
-
-
-def reason_of(error: OSError) -> str:
-    """Return why there is no connection, in the same words for the same reason."""
-    if isinstance(error, socket.gaierror):
-        return "its name resolves to nothing"
-    return os.strerror(error.errno) if error.errno else "no connection"
 
 
 def _waits() -> Iterator[float]:

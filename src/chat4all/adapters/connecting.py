@@ -1,0 +1,19 @@
+"""Why there is no connection: the same words for the same cause, and no address in them."""
+
+import os
+import re
+import socket
+
+NOWHERE = "the name resolves to nothing"
+
+
+def why(error: OSError) -> str:
+    """Return the cause of a connection that failed, for a sentence."""
+    if isinstance(error, socket.gaierror):
+        return NOWHERE
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    # With several addresses of one name asyncio puts all errors into the text of another one.
+    known = re.search(r"\[Errno (\d+)\]", str(error))
+    number = error.errno or (int(known[1]) if known else 0)
+    return os.strerror(number) if number > 0 else "no connection"
