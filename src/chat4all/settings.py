@@ -122,9 +122,7 @@ class Settings(BaseSettings):
         None,
         description="What gateways show the metadata service, 32 characters or more.",
     )
-    service_credential_file: Path | None = Field(
-        None, description="A file that has it, instead."
-    )
+    service_credential_file: Path | None = Field(None, description="A file that has it, instead.")
     deployment: Literal["production", "development"] = Field(
         "production", description="`development` allows `chat4all demo`, whose passwords are known."
     )
