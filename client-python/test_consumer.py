@@ -9,16 +9,16 @@ import json
 import os
 import sys
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 SERVER = os.environ.get("KAFKA_BOOTSTRAP_SERVER", "localhost:29092")
 TOPIC = os.environ.get("KAFKA_TOPIC_CHAT_MESSAGES", "chat_messages")
 
 
-def show(value: bytes) -> str:
+def show(value: bytes | None) -> str:
     """Return one record as a line."""
     try:
-        record = json.loads(value)
+        record = json.loads(value or b"")
         if record.get("type") != "chat_message":
             return f"({record['type']} in {record['chat_id']})"
         return f"{record['chat_id']} {record['sender_id']}: {record['content']}"
@@ -28,16 +28,21 @@ def show(value: bytes) -> str:
 
 def main() -> None:
     """Print every message as it comes."""
-    # Without a group nothing is committed; the client only wants a name for it.
-    consumer = Consumer({"bootstrap.servers": SERVER, "group.id": "none"})
-    start = OFFSET_BEGINNING if "--from-beginning" in sys.argv else OFFSET_END
+    # The client wants the name of a group, but joins none and commits nothing.
+    consumer = Consumer(
+        {"bootstrap.servers": SERVER, "group.id": "nobody", "enable.auto.commit": False}
+    )
     try:
         topic = consumer.list_topics(TOPIC, timeout=10).topics[TOPIC]
     except KafkaException as error:
         sys.exit(f"{SERVER} does not answer: {error}")
     if not topic.partitions:
         sys.exit(f"{SERVER} has no topic {TOPIC}: run `chat4all migrate`")
-    consumer.assign([TopicPartition(TOPIC, number, start) for number in topic.partitions])
+    partitions = [TopicPartition(TOPIC, number) for number in topic.partitions]
+    for partition in partitions:
+        first, end = consumer.get_watermark_offsets(partition)
+        partition.offset = first if "--from-beginning" in sys.argv else end
+    consumer.assign(partitions)
     print(f"Watching {TOPIC} on {SERVER} ...", flush=True)
     try:
         while True:

@@ -7,6 +7,7 @@ CHAT4ALL_CHAT can be set; what they are by themselves is there after `chat4all d
 import json
 import os
 import sys
+import urllib.error
 import urllib.parse
 import urllib.request
 from typing import Any

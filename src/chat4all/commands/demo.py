@@ -18,11 +18,11 @@ def demo() -> None:
     Again changes nothing. On one machine `chat4all up` makes them by itself.
     """
     settings = settings_from()
-    configure_logging(settings.log_level)
     if settings.deployment != "development":
         raise CommandRefused(
             "everybody knows the demonstration accounts' password: set "
             "CHAT4ALL_DEPLOYMENT=development if this is a cluster for development"
         )
+    configure_logging(settings.log_level)
     asyncio.run(load_cluster().make_demo(settings))
     click.echo(f"{' and '.join(USERS)}, password {PASSWORD}, are in the chat {CHAT}.")
