@@ -139,6 +139,7 @@ def test_the_demonstration_is_made_once(tmp_path: Path) -> None:
     assert told.stderr.startswith("chat4all: DATABASE_URL is missing")
 
 
+@pytest.mark.slow
 def test_the_examples_are_no_tests(tmp_path: Path) -> None:
     # One that would fail if it were collected.
     shutil.copy("pyproject.toml", tmp_path)
