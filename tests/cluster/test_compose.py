@@ -19,7 +19,7 @@ from tests.cluster.composed import Deployment, deployed
 from tests.databases import Databases
 from tests.faults.running import CHAT, call, environment, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(480)]
 
 
 @pytest.fixture(scope="module")

@@ -125,6 +125,7 @@ def test_the_demonstration_is_refused_where_nobody_says_that_it_is_for_developme
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_the_demonstration_is_made_once(tmp_path: Path) -> None:
     where = {
         "DATABASE_URL": f"sqlite:///{tmp_path / 'metadata.db'}",
@@ -140,6 +141,7 @@ def test_the_demonstration_is_made_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_the_examples_are_no_tests(tmp_path: Path) -> None:
     # One that would fail if it were collected.
     shutil.copy("pyproject.toml", tmp_path)
