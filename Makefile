@@ -45,6 +45,10 @@ lock: $(VENV)/dev.stamp ## choose the newest versions anew
 		pyproject.toml -o requirements/run.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
 		pyproject.toml --group dev -c requirements/run.txt -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
+		pyproject.toml --extra cluster -c requirements/dev.txt -o requirements/cluster.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
+		--group build -c requirements/dev.txt -o requirements/build.txt
 
 clean: ## forget the virtual environment (never the data)
 	rm -rf $(VENV)

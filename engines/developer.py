@@ -44,6 +44,7 @@ def up() -> str:
             "CASSANDRA_KEYSPACE": KEYSPACE,
             "DATABASE_URL": postgres.url(),
             "SECRET_KEY": _secret(cache() / "secret-key"),
+            "CHAT4ALL_DEPLOYMENT": "development",  # `chat4all demo` may be run
         }
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in known.items())
 

@@ -23,7 +23,7 @@ import uuid_utils
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from chat4all import __version__
+from chat4all import __version__, demo
 from chat4all.adapters.cassandra import (
     CassandraDeadLetters,
     CassandraEpochs,
@@ -45,14 +45,15 @@ from chat4all.adapters.kafka import (
     log_settings,
 )
 from chat4all.adapters.prometheus import GatewayMetrics, RouterMetrics, ServiceMetrics
-from chat4all.adapters.sql.server_schema import upgrade_server
+from chat4all.adapters.sql import SqlDirectory
+from chat4all.adapters.sql.server_schema import check_revision, upgrade_server
 from chat4all.adapters.sql.urls import parse_database_url
 from chat4all.domain.errors import StartRefused, Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.records import Epoch
 from chat4all.gateway import make_gateway
 from chat4all.metadata import make_metadata
-from chat4all.metadata_parts import asked_metadata, own_metadata
+from chat4all.metadata_parts import asked_metadata, own_database, own_metadata
 from chat4all.people import limits_of, make_people
 from chat4all.router.loop import Router
 from chat4all.settings import Settings
@@ -111,6 +112,20 @@ async def migrate(settings: Settings) -> None:
         where = parse_database_url(settings.database_url.get_secret_value())
         if not isinstance(where, Path):  # a file gets its tables from the service that opens it
             await upgrade_server(where)
+
+
+async def make_demo(settings: Settings) -> None:
+    """Make the demonstration data in the directory, as far as it is not there.
+
+    Raises `Unavailable` while the database is away or has no tables.
+    """
+    passwords = BcryptPasswords()
+    try:
+        async with own_database(settings) as database:
+            await check_revision(database)
+            await demo.make(SqlDirectory(database), passwords)
+    finally:
+        passwords.close()
 
 
 class _Log:

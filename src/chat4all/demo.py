@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 
 from chat4all.domain.errors import AlreadyTaken
 from chat4all.domain.ids import ConversationId, Username
-from chat4all.domain.people import ConversationType, User
+from chat4all.domain.people import Conversation, ConversationType, Role, User
 from chat4all.ports import Directory, Passwords
-from chat4all.usecases.membership import Membership
 from chat4all.wire.records import format_utc
 
 USERS = (Username("bruno"), Username("ana"))
@@ -15,21 +14,18 @@ PASSWORD = "test"  # noqa: S105 - known to everybody; see `passwords_stand`
 CHAT = ConversationId("550e8400-e29b-41d4-a716-446655440000")
 
 
-async def make(directory: Directory, passwords: Passwords, membership: Membership) -> None:
+async def make(directory: Directory, passwords: Passwords) -> None:
     """Create the demonstration users and their chat, as far as they are not there yet."""
     known = await passwords.hash(PASSWORD)  # one for both: hashing is slow on purpose
+    now = format_utc(datetime.now(UTC))
     for username in USERS:
-        user = User(username, f"{username}@example.com", format_utc(datetime.now(UTC)))
         with suppress(AlreadyTaken):
-            await directory.add_user(user, known)
+            await directory.add_user(User(username, f"{username}@example.com", now), known)
+    owner, *others = USERS
+    members = {owner: Role.OWNER} | dict.fromkeys(others, Role.MEMBER)
+    chat = Conversation(CHAT, ConversationType.GROUP, "Demonstration", members, now, {})
     with suppress(AlreadyTaken):
-        await membership.create(
-            USERS[0],
-            ConversationType.GROUP,
-            USERS[1:],
-            title="Demonstration",
-            conversation_id=CHAT,
-        )
+        await directory.add_conversation(chat)
 
 
 async def passwords_stand(directory: Directory, passwords: Passwords) -> bool:

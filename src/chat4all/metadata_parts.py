@@ -84,6 +84,28 @@ async def own_metadata(settings: Settings) -> AsyncIterator[OwnMetadata]:
     are what `ping` complains of. Raises `StartRefused` for settings that cannot be used.
     """
     credential = credential_of(settings)
+    async with own_database(settings) as database:
+        directory, sessions = SqlDirectory(database), SqlSessions(database)
+        outbox = SqlOutbox(database)
+        trimming = asyncio.create_task(_trim(outbox), name="trimming the outbox")
+        try:
+            yield OwnMetadata(
+                directory,
+                sessions,
+                InternalEndpoint(
+                    credential.encode(), directory, sessions, outbox, secret_proof=_proof(settings)
+                ),
+                partial(check_revision, database),
+            )
+        finally:
+            trimming.cancel()
+            with suppress(asyncio.CancelledError):
+                await trimming
+
+
+@asynccontextmanager
+async def own_database(settings: Settings) -> AsyncIterator[Database | ServerDatabase]:
+    """Open the database of `DATABASE_URL`; see `own_metadata`."""
     if settings.database_url is None:
         raise StartRefused("DATABASE_URL is missing: cockroachdb://user@host:26257/database")
     where = parse_database_url(settings.database_url.get_secret_value())
@@ -93,22 +115,9 @@ async def own_metadata(settings: Settings) -> AsyncIterator[OwnMetadata]:
         await upgrade(database)
     else:
         database = ServerDatabase(where)
-    directory, sessions = SqlDirectory(database), SqlSessions(database)
-    outbox = SqlOutbox(database)
-    trimming = asyncio.create_task(_trim(outbox), name="trimming the outbox")
     try:
-        yield OwnMetadata(
-            directory,
-            sessions,
-            InternalEndpoint(
-                credential.encode(), directory, sessions, outbox, secret_proof=_proof(settings)
-            ),
-            partial(check_revision, database),
-        )
+        yield database
     finally:
-        trimming.cancel()
-        with suppress(asyncio.CancelledError):
-            await trimming
         await database.close()
 
 

@@ -45,7 +45,6 @@ from chat4all.ports import Directory, Outbox, Passwords
 from chat4all.router_process import RouterProcess, make_router
 from chat4all.settings import Settings, is_loopback
 from chat4all.usecases.changes import Changes
-from chat4all.usecases.membership import Membership
 from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
 from chat4all.web.edge import Edge
@@ -133,7 +132,7 @@ async def one_machine(
         )
         sending = Sending(measured_log, directory, new_id=lambda: str(uuid_utils.uuid7()))
 
-        has_demo = await _demo(settings, folder, directory, passwords, people.membership)
+        has_demo = await _demo(settings, folder, directory, passwords)
         # After the demonstration data, so that a first start which was cut off is still the first.
         await log.open()
         await store.open()
@@ -208,11 +207,10 @@ async def _demo(
     folder: DataFolder,
     directory: Directory,
     passwords: Passwords,
-    membership: Membership,
 ) -> bool:
     """Make the demonstration data in a new folder and say whether; refuse it on an open address."""
     if folder.is_new and settings.demo and is_loopback(settings.host):
-        await demo.make(directory, passwords, membership)
+        await demo.make(directory, passwords)
         return True
     if not is_loopback(settings.host) and await demo.passwords_stand(directory, passwords):
         raise StartRefused(

@@ -43,6 +43,11 @@ class Settings(BaseSettings):
         validation_alias="SECRET_KEY",
         description="Signs tokens, 32 bytes or more; left out, one is made and kept with the data.",
     )
+    secret_key_file: Path | None = Field(
+        None,
+        validation_alias="SECRET_KEY_FILE",
+        description="A file that has it, instead.",
+    )
     access_token_expire_minutes: int = Field(
         30,
         ge=1,
@@ -117,6 +122,10 @@ class Settings(BaseSettings):
         None,
         description="What gateways show the metadata service, 32 characters or more.",
     )
+    service_credential_file: Path | None = Field(None, description="A file that has it, instead.")
+    deployment: Literal["production", "development"] = Field(
+        "production", description="`development` allows `chat4all demo`, whose passwords are known."
+    )
     cors_origins: _Names = Field(
         (), description="Origins whose pages may read answers, with commas between; or `*` alone."
     )
@@ -168,13 +177,33 @@ def load_settings(**given: object) -> Settings:
     Raises `StartRefused` with one sentence that names the variable and what is wrong with it.
     """
     try:
-        return Settings(**given)  # type: ignore[arg-type]
+        return _with_secrets_of_files(Settings(**given))  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         field = str(first["loc"][0]) if first["loc"] else ""
         name = field if field.isupper() else f"CHAT4ALL_{field.upper()}"
         said = str(first["msg"]).removeprefix("Value error, ")
         raise StartRefused(f"{name} is not usable: {said}") from None
+
+
+def _with_secrets_of_files(settings: Settings) -> Settings:
+    """Put in the secrets that are in files, as container platforms hand them out."""
+    read = {}
+    for field, variable in (
+        ("secret_key", "SECRET_KEY"),
+        ("service_credential", "CHAT4ALL_SERVICE_CREDENTIAL"),
+    ):
+        file: Path | None = getattr(settings, f"{field}_file")
+        if file is None:
+            continue
+        if getattr(settings, field) is not None:
+            raise StartRefused(f"{variable} and {variable}_FILE are both set: leave one out")
+        try:
+            read[field] = SecretStr(file.read_text().strip())
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise StartRefused(f"{variable}_FILE is not usable: {file}: {why}") from None
+    return settings.model_copy(update=read)
 
 
 def is_loopback(host: str) -> bool:

@@ -169,7 +169,7 @@ async def test_a_first_start_that_was_cut_off_is_still_the_first(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr("chat4all.usecases.membership.Membership.create", cut_off)
+        patch.setattr("chat4all.adapters.sql.SqlDirectory.add_conversation", cut_off)
         with pytest.raises(ZeroDivisionError):
             async with running(tmp_path / "data"):
                 pass

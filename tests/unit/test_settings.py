@@ -66,6 +66,39 @@ def test_several_values_stand_with_commas_between(monkeypatch: pytest.MonkeyPatc
     assert load_settings().trusted_proxies == ()
 
 
+SECRETS = ("SECRET_KEY", "CHAT4ALL_SERVICE_CREDENTIAL")
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_can_be_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text("x" * 40 + "\n")
+    monkeypatch.setenv(f"{name}_FILE", str(file))
+    found = load_settings()
+    secret = getattr(found, name.removeprefix("CHAT4ALL_").lower())
+    assert secret.get_secret_value() == "x" * 40
+    assert "x" * 40 not in repr(found)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_in_a_file_that_cannot_be_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / "secret"
+    monkeypatch.setenv(f"{name}_FILE", str(file))
+    with pytest.raises(StartRefused, match=f"^{name}_FILE is not usable: .*No such file"):
+        load_settings()
+    file.write_bytes(b"\xff" * 40)
+    with pytest.raises(StartRefused, match=f"^{name}_FILE is not usable: .*not text"):
+        load_settings()
+    file.write_text("x" * 40)
+    monkeypatch.setenv(name, "y" * 40)
+    with pytest.raises(StartRefused, match=f"^{name} and {name}_FILE are both set"):
+        load_settings()
+
+
 @pytest.mark.parametrize(("value", "on"), [("off", False), ("on", True), ("true", True)])
 def test_limits_can_be_switched_off(monkeypatch: pytest.MonkeyPatch, value: str, on: bool) -> None:
     monkeypatch.setenv("CHAT4ALL_RATE_LIMITS", value)

@@ -15,20 +15,35 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def service_options(port: str) -> Callable[[F], F]:
-    """Give a command `--host` and its port's option."""
+    """Give a command `--host`, its port's option and `--reload`."""
 
     def add(command: F) -> F:
-        with_port = click.option(port, type=int, help="The port to listen on.")(command)
-        return click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")(with_port)
+        for option in (
+            click.option(
+                "--reload",
+                "reloads",
+                is_flag=True,
+                help="Start again whenever Chat4All's source changes, for development.",
+            ),
+            click.option(port, type=int, help="The port to listen on."),
+            click.option("--host", help="Address to listen on.  [default: 127.0.0.1]"),
+        ):
+            command = option(command)
+        return command
 
     return add
 
 
 def run_service(name: str, options: dict[str, object]) -> None:
     """Run a service of `chat4all.cluster`; exit with 1 when it ended by itself."""
-    settings = settings_from(**options)
+    given = {option: value for option, value in options.items() if option != "reloads"}
+    settings = settings_from(**given)
     configure_logging(settings.log_level)
-    if not run_until_told(getattr(load_cluster(), name)(settings)):
+    if options["reloads"]:
+        from chat4all.commands.reloading import run_reloading  # noqa: PLC0415
+
+        run_reloading(name, given)
+    elif not run_until_told(getattr(load_cluster(), name)(settings)):
         sys.exit(1)
 
 

@@ -1,0 +1,43 @@
+"""`chat4all secrets`."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from chat4all.adapters.crypto import load_or_make_secret
+from chat4all.domain.errors import CommandRefused
+
+FILES = ("secret-key", "service-credential")
+"""For SECRET_KEY_FILE and CHAT4ALL_SERVICE_CREDENTIAL_FILE."""
+
+
+@click.command()
+@click.argument("folder", type=Path)
+def secrets(folder: Path) -> None:
+    """Make a cluster's two secrets in FOLDER, readable by their owner only.
+
+    What is there already stays: another one would sign everybody out.
+    """
+    with _held(folder):
+        for name in FILES:
+            load_or_make_secret(folder / name)
+    click.echo(f"The secrets are in {folder}.")
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Have a folder to oneself, so that two who come at once make one secret."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise CommandRefused(f"{folder} cannot be used ({error.strerror})") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,154 @@
+"""`chat4all secrets`, `ready` and `demo`, without a cluster; the examples are no tests."""
+
+import json
+import shutil
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat4all.commands.secrets import FILES
+from tests.faults.running import environment, free_ports
+from tests.unit.test_commands import chat4all, refusal
+
+NO_TESTS = 5
+"""pytest's exit status."""
+
+
+def run(
+    *arguments: str, folder: Path | None = None, variables: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=folder,
+        env=environment() | (variables or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+
+
+def test_secrets_are_made_once_and_for_their_owner_only(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    assert chat4all("secrets", folder).exit_code == 0
+    made = {name: (folder / name).read_text() for name in FILES}
+    assert len(set(made.values())) == len(FILES)
+    for name, secret in made.items():
+        assert len(secret) >= 32
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
+    told = chat4all("secrets", folder)
+    assert told.exit_code == 0
+    assert {name: (folder / name).read_text() for name in FILES} == made
+    assert not [secret for secret in made.values() if secret in told.output]
+
+
+def test_two_who_make_secrets_at_once_make_the_same(tmp_path: Path) -> None:
+    threads = [
+        threading.Thread(target=run, args=("chat4all", "secrets", str(tmp_path))) for _ in range(4)
+    ]
+    seen: set[str] = set()
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        seen.update(path.read_text() for path in tmp_path.glob("secret-key"))
+        threads[0].join(0.001)
+    assert len(seen | {(tmp_path / "secret-key").read_text()}) == 1
+
+
+def test_a_folder_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "cannot be used" in refusal("secrets", tmp_path / "file")
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[int]:
+    """Serve one answer to everything; give the port."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def health(**errors: str | None) -> bytes:
+    return json.dumps({"dependencies": {k: {"error": v} for k, v in errors.items()}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "said"),
+    [
+        (200, health(log=None, store=None), 0, "ready"),
+        (503, health(log=None, store="it is away"), 1, "store: it is away"),
+        (200, b"<html>", 1, "does not answer as Chat4All does"),
+        (200, b"[]", 1, "does not answer as Chat4All does"),
+    ],
+)
+def test_ready_says_what_is_missed(status: int, body: bytes, code: int, said: str) -> None:
+    with answering(status, body) as port:
+        told = chat4all("ready", "--port", port)
+    assert told.exit_code == code
+    assert said in told.stdout
+
+
+def test_ready_of_nobody() -> None:
+    (port,) = free_ports(1)
+    told = chat4all("ready", "--port", port)
+    assert told.exit_code == 1
+    assert f"port {port} does not answer" in told.stdout
+
+
+def test_the_demonstration_is_refused_where_nobody_says_that_it_is_for_development(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'metadata.db'}")
+    assert "set CHAT4ALL_DEPLOYMENT=development" in refusal("demo")
+    assert not (tmp_path / "metadata.db").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_the_demonstration_is_made_once(tmp_path: Path) -> None:
+    where = {
+        "DATABASE_URL": f"sqlite:///{tmp_path / 'metadata.db'}",
+        "CHAT4ALL_DEPLOYMENT": "development",
+    }
+    for _ in range(2):
+        told = run("chat4all", "demo", variables=where)
+        assert (told.returncode, told.stderr) == (0, "")
+        assert "bruno and ana, password test" in told.stdout
+    told = run("chat4all", "demo", variables={"CHAT4ALL_DEPLOYMENT": "development"})
+    assert told.returncode == 1
+    assert told.stderr.startswith("chat4all: DATABASE_URL is missing")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_the_examples_are_no_tests(tmp_path: Path) -> None:
+    # One that would fail if it were collected.
+    shutil.copy("pyproject.toml", tmp_path)
+    shutil.copytree("client-python", tmp_path / "client-python")
+    (tmp_path / "client-python/test_producer.py").write_text("def test_sent(): assert False")
+    for given in (".", "client-python"):
+        told = run("pytest", given, folder=tmp_path)
+        assert told.returncode == NO_TESTS, told.stdout
+    # Nor is anything sent by whoever only loads them, as unittest does.
+    assert "Ran 0 tests" in run("unittest", "discover", "client-python").stderr
