@@ -107,12 +107,11 @@ class Cluster:
         self.services.append(found)
         return found
 
-    def kill(self, what: str = "") -> None:
+    def kill(self) -> None:
         for service in self.services:
-            if service.process is not None and what in ("", service.what):
+            if service.process is not None:
                 service.process.kill()
                 service.process.wait(30)
-                service.process = None
 
 
 @contextmanager

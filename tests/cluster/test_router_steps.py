@@ -7,13 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from chat4all.adapters.cassandra.store import log_timestamp
 from chat4all.adapters.kafka import partition_of
 from chat4all.domain.ids import LogPosition
+from chat4all.domain.messages import CONTENT_MAX
 from engines import CassandraNode, KafkaBroker
-from tests.cluster.chats import PEOPLE, Chats, chats_on
+from tests.cluster.chats import PEOPLE, Chats, batches, chats_on
 from tests.cluster.launch import STEPS
 from tests.cluster.services import PARTITIONS, Service
 from tests.databases import Databases
+from tests.faults.running import until
 from tests.faults.test_rules import POISON
 from tests.records import record
 
@@ -35,10 +38,9 @@ def on(
 
 
 @pytest.fixture(autouse=True)
-def no_router_stays(on: Chats) -> Iterator[None]:
-    """A test that failed must not leave another one a router."""
+def nothing_is_left(on: Chats) -> Iterator[None]:
     yield
-    on.kill_routers()
+    on.end_routers()
 
 
 def write_past_the_gateways(
@@ -96,7 +98,6 @@ def survives(on: Chats, *chats: str) -> None:
         on.send(chat, PEOPLE[2], 0)
     on.until_routed(heir)
     on.check(*chats)
-    assert heir.stop() == 0
 
 
 @pytest.mark.parametrize("step", [step for step in STEPS if step != "first batch"])
@@ -121,7 +122,7 @@ def test_a_router_that_is_killed_between_two_buckets_of_one_batch(on: Chats) -> 
 def two_batches_of_one_bucket(on: Chats) -> str:
     """Return a chat with more messages than one batch may hold, in one poll."""
     chat = on.chat()
-    write_past_the_gateways(on, chat, [f"{n}" + "x" * 60_000 for n in range(24)])
+    write_past_the_gateways(on, chat, [f"{n:04}" + "🎉" * (CONTENT_MAX - 4) for n in range(30)])
     return chat
 
 
@@ -137,3 +138,97 @@ def test_mutant_second_batch_first(on: Chats) -> None:
     dies(on.router("second_batch_first", "die-after=first batch"))
     with pytest.raises(AssertionError, match="it is below the head and has no row"):
         survives(on, chat)
+
+
+def test_mutant_commit_before_write(on: Chats) -> None:
+    chat = on.chat()
+    write_a_bit_of_all(on, chat)
+    dies(on.router("commit_before_write", "die-after=committed"))
+    with pytest.raises(AssertionError, match="missing or out of order"):
+        survives(on, chat)
+
+
+def rows_in_part(on: Chats, chat: str, positions: list[LogPosition]) -> None:
+    """Write what is left on a replica where recovery's reads have repaired what they asked for."""
+    for seq, position in enumerate(positions, start=1):
+        on.cassandra.execute(
+            "INSERT INTO messages (conversation_id, bucket, seq, log_position) VALUES "
+            f"({chat}, {seq // BUCKET}, {seq}, {tuple(position)}) "
+            f"USING TIMESTAMP {log_timestamp(position)}"
+        )
+
+
+def a_replay_of_rows_in_part(on: Chats, *faults: str) -> str:
+    chat = on.chat()
+    positions = write_past_the_gateways(on, chat, ["one", "two", "three"])
+    dies(on.router("die-after=planned"))
+    rows_in_part(on, chat, positions)
+    replaying = on.router(*faults).start()
+    on.until_routed(replaying)
+    return chat
+
+
+def test_rows_of_which_a_part_is_there_are_written_again(on: Chats) -> None:
+    on.check(a_replay_of_rows_in_part(on))
+
+
+def test_mutant_replay_without_the_message_row(on: Chats) -> None:
+    chat = a_replay_of_rows_in_part(on, "replay_without_row")
+    with pytest.raises(AssertionError, match="history cannot be read"):
+        on.check(chat)
+
+
+def a_store_that_was_away(on: Chats, *faults: str) -> str:
+    chat = on.chat()
+    for number in range(4):
+        on.send(chat, PEOPLE[number % 3], number % 2)
+    router = on.router("store_away", *faults).start()
+    on.until_routed(router)
+    return chat
+
+
+def test_a_store_that_is_away_is_waited_for(on: Chats) -> None:
+    letters = on.letters()
+    on.check(a_store_that_was_away(on))
+    assert on.letters() == letters
+
+
+def test_mutant_store_error_as_dead_letter(on: Chats) -> None:
+    chat = a_store_that_was_away(on, "error_as_dead_letter")
+    with pytest.raises(AssertionError, match="missing or out of order"):
+        on.check(chat)
+
+
+def a_partition_that_is_away_for_a_while(on: Chats, *faults: str) -> list[str]:
+    """One router numbers in all partitions, another one in some of them, then the first again."""
+    chats = list(on.chat_in_each_partition().values())
+
+    def say() -> None:
+        for chat in chats:
+            on.send(chat, PEOPLE[0])
+
+    first = on.router(*faults).start()
+    say()
+    on.until_routed(first)
+    second = on.router().start()
+
+    def second_has_some() -> bool:
+        say()
+        return batches(second) > 0
+
+    until(second_has_some, 60)
+    on.until_routed(first)
+    assert second.stop() == 0
+    say()
+    on.until_routed(first)
+    return chats
+
+
+def test_heads_do_not_outlive_their_assignment(on: Chats) -> None:
+    on.check(*a_partition_that_is_away_for_a_while(on))
+
+
+def test_mutant_heads_kept_across_assignments(on: Chats) -> None:
+    chats = a_partition_that_is_away_for_a_while(on, "heads_kept")
+    with pytest.raises(AssertionError, match="missing or out of order"):
+        on.check(*chats)
