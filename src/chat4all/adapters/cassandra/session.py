@@ -123,7 +123,10 @@ class CassandraSession:
         return await self._execute(lambda: prepared.bind(values))
 
     async def batch(self, statements: Sequence[Statement]) -> None:
-        """Run statements that all write to one partition: together or not at all."""
+        """Run statements in one request; those of one partition are written together or not at all.
+
+        Raises `Unavailable` when no answer came in time; any of it may have been done all the same.
+        """
         if len(statements) == 1:
             await self.run(*statements[0])
             return

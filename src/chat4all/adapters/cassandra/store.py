@@ -1,7 +1,7 @@
-"""The message store on Cassandra: single-partition batches, stamped by the log (EXACTNESS 5)."""
+"""The message store on Cassandra: a partition's rows in one batch, stamped by the log (rule 5)."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -23,7 +23,16 @@ BATCH_BYTES = 1024 * 1024
 """A batch is cut before it has more than this; Cassandra refuses one of 16 MiB."""
 
 ROW_BYTES = 200
-"""What a row has beside its content."""
+"""What a row has beside its text, and a little more."""
+
+IDS_ASKED_MAX = 50
+"""Ids of one conversation that are looked up in one request: each slot is asked for all of them."""
+
+PACK_PARTITIONS = 10
+"""Partitions whose writes travel in one request; of more Cassandra warns."""
+
+PACK_BYTES = 4 * 1024
+"""Of such a request; of more than 5 KiB Cassandra warns, and above 50 KiB it refuses."""
 
 _encoder = msgspec.json.Encoder()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -71,7 +80,7 @@ _BETWEEN = (
 _NUMBERED = f"SELECT {_COLUMNS} FROM messages WHERE conversation_id = ? AND bucket = ? AND seq IN ?"
 _IDS = (
     "SELECT message_id, sender_id, seq, log_position FROM message_ids "
-    "WHERE conversation_id = ? AND slot = ? AND message_id IN ?"
+    "WHERE conversation_id = ? AND slot IN ? AND message_id IN ?"
 )
 _MARKERS = "SELECT username, read_seq FROM read_markers WHERE conversation_id = ?"
 _PING = "SELECT seq FROM conversation_heads LIMIT 1"
@@ -108,18 +117,22 @@ class CassandraStore:
     async def find_ids(self, keys: Sequence[IdKey]) -> Mapping[IdKey, IdEntry]:
         """Return where ids were first used; see `ports.MessageStore`."""
         wanted = set(keys)
-        places = defaultdict[tuple[ConversationId, int], set[UUID]](set)
-        for key in wanted:
-            message_id = UUID(key.message_id)
-            places[key.conversation_id, message_id.int % SLOTS].add(message_id)
-
-        async def look_up(place: tuple[ConversationId, int], ids: set[UUID]) -> list[Row]:
-            conversation, slot = place
-            return await self._session.run(_IDS, (UUID(conversation), slot, list(ids)))
-
-        answers = await together(look_up(place, ids) for place, ids in places.items())
+        by_conversation = defaultdict[ConversationId, list[UUID]](list)
+        for conversation, message_id in {(key.conversation_id, key.message_id) for key in wanted}:
+            by_conversation[conversation].append(UUID(message_id))
+        asked = [
+            (conversation, ids[first : first + IDS_ASKED_MAX])
+            for conversation, ids in by_conversation.items()
+            for first in range(0, len(ids), IDS_ASKED_MAX)
+        ]
+        answers = await together(
+            self._session.run(
+                _IDS, (UUID(conversation), list({one.int % SLOTS for one in ids}), ids)
+            )
+            for conversation, ids in asked
+        )
         found = {}
-        for (conversation, _), rows in zip(places, answers, strict=True):
+        for (conversation, _), rows in zip(asked, answers, strict=True):
             for message_id, sender, seq, position in rows:
                 key = IdKey(conversation, MessageId(str(message_id)), Username(sender))
                 if key in wanted:
@@ -141,7 +154,11 @@ class CassandraStore:
         by_conversation = defaultdict[ConversationId, list[StoredMessage]](list)
         for message in batch.messages:
             by_conversation[message.conversation_id].append(message)
-        await together(self._put_messages(messages) for messages in by_conversation.values())
+        parts = [list(in_batches(messages)) for messages in by_conversation.values()]
+        statements = [[[_put_message(m) for m in part] for part in each] for each in parts]
+        long = [each for each in statements if len(each) > 1]
+        short = in_packs(each[0] for each in statements if len(each) == 1)
+        await together([*map(self._one_after_the_other, long), *map(self._session.batch, short)])
 
         ids = defaultdict[tuple[UUID, int], list[Statement]](list)
         for key, entry in batch.ids.items():
@@ -151,25 +168,15 @@ class CassandraStore:
             stamp = first_wins_timestamp(entry.position)
             values = (conversation, slot, message_id, key.sender_id, entry.seq, at, stamp)
             ids[conversation, slot].append((_PUT_ID, values))
-        await together(self._session.batch(statements) for statements in ids.values())
+        await together(map(self._session.batch, in_packs(ids.values())))
 
         markers = defaultdict[ConversationId, list[Statement]](list)
         for marker in batch.markers:
             markers[marker.conversation_id] += _put_marker(marker)
-        await together(self._session.batch(statements) for statements in markers.values())
+        await together(map(self._session.batch, in_packs(markers.values())))
 
-        await together(
-            self._session.run(
-                _PUT_HEAD,
-                (
-                    UUID(conversation),
-                    head.seq,
-                    tuple(head.position),
-                    log_timestamp(head.position),
-                ),
-            )
-            for conversation, head in batch.heads.items()
-        )
+        heads = ([_put_head(*item)] for item in batch.heads.items())
+        await together(map(self._session.batch, in_packs(heads)))
 
     async def page(
         self,
@@ -222,7 +229,7 @@ class CassandraStore:
         heads, ids = await together(
             [
                 self._session.run(_HEAD, (UUID(conversation),)),
-                self._session.run(_IDS, (UUID(conversation), found.int % SLOTS, [found])),
+                self._session.run(_IDS, (UUID(conversation), [found.int % SLOTS], [found])),
             ]
         )
         head = heads[0][0] if heads else 0
@@ -274,10 +281,10 @@ class CassandraStore:
                 break
         return found
 
-    async def _put_messages(self, messages: Sequence[StoredMessage]) -> None:
+    async def _one_after_the_other(self, batches: Sequence[Sequence[Statement]]) -> None:
         """Write one conversation's messages in the order of their numbers (rule 3)."""
-        for part in in_batches(messages):
-            await self._session.batch([_put_message(message) for message in part])
+        for batch in batches:
+            await self._session.batch(batch)
 
     async def _between(
         self, conversation: ConversationId, first: int, last: int
@@ -316,6 +323,41 @@ def in_batches(messages: Sequence[StoredMessage]) -> Iterator[list[StoredMessage
         part.append(message)
         size += weight
     yield part
+
+
+def in_packs(groups: Iterable[Sequence[Statement]]) -> Iterator[list[Statement]]:
+    """Put small groups together, each of which writes to a partition of its own.
+
+    Cassandra takes a request apart again: each partition is still written whole or not at all, and
+    no group waits for another. It saves requests, which are what a router spends its time on.
+    """
+    pack: list[Statement] = []
+    partitions = size = 0
+    for group in groups:
+        weight = sum(map(_weight, group))
+        if pack and (partitions == PACK_PARTITIONS or size + weight > PACK_BYTES):
+            yield pack
+            pack, partitions, size = [], 0, 0
+        pack += group
+        partitions += 1
+        size += weight
+    if pack:
+        yield pack
+
+
+def _weight(statement: Statement) -> int:
+    """Return about how many bytes a statement writes, rather too many."""
+    texts = (value for value in statement[1] if isinstance(value, str))
+    return ROW_BYTES + sum(len(text) * (1 if text.isascii() else 4) for text in texts)
+
+
+def _put_head(conversation: ConversationId, head: Head) -> Statement:
+    return _PUT_HEAD, (
+        UUID(conversation),
+        head.seq,
+        tuple(head.position),
+        log_timestamp(head.position),
+    )
 
 
 def _put_message(message: StoredMessage) -> Statement:
