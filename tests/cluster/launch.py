@@ -7,17 +7,16 @@ it has something to do there; the other faults are below, each a mistake that a 
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession, CassandraStore
-from chat4all.adapters.cassandra import store as cassandra_store
+from chat4all.adapters.cassandra.session import Statement
 from chat4all.adapters.kafka import KafkaAnnouncements, KafkaConsumer, consumer
 from chat4all.cli import main
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition
-from chat4all.domain.messages import StoredMessage
 from chat4all.domain.records import DeadLetter
 from chat4all.ports import LiveEvent, MessageLog, Poll, StoreBatch
 from chat4all.router import loop
@@ -101,14 +100,13 @@ def _die_while_planning(death: _Death) -> None:
 
 
 def _die_while_writing(death: _Death) -> None:
-    batches, write = cassandra_store.in_batches, CassandraStore.write
+    one_by_one, write = CassandraStore._one_after_the_other, CassandraStore.write
     run, run_together = CassandraSession.run, CassandraSession.batch
 
-    def cut(messages: Sequence[StoredMessage]) -> Iterator[list[StoredMessage]]:
-        for number, part in enumerate(batches(messages)):
-            if number == 1:
-                death.at("first batch")
-            yield part
+    async def part_by_part(self: CassandraStore, batches: Sequence[Sequence[Statement]]) -> None:
+        for number, part in enumerate(batches):
+            death.at("first batch", number == 1)
+            await one_by_one(self, [part])
 
     def before(statement: str) -> None:
         if statement.startswith("INSERT INTO "):
@@ -118,9 +116,7 @@ def _die_while_writing(death: _Death) -> None:
         before(statement)
         return await run(self, statement, values)
 
-    async def run_batch(
-        self: CassandraSession, statements: Sequence[tuple[str, Sequence[object]]]
-    ) -> None:
+    async def run_batch(self: CassandraSession, statements: Sequence[Statement]) -> None:
         before(statements[0][0])
         await run_together(self, statements)
 
@@ -128,7 +124,7 @@ def _die_while_writing(death: _Death) -> None:
         await write(self, batch)
         death.at("heads", batch.heads)
 
-    cassandra_store.in_batches = cut
+    CassandraStore._one_after_the_other = part_by_part  # type: ignore[method-assign]
     CassandraSession.run = run_one  # type: ignore[method-assign]
     CassandraSession.batch = run_batch  # type: ignore[method-assign]
     CassandraStore.write = written  # type: ignore[method-assign]
@@ -157,17 +153,17 @@ def _die_in_the_end(death: _Death) -> None:
 
 def store_away() -> None:
     """No mutant: the first messages that are written find the store away."""
-    batches = cassandra_store.in_batches
+    write = CassandraStore.write
     failed = False
 
-    def away(messages: Sequence[StoredMessage]) -> Iterable[list[StoredMessage]]:
+    async def away(self: CassandraStore, batch: StoreBatch) -> None:
         nonlocal failed
-        if not failed:
+        if batch.messages and not failed:
             failed = True
             raise Unavailable("Cassandra: away")
-        return batches(messages)
+        await write(self, batch)
 
-    cassandra_store.in_batches = away  # type: ignore[assignment]
+    CassandraStore.write = away  # type: ignore[method-assign]
 
 
 def commit_before_write() -> None:
@@ -199,12 +195,12 @@ def heads_kept() -> None:
 
 def second_batch_first() -> None:
     """Write a conversation's batches in any order (against rule 3)."""
-    batches = cassandra_store.in_batches
+    one_by_one = CassandraStore._one_after_the_other
 
-    def backwards(messages: Sequence[StoredMessage]) -> Iterator[list[StoredMessage]]:
-        yield from reversed(list(batches(messages)))
+    async def backwards(self: CassandraStore, batches: Sequence[Sequence[Statement]]) -> None:
+        await one_by_one(self, batches[::-1])
 
-    cassandra_store.in_batches = backwards
+    CassandraStore._one_after_the_other = backwards  # type: ignore[method-assign]
 
 
 def error_as_dead_letter() -> None:
