@@ -8,7 +8,7 @@ import time
 import urllib.request
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ class Chats:
             if service.what == "router" and service.process is not None:
                 service.stop()
         if not self.is_routed():
-            until(self._passed_over, 60)
+            patiently(self._passed_over)
 
     def chat(self) -> str:
         """Make a chat of all people."""
@@ -95,7 +95,7 @@ class Chats:
             assert answer["message_id"] == own
             return status == 202
 
-        until(accepted)
+        until(accepted, 60)
         if own not in self.acknowledged[chat][sender]:
             self.acknowledged[chat][sender].append(own)
 
@@ -127,7 +127,7 @@ class Chats:
                 return found
             found.extend(page)
 
-    def until_routed(self, router: Service, seconds: float = 60) -> None:
+    def until_routed(self, router: Service) -> None:
         """Return when all of the log is committed; AssertionError when the router has stopped."""
 
         def done() -> bool:
@@ -137,7 +137,7 @@ class Chats:
             assert not trouble, trouble
             return False
 
-        until(done, seconds)
+        patiently(done)
 
     def is_routed(self) -> bool:
         # The ends last: a record that is moved is appended before its own offset is committed.
@@ -257,24 +257,35 @@ class Talk:
             )
             for number, who in enumerate(PEOPLE)
         ]
-        for thread in self._threads:
-            thread.start()
 
     def _write(self, who: str, gateway: int, chance: random.Random) -> None:
         try:
             while not self._ending.is_set():
                 self._on.send(chance.choice(self._chats), who, gateway)
                 self.sent += 1
-                time.sleep(0.01)  # as people do: what they write is read again by the checker
+                time.sleep(0.03)  # as people do: what they write is read again by the checker
         except BaseException as error:
             self._failed.append(error)
 
-    def stop(self) -> None:
+    def __enter__(self) -> "Talk":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._ending.set()
         for thread in self._threads:
-            thread.join(60)
+            thread.join(90)
             assert not thread.is_alive()
         assert not self._failed, self._failed
+
+
+def patiently(condition: Callable[[], bool]) -> None:
+    """Return when a condition holds that costs something to ask for."""
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come to hold"
+        time.sleep(0.1)
 
 
 def stopped(router: Service) -> str:

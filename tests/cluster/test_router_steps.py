@@ -12,15 +12,14 @@ from chat4all.adapters.kafka import partition_of
 from chat4all.domain.ids import LogPosition
 from chat4all.domain.messages import CONTENT_MAX
 from engines import CassandraNode, KafkaBroker
-from tests.cluster.chats import PEOPLE, Chats, batches, chats_on
+from tests.cluster.chats import PEOPLE, Chats, batches, chats_on, patiently
 from tests.cluster.launch import STEPS
 from tests.cluster.services import PARTITIONS, Service
 from tests.databases import Databases
-from tests.faults.running import until
 from tests.faults.test_rules import POISON
 from tests.records import record
 
-pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(600)]
 
 BUCKET = 1_000
 ELSEWHERE = "another producer"
@@ -86,7 +85,7 @@ def dies(router: Service) -> None:
     """Start a router and see it killed."""
     router.start()
     assert router.process is not None
-    assert router.process.wait(60) == -signal.SIGKILL
+    assert router.process.wait(120) == -signal.SIGKILL
     router.process = None
 
 
@@ -216,7 +215,7 @@ def a_partition_that_is_away_for_a_while(on: Chats, *faults: str) -> list[str]:
         say()
         return batches(second) > 0
 
-    until(second_has_some, 60)
+    patiently(second_has_some)
     on.until_routed(first)
     assert second.stop() == 0
     say()

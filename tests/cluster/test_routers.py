@@ -15,13 +15,13 @@ from kafka import KafkaProducer
 from chat4all.adapters.kafka import partition_of
 from chat4all.domain.messages import CONTENT_MAX
 from engines import CassandraNode, KafkaBroker
-from tests.cluster.chats import PEOPLE, Chats, Talk, batches, chats_on
+from tests.cluster.chats import PEOPLE, Chats, Talk, batches, chats_on, patiently
 from tests.cluster.services import PARTITIONS, Service
 from tests.databases import Databases
 from tests.faults.running import until
 from tests.records import record
 
-pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(600)]
 
 SEED = 20_260_131
 KILLS = 20
@@ -51,7 +51,7 @@ def those_who_route(routers: list[Service]) -> list[Service]:
         found[:] = [router for router in routers if batches(router)]
         return bool(found)
 
-    until(some, 60)
+    patiently(some)
     return found
 
 
@@ -61,18 +61,17 @@ def test_routers_that_come_and_go_and_are_killed_under_load_lose_nothing(on: Cha
     chance = random.Random(SEED)
     chats = list(on.chat_in_each_partition().values())
     routers = [on.router().start() for _ in range(3)]
-    talk = Talk(on, chats, SEED)
     gone: list[int] = []
-    while gone.count(signal.SIGKILL) < KILLS:
-        leaving = chance.choice(those_who_route(routers))
-        later = talk.sent + chance.randrange(1, 40)
-        until(lambda: talk.sent >= later)  # noqa: B023
-        gone.append(chance.choice([signal.SIGKILL] * 4 + [signal.SIGTERM]))
-        assert leaving.stop(gone[-1]) == (0 if gone[-1] == signal.SIGTERM else -gone[-1])
-        routers.remove(leaving)
-        while len(routers) < chance.choice([2, 3]):
-            routers.append(on.router().start())
-    talk.stop()
+    with Talk(on, chats, SEED) as talk:
+        while gone.count(signal.SIGKILL) < KILLS:
+            leaving = chance.choice(those_who_route(routers))
+            later = talk.sent + chance.randrange(1, 20)
+            until(lambda n=later: talk.sent >= n)  # type: ignore[misc]
+            gone.append(chance.choice([signal.SIGKILL] * 4 + [signal.SIGTERM]))
+            assert leaving.stop(gone[-1]) == (0 if gone[-1] == signal.SIGTERM else -gone[-1])
+            routers.remove(leaving)
+            while len(routers) < chance.choice([2, 3]):
+                routers.append(on.router().start())
     on.until_routed(routers[0])
     on.check(*chats)
 
@@ -181,24 +180,23 @@ def test_records_of_all_producers_are_stored_once_in_one_order(on: Chats) -> Non
     chats = list(on.chat_in_each_partition().values())
     letters = on.letters()
     routers = [on.router().start() for _ in range(2)]
-    talk = Talk(on, chats, SEED)
-    for n in range(800):
-        chat, producer = chance.choice(chats), chance.choice(list(producers))
-        written = chance.choice([chat, chat.upper()])
-        # Each has an order of its own in each spelling: that of its partition.
-        sender = f"{producer} {'lower' if written == chat else 'upper'}"
-        own = str(uuid.UUID(int=chance.getrandbits(128), version=4))
-        value = record(f"{n}", chat=written, sender=sender, message_id=own)
-        for _ in range(chance.choice([1, 1, 1, 2])):
-            producers[producer](written.encode(), value)
-        on.acknowledged[chat][sender].append(own)
+    with Talk(on, chats, SEED) as talk:
+        for n in range(800):
+            chat, producer = chance.choice(chats), chance.choice(list(producers))
+            written = chance.choice([chat, chat.upper()])
+            # Each has an order of its own in each spelling: that of its partition.
+            sender = f"{producer} {'lower' if written == chat else 'upper'}"
+            own = str(uuid.UUID(int=chance.getrandbits(128), version=4))
+            value = record(f"{n}", chat=written, sender=sender, message_id=own)
+            for _ in range(chance.choice([1, 1, 1, 2])):
+                producers[producer](written.encode(), value)
+            on.acknowledged[chat][sender].append(own)
+        until(lambda: talk.sent >= 100, 60)
     murmur2.flush(30)
     assert crc32.flush(30) == 0
     murmur2.close()
     # Many were where they do not belong, or the rest would show nothing.
     assert all(astray.values()), astray
-    until(lambda: talk.sent >= 100)
-    talk.stop()
     on.until_routed(routers[0])
     on.check(*chats)
     for chat in chats:
