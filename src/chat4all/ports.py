@@ -87,6 +87,18 @@ class IdEntry(NamedTuple):
     position: LogPosition
 
 
+class NumberedRow(NamedTuple):
+    """What there is of the row that a record made.
+
+    Whose it is may not be known: of a row that only some replicas have, a read may repair no more
+    than what it asked for. It is to be written again (EXACTNESS 4).
+    """
+
+    seq: int
+    message_id: MessageId | None
+    sender_id: Username | None
+
+
 @dataclass(frozen=True, slots=True)
 class StoreBatch:
     """What one poll of the log comes to, in log order.
@@ -138,8 +150,8 @@ class MessageStore(Protocol):
 
     async def at_positions(
         self, positions: Sequence[tuple[ConversationId, LogPosition]]
-    ) -> Mapping[LogPosition, StoredMessage]:
-        """Return the messages that these records created; others are left out. For replays."""
+    ) -> Mapping[LogPosition, NumberedRow]:
+        """Return the rows that these records created; others are left out. For replays."""
         ...
 
     async def write(self, batch: StoreBatch) -> None:

@@ -1,9 +1,12 @@
 """A keyspace of a test's own on a real node, and the adapters on it."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+
+import acsylla
 
 from chat4all.adapters.cassandra import (
     CassandraDeadLetters,
@@ -12,6 +15,7 @@ from chat4all.adapters.cassandra import (
     Contact,
     migrate,
 )
+from chat4all.adapters.cassandra.session import Row, connect
 from engines import CassandraNode
 
 
@@ -35,3 +39,20 @@ async def a_store(node: CassandraNode, contact: Contact | None = None) -> AsyncI
     session = CassandraSession(contact)
     yield AStore(contact, session, CassandraStore(session), CassandraDeadLetters(session))
     await session.close()
+
+
+class Asking:
+    """Asks a keyspace from where there is no event loop."""
+
+    def __init__(self, contact: Contact) -> None:
+        self._runner = asyncio.Runner()
+        self._session = self._runner.run(connect(contact, 30))
+        self._runner.run(self._session.set_keyspace(contact.keyspace))
+
+    def execute(self, statement: str) -> list[Row]:
+        result = self._runner.run(self._session.execute(acsylla.create_statement(statement)))
+        return [row.as_tuple() for row in result.all()]
+
+    def close(self) -> None:
+        self._runner.run(self._session.close())
+        self._runner.close()

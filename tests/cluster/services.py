@@ -13,6 +13,8 @@ from engines import CassandraNode, KafkaBroker
 from tests.databases import Databases
 from tests.faults.running import call, environment, free_ports, until
 
+PARTITIONS = 8
+
 
 @dataclass
 class Service:
@@ -22,6 +24,8 @@ class Service:
     port: int
     log: Path
     environment: dict[str, str]
+    faults: tuple[str, ...] = ()
+    """What `tests.cluster.launch` is to do wrong."""
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -29,9 +33,10 @@ class Service:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> "Service":
+        program = ["tests.cluster.launch", *self.faults] if self.faults else ["chat4all"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "chat4all", self.what],
+                [sys.executable, "-m", *program, self.what],
                 stdout=log,
                 stderr=log,
                 env=self.environment,
@@ -67,7 +72,7 @@ class Cluster:
             "KAFKA_BOOTSTRAP_SERVER": kafka.address,
             "KAFKA_TOPIC_CHAT_MESSAGES": name,
             "CHAT4ALL_KAFKA_TOPIC_EVENTS": f"{name}-events",
-            "CHAT4ALL_KAFKA_PARTITIONS": "8",
+            "CHAT4ALL_KAFKA_PARTITIONS": str(PARTITIONS),
             "CHAT4ALL_KAFKA_GROUP": name,
             "CASSANDRA_HOSTS": cassandra.address,
             "CHAT4ALL_CASSANDRA_PORT": str(cassandra.port),
@@ -91,13 +96,14 @@ class Cluster:
             timeout=120,
         )
 
-    def service(self, what: str) -> Service:
+    def service(self, what: str, *faults: str) -> Service:
         """Return a service that is not started yet."""
         port = self._metadata_port if what == "metadata" else free_ports(1)[0]
         number = len(self.services)
         own = {"gateway": "CHAT4ALL_PORT", "router": "CHAT4ALL_ROUTER_PORT"}.get(what)
         settings = self.settings | ({own: str(port)} if own else {})
-        found = Service(what, port, self._folder / f"{what}-{number}.log", settings)
+        log = self._folder / f"{what}-{number}.log"
+        found = Service(what, port, log, settings, faults)
         self.services.append(found)
         return found
 

@@ -17,7 +17,7 @@ from chat4all.domain.messages import Head, StoredMessage
 from chat4all.ports import StoreBatch
 from engines import CassandraNode
 from tests.cluster.cassandra import AStore, a_store, contact_of
-from tests.contract.test_message_store import batch, message
+from tests.contract.test_message_store import batch, message, row_of
 from tests.records import CHATS
 
 pytestmark = [
@@ -50,7 +50,7 @@ async def test_one_batch_may_fill_many_buckets_and_each_of_its_rows_is_found(on:
         # Positions of no message: before all, between two, behind all.
         others = [(CHATS[0], LogPosition(0, 0, offset)) for offset in (0, 55, 71_001)]
         found = await on.store.at_positions(wanted + others)
-        assert found == {message(seq).position: message(seq) for seq in seqs}
+        assert found == {message(seq).position: row_of(message(seq)) for seq in seqs}
 
 
 async def test_a_head_ends_at_the_last_bucket_that_is_full(on: AStore) -> None:

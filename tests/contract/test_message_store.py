@@ -10,7 +10,15 @@ import pytest
 from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
 from chat4all.domain.messages import AllRead, Head, Marker, StoredMessage
 from chat4all.domain.records import DeadLetter
-from chat4all.ports import DeadLetters, IdEntry, IdKey, MessageStore, ShownPage, StoreBatch
+from chat4all.ports import (
+    DeadLetters,
+    IdEntry,
+    IdKey,
+    MessageStore,
+    NumberedRow,
+    ShownPage,
+    StoreBatch,
+)
 from chat4all.wire.shapes import MessageView, message_view
 from tests.records import CHATS
 
@@ -142,6 +150,10 @@ async def test_the_recovered_head_is_the_last_row_also_without_a_written_head(
     assert await store.heads([CHATS[0], CHATS[1]]) == {CHATS[0]: Head(4, LogPosition(0, 0, 40))}
 
 
+def row_of(found: StoredMessage) -> NumberedRow:
+    return NumberedRow(found.seq, found.message_id, found.sender_id)
+
+
 async def test_rows_are_found_by_the_record_that_made_them(store: MessageStore) -> None:
     await store.write(batch(*[message(n) for n in range(1, 6)]))
     await store.write(batch(message(1, CHATS[1])))
@@ -152,8 +164,8 @@ async def test_rows_are_found_by_the_record_that_made_them(store: MessageStore) 
         (CHATS[2], LogPosition(0, 0, 10)),
     ]
     assert await store.at_positions(wanted) == {
-        LogPosition(0, 0, 20): message(2),
-        LogPosition(0, 0, 50): message(5),
+        LogPosition(0, 0, 20): row_of(message(2)),
+        LogPosition(0, 0, 50): row_of(message(5)),
     }
 
 

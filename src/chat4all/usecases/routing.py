@@ -17,7 +17,15 @@ from chat4all.domain.errors import RouterStopped
 from chat4all.domain.ids import ConversationId, LogPosition, Username, uuid7_time
 from chat4all.domain.messages import NO_HEAD, Head, Marker, StoredMessage
 from chat4all.domain.records import DeadLetter, LogRecord, MarkerRecord, MessageRecord
-from chat4all.ports import IdEntry, IdKey, LiveEvent, MessageStore, Poll, StoreBatch
+from chat4all.ports import (
+    IdEntry,
+    IdKey,
+    LiveEvent,
+    MessageStore,
+    NumberedRow,
+    Poll,
+    StoreBatch,
+)
 from chat4all.wire.records import MalformedRecord, decode_record, mark_moved
 
 FRESH_MS = 1_000
@@ -197,7 +205,7 @@ def _number(
     messages: Sequence[tuple[LogRecord, MessageRecord]],
     watermarks: Mapping[ConversationId, Head],
     entries: Mapping[IdKey, IdEntry],
-    rows: Mapping[LogPosition, StoredMessage],
+    rows: Mapping[LogPosition, NumberedRow],
 ) -> _Numbered:
     """Judge messages in log order against their heads, known ids and, for replays, known rows."""
     done = _Numbered(heads={key: head for key, head in watermarks.items() if head is not NO_HEAD})
@@ -220,7 +228,7 @@ def _number(
 def _number_of_replay(
     position: LogPosition,
     message: MessageRecord,
-    row: StoredMessage | None,
+    row: NumberedRow | None,
     first: IdEntry | None,
 ) -> int | None:
     """Return the number that a record at or below the watermark has; None for a duplicate (rule 4).
@@ -228,7 +236,8 @@ def _number_of_replay(
     With a number, all its writes are made again: what was written after its row may be missing.
     """
     if row is not None:
-        if (row.message_id, row.sender_id) != (message.message_id, message.sender_id):
+        known, sender = row.message_id, row.sender_id
+        if known is not None and (known, sender) != (message.message_id, message.sender_id):
             raise _contradiction(position, "its row is another message's")
         return row.seq
     if first is not None and first.position < position:

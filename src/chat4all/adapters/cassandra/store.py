@@ -10,7 +10,7 @@ import msgspec
 from chat4all.adapters.cassandra.session import CassandraSession, Row, Statement, together
 from chat4all.domain.ids import BEFORE_ALL, ConversationId, LogPosition, MessageId, Username
 from chat4all.domain.messages import AllRead, Head, Marker, Page, Status, StoredMessage
-from chat4all.ports import IdEntry, IdKey, ShownPage, StoreBatch
+from chat4all.ports import IdEntry, IdKey, NumberedRow, ShownPage, StoreBatch
 from chat4all.wire.shapes import message_view
 
 BUCKET = 1_000
@@ -69,7 +69,10 @@ _NEWEST = (
     "ORDER BY seq DESC LIMIT 1"
 )
 _OLDEST = _NEWEST.replace("DESC", "ASC")
-_POSITIONS = "SELECT seq, log_position FROM messages WHERE conversation_id = ? AND bucket = ?"
+_ROWS = (
+    "SELECT seq, message_id, sender_id, log_position FROM messages "
+    "WHERE conversation_id = ? AND bucket = ?"
+)
 _BETWEEN = (
     f"SELECT {_COLUMNS} FROM messages "
     "WHERE conversation_id = ? AND bucket = ? AND seq >= ? AND seq <= ? ORDER BY seq ASC"
@@ -138,13 +141,13 @@ class CassandraStore:
 
     async def at_positions(
         self, positions: Sequence[tuple[ConversationId, LogPosition]]
-    ) -> Mapping[LogPosition, StoredMessage]:
+    ) -> Mapping[LogPosition, NumberedRow]:
         """Return what these records created; see `ports.MessageStore`."""
         wanted = defaultdict[ConversationId, set[LogPosition]](set)
         for conversation, position in positions:
             wanted[conversation].add(position)
         answers = await together(self._created(*item) for item in wanted.items())
-        return {message.position: message for answer in answers for message in answer}
+        return {place: row for answer in answers for place, row in answer.items()}
 
     async def write(self, batch: StoreBatch) -> None:
         """Write stage after stage, each acknowledged before the next; see `ports.MessageStore`."""
@@ -250,14 +253,14 @@ class CassandraStore:
 
     async def _created(
         self, conversation: ConversationId, positions: set[LogPosition]
-    ) -> list[StoredMessage]:
-        """Return the messages that the records at these positions made.
+    ) -> dict[LogPosition, NumberedRow]:
+        """Return the rows that the records at these positions made.
 
         Numbers and positions grow together: the bucket of the lowest position is found by halving.
         """
         head = await self._recover(conversation)
         if head is None:
-            return []
+            return {}
         key, lowest, highest = UUID(conversation), min(positions), max(positions)
         first, last = 0, head.seq // BUCKET
         while first < last:
@@ -267,13 +270,16 @@ class CassandraStore:
                 last = middle - 1
             else:
                 first = middle
-        numbers: list[int] = []
+        found: dict[LogPosition, NumberedRow] = {}
         for bucket in range(first, head.seq // BUCKET + 1):
-            rows = await self._session.run(_POSITIONS, (key, bucket))
-            numbers += [seq for seq, at in rows if _position(at) in positions]
-            if any(_position(at) >= highest for _, at in rows):
+            rows = await self._session.run(_ROWS, (key, bucket))
+            for seq, message_id, sender, at in rows:
+                if (place := _position(at)) in positions:
+                    known = None if message_id is None else MessageId(str(message_id))
+                    found[place] = NumberedRow(seq, known, sender)
+            if any(_position(at) >= highest for *_, at in rows):
                 break
-        return await self._numbered(conversation, numbers)
+        return found
 
     async def _one_after_the_other(self, batches: Sequence[Sequence[Statement]]) -> None:
         """Write one conversation's messages in the order of their numbers (rule 3)."""

@@ -13,7 +13,7 @@ from chat4all.domain.errors import RouterStopped
 from chat4all.domain.ids import BEFORE_ALL, ConversationId, LogPosition, MessageId, Username
 from chat4all.domain.messages import AllRead, Head, Page, Status, StoredMessage
 from chat4all.domain.records import DeadLetter
-from chat4all.ports import IdEntry, IdKey, ShownPage, StoreBatch
+from chat4all.ports import IdEntry, IdKey, NumberedRow, ShownPage, StoreBatch
 
 _FIRST = """
 CREATE TABLE messages (
@@ -248,13 +248,13 @@ class EmbeddedStore:
 
     async def at_positions(
         self, positions: Sequence[tuple[ConversationId, LogPosition]]
-    ) -> Mapping[LogPosition, StoredMessage]:
+    ) -> Mapping[LogPosition, NumberedRow]:
         """Return what these records created; see `ports.MessageStore`."""
         wanted: dict[ConversationId, set[LogPosition]] = {}
         for conversation, position in positions:
             wanted.setdefault(conversation, set()).add(position)
 
-        def select(db: sqlite3.Connection) -> dict[LogPosition, StoredMessage]:
+        def select(db: sqlite3.Connection) -> dict[LogPosition, NumberedRow]:
             found = {}
             for conversation, places in wanted.items():
                 lowest = min(places)
@@ -268,7 +268,9 @@ class EmbeddedStore:
                     if message.position < lowest:
                         break
                     if message.position in places:
-                        found[message.position] = message
+                        found[message.position] = NumberedRow(
+                            message.seq, message.message_id, message.sender_id
+                        )
             return found
 
         return await self._database.read(select)

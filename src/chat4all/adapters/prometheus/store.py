@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from chat4all.adapters.prometheus.timing import Timings
 from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
 from chat4all.domain.messages import AllRead, Head, Page, StoredMessage
-from chat4all.ports import IdEntry, IdKey, MessageStore, ShownPage, StoreBatch
+from chat4all.ports import IdEntry, IdKey, MessageStore, NumberedRow, ShownPage, StoreBatch
 
 READS = ("heads", "page", "shown", "read_seqs", "with_id")
 """What a gateway asks of a store."""
@@ -31,7 +31,7 @@ class MeasuredStore:
 
     async def at_positions(
         self, positions: Sequence[tuple[ConversationId, LogPosition]]
-    ) -> Mapping[LogPosition, StoredMessage]:
+    ) -> Mapping[LogPosition, NumberedRow]:
         """See `ports.MessageStore`."""
         return await self._time("at_positions", self._store.at_positions(positions))
 

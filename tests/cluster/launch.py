@@ -1,0 +1,264 @@
+"""Routers that die at a step, and wrong ones: `python -m tests.cluster.launch FAULT ... router`.
+
+`die-after=STEP` kills the process with SIGKILL at exactly that step of EXACTNESS 7, the first time
+it has something to do there; the other faults are below, each a mistake that a rule forbids.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession, CassandraStore
+from chat4all.adapters.cassandra.session import Statement
+from chat4all.adapters.kafka import KafkaAnnouncements, KafkaConsumer, consumer
+from chat4all.cli import main
+from chat4all.domain.errors import Unavailable
+from chat4all.domain.ids import ConversationId, LogPosition
+from chat4all.domain.records import DeadLetter
+from chat4all.ports import LiveEvent, MessageLog, Poll, StoreBatch
+from chat4all.router import loop
+from chat4all.router.loop import Router
+from chat4all.usecases import routing
+from chat4all.usecases.routing import Move, Numbering, Plan
+
+STEPS = (
+    "planned",
+    "dead letters",
+    "first batch",  # of a conversation that has a second one, in the next bucket
+    "messages",
+    "ids",
+    "markers",
+    "heads",
+    "announced",
+    "moved",
+    "committing",
+    "committed",
+)
+_LAST_BEFORE = {"message_ids": "messages", "read_markers": "ids", "conversation_heads": "markers"}
+"""The stage that is acknowledged when the first statement into a table is sent."""
+
+SESSION_MS = 2_000
+"""A router that is to die is missed sooner: its heirs need not wait for it."""
+
+
+class _Death:
+    """SIGKILL at one step, for no handler to survive; told whenever a step is done."""
+
+    def __init__(self, step: str) -> None:
+        self._step = step
+        self.has_messages = False
+        """Whether the poll in hand has any: a step is not to be met with nothing to lose."""
+
+    def at(self, step: str, work: object = True) -> None:
+        if work and step == self._step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_after(step: str) -> None:
+    assert step in STEPS
+    death = _Death(step)
+    _missed_soon()
+    _take_all_at_once()
+    _die_while_planning(death)
+    _die_while_writing(death)
+    _die_in_the_end(death)
+
+
+def _missed_soon() -> None:
+    subscribe = KafkaConsumer._subscribe
+
+    def with_short_session(self: KafkaConsumer) -> None:
+        self._config |= {"session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": SESSION_MS // 4}
+        subscribe(self)
+
+    KafkaConsumer._subscribe = with_short_session  # type: ignore[method-assign]
+
+
+def _take_all_at_once() -> None:
+    """What was in the log before is to be one poll, however slow this machine is."""
+    consumer.GATHER_SECONDS, consumer.TAKE_SECONDS = 0.2, 10.0
+
+
+def _die_while_planning(death: _Death) -> None:
+    plan, add = Numbering.plan, CassandraDeadLetters.add
+
+    async def planned(self: Numbering, poll: Poll) -> Plan:
+        found = await plan(self, poll)
+        death.has_messages = bool(found.batch.messages)
+        death.at("planned", death.has_messages)
+        return found
+
+    async def added(self: CassandraDeadLetters, letters: Sequence[DeadLetter]) -> None:
+        await add(self, letters)
+        death.at("dead letters")
+
+    Numbering.plan = planned  # type: ignore[method-assign]
+    CassandraDeadLetters.add = added  # type: ignore[method-assign]
+
+
+def _die_while_writing(death: _Death) -> None:
+    one_by_one, write = CassandraStore._one_after_the_other, CassandraStore.write
+    run, run_together = CassandraSession.run, CassandraSession.batch
+
+    async def part_by_part(self: CassandraStore, batches: Sequence[Sequence[Statement]]) -> None:
+        for number, part in enumerate(batches):
+            death.at("first batch", number == 1)
+            await one_by_one(self, [part])
+
+    def before(statement: str) -> None:
+        if statement.startswith("INSERT INTO "):
+            death.at(_LAST_BEFORE.get(statement.split()[2], ""))
+
+    async def run_one(self: CassandraSession, statement: str, values: Sequence[object] = ()) -> Any:
+        before(statement)
+        return await run(self, statement, values)
+
+    async def run_batch(self: CassandraSession, statements: Sequence[Statement]) -> None:
+        before(statements[0][0])
+        await run_together(self, statements)
+
+    async def written(self: CassandraStore, batch: StoreBatch) -> None:
+        await write(self, batch)
+        death.at("heads", batch.heads)
+
+    CassandraStore._one_after_the_other = part_by_part  # type: ignore[method-assign]
+    CassandraSession.run = run_one  # type: ignore[method-assign]
+    CassandraSession.batch = run_batch  # type: ignore[method-assign]
+    CassandraStore.write = written  # type: ignore[method-assign]
+
+
+def _die_in_the_end(death: _Death) -> None:
+    announce, move, commit = KafkaAnnouncements.announce, loop._move, KafkaConsumer.commit
+
+    async def announced(self: KafkaAnnouncements, events: Sequence[LiveEvent]) -> None:
+        await announce(self, events)
+        death.at("announced", events)
+
+    async def moved(log: MessageLog, moves: Sequence[Move]) -> None:
+        await move(log, moves)
+        death.at("moved")
+
+    async def committed(self: KafkaConsumer, through: Sequence[LogPosition]) -> None:
+        death.at("committing", death.has_messages)
+        await commit(self, through)
+        death.at("committed", death.has_messages)
+
+    KafkaAnnouncements.announce = announced  # type: ignore[method-assign]
+    loop._move = moved
+    KafkaConsumer.commit = committed  # type: ignore[method-assign]
+
+
+def store_away() -> None:
+    """No mutant: the first messages that are written find the store away."""
+    write = CassandraStore.write
+    failed = False
+
+    async def away(self: CassandraStore, batch: StoreBatch) -> None:
+        nonlocal failed
+        if batch.messages and not failed:
+            failed = True
+            raise Unavailable("Cassandra: away")
+        await write(self, batch)
+
+    CassandraStore.write = away  # type: ignore[method-assign]
+
+
+def commit_before_write() -> None:
+    """Commit what is not stored yet (against rule 7)."""
+    subscribe, write = KafkaConsumer._subscribe, CassandraStore.write
+    consumers: list[KafkaConsumer] = []
+
+    def subscribed(self: KafkaConsumer) -> None:
+        consumers.append(self)
+        subscribe(self)
+
+    async def committed_first(self: CassandraStore, batch: StoreBatch) -> None:
+        await consumers[0].commit(batch.through)
+        await write(self, batch)
+
+    KafkaConsumer._subscribe = subscribed  # type: ignore[method-assign]
+    CassandraStore.write = committed_first  # type: ignore[method-assign]
+
+
+def heads_kept() -> None:
+    """Keep what is known of a partition while it is away (against rule 2)."""
+
+    def keep(self: Numbering, assignments: Mapping[int, int]) -> None:
+        for number, assignment in assignments.items():
+            self._partitions.setdefault(number, routing._Partition(assignment))
+
+    Numbering._keep_only = keep  # type: ignore[method-assign]
+
+
+def second_batch_first() -> None:
+    """Write a conversation's batches in any order (against rule 3)."""
+    one_by_one = CassandraStore._one_after_the_other
+
+    async def backwards(self: CassandraStore, batches: Sequence[Sequence[Statement]]) -> None:
+        await one_by_one(self, batches[::-1])
+
+    CassandraStore._one_after_the_other = backwards  # type: ignore[method-assign]
+
+
+def error_as_dead_letter() -> None:
+    """Put a poll aside when the store is away, and go on (against rule 1)."""
+    route, insist = Router._route, Router._insist
+
+    async def once(self: Router, what: str, step: Callable[[], Any]) -> Any:
+        return await (step() if what == "storing" else insist(self, what, step))
+
+    async def put_aside(self: Router, poll: Poll) -> None:
+        try:
+            await route(self, poll)
+        except Unavailable as error:
+            await self._dead_letters.add(
+                [DeadLetter(r.position, str(error), r.key, r.value) for r in poll.records]
+            )
+            await self._consumer.commit(routing._last_of_each_partition(poll.records))
+
+    Router._insist = once  # type: ignore[method-assign]
+    Router._route = put_aside  # type: ignore[method-assign]
+
+
+def replay_without_row() -> None:
+    """Take a replay's message row for written (against rule 4)."""
+    number = routing._number
+
+    def without_rows(
+        messages: Any, watermarks: Mapping[ConversationId, Any], *known: Any
+    ) -> routing._Numbered:
+        done = number(messages, watermarks, *known)
+        done.messages = [
+            m for m in done.messages if m.position > watermarks[m.conversation_id].position
+        ]
+        return done
+
+    routing._number = without_rows  # type: ignore[assignment]
+
+
+FAULTS = {
+    fault.__name__: fault
+    for fault in (
+        store_away,
+        commit_before_write,
+        heads_kept,
+        second_batch_first,
+        error_as_dead_letter,
+        replay_without_row,
+    )
+}
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path.cwd()))
+    *faults, command = sys.argv[1:]
+    for fault in faults:
+        name, _, step = fault.partition("=")
+        if step:
+            die_after(step)
+        else:
+            FAULTS[name]()
+    sys.argv[1:] = [command]
+    main()
