@@ -23,6 +23,9 @@ LINGER_MS = 1
 
 POLL_SECONDS = 0.1
 
+PING_SECONDS = 1.5
+"""Less than `/health/ready` waits, so that it is Kafka's own words that are shown there."""
+
 
 class Delivered(NamedTuple):
     """Where a record is. `stamp_ms`: the broker's own time on it; None when it kept ours."""
@@ -101,7 +104,7 @@ class KafkaProducer:
         if self._fatal is not None:
             raise Unavailable(self._fatal)
         try:
-            found = await asyncio.to_thread(self._producer.list_topics, topic, 2.0)
+            found = await asyncio.to_thread(self._producer.list_topics, topic, PING_SECONDS)
         except KafkaException as error:
             raise Unavailable(said(error)) from None
         about = found.topics[topic]
