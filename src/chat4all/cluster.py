@@ -67,6 +67,14 @@ from chat4all.web.serving import Server, listening, serve
 RETRY_SECONDS = 1.0
 """How often what a process waits for is asked for again, about."""
 
+GRACE_SECONDS = 6
+"""How long requests may take after SIGTERM: by then each knows what came of it, since no part is
+waited for longer than 5 s."""
+
+END_SECONDS = 9.0
+"""After which a service that was told to stop ends, though Kafka's library may still wait for a
+broker that is away, which cannot be interrupted. What is not done then is as after a kill."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -223,9 +231,10 @@ async def serve_gateway(settings: Settings) -> bool:
                 metrics_routes(metrics.text, failed=metrics.source_failed),
             ],
         )
-        server = Server(gateway, listener)
+        server = Server(gateway, listener, grace_seconds=GRACE_SECONDS)
         metrics.watch_connections(server.connections)
-        await serve([server], log.failed, partial(_started, "gateway", settings, settings.port))
+        started = partial(_started, "gateway", settings, settings.port)
+        await serve([server], log.failed, started, end_seconds=END_SECONDS)
         return not log.failed.done()
 
 
@@ -257,9 +266,10 @@ async def serve_metadata(settings: Settings) -> bool:
             edge=Edge(settings.cors_origins, settings.trusted_proxies),
             internal=own.internal,
         )
-        server = Server(metadata, listener)
+        server = Server(metadata, listener, grace_seconds=GRACE_SECONDS)
         metrics.watch_connections(server.connections)
-        await serve([server], log.failed, partial(_started, "metadata service", settings, port))
+        started = partial(_started, "metadata service", settings, port)
+        await serve([server], log.failed, started, end_seconds=END_SECONDS)
         return not log.failed.done()
 
 
@@ -280,7 +290,8 @@ async def serve_router(settings: Settings) -> bool:
             listener,
         )
         try:
-            await serve([server], task, partial(_started, "router", settings, port))
+            started = partial(_started, "router", settings, port)
+            await serve([server], task, started, end_seconds=END_SECONDS)
         finally:
             asked = not task.done()
             routing.stop()

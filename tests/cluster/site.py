@@ -1,7 +1,6 @@
 """A cluster on engines of its own, which are killed and paused while people write."""
 
 import itertools
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from engines.server import Server
 from tests.cluster.services import Cluster, Service, all_ready
 from tests.cluster.test_services import People
 from tests.databases import Databases
-from tests.faults.clients import Client, acknowledged
+from tests.faults.clients import Client
 from tests.faults.running import call, until
 
 PARTITIONS = 8
@@ -112,7 +111,7 @@ class Site:
             if engine.process() is None:
                 engine.restart()
         for service in self.services:
-            if service.process is None:
+            if service.process is None or service.process.poll() is not None:
                 service.start()
         all_ready(self.services)
 
@@ -157,14 +156,3 @@ class Site:
         finally:
             consumer.close()
 
-
-def end(service: Service, number: int = signal.SIGTERM) -> float:
-    """End a service, which must do so well, and return how many seconds that took."""
-    began = time.monotonic()
-    status = service.stop(number)
-    took = time.monotonic() - began
-    assert status == (0 if number == signal.SIGTERM else -number)
-    return took
-
-
-__all__ = ["Crowd", "Site", "acknowledged", "end"]

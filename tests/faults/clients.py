@@ -38,6 +38,8 @@ class Client(threading.Thread):
         """Refusals that named no id: the gateway did not even read the body."""
         self.cut = 0
         """Requests whose connection ended before the answer."""
+        self.waits = False
+        """A request was sent, and neither its answer nor the connection's end has come."""
         self.longest = 0.0
         self.answered = time.monotonic()
         """When the last answer came."""
@@ -74,17 +76,19 @@ class Client(threading.Thread):
         if self._connection is None:
             self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"}
-        started, sent = time.monotonic(), False
+        started = time.monotonic()
         try:
             self._connection.request("POST", "/v1/messages", json.dumps(body), headers)
-            sent = True
+            self.waits = True
             answer = self._connection.getresponse()
             said = json.loads(answer.read())
         except (OSError, http.client.HTTPException):
-            self.cut += sent
+            self.cut += self.waits
             self._connection.close()
             self._connection = None
             return False
+        finally:
+            self.waits = False
         self.answered = time.monotonic()
         self.longest = max(self.longest, self.answered - started)
         if answer.status not in (202, 503):
