@@ -144,7 +144,7 @@ class Site:
     def lag(self) -> int:
         """Return how many records of the log are not committed."""
         ends = self._ask(lambda c, places: [c.get_watermark_offsets(p, 10)[1] for p in places])
-        return sum(ends) - sum(self.committed())
+        return int(sum(ends)) - sum(self.committed())
 
     def _ask(self, question: Any) -> list[Any]:
         consumer = Consumer(
@@ -155,4 +155,3 @@ class Site:
             return list(question(consumer, places))
         finally:
             consumer.close()
-

@@ -8,7 +8,7 @@ from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession, 
 from tests.cluster.site import BACK_SECONDS, REQUEST_SECONDS, SLOW_SECONDS, Crowd, Site
 from tests.faults.running import call, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(240, func_only=True)]
 
 
 def history_status(crowd: Crowd) -> int:

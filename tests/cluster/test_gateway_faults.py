@@ -13,7 +13,7 @@ from tests.cluster.services import Service, all_ready
 from tests.cluster.site import BACK_SECONDS, DRAIN_SECONDS, Site
 from tests.faults.running import call, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(240, func_only=True)]
 
 
 @contextmanager

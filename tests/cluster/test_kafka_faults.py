@@ -5,7 +5,7 @@ import pytest
 from tests.cluster.site import BACK_SECONDS, Crowd, Site
 from tests.faults.running import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(240, func_only=True)]
 
 
 def refuses(site: Site, crowd: Crowd) -> None:

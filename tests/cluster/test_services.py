@@ -135,31 +135,3 @@ def test_started_in_the_wrong_order_and_killed_under_load(cluster: Cluster) -> N
     status, _ = call("GET", f"{gateways[0].url}/v1/conversations/{people.chat}/messages")
     assert status == 401
     assert [service.stop() for service in services] == [0] * len(services)
-
-
-def test_without_the_metadata_service_nothing_is_given_out(cluster: Cluster) -> None:
-    cluster.migrate()
-    gateway, router, metadata = (
-        cluster.service(what).start() for what in ("gateway", "router", "metadata")
-    )
-    all_ready([gateway, router, metadata])
-    people = People([gateway])
-    people.send("bruno", gateway)
-    people.check()
-    metadata.stop(signal.SIGKILL)
-
-    def refused() -> bool:
-        body = {"chat_id": people.chat, "content": "x"}
-        path = f"/v1/conversations/{people.chat}/messages"
-        token = people.tokens["bruno"]
-        answers = (
-            call("POST", f"{gateway.url}/v1/messages", body, token)[0],
-            call("GET", gateway.url + path, token=token)[0],
-        )
-        assert set(answers) <= {202, 200, 503}
-        return answers == (503, 503)
-
-    until(refused, seconds=6)
-    metadata.start()
-    all_ready([gateway, router, metadata])
-    people.send("ana", gateway)
