@@ -29,7 +29,12 @@ SLOW_SECONDS = 2.0
 DRAIN_SECONDS = 10.0
 BACK_SECONDS = 10.0
 
-_names = (f"writer{n}" for n in itertools.count(1))
+_numbers = itertools.count(1)
+
+
+def new_names(count: int) -> list[str]:
+    """Return names that nobody in this cluster has."""
+    return [f"writer{next(_numbers)}" for _ in range(count)]
 
 
 class Crowd:
@@ -39,7 +44,7 @@ class Crowd:
     """
 
     def __init__(self, gateways: Sequence[Service]) -> None:
-        self.people = People(list(gateways), [next(_names) for _ in range(WRITERS)])
+        self.people = People(list(gateways), new_names(WRITERS))
         self.clients = [
             Client(
                 gateways[n % len(gateways)].port,

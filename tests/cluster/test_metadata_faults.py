@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.services import Service, all_ready
-from tests.cluster.site import BACK_SECONDS, REQUEST_SECONDS, SLOW_SECONDS, Site
+from tests.cluster.site import BACK_SECONDS, REQUEST_SECONDS, SLOW_SECONDS, Site, new_names
 from tests.cluster.test_services import PASSWORD, People
 from tests.faults.running import call, until
 
@@ -59,7 +59,8 @@ def send_and_read(people: People, gateway: Service) -> set[int]:
 def test_nothing_is_given_out_while_nobody_knows_who_may(site: Site, what: str) -> None:
     """Mutants: a follower whose memory never expires; a gateway that asks for ever."""
     away, back = AWAY_AND_BACK[what]
-    people = People(site.gateways, [f"{what}-1", f"{what}-2"])
+    names = new_names(2)
+    people = People(site.gateways, names)
     # One gateway remembers them, the other was never asked.
     assert send_and_read(people, site.gateways[0]) == {202, 200}
     away(site)
@@ -69,7 +70,7 @@ def test_nothing_is_given_out_while_nobody_knows_who_may(site: Site, what: str) 
             assert time.monotonic() - began < HOLDS_SECONDS
     for gateway in site.gateways:
         assert "metadata service" in site.trouble(gateway, "directory")
-        form = {"username": f"{what}-1", "password": PASSWORD}
+        form = {"username": names[0], "password": PASSWORD}
         assert timed("POST", f"{gateway.url}/token", form=form)[0] == 503
     back(site)
     for gateway in site.gateways:

@@ -16,7 +16,7 @@ from chat4all.domain.records import Epoch, MessageRecord
 from chat4all.wire.records import encode_record, format_utc
 from tests.cluster.kafka import a_producer
 from tests.cluster.services import all_ready
-from tests.cluster.site import PARTITIONS, Site
+from tests.cluster.site import PARTITIONS, Site, new_names
 from tests.cluster.test_services import People
 from tests.faults.running import call, until
 
@@ -74,28 +74,29 @@ def with_id(history: Sequence[dict[str, Any]], message_id: str) -> list[tuple[in
 def test_the_same_id_is_one_message_for_ever(site: Site) -> None:
     """Mutants: a router that knows the ids of its own batches only, or for a while; one that knows
     an id without its sender."""
-    people = People(site.gateways, ["same1", "same2"])
+    one, other = new_names(2)
+    people = People(site.gateways, [one, other])
     message_id = str(uuid.uuid4())
-    post_at_once(people, "same1", message_id)
+    post_at_once(people, one, message_id)
 
     for service in (*site.gateways, site.router):
         service.stop()
         service.start()
     all_ready(site.services)
-    post_at_once(people, "same1", message_id)
+    post_at_once(people, one, message_id)
 
-    fill(site, people, "same2")
-    post_at_once(people, "same1", message_id)
+    fill(site, people, other)
+    post_at_once(people, one, message_id)
     # An id is its sender's: it hides nothing of anybody else's.
-    post_at_once(people, "same2", message_id)
+    post_at_once(people, other, message_id)
     until(lambda: site.lag() == 0, seconds=60)
 
-    histories = [people.history("same1", gateway) for gateway in site.gateways]
+    histories = [people.history(one, gateway) for gateway in site.gateways]
     assert histories[0] == histories[1]
     assert [message["seq"] for message in histories[0]] == list(range(1, OTHERS + 3))
     assert with_id(histories[0], message_id) == [
-        (1, "same1", "of same1"),
-        (OTHERS + 2, "same2", "of same2"),
+        (1, one, f"of {one}"),
+        (OTHERS + 2, other, f"of {other}"),
     ]
     for name in people.tokens:
         path = f"/v1/conversations/{people.chat}/messages/{message_id}"
