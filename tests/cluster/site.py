@@ -23,7 +23,7 @@ WRITERS = 8
 REQUEST_SECONDS = 5.0
 """In which every request is answered, whatever is away."""
 
-SLOW_SECONDS = 2.0
+SLOW_SECONDS = 3.0
 """What a machine that is half as fast, and these threads, may add."""
 
 DRAIN_SECONDS = 10.0

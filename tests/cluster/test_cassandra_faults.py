@@ -49,7 +49,7 @@ def test_cassandra_away_under_load(site: Site, how: str) -> None:
             assert site.lag() >= times * len(crowd.clients)
         assert site.committed() == before
         assert history_status(crowd) == 503
-        assert sum(client.refused for client in crowd.clients) == refused == 0
+        assert sum(client.refused for client in crowd.clients) == refused
         assert max(c.longest for c in crowd.clients) < REQUEST_SECONDS + SLOW_SECONDS
         if how == "killed":
             site.cassandra.restart()
