@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from engines.server import Server
 from tests.cluster.services import Service, all_ready
 from tests.cluster.site import BACK_SECONDS, DRAIN_SECONDS, Site
+from tests.faults.clients import Client
 from tests.faults.running import call, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(240, func_only=True)]
@@ -59,6 +60,10 @@ def answers(service: Service) -> bool:
         return False
 
 
+def answered(clients: Sequence[Client]) -> list[int]:
+    return [client.refused + len(client.acknowledged) for client in clients]
+
+
 def test_a_gateway_killed_under_load(site: Site) -> None:
     """Mutant: a gateway that answers 202 when it has handed the record to the producer."""
     gateway = site.gateways[1]
@@ -91,21 +96,17 @@ def test_a_gateway_told_to_stop_answers_what_is_under_way(site: Site) -> None:
     with site.crowd() as crowd:
         there = crowd.at(gateway)
         for kafka_returns in (True, False):
-            cut = [client.cut for client in there]
-            answered = [client.refused + len(client.acknowledged) for client in there]
             with paused(site.kafka) as resume:
                 crowd.stands_still(there)
+                cut, before = [client.cut for client in there], answered(there)
                 stopping = Stopping(gateway)
                 stopping.began()
                 if kafka_returns:
                     resume()
                 stopping.ended()
-            # They find that nobody listens any more; until then they may be at the last answer.
-            until(lambda: not any(client.waits for client in there))
+            # Once each, and then nobody listens any more.
+            until(lambda: answered(there) == [count + 1 for count in before])  # noqa: B023
             assert [client.cut for client in there] == cut
-            assert [client.refused + len(client.acknowledged) for client in there] == [
-                count + 1 for count in answered
-            ]
             gateway.start()
             crowd.goes_on(60)
 
