@@ -75,6 +75,14 @@ NO_LOG = "the log is not made yet: run `chat4all migrate`"
 ROUTERS_SECONDS = 1.5
 """How long a gateway's health check may ask about the routers, to say nothing without an answer."""
 
+GRACE_SECONDS = 6
+"""How long requests may take after SIGTERM: by then each knows what came of it, since no part is
+waited for longer than 5 s."""
+
+END_SECONDS = 9.0
+"""After which a service that was told to stop ends, though Kafka's library may still wait for a
+broker that is away, which cannot be interrupted. What is not done then is as after a kill."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -284,10 +292,11 @@ async def serve_gateway(settings: Settings) -> bool:
                 metrics_routes(metrics.text, failed=metrics.source_failed),
             ],
         )
-        server = Server(gateway, listener)
+        server = Server(gateway, listener, grace_seconds=GRACE_SECONDS)
         metrics.watch_connections(server.connections)
         await stack.enter_async_context(watched(pings))
-        await serve([server], log.failed, partial(_started, "gateway", settings, settings.port))
+        started = partial(_started, "gateway", settings, settings.port)
+        await serve([server], log.failed, started, end_seconds=END_SECONDS)
         return not log.failed.done()
 
 
@@ -320,10 +329,11 @@ async def serve_metadata(settings: Settings) -> bool:
             edge=Edge(settings.cors_origins, settings.trusted_proxies),
             internal=own.internal,
         )
-        server = Server(metadata, listener)
+        server = Server(metadata, listener, grace_seconds=GRACE_SECONDS)
         metrics.watch_connections(server.connections)
         await stack.enter_async_context(watched(pings))
-        await serve([server], log.failed, partial(_started, "metadata service", settings, port))
+        started = partial(_started, "metadata service", settings, port)
+        await serve([server], log.failed, started, end_seconds=END_SECONDS)
         return not log.failed.done()
 
 
@@ -340,7 +350,8 @@ async def serve_router(settings: Settings) -> bool:
         task = asyncio.create_task(routing.run(), name="router")
         server = Server(_router_app(pings, routing.metrics.text), listener)
         try:
-            await serve([server], task, partial(_started, "router", settings, port))
+            started = partial(_started, "router", settings, port)
+            await serve([server], task, started, end_seconds=END_SECONDS)
         finally:
             asked = not task.done()
             routing.stop()

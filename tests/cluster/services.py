@@ -53,9 +53,12 @@ class Service:
         """End the process and return its status."""
         assert self.process is not None
         self.process.send_signal(number)
-        status = self.process.wait(30)
-        self.process = None
-        return status
+        try:
+            return self.process.wait(30)
+        finally:
+            self.process.kill()
+            self.process.wait(30)
+            self.process = None
 
 
 class Cluster:

@@ -3,7 +3,7 @@
 import signal
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,10 @@ def cluster(
 class People:
     """Some who share a chat, through gateways of their own."""
 
-    def __init__(self, gateways: list[Service]) -> None:
+    def __init__(self, gateways: list[Service], names: Sequence[str] = PEOPLE) -> None:
         self.gateways = gateways
         self.tokens: dict[str, str] = {}
-        for name in PEOPLE:
+        for name in names:
             user = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
             status, body = call("POST", f"{gateways[0].url}/v1/users", user)
             assert status == 201, body
@@ -43,13 +43,13 @@ class People:
             status, body = call("POST", f"{gateways[0].url}/token", form=form)
             assert status == 200, body
             self.tokens[name] = body["access_token"]
-        group = {"type": "group", "members": list(PEOPLE[1:])}
+        group = {"type": "group", "members": list(names[1:])}
         status, body = call(
-            "POST", f"{gateways[0].url}/v1/conversations", group, self.tokens[PEOPLE[0]]
+            "POST", f"{gateways[0].url}/v1/conversations", group, self.tokens[names[0]]
         )
         assert status == 201, body
         self.chat = body["conversation_id"]
-        self.acknowledged: dict[str, list[str]] = {name: [] for name in PEOPLE}
+        self.acknowledged: dict[str, list[str]] = {name: [] for name in names}
 
     def send(self, name: str, gateway: Service) -> None:
         """Send one message, again and again until it is acknowledged."""
@@ -91,13 +91,14 @@ class People:
                 return found
             found.extend(page)
 
-    def check(self) -> None:
+    def check(self, readers: int = len(PEOPLE)) -> None:
         """Every acknowledged message once, in the same place for every reader and gateway."""
         count = sum(map(len, self.acknowledged.values()))
-        until(lambda: len(self.history("bruno", self.gateways[0])) >= count, seconds=60)
+        names = list(self.tokens)[:readers]
+        until(lambda: len(self.history(names[0], self.gateways[0])) >= count, seconds=60)
         check_history(
             self.acknowledged,
-            [self.history(name, gateway) for name in PEOPLE for gateway in self.gateways],
+            [self.history(name, gateway) for name in names for gateway in self.gateways],
         )
 
 
@@ -134,31 +135,3 @@ def test_started_in_the_wrong_order_and_killed_under_load(cluster: Cluster) -> N
     status, _ = call("GET", f"{gateways[0].url}/v1/conversations/{people.chat}/messages")
     assert status == 401
     assert [service.stop() for service in services] == [0] * len(services)
-
-
-def test_without_the_metadata_service_nothing_is_given_out(cluster: Cluster) -> None:
-    cluster.migrate()
-    gateway, router, metadata = (
-        cluster.service(what).start() for what in ("gateway", "router", "metadata")
-    )
-    all_ready([gateway, router, metadata])
-    people = People([gateway])
-    people.send("bruno", gateway)
-    people.check()
-    metadata.stop(signal.SIGKILL)
-
-    def refused() -> bool:
-        body = {"chat_id": people.chat, "content": "x"}
-        path = f"/v1/conversations/{people.chat}/messages"
-        token = people.tokens["bruno"]
-        answers = (
-            call("POST", f"{gateway.url}/v1/messages", body, token)[0],
-            call("GET", gateway.url + path, token=token)[0],
-        )
-        assert set(answers) <= {202, 200, 503}
-        return answers == (503, 503)
-
-    until(refused, seconds=6)
-    metadata.start()
-    all_ready([gateway, router, metadata])
-    people.send("ana", gateway)

@@ -13,28 +13,56 @@ CLIENTS = 8
 
 
 class Client(threading.Thread):
-    """Sends one message after another, each with an id of its own and until it is accepted."""
+    """Sends one message after another to one port, each until it is accepted.
 
-    def __init__(self, running: Running, sender: str, token: str) -> None:
+    The ids are its own, or else the gateway's, which a 503 tells it. `pause`: seconds between two
+    messages.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        chat: str,
+        sender: str,
+        token: str,
+        *,
+        own_ids: bool = True,
+        pause: float = 0.0,
+    ) -> None:
         super().__init__()
         self.sender = sender
+        self.port = port
         self.acknowledged: list[str] = []
         self.refused = 0
+        self.nameless = 0
+        """Refusals that named no id: the gateway did not even read the body."""
+        self.cut = 0
+        """Requests whose connection ended before the answer."""
+        self.waits = False
+        """A request was sent, and neither its answer nor the connection's end has come."""
         self.longest = 0.0
+        self.answered = time.monotonic()
+        """When the last answer came."""
         self.wrong: list[str] = []
-        self._running = running
+        self._chat = chat
         self._token = token
+        self._own_ids = own_ids
+        self._pause = pause
         self._ending = threading.Event()
         self._connection: http.client.HTTPConnection | None = None
 
     def run(self) -> None:
         while not self._ending.is_set():
-            own = str(uuid.uuid4())
-            while not self._accepted(own):
+            body = {"chat_id": self._chat, "content": f"{self.sender} {uuid.uuid4()}"}
+            if self._own_ids:
+                body["message_id"] = str(uuid.uuid4())
+            while not self._accepted(body):
                 if self._ending.is_set():
                     return
                 time.sleep(0.01)  # as a client waits before it tries again
-            self.acknowledged.append(own)
+            self.acknowledged.append(body["message_id"])
+            if self._pause:
+                time.sleep(self._pause)
 
     def stop(self) -> None:
         self._ending.set()
@@ -43,30 +71,42 @@ class Client(threading.Thread):
         if self._connection is not None:
             self._connection.close()
 
-    def _accepted(self, own: str) -> bool:
+    def _accepted(self, body: dict[str, str]) -> bool:
+        """Send once. An id that is answered is kept for the next try."""
         if self._connection is None:
-            self._connection = http.client.HTTPConnection(
-                "127.0.0.1", self._running.port, timeout=10
-            )
-        body = json.dumps({"chat_id": CHAT, "content": f"{self.sender} {own}", "message_id": own})
+            self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"}
         started = time.monotonic()
         try:
-            self._connection.request("POST", "/v1/messages", body, headers)
+            self._connection.request("POST", "/v1/messages", json.dumps(body), headers)
+            self.waits = True
             answer = self._connection.getresponse()
-            said = answer.read()
+            said = json.loads(answer.read())
         except (OSError, http.client.HTTPException):
+            self.cut += self.waits
             self._connection.close()
             self._connection = None
             return False
-        self.longest = max(self.longest, time.monotonic() - started)
+        finally:
+            self.waits = False
+        self.answered = time.monotonic()
+        self.longest = max(self.longest, self.answered - started)
+        if answer.status not in (202, 503):
+            self.wrong.append(f"{answer.status} {said!r}")
+            return False
         if answer.status == 503:
             self.refused += 1
-            if "Retry-After" not in answer.headers or json.loads(said).get("message_id") != own:
+            if (
+                "Retry-After" not in answer.headers
+                or answer.headers["Content-Type"] != "application/problem+json"
+            ):
                 self.wrong.append(f"{answer.headers} {said!r}")
-        elif answer.status != 202:
-            self.wrong.append(f"{answer.status} {said!r}")
-        return answer.status == 202 and json.loads(said)["message_id"] == own
+        if "message_id" not in said:
+            self.nameless += 1
+        elif body.setdefault("message_id", said["message_id"]) != said["message_id"]:
+            self.wrong.append(f"{body} was answered {said!r}")
+            return False
+        return answer.status == 202
 
 
 def clients_of(running: Running) -> list[Client]:
@@ -81,7 +121,7 @@ def clients_of(running: Running) -> list[Client]:
         assert post(running, members, {"username": name}, bruno) == 201
         senders.append(name)
     return [
-        Client(running, name, running.token(name, "test" if n < 2 else "long enough"))
+        Client(running.port, CHAT, name, running.token(name, "test" if n < 2 else "long enough"))
         for n, name in enumerate(senders)
     ]
 
@@ -108,3 +148,4 @@ def check(running: Running, clients: list[Client]) -> None:
         [running.history(token) for token in (*tokens, tokens[0])],
     )
     assert [client.wrong for client in clients] == [[] for _ in clients]
+    assert [client.nameless for client in clients] == [0] * len(clients)

@@ -2,9 +2,12 @@
 
 import asyncio
 import gc
+import logging
+import os
 import resource
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -19,11 +22,13 @@ KEEP_ALIVE_SECONDS = 75
 """Between two requests of a connection: longer than the usual proxy keeps it, so that it is the
 proxy that closes it and never sends into a connection that is just being closed."""
 
-GRACE_SECONDS = 3.0
-"""How long requests that are being answered may take after SIGTERM."""
+GRACE_SECONDS = 3
+"""How long requests that are being answered may take after SIGTERM, on one machine."""
 
 FILES_OF_OUR_OWN = 100
 """Open files that are not clients' connections."""
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -44,10 +49,18 @@ def listening(host: str, port: int, option: str) -> Iterator[socket.socket]:
 class Server(uvicorn.Server):
     """One application on one listening socket, of `ports` that the process has.
 
-    Signals are `serve`'s, because there may be several servers in a process.
+    Signals are `serve`'s, because there may be several servers in a process. `grace_seconds`: how
+    long requests that are being answered may take after them; then they are cut.
     """
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, *, ports: int = 1) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        *,
+        ports: int = 1,
+        grace_seconds: int = GRACE_SECONDS,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -60,7 +73,7 @@ class Server(uvicorn.Server):
                 # Who is believed about where a request came from is the application's to say.
                 proxy_headers=False,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=int(GRACE_SECONDS),
+                timeout_graceful_shutdown=grace_seconds,
             )
         )
         self.listener = listener
@@ -82,26 +95,41 @@ class Server(uvicorn.Server):
 
 
 async def serve(
-    servers: Sequence[Server], works: "asyncio.Future[None]", started: Callable[[], None]
+    servers: Sequence[Server],
+    works: "asyncio.Future[None]",
+    started: Callable[[], None],
+    *,
+    end_seconds: float | None = None,
 ) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP, or until `works` is done, then drain.
 
-    `started` is called once requests are about to be taken.
+    `started` is called once requests are about to be taken. `end_seconds` after it was told to stop
+    the process ends, whatever it is still waiting for: only for one that may be killed.
     """
     _calm_the_collector()
-    stop = partial(_stop, servers)
+    stop = partial(_stop, servers, end_seconds)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
-    works.add_done_callback(lambda _: stop())
+        asyncio.get_running_loop().add_signal_handler(number, stop, 0)
+    works.add_done_callback(lambda _: stop(1))
     async with asyncio.TaskGroup() as tasks:
         for server in servers:
             tasks.create_task(server.serve(sockets=[server.listener]))
         started()
 
 
-def _stop(servers: Sequence[Server]) -> None:
+def _stop(servers: Sequence[Server], end_seconds: float | None, status: int) -> None:
     for server in servers:
         server.should_exit = True
+    if end_seconds is not None:
+        # A thread, because the event loop or the interpreter's own end may be what waits.
+        end = threading.Timer(end_seconds, _end, [status])
+        end.daemon = True
+        end.start()
+
+
+def _end(status: int) -> None:
+    _log.warning("ended without waiting for what has not answered")
+    os._exit(status)
 
 
 def _connections_max(ports: int) -> int:
