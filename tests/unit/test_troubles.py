@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
@@ -24,6 +25,8 @@ from chat4all.commands.checks_cluster import CHECKS
 from chat4all.domain.errors import OutcomeUnknown, Unavailable
 from chat4all.domain.records import Epoch
 from chat4all.logs import quieten_libraries
+from chat4all.ports import Poll
+from chat4all.router.loop import Router
 from chat4all.settings import load_settings
 from chat4all.web.health import Degraded, health_routes, watched
 from chat4all.web.problems import install_problems
@@ -221,6 +224,29 @@ async def test_each_cause_is_logged_once_until_all_is_well(
         getattr(record, "cause", "well") for record in caplog.records if "part" in vars(record)
     ]
     assert found == ["one", "two", "well", "one", "well"] or found == ["one", "two", "well", "one"]
+
+
+@pytest.mark.anyio
+async def test_a_router_that_waits_says_so_once_and_that_it_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Fails when each try is logged."""
+    caplog.set_level(logging.INFO, "chat4all.router.loop")
+    tries = 0
+
+    async def poll(_: int) -> Poll:
+        nonlocal tries
+        tries += 1
+        if tries < 6:
+            raise Unavailable("Kafka is away")
+        router.stop()
+        return Poll([], {})
+
+    consumer = Mock(poll=poll)
+    router = Router(consumer, Mock(), Mock(), Mock(), retry_first_seconds=0.0001)
+    async with asyncio.timeout(10):
+        await router.run()
+    assert [record.message for record in caplog.records] == ["router waits", "router goes on"]
 
 
 @pytest.mark.anyio
