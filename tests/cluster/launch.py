@@ -1,7 +1,8 @@
 """Routers that die at a step, and wrong ones: `python -m tests.cluster.launch FAULT ... router`.
 
 `die-after=STEP` kills the process with SIGKILL at exactly that step of EXACTNESS 7, the first time
-it has something to do there; the other faults are below, each a mistake that a rule forbids.
+it has something to do there; the other faults are below, each a mistake that a rule forbids, and come
+behind it: what they do wrong is done to it too.
 """
 
 import os
