@@ -31,6 +31,9 @@ FIRST_MS = 1_767_225_600_000
 """When the first message was sent, in ms since 1970; one a millisecond follows."""
 
 CHUNK = 10_000
+SECRET = "b" * 64
+"""What signs the tokens."""
+
 TOKEN_SECONDS = 6 * 3600
 
 
@@ -40,8 +43,7 @@ def fill_people(data: Path) -> list[str]:
     Everybody is a member of every conversation.
     """
     now = int(time.time())
-    secret = "b" * 64
-    (data / "secret-key").write_text(secret)
+    (data / "secret-key").write_text(SECRET)
     (data / "secret-key").chmod(0o600)
     sessions = {name: str(uuid.uuid4()) for name in PEOPLE}
     with contextlib.closing(sqlite3.connect(data / "metadata.db")) as db, db:
@@ -65,7 +67,7 @@ def fill_people(data: Path) -> list[str]:
         )
     claims = {"iss": "chat4all", "aud": "chat4all", "iat": now, "exp": now + TOKEN_SECONDS}
     return [
-        jwt.encode({**claims, "sub": name, "jti": sessions[name]}, secret, "HS256")
+        jwt.encode({**claims, "sub": name, "jti": sessions[name]}, SECRET, "HS256")
         for name in PEOPLE
     ]
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,17 +76,20 @@ def answers(port: int, path: str) -> bool:
 
 @contextlib.contextmanager
 def process(
-    command: Sequence[str], port: int, *paths: str, poll_seconds: float = 0.02
+    command: Sequence[str],
+    port: int,
+    *paths: str,
+    poll_seconds: float = 0.02,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until the context is left; entered once its paths answer 200.
 
-    Without paths it is enough that it listens.
+    Without paths it is enough that it listens. `settings` are added to its environment.
     """
+    env = {**environment(), **(settings or {})}
     with (
         tempfile.TemporaryFile() as errors,
-        subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=errors, env=environment()
-        ) as running,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env=env) as running,
     ):
         try:
             deadline = time.monotonic() + START_SECONDS
@@ -103,24 +106,41 @@ def process(
                 running.kill()
 
 
-def call(command: Sequence[str], job: object = None, *, seconds: float = 600) -> Any:
-    """Run a module to its end: a job in, a result out, both as JSON."""
+def call(
+    command: Sequence[str],
+    job: object = None,
+    *,
+    seconds: float = 600,
+    settings: Mapping[str, str] | None = None,
+) -> Any:
+    """Run a module to its end: a job in, a result out, both as JSON; `settings` as in `process`."""
+    return json.loads(run(command, json.dumps(job), seconds=seconds, settings=settings))
+
+
+def run(
+    command: Sequence[str],
+    text: str = "",
+    *,
+    seconds: float = 120,
+    settings: Mapping[str, str] | None = None,
+) -> str:
+    """Run a command to its end, and return what it printed."""
     try:
         done = subprocess.run(
             command,
-            input=json.dumps(job),
+            input=text,
             capture_output=True,
             text=True,
             timeout=seconds,
             check=True,
-            env=environment(),
+            env={**environment(), **(settings or {})},
         )
     except subprocess.TimeoutExpired:
         raise BenchmarkFailed(f"{_name(command)} did not end within {seconds:g} s") from None
     except subprocess.CalledProcessError as error:
         last = (error.stderr.strip().splitlines() or ["no word"])[-1]
         raise BenchmarkFailed(f"{_name(command)} failed: {last}") from None
-    return json.loads(done.stdout)
+    return done.stdout
 
 
 def generate(

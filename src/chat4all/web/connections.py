@@ -135,7 +135,7 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             for first in range(0, len(data), _STEP):
                 self._parse(data[first : first + _STEP])
-                if self._refused:
+                if self.is_refused():
                     break
 
     def on_message_begin(self) -> None:

@@ -1,0 +1,93 @@
+"""Durable accepts a second of one gateway on Kafka, as a ratio to the floor that stores nothing.
+
+The floor, the workload and the generator are those of `accept.py`. Kafka, Cassandra and the
+metadata service run on the same machine, for floor and product alike; the router is another part.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import floor
+from .accept import HEADROOM, RATE_MAX
+from .cluster_place import Place
+from .figures import Figure
+from .filling import CHATS, PEOPLE, SECRET, fill_people
+from .quiet import Rounds, Say, quiet_rounds
+from .running import HEALTH, BenchmarkFailed, free_ports, generate, module, process
+from .workload import REQUESTS, send_requests
+
+CONNECTIONS = 32
+
+
+def measure(place: Place, folder: Path, rounds: int, seconds: float, say: Say) -> Rounds:
+    """Run; `seconds` is the length of each load."""
+    static, floor_port, port, metadata_port = free_ports(4)
+    settings = place.settings("accept") | {
+        "CHAT4ALL_PORT": str(port),
+        "CHAT4ALL_METADATA_PORT": str(metadata_port),
+        "CHAT4ALL_METADATA_URL": f"http://127.0.0.1:{metadata_port}",
+        "CHAT4ALL_SERVICE_CREDENTIAL": "c" * 64,
+        "SECRET_KEY": SECRET,
+        "DATABASE_URL": f"sqlite:///{folder / 'metadata.db'}",
+    }
+    place.migrate("accept")
+    metadata = place.chat4all("metadata")
+    with process(metadata, metadata_port, *HEALTH, settings=settings):
+        pass
+    tokens = fill_people(folder)
+    floor_requests = send_requests([floor.token(name) for name in PEOPLE], CHATS)
+    lists = math.ceil(RATE_MAX * seconds / REQUESTS)
+
+    def load(what: str, at: int, requests: Sequence[str]) -> dict[str, float]:
+        return generate(what, at, requests, connections=CONNECTIONS, seconds=seconds)
+
+    def one_round() -> Mapping[str, Any]:
+        theirs = load("the floor", floor_port, floor_requests)
+        requests = [one for _ in range(lists) for one in send_requests(tokens, CHATS)]
+        ours = load("the gateway", port, requests)
+        if ours["rate"] * seconds > len(requests):
+            raise BenchmarkFailed("the workload ran out of new ids: RATE_MAX is too low")
+        answer = load("the static answer", static, floor_requests)
+        say(
+            f"floor {theirs['rate']:,.0f}/s, gateway {ours['rate']:,.0f}/s "
+            f"({ours['rate'] / theirs['rate']:.2f} x), p99 {ours['p99']:.1f} ms"
+        )
+        return {"floor": theirs, "product": ours, "static": answer}
+
+    with (
+        process(metadata, metadata_port, *HEALTH, settings=settings),
+        process(place.chat4all("gateway"), port, *HEALTH, settings=settings),
+        process(module("floor", str(floor_port)), floor_port),
+        process(module("static", str(static)), static),
+    ):
+        return quiet_rounds(one_round, rounds, say)
+
+
+def figures(rounds: Rounds) -> list[Figure]:
+    """Compare with the bars."""
+    middle = rounds.medians
+    ours, theirs, static = (middle[key]["rate"] for key in ("product", "floor", "static"))
+    return [
+        Figure(
+            "kafka_accepts_to_floor",
+            f"Accepts durable in Kafka, one gateway, {CONNECTIONS} connections",
+            ours / theirs,
+            1.2,
+            True,
+            ours=ours,
+            theirs=theirs,
+            of="/s",
+        ),
+        Figure(
+            "kafka_accept_generator_headroom",
+            "Generator's headroom over the faster of the two",
+            static / max(ours, theirs),
+            HEADROOM,
+            True,
+            ours=static,
+            theirs=max(ours, theirs),
+            of="/s",
+        ),
+    ]

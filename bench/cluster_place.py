@@ -1,0 +1,68 @@
+"""Engines of a benchmark's own, and what processes have to know of them. In a checkout only."""
+
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from chat4all.adapters.cassandra import Contact
+from chat4all.settings import Settings
+from engines import CassandraNode, KafkaBroker
+
+from .running import run
+
+PARTITIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One Kafka broker and one Cassandra node, each name in them used once."""
+
+    kafka: KafkaBroker
+    cassandra: CassandraNode
+
+    def settings(self, name: str) -> dict[str, str]:
+        """Return the environment of processes whose topics and keyspace have this name."""
+        return {
+            "KAFKA_BOOTSTRAP_SERVER": self.kafka.address,
+            "KAFKA_TOPIC_CHAT_MESSAGES": f"{name}-messages",
+            "CHAT4ALL_KAFKA_TOPIC_EVENTS": f"{name}-events",
+            "CHAT4ALL_KAFKA_PARTITIONS": str(PARTITIONS),
+            "CHAT4ALL_KAFKA_GROUP": name,
+            "CASSANDRA_HOSTS": self.cassandra.address,
+            "CHAT4ALL_CASSANDRA_PORT": str(self.cassandra.port),
+            "CASSANDRA_KEYSPACE": name,
+        }
+
+    def migrate(self, name: str) -> None:
+        """Make the topics and the keyspace of this name."""
+        run(self.chat4all("migrate"), settings=self.settings(name))
+
+    def chat4all(self, command: str) -> list[str]:
+        """Return a command of the product."""
+        return [sys.executable, "-m", "chat4all", command]
+
+
+@contextmanager
+def a_place(folder: Path) -> Iterator[Place]:
+    """Start the engines.
+
+    Cassandra syncs its commit log every 10 s, as it does by itself: it rests on its replicas.
+    """
+    with (
+        KafkaBroker(folder / "kafka", heap_mb=512) as kafka,
+        CassandraNode(folder / "cassandra", heap_mb=1024, synced=False) as cassandra,
+    ):
+        yield Place(kafka, cassandra)
+
+
+def new_name() -> str:
+    """Return a name that is not in use."""
+    return f"b{secrets.token_hex(6)}"
+
+
+def contact(settings: Settings) -> Contact:
+    """Return where a process finds Cassandra."""
+    return Contact(settings.cassandra_hosts, settings.cassandra_keyspace, settings.cassandra_port)
