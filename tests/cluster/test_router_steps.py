@@ -134,7 +134,7 @@ def test_a_router_that_is_killed_between_two_batches_of_one_bucket(on: Chats) ->
 def test_mutant_second_batch_first(on: Chats) -> None:
     """Between two buckets it would do no harm: recovery ends at the first one that is not full."""
     chat = two_batches_of_one_bucket(on)
-    dies(on.router("second_batch_first", "die-after=first batch"))
+    dies(on.router("die-after=first batch", "second_batch_first"))
     with pytest.raises(AssertionError, match="it is below the head and has no row"):
         survives(on, chat)
 
@@ -142,7 +142,7 @@ def test_mutant_second_batch_first(on: Chats) -> None:
 def test_mutant_commit_before_write(on: Chats) -> None:
     chat = on.chat()
     write_a_bit_of_all(on, chat)
-    dies(on.router("commit_before_write", "die-after=committed"))
+    dies(on.router("die-after=committed", "commit_before_write"))
     with pytest.raises(AssertionError, match="missing or out of order"):
         survives(on, chat)
 

@@ -166,7 +166,7 @@ def test_the_image_has_the_releases_that_the_tests_run_with() -> None:
     for lock in ("requirements/cluster.txt", "requirements/build.txt"):
         assert pins(lock) <= tested
     wanted = {p.partition("==")[0] for p in pins("requirements/cluster.txt")}
-    assert {"asyncpg", "cassandra-driver", "confluent-kafka", "aiohttp"} <= wanted
+    assert {"acsylla", "asyncpg", "confluent-kafka", "aiohttp"} <= wanted
 
 
 def test_what_the_image_is_built_from_is_let_through() -> None:
