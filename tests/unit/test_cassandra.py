@@ -1,6 +1,7 @@
 """What the Cassandra adapters decide without a node."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -85,6 +86,26 @@ async def test_while_it_is_away_nobody_waits_for_those_before_to_fail(
     results = await asyncio.gather(*asked, return_exceptions=True)
     assert all(isinstance(result, Unavailable) for result in results)
     assert tried == 1
+
+
+@pytest.mark.anyio
+async def test_a_driver_that_takes_its_time_does_not_hold_up_who_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A node that is paused: the driver waits 10 s for a connection or a statement."""
+    answers = threading.Event()
+
+    def slow(_: Contact) -> object:
+        answers.wait(30)
+        raise NoHostAvailable("away", {})
+
+    monkeypatch.setattr(driver, "connect", slow)
+    monkeypatch.setattr(driver, "REQUEST_SECONDS", 0.05)
+    session = CassandraSession(Contact(["nowhere"], "k"))
+    with pytest.raises(Unavailable, match="in time"):
+        await session.run("SELECT seq FROM messages")
+    answers.set()
+    await session.close()
 
 
 class Slow(CassandraSession):

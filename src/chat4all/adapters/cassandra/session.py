@@ -156,15 +156,23 @@ class CassandraSession:
     async def _once(self, name: str, work: Callable[[], T]) -> T:
         """Do something in a thread; who wants the same meanwhile gets what comes of it.
 
-        Else, while Cassandra is away, each would wait for all before it to fail.
+        Else, while Cassandra is away, each would wait for all before it to fail. The driver takes
+        its time for this: who waits is told sooner, and the work goes on.
         """
         task = self._under_way.get(name)
         if task is None:
             task = self._under_way[name] = asyncio.create_task(asyncio.to_thread(work))
-            task.add_done_callback(lambda _: self._under_way.pop(name))
+            task.add_done_callback(lambda done: self._forget(name, done))
+        await asyncio.wait({task}, timeout=REQUEST_SECONDS)
+        if not task.done():
+            raise Unavailable("Cassandra: no answer in time")
         with _said():
-            result: T = await asyncio.shield(task)
+            result: T = task.result()
         return result
+
+    def _forget(self, name: str, done: asyncio.Task[Any]) -> None:
+        del self._under_way[name]
+        done.exception()  # it was raised where it was waited for, or nobody waits any more
 
     def _connect(self) -> None:
         cluster, self._session = connect(self._contact)
