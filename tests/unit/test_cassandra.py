@@ -108,6 +108,26 @@ async def test_while_it_is_away_nobody_waits_for_those_before_to_fail(
     assert tried == 1
 
 
+@pytest.mark.anyio
+async def test_a_driver_that_takes_its_time_does_not_hold_up_who_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A node that is paused: the driver waits 10 s for a connection or a statement."""
+    answers = asyncio.Event()
+
+    async def slow(_: Contact) -> object:
+        await answers.wait()
+        raise CassErrorLibNoHostsAvailable("away")
+
+    monkeypatch.setattr(driver, "connect", slow)
+    monkeypatch.setattr(driver, "REQUEST_SECONDS", 0.05)
+    session = CassandraSession(Contact(["nowhere"], "k"))
+    with pytest.raises(Unavailable, match="in time"):
+        await session.run("SELECT seq FROM messages")
+    answers.set()
+    await session.close()
+
+
 class Slow(CassandraSession):
     """Notes what is begun and what has ended; everything that `fails` says does not end well."""
 

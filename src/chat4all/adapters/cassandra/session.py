@@ -140,16 +140,26 @@ class CassandraSession:
         return found
 
     async def _once(self, name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Do something; who wants the same meanwhile gets what comes of it."""
+        """Do something; who wants the same meanwhile gets what comes of it.
+
+        It may take the driver longer than a request may: who waits is told in time, and it goes on.
+        """
         task = self._under_way.get(name)
         if task is None:
             task = self._under_way[name] = asyncio.create_task(work())
-            task.add_done_callback(lambda _: self._under_way.pop(name))
+            task.add_done_callback(lambda done: self._forget(name, done))
+        await asyncio.wait({task}, timeout=REQUEST_SECONDS)
+        if not task.done():
+            raise said(self._contact, CassErrorLibRequestTimedOut("no answer"))
         try:
-            result: T = await asyncio.shield(task)
+            result: T = task.result()
         except CassException as error:
             raise said(self._contact, error) from error
         return result
+
+    def _forget(self, name: str, done: asyncio.Task[Any]) -> None:
+        del self._under_way[name]
+        done.exception()  # it was raised where it was waited for, or nobody waits any more
 
     async def _connect(self) -> None:
         self._session = await connect(self._contact)
