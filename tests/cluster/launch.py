@@ -1,8 +1,8 @@
 """Routers that die at a step, and wrong ones: `python -m tests.cluster.launch FAULT ... router`.
 
 `die-after=STEP` kills the process with SIGKILL at exactly that step of EXACTNESS 7, the first time
-has something to do there. The others are mistakes that a rule forbids; the last one that is named
-is outermost: its calls go through the others.
+it has something to do there. The others are mistakes that a rule forbids; the last one named is
+outermost: its calls go through the others.
 """
 
 import os
