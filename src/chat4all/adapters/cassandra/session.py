@@ -72,12 +72,13 @@ async def connect(contact: Contact, request_seconds: float = REQUEST_SECONDS) ->
         serial_consistency=acsylla.Consistency.LOCAL_SERIAL,
         connect_timeout=CONNECT_SECONDS,
         request_timeout=request_seconds,
-        constant_reconnect_delay_ms=int(RECONNECT_SECONDS * 1000),
         retry_policy="fallthrough",
         application_name="chat4all",
         # While a node is away it would say so at every try; `web.health.watched` says it once.
         log_level="critical",
     )
+    # As an argument above it would be overridden by a growing delay, of up to a minute.
+    cluster.set_constant_reconnect(int(RECONNECT_SECONDS * 1000))
     return await cluster.create_session()
 
 
