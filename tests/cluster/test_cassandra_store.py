@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import acsylla
 import pytest
@@ -173,3 +174,36 @@ async def written_at_last(on: AStore, what: StoreBatch) -> None:
             return await on.store.write(what)
         except Unavailable:
             await asyncio.sleep(0.05)
+
+
+async def test_single_statements_and_batches_ask_for_a_quorum(cassandra: CassandraNode) -> None:
+    """Asked of the node: what a driver leaves out is ONE."""
+    contact = contact_of(cassandra)
+    await migrate(contact)
+    session = await connect(contact, 30)
+    try:
+        insert = await session.create_prepared(
+            f"INSERT INTO {contact.keyspace}.read_markers (conversation_id, username, read_seq) "
+            "VALUES (00000000-0000-0000-0000-000000000000, ?, 1)"
+        )
+        single, batch = insert.bind(), acsylla.create_batch_unlogged()
+        single.bind_list(["ana"])
+        for name in ("bruno", "carla"):
+            one = insert.bind()
+            one.bind_list([name])
+            batch.add_statement(one)
+        single.set_tracing(True)
+        batch.set_tracing(True)
+        for result in (await session.execute(single), await session.execute_batch(batch)):
+            trace = (
+                "SELECT parameters FROM system_traces.sessions "
+                f"WHERE session_id = {result.tracing_id}"
+            )
+            found: list[Any] = []
+            async with asyncio.timeout(30):
+                while not found:
+                    asked = await session.execute(acsylla.create_statement(trace))
+                    found = [row.as_tuple()[0] for row in asked.all()]
+            assert dict(found[0])["consistency_level"] == "LOCAL_QUORUM"
+    finally:
+        await session.close()

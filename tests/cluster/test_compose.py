@@ -141,8 +141,10 @@ def test_the_examples_send_and_watch(demonstration: Deployment, tmp_path: Path) 
     }
     shown = tmp_path / "shown"
     with shown.open("wb") as output:
+        # What a shell starts in the background is deaf to Ctrl+C, and so are its children.
+        hearing = ["env", "--default-signal=INT", sys.executable]
         watching = subprocess.Popen(
-            [sys.executable, "client-python/test_consumer.py"], stdout=output, env=variables
+            [*hearing, "client-python/test_consumer.py"], stdout=output, env=variables
         )
     try:
         until(lambda: shown.read_text().startswith("Watching chat_messages"))
