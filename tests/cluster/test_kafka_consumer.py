@@ -1,8 +1,10 @@
 """The router's side of Kafka: offsets that contradict the log, assignments that come and go."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -232,3 +234,22 @@ async def test_a_router_that_is_busy_for_long_stays_in_the_group(on: ALog) -> No
         following = await take(one, 40, limit=10)
         assert [r.position.offset for r in first + following] == list(range(50))
         assert (await one.poll(1)).assignments == before
+
+
+async def test_a_commit_that_nobody_answers_is_given_up_and_made_again(tmp_path: Path) -> None:
+    """Mutant: the library's own way of waiting for a commit, which has no end."""
+    with KafkaBroker(tmp_path / "kafka") as broker:
+        async with a_log(broker) as on, on.consumer() as consumer:
+            await fill(on, 1, 3)
+            records = await take(consumer, 3)
+            broker.pause()
+            async with asyncio.timeout(15):
+                with pytest.raises(Unavailable):
+                    await consumer.commit(last(records))
+            broker.resume()
+            async with asyncio.timeout(60):
+                while committed(on)[1] != 3:
+                    # Where the session has ended meanwhile they come again, and are taken again.
+                    with contextlib.suppress(Unavailable):
+                        records = list((await consumer.poll(10)).records) or records
+                        await consumer.commit(last(records))

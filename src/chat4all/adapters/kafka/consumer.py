@@ -47,6 +47,12 @@ PREFETCH_KIB = 16 * 1024
 LAG_SECONDS = 2.0
 """How often the log's ends are asked for, to tell how far behind we are."""
 
+REPORT_SECONDS = 0.002
+"""How long a commit's report is waited for at once: the library goes on waiting for messages."""
+
+TAKEN_MAX = 500
+"""Messages that may come in while a commit is waited for; then partitions are paused."""
+
 SERVE_SECONDS = 1.0
 """How often the group is attended to while the router is busy."""
 
@@ -87,6 +93,7 @@ class KafkaConsumer:
             "session.timeout.ms": int(session_seconds * 1000),
             "max.poll.interval.ms": int(max(busy_seconds, session_seconds) * 1000),
             "queued.max.messages.kbytes": PREFETCH_KIB,
+            "on_commit": self._on_commit,
         }
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka-consumer")
         self._polling: asyncio.Future[Poll] | None = None
@@ -98,6 +105,7 @@ class KafkaConsumer:
         self._paused: set[int] = set()
         self._taken: list[tuple[int, Message]] = []
         self._error: KafkaError | None = None
+        self._reports: list[tuple[KafkaError | None, Sequence[TopicPartition]]] = []
         self._handed: dict[int, int] = {}
         self._done: dict[int, int] = {}
         """What is committed of each partition that was looked at."""
@@ -188,14 +196,17 @@ class KafkaConsumer:
         await self._call(self._take, limit)
         if self._unchecked:
             await self._check()
-        return await self._call(self._hand_out)
+        return await self._call(self._hand_out, limit)
 
     def _take(self, limit: int) -> None:
         """Take messages, at most so many, bounded by their bytes and by time."""
         self._last_poll = time.monotonic()
         self._resume(self._paused)
-        size, now = 0, time.monotonic()
+        now = time.monotonic()
         until, last = now + self._wait_seconds, math.inf
+        size = sum(len(message) for _, message in self._taken)
+        if self._taken:  # while the last commit was waited for
+            until, last = now + GATHER_SECONDS, now + TAKE_SECONDS
         while self._error is None and len(self._taken) < limit and size < BYTES_MAX and now < last:
             took = self._next(max(0.0, until - now))
             now = time.monotonic()
@@ -257,14 +268,14 @@ class KafkaConsumer:
             raise Unavailable(said(error), SHOWN) from None
         return {place.partition: place.offset for place in found}
 
-    def _hand_out(self) -> Poll:
+    def _hand_out(self, limit: int) -> Poll:
         """Return what was taken under assignments that still hold; then say what went wrong."""
-        taken = [
-            message
+        holding = [
+            (number, message)
             for number, message in self._taken
             if self._assigned.get(message.partition() or 0) == number
         ]
-        self._taken = []
+        taken, self._taken = [message for _, message in holding[:limit]], holding[limit:]
         if not taken and self._error is not None:
             error, self._error = self._error, None
             self._say(error)
@@ -294,15 +305,40 @@ class KafkaConsumer:
         ]
         if not offsets:
             return
+        # The library's own way of waiting for it has no end, and the group is not attended to: when
+        # the session is over before there is an answer, there never is one.
+        wanted = {place.partition: place.offset for place in offsets}
+        self._reports.clear()
         try:
-            for done in self._consumer.commit(offsets=offsets, asynchronous=False):
-                if done.error is not None:
-                    raise KafkaException(done.error)
-                self._done[done.partition] = done.offset
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+            deadline = time.monotonic() + ASK_SECONDS
+            while not self._is_reported(wanted):
+                if time.monotonic() > deadline:
+                    raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+                if len(self._taken) < TAKEN_MAX:
+                    self._next(REPORT_SECONDS)
+                else:
+                    self._serve()
         except KafkaException as error:
             # Perhaps the partitions have gone; the library tells so when it is asked.
             self._serve()
             raise Unavailable(said(error), SHOWN) from None
+        self._done |= wanted
+
+    def _on_commit(self, error: KafkaError | None, places: Sequence[TopicPartition]) -> None:
+        self._reports.append((error, places))
+
+    def _is_reported(self, wanted: Mapping[int, int]) -> bool:
+        """Say whether these offsets are committed; raises `KafkaException` when they are not."""
+        while self._reports:
+            error, places = self._reports.pop()
+            if {place.partition: place.offset for place in places} != wanted:
+                continue  # of a commit that was given up
+            for reason in (error, *(place.error for place in places)):
+                if reason is not None:
+                    raise KafkaException(reason)
+            return True
+        return False
 
     async def _measure_for_ever(self) -> None:
         while True:
