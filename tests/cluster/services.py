@@ -49,10 +49,14 @@ class Service:
         except OSError:
             return False
 
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """End the process and return its status."""
+    def tell(self, number: int) -> None:
         assert self.process is not None
         self.process.send_signal(number)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """End the process and return its status."""
+        self.tell(number)
+        assert self.process is not None
         try:
             return self.process.wait(30)
         finally:

@@ -1,6 +1,7 @@
 """A cluster on engines of its own, which are killed and paused while people write."""
 
 import itertools
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -118,6 +119,7 @@ class Site:
         for service in self.services:
             if service.process is None or service.process.poll() is not None:
                 service.start()
+            service.tell(signal.SIGCONT)
         all_ready(self.services)
 
     @contextmanager

@@ -17,6 +17,7 @@ def refuses(site: Site, crowd: Crowd) -> None:
 
 
 def test_kafka_killed_under_load(site: Site) -> None:
+    """Mutant: a gateway that answers 202 when it has handed the record to the producer."""
     with site.crowd() as crowd:
         site.kafka.kill()
         refuses(site, crowd)
@@ -25,6 +26,7 @@ def test_kafka_killed_under_load(site: Site) -> None:
 
 
 def test_kafka_paused_under_load(site: Site) -> None:
+    """Mutants: as above; a producer that waits for no acknowledgement (`acks=0`)."""
     with site.crowd() as crowd:
         site.kafka.pause()
         refuses(site, crowd)

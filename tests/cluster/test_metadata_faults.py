@@ -22,6 +22,10 @@ AWAY_AND_BACK: dict[str, tuple[Callable[[Site], Any], Callable[[Site], Any]]] = 
         lambda site: site.metadata.stop(signal.SIGKILL),
         lambda site: site.metadata.start(),
     ),
+    "service-paused": (
+        lambda site: site.metadata.tell(signal.SIGSTOP),
+        lambda site: site.metadata.tell(signal.SIGCONT),
+    ),
     "database-killed": (
         lambda site: site.postgres.kill(),
         lambda site: site.postgres.restart(),
@@ -65,7 +69,7 @@ def test_nothing_is_given_out_while_nobody_knows_who_may(site: Site, what: str) 
     assert send_and_read(people, site.gateways[0]) == {202, 200}
     away(site)
     began = time.monotonic()
-    for gateway in (*site.gateways, *site.gateways):
+    for gateway in (*site.gateways[::-1], *site.gateways):
         while True:
             asked = time.monotonic()
             if send_and_read(people, gateway) == {503}:
