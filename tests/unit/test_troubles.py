@@ -135,7 +135,7 @@ def test_addresses_as_people_write_them() -> None:
 
 def state(members: int, *committed: int, end: int = 10) -> GroupState:
     return GroupState(
-        {f"m{n}": 1 for n in range(members)},
+        [f"m{n}" for n in range(members)],
         dict(enumerate(committed)),
         dict.fromkeys(range(len(committed)), (0, end)),
     )
@@ -165,7 +165,7 @@ def test_routers_that_are_not_there_or_do_not_go_on() -> None:
 
 
 def test_what_waits_is_counted_from_what_is_still_there() -> None:
-    assert GroupState({}, {0: 3, 1: 2}, {0: (0, 5), 1: (4, 9), 2: (1, 1)}).lag == {0: 2, 1: 5, 2: 0}
+    assert GroupState([], {0: 3, 1: 2}, {0: (0, 5), 1: (4, 9), 2: (1, 1)}).lag == {0: 2, 1: 5, 2: 0}
 
 
 # Health and the log.

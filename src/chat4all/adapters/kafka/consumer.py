@@ -19,6 +19,7 @@ from confluent_kafka import (
 )
 
 from chat4all.adapters.kafka.connection import client_config, said
+from chat4all.adapters.kafka.group import Outsider
 from chat4all.adapters.kafka.reaching import SHOWN
 from chat4all.adapters.kafka.topics import ASK_SECONDS, Topics, offset_trouble
 from chat4all.domain.errors import RouterStopped, Unavailable
@@ -84,6 +85,7 @@ class KafkaConsumer:
         self._epoch = epoch
         self._wait_seconds = wait_seconds
         self._topics = Topics(bootstrap)
+        self._outsider = Outsider(bootstrap, group)
         self._config = client_config(bootstrap) | {
             "group.id": group,
             "enable.auto.commit": False,
@@ -344,8 +346,10 @@ class KafkaConsumer:
         while True:
             # A partition that is paused is not fetched, so the library does not know its end.
             partitions = sorted(self._assigned.copy())
-            with contextlib.suppress(Unavailable):
-                bounds = await self._topics.ends(self._epoch.topic, partitions)
+            with contextlib.suppress(KafkaException):
+                bounds = await asyncio.to_thread(
+                    self._outsider.bounds, self._epoch.topic, partitions, ASK_SECONDS
+                )
                 self._ends = {number: end for number, (_, end) in bounds.items()}
             await asyncio.sleep(LAG_SECONDS)
 

@@ -2,20 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from chat4all.adapters.kafka.connection import client_config, said
 from chat4all.adapters.kafka.reaching import SHOWN
-from chat4all.adapters.kafka.topics import Topics
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.records import Epoch
 
@@ -39,8 +33,8 @@ STUCK = (
 class GroupState:
     """A group and its log. Offsets by partition; a partition without a commit has none here."""
 
-    members: Mapping[str, int]
-    """How many partitions each member has."""
+    members: Sequence[str]
+    """Kafka's ids of them."""
 
     committed: Mapping[int, int]
     bounds: Mapping[int, tuple[int, int]]
@@ -55,50 +49,64 @@ class GroupState:
         }
 
 
+class Outsider:
+    """A client that asks where the log ends and what is committed, and joins no group.
+
+    Its calls block. An administrator's requests to a group's coordinator and to partitions' leaders
+    would not, but librdkafka (2.16) may abort the process in them when a broker dies.
+    """
+
+    def __init__(self, bootstrap: str, group: str) -> None:
+        self._consumer = Consumer(
+            client_config(bootstrap, logger=None)
+            | {"group.id": group, "enable.auto.commit": False, "log_level": 2}
+        )
+
+    def committed(self, topic: str, partitions: Iterable[int], seconds: float) -> dict[int, int]:
+        """Return the group's offsets, without those of partitions that have none."""
+        places = [TopicPartition(topic, number) for number in partitions]
+        found = self._consumer.committed(places, timeout=seconds)
+        return {place.partition: place.offset for place in found if place.offset >= 0}
+
+    def bounds(
+        self, topic: str, partitions: Iterable[int], seconds: float
+    ) -> dict[int, tuple[int, int]]:
+        """Return the offsets of each partition's first record and of the next to come."""
+        deadline = time.monotonic() + seconds
+        found = {}
+        for number in partitions:
+            left = max(0.1, deadline - time.monotonic())
+            both = self._consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=left)
+            if both is None:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+            found[number] = both
+        return found
+
+
 class KafkaGroup:
     """Asks about a consumer group, off the event loop, and changes nothing."""
 
     def __init__(self, bootstrap: str, group: str) -> None:
         self._group = group
-        self._topics = Topics(bootstrap)
+        self._outsider = Outsider(bootstrap, group)
         self._admin = AdminClient(client_config(bootstrap, logger=None) | {"log_level": 2})
 
     async def state(self, epoch: Epoch, seconds: float = ASK_SECONDS) -> GroupState:
         """Return how it stands with a log. Raises `Unavailable`."""
         partitions = range(epoch.partitions)
-        places = [TopicPartition(epoch.topic, number) for number in partitions]
-        asked = self._admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(self._group, places)], request_timeout=seconds
-        )[self._group]
         try:
-            offsets, members, bounds = await asyncio.gather(
-                asyncio.wrap_future(asked),
-                self._members(epoch.topic, seconds),
-                self._topics.ends(epoch.topic, partitions, seconds),
+            members, committed, bounds = await asyncio.gather(
+                asyncio.to_thread(self._members, seconds),
+                asyncio.to_thread(self._outsider.committed, epoch.topic, partitions, seconds),
+                asyncio.to_thread(self._outsider.bounds, epoch.topic, partitions, seconds),
             )
         except KafkaException as error:
             raise Unavailable(said(error), SHOWN) from None
-        committed = {
-            place.partition: place.offset
-            for place in offsets.topic_partitions
-            if place.offset is not None and place.offset >= 0
-        }
         return GroupState(members, committed, bounds)
 
-    async def _members(self, topic: str, seconds: float) -> Mapping[str, int]:
-        asked = self._admin.describe_consumer_groups([self._group], request_timeout=seconds)
-        try:
-            found = await asyncio.wrap_future(asked[self._group])
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-                return {}
-            raise
-        return {
-            member.member_id: sum(
-                place.topic == topic for place in member.assignment.topic_partitions
-            )
-            for member in found.members
-        }
+    def _members(self, seconds: float) -> list[str]:
+        found = self._admin.list_groups(self._group, seconds)
+        return [str(member.id) for group in found for member in group.members]
 
 
 class RoutersWatch:
