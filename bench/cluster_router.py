@@ -29,7 +29,7 @@ from chat4all.adapters.kafka import KafkaAnnouncements, KafkaConsumer, KafkaLog,
 from chat4all.domain.ids import LogPosition, MessageId
 from chat4all.domain.records import Epoch, MessageRecord
 from chat4all.ports import Poll
-from chat4all.router.loop import Router
+from chat4all.router.loop import POLL_MAX_IN_A_CLUSTER, Router
 from chat4all.settings import Settings, load_settings
 from chat4all.wire.records import encode_record
 
@@ -164,6 +164,7 @@ async def route(parts: Parts, count: int) -> dict[str, float]:
         CassandraDeadLetters(parts.session),
         KafkaAnnouncements(parts.producer, settings.kafka_topic_events),
         KafkaLog(parts.producer, epoch),
+        poll_max=POLL_MAX_IN_A_CLUSTER,
     )
     await consumer.open()
     try:

@@ -55,7 +55,7 @@ from chat4all.gateway import make_gateway
 from chat4all.metadata import make_metadata
 from chat4all.metadata_parts import asked_metadata, own_database, own_metadata
 from chat4all.people import limits_of, make_people
-from chat4all.router.loop import Router
+from chat4all.router.loop import POLL_MAX_IN_A_CLUSTER, Router
 from chat4all.settings import Settings
 from chat4all.usecases.changes import Changes
 from chat4all.usecases.reading import Reading
@@ -435,6 +435,7 @@ class _Routing:
             metrics.dead_letters(CassandraDeadLetters(self._session)),
             metrics.feed(feed),
             self._log,
+            poll_max=POLL_MAX_IN_A_CLUSTER,
         )
         self._log.failed.add_done_callback(lambda _: self.stop())
         self._consumer = consumer

@@ -51,8 +51,9 @@ LAG_SECONDS = 2.0
 REPORT_SECONDS = 0.002
 """How long a commit's report is waited for at once: the library goes on waiting for messages."""
 
-TAKEN_MAX = 500
-"""Messages that may come in while a commit is waited for; then partitions are paused."""
+TAKEN_MAX = 10_000
+"""Messages that may come in while a commit is waited for; then partitions are paused, and all that
+the library has fetched of them is fetched again."""
 
 SERVE_SECONDS = 1.0
 """How often the group is attended to while the router is busy."""
@@ -311,14 +312,15 @@ class KafkaConsumer:
         # the session is over before there is an answer, there never is one.
         wanted = {place.partition: place.offset for place in offsets}
         self._reports.clear()
+        size = sum(len(message) for _, message in self._taken)
         try:
             self._consumer.commit(offsets=offsets, asynchronous=True)
             deadline = time.monotonic() + ASK_SECONDS
             while not self._is_reported(wanted):
                 if time.monotonic() > deadline:
                     raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-                if len(self._taken) < TAKEN_MAX:
-                    self._next(REPORT_SECONDS)
+                if len(self._taken) < TAKEN_MAX and size < BYTES_MAX:
+                    size += len(self._taken[-1][1]) if self._next(REPORT_SECONDS) else 0
                 else:
                     self._serve()
         except KafkaException as error:
