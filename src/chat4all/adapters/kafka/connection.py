@@ -8,8 +8,11 @@ from confluent_kafka import KafkaError, KafkaException
 _log = logging.getLogger("chat4all.kafka")
 
 
-def client_config(bootstrap: str, *, logger: logging.Logger | None = _log) -> dict[str, Any]:
-    """Return what producers, consumers and administrators share. `bootstrap`: `host:port,…`."""
+def client_config(bootstrap: str, *, quiet: bool = False) -> dict[str, Any]:
+    """Return what producers, consumers and administrators share. `bootstrap`: `host:port,…`.
+
+    `quiet`: for one that is seldom or never polled, so that what it would log would pile up.
+    """
     config: dict[str, Any] = {
         "bootstrap.servers": bootstrap,
         "client.id": "chat4all",
@@ -18,7 +21,7 @@ def client_config(bootstrap: str, *, logger: logging.Logger | None = _log) -> di
         "socket.keepalive.enable": True,
         "socket.timeout.ms": 10_000,
     }
-    return config if logger is None else config | {"logger": logger}
+    return config | ({"log_level": 2} if quiet else {"logger": _log})
 
 
 def said(error: KafkaError | KafkaException) -> str:

@@ -19,7 +19,6 @@ from confluent_kafka import (
 )
 
 from chat4all.adapters.kafka.connection import client_config, said
-from chat4all.adapters.kafka.group import Outsider
 from chat4all.adapters.kafka.reaching import SHOWN
 from chat4all.adapters.kafka.topics import ASK_SECONDS, Topics, offset_trouble
 from chat4all.domain.errors import RouterStopped, Unavailable
@@ -86,7 +85,6 @@ class KafkaConsumer:
         self._epoch = epoch
         self._wait_seconds = wait_seconds
         self._topics = Topics(bootstrap)
-        self._outsider = Outsider(bootstrap, group)
         self._config = client_config(bootstrap) | {
             "group.id": group,
             "enable.auto.commit": False,
@@ -140,10 +138,6 @@ class KafkaConsumer:
     async def commit(self, through: Sequence[LogPosition]) -> None:
         """Commit; partitions that have gone to another router meanwhile are its to commit."""
         await self._call(self._commit, through)
-
-    async def ping(self) -> None:
-        """Return when the group's log can be read."""
-        await self._topics.ends(self._epoch.topic, [0])
 
     def lag(self) -> Mapping[int, int]:
         """Return how many records of each partition that is ours are not committed.
@@ -203,11 +197,10 @@ class KafkaConsumer:
 
     def _take(self, limit: int) -> None:
         """Take messages, at most so many, bounded by their bytes and by time."""
-        self._last_poll = time.monotonic()
+        self._last_poll = now = time.monotonic()
         self._resume(self._paused)
-        now = time.monotonic()
         until, last = now + self._wait_seconds, math.inf
-        size = sum(len(message) for _, message in self._taken)
+        size = self._size()
         if self._taken:  # while the last commit was waited for
             until, last = now + GATHER_SECONDS, now + TAKE_SECONDS
         while self._error is None and len(self._taken) < limit and size < BYTES_MAX and now < last:
@@ -220,6 +213,10 @@ class KafkaConsumer:
             elif now >= until:
                 break
         self._last_poll = time.monotonic()
+
+    def _size(self) -> int:
+        """Return the bytes that were taken and not handed out."""
+        return sum(len(message) for _, message in self._taken)
 
     def _next(self, seconds: float) -> bool:
         """Take one message, if one comes in time.
@@ -312,7 +309,7 @@ class KafkaConsumer:
         # the session is over before there is an answer, there never is one.
         wanted = {place.partition: place.offset for place in offsets}
         self._reports.clear()
-        size = sum(len(message) for _, message in self._taken)
+        size = self._size()
         try:
             self._consumer.commit(offsets=offsets, asynchronous=True)
             deadline = time.monotonic() + ASK_SECONDS
@@ -348,10 +345,8 @@ class KafkaConsumer:
         while True:
             # A partition that is paused is not fetched, so the library does not know its end.
             partitions = sorted(self._assigned.copy())
-            with contextlib.suppress(KafkaException):
-                bounds = await asyncio.to_thread(
-                    self._outsider.bounds, self._epoch.topic, partitions, ASK_SECONDS
-                )
+            with contextlib.suppress(Unavailable):
+                bounds = await self._topics.ends(self._epoch.topic, partitions)
                 self._ends = {number: end for number, (_, end) in bounds.items()}
             await asyncio.sleep(LAG_SECONDS)
 

@@ -2,14 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from chat4all.adapters.kafka.connection import client_config, said
 from chat4all.adapters.kafka.reaching import SHOWN
+from chat4all.adapters.kafka.topics import Topics
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.records import Epoch
 
@@ -49,60 +50,31 @@ class GroupState:
         }
 
 
-class Outsider:
-    """A client that asks where the log ends and what is committed, and joins no group.
-
-    Its calls block. An administrator's requests to a group's coordinator and to partitions' leaders
-    would not, but librdkafka (2.16) may abort the process in them when a broker dies.
-    """
-
-    def __init__(self, bootstrap: str, group: str) -> None:
-        self._consumer = Consumer(
-            client_config(bootstrap, logger=None)
-            | {"group.id": group, "enable.auto.commit": False, "log_level": 2}
-        )
-
-    def committed(self, topic: str, partitions: Iterable[int], seconds: float) -> dict[int, int]:
-        """Return the group's offsets, without those of partitions that have none."""
-        places = [TopicPartition(topic, number) for number in partitions]
-        found = self._consumer.committed(places, timeout=seconds)
-        return {place.partition: place.offset for place in found if place.offset >= 0}
-
-    def bounds(
-        self, topic: str, partitions: Iterable[int], seconds: float
-    ) -> dict[int, tuple[int, int]]:
-        """Return the offsets of each partition's first record and of the next to come."""
-        deadline = time.monotonic() + seconds
-        found = {}
-        for number in partitions:
-            left = max(0.1, deadline - time.monotonic())
-            both = self._consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=left)
-            if both is None:
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-            found[number] = both
-        return found
-
-
 class KafkaGroup:
     """Asks about a consumer group, off the event loop, and changes nothing."""
 
     def __init__(self, bootstrap: str, group: str) -> None:
         self._group = group
-        self._outsider = Outsider(bootstrap, group)
-        self._admin = AdminClient(client_config(bootstrap, logger=None) | {"log_level": 2})
+        self._topics = Topics(bootstrap)
+        # Never an administrator's requests to the group's coordinator: see `Topics`.
+        config = client_config(bootstrap, quiet=True)
+        self._admin = AdminClient(config)
+        self._outsider = Consumer(config | {"group.id": group, "enable.auto.commit": False})
 
     async def state(self, epoch: Epoch, seconds: float = ASK_SECONDS) -> GroupState:
         """Return how it stands with a log. Raises `Unavailable`."""
         partitions = range(epoch.partitions)
+        places = [TopicPartition(epoch.topic, number) for number in partitions]
         try:
             members, committed, bounds = await asyncio.gather(
                 asyncio.to_thread(self._members, seconds),
-                asyncio.to_thread(self._outsider.committed, epoch.topic, partitions, seconds),
-                asyncio.to_thread(self._outsider.bounds, epoch.topic, partitions, seconds),
+                asyncio.to_thread(self._outsider.committed, places, timeout=seconds),
+                self._topics.ends(epoch.topic, partitions, seconds),
             )
         except KafkaException as error:
             raise Unavailable(said(error), SHOWN) from None
-        return GroupState(members, committed, bounds)
+        offsets = {place.partition: place.offset for place in committed if place.offset >= 0}
+        return GroupState(members, offsets, bounds)
 
     def _members(self, seconds: float) -> list[str]:
         found = self._admin.list_groups(self._group, seconds)

@@ -38,7 +38,7 @@ class KafkaInspection:
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
-        self._admin = AdminClient(client_config(bootstrap, logger=None) | {"log_level": 2})
+        self._admin = AdminClient(client_config(bootstrap, quiet=True))
 
     async def brokers(self) -> list[Address]:
         """Return where the brokers say that they are, once all of them can be reached there."""

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 from confluent_kafka import (
@@ -17,7 +18,6 @@ from confluent_kafka import (
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     NewTopic,
-    OffsetSpec,
 )
 
 from chat4all.adapters.kafka.connection import client_config, said
@@ -78,8 +78,7 @@ class Topics:
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
-        # Without a logger: an administrator is never polled, and what it would say would pile up.
-        self._admin = AdminClient(client_config(bootstrap, logger=None) | {"log_level": 2})
+        self._admin = AdminClient(client_config(bootstrap, quiet=True))
 
     async def find(self, topic: str) -> Found | None:
         """Return a topic; None when there is none of this name."""
@@ -105,28 +104,13 @@ class Topics:
         return await _in_time(lambda: self._must_find(topic))
 
     async def ends(
-        self, topic: str, partitions: Sequence[int], seconds: float = ASK_SECONDS
+        self, topic: str, partitions: Iterable[int], seconds: float = ASK_SECONDS
     ) -> dict[int, tuple[int, int]]:
         """Return the offsets of each partition's first record and of the next to come."""
-        places = [TopicPartition(topic, number) for number in partitions]
-        first, last = [
-            self._admin.list_offsets(dict.fromkeys(places, spec), request_timeout=seconds)
-            for spec in (OffsetSpec.earliest(), OffsetSpec.latest())
-        ]
         try:
-            found = {
-                place.partition: (
-                    (await _answer(first[place])).offset,
-                    (await _answer(last[place])).offset,
-                )
-                for place in places
-            }
+            return await asyncio.to_thread(self._ends, topic, partitions, seconds)
         except KafkaException as error:
             raise await self._failure(error) from None
-        # A leader that was not reached leaves its partitions out, without an error.
-        if any(offset < 0 for both in found.values() for offset in both):
-            raise await self._failure(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
-        return found
 
     async def begin(self, topic: str, partitions: int, group: str) -> None:
         """Commit a group's first offsets where it has none: nothing was read yet.
@@ -149,6 +133,30 @@ class Topics:
         found = await self.find(topic)
         if found is None:
             raise Unavailable(f"Kafka: topic {topic} does not exist")
+        return found
+
+    @cached_property
+    def _asking(self) -> Consumer:
+        """A consumer that joins no group and commits nothing, but must name one.
+
+        It is asked where a log ends, again and again; an administrator's requests of that kind may
+        make librdkafka (2.16) abort the process when a broker dies.
+        """
+        return Consumer(
+            client_config(self._bootstrap, quiet=True) | {"group.id": "chat4all-nobody"}
+        )
+
+    def _ends(
+        self, topic: str, partitions: Iterable[int], seconds: float
+    ) -> dict[int, tuple[int, int]]:
+        deadline = time.monotonic() + seconds
+        found = {}
+        for number in partitions:
+            left = max(0.1, deadline - time.monotonic())
+            ends = self._asking.get_watermark_offsets(TopicPartition(topic, number), timeout=left)
+            if ends is None:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+            found[number] = ends
         return found
 
     def _begin(self, topic: str, partitions: int, group: str) -> None:
