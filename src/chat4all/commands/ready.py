@@ -3,6 +3,7 @@
 import http.client
 import json
 import sys
+from http import HTTPStatus
 
 import click
 
@@ -15,23 +16,27 @@ ANSWER_SECONDS = 5.0
 def ready(port: int) -> None:
     """Ask the service on a port of this machine whether it has all that it needs.
 
-    The exit status is 1 when it has not, or does not answer.
+    The exit status is 1 when it has not, or does not answer. What is wrong but does not keep it
+    from its work is told, and is none of that.
     """
-    missed = _missed(port)
-    click.echo("ready" if not missed else "; ".join(missed))
-    if missed:
+    well, said = _asked(port)
+    click.echo("; ".join([*["ready"] * well, *said]))
+    if not well:
         sys.exit(1)
 
 
-def _missed(port: int) -> list[str]:
+def _asked(port: int) -> tuple[bool, list[str]]:
+    """Return whether it is ready, and what it says is wrong."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
     try:
         connection.request("GET", "/health/ready")
-        parts = json.load(connection.getresponse())["dependencies"]
-        return [f"{name}: {part['error']}" for name, part in parts.items() if part["error"]]
+        answer = connection.getresponse()
+        parts = json.load(answer)["dependencies"]
+        said = [f"{name}: {part['error']}" for name, part in parts.items() if part["error"]]
+        return answer.status == HTTPStatus.OK, said
     except (OSError, http.client.HTTPException) as error:
-        return [f"port {port} does not answer: {error}"]
+        return False, [f"port {port} does not answer: {error}"]
     except (ValueError, KeyError, TypeError, AttributeError):
-        return [f"port {port} does not answer as Chat4All does"]
+        return False, [f"port {port} does not answer as Chat4All does"]
     finally:
         connection.close()

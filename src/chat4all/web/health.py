@@ -86,12 +86,13 @@ def health_routes(pings: Mapping[str, Ping]) -> APIRouter:
 @asynccontextmanager
 async def watched(pings: Mapping[str, Ping], seconds: float = WATCH_SECONDS) -> AsyncIterator[None]:
     """Tell the log of each part that goes, and that is back: each cause once, not at every look."""
-    watching = asyncio.gather(*[_watch(name, ping, seconds) for name, ping in pings.items()])
+    watching = [asyncio.create_task(_watch(*item, seconds)) for item in pings.items()]
     try:
         yield
     finally:
-        watching.cancel()
-        await asyncio.wait({watching})
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
 
 
 async def _watch(part: str, ping: Ping, seconds: float) -> None:
