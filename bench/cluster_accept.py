@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from . import floor
-from .accept import HEADROOM, RATE_MAX
+from .accept import CONNECTIONS, RATE_MAX, headroom
 from .cluster_place import Place
 from .figures import Figure
 from .filling import CHATS, PEOPLE, SECRET, fill_people
 from .quiet import Rounds, Say, quiet_rounds
 from .running import HEALTH, BenchmarkFailed, free_ports, generate, module, process
 from .workload import REQUESTS, send_requests
-
-CONNECTIONS = 32
 
 
 def measure(place: Place, folder: Path, rounds: int, seconds: float, say: Say) -> Rounds:
@@ -80,14 +78,5 @@ def figures(rounds: Rounds) -> list[Figure]:
             theirs=theirs,
             of="/s",
         ),
-        Figure(
-            "kafka_accept_generator_headroom",
-            "Generator's headroom over the faster of the two",
-            static / max(ours, theirs),
-            HEADROOM,
-            True,
-            ours=static,
-            theirs=max(ours, theirs),
-            of="/s",
-        ),
+        headroom("kafka_accept_generator_headroom", static, max(ours, theirs)),
     ]

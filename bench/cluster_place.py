@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from chat4all.adapters.cassandra import Contact
-from chat4all.settings import Settings
 from engines import CassandraNode, KafkaBroker
 
 from .running import run
@@ -61,8 +59,3 @@ def a_place(folder: Path) -> Iterator[Place]:
 def new_name() -> str:
     """Return a name that is not in use."""
     return f"b{secrets.token_hex(6)}"
-
-
-def contact(settings: Settings) -> Contact:
-    """Return where a process finds Cassandra."""
-    return Contact(settings.cassandra_hosts, settings.cassandra_keyspace, settings.cassandra_port)

@@ -16,7 +16,6 @@ import uuid
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
-import uuid_utils
 import uvloop
 
 from chat4all.adapters.cassandra import (
@@ -26,15 +25,17 @@ from chat4all.adapters.cassandra import (
     CassandraStore,
 )
 from chat4all.adapters.kafka import KafkaAnnouncements, KafkaConsumer, KafkaLog, KafkaProducer
+from chat4all.cluster import contact_of
 from chat4all.domain.ids import LogPosition, MessageId
 from chat4all.domain.records import Epoch, MessageRecord
+from chat4all.people import new_message_id
 from chat4all.ports import Poll
 from chat4all.router.loop import POLL_MAX_IN_A_CLUSTER, Router
 from chat4all.settings import Settings, load_settings
 from chat4all.wire.records import encode_record
 
 from .cluster_floor import CONCURRENCY
-from .cluster_place import Place, contact, new_name
+from .cluster_place import Place, new_name
 from .figures import Figure
 from .filling import messages
 from .quiet import Rounds, Say, quiet_rounds
@@ -129,7 +130,7 @@ class Parts:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.session = CassandraSession(contact(settings))
+        self.session = CassandraSession(contact_of(settings))
         self.producer = KafkaProducer(settings.kafka)
 
     async def epoch(self) -> Epoch:
@@ -179,7 +180,7 @@ async def route(parts: Parts, count: int) -> dict[str, float]:
 
 def _now(record: MessageRecord) -> MessageRecord:
     """Give a message an id of now: the gateway's where it made one, else one of a client's."""
-    made = str(uuid_utils.uuid7()) if record.fresh else str(uuid.uuid4())
+    made = new_message_id() if record.fresh else str(uuid.uuid4())
     return record._replace(message_id=MessageId(made))
 
 

@@ -14,12 +14,12 @@ says so. `chat4all migrate` makes the topics, the keyspace and the tables first.
 import asyncio
 import logging
 import random
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-import uuid_utils
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
@@ -54,7 +54,7 @@ from chat4all.domain.records import Epoch
 from chat4all.gateway import make_gateway
 from chat4all.metadata import make_metadata
 from chat4all.metadata_parts import asked_metadata, own_database, own_metadata
-from chat4all.people import limits_of, make_people
+from chat4all.people import limits_of, make_people, new_message_id
 from chat4all.router.loop import POLL_MAX_IN_A_CLUSTER, Router
 from chat4all.settings import Settings
 from chat4all.usecases.changes import Changes
@@ -62,7 +62,7 @@ from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
 from chat4all.web.bodies import BodyLimit
 from chat4all.web.edge import Edge, with_edge
-from chat4all.web.health import Degraded, health_routes, watched
+from chat4all.web.health import Degraded, Ping, health_routes, watched
 from chat4all.web.metrics import metrics_routes
 from chat4all.web.problems import SLUG, install_problems
 from chat4all.web.serving import Server, listening, serve
@@ -265,7 +265,7 @@ async def serve_gateway(settings: Settings) -> bool:
             log=measured_log,
             store=measured_store,
         )
-        sending = Sending(measured_log, asked.directory, new_id=_new_id)
+        sending = Sending(measured_log, asked.directory, new_id=new_message_id)
         # Nothing is kept between two reads: a feed from which nothing comes may be broken.
         changes = Changes(lambda: False)
         limits = limits_of(settings)
@@ -292,12 +292,8 @@ async def serve_gateway(settings: Settings) -> bool:
                 metrics_routes(metrics.text, failed=metrics.source_failed),
             ],
         )
-        server = Server(gateway, listener, grace_seconds=GRACE_SECONDS)
-        metrics.watch_connections(server.connections)
-        await stack.enter_async_context(watched(pings))
         started = partial(_started, "gateway", settings, settings.port)
-        await serve([server], log.failed, started, end_seconds=END_SECONDS)
-        return not log.failed.done()
+        return await _serve_people(gateway, listener, metrics, pings, log.failed, started)
 
 
 async def serve_metadata(settings: Settings) -> bool:
@@ -329,12 +325,24 @@ async def serve_metadata(settings: Settings) -> bool:
             edge=Edge(settings.cors_origins, settings.trusted_proxies),
             internal=own.internal,
         )
-        server = Server(metadata, listener, grace_seconds=GRACE_SECONDS)
-        metrics.watch_connections(server.connections)
-        await stack.enter_async_context(watched(pings))
         started = partial(_started, "metadata service", settings, port)
-        await serve([server], log.failed, started, end_seconds=END_SECONDS)
-        return not log.failed.done()
+        return await _serve_people(metadata, listener, metrics, pings, log.failed, started)
+
+
+async def _serve_people(
+    app: ASGIApp,
+    listener: socket.socket,
+    metrics: ServiceMetrics,
+    pings: Mapping[str, Ping],
+    failed: "asyncio.Future[None]",
+    started: Callable[[], None],
+) -> bool:
+    """Serve until told to stop, or until `failed` is done; say whether it was the former."""
+    server = Server(app, listener, grace_seconds=GRACE_SECONDS)
+    metrics.watch_connections(server.connections)
+    async with watched(pings):
+        await serve([server], failed, started, end_seconds=END_SECONDS)
+    return not failed.done()
 
 
 async def serve_router(settings: Settings) -> bool:
@@ -449,9 +457,7 @@ class _Routing:
         await self._stopping.wait()
 
 
-def _router_app(
-    pings: Mapping[str, Callable[[], Awaitable[None]]], text: Callable[[], Awaitable[bytes]]
-) -> ASGIApp:
+def _router_app(pings: Mapping[str, Ping], text: Callable[[], Awaitable[bytes]]) -> ASGIApp:
     app = FastAPI(title="Chat4All router", version=__version__, docs_url=None, redoc_url=None)
     install_problems(app)
     meter = ServiceMetrics(__version__, SLUG)
@@ -472,10 +478,6 @@ def _secret(settings: Settings) -> bytes:
             "and metadata services; make one with `openssl rand -hex 32`"
         )
     return check_secret(settings.secret_key.get_secret_value().encode())
-
-
-def _new_id() -> str:
-    return str(uuid_utils.uuid7())
 
 
 def _started(what: str, settings: Settings, port: int) -> None:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import uuid_utils
 from fastapi import APIRouter
 
 from chat4all.adapters.crypto import JwtTokens
@@ -57,6 +58,11 @@ def make_people(
         marking,
         Membership(directory, marking),
     )
+
+
+def new_message_id() -> str:
+    """Return an id for a message whose sender chose none: a UUIDv7 of now."""
+    return str(uuid_utils.uuid7())
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -17,7 +17,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import uuid_utils
 from starlette.types import ASGIApp
 
 from chat4all import __version__, demo
@@ -40,7 +39,7 @@ from chat4all.adapters.sql import Database, SqlDirectory, SqlOutbox, SqlSessions
 from chat4all.domain.errors import StartRefused, Unavailable
 from chat4all.gateway import make_gateway
 from chat4all.metadata import make_metadata
-from chat4all.people import limits_of, make_people
+from chat4all.people import limits_of, make_people, new_message_id
 from chat4all.ports import Directory, Outbox, Passwords
 from chat4all.router_process import RouterProcess, make_router
 from chat4all.settings import Settings, is_loopback
@@ -130,7 +129,7 @@ async def one_machine(
             log=measured_log,
             store=measured_store,
         )
-        sending = Sending(measured_log, directory, new_id=lambda: str(uuid_utils.uuid7()))
+        sending = Sending(measured_log, directory, new_id=new_message_id)
 
         has_demo = await _demo(settings, folder, directory, passwords)
         # After the demonstration data, so that a first start which was cut off is still the first.

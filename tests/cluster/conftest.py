@@ -3,8 +3,27 @@ from collections.abc import Iterator
 import pytest
 
 from engines import CassandraNode, KafkaBroker
+from tests.cluster.chats import Chats, chats_on
 from tests.cluster.site import Site
-from tests.databases import serving
+from tests.databases import Databases, serving
+
+
+@pytest.fixture(scope="module")
+def chats(
+    tmp_path_factory: pytest.TempPathFactory,
+    kafka: KafkaBroker,
+    cassandra: CassandraNode,
+    databases_of_all: Databases,
+) -> Iterator[Chats]:
+    with chats_on(tmp_path_factory.mktemp("cluster"), kafka, cassandra, databases_of_all) as found:
+        yield found
+
+
+@pytest.fixture
+def on(chats: Chats) -> Iterator[Chats]:
+    """Gateways on the shared engines; the routers are each test's own."""
+    yield chats
+    chats.end_routers()
 
 
 @pytest.fixture(scope="package")

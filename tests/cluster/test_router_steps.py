@@ -3,7 +3,6 @@
 import json
 import signal
 import uuid
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,11 +10,9 @@ from chat4all.adapters.cassandra.store import log_timestamp
 from chat4all.adapters.kafka import partition_of
 from chat4all.domain.ids import LogPosition
 from chat4all.domain.messages import CONTENT_MAX
-from engines import CassandraNode, KafkaBroker
-from tests.cluster.chats import PEOPLE, Chats, batches, chats_on, patiently
+from tests.cluster.chats import PEOPLE, Chats, batches, patiently
 from tests.cluster.launch import STEPS
 from tests.cluster.services import PARTITIONS, Service
-from tests.databases import Databases
 from tests.faults.test_rules import POISON
 from tests.records import record
 
@@ -23,23 +20,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(600)]
 
 BUCKET = 1_000
 ELSEWHERE = "another producer"
-
-
-@pytest.fixture(scope="module")
-def on(
-    tmp_path_factory: pytest.TempPathFactory,
-    kafka: KafkaBroker,
-    cassandra: CassandraNode,
-    databases_of_all: Databases,
-) -> Iterator[Chats]:
-    with chats_on(tmp_path_factory.mktemp("cluster"), kafka, cassandra, databases_of_all) as found:
-        yield found
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(on: Chats) -> Iterator[None]:
-    yield
-    on.end_routers()
 
 
 def write_past_the_gateways(

@@ -4,7 +4,7 @@ import json
 import random
 import signal
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,10 +14,8 @@ from kafka import KafkaProducer
 
 from chat4all.adapters.kafka import partition_of
 from chat4all.domain.messages import CONTENT_MAX
-from engines import CassandraNode, KafkaBroker
-from tests.cluster.chats import PEOPLE, Chats, Talk, batches, chats_on, patiently
+from tests.cluster.chats import PEOPLE, Chats, Talk, batches, patiently
 from tests.cluster.services import PARTITIONS, Service
-from tests.databases import Databases
 from tests.faults.running import until
 from tests.records import record
 
@@ -25,23 +23,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(600)]
 
 SEED = 20_260_131
 KILLS = 20
-
-
-@pytest.fixture(scope="module")
-def on(
-    tmp_path_factory: pytest.TempPathFactory,
-    kafka: KafkaBroker,
-    cassandra: CassandraNode,
-    databases_of_all: Databases,
-) -> Iterator[Chats]:
-    with chats_on(tmp_path_factory.mktemp("cluster"), kafka, cassandra, databases_of_all) as found:
-        yield found
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left(on: Chats) -> Iterator[None]:
-    yield
-    on.end_routers()
 
 
 def those_who_route(routers: list[Service]) -> list[Service]:
