@@ -7,7 +7,7 @@ from socket import socket
 
 import click
 from uvicorn import Config
-from uvicorn.supervisors import ChangeReload
+from uvicorn.supervisors.watchfilesreload import WatchFilesReload
 
 import chat4all
 from chat4all.commands.given import settings_from
@@ -25,7 +25,8 @@ def run_reloading(name: str, options: dict[str, object]) -> None:
     """
     # uvicorn asks for an application here; it is not the reloader that loads it.
     config = Config("chat4all", reload=True, reload_dirs=[str(SOURCE)], log_config=None)
-    ChangeReload(config, partial(_run, name, options), []).run()
+    # Not uvicorn's `StatReload`: it forgets a change that comes during a restart.
+    WatchFilesReload(config, partial(_run, name, options), []).run()
 
 
 def _run(name: str, options: dict[str, object], sockets: list[socket] | None) -> None:  # noqa: ARG001
