@@ -45,7 +45,7 @@ from chat4all.adapters.kafka import (
     log_settings,
 )
 from chat4all.adapters.prometheus import GatewayMetrics, RouterMetrics, ServiceMetrics
-from chat4all.adapters.sql import SqlDirectory
+from chat4all.adapters.sql import SqlDirectory, SqlUsers
 from chat4all.adapters.sql.server_schema import check_revision, upgrade_server
 from chat4all.adapters.sql.urls import parse_database_url
 from chat4all.domain.errors import StartRefused, Unavailable
@@ -60,6 +60,7 @@ from chat4all.settings import Settings
 from chat4all.usecases.changes import Changes
 from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
+from chat4all.usecases.shown_names import ShownNames
 from chat4all.web.bodies import BodyLimit
 from chat4all.web.edge import Edge, with_edge
 from chat4all.web.health import Degraded, Ping, health_routes, watched
@@ -131,7 +132,7 @@ async def make_demo(settings: Settings) -> None:
     try:
         async with own_database(settings) as database:
             await check_revision(database)
-            await demo.make(SqlDirectory(database), passwords)
+            await demo.make(SqlUsers(database), SqlDirectory(database), passwords)
     finally:
         passwords.close()
 
@@ -259,6 +260,7 @@ async def serve_gateway(settings: Settings) -> bool:
         people = make_people(
             settings,
             secret,
+            users=asked.users,
             directory=asked.directory,
             sessions=asked.sessions,
             passwords=passwords,
@@ -279,7 +281,9 @@ async def serve_gateway(settings: Settings) -> bool:
         gateway = make_gateway(
             signing_in=people.signing_in,
             sending=sending,
-            reading=Reading(measured_store, asked.directory, sending, changes),
+            reading=Reading(
+                measured_store, asked.directory, sending, changes, ShownNames(asked.users)
+            ),
             marking=people.marking,
             changes=changes,
             limits=limits,
@@ -310,6 +314,7 @@ async def serve_metadata(settings: Settings) -> bool:
         people = make_people(
             settings,
             secret,
+            users=own.users,
             directory=own.directory,
             sessions=own.sessions,
             passwords=passwords,

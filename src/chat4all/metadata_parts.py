@@ -17,21 +17,25 @@ from pydantic import SecretStr
 
 from chat4all.adapters.crypto import proof_of
 from chat4all.adapters.metadata_http import (
-    Following,
-    FollowingDirectory,
-    FollowingSessions,
     HttpDirectory,
     HttpOutbox,
     HttpSessions,
+    HttpUsers,
     MetadataService,
 )
-from chat4all.adapters.sql import Database, SqlDirectory, SqlOutbox, SqlSessions, upgrade
+from chat4all.adapters.remembering import (
+    Following,
+    FollowingDirectory,
+    FollowingSessions,
+    FollowingUsers,
+)
+from chat4all.adapters.sql import Database, SqlDirectory, SqlOutbox, SqlSessions, SqlUsers, upgrade
 from chat4all.adapters.sql.server import ServerDatabase
 from chat4all.adapters.sql.server_schema import check_revision
 from chat4all.adapters.sql.urls import parse_database_url
 from chat4all.domain.errors import NotFound, StartRefused, Unavailable
 from chat4all.metadata import InternalEndpoint
-from chat4all.ports import Directory, Outbox, Sessions
+from chat4all.ports import Directory, Outbox, Sessions, Users
 from chat4all.settings import Settings
 from chat4all.web.health import Degraded, Ping
 from chat4all.wire import internal
@@ -55,8 +59,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class OwnMetadata:
-    """The directory and the sessions on a database, and the endpoint for those who ask."""
+    """The users, directory and sessions on a database, and the endpoint for those who ask."""
 
+    users: Users
     directory: Directory
     sessions: Sessions
     internal: InternalEndpoint
@@ -65,8 +70,9 @@ class OwnMetadata:
 
 @dataclass(frozen=True, slots=True)
 class AskedMetadata:
-    """The directory and the sessions of a metadata service elsewhere."""
+    """The users, directory and sessions of a metadata service elsewhere."""
 
+    users: Users
     directory: Directory
     sessions: Sessions
     ping: Ping
@@ -85,15 +91,22 @@ async def own_metadata(settings: Settings) -> AsyncIterator[OwnMetadata]:
     """
     credential = credential_of(settings)
     async with own_database(settings) as database:
-        directory, sessions = SqlDirectory(database), SqlSessions(database)
+        users, directory = SqlUsers(database), SqlDirectory(database)
+        sessions = SqlSessions(database)
         outbox = SqlOutbox(database)
         trimming = asyncio.create_task(_trim(outbox), name="trimming the outbox")
         try:
             yield OwnMetadata(
+                users,
                 directory,
                 sessions,
                 InternalEndpoint(
-                    credential.encode(), directory, sessions, outbox, secret_proof=_proof(settings)
+                    credential.encode(),
+                    users,
+                    directory,
+                    sessions,
+                    outbox,
+                    secret_proof=_proof(settings),
                 ),
                 partial(check_revision, database),
             )
@@ -127,11 +140,12 @@ async def asked_metadata(settings: Settings) -> AsyncIterator[AskedMetadata]:
     service = MetadataService(settings.metadata_url, credential_of(settings))
     try:
         following = Following(HttpOutbox(service))
+        users = FollowingUsers(HttpUsers(service), following)
         directory = FollowingDirectory(HttpDirectory(service), following)
         sessions = FollowingSessions(HttpSessions(service), following)
         async with following.running():
             same = SameSecret(service, settings)
-            yield AskedMetadata(directory, sessions, following.ping, same.ping)
+            yield AskedMetadata(users, directory, sessions, following.ping, same.ping)
     finally:
         await service.close()
 

@@ -9,10 +9,11 @@ from fastapi import APIRouter
 
 from chat4all.adapters.crypto import JwtTokens
 from chat4all.metadata import metadata_routes
-from chat4all.ports import Directory, MessageLog, MessageStore, Passwords, Sessions
+from chat4all.ports import Directory, MessageLog, MessageStore, Passwords, Sessions, Users
 from chat4all.settings import Settings
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.membership import Membership
+from chat4all.usecases.profiles import Profiles
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.signing_up import SigningUp
 from chat4all.web.limits import Limits, make_limits, no_limits
@@ -26,18 +27,22 @@ class People:
 
     signing_in: SigningIn
     signing_up: SigningUp
+    profiles: Profiles
     marking: Marking
     membership: Membership
 
     def routes(self, limits: Limits) -> Sequence[APIRouter]:
         """Return the metadata service's routes, which a gateway serves as well."""
-        return metadata_routes(self.signing_in, self.signing_up, self.membership, limits)
+        return metadata_routes(
+            self.signing_in, self.signing_up, self.profiles, self.membership, limits
+        )
 
 
 def make_people(
     settings: Settings,
     secret: bytes,
     *,
+    users: Users,
     directory: Directory,
     sessions: Sessions,
     passwords: Passwords,
@@ -48,15 +53,16 @@ def make_people(
     marking = Marking(log, store, directory)
     return People(
         SigningIn(
-            directory,
+            users,
             sessions,
             passwords,
             JwtTokens(secret),
             lifetime_seconds=settings.access_token_expire_minutes * 60,
         ),
-        SigningUp(directory, passwords, is_open=settings.sign_up == "open"),
+        SigningUp(users, passwords, is_open=settings.sign_up == "open"),
+        Profiles(users, passwords),
         marking,
-        Membership(directory, marking),
+        Membership(users, directory, marking),
     )
 
 

@@ -20,7 +20,14 @@ from chat4all.domain.ids import (
     Username,
 )
 from chat4all.domain.messages import AllRead, Head, Marker, Page, StoredMessage
-from chat4all.domain.people import Conversation, Role, Session, User
+from chat4all.domain.people import (
+    Conversation,
+    ConversationChanges,
+    Role,
+    Session,
+    User,
+    UserChanges,
+)
 from chat4all.domain.records import DeadLetter, LogRecord
 
 
@@ -270,20 +277,65 @@ class LiveFeed(Announcements, Protocol):
         ...
 
 
-class Directory(Protocol):
-    """Users, conversations and who is in them."""
+class Users(Protocol):
+    """People who can sign in, and what became of those who no longer can."""
 
     async def add_user(self, user: User, password_hash: bytes) -> None:
-        """Create a user. Raises `AlreadyTaken` when the username or the e-mail is in use."""
+        """Create a user. Raises `AlreadyTaken` when the username or the e-mail is in use.
+
+        A username is in use for ever, also when its user was erased.
+        """
         ...
 
     async def user(self, username: Username) -> User | None:
-        """Return the user of this name, if there is one."""
+        """Return the user of this name, if there is one that was not erased."""
+        ...
+
+    async def find_users(self, prefix: str, limit: int, after: str = "") -> Sequence[User]:
+        """Return users above the name `after`, by name, at most `limit`.
+
+        With a `prefix` only those whose username or display name begins with it, whatever its
+        case. Users who are disabled are not among them.
+        """
         ...
 
     async def password_hash(self, username: Username) -> bytes | None:
-        """Return what this user's password is checked against, if there is such a user."""
+        """Return what this user's password is checked against, if such a user may sign in."""
         ...
+
+    async def change_user(
+        self, username: Username, changes: UserChanges, keep: SessionId | None = None
+    ) -> User:
+        """Change a user and return them as they are now.
+
+        A new password ends all their sessions but `keep`. Raises `NotFound`, and `AlreadyTaken`
+        for an e-mail in use.
+        """
+        ...
+
+    async def disable_user(self, username: Username, *, disabled: bool = True) -> None:
+        """Keep a user from signing in and end their sessions; or let them in again."""
+        ...
+
+    async def erase_user(self, username: Username) -> None:
+        """Erase what is known of a user, and end their sessions and memberships.
+
+        Their messages stay, under an alias (`aliases`). A group that they alone owned goes to its
+        first admin, or else to its first member; one without other members is deleted.
+        """
+        ...
+
+    async def aliases(self, usernames: Sequence[Username]) -> Mapping[Username, Username]:
+        """Return under which names erased users are shown; others are left out."""
+        ...
+
+
+class Directory(Protocol):
+    """Conversations and who is in them.
+
+    `by` is who asks. Whether they may is found out in the transaction that does it, by the rules of
+    `domain.roles`, and raised as those say; None is the operator, who may do everything.
+    """
 
     async def add_conversation(self, conversation: Conversation) -> Conversation:
         """Create a conversation and return it.
@@ -303,9 +355,48 @@ class Directory(Protocol):
         ...
 
     async def add_member(
-        self, conversation: ConversationId, username: Username, role: Role
+        self,
+        conversation: ConversationId,
+        username: Username,
+        role: Role,
+        by: Username | None = None,
     ) -> None:
-        """Let a user in. Raises `AlreadyTaken` for a member, `NotFound` for what is not there."""
+        """Let a user in.
+
+        Raises `AlreadyTaken` for a member, `NotFound` for what is not there, and `Conflict` when it
+        is full.
+        """
+        ...
+
+    async def change_role(
+        self,
+        conversation: ConversationId,
+        username: Username,
+        role: Role,
+        by: Username | None = None,
+    ) -> None:
+        """Give a member another role."""
+        ...
+
+    async def remove_member(
+        self, conversation: ConversationId, username: Username, by: Username | None = None
+    ) -> None:
+        """Remove a member; who removes themselves leaves."""
+        ...
+
+    async def change_conversation(
+        self,
+        conversation: ConversationId,
+        changes: ConversationChanges,
+        by: Username | None = None,
+    ) -> None:
+        """Change its title or notes."""
+        ...
+
+    async def delete_conversation(
+        self, conversation: ConversationId, by: Username | None = None
+    ) -> None:
+        """End a conversation for everybody; its id is not given out again."""
         ...
 
     async def ping(self) -> None:
@@ -337,6 +428,9 @@ class Subject(StrEnum):
 
     SESSION = "session"
     USER = "user"
+
+    ALIAS = "alias"
+    """A user was erased, and is shown under another name from now on."""
 
 
 class OutboxEntry(NamedTuple):

@@ -34,18 +34,25 @@ from chat4all.adapters.embedded import (
     RouterLink,
 )
 from chat4all.adapters.prometheus import GatewayMetrics, ServiceMetrics
-from chat4all.adapters.remembered import RememberingDirectory, RememberingSessions
-from chat4all.adapters.sql import Database, SqlDirectory, SqlOutbox, SqlSessions, upgrade
+from chat4all.adapters.remembering import (
+    Following,
+    FollowingDirectory,
+    FollowingSessions,
+    FollowingUsers,
+    WhenAliased,
+)
+from chat4all.adapters.sql import Database, SqlDirectory, SqlOutbox, SqlSessions, SqlUsers, upgrade
 from chat4all.domain.errors import StartRefused, Unavailable
 from chat4all.gateway import make_gateway
 from chat4all.metadata import make_metadata
 from chat4all.people import limits_of, make_people, new_message_id
-from chat4all.ports import Directory, Outbox, Passwords
+from chat4all.ports import Directory, Outbox, Passwords, Users
 from chat4all.router_process import RouterProcess, make_router
 from chat4all.settings import Settings, is_loopback
 from chat4all.usecases.changes import Changes
 from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
+from chat4all.usecases.shown_names import ShownNames
 from chat4all.web.edge import Edge
 from chat4all.web.health import Ping
 from chat4all.web.metrics import Source, metrics_routes
@@ -108,8 +115,12 @@ async def one_machine(
         database = Database(folder.path / "metadata.db")
         stack.push_async_callback(database.close)
         await upgrade(database)
-        directory = RememberingDirectory(SqlDirectory(database))
-        sessions = RememberingSessions(SqlSessions(database))
+        # What other processes change, such as `chat4all users`, is found in the outbox.
+        following = Following(SqlOutbox(database), "the directory")
+        await stack.enter_async_context(following.running())
+        users = FollowingUsers(SqlUsers(database), following)
+        directory = FollowingDirectory(SqlDirectory(database), following)
+        sessions = FollowingSessions(SqlSessions(database), following)
 
         log = EmbeddedLog(folder.path / "log.db")
         stack.push_async_callback(log.close)
@@ -123,6 +134,7 @@ async def one_machine(
         people = make_people(
             settings,
             secret,
+            users=users,
             directory=directory,
             sessions=sessions,
             passwords=passwords,
@@ -131,7 +143,7 @@ async def one_machine(
         )
         sending = Sending(measured_log, directory, new_id=new_message_id)
 
-        has_demo = await _demo(settings, folder, directory, passwords)
+        has_demo = await _demo(settings, folder, users, directory, passwords)
         # After the demonstration data, so that a first start which was cut off is still the first.
         await log.open()
         await store.open()
@@ -146,13 +158,14 @@ async def one_machine(
 
         changes = Changes(routing.is_heard)
         feed.watch(changes.announced)
+        following.tells(WhenAliased(changes.forget_all))
         limits = limits_of(settings)
         edge = Edge(settings.cors_origins, settings.trusted_proxies)
         routes = people.routes(limits)
         gateway = make_gateway(
             signing_in=people.signing_in,
             sending=sending,
-            reading=Reading(measured_store, directory, sending, changes),
+            reading=Reading(measured_store, directory, sending, changes, ShownNames(users)),
             marking=people.marking,
             changes=changes,
             limits=limits,
@@ -204,14 +217,15 @@ async def one_machine(
 async def _demo(
     settings: Settings,
     folder: DataFolder,
+    users: Users,
     directory: Directory,
     passwords: Passwords,
 ) -> bool:
     """Make the demonstration data in a new folder and say whether; refuse it on an open address."""
     if folder.is_new and settings.demo and is_loopback(settings.host):
-        await demo.make(directory, passwords)
+        await demo.make(users, directory, passwords)
         return True
-    if not is_loopback(settings.host) and await demo.passwords_stand(directory, passwords):
+    if not is_loopback(settings.host) and await demo.passwords_stand(users, passwords):
         raise StartRefused(
             f"{settings.data} has the demonstration users, whose passwords everybody knows, "
             f"and {settings.host} can be reached from outside: name another folder with --data"
@@ -283,7 +297,7 @@ def _secret(settings: Settings, folder: Path) -> bytes:
 async def _trim(log: EmbeddedLog, store: EmbeddedStore, outbox: Outbox, days: int) -> None:
     """Drop routed records once they are old enough; the messages are in the store.
 
-    And what the outbox noted: here nobody follows it.
+    And what the outbox noted.
     """
     while True:
         before = int((time.time() - days * 86_400) * 1000)

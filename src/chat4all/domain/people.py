@@ -17,6 +17,7 @@ PASSWORD_MIN = 8
 PASSWORD_MAX_BYTES = 72
 """bcrypt ignores what comes after; refusing is safer than cutting."""
 TITLE_MAX = 200
+DISPLAY_NAME_MAX = 80
 MEMBERS_MAX = 10_000
 
 _USERNAME = re.compile(USERNAME_PATTERN.removesuffix("$") + r"\Z")
@@ -29,6 +30,15 @@ def username_errors(username: str, pointer: str = "/username") -> list[FieldErro
         return [FieldError(pointer, USERNAME_RULE)]
     if _RESERVED.match(username):
         return [FieldError(pointer, "this name is reserved")]
+    return []
+
+
+def display_name_errors(name: str, pointer: str = "/display_name") -> list[FieldError]:
+    """Return what is wrong with a display name; an empty one is none."""
+    if len(name) > DISPLAY_NAME_MAX:
+        return [FieldError(pointer, f"at most {DISPLAY_NAME_MAX} characters")]
+    if not name.isprintable() or name != name.strip():
+        return [FieldError(pointer, "printable characters, no space at either end")]
     return []
 
 
@@ -45,11 +55,23 @@ def password_errors(password: str, pointer: str = "/password") -> list[FieldErro
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person who can sign in. `created_at` is RFC 3339 in UTC."""
+    """A person who can sign in, unless `is_disabled`. `created_at` is RFC 3339 in UTC."""
 
     username: Username
     email: str
     created_at: str
+    display_name: str | None = None
+    is_disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UserChanges:
+    """What a user changes about themselves; None leaves it as it is."""
+
+    display_name: str | None = None
+    """Empty takes it away."""
+    email: str | None = None
+    password_hash: bytes | None = None
 
 
 class ConversationType(StrEnum):
@@ -67,9 +89,6 @@ class Role(StrEnum):
     MEMBER = "member"
 
 
-MAY_ADD_MEMBERS = frozenset({Role.OWNER, Role.ADMIN})
-
-
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """A conversation and who is in it."""
@@ -80,6 +99,14 @@ class Conversation:
     members: Mapping[Username, Role]
     created_at: str
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationChanges:
+    """What is changed about a conversation; None leaves it as it is."""
+
+    title: str | None = None
+    metadata: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chat4all.domain.errors import NotFound
-from chat4all.ports import Directory, Outbox, Sessions
+from chat4all.ports import Directory, Outbox, Sessions, Users
 from chat4all.web.bodies import decode_body, read_body
 from chat4all.web.problems import BadRequest, problem_response
 from chat4all.wire import internal
@@ -50,6 +50,7 @@ class InternalEndpoint:
     def __init__(
         self,
         credential: bytes,
+        users: Users,
         directory: Directory,
         sessions: Sessions,
         outbox: Outbox,
@@ -60,13 +61,26 @@ class InternalEndpoint:
         self._credential = hashlib.sha256(credential).digest()
         self._questions: dict[str, _Question[Any]] = {
             "ping": _Question(internal.Ping, lambda _: directory.ping()),
-            "user": _Question(internal.OfUser, lambda of: directory.user(of.username)),
+            "user": _Question(internal.OfUser, lambda of: users.user(of.username)),
+            "find_users": _Question(
+                internal.FindUsers, lambda of: users.find_users(of.prefix, of.limit, of.after)
+            ),
             "password_hash": _Question(
-                internal.OfUser, lambda of: directory.password_hash(of.username)
+                internal.OfUser, lambda of: users.password_hash(of.username)
             ),
             "add_user": _Question(
-                internal.AddUser, lambda new: directory.add_user(new.user, new.password_hash)
+                internal.AddUser, lambda new: users.add_user(new.user, new.password_hash)
             ),
+            "change_user": _Question(
+                internal.ChangeUser,
+                lambda asked: users.change_user(asked.username, asked.changes, asked.keep),
+            ),
+            "disable_user": _Question(
+                internal.DisableUser,
+                lambda asked: users.disable_user(asked.username, disabled=asked.disabled),
+            ),
+            "erase_user": _Question(internal.OfUser, lambda of: users.erase_user(of.username)),
+            "aliases": _Question(internal.OfUsers, lambda of: users.aliases(of.usernames)),
             "conversation": _Question(
                 internal.OfConversation, lambda of: directory.conversation(of.conversation_id)
             ),
@@ -78,7 +92,31 @@ class InternalEndpoint:
             ),
             "add_member": _Question(
                 internal.AddMember,
-                lambda new: directory.add_member(new.conversation_id, new.username, new.role),
+                lambda new: directory.add_member(
+                    new.conversation_id, new.username, new.role, new.by
+                ),
+            ),
+            "change_role": _Question(
+                internal.ChangeRole,
+                lambda asked: directory.change_role(
+                    asked.conversation_id, asked.username, asked.role, asked.by
+                ),
+            ),
+            "remove_member": _Question(
+                internal.RemoveMember,
+                lambda asked: directory.remove_member(
+                    asked.conversation_id, asked.username, asked.by
+                ),
+            ),
+            "change_conversation": _Question(
+                internal.ChangeConversation,
+                lambda asked: directory.change_conversation(
+                    asked.conversation_id, asked.changes, asked.by
+                ),
+            ),
+            "delete_conversation": _Question(
+                internal.DeleteConversation,
+                lambda asked: directory.delete_conversation(asked.conversation_id, asked.by),
             ),
             "session": _Question(internal.OfSession, lambda of: sessions.get(of.session_id)),
             "start_session": _Question(

@@ -1,7 +1,7 @@
 """Read a conversation: pages of its history, and single messages."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chat4all.domain.errors import NotFound
 from chat4all.domain.ids import ConversationId, MessageId, Username
@@ -11,6 +11,7 @@ from chat4all.domain.records import MessageRecord
 from chat4all.ports import Directory, MessageStore
 from chat4all.usecases.changes import Changes, Unchanged
 from chat4all.usecases.sending import Sending
+from chat4all.usecases.shown_names import ShownNames
 
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 200
@@ -35,12 +36,18 @@ class Reading:
     """Answers members, and nobody else."""
 
     def __init__(
-        self, store: MessageStore, directory: Directory, sending: Sending, changes: Changes
+        self,
+        store: MessageStore,
+        directory: Directory,
+        sending: Sending,
+        changes: Changes,
+        names: ShownNames,
     ) -> None:
         self._store = store
         self._directory = directory
         self._sending = sending
         self._changes = changes
+        self._names = names
 
     async def history(
         self,
@@ -69,7 +76,7 @@ class Reading:
         if around is not None and page.size < limit:
             page = await self._store.shown(conversation, all_read, limit=limit)
         return HistoryPage(
-            page.body,
+            await self._names.in_page(page.body, members),
             unchanged,
             older=page.first if page.first > 1 else None,
             newer=page.last if page.more else None,
@@ -89,7 +96,10 @@ class Reading:
             message = next((m for m in found if m.sender_id == reader), found[0])
             unchanged = self._changes.so_far(conversation, members)
             all_read = await self._all_read(conversation, members, unchanged)
-            return message, all_read.status(message)
+            status = all_read.status(message)
+            alias = await self._names.aliases([message.sender_id], members)
+            shown = alias.get(message.sender_id, message.sender_id)
+            return replace(message, sender_id=shown), status
         accepted = self._sending.recent(conversation, message_id, reader)
         if accepted is None:
             raise NotFound("no such message")

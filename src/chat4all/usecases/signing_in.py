@@ -6,7 +6,7 @@ import uuid
 from chat4all.domain.errors import NotSignedIn
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import Session
-from chat4all.ports import AccessToken, Directory, Passwords, Sessions, Tokens
+from chat4all.ports import AccessToken, Passwords, Sessions, Tokens, Users
 
 
 class SigningIn:
@@ -14,13 +14,13 @@ class SigningIn:
 
     def __init__(
         self,
-        directory: Directory,
+        users: Users,
         sessions: Sessions,
         passwords: Passwords,
         tokens: Tokens,
         lifetime_seconds: int,
     ) -> None:
-        self._directory = directory
+        self._users = users
         self._sessions = sessions
         self._passwords = passwords
         self._tokens = tokens
@@ -29,7 +29,7 @@ class SigningIn:
     async def sign_in(self, username: str, password: str) -> AccessToken:
         """Start a session. An unknown user and a wrong password are refused alike."""
         name = Username(username)
-        known = await self._directory.password_hash(name)
+        known = await self._users.password_hash(name)
         if not await self._passwords.verify(password, known):
             raise NotSignedIn("wrong username or password")
         now = int(time.time())

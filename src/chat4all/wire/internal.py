@@ -7,7 +7,14 @@ Fields are only added, each with a default: the two sides are not always of the 
 import msgspec
 
 from chat4all.domain.ids import ConversationId, SessionId, Username
-from chat4all.domain.people import Conversation, Role, Session, User
+from chat4all.domain.people import (
+    Conversation,
+    ConversationChanges,
+    Role,
+    Session,
+    User,
+    UserChanges,
+)
 
 PATH = "/internal/"
 
@@ -19,7 +26,7 @@ BODY_MAX = 1024 * 1024
 
 
 class OfUser(msgspec.Struct):
-    """Which user; for `user` and `password_hash`."""
+    """Which user; for `user`, `password_hash` and `erase_user`."""
 
     username: Username
 
@@ -29,6 +36,35 @@ class AddUser(msgspec.Struct):
 
     user: User
     password_hash: bytes
+
+
+class FindUsers(msgspec.Struct):
+    """For `find_users`."""
+
+    prefix: str
+    limit: int
+    after: str
+
+
+class ChangeUser(msgspec.Struct):
+    """For `change_user`."""
+
+    username: Username
+    changes: UserChanges
+    keep: SessionId | None
+
+
+class DisableUser(msgspec.Struct):
+    """For `disable_user`."""
+
+    username: Username
+    disabled: bool
+
+
+class OfUsers(msgspec.Struct):
+    """Which users; for `aliases`."""
+
+    usernames: list[Username]
 
 
 class AddConversation(msgspec.Struct):
@@ -49,6 +85,39 @@ class AddMember(msgspec.Struct):
     conversation_id: ConversationId
     username: Username
     role: Role
+    by: Username | None = None
+
+
+class ChangeRole(msgspec.Struct):
+    """For `change_role`."""
+
+    conversation_id: ConversationId
+    username: Username
+    role: Role
+    by: Username | None
+
+
+class RemoveMember(msgspec.Struct):
+    """For `remove_member`."""
+
+    conversation_id: ConversationId
+    username: Username
+    by: Username | None
+
+
+class ChangeConversation(msgspec.Struct):
+    """For `change_conversation`."""
+
+    conversation_id: ConversationId
+    changes: ConversationChanges
+    by: Username | None
+
+
+class DeleteConversation(msgspec.Struct):
+    """For `delete_conversation`."""
+
+    conversation_id: ConversationId
+    by: Username | None
 
 
 class StartSession(msgspec.Struct):

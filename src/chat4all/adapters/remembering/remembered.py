@@ -6,14 +6,16 @@ the change is acknowledged. On one machine nothing can change behind their back:
 folder holds it alone (`DataFolder`). Elsewhere somebody has to tell them (`metadata_http`).
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from cachetools import Cache, LRUCache, TTLCache
 
 from chat4all.domain.ids import ConversationId, SessionId, Username
-from chat4all.domain.people import Conversation, Role, Session, User
-from chat4all.ports import Directory, Sessions
+from chat4all.domain.people import Conversation, ConversationChanges, Role, Session
+from chat4all.ports import Directory, Sessions, Users
 
 ENTRIES = 20_000
 
@@ -57,6 +59,39 @@ class Remembered(Generic[K, V]):
         self._known.clear()
 
 
+class RememberingUsers:
+    """Users of whom it is remembered under which names they are shown."""
+
+    def __init__(self, users: Users, keep_seconds: float | None = None) -> None:
+        self._users = users
+        self._aliases: Remembered[Username, Username | None] = Remembered(self._alias, keep_seconds)
+        self.add_user = users.add_user
+        self.user = users.user
+        self.find_users = users.find_users
+        self.password_hash = users.password_hash
+        self.change_user = users.change_user
+        self.disable_user = users.disable_user
+
+    async def erase_user(self, username: Username) -> None:
+        """Erase a user; see `ports.Users`."""
+        try:
+            await self._users.erase_user(username)
+        finally:
+            self._aliases.forget(username)
+
+    async def aliases(self, usernames: Sequence[Username]) -> Mapping[Username, Username]:
+        """Return the names that erased users are shown under; see `ports.Users`."""
+        found = await asyncio.gather(*map(self._aliases.get, usernames))
+        return {
+            username: alias
+            for username, alias in zip(usernames, found, strict=True)
+            if alias is not None
+        }
+
+    async def _alias(self, username: Username) -> Username | None:
+        return (await self._users.aliases([username])).get(username)
+
+
 class RememberingDirectory:
     """A Directory that is asked for a conversation's members once in a while, not every time."""
 
@@ -65,32 +100,69 @@ class RememberingDirectory:
         self._members: Remembered[ConversationId, Mapping[Username, Role]] = Remembered(
             directory.members, keep_seconds
         )
-        self.user = directory.user
-        self.password_hash = directory.password_hash
         self.conversation = directory.conversation
         self.ping = directory.ping
 
-    async def add_user(self, user: User, password_hash: bytes) -> None:
-        """Create a user; see `ports.Directory`."""
-        await self._directory.add_user(user, password_hash)
-
     async def add_conversation(self, conversation: Conversation) -> Conversation:
         """Create a conversation; see `ports.Directory`."""
-        try:
+        with self._changing(conversation.conversation_id):
             return await self._directory.add_conversation(conversation)
-        finally:
-            self._members.forget(conversation.conversation_id)
 
     async def members(self, conversation: ConversationId) -> Mapping[Username, Role]:
         """Return who is in a conversation; see `ports.Directory`."""
         return await self._members.get(conversation)
 
     async def add_member(
-        self, conversation: ConversationId, username: Username, role: Role
+        self,
+        conversation: ConversationId,
+        username: Username,
+        role: Role,
+        by: Username | None = None,
     ) -> None:
         """Let a user in; see `ports.Directory`."""
+        with self._changing(conversation):
+            await self._directory.add_member(conversation, username, role, by)
+
+    async def change_role(
+        self,
+        conversation: ConversationId,
+        username: Username,
+        role: Role,
+        by: Username | None = None,
+    ) -> None:
+        """Give a member another role; see `ports.Directory`."""
+        with self._changing(conversation):
+            await self._directory.change_role(conversation, username, role, by)
+
+    async def remove_member(
+        self, conversation: ConversationId, username: Username, by: Username | None = None
+    ) -> None:
+        """Remove a member; see `ports.Directory`."""
+        with self._changing(conversation):
+            await self._directory.remove_member(conversation, username, by)
+
+    async def change_conversation(
+        self,
+        conversation: ConversationId,
+        changes: ConversationChanges,
+        by: Username | None = None,
+    ) -> None:
+        """Change its title or notes; see `ports.Directory`."""
+        with self._changing(conversation):
+            await self._directory.change_conversation(conversation, changes, by)
+
+    async def delete_conversation(
+        self, conversation: ConversationId, by: Username | None = None
+    ) -> None:
+        """End a conversation; see `ports.Directory`."""
+        with self._changing(conversation):
+            await self._directory.delete_conversation(conversation, by)
+
+    @contextmanager
+    def _changing(self, conversation: ConversationId) -> Iterator[None]:
+        # Also when it failed: it may have been done all the same.
         try:
-            await self._directory.add_member(conversation, username, role)
+            yield
         finally:
             self._members.forget(conversation)
 

@@ -1,0 +1,38 @@
+"""Profiles, disabled and erased users, deleted conversations, the audit."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from chat4all.adapters.sql.types import Json
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    # SQLite has no such clause; there the whole migration is one transaction.
+    once = op.get_context().dialect.name != "sqlite" or None
+    for table, column in (
+        ("users", sa.Column("display_name", sa.String(80))),
+        ("users", sa.Column("display_key", sa.String(240))),
+        ("users", sa.Column("disabled_at", sa.String(24))),
+        ("users", sa.Column("alias", sa.String(40))),
+        ("conversations", sa.Column("deleted_at", sa.String(24))),
+        ("members", sa.Column("joined_at", sa.String(24))),
+    ):
+        op.add_column(table, column, if_not_exists=once)
+    op.create_table(
+        "audit",
+        sa.Column("entry_id", sa.String(36), nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("actor", sa.String(32)),
+        sa.Column("action", sa.String(32), nullable=False),
+        sa.Column("conversation_id", sa.String(36)),
+        sa.Column("username", sa.String(40)),
+        sa.Column("details", Json, nullable=False),
+        sa.PrimaryKeyConstraint("entry_id", name="pk_audit"),
+        if_not_exists=True,
+    )
+    op.create_index("ix_audit_at", "audit", ["at"], if_not_exists=True)
