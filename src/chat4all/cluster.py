@@ -45,7 +45,8 @@ from chat4all.adapters.kafka import (
     log_settings,
 )
 from chat4all.adapters.prometheus import GatewayMetrics, RouterMetrics, ServiceMetrics
-from chat4all.adapters.sql import SqlDirectory, SqlUsers
+from chat4all.adapters.sql import Database, SqlDirectory, SqlUsers
+from chat4all.adapters.sql.server import ServerDatabase
 from chat4all.adapters.sql.server_schema import check_revision, upgrade_server
 from chat4all.adapters.sql.urls import parse_database_url
 from chat4all.domain.errors import StartRefused, Unavailable
@@ -123,6 +124,17 @@ async def migrate(settings: Settings) -> None:
             await upgrade_server(where)
 
 
+@asynccontextmanager
+async def ready_database(settings: Settings) -> AsyncIterator[Database | ServerDatabase]:
+    """Open the directory's database for an operator.
+
+    Raises `Unavailable` while it is away or has not this release's tables.
+    """
+    async with own_database(settings) as database:
+        await check_revision(database)
+        yield database
+
+
 async def make_demo(settings: Settings) -> None:
     """Make the demonstration data in the directory, as far as it is not there.
 
@@ -130,8 +142,7 @@ async def make_demo(settings: Settings) -> None:
     """
     passwords = BcryptPasswords()
     try:
-        async with own_database(settings) as database:
-            await check_revision(database)
+        async with ready_database(settings) as database:
             await demo.make(SqlUsers(database), SqlDirectory(database), passwords)
     finally:
         passwords.close()

@@ -46,7 +46,7 @@ from chat4all.domain.errors import StartRefused, Unavailable
 from chat4all.gateway import make_gateway
 from chat4all.metadata import make_metadata
 from chat4all.people import limits_of, make_people, new_message_id
-from chat4all.ports import Directory, Outbox, Passwords, Users
+from chat4all.ports import Directory, Outbox, Passwords, Sessions, Users
 from chat4all.router_process import RouterProcess, make_router
 from chat4all.settings import Settings, is_loopback
 from chat4all.usecases.changes import Changes
@@ -90,6 +90,38 @@ class OneMachine:
     has_demo: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Metadata:
+    """Users, directory and sessions, and what tells of changes by other processes."""
+
+    users: Users
+    directory: Directory
+    sessions: Sessions
+    outbox: SqlOutbox
+    following: Following
+
+
+@asynccontextmanager
+async def _metadata(path: Path) -> AsyncIterator[_Metadata]:
+    database = Database(path)
+    try:
+        await upgrade(database)
+        outbox = SqlOutbox(database)
+        # What other processes change, such as `chat4all users`, is found in the outbox.
+        following = Following(outbox, "the directory")
+        await following.poll()  # so that the first requests are answered
+        async with following.running():
+            yield _Metadata(
+                FollowingUsers(SqlUsers(database), following),
+                FollowingDirectory(SqlDirectory(database), following),
+                FollowingSessions(SqlSessions(database), following),
+                outbox,
+                following,
+            )
+    finally:
+        await database.close()
+
+
 @asynccontextmanager
 async def one_machine(
     settings: Settings,
@@ -112,15 +144,8 @@ async def one_machine(
             stack.callback(bcrypt.close)
             passwords = bcrypt
 
-        database = Database(folder.path / "metadata.db")
-        stack.push_async_callback(database.close)
-        await upgrade(database)
-        # What other processes change, such as `chat4all users`, is found in the outbox.
-        following = Following(SqlOutbox(database), "the directory")
-        await stack.enter_async_context(following.running())
-        users = FollowingUsers(SqlUsers(database), following)
-        directory = FollowingDirectory(SqlDirectory(database), following)
-        sessions = FollowingSessions(SqlSessions(database), following)
+        known = await stack.enter_async_context(_metadata(folder.path / "metadata.db"))
+        users, directory, outbox = known.users, known.directory, known.outbox
 
         log = EmbeddedLog(folder.path / "log.db")
         stack.push_async_callback(log.close)
@@ -136,7 +161,7 @@ async def one_machine(
             secret,
             users=users,
             directory=directory,
-            sessions=sessions,
+            sessions=known.sessions,
             passwords=passwords,
             log=measured_log,
             store=measured_store,
@@ -158,7 +183,7 @@ async def one_machine(
 
         changes = Changes(routing.is_heard)
         feed.watch(changes.announced)
-        following.tells(WhenAliased(changes.forget_all))
+        known.following.tells(WhenAliased(changes.forget_all))
         limits = limits_of(settings)
         edge = Edge(settings.cors_origins, settings.trusted_proxies)
         routes = people.routes(limits)
@@ -195,7 +220,7 @@ async def one_machine(
         )
 
         trimming = asyncio.create_task(
-            _trim(log, store, SqlOutbox(database), settings.log_retention_days), name="trimming"
+            _trim(log, store, outbox, settings.log_retention_days), name="trimming"
         )
         try:
             yield OneMachine(

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, insert, or_, select, update
+from sqlalchemy import Boolean, Connection, String, bindparam, insert, or_, select, update
 
 from chat4all.adapters.sql.outbox import Now
 from chat4all.adapters.sql.tables import audit
@@ -26,9 +26,9 @@ _NEWEST = (
     )
     .where(
         or_(
-            bindparam("everybody"),
-            audit.c.actor == bindparam("who"),
-            audit.c.username == bindparam("who"),
+            bindparam("everybody", type_=Boolean),
+            audit.c.actor == bindparam("who", type_=String),
+            audit.c.username == bindparam("who", type_=String),
         )
     )
     .order_by(audit.c.at.desc(), audit.c.entry_id)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, insert, or_, select, update
+from sqlalchemy import Boolean, Connection, bindparam, case, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from chat4all.adapters.sql.audit import note_done, rename_in_audit
@@ -36,7 +36,7 @@ _FIND = (
     select(*_COLUMNS)
     .where(
         _THERE,
-        users.c.disabled_at.is_(None),
+        or_(bindparam("also_disabled", type_=Boolean), users.c.disabled_at.is_(None)),
         users.c.username > bindparam("after"),
         or_(
             users.c.username.like(bindparam("begins"), escape="\\"),
@@ -137,10 +137,17 @@ class SqlUsers:
         )
         return None if row is None else _user(row)
 
-    async def find_users(self, prefix: str, limit: int, after: str = "") -> Sequence[User]:
-        """Return users by name; see `ports.Users`."""
+    async def find_users(
+        self, prefix: str, limit: int, after: str = "", *, also_disabled: bool = False
+    ) -> Sequence[User]:
+        """Return users by name; see `ports.Users`. Operators see those who are disabled too."""
         literal = "".join(f"\\{c}" if c in "\\%_" else c for c in prefix.casefold())
-        wanted = {"begins": literal + "%", "after": after, "limit": limit}
+        wanted = {
+            "begins": literal + "%",
+            "after": after,
+            "limit": limit,
+            "also_disabled": also_disabled,
+        }
         rows = await self._database.read(lambda connection: connection.execute(_FIND, wanted).all())
         return [_user(row) for row in rows]
 
