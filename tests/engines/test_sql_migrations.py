@@ -7,6 +7,7 @@ import sys
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.runtime.migration import HeadMaintainer
 from sqlalchemy import Connection, inspect, text
 
 from chat4all.adapters.sql import server_schema
@@ -36,7 +37,7 @@ def versions(connection: Connection) -> list[str]:
     return list(connection.execute(text("SELECT version_num FROM alembic_version")).scalars())
 
 
-def migrate_in_processes(url: ServerUrl) -> None:
+def migrate_in_processes(url: ServerUrl, count: int = 4) -> None:
     # In processes of their own: Alembic has one state a process.
     program = (
         "import asyncio, sys\n"
@@ -46,11 +47,11 @@ def migrate_in_processes(url: ServerUrl) -> None:
         "asyncio.run(upgrade_server(ServerUrl(*sys.argv[1:])))\n"
     )
     command = [sys.executable, "-c", program, url.dialect, url.dsn]
-    running = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(4)]
+    running = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(count)]
     for one in running:
         assert one.stdin is not None
         one.stdin.close()
-    assert [one.wait(50) for one in running] == [0] * 4
+    assert [one.wait(50) for one in running] == [0] * count
 
 
 @pytest.mark.parametrize("dialect", ["postgresql", "cockroachdb"])
@@ -66,6 +67,30 @@ async def test_many_who_migrate_at_once_make_the_tables(databases: Databases, di
         for name, table in metadata.tables.items()
     }
     assert await database.read(keys) == expected
+    assert await database.read(versions) == [NEWEST]
+    await check_revision(database)
+    await database.close()
+
+
+async def test_one_who_is_overtaken_leaves_one_revision(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has seen an empty database; before it writes its first revision, another has done all."""
+    url = databases.empty()
+    write = HeadMaintainer._insert_version
+    overtaken = False
+
+    def overtake(self: HeadMaintainer, version: str) -> None:
+        nonlocal overtaken
+        if not overtaken:
+            overtaken = True
+            migrate_in_processes(url, 1)
+        write(self, version)
+
+    monkeypatch.setattr(HeadMaintainer, "_insert_version", overtake)
+    await upgrade_server(url)
+    assert overtaken
+    database = ServerDatabase(url)
     assert await database.read(versions) == [NEWEST]
     await check_revision(database)
     await database.close()

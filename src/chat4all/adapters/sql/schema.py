@@ -40,7 +40,8 @@ def revision(connection: Connection) -> str | None:
     """Return the revision that a database is at; None for one without Chat4All's tables."""
     if not inspect(connection).has_table("alembic_version"):
         return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    # There may be an older one beside it; see `server_schema`.
+    return connection.execute(text("SELECT max(version_num) FROM alembic_version")).scalar()
 
 
 def _is_empty(connection: Connection) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import random
 
 from alembic.util import CommandError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
@@ -21,6 +21,12 @@ WAIT_MAX_SECONDS = 1.0
 
 STATEMENT_SECONDS = 300.0
 """A change of a large table is a job that CockroachDB does in the background of its statement."""
+
+# Whoever found no revision yet, and was overtaken by another who came to a later one meanwhile,
+# writes the first one beside that. What the later one says is true of the tables.
+_FORGET_OLDER = text(
+    "DELETE FROM alembic_version WHERE version_num < (SELECT max(version_num) FROM alembic_version)"
+)
 
 _NEWER = "the database was written by a newer Chat4All: update Chat4All"
 
@@ -67,6 +73,8 @@ async def check_revision(database: Transactions) -> None:
 
 async def _upgrade(engine: AsyncEngine) -> None:
     def run(connection: Connection) -> None:
+        if revision(connection) is not None:
+            connection.execute(_FORGET_OLDER)
         if revision(connection) != NEWEST:
             run_alembic(connection, _NEWER)
 
