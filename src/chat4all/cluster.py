@@ -32,7 +32,7 @@ from chat4all.adapters.cassandra import (
     Contact,
 )
 from chat4all.adapters.cassandra import migrate as migrate_cassandra
-from chat4all.adapters.crypto import BcryptPasswords, check_secret
+from chat4all.adapters.crypto import BcryptPasswords, JwtTokens
 from chat4all.adapters.kafka import (
     KafkaAnnouncements,
     KafkaConsumer,
@@ -258,7 +258,7 @@ async def _log_and_store(settings: Settings) -> AsyncIterator[tuple[_Log, Cassan
 
 async def serve_gateway(settings: Settings) -> bool:
     """Run a gateway until told to stop; say whether that is why it ended."""
-    secret = _secret(settings)
+    tokens = _tokens(settings)
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(listening(settings.host, settings.port, "--port"))
         asked = await stack.enter_async_context(asked_metadata(settings))
@@ -270,7 +270,7 @@ async def serve_gateway(settings: Settings) -> bool:
         measured_store = metrics.store(store)
         people = make_people(
             settings,
-            secret,
+            tokens,
             users=asked.users,
             directory=asked.directory,
             sessions=asked.sessions,
@@ -313,7 +313,7 @@ async def serve_gateway(settings: Settings) -> bool:
 
 async def serve_metadata(settings: Settings) -> bool:
     """Run a metadata service until told to stop; say whether that is why it ended."""
-    secret = _secret(settings)
+    tokens = _tokens(settings)
     async with AsyncExitStack() as stack:
         port = settings.metadata_port
         listener = stack.enter_context(listening(settings.host, port, "--metadata-port"))
@@ -324,7 +324,7 @@ async def serve_metadata(settings: Settings) -> bool:
         metrics = ServiceMetrics(__version__, SLUG)
         people = make_people(
             settings,
-            secret,
+            tokens,
             users=own.users,
             directory=own.directory,
             sessions=own.sessions,
@@ -487,13 +487,13 @@ def contact_of(settings: Settings) -> Contact:
     return Contact(settings.cassandra_hosts, settings.cassandra_keyspace, settings.cassandra_port)
 
 
-def _secret(settings: Settings) -> bytes:
+def _tokens(settings: Settings) -> JwtTokens:
     if settings.secret_key is None:
         raise StartRefused(
             "SECRET_KEY is missing: it signs tokens, at least 32 bytes, the same for all gateways "
             "and metadata services; make one with `openssl rand -hex 32`"
         )
-    return check_secret(settings.secret_key.get_secret_value().encode())
+    return JwtTokens(settings.secret_key.get_secret_value().encode(), settings.accepted_keys)
 
 
 def _started(what: str, settings: Settings, port: int) -> None:

@@ -106,7 +106,7 @@ async def own_metadata(settings: Settings) -> AsyncIterator[OwnMetadata]:
                     directory,
                     sessions,
                     outbox,
-                    secret_proof=_proof(settings),
+                    secret_proofs=_proofs(settings),
                 ),
                 partial(check_revision, database),
             )
@@ -170,14 +170,16 @@ class SameSecret:
 
 
 async def same_secret(service: MetadataService, settings: Settings) -> bool:
-    """Ask whether the metadata service has our `SECRET_KEY`."""
-    proof = internal.SameSecret(_proof(settings))
+    """Ask whether the metadata service accepts what is signed with our `SECRET_KEY`."""
+    proof = internal.SameSecret(_proofs(settings)[0])
     return bool(await service.ask("same_secret", proof, bool, writes=False))
 
 
-def _proof(settings: Settings) -> bytes:
+def _proofs(settings: Settings) -> tuple[bytes, ...]:
+    """Return proofs of the key that signs, which comes first, and of those that are accepted."""
     secret = settings.secret_key
-    return b"" if secret is None else proof_of(secret.get_secret_value().encode())
+    signs = b"" if secret is None else proof_of(secret.get_secret_value().encode())
+    return signs, *map(proof_of, settings.accepted_keys)
 
 
 def credential_of(settings: Settings) -> str:

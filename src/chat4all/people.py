@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import uuid_utils
 from fastapi import APIRouter
 
-from chat4all.adapters.crypto import JwtTokens
 from chat4all.metadata import metadata_routes
-from chat4all.ports import Directory, MessageLog, MessageStore, Passwords, Sessions, Users
+from chat4all.ports import Directory, MessageLog, MessageStore, Passwords, Sessions, Tokens, Users
 from chat4all.settings import Settings
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.membership import Membership
 from chat4all.usecases.profiles import Profiles
-from chat4all.usecases.signing_in import SigningIn
+from chat4all.usecases.signing_in import Lifetimes, SigningIn
 from chat4all.usecases.signing_up import SigningUp
 from chat4all.web.limits import Limits, make_limits, no_limits
 
@@ -40,7 +39,7 @@ class People:
 
 def make_people(
     settings: Settings,
-    secret: bytes,
+    tokens: Tokens,
     *,
     users: Users,
     directory: Directory,
@@ -56,8 +55,8 @@ def make_people(
             users,
             sessions,
             passwords,
-            JwtTokens(secret),
-            lifetime_seconds=settings.access_token_expire_minutes * 60,
+            tokens,
+            Lifetimes(settings.access_token_expire_minutes * 60, settings.session_days * 86_400),
         ),
         SigningUp(users, passwords, is_open=settings.sign_up == "open"),
         Profiles(users, passwords),

@@ -29,6 +29,7 @@ from chat4all.domain.people import (
     UserChanges,
 )
 from chat4all.domain.records import DeadLetter, LogRecord
+from chat4all.domain.refresh_tokens import RefreshHashes
 
 
 class MessageLog(Protocol):
@@ -404,19 +405,51 @@ class Directory(Protocol):
         ...
 
 
+class Rotation(NamedTuple):
+    """What came of a refresh token: the session that goes on, or the one that was ended."""
+
+    session: Session | None = None
+    ended: SessionId | None = None
+
+
 class Sessions(Protocol):
     """Who is signed in. A token is good only while its session is here."""
 
-    async def start(self, session: Session) -> None:
-        """Keep a new session."""
+    async def start(
+        self, session: Session, refresh: RefreshHashes, password_hash: bytes | None = None
+    ) -> None:
+        """Keep a new session, with the first token that refreshes it.
+
+        `password_hash` is what the password was compared with: if that is no longer the user's, or
+        the user may no longer sign in, it raises `NotSignedIn`. Raises `AlreadyTaken` when the id
+        is in use.
+        """
         ...
 
     async def get(self, session: SessionId) -> Session | None:
         """Return the session, if it was started and has not been ended."""
         ...
 
-    async def end(self, session: SessionId) -> None:
-        """End a session; one that is not there is ended already."""
+    async def rotate(
+        self, spent: RefreshHashes, token: bytes, now: int, expires_at: int
+    ) -> Rotation:
+        """Put the hash of another token in the place of the one that is spent now.
+
+        The session then lasts until `expires_at`. A token that is not its family's last one was
+        spent before, by a thief or by whoever was robbed: its session is ended. Neither is the case
+        when there is no such session.
+        """
+        ...
+
+    async def of_user(self, username: Username) -> Sequence[Session]:
+        """Return a user's sessions, the last used one first."""
+        ...
+
+    async def end(self, session: SessionId, username: Username | None = None) -> None:
+        """End a session; one that is not there is ended already.
+
+        With a `username`, only that user's: raises `NotFound` for any other.
+        """
         ...
 
 
@@ -498,10 +531,16 @@ class AccessToken:
 class Tokens(Protocol):
     """Signed access tokens."""
 
-    def issue(self, session: Session, now: int) -> AccessToken:
-        """Sign a token for a session; `now` in seconds since 1970."""
+    def issue(self, session: Session, now: int, lifetime_seconds: int) -> AccessToken:
+        """Sign a token that is good for so long, and not longer than its session.
+
+        `now` in seconds since 1970.
+        """
         ...
 
     def read(self, token: str, now: int) -> Session:
-        """Return whose token this is. Raises `NotSignedIn` for any that is not good now."""
+        """Return whose token this is; `expires_at` is the token's own.
+
+        Raises `NotSignedIn` for any that is not good now.
+        """
         ...

@@ -22,7 +22,8 @@ from starlette.types import ASGIApp
 from chat4all import __version__, demo
 from chat4all.adapters.crypto import (
     BcryptPasswords,
-    check_secret,
+    JwtTokens,
+    accepted_beside,
     load_or_make_secret,
 )
 from chat4all.adapters.embedded import (
@@ -138,7 +139,7 @@ async def one_machine(
     wait for a hash that is slow on purpose.
     """
     async with AsyncExitStack() as stack:
-        secret = _secret(settings, folder.path)
+        tokens = _tokens(settings, folder.path)
         if passwords is None:
             bcrypt = BcryptPasswords()
             stack.callback(bcrypt.close)
@@ -158,7 +159,7 @@ async def one_machine(
         measured_log, measured_store = gateway_metrics.log(log), gateway_metrics.store(store)
         people = make_people(
             settings,
-            secret,
+            tokens,
             users=users,
             directory=directory,
             sessions=known.sessions,
@@ -313,10 +314,12 @@ async def serve_one_machine(settings: Settings, router_process: RouterProcess) -
     return asked
 
 
-def _secret(settings: Settings, folder: Path) -> bytes:
+def _tokens(settings: Settings, folder: Path) -> JwtTokens:
     if settings.secret_key is not None:
-        return check_secret(settings.secret_key.get_secret_value().encode())
-    return load_or_make_secret(folder / "secret-key")
+        key = settings.secret_key.get_secret_value().encode()
+        return JwtTokens(key, settings.accepted_keys)
+    file = folder / "secret-key"
+    return JwtTokens(load_or_make_secret(file), [*accepted_beside(file), *settings.accepted_keys])
 
 
 async def _trim(log: EmbeddedLog, store: EmbeddedStore, outbox: Outbox, days: int) -> None:

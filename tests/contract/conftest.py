@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from chat4all.adapters.remembered import RememberingDirectory, RememberingSessions
 
 from chat4all.adapters.embedded import (
     EmbeddedConsumer,
@@ -30,7 +31,6 @@ from chat4all.adapters.prometheus import GatewayMetrics, RouterMetrics
 from chat4all.adapters.prometheus.registry import new_registry
 from chat4all.adapters.prometheus.store import READS, ROUTING, MeasuredStore
 from chat4all.adapters.prometheus.timing import Timings
-from chat4all.adapters.remembered import RememberingDirectory, RememberingSessions
 from chat4all.adapters.sql import SqlDirectory, SqlOutbox, SqlSessions
 from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.metadata import InternalEndpoint

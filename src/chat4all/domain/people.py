@@ -18,6 +18,7 @@ PASSWORD_MAX_BYTES = 72
 """bcrypt ignores what comes after; refusing is safer than cutting."""
 TITLE_MAX = 200
 DISPLAY_NAME_MAX = 80
+DEVICE_MAX = 200
 MEMBERS_MAX = 10_000
 
 _USERNAME = re.compile(USERNAME_PATTERN.removesuffix("$") + r"\Z")
@@ -111,8 +112,15 @@ class ConversationChanges:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One sign-in of one user; ends at `expires_at` (seconds since 1970) at the latest."""
+    """One sign-in of one user, on one device; ends at `expires_at` at the latest.
+
+    Times in seconds since 1970. `used_at` is when it was signed in or last refreshed.
+    """
 
     session_id: SessionId
     username: Username
     expires_at: int
+    created_at: int = 0
+    used_at: int = 0
+    device: str = ""
+    """What the device says that it is (`User-Agent`)."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Generic, TypeVar
@@ -55,9 +55,9 @@ class InternalEndpoint:
         sessions: Sessions,
         outbox: Outbox,
         *,
-        secret_proof: bytes = b"",
+        secret_proofs: Sequence[bytes] = (),
     ) -> None:
-        self._secret_proof = secret_proof
+        self._secret_proofs = secret_proofs
         self._credential = hashlib.sha256(credential).digest()
         self._questions: dict[str, _Question[Any]] = {
             "ping": _Question(internal.Ping, lambda _: directory.ping()),
@@ -120,9 +120,19 @@ class InternalEndpoint:
             ),
             "session": _Question(internal.OfSession, lambda of: sessions.get(of.session_id)),
             "start_session": _Question(
-                internal.StartSession, lambda new: sessions.start(new.session)
+                internal.StartSession,
+                lambda new: sessions.start(new.session, new.refresh, new.password_hash),
             ),
-            "end_session": _Question(internal.OfSession, lambda of: sessions.end(of.session_id)),
+            "rotate_session": _Question(
+                internal.Rotate,
+                lambda asked: sessions.rotate(
+                    asked.spent, asked.token, asked.now, asked.expires_at
+                ),
+            ),
+            "sessions_of": _Question(internal.OfUser, lambda of: sessions.of_user(of.username)),
+            "end_session": _Question(
+                internal.EndSession, lambda asked: sessions.end(asked.session_id, asked.username)
+            ),
             "outbox": _Question(internal.After, lambda after: outbox.after(after.position)),
             "same_secret": _Question(internal.SameSecret, self._same_secret),
         }
@@ -144,7 +154,7 @@ class InternalEndpoint:
 
     async def _same_secret(self, given: internal.SameSecret) -> bool:
         # Yes or no, and never a proof of our own.
-        return hmac.compare_digest(given.proof, self._secret_proof)
+        return any(hmac.compare_digest(given.proof, ours) for ours in self._secret_proofs)
 
     def _check(self, scope: Scope) -> None:
         given = b""

@@ -15,6 +15,7 @@ from chat4all.domain.people import (
     User,
     UserChanges,
 )
+from chat4all.domain.refresh_tokens import RefreshHashes
 
 PATH = "/internal/"
 
@@ -26,7 +27,7 @@ BODY_MAX = 1024 * 1024
 
 
 class OfUser(msgspec.Struct):
-    """Which user; for `user`, `password_hash` and `erase_user`."""
+    """Which user; for `user`, `password_hash`, `erase_user` and `sessions_of`."""
 
     username: Username
 
@@ -124,10 +125,28 @@ class StartSession(msgspec.Struct):
     """For `start_session`."""
 
     session: Session
+    refresh: RefreshHashes
+    password_hash: bytes | None
+
+
+class Rotate(msgspec.Struct):
+    """For `rotate_session`."""
+
+    spent: RefreshHashes
+    token: bytes
+    now: int
+    expires_at: int
+
+
+class EndSession(msgspec.Struct):
+    """For `end_session`."""
+
+    session_id: SessionId
+    username: Username | None = None
 
 
 class OfSession(msgspec.Struct):
-    """Which session; for `session` and `end_session`."""
+    """Which session; for `session`."""
 
     session_id: SessionId
 
@@ -139,7 +158,7 @@ class After(msgspec.Struct):
 
 
 class SameSecret(msgspec.Struct):
-    """For `same_secret`: whether the service has the `SECRET_KEY` that this is a proof of."""
+    """For `same_secret`: whether the service accepts the `SECRET_KEY` that this is a proof of."""
 
     proof: bytes
 

@@ -12,7 +12,8 @@ from chat4all.domain.people import (
     User,
     UserChanges,
 )
-from chat4all.ports import OutboxPage
+from chat4all.domain.refresh_tokens import RefreshHashes
+from chat4all.ports import OutboxPage, Rotation
 from chat4all.wire import internal
 
 
@@ -156,9 +157,12 @@ class HttpSessions:
     def __init__(self, service: MetadataService) -> None:
         self._ask = service.ask
 
-    async def start(self, session: Session) -> None:
+    async def start(
+        self, session: Session, refresh: RefreshHashes, password_hash: bytes | None = None
+    ) -> None:
         """Keep a new session; see `ports.Sessions`."""
-        await self._ask("start_session", internal.StartSession(session), None, writes=True)
+        new = internal.StartSession(session, refresh, password_hash)
+        await self._ask("start_session", new, None, writes=True)
 
     async def get(self, session: SessionId) -> Session | None:
         """Return the session; see `ports.Sessions`."""
@@ -167,9 +171,28 @@ class HttpSessions:
         )
         return found
 
-    async def end(self, session: SessionId) -> None:
+    async def rotate(
+        self, spent: RefreshHashes, token: bytes, now: int, expires_at: int
+    ) -> Rotation:
+        """Put another token in the place of a spent one; see `ports.Sessions`."""
+        found: Rotation = await self._ask(
+            "rotate_session",
+            internal.Rotate(spent, token, now, expires_at),
+            Rotation,
+            writes=True,
+        )
+        return found
+
+    async def of_user(self, username: Username) -> Sequence[Session]:
+        """Return a user's sessions; see `ports.Sessions`."""
+        found: Sequence[Session] = await self._ask(
+            "sessions_of", internal.OfUser(username), list[Session], writes=False
+        )
+        return found
+
+    async def end(self, session: SessionId, username: Username | None = None) -> None:
         """End a session; see `ports.Sessions`."""
-        await self._ask("end_session", internal.OfSession(session), None, writes=True)
+        await self._ask("end_session", internal.EndSession(session, username), None, writes=True)
 
 
 class HttpOutbox:

@@ -15,7 +15,8 @@ from cachetools import Cache, LRUCache, TTLCache
 
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.people import Conversation, ConversationChanges, Role, Session
-from chat4all.ports import Directory, Sessions, Users
+from chat4all.domain.refresh_tokens import RefreshHashes
+from chat4all.ports import Directory, Rotation, Sessions, Users
 
 ENTRIES = 20_000
 
@@ -172,12 +173,15 @@ class RememberingSessions:
 
     def __init__(self, sessions: Sessions, keep_seconds: float | None = None) -> None:
         self._sessions = sessions
+        self.of_user = sessions.of_user
         self._known: Remembered[SessionId, Session | None] = Remembered(sessions.get, keep_seconds)
 
-    async def start(self, session: Session) -> None:
+    async def start(
+        self, session: Session, refresh: RefreshHashes, password_hash: bytes | None = None
+    ) -> None:
         """Keep a new session; see `ports.Sessions`."""
         try:
-            await self._sessions.start(session)
+            await self._sessions.start(session, refresh, password_hash)
         finally:
             self._known.forget(session.session_id)
 
@@ -185,9 +189,20 @@ class RememberingSessions:
         """Return the session; see `ports.Sessions`."""
         return await self._known.get(session)
 
-    async def end(self, session: SessionId) -> None:
+    async def rotate(
+        self, spent: RefreshHashes, token: bytes, now: int, expires_at: int
+    ) -> Rotation:
+        """Put another token in the place of a spent one; see `ports.Sessions`."""
+        found = await self._sessions.rotate(spent, token, now, expires_at)
+        if found.ended is not None:
+            self._known.forget(found.ended)
+        elif found.session is not None:
+            self._known.forget(found.session.session_id)
+        return found
+
+    async def end(self, session: SessionId, username: Username | None = None) -> None:
         """End a session; see `ports.Sessions`."""
         try:
-            await self._sessions.end(session)
+            await self._sessions.end(session, username)
         finally:
             self._known.forget(session)

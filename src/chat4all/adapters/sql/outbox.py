@@ -76,18 +76,6 @@ class Note(NamedTuple):
     key: str
 
 
-async def write_noted(
-    database: Transactions, work: Callable[[Connection], None], subject: Subject, key: str
-) -> None:
-    """Run `work` and write an entry that `key` changed, in one transaction; see `write_noting`."""
-
-    def run(connection: Connection) -> Sequence[Note]:
-        work(connection)
-        return (Note(subject, key),)
-
-    await write_noting(database, run)
-
-
 async def write_noting(
     database: Transactions, work: Callable[[Connection], Sequence[Note]]
 ) -> None:

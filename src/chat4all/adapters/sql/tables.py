@@ -76,7 +76,15 @@ sessions = Table(
     Column("session_id", String(36), primary_key=True),
     Column("username", ForeignKey(users.c.username), nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger),
+    Column("used_at", BigInteger),
+    Column("device", String(200)),
+    # SHA-256 of what all its refresh tokens have in common, and of the last one.
+    Column("family_hash", LargeBinary(32)),
+    Column("refresh_hash", LargeBinary(32)),
     Index("ix_sessions_expires_at", "expires_at"),
+    Index("ix_sessions_username", "username"),
+    Index("ix_sessions_family_hash", "family_hash", unique=True),
 )
 
 # What may no longer be remembered, written in the transaction of what changed it.
