@@ -143,7 +143,7 @@ def test_the_queries_compile_for_cockroachdb() -> None:
 async def test_a_directory_of_the_first_release_keeps_every_row(tmp_path: Path) -> None:
     database = Database(tmp_path / "metadata.db")
     await upgrade(database)
-    people = sql.SqlDirectory(database)
+    people = sql.SqlUsers(database)
     await people.add_user(User(Username("ana"), "ana@example.com", ""), b"hash")
 
     def as_it_was(connection: Connection) -> None:
