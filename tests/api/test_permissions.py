@@ -79,6 +79,8 @@ TABLE: dict[str, list[Case]] = {
         )
     ],
     "POST /v1/logout": [case(204)],
+    "GET /v1/sessions": [case(200)],
+    "DELETE /v1/sessions/{session_id}": [case(404, session_id=str(uuid.uuid4()))],
     "GET /v1/me": [case(200)],
     "GET /v1/users": [case(200)],
     "GET /v1/users/{username}": [case(200, username=VICTIM), case(200, username=OWN)],

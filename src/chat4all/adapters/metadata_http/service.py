@@ -17,6 +17,7 @@ from chat4all.domain.errors import (
     InvalidInput,
     NotAllowed,
     NotFound,
+    NotSignedIn,
     OutcomeUnknown,
     Overloaded,
     Refused,
@@ -52,6 +53,7 @@ _REFUSED: Mapping[str, type[Refused]] = {
     "/problems/not-allowed": NotAllowed,
     "/problems/conflict": Conflict,
     "/problems/already-taken": AlreadyTaken,
+    "/problems/not-signed-in": NotSignedIn,
 }
 
 _encoder = msgspec.json.Encoder()

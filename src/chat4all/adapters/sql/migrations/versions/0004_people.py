@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+from chat4all.adapters.sql.migrations.adding import add_columns
 from chat4all.adapters.sql.types import Json
 
 revision = "0004"
@@ -12,17 +13,15 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # SQLite has no such clause; there the whole migration is one transaction.
-    once = op.get_context().dialect.name != "sqlite" or None
-    for table, column in (
-        ("users", sa.Column("display_name", sa.String(80))),
-        ("users", sa.Column("display_key", sa.String(240))),
-        ("users", sa.Column("disabled_at", sa.String(24))),
-        ("users", sa.Column("alias", sa.String(40))),
-        ("conversations", sa.Column("deleted_at", sa.String(24))),
-        ("members", sa.Column("joined_at", sa.String(24))),
-    ):
-        op.add_column(table, column, if_not_exists=once)
+    add_columns(
+        "users",
+        sa.Column("display_name", sa.String(80)),
+        sa.Column("display_key", sa.String(240)),
+        sa.Column("disabled_at", sa.String(24)),
+        sa.Column("alias", sa.String(40)),
+    )
+    add_columns("conversations", sa.Column("deleted_at", sa.String(24)))
+    add_columns("members", sa.Column("joined_at", sa.String(24)))
     op.create_table(
         "audit",
         sa.Column("entry_id", sa.String(36), nullable=False),
