@@ -61,7 +61,6 @@ from chat4all.settings import Settings
 from chat4all.usecases.changes import Changes
 from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
-from chat4all.usecases.shown_names import ShownNames
 from chat4all.web.bodies import BodyLimit
 from chat4all.web.edge import Edge, with_edge
 from chat4all.web.health import Degraded, Ping, health_routes, watched
@@ -273,6 +272,7 @@ async def serve_gateway(settings: Settings) -> bool:
             tokens,
             users=asked.users,
             directory=asked.directory,
+            memberships=asked.memberships,
             sessions=asked.sessions,
             passwords=passwords,
             log=measured_log,
@@ -292,9 +292,7 @@ async def serve_gateway(settings: Settings) -> bool:
         gateway = make_gateway(
             signing_in=people.signing_in,
             sending=sending,
-            reading=Reading(
-                measured_store, asked.directory, sending, changes, ShownNames(asked.users)
-            ),
+            reading=Reading(measured_store, asked.directory, sending, changes, people.names),
             marking=people.marking,
             changes=changes,
             limits=limits,
@@ -327,6 +325,7 @@ async def serve_metadata(settings: Settings) -> bool:
             tokens,
             users=own.users,
             directory=own.directory,
+            memberships=own.memberships,
             sessions=own.sessions,
             passwords=passwords,
             log=log,

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from chat4all.adapters.crypto import proof_of
 from chat4all.adapters.metadata_http import (
     HttpDirectory,
+    HttpMemberships,
     HttpOutbox,
     HttpSessions,
     HttpUsers,
@@ -29,13 +30,21 @@ from chat4all.adapters.remembering import (
     FollowingSessions,
     FollowingUsers,
 )
-from chat4all.adapters.sql import Database, SqlDirectory, SqlOutbox, SqlSessions, SqlUsers, upgrade
+from chat4all.adapters.sql import (
+    Database,
+    SqlDirectory,
+    SqlMemberships,
+    SqlOutbox,
+    SqlSessions,
+    SqlUsers,
+    upgrade,
+)
 from chat4all.adapters.sql.server import ServerDatabase
 from chat4all.adapters.sql.server_schema import check_revision
 from chat4all.adapters.sql.urls import parse_database_url
 from chat4all.domain.errors import NotFound, StartRefused, Unavailable
 from chat4all.metadata import InternalEndpoint
-from chat4all.ports import Directory, Outbox, Sessions, Users
+from chat4all.ports import Directory, Memberships, Outbox, Sessions, Users
 from chat4all.settings import Settings
 from chat4all.web.health import Degraded, Ping
 from chat4all.wire import internal
@@ -63,6 +72,7 @@ class OwnMetadata:
 
     users: Users
     directory: Directory
+    memberships: Memberships
     sessions: Sessions
     internal: InternalEndpoint
     ping: Ping
@@ -74,6 +84,7 @@ class AskedMetadata:
 
     users: Users
     directory: Directory
+    memberships: Memberships
     sessions: Sessions
     ping: Ping
     """Returns when what is remembered of them holds."""
@@ -92,18 +103,20 @@ async def own_metadata(settings: Settings) -> AsyncIterator[OwnMetadata]:
     credential = credential_of(settings)
     async with own_database(settings) as database:
         users, directory = SqlUsers(database), SqlDirectory(database)
-        sessions = SqlSessions(database)
+        memberships, sessions = SqlMemberships(database), SqlSessions(database)
         outbox = SqlOutbox(database)
         trimming = asyncio.create_task(_trim(outbox), name="trimming the outbox")
         try:
             yield OwnMetadata(
                 users,
                 directory,
+                memberships,
                 sessions,
                 InternalEndpoint(
                     credential.encode(),
                     users,
                     directory,
+                    memberships,
                     sessions,
                     outbox,
                     secret_proofs=_proofs(settings),
@@ -145,7 +158,9 @@ async def asked_metadata(settings: Settings) -> AsyncIterator[AskedMetadata]:
         sessions = FollowingSessions(HttpSessions(service), following)
         async with following.running():
             same = SameSecret(service, settings)
-            yield AskedMetadata(users, directory, sessions, following.ping, same.ping)
+            yield AskedMetadata(
+                users, directory, HttpMemberships(service), sessions, following.ping, same.ping
+            )
     finally:
         await service.close()
 

@@ -8,11 +8,22 @@ import uuid_utils
 from fastapi import APIRouter
 
 from chat4all.metadata import metadata_routes
-from chat4all.ports import Directory, MessageLog, MessageStore, Passwords, Sessions, Tokens, Users
+from chat4all.ports import (
+    Directory,
+    Memberships,
+    MessageLog,
+    MessageStore,
+    Passwords,
+    Sessions,
+    Tokens,
+    Users,
+)
 from chat4all.settings import Settings
+from chat4all.usecases.listing import Listing
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.membership import Membership
 from chat4all.usecases.profiles import Profiles
+from chat4all.usecases.shown_names import ShownNames
 from chat4all.usecases.signing_in import Lifetimes, SigningIn
 from chat4all.usecases.signing_up import SigningUp
 from chat4all.web.limits import Limits, make_limits, no_limits
@@ -29,11 +40,18 @@ class People:
     profiles: Profiles
     marking: Marking
     membership: Membership
+    listing: Listing
+    names: ShownNames
 
     def routes(self, limits: Limits) -> Sequence[APIRouter]:
         """Return the metadata service's routes, which a gateway serves as well."""
         return metadata_routes(
-            self.signing_in, self.signing_up, self.profiles, self.membership, limits
+            self.signing_in,
+            self.signing_up,
+            self.profiles,
+            self.membership,
+            self.listing,
+            limits,
         )
 
 
@@ -43,6 +61,7 @@ def make_people(
     *,
     users: Users,
     directory: Directory,
+    memberships: Memberships,
     sessions: Sessions,
     passwords: Passwords,
     log: MessageLog,
@@ -50,6 +69,7 @@ def make_people(
 ) -> People:
     """Return them; the log and the store are for the markers of who joins."""
     marking = Marking(log, store, directory)
+    names = ShownNames(users)
     return People(
         SigningIn(
             users,
@@ -62,6 +82,8 @@ def make_people(
         Profiles(users, passwords),
         marking,
         Membership(users, directory, marking),
+        Listing(store, memberships, names),
+        names,
     )
 
 

@@ -19,10 +19,20 @@ from chat4all.domain.ids import (
     SessionId,
     Username,
 )
-from chat4all.domain.messages import AllRead, Head, Marker, Page, StoredMessage
+from chat4all.domain.messages import (
+    Activity,
+    AllRead,
+    Head,
+    Marker,
+    Overview,
+    Page,
+    Receipt,
+    StoredMessage,
+)
 from chat4all.domain.people import (
     Conversation,
     ConversationChanges,
+    ConversationType,
     Role,
     Session,
     User,
@@ -142,6 +152,16 @@ class ShownPage:
         return self.last - self.first + 1 if self.first else 0
 
 
+class AskedOverview(NamedTuple):
+    """What is wanted of a conversation: the message of this number, and how far these have read.
+
+    What they have read is at most that number.
+    """
+
+    seq: int
+    readers: Sequence[Username]
+
+
 class MessageStore(Protocol):
     """Numbered messages, looked up by number and by id."""
 
@@ -198,6 +218,25 @@ class MessageStore(Protocol):
         History is read far more often than anything else; a store that can hand out text has no
         need to make objects first.
         """
+        ...
+
+    async def receipts(self, conversation: ConversationId) -> Mapping[Username, Receipt]:
+        """Return how far each reader has come, at most to the head."""
+        ...
+
+    async def activity(
+        self, conversations: Sequence[ConversationId]
+    ) -> Mapping[ConversationId, Activity]:
+        """Return the newest visible message's number and time, however many are asked for.
+
+        Conversations without messages are left out.
+        """
+        ...
+
+    async def overviews(
+        self, asked: Mapping[ConversationId, AskedOverview]
+    ) -> Mapping[ConversationId, Overview]:
+        """Return what lists show of these conversations, in one round however many they are."""
         ...
 
     async def read_seqs(self, conversation: ConversationId) -> Mapping[Username, int]:
@@ -275,6 +314,52 @@ class LiveFeed(Announcements, Protocol):
 
     def subscribe(self) -> AbstractAsyncContextManager[Subscription]:
         """Receive everything that is announced after the context is entered."""
+        ...
+
+
+class Joined(NamedTuple):
+    """One of a user's memberships; `joined_at` is empty where that is not known."""
+
+    conversation_id: ConversationId
+    role: Role
+    joined_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What lists show of a conversation.
+
+    `members` are at most `LISTED_MEMBERS_MAX`, by name; `count` is how many there are. `peer` is
+    the other one of a private conversation, by their alias if they were erased.
+    """
+
+    type: ConversationType
+    title: str | None
+    created_at: str
+    metadata: Mapping[str, str]
+    members: Mapping[Username, Role]
+    count: int
+    peer: Username | None
+
+
+LISTED_MEMBERS_MAX = 100
+"""So that a list costs the same whatever groups are in it."""
+
+
+class Memberships(Protocol):
+    """A user's conversations, for lists."""
+
+    async def of_user(self, username: Username) -> Sequence[Joined]:
+        """Return all memberships of a user."""
+        ...
+
+    async def details(
+        self, conversations: Sequence[ConversationId], viewer: Username
+    ) -> Mapping[ConversationId, Detail]:
+        """Return what a member sees of these conversations, in one round however many they are.
+
+        What does not exist any more is left out.
+        """
         ...
 
 

@@ -42,18 +42,25 @@ from chat4all.adapters.remembering import (
     FollowingUsers,
     WhenAliased,
 )
-from chat4all.adapters.sql import Database, SqlDirectory, SqlOutbox, SqlSessions, SqlUsers, upgrade
+from chat4all.adapters.sql import (
+    Database,
+    SqlDirectory,
+    SqlMemberships,
+    SqlOutbox,
+    SqlSessions,
+    SqlUsers,
+    upgrade,
+)
 from chat4all.domain.errors import StartRefused, Unavailable
 from chat4all.gateway import make_gateway
 from chat4all.metadata import make_metadata
 from chat4all.people import limits_of, make_people, new_message_id
-from chat4all.ports import Directory, Outbox, Passwords, Sessions, Users
+from chat4all.ports import Directory, Memberships, Outbox, Passwords, Sessions, Users
 from chat4all.router_process import RouterProcess, make_router
 from chat4all.settings import Settings, is_loopback
 from chat4all.usecases.changes import Changes
 from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
-from chat4all.usecases.shown_names import ShownNames
 from chat4all.web.edge import Edge
 from chat4all.web.health import Ping
 from chat4all.web.metrics import Source, metrics_routes
@@ -97,6 +104,7 @@ class _Metadata:
 
     users: Users
     directory: Directory
+    memberships: Memberships
     sessions: Sessions
     outbox: SqlOutbox
     following: Following
@@ -115,6 +123,7 @@ async def _metadata(path: Path) -> AsyncIterator[_Metadata]:
             yield _Metadata(
                 FollowingUsers(SqlUsers(database), following),
                 FollowingDirectory(SqlDirectory(database), following),
+                SqlMemberships(database),
                 FollowingSessions(SqlSessions(database), following),
                 outbox,
                 following,
@@ -162,6 +171,7 @@ async def one_machine(
             tokens,
             users=users,
             directory=directory,
+            memberships=known.memberships,
             sessions=known.sessions,
             passwords=passwords,
             log=measured_log,
@@ -191,7 +201,7 @@ async def one_machine(
         gateway = make_gateway(
             signing_in=people.signing_in,
             sending=sending,
-            reading=Reading(measured_store, directory, sending, changes, ShownNames(users)),
+            reading=Reading(measured_store, directory, sending, changes, people.names),
             marking=people.marking,
             changes=changes,
             limits=limits,

@@ -90,6 +90,7 @@ TABLE: dict[str, list[Case]] = {
         case(200, {"display_name": "x"}, username=OWN),
     ],
     "DELETE /v1/users/{username}": [case(403, username=VICTIM), case(403, username="nobody")],
+    "GET /v1/conversations": [case(200)],
     "POST /v1/conversations": [case(201, {"type": "group", "members": [VICTIM]})],
     "GET /v1/conversations/{conversation_id}": [case(IN_IT)],
     "PATCH /v1/conversations/{conversation_id}": [case((200, 200, 403, 404, 404), {"title": "x"})],
@@ -114,6 +115,7 @@ TABLE: dict[str, list[Case]] = {
     "POST /v1/messages": [case((202, 202, 202, 404, 404), {"chat_id": "(chat)", "content": "x"})],
     "GET /v1/conversations/{conversation_id}/messages": [case(IN_IT)],
     "GET /v1/conversations/{conversation_id}/messages/{message_id}": [case(IN_IT)],
+    "GET /v1/conversations/{conversation_id}/receipts": [case(IN_IT)],
     "POST /v1/conversations/{conversation_id}/read": [case((202, 202, 202, 404, 404), {"seq": 0})],
 }
 """Who may use each route of the two descriptions."""

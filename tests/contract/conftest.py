@@ -19,6 +19,7 @@ from chat4all.adapters.embedded import (
 from chat4all.adapters.embedded.link import Announced, pair
 from chat4all.adapters.metadata_http import (
     HttpDirectory,
+    HttpMemberships,
     HttpOutbox,
     HttpSessions,
     HttpUsers,
@@ -37,7 +38,7 @@ from chat4all.adapters.remembering import (
     RememberingSessions,
     RememberingUsers,
 )
-from chat4all.adapters.sql import SqlDirectory, SqlOutbox, SqlSessions, SqlUsers
+from chat4all.adapters.sql import SqlDirectory, SqlMemberships, SqlOutbox, SqlSessions, SqlUsers
 from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.metadata import InternalEndpoint
 from chat4all.ports import (
@@ -46,6 +47,7 @@ from chat4all.ports import (
     LiveEvent,
     LiveFeed,
     LogConsumer,
+    Memberships,
     MessageLog,
     MessageStore,
     Outbox,
@@ -238,6 +240,7 @@ class Metadata:
 
     users: Users
     directory: Directory
+    memberships: Memberships
     sessions: Sessions
 
 
@@ -248,13 +251,16 @@ async def known(
     way = setting[1]
     database = place.database
     users, directory = SqlUsers(database), SqlDirectory(database)
-    sessions = SqlSessions(database)
+    memberships, sessions = SqlMemberships(database), SqlSessions(database)
     if way == "asked":
-        yield Metadata(users, directory, sessions)
+        yield Metadata(users, directory, memberships, sessions)
         return
     if way == "remembered":
         yield Metadata(
-            RememberingUsers(users), RememberingDirectory(directory), RememberingSessions(sessions)
+            RememberingUsers(users),
+            RememberingDirectory(directory),
+            memberships,
+            RememberingSessions(sessions),
         )
         return
     async with AsyncExitStack() as stack:
@@ -262,11 +268,18 @@ async def known(
             url = process.url
         else:
             outbox = SqlOutbox(database)
-            endpoint = InternalEndpoint(CREDENTIAL.encode(), users, directory, sessions, outbox)
+            endpoint = InternalEndpoint(
+                CREDENTIAL.encode(), users, directory, memberships, sessions, outbox
+            )
             url = await stack.enter_async_context(serving(endpoint))
         service = MetadataService(url, CREDENTIAL)
         stack.push_async_callback(service.close)
-        asked = Metadata(HttpUsers(service), HttpDirectory(service), HttpSessions(service))
+        asked = Metadata(
+            HttpUsers(service),
+            HttpDirectory(service),
+            HttpMemberships(service),
+            HttpSessions(service),
+        )
         if way != "by HTTP, remembered":
             yield asked
             return
@@ -276,6 +289,7 @@ async def known(
         yield Metadata(
             FollowingUsers(asked.users, following),
             FollowingDirectory(asked.directory, following),
+            asked.memberships,
             FollowingSessions(asked.sessions, following),
         )
 
@@ -288,6 +302,11 @@ def users(known: Metadata) -> Users:
 @pytest.fixture
 def directory(known: Metadata) -> Directory:
     return known.directory
+
+
+@pytest.fixture
+def memberships(known: Metadata) -> Memberships:
+    return known.memberships
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from chat4all.adapters.metadata_http import (
 from chat4all.adapters.metadata_http import service as service_module
 from chat4all.adapters.remembering import Following, FollowingDirectory, FollowingSessions
 from chat4all.adapters.remembering import following as following_module
-from chat4all.adapters.sql import SqlDirectory, SqlOutbox, SqlSessions, SqlUsers
+from chat4all.adapters.sql import SqlDirectory, SqlMemberships, SqlOutbox, SqlSessions, SqlUsers
 from chat4all.domain.errors import (
     NotFound,
     OutcomeUnknown,
@@ -68,6 +68,7 @@ def an_endpoint(place: Place, *proofs: bytes) -> InternalEndpoint:
         CREDENTIAL.encode(),
         SqlUsers(database),
         SqlDirectory(database),
+        SqlMemberships(database),
         SqlSessions(database),
         SqlOutbox(database),
         secret_proofs=proofs,

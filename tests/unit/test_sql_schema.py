@@ -22,6 +22,7 @@ from chat4all.adapters.sql import (
     Database,
     audit,
     directory,
+    memberships,
     outbox,
     schema,
     sessions,
@@ -146,7 +147,7 @@ def test_the_queries_compile_for_cockroachdb() -> None:
     dialect = CockroachDBDialect_asyncpg()
     statements = [
         value
-        for module in (audit, directory, outbox, sessions, users)
+        for module in (audit, directory, memberships, outbox, sessions, users)
         for value in vars(module).values()
         if isinstance(value, Select | Insert | Update | Delete)
     ]

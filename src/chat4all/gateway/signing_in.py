@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Form, Path, Request, Response
+from fastapi import APIRouter, Depends, Form, Path, Request
 from pydantic import BaseModel, Field
 
 from chat4all.domain.errors import FieldError, InvalidInput, NotSignedIn
@@ -64,9 +64,8 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
             **problems(400, 401, 413, 422, 429, 503),
         },
     )
-    async def token(form: Annotated[Grant, Form()], request: Request, response: Response) -> Token:
+    async def token(form: Annotated[Grant, Form()], request: Request) -> Token:
         """Exchange a username and a password for tokens, or a refresh token for the next ones."""
-        response.headers["Cache-Control"] = "no-store"
         address = address_of(request.scope)
         if form.grant_type == "refresh_token":
             given = _given(form, "refresh_token")

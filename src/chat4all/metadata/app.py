@@ -10,6 +10,7 @@ from chat4all.metadata.conversations import conversation_routes
 from chat4all.metadata.internal import with_internal
 from chat4all.metadata.members import member_routes
 from chat4all.metadata.users import user_routes
+from chat4all.usecases.listing import Listing
 from chat4all.usecases.membership import Membership
 from chat4all.usecases.profiles import Profiles
 from chat4all.usecases.signing_in import SigningIn
@@ -29,13 +30,14 @@ def metadata_routes(
     signing_up: SigningUp,
     profiles: Profiles,
     membership: Membership,
+    listing: Listing,
     limits: Limits,
 ) -> Sequence[APIRouter]:
     """Return the service's routes, for its own application and for a gateway that serves them."""
     caller = authenticator(signing_in)
     return [
         user_routes(signing_up, profiles, limits, caller),
-        conversation_routes(membership, caller),
+        conversation_routes(membership, listing, caller),
         member_routes(membership, caller),
     ]
 

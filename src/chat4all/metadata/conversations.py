@@ -1,25 +1,30 @@
 """`/v1/conversations`."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, Field, StringConstraints
 
 from chat4all.domain.ids import ConversationId, Username
+from chat4all.domain.messages import Status
 from chat4all.domain.people import (
     MEMBERS_MAX,
     TITLE_MAX,
     Conversation,
     ConversationChanges,
     ConversationType,
+    Role,
     Session,
 )
 from chat4all.metadata.members import EXAMPLE_ID, ConversationPath, MemberView, Name
+from chat4all.usecases.listing import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, Listed, Listing
 from chat4all.usecases.membership import Membership
 from chat4all.web.bearer import Authenticate
 from chat4all.web.bodies import json_only
 from chat4all.web.docs import problems
+from chat4all.web.paging import LINK_HEADER, Cursor, link_next, read_cursor
 
 Title = Annotated[str, StringConstraints(min_length=1, max_length=TITLE_MAX)]
 Notes = Annotated[
@@ -66,9 +71,52 @@ class ConversationView(BaseModel):
     created_at: str = Field(description="RFC 3339, UTC.", examples=["2026-01-31T12:00:00.000Z"])
 
 
-def conversation_routes(membership: Membership, caller: Authenticate) -> APIRouter:
-    """Return the routes of conversations and members."""
+class LastMessage(BaseModel):
+    """A message as the history shows it."""
+
+    conversation_id: str = Field(examples=[EXAMPLE_ID])
+    message_id: str = Field(examples=[EXAMPLE_ID])
+    sender_id: str = Field(examples=["bruno"])
+    content: str = Field(examples=["Olá! 🎉"])
+    created_at: str = Field(examples=["2026-01-31T12:00:00.000Z"])
+    status: Status
+    seq: int = Field(examples=[12])
+
+
+class ListedConversation(ConversationView):
+    """A conversation in your list."""
+
+    members: list[MemberView] = Field(description="By name; of a large group the first 100.")
+    member_count: int = Field(examples=[2])
+    peer: str | None = Field(description="The other one, for `private`.", examples=["ana"])
+    role: Role = Field(description="Yours.")
+    last_message: LastMessage | None
+    unread: int = Field(description="Messages above the last that you have read.", examples=[3])
+    position: str = Field(description="How far this goes: `<seq>.<change>`.", examples=["12.0"])
+
+
+def conversation_routes(
+    membership: Membership, listing: Listing, caller: Authenticate
+) -> APIRouter:
+    """Return the routes of conversations."""
     router = APIRouter(tags=["Conversations"])
+
+    @router.get(
+        "/v1/conversations",
+        summary="List your conversations",
+        operation_id="list_conversations",
+        responses={200: {"headers": LINK_HEADER}, **problems(401, 422, 503)},
+    )
+    async def list_conversations(
+        session: Annotated[Session, Depends(caller)],
+        response: Response,
+        limit: Annotated[int, Query(ge=1, le=LIST_LIMIT_MAX)] = LIST_LIMIT_DEFAULT,
+        cursor: Cursor = None,
+    ) -> list[ListedConversation]:
+        """Return the conversations that you are in, those with the newest activity first."""
+        found, after = await listing.page(session.username, limit, read_cursor(cursor))
+        link_next(response, "/v1/conversations", after, limit=limit)
+        return [_listed(one) for one in found]
 
     @router.post(
         "/v1/conversations",
@@ -149,15 +197,46 @@ def conversation_routes(membership: Membership, caller: Authenticate) -> APIRout
     return router
 
 
+def _listed(listed: Listed) -> ListedConversation:
+    detail = listed.detail
+    last = None
+    if listed.last is not None:
+        message, status = listed.last
+        last = LastMessage(
+            conversation_id=message.conversation_id,
+            message_id=message.message_id,
+            sender_id=message.sender_id,
+            content=message.content,
+            created_at=message.created_at,
+            status=status,
+            seq=message.seq,
+        )
+    return ListedConversation(
+        conversation_id=listed.conversation_id,
+        type=detail.type,
+        title=detail.title,
+        members=_members(detail.members),
+        metadata=dict(detail.metadata),
+        created_at=detail.created_at,
+        member_count=detail.count,
+        peer=detail.peer,
+        role=listed.role,
+        last_message=last,
+        unread=listed.unread,
+        position=listed.position,
+    )
+
+
+def _members(members: Mapping[Username, Role]) -> list[MemberView]:
+    return [MemberView(username=name, role=role) for name, role in sorted(members.items())]
+
+
 def _view(conversation: Conversation) -> ConversationView:
     return ConversationView(
         conversation_id=conversation.conversation_id,
         type=conversation.type,
         title=conversation.title,
-        members=[
-            MemberView(username=name, role=role)
-            for name, role in sorted(conversation.members.items())
-        ],
+        members=_members(conversation.members),
         metadata=dict(conversation.metadata),
         created_at=conversation.created_at,
     )

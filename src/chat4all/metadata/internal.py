@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chat4all.domain.errors import NotFound
-from chat4all.ports import Directory, Outbox, Sessions, Users
+from chat4all.ports import Directory, Memberships, Outbox, Sessions, Users
 from chat4all.web.bodies import decode_body, read_body
 from chat4all.web.problems import BadRequest, problem_response
 from chat4all.wire import internal
@@ -52,6 +52,7 @@ class InternalEndpoint:
         credential: bytes,
         users: Users,
         directory: Directory,
+        memberships: Memberships,
         sessions: Sessions,
         outbox: Outbox,
         *,
@@ -117,6 +118,13 @@ class InternalEndpoint:
             "delete_conversation": _Question(
                 internal.DeleteConversation,
                 lambda asked: directory.delete_conversation(asked.conversation_id, asked.by),
+            ),
+            "memberships_of": _Question(
+                internal.OfUser, lambda of: memberships.of_user(of.username)
+            ),
+            "details": _Question(
+                internal.Details,
+                lambda asked: memberships.details(asked.conversations, asked.viewer),
             ),
             "session": _Question(internal.OfSession, lambda of: sessions.get(of.session_id)),
             "start_session": _Question(

@@ -1,11 +1,11 @@
 """Read a conversation: pages of its history, and single messages."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from chat4all.domain.errors import NotFound
 from chat4all.domain.ids import ConversationId, MessageId, Username
-from chat4all.domain.messages import AllRead, Status, StoredMessage
+from chat4all.domain.messages import AllRead, Receipt, Status, StoredMessage
 from chat4all.domain.people import Role
 from chat4all.domain.records import MessageRecord
 from chat4all.ports import Directory, MessageStore
@@ -15,6 +15,8 @@ from chat4all.usecases.shown_names import ShownNames
 
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 200
+
+NOTHING_YET = Receipt(0, 0, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +100,19 @@ class Reading:
             all_read = await self._all_read(conversation, members, unchanged)
             status = all_read.status(message)
             alias = await self._names.aliases([message.sender_id], members)
-            shown = alias.get(message.sender_id, message.sender_id)
-            return replace(message, sender_id=shown), status
+            return message.sent_by(alias.get(message.sender_id, message.sender_id)), status
         accepted = self._sending.recent(conversation, message_id, reader)
         if accepted is None:
             raise NotFound("no such message")
         return accepted
+
+    async def receipts(
+        self, reader: Username, conversation: ConversationId
+    ) -> Mapping[Username, Receipt]:
+        """Return how far each member has come, by name; `NotFound` to who is not one."""
+        members = await self.members(reader, conversation)
+        found = await self._store.receipts(conversation)
+        return {name: found.get(name, NOTHING_YET) for name in sorted(members)}
 
     async def members(
         self, reader: Username, conversation: ConversationId

@@ -27,7 +27,7 @@ BODY_MAX = 1024 * 1024
 
 
 class OfUser(msgspec.Struct):
-    """Which user; for `user`, `password_hash`, `erase_user` and `sessions_of`."""
+    """Which user; for questions about one."""
 
     username: Username
 
@@ -66,6 +66,13 @@ class OfUsers(msgspec.Struct):
     """Which users; for `aliases`."""
 
     usernames: list[Username]
+
+
+class Details(msgspec.Struct):
+    """For `details`."""
+
+    conversations: list[ConversationId]
+    viewer: Username
 
 
 class AddConversation(msgspec.Struct):

@@ -2,6 +2,7 @@
 
 from chat4all.adapters.metadata_http.ports import (
     HttpDirectory,
+    HttpMemberships,
     HttpOutbox,
     HttpSessions,
     HttpUsers,
@@ -10,6 +11,7 @@ from chat4all.adapters.metadata_http.service import MetadataService
 
 __all__ = [
     "HttpDirectory",
+    "HttpMemberships",
     "HttpOutbox",
     "HttpSessions",
     "HttpUsers",

@@ -13,7 +13,7 @@ from chat4all.domain.people import (
     UserChanges,
 )
 from chat4all.domain.refresh_tokens import RefreshHashes
-from chat4all.ports import OutboxPage, Rotation
+from chat4all.ports import Detail, Joined, OutboxPage, Rotation
 from chat4all.wire import internal
 
 
@@ -149,6 +149,32 @@ class HttpDirectory:
     async def ping(self) -> None:
         """Return when the directory can answer."""
         await self._ask("ping", internal.Ping(), None, writes=False)
+
+
+class HttpMemberships:
+    """The port `Memberships`."""
+
+    def __init__(self, service: MetadataService) -> None:
+        self._ask = service.ask
+
+    async def of_user(self, username: Username) -> Sequence[Joined]:
+        """Return all memberships of a user; see `ports.Memberships`."""
+        found: Sequence[Joined] = await self._ask(
+            "memberships_of", internal.OfUser(username), list[Joined], writes=False
+        )
+        return found
+
+    async def details(
+        self, conversations: Sequence[ConversationId], viewer: Username
+    ) -> Mapping[ConversationId, Detail]:
+        """Return what a member sees of conversations; see `ports.Memberships`."""
+        found: Mapping[ConversationId, Detail] = await self._ask(
+            "details",
+            internal.Details(list(conversations), viewer),
+            dict[ConversationId, Detail],
+            writes=False,
+        )
+        return found
 
 
 class HttpSessions:

@@ -3,6 +3,7 @@
 from chat4all.adapters.sql.audit import AuditEntry, SqlAudit
 from chat4all.adapters.sql.directory import SqlDirectory
 from chat4all.adapters.sql.engine import Database
+from chat4all.adapters.sql.memberships import SqlMemberships
 from chat4all.adapters.sql.outbox import SqlOutbox
 from chat4all.adapters.sql.schema import upgrade
 from chat4all.adapters.sql.sessions import SqlSessions
@@ -13,6 +14,7 @@ __all__ = [
     "Database",
     "SqlAudit",
     "SqlDirectory",
+    "SqlMemberships",
     "SqlOutbox",
     "SqlSessions",
     "SqlUsers",

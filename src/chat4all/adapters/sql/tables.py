@@ -68,6 +68,7 @@ private_pairs = Table(
     Column("lesser", ForeignKey(users.c.username), primary_key=True),
     Column("greater", ForeignKey(users.c.username), primary_key=True),
     Column("conversation_id", ForeignKey(conversations.c.conversation_id), nullable=False),
+    Index("ix_private_pairs_conversation_id", "conversation_id"),
 )
 
 sessions = Table(

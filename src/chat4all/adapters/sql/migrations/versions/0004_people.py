@@ -34,4 +34,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("entry_id", name="pk_audit"),
         if_not_exists=True,
     )
+    op.create_index(
+        "ix_private_pairs_conversation_id", "private_pairs", ["conversation_id"], if_not_exists=True
+    )
     op.create_index("ix_audit_at", "audit", ["at"], if_not_exists=True)
