@@ -101,13 +101,16 @@ class RememberingDirectory:
         self._members: Remembered[ConversationId, Mapping[Username, Role]] = Remembered(
             directory.members, keep_seconds
         )
-        self.conversation = directory.conversation
         self.ping = directory.ping
 
     async def add_conversation(self, conversation: Conversation) -> Conversation:
         """Create a conversation; see `ports.Directory`."""
         with self._changing(conversation.conversation_id):
             return await self._directory.add_conversation(conversation)
+
+    async def conversation(self, conversation: ConversationId) -> Conversation | None:
+        """Return a conversation; see `ports.Directory`."""
+        return await self._directory.conversation(conversation)
 
     async def members(self, conversation: ConversationId) -> Mapping[Username, Role]:
         """Return who is in a conversation; see `ports.Directory`."""
