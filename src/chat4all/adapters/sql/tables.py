@@ -108,7 +108,7 @@ audit = Table(
     # Milliseconds since 1970 by the database's clock.
     Column("at", BigInteger, nullable=False),
     # A username, or None for an operator.
-    Column("actor", String(32)),
+    Column("actor", String(40)),
     Column("action", String(32), nullable=False),
     Column("conversation_id", String(36)),
     Column("username", String(40)),

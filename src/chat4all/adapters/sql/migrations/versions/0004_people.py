@@ -26,7 +26,7 @@ def upgrade() -> None:
         "audit",
         sa.Column("entry_id", sa.String(36), nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
-        sa.Column("actor", sa.String(32)),
+        sa.Column("actor", sa.String(40)),
         sa.Column("action", sa.String(32), nullable=False),
         sa.Column("conversation_id", sa.String(36)),
         sa.Column("username", sa.String(40)),
