@@ -8,7 +8,7 @@ from chat4all.adapters.sql import SqlDirectory, SqlSessions, SqlUsers
 from chat4all.adapters.sql import outbox as sql_outbox
 from chat4all.domain.errors import AlreadyTaken, NotFound
 from chat4all.domain.ids import Username
-from chat4all.domain.people import Role
+from chat4all.domain.people import Role, UserChanges
 from chat4all.ports import Outbox, OutboxPage, Subject
 from tests.contract.test_directory import ANA, BRUNO, group, private, user
 from tests.contract.test_sessions import refreshed, session
@@ -55,9 +55,21 @@ async def test_every_change_is_there_once(outbox: Outbox, place: Place) -> None:
     assert again == pair
     await sessions.start(session("one"), refreshed())
     await sessions.end(session("one").session_id)
+    await directory.change_role(chat.conversation_id, BRUNO, Role.ADMIN)
+    await directory.remove_member(chat.conversation_id, BRUNO)
+    for name in ("two", "three"):
+        await sessions.start(session(name), refreshed())
+    await users.change_user(ANA, UserChanges(password_hash=b"x"), session("two").session_id)
+    await users.disable_user(ANA)
+    await users.erase_user(ANA)
     page = await outbox.after(position)
     assert sorted(found(page)) == sorted(
         [
+            *[(Subject.MEMBERS, chat.conversation_id)] * 3,  # two changes, and she is gone
+            (Subject.MEMBERS, pair.conversation_id),
+            *[(Subject.SESSION, name) for name in ("two", "three")] * 2,  # each began and ended
+            *[(Subject.USER, ANA)] * 2,
+            (Subject.ALIAS, ANA),
             (Subject.USER, ANA),
             (Subject.USER, BRUNO),
             (Subject.MEMBERS, chat.conversation_id),
