@@ -128,7 +128,7 @@ def fill_store(data: Path, count: int) -> dict[ConversationId, int]:
     file is laid out as it would be.
     """
     heads: dict[ConversationId, tuple[int, int]] = {}
-    reached: dict[tuple[ConversationId, Username], int] = {}
+    reached: dict[tuple[ConversationId, Username], tuple[int, int]] = {}
     with contextlib.closing(sqlite3.connect(data / "store.db", isolation_level=None)) as db:
         # Not durable until the end: a fill that is cut off is begun anew.
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -400000"):
@@ -137,11 +137,11 @@ def fill_store(data: Path, count: int) -> dict[ConversationId, int]:
         numbered = enumerate(messages(count), 1)
         while chunk := list(itertools.islice(numbered, CHUNK)):
             rows, ids = [], []
-            for offset, (m, _) in chunk:
+            for offset, (m, ms) in chunk:
                 chat = m.conversation_id
                 seq = heads[chat][0] + 1 if chat in heads else 1
                 heads[chat] = (seq, offset)
-                reached[chat, m.sender_id] = seq
+                reached[chat, m.sender_id] = (seq, ms)
                 place = (0, 0, offset)
                 rows.append((chat, seq, m.message_id, m.sender_id, m.content, m.created_at, *place))
                 ids.append((chat, m.message_id, m.sender_id, seq, *place))
@@ -151,10 +151,11 @@ def fill_store(data: Path, count: int) -> dict[ConversationId, int]:
         read = markers(newest)
         for marker in read:
             member = (marker.conversation_id, marker.username)
-            reached[member] = max(reached.get(member, 0), marker.read_seq)
+            said = (marker.read_seq, FIRST_MS + count)
+            reached[member] = max(reached.get(member, (0, 0)), said)
         db.executemany(
-            f"INSERT INTO read_markers {_MARKER} VALUES (?,?,?,?)",
-            [(chat, name, seq, seq) for (chat, name), seq in reached.items()],
+            f"INSERT INTO read_markers {_MARKER} VALUES (?,?,?,?,?,?)",
+            [(*key, seq, seq, ms, ms) for key, (seq, ms) in reached.items()],
         )
         db.executemany(
             f"INSERT INTO conversation_heads {_HEAD} VALUES (?,?,0,0,?)",
@@ -174,7 +175,7 @@ _MESSAGE = (
     "log_epoch, log_partition, log_offset)"
 )
 _ID = "(conversation_id, message_id, sender_id, seq, log_epoch, log_partition, log_offset)"
-_MARKER = "(conversation_id, username, delivered_seq, read_seq)"
+_MARKER = "(conversation_id, username, delivered_seq, read_seq, delivered_ms, read_ms)"
 _HEAD = "(conversation_id, seq, log_epoch, log_partition, log_offset)"
 
 

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import accept, history, machine, router, start
+from . import accept, history, machine, people, router, start
 from .figures import Figure
 from .quiet import Rounds, Say
 from .running import BenchmarkFailed
 
-PARTS = ("accept", "router", "history", "start")
+PARTS = ("accept", "router", "history", "people", "start")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,9 @@ def _measure(part: str, folder: Path, effort: Effort, say: Say) -> Part:
                     folder, effort.rounds, effort.load_seconds, say, large=effort.large_store
                 )
                 return Part(rounds, history.figures(rounds))
+            case "people":
+                rounds = people.measure(folder, effort.rounds, effort.load_seconds, say)
+                return Part(rounds, people.figures(rounds))
             case _:
                 rounds = start.measure(folder, effort.rounds, say, idle_seconds=effort.idle_seconds)
                 return Part(rounds, start.figures(rounds))

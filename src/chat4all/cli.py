@@ -14,6 +14,7 @@ COMMANDS = {
     "metadata": "Run a metadata service of a cluster.",
     "migrate": "Make a cluster's topics, keyspace and tables.",
     "demo": "Make a development cluster's demonstration data.",
+    "users": "Create, list, disable users, and what was done to them.",
     "secrets": "Make a cluster's secrets, once.",
     "ready": "Ask a service on this machine whether it is ready.",
     "doctor": "Say what is wrong with this installation.",

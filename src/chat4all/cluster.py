@@ -32,7 +32,7 @@ from chat4all.adapters.cassandra import (
     Contact,
 )
 from chat4all.adapters.cassandra import migrate as migrate_cassandra
-from chat4all.adapters.crypto import BcryptPasswords, check_secret
+from chat4all.adapters.crypto import BcryptPasswords, JwtTokens
 from chat4all.adapters.kafka import (
     KafkaAnnouncements,
     KafkaConsumer,
@@ -45,7 +45,8 @@ from chat4all.adapters.kafka import (
     log_settings,
 )
 from chat4all.adapters.prometheus import GatewayMetrics, RouterMetrics, ServiceMetrics
-from chat4all.adapters.sql import SqlDirectory
+from chat4all.adapters.sql import Database, SqlDirectory, SqlUsers
+from chat4all.adapters.sql.server import ServerDatabase
 from chat4all.adapters.sql.server_schema import check_revision, upgrade_server
 from chat4all.adapters.sql.urls import parse_database_url
 from chat4all.domain.errors import StartRefused, Unavailable
@@ -122,6 +123,17 @@ async def migrate(settings: Settings) -> None:
             await upgrade_server(where)
 
 
+@asynccontextmanager
+async def ready_database(settings: Settings) -> AsyncIterator[Database | ServerDatabase]:
+    """Open the directory's database for an operator.
+
+    Raises `Unavailable` while it is away or has not this release's tables.
+    """
+    async with own_database(settings) as database:
+        await check_revision(database)
+        yield database
+
+
 async def make_demo(settings: Settings) -> None:
     """Make the demonstration data in the directory, as far as it is not there.
 
@@ -129,9 +141,8 @@ async def make_demo(settings: Settings) -> None:
     """
     passwords = BcryptPasswords()
     try:
-        async with own_database(settings) as database:
-            await check_revision(database)
-            await demo.make(SqlDirectory(database), passwords)
+        async with ready_database(settings) as database:
+            await demo.make(SqlUsers(database), SqlDirectory(database), passwords)
     finally:
         passwords.close()
 
@@ -246,7 +257,7 @@ async def _log_and_store(settings: Settings) -> AsyncIterator[tuple[_Log, Cassan
 
 async def serve_gateway(settings: Settings) -> bool:
     """Run a gateway until told to stop; say whether that is why it ended."""
-    secret = _secret(settings)
+    tokens = _tokens(settings)
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(listening(settings.host, settings.port, "--port"))
         asked = await stack.enter_async_context(asked_metadata(settings))
@@ -258,8 +269,10 @@ async def serve_gateway(settings: Settings) -> bool:
         measured_store = metrics.store(store)
         people = make_people(
             settings,
-            secret,
+            tokens,
+            users=asked.users,
             directory=asked.directory,
+            memberships=asked.memberships,
             sessions=asked.sessions,
             passwords=passwords,
             log=measured_log,
@@ -279,7 +292,7 @@ async def serve_gateway(settings: Settings) -> bool:
         gateway = make_gateway(
             signing_in=people.signing_in,
             sending=sending,
-            reading=Reading(measured_store, asked.directory, sending, changes),
+            reading=Reading(measured_store, asked.directory, sending, changes, people.names),
             marking=people.marking,
             changes=changes,
             limits=limits,
@@ -298,7 +311,7 @@ async def serve_gateway(settings: Settings) -> bool:
 
 async def serve_metadata(settings: Settings) -> bool:
     """Run a metadata service until told to stop; say whether that is why it ended."""
-    secret = _secret(settings)
+    tokens = _tokens(settings)
     async with AsyncExitStack() as stack:
         port = settings.metadata_port
         listener = stack.enter_context(listening(settings.host, port, "--metadata-port"))
@@ -309,8 +322,10 @@ async def serve_metadata(settings: Settings) -> bool:
         metrics = ServiceMetrics(__version__, SLUG)
         people = make_people(
             settings,
-            secret,
+            tokens,
+            users=own.users,
             directory=own.directory,
+            memberships=own.memberships,
             sessions=own.sessions,
             passwords=passwords,
             log=log,
@@ -471,13 +486,13 @@ def contact_of(settings: Settings) -> Contact:
     return Contact(settings.cassandra_hosts, settings.cassandra_keyspace, settings.cassandra_port)
 
 
-def _secret(settings: Settings) -> bytes:
+def _tokens(settings: Settings) -> JwtTokens:
     if settings.secret_key is None:
         raise StartRefused(
             "SECRET_KEY is missing: it signs tokens, at least 32 bytes, the same for all gateways "
             "and metadata services; make one with `openssl rand -hex 32`"
         )
-    return check_secret(settings.secret_key.get_secret_value().encode())
+    return JwtTokens(settings.secret_key.get_secret_value().encode(), settings.accepted_keys)
 
 
 def _started(what: str, settings: Settings, port: int) -> None:

@@ -17,21 +17,34 @@ from pydantic import SecretStr
 
 from chat4all.adapters.crypto import proof_of
 from chat4all.adapters.metadata_http import (
+    HttpDirectory,
+    HttpMemberships,
+    HttpOutbox,
+    HttpSessions,
+    HttpUsers,
+    MetadataService,
+)
+from chat4all.adapters.remembering import (
     Following,
     FollowingDirectory,
     FollowingSessions,
-    HttpDirectory,
-    HttpOutbox,
-    HttpSessions,
-    MetadataService,
+    FollowingUsers,
 )
-from chat4all.adapters.sql import Database, SqlDirectory, SqlOutbox, SqlSessions, upgrade
+from chat4all.adapters.sql import (
+    Database,
+    SqlDirectory,
+    SqlMemberships,
+    SqlOutbox,
+    SqlSessions,
+    SqlUsers,
+    upgrade,
+)
 from chat4all.adapters.sql.server import ServerDatabase
 from chat4all.adapters.sql.server_schema import check_revision
 from chat4all.adapters.sql.urls import parse_database_url
 from chat4all.domain.errors import NotFound, StartRefused, Unavailable
 from chat4all.metadata import InternalEndpoint
-from chat4all.ports import Directory, Outbox, Sessions
+from chat4all.ports import Directory, Memberships, Outbox, Sessions, Users
 from chat4all.settings import Settings
 from chat4all.web.health import Degraded, Ping
 from chat4all.wire import internal
@@ -55,9 +68,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class OwnMetadata:
-    """The directory and the sessions on a database, and the endpoint for those who ask."""
+    """The users, directory and sessions on a database, and the endpoint for those who ask."""
 
+    users: Users
     directory: Directory
+    memberships: Memberships
     sessions: Sessions
     internal: InternalEndpoint
     ping: Ping
@@ -65,9 +80,11 @@ class OwnMetadata:
 
 @dataclass(frozen=True, slots=True)
 class AskedMetadata:
-    """The directory and the sessions of a metadata service elsewhere."""
+    """The users, directory and sessions of a metadata service elsewhere."""
 
+    users: Users
     directory: Directory
+    memberships: Memberships
     sessions: Sessions
     ping: Ping
     """Returns when what is remembered of them holds."""
@@ -85,15 +102,24 @@ async def own_metadata(settings: Settings) -> AsyncIterator[OwnMetadata]:
     """
     credential = credential_of(settings)
     async with own_database(settings) as database:
-        directory, sessions = SqlDirectory(database), SqlSessions(database)
+        users, directory = SqlUsers(database), SqlDirectory(database)
+        memberships, sessions = SqlMemberships(database), SqlSessions(database)
         outbox = SqlOutbox(database)
         trimming = asyncio.create_task(_trim(outbox), name="trimming the outbox")
         try:
             yield OwnMetadata(
+                users,
                 directory,
+                memberships,
                 sessions,
                 InternalEndpoint(
-                    credential.encode(), directory, sessions, outbox, secret_proof=_proof(settings)
+                    credential.encode(),
+                    users,
+                    directory,
+                    memberships,
+                    sessions,
+                    outbox,
+                    secret_proofs=_proofs(settings),
                 ),
                 partial(check_revision, database),
             )
@@ -127,11 +153,14 @@ async def asked_metadata(settings: Settings) -> AsyncIterator[AskedMetadata]:
     service = MetadataService(settings.metadata_url, credential_of(settings))
     try:
         following = Following(HttpOutbox(service))
+        users = FollowingUsers(HttpUsers(service), following)
         directory = FollowingDirectory(HttpDirectory(service), following)
         sessions = FollowingSessions(HttpSessions(service), following)
         async with following.running():
             same = SameSecret(service, settings)
-            yield AskedMetadata(directory, sessions, following.ping, same.ping)
+            yield AskedMetadata(
+                users, directory, HttpMemberships(service), sessions, following.ping, same.ping
+            )
     finally:
         await service.close()
 
@@ -156,14 +185,16 @@ class SameSecret:
 
 
 async def same_secret(service: MetadataService, settings: Settings) -> bool:
-    """Ask whether the metadata service has our `SECRET_KEY`."""
-    proof = internal.SameSecret(_proof(settings))
+    """Ask whether the metadata service accepts what is signed with our `SECRET_KEY`."""
+    proof = internal.SameSecret(_proofs(settings)[0])
     return bool(await service.ask("same_secret", proof, bool, writes=False))
 
 
-def _proof(settings: Settings) -> bytes:
+def _proofs(settings: Settings) -> tuple[bytes, ...]:
+    """Return proofs of the key that signs, which comes first, and of those that are accepted."""
     secret = settings.secret_key
-    return b"" if secret is None else proof_of(secret.get_secret_value().encode())
+    signs = b"" if secret is None else proof_of(secret.get_secret_value().encode())
+    return signs, *map(proof_of, settings.accepted_keys)
 
 
 def credential_of(settings: Settings) -> str:

@@ -7,13 +7,24 @@ from dataclasses import dataclass
 import uuid_utils
 from fastapi import APIRouter
 
-from chat4all.adapters.crypto import JwtTokens
 from chat4all.metadata import metadata_routes
-from chat4all.ports import Directory, MessageLog, MessageStore, Passwords, Sessions
+from chat4all.ports import (
+    Directory,
+    Memberships,
+    MessageLog,
+    MessageStore,
+    Passwords,
+    Sessions,
+    Tokens,
+    Users,
+)
 from chat4all.settings import Settings
+from chat4all.usecases.listing import Listing
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.membership import Membership
-from chat4all.usecases.signing_in import SigningIn
+from chat4all.usecases.profiles import Profiles
+from chat4all.usecases.shown_names import ShownNames
+from chat4all.usecases.signing_in import Lifetimes, SigningIn
 from chat4all.usecases.signing_up import SigningUp
 from chat4all.web.limits import Limits, make_limits, no_limits
 
@@ -26,19 +37,31 @@ class People:
 
     signing_in: SigningIn
     signing_up: SigningUp
+    profiles: Profiles
     marking: Marking
     membership: Membership
+    listing: Listing
+    names: ShownNames
 
     def routes(self, limits: Limits) -> Sequence[APIRouter]:
         """Return the metadata service's routes, which a gateway serves as well."""
-        return metadata_routes(self.signing_in, self.signing_up, self.membership, limits)
+        return metadata_routes(
+            self.signing_in,
+            self.signing_up,
+            self.profiles,
+            self.membership,
+            self.listing,
+            limits,
+        )
 
 
 def make_people(
     settings: Settings,
-    secret: bytes,
+    tokens: Tokens,
     *,
+    users: Users,
     directory: Directory,
+    memberships: Memberships,
     sessions: Sessions,
     passwords: Passwords,
     log: MessageLog,
@@ -46,17 +69,21 @@ def make_people(
 ) -> People:
     """Return them; the log and the store are for the markers of who joins."""
     marking = Marking(log, store, directory)
+    names = ShownNames(users)
     return People(
         SigningIn(
-            directory,
+            users,
             sessions,
             passwords,
-            JwtTokens(secret),
-            lifetime_seconds=settings.access_token_expire_minutes * 60,
+            tokens,
+            Lifetimes(settings.access_token_expire_minutes * 60, settings.session_days * 86_400),
         ),
-        SigningUp(directory, passwords, is_open=settings.sign_up == "open"),
+        SigningUp(users, passwords, is_open=settings.sign_up == "open"),
+        Profiles(users, passwords),
         marking,
-        Membership(directory, marking),
+        Membership(users, directory, marking),
+        Listing(store, memberships, names),
+        names,
     )
 
 

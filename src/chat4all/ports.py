@@ -19,9 +19,27 @@ from chat4all.domain.ids import (
     SessionId,
     Username,
 )
-from chat4all.domain.messages import AllRead, Head, Marker, Page, StoredMessage
-from chat4all.domain.people import Conversation, Role, Session, User
+from chat4all.domain.messages import (
+    Activity,
+    AllRead,
+    Head,
+    Marker,
+    Overview,
+    Page,
+    Receipt,
+    StoredMessage,
+)
+from chat4all.domain.people import (
+    Conversation,
+    ConversationChanges,
+    ConversationType,
+    Role,
+    Session,
+    User,
+    UserChanges,
+)
 from chat4all.domain.records import DeadLetter, LogRecord
+from chat4all.domain.refresh_tokens import RefreshHashes
 
 
 class MessageLog(Protocol):
@@ -134,6 +152,16 @@ class ShownPage:
         return self.last - self.first + 1 if self.first else 0
 
 
+class AskedOverview(NamedTuple):
+    """What is wanted of a conversation: the message of this number, and how far these have read.
+
+    What they have read is at most that number.
+    """
+
+    seq: int
+    readers: Sequence[Username]
+
+
 class MessageStore(Protocol):
     """Numbered messages, looked up by number and by id."""
 
@@ -190,6 +218,25 @@ class MessageStore(Protocol):
         History is read far more often than anything else; a store that can hand out text has no
         need to make objects first.
         """
+        ...
+
+    async def receipts(self, conversation: ConversationId) -> Mapping[Username, Receipt]:
+        """Return how far each reader has come, at most to the head."""
+        ...
+
+    async def activity(
+        self, conversations: Sequence[ConversationId]
+    ) -> Mapping[ConversationId, Activity]:
+        """Return the newest visible message's number and time, however many are asked for.
+
+        Conversations without messages are left out.
+        """
+        ...
+
+    async def overviews(
+        self, asked: Mapping[ConversationId, AskedOverview]
+    ) -> Mapping[ConversationId, Overview]:
+        """Return what lists show of these conversations, in one round however many they are."""
         ...
 
     async def read_seqs(self, conversation: ConversationId) -> Mapping[Username, int]:
@@ -270,20 +317,111 @@ class LiveFeed(Announcements, Protocol):
         ...
 
 
-class Directory(Protocol):
-    """Users, conversations and who is in them."""
+class Joined(NamedTuple):
+    """One of a user's memberships; `joined_at` is empty where that is not known."""
+
+    conversation_id: ConversationId
+    role: Role
+    joined_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What lists show of a conversation.
+
+    `members` are at most `LISTED_MEMBERS_MAX`, by name; `count` is how many there are. `peer` is
+    the other one of a private conversation, by their alias if they were erased.
+    """
+
+    type: ConversationType
+    title: str | None
+    created_at: str
+    metadata: Mapping[str, str]
+    members: Mapping[Username, Role]
+    count: int
+    peer: Username | None
+
+
+LISTED_MEMBERS_MAX = 100
+"""So that a list costs the same whatever groups are in it."""
+
+
+class Memberships(Protocol):
+    """A user's conversations, for lists."""
+
+    async def of_user(self, username: Username) -> Sequence[Joined]:
+        """Return all memberships of a user."""
+        ...
+
+    async def details(
+        self, conversations: Sequence[ConversationId], viewer: Username
+    ) -> Mapping[ConversationId, Detail]:
+        """Return what a member sees of these conversations, in one round however many they are.
+
+        What does not exist any more is left out.
+        """
+        ...
+
+
+class Users(Protocol):
+    """People who can sign in, and what became of those who no longer can."""
 
     async def add_user(self, user: User, password_hash: bytes) -> None:
-        """Create a user. Raises `AlreadyTaken` when the username or the e-mail is in use."""
+        """Create a user. Raises `AlreadyTaken` when the username or the e-mail is in use.
+
+        A username is in use for ever, also when its user was erased.
+        """
         ...
 
     async def user(self, username: Username) -> User | None:
-        """Return the user of this name, if there is one."""
+        """Return the user of this name, if there is one that was not erased."""
+        ...
+
+    async def find_users(self, prefix: str, limit: int, after: str = "") -> Sequence[User]:
+        """Return users above the name `after`, by name, at most `limit`.
+
+        With a `prefix` only those whose username or display name begins with it, whatever its
+        case. Users who are disabled are not among them.
+        """
         ...
 
     async def password_hash(self, username: Username) -> bytes | None:
-        """Return what this user's password is checked against, if there is such a user."""
+        """Return what this user's password is checked against, if such a user may sign in."""
         ...
+
+    async def change_user(
+        self, username: Username, changes: UserChanges, keep: SessionId | None = None
+    ) -> User:
+        """Change a user and return them as they are now.
+
+        A new password ends all their sessions but `keep`. Raises `NotFound`, and `AlreadyTaken`
+        for an e-mail in use.
+        """
+        ...
+
+    async def disable_user(self, username: Username, *, disabled: bool = True) -> None:
+        """Keep a user from signing in and end their sessions; or let them in again."""
+        ...
+
+    async def erase_user(self, username: Username) -> None:
+        """Erase what is known of a user, and end their sessions and memberships.
+
+        Their messages stay, under an alias (`aliases`). A group that they alone owned goes to its
+        first admin, or else to its first member; one without other members is deleted.
+        """
+        ...
+
+    async def aliases(self, usernames: Sequence[Username]) -> Mapping[Username, Username]:
+        """Return under which names erased users are shown; others are left out."""
+        ...
+
+
+class Directory(Protocol):
+    """Conversations and who is in them.
+
+    `by` is who asks. Whether they may is found out in the transaction that does it, by the rules of
+    `domain.roles`, and raised as those say; None is the operator, who may do everything.
+    """
 
     async def add_conversation(self, conversation: Conversation) -> Conversation:
         """Create a conversation and return it.
@@ -303,9 +441,48 @@ class Directory(Protocol):
         ...
 
     async def add_member(
-        self, conversation: ConversationId, username: Username, role: Role
+        self,
+        conversation: ConversationId,
+        username: Username,
+        role: Role,
+        by: Username | None = None,
     ) -> None:
-        """Let a user in. Raises `AlreadyTaken` for a member, `NotFound` for what is not there."""
+        """Let a user in.
+
+        Raises `AlreadyTaken` for a member, `NotFound` for what is not there, and `Conflict` when it
+        is full.
+        """
+        ...
+
+    async def change_role(
+        self,
+        conversation: ConversationId,
+        username: Username,
+        role: Role,
+        by: Username | None = None,
+    ) -> None:
+        """Give a member another role."""
+        ...
+
+    async def remove_member(
+        self, conversation: ConversationId, username: Username, by: Username | None = None
+    ) -> None:
+        """Remove a member; who removes themselves leaves."""
+        ...
+
+    async def change_conversation(
+        self,
+        conversation: ConversationId,
+        changes: ConversationChanges,
+        by: Username | None = None,
+    ) -> None:
+        """Change its title or notes."""
+        ...
+
+    async def delete_conversation(
+        self, conversation: ConversationId, by: Username | None = None
+    ) -> None:
+        """End a conversation for everybody; its id is not given out again."""
         ...
 
     async def ping(self) -> None:
@@ -313,19 +490,51 @@ class Directory(Protocol):
         ...
 
 
+class Rotation(NamedTuple):
+    """What came of a refresh token: the session that goes on, or the one that was ended."""
+
+    session: Session | None = None
+    ended: SessionId | None = None
+
+
 class Sessions(Protocol):
     """Who is signed in. A token is good only while its session is here."""
 
-    async def start(self, session: Session) -> None:
-        """Keep a new session."""
+    async def start(
+        self, session: Session, refresh: RefreshHashes, password_hash: bytes | None = None
+    ) -> None:
+        """Keep a new session, with the first token that refreshes it.
+
+        `password_hash` is what the password was compared with: if that is no longer the user's, or
+        the user may no longer sign in, it raises `NotSignedIn`. Raises `AlreadyTaken` when the id
+        is in use.
+        """
         ...
 
     async def get(self, session: SessionId) -> Session | None:
         """Return the session, if it was started and has not been ended."""
         ...
 
-    async def end(self, session: SessionId) -> None:
-        """End a session; one that is not there is ended already."""
+    async def rotate(
+        self, spent: RefreshHashes, token: bytes, now: int, expires_at: int
+    ) -> Rotation:
+        """Put the hash of another token in the place of the one that is spent now.
+
+        The session then lasts until `expires_at`. A token that is not its family's last one was
+        spent before, by a thief or by whoever was robbed: its session is ended. Neither is the case
+        when there is no such session.
+        """
+        ...
+
+    async def of_user(self, username: Username) -> Sequence[Session]:
+        """Return a user's sessions, the last used one first."""
+        ...
+
+    async def end(self, session: SessionId, username: Username | None = None) -> None:
+        """End a session; one that is not there is ended already.
+
+        With a `username`, only that user's: raises `NotFound` for any other.
+        """
         ...
 
 
@@ -337,6 +546,9 @@ class Subject(StrEnum):
 
     SESSION = "session"
     USER = "user"
+
+    ALIAS = "alias"
+    """A user was erased, and is shown under another name from now on."""
 
 
 class OutboxEntry(NamedTuple):
@@ -404,10 +616,16 @@ class AccessToken:
 class Tokens(Protocol):
     """Signed access tokens."""
 
-    def issue(self, session: Session, now: int) -> AccessToken:
-        """Sign a token for a session; `now` in seconds since 1970."""
+    def issue(self, session: Session, now: int, lifetime_seconds: int) -> AccessToken:
+        """Sign a token that is good for so long, and not longer than its session.
+
+        `now` in seconds since 1970.
+        """
         ...
 
     def read(self, token: str, now: int) -> Session:
-        """Return whose token this is. Raises `NotSignedIn` for any that is not good now."""
+        """Return whose token this is; `expires_at` is the token's own.
+
+        Raises `NotSignedIn` for any that is not good now.
+        """
         ...

@@ -22,7 +22,8 @@ from starlette.types import ASGIApp
 from chat4all import __version__, demo
 from chat4all.adapters.crypto import (
     BcryptPasswords,
-    check_secret,
+    JwtTokens,
+    accepted_beside,
     load_or_make_secret,
 )
 from chat4all.adapters.embedded import (
@@ -34,13 +35,27 @@ from chat4all.adapters.embedded import (
     RouterLink,
 )
 from chat4all.adapters.prometheus import GatewayMetrics, ServiceMetrics
-from chat4all.adapters.remembered import RememberingDirectory, RememberingSessions
-from chat4all.adapters.sql import Database, SqlDirectory, SqlOutbox, SqlSessions, upgrade
+from chat4all.adapters.remembering import (
+    Following,
+    FollowingDirectory,
+    FollowingSessions,
+    FollowingUsers,
+    WhenAliased,
+)
+from chat4all.adapters.sql import (
+    Database,
+    SqlDirectory,
+    SqlMemberships,
+    SqlOutbox,
+    SqlSessions,
+    SqlUsers,
+    upgrade,
+)
 from chat4all.domain.errors import StartRefused, Unavailable
 from chat4all.gateway import make_gateway
 from chat4all.metadata import make_metadata
 from chat4all.people import limits_of, make_people, new_message_id
-from chat4all.ports import Directory, Outbox, Passwords
+from chat4all.ports import Directory, Memberships, Outbox, Passwords, Sessions, Users
 from chat4all.router_process import RouterProcess, make_router
 from chat4all.settings import Settings, is_loopback
 from chat4all.usecases.changes import Changes
@@ -83,6 +98,40 @@ class OneMachine:
     has_demo: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Metadata:
+    """Users, directory and sessions, and what tells of changes by other processes."""
+
+    users: Users
+    directory: Directory
+    memberships: Memberships
+    sessions: Sessions
+    outbox: SqlOutbox
+    following: Following
+
+
+@asynccontextmanager
+async def _metadata(path: Path) -> AsyncIterator[_Metadata]:
+    database = Database(path)
+    try:
+        await upgrade(database)
+        outbox = SqlOutbox(database)
+        # What other processes change, such as `chat4all users`, is found in the outbox.
+        following = Following(outbox, "the directory")
+        await following.poll()  # so that the first requests are answered
+        async with following.running():
+            yield _Metadata(
+                FollowingUsers(SqlUsers(database), following),
+                FollowingDirectory(SqlDirectory(database), following),
+                SqlMemberships(database),
+                FollowingSessions(SqlSessions(database), following),
+                outbox,
+                following,
+            )
+    finally:
+        await database.close()
+
+
 @asynccontextmanager
 async def one_machine(
     settings: Settings,
@@ -99,17 +148,14 @@ async def one_machine(
     wait for a hash that is slow on purpose.
     """
     async with AsyncExitStack() as stack:
-        secret = _secret(settings, folder.path)
+        tokens = _tokens(settings, folder.path)
         if passwords is None:
             bcrypt = BcryptPasswords()
             stack.callback(bcrypt.close)
             passwords = bcrypt
 
-        database = Database(folder.path / "metadata.db")
-        stack.push_async_callback(database.close)
-        await upgrade(database)
-        directory = RememberingDirectory(SqlDirectory(database))
-        sessions = RememberingSessions(SqlSessions(database))
+        known = await stack.enter_async_context(_metadata(folder.path / "metadata.db"))
+        users, directory, outbox = known.users, known.directory, known.outbox
 
         log = EmbeddedLog(folder.path / "log.db")
         stack.push_async_callback(log.close)
@@ -122,16 +168,18 @@ async def one_machine(
         measured_log, measured_store = gateway_metrics.log(log), gateway_metrics.store(store)
         people = make_people(
             settings,
-            secret,
+            tokens,
+            users=users,
             directory=directory,
-            sessions=sessions,
+            memberships=known.memberships,
+            sessions=known.sessions,
             passwords=passwords,
             log=measured_log,
             store=measured_store,
         )
         sending = Sending(measured_log, directory, new_id=new_message_id)
 
-        has_demo = await _demo(settings, folder, directory, passwords)
+        has_demo = await _demo(settings, folder, users, directory, passwords)
         # After the demonstration data, so that a first start which was cut off is still the first.
         await log.open()
         await store.open()
@@ -146,13 +194,14 @@ async def one_machine(
 
         changes = Changes(routing.is_heard)
         feed.watch(changes.announced)
+        known.following.tells(WhenAliased(changes.forget_all))
         limits = limits_of(settings)
         edge = Edge(settings.cors_origins, settings.trusted_proxies)
         routes = people.routes(limits)
         gateway = make_gateway(
             signing_in=people.signing_in,
             sending=sending,
-            reading=Reading(measured_store, directory, sending, changes),
+            reading=Reading(measured_store, directory, sending, changes, people.names),
             marking=people.marking,
             changes=changes,
             limits=limits,
@@ -182,7 +231,7 @@ async def one_machine(
         )
 
         trimming = asyncio.create_task(
-            _trim(log, store, SqlOutbox(database), settings.log_retention_days), name="trimming"
+            _trim(log, store, outbox, settings.log_retention_days), name="trimming"
         )
         try:
             yield OneMachine(
@@ -204,14 +253,15 @@ async def one_machine(
 async def _demo(
     settings: Settings,
     folder: DataFolder,
+    users: Users,
     directory: Directory,
     passwords: Passwords,
 ) -> bool:
     """Make the demonstration data in a new folder and say whether; refuse it on an open address."""
     if folder.is_new and settings.demo and is_loopback(settings.host):
-        await demo.make(directory, passwords)
+        await demo.make(users, directory, passwords)
         return True
-    if not is_loopback(settings.host) and await demo.passwords_stand(directory, passwords):
+    if not is_loopback(settings.host) and await demo.passwords_stand(users, passwords):
         raise StartRefused(
             f"{settings.data} has the demonstration users, whose passwords everybody knows, "
             f"and {settings.host} can be reached from outside: name another folder with --data"
@@ -274,16 +324,18 @@ async def serve_one_machine(settings: Settings, router_process: RouterProcess) -
     return asked
 
 
-def _secret(settings: Settings, folder: Path) -> bytes:
+def _tokens(settings: Settings, folder: Path) -> JwtTokens:
     if settings.secret_key is not None:
-        return check_secret(settings.secret_key.get_secret_value().encode())
-    return load_or_make_secret(folder / "secret-key")
+        key = settings.secret_key.get_secret_value().encode()
+        return JwtTokens(key, settings.accepted_keys)
+    file = folder / "secret-key"
+    return JwtTokens(load_or_make_secret(file), [*accepted_beside(file), *settings.accepted_keys])
 
 
 async def _trim(log: EmbeddedLog, store: EmbeddedStore, outbox: Outbox, days: int) -> None:
     """Drop routed records once they are old enough; the messages are in the store.
 
-    And what the outbox noted: here nobody follows it.
+    And what the outbox noted.
     """
     while True:
         before = int((time.time() - days * 86_400) * 1000)

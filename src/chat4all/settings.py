@@ -46,14 +46,22 @@ class Settings(BaseSettings):
     secret_key_file: Path | None = Field(
         None,
         validation_alias="SECRET_KEY_FILE",
-        description="A file that has it, instead.",
+        description="A file that has it; `FILE.next` and `FILE.previous` are accepted.",
+    )
+    secret_keys_accepted: SecretStr | None = Field(
+        None,
+        validation_alias="SECRET_KEYS_ACCEPTED",
+        description="Other keys, with commas between, whose tokens are good while keys change.",
     )
     access_token_expire_minutes: int = Field(
         30,
         ge=1,
         le=525_600,
         validation_alias="ACCESS_TOKEN_EXPIRE_MINUTES",
-        description="How long a sign-in lasts.",
+        description="How long an access token is good.",
+    )
+    session_days: int = Field(
+        30, ge=1, le=3650, description="A device that was not used for so long is signed out."
     )
     sign_up: Literal["open", "closed"] = Field(
         "open", description="`closed`: nobody signs up; 403."
@@ -139,6 +147,12 @@ class Settings(BaseSettings):
         named = {"kafka", "cassandra_hosts", "database_url", "metadata_url"}
         return not named.isdisjoint(self.model_fields_set)
 
+    @property
+    def accepted_keys(self) -> tuple[bytes, ...]:
+        """The keys whose tokens are good, though none is signed with them any more, or yet."""
+        given = self.secret_keys_accepted
+        return tuple(given.get_secret_value().encode().replace(b",", b" ").split()) if given else ()
+
     @field_validator("cors_origins", "trusted_proxies", "cassandra_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -198,12 +212,22 @@ def _with_secrets_of_files(settings: Settings) -> Settings:
             continue
         if getattr(settings, field) is not None:
             raise StartRefused(f"{variable} and {variable}_FILE are both set: leave one out")
-        try:
-            read[field] = SecretStr(file.read_text().strip())
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise StartRefused(f"{variable}_FILE is not usable: {file}: {why}") from None
+        read[field] = SecretStr(_read(variable, file))
+    if settings.secret_key_file is not None and settings.secret_keys_accepted is None:
+        file = settings.secret_key_file
+        beside = [file.with_name(f"{file.name}.{which}") for which in ("next", "previous")]
+        found = [_read("SECRET_KEY", other) for other in beside if other.exists()]
+        if found:
+            read["secret_keys_accepted"] = SecretStr(",".join(found))
     return settings.model_copy(update=read)
+
+
+def _read(variable: str, file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise StartRefused(f"{variable}_FILE is not usable: {file}: {why}") from None
 
 
 def is_loopback(host: str) -> bool:

@@ -47,7 +47,7 @@ async def test_every_route_is_secured_signed_in_or_not(api: Api) -> None:
     assert len(operations) > 15
     statuses = set()
     for method, template, of_gateway in operations:
-        path = template.replace("{conversation_id}", CHAT).replace("{message_id}", CHAT)
+        path = re.sub("{[a-z_]+}", CHAT, template)
         client = api.gateway if of_gateway else api.metadata
         for headers in ({}, bruno) if path != "/v1/logout" else ({},):
             bodies: list[Any] = [{}, {"chat_id": CHAT, "content": "x", "seq": 0}]

@@ -33,7 +33,7 @@ async def test_signing_up_keeps_the_rules(api: Api) -> None:
         assert "password" not in change or change["password"] not in answer.text
     answer = await api.metadata.post("/v1/users", json=good | {"password": "é" * 36})
     assert answer.status_code == 201
-    assert set(answer.json()) == {"username", "email", "created_at"}
+    assert set(answer.json()) == {"username", "email", "created_at", "display_name"}
     for taken in [good | {"email": "x@example.com"}, good | {"username": "x1"}]:
         assert (await api.metadata.post("/v1/users", json=taken)).status_code == 409
     await api.sign_in("carla", "é" * 36)

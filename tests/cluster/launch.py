@@ -1,4 +1,4 @@
-"""Routers that die at a step, and wrong ones: `python -m tests.cluster.launch FAULT ... router`.
+"""Services that die at a step, and wrong ones: `python -m tests.cluster.launch FAULT ... router`.
 
 `die-after=STEP` kills the process with SIGKILL at exactly that step of EXACTNESS 7, the first time
 it has something to do there. The others are mistakes that a rule forbids; the last one named is
@@ -15,9 +15,11 @@ from typing import Any
 from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession, CassandraStore
 from chat4all.adapters.cassandra.session import Statement
 from chat4all.adapters.kafka import KafkaAnnouncements, KafkaConsumer, consumer
+from chat4all.adapters.remembering import Following
+from chat4all.adapters.sql import SqlDirectory
 from chat4all.cli import main
 from chat4all.domain.errors import Unavailable
-from chat4all.domain.ids import ConversationId, LogPosition
+from chat4all.domain.ids import ConversationId, LogPosition, Username
 from chat4all.domain.records import DeadLetter
 from chat4all.ports import LiveEvent, MessageLog, Poll, StoreBatch
 from chat4all.router import loop
@@ -167,6 +169,27 @@ def store_away() -> None:
     CassandraStore.write = away  # type: ignore[method-assign]
 
 
+def die_after_removal() -> None:
+    """Die when a member's removal is in the database, before anybody is told."""
+    remove = SqlDirectory.remove_member
+
+    async def removed(
+        self: SqlDirectory,
+        conversation: ConversationId,
+        username: Username,
+        by: Username | None = None,
+    ) -> None:
+        await remove(self, conversation, username, by)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    SqlDirectory.remove_member = removed  # type: ignore[method-assign]
+
+
+def memory_without_end() -> None:
+    """Go by what is remembered however long nothing was heard (against rule 19)."""
+    Following.require = lambda self: None  # type: ignore[method-assign]
+
+
 def commit_before_write() -> None:
     """Commit what is not stored yet (against rule 7)."""
     subscribe, write = KafkaConsumer._subscribe, CassandraStore.write
@@ -244,6 +267,8 @@ FAULTS = {
     fault.__name__: fault
     for fault in (
         store_away,
+        die_after_removal,
+        memory_without_end,
         commit_before_write,
         heads_kept,
         second_batch_first,

@@ -18,20 +18,27 @@ from chat4all.adapters.embedded import (
 )
 from chat4all.adapters.embedded.link import Announced, pair
 from chat4all.adapters.metadata_http import (
-    Following,
-    FollowingDirectory,
-    FollowingSessions,
     HttpDirectory,
+    HttpMemberships,
     HttpOutbox,
     HttpSessions,
+    HttpUsers,
     MetadataService,
 )
 from chat4all.adapters.prometheus import GatewayMetrics, RouterMetrics
 from chat4all.adapters.prometheus.registry import new_registry
 from chat4all.adapters.prometheus.store import READS, ROUTING, MeasuredStore
 from chat4all.adapters.prometheus.timing import Timings
-from chat4all.adapters.remembered import RememberingDirectory, RememberingSessions
-from chat4all.adapters.sql import SqlDirectory, SqlOutbox, SqlSessions
+from chat4all.adapters.remembering import (
+    Following,
+    FollowingDirectory,
+    FollowingSessions,
+    FollowingUsers,
+    RememberingDirectory,
+    RememberingSessions,
+    RememberingUsers,
+)
+from chat4all.adapters.sql import SqlDirectory, SqlMemberships, SqlOutbox, SqlSessions, SqlUsers
 from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.metadata import InternalEndpoint
 from chat4all.ports import (
@@ -40,10 +47,12 @@ from chat4all.ports import (
     LiveEvent,
     LiveFeed,
     LogConsumer,
+    Memberships,
     MessageLog,
     MessageStore,
     Outbox,
     Sessions,
+    Users,
 )
 from tests.cluster.cassandra import a_store
 from tests.cluster.kafka import a_feed, a_log
@@ -225,45 +234,84 @@ def process(
         yield found
 
 
+@dataclass
+class Metadata:
+    """The three ports on one database, asked in one way."""
+
+    users: Users
+    directory: Directory
+    memberships: Memberships
+    sessions: Sessions
+
+
 @pytest.fixture
-async def people_and_sessions(
+async def known(
     setting: tuple[str, str], place: Place, process: MetadataProcess | None
-) -> AsyncIterator[tuple[Directory, Sessions]]:
+) -> AsyncIterator[Metadata]:
     way = setting[1]
-    directory, sessions = SqlDirectory(place.database), SqlSessions(place.database)
+    database = place.database
+    users, directory = SqlUsers(database), SqlDirectory(database)
+    memberships, sessions = SqlMemberships(database), SqlSessions(database)
     if way == "asked":
-        yield directory, sessions
+        yield Metadata(users, directory, memberships, sessions)
         return
     if way == "remembered":
-        yield RememberingDirectory(directory), RememberingSessions(sessions)
+        yield Metadata(
+            RememberingUsers(users),
+            RememberingDirectory(directory),
+            memberships,
+            RememberingSessions(sessions),
+        )
         return
     async with AsyncExitStack() as stack:
         if process is not None:
             url = process.url
         else:
-            outbox = SqlOutbox(place.database)
-            endpoint = InternalEndpoint(CREDENTIAL.encode(), directory, sessions, outbox)
+            outbox = SqlOutbox(database)
+            endpoint = InternalEndpoint(
+                CREDENTIAL.encode(), users, directory, memberships, sessions, outbox
+            )
             url = await stack.enter_async_context(serving(endpoint))
         service = MetadataService(url, CREDENTIAL)
         stack.push_async_callback(service.close)
-        asked = HttpDirectory(service), HttpSessions(service)
+        asked = Metadata(
+            HttpUsers(service),
+            HttpDirectory(service),
+            HttpMemberships(service),
+            HttpSessions(service),
+        )
         if way != "by HTTP, remembered":
             yield asked
             return
         # Polled once: its clock stands, and each of the tests is its own only writer.
         following = Following(HttpOutbox(service), clock=lambda: 0.0)
         await following.poll()
-        yield FollowingDirectory(asked[0], following), FollowingSessions(asked[1], following)
+        yield Metadata(
+            FollowingUsers(asked.users, following),
+            FollowingDirectory(asked.directory, following),
+            asked.memberships,
+            FollowingSessions(asked.sessions, following),
+        )
 
 
 @pytest.fixture
-def directory(people_and_sessions: tuple[Directory, Sessions]) -> Directory:
-    return people_and_sessions[0]
+def users(known: Metadata) -> Users:
+    return known.users
 
 
 @pytest.fixture
-def sessions(people_and_sessions: tuple[Directory, Sessions]) -> Sessions:
-    return people_and_sessions[1]
+def directory(known: Metadata) -> Directory:
+    return known.directory
+
+
+@pytest.fixture
+def memberships(known: Metadata) -> Memberships:
+    return known.memberships
+
+
+@pytest.fixture
+def sessions(known: Metadata) -> Sessions:
+    return known.sessions
 
 
 @pytest.fixture

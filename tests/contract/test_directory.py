@@ -2,14 +2,15 @@
 
 import asyncio
 import uuid
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
-from chat4all.domain.errors import AlreadyTaken, NotFound, Unavailable
+from chat4all.domain.errors import AlreadyTaken, Conflict, NotAllowed, NotFound, Unavailable
 from chat4all.domain.ids import ConversationId, Username
-from chat4all.domain.people import Conversation, ConversationType, Role, User
-from chat4all.ports import Directory
+from chat4all.domain.people import Conversation, ConversationChanges, ConversationType, Role, User
+from chat4all.ports import Directory, Users
 from tests.databases import Place
 
 pytestmark = pytest.mark.anyio
@@ -39,38 +40,10 @@ def private(one: Username, two: Username) -> Conversation:
 
 
 @pytest.fixture
-async def people(directory: Directory) -> Directory:
+async def people(users: Users, directory: Directory) -> Directory:
     for name in (ANA, BRUNO, CARLA):
-        await directory.add_user(user(name), f"hash of {name}".encode())
+        await users.add_user(user(name), f"hash of {name}".encode())
     return directory
-
-
-async def test_users(people: Directory) -> None:
-    assert await people.user(ANA) == user(ANA)
-    assert await people.password_hash(ANA) == b"hash of ana"
-    assert await people.user(Username("nobody")) is None
-    assert await people.password_hash(Username("nobody")) is None
-    for taken in (
-        replace(user(ANA), email="new@x.org"),
-        replace(user(Username("new")), email="ANA@example.COM"),
-    ):
-        with pytest.raises(AlreadyTaken):
-            await people.add_user(taken, b"")
-    assert await people.password_hash(ANA) == b"hash of ana"
-    await people.ping()
-
-
-async def test_one_name_is_given_to_one_of_many(directory: Directory) -> None:
-    async def take(n: int) -> bool:
-        try:
-            await directory.add_user(replace(user(ANA), email=f"{n}@x.org"), b"%d" % n)
-        except AlreadyTaken:
-            return False
-        return True
-
-    won = await asyncio.gather(*[take(n) for n in range(30)])
-    assert won.count(True) == 1
-    assert await directory.password_hash(ANA) == b"%d" % won.index(True)
 
 
 async def test_conversations(people: Directory) -> None:
@@ -117,7 +90,120 @@ async def test_a_pair_has_one_private_conversation(people: Directory) -> None:
 async def test_a_directory_that_is_locked_is_unavailable_and_comes_back(
     people: Directory, place: Place
 ) -> None:
+    made = group(ANA)
     async with place.locked():
         with pytest.raises(Unavailable):
-            await people.add_user(user(Username("davi")), b"")
-    await people.add_user(user(Username("davi")), b"")
+            await people.add_conversation(made)
+    assert await people.add_conversation(made) == made
+    await people.ping()
+
+
+async def test_roles_are_given_by_owners(people: Directory) -> None:
+    chat = (await people.add_conversation(group(ANA, BRUNO, CARLA))).conversation_id
+    with pytest.raises(NotAllowed):
+        await people.change_role(chat, CARLA, Role.ADMIN, BRUNO)
+    await people.change_role(chat, BRUNO, Role.ADMIN, ANA)
+    with pytest.raises(NotAllowed):
+        await people.change_role(chat, CARLA, Role.ADMIN, BRUNO)
+    with pytest.raises(NotFound):
+        await people.change_role(chat, Username("nobody"), Role.ADMIN, ANA)
+    with pytest.raises(NotFound):
+        await people.change_role(chat, CARLA, Role.ADMIN, Username("nobody"))
+    await people.change_role(chat, CARLA, Role.OWNER)  # an operator
+    assert await people.members(chat) == {ANA: Role.OWNER, BRUNO: Role.ADMIN, CARLA: Role.OWNER}
+
+
+async def test_members_are_removed_by_who_may_and_leave(people: Directory) -> None:
+    chat = (await people.add_conversation(group(ANA, BRUNO, CARLA))).conversation_id
+    with pytest.raises(NotAllowed):
+        await people.remove_member(chat, CARLA, BRUNO)
+    await people.change_role(chat, BRUNO, Role.ADMIN, ANA)
+    with pytest.raises(NotAllowed):
+        await people.remove_member(chat, ANA, BRUNO)
+    await people.remove_member(chat, CARLA, BRUNO)
+    assert CARLA not in await people.members(chat)
+    with pytest.raises(NotFound):
+        await people.remove_member(chat, CARLA, ANA)
+    with pytest.raises(NotFound):
+        await people.remove_member(chat, CARLA, CARLA)
+    await people.add_member(chat, CARLA, Role.MEMBER, BRUNO)
+    await people.remove_member(chat, BRUNO, BRUNO)
+    assert await people.members(chat) == {ANA: Role.OWNER, CARLA: Role.MEMBER}
+
+
+async def test_a_group_keeps_an_owner(people: Directory) -> None:
+    chat = (await people.add_conversation(group(ANA, BRUNO))).conversation_id
+    acts: Sequence[Callable[[], Awaitable[None]]] = (
+        lambda: people.remove_member(chat, ANA, ANA),
+        lambda: people.remove_member(chat, ANA),
+        lambda: people.change_role(chat, ANA, Role.ADMIN, ANA),
+    )
+    for act in acts:
+        with pytest.raises(Conflict):
+            await act()
+    assert await people.members(chat) == {ANA: Role.OWNER, BRUNO: Role.MEMBER}
+    await people.change_role(chat, BRUNO, Role.OWNER, ANA)
+    await people.remove_member(chat, ANA, ANA)
+    assert await people.members(chat) == {BRUNO: Role.OWNER}
+
+
+async def test_of_two_owners_who_leave_at_once_one_stays(people: Directory) -> None:
+    for _ in range(5):
+        chat = (await people.add_conversation(group(ANA, BRUNO))).conversation_id
+        await people.change_role(chat, BRUNO, Role.OWNER, ANA)
+
+        async def leave(who: Username, chat: ConversationId = chat) -> bool:
+            try:
+                await people.remove_member(chat, who, who)
+            except Conflict:
+                return False
+            return True
+
+        assert sorted(await asyncio.gather(leave(ANA), leave(BRUNO))) == [False, True]
+        assert list((await people.members(chat)).values()) == [Role.OWNER]
+
+
+async def test_a_group_is_changed(people: Directory) -> None:
+    made = await people.add_conversation(group(ANA, BRUNO))
+    chat = made.conversation_id
+    with pytest.raises(NotAllowed):
+        await people.change_conversation(chat, ConversationChanges("x"), BRUNO)
+    with pytest.raises(NotFound):
+        await people.change_conversation(chat, ConversationChanges("x"), CARLA)
+    await people.change_conversation(chat, ConversationChanges("Outra"), ANA)
+    assert await people.conversation(chat) == replace(made, title="Outra")
+    await people.change_conversation(chat, ConversationChanges(metadata={"a": "b"}), ANA)
+    assert await people.conversation(chat) == replace(made, title="Outra", metadata={"a": "b"})
+
+
+async def test_what_is_deleted_is_gone_and_its_id_is_not_free(people: Directory) -> None:
+    made = await people.add_conversation(group(ANA, BRUNO))
+    chat = made.conversation_id
+    assert await people.members(chat) == made.members
+    with pytest.raises(NotAllowed):
+        await people.delete_conversation(chat, BRUNO)
+    await people.delete_conversation(chat, ANA)
+    assert await people.members(chat) == {}
+    assert await people.conversation(chat) is None
+    with pytest.raises(NotFound):
+        await people.add_member(chat, CARLA, Role.MEMBER)
+    with pytest.raises(NotFound):
+        await people.delete_conversation(chat)
+    with pytest.raises(AlreadyTaken):
+        await people.add_conversation(made)
+
+
+async def test_a_private_conversation_stays_as_it_is(people: Directory) -> None:
+    chat = (await people.add_conversation(private(ANA, BRUNO))).conversation_id
+    acts: Sequence[Callable[[], Awaitable[None]]] = (
+        lambda: people.add_member(chat, CARLA, Role.MEMBER, ANA),
+        lambda: people.remove_member(chat, BRUNO, ANA),
+        lambda: people.remove_member(chat, ANA, ANA),
+        lambda: people.change_role(chat, ANA, Role.OWNER, ANA),
+        lambda: people.change_conversation(chat, ConversationChanges("x"), ANA),
+        lambda: people.delete_conversation(chat, ANA),
+    )
+    for act in acts:
+        with pytest.raises(NotAllowed):
+            await act()
+    assert set(await people.members(chat)) == {ANA, BRUNO}

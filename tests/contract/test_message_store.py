@@ -8,9 +8,18 @@ import msgspec
 import pytest
 
 from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
-from chat4all.domain.messages import AllRead, Head, Marker, StoredMessage
+from chat4all.domain.messages import (
+    Activity,
+    AllRead,
+    Head,
+    Marker,
+    Overview,
+    Receipt,
+    StoredMessage,
+)
 from chat4all.domain.records import DeadLetter
 from chat4all.ports import (
+    AskedOverview,
     DeadLetters,
     IdEntry,
     IdKey,
@@ -201,6 +210,94 @@ async def test_a_marker_beyond_the_head_is_read_as_the_head(store: MessageStore)
     marker = Marker(CHATS[0], Username("ana"), 9, 9)
     await store.write(StoreBatch(through=(), markers=[marker]))
     assert await store.read_seqs(CHATS[0]) == {"ana": 2}
+
+
+def marked(delivered: int, read: int, delivered_ms: int, read_ms: int) -> StoreBatch:
+    marker = Marker(CHATS[0], Username("ana"), delivered, read, delivered_ms, read_ms)
+    return StoreBatch(through=(), markers=[marker])
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+async def test_receipts_have_the_times_of_what_they_say_in_any_order(
+    store: MessageStore, order: tuple[int, ...]
+) -> None:
+    await store.write(batch(message(1), message(2), message(3)))
+    written = [
+        marked(1, 1, 1_000, 1_000),
+        marked(3, 1, 2_000, 1_000),
+        marked(3, 2, 2_000, 3_000),
+        marked(2, 2, 2_500, 2_500),
+    ]
+    for number in order:
+        await store.write(written[number])
+    # Of those who say the same number the later one counts, and none that says less.
+    assert await store.receipts(CHATS[0]) == {"ana": Receipt(3, 2, 2_000, 3_000)}
+
+
+async def test_receipts_go_no_further_than_the_head(store: MessageStore) -> None:
+    await store.write(batch(message(1), message(2)))
+    assert await store.receipts(CHATS[0]) == {}
+    await store.write(marked(9, 7, 1_000, 2_000))
+    assert await store.receipts(CHATS[0]) == {"ana": Receipt(2, 2, 1_000, 2_000)}
+    assert await store.receipts(CHATS[1]) == {}
+
+
+def at(second: int, one: StoredMessage) -> StoredMessage:
+    return replace(one, created_at=f"2026-01-31T12:00:{second:02}.000Z")
+
+
+async def test_activity_is_the_newest_visible_message_of_each(store: MessageStore) -> None:
+    first, second, hidden = at(1, message(1)), at(2, message(2)), at(9, message(3))
+    other = at(5, message(1, CHATS[1]))
+    heads = {CHATS[0]: Head(2, second.position, second.created_at)}
+    await store.write(replace(batch(first, second), heads=heads))
+    await store.write(batch(hidden, head=0))
+    heads = {CHATS[1]: Head(1, other.position, other.created_at)}
+    await store.write(replace(batch(other), heads=heads))
+    nowhere = ConversationId(str(uuid.uuid4()))
+    found = await store.activity([*CHATS[:2], nowhere])
+    assert found == {
+        CHATS[0]: Activity(2, second.created_at),
+        CHATS[1]: Activity(1, other.created_at),
+    }
+    assert await store.activity([]) == {}
+
+
+async def test_activity_is_known_where_the_head_has_no_time(store: MessageStore) -> None:
+    await store.write(batch(at(7, message(1))))
+    assert await store.activity(CHATS[:1]) == {CHATS[0]: Activity(1, "2026-01-31T12:00:07.000Z")}
+
+
+async def test_activity_of_many_conversations(store: MessageStore) -> None:
+    chats = [ConversationId(str(uuid.UUID(int=n))) for n in range(1, 60)]
+    for chat in chats:
+        await store.write(batch(message(1, chat)))
+    found = await store.activity(chats)
+    assert set(found) == set(chats)
+    assert {one.seq for one in found.values()} == {1}
+
+
+async def test_overviews_have_the_message_and_how_far_these_have_read(store: MessageStore) -> None:
+    await store.write(batch(message(1), message(2)))
+    await store.write(batch(message(1, CHATS[1])))
+    for name, read in (("ana", 1), ("bruno", 9), ("carla", 2)):
+        marker = Marker(CHATS[0], Username(name), read, read)
+        await store.write(StoreBatch(through=(), markers=[marker]))
+    nowhere = ConversationId(str(uuid.uuid4()))
+    ana, bruno, davi = Username("ana"), Username("bruno"), Username("davi")
+    found = await store.overviews(
+        {
+            CHATS[0]: AskedOverview(2, [ana, bruno, davi]),
+            CHATS[1]: AskedOverview(1, [ana]),
+            nowhere: AskedOverview(1, [ana]),
+        }
+    )
+    assert found == {
+        CHATS[0]: Overview(message(2), {ana: 1, bruno: 2}),
+        CHATS[1]: Overview(message(1, CHATS[1]), {}),
+        nowhere: Overview(None, {}),
+    }
+    assert await store.overviews({}) == {}
 
 
 LETTERS = [

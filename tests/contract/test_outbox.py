@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from chat4all.adapters.sql import SqlDirectory, SqlSessions
+from chat4all.adapters.sql import SqlDirectory, SqlSessions, SqlUsers
 from chat4all.adapters.sql import outbox as sql_outbox
 from chat4all.domain.errors import AlreadyTaken, NotFound
 from chat4all.domain.ids import Username
-from chat4all.domain.people import Role
+from chat4all.domain.people import Role, UserChanges
 from chat4all.ports import Outbox, OutboxPage, Subject
 from tests.contract.test_directory import ANA, BRUNO, group, private, user
-from tests.contract.test_sessions import session
+from tests.contract.test_sessions import refreshed, session
 from tests.databases import Place
 
 pytestmark = pytest.mark.anyio
@@ -42,21 +42,34 @@ async def beginning(outbox: Outbox) -> int:
 
 
 async def test_every_change_is_there_once(outbox: Outbox, place: Place) -> None:
-    directory, sessions = SqlDirectory(place.database), SqlSessions(place.database)
+    users, directory = SqlUsers(place.database), SqlDirectory(place.database)
+    sessions = SqlSessions(place.database)
     position = await beginning(outbox)
     assert found(await outbox.after(position)) == []
-    await directory.add_user(user(ANA), b"")
-    await directory.add_user(user(BRUNO), b"")
+    await users.add_user(user(ANA), b"")
+    await users.add_user(user(BRUNO), b"")
     chat = await directory.add_conversation(group(ANA))
     await directory.add_member(chat.conversation_id, BRUNO, Role.MEMBER)
     pair = await directory.add_conversation(private(ANA, BRUNO))
     again = await directory.add_conversation(private(BRUNO, ANA))
     assert again == pair
-    await sessions.start(session("one"))
+    await sessions.start(session("one"), refreshed())
     await sessions.end(session("one").session_id)
+    await directory.change_role(chat.conversation_id, BRUNO, Role.ADMIN)
+    await directory.remove_member(chat.conversation_id, BRUNO)
+    for name in ("two", "three"):
+        await sessions.start(session(name), refreshed())
+    await users.change_user(ANA, UserChanges(password_hash=b"x"), session("two").session_id)
+    await users.disable_user(ANA)
+    await users.erase_user(ANA)
     page = await outbox.after(position)
     assert sorted(found(page)) == sorted(
         [
+            *[(Subject.MEMBERS, chat.conversation_id)] * 3,  # two changes, and she is gone
+            (Subject.MEMBERS, pair.conversation_id),
+            *[(Subject.SESSION, name) for name in ("two", "three")] * 2,  # each began and ended
+            *[(Subject.USER, ANA)] * 2,
+            (Subject.ALIAS, ANA),
             (Subject.USER, ANA),
             (Subject.USER, BRUNO),
             (Subject.MEMBERS, chat.conversation_id),
@@ -71,11 +84,11 @@ async def test_every_change_is_there_once(outbox: Outbox, place: Place) -> None:
 
 
 async def test_what_was_refused_is_no_change(outbox: Outbox, place: Place) -> None:
-    directory = SqlDirectory(place.database)
-    await directory.add_user(user(ANA), b"")
+    users, directory = SqlUsers(place.database), SqlDirectory(place.database)
+    await users.add_user(user(ANA), b"")
     before = found(await outbox.after(await beginning(outbox)))
     with pytest.raises(AlreadyTaken):
-        await directory.add_user(user(ANA), b"")
+        await users.add_user(user(ANA), b"")
     with pytest.raises(NotFound):
         await directory.add_conversation(group(ANA, Username("nobody")))
     assert found(await outbox.after(await beginning(outbox))) == before
@@ -84,7 +97,7 @@ async def test_what_was_refused_is_no_change(outbox: Outbox, place: Place) -> No
 async def test_entries_are_read_again_for_a_while_and_then_no_more(
     outbox: Outbox, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await SqlDirectory(place.database).add_user(user(ANA), b"")
+    await SqlUsers(place.database).add_user(user(ANA), b"")
     later = await beginning(outbox)
     assert found(await outbox.after(later)) == [(Subject.USER, ANA)]
     monkeypatch.setattr(sql_outbox, "OVERLAP_SECONDS", -1)
@@ -95,7 +108,7 @@ async def test_who_was_away_for_too_long_begins_anew(
     outbox: Outbox, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     position = await beginning(outbox)
-    await SqlDirectory(place.database).add_user(user(ANA), b"")
+    await SqlUsers(place.database).add_user(user(ANA), b"")
     assert (await outbox.after(position)).complete
     long_ago = position - sql_outbox.KEPT_SECONDS * 1000
     assert not (await outbox.after(long_ago)).complete
@@ -110,7 +123,7 @@ async def test_old_entries_are_dropped(
 ) -> None:
     position = await beginning(outbox)
     for n in range(3):
-        await SqlDirectory(place.database).add_user(user(Username(f"user{n}")), b"")
+        await SqlUsers(place.database).add_user(user(Username(f"user{n}")), b"")
     assert await outbox.trim() == 0
     assert len(found(await outbox.after(position))) == 3
     monkeypatch.setattr(sql_outbox, "KEPT_SECONDS", -1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chat4all.adapters.sql import SqlDirectory
+from chat4all.adapters.sql import SqlDirectory, SqlUsers
 from chat4all.adapters.sql.server import ServerDatabase
 from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.domain.errors import Unavailable
@@ -17,7 +17,7 @@ from chat4all.domain.people import Role
 from chat4all.metadata_parts import AskedMetadata, asked_metadata
 from chat4all.settings import load_settings
 from tests.contract.test_directory import ANA, BRUNO, group, user
-from tests.contract.test_sessions import session
+from tests.contract.test_sessions import refreshed, session
 from tests.databases import Databases
 from tests.metadata_service import CREDENTIAL, MetadataProcess, metadata_process
 
@@ -57,9 +57,9 @@ async def gateways(services: list[MetadataProcess]) -> AsyncIterator[list[AskedM
 async def chat(dsn: str) -> ConversationId:
     """A chat of ana's."""
     database = ServerDatabase(ServerUrl("postgresql", dsn))
-    directory = SqlDirectory(database)
+    users, directory = SqlUsers(database), SqlDirectory(database)
     for name in (ANA, BRUNO):
-        await directory.add_user(user(name), b"")
+        await users.add_user(user(name), b"")
     found = await directory.add_conversation(group(ANA))
     await database.close()
     return found.conversation_id
@@ -94,7 +94,7 @@ async def test_what_changes_through_one_is_seen_by_the_other_within_5_s(
 ) -> None:
     here, there = gateways
     one = session("one")
-    await here.sessions.start(one)
+    await here.sessions.start(one, refreshed())
     assert await there.sessions.get(one.session_id) == one
     assert await there.directory.members(chat) == {ANA: Role.OWNER}
     began = time.monotonic()
@@ -112,7 +112,7 @@ async def test_what_is_remembered_ends_with_the_service_and_comes_back_with_it(
 ) -> None:
     here, there = gateways
     one = session("one")
-    await here.sessions.start(one)
+    await here.sessions.start(one, refreshed())
     await there.sessions.get(one.session_id)
     await there.directory.members(chat)
     services[1].kill()

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from sqlalchemy import Connection, text
 
-from chat4all.adapters.sql import SqlDirectory, SqlOutbox, SqlSessions
+from chat4all.adapters.sql import SqlDirectory, SqlOutbox, SqlSessions, SqlUsers
 from chat4all.adapters.sql import outbox as sql_outbox
 from chat4all.adapters.sql import server as sql_server
 from chat4all.adapters.sql.server import ServerDatabase
@@ -19,15 +19,17 @@ from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.domain.errors import (
     AlreadyTaken,
     InvalidInput,
+    NotFound,
     OutcomeUnknown,
     Overloaded,
     Unavailable,
 )
 from chat4all.domain.ids import Username
-from chat4all.domain.people import Role
+from chat4all.domain.people import ConversationChanges, Role, UserChanges
+from chat4all.domain.refresh_tokens import new_refresh_token, next_refresh_token
 from chat4all.ports import Subject
 from tests.contract.test_directory import ANA, BRUNO, CARLA, group, private, user
-from tests.contract.test_sessions import session
+from tests.contract.test_sessions import SOON, refreshed, session
 from tests.databases import Databases
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.engines]
@@ -59,8 +61,8 @@ def raise_counter(connection: Connection) -> None:
 
 
 async def test_a_conflict_is_tried_again_until_it_is_none(database: ServerDatabase) -> None:
-    directory = SqlDirectory(database)
-    await directory.add_user(user(ANA), b"")
+    users, directory = SqlUsers(database), SqlDirectory(database)
+    await users.add_user(user(ANA), b"")
     await directory.add_conversation(replace(group(ANA), title="0"))
     runs = 0
 
@@ -104,7 +106,7 @@ def raise_counter_blindly(connection: Connection) -> None:
 
 
 async def test_lost_connections_are_not_noticed(url: ServerUrl, database: ServerDatabase) -> None:
-    directory = SqlDirectory(database)
+    users, directory = SqlUsers(database), SqlDirectory(database)
     await asyncio.gather(*[directory.ping() for _ in range(sql_server.CONNECTIONS)])
     other = await asyncpg.connect(url.dsn)
     killed = await other.fetch(
@@ -113,41 +115,41 @@ async def test_lost_connections_are_not_noticed(url: ServerUrl, database: Server
     )
     await other.close()
     assert len(killed) == sql_server.CONNECTIONS
-    await directory.add_user(user(ANA), b"")
-    assert await directory.user(ANA) == user(ANA)
+    await users.add_user(user(ANA), b"")
+    assert await users.user(ANA) == user(ANA)
 
 
 async def test_a_server_that_dies_and_comes_back(
     database: ServerDatabase, databases: Databases
 ) -> None:
-    directory = SqlDirectory(database)
-    await directory.add_user(user(ANA), b"")
+    users, directory = SqlUsers(database), SqlDirectory(database)
+    await users.add_user(user(ANA), b"")
     databases.server.kill()
     began = time.monotonic()
     with pytest.raises(Unavailable):
         await directory.members(group(ANA).conversation_id)
     with pytest.raises(Unavailable):
-        await directory.add_user(user(BRUNO), b"")
+        await users.add_user(user(BRUNO), b"")
     assert time.monotonic() - began < 2 * (sql_server.CALL_SECONDS + 0.5)
     databases.server.restart()
-    assert await directory.user(ANA) == user(ANA)
-    await directory.add_user(user(BRUNO), b"")
+    assert await users.user(ANA) == user(ANA)
+    await users.add_user(user(BRUNO), b"")
 
 
 async def test_a_server_that_hangs_is_not_waited_for(
     database: ServerDatabase, databases: Databases
 ) -> None:
-    directory = SqlDirectory(database)
-    await directory.add_user(user(ANA), b"")
+    users = SqlUsers(database)
+    await users.add_user(user(ANA), b"")
     databases.server.pause()
     try:
         began = time.monotonic()
         with pytest.raises(Unavailable):
-            await directory.user(ANA)
+            await users.user(ANA)
         assert time.monotonic() - began < sql_server.CALL_SECONDS + 0.5
     finally:
         databases.server.resume()
-    assert await directory.user(ANA) == user(ANA)
+    assert await users.user(ANA) == user(ANA)
 
 
 async def test_a_cancelled_caller_leaves_its_connection_usable(url: ServerUrl) -> None:
@@ -184,14 +186,14 @@ async def test_one_more_than_may_wait_is_refused_at_once(
 async def test_what_the_server_cannot_hold_is_refused_and_not_unavailable(
     database: ServerDatabase,
 ) -> None:
-    directory = SqlDirectory(database)
-    await directory.add_user(user(ANA), b"")
+    users, directory = SqlUsers(database), SqlDirectory(database)
+    await users.add_user(user(ANA), b"")
     with pytest.raises(InvalidInput):
         await directory.add_conversation(replace(group(ANA), title="a\0b"))
     with pytest.raises(InvalidInput):
         await directory.add_conversation(replace(group(ANA), metadata={"a": "\0"}))
     with pytest.raises(InvalidInput):
-        await directory.user(Username("a\0b"))
+        await users.user(Username("a\0b"))
 
 
 async def test_an_error_shows_no_values_and_no_password(
@@ -280,13 +282,14 @@ async def test_a_commit_of_which_nobody_heard_is_done_once(url: ServerUrl, passe
     cutting.passes_on = passes_on
     async with cutting.between() as through:
         database = ServerDatabase(through)
-        directory, sessions = SqlDirectory(database), SqlSessions(database)
+        users, directory = SqlUsers(database), SqlDirectory(database)
+        sessions = SqlSessions(database)
         await sessions.end(session("none").session_id)  # and sweeps have been made
         outbox = SqlOutbox(database)
         chat, pair, one = group(ANA, BRUNO), private(ANA, BRUNO), session("one")
         for name in (ANA, BRUNO):
-            await directory.add_user(user(name), b"")
-        await sessions.start(session("other"))
+            await users.add_user(user(name), b"")
+        await sessions.start(session("other"), refreshed())
 
         async def cut(work: Callable[[], Awaitable[object]], *entries: tuple[Subject, str]) -> None:
             before = {entry.entry_id for entry in (await outbox.after(await now(outbox))).entries}
@@ -297,24 +300,48 @@ async def test_a_commit_of_which_nobody_heard_is_done_once(url: ServerUrl, passe
             new = [e for e in page.entries if e.entry_id not in before]
             assert [(e.subject, e.key) for e in new] == list(entries)
 
-        await cut(lambda: directory.add_user(user(CARLA), b""), (Subject.USER, CARLA))
+        await cut(lambda: users.add_user(user(CARLA), b""), (Subject.USER, CARLA))
         await cut(lambda: directory.add_conversation(chat), (Subject.MEMBERS, chat.conversation_id))
         await cut(lambda: directory.add_conversation(pair), (Subject.MEMBERS, pair.conversation_id))
         await cut(
             lambda: directory.add_member(chat.conversation_id, CARLA, Role.ADMIN),
             (Subject.MEMBERS, chat.conversation_id),
         )
-        await cut(lambda: sessions.start(one), (Subject.SESSION, "one"))
+        await cut(lambda: sessions.start(one, refreshed()), (Subject.SESSION, "one"))
         assert await sessions.get(one.session_id) == one
         await cut(lambda: sessions.end(one.session_id), (Subject.SESSION, "one"))
         assert await sessions.get(one.session_id) is None
 
+        first = new_refresh_token()
+        spent, new = refreshed(first), refreshed(next_refresh_token(first)).token
+        await sessions.start(session("two"), spent)
+
+        async def rotate() -> None:
+            # Not taken for a token that was spent before, though its hash was replaced.
+            assert (await sessions.rotate(spent, new, 1, SOON)).session is not None
+
+        await cut(rotate, (Subject.SESSION, "two"))
+        in_chat = (Subject.MEMBERS, chat.conversation_id)
+        key = chat.conversation_id
+        await cut(lambda: directory.change_role(key, CARLA, Role.OWNER, ANA), in_chat)
+        changes = ConversationChanges("Outra")
+        await cut(lambda: directory.change_conversation(key, changes, ANA), in_chat)
+        # Run again, its rule refuses: by then she is no member.
+        await cut(lambda: directory.remove_member(key, ANA, ANA), in_chat)
+        await cut(lambda: directory.delete_conversation(key, CARLA), in_chat)
+        renamed = UserChanges(display_name="x")
+        await cut(lambda: users.change_user(CARLA, renamed), (Subject.USER, CARLA))
+        await cut(lambda: users.disable_user(CARLA), (Subject.USER, CARLA))
+        await cut(lambda: users.erase_user(CARLA), (Subject.ALIAS, CARLA))
+        assert set(await users.aliases([CARLA])) == {CARLA}
+
         # A refusal stays one.
         with pytest.raises(AlreadyTaken):
-            await directory.add_user(user(CARLA), b"")
-        with pytest.raises(AlreadyTaken):
+            await users.add_user(user(CARLA), b"")
+        with pytest.raises(NotFound):
             await directory.add_member(chat.conversation_id, CARLA, Role.ADMIN)
-        assert await directory.members(chat.conversation_id) == {**chat.members, CARLA: Role.ADMIN}
+        with pytest.raises(NotFound):
+            await users.erase_user(CARLA)
         await database.close()
 
 
@@ -331,7 +358,7 @@ async def test_an_outcome_that_stays_unknown_is_told_as_such(
     async with cutting.between() as through:
         database = ServerDatabase(through)
         with pytest.raises(OutcomeUnknown):
-            await SqlDirectory(database).add_user(user(ANA), b"")
+            await SqlUsers(database).add_user(user(ANA), b"")
         await database.close()
     direct = ServerDatabase(url)
     assert await direct.read(count) == int(passes_on)
@@ -341,7 +368,7 @@ async def test_an_outcome_that_stays_unknown_is_told_as_such(
 async def test_a_slow_transaction_is_not_passed_by(
     url: ServerUrl, database: ServerDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outbox, directory = SqlOutbox(database), SqlDirectory(database)
+    outbox, users = SqlOutbox(database), SqlUsers(database)
     beginning = await now(outbox)
     slow = await asyncpg.connect(url.dsn)
     transaction = slow.transaction(isolation="serializable")
@@ -350,7 +377,7 @@ async def test_a_slow_transaction_is_not_passed_by(
         "INSERT INTO outbox (entry_id, at, subject, key) VALUES"
         " ('slow', CAST(extract(epoch FROM now()) * 1000 AS BIGINT), 'members', 'chat')"
     )
-    await directory.add_user(user(ANA), b"")
+    await users.add_user(user(ANA), b"")
     page = await outbox.after(beginning)
     assert [entry.key for entry in page.entries] == [ANA]
     await transaction.commit()

@@ -50,6 +50,9 @@ class StagedStore:
         self.page = store.page
         self.shown = store.shown
         self.read_seqs = store.read_seqs
+        self.receipts = store.receipts
+        self.activity = store.activity
+        self.overviews = store.overviews
         self.with_id = store.with_id
         self.ping = store.ping
         self.all = store.all

@@ -55,14 +55,47 @@ class Member:
         until(lambda: len(running.history(self.token)) > 0)
         user = {"username": "carla", "email": "carla@example.com", "password": "long enough"}
         call("POST", f"{running.gateway}/v1/users", user)
-        group = {"type": "group", "members": []}
-        status, made = call("POST", f"{running.gateway}/v1/conversations", group, self.token)
-        assert status == 201
-        self.group = str(made["conversation_id"])
+        self.group = self._new_group()
+        self._left = Counter[str]()
+        self._leaving = ""
 
-    def token_for(self, operation: str) -> str:
+    def token_for(self, case: AnyCase) -> str:
         """Return a token; signing out uses up one of its own."""
-        return self._running.token("bruno") if operation == "POST /v1/logout" else self.token
+        match case.operation.label:
+            case "POST /v1/logout":
+                return self._running.token("bruno")
+            case "DELETE /v1/users/{username}" if self._leaving:
+                form = {"username": self._leaving, "password": "long enough"}
+                self._leaving = ""
+                _, granted = call("POST", f"{self._running.gateway}/token", form=form)
+                return str(granted["access_token"])
+        return self.token
+
+    def _new_group(self, *members: str) -> str:
+        group = {"type": "group", "members": list(members)}
+        status, made = call("POST", f"{self._running.gateway}/v1/conversations", group, self.token)
+        assert status == 201
+        return str(made["conversation_id"])
+
+    def _is_enough(self, operation: str) -> bool:
+        """Say whether something that takes long to prepare was done a few times."""
+        self._left[operation] += 1
+        return self._left[operation] > 3
+
+    def _leaves(self) -> str:
+        self._leaving = f"leaving{next(numbers)}"
+        user = {
+            "username": self._leaving,
+            "email": f"{self._leaving}@example.com",
+            "password": "long enough",
+        }
+        assert call("POST", f"{self._running.gateway}/v1/users", user)[0] == 201
+        return self._leaving
+
+    def _another_session(self) -> str:
+        self._running.token("bruno")
+        _, found = call("GET", f"{self._running.gateway}/v1/sessions", token=self.token)
+        return next(str(one["session_id"]) for one in found if not one["current"])
 
     def knows(self, case: AnyCase) -> None:
         """Put what exists into a valid request."""
@@ -80,12 +113,36 @@ class Member:
             case "POST /v1/conversations/{conversation_id}/members":
                 case.path_parameters["conversation_id"] = self.group
                 body["username"] = "carla"
+            case "PATCH /v1/conversations/{conversation_id}/members/{username}":
+                case.path_parameters["username"] = "ana"
+            case "DELETE /v1/conversations/{conversation_id}/members/{username}":
+                case.path_parameters |= {
+                    "conversation_id": self._new_group("ana"),
+                    "username": "ana",
+                }
+            case "DELETE /v1/conversations/{conversation_id}":
+                case.path_parameters["conversation_id"] = self._new_group()
+            case "DELETE /v1/sessions/{session_id}" if not self._is_enough("session"):
+                case.path_parameters["session_id"] = self._another_session()
+            case "GET /v1/users/{username}":
+                case.path_parameters["username"] = "ana"
+            case "PATCH /v1/users/{username}":
+                case.path_parameters["username"] = "bruno"
+                for name in ("email", "password", "current_password"):
+                    body.pop(name, None)
+            case "DELETE /v1/users/{username}" if not self._is_enough("user"):
+                case.path_parameters["username"] = self._leaves()
+            case "GET /v1/users" | "GET /v1/conversations":
+                (case.query or {}).pop("cursor", None)
+            case "GET /v1/conversations/{conversation_id}/members":
+                (case.query or {}).pop("cursor", None)
             case "POST /v1/conversations":
                 body.pop("title", None)
                 body["members"] = ["ana"]
             case "POST /token":
                 body |= {"username": "bruno", "password": "test"}
                 body.pop("grant_type", None)
+                body.pop("refresh_token", None)
             case "POST /v1/users":
                 name = f"user{next(numbers)}"
                 body |= {"username": name, "email": f"{name}@example.com"}
@@ -139,7 +196,7 @@ def answers(
             continue  # nothing of it could be invalid
         for case in examples(operation, mode):
             prepare(member, case)
-            headers = {"Authorization": f"Bearer {member.token_for(operation.label)}"}
+            headers = {"Authorization": f"Bearer {member.token_for(case)}"}
             answer = case.call(url, session, headers=headers, timeout=10)
             seen[answer.status_code] += 1
             try:

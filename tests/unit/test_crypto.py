@@ -42,7 +42,7 @@ def unsigned(header: dict[str, str]) -> str:
 
 def test_a_token_says_whose_it_is_until_it_expires() -> None:
     tokens = JwtTokens(SECRET)
-    issued = tokens.issue(SESSION, NOW)
+    issued = tokens.issue(SESSION, NOW, 3600)
     assert issued.expires_in == 60
     for now in (NOW, NOW + 59):
         assert tokens.read(issued.token, now) == SESSION

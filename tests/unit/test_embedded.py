@@ -22,7 +22,7 @@ from chat4all.adapters.embedded import (
 )
 from chat4all.adapters.embedded import log as log_module
 from chat4all.adapters.embedded.database import ROWS_MAX
-from chat4all.adapters.remembered import Remembered
+from chat4all.adapters.remembering.remembered import Remembered
 from chat4all.domain.errors import OutcomeUnknown, Overloaded, StartRefused, Unavailable
 from chat4all.domain.ids import LogPosition
 from chat4all.ports import StoreBatch

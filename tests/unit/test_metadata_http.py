@@ -15,17 +15,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chat4all.adapters.crypto import proof_of
 from chat4all.adapters.metadata_http import (
-    Following,
-    FollowingDirectory,
-    FollowingSessions,
     HttpDirectory,
     HttpOutbox,
     HttpSessions,
+    HttpUsers,
     MetadataService,
 )
-from chat4all.adapters.metadata_http import following as following_module
 from chat4all.adapters.metadata_http import service as service_module
-from chat4all.adapters.sql import SqlDirectory, SqlOutbox, SqlSessions
+from chat4all.adapters.remembering import Following, FollowingDirectory, FollowingSessions
+from chat4all.adapters.remembering import following as following_module
+from chat4all.adapters.sql import SqlDirectory, SqlMemberships, SqlOutbox, SqlSessions, SqlUsers
 from chat4all.domain.errors import (
     NotFound,
     OutcomeUnknown,
@@ -60,9 +59,20 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
 
 @pytest.fixture
 def endpoint(place: Place) -> InternalEndpoint:
+    return an_endpoint(place)
+
+
+def an_endpoint(place: Place, *proofs: bytes) -> InternalEndpoint:
     database = place.database
-    parts = SqlDirectory(database), SqlSessions(database), SqlOutbox(database)
-    return InternalEndpoint(CREDENTIAL.encode(), *parts)
+    return InternalEndpoint(
+        CREDENTIAL.encode(),
+        SqlUsers(database),
+        SqlDirectory(database),
+        SqlMemberships(database),
+        SqlSessions(database),
+        SqlOutbox(database),
+        secret_proofs=proofs,
+    )
 
 
 @asynccontextmanager
@@ -132,10 +142,8 @@ async def test_another_secret_key_is_noticed_and_not_told_to_anybody(
     place: Place, ours: str, same: bool
 ) -> None:
     """Fails when nobody compares."""
-    database = place.database
-    parts = SqlDirectory(database), SqlSessions(database), SqlOutbox(database)
-    theirs = proof_of(b"s" * 32)
-    endpoint = InternalEndpoint(CREDENTIAL.encode(), *parts, secret_proof=theirs)
+    # The one that it signs with, and one that it accepts while keys change.
+    endpoint = an_endpoint(place, proof_of(b"r" * 32), proof_of(b"s" * 32))
     settings = load_settings(SECRET_KEY=ours, metadata_url="http://metadata:8001")
     async with asking(endpoint) as service:
         assert await same_secret(service, settings) is same
@@ -195,7 +203,7 @@ async def test_an_answer_that_is_none_is_no_answer(response: Response) -> None:
             await HttpDirectory(service).members(CHAT)
         assert not isinstance(refused.value, OutcomeUnknown)
         with pytest.raises(OutcomeUnknown):
-            await HttpDirectory(service).add_user(user(ANA), b"")
+            await HttpUsers(service).add_user(user(ANA), b"")
     assert canned.asked == ["/internal/members", "/internal/add_user"]
 
 
@@ -204,7 +212,7 @@ async def test_what_the_service_says_of_a_write_is_believed(kind: str) -> None:
     away = JSONResponse({"type": f"/problems/{kind}", "detail": "away"}, 503)
     async with asking(Canned(away)) as service:
         with pytest.raises(Unavailable, match="away") as refused:
-            await HttpDirectory(service).add_user(user(ANA), b"")
+            await HttpUsers(service).add_user(user(ANA), b"")
     assert isinstance(refused.value, OutcomeUnknown) == (kind == "outcome-unknown")
 
 
@@ -239,12 +247,12 @@ async def test_only_what_cannot_have_been_done_is_tried_again(
             await HttpDirectory(service).members(CHAT)
         assert len(asked) == service_module.TRIES
         with pytest.raises(OutcomeUnknown):
-            await HttpDirectory(service).add_user(user(ANA), b"")
+            await HttpUsers(service).add_user(user(ANA), b"")
         assert len(asked) == service_module.TRIES + 1
     (port,) = free_ports(1)
     nobody = MetadataService(f"http://127.0.0.1:{port}", CREDENTIAL)
     with pytest.raises(Unavailable) as refused:
-        await HttpDirectory(nobody).add_user(user(ANA), b"")
+        await HttpUsers(nobody).add_user(user(ANA), b"")
     assert not isinstance(refused.value, OutcomeUnknown)
     await nobody.close()
 
@@ -272,8 +280,8 @@ async def test_a_write_is_tried_again_until_the_service_is_there(
             return send(*given, **more)
 
         monkeypatch.setattr(service._session, "post", refuse_at_first)
-        await HttpDirectory(service).add_user(user(ANA), b"")
-        assert await HttpDirectory(service).user(ANA) == user(ANA)
+        await HttpUsers(service).add_user(user(ANA), b"")
+        assert await HttpUsers(service).user(ANA) == user(ANA)
 
 
 async def test_silence_ends_and_too_many_questions_are_refused(
@@ -293,7 +301,7 @@ async def test_silence_ends_and_too_many_questions_are_refused(
         with pytest.raises(Unavailable, match="in time"):
             await waiting
         with pytest.raises(OutcomeUnknown):
-            await HttpDirectory(service).add_user(user(ANA), b"")
+            await HttpUsers(service).add_user(user(ANA), b"")
 
 
 class Clock:
@@ -406,6 +414,7 @@ async def test_an_entry_is_heeded_once_though_it_comes_often(
 async def test_other_subjects_are_not_forgotten(clock: Clock) -> None:
     class OneSession:
         asked = 0
+        of_user = None
 
         async def get(self, wanted: SessionId) -> Session:
             self.asked += 1
@@ -472,8 +481,8 @@ async def _two_gateways(services: Sequence[MetadataService]) -> None:
     for one in following:
         await one.poll()
     here, there = directories
-    await here.add_user(user(ANA), b"")
-    await here.add_user(user(BRUNO), b"")
+    for name in (ANA, BRUNO):
+        await HttpUsers(services[0]).add_user(user(name), b"")
     chat = await here.add_conversation(group(ANA))
     assert list(await there.members(chat.conversation_id)) == [ANA]
     await here.add_member(chat.conversation_id, BRUNO, Role.MEMBER)

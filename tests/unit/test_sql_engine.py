@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
-from chat4all.adapters.sql import Database, SqlDirectory, engine, upgrade
+from chat4all.adapters.sql import Database, SqlUsers, engine, upgrade
 from chat4all.adapters.sql.tables import users
 from chat4all.domain.errors import Overloaded, Unavailable
 from chat4all.domain.ids import Username
@@ -184,12 +184,12 @@ async def test_cancelled_callers_leave_every_connection_usable(database: Databas
 async def test_reading_goes_on_while_another_process_keeps_writers_waiting(
     database: Database,
 ) -> None:
-    directory = SqlDirectory(database)
+    users = SqlUsers(database)
     other = sqlite3.connect(database.path, isolation_level=None)
     try:
         other.execute("BEGIN IMMEDIATE")
         writing = [
-            asyncio.create_task(directory.add_user(User(Username(n), f"{n}@x.org", ""), b""))
+            asyncio.create_task(users.add_user(User(Username(n), f"{n}@x.org", ""), b""))
             for n in "abcdefgh"
         ]
         await asyncio.sleep(0)  # every writer has asked for its turn

@@ -14,11 +14,22 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Delete, Insert, Select, inspect, text
+from sqlalchemy import Connection, Delete, Insert, Select, Update, inspect, text
 from sqlalchemy_cockroachdb.asyncpg import CockroachDBDialect_asyncpg
 
 from chat4all.adapters import sql
-from chat4all.adapters.sql import Database, directory, outbox, schema, sessions, upgrade
+from chat4all.adapters.sql import (
+    Database,
+    audit,
+    directory,
+    memberships,
+    outbox,
+    schema,
+    sessions,
+    upgrade,
+    users,
+)
+from chat4all.adapters.sql.schema import NEWEST
 from chat4all.adapters.sql.tables import metadata
 from chat4all.domain.errors import StartRefused
 from chat4all.domain.ids import Username
@@ -34,10 +45,11 @@ def test_the_newest_revision_is_alembics() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == schema.NEWEST
 
 
-async def test_the_migrations_make_the_tables(tmp_path: Path) -> None:
-    def differences(connection: Connection) -> object:
-        return compare_metadata(MigrationContext.configure(connection), metadata)
+def differences(connection: Connection) -> object:
+    return compare_metadata(MigrationContext.configure(connection), metadata)
 
+
+async def test_the_migrations_make_the_tables(tmp_path: Path) -> None:
     def keys(connection: Connection) -> object:
         # Alembic does not compare primary keys, and they decide every race.
         found = inspect(connection)
@@ -119,6 +131,11 @@ def test_the_migrations_compile_for_cockroachdb() -> None:
             (
                 "CREATE TABLE IF NOT EXISTS",
                 "CREATE INDEX IF NOT EXISTS",
+                "CREATE UNIQUE INDEX IF NOT EXISTS",
+                "ALTER TABLE users ADD COLUMN IF NOT EXISTS",
+                "ALTER TABLE conversations ADD COLUMN IF NOT EXISTS",
+                "ALTER TABLE members ADD COLUMN IF NOT EXISTS",
+                "ALTER TABLE sessions ADD COLUMN IF NOT EXISTS",
                 "CREATE TABLE alembic_version",
                 "INSERT INTO alembic_version",
                 "UPDATE alembic_version",
@@ -130,28 +147,46 @@ def test_the_queries_compile_for_cockroachdb() -> None:
     dialect = CockroachDBDialect_asyncpg()
     statements = [
         value
-        for module in (directory, sessions, outbox)
+        for module in (audit, directory, memberships, outbox, sessions, users)
         for value in vars(module).values()
-        if isinstance(value, Select | Insert | Delete)
+        if isinstance(value, Select | Insert | Update | Delete)
     ]
-    assert len(statements) > 15
+    assert len(statements) > 40
     for statement in statements:
         columns = statement.table.columns.keys() if isinstance(statement, Insert) else None
         assert str(statement.compile(dialect=dialect, column_keys=columns))
 
 
-async def test_a_directory_of_the_first_release_keeps_every_row(tmp_path: Path) -> None:
-    database = Database(tmp_path / "metadata.db")
-    await upgrade(database)
-    people = sql.SqlDirectory(database)
-    await people.add_user(User(Username("ana"), "ana@example.com", ""), b"hash")
+EARLIER = [f"{n:04}" for n in range(1, int(NEWEST))]
+
+
+@pytest.mark.parametrize("release", EARLIER)
+async def test_a_directory_of_an_earlier_release_keeps_every_row(
+    tmp_path: Path, release: str
+) -> None:
+    path = tmp_path / "metadata.db"
 
     def as_it_was(connection: Connection) -> None:
-        connection.execute(text("DROP TABLE outbox"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        config = Config()
+        config.set_main_option("script_location", str(Path(sql.__file__).with_name("migrations")))
+        config.attributes["connection"] = connection
+        command.upgrade(config, release)
+        for statement in (
+            "INSERT INTO users (username, email, email_key, password_hash, created_at)"
+            " VALUES ('ana', 'Ana@x.org', 'ana@x.org', x'61', '2026-01-31T12:00:00.000Z')",
+            "INSERT INTO sessions (session_id, username, expires_at)"
+            " VALUES ('a session', 'ana', 9999999999)",
+        ):
+            connection.execute(text(statement))
 
+    database = Database(path)
     await database.write(as_it_was)
     await upgrade(database)
-    assert await people.password_hash(Username("ana")) == b"hash"
-    await people.add_user(User(Username("bruno"), "bruno@example.com", ""), b"hash")
+    assert await database.read(differences) == []
+    users, kept = sql.SqlUsers(database), sql.SqlSessions(database)
+    ana = Username("ana")
+    assert await users.user(ana) == User(ana, "Ana@x.org", "2026-01-31T12:00:00.000Z")
+    assert await users.password_hash(ana) == b"a"
+    assert [one.session_id for one in await kept.of_user(ana)] == ["a session"]
+    await users.add_user(User(Username("bruno"), "bruno@example.com", ""), b"hash")
     await database.close()

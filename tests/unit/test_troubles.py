@@ -18,7 +18,8 @@ from chat4all.adapters.cassandra import CassandraEpochs, CassandraSession, Conta
 from chat4all.adapters.connecting import why
 from chat4all.adapters.kafka import GroupState, KafkaGroup, KafkaProducer, RoutersWatch
 from chat4all.adapters.kafka.reaching import Address, addresses_of, check_advertised
-from chat4all.adapters.metadata_http import Following, HttpOutbox, MetadataService
+from chat4all.adapters.metadata_http import HttpOutbox, MetadataService
+from chat4all.adapters.remembering import Following
 from chat4all.adapters.sql.schema import revision
 from chat4all.adapters.sql.server import ServerDatabase
 from chat4all.adapters.sql.urls import ServerUrl

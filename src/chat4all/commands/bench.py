@@ -13,7 +13,7 @@ import click
 
 import chat4all
 
-PARTS = ("accept", "router", "history", "start")
+PARTS = ("accept", "router", "history", "people", "start")
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 

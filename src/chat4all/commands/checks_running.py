@@ -10,7 +10,7 @@ from typing import Any
 
 from chat4all import demo
 from chat4all.adapters.crypto import BcryptPasswords
-from chat4all.adapters.sql import Database, SqlDirectory
+from chat4all.adapters.sql import Database, SqlUsers
 from chat4all.commands.checks import Finding, Installation, Status
 from chat4all.domain.errors import Unavailable
 from chat4all.settings import is_loopback
@@ -103,7 +103,7 @@ def demonstration_passwords(it: Installation) -> Iterator[Finding]:
 async def _demonstration_passwords_stand(it: Installation) -> bool:
     database, passwords = Database(it.folder / "metadata.db"), BcryptPasswords()
     try:
-        return await demo.passwords_stand(SqlDirectory(database), passwords)
+        return await demo.passwords_stand(SqlUsers(database), passwords)
     finally:
         passwords.close()
         await database.close()

@@ -6,7 +6,8 @@ Chat4AllError
 │   ├── NotSignedIn             no token, or one that is not good
 │   ├── NotAllowed              this caller may not do this
 │   ├── NotFound                no such thing, or not theirs to know of
-│   └── AlreadyTaken            somebody else was first
+│   └── Conflict                it contradicts how things stand
+│       └── AlreadyTaken            somebody else was first
 ├── TooMany                 asked too often; the same request will work after a while
 ├── Unavailable             ours to mend; the same request will work later
 │   ├── Overloaded              a bounded queue is full; nothing was done
@@ -58,7 +59,11 @@ class NotFound(Refused):
     """There is no such thing, or the caller may not know that there is: both say the same."""
 
 
-class AlreadyTaken(Refused):
+class Conflict(Refused):
+    """What is asked contradicts how things stand: a group's last owner cannot leave it."""
+
+
+class AlreadyTaken(Conflict):
     """A name that must be unique is in use."""
 
 

@@ -1,9 +1,10 @@
 """Messages: what a sender gives, what the store keeps, what a reader sees."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from heapq import nsmallest
+from typing import NamedTuple
 
 from chat4all.domain.ids import BEFORE_ALL, ConversationId, LogPosition, MessageId, Username
 
@@ -44,13 +45,21 @@ class StoredMessage:
     created_at: str
     position: LogPosition
 
+    def sent_by(self, name: Username) -> "StoredMessage":
+        """Return it under another sender's name."""
+        return self if name == self.sender_id else replace(self, sender_id=name)
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The newest number of a conversation and the position of the record that got it."""
+    """The newest number of a conversation and the position of the record that got it.
+
+    `created_at` is its message's, empty where that is not known.
+    """
 
     seq: int
     position: LogPosition
+    created_at: str = field(default="", compare=False)
 
 
 NO_HEAD = Head(0, BEFORE_ALL)
@@ -59,12 +68,41 @@ NO_HEAD = Head(0, BEFORE_ALL)
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """How far one member has come in one conversation. Markers only grow."""
+    """How far one member has come in one conversation. Markers only grow.
+
+    Each number has the time of the record that said it, in milliseconds since 1970 by the log's
+    clock; of two that say the same number the later one counts.
+    """
 
     conversation_id: ConversationId
     username: Username
     delivered_seq: int
     read_seq: int
+    delivered_ms: int = 0
+    read_ms: int = 0
+
+
+class Receipt(NamedTuple):
+    """How far one member has come, as it is shown; the times are None where they are not known."""
+
+    delivered_seq: int
+    read_seq: int
+    delivered_ms: int | None
+    read_ms: int | None
+
+
+class Activity(NamedTuple):
+    """The newest number of a conversation, and when its message was sent (RFC 3339, UTC)."""
+
+    seq: int
+    at: str
+
+
+class Overview(NamedTuple):
+    """A conversation's last message, and how far those who were asked for have read."""
+
+    last: StoredMessage | None
+    read: Mapping[Username, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ PASSWORD_MIN = 8
 PASSWORD_MAX_BYTES = 72
 """bcrypt ignores what comes after; refusing is safer than cutting."""
 TITLE_MAX = 200
+DISPLAY_NAME_MAX = 80
+DEVICE_MAX = 200
 MEMBERS_MAX = 10_000
 
 _USERNAME = re.compile(USERNAME_PATTERN.removesuffix("$") + r"\Z")
@@ -29,6 +31,15 @@ def username_errors(username: str, pointer: str = "/username") -> list[FieldErro
         return [FieldError(pointer, USERNAME_RULE)]
     if _RESERVED.match(username):
         return [FieldError(pointer, "this name is reserved")]
+    return []
+
+
+def display_name_errors(name: str, pointer: str = "/display_name") -> list[FieldError]:
+    """Return what is wrong with a display name; an empty one is none."""
+    if len(name) > DISPLAY_NAME_MAX:
+        return [FieldError(pointer, f"at most {DISPLAY_NAME_MAX} characters")]
+    if not name.isprintable() or name != name.strip():
+        return [FieldError(pointer, "printable characters, no space at either end")]
     return []
 
 
@@ -45,11 +56,23 @@ def password_errors(password: str, pointer: str = "/password") -> list[FieldErro
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person who can sign in. `created_at` is RFC 3339 in UTC."""
+    """A person who can sign in, unless `is_disabled`. `created_at` is RFC 3339 in UTC."""
 
     username: Username
     email: str
     created_at: str
+    display_name: str | None = None
+    is_disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UserChanges:
+    """What a user changes about themselves; None leaves it as it is."""
+
+    display_name: str | None = None
+    """Empty takes it away."""
+    email: str | None = None
+    password_hash: bytes | None = None
 
 
 class ConversationType(StrEnum):
@@ -67,9 +90,6 @@ class Role(StrEnum):
     MEMBER = "member"
 
 
-MAY_ADD_MEMBERS = frozenset({Role.OWNER, Role.ADMIN})
-
-
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """A conversation and who is in it."""
@@ -83,9 +103,24 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True)
+class ConversationChanges:
+    """What is changed about a conversation; None leaves it as it is."""
+
+    title: str | None = None
+    metadata: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
-    """One sign-in of one user; ends at `expires_at` (seconds since 1970) at the latest."""
+    """One sign-in of one user, on one device; ends at `expires_at` at the latest.
+
+    Times in seconds since 1970. `used_at` is when it was signed in or last refreshed.
+    """
 
     session_id: SessionId
     username: Username
     expires_at: int
+    created_at: int = 0
+    used_at: int = 0
+    device: str = ""
+    """What the device says that it is (`User-Agent`)."""

@@ -24,7 +24,7 @@ from chat4all.web.frame import RequestMeter
 from chat4all.web.health import Ping, health_routes
 from chat4all.web.limits import Limits
 from chat4all.web.problems import install_problems
-from chat4all.wire.shapes import Accepted, MarkRead, MessageView, SendMessage
+from chat4all.wire.shapes import Accepted, MarkRead, MessageView, ReceiptView, SendMessage
 
 DESCRIPTION = """
 Send with `POST /v1/messages`, read with `GET /v1/conversations/{id}/messages`.
@@ -58,11 +58,13 @@ def make_gateway(
     caller = authenticator(signing_in)
     app.include_router(signing_in_routes(signing_in, limits, caller))
     app.include_router(history_routes(reading, caller))
-    app.include_router(marking_routes(marking, caller))
+    app.include_router(marking_routes(marking, reading, caller))
     for router in (*others, health_routes(pings)):
         app.include_router(router)
     complete_openapi(
-        app, [SendMessage, Accepted, MessageView, MarkRead], {(SEND_PATH, "post"): SEND_OPERATION}
+        app,
+        [SendMessage, Accepted, MessageView, MarkRead, ReceiptView],
+        {(SEND_PATH, "post"): SEND_OPERATION},
     )
     send = SendEndpoint(signing_in, sending, limits.send, accepted)
     lean = Shortcut(SEND_PATH, "POST", send, otherwise=BodyLimit(app))

@@ -1,4 +1,4 @@
-"""`POST /v1/conversations/{id}/read`."""
+"""`POST /v1/conversations/{id}/read` and the receipts."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -10,16 +10,18 @@ from chat4all.domain.ids import ConversationId
 from chat4all.domain.people import Session
 from chat4all.gateway.history import UuidPath
 from chat4all.usecases.marking import Marking
+from chat4all.usecases.reading import Reading
 from chat4all.web.bearer import Authenticate
 from chat4all.web.bodies import decode_body, require_json
 from chat4all.web.docs import json_content, problems
-from chat4all.wire.shapes import MarkRead
+from chat4all.wire.shapes import MarkRead, ReceiptView, receipt_view
 
+_encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(MarkRead)
 
 
-def marking_routes(marking: Marking, caller: Authenticate) -> APIRouter:
-    """Return the route that moves a read marker."""
+def marking_routes(marking: Marking, reading: Reading, caller: Authenticate) -> APIRouter:
+    """Return the routes that move read markers and show them."""
     router = APIRouter(tags=["Messages"])
 
     @router.post(
@@ -44,5 +46,26 @@ def marking_routes(marking: Marking, caller: Authenticate) -> APIRouter:
         mark = decode_body(await request.body(), _decoder)
         await marking.read(session.username, ConversationId(conversation_id.lower()), mark.seq)
         return Response(status_code=HTTPStatus.ACCEPTED)
+
+    @router.get(
+        "/v1/conversations/{conversation_id}/receipts",
+        summary="See who has read how far",
+        operation_id="list_receipts",
+        response_class=Response,
+        responses={
+            200: {
+                "description": "One a member, by name.",
+                "content": json_content(ReceiptView, many=True),
+            },
+            **problems(401, 404, 422, 503),
+        },
+    )
+    async def receipts(
+        session: Annotated[Session, Depends(caller)], conversation_id: UuidPath
+    ) -> Response:
+        """Return how far each member has received and read, and since when."""
+        found = await reading.receipts(session.username, ConversationId(conversation_id.lower()))
+        views = [receipt_view(name, receipt) for name, receipt in found.items()]
+        return Response(_encoder.encode(views), media_type="application/json")
 
     return router

@@ -8,8 +8,11 @@ from starlette.types import ASGIApp
 from chat4all import __version__
 from chat4all.metadata.conversations import conversation_routes
 from chat4all.metadata.internal import with_internal
+from chat4all.metadata.members import member_routes
 from chat4all.metadata.users import user_routes
+from chat4all.usecases.listing import Listing
 from chat4all.usecases.membership import Membership
+from chat4all.usecases.profiles import Profiles
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.signing_up import SigningUp
 from chat4all.web.bearer import authenticator
@@ -23,11 +26,20 @@ from chat4all.web.problems import install_problems
 
 
 def metadata_routes(
-    signing_in: SigningIn, signing_up: SigningUp, membership: Membership, limits: Limits
+    signing_in: SigningIn,
+    signing_up: SigningUp,
+    profiles: Profiles,
+    membership: Membership,
+    listing: Listing,
+    limits: Limits,
 ) -> Sequence[APIRouter]:
     """Return the service's routes, for its own application and for a gateway that serves them."""
     caller = authenticator(signing_in)
-    return [user_routes(signing_up, limits.sign_up), conversation_routes(membership, caller)]
+    return [
+        user_routes(signing_up, profiles, limits, caller),
+        conversation_routes(membership, listing, caller),
+        member_routes(membership, caller),
+    ]
 
 
 def make_metadata(

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Generic, TypeVar
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chat4all.domain.errors import NotFound
-from chat4all.ports import Directory, Outbox, Sessions
+from chat4all.ports import Directory, Memberships, Outbox, Sessions, Users
 from chat4all.web.bodies import decode_body, read_body
 from chat4all.web.problems import BadRequest, problem_response
 from chat4all.wire import internal
@@ -50,23 +50,38 @@ class InternalEndpoint:
     def __init__(
         self,
         credential: bytes,
+        users: Users,
         directory: Directory,
+        memberships: Memberships,
         sessions: Sessions,
         outbox: Outbox,
         *,
-        secret_proof: bytes = b"",
+        secret_proofs: Sequence[bytes] = (),
     ) -> None:
-        self._secret_proof = secret_proof
+        self._secret_proofs = secret_proofs
         self._credential = hashlib.sha256(credential).digest()
         self._questions: dict[str, _Question[Any]] = {
             "ping": _Question(internal.Ping, lambda _: directory.ping()),
-            "user": _Question(internal.OfUser, lambda of: directory.user(of.username)),
+            "user": _Question(internal.OfUser, lambda of: users.user(of.username)),
+            "find_users": _Question(
+                internal.FindUsers, lambda of: users.find_users(of.prefix, of.limit, of.after)
+            ),
             "password_hash": _Question(
-                internal.OfUser, lambda of: directory.password_hash(of.username)
+                internal.OfUser, lambda of: users.password_hash(of.username)
             ),
             "add_user": _Question(
-                internal.AddUser, lambda new: directory.add_user(new.user, new.password_hash)
+                internal.AddUser, lambda new: users.add_user(new.user, new.password_hash)
             ),
+            "change_user": _Question(
+                internal.ChangeUser,
+                lambda asked: users.change_user(asked.username, asked.changes, asked.keep),
+            ),
+            "disable_user": _Question(
+                internal.DisableUser,
+                lambda asked: users.disable_user(asked.username, disabled=asked.disabled),
+            ),
+            "erase_user": _Question(internal.OfUser, lambda of: users.erase_user(of.username)),
+            "aliases": _Question(internal.OfUsers, lambda of: users.aliases(of.usernames)),
             "conversation": _Question(
                 internal.OfConversation, lambda of: directory.conversation(of.conversation_id)
             ),
@@ -78,13 +93,54 @@ class InternalEndpoint:
             ),
             "add_member": _Question(
                 internal.AddMember,
-                lambda new: directory.add_member(new.conversation_id, new.username, new.role),
+                lambda new: directory.add_member(
+                    new.conversation_id, new.username, new.role, new.by
+                ),
+            ),
+            "change_role": _Question(
+                internal.ChangeRole,
+                lambda asked: directory.change_role(
+                    asked.conversation_id, asked.username, asked.role, asked.by
+                ),
+            ),
+            "remove_member": _Question(
+                internal.RemoveMember,
+                lambda asked: directory.remove_member(
+                    asked.conversation_id, asked.username, asked.by
+                ),
+            ),
+            "change_conversation": _Question(
+                internal.ChangeConversation,
+                lambda asked: directory.change_conversation(
+                    asked.conversation_id, asked.changes, asked.by
+                ),
+            ),
+            "delete_conversation": _Question(
+                internal.DeleteConversation,
+                lambda asked: directory.delete_conversation(asked.conversation_id, asked.by),
+            ),
+            "memberships_of": _Question(
+                internal.OfUser, lambda of: memberships.of_user(of.username)
+            ),
+            "details": _Question(
+                internal.Details,
+                lambda asked: memberships.details(asked.conversations, asked.viewer),
             ),
             "session": _Question(internal.OfSession, lambda of: sessions.get(of.session_id)),
             "start_session": _Question(
-                internal.StartSession, lambda new: sessions.start(new.session)
+                internal.StartSession,
+                lambda new: sessions.start(new.session, new.refresh, new.password_hash),
             ),
-            "end_session": _Question(internal.OfSession, lambda of: sessions.end(of.session_id)),
+            "rotate_session": _Question(
+                internal.Rotate,
+                lambda asked: sessions.rotate(
+                    asked.spent, asked.token, asked.now, asked.expires_at
+                ),
+            ),
+            "sessions_of": _Question(internal.OfUser, lambda of: sessions.of_user(of.username)),
+            "end_session": _Question(
+                internal.EndSession, lambda asked: sessions.end(asked.session_id, asked.username)
+            ),
             "outbox": _Question(internal.After, lambda after: outbox.after(after.position)),
             "same_secret": _Question(internal.SameSecret, self._same_secret),
         }
@@ -106,7 +162,7 @@ class InternalEndpoint:
 
     async def _same_secret(self, given: internal.SameSecret) -> bool:
         # Yes or no, and never a proof of our own.
-        return hmac.compare_digest(given.proof, self._secret_proof)
+        return any(hmac.compare_digest(given.proof, ours) for ours in self._secret_proofs)
 
     def _check(self, scope: Scope) -> None:
         given = b""

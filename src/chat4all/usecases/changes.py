@@ -48,6 +48,11 @@ class Changes:
         if found is not None:
             found.members = None
 
+    def forget_all(self) -> None:
+        """Take note that any conversation may have changed."""
+        while self._unchanged:
+            self._unchanged.popitem()
+
     def so_far(self, conversation: ConversationId, members: Mapping[Username, Role]) -> Unchanged:
         """Return what `none_since` wants. Ask before reading: a change may overtake the answer."""
         if not self._hearing():

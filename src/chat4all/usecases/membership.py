@@ -1,19 +1,22 @@
-"""Create conversations and let people in."""
+"""Create, change and end conversations, and the memberships of people in them."""
 
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from heapq import nsmallest
 
-from chat4all.domain.errors import FieldError, InvalidInput, NotAllowed, NotFound
+from chat4all.domain import roles
+from chat4all.domain.errors import AlreadyTaken, FieldError, InvalidInput, NotFound
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import (
-    MAY_ADD_MEMBERS,
     MEMBERS_MAX,
     Conversation,
+    ConversationChanges,
     ConversationType,
     Role,
 )
-from chat4all.ports import Directory
+from chat4all.domain.roles import Standing
+from chat4all.ports import Directory, Users
 from chat4all.usecases.marking import Marking
 from chat4all.wire.records import format_utc
 
@@ -21,7 +24,8 @@ from chat4all.wire.records import format_utc
 class Membership:
     """Who may talk where."""
 
-    def __init__(self, directory: Directory, marking: Marking) -> None:
+    def __init__(self, users: Users, directory: Directory, marking: Marking) -> None:
+        self._users = users
         self._directory = directory
         self._marking = marking
 
@@ -68,29 +72,78 @@ class Membership:
         """Return a conversation to one of its members; `NotFound` to everybody else."""
         found = await self._directory.conversation(conversation)
         if found is None or asker not in found.members:
-            raise NotFound("no such conversation")
+            raise NotFound(roles.NO_SUCH_CONVERSATION)
         return found
+
+    async def members(
+        self, asker: Username, conversation: ConversationId, limit: int, after: str
+    ) -> tuple[Mapping[Username, Role], Username | None]:
+        """Return members by name, at most `limit` above `after`, and where to go on, if anywhere.
+
+        Raises `NotFound` for an asker who is not in it.
+        """
+        members = await self._members(asker, conversation)
+        found = nsmallest(limit + 1, (name for name in members if name > after))
+        more = found[limit - 1] if len(found) > limit else None
+        return {name: members[name] for name in found[:limit]}, more
 
     async def add(
         self, asker: Username, conversation: ConversationId, username: Username, role: Role
     ) -> None:
-        """Let a user into a group, as an admin or its owner may.
+        """Let a user into a group, as an admin or an owner may.
 
         Raises `NotFound` for an asker who is not in it, `NotAllowed` for a role that may not or a
-        private conversation, `InvalidInput` for somebody who is not a user, and `AlreadyTaken` for
-        a member.
+        private conversation, `InvalidInput` for somebody who is not a user, `AlreadyTaken` for a
+        member and `Conflict` when it is full.
         """
         found = await self.conversation(asker, conversation)
-        if found.type is ConversationType.PRIVATE:
-            raise NotAllowed("a private conversation stays between its two people")
-        if found.members[asker] not in MAY_ADD_MEMBERS:
-            raise NotAllowed("only an admin or the owner adds members")
-        if role is not Role.MEMBER and found.members[asker] is not Role.OWNER:
-            raise NotAllowed("only the owner gives roles")
-        if len(found.members) >= MEMBERS_MAX:
-            raise InvalidInput([FieldError("/username", f"at most {MEMBERS_MAX} members")])
-        if await self._directory.user(username) is None:
+        # What counts is asked again in the transaction. Here it saves those who may not a marker.
+        roles.check_add(Standing(found.type, found.members[asker], None, 1), role)
+        if username in found.members:
+            raise AlreadyTaken("already a member")
+        if await self._users.user(username) is None:
             raise InvalidInput([FieldError("/username", "no such user")])
-        if username not in found.members:
-            await self._marking.join(username, conversation)
-        await self._directory.add_member(conversation, username, role)
+        await self._marking.join(username, conversation)
+        await self._directory.add_member(conversation, username, role, asker)
+
+    async def change_role(
+        self, asker: Username, conversation: ConversationId, username: Username, role: Role
+    ) -> None:
+        """Give a member of a group another role, as an owner may.
+
+        Raises `NotFound` for who is not in it, `NotAllowed`, and `Conflict` when the group would
+        have no owner.
+        """
+        await self._members(asker, conversation)
+        await self._directory.change_role(conversation, username, role, asker)
+
+    async def remove(
+        self, asker: Username, conversation: ConversationId, username: Username
+    ) -> None:
+        """Remove a member of a group, or leave it oneself; raises what `change_role` does."""
+        await self._members(asker, conversation)
+        await self._directory.remove_member(conversation, username, asker)
+
+    async def change(
+        self, asker: Username, conversation: ConversationId, changes: ConversationChanges
+    ) -> Conversation:
+        """Change a group's title or notes, as an admin or an owner may, and return it.
+
+        Raises `NotFound` for who is not in it and `NotAllowed`.
+        """
+        await self._members(asker, conversation)
+        await self._directory.change_conversation(conversation, changes, asker)
+        return await self.conversation(asker, conversation)
+
+    async def delete(self, asker: Username, conversation: ConversationId) -> None:
+        """End a group for everybody, as an owner may; raises `NotFound` or `NotAllowed`."""
+        await self._members(asker, conversation)
+        await self._directory.delete_conversation(conversation, asker)
+
+    async def _members(
+        self, asker: Username, conversation: ConversationId
+    ) -> Mapping[Username, Role]:
+        # First of all, so that an outsider's request goes the same way whatever there is.
+        members = await self._directory.members(conversation)
+        roles.require_member(members.get(asker))
+        return members

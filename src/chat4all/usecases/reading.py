@@ -5,15 +5,18 @@ from dataclasses import dataclass
 
 from chat4all.domain.errors import NotFound
 from chat4all.domain.ids import ConversationId, MessageId, Username
-from chat4all.domain.messages import AllRead, Status, StoredMessage
+from chat4all.domain.messages import AllRead, Receipt, Status, StoredMessage
 from chat4all.domain.people import Role
 from chat4all.domain.records import MessageRecord
 from chat4all.ports import Directory, MessageStore
 from chat4all.usecases.changes import Changes, Unchanged
 from chat4all.usecases.sending import Sending
+from chat4all.usecases.shown_names import ShownNames
 
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 200
+
+NOTHING_YET = Receipt(0, 0, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,18 @@ class Reading:
     """Answers members, and nobody else."""
 
     def __init__(
-        self, store: MessageStore, directory: Directory, sending: Sending, changes: Changes
+        self,
+        store: MessageStore,
+        directory: Directory,
+        sending: Sending,
+        changes: Changes,
+        names: ShownNames,
     ) -> None:
         self._store = store
         self._directory = directory
         self._sending = sending
         self._changes = changes
+        self._names = names
 
     async def history(
         self,
@@ -69,7 +78,7 @@ class Reading:
         if around is not None and page.size < limit:
             page = await self._store.shown(conversation, all_read, limit=limit)
         return HistoryPage(
-            page.body,
+            await self._names.in_page(page.body, members),
             unchanged,
             older=page.first if page.first > 1 else None,
             newer=page.last if page.more else None,
@@ -89,11 +98,21 @@ class Reading:
             message = next((m for m in found if m.sender_id == reader), found[0])
             unchanged = self._changes.so_far(conversation, members)
             all_read = await self._all_read(conversation, members, unchanged)
-            return message, all_read.status(message)
+            status = all_read.status(message)
+            alias = await self._names.aliases([message.sender_id], members)
+            return message.sent_by(alias.get(message.sender_id, message.sender_id)), status
         accepted = self._sending.recent(conversation, message_id, reader)
         if accepted is None:
             raise NotFound("no such message")
         return accepted
+
+    async def receipts(
+        self, reader: Username, conversation: ConversationId
+    ) -> Mapping[Username, Receipt]:
+        """Return how far each member has come, by name; `NotFound` to who is not one."""
+        members = await self.members(reader, conversation)
+        found = await self._store.receipts(conversation)
+        return {name: found.get(name, NOTHING_YET) for name in sorted(members)}
 
     async def members(
         self, reader: Username, conversation: ConversationId

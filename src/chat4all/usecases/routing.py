@@ -6,7 +6,6 @@ router that was killed, restarted or left behind can only write what is already 
 in docs/exactness.md; each step below names its own.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -101,7 +100,8 @@ class Numbering:
             ]
         )
         numbered = _number(messages, heads, entries, rows)
-        reached = _furthest(numbered.messages, markers)
+        appended_ms = {record.position: record.appended_ms for record, _ in messages}
+        reached = _furthest(numbered.messages, appended_ms, markers)
         return Plan(
             StoreBatch(
                 through=_last_of_each_partition(poll.records),
@@ -153,7 +153,7 @@ class Numbering:
 
 class _Parsed(NamedTuple):
     messages: list[tuple[LogRecord, MessageRecord]]
-    markers: list[MarkerRecord]
+    markers: list[tuple[LogRecord, MarkerRecord]]
     letters: list[DeadLetter]
     moves: list[Move]
 
@@ -176,7 +176,7 @@ def _parse(
         elif isinstance(found, MessageRecord):
             parsed.messages.append((record, found))
         else:
-            parsed.markers.append(found)
+            parsed.markers.append((record, found))
     return parsed
 
 
@@ -218,7 +218,7 @@ def _number(
         else:
             seq = _number_of_new(position, done.heads.get(conversation, NO_HEAD), first)
             if seq is not None:
-                done.heads[conversation] = Head(seq, position)
+                done.heads[conversation] = Head(seq, position, message.created_at)
         if seq is not None:
             done.ids.setdefault(key, IdEntry(seq, position))
             done.messages.append(_stored(message, seq, position))
@@ -280,24 +280,38 @@ def _stored(message: MessageRecord, seq: int, position: LogPosition) -> StoredMe
     )
 
 
+_NOT_REACHED = (0, 0, 0, 0)
+
+
 def _furthest(
-    messages: Iterable[StoredMessage], markers: Iterable[MarkerRecord]
+    messages: Iterable[StoredMessage],
+    appended_ms: Mapping[LogPosition, int],
+    markers: Iterable[tuple[LogRecord, MarkerRecord]],
 ) -> Sequence[Marker]:
     """Return one marker a member and conversation: who sends has read up to there (rule 14)."""
-    reached: dict[tuple[ConversationId, Username], tuple[int, int]] = defaultdict(lambda: (0, 0))
+    reached: dict[tuple[ConversationId, Username], tuple[int, int, int, int]] = {}
     for m in messages:
         place = (m.conversation_id, m.sender_id)
-        delivered, read = reached[place]
-        reached[place] = (max(delivered, m.seq), max(read, m.seq))
-    for marker in markers:
+        delivered, delivered_ms, read, read_ms = reached.get(place, _NOT_REACHED)
+        at = appended_ms[m.position]
+        # Of equal numbers the later time counts, as it does in the store: what is together in a
+        # batch must not matter.
+        delivered, delivered_ms = max((delivered, delivered_ms), (m.seq, at))
+        read, read_ms = max((read, read_ms), (m.seq, at))
+        reached[place] = (delivered, delivered_ms, read, read_ms)
+    for record, marker in markers:
         place = (marker.conversation_id, marker.username)
-        delivered, read = reached[place]
+        delivered, delivered_ms, read, read_ms = reached.get(place, _NOT_REACHED)
+        at = record.appended_ms
         # What is read was delivered, whatever the record says.
-        reached[place] = (
-            max(delivered, marker.delivered_seq, marker.read_seq),
-            max(read, marker.read_seq),
-        )
-    return [Marker(*place, delivered, read) for place, (delivered, read) in reached.items()]
+        said = max(marker.delivered_seq, marker.read_seq)
+        delivered, delivered_ms = max((delivered, delivered_ms), (said, at))
+        read, read_ms = max((read, read_ms), (marker.read_seq, at))
+        reached[place] = (delivered, delivered_ms, read, read_ms)
+    return [
+        Marker(*place, delivered, read, delivered_ms, read_ms)
+        for place, (delivered, delivered_ms, read, read_ms) in reached.items()
+    ]
 
 
 def _last_of_each_partition(records: Sequence[LogRecord]) -> tuple[LogPosition, ...]:

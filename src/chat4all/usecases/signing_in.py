@@ -1,12 +1,36 @@
-"""Sign in, know who is asking, sign out."""
+"""Sign in, know who is asking, stay signed in, sign out."""
 
 import time
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from chat4all.domain.errors import NotSignedIn
 from chat4all.domain.ids import SessionId, Username
-from chat4all.domain.people import Session
-from chat4all.ports import AccessToken, Directory, Passwords, Sessions, Tokens
+from chat4all.domain.people import DEVICE_MAX, Session
+from chat4all.domain.refresh_tokens import (
+    RefreshHashes,
+    new_refresh_token,
+    next_refresh_token,
+    refresh_hashes,
+)
+from chat4all.ports import AccessToken, Passwords, Sessions, Tokens, Users
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What a sign-in or a refresh gives."""
+
+    access: AccessToken
+    refresh_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """How long things last without use, in seconds."""
+
+    access_token: int
+    session: int
 
 
 class SigningIn:
@@ -14,28 +38,56 @@ class SigningIn:
 
     def __init__(
         self,
-        directory: Directory,
+        users: Users,
         sessions: Sessions,
         passwords: Passwords,
         tokens: Tokens,
-        lifetime_seconds: int,
+        lifetimes: Lifetimes,
     ) -> None:
-        self._directory = directory
+        self._users = users
         self._sessions = sessions
         self._passwords = passwords
         self._tokens = tokens
-        self._lifetime_seconds = lifetime_seconds
+        self._lifetimes = lifetimes
 
-    async def sign_in(self, username: str, password: str) -> AccessToken:
-        """Start a session. An unknown user and a wrong password are refused alike."""
+    async def sign_in(self, username: str, password: str, device: str = "") -> Granted:
+        """Start a session. An unknown user and a wrong password are refused alike.
+
+        `device` is what the device says of itself.
+        """
         name = Username(username)
-        known = await self._directory.password_hash(name)
+        known = await self._users.password_hash(name)
         if not await self._passwords.verify(password, known):
             raise NotSignedIn("wrong username or password")
         now = int(time.time())
-        session = Session(SessionId(str(uuid.uuid4())), name, now + self._lifetime_seconds)
-        await self._sessions.start(session)
-        return self._tokens.issue(session, now)
+        session = Session(
+            SessionId(str(uuid.uuid4())),
+            name,
+            now + self._lifetimes.session,
+            created_at=now,
+            used_at=now,
+            device="".join(c for c in device if c.isprintable())[:DEVICE_MAX],
+        )
+        token = new_refresh_token()
+        await self._sessions.start(session, _hashes(token), known)
+        return self._granted(session, token, now)
+
+    async def refresh(self, token: str) -> Granted:
+        """Go on with a session. The token is spent by that: its answer has the next one.
+
+        A token that was spent before ends its session: either it was stolen, or who stole it was
+        faster. Raises `NotSignedIn` for that and for every other that is not good.
+        """
+        spent = refresh_hashes(token)
+        if spent is not None:
+            now = int(time.time())
+            following = next_refresh_token(token)
+            found = await self._sessions.rotate(
+                spent, _hashes(following).token, now, now + self._lifetimes.session
+            )
+            if found.session is not None:
+                return self._granted(found.session, following, now)
+        raise NotSignedIn("this refresh token is not good: sign in again")
 
     async def authenticate(self, token: str) -> Session:
         """Return whose good token this is. Raises `NotSignedIn` for any other.
@@ -48,6 +100,25 @@ class SigningIn:
             raise NotSignedIn("this session has ended")
         return session
 
+    async def sessions(self, username: Username) -> Sequence[Session]:
+        """Return a user's sessions, the last used one first."""
+        return await self._sessions.of_user(username)
+
+    async def end(self, username: Username, session: SessionId) -> None:
+        """End one of a user's sessions. Raises `NotFound` for any other."""
+        await self._sessions.end(session, username)
+
     async def sign_out(self, session: Session) -> None:
-        """End a session; its token is refused from now on."""
+        """End a session; its tokens are refused from now on."""
         await self._sessions.end(session.session_id)
+
+    def _granted(self, session: Session, refresh_token: str, now: int) -> Granted:
+        access = self._tokens.issue(session, now, self._lifetimes.access_token)
+        return Granted(access, refresh_token)
+
+
+def _hashes(token: str) -> RefreshHashes:
+    found = refresh_hashes(token)
+    if found is None:
+        raise ValueError("not a token of ours")
+    return found

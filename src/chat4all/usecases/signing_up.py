@@ -5,15 +5,15 @@ from datetime import UTC, datetime
 from chat4all.domain.errors import InvalidInput, NotAllowed
 from chat4all.domain.ids import Username
 from chat4all.domain.people import User, password_errors, username_errors
-from chat4all.ports import Directory, Passwords
+from chat4all.ports import Passwords, Users
 from chat4all.wire.records import format_utc
 
 
 class SigningUp:
     """Creates users whose names and passwords keep the rules."""
 
-    def __init__(self, directory: Directory, passwords: Passwords, *, is_open: bool = True) -> None:
-        self._directory = directory
+    def __init__(self, users: Users, passwords: Passwords, *, is_open: bool = True) -> None:
+        self._users = users
         self._passwords = passwords
         self._is_open = is_open
 
@@ -29,5 +29,5 @@ class SigningUp:
         if errors:
             raise InvalidInput(errors)
         user = User(Username(username), email, format_utc(datetime.now(UTC)))
-        await self._directory.add_user(user, await self._passwords.hash(password))
+        await self._users.add_user(user, await self._passwords.hash(password))
         return user

@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from chat4all.domain.errors import (
     AlreadyTaken,
     Chat4AllError,
+    Conflict,
     FieldError,
     InvalidInput,
     NotAllowed,
@@ -91,6 +92,7 @@ _KINDS: Sequence[tuple[type[Chat4AllError], _Kind]] = (
     (NotAllowed, _Kind(HTTPStatus.FORBIDDEN, "not-allowed", "Not allowed")),
     (NotFound, _Kind(HTTPStatus.NOT_FOUND, "not-found", "Not found")),
     (AlreadyTaken, _Kind(HTTPStatus.CONFLICT, "already-taken", "Already taken")),
+    (Conflict, _Kind(HTTPStatus.CONFLICT, "conflict", "Conflict")),
     (TooMany, _Kind(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", "Too many requests")),
     (OutcomeUnknown, _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "outcome-unknown", "Outcome unknown")),
     (Overloaded, _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", "Overloaded")),

@@ -7,7 +7,15 @@ Fields are only added, each with a default: the two sides are not always of the 
 import msgspec
 
 from chat4all.domain.ids import ConversationId, SessionId, Username
-from chat4all.domain.people import Conversation, Role, Session, User
+from chat4all.domain.people import (
+    Conversation,
+    ConversationChanges,
+    Role,
+    Session,
+    User,
+    UserChanges,
+)
+from chat4all.domain.refresh_tokens import RefreshHashes
 
 PATH = "/internal/"
 
@@ -19,7 +27,7 @@ BODY_MAX = 1024 * 1024
 
 
 class OfUser(msgspec.Struct):
-    """Which user; for `user` and `password_hash`."""
+    """Which user; for questions about one."""
 
     username: Username
 
@@ -29,6 +37,42 @@ class AddUser(msgspec.Struct):
 
     user: User
     password_hash: bytes
+
+
+class FindUsers(msgspec.Struct):
+    """For `find_users`."""
+
+    prefix: str
+    limit: int
+    after: str
+
+
+class ChangeUser(msgspec.Struct):
+    """For `change_user`."""
+
+    username: Username
+    changes: UserChanges
+    keep: SessionId | None
+
+
+class DisableUser(msgspec.Struct):
+    """For `disable_user`."""
+
+    username: Username
+    disabled: bool
+
+
+class OfUsers(msgspec.Struct):
+    """Which users; for `aliases`."""
+
+    usernames: list[Username]
+
+
+class Details(msgspec.Struct):
+    """For `details`."""
+
+    conversations: list[ConversationId]
+    viewer: Username
 
 
 class AddConversation(msgspec.Struct):
@@ -49,16 +93,67 @@ class AddMember(msgspec.Struct):
     conversation_id: ConversationId
     username: Username
     role: Role
+    by: Username | None = None
+
+
+class ChangeRole(msgspec.Struct):
+    """For `change_role`."""
+
+    conversation_id: ConversationId
+    username: Username
+    role: Role
+    by: Username | None
+
+
+class RemoveMember(msgspec.Struct):
+    """For `remove_member`."""
+
+    conversation_id: ConversationId
+    username: Username
+    by: Username | None
+
+
+class ChangeConversation(msgspec.Struct):
+    """For `change_conversation`."""
+
+    conversation_id: ConversationId
+    changes: ConversationChanges
+    by: Username | None
+
+
+class DeleteConversation(msgspec.Struct):
+    """For `delete_conversation`."""
+
+    conversation_id: ConversationId
+    by: Username | None
 
 
 class StartSession(msgspec.Struct):
     """For `start_session`."""
 
     session: Session
+    refresh: RefreshHashes
+    password_hash: bytes | None
+
+
+class Rotate(msgspec.Struct):
+    """For `rotate_session`."""
+
+    spent: RefreshHashes
+    token: bytes
+    now: int
+    expires_at: int
+
+
+class EndSession(msgspec.Struct):
+    """For `end_session`."""
+
+    session_id: SessionId
+    username: Username | None = None
 
 
 class OfSession(msgspec.Struct):
-    """Which session; for `session` and `end_session`."""
+    """Which session; for `session`."""
 
     session_id: SessionId
 
@@ -70,7 +165,7 @@ class After(msgspec.Struct):
 
 
 class SameSecret(msgspec.Struct):
-    """For `same_secret`: whether the service has the `SECRET_KEY` that this is a proof of."""
+    """For `same_secret`: whether the service accepts the `SECRET_KEY` that this is a proof of."""
 
     proof: bytes
 

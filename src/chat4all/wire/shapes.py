@@ -1,14 +1,15 @@
 """What clients send and see. The schemas in /docs are made from these very types."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from chat4all.domain.ids import UUID_PATTERN
-from chat4all.domain.messages import CONTENT_MAX, Status, StoredMessage
+from chat4all.domain.ids import UUID_PATTERN, Username
+from chat4all.domain.messages import CONTENT_MAX, Receipt, Status, StoredMessage
 from chat4all.domain.records import MessageRecord
-from chat4all.wire.records import SEQ_MAX
+from chat4all.wire.records import SEQ_MAX, format_utc
 
 BODY_MAX = 64 * 1024
 """Bytes in one request's body."""
@@ -98,6 +99,37 @@ class MarkRead(msgspec.Struct):
     seq: Annotated[
         int, Meta(ge=0, le=SEQ_MAX, description="Everything up to here was read.", examples=[12])
     ]
+
+
+class ReceiptView(msgspec.Struct):
+    """How far a member has come. Times are RFC 3339, UTC; null while nothing was, or unknown."""
+
+    username: Annotated[str, Meta(examples=["ana"])]
+    delivered_seq: Annotated[int, Meta(examples=[12])]
+    read_seq: Annotated[int, Meta(examples=[12])]
+    delivered_at: Annotated[str | None, Meta(examples=["2026-01-31T12:00:00.000Z"])]
+    read_at: Annotated[str | None, Meta(examples=["2026-01-31T12:00:00.000Z"])]
+
+
+def receipt_view(username: Username, receipt: Receipt) -> ReceiptView:
+    """Return what readers see of a receipt."""
+    delivered, read, delivered_ms, read_ms = receipt
+    return ReceiptView(
+        username,
+        delivered,
+        read,
+        _time(delivered_ms) if delivered else None,
+        _time(read_ms) if read else None,
+    )
+
+
+def _time(ms: int | None) -> str | None:
+    if ms is None:
+        return None
+    try:
+        return format_utc(datetime.fromtimestamp(ms / 1000, UTC))
+    except (ValueError, OverflowError, OSError):
+        return None  # the clock of whoever wrote it was not one
 
 
 def message_view(message: StoredMessage, status: Status) -> MessageView:

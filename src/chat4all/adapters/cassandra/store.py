@@ -3,14 +3,25 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from chat4all.adapters.cassandra.session import CassandraSession, Row, Statement, together
 from chat4all.domain.ids import BEFORE_ALL, ConversationId, LogPosition, MessageId, Username
-from chat4all.domain.messages import AllRead, Head, Marker, Page, Status, StoredMessage
-from chat4all.ports import IdEntry, IdKey, NumberedRow, ShownPage, StoreBatch
+from chat4all.domain.messages import (
+    Activity,
+    AllRead,
+    Head,
+    Marker,
+    Overview,
+    Page,
+    Receipt,
+    Status,
+    StoredMessage,
+)
+from chat4all.ports import AskedOverview, IdEntry, IdKey, NumberedRow, ShownPage, StoreBatch
 from chat4all.wire.shapes import message_view
 
 BUCKET = 1_000
@@ -31,6 +42,9 @@ IDS_ASKED_MAX = 50
 PACK_PARTITIONS = 10
 """Partitions whose writes travel in one request; of more Cassandra warns."""
 
+HEADS_ASKED_MAX = 20
+"""Heads that are asked for in one request; its coordinator asks for each of them."""
+
 PACK_BYTES = 4 * 1024
 """Of such a request; of more than 5 KiB Cassandra warns, and above 50 KiB it refuses."""
 
@@ -48,25 +62,29 @@ _PUT_ID = (
     "VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
 )
 _PUT_MARKER = (
-    "INSERT INTO read_markers (conversation_id, username, delivered_seq, read_seq) "
-    "VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
+    "INSERT INTO read_markers (conversation_id, username, delivered_seq, read_seq, delivered_ms, "
+    "read_ms) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
 )
 _PUT_DELIVERED = (
-    "INSERT INTO read_markers (conversation_id, username, delivered_seq) VALUES (?, ?, ?) "
-    "USING TIMESTAMP ?"
+    "INSERT INTO read_markers (conversation_id, username, delivered_seq, delivered_ms) "
+    "VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
 )
 _PUT_READ = (
-    "INSERT INTO read_markers (conversation_id, username, read_seq) VALUES (?, ?, ?) "
-    "USING TIMESTAMP ?"
+    "INSERT INTO read_markers (conversation_id, username, read_seq, read_ms) "
+    "VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
 )
 _PUT_HEAD = (
     "INSERT INTO conversation_heads (conversation_id, seq, log_position) VALUES (?, ?, ?) "
     "USING TIMESTAMP ?"
 )
+_PUT_HEAD_WITH_TIME = (
+    "INSERT INTO conversation_heads (conversation_id, seq, log_position, created_at) "
+    "VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
+)
 _HEAD = "SELECT seq, log_position FROM conversation_heads WHERE conversation_id = ?"
 _NEWEST = (
-    "SELECT seq, log_position FROM messages WHERE conversation_id = ? AND bucket = ? "
-    "ORDER BY seq DESC LIMIT 1"
+    "SELECT seq, log_position, toUnixTimestamp(created_at) FROM messages "
+    "WHERE conversation_id = ? AND bucket = ? ORDER BY seq DESC LIMIT 1"
 )
 _OLDEST = _NEWEST.replace("DESC", "ASC")
 _ROWS = (
@@ -83,6 +101,15 @@ _IDS = (
     "WHERE conversation_id = ? AND slot IN ? AND message_id IN ?"
 )
 _MARKERS = "SELECT username, read_seq FROM read_markers WHERE conversation_id = ?"
+_RECEIPTS = (
+    "SELECT username, delivered_seq, read_seq, delivered_ms, read_ms FROM read_markers "
+    "WHERE conversation_id = ?"
+)
+_READ_BY = "SELECT username, read_seq FROM read_markers WHERE conversation_id = ? AND username IN ?"
+_ACTIVITY = (
+    "SELECT conversation_id, seq, toUnixTimestamp(created_at) FROM conversation_heads "
+    "WHERE conversation_id IN ?"
+)
 _PING = "SELECT seq FROM conversation_heads LIMIT 1"
 
 
@@ -212,6 +239,56 @@ class CassandraStore:
         first, last = page.messages[0].seq, page.messages[-1].seq
         views = [message_view(message, all_read.status(message)) for message in page.messages]
         return ShownPage(_encoder.encode(views), first, last, more=last < page.head)
+
+    async def receipts(self, conversation: ConversationId) -> Mapping[Username, Receipt]:
+        """Return how far each reader has come; see `ports.MessageStore`."""
+        heads, markers = await together(
+            self._session.run(statement, (UUID(conversation),)) for statement in (_HEAD, _RECEIPTS)
+        )
+        head = heads[0][0] if heads else 0
+        return {
+            Username(name): Receipt(
+                min(delivered or 0, head), min(read or 0, head), delivered_ms, read_ms
+            )
+            for name, delivered, read, delivered_ms, read_ms in markers
+        }
+
+    async def activity(
+        self, conversations: Sequence[ConversationId]
+    ) -> Mapping[ConversationId, Activity]:
+        """Return the newest messages' numbers and times; see `ports.MessageStore`."""
+        keys = [UUID(conversation) for conversation in conversations]
+        answers = await together(
+            self._session.run(_ACTIVITY, (keys[first : first + HEADS_ASKED_MAX],))
+            for first in range(0, len(keys), HEADS_ASKED_MAX)
+        )
+        rows = [(ConversationId(str(row[0])), row[1], row[2]) for rows in answers for row in rows]
+        found = {key: Activity(seq, _time(ms)) for key, seq, ms in rows if ms is not None}
+        # Heads that an earlier release wrote have no time.
+        untimed = [(key, seq) for key, seq, ms in rows if ms is None]
+        messages = await together(self._numbered(key, [seq]) for key, seq in untimed)
+        for (key, seq), message in zip(untimed, messages, strict=True):
+            found[key] = Activity(seq, message[0].created_at if message else "")
+        return found
+
+    async def overviews(
+        self, asked: Mapping[ConversationId, AskedOverview]
+    ) -> Mapping[ConversationId, Overview]:
+        """Return what lists show; see `ports.MessageStore`."""
+        last = [self._numbered(key, [one.seq]) for key, one in asked.items()]
+        readers = [
+            self._session.run(_READ_BY, (UUID(key), list(one.readers)))
+            for key, one in asked.items()
+        ]
+        found: Sequence[Any] = await together([*last, *readers])
+        messages, markers = found[: len(asked)], found[len(asked) :]
+        return {
+            key: Overview(
+                message[0] if message else None,
+                {Username(name): min(read, one.seq) for name, read in rows if read is not None},
+            )
+            for (key, one), message, rows in zip(asked.items(), messages, markers, strict=True)
+        }
 
     async def read_seqs(self, conversation: ConversationId) -> Mapping[Username, int]:
         """Return how far everybody has read; see `ports.MessageStore`."""
@@ -352,12 +429,11 @@ def _weight(statement: Statement) -> int:
 
 
 def _put_head(conversation: ConversationId, head: Head) -> Statement:
-    return _PUT_HEAD, (
-        UUID(conversation),
-        head.seq,
-        tuple(head.position),
-        log_timestamp(head.position),
-    )
+    key = (UUID(conversation), head.seq, tuple(head.position))
+    if not head.created_at:  # never a null that was inserted (EXACTNESS 5)
+        return _PUT_HEAD, (*key, log_timestamp(head.position))
+    created_at = datetime.fromisoformat(head.created_at)
+    return _PUT_HEAD_WITH_TIME, (*key, created_at, log_timestamp(head.position))
 
 
 def _put_message(message: StoredMessage) -> Statement:
@@ -376,34 +452,47 @@ def _put_message(message: StoredMessage) -> Statement:
 
 
 def _put_marker(marker: Marker) -> list[Statement]:
-    """Two columns that grow by themselves: the time of each is its number (EXACTNESS 14)."""
+    """Two numbers that grow by themselves: the write time of each is itself (EXACTNESS 14).
+
+    So is that of the time beside it: a lower number's never comes in the place of a higher one's.
+    Of two equal numbers Cassandra keeps the larger value, which is the later time.
+    """
     key = (UUID(marker.conversation_id), marker.username)
     delivered, read = marker.delivered_seq, marker.read_seq
+    delivered_ms, read_ms = marker.delivered_ms, marker.read_ms
     if delivered == read:  # as after sending: one statement instead of two
-        return [(_PUT_MARKER, (*key, delivered, read, read))]
+        return [(_PUT_MARKER, (*key, delivered, read, delivered_ms, read_ms, read))]
     return [
-        (_PUT_DELIVERED, (*key, delivered, delivered)),
-        (_PUT_READ, (*key, read, read)),
+        (_PUT_DELIVERED, (*key, delivered, delivered_ms, delivered)),
+        (_PUT_READ, (*key, read, read_ms, read)),
     ]
 
 
 def _head(rows: Sequence[Row]) -> Head | None:
-    return Head(rows[0][0], _position(rows[0][1])) if rows else None
+    if not rows:
+        return None
+    seq, position, *times = rows[0]
+    created_ms = times[0] if times else None
+    return Head(seq, _position(position), "" if created_ms is None else _time(created_ms))
 
 
 def _position(found: tuple[int, int, int] | None) -> LogPosition:
     return BEFORE_ALL if found is None else LogPosition(*found)
 
 
+def _time(ms: int) -> str:
+    when = _EPOCH + ms * _MILLISECOND
+    return when.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
 def _message(conversation: ConversationId, row: Row) -> StoredMessage:
     seq, message_id, sender, content, created_ms, position = row
-    created_at = _EPOCH + created_ms * _MILLISECOND
     return StoredMessage(
         conversation,
         seq,
         MessageId(str(message_id)),
         Username(sender),
         content,
-        created_at.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z",
+        _time(created_ms),
         _position(position),
     )

@@ -12,11 +12,11 @@ BYTES_MIN = 32
 """RFC 7518, section 3.2: a key for HS256 is at least as long as its hash."""
 
 
-def check_secret(secret: bytes) -> bytes:
+def check_secret(secret: bytes, name: str = "SECRET_KEY") -> bytes:
     """Return a secret that is long enough; `StartRefused` for another."""
     if len(secret) < BYTES_MIN:
         raise StartRefused(
-            f"SECRET_KEY has {len(secret)} bytes and needs at least {BYTES_MIN}: make one with "
+            f"{name} has {len(secret)} bytes and needs at least {BYTES_MIN}: make one with "
             "`openssl rand -hex 32`, or leave it out to have one made and kept"
         )
     return secret
@@ -30,12 +30,52 @@ def proof_of(secret: bytes) -> bytes:
     return hmac.digest(secret, b"chat4all: do we have the same SECRET_KEY?", "sha256")
 
 
+def key_id(secret: bytes) -> str:
+    """Return what names a key in the tokens that it signs, and tells nothing of it."""
+    return hmac.digest(secret, b"chat4all: which SECRET_KEY is this?", "sha256").hex()[:16]
+
+
+def next_to(path: Path) -> Path:
+    """Return where the key is that will follow the one in this file."""
+    return path.with_name(f"{path.name}.next")
+
+
+def previous_to(path: Path) -> Path:
+    """Return where the key is that came before the one in this file."""
+    return path.with_name(f"{path.name}.previous")
+
+
+def accepted_beside(path: Path) -> list[bytes]:
+    """Return the keys next to the one in a file, whose tokens are good as well."""
+    return [_load(other) for other in (next_to(path), previous_to(path)) if other.exists()]
+
+
+def rotate_secret(path: Path) -> None:
+    """Put the next key in the place of the one in a file; that one is the previous key then.
+
+    Whenever it is cut off, the files hold all keys that were ever signed with: again finishes it.
+    """
+    now = load_or_make_secret(path)
+    load_or_make_secret(next_to(path))
+    _write(previous_to(path), now)
+    _rename(next_to(path), path)
+
+
 def load_or_make_secret(path: Path) -> bytes:
     """Return the secret kept in a file, which is made at the first call, with mode 0600.
 
     The caller holds the folder: two processes that both find no file would make two secrets.
     Raises `StartRefused` when others may read it or it is not whole.
     """
+    try:
+        return _load(path)
+    except FileNotFoundError:
+        secret = secrets.token_hex(BYTES_MIN).encode()
+        _write(path, secret)
+        return secret
+
+
+def _load(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
@@ -45,7 +85,7 @@ def load_or_make_secret(path: Path) -> bytes:
                 )
             secret = file.read().strip()
     except FileNotFoundError:
-        return _make(path)
+        raise
     except OSError as error:
         raise StartRefused(f"{path} cannot be read ({error.strerror}): make it readable") from error
     if len(secret) < BYTES_MIN:
@@ -55,10 +95,9 @@ def load_or_make_secret(path: Path) -> bytes:
     return secret
 
 
-def _make(path: Path) -> bytes:
-    secret = secrets.token_hex(BYTES_MIN).encode()
+def _write(path: Path, secret: bytes) -> None:
     # Written beside it and renamed: a crash leaves no secret or a whole one.
-    beside = path.with_suffix(".new")
+    beside = path.with_name(f"{path.name}.new")
     try:
         beside.unlink(missing_ok=True)
         handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -66,6 +105,13 @@ def _make(path: Path) -> bytes:
             file.write(secret)
             file.flush()
             os.fsync(file.fileno())
+    except OSError as error:
+        raise StartRefused(f"{path} cannot be written ({error.strerror})") from error
+    _rename(beside, path)
+
+
+def _rename(beside: Path, path: Path) -> None:
+    try:
         beside.rename(path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
@@ -74,4 +120,3 @@ def _make(path: Path) -> bytes:
             os.close(folder)
     except OSError as error:
         raise StartRefused(f"{path} cannot be written ({error.strerror})") from error
-    return secret

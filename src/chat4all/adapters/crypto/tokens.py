@@ -1,12 +1,14 @@
 """Signed access tokens (RFC 7519), by PyJWT."""
 
 import logging
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import jwt
 from cachetools import LRUCache
 
-from chat4all.adapters.crypto.secret import check_secret
+from chat4all.adapters.crypto.secret import check_secret, key_id
 from chat4all.domain.errors import NotSignedIn
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import Session
@@ -24,26 +26,33 @@ _log = logging.getLogger(__name__)
 
 
 class JwtTokens:
-    """The port `Tokens`. Only that a signature is ours is remembered; `exp` is read every time."""
+    """The port `Tokens`. Only that a signature is ours is remembered; `exp` is read every time.
 
-    def __init__(self, secret: bytes) -> None:
+    `secret` signs. Tokens that were signed with one of `accepted` are good as well, so that the key
+    can be changed while people are signed in.
+    """
+
+    def __init__(self, secret: bytes, accepted: Sequence[bytes] = ()) -> None:
         self._secret = check_secret(secret)
+        for key in accepted:
+            check_secret(key, "a key of SECRET_KEYS_ACCEPTED")
+        self._keys = {key_id(key): key for key in (secret, *accepted)}
         self._remembered: LRUCache[str, Session] = LRUCache(REMEMBERED_MAX)
         self._told = False
 
-    def issue(self, session: Session, now: int) -> AccessToken:
-        """Sign a token that is good until the session ends."""
+    def issue(self, session: Session, now: int, lifetime_seconds: int) -> AccessToken:
+        """Sign a token; see `ports.Tokens`."""
+        until = min(now + lifetime_seconds, session.expires_at)
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
             "sub": session.username,
             "jti": session.session_id,
             "iat": now,
-            "exp": session.expires_at,
+            "exp": until,
         }
-        return AccessToken(
-            jwt.encode(claims, self._secret, ALGORITHM), max(0, session.expires_at - now)
-        )
+        header = {"kid": key_id(self._secret)}
+        return AccessToken(jwt.encode(claims, self._secret, ALGORITHM, header), max(0, until - now))
 
     def read(self, token: str, now: int) -> Session:
         """Return whose token this is; see `ports.Tokens`."""
@@ -59,19 +68,7 @@ class JwtTokens:
         try:
             if len(token) > TOKEN_MAX:
                 raise jwt.InvalidTokenError
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                self._secret,
-                algorithms=[ALGORITHM],
-                audience=AUDIENCE,
-                issuer=ISSUER,
-                # `exp` is compared by `read`, with the time that it is given.
-                options={
-                    "require": ["iss", "aud", "sub", "jti", "iat", "exp"],
-                    "verify_exp": False,
-                    "verify_iat": False,
-                },
-            )
+            claims = self._claims(token)
             return Session(SessionId(claims["jti"]), Username(claims["sub"]), _whole(claims["exp"]))
         except jwt.InvalidSignatureError:
             self._tell_of_another_secret(token)
@@ -82,6 +79,30 @@ class JwtTokens:
             ) from None
         except (jwt.InvalidTokenError, ValueError):
             raise NotSignedIn("this token is not good: sign in again") from None
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        named = jwt.get_unverified_header(token).get("kid")
+        # Earlier releases named no key.
+        keys = self._keys.values() if named is None else [self._keys.get(named)]
+        for key in keys:
+            if key is None:
+                break
+            with suppress(jwt.InvalidSignatureError):
+                found: dict[str, Any] = jwt.decode(
+                    token,
+                    key,
+                    algorithms=[ALGORITHM],
+                    audience=AUDIENCE,
+                    issuer=ISSUER,
+                    # `exp` is compared by `read`, with the time that it is given.
+                    options={
+                        "require": ["iss", "aud", "sub", "jti", "iat", "exp"],
+                        "verify_exp": False,
+                        "verify_iat": False,
+                    },
+                )
+                return found
+        raise jwt.InvalidSignatureError
 
     def _tell_of_another_secret(self, token: str) -> None:
         """Tell the log, once, of a token that looks as if another gateway had made it."""

@@ -11,9 +11,18 @@ import msgspec
 from chat4all.adapters.embedded.database import Database, in_parts, with_rows
 from chat4all.domain.errors import RouterStopped
 from chat4all.domain.ids import BEFORE_ALL, ConversationId, LogPosition, MessageId, Username
-from chat4all.domain.messages import AllRead, Head, Page, Status, StoredMessage
+from chat4all.domain.messages import (
+    Activity,
+    AllRead,
+    Head,
+    Overview,
+    Page,
+    Receipt,
+    Status,
+    StoredMessage,
+)
 from chat4all.domain.records import DeadLetter
-from chat4all.ports import IdEntry, IdKey, NumberedRow, ShownPage, StoreBatch
+from chat4all.ports import AskedOverview, IdEntry, IdKey, NumberedRow, ShownPage, StoreBatch
 
 _FIRST = """
 CREATE TABLE messages (
@@ -75,7 +84,12 @@ ALTER TABLE dead_letters ADD COLUMN replayed_epoch INTEGER;
 ALTER TABLE dead_letters ADD COLUMN replayed_partition INTEGER;
 ALTER TABLE dead_letters ADD COLUMN replayed_offset INTEGER
 """
-SCHEMA = (_FIRST, _REPLAYS)
+# When the records that moved a marker were appended; null: not known.
+_MARKER_TIMES = """
+ALTER TABLE read_markers ADD COLUMN delivered_ms INTEGER;
+ALTER TABLE read_markers ADD COLUMN read_ms INTEGER
+"""
+SCHEMA = (_FIRST, _REPLAYS, _MARKER_TIMES)
 """Every step that a file has come through; see `Database`."""
 
 SEQ_END = 2**63 - 1
@@ -97,8 +111,17 @@ ON CONFLICT DO UPDATE SET log_offset = CASE
 _PUT_ID = "INSERT INTO message_ids VALUES {rows} ON CONFLICT DO NOTHING"
 _PUT_MARKER = """
 INSERT INTO read_markers VALUES {rows}
-ON CONFLICT DO UPDATE SET delivered_seq = max(delivered_seq, excluded.delivered_seq),
-                          read_seq = max(read_seq, excluded.read_seq)
+ON CONFLICT DO UPDATE SET
+    (delivered_seq, delivered_ms) = (
+        max(delivered_seq, excluded.delivered_seq),
+        CASE WHEN excluded.delivered_seq > delivered_seq THEN excluded.delivered_ms
+             WHEN excluded.delivered_seq < delivered_seq THEN delivered_ms
+             ELSE max(coalesce(delivered_ms, 0), excluded.delivered_ms) END),
+    (read_seq, read_ms) = (
+        max(read_seq, excluded.read_seq),
+        CASE WHEN excluded.read_seq > read_seq THEN excluded.read_ms
+             WHEN excluded.read_seq < read_seq THEN read_ms
+             ELSE max(coalesce(read_ms, 0), excluded.read_ms) END)
 """
 _PUT_HEAD = """
 INSERT INTO conversation_heads VALUES {rows}
@@ -161,6 +184,27 @@ FROM read_markers JOIN (
     SELECT coalesce((SELECT seq FROM conversation_heads WHERE conversation_id = :conversation), 0)
     AS head
 ) WHERE conversation_id = :conversation
+"""
+_RECEIPTS = """
+SELECT username, min(delivered_seq, seq), min(read_seq, seq), delivered_ms, read_ms
+FROM read_markers JOIN conversation_heads USING (conversation_id)
+WHERE conversation_id = ?
+"""
+_ACTIVITY = """
+SELECT value, seq, created_at
+FROM json_each(?) JOIN conversation_heads ON conversation_id = value
+                  JOIN messages USING (conversation_id, seq)
+"""
+_LAST = f"""
+SELECT {", ".join(f"messages.{name}" for name in _MESSAGE.split(", "))}
+FROM json_each(?) CROSS JOIN messages
+    ON messages.conversation_id = json_extract(value, '$[0]')
+    AND messages.seq = json_extract(value, '$[1]')
+"""
+_READ_BY = """
+SELECT json_extract(value, '$[0]'), username, min(read_seq, json_extract(value, '$[1]'))
+FROM json_each(?) CROSS JOIN read_markers
+    ON conversation_id = json_extract(value, '$[0]') AND username = json_extract(value, '$[2]')
 """
 _messages = msgspec.json.Decoder(list[tuple[int, MessageId, Username, str, str, int, int, int]])
 _read_seqs = msgspec.json.Decoder(list[tuple[Username, int]])
@@ -310,7 +354,14 @@ class EmbeddedStore:
                 db,
                 _PUT_MARKER,
                 [
-                    (m.conversation_id, m.username, m.delivered_seq, m.read_seq)
+                    (
+                        m.conversation_id,
+                        m.username,
+                        m.delivered_seq,
+                        m.read_seq,
+                        m.delivered_ms,
+                        m.read_ms,
+                    )
                     for m in batch.markers
                 ],
             )
@@ -381,6 +432,43 @@ class EmbeddedStore:
             },
         )
         return ShownPage(body or b"[]", first or 0, last or 0, bool(more))
+
+    async def receipts(self, conversation: ConversationId) -> Mapping[Username, Receipt]:
+        """Return how far each reader has come; see `ports.MessageStore`."""
+
+        def select(db: sqlite3.Connection) -> dict[Username, Receipt]:
+            rows = db.execute(_RECEIPTS, (conversation,))
+            return {
+                username: Receipt(delivered, read, delivered_ms or None, read_ms or None)
+                for username, delivered, read, delivered_ms, read_ms in rows
+            }
+
+        return await self._database.read(select)
+
+    async def activity(
+        self, conversations: Sequence[ConversationId]
+    ) -> Mapping[ConversationId, Activity]:
+        """Return the newest messages' numbers and times; see `ports.MessageStore`."""
+        wanted = _text(conversations)
+        rows = await self._database.read(lambda db: db.execute(_ACTIVITY, (wanted,)).fetchall())
+        return {conversation: Activity(seq, at) for conversation, seq, at in rows}
+
+    async def overviews(
+        self, asked: Mapping[ConversationId, AskedOverview]
+    ) -> Mapping[ConversationId, Overview]:
+        """Return what lists show; see `ports.MessageStore`."""
+        last = _text([(key, one.seq) for key, one in asked.items()])
+        readers = _text([(key, one.seq, who) for key, one in asked.items() for who in one.readers])
+
+        def select(db: sqlite3.Connection) -> dict[ConversationId, Overview]:
+            messages = map(_message, db.execute(_LAST, (last,)))
+            found = {message.conversation_id: message for message in messages}
+            read: dict[ConversationId, dict[Username, int]] = {key: {} for key in asked}
+            for conversation, username, seq in db.execute(_READ_BY, (readers,)):
+                read[conversation][username] = seq
+            return {key: Overview(found.get(key), read[key]) for key in asked}
+
+        return await self._database.read(select)
 
     async def read_seqs(self, conversation: ConversationId) -> Mapping[Username, int]:
         """Return how far everybody has read; see `ports.MessageStore`."""
@@ -458,6 +546,10 @@ class EmbeddedStore:
     async def close(self) -> None:
         """Close the file."""
         await self._database.close()
+
+
+def _text(values: object) -> str:
+    return msgspec.json.encode(values).decode()
 
 
 def _put(db: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:

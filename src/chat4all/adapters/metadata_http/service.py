@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -11,11 +12,15 @@ import msgspec
 from chat4all.adapters.connecting import why
 from chat4all.domain.errors import (
     AlreadyTaken,
+    Conflict,
     FieldError,
     InvalidInput,
+    NotAllowed,
     NotFound,
+    NotSignedIn,
     OutcomeUnknown,
     Overloaded,
+    Refused,
     Unavailable,
 )
 from chat4all.wire import internal
@@ -42,6 +47,14 @@ SHOWN = "the metadata service is away"
 """What clients may know of it."""
 
 _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+
+_REFUSED: Mapping[str, type[Refused]] = {
+    "/problems/not-found": NotFound,
+    "/problems/not-allowed": NotAllowed,
+    "/problems/conflict": Conflict,
+    "/problems/already-taken": AlreadyTaken,
+    "/problems/not-signed-in": NotSignedIn,
+}
 
 _encoder = msgspec.json.Encoder()
 
@@ -82,7 +95,8 @@ class MetadataService:
     async def ask(self, name: str, question: msgspec.Struct, shape: Any, *, writes: bool) -> Any:
         """Return the answer, of the type `shape`.
 
-        Raises what the service raised: `NotFound`, `AlreadyTaken`, `InvalidInput`, `Unavailable`.
+        Raises what the service raised: `NotFound`, `NotAllowed`, `Conflict`, `AlreadyTaken`,
+        `InvalidInput`, `Unavailable`.
         """
         if self._waiting >= WAITING_MAX:
             raise Overloaded("too many questions wait for the metadata service")
@@ -136,11 +150,9 @@ class MetadataService:
             problem = _problem.decode(answer)
         except (msgspec.DecodeError, UnicodeDecodeError):
             problem = _Problem()
+        if refused := _REFUSED.get(problem.type):
+            return refused(problem.detail)
         match status:
-            case HTTPStatus.NOT_FOUND if problem.type == "/problems/not-found":
-                return NotFound(problem.detail)
-            case HTTPStatus.CONFLICT:
-                return AlreadyTaken(problem.detail)
             case HTTPStatus.UNPROCESSABLE_ENTITY:
                 return InvalidInput([FieldError("", problem.detail)])
             case HTTPStatus.UNAUTHORIZED:

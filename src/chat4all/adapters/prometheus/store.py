@@ -4,10 +4,27 @@ from collections.abc import Mapping, Sequence
 
 from chat4all.adapters.prometheus.timing import Timings
 from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
-from chat4all.domain.messages import AllRead, Head, Page, StoredMessage
-from chat4all.ports import IdEntry, IdKey, MessageStore, NumberedRow, ShownPage, StoreBatch
+from chat4all.domain.messages import Activity, AllRead, Head, Overview, Page, Receipt, StoredMessage
+from chat4all.ports import (
+    AskedOverview,
+    IdEntry,
+    IdKey,
+    MessageStore,
+    NumberedRow,
+    ShownPage,
+    StoreBatch,
+)
 
-READS = ("heads", "page", "shown", "read_seqs", "with_id")
+READS = (
+    "heads",
+    "page",
+    "shown",
+    "read_seqs",
+    "receipts",
+    "activity",
+    "overviews",
+    "with_id",
+)
 """What a gateway asks of a store."""
 
 ROUTING = ("heads", "find_ids", "at_positions", "write")
@@ -67,6 +84,22 @@ class MeasuredStore:
     async def read_seqs(self, conversation: ConversationId) -> Mapping[Username, int]:
         """See `ports.MessageStore`."""
         return await self._time("read_seqs", self._store.read_seqs(conversation))
+
+    async def receipts(self, conversation: ConversationId) -> Mapping[Username, Receipt]:
+        """See `ports.MessageStore`."""
+        return await self._time("receipts", self._store.receipts(conversation))
+
+    async def activity(
+        self, conversations: Sequence[ConversationId]
+    ) -> Mapping[ConversationId, Activity]:
+        """See `ports.MessageStore`."""
+        return await self._time("activity", self._store.activity(conversations))
+
+    async def overviews(
+        self, asked: Mapping[ConversationId, AskedOverview]
+    ) -> Mapping[ConversationId, Overview]:
+        """See `ports.MessageStore`."""
+        return await self._time("overviews", self._store.overviews(asked))
 
     async def with_id(
         self, conversation: ConversationId, message_id: MessageId

@@ -1,9 +1,22 @@
-"""Directory and Sessions by SQLAlchemy Core, with nothing that only SQLite has in their queries."""
+"""Users, Directory, Sessions by SQLAlchemy Core: no query has what only SQLite knows."""
 
+from chat4all.adapters.sql.audit import AuditEntry, SqlAudit
 from chat4all.adapters.sql.directory import SqlDirectory
 from chat4all.adapters.sql.engine import Database
+from chat4all.adapters.sql.memberships import SqlMemberships
 from chat4all.adapters.sql.outbox import SqlOutbox
 from chat4all.adapters.sql.schema import upgrade
 from chat4all.adapters.sql.sessions import SqlSessions
+from chat4all.adapters.sql.users import SqlUsers
 
-__all__ = ["Database", "SqlDirectory", "SqlOutbox", "SqlSessions", "upgrade"]
+__all__ = [
+    "AuditEntry",
+    "Database",
+    "SqlAudit",
+    "SqlDirectory",
+    "SqlMemberships",
+    "SqlOutbox",
+    "SqlSessions",
+    "SqlUsers",
+    "upgrade",
+]

@@ -1,8 +1,8 @@
 """The outbox: what changed, written in the transaction that changed it."""
 
 import uuid
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Connection, bindparam, delete, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -11,6 +11,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from chat4all.adapters.sql.tables import outbox
 from chat4all.adapters.sql.transactions import Transactions
+from chat4all.domain.errors import Refused
 from chat4all.ports import OutboxEntry, OutboxPage, Subject
 
 OVERLAP_SECONDS = 15
@@ -29,7 +30,7 @@ ENTRIES_MAX = 10_000
 TRIM_MAX = 1_000
 
 
-class _Now(FunctionElement[int]):
+class Now(FunctionElement[int]):
     """The database's clock at the beginning of the transaction, in milliseconds since 1970.
 
     No process's clock: those of two processes need not agree.
@@ -40,19 +41,19 @@ class _Now(FunctionElement[int]):
     name = "now_in_milliseconds"
 
 
-@compiles(_Now)
-def _on_a_server(_element: _Now, _compiler: Any, **_: Any) -> str:
+@compiles(Now)
+def _on_a_server(_element: Now, _compiler: Any, **_: Any) -> str:
     return "CAST(extract(epoch FROM now()) * 1000 AS BIGINT)"
 
 
-@compiles(_Now, "sqlite")
-def _on_sqlite(_element: _Now, _compiler: Any, **_: Any) -> str:
+@compiles(Now, "sqlite")
+def _on_sqlite(_element: Now, _compiler: Any, **_: Any) -> str:
     return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 
 
-_NOTE = insert(outbox).values(at=_Now())
+_NOTE = insert(outbox).values(at=Now())
 _IS_NOTED = select(outbox.c.entry_id).where(outbox.c.entry_id == bindparam("entry"))
-_NOW = select(_Now())
+_NOW = select(Now())
 _AFTER = (
     select(outbox.c.entry_id, outbox.c.subject, outbox.c.key)
     .where(outbox.c.at > bindparam("after"))
@@ -62,33 +63,49 @@ _AFTER = (
 _TRIM = delete(outbox).where(
     outbox.c.entry_id.in_(
         select(outbox.c.entry_id)
-        .where(outbox.c.at < _Now() - bindparam("kept", type_=BigInteger))
+        .where(outbox.c.at < Now() - bindparam("kept", type_=BigInteger))
         .limit(TRIM_MAX)
     )
 )
 
 
-async def write_noted(
-    database: Transactions, work: Callable[[Connection], None], subject: Subject, key: str
-) -> None:
-    """Run `work` and write an entry that `key` changed, in one transaction.
+class Note(NamedTuple):
+    """That `key`, a thing of this kind, changed."""
 
-    The entry is the transaction's receipt as well. When a key is broken because the same
-    transaction was run before and committed, though its connection was lost just then, the entry
-    is there, and all is well. So `IntegrityError` means that nothing was done.
+    subject: Subject
+    key: str
+
+
+async def write_noting(
+    database: Transactions, work: Callable[[Connection], Sequence[Note]]
+) -> None:
+    """Run `work` and write an entry for each note that it returns, in one transaction.
+
+    The first entry is the transaction's receipt as well. When `work` breaks a key, or refuses,
+    because the same transaction was run before and committed, though its connection was lost just
+    then, the entry is there, and all is well. So `IntegrityError`, or a refusal, means that nothing
+    was done.
     """
-    entry = {"entry_id": str(uuid.uuid4()), "subject": subject.value, "key": key}
+    receipt = str(uuid.uuid4())
 
     def run(connection: Connection) -> None:
-        work(connection)
-        connection.execute(_NOTE, entry)
+        noted = work(connection)
+        ids = [receipt, *(str(uuid.uuid4()) for _ in noted[1:])]
+        if noted:
+            connection.execute(
+                _NOTE,
+                [
+                    {"entry_id": entry_id, "subject": note.subject.value, "key": note.key}
+                    for entry_id, note in zip(ids, noted, strict=True)
+                ],
+            )
 
     def is_noted(connection: Connection) -> bool:
-        return connection.execute(_IS_NOTED, {"entry": entry["entry_id"]}).first() is not None
+        return connection.execute(_IS_NOTED, {"entry": receipt}).first() is not None
 
     try:
         await database.write(run)
-    except IntegrityError:
+    except (IntegrityError, Refused):
         if not await database.read(is_noted):
             raise
 

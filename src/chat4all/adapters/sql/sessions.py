@@ -1,22 +1,53 @@
 """Sign-ins in SQL."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from math import inf
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from chat4all.adapters.sql.outbox import write_noted
-from chat4all.adapters.sql.tables import sessions
+from chat4all.adapters.sql.outbox import Note, write_noting
+from chat4all.adapters.sql.tables import sessions, users
 from chat4all.adapters.sql.transactions import Transactions
-from chat4all.domain.errors import AlreadyTaken, NotFound
-from chat4all.domain.ids import SessionId
+from chat4all.domain.errors import AlreadyTaken, NotFound, NotSignedIn
+from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import Session
-from chat4all.ports import Subject
+from chat4all.domain.refresh_tokens import RefreshHashes
+from chat4all.ports import Rotation, Subject
 
 _START = insert(sessions)
-_GET = select(sessions.c.session_id, sessions.c.username, sessions.c.expires_at).where(
+_COLUMNS = (
+    sessions.c.session_id,
+    sessions.c.username,
+    sessions.c.expires_at,
+    func.coalesce(sessions.c.created_at, 0),
+    func.coalesce(sessions.c.used_at, 0),
+    func.coalesce(sessions.c.device, ""),
+)
+_GET = select(*_COLUMNS).where(
     sessions.c.session_id == bindparam("session"), sessions.c.expires_at > bindparam("now")
+)
+_OF_USER = (
+    select(*_COLUMNS)
+    .where(sessions.c.username == bindparam("who"), sessions.c.expires_at > bindparam("now"))
+    .order_by(func.coalesce(sessions.c.used_at, 0).desc(), sessions.c.session_id)
+)
+_OF_FAMILY = (
+    select(*_COLUMNS, sessions.c.refresh_hash)
+    .where(sessions.c.family_hash == bindparam("family"), sessions.c.expires_at > bindparam("now"))
+    .with_for_update()
+)
+_ROTATE = (
+    update(sessions)
+    .where(sessions.c.session_id == bindparam("session"))
+    .values(
+        refresh_hash=bindparam("token"),
+        used_at=bindparam("now"),
+        expires_at=bindparam("until"),
+    )
 )
 _END = delete(sessions).where(sessions.c.session_id == bindparam("session"))
 _SWEEP = delete(sessions).where(
@@ -25,6 +56,9 @@ _SWEEP = delete(sessions).where(
         .where(sessions.c.expires_at <= bindparam("now"))
         .limit(bindparam("limit"))
     )
+)
+_MAY_SIGN_IN = select(users.c.password_hash).where(
+    users.c.username == bindparam("who"), users.c.alias.is_(None), users.c.disabled_at.is_(None)
 )
 
 SWEEP_EVERY_SECONDS = 60.0
@@ -39,27 +73,34 @@ class SqlSessions:
         self._database = database
         self._swept = -inf
 
-    async def start(self, session: Session) -> None:
-        """Keep a new session; see `ports.Sessions`.
-
-        Raises `AlreadyTaken` when the id is in use, `NotFound` when the user is not there.
-        """
+    async def start(
+        self, session: Session, refresh: RefreshHashes, password_hash: bytes | None = None
+    ) -> None:
+        """Keep a new session; see `ports.Sessions`."""
         await self._sweep()
         row = {
             "session_id": session.session_id,
             "username": session.username,
             "expires_at": session.expires_at,
+            "created_at": session.created_at,
+            "used_at": session.used_at,
+            "device": session.device,
+            "family_hash": refresh.family,
+            "refresh_hash": refresh.token,
         }
 
-        def start(connection: Connection) -> None:
+        def start(connection: Connection) -> Sequence[Note]:
+            # In the transaction: a password that is changed meanwhile ends this session as well.
+            now = connection.execute(_MAY_SIGN_IN, {"who": session.username}).scalar()
+            if now is None or (password_hash is not None and password_hash != now):
+                raise NotSignedIn("wrong username or password")
             connection.execute(_START, row)
+            return (_of(session.session_id),)
 
         try:
-            await write_noted(self._database, start, Subject.SESSION, session.session_id)
+            await write_noting(self._database, start)
         except IntegrityError as error:
-            if await self.get(session.session_id) is not None:
-                raise AlreadyTaken("this session was started before") from error
-            raise NotFound("no such user") from error
+            raise AlreadyTaken("this session was started before") from error
 
     async def get(self, session: SessionId) -> Session | None:
         """Return the session; see `ports.Sessions`."""
@@ -67,13 +108,57 @@ class SqlSessions:
         row = await self._database.read(lambda connection: connection.execute(_GET, wanted).first())
         return None if row is None else Session(*row)
 
-    async def end(self, session: SessionId) -> None:
+    async def rotate(
+        self, spent: RefreshHashes, token: bytes, now: int, expires_at: int
+    ) -> Rotation:
+        """Put another token in the place of a spent one; see `ports.Sessions`."""
+        found = Rotation()
+
+        def rotate(connection: Connection) -> Sequence[Note]:
+            nonlocal found
+            found = Rotation()
+            row: Any = connection.execute(_OF_FAMILY, {"family": spent.family, "now": now}).first()
+            if row is None:
+                return ()
+            *columns, kept = row
+            session = Session(*columns)
+            # Ours: it was committed before, when the connection was lost.
+            if kept == token:
+                found = Rotation(session)
+                return ()
+            if kept != spent.token:
+                connection.execute(_END, {"session": session.session_id})
+                found = Rotation(ended=session.session_id)
+                return (_of(session.session_id),)
+            new = {"session": session.session_id, "token": token, "now": now, "until": expires_at}
+            connection.execute(_ROTATE, new)
+            found = Rotation(replace(session, used_at=now, expires_at=expires_at))
+            return (_of(session.session_id),)
+
+        await write_noting(self._database, rotate)
+        return found
+
+    async def of_user(self, username: Username) -> Sequence[Session]:
+        """Return a user's sessions; see `ports.Sessions`."""
+        wanted = {"who": username, "now": int(time.time())}
+        rows = await self._database.read(
+            lambda connection: connection.execute(_OF_USER, wanted).all()
+        )
+        return [Session(*row) for row in rows]
+
+    async def end(self, session: SessionId, username: Username | None = None) -> None:
         """End a session; see `ports.Sessions`."""
 
-        def end(connection: Connection) -> None:
+        def end(connection: Connection) -> Sequence[Note]:
+            if username is not None:
+                wanted = {"session": session, "now": int(time.time())}
+                row = connection.execute(_GET, wanted).first()
+                if row is None or row.username != username:
+                    raise NotFound("no such session")
             connection.execute(_END, {"session": session})
+            return (_of(session),)
 
-        await write_noted(self._database, end, Subject.SESSION, session)
+        await write_noting(self._database, end)
 
     async def _sweep(self) -> None:
         # In a transaction of its own: two that sweep and start at once would disturb each other.
@@ -82,3 +167,7 @@ class SqlSessions:
         self._swept = time.monotonic()
         old = {"now": int(time.time()), "limit": SWEEP_MAX}
         await self._database.write(lambda connection: connection.execute(_SWEEP, old).rowcount)
+
+
+def _of(session: SessionId) -> Note:
+    return Note(Subject.SESSION, session)

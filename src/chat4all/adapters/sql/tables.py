@@ -31,6 +31,12 @@ users = Table(
     Column("email_key", String(320), nullable=False, unique=True),
     Column("password_hash", LargeBinary(60), nullable=False),
     Column("created_at", String(24), nullable=False),
+    Column("display_name", String(80)),
+    # Folded: looking for people does not mind the case.
+    Column("display_key", String(240)),
+    Column("disabled_at", String(24)),
+    # The name that an erased user is shown under. The row stays, so that its key is never free.
+    Column("alias", String(40)),
 )
 
 conversations = Table(
@@ -41,6 +47,8 @@ conversations = Table(
     Column("title", String(200)),
     Column("metadata", Json, nullable=False),
     Column("created_at", String(24), nullable=False),
+    # The row of a deleted one stays without members, so that its key is never free.
+    Column("deleted_at", String(24)),
 )
 
 members = Table(
@@ -49,6 +57,7 @@ members = Table(
     Column("conversation_id", ForeignKey(conversations.c.conversation_id), primary_key=True),
     Column("username", ForeignKey(users.c.username), primary_key=True),
     Column("role", String(16), nullable=False),
+    Column("joined_at", String(24)),
     Index("ix_members_username", "username"),
 )
 
@@ -59,6 +68,7 @@ private_pairs = Table(
     Column("lesser", ForeignKey(users.c.username), primary_key=True),
     Column("greater", ForeignKey(users.c.username), primary_key=True),
     Column("conversation_id", ForeignKey(conversations.c.conversation_id), nullable=False),
+    Index("ix_private_pairs_conversation_id", "conversation_id"),
 )
 
 sessions = Table(
@@ -67,7 +77,15 @@ sessions = Table(
     Column("session_id", String(36), primary_key=True),
     Column("username", ForeignKey(users.c.username), nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger),
+    Column("used_at", BigInteger),
+    Column("device", String(200)),
+    # SHA-256 of what all its refresh tokens have in common, and of the last one.
+    Column("family_hash", LargeBinary(32)),
+    Column("refresh_hash", LargeBinary(32)),
     Index("ix_sessions_expires_at", "expires_at"),
+    Index("ix_sessions_username", "username"),
+    Index("ix_sessions_family_hash", "family_hash", unique=True),
 )
 
 # What may no longer be remembered, written in the transaction of what changed it.
@@ -80,4 +98,20 @@ outbox = Table(
     Column("subject", String(16), nullable=False),
     Column("key", String(36), nullable=False),
     Index("ix_outbox_at", "at"),
+)
+
+# What operators did, and what members did to a conversation or to one another.
+audit = Table(
+    "audit",
+    metadata,
+    Column("entry_id", String(36), primary_key=True),
+    # Milliseconds since 1970 by the database's clock.
+    Column("at", BigInteger, nullable=False),
+    # A username, or None for an operator.
+    Column("actor", String(40)),
+    Column("action", String(32), nullable=False),
+    Column("conversation_id", String(36)),
+    Column("username", String(40)),
+    Column("details", Json, nullable=False),
+    Index("ix_audit_at", "at"),
 )

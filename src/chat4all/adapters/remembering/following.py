@@ -1,4 +1,4 @@
-"""Following the outbox, so that what is remembered of the metadata service still holds.
+"""Following the outbox, so that what is remembered still holds.
 
 EXACTNESS rule: what is held is valid while the last good poll was *asked* less than 5 s ago.
 """
@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from chat4all.adapters.metadata_http.service import SHOWN
 from chat4all.domain.errors import Unavailable
 from chat4all.ports import OutboxEntry, OutboxPage
 
 VALID_SECONDS = 5.0
-POLL_EVERY_SECONDS = 1.0
+POLL_EVERY_SECONDS = 0.5
+"""So that a change is normally known within a second."""
 
 POLL_SECONDS = 2.0
 """How long one poll may take: two that fail leave time for one that does not."""
@@ -46,10 +46,21 @@ class Rememberer(Protocol):
 
 
 class Following:
-    """Polls the outbox and tells those who remember what to forget. `clock` only grows, seconds."""
+    """Polls the outbox and tells those who remember what to forget.
 
-    def __init__(self, outbox: Followed, *, clock: Clock = time.monotonic) -> None:
+    `whose` is what clients are told is away when it is. `clock` only grows, in seconds.
+    """
+
+    def __init__(
+        self,
+        outbox: Followed,
+        whose: str = "the metadata service",
+        *,
+        clock: Clock = time.monotonic,
+    ) -> None:
         self._outbox = outbox
+        self._whose = whose
+        self._shown = f"{whose} is away"
         self._clock = clock
         self._position: int | None = None
         self._asked: float | None = None
@@ -57,7 +68,7 @@ class Following:
         self._seen: frozenset[str] = frozenset()
         """Entries of the last page: the next one has most of them again."""
         self._rememberers: list[Rememberer] = []
-        self._trouble = "the metadata service has not been heard yet"
+        self._trouble = f"{whose} has not been heard yet"
 
     def tells(self, rememberer: Rememberer) -> None:
         """Tell somebody as well, from the next poll on; it remembers nothing yet."""
@@ -66,7 +77,7 @@ class Following:
     def require(self) -> None:
         """Raise `Unavailable` unless what is remembered still holds."""
         if self._asked is None or self._clock() - self._asked >= VALID_SECONDS:
-            raise Unavailable(self._trouble, SHOWN)
+            raise Unavailable(self._trouble, self._shown)
 
     async def ping(self) -> None:
         """Return when what is remembered still holds."""
@@ -79,7 +90,7 @@ class Following:
             async with asyncio.timeout(POLL_SECONDS):
                 page = await self._outbox.after(self._position)
         except TimeoutError as error:
-            raise Unavailable("the metadata service does not answer in time", SHOWN) from error
+            raise Unavailable(f"{self._whose} does not answer in time", self._shown) from error
         if page.complete:
             new = [entry for entry in page.entries if entry.entry_id not in self._seen]
             for rememberer in self._rememberers:
@@ -93,7 +104,7 @@ class Following:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Poll every second while in this context. Does not wait for the first answer."""
+        """Poll while in this context. Does not wait for the first answer."""
         task = asyncio.create_task(self._run(), name="following the outbox")
         try:
             yield

@@ -1,0 +1,99 @@
+"""The audit: what operators did, and what members did to a conversation or to one another.
+
+An entry is written in the transaction of what it tells of.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Boolean, Connection, String, bindparam, insert, or_, select, update
+
+from chat4all.adapters.sql.outbox import Now
+from chat4all.adapters.sql.tables import audit
+from chat4all.adapters.sql.transactions import Transactions
+from chat4all.domain.ids import ConversationId, Username
+
+_NOTE = insert(audit).values(at=Now())
+_NEWEST = (
+    select(
+        audit.c.at,
+        audit.c.actor,
+        audit.c.action,
+        audit.c.conversation_id,
+        audit.c.username,
+        audit.c.details,
+    )
+    .where(
+        or_(
+            bindparam("everybody", type_=Boolean),
+            audit.c.actor == bindparam("who", type_=String),
+            audit.c.username == bindparam("who", type_=String),
+        )
+    )
+    .order_by(audit.c.at.desc(), audit.c.entry_id)
+    .limit(bindparam("limit"))
+)
+_ALIAS_ACTOR = (
+    update(audit).where(audit.c.actor == bindparam("who")).values(actor=bindparam("alias"))
+)
+_ALIAS_USERNAME = (
+    update(audit).where(audit.c.username == bindparam("who")).values(username=bindparam("alias"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One thing that was done. `at` in milliseconds since 1970; no actor is an operator."""
+
+    at: int
+    actor: str | None
+    action: str
+    conversation_id: ConversationId | None
+    username: str | None
+    details: Mapping[str, str]
+
+
+def note_done(
+    connection: Connection,
+    actor: Username | None,
+    action: str,
+    *,
+    conversation: ConversationId | None = None,
+    username: str | None = None,
+    details: Mapping[str, str] | None = None,
+) -> None:
+    """Write an entry, in the transaction under way."""
+    connection.execute(
+        _NOTE,
+        {
+            "entry_id": str(uuid.uuid4()),
+            "actor": actor,
+            "action": action,
+            "conversation_id": conversation,
+            "username": username,
+            "details": dict(details or {}),
+        },
+    )
+
+
+def rename_in_audit(connection: Connection, username: Username, alias: str) -> None:
+    """Put an erased user's alias in the place of their name, in the transaction under way."""
+    names = {"who": username, "alias": alias}
+    connection.execute(_ALIAS_ACTOR, names)
+    connection.execute(_ALIAS_USERNAME, names)
+
+
+class SqlAudit:
+    """Reads the audit, for operators."""
+
+    def __init__(self, database: Transactions) -> None:
+        self._database = database
+
+    async def newest(self, limit: int, who: str | None = None) -> Sequence[AuditEntry]:
+        """Return the newest entries, newest first; with `who`, those that this user is in."""
+        wanted = {"everybody": who is None, "who": who, "limit": limit}
+        rows = await self._database.read(
+            lambda connection: connection.execute(_NEWEST, wanted).all()
+        )
+        return [AuditEntry(*row) for row in rows]

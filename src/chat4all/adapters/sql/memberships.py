@@ -1,0 +1,128 @@
+"""A user's conversations in SQL, for lists."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, select, union_all
+from sqlalchemy.sql import Select
+
+from chat4all.adapters.sql.tables import conversations, members, private_pairs, users
+from chat4all.adapters.sql.transactions import Transactions
+from chat4all.domain.ids import ConversationId, Username
+from chat4all.domain.people import ConversationType, Role
+from chat4all.ports import LISTED_MEMBERS_MAX, Detail, Joined
+
+_OF_USER = select(members.c.conversation_id, members.c.role, members.c.joined_at).where(
+    members.c.username == bindparam("username")
+)
+_CONVERSATIONS = select(
+    conversations.c.conversation_id,
+    conversations.c.type,
+    conversations.c.title,
+    conversations.c.created_at,
+    conversations.c.metadata,
+).where(
+    conversations.c.conversation_id.in_(bindparam("wanted", expanding=True)),
+    conversations.c.deleted_at.is_(None),
+)
+_COUNTS = (
+    select(members.c.conversation_id, func.count())
+    .where(members.c.conversation_id.in_(bindparam("wanted", expanding=True)))
+    .group_by(members.c.conversation_id)
+)
+_PAIRS = select(
+    private_pairs.c.conversation_id, private_pairs.c.lesser, private_pairs.c.greater
+).where(private_pairs.c.conversation_id.in_(bindparam("wanted", expanding=True)))
+_ALIASES = select(users.c.username, users.c.alias).where(
+    users.c.username.in_(bindparam("names", expanding=True)), users.c.alias.is_not(None)
+)
+
+_ROLES = {role.value: role for role in Role}
+
+
+class SqlMemberships:
+    """The port `Memberships`."""
+
+    def __init__(self, database: Transactions) -> None:
+        self._database = database
+
+    async def of_user(self, username: Username) -> Sequence[Joined]:
+        """Return all memberships of a user; see `ports.Memberships`."""
+        rows = await self._database.read(
+            lambda connection: connection.execute(_OF_USER, {"username": username}).all()
+        )
+        return [Joined(conversation, _ROLES[role], at or "") for conversation, role, at in rows]
+
+    async def details(
+        self, conversations: Sequence[ConversationId], viewer: Username
+    ) -> Mapping[ConversationId, Detail]:
+        """Return what a member sees of conversations; see `ports.Memberships`."""
+        if not conversations:
+            return {}
+        return await self._database.read(
+            lambda connection: _details(connection, list(conversations), viewer)
+        )
+
+
+def _details(
+    connection: Connection, wanted: list[ConversationId], viewer: Username
+) -> dict[ConversationId, Detail]:
+    rows = connection.execute(_CONVERSATIONS, {"wanted": wanted}).all()
+    listed = defaultdict[str, dict[Username, Role]](dict)
+    for conversation, username, role in connection.execute(_listed(len(wanted)), _named(wanted)):
+        listed[conversation][username] = _ROLES[role]
+    # Counting a large group takes long; of the others everybody is known.
+    large = [key for key, found in listed.items() if len(found) >= LISTED_MEMBERS_MAX]
+    counts: dict[str, int] = {}
+    if large:
+        counted = connection.execute(_COUNTS, {"wanted": large})
+        counts = {conversation: count for conversation, count in counted}  # noqa: C416 - of rows
+    private = [row.conversation_id for row in rows if row.type == ConversationType.PRIVATE]
+    peers = _peers(connection, private, viewer) if private else {}
+    return {
+        conversation: Detail(
+            ConversationType(kind),
+            title,
+            created_at,
+            metadata,
+            listed[conversation],
+            counts.get(conversation, len(listed[conversation])),
+            peers.get(conversation),
+        )
+        for conversation, kind, title, created_at, metadata in rows
+    }
+
+
+@lru_cache
+def _listed(count: int) -> Select[Any]:
+    """Return a query for the first members of so many conversations, a few of each.
+
+    A window over all of them would read all of them. Building it takes longer than running it.
+    """
+    each = [
+        select(members.c.conversation_id, members.c.username, members.c.role)
+        .where(members.c.conversation_id == bindparam(f"wanted_{number}"))
+        .order_by(members.c.username)
+        .limit(LISTED_MEMBERS_MAX)
+        .subquery()
+        for number in range(count)
+    ]
+    return select(union_all(*(select(one) for one in each)).subquery())
+
+
+def _named(wanted: Sequence[ConversationId]) -> dict[str, ConversationId]:
+    return {f"wanted_{number}": conversation for number, conversation in enumerate(wanted)}
+
+
+def _peers(
+    connection: Connection, private: list[ConversationId], viewer: Username
+) -> dict[ConversationId, Username]:
+    found = {
+        conversation: greater if lesser == viewer else lesser
+        for conversation, lesser, greater in connection.execute(_PAIRS, {"wanted": private})
+    }
+    erased = connection.execute(_ALIASES, {"names": sorted(set(found.values()))})
+    aliases: dict[str, str] = {name: alias for name, alias in erased}  # noqa: C416 - of rows
+    return {key: Username(aliases.get(name, name)) for key, name in found.items()}

@@ -1,0 +1,307 @@
+"""Users in SQL."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Boolean, Connection, bindparam, case, delete, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from chat4all.adapters.sql.audit import note_done, rename_in_audit
+from chat4all.adapters.sql.directory import delete_all_of
+from chat4all.adapters.sql.outbox import Note, write_noting
+from chat4all.adapters.sql.tables import conversations, members, sessions, users
+from chat4all.adapters.sql.transactions import Transactions
+from chat4all.domain.errors import AlreadyTaken, NotFound
+from chat4all.domain.ids import ConversationId, SessionId, Username
+from chat4all.domain.people import ConversationType, Role, User, UserChanges
+from chat4all.ports import Subject
+from chat4all.wire.records import format_utc
+
+# Built once: building a query takes longer than running it.
+_ADD = insert(users)
+_COLUMNS = (
+    users.c.username,
+    users.c.email,
+    users.c.created_at,
+    users.c.display_name,
+    users.c.disabled_at,
+)
+_THERE = users.c.alias.is_(None)
+_USER = select(*_COLUMNS).where(users.c.username == bindparam("username"), _THERE)
+_FOR_UPDATE = _USER.with_for_update()
+_NAME = select(users.c.username).where(users.c.username == bindparam("username"))
+_FIND = (
+    select(*_COLUMNS)
+    .where(
+        _THERE,
+        or_(bindparam("also_disabled", type_=Boolean), users.c.disabled_at.is_(None)),
+        users.c.username > bindparam("after"),
+        or_(
+            users.c.username.like(bindparam("begins"), escape="\\"),
+            users.c.display_key.like(bindparam("begins"), escape="\\"),
+        ),
+    )
+    .order_by(users.c.username)
+    .limit(bindparam("limit"))
+)
+_PASSWORD_HASH = select(users.c.password_hash).where(
+    users.c.username == bindparam("username"), _THERE, users.c.disabled_at.is_(None)
+)
+_ALIASES = select(users.c.username, users.c.alias).where(
+    users.c.username.in_(bindparam("names", expanding=True)), users.c.alias.is_not(None)
+)
+
+_SESSIONS = select(sessions.c.session_id).where(sessions.c.username == bindparam("username"))
+_END_SESSIONS = delete(sessions).where(
+    sessions.c.session_id.in_(bindparam("ended", expanding=True))
+)
+
+_MEMBERSHIPS = (
+    select(members.c.conversation_id, members.c.role, conversations.c.type)
+    .join(conversations, conversations.c.conversation_id == members.c.conversation_id)
+    .where(members.c.username == bindparam("username"))
+    .order_by(members.c.conversation_id)
+)
+_LOCK_CONVERSATIONS = (
+    select(conversations.c.conversation_id)
+    .where(conversations.c.conversation_id.in_(bindparam("owned", expanding=True)))
+    .order_by(conversations.c.conversation_id)
+    .with_for_update()
+)
+_SUCCESSOR = (
+    select(members.c.username, members.c.role)
+    .where(
+        members.c.conversation_id == bindparam("conversation"),
+        members.c.username != bindparam("leaving"),
+    )
+    .order_by(
+        case({Role.OWNER.value: 0, Role.ADMIN.value: 1}, value=members.c.role, else_=2),
+        members.c.joined_at,
+        members.c.username,
+    )
+    .limit(1)
+)
+_SET_OWNER = (
+    update(members)
+    .where(
+        members.c.conversation_id == bindparam("conversation"),
+        members.c.username == bindparam("heir"),
+    )
+    .values(role=Role.OWNER.value)
+)
+_LEAVE_ALL = delete(members).where(members.c.username == bindparam("leaving"))
+
+
+class SqlUsers:
+    """The port `Users`. The keys of the tables decide every race.
+
+    `audited`: whoever uses it is an operator, and everything that is done is noted in the audit.
+    """
+
+    def __init__(self, database: Transactions, *, audited: bool = False) -> None:
+        self._database = database
+        self._audited = audited
+
+    async def add_user(self, user: User, password_hash: bytes) -> None:
+        """Create a user; see `ports.Users`."""
+        row = {
+            "username": user.username,
+            "email": user.email,
+            "email_key": user.email.casefold(),
+            "password_hash": password_hash,
+            "created_at": user.created_at,
+            **_named(user.display_name),
+        }
+
+        def add(connection: Connection) -> Sequence[Note]:
+            connection.execute(_ADD, row)
+            self._audit(connection, "user-created", user.username)
+            return (Note(Subject.USER, user.username),)
+
+        try:
+            await write_noting(self._database, add)
+        except IntegrityError as error:
+            taken = await self._database.read(
+                lambda connection: connection.execute(_NAME, {"username": user.username}).first()
+            )
+            if taken is not None:
+                raise AlreadyTaken("this username is taken") from error
+            raise _email_in_use() from error
+
+    async def user(self, username: Username) -> User | None:
+        """Return a user; see `ports.Users`."""
+        row = await self._database.read(
+            lambda connection: connection.execute(_USER, {"username": username}).first()
+        )
+        return None if row is None else _user(row)
+
+    async def find_users(
+        self, prefix: str, limit: int, after: str = "", *, also_disabled: bool = False
+    ) -> Sequence[User]:
+        """Return users by name; see `ports.Users`. Operators see those who are disabled too."""
+        literal = "".join(f"\\{c}" if c in "\\%_" else c for c in prefix.casefold())
+        wanted = {
+            "begins": literal + "%",
+            "after": after,
+            "limit": limit,
+            "also_disabled": also_disabled,
+        }
+        rows = await self._database.read(lambda connection: connection.execute(_FIND, wanted).all())
+        return [_user(row) for row in rows]
+
+    async def password_hash(self, username: Username) -> bytes | None:
+        """Return a user's password hash; see `ports.Users`."""
+        return await self._database.read(
+            lambda connection: connection.execute(_PASSWORD_HASH, {"username": username}).scalar()
+        )
+
+    async def change_user(
+        self, username: Username, changes: UserChanges, keep: SessionId | None = None
+    ) -> User:
+        """Change a user; see `ports.Users`."""
+        values: dict[str, Any] = {}
+        if changes.display_name is not None:
+            values |= _named(changes.display_name)
+        if changes.email is not None:
+            values |= {"email": changes.email, "email_key": changes.email.casefold()}
+        if changes.password_hash is not None:
+            values["password_hash"] = changes.password_hash
+
+        def change(connection: Connection) -> Sequence[Note]:
+            _lock(connection, username)
+            if values:
+                connection.execute(
+                    update(users).where(users.c.username == username).values(**values)
+                )
+            notes = [Note(Subject.USER, username)]
+            if changes.password_hash is not None:
+                notes += _end_sessions(connection, username, keep)
+                self._audit(connection, "password-changed", username)
+            return notes
+
+        try:
+            await write_noting(self._database, change)
+        except IntegrityError as error:
+            raise _email_in_use() from error
+        changed = await self.user(username)
+        if changed is None:
+            raise _no_such_user()
+        return changed
+
+    async def disable_user(self, username: Username, *, disabled: bool = True) -> None:
+        """Keep a user out, or let them in again; see `ports.Users`."""
+        since = format_utc(datetime.now(UTC)) if disabled else None
+
+        def disable(connection: Connection) -> Sequence[Note]:
+            _lock(connection, username)
+            connection.execute(
+                update(users).where(users.c.username == username).values(disabled_at=since)
+            )
+            self._audit(connection, "user-disabled" if disabled else "user-enabled", username)
+            notes = [Note(Subject.USER, username)]
+            return [*notes, *_end_sessions(connection, username)] if disabled else notes
+
+        await write_noting(self._database, disable)
+
+    async def erase_user(self, username: Username) -> None:
+        """Erase a user; see `ports.Users`."""
+        alias = f"deleted-{secrets.token_hex(16)}"
+
+        def erase(connection: Connection) -> Sequence[Note]:
+            _lock(connection, username)
+            left = _leave_everything(connection, username)
+            ended = _end_sessions(connection, username)
+            connection.execute(
+                update(users)
+                .where(users.c.username == username)
+                .values(
+                    email="",
+                    email_key=alias,
+                    password_hash=b"",
+                    display_name=None,
+                    display_key=None,
+                    alias=alias,
+                )
+            )
+            rename_in_audit(connection, username, alias)
+            self._audit(connection, "user-erased", alias)
+            return [Note(Subject.ALIAS, username), *left, *ended]
+
+        await write_noting(self._database, erase)
+
+    async def aliases(self, usernames: Sequence[Username]) -> Mapping[Username, Username]:
+        """Return the names that erased users are shown under; see `ports.Users`."""
+        if not usernames:
+            return {}
+        rows = await self._database.read(
+            lambda connection: connection.execute(_ALIASES, {"names": list(usernames)}).all()
+        )
+        return {username: Username(alias) for username, alias in rows}
+
+    def _audit(self, connection: Connection, action: str, username: str) -> None:
+        if self._audited:
+            note_done(connection, None, action, username=username)
+
+
+def _user(row: Any) -> User:
+    username, email, created_at, display_name, disabled_at = row
+    return User(username, email, created_at, display_name, is_disabled=disabled_at is not None)
+
+
+def _named(display_name: str | None) -> dict[str, str | None]:
+    name = display_name or None
+    return {"display_name": name, "display_key": name and name.casefold()}
+
+
+def _lock(connection: Connection, username: Username) -> None:
+    if connection.execute(_FOR_UPDATE, {"username": username}).first() is None:
+        raise _no_such_user()
+
+
+def _no_such_user() -> NotFound:
+    return NotFound("no such user")
+
+
+def _email_in_use() -> AlreadyTaken:
+    return AlreadyTaken("this e-mail address is in use")
+
+
+def _end_sessions(
+    connection: Connection, username: Username, keep: SessionId | None = None
+) -> list[Note]:
+    found = connection.execute(_SESSIONS, {"username": username}).scalars()
+    ended = [session for session in found if session != keep]
+    if ended:
+        connection.execute(_END_SESSIONS, {"ended": ended})
+    return [Note(Subject.SESSION, session) for session in ended]
+
+
+def _leave_everything(connection: Connection, username: Username) -> list[Note]:
+    """End all memberships; groups that would have no owner get one, or end."""
+    joined = connection.execute(_MEMBERSHIPS, {"username": username}).all()
+    owned = [
+        ConversationId(conversation)
+        for conversation, role, kind in joined
+        if kind == ConversationType.GROUP and role == Role.OWNER
+    ]
+    if owned:
+        connection.execute(_LOCK_CONVERSATIONS, {"owned": owned}).all()
+    for conversation in owned:
+        leaving = {"conversation": conversation, "leaving": username}
+        heir = connection.execute(_SUCCESSOR, leaving).first()
+        if heir is None:
+            delete_all_of(connection, conversation)
+        elif heir.role != Role.OWNER:
+            connection.execute(_SET_OWNER, {"conversation": conversation, "heir": heir.username})
+            note_done(
+                connection,
+                None,
+                "role-inherited",
+                conversation=conversation,
+                username=heir.username,
+                details={"role": Role.OWNER.value},
+            )
+    connection.execute(_LEAVE_ALL, {"leaving": username})
+    return [Note(Subject.MEMBERS, conversation) for conversation, _, _ in joined]

@@ -1,0 +1,98 @@
+"""Who may do what in a conversation.
+
+Every rule is asked for, with roles as they stand, in the transaction that acts on the answer: two
+owners who leave at once do not both see the other one stay. Raises `NotFound` for somebody who is
+not in the conversation, `NotAllowed` for a role that may not, `Conflict` where a group would have
+no owner.
+"""
+
+from typing import NamedTuple
+
+from chat4all.domain.errors import Conflict, NotAllowed, NotFound
+from chat4all.domain.people import ConversationType, Role
+
+NO_SUCH_CONVERSATION = "no such conversation"
+"""Said of one that does not exist and of one that the caller is not in alike."""
+
+_RANK = {Role.MEMBER: 0, Role.ADMIN: 1, Role.OWNER: 2}
+
+
+class Standing(NamedTuple):
+    """A conversation as far as rules depend on it. `owners` is how many it has.
+
+    `asker` and `other` are the roles of who asks and of whom it is about, None outside of it.
+    """
+
+    type: ConversationType
+    asker: Role | None
+    other: Role | None
+    owners: int
+
+
+def require_member(role: Role | None) -> Role:
+    """Return the role of somebody who is in the conversation."""
+    if role is None:
+        raise NotFound(NO_SUCH_CONVERSATION)
+    return role
+
+
+def check_add(standing: Standing, role: Role) -> None:
+    """Admins and owners let somebody in; only owners give roles."""
+    asker = _in_a_group(standing)
+    if asker is Role.MEMBER:
+        raise NotAllowed("only an admin or an owner adds members")
+    if role is not Role.MEMBER and asker is not Role.OWNER:
+        raise NotAllowed("only an owner gives roles")
+
+
+def check_remove(standing: Standing) -> None:
+    """Owners remove anybody, admins remove members."""
+    asker = _in_a_group(standing)
+    other = _the_other(standing)
+    if asker is not Role.OWNER and _RANK[asker] <= _RANK[other]:
+        raise NotAllowed("admins remove members, and owners anybody")
+    _keep_an_owner(standing, other)
+
+
+def check_leave(standing: Standing) -> None:
+    """Everybody may leave a group but its last owner."""
+    _keep_an_owner(standing, _in_a_group(standing))
+
+
+def check_role(standing: Standing, role: Role) -> None:
+    """Owners give roles, their own included."""
+    if _in_a_group(standing) is not Role.OWNER:
+        raise NotAllowed("only an owner gives roles")
+    other = _the_other(standing)
+    if role is not Role.OWNER:
+        _keep_an_owner(standing, other)
+
+
+def check_change(standing: Standing) -> None:
+    """Admins and owners change a group's title and notes."""
+    if _in_a_group(standing) is Role.MEMBER:
+        raise NotAllowed("only an admin or an owner changes it")
+
+
+def check_delete(standing: Standing) -> None:
+    """Owners delete a group."""
+    if _in_a_group(standing) is not Role.OWNER:
+        raise NotAllowed("only an owner deletes it")
+
+
+def _in_a_group(standing: Standing) -> Role:
+    asker = require_member(standing.asker)
+    if standing.type is ConversationType.PRIVATE:
+        raise NotAllowed("a private conversation stays as it is, between its two people")
+    return asker
+
+
+def _the_other(standing: Standing) -> Role:
+    if standing.other is None:
+        raise NotFound("no such member")
+    return standing.other
+
+
+def _keep_an_owner(standing: Standing, leaving: Role) -> None:
+    if leaving is Role.OWNER and standing.owners == 1:
+        raise Conflict("it would have no owner: make another member one first, or delete it")

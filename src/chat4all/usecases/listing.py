@@ -1,0 +1,119 @@
+"""A user's conversations, those with the newest activity first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from heapq import nlargest
+
+from chat4all.domain.ids import ConversationId, Username
+from chat4all.domain.messages import AllRead, Overview, Status, StoredMessage
+from chat4all.domain.people import Role
+from chat4all.ports import AskedOverview, Detail, Joined, Memberships, MessageStore
+from chat4all.usecases.shown_names import ShownNames
+
+LIST_LIMIT_DEFAULT = 50
+LIST_LIMIT_MAX = 200
+
+_SEPARATOR = " "
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One conversation of a list. `last` has the name that its sender is shown under."""
+
+    conversation_id: ConversationId
+    detail: Detail
+    role: Role
+    head: int
+    unread: int
+    last: tuple[StoredMessage, Status] | None
+
+    @property
+    def position(self) -> str:
+        """How far whoever has read all that is told here has seen: `<seq>.<change>`."""
+        return f"{self.head}.0"
+
+
+class Listing:
+    """Lists conversations. It costs as many rounds of reads for fifty as for one."""
+
+    def __init__(self, store: MessageStore, memberships: Memberships, names: ShownNames) -> None:
+        self._store = store
+        self._memberships = memberships
+        self._names = names
+
+    async def page(
+        self, username: Username, limit: int, after: str
+    ) -> tuple[Sequence[Listed], str | None]:
+        """Return at most `limit` conversations below the place `after`, and where to go on, if any.
+
+        A place is that of a conversation in the order; one that has news meanwhile moves up, and
+        the others are neither passed over nor repeated.
+        """
+        joined = {one.conversation_id: one for one in await self._memberships.of_user(username)}
+        activity = await self._store.activity(list(joined))
+        # Nothing was said yet: it counts from when one joined.
+        places = [
+            (activity[key].at if key in activity else one.joined_at, key)
+            for key, one in joined.items()
+        ]
+        if after:
+            at, _, key = after.rpartition(_SEPARATOR)
+            places = [place for place in places if place < (at, ConversationId(key))]
+        found = nlargest(limit + 1, places)
+        more = _SEPARATOR.join(found[limit - 1]) if len(found) > limit else None
+        keys = [key for _, key in found[:limit]]
+        details = await self._memberships.details(keys, username)
+        overviews = await self._store.overviews(
+            {
+                key: AskedOverview(activity[key].seq, _readers(details[key], username))
+                for key in keys
+                if key in activity and key in details
+            }
+        )
+        aliases = await self._aliases(overviews, details)
+        return [
+            _listed(joined[key], details[key], overviews.get(key), aliases, username)
+            for key in keys
+            if key in details  # or it was deleted just now
+        ], more
+
+    async def _aliases(
+        self,
+        overviews: Mapping[ConversationId, Overview],
+        details: Mapping[ConversationId, Detail],
+    ) -> Mapping[Username, Username]:
+        senders = {
+            one.last.sender_id
+            for key, one in overviews.items()
+            if one.last is not None and one.last.sender_id not in details[key].members
+        }
+        return await self._names.aliases(senders, ())
+
+
+def _readers(detail: Detail, username: Username) -> Sequence[Username]:
+    """Return whose markers are wanted: of a group that is not listed whole, only one's own."""
+    return list(detail.members) if _is_whole(detail) else [username]
+
+
+def _is_whole(detail: Detail) -> bool:
+    return len(detail.members) == detail.count
+
+
+def _listed(
+    joined: Joined,
+    detail: Detail,
+    overview: Overview | None,
+    aliases: Mapping[Username, Username],
+    username: Username,
+) -> Listed:
+    last = None
+    head = unread = 0
+    if overview is not None and overview.last is not None:
+        message = overview.last
+        head = message.seq
+        unread = head - overview.read.get(username, 0)
+        status = Status.DELIVERED
+        if _is_whole(detail):
+            status = AllRead.by(detail.members, overview.read).status(message)
+        last = (message.sent_by(aliases.get(message.sender_id, message.sender_id)), status)
+    return Listed(joined.conversation_id, detail, joined.role, head, unread, last)

@@ -1,0 +1,143 @@
+"""`chat4all users`: an operator's other process, while Chat4All runs and while it does not."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from chat4all.cli import main
+from tests.api.conftest import CHAT, Api, running
+
+pytestmark = pytest.mark.anyio
+
+
+def command(folder: Path, *arguments: str, stdin: str | None = None) -> Result:
+    given = ["users", *arguments, "--data", str(folder)]
+    return CliRunner().invoke(main, given, input=stdin)
+
+
+async def done(folder: Path, *arguments: str, stdin: str | None = None) -> str:
+    result = await asyncio.to_thread(command, folder, *arguments, stdin=stdin)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+async def refused(folder: Path, *arguments: str, stdin: str | None = None) -> str:
+    result = await asyncio.to_thread(command, folder, *arguments, stdin=stdin)
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("chat4all: ")
+    return line
+
+
+async def entries(folder: Path, *arguments: str) -> list[dict[str, Any]]:
+    text = await done(folder, "audit", "--json", *arguments)
+    return [json.loads(line) for line in text.splitlines()]
+
+
+async def until_refused(api: Api, who: dict[str, str]) -> None:
+    """Return once somebody is out, which takes 5 s at most."""
+    async with asyncio.timeout(5):
+        while (await api.gateway.get("/v1/me", headers=who)).status_code != 401:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_disabled_user_is_out_while_it_runs_and_comes_back(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    async with running(folder) as api:
+        ana, bruno = await api.sign_in("ana"), await api.sign_in("bruno")
+        await api.history(ana)
+        assert "5 s" in await done(folder, "disable", "ana")
+        await until_refused(api, ana)
+        form = {"username": "ana", "password": "test"}
+        assert (await api.gateway.post("/token", data=form)).status_code == 401
+        found = await api.gateway.get("/v1/users?query=a", headers=bruno)
+        assert found.json() == []
+        # She is still a member: whoever comes back finds all as it was.
+        path = f"/v1/conversations/{CHAT}/members"
+        assert len((await api.gateway.get(path, headers=bruno)).json()) == 2
+        await done(folder, "enable", "ana")
+        await api.history(await api.sign_in("ana"))
+
+
+async def test_a_user_is_created_although_sign_up_is_closed(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    password = "uma senha longa"
+    async with running(folder, sign_up="closed") as api:
+        new = ("create", "carla", "--email", "carla@example.com", "--password-stdin")
+        await done(folder, *new, "--display-name", "Carla B", stdin=f"{password}\n")
+        carla = await api.sign_in("carla", password)
+        me = (await api.gateway.get("/v1/me", headers=carla)).json()
+        assert (me["display_name"], me["email"]) == ("Carla B", "carla@example.com")
+        assert "taken" in await refused(folder, *new, stdin=f"{password}\n")
+        await done(folder, "passwd", "carla", "--password-stdin", stdin="another long one\n")
+        await until_refused(api, carla)
+        await api.sign_in("carla", "another long one")
+
+
+async def test_it_works_while_nothing_runs_and_is_noted(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    async with running(folder) as api:
+        bruno = await api.sign_in("bruno")
+        await api.sign_up("carla")
+        path = f"/v1/conversations/{CHAT}/members"
+        await api.gateway.post(path, json={"username": "carla"}, headers=bruno)
+        await api.gateway.patch(f"{path}/carla", json={"role": "admin"}, headers=bruno)
+    await done(folder, "disable", "carla")
+    shown = await done(folder, "list")
+    assert [line.split()[0] for line in shown.splitlines()] == ["ana", "bruno", "carla"]
+    assert shown.splitlines()[2].endswith("(disabled)")
+    (one,) = map(json.loads, (await done(folder, "list", "--query", "CAR", "--json")).splitlines())
+    assert (one["username"], one["disabled"]) == ("carla", True)
+    await done(folder, "passwd", "carla", "--password-stdin", stdin="another long one\n")
+    found = await entries(folder, "--of", "carla")
+    assert [(e["actor"], e["action"], e["username"]) for e in found] == [
+        ("operator", "password-changed", "carla"),
+        ("operator", "user-disabled", "carla"),
+        ("bruno", "role-given", "carla"),
+        ("bruno", "member-added", "carla"),
+    ]
+    assert found[2]["details"] == {"role": "admin", "before": "member"}
+    assert found[2]["conversation_id"] == CHAT
+    assert "another long one" not in await done(folder, "audit")
+    assert await entries(folder, "--of", "ana") == []
+    assert len(await entries(folder, "--limit", "1")) == 1
+
+
+TAKEN = "ana@example.com"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "said"),
+    [
+        (("disable", "nobody"), None, "no such user"),
+        (("passwd", "ana", "--password-stdin"), "short\n", "8 characters"),
+        (("create", "Ana", "--email", "a@x.org", "--password-stdin"), "long enough\n", "username"),
+        (("create", "davi", "--email", "nobody", "--password-stdin"), "long enough\n", "--email"),
+        (
+            ("create", "davi", "--email", "ana@example.com", "--password-stdin"),
+            "long enough\n",
+            "in use",
+        ),
+    ],
+)
+async def test_what_cannot_be_done_is_said(
+    tmp_path: Path, arguments: tuple[str, ...], stdin: str | None, said: str
+) -> None:
+    folder = tmp_path / "data"
+    async with running(folder):
+        line = await refused(folder, *arguments, stdin=stdin)
+    assert said in line
+    assert stdin is None or stdin.strip() not in line
+
+
+async def test_another_releases_file_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    async with running(folder):
+        pass
+    (folder / "metadata.db").unlink()
+    assert "another release" in await refused(folder, "list")
+    assert "no data" in await refused(tmp_path / "nowhere", "list")

@@ -1,0 +1,79 @@
+"""What every Memberships does."""
+
+from dataclasses import replace
+
+import pytest
+
+from chat4all.domain.ids import ConversationId, Username
+from chat4all.domain.people import ConversationType, Role
+from chat4all.ports import LISTED_MEMBERS_MAX, Directory, Memberships, Users
+from tests.contract.test_directory import ANA, BRUNO, CARLA, group, private, user
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+async def _people(users: Users) -> None:
+    for name in (ANA, BRUNO, CARLA):
+        await users.add_user(user(name), b"")
+
+
+async def test_memberships_are_those_that_one_has_now(
+    memberships: Memberships, directory: Directory
+) -> None:
+    assert await memberships.of_user(ANA) == []
+    mine, theirs = group(ANA, BRUNO), replace(group(BRUNO, ANA), created_at="2026-02-01")
+    gone = await directory.add_conversation(group(BRUNO, ANA))
+    deleted = await directory.add_conversation(group(ANA))
+    for one in (mine, theirs, group(BRUNO)):
+        await directory.add_conversation(one)
+    await directory.remove_member(gone.conversation_id, ANA, ANA)
+    await directory.delete_conversation(deleted.conversation_id, ANA)
+    assert sorted(await memberships.of_user(ANA)) == sorted(
+        [
+            (mine.conversation_id, Role.OWNER, mine.created_at),
+            (theirs.conversation_id, Role.MEMBER, theirs.created_at),
+        ]
+    )
+
+
+async def test_details_of_several_at_once(
+    memberships: Memberships, directory: Directory, users: Users
+) -> None:
+    chat, pair = group(ANA, BRUNO), private(ANA, CARLA)
+    with_erased, deleted = private(ANA, BRUNO), group(ANA)
+    for one in (chat, pair, with_erased, deleted):
+        await directory.add_conversation(one)
+    await directory.delete_conversation(deleted.conversation_id)
+    await users.erase_user(BRUNO)
+    alias = (await users.aliases([BRUNO]))[BRUNO]
+    wanted = [one.conversation_id for one in (chat, pair, with_erased, deleted)]
+    found = await memberships.details(wanted, ANA)
+    assert set(found) == set(wanted[:3])
+    of_chat = found[chat.conversation_id]
+    assert (of_chat.type, of_chat.title) == (ConversationType.GROUP, chat.title)
+    assert (of_chat.metadata, of_chat.created_at) == (chat.metadata, chat.created_at)
+    assert (of_chat.members, of_chat.count, of_chat.peer) == ({ANA: Role.OWNER}, 1, None)
+    of_pair = found[pair.conversation_id]
+    assert (set(of_pair.members), of_pair.count, of_pair.peer) == ({ANA, CARLA}, 2, CARLA)
+    assert found[with_erased.conversation_id].peer == alias
+    theirs = await memberships.details([pair.conversation_id], CARLA)
+    assert theirs[pair.conversation_id].peer == ANA
+    assert await memberships.details([], ANA) == {}
+    assert await memberships.details([ConversationId("x")], ANA) == {}
+
+
+async def test_of_a_large_group_the_first_members_and_how_many_there_are(
+    memberships: Memberships, directory: Directory, users: Users
+) -> None:
+    assert LISTED_MEMBERS_MAX == 100
+    names = [Username(f"user{n:03}") for n in range(101)]
+    for name in names:
+        await users.add_user(user(name), b"")
+    full, larger = group(*names[:100]), group(*names)
+    for one in (full, larger):
+        await directory.add_conversation(one)
+    wanted = [full.conversation_id, larger.conversation_id]
+    found = await memberships.details(wanted, names[0])
+    assert [list(found[key].members) for key in wanted] == [names[:100]] * 2
+    assert [found[key].count for key in wanted] == [100, 101]

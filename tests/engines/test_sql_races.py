@@ -1,0 +1,69 @@
+"""Two processes want the same thing at once, on a real PostgreSQL at SERIALIZABLE."""
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from chat4all.adapters.sql import SqlDirectory, SqlUsers
+from chat4all.adapters.sql.server import ServerDatabase
+from chat4all.domain.people import Conversation, ConversationType, Role, User
+from tests.databases import Databases
+from tests.engines.racer import ONE, OTHER, friend_of, group_of
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.engines]
+
+TIMES = 200
+
+
+@pytest.fixture
+async def ready(databases: Databases) -> str:
+    """A database with all that the races are about."""
+    url = databases.new()
+    database = ServerDatabase(url)
+    users, directory = SqlUsers(database), SqlDirectory(database)
+    for name in (ONE, OTHER, *map(friend_of, range(TIMES))):
+        await users.add_user(User(name, f"{name}@x.org", ""), b"")
+    owners = dict.fromkeys((ONE, OTHER), Role.OWNER)
+    for number in range(TIMES):
+        group = Conversation(group_of(number), ConversationType.GROUP, None, owners, "2026")
+        await directory.add_conversation(group)
+    await database.close()
+    return url.dsn
+
+
+@pytest.fixture
+def racers(ready: str) -> Iterator[list["subprocess.Popen[str]"]]:
+    found = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.engines.racer", ready, name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in (ONE, OTHER)
+    ]
+    yield found
+    for one in found:
+        one.kill()
+        one.communicate()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("kind", ["username", "email", "pair", "owner"])
+async def test_of_two_who_want_the_same_exactly_one_wins(
+    racers: list["subprocess.Popen[str]"], kind: str
+) -> None:
+    winners: Counter[int] = Counter()
+    for number in range(TIMES):
+        for one in racers:
+            assert one.stdin is not None
+            one.stdin.write(f"{kind} {number}\n")
+            one.stdin.flush()
+        said = [one.stdout.readline().strip() for one in racers if one.stdout is not None]
+        assert sorted(said) == ["lost", "won"], (number, said)
+        winners[said.index("won")] += 1
+    # Both win now and then: they did meet, and neither was always there first.
+    assert min(winners[0], winners[1]) > 0, winners

@@ -1,0 +1,43 @@
+"""`chat4all users` on a cluster's database."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.databases import Databases
+from tests.faults.running import environment
+
+pytestmark = [pytest.mark.slow, pytest.mark.engines]
+
+
+def command(dsn: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "chat4all", "users", *arguments],
+        env=environment() | {"DATABASE_URL": dsn},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+
+
+def test_users_of_a_cluster(databases: Databases) -> None:
+    dsn = databases.new().dsn
+    new = ("create", "carla", "--email", "carla@example.com", "--password-stdin")
+    assert command(dsn, *new, stdin="long enough\n").returncode == 0
+    again = command(dsn, *new, stdin="long enough\n")
+    assert (again.returncode, again.stderr) == (1, "chat4all: this username is taken\n")
+    assert command(dsn, "disable", "carla").returncode == 0
+    listed = command(dsn, "list").stdout
+    assert listed.startswith("carla  carla@example.com")
+    assert listed.endswith("(disabled)\n")
+    actions = [line.split()[2] for line in command(dsn, "audit").stdout.splitlines()]
+    assert actions == ["user-disabled", "user-created"]
+
+
+def test_a_database_without_tables_is_told(databases: Databases) -> None:
+    told = command(databases.empty().dsn, "list")
+    assert told.returncode == 1
+    assert "chat4all migrate" in told.stderr

@@ -1,0 +1,227 @@
+"""Any order of what people do to groups and to themselves, one after another and two at once."""
+
+import asyncio
+import tempfile
+import uuid
+from collections.abc import Awaitable
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from chat4all.adapters.sql import Database, SqlDirectory, SqlMemberships, SqlUsers, upgrade
+from chat4all.domain.errors import AlreadyTaken, Conflict, NotAllowed, NotFound, Refused
+from chat4all.domain.ids import ConversationId, Username
+from chat4all.domain.people import Conversation, ConversationType, Role, User
+
+PEOPLE = [Username(f"user{n}") for n in range(4)]
+people = st.sampled_from(PEOPLE)
+roles = st.sampled_from(list(Role))
+groups = st.integers(0, 3)
+
+RANK = {Role.MEMBER: 0, Role.ADMIN: 1, Role.OWNER: 2}
+
+
+class Groups(RuleBasedStateMachine):
+    """`roles` is what must be true: for each group who is in it, and as what."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = tempfile.TemporaryDirectory()
+        self._runner = asyncio.Runner()
+        self._database = Database(Path(self._folder.name) / "metadata.db")
+        self.run(upgrade(self._database))
+        self._users = SqlUsers(self._database)
+        self._directory = SqlDirectory(self._database)
+        self._memberships = SqlMemberships(self._database)
+        self.there: set[Username] = set()
+        self.erased: set[Username] = set()
+        self.roles: dict[ConversationId, dict[Username, Role]] = {}
+        self.pairs: dict[frozenset[Username], ConversationId] = {}
+        for name in PEOPLE:
+            self.run(self._users.add_user(User(name, f"{name}@x.org", ""), b""))
+            self.there.add(name)
+
+    def teardown(self) -> None:
+        self.run(self._database.close())
+        self._runner.close()
+        self._folder.cleanup()
+
+    def run(self, work: Awaitable[object]) -> object:
+        async def wait() -> object:
+            return await work
+
+        return self._runner.run(wait())
+
+    def tried(self, work: Awaitable[object]) -> type[Refused] | None:
+        """Return how something was refused; None when it was done."""
+        try:
+            self.run(work)
+        except Refused as error:
+            return type(error)
+        return None
+
+    def group(self, number: int) -> ConversationId | None:
+        found = sorted(self.roles)
+        return found[number % len(found)] if found else None
+
+    @rule(owner=people, others=st.lists(people, max_size=3, unique=True))
+    def create(self, owner: Username, others: list[Username]) -> None:
+        key = ConversationId(str(uuid.uuid4()))
+        members = dict.fromkeys(others, Role.MEMBER) | {owner: Role.OWNER}
+        group = Conversation(key, ConversationType.GROUP, None, members, "2026")
+        refused = self.tried(self._directory.add_conversation(group))
+        assert refused == (None if self.there.issuperset(members) else NotFound)
+        if refused is None:
+            self.roles[key] = members
+
+    @rule(one=people, other=people)
+    def talk_in_private(self, one: Username, other: Username) -> None:
+        if one == other or not {one, other} <= self.there:
+            return
+        key, pair = ConversationId(str(uuid.uuid4())), frozenset((one, other))
+        members = dict.fromkeys(pair, Role.MEMBER)
+        private = Conversation(key, ConversationType.PRIVATE, None, members, "2026")
+        found = self.run(self._directory.add_conversation(private))
+        assert isinstance(found, Conversation)
+        assert self.pairs.setdefault(pair, found.conversation_id) == found.conversation_id
+
+    @rule(number=groups, by=people, who=people, role=roles)
+    def add(self, number: int, by: Username, who: Username, role: Role) -> None:
+        if (key := self.group(number)) is None:
+            return
+        members = self.roles[key]
+        expected: type[Refused] | None = None
+        if by not in members:
+            expected = NotFound
+        elif members[by] is Role.MEMBER or (
+            role is not Role.MEMBER and members[by] is not Role.OWNER
+        ):
+            expected = NotAllowed
+        elif who in members:
+            expected = AlreadyTaken
+        elif who not in self.there:
+            expected = NotFound
+        assert self.tried(self._directory.add_member(key, who, role, by)) == expected
+        if expected is None:
+            members[who] = role
+
+    @rule(number=groups, by=people, who=people, role=roles)
+    def promote(self, number: int, by: Username, who: Username, role: Role) -> None:
+        if (key := self.group(number)) is None:
+            return
+        members = self.roles[key]
+        expected: type[Refused] | None = None
+        if by not in members:
+            expected = NotFound
+        elif members[by] is not Role.OWNER:
+            expected = NotAllowed
+        elif who not in members:
+            expected = NotFound
+        elif role is not Role.OWNER and self.is_last_owner(members, who):
+            expected = Conflict
+        assert self.tried(self._directory.change_role(key, who, role, by)) == expected
+        if expected is None:
+            members[who] = role
+
+    @rule(number=groups, by=people, who=people)
+    def remove(self, number: int, by: Username, who: Username) -> None:
+        if (key := self.group(number)) is None:
+            return
+        members = self.roles[key]
+        expected: type[Refused] | None = None
+        if by not in members or who not in members:
+            expected = NotFound
+        elif (
+            by != who and members[by] is not Role.OWNER and RANK[members[by]] <= RANK[members[who]]
+        ):
+            expected = NotAllowed
+        if expected is None and self.is_last_owner(members, who):
+            expected = Conflict
+        assert self.tried(self._directory.remove_member(key, who, by)) == expected
+        if expected is None:
+            del members[who]
+
+    @rule(number=groups, by=people)
+    def delete(self, number: int, by: Username) -> None:
+        if (key := self.group(number)) is None:
+            return
+        role = self.roles[key].get(by)
+        expected = {None: NotFound, Role.OWNER: None}.get(role, NotAllowed)
+        assert self.tried(self._directory.delete_conversation(key, by)) == expected
+        if expected is None:
+            del self.roles[key]
+
+    @rule(who=people)
+    def erase(self, who: Username) -> None:
+        expected = None if who in self.there else NotFound
+        assert self.tried(self._users.erase_user(who)) == expected
+        self.there.discard(who)
+        self.erased.add(who)
+        for key, members in list(self.roles.items()):
+            if members.pop(who, None) is None:
+                continue
+            if not members:
+                del self.roles[key]
+            elif Role.OWNER not in members.values():
+                # Who comes next is another test's: here it is only that somebody does.
+                self.roles[key] = self.found(key)
+                assert set(self.roles[key]) == set(members)
+
+    @rule(number=groups, one=people, other=people, leave=st.booleans())
+    def two_at_once(self, number: int, one: Username, other: Username, leave: bool) -> None:
+        """Whatever comes of it, it is as if one had come after the other."""
+        if (key := self.group(number)) is None or one == other:
+            return
+
+        async def both() -> list[object]:
+            first = self._directory.remove_member(key, one, one)
+            second = (
+                self._directory.remove_member(key, other, other)
+                if leave
+                else self._directory.change_role(key, other, Role.MEMBER, other)
+            )
+            return [*await asyncio.gather(first, second, return_exceptions=True)]
+
+        outcomes = self.run(both())
+        assert isinstance(outcomes, list)
+        assert all(o is None or isinstance(o, Refused) for o in outcomes)
+        self.roles[key] = self.found(key)
+
+    @staticmethod
+    def is_last_owner(members: dict[Username, Role], who: Username) -> bool:
+        return [name for name, role in members.items() if role is Role.OWNER] == [who]
+
+    def found(self, key: ConversationId) -> dict[Username, Role]:
+        found = self.run(self._directory.members(key))
+        assert isinstance(found, dict)
+        return found
+
+    @invariant()
+    def what_is_there_is_what_must_be(self) -> None:
+        for key, members in self.roles.items():
+            assert self.found(key) == members
+            assert Role.OWNER in members.values()
+        details = self.run(self._memberships.details(sorted(self.roles), PEOPLE[0]))
+        assert isinstance(details, dict)
+        assert {key: one.count for key, one in details.items()} == {
+            key: len(members) for key, members in self.roles.items()
+        }
+        for name in PEOPLE:
+            joined = self.run(self._memberships.of_user(name))
+            assert isinstance(joined, list)
+            private = {
+                key for pair, key in self.pairs.items() if name in pair and name not in self.erased
+            }
+            mine = {key for key, members in self.roles.items() if name in members}
+            assert {one.conversation_id for one in joined} == mine | private
+
+
+TestGroups = Groups.TestCase
+TestGroups.settings = settings(
+    max_examples=30,
+    stateful_step_count=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
