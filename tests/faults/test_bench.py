@@ -1,16 +1,18 @@
 """`chat4all bench` as people run it, in a small way."""
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import accept, history, quiet
-from bench.running import generate
-from tests.faults.running import environment
+from bench import accept, history, list_floor, people, quiet
+from bench.running import HEALTH, free_ports, generate, process, product
+from tests.faults.running import call, environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -64,3 +66,35 @@ def test_the_history_is_measured_on_two_stores(
     assert found.medians["small"]["rate"] > 0
     assert found.medians["large"]["rate"] > 0
     assert len(history.figures(found)) == 3
+
+
+def test_what_people_cost_is_measured_on_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_a_rate(*given: Any, rate: float | None = None, **more: Any) -> dict[str, float]:
+        return generate(*given, **more)
+
+    monkeypatch.setattr(people, "generate", without_a_rate)
+    monkeypatch.setattr(people, "CHECKS", 2_000)
+    monkeypatch.setattr(quiet, "SETTLE_SECONDS", 0)
+    found = people.measure(tmp_path, 1, 0.5, lambda _: None)
+    assert found.medians["check_us"] > 0
+    assert found.medians["accept"]["processor_us"] > 0
+    assert found.medians["sign_ins"]["rate"] > 0
+    assert len(people.figures(found)) == 3
+
+    data = tmp_path / "people"
+    port, other = free_ports(2)
+    with process(product(data, port, other), port, *HEALTH):
+        form = {"username": list_floor.WHO, "password": people.PASSWORD}
+        _, granted = call("POST", f"http://127.0.0.1:{port}/token", form=form)
+        url = f"http://127.0.0.1:{port}/v1/conversations?limit=50"
+        status, listed = call("GET", url, token=granted["access_token"])
+    assert status == 200
+    with (
+        closing(sqlite3.connect(data / "store.db")) as store,
+        closing(sqlite3.connect(data / "metadata.db")) as metadata,
+    ):
+        plain = list_floor.rows(store, metadata)
+    for kind in ("conversations", "messages"):
+        assert {row[0] for row in plain[kind]} == {one["conversation_id"] for one in listed}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bench import accept, history, machine, picture, router, running, start
+from bench import accept, history, machine, people, picture, router, running, start
 from bench.figures import PERCENTILES, Figure, amount, medians, percentile
 from bench.filling import READ
 from bench.machine import CpuTimes, cpu_times, filesystem, memory_of, others_share
@@ -260,6 +260,17 @@ def made_up(*, others: float = 0.01, quick: bool = False, error: str | None = No
                 "large": load(5100),
                 "static": load(30_000),
                 "messages": {"small": 1000, "large": 1_000_000},
+            },
+        ),
+        "people": (
+            people,
+            {
+                "check_us": 0.8,
+                "accept": {"processor_us": 100.0},
+                "list": load(60),
+                "list_floor": load(100),
+                "quiet": load(3000),
+                "flooded": load(2900),
             },
         ),
         "start": (

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,6 +19,8 @@ T = TypeVar("T")
 ROUNDS = 12
 """bcrypt's cost: 2 to this power iterations, about a quarter of a second."""
 
+HASHING_NICENESS = 10
+
 QUEUE_MAX = 64
 """Hashes that may wait; one more is refused at once."""
 
@@ -29,7 +33,9 @@ class BcryptPasswords:
         self._queue = queue
         self._waiting = 0
         workers = max(1, (os.cpu_count() or 1) - 1)
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="bcrypt")
+        self._threads = ThreadPoolExecutor(
+            workers, thread_name_prefix="bcrypt", initializer=_after_everybody_else
+        )
         self._nobody: bytes | None = None
 
     async def hash(self, password: str) -> bytes:
@@ -70,6 +76,12 @@ class BcryptPasswords:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
             self._waiting -= 1
+
+
+def _after_everybody_else() -> None:
+    """Let whatever else wants a processor have it first: a sign-in can wait for some ms more."""
+    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), HASHING_NICENESS)
 
 
 def _hashable(password: str) -> bytes | None:
