@@ -505,6 +505,8 @@ class Sessions(Protocol):
     ) -> None:
         """Keep a new session, with the first token that refreshes it.
 
+        A user has a thousand at most: with one more, the one not used for longest is ended.
+
         `password_hash` is what the password was compared with: if that is no longer the user's, or
         the user may no longer sign in, it raises `NotSignedIn`. Raises `AlreadyTaken` when the id
         is in use.

@@ -3,20 +3,24 @@
 import asyncio
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.runtime.migration import HeadMaintainer
 from sqlalchemy import Connection, inspect, text
 
-from chat4all.adapters.sql import server_schema
+from chat4all.adapters.sql import SqlUsers, schema, server_schema
 from chat4all.adapters.sql.schema import NEWEST
 from chat4all.adapters.sql.server import ServerDatabase
 from chat4all.adapters.sql.server_schema import check_revision, upgrade_server
 from chat4all.adapters.sql.tables import metadata
 from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.domain.errors import StartRefused, Unavailable
+from chat4all.domain.ids import Username
 from engines import free_port
 from tests.databases import Databases
 
@@ -93,6 +97,34 @@ async def test_one_who_is_overtaken_leaves_one_revision(
     database = ServerDatabase(url)
     assert await database.read(versions) == [NEWEST]
     await check_revision(database)
+    await database.close()
+
+
+@pytest.mark.parametrize("release", [f"{n:04}" for n in range(1, int(NEWEST))])
+@pytest.mark.parametrize("dialect", ["postgresql", "cockroachdb"])
+async def test_a_database_of_an_earlier_release_is_brought_up(
+    databases: Databases, dialect: str, release: str
+) -> None:
+    url = databases.empty(dialect)
+    database = ServerDatabase(ServerUrl("postgresql", url.dsn))
+
+    def as_it_was(connection: Connection) -> None:
+        config = Config()
+        folder = Path(schema.__file__).with_name("migrations")
+        config.set_main_option("script_location", str(folder))
+        config.attributes["connection"] = connection
+        command.upgrade(config, release)
+        connection.execute(
+            text(
+                "INSERT INTO users (username, email, email_key, password_hash, created_at)"
+                " VALUES ('ana', 'ana@x.org', 'ana@x.org', 'a', '')"
+            )
+        )
+
+    await database.write(as_it_was)
+    await upgrade_server(url)
+    assert await database.read(differences) == []
+    assert await SqlUsers(database).password_hash(Username("ana")) == b"a"
     await database.close()
 
 

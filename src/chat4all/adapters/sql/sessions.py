@@ -57,9 +57,18 @@ _SWEEP = delete(sessions).where(
         .limit(bindparam("limit"))
     )
 )
+_TOO_MANY = (
+    select(sessions.c.session_id)
+    .where(sessions.c.username == bindparam("who"))
+    .order_by(func.coalesce(sessions.c.used_at, 0).desc(), sessions.c.session_id)
+    .offset(bindparam("kept"))
+)
 _MAY_SIGN_IN = select(users.c.password_hash).where(
     users.c.username == bindparam("who"), users.c.alias.is_(None), users.c.disabled_at.is_(None)
 )
+
+SESSIONS_MAX = 1_000
+"""Of one user. With one more, the one that was not used for longest is ended."""
 
 SWEEP_EVERY_SECONDS = 60.0
 SWEEP_MAX = 10_000
@@ -94,8 +103,12 @@ class SqlSessions:
             now = connection.execute(_MAY_SIGN_IN, {"who": session.username}).scalar()
             if now is None or (password_hash is not None and password_hash != now):
                 raise NotSignedIn("wrong username or password")
+            wanted = {"who": session.username, "kept": SESSIONS_MAX - 1}
+            ended = connection.execute(_TOO_MANY, wanted).scalars().all()
+            for one in ended:
+                connection.execute(_END, {"session": one})
             connection.execute(_START, row)
-            return (_of(session.session_id),)
+            return (_of(session.session_id), *map(_of, ended))
 
         try:
             await write_noting(self._database, start)

@@ -55,7 +55,7 @@ _ALIASES = select(users.c.username, users.c.alias).where(
 
 _SESSIONS = select(sessions.c.session_id).where(sessions.c.username == bindparam("username"))
 _END_SESSIONS = delete(sessions).where(
-    sessions.c.session_id.in_(bindparam("ended", expanding=True))
+    sessions.c.username == bindparam("who"), sessions.c.session_id != bindparam("kept")
 )
 
 _MEMBERSHIPS = (
@@ -273,8 +273,7 @@ def _end_sessions(
 ) -> list[Note]:
     found = connection.execute(_SESSIONS, {"username": username}).scalars()
     ended = [session for session in found if session != keep]
-    if ended:
-        connection.execute(_END_SESSIONS, {"ended": ended})
+    connection.execute(_END_SESSIONS, {"who": username, "kept": keep or ""})
     return [Note(Subject.SESSION, session) for session in ended]
 
 
