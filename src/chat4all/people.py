@@ -79,7 +79,7 @@ def make_people(
             Lifetimes(settings.access_token_expire_minutes * 60, settings.session_days * 86_400),
         ),
         SigningUp(users, passwords, is_open=settings.sign_up == "open"),
-        Profiles(users, passwords),
+        Profiles(users, sessions, passwords),
         marking,
         Membership(users, directory, marking),
         Listing(store, memberships, names),

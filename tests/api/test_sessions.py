@@ -13,13 +13,16 @@ from click.testing import CliRunner
 
 from chat4all.adapters.crypto.secret import BYTES_MIN
 from chat4all.cli import main
+from chat4all.usecases import profiles
 from tests.api.conftest import CHAT, Api, running
 
 pytestmark = pytest.mark.anyio
 
 
-async def sign_in(api: Api, username: str = "bruno", **headers: str) -> dict[str, Any]:
-    form = {"username": username, "password": "test"}
+async def sign_in(
+    api: Api, username: str = "bruno", password: str = "test", **headers: str
+) -> dict[str, Any]:
+    form = {"username": username, "password": password}
     answer = await api.gateway.post("/token", data=form, headers=headers)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
@@ -151,6 +154,24 @@ async def test_a_new_password_ends_the_other_sessions(api: Api) -> None:
     assert (await refresh(api, here["refresh_token"])).status_code == 200
     form = {"username": "bruno", "password": "test"}
     assert (await api.gateway.post("/token", data=form)).status_code == 401
+
+
+async def test_a_new_password_needs_the_current_one_unless_one_has_just_signed_in(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    granted = await sign_in(api)
+    change = {"password": "a longer one"}
+    monkeypatch.setattr(profiles, "JUST_SIGNED_IN_SECONDS", -1)
+    granted = (await refresh(api, granted["refresh_token"])).json()
+    answer = await api.gateway.patch("/v1/users/bruno", json=change, headers=bearer(granted))
+    assert [e["pointer"] for e in answer.json()["errors"]] == ["/current_password"]
+    monkeypatch.undo()
+    wrong = change | {"current_password": "wrong"}
+    answer = await api.gateway.patch("/v1/users/bruno", json=wrong, headers=bearer(granted))
+    assert answer.status_code == 403
+    answer = await api.gateway.patch("/v1/users/bruno", json=change, headers=bearer(granted))
+    assert answer.status_code == 200
+    assert (await sign_in(api, password="a longer one"))["access_token"]
 
 
 async def until_refused(api: Api, granted: dict[str, Any]) -> None:

@@ -63,7 +63,7 @@ class ChangedUser(BaseModel):
     )
     current_password: str | None = Field(
         None,
-        description="Needed for a new password.",
+        description="Needed for a new password, unless you signed in within the last 10 minutes.",
         examples=["uma senha longa"],
         json_schema_extra={"format": "password", "writeOnly": True},
     )

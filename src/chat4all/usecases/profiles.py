@@ -1,21 +1,25 @@
 """Look at users, and change or erase oneself."""
 
+import time
 from collections.abc import Sequence
 
 from chat4all.domain.errors import FieldError, InvalidInput, NotAllowed, NotFound
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import User, UserChanges, display_name_errors, password_errors
-from chat4all.ports import Passwords, Users
+from chat4all.ports import Passwords, Sessions, Users
 
 FIND_LIMIT_DEFAULT = 50
 FIND_LIMIT_MAX = 200
+
+JUST_SIGNED_IN_SECONDS = 600
 
 
 class Profiles:
     """What users know of one another, and what they may change: themselves."""
 
-    def __init__(self, users: Users, passwords: Passwords) -> None:
+    def __init__(self, users: Users, sessions: Sessions, passwords: Passwords) -> None:
         self._users = users
+        self._sessions = sessions
         self._passwords = passwords
 
     async def user(self, username: Username) -> User:
@@ -44,25 +48,31 @@ class Profiles:
     ) -> User:
         """Change what is given, and return the user as they are now.
 
-        A new password needs the current one, which whoever found a signed-in device does not know,
-        and ends every session but `keep`. An empty display name takes it away. Raises
-        `InvalidInput`, `NotAllowed` for a wrong current password, and `AlreadyTaken`.
+        A new password ends every session but `keep`, which is the asker's. It needs the current
+        one, which whoever finds a signed-in device does not know; right after signing in that was
+        given. An empty display name takes it away. Raises `InvalidInput`, `NotAllowed` for a wrong
+        current password, and `AlreadyTaken`.
         """
         errors = [] if display_name is None else display_name_errors(display_name)
         if password is not None:
             errors += password_errors(password)
-            if current_password is None:
+            if current_password is None and not await self._has_just_signed_in(keep):
                 errors.append(FieldError("/current_password", "needed for a new password"))
         if errors:
             raise InvalidInput(errors)
         password_hash = None
         if password is not None:
-            known = await self._users.password_hash(username)
-            if not await self._passwords.verify(current_password or "", known):
-                raise NotAllowed("the current password is another one")
+            if current_password is not None:
+                known = await self._users.password_hash(username)
+                if not await self._passwords.verify(current_password, known):
+                    raise NotAllowed("the current password is another one")
             password_hash = await self._passwords.hash(password)
         changes = UserChanges(display_name, email, password_hash)
         return await self._users.change_user(username, changes, keep)
+
+    async def _has_just_signed_in(self, session: SessionId | None) -> bool:
+        found = None if session is None else await self._sessions.get(session)
+        return found is not None and time.time() - found.created_at <= JUST_SIGNED_IN_SECONDS
 
     async def erase(self, username: Username) -> None:
         """Erase a user: personal data, sessions and memberships. Messages stay, under an alias."""
