@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import AliasChoices
 
+from chat4all.adapters.crypto import JwtTokens
 from chat4all.domain.errors import StartRefused
 from chat4all.logs import configure_logging
 from chat4all.settings import Settings, load_settings
@@ -80,6 +81,25 @@ def test_a_secret_can_be_in_a_file(
     secret = getattr(found, name.removeprefix("CHAT4ALL_").lower())
     assert secret.get_secret_value() == "x" * 40
     assert "x" * 40 not in repr(found)
+
+
+def test_the_keys_beside_a_key_are_accepted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "secret-key"
+    file.write_text("x" * 40)
+    monkeypatch.setenv("SECRET_KEY_FILE", str(file))
+    assert load_settings().accepted_keys == ()
+    (tmp_path / "secret-key.previous").write_text("p" * 40 + "\n")
+    assert load_settings().accepted_keys == (b"p" * 40,)
+    (tmp_path / "secret-key.next").write_text("n" * 40)
+    found = load_settings()
+    assert found.accepted_keys == (b"n" * 40, b"p" * 40)
+    assert "nnn" not in repr(found)
+    monkeypatch.setenv("SECRET_KEYS_ACCEPTED", f"{'a' * 40}, {'b' * 40}")
+    assert load_settings().accepted_keys == (b"a" * 40, b"b" * 40)
+    with pytest.raises(StartRefused, match="SECRET_KEYS_ACCEPTED has 5 bytes"):
+        JwtTokens(b"x" * 40, [b"short"])
 
 
 @pytest.mark.parametrize("name", SECRETS)
