@@ -33,11 +33,21 @@ def contact_of(node: CassandraNode, keyspace: str | None = None) -> Contact:
 
 @asynccontextmanager
 async def a_store(node: CassandraNode, contact: Contact | None = None) -> AsyncIterator[AStore]:
+    own = contact or contact_of(node)
     if contact is None:
-        contact = contact_of(node)
-        await migrate(contact)
-    session = CassandraSession(contact)
-    yield AStore(contact, session, CassandraStore(session), CassandraDeadLetters(session))
+        await migrate(own)
+    session = CassandraSession(own)
+    yield AStore(own, session, CassandraStore(session), CassandraDeadLetters(session))
+    await session.close()
+    if contact is None:
+        await _drop(own)
+
+
+async def _drop(contact: Contact) -> None:
+    # A node of one gigabyte does not hold the tables of a hundred tests.
+    session = await connect(contact, 60)
+    drop = f'DROP KEYSPACE IF EXISTS "{contact.keyspace}"'
+    await session.execute(acsylla.create_statement(drop))
     await session.close()
 
 

@@ -212,32 +212,33 @@ async def test_a_marker_beyond_the_head_is_read_as_the_head(store: MessageStore)
     assert await store.read_seqs(CHATS[0]) == {"ana": 2}
 
 
-def marked(delivered: int, read: int, delivered_ms: int, read_ms: int) -> StoreBatch:
-    marker = Marker(CHATS[0], Username("ana"), delivered, read, delivered_ms, read_ms)
+def marked(
+    chat: ConversationId, delivered: int, read: int, delivered_ms: int, read_ms: int
+) -> StoreBatch:
+    marker = Marker(chat, Username("ana"), delivered, read, delivered_ms, read_ms)
     return StoreBatch(through=(), markers=[marker])
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
-async def test_receipts_have_the_times_of_what_they_say_in_any_order(
-    store: MessageStore, order: tuple[int, ...]
-) -> None:
-    await store.write(batch(message(1), message(2), message(3)))
-    written = [
-        marked(1, 1, 1_000, 1_000),
-        marked(3, 1, 2_000, 1_000),
-        marked(3, 2, 2_000, 3_000),
-        marked(2, 2, 2_500, 2_500),
+async def test_receipts_have_the_times_of_what_they_say_in_any_order(store: MessageStore) -> None:
+    said = [
+        (1, 1, 1_000, 1_000),
+        (3, 1, 2_000, 1_000),
+        (3, 2, 2_000, 3_000),
+        (2, 2, 2_500, 2_500),
     ]
-    for number in order:
-        await store.write(written[number])
-    # Of those who say the same number the later one counts, and none that says less.
-    assert await store.receipts(CHATS[0]) == {"ana": Receipt(3, 2, 2_000, 3_000)}
+    for order in itertools.permutations(said):
+        chat = ConversationId(str(uuid.uuid4()))
+        await store.write(batch(message(1, chat), message(2, chat), message(3, chat)))
+        for numbers in order:
+            await store.write(marked(chat, *numbers))
+        # Of those who say the same number the later one counts, and none that says less.
+        assert await store.receipts(chat) == {"ana": Receipt(3, 2, 2_000, 3_000)}, order
 
 
 async def test_receipts_go_no_further_than_the_head(store: MessageStore) -> None:
     await store.write(batch(message(1), message(2)))
     assert await store.receipts(CHATS[0]) == {}
-    await store.write(marked(9, 7, 1_000, 2_000))
+    await store.write(marked(CHATS[0], 9, 7, 1_000, 2_000))
     assert await store.receipts(CHATS[0]) == {"ana": Receipt(2, 2, 1_000, 2_000)}
     assert await store.receipts(CHATS[1]) == {}
 
