@@ -28,7 +28,7 @@ types: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 fast: $(VENV)/dev.stamp
-	$(BIN)/pytest -m "not slow" --quiet --numprocesses auto --maxprocesses 4
+	$(BIN)/pytest -m "not slow" --quiet --numprocesses 4
 
 engines: $(VENV)/made ## start Kafka, Cassandra, PostgreSQL: eval "$(make -s engines)"
 	@$(BIN)/python -m engines up

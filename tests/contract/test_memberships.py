@@ -3,11 +3,14 @@
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import insert
 
+from chat4all.adapters.sql import tables
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import ConversationType, Role
 from chat4all.ports import LISTED_MEMBERS_MAX, Directory, Memberships, Users
 from tests.contract.test_directory import ANA, BRUNO, CARLA, group, private, user
+from tests.databases import Place
 
 pytestmark = pytest.mark.anyio
 
@@ -64,12 +67,17 @@ async def test_details_of_several_at_once(
 
 
 async def test_of_a_large_group_the_first_members_and_how_many_there_are(
-    memberships: Memberships, directory: Directory, users: Users
+    memberships: Memberships, directory: Directory, place: Place
 ) -> None:
     assert LISTED_MEMBERS_MAX == 100
     names = [Username(f"user{n:03}") for n in range(101)]
-    for name in names:
-        await users.add_user(user(name), b"")
+    rows = [
+        {"username": n, "email": n, "email_key": n, "password_hash": b"", "created_at": ""}
+        for n in names
+    ]
+    await place.database.write(
+        lambda connection: connection.execute(insert(tables.users), rows).rowcount
+    )
     full, larger = group(*names[:100]), group(*names)
     for one in (full, larger):
         await directory.add_conversation(one)
