@@ -186,7 +186,18 @@ def die_after_removal() -> None:
 
 
 def memory_without_end() -> None:
-    """Go by what is remembered however long nothing was heard (against rule 19)."""
+    """Hear of nothing after the beginning, and go by what is remembered (against rule 19)."""
+    poll = Following.poll
+    heard = False
+
+    async def once(self: Following) -> None:
+        nonlocal heard
+        if heard:
+            raise Unavailable("nothing is heard")
+        await poll(self)
+        heard = True
+
+    Following.poll = once  # type: ignore[method-assign]
     Following.require = lambda self: None  # type: ignore[method-assign]
 
 
