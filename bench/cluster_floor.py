@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 import uvloop
 
 from chat4all.adapters.cassandra.session import connect
-from chat4all.cluster import contact_of
+from chat4all.processes.cluster import contact_of
 from chat4all.settings import load_settings
 
 from .filling import FIRST_MS, messages
@@ -52,7 +52,7 @@ def rows(count: int) -> Iterator[tuple[object, ...]]:
 
 async def insert(what: str, count: int) -> float:
     """Return the seconds that it took."""
-    place = contact_of(load_settings())
+    place = contact_of(load_settings().cassandra)
     session = await connect(place)
     prepared = await session.create_prepared(INSERT.format(keyspace=place.keyspace))
     values = [list(row) for row in rows(count)]

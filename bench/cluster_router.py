@@ -25,13 +25,13 @@ from chat4all.adapters.cassandra import (
     CassandraStore,
 )
 from chat4all.adapters.kafka import KafkaAnnouncements, KafkaConsumer, KafkaLog, KafkaProducer
-from chat4all.cluster import contact_of
 from chat4all.domain.ids import LogPosition, MessageId
 from chat4all.domain.records import Epoch, MessageRecord
-from chat4all.people import new_message_id
-from chat4all.ports import Poll
+from chat4all.ports.log import Poll
+from chat4all.processes.cluster import contact_of
 from chat4all.router.loop import POLL_MAX_IN_A_CLUSTER, Router
 from chat4all.settings import Settings, load_settings
+from chat4all.usecases.sending import new_message_id
 from chat4all.wire.records import encode_record
 
 from .cluster_floor import CONCURRENCY
@@ -130,8 +130,8 @@ class Parts:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.session = CassandraSession(contact_of(settings))
-        self.producer = KafkaProducer(settings.kafka)
+        self.session = CassandraSession(contact_of(settings.cassandra))
+        self.producer = KafkaProducer(settings.kafka_bootstrap)
 
     async def epoch(self) -> Epoch:
         """Return what `migrate` has made."""
@@ -156,7 +156,7 @@ async def fill(parts: Parts, count: int) -> dict[str, float]:
 async def route(parts: Parts, count: int) -> dict[str, float]:
     """Route a whole topic into an empty keyspace."""
     settings, epoch = parts.settings, await parts.epoch()
-    consumer = KafkaConsumer(settings.kafka, epoch, settings.kafka_group)
+    consumer = KafkaConsumer(settings.kafka_bootstrap, epoch, settings.kafka_group)
     watch = Stopwatch(consumer, count)
     store = CassandraStore(parts.session)
     watch.router = Router(

@@ -18,7 +18,8 @@ import jwt
 
 from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.records import MarkerRecord, MessageRecord
-from chat4all.wire.records import encode_record, format_utc
+from chat4all.domain.times import format_utc
+from chat4all.wire.records import encode_record
 
 from .workload import CONTENT, CONVERSATIONS, SEED, USERS
 

@@ -22,10 +22,10 @@ from typing import Any
 
 import bcrypt
 
-from chat4all.adapters.remembering import Following, FollowingDirectory
+from chat4all.adapters.caching import OutboxFollower, cached_members
 from chat4all.adapters.sql import Database, SqlDirectory, SqlOutbox
 from chat4all.domain.ids import ConversationId
-from chat4all.wire.records import format_utc
+from chat4all.domain.times import format_utc
 
 from .figures import Figure
 from .filling import CHATS, FIRST_MS, PEOPLE, fill_people
@@ -189,16 +189,16 @@ async def check_us(path: Path) -> float:
     """Return the processor time of one check that is remembered, in microseconds."""
     database = Database(path)
     try:
-        following = Following(SqlOutbox(database))
-        await following.poll()
-        directory = FollowingDirectory(SqlDirectory(database), following)
+        follower = OutboxFollower(SqlOutbox(database))
+        await follower.poll()
+        directory = cached_members(SqlDirectory(database), follower)
         chats = [ConversationId(chat) for chat in CHATS]
         for chat in chats:
             await directory.members(chat)
         began = time.process_time()
         for number in range(CHECKS):
             if number % 10_000 == 0:
-                await following.poll()
+                await follower.poll()
             if PEOPLE[0] not in await directory.members(chats[number % len(chats)]):
                 raise AssertionError
         return 1e6 * (time.process_time() - began) / CHECKS

@@ -23,7 +23,7 @@ import uvloop
 
 from chat4all.adapters.embedded import EmbeddedConsumer, EmbeddedFeed, EmbeddedLog, EmbeddedStore
 from chat4all.domain.ids import LogPosition
-from chat4all.ports import Poll
+from chat4all.ports.log import Poll
 from chat4all.router.loop import Router
 
 from .figures import Figure

@@ -14,14 +14,14 @@ from starlette.types import ASGIApp
 
 from chat4all import __version__
 from chat4all.adapters.prometheus import ServiceMetrics
+from chat4all.http.edge import Edge
+from chat4all.http.metrics import metrics_routes
+from chat4all.http.problems import SLUG
+from chat4all.http.server.serving import Server, listening
 from chat4all.logs import configure_logging
-from chat4all.metadata import make_metadata
-from chat4all.metadata_parts import own_metadata
+from chat4all.metadata import metadata_app
+from chat4all.processes.directories import people_in_database
 from chat4all.settings import load_settings
-from chat4all.web.edge import Edge
-from chat4all.web.metrics import metrics_routes
-from chat4all.web.problems import SLUG
-from chat4all.web.serving import Server, listening
 from tests.faults.running import call, environment, free_ports, until
 
 CREDENTIAL = "0123456789abcdef0123456789abcdef"
@@ -32,8 +32,8 @@ async def serve() -> None:
     configure_logging(settings.log_level)
     metrics = ServiceMetrics(__version__, SLUG)
     with listening(settings.host, settings.metadata_port, "--metadata-port") as listener:
-        async with own_metadata(settings) as own:
-            app = make_metadata(
+        async with people_in_database(settings.metadata) as own:
+            app = metadata_app(
                 [metrics_routes(metrics.text, failed=metrics.source_failed)],
                 pings={"directory": own.ping},
                 meter=metrics,

@@ -5,7 +5,7 @@ import sys
 
 from pythonjsonlogger.json import JsonFormatter
 
-from chat4all.web.request_id import current_request_id
+from chat4all.http.request_id import current_request_id
 
 
 class _WithRequestId(logging.Filter):
@@ -42,7 +42,7 @@ def quieten_libraries() -> None:
         "uvicorn",
     ):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # While a broker is away it says so at every try; `web.health.watched` says it once.
+    # While a broker is away it says so at every try; `http.health.watched` says it once.
     logging.getLogger("chat4all.kafka").addFilter(_is_no_connection)
 
 

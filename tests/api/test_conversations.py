@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from chat4all.adapters.remembering import FollowingDirectory, FollowingUsers
+from chat4all.ports.directory import Conversations, Members
+from chat4all.ports.users import Aliases, Credentials, Registrations, Users
 from tests.api.conftest import CHAT, Api
 from tests.api.test_permissions import TABLE
 
@@ -209,12 +210,17 @@ def recording(api: Api, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         monkeypatch.setattr(owner, name, wrapped)
 
-    for owner, of in ((FollowingDirectory, "directory"), (FollowingUsers, "users")):
-        for name in dir(owner):
-            if not name.startswith("_") and name not in ("forget", "forget_all"):
-                wrap(owner, name, of)
+    people = api.parts.people
+    for owner, of, ports in (
+        (people.directory, "directory", (Members, Conversations)),
+        (people.users, "users", (Registrations, Credentials, Users, Aliases)),
+    ):
+        for port in ports:
+            for name in vars(port):
+                if not name.startswith("_"):
+                    wrap(owner, name, of)
     for part, of in ((api.parts.log, "log"), (api.parts.store, "store")):
-        for name in ("append", "page", "shown", "read_seqs", "receipts", "with_id", "activity"):
+        for name in ("append", "head", "page", "read_seqs", "receipts", "with_id", "activity"):
             if hasattr(part, name):
                 wrap(part, name, of)
     return made

@@ -71,7 +71,7 @@ async def test_what_is_no_route_is_secured_too(api: Api, monkeypatch: pytest.Mon
     async def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(api.parts.store, "shown", broken)
+    monkeypatch.setattr(api.parts.store, "page", broken)
     transport = httpx.ASGITransport(api.parts.gateway, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         answer = await client.get(f"/v1/conversations/{CHAT}/messages", headers=bruno)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from chat4all.domain.errors import Unavailable
+from chat4all.http.health import _check
 from chat4all.logs import quieten_libraries
-from chat4all.web.health import _check
 from tests.api.conftest import CHAT, Api, running
 
 pytestmark = pytest.mark.anyio

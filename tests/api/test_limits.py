@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from chat4all.web import limits
+from chat4all.http import limits
 from tests.api.conftest import CHAT, Api, running
 from tests.api.test_http import check_problem
 from tests.unit.test_limits import Clock
@@ -25,7 +25,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     def stopped(**given: Any) -> limits.Limits:
         return real(**given, clock=clock)
 
-    monkeypatch.setattr("chat4all.people.make_limits", stopped)
+    monkeypatch.setattr("chat4all.processes.policy.make_limits", stopped)
     return clock
 
 

@@ -11,6 +11,7 @@ from chat4all.domain.errors import OutcomeUnknown, Overloaded
 from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
 from chat4all.domain.messages import MessageDraft
 from chat4all.domain.people import Role
+from chat4all.domain.records import Headers
 from chat4all.usecases.sending import Sending
 from tests.api.conftest import CHAT, Api
 
@@ -180,7 +181,7 @@ class _NoLog:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    async def append(self, key: ConversationId, value: bytes) -> LogPosition:
+    async def append(self, key: ConversationId, value: bytes, _: Headers = ()) -> LogPosition:
         raise self.error
 
     async def ping(self) -> None:
@@ -202,7 +203,7 @@ async def test_an_unknown_outcome_is_503_with_the_id_and_not_too_early(
 ) -> None:
     bruno = await api.sign_in("bruno")
 
-    async def fail(key: ConversationId, value: bytes) -> LogPosition:
+    async def fail(key: ConversationId, value: bytes, _: Headers = ()) -> LogPosition:
         raise OutcomeUnknown("disk I/O error")
 
     monkeypatch.setattr(api.parts.log, "append", fail)
@@ -222,7 +223,7 @@ async def test_an_unknown_outcome_is_503_with_the_id_and_not_too_early(
 async def test_a_full_queue_is_503_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     bruno = await api.sign_in("bruno")
 
-    async def fail(key: ConversationId, value: bytes) -> LogPosition:
+    async def fail(key: ConversationId, value: bytes, _: Headers = ()) -> LogPosition:
         raise Overloaded("full")
 
     monkeypatch.setattr(api.parts.log, "append", fail)
@@ -236,12 +237,14 @@ async def test_the_gateway_marks_only_its_own_ids_as_fresh() -> None:
     written: list[bytes] = []
 
     class Log(_NoLog):
-        async def append(self, key: ConversationId, value: bytes) -> LogPosition:
+        async def append(
+            self, key: ConversationId, value: bytes, headers: Headers = ()
+        ) -> LogPosition:
             written.append(value)
             return LogPosition(0, 0, 1)
 
     made = "0199f3a4-7c1e-7d2a-9b6e-3f1c5a8e2d47"
-    sending = Sending(Log(Exception()), _OneChat(), lambda: made)  # type: ignore[arg-type]
+    sending = Sending(Log(Exception()), _OneChat(), new_id=lambda: made)
     chat = ConversationId(CHAT)
     await sending.send(Username("bruno"), MessageDraft(chat, "x"))
     await sending.send(Username("bruno"), MessageDraft(chat, "x", MessageId(made)))

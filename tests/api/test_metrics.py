@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chat4all.adapters.prometheus import RouterMetrics
 from chat4all.domain.errors import OutcomeUnknown, Overloaded, Unavailable
-from chat4all.web.metrics import metrics_routes
+from chat4all.http.metrics import metrics_routes
 from tests.api.conftest import CHAT, Api, running
 
 pytestmark = pytest.mark.anyio
@@ -74,7 +74,7 @@ async def test_what_happens_is_counted(api: Api) -> None:
     history = 'method="GET",route="/v1/conversations/{conversation_id}/messages",status="200"'
     assert found[f"chat4all_http_requests_total{{{history}}}"] == 1
     assert found["chat4all_log_append_seconds_count"] >= 3
-    assert found['chat4all_store_read_seconds_count{operation="shown"}'] == 1
+    assert found['chat4all_store_read_seconds_count{operation="page"}'] == 1
     assert found["chat4all_router_dead_letters_total"] == 1
     # The messages; and of the markers as many as the batches that they came in.
     assert found["chat4all_router_announcements_total"] > 3
@@ -121,7 +121,7 @@ async def test_what_the_store_does_not_do_is_counted(
         raise Unavailable("away")
 
     with monkeypatch.context() as broken:
-        broken.setattr(api.parts.store, "shown", fails)
+        broken.setattr(api.parts.store, "page", fails)
         broken.setattr(api.parts.store, "write", fails)
         path = f"/v1/conversations/{CHAT}/messages"
         assert (await api.gateway.get(path, headers=bruno)).status_code == 503
@@ -131,7 +131,7 @@ async def test_what_the_store_does_not_do_is_counted(
             while not found['chat4all_router_store_failures_total{operation="write"}']:
                 found = await values(api.gateway)
         assert found['chat4all_router_lag_records{partition="0"}'] > 0
-    assert found['chat4all_store_read_failures_total{operation="shown"}'] == 1
+    assert found['chat4all_store_read_failures_total{operation="page"}'] == 1
     await api.routed()
 
 

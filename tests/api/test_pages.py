@@ -8,8 +8,8 @@ import pytest
 
 from chat4all.domain.ids import ConversationId
 from chat4all.gateway.pages import BYTES_BESIDE_BODY, BYTES_MAX, Answer, Asked, Pages
-from chat4all.usecases.changes import Changes
 from chat4all.usecases.reading import HistoryPage, Reading
+from chat4all.usecases.versions import ConversationVersions
 from tests.api.conftest import CHAT, Api
 
 pytestmark = pytest.mark.anyio
@@ -98,7 +98,7 @@ async def test_an_answer_that_a_change_overtook_is_not_kept(
     bruno = await api.sign_in("bruno")
     await api.send(bruno, "one")
     await api.routed()
-    page, reached, go_on = api.parts.store.shown, asyncio.Event(), asyncio.Event()
+    page, reached, go_on = api.parts.store.page, asyncio.Event(), asyncio.Event()
 
     async def slow(*rest: Any, **more: Any) -> Any:
         found = await page(*rest, **more)
@@ -106,10 +106,10 @@ async def test_an_answer_that_a_change_overtook_is_not_kept(
         await go_on.wait()
         return found
 
-    monkeypatch.setattr(api.parts.store, "shown", slow)
+    monkeypatch.setattr(api.parts.store, "page", slow)
     reading = asyncio.ensure_future(api.history(bruno))
     await reached.wait()
-    monkeypatch.setattr(api.parts.store, "shown", page)
+    monkeypatch.setattr(api.parts.store, "page", page)
     await api.send(bruno, "two")
     await api.routed()
     go_on.set()
@@ -118,16 +118,17 @@ async def test_an_answer_that_a_change_overtook_is_not_kept(
 
 
 def test_what_is_kept_is_bounded_and_good_only_while_changes_are_heard_of() -> None:
-    hearing = True
-    changes = Changes(lambda: hearing)
-    pages = Pages(changes)
+    now = 0.0
+    versions = ConversationVersions(5.0, clock=lambda: now)
+    versions.heard()
+    pages = Pages(versions)
     body = b"x" * (BYTES_MAX // 4 - BYTES_BESIDE_BODY)
     for number in range(10):
         asked = Asked(ConversationId(f"chat {number}"), 50, {})
-        page = HistoryPage(body, changes.so_far(asked.conversation, {}), None, None)
+        page = HistoryPage(body, versions.current(asked.conversation, {}), None, None)
         pages.keep(("/", b"%d" % number), Answer(asked, page, []))
     assert [number for number in range(10) if pages.get(("/", b"%d" % number))] == [6, 7, 8, 9]
-    hearing = False
+    now = 5.0
     assert pages.get(("/", b"9")) is None
 
 

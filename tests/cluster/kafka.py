@@ -2,11 +2,12 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from chat4all.adapters.kafka import (
+    KafkaAnnouncements,
     KafkaConsumer,
     KafkaFeed,
     KafkaLog,
@@ -15,10 +16,10 @@ from chat4all.adapters.kafka import (
     feed_settings,
     log_settings,
 )
-from chat4all.domain.errors import Unavailable
+from chat4all.domain.errors import Degraded, Unavailable
 from chat4all.domain.records import Epoch
-from chat4all.ports import LiveEvent, Subscription
 from engines import KafkaBroker
+from tests.feeds import Followed
 
 PARTITIONS = 4
 
@@ -101,39 +102,20 @@ async def ready(feed: KafkaFeed) -> None:
         while True:
             try:
                 return await feed.ping()
-            except Unavailable:
+            except Degraded:
                 await asyncio.sleep(0.01)
 
 
-class ArrivingFeed:
-    """A feed whose announcements have arrived at its own reader when `announce` returns."""
-
-    def __init__(self, feed: KafkaFeed) -> None:
-        self._feed = feed
-        self._arrived = asyncio.Event()
-        feed.watch(lambda _: self._arrived.set())
-
-    async def announce(self, events: Sequence[LiveEvent]) -> None:
-        self._arrived.clear()
-        await self._feed.announce(events)
-        async with asyncio.timeout(10):
-            await self._arrived.wait()
-
-    @asynccontextmanager
-    async def subscribe(self) -> AsyncIterator[Subscription]:
-        async with self._feed.subscribe() as subscription:
-            yield subscription
-
-
 @asynccontextmanager
-async def a_feed(broker: KafkaBroker, *, buffer: int) -> AsyncIterator[ArrivingFeed]:
+async def a_feed(broker: KafkaBroker, *, buffer: int) -> AsyncIterator[Followed]:
     topic = f"chat_events-{uuid.uuid4()}"
     await Topics(broker.address).make(topic, PARTITIONS, 1, feed_settings())
     async with a_producer(broker) as producer:
-        feed = KafkaFeed(broker.address, producer, topic, buffer=buffer)
+        feed = KafkaFeed(broker.address, topic)
+        followed = Followed(KafkaAnnouncements(producer, topic), feed, buffer)
         await feed.open()
         try:
             await ready(feed)
-            yield ArrivingFeed(feed)
+            yield followed
         finally:
             await feed.close()

@@ -12,16 +12,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from chat4all.adapters.caching import OutboxFollower
 from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession, CassandraStore
 from chat4all.adapters.cassandra.session import Statement
 from chat4all.adapters.kafka import KafkaAnnouncements, KafkaConsumer, consumer
-from chat4all.adapters.remembering import Following
 from chat4all.adapters.sql import SqlDirectory
 from chat4all.cli import main
 from chat4all.domain.errors import Unavailable
+from chat4all.domain.events import LiveEvent
 from chat4all.domain.ids import ConversationId, LogPosition, Username
 from chat4all.domain.records import DeadLetter
-from chat4all.ports import LiveEvent, MessageLog, Poll, StoreBatch
+from chat4all.ports.log import MessageLog, Poll
+from chat4all.ports.store import StoreBatch
 from chat4all.router import loop
 from chat4all.router.loop import Router
 from chat4all.usecases import routing
@@ -187,18 +189,18 @@ def die_after_removal() -> None:
 
 def memory_without_end() -> None:
     """Hear of nothing after the beginning, and go by what is remembered (against rule 19)."""
-    poll = Following.poll
+    poll = OutboxFollower.poll
     heard = False
 
-    async def once(self: Following) -> None:
+    async def once(self: OutboxFollower) -> None:
         nonlocal heard
         if heard:
             raise Unavailable("nothing is heard")
         await poll(self)
         heard = True
 
-    Following.poll = once  # type: ignore[method-assign]
-    Following.require = lambda self: None  # type: ignore[method-assign]
+    OutboxFollower.poll = once  # type: ignore[method-assign]
+    OutboxFollower.require = lambda self: None  # type: ignore[method-assign]
 
 
 def commit_before_write() -> None:
@@ -250,7 +252,7 @@ def error_as_dead_letter() -> None:
             await route(self, poll)
         except Unavailable as error:
             await self._dead_letters.add(
-                [DeadLetter(r.position, str(error), r.key, r.value) for r in poll.records]
+                [DeadLetter(r.log_position, str(error), r.key, r.value) for r in poll.records]
             )
             await self._consumer.commit(routing._last_of_each_partition(poll.records))
 
@@ -267,7 +269,7 @@ def replay_without_row() -> None:
     ) -> routing._Numbered:
         done = number(messages, watermarks, *known)
         done.messages = [
-            m for m in done.messages if m.position > watermarks[m.conversation_id].position
+            m for m in done.messages if m.log_position > watermarks[m.conversation_id].log_position
         ]
         return done
 

@@ -15,11 +15,12 @@ from chat4all.adapters.cassandra.session import REQUEST_SECONDS, connect
 from chat4all.domain.errors import StartRefused, Unavailable
 from chat4all.domain.ids import LogPosition
 from chat4all.domain.messages import Head, StoredMessage
-from chat4all.ports import StoreBatch
+from chat4all.ports.store import StoreBatch
 from engines import CassandraNode
 from tests.cluster.cassandra import AStore, a_store, contact_of
 from tests.contract.test_message_store import batch, message, row_of
 from tests.records import CHATS
+from tests.stored import stored
 
 pytestmark = [
     pytest.mark.anyio,
@@ -43,15 +44,15 @@ async def test_one_batch_may_fill_many_buckets_and_each_of_its_rows_is_found(on:
     await on.store.write(batch(*numbered(1, 5_500)))
     # As it is when a router dies behind the second bucket of three: its head was not written.
     await on.store.write(batch(*numbered(5_501, 7_100), head=0))
-    page = await on.store.page(CHATS[0], limit=5_500)
+    page = await stored(on.store, CHATS[0], limit=5_500)
     assert [m.seq for m in page.messages] == list(range(1, 5_501))
     assert await on.store.heads([CHATS[0]]) == {CHATS[0]: Head(7_100, LogPosition(0, 0, 71_000))}
     for seqs in ([1], [7_100], [999, 1_000, 1_001], [3, 2_500, 7_099], [4_999, 5_000]):
-        wanted = [(CHATS[0], message(seq).position) for seq in seqs]
+        wanted = [(CHATS[0], message(seq).log_position) for seq in seqs]
         # Positions of no message: before all, between two, behind all.
         others = [(CHATS[0], LogPosition(0, 0, offset)) for offset in (0, 55, 71_001)]
         found = await on.store.at_positions(wanted + others)
-        assert found == {message(seq).position: row_of(message(seq)) for seq in seqs}
+        assert found == {message(seq).log_position: row_of(message(seq)) for seq in seqs}
 
 
 async def test_a_head_ends_at_the_last_bucket_that_is_full(on: AStore) -> None:
@@ -62,11 +63,11 @@ async def test_a_head_ends_at_the_last_bucket_that_is_full(on: AStore) -> None:
 
 
 async def test_a_late_writer_changes_nothing(on: AStore) -> None:
-    newer = replace(message(1), position=LogPosition(1, 3, 5), content="newer")
+    newer = replace(message(1), log_position=LogPosition(1, 3, 5), content="newer")
     await on.store.write(batch(newer))
     for position in (LogPosition(1, 3, 4), LogPosition(0, 7, 2**40 - 2)):
-        await on.store.write(batch(replace(newer, position=position, content="older")))
-    page = await on.store.page(CHATS[0], limit=10)
+        await on.store.write(batch(replace(newer, log_position=position, content="older")))
+    page = await stored(on.store, CHATS[0], limit=10)
     assert list(page.messages) == [newer]
 
 
@@ -77,13 +78,13 @@ async def test_a_late_writer_changes_nothing(on: AStore) -> None:
 async def test_times_come_back_to_the_millisecond(on: AStore, created_at: str) -> None:
     written = replace(message(1), created_at=created_at)
     await on.store.write(batch(written))
-    assert list((await on.store.page(CHATS[0], limit=1)).messages) == [written]
+    assert list((await stored(on.store, CHATS[0], limit=1)).messages) == [written]
 
 
 async def test_large_messages_are_stored_too(on: AStore) -> None:
     large = [replace(m, content="🎉" * 10_000) for m in numbered(1, 500)]
     await on.store.write(batch(*large))
-    assert list((await on.store.page(CHATS[0], limit=500)).messages) == large
+    assert list((await stored(on.store, CHATS[0], limit=500)).messages) == large
 
 
 async def test_migrations_at_once_and_again_come_to_the_same(cassandra: CassandraNode) -> None:
@@ -92,7 +93,7 @@ async def test_migrations_at_once_and_again_come_to_the_same(cassandra: Cassandr
     async with a_store(cassandra, contact) as on:
         await on.store.write(batch(message(1)))
         await migrate(contact)
-        assert (await on.store.page(CHATS[0], limit=1)).head == 1
+        assert (await stored(on.store, CHATS[0], limit=1)).head == 1
 
 
 async def test_a_table_of_the_original_layout_is_refused_and_left_alone(
@@ -164,7 +165,7 @@ async def test_a_node_that_goes_is_unavailable_in_time_and_comes_back_by_itself(
             await asyncio.to_thread(node.restart)
             async with asyncio.timeout(10):
                 await written_at_last(on, batch(message(3)))
-            page = await on.store.page(CHATS[0], limit=10)
+            page = await stored(on.store, CHATS[0], limit=10)
             assert list(page.messages) == numbered(1, 3)
 
 

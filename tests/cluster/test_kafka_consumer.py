@@ -14,7 +14,7 @@ from chat4all.adapters.kafka import KafkaConsumer, Topics, log_settings, partiti
 from chat4all.domain.errors import RouterStopped, StartRefused, Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.records import Epoch, LogRecord
-from chat4all.ports import Poll
+from chat4all.ports.log import Poll
 from engines import KafkaBroker
 from tests.cluster.kafka import PARTITIONS, ALog, a_log
 from tests.contract.test_log_consumer import last, take
@@ -232,7 +232,7 @@ async def test_a_router_that_is_busy_for_long_stays_in_the_group(on: ALog) -> No
         assert committed(on)[0] == 10
         # What had been fetched before comes once, where it left off.
         following = await take(one, 40, limit=10)
-        assert [r.position.offset for r in first + following] == list(range(50))
+        assert [r.log_position.offset for r in first + following] == list(range(50))
         assert (await one.poll(1)).assignments == before
 
 

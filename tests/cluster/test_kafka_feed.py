@@ -4,15 +4,23 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import pytest
 from confluent_kafka import TopicPartition
 
-from chat4all.adapters.kafka import KafkaFeed, KafkaProducer, Topics, feed_settings
-from chat4all.domain.errors import Overloaded, Unavailable
+from chat4all.adapters.kafka import (
+    KafkaAnnouncements,
+    KafkaFeed,
+    KafkaProducer,
+    Topics,
+    feed_settings,
+)
+from chat4all.domain.errors import Degraded, Overloaded
 from engines import KafkaBroker
 from tests.cluster.kafka import PARTITIONS, a_producer, ready
 from tests.contract.test_live_feed import event
+from tests.feeds import Followed
 
 pytestmark = [
     pytest.mark.anyio,
@@ -26,68 +34,79 @@ async def make(broker: KafkaBroker, topic: str) -> None:
     await Topics(broker.address).make(topic, PARTITIONS, 1, feed_settings())
 
 
+@dataclass
+class AFeed:
+    """A feed that is read, what announces on it, and its topic."""
+
+    feed: KafkaFeed
+    followed: Followed
+    producer: KafkaProducer
+    topic: str
+
+
 @asynccontextmanager
-async def a_feed(broker: KafkaBroker) -> AsyncIterator[tuple[KafkaFeed, KafkaProducer, str]]:
-    """A feed that is read, its producer and its topic."""
+async def reading(broker: KafkaBroker, producer: KafkaProducer, topic: str) -> AsyncIterator[AFeed]:
+    feed = KafkaFeed(broker.address, topic)
+    followed = Followed(KafkaAnnouncements(producer, topic), feed)
+    await feed.open()
+    try:
+        yield AFeed(feed, followed, producer, topic)
+    finally:
+        await feed.close()
+
+
+@asynccontextmanager
+async def a_feed(broker: KafkaBroker) -> AsyncIterator[AFeed]:
     topic = f"chat_events-{uuid.uuid4()}"
     await make(broker, topic)
-    async with a_producer(broker) as producer:
-        feed = KafkaFeed(broker.address, producer, topic)
-        await feed.open()
-        await ready(feed)
-        yield feed, producer, topic
-        await feed.close()
+    async with a_producer(broker) as producer, reading(broker, producer, topic) as found:
+        await ready(found.feed)
+        yield found
 
 
 async def test_it_is_ready_when_its_topic_is_there_and_reads_what_is_announced_from_then_on(
     kafka: KafkaBroker,
 ) -> None:
     topic = f"chat_events-{uuid.uuid4()}"
-    async with a_producer(kafka) as producer:
-        feed = KafkaFeed(kafka.address, producer, topic)
-        with pytest.raises(Unavailable, match="not read yet"):
-            await feed.ping()
-        await feed.open()
-        with pytest.raises(Unavailable):
-            async with feed.subscribe():
-                pass
+    with pytest.raises(Degraded, match="not read yet"):
+        await KafkaFeed(kafka.address, topic).ping()
+    async with a_producer(kafka) as producer, reading(kafka, producer, topic) as early:
+        with pytest.raises(Degraded):
+            await early.feed.ping()
         await make(kafka, topic)
-        await ready(feed)
-        await feed.announce([event(1)])
-        late = KafkaFeed(kafka.address, producer, topic)
-        await late.open()
-        await ready(late)
-        async with late.subscribe() as subscription, asyncio.timeout(20):
-            await feed.announce([event(2)])
-            assert list(await subscription.next()) == [event(2)]
-        await late.close()
-        await feed.close()
+        await ready(early.feed)
+        await early.followed.announce([event(1)])
+        async with reading(kafka, producer, topic) as late:
+            await ready(late.feed)
+            async with late.followed.follow() as follower, asyncio.timeout(20):
+                await late.followed.announce([event(2)])
+                assert list(await follower.next()) == [event(2)]
 
 
-async def test_when_its_place_is_lost_those_who_listen_are_told_and_can_start_again(
+async def test_when_its_place_is_lost_followers_are_told_and_can_start_again(
     kafka: KafkaBroker,
 ) -> None:
-    async with a_feed(kafka) as (feed, _, topic):
-        async with feed.subscribe() as subscription, asyncio.timeout(30):
-            await feed.announce([event(1)])
-            assert list(await subscription.next()) == [event(1)]
-            beyond = [TopicPartition(topic, n, 1_000) for n in range(PARTITIONS)]
-            await feed._call(lambda: feed._consumer.assign(beyond))
+    async with a_feed(kafka) as it:
+        async with it.followed.follow() as follower, asyncio.timeout(30):
+            await it.followed.announce([event(1)])
+            assert list(await follower.next()) == [event(1)]
+            beyond = [TopicPartition(it.topic, n, 1_000) for n in range(PARTITIONS)]
+            await it.feed._call(lambda: it.feed._consumer.assign(beyond))
             for _ in range(2):
                 with pytest.raises(Overloaded):
-                    await subscription.next()
-        await ready(feed)
-        async with feed.subscribe() as subscription, asyncio.timeout(20):
-            await feed.announce([event(2)])
-            assert list(await subscription.next()) == [event(2)]
+                    await follower.next()
+        await ready(it.feed)
+        async with it.followed.follow() as follower, asyncio.timeout(20):
+            await it.followed.announce([event(2)])
+            assert list(await follower.next()) == [event(2)]
 
 
 async def test_what_cannot_be_read_is_something_missed(kafka: KafkaBroker) -> None:
-    async with a_feed(kafka) as (feed, producer, topic):
-        async with feed.subscribe() as subscription, asyncio.timeout(20):
-            await producer.send(topic, b"a chat", b'[{"key": 7}]')
+    async with a_feed(kafka) as it:
+        async with it.followed.follow() as follower, asyncio.timeout(20):
+            await it.producer.send(it.topic, b"a chat", b'[{"type": 7}]')
             with pytest.raises(Overloaded):
-                await subscription.next()
-        async with feed.subscribe() as subscription, asyncio.timeout(20):
-            await feed.announce([event(3)])
-            assert list(await subscription.next()) == [event(3)]
+                await follower.next()
+        async with it.followed.follow() as follower, asyncio.timeout(20):
+            await it.followed.announce([event(3)])
+            assert list(await follower.next()) == [event(3)]

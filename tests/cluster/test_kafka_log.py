@@ -89,7 +89,7 @@ async def test_what_a_killed_broker_acknowledged_is_there_once_and_it_goes_on_by
                     acknowledged[value] = position
                     after += back.is_set()
 
-            async with feed.subscribe() as subscription, asyncio.timeout(120):
+            async with feed.follow() as follower, asyncio.timeout(120):
                 await feed.announce([event(1)])
                 clients = [asyncio.ensure_future(client(n)) for n in range(8)]
                 while len(acknowledged) < 500:
@@ -102,7 +102,7 @@ async def test_what_a_killed_broker_acknowledged_is_there_once_and_it_goes_on_by
                 await asyncio.gather(*clients)
                 assert time.monotonic() - returned < 10
                 await feed.announce([event(2)])
-                assert list(await subscription.next()) == [event(1), event(2)]
+                assert list(await follower.next()) == [event(1), event(2)]
 
             async with on.consumer() as consumer:
                 found = await take(consumer, len(acknowledged))
@@ -110,5 +110,5 @@ async def test_what_a_killed_broker_acknowledged_is_there_once_and_it_goes_on_by
                     found += more
             values = Counter(r.value for r in found)
             assert [v for v, count in values.items() if count > 1] == []
-            places = {r.value: r.position for r in found}
+            places = {r.value: r.log_position for r in found}
             assert {v: places.get(v) for v in acknowledged} == acknowledged

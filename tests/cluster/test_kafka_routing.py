@@ -16,6 +16,7 @@ from tests.cluster.cassandra import AStore, a_store
 from tests.cluster.kafka import PARTITIONS, ALog, a_log
 from tests.cluster.test_kafka_consumer import commit_as_an_operator
 from tests.records import record
+from tests.stored import stored
 
 pytestmark = [
     pytest.mark.anyio,
@@ -32,7 +33,7 @@ def other_producer(on: ALog, partitioner: str) -> Producer:
 
 async def contents(store: AStore, chat: str) -> list[str]:
     """Return a conversation's contents; AssertionError unless its numbers are 1, 2, 3 …."""
-    found = (await store.store.page(ConversationId(chat), limit=1_000)).messages
+    found = (await stored(store.store, ConversationId(chat), limit=1_000)).messages
     assert [m.seq for m in found] == list(range(1, len(found) + 1))
     return [m.content for m in found]
 

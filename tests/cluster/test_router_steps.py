@@ -86,7 +86,7 @@ def test_a_router_that_is_killed_loses_nothing_and_doubles_nothing(on: Chats, st
     letters = {write_a_bit_of_all(on, chat) for chat in chats}
     dies(on.router(f"die-after={step}"))
     survives(on, *chats)
-    assert letters <= {letter.position for letter in on.letters()}
+    assert letters <= {letter.log_position for letter in on.letters()}
 
 
 def test_a_router_that_is_killed_between_two_buckets_of_one_batch(on: Chats) -> None:

@@ -115,19 +115,19 @@ def test_what_comes_after_poison_in_any_partition_is_stored_at_once(on: Chats) -
     for chat in chats.values():
         on.send(chat, "ana")
     on.until_routed(router)
-    before = {letter.position for letter in on.letters()}
+    before = {letter.log_position for letter in on.letters()}
     places = {partition: on.produce(POISON, b"\xff", partition) for partition in chats}
     for chat in chats.values():
         on.send(chat, "bruno")
     until(lambda: all(len(on.read(chat)) == 2 for chat in chats.values()), 5)
     on.until_routed(router)
     on.check(*chats.values())
-    letters = {x.position: x for x in on.letters() if x.position not in before}
+    letters = {x.log_position: x for x in on.letters() if x.log_position not in before}
     assert len(letters) == PARTITIONS * len(POISON)
     for partition, positions in places.items():
         for position, value in zip(positions, POISON, strict=True):
             letter = letters[position]
-            assert (letter.position.partition, letter.key) == (partition, b"\xff")
+            assert (letter.log_position.partition, letter.key) == (partition, b"\xff")
             assert letter.value == (value or b"")
             assert letter.cause
 

@@ -5,7 +5,6 @@ import threading
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +12,8 @@ import pytest
 from chat4all.adapters.kafka import KafkaLog
 from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.records import Epoch, MessageRecord
-from chat4all.wire.records import encode_record, format_utc
+from chat4all.domain.times import now_utc
+from chat4all.wire.records import encode_record
 from tests.cluster.kafka import a_producer
 from tests.cluster.services import all_ready
 from tests.cluster.site import PARTITIONS, Site, new_names
@@ -54,7 +54,7 @@ def fill(site: Site, people: People, sender: str) -> None:
                     message_id=MessageId(str(uuid.uuid4())),
                     sender_id=Username(sender),
                     content="another",
-                    created_at=format_utc(datetime.now(UTC)),
+                    created_at=now_utc(),
                 )
                 for _ in range(OTHERS)
             )

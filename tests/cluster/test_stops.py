@@ -16,8 +16,9 @@ from chat4all.adapters.cassandra import (
 )
 from chat4all.adapters.embedded import EmbeddedFeed
 from chat4all.adapters.kafka import KafkaConsumer, Topics
+from chat4all.domain.events import LiveEvent, MessageStored
 from chat4all.domain.records import LogRecord
-from chat4all.ports import IdKey, LiveEvent
+from chat4all.ports.store import IdKey
 from chat4all.router.loop import Router
 from engines import CassandraNode, KafkaBroker
 from tests.cluster.cassandra import AStore, a_store
@@ -27,6 +28,7 @@ from tests.contract.test_log_consumer import take
 from tests.faults.machine import Stop
 from tests.faults.test_rules import POISON
 from tests.records import CHATS, model, record
+from tests.stored import stored
 
 pytestmark = [
     pytest.mark.anyio,
@@ -114,7 +116,7 @@ async def check(on: ALog, store: AStore, heard: list[LiveEvent], count: int) -> 
     """AssertionError unless the store is what the model makes of the log, and was announced."""
     wanted = model(await all_records(on, count))
     for chat in CHATS:
-        messages = (await store.store.page(chat, limit=count)).messages
+        messages = (await stored(store.store, chat, limit=count)).messages
         assert [m.seq for m in messages] == list(range(1, len(messages) + 1))
         assert [(m.message_id, m.sender_id, m.content) for m in messages] == wanted.get(chat, [])
         known = await store.store.find_ids(
@@ -122,7 +124,7 @@ async def check(on: ALog, store: AStore, heard: list[LiveEvent], count: int) -> 
         )
         assert sorted(entry.seq for entry in known.values()) == [m.seq for m in messages]
     numbers: dict[tuple[str, int], str] = {}
-    for message in (event.message for event in heard if event.message):
+    for message in (event.message for event in heard if isinstance(event, MessageStored)):
         place = (message.conversation_id, message.seq)
         assert numbers.setdefault(place, message.message_id) == message.message_id
     assert len(numbers) == sum(len(rows) for rows in wanted.values())

@@ -1,13 +1,19 @@
 """Every adapter of a port is a parameter of that port's fixture; the suites name none of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from chat4all.adapters.caching import (
+    OutboxFollower,
+    cached_aliases,
+    cached_members,
+    cached_sessions,
+)
 from chat4all.adapters.embedded import (
     EmbeddedConsumer,
     EmbeddedFeed,
@@ -16,7 +22,7 @@ from chat4all.adapters.embedded import (
     GatewayLink,
     RouterLink,
 )
-from chat4all.adapters.embedded.link import Announced, pair
+from chat4all.adapters.embedded.link import pair
 from chat4all.adapters.metadata_http import (
     HttpDirectory,
     HttpMemberships,
@@ -27,36 +33,21 @@ from chat4all.adapters.metadata_http import (
 )
 from chat4all.adapters.prometheus import GatewayMetrics, RouterMetrics
 from chat4all.adapters.prometheus.registry import new_registry
-from chat4all.adapters.prometheus.store import READS, ROUTING, MeasuredStore
+from chat4all.adapters.prometheus.router import ROUTING
+from chat4all.adapters.prometheus.service import READS
 from chat4all.adapters.prometheus.timing import Timings
-from chat4all.adapters.remembering import (
-    Following,
-    FollowingDirectory,
-    FollowingSessions,
-    FollowingUsers,
-    RememberingDirectory,
-    RememberingSessions,
-    RememberingUsers,
-)
 from chat4all.adapters.sql import SqlDirectory, SqlMemberships, SqlOutbox, SqlSessions, SqlUsers
 from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.metadata import InternalEndpoint
-from chat4all.ports import (
-    DeadLetters,
-    Directory,
-    LiveEvent,
-    LiveFeed,
-    LogConsumer,
-    Memberships,
-    MessageLog,
-    MessageStore,
-    Outbox,
-    Sessions,
-    Users,
-)
+from chat4all.ports.directory import Memberships
+from chat4all.ports.log import LogConsumer, MessageLog
+from chat4all.ports.outbox import Outbox
+from chat4all.ports.sessions import Sessions
 from tests.cluster.cassandra import a_store
 from tests.cluster.kafka import a_feed, a_log
+from tests.contract.ports import Directory, KeptOutbox, Letters, People, Store
 from tests.databases import Databases, Place, place_at
+from tests.feeds import Followed
 from tests.metadata_service import CREDENTIAL, MetadataProcess, metadata_process, serving
 
 REAL = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(180)]
@@ -111,7 +102,7 @@ async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[M
 @asynccontextmanager
 async def the_stores(
     request: pytest.FixtureRequest, tmp_path: Path
-) -> AsyncIterator[tuple[MessageStore, DeadLetters]]:
+) -> AsyncIterator[tuple[Store, Letters]]:
     if request.param == "cassandra":
         async with a_store(request.getfixturevalue("cassandra")) as on:
             yield on.store, on.letters
@@ -124,61 +115,38 @@ async def the_stores(
 
 
 @pytest.fixture(params=["embedded", "embedded, measured", CASSANDRA])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MessageStore]:
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     async with the_stores(request, tmp_path) as (found, _):
         if "measured" in request.param:
             registry, operations = new_registry("test", "1"), sorted({*READS, *ROUTING})
-            yield MeasuredStore(found, Timings(registry, "test", "a step", operations))
+            yield Timings(registry, "test", "a step", operations).timed(found)
         else:
             yield found
 
 
 @pytest.fixture(params=["embedded", "embedded, counted", CASSANDRA])
-async def dead_letters(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> AsyncIterator[DeadLetters]:
+async def dead_letters(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Letters]:
     async with the_stores(request, tmp_path) as (_, found):
         counted = "counted" in request.param
         yield RouterMetrics("1", no_lag).dead_letters(found) if counted else found
 
 
-class LinkedFeed:
-    """Announcements made at the router's end of a link, subscriptions at the gateway's."""
-
-    def __init__(self) -> None:
-        self.here = EmbeddedFeed(buffer=10)
-        self.subscribe = self.here.subscribe
-        self.there: GatewayLink | None = None
-        self._arrived = asyncio.Event()
-
-    def arrive(self, announced: Announced) -> None:
-        self.here.republish(announced)
-        self._arrived.set()
-
-    async def announce(self, events: Sequence[LiveEvent]) -> None:
-        assert self.there is not None
-        self._arrived.clear()
-        await self.there.announce(events)
-        # The suite speaks of what follows an announcement; here that is when it has arrived.
-        async with asyncio.timeout(10):
-            await self._arrived.wait()
-
-
 @pytest.fixture(params=["embedded", "embedded, over the link", KAFKA])
-async def feed(request: pytest.FixtureRequest) -> AsyncIterator[LiveFeed]:
+async def feed(request: pytest.FixtureRequest) -> AsyncIterator[Followed]:
     if request.param == "kafka":
         async with a_feed(request.getfixturevalue("kafka"), buffer=10) as arriving:
             yield arriving
         return
+    here = EmbeddedFeed()
     if request.param == "embedded":
-        yield EmbeddedFeed(buffer=10)
+        yield Followed(here, here, buffer=10)
         return
-    linked = LinkedFeed()
-    here, there = pair()
-    router, linked.there = await RouterLink.over(here, linked.arrive), await GatewayLink.over(there)
+    ends = pair()
+    router = await RouterLink.over(ends[0], here.republish, here.heard)
+    there = await GatewayLink.over(ends[1])
     taking = asyncio.create_task(router.run())
-    yield linked
-    linked.there.close()
+    yield Followed(there, here, buffer=10)
+    there.close()
     await taking
     router.close()
 
@@ -238,7 +206,7 @@ def process(
 class Metadata:
     """The three ports on one database, asked in one way."""
 
-    users: Users
+    users: People
     directory: Directory
     memberships: Memberships
     sessions: Sessions
@@ -256,12 +224,7 @@ async def known(
         yield Metadata(users, directory, memberships, sessions)
         return
     if way == "remembered":
-        yield Metadata(
-            RememberingUsers(users),
-            RememberingDirectory(directory),
-            memberships,
-            RememberingSessions(sessions),
-        )
+        yield await cached(Metadata(users, directory, memberships, sessions), SqlOutbox(database))
         return
     async with AsyncExitStack() as stack:
         if process is not None:
@@ -283,19 +246,23 @@ async def known(
         if way != "by HTTP, remembered":
             yield asked
             return
-        # Polled once: its clock stands, and each of the tests is its own only writer.
-        following = Following(HttpOutbox(service), clock=lambda: 0.0)
-        await following.poll()
-        yield Metadata(
-            FollowingUsers(asked.users, following),
-            FollowingDirectory(asked.directory, following),
-            asked.memberships,
-            FollowingSessions(asked.sessions, following),
-        )
+        yield await cached(asked, HttpOutbox(service))
+
+
+async def cached(asked: Metadata, outbox: Outbox) -> Metadata:
+    """Polled once: its clock stands, and each of the tests is its own only writer."""
+    follower = OutboxFollower(outbox, clock=lambda: 0.0)
+    await follower.poll()
+    return Metadata(
+        cached_aliases(asked.users, follower),
+        cached_members(asked.directory, follower),
+        asked.memberships,
+        cached_sessions(asked.sessions, follower),
+    )
 
 
 @pytest.fixture
-def users(known: Metadata) -> Users:
+def users(known: Metadata) -> People:
     return known.users
 
 
@@ -315,5 +282,5 @@ def sessions(known: Metadata) -> Sessions:
 
 
 @pytest.fixture
-def outbox(place: Place) -> Outbox:
+def outbox(place: Place) -> KeptOutbox:
     return SqlOutbox(place.database)

@@ -10,7 +10,7 @@ import pytest
 from chat4all.domain.errors import AlreadyTaken, Conflict, NotAllowed, NotFound, Unavailable
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import Conversation, ConversationChanges, ConversationType, Role, User
-from chat4all.ports import Directory, Users
+from tests.contract.ports import Directory, People
 from tests.databases import Place
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +40,7 @@ def private(one: Username, two: Username) -> Conversation:
 
 
 @pytest.fixture
-async def people(users: Users, directory: Directory) -> Directory:
+async def people(users: People, directory: Directory) -> Directory:
     for name in (ANA, BRUNO, CARLA):
         await users.add_user(user(name), f"hash of {name}".encode())
     return directory

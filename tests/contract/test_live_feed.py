@@ -5,19 +5,20 @@ import asyncio
 import pytest
 
 from chat4all.domain.errors import Overloaded
-from chat4all.ports import LiveEvent, LiveFeed
+from chat4all.domain.events import LiveEvent, MessageStored
 from tests.contract.test_message_store import message
+from tests.feeds import Followed
 
 pytestmark = pytest.mark.anyio
 
 
 def event(seq: int) -> LiveEvent:
-    return LiveEvent("a chat", message=message(seq))
+    return MessageStored(message(seq))
 
 
-async def test_every_subscriber_gets_all_that_follows_in_order(feed: LiveFeed) -> None:
+async def test_every_subscriber_gets_all_that_follows_in_order(feed: Followed) -> None:
     await feed.announce([event(1)])
-    async with feed.subscribe() as one, feed.subscribe() as two:
+    async with feed.follow() as one, feed.follow() as two:
         await feed.announce([event(2), event(3)])
         await feed.announce([event(4)])
         for subscription in (one, two):
@@ -28,8 +29,8 @@ async def test_every_subscriber_gets_all_that_follows_in_order(feed: LiveFeed) -
     await feed.announce([event(6)])
 
 
-async def test_a_slow_subscriber_is_told_so_and_nobody_waits_for_it(feed: LiveFeed) -> None:
-    async with feed.subscribe() as slow, feed.subscribe() as quick:
+async def test_a_slow_subscriber_is_told_so_and_nobody_waits_for_it(feed: Followed) -> None:
+    async with feed.follow() as slow, feed.follow() as quick:
         for seq in range(1, 31):
             await feed.announce([event(seq)])
             assert list(await quick.next()) == [event(seq)]

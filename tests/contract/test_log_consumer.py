@@ -9,7 +9,7 @@ import pytest
 
 from chat4all.domain.ids import LogPosition
 from chat4all.domain.records import LogRecord
-from chat4all.ports import LogConsumer
+from chat4all.ports.log import LogConsumer
 from tests.contract.conftest import Consuming
 from tests.records import CHATS
 
@@ -29,13 +29,13 @@ async def take(consumer: LogConsumer, count: int, limit: int = 1_000) -> list[Lo
         while len(found) < count:
             poll = await consumer.poll(limit)
             assert len(poll.records) <= limit
-            assert {r.position.partition for r in poll.records} <= set(poll.assignments)
+            assert {r.log_position.partition for r in poll.records} <= set(poll.assignments)
             found += poll.records
     return found
 
 
 def last(records: Sequence[LogRecord]) -> list[LogPosition]:
-    return list({r.position.partition: r.position for r in records}.values())
+    return list({r.log_position.partition: r.log_position for r in records}.values())
 
 
 async def test_every_record_comes_once_in_the_order_of_its_partition(consuming: Consuming) -> None:
@@ -54,7 +54,7 @@ async def test_every_record_comes_once_in_the_order_of_its_partition(consuming: 
             of_chat[record.key].append(record)
         for records in of_chat.values():
             assert [int(r.value) for r in records] == sorted(int(r.value) for r in records)
-            assert [r.position for r in records] == sorted(r.position for r in records)
+            assert [r.log_position for r in records] == sorted(r.log_position for r in records)
         await fill(consuming, 1, first=50)
         assert [r.value for r in await take(consumer, 1)] == [b"50"]
 
@@ -62,7 +62,7 @@ async def test_every_record_comes_once_in_the_order_of_its_partition(consuming: 
 async def test_appends_say_where_the_consumer_finds_them(consuming: Consuming) -> None:
     positions = {b"%d" % n: await consuming.log.append(CHATS[n], b"%d" % n) for n in range(4)}
     async with consuming.consumer() as consumer:
-        assert {r.value: r.position for r in await take(consumer, 4)} == positions
+        assert {r.value: r.log_position for r in await take(consumer, 4)} == positions
 
 
 async def test_what_was_not_committed_comes_again_and_what_was_does_not(
@@ -73,7 +73,7 @@ async def test_what_was_not_committed_comes_again_and_what_was_does_not(
         first = await take(consumer, 20)
     async with consuming.consumer() as consumer:
         again = await take(consumer, 20)
-        assert sorted(r.position for r in again) == sorted(r.position for r in first)
+        assert sorted(r.log_position for r in again) == sorted(r.log_position for r in first)
         await consumer.commit(last(again))
     await fill(consuming, 3, first=20)
     async with consuming.consumer() as consumer:

@@ -8,7 +8,8 @@ from sqlalchemy import insert
 from chat4all.adapters.sql import tables
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import ConversationType, Role
-from chat4all.ports import LISTED_MEMBERS_MAX, Directory, Memberships, Users
+from chat4all.ports.directory import LISTED_MEMBERS_MAX, Memberships
+from tests.contract.ports import Directory, People
 from tests.contract.test_directory import ANA, BRUNO, CARLA, group, private, user
 from tests.databases import Place
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(autouse=True)
-async def _people(users: Users) -> None:
+async def _people(users: People) -> None:
     for name in (ANA, BRUNO, CARLA):
         await users.add_user(user(name), b"")
 
@@ -41,7 +42,7 @@ async def test_memberships_are_those_that_one_has_now(
 
 
 async def test_details_of_several_at_once(
-    memberships: Memberships, directory: Directory, users: Users
+    memberships: Memberships, directory: Directory, users: People
 ) -> None:
     chat, pair = group(ANA, BRUNO), private(ANA, CARLA)
     with_erased, deleted = private(ANA, BRUNO), group(ANA)

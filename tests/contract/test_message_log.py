@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from chat4all.ports import MessageLog
+from chat4all.ports.log import MessageLog
 from tests.records import CHATS
 
 pytestmark = pytest.mark.anyio

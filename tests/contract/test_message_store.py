@@ -18,18 +18,13 @@ from chat4all.domain.messages import (
     StoredMessage,
 )
 from chat4all.domain.records import DeadLetter
-from chat4all.ports import (
-    AskedOverview,
-    DeadLetters,
-    IdEntry,
-    IdKey,
-    MessageStore,
-    NumberedRow,
-    ShownPage,
-    StoreBatch,
-)
-from chat4all.wire.shapes import MessageView, message_view
+from chat4all.ports.history import EncodedPage
+from chat4all.ports.store import IdEntry, IdKey, NumberedRow, StoreBatch
+from chat4all.ports.summaries import OverviewQuery
+from chat4all.wire.messages import MessageView, message_view
+from tests.contract.ports import Letters, Store
 from tests.records import CHATS
+from tests.stored import stored
 
 pytestmark = pytest.mark.anyio
 
@@ -50,48 +45,50 @@ def batch(*messages: StoredMessage, head: int | None = None) -> StoreBatch:
     chat = messages[0].conversation_id
     last = messages[-1]
     return StoreBatch(
-        through=(last.position,),
+        through=(last.log_position,),
         messages=messages,
-        ids={IdKey(chat, m.message_id, m.sender_id): IdEntry(m.seq, m.position) for m in messages},
-        heads={} if head == 0 else {chat: Head(head or last.seq, last.position)},
+        ids={
+            IdKey(chat, m.message_id, m.sender_id): IdEntry(m.seq, m.log_position) for m in messages
+        },
+        heads={} if head == 0 else {chat: Head(head or last.seq, last.log_position)},
     )
 
 
-async def test_what_is_written_is_read(store: MessageStore) -> None:
+async def test_what_is_written_is_read(store: Store) -> None:
     written = [message(1), message(2), message(3)]
     await store.write(batch(*written))
-    page = await store.page(CHATS[0], limit=10)
+    page = await stored(store, CHATS[0], limit=10)
     assert (list(page.messages), page.head) == (written, 3)
     assert await store.read_seqs(CHATS[0]) == {}
     keys = [IdKey(CHATS[0], m.message_id, m.sender_id) for m in written]
     unknown = IdKey(CHATS[0], written[0].message_id, Username("ana"))
     assert await store.find_ids([*keys, unknown]) == {
-        key: IdEntry(m.seq, m.position) for key, m in zip(keys, written, strict=True)
+        key: IdEntry(m.seq, m.log_position) for key, m in zip(keys, written, strict=True)
     }
     assert await store.with_id(CHATS[0], written[1].message_id) == [written[1]]
     await store.ping()
 
 
-async def test_an_unknown_conversation_is_empty(store: MessageStore) -> None:
-    page = await store.page(CHATS[0], limit=10)
+async def test_an_unknown_conversation_is_empty(store: Store) -> None:
+    page = await stored(store, CHATS[0], limit=10)
     assert (list(page.messages), page.head) == ([], 0)
     assert await store.heads(CHATS) == {}
     assert await store.with_id(CHATS[0], MessageId(str(uuid.uuid4()))) == []
 
 
-async def test_conversations_do_not_mix(store: MessageStore) -> None:
+async def test_conversations_do_not_mix(store: Store) -> None:
     for chat in CHATS:
         await store.write(batch(message(1, chat), message(2, chat)))
     for chat in CHATS:
-        page = await store.page(chat, limit=10)
+        page = await stored(store, chat, limit=10)
         assert {m.conversation_id for m in page.messages} == {chat}
 
 
-async def test_pages_are_dense_and_never_above_the_head(store: MessageStore) -> None:
+async def test_pages_are_dense_and_never_above_the_head(store: Store) -> None:
     await store.write(batch(*[message(n) for n in range(990, 1_011)], head=1_008))
 
     async def seqs(**bounds: int) -> list[int]:
-        return [m.seq for m in (await store.page(CHATS[0], **bounds)).messages]
+        return [m.seq for m in (await stored(store, CHATS[0], **bounds)).messages]
 
     assert await seqs(limit=3) == [1_006, 1_007, 1_008]
     assert await seqs(limit=4, before=1_002) == [998, 999, 1_000, 1_001]
@@ -112,9 +109,7 @@ ALL_READ = [
 
 
 @pytest.mark.parametrize("all_read", ALL_READ)
-async def test_what_is_shown_is_the_page_with_its_statuses(
-    store: MessageStore, all_read: AllRead
-) -> None:
+async def test_what_is_shown_is_the_page_with_its_statuses(store: Store, all_read: AllRead) -> None:
     difficult = "".join(map(chr, range(0x80))) + "\x7f\x85\u2028\ufeff\uffff é 🎉 ',' \\u0000 {}[]"
     written = [
         replace(message(n), sender_id=Username(sender), content=f"{n} {difficult}")
@@ -138,24 +133,25 @@ async def test_what_is_shown_is_the_page_with_its_statuses(
         {"limit": 19, "after": 989},
     ]
     for bound in bounds:
-        page = await store.page(CHATS[0], **bound)
-        shown = await store.shown(CHATS[0], all_read, **bound)
+        page = await stored(store, CHATS[0], **bound)
+        shown = await store.page(CHATS[0], all_read, **bound)
         views = [message_view(m, all_read.status(m)) for m in page.messages]
         assert msgspec.json.decode(shown.body, type=list[MessageView], strict=True) == views, bound
         ends = (page.messages[0].seq, page.messages[-1].seq) if page.messages else (0, 0)
         assert (shown.first, shown.last) == ends, bound
         assert shown.size == len(page.messages), bound
+        assert shown.senders == {m.sender_id for m in page.messages}, bound
         assert shown.more == (0 < shown.last < page.head), bound
-    empty = await store.shown(CHATS[2], all_read, limit=5)
-    assert empty == ShownPage(b"[]", 0, 0, more=False)
+    empty = await store.page(CHATS[2], all_read, limit=5)
+    assert empty == EncodedPage(b"[]", 0, 0, more=False)
 
 
 async def test_the_recovered_head_is_the_last_row_also_without_a_written_head(
-    store: MessageStore,
+    store: Store,
 ) -> None:
     await store.write(batch(message(1), message(2)))
     await store.write(batch(message(3), message(4), head=0))
-    assert (await store.page(CHATS[0], limit=10)).head == 2
+    assert (await stored(store, CHATS[0], limit=10)).head == 2
     assert await store.heads([CHATS[0], CHATS[1]]) == {CHATS[0]: Head(4, LogPosition(0, 0, 40))}
 
 
@@ -163,7 +159,7 @@ def row_of(found: StoredMessage) -> NumberedRow:
     return NumberedRow(found.seq, found.message_id, found.sender_id)
 
 
-async def test_rows_are_found_by_the_record_that_made_them(store: MessageStore) -> None:
+async def test_rows_are_found_by_the_record_that_made_them(store: Store) -> None:
     await store.write(batch(*[message(n) for n in range(1, 6)]))
     await store.write(batch(message(1, CHATS[1])))
     wanted = [
@@ -178,16 +174,16 @@ async def test_rows_are_found_by_the_record_that_made_them(store: MessageStore) 
     }
 
 
-async def test_writing_again_changes_nothing(store: MessageStore) -> None:
+async def test_writing_again_changes_nothing(store: Store) -> None:
     first, second = batch(message(1), message(2)), batch(message(3))
     await store.write(first)
     await store.write(second)
-    before = await store.page(CHATS[0], limit=10)
+    before = await stored(store, CHATS[0], limit=10)
     await store.write(first)
-    assert await store.page(CHATS[0], limit=10) == before
+    assert await stored(store, CHATS[0], limit=10) == before
 
 
-async def test_the_first_use_of_an_id_stays(store: MessageStore) -> None:
+async def test_the_first_use_of_an_id_stays(store: Store) -> None:
     key = IdKey(CHATS[0], message(1).message_id, Username("bruno"))
     for seq in (1, 2):
         entry = IdEntry(seq, LogPosition(0, 0, seq))
@@ -195,17 +191,17 @@ async def test_the_first_use_of_an_id_stays(store: MessageStore) -> None:
     assert await store.find_ids([key]) == {key: IdEntry(1, LogPosition(0, 0, 1))}
 
 
-async def test_heads_and_markers_only_grow(store: MessageStore) -> None:
+async def test_heads_and_markers_only_grow(store: Store) -> None:
     await store.write(batch(message(1), message(2), message(3)))
     await store.write(StoreBatch(through=(), heads={CHATS[0]: Head(1, LogPosition(0, 0, 10))}))
-    assert (await store.page(CHATS[0], limit=1)).head == 3
+    assert (await stored(store, CHATS[0], limit=1)).head == 3
     for delivered, read in [(3, 2), (1, 3), (2, 1)]:
         marker = Marker(CHATS[0], Username("ana"), delivered, read)
         await store.write(StoreBatch(through=(), markers=[marker]))
     assert await store.read_seqs(CHATS[0]) == {"ana": 3}
 
 
-async def test_a_marker_beyond_the_head_is_read_as_the_head(store: MessageStore) -> None:
+async def test_a_marker_beyond_the_head_is_read_as_the_head(store: Store) -> None:
     await store.write(batch(message(1), message(2)))
     marker = Marker(CHATS[0], Username("ana"), 9, 9)
     await store.write(StoreBatch(through=(), markers=[marker]))
@@ -219,7 +215,7 @@ def marked(
     return StoreBatch(through=(), markers=[marker])
 
 
-async def test_receipts_have_the_times_of_what_they_say_in_any_order(store: MessageStore) -> None:
+async def test_receipts_have_the_times_of_what_they_say_in_any_order(store: Store) -> None:
     said = [
         (1, 1, 1_000, 1_000),
         (3, 1, 2_000, 1_000),
@@ -235,7 +231,7 @@ async def test_receipts_have_the_times_of_what_they_say_in_any_order(store: Mess
         assert await store.receipts(chat) == {"ana": Receipt(3, 2, 2_000, 3_000)}, order
 
 
-async def test_receipts_go_no_further_than_the_head(store: MessageStore) -> None:
+async def test_receipts_go_no_further_than_the_head(store: Store) -> None:
     await store.write(batch(message(1), message(2)))
     assert await store.receipts(CHATS[0]) == {}
     await store.write(marked(CHATS[0], 9, 7, 1_000, 2_000))
@@ -247,13 +243,13 @@ def at(second: int, one: StoredMessage) -> StoredMessage:
     return replace(one, created_at=f"2026-01-31T12:00:{second:02}.000Z")
 
 
-async def test_activity_is_the_newest_visible_message_of_each(store: MessageStore) -> None:
+async def test_activity_is_the_newest_visible_message_of_each(store: Store) -> None:
     first, second, hidden = at(1, message(1)), at(2, message(2)), at(9, message(3))
     other = at(5, message(1, CHATS[1]))
-    heads = {CHATS[0]: Head(2, second.position, second.created_at)}
+    heads = {CHATS[0]: Head(2, second.log_position, second.created_at)}
     await store.write(replace(batch(first, second), heads=heads))
     await store.write(batch(hidden, head=0))
-    heads = {CHATS[1]: Head(1, other.position, other.created_at)}
+    heads = {CHATS[1]: Head(1, other.log_position, other.created_at)}
     await store.write(replace(batch(other), heads=heads))
     nowhere = ConversationId(str(uuid.uuid4()))
     found = await store.activity([*CHATS[:2], nowhere])
@@ -264,12 +260,12 @@ async def test_activity_is_the_newest_visible_message_of_each(store: MessageStor
     assert await store.activity([]) == {}
 
 
-async def test_activity_is_known_where_the_head_has_no_time(store: MessageStore) -> None:
+async def test_activity_is_known_where_the_head_has_no_time(store: Store) -> None:
     await store.write(batch(at(7, message(1))))
     assert await store.activity(CHATS[:1]) == {CHATS[0]: Activity(1, "2026-01-31T12:00:07.000Z")}
 
 
-async def test_activity_of_many_conversations(store: MessageStore) -> None:
+async def test_activity_of_many_conversations(store: Store) -> None:
     chats = [ConversationId(str(uuid.UUID(int=n))) for n in range(1, 60)]
     for chat in chats:
         await store.write(batch(message(1, chat)))
@@ -278,7 +274,7 @@ async def test_activity_of_many_conversations(store: MessageStore) -> None:
     assert {one.seq for one in found.values()} == {1}
 
 
-async def test_overviews_have_the_message_and_how_far_these_have_read(store: MessageStore) -> None:
+async def test_overviews_have_the_message_and_how_far_these_have_read(store: Store) -> None:
     await store.write(batch(message(1), message(2)))
     await store.write(batch(message(1, CHATS[1])))
     for name, read in (("ana", 1), ("bruno", 9), ("carla", 2)):
@@ -288,9 +284,9 @@ async def test_overviews_have_the_message_and_how_far_these_have_read(store: Mes
     ana, bruno, davi = Username("ana"), Username("bruno"), Username("davi")
     found = await store.overviews(
         {
-            CHATS[0]: AskedOverview(2, [ana, bruno, davi]),
-            CHATS[1]: AskedOverview(1, [ana]),
-            nowhere: AskedOverview(1, [ana]),
+            CHATS[0]: OverviewQuery(2, [ana, bruno, davi]),
+            CHATS[1]: OverviewQuery(1, [ana]),
+            nowhere: OverviewQuery(1, [ana]),
         }
     )
     assert found == {
@@ -311,25 +307,25 @@ def without_times(letter: DeadLetter) -> DeadLetter:
     return replace(letter, put_aside_ms=None, replayed_ms=None)
 
 
-async def test_dead_letters_keep_their_bytes_and_order(dead_letters: DeadLetters) -> None:
+async def test_dead_letters_keep_their_bytes_and_order(dead_letters: Letters) -> None:
     await dead_letters.add(LETTERS)
-    again = DeadLetter(LETTERS[0].position, "another cause", b"", b"")
+    again = DeadLetter(LETTERS[0].log_position, "another cause", b"", b"")
     await dead_letters.add([again])
-    in_order = sorted(LETTERS, key=lambda x: x.position)
+    in_order = sorted(LETTERS, key=lambda x: x.log_position)
     found = await dead_letters.all(10)
     assert [without_times(x) for x in found] == in_order
     assert all(x.put_aside_ms is not None for x in found)
     assert await dead_letters.all(2) == found[:2]
-    assert await dead_letters.all(10, after=in_order[0].position) == found[1:]
-    assert await dead_letters.get(in_order[1].position) == found[1]
+    assert await dead_letters.all(10, after=in_order[0].log_position) == found[1:]
+    assert await dead_letters.get(in_order[1].log_position) == found[1]
     assert await dead_letters.get(LogPosition(0, 0, 6)) is None
 
 
-async def test_a_replayed_letter_says_as_which_record(dead_letters: DeadLetters) -> None:
+async def test_a_replayed_letter_says_as_which_record(dead_letters: Letters) -> None:
     await dead_letters.add(LETTERS)
     for by in (LogPosition(0, 0, 11), LogPosition(0, 0, 12)):
-        await dead_letters.replayed(LETTERS[1].position, by)
-        found = await dead_letters.get(LETTERS[1].position)
+        await dead_letters.replayed(LETTERS[1].log_position, by)
+        found = await dead_letters.get(LETTERS[1].log_position)
         assert found is not None
         assert found.replayed_by == by
         assert found.replayed_ms is not None

@@ -9,7 +9,8 @@ from chat4all.adapters.sql import outbox as sql_outbox
 from chat4all.domain.errors import AlreadyTaken, NotFound
 from chat4all.domain.ids import Username
 from chat4all.domain.people import Role, UserChanges
-from chat4all.ports import Outbox, OutboxPage, Subject
+from chat4all.ports.outbox import OutboxPage, Subject
+from tests.contract.ports import KeptOutbox
 from tests.contract.test_directory import ANA, BRUNO, group, private, user
 from tests.contract.test_sessions import refreshed, session
 from tests.databases import Place
@@ -35,13 +36,13 @@ def found(page: OutboxPage) -> Sequence[tuple[Subject, str]]:
     return [(entry.subject, entry.key) for entry in page.entries]
 
 
-async def beginning(outbox: Outbox) -> int:
+async def beginning(outbox: KeptOutbox) -> int:
     page = await outbox.after(None)
     assert not page.entries
     return page.position
 
 
-async def test_every_change_is_there_once(outbox: Outbox, place: Place) -> None:
+async def test_every_change_is_there_once(outbox: KeptOutbox, place: Place) -> None:
     users, directory = SqlUsers(place.database), SqlDirectory(place.database)
     sessions = SqlSessions(place.database)
     position = await beginning(outbox)
@@ -83,7 +84,7 @@ async def test_every_change_is_there_once(outbox: Outbox, place: Place) -> None:
     assert page.position >= position
 
 
-async def test_what_was_refused_is_no_change(outbox: Outbox, place: Place) -> None:
+async def test_what_was_refused_is_no_change(outbox: KeptOutbox, place: Place) -> None:
     users, directory = SqlUsers(place.database), SqlDirectory(place.database)
     await users.add_user(user(ANA), b"")
     before = found(await outbox.after(await beginning(outbox)))
@@ -95,7 +96,7 @@ async def test_what_was_refused_is_no_change(outbox: Outbox, place: Place) -> No
 
 
 async def test_entries_are_read_again_for_a_while_and_then_no_more(
-    outbox: Outbox, place: Place, monkeypatch: pytest.MonkeyPatch
+    outbox: KeptOutbox, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await SqlUsers(place.database).add_user(user(ANA), b"")
     later = await beginning(outbox)
@@ -105,7 +106,7 @@ async def test_entries_are_read_again_for_a_while_and_then_no_more(
 
 
 async def test_who_was_away_for_too_long_begins_anew(
-    outbox: Outbox, place: Place, monkeypatch: pytest.MonkeyPatch
+    outbox: KeptOutbox, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     position = await beginning(outbox)
     await SqlUsers(place.database).add_user(user(ANA), b"")
@@ -119,7 +120,7 @@ async def test_who_was_away_for_too_long_begins_anew(
 
 
 async def test_old_entries_are_dropped(
-    outbox: Outbox, place: Place, monkeypatch: pytest.MonkeyPatch
+    outbox: KeptOutbox, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     position = await beginning(outbox)
     for n in range(3):

@@ -16,7 +16,7 @@ from chat4all.domain.refresh_tokens import (
     next_refresh_token,
     refresh_hashes,
 )
-from chat4all.ports import Sessions
+from chat4all.ports.sessions import Sessions
 from tests.contract.test_directory import ANA, BRUNO, user
 from tests.databases import Place
 

@@ -13,7 +13,8 @@ import pytest
 from chat4all.domain.errors import AlreadyTaken, NotFound, Unavailable
 from chat4all.domain.ids import Username
 from chat4all.domain.people import Role, User, UserChanges
-from chat4all.ports import Directory, Sessions, Users
+from chat4all.ports.sessions import Sessions
+from tests.contract.ports import Directory, People
 from tests.contract.test_directory import ANA, BRUNO, CARLA, group, private, user
 from tests.contract.test_sessions import refreshed, session
 from tests.databases import Place
@@ -21,7 +22,7 @@ from tests.databases import Place
 pytestmark = pytest.mark.anyio
 
 
-async def add(users: Users, *names: Username) -> None:
+async def add(users: People, *names: Username) -> None:
     for name in names:
         await users.add_user(user(name), f"hash of {name}".encode())
 
@@ -30,7 +31,7 @@ def names(found: Sequence[User]) -> list[str]:
     return [one.username for one in found]
 
 
-async def test_users(users: Users) -> None:
+async def test_users(users: People) -> None:
     await add(users, ANA, BRUNO)
     assert await users.user(ANA) == user(ANA)
     assert await users.password_hash(ANA) == b"hash of ana"
@@ -45,7 +46,7 @@ async def test_users(users: Users) -> None:
     assert await users.password_hash(ANA) == b"hash of ana"
 
 
-async def test_one_name_is_given_to_one_of_many(users: Users) -> None:
+async def test_one_name_is_given_to_one_of_many(users: People) -> None:
     async def take(n: int) -> bool:
         try:
             await users.add_user(replace(user(ANA), email=f"{n}@x.org"), b"%d" % n)
@@ -58,7 +59,7 @@ async def test_one_name_is_given_to_one_of_many(users: Users) -> None:
     assert await users.password_hash(ANA) == b"%d" % won.index(True)
 
 
-async def test_users_are_found_by_how_their_names_begin(users: Users) -> None:
+async def test_users_are_found_by_how_their_names_begin(users: People) -> None:
     shown = {
         "anna": "Zoë",
         "an_a": None,
@@ -93,7 +94,7 @@ async def test_users_are_found_by_how_their_names_begin(users: Users) -> None:
     assert len(everybody) == 5
 
 
-async def test_users_change_themselves(users: Users) -> None:
+async def test_users_change_themselves(users: People) -> None:
     await add(users, ANA, BRUNO)
     named = await users.change_user(ANA, UserChanges(display_name="Ana 🎉"))
     assert named == replace(user(ANA), display_name="Ana 🎉") == await users.user(ANA)
@@ -116,7 +117,7 @@ async def signed_in(sessions: Sessions, *ids: str) -> None:
         await sessions.start(session(one), refreshed())
 
 
-async def test_a_new_password_ends_all_sessions_but_one(users: Users, sessions: Sessions) -> None:
+async def test_a_new_password_ends_all_sessions_but_one(users: People, sessions: Sessions) -> None:
     await add(users, ANA)
     await signed_in(sessions, "a", "b", "c")
     await users.change_user(ANA, UserChanges(display_name="x"))
@@ -128,7 +129,7 @@ async def test_a_new_password_ends_all_sessions_but_one(users: Users, sessions: 
     assert await sessions.of_user(ANA) == []
 
 
-async def test_who_is_disabled_is_out_until_enabled(users: Users, sessions: Sessions) -> None:
+async def test_who_is_disabled_is_out_until_enabled(users: People, sessions: Sessions) -> None:
     await add(users, ANA)
     await signed_in(sessions, "a")
     await users.disable_user(ANA)
@@ -142,7 +143,7 @@ async def test_who_is_disabled_is_out_until_enabled(users: Users, sessions: Sess
 
 
 async def test_who_is_erased_is_nobody_any_more(
-    users: Users, sessions: Sessions, directory: Directory
+    users: People, sessions: Sessions, directory: Directory
 ) -> None:
     await add(users, ANA, BRUNO)
     await signed_in(sessions, "a")
@@ -173,7 +174,7 @@ async def test_who_is_erased_is_nobody_any_more(
 
 
 async def test_what_an_erased_user_owned_alone_is_handed_over(
-    users: Users, directory: Directory
+    users: People, directory: Directory
 ) -> None:
     await add(users, ANA, BRUNO, CARLA)
     to_admin = (await directory.add_conversation(group(ANA, BRUNO, CARLA))).conversation_id
@@ -197,7 +198,7 @@ async def test_what_an_erased_user_owned_alone_is_handed_over(
 
 
 async def test_erasing_leaves_nothing_personal(
-    users: Users, sessions: Sessions, where: object
+    users: People, sessions: Sessions, where: object
 ) -> None:
     one = User(ANA, "very.private@example.com", "2026-01-31T12:00:00.000Z", "Ana Maria Braga")
     await users.add_user(one, b"a hash of hers")
@@ -213,7 +214,7 @@ async def test_erasing_leaves_nothing_personal(
 
 
 async def test_users_that_are_locked_are_unavailable_and_come_back(
-    users: Users, place: Place
+    users: People, place: Place
 ) -> None:
     async with place.locked():
         with pytest.raises(Unavailable):

@@ -14,7 +14,7 @@ from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.ids import ConversationId
 from chat4all.domain.people import Role
-from chat4all.metadata_parts import AskedMetadata, asked_metadata
+from chat4all.processes.directories import FollowedPeople, people_of_service
 from chat4all.settings import load_settings
 from tests.contract.test_directory import ANA, BRUNO, group, user
 from tests.contract.test_sessions import refreshed, session
@@ -42,12 +42,12 @@ def services(dsn: str, tmp_path: Path) -> Iterator[list[MetadataProcess]]:
 
 
 @pytest.fixture
-async def gateways(services: list[MetadataProcess]) -> AsyncIterator[list[AskedMetadata]]:
+async def gateways(services: list[MetadataProcess]) -> AsyncIterator[list[FollowedPeople]]:
     async with AsyncExitStack() as stack:
         found = []
         for service in services:
             settings = load_settings(metadata_url=service.url, service_credential=CREDENTIAL)
-            found.append(await stack.enter_async_context(asked_metadata(settings)))
+            found.append(await stack.enter_async_context(people_of_service(settings.gateway)))
         for gateway in found:
             await holds(gateway.ping)
         yield found
@@ -90,58 +90,61 @@ async def ends(call: Callable[[], Awaitable[object]], killed: float) -> None:
 
 
 async def test_what_changes_through_one_is_seen_by_the_other_within_5_s(
-    gateways: list[AskedMetadata], chat: ConversationId
+    gateways: list[FollowedPeople], chat: ConversationId
 ) -> None:
     here, there = gateways
     one = session("one")
-    await here.sessions.start(one, refreshed())
-    assert await there.sessions.get(one.session_id) == one
-    assert await there.directory.members(chat) == {ANA: Role.OWNER}
+    await here.people.sessions.start(one, refreshed())
+    assert await there.people.sessions.get(one.session_id) == one
+    assert await there.people.directory.members(chat) == {ANA: Role.OWNER}
     began = time.monotonic()
-    await here.directory.add_member(chat, BRUNO, Role.MEMBER)
-    await here.sessions.end(one.session_id)
-    while await there.sessions.get(
+    await here.people.directory.add_member(chat, BRUNO, Role.MEMBER)
+    await here.people.sessions.end(one.session_id)
+    while await there.people.sessions.get(
         one.session_id
-    ) is not None or BRUNO not in await there.directory.members(chat):
+    ) is not None or BRUNO not in await there.people.directory.members(chat):
         assert time.monotonic() - began < WITHIN_SECONDS
         await asyncio.sleep(0.02)
 
 
 async def test_what_is_remembered_ends_with_the_service_and_comes_back_with_it(
-    gateways: list[AskedMetadata], services: list[MetadataProcess], chat: ConversationId
+    gateways: list[FollowedPeople], services: list[MetadataProcess], chat: ConversationId
 ) -> None:
     here, there = gateways
     one = session("one")
-    await here.sessions.start(one, refreshed())
-    await there.sessions.get(one.session_id)
-    await there.directory.members(chat)
+    await here.people.sessions.start(one, refreshed())
+    await there.people.sessions.get(one.session_id)
+    await there.people.directory.members(chat)
     services[1].kill()
     killed = time.monotonic()
     # It ends there while its service cannot tell: nobody is taken for signed in for more than 5 s.
-    await here.sessions.end(one.session_id)
-    for ask in (lambda: there.sessions.get(one.session_id), lambda: there.directory.members(chat)):
+    await here.people.sessions.end(one.session_id)
+    for ask in (
+        lambda: there.people.sessions.get(one.session_id),
+        lambda: there.people.directory.members(chat),
+    ):
         await ends(ask, killed)
     with pytest.raises(Unavailable):
         await there.ping()
-    assert await here.directory.members(chat) == {ANA: Role.OWNER}
+    assert await here.people.directory.members(chat) == {ANA: Role.OWNER}
     await asyncio.to_thread(services[1].start)
     await holds(there.ping)
-    assert await there.directory.members(chat) == {ANA: Role.OWNER}
-    assert await there.sessions.get(one.session_id) is None
+    assert await there.people.directory.members(chat) == {ANA: Role.OWNER}
+    assert await there.people.sessions.get(one.session_id) is None
 
 
 async def test_a_database_that_is_away_is_noticed_within_5_s_and_comes_back(
-    gateways: list[AskedMetadata], databases: Databases, chat: ConversationId
+    gateways: list[FollowedPeople], databases: Databases, chat: ConversationId
 ) -> None:
     gateway = gateways[0]
-    await gateway.directory.members(chat)
+    await gateway.people.directory.members(chat)
     databases.server.kill()
     killed = time.monotonic()
-    await ends(lambda: gateway.directory.members(chat), killed)
+    await ends(lambda: gateway.people.directory.members(chat), killed)
     with pytest.raises(Unavailable):
-        await gateway.directory.add_member(chat, BRUNO, Role.MEMBER)
+        await gateway.people.directory.add_member(chat, BRUNO, Role.MEMBER)
     databases.server.restart()
     await holds(gateway.ping)
-    assert await gateway.directory.members(chat) == {ANA: Role.OWNER}
-    await gateway.directory.add_member(chat, BRUNO, Role.MEMBER)
-    assert BRUNO in await gateway.directory.members(chat)
+    assert await gateway.people.directory.members(chat) == {ANA: Role.OWNER}
+    await gateway.people.directory.add_member(chat, BRUNO, Role.MEMBER)
+    assert BRUNO in await gateway.people.directory.members(chat)

@@ -27,7 +27,7 @@ from chat4all.domain.errors import (
 from chat4all.domain.ids import Username
 from chat4all.domain.people import ConversationChanges, Role, UserChanges
 from chat4all.domain.refresh_tokens import new_refresh_token, next_refresh_token
-from chat4all.ports import Subject
+from chat4all.ports.outbox import Subject
 from tests.contract.test_directory import ANA, BRUNO, CARLA, group, private, user
 from tests.contract.test_sessions import SOON, refreshed, session
 from tests.databases import Databases

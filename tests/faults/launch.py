@@ -14,6 +14,7 @@ from chat4all.adapters.embedded.database import Database
 from chat4all.adapters.embedded.log import EmbeddedLog
 from chat4all.cli import main
 from chat4all.domain.ids import ConversationId, LogPosition
+from chat4all.domain.records import Headers
 
 
 def unsynced() -> None:
@@ -33,8 +34,10 @@ def early() -> None:
     append = EmbeddedLog.append
     under_way: set[asyncio.Task[LogPosition]] = set()
 
-    async def answer_first(self: EmbeddedLog, key: ConversationId, value: bytes) -> LogPosition:
-        task = asyncio.create_task(append(self, key, value))
+    async def answer_first(
+        self: EmbeddedLog, key: ConversationId, value: bytes, headers: Headers = ()
+    ) -> LogPosition:
+        task = asyncio.create_task(append(self, key, value, headers))
         under_way.add(task)
         task.add_done_callback(under_way.discard)
         return LogPosition(0, 0, 0)

@@ -11,12 +11,15 @@ from itertools import groupby
 from pathlib import Path
 
 from chat4all.adapters.embedded import EmbeddedFeed, EmbeddedLog, EmbeddedStore
+from chat4all.domain.events import LiveEvent, MessageStored
 from chat4all.domain.ids import ConversationId, LogPosition, MessageId
 from chat4all.domain.messages import Head, StoredMessage
 from chat4all.domain.records import DeadLetter, LogRecord
-from chat4all.ports import IdEntry, IdKey, LiveEvent, PartitionedLog, Poll, StoreBatch
+from chat4all.ports.log import PartitionedLog, Poll
+from chat4all.ports.store import IdEntry, IdKey, StoreBatch
 from chat4all.router.loop import Router
 from tests.records import CHATS, Row, model
+from tests.stored import stored
 
 STEPS = ("dead letters", "messages", "ids", "markers", "heads", "announced", "committed")
 BUCKET = 1_000
@@ -47,8 +50,8 @@ class StagedStore:
         self._store = store
         self._steps = steps
         self.at_positions = store.at_positions
+        self.head = store.head
         self.page = store.page
-        self.shown = store.shown
         self.read_seqs = store.read_seqs
         self.receipts = store.receipts
         self.activity = store.activity
@@ -118,7 +121,7 @@ class StagedConsumer:
         batch = min(limit, self._machine.poll_max)
         records = await self._machine.log.read(self._after, batch)
         if records:
-            self._after = records[-1].position.offset
+            self._after = records[-1].log_position.offset
         elif self.router is not None:
             self.router.stop()
         records = [self._machine.alter(r) for r in records]
@@ -184,7 +187,7 @@ class Machine:
         """Return a conversation's visible rows; AssertionError unless they count 1, 2, 3 …."""
         found: list[StoredMessage] = []
         while True:
-            page = await self.store.page(chat, limit=200, after=len(found))
+            page = await stored(self.store, chat, limit=200, after=len(found))
             if not page.messages:
                 break
             found.extend(page.messages)
@@ -200,7 +203,7 @@ class Machine:
         for chat in CHATS:
             assert await self.rows(chat) == wanted.get(chat, []), "the store differs from the log"
         numbers: dict[tuple[str, int], str] = {}
-        for message in (event.message for event in self.heard if event.message):
+        for message in (event.message for event in self.heard if isinstance(event, MessageStored)):
             place = (message.conversation_id, message.seq)
             known = numbers.setdefault(place, message.message_id)
             assert known == message.message_id, "a number was announced for two messages"
@@ -224,5 +227,5 @@ async def machine(folder: Path) -> AsyncIterator[Machine]:
 def stamped_late(records: set[int]) -> Callable[[LogRecord], LogRecord]:
     """Let the records at these offsets look as if the log had stamped them long after their ids."""
     return lambda r: (
-        r._replace(appended_ms=r.appended_ms + 60_000) if r.position.offset in records else r
+        r._replace(appended_ms=r.appended_ms + 60_000) if r.log_position.offset in records else r
     )

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from chat4all.adapters.embedded import EmbeddedStore
 from chat4all.domain.ids import ConversationId
 from chat4all.domain.messages import Head, StoredMessage
-from chat4all.ports import IdEntry, IdKey, StoreBatch
+from chat4all.ports.store import IdEntry, IdKey, StoreBatch
 from chat4all.usecases import routing
 from tests.faults.machine import StagedStore, Steps
+from tests.stored import stored
 
 
 class CommitBeforeWrite(StagedStore):
@@ -51,9 +52,11 @@ class HeadFromHeadTable(StagedStore):
 
     async def heads(self, conversations: Sequence[ConversationId]) -> Mapping[ConversationId, Head]:
         recovered = await super().heads(conversations)
-        visible = {c: (await self.page(c, limit=1)).messages for c in conversations}
+        visible = {c: (await stored(self, c, limit=1)).messages for c in conversations}
         return {
-            c: Head(visible[c][-1].seq, visible[c][-1].position) for c in recovered if visible[c]
+            c: Head(visible[c][-1].seq, visible[c][-1].log_position)
+            for c in recovered
+            if visible[c]
         }
 
 

@@ -9,7 +9,7 @@ import uuid_utils
 from chat4all.adapters.embedded import EmbeddedLog, EmbeddedStore
 from chat4all.domain.errors import CommandRefused, OutcomeUnknown
 from chat4all.domain.ids import ConversationId, LogPosition
-from chat4all.domain.records import DeadLetter
+from chat4all.domain.records import DeadLetter, Headers
 from chat4all.usecases.replaying import Replaying
 from tests.faults.machine import Machine, Stop, machine
 from tests.folders import POISON
@@ -38,7 +38,7 @@ async def test_a_corrected_replay_gets_the_next_number_and_is_there_once(tmp_pat
         assert await replaying.replay(letter, corrected) == LogPosition(0, 0, 4)
         await m.route()
         assert await contents(m) == ["before", "after", "corrected"]
-        marked = await m.store.get(letter.position)
+        marked = await m.store.get(letter.log_position)
         assert marked is not None
         assert marked.replayed_by == LogPosition(0, 0, 4)
         assert (marked.value, marked.cause) == (POISON, letter.cause)
@@ -68,7 +68,7 @@ async def test_a_replay_that_was_cut_off_before_its_mark_is_done_again(
         await dying.close()
         if routed_between:
             await m.route()
-        unmarked = await m.store.get(letter.position)
+        unmarked = await m.store.get(letter.log_position)
         assert unmarked is not None
         assert unmarked.replayed_by is None
         await Replaying(m.log, m.store).replay(unmarked, corrected)
@@ -79,14 +79,16 @@ async def test_a_replay_that_was_cut_off_before_its_mark_is_done_again(
 
 async def test_a_replay_that_the_log_did_not_take_is_not_marked(tmp_path: Path) -> None:
     class Full(EmbeddedLog):
-        async def append(self, key: ConversationId, value: bytes) -> LogPosition:
+        async def append(
+            self, key: ConversationId, value: bytes, headers: Headers = ()
+        ) -> LogPosition:
             raise OutcomeUnknown("log.db: database or disk is full")
 
     async with machine(tmp_path) as m:
         letter = await a_letter_between(m)
         with pytest.raises(OutcomeUnknown):
             await Replaying(Full(tmp_path / "log.db"), m.store).replay(letter, record("corrected"))
-        assert await m.store.get(letter.position) == letter
+        assert await m.store.get(letter.log_position) == letter
 
 
 async def test_original_bytes_that_can_be_processed_now_are_replayed_as_they_are(

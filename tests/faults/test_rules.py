@@ -11,14 +11,17 @@ import uuid_utils
 
 from chat4all.adapters.embedded import EmbeddedStore
 from chat4all.domain.errors import OutcomeUnknown, RouterStopped, Unavailable
+from chat4all.domain.events import MessageStored
 from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
 from chat4all.domain.messages import Head, Marker, StoredMessage
-from chat4all.domain.records import LogRecord
-from chat4all.ports import IdEntry, IdKey, Poll, StoreBatch
+from chat4all.domain.records import Headers, LogRecord
+from chat4all.ports.log import Poll
+from chat4all.ports.store import IdEntry, IdKey, StoreBatch
 from chat4all.usecases.routing import Numbering
 from tests.faults import mutants
 from tests.faults.machine import BUCKET, STEPS, Machine, StagedStore, Steps, machine, stamped_late
 from tests.records import CHATS, record
+from tests.stored import stored
 
 pytestmark = pytest.mark.anyio
 
@@ -48,7 +51,7 @@ async def test_a_poison_record_does_not_take_its_batch_along(tmp_path: Path) -> 
         await m.route()
         assert [content for _, _, content in await m.rows(CHATS[0])] == ["before", "after"]
         (letter,) = await m.store.all(10)
-        assert (letter.position, letter.value) == (LogPosition(0, 0, 2), POISON)
+        assert (letter.log_position, letter.value) == (LogPosition(0, 0, 2), POISON)
         assert letter.cause
         assert m.committed == 3
 
@@ -109,7 +112,7 @@ async def _a_partition_that_goes_away_and_comes_back(m: Machine, numbering: Numb
         await m.store.write(plan.batch)
         m.heard.extend(plan.events)
         worker.written(plan)
-        m.committed = records[-1].position.offset
+        m.committed = records[-1].log_position.offset
 
     await m.append(*[record(str(n)) for n in range(6)])
     await route(numbering, 1)
@@ -189,14 +192,14 @@ async def test_a_replay_makes_all_writes_and_announcements_again(tmp_path: Path)
         await m.check()
         m.committed = 0
         await m.route()
-        assert [e.message.seq for e in m.heard if e.message] == [1, 2, 1, 2]
+        assert [e.message.seq for e in m.heard if isinstance(e, MessageStored)] == [1, 2, 1, 2]
         await m.check()
 
 
 async def _reads_other_bytes(m: Machine, offset: int, value: bytes) -> str:
     """Route once more from the start with one record changed; return what stopped the router."""
     m.committed = 0
-    m.alter = lambda r: r._replace(value=value) if r.position.offset == offset else r
+    m.alter = lambda r: r._replace(value=value) if r.log_position.offset == offset else r
     router = m.router()
     await router.run()
     with pytest.raises(Unavailable) as stopped:
@@ -268,22 +271,22 @@ async def test_a_late_writer_undoes_nothing(tmp_path: Path) -> None:
         zombie = await Numbering(m.store).plan(Poll(await m.log.read(0, 10), {0: 1}))
         await m.append(record("b"), record("c"))
         await m.route()
-        before = await m.store.page(CHATS[0], limit=10)
+        before = await stored(m.store, CHATS[0], limit=10)
         await m.store.write(zombie.batch)
-        assert await m.store.page(CHATS[0], limit=10) == before
+        assert await stored(m.store, CHATS[0], limit=10) == before
 
 
 async def test_a_number_is_never_given_to_a_second_message(tmp_path: Path) -> None:
     async with machine(tmp_path) as m:
         await m.append(record("a"))
         await m.route()
-        before = await m.store.page(CHATS[0], limit=10)
+        before = await stored(m.store, CHATS[0], limit=10)
         intruder = StoredMessage(
             CHATS[0], 1, MessageId(str(uuid.uuid4())), Username("x"), "x", "", LogPosition(0, 0, 9)
         )
         with pytest.raises(RouterStopped):
-            await m.store.write(StoreBatch(through=(intruder.position,), messages=[intruder]))
-        assert await m.store.page(CHATS[0], limit=10) == before
+            await m.store.write(StoreBatch(through=(intruder.log_position,), messages=[intruder]))
+        assert await stored(m.store, CHATS[0], limit=10) == before
         assert m.store.committed < 9
 
 
@@ -414,7 +417,7 @@ class _Partitions:
     def partition_of(self, conversation: ConversationId) -> int:
         return CHATS.index(conversation)
 
-    async def append(self, key: ConversationId, value: bytes) -> LogPosition:
+    async def append(self, key: ConversationId, value: bytes, headers: Headers = ()) -> LogPosition:
         if self.away:
             self.away = False
             raise OutcomeUnknown("away")

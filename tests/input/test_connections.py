@@ -12,8 +12,8 @@ import uvicorn
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from chat4all.web.connections import BoundedProtocol
-from chat4all.web.edge import Edge, with_edge
+from chat4all.http.edge import Edge, with_edge
+from chat4all.http.server.connections import BoundedProtocol
 
 pytestmark = pytest.mark.anyio
 

@@ -16,11 +16,11 @@ import pytest
 
 from chat4all.adapters.embedded import DataFolder
 from chat4all.adapters.embedded.folder import LOCK, STAGING
-from chat4all.commands import backing_up
-from chat4all.commands.backing_up import DATABASES, MANIFEST, SECRET
 from chat4all.commands.backup import back_up
 from chat4all.commands.restore import put_back
 from chat4all.domain.errors import CommandRefused, StartRefused
+from chat4all.operations import backups
+from chat4all.operations.backups import DATABASES, MANIFEST, SECRET
 from tests.folders import POISON, change, history, make_folder, route
 from tests.records import CHATS, record
 from tests.unit.test_commands import chat4all
@@ -111,7 +111,7 @@ def test_what_is_accepted_and_routed_between_the_copies_does_no_harm(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A store that is copied after its log would be ahead of it."""
-    real = backing_up._copy_database
+    real = backups._copy_database
     copied: list[str] = []
 
     def copy(source: Path, target: Path) -> None:
@@ -120,7 +120,7 @@ def test_what_is_accepted_and_routed_between_the_copies_does_no_harm(
         append(data, record(f"after {source.name}"))
         route(data)
 
-    monkeypatch.setattr(backing_up, "_copy_database", copy)
+    monkeypatch.setattr(backups, "_copy_database", copy)
     manifest = back_up(data, tmp_path / "backup")
     assert len(copied) == len(DATABASES)
     assert (manifest.end, manifest.stored) == (4, 3)
@@ -130,7 +130,7 @@ def test_a_log_that_is_trimmed_between_the_copies_is_copied_again(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append(data, record("c"), record("d"))
-    real = backing_up._copy_database
+    real = backups._copy_database
     copied: list[str] = []
 
     def copy(source: Path, target: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_log_that_is_trimmed_between_the_copies_is_copied_again(
             route(data)
             change(data / "log.db", 'DELETE FROM records WHERE "offset" <= 4')
 
-    monkeypatch.setattr(backing_up, "_copy_database", copy)
+    monkeypatch.setattr(backups, "_copy_database", copy)
     manifest = back_up(data, tmp_path / "backup")
     assert copied == ["store.db", "log.db", "store.db", "log.db", "metadata.db"]
     assert (manifest.first, manifest.end, manifest.stored) == (5, 5, 5)
@@ -292,7 +292,7 @@ def test_a_disk_that_fails_leaves_nothing(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(backing_up, step, fail)
+    monkeypatch.setattr(backups, step, fail)
     said = nothing_is_left(tmp_path, data, tmp_path / "backup")
     assert says in said
     assert "there is nothing at" in said
@@ -301,7 +301,7 @@ def test_a_disk_that_fails_leaves_nothing(
 def test_a_backup_that_is_told_to_end_leaves_nothing(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backing_up, "sync_all", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(backups, "sync_all", lambda _: os.kill(os.getpid(), signal.SIGTERM))
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         back_up(data, tmp_path / "backup")

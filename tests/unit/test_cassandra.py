@@ -23,7 +23,7 @@ from chat4all.adapters.cassandra.store import (
 from chat4all.domain.errors import Overloaded, Unavailable
 from chat4all.domain.ids import LogPosition, Username
 from chat4all.domain.messages import Head, Marker
-from chat4all.ports import IdEntry, IdKey, StoreBatch
+from chat4all.ports.store import IdEntry, IdKey, StoreBatch
 from tests.contract.test_message_store import message
 from tests.records import CHATS
 
@@ -160,11 +160,11 @@ def a_bit_of_all() -> StoreBatch:
     """Three buckets of one conversation, one of another, and a marker."""
     messages = [message(seq) for seq in range(998, 2_003)] + [message(1, CHATS[1])]
     ids = {
-        IdKey(m.conversation_id, m.message_id, m.sender_id): IdEntry(m.seq, m.position)
+        IdKey(m.conversation_id, m.message_id, m.sender_id): IdEntry(m.seq, m.log_position)
         for m in messages
     }
     markers = [Marker(CHATS[0], Username("ana"), 3, 2)]
-    heads = {m.conversation_id: Head(m.seq, m.position) for m in messages}
+    heads = {m.conversation_id: Head(m.seq, m.log_position) for m in messages}
     return StoreBatch((), messages, ids, markers, heads)
 
 

@@ -17,9 +17,11 @@ import pytest
 from chat4all.adapters.embedded import DataFolder
 from chat4all.adapters.embedded.folder import STAGING
 from chat4all.adapters.embedded.inspecting import look_at_pair
-from chat4all.commands import checks, checks_data, checks_running
-from chat4all.commands.checks import Check, Finding, Installation, Status, run
 from chat4all.commands.doctor import CHECKS
+from chat4all.doctor import checks
+from chat4all.doctor import data as checks_data
+from chat4all.doctor import running as checks_running
+from chat4all.doctor.checks import Check, Finding, Installation, Status, run
 from chat4all.settings import Settings
 from tests.faults.running import free_ports
 from tests.folders import POISON, change, make_folder

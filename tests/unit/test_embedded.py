@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from chat4all.adapters.caching import OutboxFollower
+from chat4all.adapters.caching.cache import Cache
 from chat4all.adapters.embedded import (
     DataFolder,
     EmbeddedConsumer,
@@ -22,10 +24,10 @@ from chat4all.adapters.embedded import (
 )
 from chat4all.adapters.embedded import log as log_module
 from chat4all.adapters.embedded.database import ROWS_MAX
-from chat4all.adapters.remembering.remembered import Remembered
 from chat4all.domain.errors import OutcomeUnknown, Overloaded, StartRefused, Unavailable
 from chat4all.domain.ids import LogPosition
-from chat4all.ports import StoreBatch
+from chat4all.ports.outbox import OutboxPage, Subject
+from chat4all.ports.store import StoreBatch
 from tests.records import CHATS, record
 
 # Tests that are not coroutines pass this mark over.
@@ -273,6 +275,17 @@ async def test_a_new_folder_is_private(tmp_path: Path) -> None:
         os.umask(old)
 
 
+class _NoChanges:
+    async def after(self, position: int | None) -> OutboxPage:
+        return OutboxPage(0, (), complete=True)
+
+
+async def followed() -> OutboxFollower:
+    follower = OutboxFollower(_NoChanges(), clock=lambda: 0.0)
+    await follower.poll()
+    return follower
+
+
 async def test_an_answer_that_was_overtaken_by_a_change_is_not_kept() -> None:
     truth = "before"
     asked = asyncio.Event()
@@ -284,14 +297,14 @@ async def test_an_answer_that_was_overtaken_by_a_change_is_not_kept() -> None:
         await answer.wait()
         return found
 
-    remembered: Remembered[str, str] = Remembered(load)
-    reading = asyncio.ensure_future(remembered.get("key"))
+    kept: Cache[str, str] = Cache(load, Subject.USER, await followed())
+    reading = asyncio.ensure_future(kept.get("key"))
     await asked.wait()
     truth = "after"
-    remembered.forget("key")
+    kept.drop("key")
     answer.set()
     assert await reading == "before"
-    assert await remembered.get("key") == "after"
+    assert await kept.get("key") == "after"
 
 
 async def test_an_answer_is_kept_until_it_is_forgotten() -> None:
@@ -302,11 +315,11 @@ async def test_an_answer_is_kept_until_it_is_forgotten() -> None:
         asked += 1
         return asked
 
-    kept: Remembered[str, int] = Remembered(load)
+    kept: Cache[str, int] = Cache(load, Subject.USER, await followed())
     assert [await kept.get("key") for _ in range(3)] == [1, 1, 1]
-    kept.forget("another key")
+    kept.drop("another key")
     assert await kept.get("key") == 1
-    kept.forget("key")
+    kept.drop("key")
     assert [await kept.get("key") for _ in range(2)] == [2, 2]
 
 

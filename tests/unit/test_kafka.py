@@ -3,7 +3,6 @@
 import asyncio
 import time
 
-import msgspec
 import pytest
 from confluent_kafka import KafkaError, Message
 
@@ -13,9 +12,10 @@ from chat4all.adapters.kafka.feed import RECORD_MAX, in_records
 from chat4all.adapters.kafka.log import CLOCK_AHEAD_MAX_MS
 from chat4all.adapters.kafka.producer import Delivered
 from chat4all.domain.errors import Unavailable
+from chat4all.domain.events import MessageStored, key_of
 from chat4all.domain.ids import LogPosition
-from chat4all.domain.records import Epoch
-from chat4all.ports import LiveEvent
+from chat4all.domain.records import Epoch, Headers
+from chat4all.wire.events import decode_events
 from tests.contract.test_message_store import message
 from tests.records import CHATS
 
@@ -48,7 +48,14 @@ class Stamping(KafkaProducer):
         super().__init__("nowhere:9")
         self.ahead_ms = ahead_ms
 
-    def send(self, topic: str, key: bytes, value: bytes) -> asyncio.Future[Delivered]:
+    def send(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes,
+        headers: Headers = (),
+        partition: int | None = None,
+    ) -> asyncio.Future[Delivered]:
         done = asyncio.get_running_loop().create_future()
         done.set_result(Delivered(1, 7, time.time_ns() // 1_000_000 - self.ahead_ms))
         return done
@@ -123,9 +130,7 @@ async def test_a_broker_that_is_nowhere_is_unavailable() -> None:
 
 def test_announcements_are_cut_into_records_that_a_broker_takes() -> None:
     big = "ß" * 10_000  # 20 KB in UTF-8
-    events = [
-        LiveEvent(CHATS[n % 2], message=message(n, CHATS[n % 2], sender=big)) for n in range(1, 100)
-    ]
+    events = [MessageStored(message(n, CHATS[n % 2], sender=big)) for n in range(1, 100)]
     records = list(in_records(events))
     assert len(records) > 6
     assert all(len(value) < RECORD_MAX + 100 for _, value in records)
@@ -133,11 +138,7 @@ def test_announcements_are_cut_into_records_that_a_broker_takes() -> None:
         found = [
             event.message.seq
             for key, value in records
-            for event in decoded(value)
-            if key.decode() == chat and event.message
+            for event in decode_events(value)
+            if key.decode() == chat and isinstance(event, MessageStored)
         ]
-        assert found == [e.message.seq for e in events if e.key == chat and e.message]
-
-
-def decoded(value: bytes) -> list[LiveEvent]:
-    return msgspec.json.decode(value, type=list[LiveEvent])
+        assert found == [e.message.seq for e in events if key_of(e) == chat]

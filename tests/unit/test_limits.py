@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chat4all.domain.errors import NotSignedIn, TooMany, Unavailable
-from chat4all.web.limits import Limit, address_of, no_limits
+from chat4all.http.limits import Limit, address_of, no_limits
 
 
 class Clock:

@@ -37,7 +37,9 @@ async def measured() -> bytes:
 @asynccontextmanager
 async def ends() -> AsyncIterator[Ends]:
     here, there = link.pair()
-    found = Ends(await RouterLink.over(here, lambda _: None), await GatewayLink.over(there))
+    found = Ends(
+        await RouterLink.over(here, lambda _: None, lambda: None), await GatewayLink.over(there)
+    )
     tasks = [
         asyncio.create_task(found.router.run()),
         asyncio.create_task(found.gateway.run(found.rung, measured)),

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
 from chat4all.domain.messages import Activity, Overview, StoredMessage
 from chat4all.domain.people import ConversationType, Role
-from chat4all.ports import AskedOverview, Detail, Joined
+from chat4all.ports.directory import Detail, JoinedConversation
+from chat4all.ports.summaries import OverviewQuery
 from chat4all.usecases.listing import Listed, Listing
-from chat4all.usecases.shown_names import ShownNames
+from chat4all.usecases.public_names import PublicNames
 
 pytestmark = pytest.mark.anyio
 
@@ -37,9 +38,9 @@ class Fake:
     def chat(self, number: int) -> ConversationId:
         return ConversationId(f"00000000-0000-0000-0000-{number:012}")
 
-    async def of_user(self, username: Username) -> Sequence[Joined]:
+    async def of_user(self, username: Username) -> Sequence[JoinedConversation]:
         self.asked["of_user"] += 1
-        return [Joined(key, Role.MEMBER, at) for key, at in self.joined.items()]
+        return [JoinedConversation(key, Role.MEMBER, at) for key, at in self.joined.items()]
 
     async def details(
         self, conversations: Sequence[ConversationId], viewer: Username
@@ -66,7 +67,7 @@ class Fake:
         return {key: Activity(*self.last[key][:2]) for key in conversations if key in self.last}
 
     async def overviews(
-        self, asked: Mapping[ConversationId, AskedOverview]
+        self, asked: Mapping[ConversationId, OverviewQuery]
     ) -> Mapping[ConversationId, Overview]:
         self.asked["overviews"] += 1
         found = {}
@@ -85,7 +86,7 @@ class Fake:
 
 
 def listing(fake: Any) -> Listing:
-    return Listing(fake, fake, ShownNames(fake))
+    return Listing(fake, fake, PublicNames(fake))
 
 
 async def pages(fake: Fake, limit: int) -> list[Listed]:
@@ -141,7 +142,7 @@ async def test_what_is_unread_and_what_the_last_message_is() -> None:
     found = {one.conversation_id: one for one in await pages(fake, 10)}
     assert list(found) == [spoken, large, silent]
     assert [one.unread for one in found.values()] == [0, 4, 0]
-    assert [one.position for one in found.values()] == ["7.0", "9.0", "0.0"]
+    assert [str(one.position) for one in found.values()] == ["7.0", "9.0", "0.0"]
     one, status = found[spoken].last or (None, None)
     assert one is not None
     assert (one.seq, one.sender_id, status) == (7, BRUNO, "READ")

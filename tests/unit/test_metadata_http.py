@@ -13,6 +13,8 @@ import pytest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from chat4all.adapters.caching import OutboxFollower, cached_members, cached_sessions
+from chat4all.adapters.caching import following as following_module
 from chat4all.adapters.crypto import proof_of
 from chat4all.adapters.metadata_http import (
     HttpDirectory,
@@ -20,12 +22,12 @@ from chat4all.adapters.metadata_http import (
     HttpSessions,
     HttpUsers,
     MetadataService,
+    SameSecret,
 )
 from chat4all.adapters.metadata_http import service as service_module
-from chat4all.adapters.remembering import Following, FollowingDirectory, FollowingSessions
-from chat4all.adapters.remembering import following as following_module
 from chat4all.adapters.sql import SqlDirectory, SqlMemberships, SqlOutbox, SqlSessions, SqlUsers
 from chat4all.domain.errors import (
+    Degraded,
     NotFound,
     OutcomeUnknown,
     Overloaded,
@@ -35,10 +37,9 @@ from chat4all.domain.errors import (
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.people import Role, Session
 from chat4all.metadata import InternalEndpoint
-from chat4all.metadata_parts import SameSecret, asked_metadata, own_metadata, same_secret
-from chat4all.ports import OutboxEntry, OutboxPage, Subject
+from chat4all.ports.outbox import OutboxEntry, OutboxPage, Subject
+from chat4all.processes.directories import people_in_database, people_of_service
 from chat4all.settings import load_settings
-from chat4all.web.health import Degraded
 from tests.contract.test_directory import ANA, BRUNO, group, user
 from tests.contract.test_sessions import session
 from tests.databases import Place, place_at
@@ -134,7 +135,7 @@ async def test_a_wrong_credential_is_told_to_the_operator_and_fails_closed(
             await HttpSessions(service).get(SessionId("one"))
     assert_documented(str(refused.value))
     assert wrong not in str(refused.value)
-    assert refused.value.shown == "the metadata service is away"
+    assert refused.value.public == "the metadata service is away"
 
 
 @pytest.mark.parametrize(("ours", "same"), [("s" * 32, True), ("t" * 32, False)])
@@ -144,10 +145,10 @@ async def test_another_secret_key_is_noticed_and_not_told_to_anybody(
     """Fails when nobody compares."""
     # The one that it signs with, and one that it accepts while keys change.
     endpoint = an_endpoint(place, proof_of(b"r" * 32), proof_of(b"s" * 32))
-    settings = load_settings(SECRET_KEY=ours, metadata_url="http://metadata:8001")
+    url, proof = "http://metadata:8001", proof_of(ours.encode())
     async with asking(endpoint) as service:
-        assert await same_secret(service, settings) is same
-        compared = SameSecret(service, settings)
+        compared = SameSecret(service, url, proof)
+        assert await compared.ask() is same
         if same:
             await compared.ping()
         else:
@@ -155,7 +156,7 @@ async def test_another_secret_key_is_noticed_and_not_told_to_anybody(
                 await compared.ping()
             assert_documented(str(told.value))
     async with asking(endpoint, "x" * 32) as service:
-        await SameSecret(service, settings).ping()  # what is away is told elsewhere
+        await SameSecret(service, url, proof).ping()  # what is away is told elsewhere
 
 
 async def test_the_largest_group_passes(endpoint: InternalEndpoint) -> None:
@@ -344,6 +345,9 @@ class FakeDirectory:
         return None
 
 
+Caching = tuple[FakeOutbox, OutboxFollower, FakeDirectory, FakeDirectory]
+
+
 def page(position: int, *entries: tuple[str, str], complete: bool = True) -> OutboxPage:
     found = [OutboxEntry(entry, Subject.MEMBERS, key) for entry, key in entries]
     return OutboxPage(position, found, complete)
@@ -355,14 +359,14 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def followed(clock: Clock) -> tuple[FakeOutbox, Following, FakeDirectory, FollowingDirectory]:
+def followed(clock: Clock) -> Caching:
     outbox, asked = FakeOutbox(clock), FakeDirectory()
-    following = Following(outbox, clock=clock)
-    return outbox, following, asked, FollowingDirectory(asked, following)
+    following = OutboxFollower(outbox, clock=clock)
+    return outbox, following, asked, cached_members(asked, following)
 
 
 async def test_what_is_remembered_is_good_for_5_s_from_when_the_poll_was_asked(
-    followed: tuple[FakeOutbox, Following, FakeDirectory, FollowingDirectory], clock: Clock
+    followed: Caching, clock: Clock
 ) -> None:
     outbox, following, asked, directory = followed
     outbox.pages = [page(1), page(2), Unavailable("away")]
@@ -392,7 +396,7 @@ async def test_what_is_remembered_is_good_for_5_s_from_when_the_poll_was_asked(
 
 
 async def test_an_entry_is_heeded_once_though_it_comes_often(
-    followed: tuple[FakeOutbox, Following, FakeDirectory, FollowingDirectory],
+    followed: Caching,
 ) -> None:
     outbox, following, asked, directory = followed
     outbox.pages = [
@@ -422,8 +426,8 @@ async def test_other_subjects_are_not_forgotten(clock: Clock) -> None:
 
     sessions = OneSession()
     outbox = FakeOutbox(clock)
-    following = Following(outbox, clock=clock)
-    remembering = FollowingSessions(sessions, following)  # type: ignore[arg-type]
+    following = OutboxFollower(outbox, clock=clock)
+    remembering = cached_sessions(sessions, following)  # type: ignore[arg-type]
     outbox.pages = [
         page(1),
         page(2, ("a", "one")),
@@ -441,7 +445,7 @@ async def test_polls_go_on_whatever_happens(
     monkeypatch.setattr(following_module, "POLL_EVERY_SECONDS", 0.0)
     outbox = FakeOutbox(clock)
     outbox.pages = [Unavailable("away"), Unavailable("away"), RuntimeError("odd"), page(7)]
-    following = Following(outbox, clock=clock)
+    following = OutboxFollower(outbox, clock=clock)
     with caplog.at_level(logging.WARNING):
         async with following.running(), asyncio.timeout(10):
             while outbox.pages:
@@ -460,7 +464,7 @@ async def test_a_poll_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
             raise AssertionError
 
     with pytest.raises(Unavailable, match="in time"):
-        await Following(Hanging()).poll()
+        await OutboxFollower(Hanging()).poll()
 
 
 async def test_a_change_through_one_gateway_is_seen_by_another(
@@ -474,9 +478,9 @@ async def test_a_change_through_one_gateway_is_seen_by_another(
 
 
 async def _two_gateways(services: Sequence[MetadataService]) -> None:
-    following = [Following(HttpOutbox(service)) for service in services]
-    directories: Sequence[FollowingDirectory] = [
-        FollowingDirectory(HttpDirectory(s), f) for s, f in zip(services, following, strict=True)
+    following = [OutboxFollower(HttpOutbox(service)) for service in services]
+    directories: Sequence[HttpDirectory] = [
+        cached_members(HttpDirectory(s), f) for s, f in zip(services, following, strict=True)
     ]
     for one in following:
         await one.poll()
@@ -495,7 +499,7 @@ async def _two_gateways(services: Sequence[MetadataService]) -> None:
 @pytest.mark.parametrize("credential", [None, "short", "x" * 31, "with spaces " * 5, "ü" * 40])
 async def test_a_start_without_a_good_credential_is_refused(credential: str | None) -> None:
     settings = load_settings(service_credential=credential, database_url="sqlite:///x.db")
-    for parts in (own_metadata(settings), asked_metadata(settings)):
+    for parts in (people_in_database(settings.metadata), people_of_service(settings.gateway)):
         with pytest.raises(StartRefused, match="CHAT4ALL_SERVICE_CREDENTIAL") as refused:
             async with parts:
                 raise AssertionError
@@ -505,5 +509,5 @@ async def test_a_start_without_a_good_credential_is_refused(credential: str | No
 async def test_a_start_without_a_database_is_refused() -> None:
     settings = load_settings(service_credential=CREDENTIAL)
     with pytest.raises(StartRefused, match="DATABASE_URL"):
-        async with own_metadata(settings):
+        async with people_in_database(settings.metadata):
             raise AssertionError

@@ -6,7 +6,7 @@ import sys
 
 STUCK = """
 import asyncio, time
-from chat4all.web.serving import Server, listening, serve
+from chat4all.http.server.serving import Server, listening, serve
 
 async def app(scope, receive, send):
     pass

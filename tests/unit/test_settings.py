@@ -89,15 +89,15 @@ def test_the_keys_beside_a_key_are_accepted(
     file = tmp_path / "secret-key"
     file.write_text("x" * 40)
     monkeypatch.setenv("SECRET_KEY_FILE", str(file))
-    assert load_settings().accepted_keys == ()
+    assert load_settings().keys.accepted == ()
     (tmp_path / "secret-key.previous").write_text("p" * 40 + "\n")
-    assert load_settings().accepted_keys == (b"p" * 40,)
+    assert load_settings().keys.accepted == (b"p" * 40,)
     (tmp_path / "secret-key.next").write_text("n" * 40)
     found = load_settings()
-    assert found.accepted_keys == (b"n" * 40, b"p" * 40)
+    assert found.keys.accepted == (b"n" * 40, b"p" * 40)
     assert "nnn" not in repr(found)
     monkeypatch.setenv("SECRET_KEYS_ACCEPTED", f"{'a' * 40}, {'b' * 40}")
-    assert load_settings().accepted_keys == (b"a" * 40, b"b" * 40)
+    assert load_settings().keys.accepted == (b"a" * 40, b"b" * 40)
     with pytest.raises(StartRefused, match="SECRET_KEYS_ACCEPTED has 5 bytes"):
         JwtTokens(b"x" * 40, [b"short"])
 

@@ -279,7 +279,9 @@ def test_one_machine_loads_neither_the_orm_nor_asyncio_for_sqlalchemy() -> None:
     # They are here to be loaded: without them the test would say nothing.
     for name in ("greenlet", "asyncpg", "aiohttp"):
         assert importlib.util.find_spec(name) is not None
-    start = f"import chat4all.processes, sys; print(sys.modules.keys() & set({unwanted}))"
+    start = (
+        f"import chat4all.processes.one_machine, sys; print(sys.modules.keys() & set({unwanted}))"
+    )
     found = subprocess.check_output([sys.executable, "-c", start], text=True)
     assert found.strip() == "set()"
 

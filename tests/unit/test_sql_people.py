@@ -11,7 +11,7 @@ from chat4all.adapters.sql import sessions as sql_sessions
 from chat4all.domain.errors import Conflict
 from chat4all.domain.ids import SessionId
 from chat4all.domain.people import Role
-from chat4all.ports import Subject
+from chat4all.ports.outbox import Subject
 from tests.contract.test_directory import ANA, BRUNO, CARLA, group, user
 from tests.contract.test_sessions import refreshed, session
 from tests.databases import place_at

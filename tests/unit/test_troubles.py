@@ -13,25 +13,31 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from chat4all import cluster
+from chat4all.adapters.caching import OutboxFollower
 from chat4all.adapters.cassandra import CassandraEpochs, CassandraSession, Contact
-from chat4all.adapters.connecting import why
-from chat4all.adapters.kafka import GroupState, KafkaGroup, KafkaProducer, RoutersWatch
-from chat4all.adapters.kafka.reaching import Address, addresses_of, check_advertised
+from chat4all.adapters.kafka import (
+    AwaitedLog,
+    GroupState,
+    KafkaGroup,
+    KafkaProducer,
+    RoutersWatch,
+    awaited_log,
+)
+from chat4all.adapters.kafka.reachability import Address, addresses_of, check_advertised
 from chat4all.adapters.metadata_http import HttpOutbox, MetadataService
-from chat4all.adapters.remembering import Following
+from chat4all.adapters.network_errors import why
 from chat4all.adapters.sql.schema import revision
 from chat4all.adapters.sql.server import ServerDatabase
 from chat4all.adapters.sql.urls import ServerUrl
-from chat4all.commands.checks_cluster import CHECKS
-from chat4all.domain.errors import OutcomeUnknown, Unavailable
+from chat4all.doctor.cluster import CHECKS
+from chat4all.domain.errors import Degraded, OutcomeUnknown, Unavailable
 from chat4all.domain.records import Epoch
+from chat4all.http.health import health_routes, watched
+from chat4all.http.problems import install_problems
 from chat4all.logs import quieten_libraries
-from chat4all.ports import Poll
+from chat4all.ports.log import Poll
 from chat4all.router.loop import Router
 from chat4all.settings import load_settings
-from chat4all.web.health import Degraded, health_routes, watched
-from chat4all.web.problems import install_problems
 from tests.docs.troubles import assert_documented
 from tests.faults.running import free_ports
 from tests.unit.test_commands import chat4all
@@ -59,7 +65,7 @@ async def cassandra(host: str) -> None:
 
 async def metadata(host: str) -> None:
     service = MetadataService(f"http://{host}:9", "c" * 32)
-    following = Following(HttpOutbox(service))
+    following = OutboxFollower(HttpOutbox(service))
     try:
         async with following.running():
             while True:
@@ -93,9 +99,9 @@ async def test_who_is_not_there_is_named_to_operators_only(
     assert_documented(str(told.value))
     assert host in str(told.value)
     assert "secret" not in str(told.value)
-    assert told.value.shown
-    assert host not in told.value.shown
-    assert_documented_for_clients(told.value.shown)
+    assert told.value.public
+    assert host not in told.value.public
+    assert_documented_for_clients(told.value.public)
 
 
 def assert_documented_for_clients(shown: str) -> None:
@@ -269,9 +275,11 @@ async def test_an_unexpected_error_of_looking_for_the_log_is_logged_and_tried_ag
         return epoch
 
     monkeypatch.setattr(CassandraEpochs, "newest", newest)
-    monkeypatch.setattr(cluster, "RETRY_SECONDS", 0.001)
-    log = cluster._Log(
-        load_settings(kafka="127.0.0.1:9"), CassandraSession(Contact(["127.0.0.1"], "k"))
+    monkeypatch.setattr(awaited_log, "RETRY_SECONDS", 0.001)
+    log = AwaitedLog(
+        "127.0.0.1:9",
+        "chat_messages",
+        CassandraEpochs(CassandraSession(Contact(["127.0.0.1"], "k"))),
     )
     async with log.open(), asyncio.timeout(10):
         assert await log.found == epoch

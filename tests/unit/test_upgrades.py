@@ -11,7 +11,7 @@ from chat4all.adapters.embedded import store as store_module
 from chat4all.domain.errors import StartRefused
 from chat4all.domain.ids import LogPosition
 from chat4all.domain.records import DeadLetter
-from chat4all.ports import StoreBatch
+from chat4all.ports.store import StoreBatch
 from tests.records import CHATS
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from chat4all.commands.backing_up import (
+from chat4all.domain.errors import CommandRefused
+from chat4all.operations.backups import (
     DATABASES,
     Manifest,
     copy_all,
@@ -19,9 +20,8 @@ from chat4all.commands.backing_up import (
     size_of,
     sync,
 )
-from chat4all.commands.given import existing_folder
-from chat4all.commands.options import data_option
-from chat4all.domain.errors import CommandRefused
+from chat4all.operations.installation import existing_folder
+from chat4all.operations.options import data_option
 
 
 @click.command()

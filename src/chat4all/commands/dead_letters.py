@@ -16,17 +16,17 @@ import click
 
 from chat4all.adapters.embedded import DataFolder, EmbeddedLog, EmbeddedStore
 from chat4all.adapters.embedded.folder import is_held
-from chat4all.commands.given import existing_folder, of_cluster, settings_from
-from chat4all.commands.options import cluster_option, data_option, json_option
-from chat4all.commands.serving import load_cluster
 from chat4all.domain.errors import CommandRefused, Unavailable
 from chat4all.domain.ids import BEFORE_ALL, LogPosition
 from chat4all.domain.records import DeadLetter
+from chat4all.domain.times import format_utc
 from chat4all.logs import quieten_libraries
-from chat4all.ports import DeadLetters
+from chat4all.operations.installation import existing_folder, of_cluster, settings_from
+from chat4all.operations.options import cluster_option, data_option, json_option
+from chat4all.operations.running import load_cluster_module
+from chat4all.ports.dead_letters import DeadLetters
 from chat4all.settings import Settings
 from chat4all.usecases.replaying import Replaying
-from chat4all.wire.records import format_utc
 
 PAGE = 100
 """Letters in memory at a time; each may have 64 KiB or so."""
@@ -190,7 +190,8 @@ async def _opened(where: _Where) -> AsyncIterator[_Opened]:
         async with _opened_folder(where) as (log, store):
             yield _Opened(store, Replaying(log, store))
     else:
-        async with load_cluster().log_and_dead_letters(where) as (log, letters):
+        cluster = load_cluster_module("chat4all.operations.cluster")
+        async with cluster.log_and_dead_letters(where.kafka, where.cassandra) as (log, letters):
             replaying = Replaying(
                 log,
                 letters,
@@ -226,7 +227,7 @@ async def _all(letters: DeadLetters) -> AsyncIterator[DeadLetter]:
     while page := await letters.all(PAGE, after):
         for letter in page:
             yield letter
-        after = page[-1].position
+        after = page[-1].log_position
 
 
 async def _list(where: _Where) -> list[DeadLetter]:
@@ -248,7 +249,7 @@ async def _replay(
     async with _opened(where) as it:
         if not positions:
             positions = [
-                x.position async for x in _all(it.letters) if again or x.replayed_by is None
+                x.log_position async for x in _all(it.letters) if again or x.replayed_by is None
             ]
         for position in positions:
             written = _written(position, where)
@@ -274,7 +275,7 @@ async def _letter(letters: DeadLetters, position: LogPosition, where: _Where) ->
 
 def _without_value(letter: DeadLetter) -> DeadLetter:
     return DeadLetter(
-        letter.position,
+        letter.log_position,
         letter.cause,
         letter.key,
         b"",
@@ -287,7 +288,7 @@ def _without_value(letter: DeadLetter) -> DeadLetter:
 def _described(letter: DeadLetter, where: _Where) -> dict[str, Any]:
     by = letter.replayed_by
     return {
-        "position": _written(letter.position, where),
+        "position": _written(letter.log_position, where),
         "put_aside_at": _time(letter.put_aside_ms),
         "conversation": " ".join(_text(letter.key)[1].split()),
         "cause": letter.cause,

@@ -4,11 +4,13 @@ import asyncio
 
 import click
 
-from chat4all.commands.given import settings_from
-from chat4all.commands.serving import load_cluster
-from chat4all.demo import CHAT, PASSWORD, USERS
+from chat4all.adapters.crypto import BcryptPasswords
+from chat4all.adapters.sql import SqlDirectory, SqlUsers
 from chat4all.domain.errors import CommandRefused
 from chat4all.logs import configure_logging
+from chat4all.operations.installation import settings_from
+from chat4all.operations.running import load_cluster_module
+from chat4all.usecases.demonstrating import CHAT, PASSWORD, USERS, make_demo
 
 
 @click.command()
@@ -24,5 +26,15 @@ def demo() -> None:
             "CHAT4ALL_DEPLOYMENT=development if this is a cluster for development"
         )
     configure_logging(settings.log_level)
-    asyncio.run(load_cluster().make_demo(settings))
+    asyncio.run(_make(settings.metadata.database_url))
     click.echo(f"{' and '.join(USERS)}, password {PASSWORD}, are in the chat {CHAT}.")
+
+
+async def _make(database_url: str | None) -> None:
+    cluster = load_cluster_module("chat4all.operations.cluster")
+    passwords = BcryptPasswords()
+    try:
+        async with cluster.ready_database(database_url) as database:
+            await make_demo(SqlUsers(database), SqlDirectory(database), passwords)
+    finally:
+        passwords.close()

@@ -9,27 +9,27 @@ from collections.abc import Sequence
 import click
 
 from chat4all.adapters.embedded.folder import is_held
-from chat4all.commands import checks, checks_data, checks_running
-from chat4all.commands.checks import Check, Finding, Installation, Status
-from chat4all.commands.given import of_cluster, settings_from
-from chat4all.commands.options import cluster_option, json_option, server_options
-from chat4all.commands.serving import load_cluster
+from chat4all.doctor import checks, data, running
+from chat4all.doctor.checks import Check, Finding, Installation, Status
 from chat4all.domain.errors import StartRefused
 from chat4all.logs import quieten_libraries
+from chat4all.operations.installation import of_cluster, settings_from
+from chat4all.operations.options import cluster_option, json_option, server_options
+from chat4all.operations.running import load_cluster_module
 from chat4all.settings import Settings
 
 CHECKS: tuple[Check, ...] = (
     checks.data_folder,
     checks.secret_key,
     checks.disk_space,
-    checks_data.files,
-    checks_data.log_and_store,
-    checks_data.backlog,
-    checks_data.dead_letters,
-    checks_data.clock,
-    checks_running.services,
-    checks_running.ports,
-    checks_running.demonstration_passwords,
+    data.files,
+    data.log_and_store,
+    data.backlog,
+    data.dead_letters,
+    data.clock,
+    running.services,
+    running.ports,
+    running.demonstration_passwords,
     checks.sqlite_library,
 )
 
@@ -99,8 +99,7 @@ def examine(
 
 
 def _examine_cluster(settings: Settings, services: Sequence[str]) -> list[tuple[str, Finding]]:
-    load_cluster()  # tells when its drivers are not installed
-    from chat4all.commands import checks_cluster  # noqa: PLC0415
-
+    checks_of_cluster = load_cluster_module("chat4all.doctor.cluster")
     quieten_libraries()
-    return asyncio.run(checks_cluster.examine(settings, services))
+    found: list[tuple[str, Finding]] = asyncio.run(checks_of_cluster.examine(settings, services))
+    return found

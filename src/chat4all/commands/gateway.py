@@ -2,7 +2,7 @@
 
 import click
 
-from chat4all.commands.serving import run_service, service_options
+from chat4all.operations.running import run_service, service_options
 
 
 @click.command()
@@ -12,4 +12,4 @@ def gateway(**options: object) -> None:
 
     Every setting is an environment variable; docs/cluster.md has them all.
     """
-    run_service("serve_gateway", options)
+    run_service("gateway", options)

@@ -4,9 +4,9 @@ import asyncio
 
 import click
 
-from chat4all.commands.given import settings_from
-from chat4all.commands.serving import load_cluster
 from chat4all.logs import configure_logging
+from chat4all.operations.installation import settings_from
+from chat4all.operations.running import load_cluster_module
 
 
 @click.command()
@@ -17,5 +17,11 @@ def migrate() -> None:
     """
     settings = settings_from()
     configure_logging(settings.log_level)
-    asyncio.run(load_cluster().migrate(settings))
+    migrating = load_cluster_module("chat4all.operations.migrating")
+    url = settings.database_url
+    asyncio.run(
+        migrating.migrate_cluster(
+            settings.kafka, settings.cassandra, None if url is None else url.get_secret_value()
+        )
+    )
     click.echo("Everything is there.")

@@ -11,7 +11,8 @@ from chat4all.adapters.crypto import load_or_make_secret
 from chat4all.adapters.embedded import DataFolder, EmbeddedConsumer, EmbeddedLog, EmbeddedStore
 from chat4all.adapters.embedded.folder import LOCK, STAGING
 from chat4all.adapters.sql import Database, upgrade
-from chat4all.commands.backing_up import (
+from chat4all.domain.errors import CommandRefused, StartRefused
+from chat4all.operations.backups import (
     SECRET,
     Manifest,
     check_backup,
@@ -22,9 +23,8 @@ from chat4all.commands.backing_up import (
     said_plainly,
     sync_all,
 )
-from chat4all.commands.given import settings_from
-from chat4all.commands.options import data_option
-from chat4all.domain.errors import CommandRefused, StartRefused
+from chat4all.operations.installation import settings_from
+from chat4all.operations.options import data_option
 
 LAST = "log.db"
 """A folder with it is in use: it comes after all others."""

@@ -16,15 +16,15 @@ from chat4all.adapters.crypto import BcryptPasswords
 from chat4all.adapters.sql import Database, SqlAudit, SqlUsers
 from chat4all.adapters.sql.schema import NEWEST, revision
 from chat4all.adapters.sql.transactions import Transactions
-from chat4all.commands.given import existing_folder, of_cluster, settings_from
-from chat4all.commands.options import cluster_option, data_option, json_option
-from chat4all.commands.serving import load_cluster
 from chat4all.domain.errors import CommandRefused, InvalidInput, Refused
 from chat4all.domain.ids import Username
 from chat4all.domain.people import User, UserChanges, display_name_errors, password_errors
+from chat4all.domain.times import format_utc
 from chat4all.logs import quieten_libraries
+from chat4all.operations.installation import existing_folder, of_cluster, settings_from
+from chat4all.operations.options import cluster_option, data_option, json_option
+from chat4all.operations.running import load_cluster_module
 from chat4all.usecases.signing_up import SigningUp
-from chat4all.wire.records import format_utc
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -208,7 +208,8 @@ async def _open(data: Path | None, cluster: bool) -> AsyncIterator[_Opened]:
     settings = settings_from(data=data)
     if of_cluster(settings, asked=cluster, data=data):
         quieten_libraries()
-        async with load_cluster().ready_database(settings) as there:
+        cluster_module = load_cluster_module("chat4all.operations.cluster")
+        async with cluster_module.ready_database(settings.metadata.database_url) as there:
             yield _opened(there)
         return
     file = existing_folder(data) / "metadata.db"

@@ -12,11 +12,12 @@ Chat4AllError
 ├── Unavailable             ours to mend; the same request will work later
 │   ├── Overloaded              a bounded queue is full; nothing was done
 │   └── OutcomeUnknown          it may or may not have been done: retry with the same id
+├── Degraded                something is wrong that does not keep a process from its work
 ├── StartRefused            a process must not start like this; the message says what to change
 ├── CommandRefused          an operator's command is not done; the message says why, and what to do
 └── RouterStopped           the log and the store contradict each other; an operator must look
 
-`chat4all.web.problems` is the one place that turns these into HTTP answers.
+`chat4all.http.problems` is the one place that turns these into HTTP answers.
 """
 
 from collections.abc import Sequence
@@ -77,14 +78,14 @@ class TooMany(Chat4AllError):
 
 
 class Unavailable(Chat4AllError):
-    """A part that is needed is away. It is tried again, or the caller tries again.
+    """A part that is needed does not answer. It is tried again, or the caller tries again.
 
-    The message is for operators and may name addresses; `shown` is what clients read in its place.
+    The message is for operators and may name addresses; `public` is what clients read in its place.
     """
 
-    def __init__(self, detail: str, shown: str | None = None) -> None:
+    def __init__(self, detail: str, public: str | None = None) -> None:
         super().__init__(detail)
-        self.shown = shown
+        self.public = public
 
     retry_after: float = 1.0
     """Seconds after which another try is worth it."""
@@ -99,6 +100,10 @@ class Overloaded(Unavailable):
 
 class OutcomeUnknown(Unavailable):
     """A write was not acknowledged in time: it may still land. Retry with the same id."""
+
+
+class Degraded(Chat4AllError):
+    """Something is wrong and must be told, but does not keep this process from its work."""
 
 
 class StartRefused(Chat4AllError):

@@ -1,6 +1,6 @@
 """Messages: what a sender gives, what the store keeps, what a reader sees."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from heapq import nsmallest
@@ -33,8 +33,8 @@ class MessageDraft:
 class StoredMessage:
     """A numbered message as the store keeps it.
 
-    `created_at` is RFC 3339 in UTC with milliseconds and `Z`; `position` is that of the record
-    which created the message, and never changes.
+    `created_at` is RFC 3339 in UTC with milliseconds and `Z`; `log_position` is that of the
+    record which created the message, and never changes.
     """
 
     conversation_id: ConversationId
@@ -43,7 +43,7 @@ class StoredMessage:
     sender_id: Username
     content: str
     created_at: str
-    position: LogPosition
+    log_position: LogPosition
 
     def sent_by(self, name: Username) -> "StoredMessage":
         """Return it under another sender's name."""
@@ -58,7 +58,7 @@ class Head:
     """
 
     seq: int
-    position: LogPosition
+    log_position: LogPosition
     created_at: str = field(default="", compare=False)
 
 
@@ -129,11 +129,3 @@ class AllRead:
         """Say whether every member other than its sender has read a message."""
         read = self.others if message.sender_id == self.slowest else self.everybody
         return Status.READ if message.seq <= read else Status.DELIVERED
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Consecutive messages, oldest first; `head` is the conversation's newest visible number."""
-
-    messages: Sequence[StoredMessage]
-    head: int

@@ -3,8 +3,9 @@
 What there is one of for every message is a tuple: it is made in a third of the time.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
 
@@ -18,18 +19,23 @@ class Epoch(NamedTuple):
     partitions: int
 
 
+Headers: TypeAlias = Sequence[tuple[str, bytes]]
+"""What travels beside a record and is no part of it, such as W3C's `traceparent`."""
+
+
 class LogRecord(NamedTuple):
     """One record as the log returns it.
 
     `appended_ms` is the log's own time (milliseconds since 1970) when `log_append_time` is true,
-    otherwise whatever the producer claimed.
+    otherwise the one that the producer claimed.
     """
 
-    position: LogPosition
+    log_position: LogPosition
     key: bytes
     value: bytes
     appended_ms: int
     log_append_time: bool
+    headers: Headers = ()
 
 
 class MessageRecord(NamedTuple):
@@ -57,6 +63,10 @@ class MarkerRecord:
     read_seq: int
 
 
+Record: TypeAlias = MessageRecord | MarkerRecord
+"""Every kind of record. A `match` over it ends with `assert_never`."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A record that cannot be processed: its cause, its original bytes and its position.
@@ -65,7 +75,7 @@ class DeadLetter:
     `replayed_by` is the record by which it was last appended again, if it was.
     """
 
-    position: LogPosition
+    log_position: LogPosition
     cause: str
     key: bytes
     value: bytes

@@ -1,6 +1,7 @@
 """The gateway's ASGI application."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from fastapi import APIRouter
 from starlette.types import ASGIApp
@@ -11,20 +12,21 @@ from chat4all.gateway.marking import marking_routes
 from chat4all.gateway.pages import Pages
 from chat4all.gateway.sending import SEND_OPERATION, SEND_PATH, SendEndpoint, Shortcut
 from chat4all.gateway.signing_in import signing_in_routes
-from chat4all.usecases.changes import Changes
+from chat4all.http.bearer import authenticator
+from chat4all.http.bodies import BodyLimit
+from chat4all.http.docs import complete_openapi, make_app
+from chat4all.http.edge import Edge, with_edge
+from chat4all.http.health import health_routes
+from chat4all.http.limits import Limits
+from chat4all.http.metrics import GatewayMeter
+from chat4all.http.problems import install_problems
+from chat4all.ports.health import Ping
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
 from chat4all.usecases.signing_in import SigningIn
-from chat4all.web.bearer import authenticator
-from chat4all.web.bodies import BodyLimit
-from chat4all.web.docs import complete_openapi, make_app
-from chat4all.web.edge import Edge, with_edge
-from chat4all.web.frame import RequestMeter
-from chat4all.web.health import Ping, health_routes
-from chat4all.web.limits import Limits
-from chat4all.web.problems import install_problems
-from chat4all.wire.shapes import Accepted, MarkRead, MessageView, ReceiptView, SendMessage
+from chat4all.usecases.versions import ConversationVersions
+from chat4all.wire.messages import Accepted, MarkRead, MessageView, ReceiptView, SendMessage
 
 DESCRIPTION = """
 Send with `POST /v1/messages`, read with `GET /v1/conversations/{id}/messages`.
@@ -35,30 +37,33 @@ for every reader. **503** while sending means that the outcome is unknown: retry
 """
 
 
-def make_gateway(
+@dataclass(frozen=True, slots=True)
+class GatewayUseCases:
+    """What the gateway's own routes do. `versions` say which answers may be used again."""
+
+    signing_in: SigningIn
+    sending: Sending
+    reading: Reading
+    marking: Marking
+    versions: ConversationVersions
+
+
+def gateway_app(
+    does: GatewayUseCases,
     *,
-    signing_in: SigningIn,
-    sending: Sending,
-    reading: Reading,
-    marking: Marking,
-    changes: Changes,
     limits: Limits,
-    pings: Mapping[str, Ping],
-    meter: RequestMeter,
-    accepted: Callable[[], None],
     edge: Edge,
+    pings: Mapping[str, Ping],
+    meter: GatewayMeter,
     others: Sequence[APIRouter] = (),
 ) -> ASGIApp:
-    """Return the gateway. `others` are routes of another service that it serves as well.
-
-    `accepted` is called for every message that is answered with 202.
-    """
+    """Return the gateway. `others` are routes of another service that it serves as well."""
     app, page_policy = make_app("Chat4All", DESCRIPTION, __version__)
     install_problems(app)
-    caller = authenticator(signing_in)
-    app.include_router(signing_in_routes(signing_in, limits, caller))
-    app.include_router(history_routes(reading, caller))
-    app.include_router(marking_routes(marking, reading, caller))
+    caller = authenticator(does.signing_in)
+    app.include_router(signing_in_routes(does.signing_in, limits, caller))
+    app.include_router(history_routes(does.reading, caller))
+    app.include_router(marking_routes(does.marking, does.reading, caller))
     for router in (*others, health_routes(pings)):
         app.include_router(router)
     complete_openapi(
@@ -66,7 +71,8 @@ def make_gateway(
         [SendMessage, Accepted, MessageView, MarkRead, ReceiptView],
         {(SEND_PATH, "post"): SEND_OPERATION},
     )
-    send = SendEndpoint(signing_in, sending, limits.send, accepted)
-    lean = Shortcut(SEND_PATH, "POST", send, otherwise=BodyLimit(app))
-    history = HistoryEndpoint(signing_in, reading, Pages(changes), otherwise=lean)
+    send = SendEndpoint(does.signing_in, does.sending, limits.send, meter.accepted)
+    lean = Shortcut(SEND_PATH, "POST", send, fallback=BodyLimit(app))
+    pages = Pages(does.versions)
+    history = HistoryEndpoint(does.signing_in, does.reading, pages, fallback=lean)
     return with_edge(history, edge, meter, page_policy=page_policy)

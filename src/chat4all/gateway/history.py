@@ -17,19 +17,19 @@ from chat4all.domain.ids import UUID_PATTERN, ConversationId, MessageId, Usernam
 from chat4all.domain.people import Session
 from chat4all.domain.records import MessageRecord
 from chat4all.gateway.pages import Answer, Asked, Pages
+from chat4all.http.bearer import Authenticate, bearer_token
+from chat4all.http.docs import json_content, problems
+from chat4all.http.problems import problem_response
 from chat4all.usecases.reading import LIMIT_DEFAULT, LIMIT_MAX, HistoryPage, Reading
 from chat4all.usecases.signing_in import SigningIn
-from chat4all.web.bearer import Authenticate, bearer_token
-from chat4all.web.docs import json_content, problems
-from chat4all.web.problems import problem_response
-from chat4all.wire.records import SEQ_MAX
-from chat4all.wire.shapes import (
+from chat4all.wire.messages import (
     EXAMPLE_CHAT,
     EXAMPLE_MESSAGE,
     MessageView,
     accepted_view,
     message_view,
 )
+from chat4all.wire.records import SEQ_MAX
 
 UuidPath = Annotated[str, Path(pattern=UUID_PATTERN, examples=[EXAMPLE_CHAT])]
 Seq = Annotated[int | None, Query(ge=0, le=SEQ_MAX)]
@@ -49,12 +49,12 @@ class HistoryEndpoint:
     path = HISTORY_PATH
 
     def __init__(
-        self, signing_in: SigningIn, reading: Reading, pages: Pages, otherwise: ASGIApp
+        self, signing_in: SigningIn, reading: Reading, pages: Pages, fallback: ASGIApp
     ) -> None:
         self._signing_in = signing_in
         self._reading = reading
         self._pages = pages
-        self._otherwise = otherwise
+        self._fallback = fallback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with a page that was kept or is made now, or with a problem; or pass on."""
@@ -64,7 +64,7 @@ class HistoryEndpoint:
             kept = self._pages.get(address)
             asked = kept.asked if kept else _asked_plainly(*address)
         if asked is None:
-            await self._otherwise(scope, receive, send)
+            await self._fallback(scope, receive, send)
             return
         scope["route"] = self  # as a router does, for whoever asks what route it was
         try:
@@ -82,7 +82,7 @@ class HistoryEndpoint:
         """Say whether this answer is the reader's too. Raises `NotFound` for who is no member."""
         # The statuses on a page are those for the members at that time: the very same answer.
         members = await self._reading.members(reader, kept.asked.conversation)
-        return members is kept.page.unchanged.members
+        return members is kept.page.version.members
 
     async def _make(self, reader: Username, asked: Asked) -> Answer:
         page = await _read(self._reading, reader, asked)

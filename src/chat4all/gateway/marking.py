@@ -9,12 +9,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from chat4all.domain.ids import ConversationId
 from chat4all.domain.people import Session
 from chat4all.gateway.history import UuidPath
+from chat4all.http.bearer import Authenticate
+from chat4all.http.bodies import decode_body, require_json
+from chat4all.http.docs import json_content, problems
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.reading import Reading
-from chat4all.web.bearer import Authenticate
-from chat4all.web.bodies import decode_body, require_json
-from chat4all.web.docs import json_content, problems
-from chat4all.wire.shapes import MarkRead, ReceiptView, receipt_view
+from chat4all.wire.messages import MarkRead, ReceiptView, receipt_view
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(MarkRead)

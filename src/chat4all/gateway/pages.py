@@ -12,8 +12,8 @@ from typing import TypeAlias
 from cachetools import LRUCache
 
 from chat4all.domain.ids import ConversationId
-from chat4all.usecases.changes import Changes
 from chat4all.usecases.reading import HistoryPage
+from chat4all.usecases.versions import ConversationVersions
 
 BYTES_MAX = 64 * 1024 * 1024
 """Of kept pages in all, some 4,000 full ones of 50; those not asked for longest go first."""
@@ -46,8 +46,8 @@ class Answer:
 class Pages:
     """Answers by their address, each of a conversation as it still is."""
 
-    def __init__(self, changes: Changes) -> None:
-        self._changes = changes
+    def __init__(self, versions: ConversationVersions) -> None:
+        self._versions = versions
         self._kept: LRUCache[Address, Answer] = LRUCache(BYTES_MAX, _size)
 
     def keep(self, address: Address, answer: Answer) -> None:
@@ -61,7 +61,7 @@ class Pages:
         return found if found is not None and self._holds(found) else None
 
     def _holds(self, answer: Answer) -> bool:
-        return self._changes.none_since(answer.asked.conversation, answer.page.unchanged)
+        return self._versions.is_current(answer.asked.conversation, answer.page.version)
 
 
 def _size(answer: Answer) -> int:

@@ -14,14 +14,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from chat4all.domain.errors import FieldError, InvalidInput
 from chat4all.domain.ids import ConversationId, MessageId
 from chat4all.domain.messages import MessageDraft
+from chat4all.http.bearer import bearer_token
+from chat4all.http.bodies import decode_body, read_body
+from chat4all.http.docs import json_content, problems, rate_limited, ref
+from chat4all.http.limits import Limit
+from chat4all.http.problems import BadRequest, problem_response
 from chat4all.usecases.sending import Sending
 from chat4all.usecases.signing_in import SigningIn
-from chat4all.web.bearer import bearer_token
-from chat4all.web.bodies import decode_body, read_body
-from chat4all.web.docs import json_content, problems, rate_limited, ref
-from chat4all.web.limits import Limit
-from chat4all.web.problems import BadRequest, problem_response
-from chat4all.wire.shapes import EXAMPLE_CHAT, EXAMPLE_MESSAGE, Accepted, SendMessage
+from chat4all.wire.messages import EXAMPLE_CHAT, EXAMPLE_MESSAGE, Accepted, SendMessage
 
 SEND_PATH = "/v1/messages"
 
@@ -66,16 +66,16 @@ _JSON = (b"content-type", b"application/json")
 class Shortcut:
     """ASGI: hands one path to an endpoint of its own and everything else to the application."""
 
-    def __init__(self, path: str, method: str, endpoint: ASGIApp, otherwise: ASGIApp) -> None:
+    def __init__(self, path: str, method: str, endpoint: ASGIApp, fallback: ASGIApp) -> None:
         self.path = path
         self._method = method
         self._endpoint = endpoint
-        self._otherwise = otherwise
+        self._fallback = fallback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
         if scope["type"] != "http" or scope["path"] != self.path:
-            await self._otherwise(scope, receive, send)
+            await self._fallback(scope, receive, send)
             return
         scope["route"] = self  # as a router does, for whoever asks what route it was
         if scope["method"] == self._method:

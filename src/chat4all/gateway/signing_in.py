@@ -10,11 +10,11 @@ from pydantic import BaseModel, Field
 from chat4all.domain.errors import FieldError, InvalidInput, NotSignedIn
 from chat4all.domain.ids import UUID_PATTERN, SessionId
 from chat4all.domain.people import Session
+from chat4all.domain.times import format_utc
+from chat4all.http.bearer import Authenticate
+from chat4all.http.docs import problems, rate_limited
+from chat4all.http.limits import Limits, address_of
 from chat4all.usecases.signing_in import Granted, SigningIn
-from chat4all.web.bearer import Authenticate
-from chat4all.web.docs import problems, rate_limited
-from chat4all.web.limits import Limits, address_of
-from chat4all.wire.records import format_utc
 
 
 class Grant(BaseModel):

@@ -1,48 +1,54 @@
 """The metadata service's ASGI application."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from fastapi import APIRouter
 from starlette.types import ASGIApp
 
 from chat4all import __version__
+from chat4all.http.bearer import authenticator
+from chat4all.http.bodies import BodyLimit
+from chat4all.http.docs import complete_openapi, make_app
+from chat4all.http.edge import Edge, with_edge
+from chat4all.http.frame import RequestMeter
+from chat4all.http.health import health_routes
+from chat4all.http.limits import Limits
+from chat4all.http.problems import install_problems
 from chat4all.metadata.conversations import conversation_routes
 from chat4all.metadata.internal import with_internal
 from chat4all.metadata.members import member_routes
 from chat4all.metadata.users import user_routes
+from chat4all.ports.health import Ping
 from chat4all.usecases.listing import Listing
 from chat4all.usecases.membership import Membership
 from chat4all.usecases.profiles import Profiles
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.signing_up import SigningUp
-from chat4all.web.bearer import authenticator
-from chat4all.web.bodies import BodyLimit
-from chat4all.web.docs import complete_openapi, make_app
-from chat4all.web.edge import Edge, with_edge
-from chat4all.web.frame import RequestMeter
-from chat4all.web.health import Ping, health_routes
-from chat4all.web.limits import Limits
-from chat4all.web.problems import install_problems
 
 
-def metadata_routes(
-    signing_in: SigningIn,
-    signing_up: SigningUp,
-    profiles: Profiles,
-    membership: Membership,
-    listing: Listing,
-    limits: Limits,
-) -> Sequence[APIRouter]:
+@dataclass(frozen=True, slots=True)
+class MetadataUseCases:
+    """What the metadata service's routes do."""
+
+    signing_in: SigningIn
+    signing_up: SigningUp
+    profiles: Profiles
+    membership: Membership
+    listing: Listing
+
+
+def metadata_routes(does: MetadataUseCases, limits: Limits) -> Sequence[APIRouter]:
     """Return the service's routes, for its own application and for a gateway that serves them."""
-    caller = authenticator(signing_in)
+    caller = authenticator(does.signing_in)
     return [
-        user_routes(signing_up, profiles, limits, caller),
-        conversation_routes(membership, listing, caller),
-        member_routes(membership, caller),
+        user_routes(does.signing_up, does.profiles, limits, caller),
+        conversation_routes(does.membership, does.listing, caller),
+        member_routes(does.membership, caller),
     ]
 
 
-def make_metadata(
+def metadata_app(
     routes: Sequence[APIRouter],
     pings: Mapping[str, Ping],
     meter: RequestMeter,

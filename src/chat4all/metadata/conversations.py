@@ -18,13 +18,13 @@ from chat4all.domain.people import (
     Role,
     Session,
 )
+from chat4all.http.bearer import Authenticate
+from chat4all.http.bodies import json_only
+from chat4all.http.docs import problems
+from chat4all.http.paging import LINK_HEADER, Cursor, link_next, read_cursor
 from chat4all.metadata.members import EXAMPLE_ID, ConversationPath, MemberView, Name
 from chat4all.usecases.listing import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, Listed, Listing
 from chat4all.usecases.membership import Membership
-from chat4all.web.bearer import Authenticate
-from chat4all.web.bodies import json_only
-from chat4all.web.docs import problems
-from chat4all.web.paging import LINK_HEADER, Cursor, link_next, read_cursor
 
 Title = Annotated[str, StringConstraints(min_length=1, max_length=TITLE_MAX)]
 Notes = Annotated[
@@ -223,7 +223,7 @@ def _listed(listed: Listed) -> ListedConversation:
         role=listed.role,
         last_message=last,
         unread=listed.unread,
-        position=listed.position,
+        position=str(listed.position),
     )
 
 

@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect
@@ -13,9 +13,18 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chat4all.domain.errors import NotFound
-from chat4all.ports import Directory, Memberships, Outbox, Sessions, Users
-from chat4all.web.bodies import decode_body, read_body
-from chat4all.web.problems import BadRequest, problem_response
+from chat4all.http.bodies import decode_body, read_body
+from chat4all.http.problems import BadRequest, problem_response
+from chat4all.ports.directory import Conversations, Members, Memberships
+from chat4all.ports.outbox import Outbox
+from chat4all.ports.sessions import Sessions
+from chat4all.ports.users import (
+    Aliases,
+    Credentials,
+    Registrations,
+    UserAdministration,
+    Users,
+)
 from chat4all.wire import internal
 
 T = TypeVar("T")
@@ -28,6 +37,18 @@ class _Route:
     """A path template, as metrics look for it in a scope."""
 
     path: str
+
+
+class AllUsers(Registrations, Credentials, Users, UserAdministration, Aliases, Protocol):
+    """All that can be asked about users."""
+
+
+class Directory(Members, Conversations, Protocol):
+    """All that can be asked about conversations; `ping` returns when it answers."""
+
+    async def ping(self) -> None:
+        """Return when the directory can answer."""
+        ...
 
 
 class _Question(Generic[T]):
@@ -50,7 +71,7 @@ class InternalEndpoint:
     def __init__(
         self,
         credential: bytes,
-        users: Users,
+        users: AllUsers,
         directory: Directory,
         memberships: Memberships,
         sessions: Sessions,

@@ -8,11 +8,11 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from chat4all.domain.ids import UUID_PATTERN, ConversationId, Username
 from chat4all.domain.people import Role, Session
+from chat4all.http.bearer import Authenticate
+from chat4all.http.bodies import json_only
+from chat4all.http.docs import problems
+from chat4all.http.paging import LINK_HEADER, Cursor, link_next, read_cursor
 from chat4all.usecases.membership import Membership
-from chat4all.web.bearer import Authenticate
-from chat4all.web.bodies import json_only
-from chat4all.web.docs import problems
-from chat4all.web.paging import LINK_HEADER, Cursor, link_next, read_cursor
 
 EXAMPLE_ID = "7f1c2d9e-5f0b-4c57-9a1e-3f2b8d6c4a10"
 LIMIT_DEFAULT = 100

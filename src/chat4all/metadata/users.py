@@ -17,13 +17,13 @@ from chat4all.domain.people import (
     Session,
     User,
 )
+from chat4all.http.bearer import Authenticate
+from chat4all.http.bodies import json_only
+from chat4all.http.docs import problems, rate_limited
+from chat4all.http.limits import Limits, address_of
+from chat4all.http.paging import LINK_HEADER, Cursor, link_next, read_cursor
 from chat4all.usecases.profiles import FIND_LIMIT_DEFAULT, FIND_LIMIT_MAX, Profiles
 from chat4all.usecases.signing_up import SigningUp
-from chat4all.web.bearer import Authenticate
-from chat4all.web.bodies import json_only
-from chat4all.web.docs import problems, rate_limited
-from chat4all.web.limits import Limits, address_of
-from chat4all.web.paging import LINK_HEADER, Cursor, link_next, read_cursor
 
 
 class NewUser(BaseModel):

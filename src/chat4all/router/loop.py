@@ -7,15 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from chat4all.domain.errors import RouterStopped, Unavailable
-from chat4all.ports import (
-    Announcements,
-    DeadLetters,
-    LogConsumer,
-    MessageLog,
-    MessageStore,
-    PartitionedLog,
-    Poll,
-)
+from chat4all.ports.dead_letters import DeadLetterSink
+from chat4all.ports.feed import Announcements
+from chat4all.ports.log import LogConsumer, MessageLog, PartitionedLog, Poll
+from chat4all.ports.store import SequencedStore
 from chat4all.usecases.routing import Move, Numbering
 
 T = TypeVar("T")
@@ -52,8 +47,8 @@ class Router:
     def __init__(
         self,
         consumer: LogConsumer,
-        store: MessageStore,
-        dead_letters: DeadLetters,
+        store: SequencedStore,
+        dead_letters: DeadLetterSink,
         feed: Announcements,
         log: PartitionedLog | None = None,
         *,
@@ -125,7 +120,7 @@ class Router:
             for letter in plan.letters:
                 _log.error(
                     "dead letter",
-                    extra={"position": tuple(letter.position), "cause": letter.cause},
+                    extra={"position": tuple(letter.log_position), "cause": letter.cause},
                 )
             # First, because a store may keep the log's offset in the transaction of what it stores.
             await self._insist("keeping dead letters", lambda: self._dead_letters.add(plan.letters))
@@ -172,7 +167,7 @@ class Router:
 
 async def _move(log: MessageLog, moves: Sequence[Move]) -> None:
     """Append records again where they belong. Those done twice are duplicates, and found to be."""
-    appends = [log.append(move.conversation, move.value) for move in moves]
+    appends = [log.append(move.conversation, move.value, move.headers) for move in moves]
     for result in await asyncio.gather(*appends, return_exceptions=True):
         if isinstance(result, BaseException):
             raise result

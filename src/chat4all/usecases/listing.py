@@ -7,8 +7,10 @@ from heapq import nlargest
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.messages import AllRead, Overview, Status, StoredMessage
 from chat4all.domain.people import Role
-from chat4all.ports import AskedOverview, Detail, Joined, Memberships, MessageStore
-from chat4all.usecases.shown_names import ShownNames
+from chat4all.domain.position import Position
+from chat4all.ports.directory import Detail, JoinedConversation, Memberships
+from chat4all.ports.summaries import ConversationSummaries, OverviewQuery
+from chat4all.usecases.public_names import PublicNames
 
 LIST_LIMIT_DEFAULT = 50
 LIST_LIMIT_MAX = 200
@@ -28,16 +30,18 @@ class Listed:
     last: tuple[StoredMessage, Status] | None
 
     @property
-    def position(self) -> str:
-        """How far whoever has read all that is told here has seen: `<seq>.<change>`."""
-        return f"{self.head}.0"
+    def position(self) -> Position:
+        """How far a client has seen that has read all of this."""
+        return Position(self.head)
 
 
 class Listing:
     """Lists conversations. It costs as many rounds of reads for fifty as for one."""
 
-    def __init__(self, store: MessageStore, memberships: Memberships, names: ShownNames) -> None:
-        self._store = store
+    def __init__(
+        self, summaries: ConversationSummaries, memberships: Memberships, names: PublicNames
+    ) -> None:
+        self._summaries = summaries
         self._memberships = memberships
         self._names = names
 
@@ -50,7 +54,7 @@ class Listing:
         the others are neither passed over nor repeated.
         """
         joined = {one.conversation_id: one for one in await self._memberships.of_user(username)}
-        activity = await self._store.activity(list(joined))
+        activity = await self._summaries.activity(list(joined))
         # Nothing was said yet: it counts from when one joined.
         places = [
             (activity[key].at if key in activity else one.joined_at, key)
@@ -63,9 +67,9 @@ class Listing:
         more = _SEPARATOR.join(found[limit - 1]) if len(found) > limit else None
         keys = [key for _, key in found[:limit]]
         details = await self._memberships.details(keys, username)
-        overviews = await self._store.overviews(
+        overviews = await self._summaries.overviews(
             {
-                key: AskedOverview(activity[key].seq, _readers(details[key], username))
+                key: OverviewQuery(activity[key].seq, _readers(details[key], username))
                 for key in keys
                 if key in activity and key in details
             }
@@ -100,7 +104,7 @@ def _is_whole(detail: Detail) -> bool:
 
 
 def _listed(
-    joined: Joined,
+    joined: JoinedConversation,
     detail: Detail,
     overview: Overview | None,
     aliases: Mapping[Username, Username],

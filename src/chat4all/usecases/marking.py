@@ -3,17 +3,19 @@
 from chat4all.domain.errors import FieldError, InvalidInput, NotFound
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.records import MarkerRecord
-from chat4all.ports import Directory, MessageLog, MessageStore
+from chat4all.ports.directory import Members
+from chat4all.ports.history import ConversationHeads
+from chat4all.ports.log import MessageLog
 from chat4all.wire.records import encode_record
 
 
 class Marking:
     """Moves read markers: forwards only, and never beyond what can be read."""
 
-    def __init__(self, log: MessageLog, store: MessageStore, directory: Directory) -> None:
+    def __init__(self, log: MessageLog, heads: ConversationHeads, members: Members) -> None:
         self._log = log
-        self._store = store
-        self._directory = directory
+        self._heads = heads
+        self._members = members
 
     async def read(self, username: Username, conversation: ConversationId, seq: int) -> None:
         """Record that a member has read up to `seq`; a number below an earlier one does nothing.
@@ -22,9 +24,9 @@ class Marking:
         conversation has not reached. The bound is checked here, not by the router, whose verdict
         must not depend on timing (EXACTNESS 14).
         """
-        if username not in await self._directory.members(conversation):
+        if username not in await self._members.members(conversation):
             raise NotFound("no such conversation")
-        head = (await self._store.page(conversation, limit=1)).head
+        head = await self._heads.head(conversation)
         if seq > head:
             raise InvalidInput([FieldError("/seq", f"the conversation's last message is {head}")])
         await self._append(conversation, username, seq)
@@ -35,7 +37,7 @@ class Marking:
         Called before the member is let in, so that nobody is a member without a marker; a marker
         of somebody who is none does no harm.
         """
-        head = (await self._store.page(conversation, limit=1)).head
+        head = await self._heads.head(conversation)
         if head > 0:
             await self._append(conversation, username, head)
 

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from heapq import nsmallest
 
 from chat4all.domain import roles
@@ -16,17 +15,21 @@ from chat4all.domain.people import (
     Role,
 )
 from chat4all.domain.roles import Standing
-from chat4all.ports import Directory, Users
+from chat4all.domain.times import now_utc
+from chat4all.ports.directory import Conversations, Members
+from chat4all.ports.users import Users
 from chat4all.usecases.marking import Marking
-from chat4all.wire.records import format_utc
 
 
 class Membership:
     """Who may talk where."""
 
-    def __init__(self, users: Users, directory: Directory, marking: Marking) -> None:
+    def __init__(
+        self, users: Users, members: Members, conversations: Conversations, marking: Marking
+    ) -> None:
         self._users = users
-        self._directory = directory
+        self._members = members
+        self._conversations = conversations
         self._marking = marking
 
     async def create(
@@ -59,18 +62,18 @@ class Membership:
             kind,
             title,
             {name: owner if name == creator else Role.MEMBER for name in people},
-            format_utc(datetime.now(UTC)),
+            now_utc(),
             dict(metadata or {}),
         )
         try:
-            found = await self._directory.add_conversation(wanted)
+            found = await self._conversations.add_conversation(wanted)
         except NotFound as error:
             raise InvalidInput([FieldError("/members", str(error))]) from error
         return found, found.conversation_id == wanted.conversation_id
 
     async def conversation(self, asker: Username, conversation: ConversationId) -> Conversation:
         """Return a conversation to one of its members; `NotFound` to everybody else."""
-        found = await self._directory.conversation(conversation)
+        found = await self._conversations.conversation(conversation)
         if found is None or asker not in found.members:
             raise NotFound(roles.NO_SUCH_CONVERSATION)
         return found
@@ -82,7 +85,7 @@ class Membership:
 
         Raises `NotFound` for an asker who is not in it.
         """
-        members = await self._members(asker, conversation)
+        members = await self._members_for(asker, conversation)
         found = nsmallest(limit + 1, (name for name in members if name > after))
         more = found[limit - 1] if len(found) > limit else None
         return {name: members[name] for name in found[:limit]}, more
@@ -104,7 +107,7 @@ class Membership:
         if await self._users.user(username) is None:
             raise InvalidInput([FieldError("/username", "no such user")])
         await self._marking.join(username, conversation)
-        await self._directory.add_member(conversation, username, role, asker)
+        await self._conversations.add_member(conversation, username, role, asker)
 
     async def change_role(
         self, asker: Username, conversation: ConversationId, username: Username, role: Role
@@ -114,15 +117,15 @@ class Membership:
         Raises `NotFound` for who is not in it, `NotAllowed`, and `Conflict` when the group would
         have no owner.
         """
-        await self._members(asker, conversation)
-        await self._directory.change_role(conversation, username, role, asker)
+        await self._members_for(asker, conversation)
+        await self._conversations.change_role(conversation, username, role, asker)
 
     async def remove(
         self, asker: Username, conversation: ConversationId, username: Username
     ) -> None:
         """Remove a member of a group, or leave it oneself; raises what `change_role` does."""
-        await self._members(asker, conversation)
-        await self._directory.remove_member(conversation, username, asker)
+        await self._members_for(asker, conversation)
+        await self._conversations.remove_member(conversation, username, asker)
 
     async def change(
         self, asker: Username, conversation: ConversationId, changes: ConversationChanges
@@ -131,19 +134,19 @@ class Membership:
 
         Raises `NotFound` for who is not in it and `NotAllowed`.
         """
-        await self._members(asker, conversation)
-        await self._directory.change_conversation(conversation, changes, asker)
+        await self._members_for(asker, conversation)
+        await self._conversations.change_conversation(conversation, changes, asker)
         return await self.conversation(asker, conversation)
 
     async def delete(self, asker: Username, conversation: ConversationId) -> None:
         """End a group for everybody, as an owner may; raises `NotFound` or `NotAllowed`."""
-        await self._members(asker, conversation)
-        await self._directory.delete_conversation(conversation, asker)
+        await self._members_for(asker, conversation)
+        await self._conversations.delete_conversation(conversation, asker)
 
-    async def _members(
+    async def _members_for(
         self, asker: Username, conversation: ConversationId
     ) -> Mapping[Username, Role]:
         # First of all, so that an outsider's request goes the same way whatever there is.
-        members = await self._directory.members(conversation)
+        members = await self._members.members(conversation)
         roles.require_member(members.get(asker))
         return members

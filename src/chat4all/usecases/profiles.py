@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from chat4all.domain.errors import FieldError, InvalidInput, NotAllowed, NotFound
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import User, UserChanges, display_name_errors, password_errors
-from chat4all.ports import Passwords, Sessions, Users
+from chat4all.ports.security import Passwords
+from chat4all.ports.sessions import LiveSessions
+from chat4all.ports.users import Credentials, Users
 
 FIND_LIMIT_DEFAULT = 50
 FIND_LIMIT_MAX = 200
@@ -17,8 +19,15 @@ JUST_SIGNED_IN_SECONDS = 600
 class Profiles:
     """What users know of one another, and what they may change: themselves."""
 
-    def __init__(self, users: Users, sessions: Sessions, passwords: Passwords) -> None:
+    def __init__(
+        self,
+        users: Users,
+        credentials: Credentials,
+        sessions: LiveSessions,
+        passwords: Passwords,
+    ) -> None:
         self._users = users
+        self._credentials = credentials
         self._sessions = sessions
         self._passwords = passwords
 
@@ -63,7 +72,7 @@ class Profiles:
         password_hash = None
         if password is not None:
             if current_password is not None:
-                known = await self._users.password_hash(username)
+                known = await self._credentials.password_hash(username)
                 if not await self._passwords.verify(current_password, known):
                     raise NotAllowed("the current password is another one")
             password_hash = await self._passwords.hash(password)

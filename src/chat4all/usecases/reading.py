@@ -8,10 +8,11 @@ from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.messages import AllRead, Receipt, Status, StoredMessage
 from chat4all.domain.people import Role
 from chat4all.domain.records import MessageRecord
-from chat4all.ports import Directory, MessageStore
-from chat4all.usecases.changes import Changes, Unchanged
+from chat4all.ports.directory import Members
+from chat4all.ports.history import History
+from chat4all.usecases.public_names import PublicNames
 from chat4all.usecases.sending import Sending
-from chat4all.usecases.shown_names import ShownNames
+from chat4all.usecases.versions import ConversationVersion, ConversationVersions
 
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 200
@@ -23,13 +24,13 @@ NOTHING_YET = Receipt(0, 0, None, None)
 class HistoryPage:
     """Consecutive messages and where they stand.
 
-    `body` is a JSON array of `wire.shapes.MessageView`, oldest first. `older` is the `before` of
+    `body` is a JSON array of `wire.messages.MessageView`, oldest first. `older` is the `before` of
     the next older page, `newer` the `after` of the next newer one; None when there is no such page.
-    The page holds, statuses included, while its conversation is `unchanged`.
+    The page holds, statuses included, while its conversation is at this `version`.
     """
 
     body: bytes
-    unchanged: Unchanged
+    version: ConversationVersion
     older: int | None
     newer: int | None
 
@@ -39,16 +40,16 @@ class Reading:
 
     def __init__(
         self,
-        store: MessageStore,
-        directory: Directory,
+        history: History,
+        members: Members,
         sending: Sending,
-        changes: Changes,
-        names: ShownNames,
+        versions: ConversationVersions,
+        names: PublicNames,
     ) -> None:
-        self._store = store
-        self._directory = directory
+        self._history = history
+        self._members = members
         self._sending = sending
-        self._changes = changes
+        self._versions = versions
         self._names = names
 
     async def history(
@@ -66,20 +67,20 @@ class Reading:
         With none of them, the newest page. Raises `NotFound` for who is not a member.
         """
         members = await self.members(reader, conversation)
-        unchanged = self._changes.so_far(conversation, members)
+        version = self._versions.current(conversation, members)
         if around is not None:
             # Half of the page below, the message itself and the rest above; where the end is near
             # the page is filled up from below.
             after = max(0, around - limit // 2 - 1)
-        all_read = await self._all_read(conversation, members, unchanged)
-        page = await self._store.shown(
+        all_read = await self._all_read(conversation, members, version)
+        page = await self._history.page(
             conversation, all_read, limit=limit, before=before, after=after
         )
         if around is not None and page.size < limit:
-            page = await self._store.shown(conversation, all_read, limit=limit)
+            page = await self._history.page(conversation, all_read, limit=limit)
         return HistoryPage(
-            await self._names.in_page(page.body, members),
-            unchanged,
+            await self._names.in_page(page, members),
+            version,
             older=page.first if page.first > 1 else None,
             newer=page.last if page.more else None,
         )
@@ -93,11 +94,11 @@ class Reading:
         Raises `NotFound` when there is neither, and for who is not a member.
         """
         members = await self.members(reader, conversation)
-        found = await self._store.with_id(conversation, message_id)
+        found = await self._history.with_id(conversation, message_id)
         if found:
             message = next((m for m in found if m.sender_id == reader), found[0])
-            unchanged = self._changes.so_far(conversation, members)
-            all_read = await self._all_read(conversation, members, unchanged)
+            version = self._versions.current(conversation, members)
+            all_read = await self._all_read(conversation, members, version)
             status = all_read.status(message)
             alias = await self._names.aliases([message.sender_id], members)
             return message.sent_by(alias.get(message.sender_id, message.sender_id)), status
@@ -111,14 +112,14 @@ class Reading:
     ) -> Mapping[Username, Receipt]:
         """Return how far each member has come, by name; `NotFound` to who is not one."""
         members = await self.members(reader, conversation)
-        found = await self._store.receipts(conversation)
+        found = await self._history.receipts(conversation)
         return {name: found.get(name, NOTHING_YET) for name in sorted(members)}
 
     async def members(
         self, reader: Username, conversation: ConversationId
     ) -> Mapping[Username, Role]:
         """Return who is in a conversation to one of them; `NotFound` to everybody else."""
-        members = await self._directory.members(conversation)
+        members = await self._members.members(conversation)
         if reader not in members:
             raise NotFound("no such conversation")
         return members
@@ -127,10 +128,10 @@ class Reading:
         self,
         conversation: ConversationId,
         members: Mapping[Username, Role],
-        unchanged: Unchanged,
+        version: ConversationVersion,
     ) -> AllRead:
         """Return how far `members` have read, which is asked for anew after every change."""
-        if unchanged.all_read is None:
-            read = await self._store.read_seqs(conversation)
-            unchanged.all_read = AllRead.by(members, read)
-        return unchanged.all_read
+        if version.all_read is None:
+            read = await self._history.read_seqs(conversation)
+            version.all_read = AllRead.by(members, read)
+        return version.all_read

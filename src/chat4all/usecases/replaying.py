@@ -11,7 +11,8 @@ from collections.abc import Callable
 from chat4all.domain.errors import CommandRefused, RouterStopped
 from chat4all.domain.ids import LogPosition, uuid7_time
 from chat4all.domain.records import DeadLetter, MessageRecord
-from chat4all.ports import DeadLetters, MessageLog
+from chat4all.ports.dead_letters import DeadLetters
+from chat4all.ports.log import MessageLog
 from chat4all.usecases.routing import FRESH_MS
 from chat4all.wire.records import MalformedRecord, decode_record
 
@@ -53,7 +54,7 @@ class Replaying:
         aside again, `Unavailable` when the log or the store cannot be written. Cut off between the
         log and the mark it can be done again.
         """
-        name = f"the dead letter at {self._written(letter.position)}"
+        name = f"the dead letter at {self._written(letter.log_position)}"
         if letter.replayed_by is not None and not again:
             raise CommandRefused(
                 f"{name} was replayed as {self._written(letter.replayed_by)}: add --again to do it "
@@ -79,5 +80,5 @@ class Replaying:
                     "again later"
                 )
         position = await self._log.append(record.conversation_id, record_bytes)
-        await self._letters.replayed(letter.position, position)
+        await self._letters.replayed(letter.log_position, position)
         return position

@@ -8,23 +8,17 @@ in docs/exactness.md; each step below names its own.
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from cachetools import LRUCache
 
 from chat4all.domain.errors import RouterStopped
+from chat4all.domain.events import LiveEvent, MarkerMoved, MessageStored
 from chat4all.domain.ids import ConversationId, LogPosition, Username, uuid7_time
 from chat4all.domain.messages import NO_HEAD, Head, Marker, StoredMessage
-from chat4all.domain.records import DeadLetter, LogRecord, MarkerRecord, MessageRecord
-from chat4all.ports import (
-    IdEntry,
-    IdKey,
-    LiveEvent,
-    MessageStore,
-    NumberedRow,
-    Poll,
-    StoreBatch,
-)
+from chat4all.domain.records import DeadLetter, Headers, LogRecord, MarkerRecord, MessageRecord
+from chat4all.ports.log import Poll
+from chat4all.ports.store import IdEntry, IdKey, NumberedRow, SequencedStore, StoreBatch
 from chat4all.wire.records import MalformedRecord, decode_record, mark_moved
 
 FRESH_MS = 1_000
@@ -32,7 +26,7 @@ FRESH_MS = 1_000
 gateway says "unknown" no sooner than 2 s after it made the id (rule 6)."""
 
 HEADS_MAX = 100_000
-"""Conversations whose head is remembered in one partition."""
+"""Conversations whose head is cached in one partition."""
 
 
 class Move(NamedTuple):
@@ -40,6 +34,7 @@ class Move(NamedTuple):
 
     conversation: ConversationId
     value: bytes
+    headers: Headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +49,7 @@ class Plan:
 
 @dataclass(slots=True)
 class _Partition:
-    """All that is remembered of one partition, thrown away with its assignment (rule 2)."""
+    """The state of one partition, thrown away with its assignment (rule 2)."""
 
     assignment: int
     heads: MutableMapping[ConversationId, Head] = field(default_factory=lambda: LRUCache(HEADS_MAX))
@@ -68,7 +63,7 @@ class Numbering:
 
     def __init__(
         self,
-        store: MessageStore,
+        store: SequencedStore,
         partition_of: Callable[[ConversationId], int] | None = None,
     ) -> None:
         self._store = store
@@ -94,13 +89,13 @@ class Numbering:
         )
         rows = await self._store.at_positions(
             [
-                (message.conversation_id, record.position)
+                (message.conversation_id, record.log_position)
                 for record, message in messages
-                if record.position <= heads[message.conversation_id].position
+                if record.log_position <= heads[message.conversation_id].log_position
             ]
         )
         numbered = _number(messages, heads, entries, rows)
-        appended_ms = {record.position: record.appended_ms for record, _ in messages}
+        appended_ms = {record.log_position: record.appended_ms for record, _ in messages}
         reached = _furthest(numbered.messages, appended_ms, markers)
         return Plan(
             StoreBatch(
@@ -112,15 +107,15 @@ class Numbering:
             ),
             letters,
             [
-                *(LiveEvent(m.conversation_id, message=m) for m in numbered.messages),
-                *(LiveEvent(m.conversation_id, marker=m) for m in reached),
+                *map(MessageStored, numbered.messages),
+                *map(MarkerMoved, reached),
             ],
             moves,
         )
 
     def written(self, plan: Plan) -> None:
         """Remember the heads of a plan that the store now holds."""
-        places = {m.conversation_id: m.position.partition for m in plan.batch.messages}
+        places = {m.conversation_id: m.log_position.partition for m in plan.batch.messages}
         for conversation, partition in places.items():
             self._partitions[partition].heads[conversation] = plan.batch.heads[conversation]
 
@@ -142,7 +137,7 @@ class Numbering:
         for record, message in messages:
             conversation = message.conversation_id
             if conversation not in heads:
-                known = self._partitions[record.position.partition].heads.get(conversation)
+                known = self._partitions[record.log_position.partition].heads.get(conversation)
                 if known is None:
                     unknown.append(conversation)
                 heads[conversation] = known or NO_HEAD
@@ -167,22 +162,28 @@ def _parse(
         try:
             found = decode_record(record.value)
         except MalformedRecord as error:
-            parsed.letters.append(DeadLetter(record.position, str(error), record.key, record.value))
+            parsed.letters.append(
+                DeadLetter(record.log_position, str(error), record.key, record.value)
+            )
             continue
         conversation = found.conversation_id
-        if partition_of is not None and partition_of(conversation) != record.position.partition:
+        if partition_of is not None and partition_of(conversation) != record.log_position.partition:
             # Its key is not believed: two partitions would number one conversation.
-            parsed.moves.append(Move(conversation, mark_moved(record.value)))
-        elif isinstance(found, MessageRecord):
-            parsed.messages.append((record, found))
-        else:
-            parsed.markers.append((record, found))
+            parsed.moves.append(Move(conversation, mark_moved(record.value), record.headers))
+            continue
+        match found:
+            case MessageRecord():
+                parsed.messages.append((record, found))
+            case MarkerRecord():
+                parsed.markers.append((record, found))
+            case _:
+                assert_never(found)
     return parsed
 
 
 def _must_look_up(record: LogRecord, message: MessageRecord, head: Head) -> bool:
     """Say whether this id may have been used at an earlier position (rule 6)."""
-    if record.position <= head.position:
+    if record.log_position <= head.log_position:
         return True
     made = uuid7_time(message.message_id)
     return (
@@ -210,10 +211,10 @@ def _number(
     """Judge messages in log order against their heads, known ids and, for replays, known rows."""
     done = _Numbered(heads={key: head for key, head in watermarks.items() if head is not NO_HEAD})
     for record, message in messages:
-        conversation, position = message.conversation_id, record.position
+        conversation, position = message.conversation_id, record.log_position
         key = _key(message)
         first = done.ids.get(key) or entries.get(key)
-        if position <= watermarks[conversation].position:
+        if position <= watermarks[conversation].log_position:
             seq = _number_of_replay(position, message, rows.get(position), first)
         else:
             seq = _number_of_new(position, done.heads.get(conversation, NO_HEAD), first)
@@ -240,7 +241,7 @@ def _number_of_replay(
         if known is not None and (known, sender) != (message.message_id, message.sender_id):
             raise _contradiction(position, "its row is another message's")
         return row.seq
-    if first is not None and first.position < position:
+    if first is not None and first.log_position < position:
         return None
     raise _contradiction(position, "it is below the head and has no row")
 
@@ -250,7 +251,7 @@ def _number_of_new(position: LogPosition, head: Head, first: IdEntry | None) -> 
     seq = head.seq + 1
     if first is None:
         return seq
-    if first.position < position:
+    if first.log_position < position:
         return None
     if first == IdEntry(seq, position):
         return seq  # another router was faster; this one writes the same again
@@ -293,7 +294,7 @@ def _furthest(
     for m in messages:
         place = (m.conversation_id, m.sender_id)
         delivered, delivered_ms, read, read_ms = reached.get(place, _NOT_REACHED)
-        at = appended_ms[m.position]
+        at = appended_ms[m.log_position]
         # Of equal numbers the later time counts, as it does in the store: what is together in a
         # batch must not matter.
         delivered, delivered_ms = max((delivered, delivered_ms), (m.seq, at))
@@ -315,5 +316,5 @@ def _furthest(
 
 
 def _last_of_each_partition(records: Sequence[LogRecord]) -> tuple[LogPosition, ...]:
-    last = {(r.position.epoch, r.position.partition): r.position for r in records}
+    last = {(r.log_position.epoch, r.log_position.partition): r.log_position for r in records}
     return tuple(last.values())

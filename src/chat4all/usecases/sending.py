@@ -4,15 +4,18 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TypeAlias
+
+import uuid_utils
 
 from chat4all.domain.errors import NotFound, OutcomeUnknown, Unavailable
 from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.messages import MessageDraft
-from chat4all.domain.records import MessageRecord
-from chat4all.ports import Directory, MessageLog
-from chat4all.wire.records import encode_record, format_utc
+from chat4all.domain.records import Headers, MessageRecord
+from chat4all.domain.times import now_utc
+from chat4all.ports.directory import Members
+from chat4all.ports.log import MessageLog
+from chat4all.wire.records import encode_record
 
 UNKNOWN_NOT_BEFORE_SECONDS = 2.0
 """An unknown outcome is told no sooner than this after the id was made: by then the log's stamp on
@@ -25,25 +28,32 @@ RECENT_MAX = 10_000
 _RecentKey: TypeAlias = tuple[ConversationId, MessageId, Username]
 
 
+def new_message_id() -> str:
+    """Return an id for a message whose sender chose none: a UUIDv7 of now."""
+    return str(uuid_utils.uuid7())
+
+
 class Sending:
     """Sends messages, and remembers those just accepted until they can be read from the store."""
 
     def __init__(
         self,
         log: MessageLog,
-        directory: Directory,
-        new_id: Callable[[], str],
+        members: Members,
         *,
+        new_id: Callable[[], str] = new_message_id,
         unknown_not_before: float = UNKNOWN_NOT_BEFORE_SECONDS,
     ) -> None:
         self._log = log
-        self._directory = directory
+        self._members = members
         self._new_id = new_id
         self._unknown_not_before = unknown_not_before
         self._recent = _Recent()
 
-    async def send(self, sender: Username, draft: MessageDraft) -> MessageId:
+    async def send(self, sender: Username, draft: MessageDraft, headers: Headers = ()) -> MessageId:
         """Append the draft to the log and return the message's id once the log has it.
+
+        `headers` travel beside the record.
 
         Raises `NotFound` when the sender is not a member (or there is no such conversation: the
         two cannot be told apart), and `Unavailable` with the id to retry with: as `OutcomeUnknown`
@@ -55,13 +65,13 @@ class Sending:
             message_id=draft.message_id or MessageId(self._new_id()),
             sender_id=sender,
             content=draft.content,
-            created_at=format_utc(datetime.now(UTC)),
+            created_at=now_utc(),
             fresh=draft.message_id is None,
         )
         try:
-            if sender not in await self._directory.members(draft.conversation_id):
+            if sender not in await self._members.members(draft.conversation_id):
                 raise NotFound("no such conversation")
-            await self._log.append(record.conversation_id, encode_record(record))
+            await self._log.append(record.conversation_id, encode_record(record), headers)
         except Unavailable as error:
             if isinstance(error, OutcomeUnknown) and record.fresh:
                 await asyncio.sleep(started + self._unknown_not_before - time.monotonic())

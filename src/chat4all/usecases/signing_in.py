@@ -14,7 +14,9 @@ from chat4all.domain.refresh_tokens import (
     next_refresh_token,
     refresh_hashes,
 )
-from chat4all.ports import AccessToken, Passwords, Sessions, Tokens, Users
+from chat4all.ports.security import AccessToken, Passwords, Tokens
+from chat4all.ports.sessions import Sessions
+from chat4all.ports.users import Credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,13 @@ class SigningIn:
 
     def __init__(
         self,
-        users: Users,
+        credentials: Credentials,
         sessions: Sessions,
         passwords: Passwords,
         tokens: Tokens,
         lifetimes: Lifetimes,
     ) -> None:
-        self._users = users
+        self._credentials = credentials
         self._sessions = sessions
         self._passwords = passwords
         self._tokens = tokens
@@ -56,7 +58,7 @@ class SigningIn:
         `device` is what the device says of itself.
         """
         name = Username(username)
-        known = await self._users.password_hash(name)
+        known = await self._credentials.password_hash(name)
         if not await self._passwords.verify(password, known):
             raise NotSignedIn("wrong username or password")
         now = int(time.time())

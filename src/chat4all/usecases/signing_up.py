@@ -1,18 +1,17 @@
 """Become a user."""
 
-from datetime import UTC, datetime
-
 from chat4all.domain.errors import InvalidInput, NotAllowed
 from chat4all.domain.ids import Username
 from chat4all.domain.people import User, password_errors, username_errors
-from chat4all.ports import Passwords, Users
-from chat4all.wire.records import format_utc
+from chat4all.domain.times import now_utc
+from chat4all.ports.security import Passwords
+from chat4all.ports.users import Registrations
 
 
 class SigningUp:
     """Creates users whose names and passwords keep the rules."""
 
-    def __init__(self, users: Users, passwords: Passwords, *, is_open: bool = True) -> None:
+    def __init__(self, users: Registrations, passwords: Passwords, *, is_open: bool = True) -> None:
         self._users = users
         self._passwords = passwords
         self._is_open = is_open
@@ -28,6 +27,6 @@ class SigningUp:
         errors = username_errors(username) + password_errors(password)
         if errors:
             raise InvalidInput(errors)
-        user = User(Username(username), email, format_utc(datetime.now(UTC)))
+        user = User(Username(username), email, now_utc())
         await self._users.add_user(user, await self._passwords.hash(password))
         return user

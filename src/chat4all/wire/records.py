@@ -6,14 +6,15 @@ A message's record is the original one: `message_id`, `chat_id`, `sender_id`, `c
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, assert_never
 
 import msgspec
 
 from chat4all.domain.errors import RouterStopped
 from chat4all.domain.ids import ConversationId, MessageId, Username, canonical_uuid
 from chat4all.domain.messages import CONTENT_MAX
-from chat4all.domain.records import MarkerRecord, MessageRecord
+from chat4all.domain.records import MarkerRecord, MessageRecord, Record
+from chat4all.domain.times import format_utc
 
 RECORD_VERSION = 1
 """The newest record version that this release understands. A missing `v` is the original, 1."""
@@ -76,7 +77,7 @@ _chat_messages = msgspec.json.Decoder(_ChatMessage)
 _read_markers = msgspec.json.Decoder(_ReadMarker)
 
 
-def encode_record(record: MessageRecord | MarkerRecord) -> bytes:
+def encode_record(record: Record) -> bytes:
     """Return the log record's value: JSON in UTF-8."""
     match record:
         case MessageRecord():
@@ -102,6 +103,8 @@ def encode_record(record: MessageRecord | MarkerRecord) -> bytes:
                     delivered_seq=record.delivered_seq,
                 )
             )
+        case _:
+            assert_never(record)
 
 
 def mark_moved(value: bytes) -> bytes:
@@ -113,8 +116,8 @@ def mark_moved(value: bytes) -> bytes:
     return _encoder.encode(_fields.decode(value) | {"moved": True})
 
 
-def decode_record(value: bytes) -> MessageRecord | MarkerRecord:
-    """Read a log record, whoever wrote it. The answer depends on the bytes alone.
+def decode_record(value: bytes) -> Record:
+    """Read a log record, of any producer. The answer depends on the bytes alone.
 
     Raises `MalformedRecord` for one that can never be processed, and `RouterStopped` for one of a
     later version: a router that skipped it would number what follows differently from one that
@@ -188,8 +191,3 @@ def _utc_millis(text: str) -> str:
         return format_utc(when if when.tzinfo else when.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
         raise MalformedRecord("timestamp_utc is not an ISO 8601 time") from None
-
-
-def format_utc(when: datetime) -> str:
-    """Return RFC 3339 in UTC with milliseconds and `Z`."""
-    return when.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

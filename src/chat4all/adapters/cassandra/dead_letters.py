@@ -60,9 +60,16 @@ class CassandraDeadLetters:
     async def _add(self, letter: DeadLetter) -> None:
         # What a letter says depends on its record alone: two that add it at once agree but for the
         # time. So no transaction is needed for the first one to stay.
-        if not await self._session.run(_GET, letter.position):
+        if not await self._session.run(_GET, letter.log_position):
             await self._session.run(
-                _PUT, (*letter.position, letter.cause, letter.key, letter.value, datetime.now(UTC))
+                _PUT,
+                (
+                    *letter.log_position,
+                    letter.cause,
+                    letter.key,
+                    letter.value,
+                    datetime.now(UTC),
+                ),
             )
 
 

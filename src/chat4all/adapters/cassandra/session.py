@@ -46,7 +46,7 @@ _AWAY = (
     CassErrorLibUnableToConnect,
 )
 
-SHOWN = "the message store (Cassandra) is away"
+PUBLIC = "the message store (Cassandra) is away"
 """What clients may know of these."""
 
 
@@ -74,7 +74,7 @@ async def connect(contact: Contact, request_seconds: float = REQUEST_SECONDS) ->
         request_timeout=request_seconds,
         retry_policy="fallthrough",
         application_name="chat4all",
-        # While a node is away it would say so at every try; `web.health.watched` says it once.
+        # While a node is away it would say so at every try; `http.health.watched` says it once.
         log_level="critical",
     )
     # As an argument above it would be overridden by a growing delay, of up to a minute.
@@ -175,7 +175,7 @@ class CassandraSession:
             raise Unavailable(
                 f"Cassandra: keyspace {self._contact.keyspace} is not as this release needs it "
                 f"({error}): run `chat4all migrate`",
-                SHOWN,
+                PUBLIC,
             ) from error
 
     async def _execute(self, ask: Callable[[], Awaitable[Any]]) -> Any:
@@ -204,15 +204,15 @@ def said(contact: Contact, error: CassException) -> Unavailable:
         return Unavailable(
             f"CASSANDRA_HOSTS names {', '.join(contact.hosts)}, which resolves to nothing here: "
             "set it to where Cassandra is",
-            SHOWN,
+            PUBLIC,
         )
     if isinstance(error, _AWAY):
         return Unavailable(
             f"Cassandra at {where} does not answer ({_reason(error)}): wait until it has started, "
             "start it, or set CASSANDRA_HOSTS and CHAT4ALL_CASSANDRA_PORT to where it is",
-            SHOWN,
+            PUBLIC,
         )
-    return Unavailable(f"Cassandra at {where}: {error}", SHOWN)
+    return Unavailable(f"Cassandra at {where}: {error}", PUBLIC)
 
 
 def _reason(error: CassException) -> str:

@@ -16,13 +16,14 @@ from chat4all.domain.messages import (
     Head,
     Marker,
     Overview,
-    Page,
     Receipt,
     Status,
     StoredMessage,
 )
-from chat4all.ports import AskedOverview, IdEntry, IdKey, NumberedRow, ShownPage, StoreBatch
-from chat4all.wire.shapes import message_view
+from chat4all.ports.history import EncodedPage
+from chat4all.ports.store import IdEntry, IdKey, NumberedRow, StoreBatch
+from chat4all.ports.summaries import OverviewQuery
+from chat4all.wire.messages import message_view
 
 BUCKET = 1_000
 """Numbers in one partition of `messages`: 64 MiB at the very most."""
@@ -133,7 +134,7 @@ class CassandraStore:
         self._session = session
 
     async def heads(self, conversations: Sequence[ConversationId]) -> Mapping[ConversationId, Head]:
-        """Return the last written messages; see `ports.MessageStore`."""
+        """Return the last written messages; see `ports.store.SequencedStore`."""
         found = await together(self._recover(conversation) for conversation in conversations)
         return {
             conversation: head
@@ -142,7 +143,7 @@ class CassandraStore:
         }
 
     async def find_ids(self, keys: Sequence[IdKey]) -> Mapping[IdKey, IdEntry]:
-        """Return where ids were first used; see `ports.MessageStore`."""
+        """Return where ids were first used; see `ports.store.SequencedStore`."""
         wanted = set(keys)
         by_conversation = defaultdict[ConversationId, list[UUID]](list)
         for conversation, message_id in {(key.conversation_id, key.message_id) for key in wanted}:
@@ -169,7 +170,7 @@ class CassandraStore:
     async def at_positions(
         self, positions: Sequence[tuple[ConversationId, LogPosition]]
     ) -> Mapping[LogPosition, NumberedRow]:
-        """Return what these records created; see `ports.MessageStore`."""
+        """Return what these records created; see `ports.store.SequencedStore`."""
         wanted = defaultdict[ConversationId, set[LogPosition]](set)
         for conversation, position in positions:
             wanted[conversation].add(position)
@@ -177,7 +178,7 @@ class CassandraStore:
         return {place: row for answer in answers for place, row in answer.items()}
 
     async def write(self, batch: StoreBatch) -> None:
-        """Write stage after stage, each acknowledged before the next; see `ports.MessageStore`."""
+        """Write stage by stage, each acknowledged before the next; see `ports.store`."""
         by_conversation = defaultdict[ConversationId, list[StoredMessage]](list)
         for message in batch.messages:
             by_conversation[message.conversation_id].append(message)
@@ -191,8 +192,8 @@ class CassandraStore:
         for key, entry in batch.ids.items():
             conversation, message_id = UUID(key.conversation_id), UUID(key.message_id)
             slot = message_id.int % SLOTS
-            at = tuple(entry.position)
-            stamp = first_wins_timestamp(entry.position)
+            at = tuple(entry.log_position)
+            stamp = first_wins_timestamp(entry.log_position)
             values = (conversation, slot, message_id, key.sender_id, entry.seq, at, stamp)
             ids[conversation, slot].append((_PUT_ID, values))
         await together(map(self._session.batch, in_packs(ids.values())))
@@ -205,25 +206,12 @@ class CassandraStore:
         heads = ([_put_head(*item)] for item in batch.heads.items())
         await together(map(self._session.batch, in_packs(heads)))
 
-    async def page(
-        self,
-        conversation: ConversationId,
-        *,
-        limit: int,
-        before: int | None = None,
-        after: int | None = None,
-    ) -> Page:
-        """Return consecutive messages; see `ports.MessageStore`."""
-        heads = await self._session.run(_HEAD, (UUID(conversation),))
-        head = heads[0][0] if heads else 0
-        if after is None:
-            last = head if before is None else min(head, before - 1)
-            first = max(1, last - limit + 1)
-        else:
-            first, last = after + 1, min(head, after + limit)
-        return Page(await self._between(conversation, first, last), head)
+    async def head(self, conversation: ConversationId) -> int:
+        """Return the newest visible number; see `ports.history.ConversationHeads`."""
+        rows = await self._session.run(_HEAD, (UUID(conversation),))
+        return rows[0][0] if rows else 0
 
-    async def shown(
+    async def page(
         self,
         conversation: ConversationId,
         all_read: AllRead,
@@ -231,17 +219,24 @@ class CassandraStore:
         limit: int,
         before: int | None = None,
         after: int | None = None,
-    ) -> ShownPage:
-        """Return consecutive messages as readers see them; see `ports.MessageStore`."""
-        page = await self.page(conversation, limit=limit, before=before, after=after)
-        if not page.messages:
-            return ShownPage(b"[]", 0, 0, more=False)
-        first, last = page.messages[0].seq, page.messages[-1].seq
-        views = [message_view(message, all_read.status(message)) for message in page.messages]
-        return ShownPage(_encoder.encode(views), first, last, more=last < page.head)
+    ) -> EncodedPage:
+        """Return consecutive messages as readers see them; see `ports.history.History`."""
+        head = await self.head(conversation)
+        if after is None:
+            last = head if before is None else min(head, before - 1)
+            first = max(1, last - limit + 1)
+        else:
+            first, last = after + 1, min(head, after + limit)
+        messages = await self._between(conversation, first, last)
+        if not messages:
+            return EncodedPage(b"[]", 0, 0, more=False)
+        first, last = messages[0].seq, messages[-1].seq
+        views = [message_view(message, all_read.status(message)) for message in messages]
+        senders = frozenset(message.sender_id for message in messages)
+        return EncodedPage(_encoder.encode(views), first, last, last < head, senders)
 
     async def receipts(self, conversation: ConversationId) -> Mapping[Username, Receipt]:
-        """Return how far each reader has come; see `ports.MessageStore`."""
+        """Return how far each reader has come; see `ports.store.SequencedStore`."""
         heads, markers = await together(
             self._session.run(statement, (UUID(conversation),)) for statement in (_HEAD, _RECEIPTS)
         )
@@ -256,7 +251,7 @@ class CassandraStore:
     async def activity(
         self, conversations: Sequence[ConversationId]
     ) -> Mapping[ConversationId, Activity]:
-        """Return the newest messages' numbers and times; see `ports.MessageStore`."""
+        """Return the newest messages' numbers and times; see `ports.store.SequencedStore`."""
         keys = [UUID(conversation) for conversation in conversations]
         answers = await together(
             self._session.run(_ACTIVITY, (keys[first : first + HEADS_ASKED_MAX],))
@@ -272,9 +267,9 @@ class CassandraStore:
         return found
 
     async def overviews(
-        self, asked: Mapping[ConversationId, AskedOverview]
+        self, asked: Mapping[ConversationId, OverviewQuery]
     ) -> Mapping[ConversationId, Overview]:
-        """Return what lists show; see `ports.MessageStore`."""
+        """Return what lists show; see `ports.store.SequencedStore`."""
         last = [self._numbered(key, [one.seq]) for key, one in asked.items()]
         readers = [
             self._session.run(_READ_BY, (UUID(key), list(one.readers)))
@@ -291,7 +286,7 @@ class CassandraStore:
         }
 
     async def read_seqs(self, conversation: ConversationId) -> Mapping[Username, int]:
-        """Return how far everybody has read; see `ports.MessageStore`."""
+        """Return how far everybody has read; see `ports.store.SequencedStore`."""
         heads, markers = await together(
             self._session.run(statement, (UUID(conversation),)) for statement in (_HEAD, _MARKERS)
         )
@@ -301,7 +296,7 @@ class CassandraStore:
     async def with_id(
         self, conversation: ConversationId, message_id: MessageId
     ) -> Sequence[StoredMessage]:
-        """Return the messages with this id; see `ports.MessageStore`."""
+        """Return the messages with this id; see `ports.store.SequencedStore`."""
         found = UUID(message_id)
         heads, ids = await together(
             [
@@ -343,7 +338,7 @@ class CassandraStore:
         while first < last:
             middle = (first + last + 1) // 2
             oldest = _head(await self._session.run(_OLDEST, (key, middle)))
-            if oldest is None or oldest.position > lowest:
+            if oldest is None or oldest.log_position > lowest:
                 last = middle - 1
             else:
                 first = middle
@@ -429,11 +424,11 @@ def _weight(statement: Statement) -> int:
 
 
 def _put_head(conversation: ConversationId, head: Head) -> Statement:
-    key = (UUID(conversation), head.seq, tuple(head.position))
+    key = (UUID(conversation), head.seq, tuple(head.log_position))
     if not head.created_at:  # never a null that was inserted (EXACTNESS 5)
-        return _PUT_HEAD, (*key, log_timestamp(head.position))
+        return _PUT_HEAD, (*key, log_timestamp(head.log_position))
     created_at = datetime.fromisoformat(head.created_at)
-    return _PUT_HEAD_WITH_TIME, (*key, created_at, log_timestamp(head.position))
+    return _PUT_HEAD_WITH_TIME, (*key, created_at, log_timestamp(head.log_position))
 
 
 def _put_message(message: StoredMessage) -> Statement:
@@ -446,8 +441,8 @@ def _put_message(message: StoredMessage) -> Statement:
         message.content,
         datetime.fromisoformat(message.created_at),
         Status.DELIVERED.value,
-        tuple(message.position),
-        log_timestamp(message.position),
+        tuple(message.log_position),
+        log_timestamp(message.log_position),
     )
 
 

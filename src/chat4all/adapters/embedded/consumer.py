@@ -6,7 +6,7 @@ from chat4all.adapters.embedded.log import EmbeddedLog
 from chat4all.adapters.embedded.store import EmbeddedStore
 from chat4all.domain.errors import StartRefused
 from chat4all.domain.ids import LogPosition
-from chat4all.ports import Poll
+from chat4all.ports.log import Poll
 
 WAIT_SECONDS = 1.0
 """How long a poll of a quiet log lasts."""
@@ -66,7 +66,7 @@ class EmbeddedConsumer:
             await self._log.wait(self._wait_seconds)
             records = await self._log.read(self._after, limit)
         if records:
-            self._after = records[-1].position.offset
+            self._after = records[-1].log_position.offset
         return Poll(records, {0: 1})
 
     async def commit(self, through: Sequence[LogPosition]) -> None:

@@ -1,27 +1,44 @@
-"""The live feed inside one process."""
+"""The live feed inside one process, and what another process of this machine adds to it."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from chat4all.adapters.embedded.link import Announced
-from chat4all.adapters.subscribers import BUFFER_MAX, Subscribers
-from chat4all.ports import LiveEvent
+from chat4all.domain.events import LiveEvent, key_of
+from chat4all.ports.feed import FeedListener
 
 
 class EmbeddedFeed:
-    """Hands every announcement to every subscriber, each through a bounded buffer of its own."""
+    """Pushes every announcement to the listener, if there is one, before `announce` returns."""
 
-    def __init__(self, buffer: int = BUFFER_MAX) -> None:
-        self._subscribers = Subscribers(buffer)
-        self.subscribe = self._subscribers.subscribe
-        self.watch = self._subscribers.watch
+    def __init__(self) -> None:
+        self._listener: FeedListener | None = None
+
+    def listen(self, listener: FeedListener) -> None:
+        """Push to `listener` from now on; see `ports.feed.LiveFeed`."""
+        self._listener = listener
+        listener.alive()
 
     async def announce(self, events: Sequence[LiveEvent]) -> None:
-        """Hand the events on; see `ports.LiveFeed`."""
-        self._subscribers.tell({event.key for event in events})
-        self._subscribers.put(events)
+        """Push events of this process; see `ports.feed.Announcements`."""
+        if self._listener is None:
+            return
+        by_key: dict[str, list[LiveEvent]] = {}
+        for event in events:
+            by_key.setdefault(key_of(event), []).append(event)
+        for key, found in by_key.items():
+            self._listener.announced(key, partial(list, found))
+        self._listener.alive()
 
     def republish(self, announced: Announced) -> None:
-        """Hand on what another process announced; it is not even decoded when nobody listens."""
-        self._subscribers.tell(announced.keys)
-        if self._subscribers:
-            self._subscribers.put(announced.decode())
+        """Push what another process announced."""
+        if self._listener is None:
+            return
+        for key, encoded in announced.events:
+            self._listener.announced(key, partial(announced.decode, encoded))
+        self._listener.alive()
+
+    def heard(self) -> None:
+        """Take note that the other process, which announces, was heard."""
+        if self._listener is not None:
+            self._listener.alive()

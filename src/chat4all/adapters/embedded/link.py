@@ -14,13 +14,14 @@ from enum import IntEnum
 import msgspec
 
 from chat4all.domain.errors import Unavailable
-from chat4all.ports import LiveEvent
+from chat4all.domain.events import LiveEvent, key_of
+from chat4all.wire.events import decode_events, encode_event, join_events
 
 HEARTBEAT_SECONDS = 1.0
 """How often the router says how it is, also when nothing happens."""
 
 SILENCE_SECONDS = 5.0
-"""A router that says nothing for so long is as good as away."""
+"""A router that says nothing for so long is taken for hung."""
 
 RING_SECONDS = 0.002
 """At most one doorbell in this time."""
@@ -46,25 +47,25 @@ class Status(msgspec.Struct):
 
 
 class Announced(msgspec.Struct, array_like=True):
-    """A batch of live events, of which only the keys are decoded at once."""
+    """A batch of live events: by their keys, of which alone a listener may make do."""
 
-    keys: list[str]
-    events: msgspec.Raw
+    events: list[tuple[str, bytes]]
 
     @classmethod
     def of(cls, events: Sequence[LiveEvent]) -> "Announced":
-        """Encode a batch."""
-        keys = dict.fromkeys(event.key for event in events)
-        return cls(list(keys), msgspec.Raw(_encoder.encode(events)))
+        """Encode a batch; those of a key stay in order."""
+        by_key: dict[str, list[bytes]] = {}
+        for event in events:
+            by_key.setdefault(key_of(event), []).append(encode_event(event))
+        return cls([(key, join_events(encoded)) for key, encoded in by_key.items()])
 
-    def decode(self) -> list[LiveEvent]:
-        """Return the events."""
-        found: list[LiveEvent] = _events.decode(self.events)
-        return found
+    @staticmethod
+    def decode(encoded: bytes) -> list[LiveEvent]:
+        """Return the events of one key."""
+        return decode_events(encoded)
 
 
 _encoder = msgspec.msgpack.Encoder()
-_events = msgspec.msgpack.Decoder(list[LiveEvent])
 _announced = msgspec.msgpack.Decoder(Announced)
 _status = msgspec.msgpack.Decoder(Status)
 
@@ -112,9 +113,15 @@ class _Frames:
 class RouterLink:
     """The gateway's end."""
 
-    def __init__(self, frames: _Frames, announce: Callable[[Announced], None]) -> None:
+    def __init__(
+        self,
+        frames: _Frames,
+        announce: Callable[[Announced], None],
+        heard: Callable[[], None],
+    ) -> None:
         self._frames = frames
         self._announce = announce
+        self._tell_heard = heard
         self._heard = time.monotonic()
         self._status = Status(0, None)
         self._asked: asyncio.Future[bytes] | None = None
@@ -122,9 +129,18 @@ class RouterLink:
         self._ringing: asyncio.TimerHandle | None = None
 
     @classmethod
-    async def over(cls, pair: socket.socket, announce: Callable[[Announced], None]) -> "RouterLink":
-        """Take the gateway's end of the pair. `announce` is given each batch of live events."""
-        return cls(await _Frames.over(pair), announce)
+    async def over(
+        cls,
+        pair: socket.socket,
+        announce: Callable[[Announced], None],
+        heard: Callable[[], None],
+    ) -> "RouterLink":
+        """Take the gateway's end of the pair.
+
+        `announce` is given each batch of live events; `heard` is called when the router says how
+        it is, which it does every second.
+        """
+        return cls(await _Frames.over(pair), announce, heard)
 
     async def run(self) -> None:
         """Take what the router says, until its process has ended."""
@@ -185,6 +201,7 @@ class RouterLink:
     def _take_status(self, body: bytes) -> None:
         self._heard = time.monotonic()
         self._status = _status.decode(body)
+        self._tell_heard()
 
     def _take_metrics(self, body: bytes) -> None:
         if self._asked is not None and not self._asked.done():
@@ -226,7 +243,7 @@ class GatewayLink:
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
     async def announce(self, events: Sequence[LiveEvent]) -> None:
-        """Hand the events to the gateway's process; see `ports.LiveFeed`."""
+        """Hand the events to the gateway's process; see `ports.feed.Announcements`."""
         if not events:
             return
         self._frames.send(Kind.EVENTS, _encoder.encode(Announced.of(events)))

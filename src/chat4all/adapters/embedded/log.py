@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from chat4all.adapters.embedded.database import ROWS_MAX, Database, with_rows
 from chat4all.adapters.embedded.deadlines import Deadlines
 from chat4all.domain.errors import OutcomeUnknown, Overloaded, Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition
-from chat4all.domain.records import LogRecord
+from chat4all.domain.records import Headers, LogRecord
 
 # AUTOINCREMENT: without it SQLite gives the numbers of trimmed rows out again, and the router,
 # which stands beyond them, would never see what is appended there (EXACTNESS 21).
@@ -26,10 +28,12 @@ CREATE TABLE records (
     appended_ms INTEGER NOT NULL
 )
 """
-SCHEMA = (_FIRST,)
+# What travels beside a record: JSON, or null where there is nothing.
+_HEADERS = "ALTER TABLE records ADD COLUMN headers BLOB"
+SCHEMA = (_FIRST, _HEADERS)
 """Every step that a file has come through; see `Database`."""
 
-_INSERT = "INSERT INTO records (key, value, appended_ms) VALUES {rows}"
+_INSERT = "INSERT INTO records (key, value, appended_ms, headers) VALUES {rows}"
 
 QUEUE_MAX = 10_000
 """Records that may wait for a commit, each at most 64 KiB or so; one more is refused at once."""
@@ -38,9 +42,14 @@ TRIM_ROWS = 5_000
 """Records deleted in one transaction, so that appends do not wait long for it."""
 
 
+_encoder = msgspec.json.Encoder()
+_headers = msgspec.json.Decoder(tuple[tuple[str, bytes], ...])
+
+
 class _Waiting(NamedTuple):
     key: ConversationId
     value: bytes
+    headers: Headers
     done: asyncio.Future[LogPosition]
 
 
@@ -83,12 +92,12 @@ class EmbeddedLog:
         """Let `watcher` be called after every commit, instead of waking who is in `wait` here."""
         self._watcher = watcher
 
-    async def append(self, key: ConversationId, value: bytes) -> LogPosition:
-        """Append one record; see `ports.MessageLog`."""
+    async def append(self, key: ConversationId, value: bytes, headers: Headers = ()) -> LogPosition:
+        """Append one record; see `ports.log.MessageLog`."""
         if len(self._queue) >= QUEUE_MAX:
             raise Overloaded("too many messages wait for the log")
         done: asyncio.Future[LogPosition] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(key, value, done))
+        self._queue.append(_Waiting(key, value, headers, done))
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush())
         self._deadlines.watch(done)
@@ -99,13 +108,20 @@ class EmbeddedLog:
 
         def select(db: sqlite3.Connection) -> list[LogRecord]:
             rows = db.execute(
-                'SELECT "offset", key, value, appended_ms FROM records '
+                'SELECT "offset", key, value, appended_ms, headers FROM records '
                 'WHERE "offset" > ? ORDER BY "offset" LIMIT ?',
                 (after, limit),
             )
             return [
-                LogRecord(LogPosition(0, 0, offset), key.encode(), value, appended_ms, True)
-                for offset, key, value, appended_ms in rows
+                LogRecord(
+                    LogPosition(0, 0, offset),
+                    key.encode(),
+                    value,
+                    appended_ms,
+                    True,
+                    () if headers is None else _headers.decode(headers),
+                )
+                for offset, key, value, appended_ms, headers in rows
             ]
 
         return await self._database.read(select)
@@ -180,8 +196,9 @@ class EmbeddedLog:
         now = time.time_ns() // 1_000_000
         values: list[object] = []
         for waiting in batch:
-            values += (waiting.key, waiting.value, now)
-        return await self._database.write_one(with_rows(_INSERT, 3, len(batch)), values)
+            headers = _encoder.encode(waiting.headers) if waiting.headers else None
+            values += (waiting.key, waiting.value, now, headers)
+        return await self._database.write_one(with_rows(_INSERT, 4, len(batch)), values)
 
     def _take(self) -> list[_Waiting]:
         """Return the next batch, without those whose caller was already told "unknown"."""

@@ -16,13 +16,14 @@ from chat4all.domain.messages import (
     AllRead,
     Head,
     Overview,
-    Page,
     Receipt,
     Status,
     StoredMessage,
 )
 from chat4all.domain.records import DeadLetter
-from chat4all.ports import AskedOverview, IdEntry, IdKey, NumberedRow, ShownPage, StoreBatch
+from chat4all.ports.history import EncodedPage
+from chat4all.ports.store import IdEntry, IdKey, NumberedRow, StoreBatch
+from chat4all.ports.summaries import OverviewQuery
 
 _FIRST = """
 CREATE TABLE messages (
@@ -134,31 +135,15 @@ WITH wanted (conversation_id, message_id, sender_id) AS (VALUES {rows})
 SELECT conversation_id, message_id, sender_id, seq, log_epoch, log_partition, log_offset
 FROM wanted JOIN message_ids USING (conversation_id, message_id, sender_id)
 """
-# One row that holds the whole page, for the reason that `Database.write_one` gives.
-_PAGE = """
-WITH head (seq) AS (
-    SELECT coalesce((SELECT seq FROM conversation_heads WHERE conversation_id = :conversation), 0)
-)
-SELECT
-    (SELECT seq FROM head),
-    (SELECT json_group_array(json_array(seq, message_id, sender_id, content, created_at,
-                                        log_epoch, log_partition, log_offset))
-     FROM (SELECT * FROM messages WHERE conversation_id = :conversation AND {bounds} LIMIT :limit))
-"""
-_PAGE_ABOVE = _PAGE.replace(
-    "{bounds}", "seq > :after AND seq <= (SELECT seq FROM head) ORDER BY seq"
-)
-_PAGE_BELOW = _PAGE.replace(
-    "{bounds}", "seq < :before AND seq <= (SELECT seq FROM head) ORDER BY seq DESC"
-)
-# The same page as `wire.shapes.MessageView`s. Numbers have no holes, so that the bounds say which
-# messages it has. The order of the subquery is that of the text: SQLite does not merge an ordered
-# subquery into an aggregate ("flattening", rule 16).
-_SHOWN = f"""
+_HEAD = "SELECT seq FROM conversation_heads WHERE conversation_id = :conversation"
+# One row that holds a whole page of `wire.messages.MessageView`s. Numbers have no holes, so that
+# the bounds say which messages it has. The order of the subquery is that of the text: SQLite does
+# not merge an ordered subquery into an aggregate ("flattening", rule 16).
+_PAGE = f"""
 SELECT min(seq), max(seq), max(seq) < head,
-       CAST('[' || group_concat(shown) || ']' AS BLOB)
+       CAST('[' || group_concat(message) || ']' AS BLOB), json_group_array(DISTINCT sender_id)
 FROM (
-    SELECT head, seq, json_object(
+    SELECT head, seq, sender_id, json_object(
         'conversation_id', conversation_id,
         'message_id', message_id,
         'sender_id', sender_id,
@@ -167,15 +152,15 @@ FROM (
         'status', CASE WHEN seq <= iif(sender_id = :slowest, :others, :everybody)
                   THEN '{Status.READ}' ELSE '{Status.DELIVERED}' END,
         'seq', seq
-    ) AS shown
+    ) AS message
     FROM (SELECT seq AS head FROM conversation_heads WHERE conversation_id = :conversation)
     CROSS JOIN messages
     WHERE conversation_id = :conversation AND {{bounds}}
     ORDER BY seq
 )
 """
-_SHOWN_ABOVE = _SHOWN.replace("{bounds}", "seq > :after AND seq <= min(:after + :limit, head)")
-_SHOWN_BELOW = _SHOWN.replace(
+_PAGE_ABOVE = _PAGE.replace("{bounds}", "seq > :after AND seq <= min(:after + :limit, head)")
+_PAGE_BELOW = _PAGE.replace(
     "{bounds}", "seq > min(:before - 1, head) - :limit AND seq <= min(:before - 1, head)"
 )
 _READ_SEQS = """
@@ -206,7 +191,7 @@ SELECT json_extract(value, '$[0]'), username, min(read_seq, json_extract(value, 
 FROM json_each(?) CROSS JOIN read_markers
     ON conversation_id = json_extract(value, '$[0]') AND username = json_extract(value, '$[2]')
 """
-_messages = msgspec.json.Decoder(list[tuple[int, MessageId, Username, str, str, int, int, int]])
+_senders = msgspec.json.Decoder(list[Username])
 _read_seqs = msgspec.json.Decoder(list[tuple[Username, int]])
 _LETTER = (
     "log_epoch, log_partition, log_offset, cause, key, value, "
@@ -255,7 +240,7 @@ class EmbeddedStore:
             self.committed = offset
 
     async def heads(self, conversations: Sequence[ConversationId]) -> Mapping[ConversationId, Head]:
-        """Return the last written messages; see `ports.MessageStore`."""
+        """Return the last written messages; see `ports.store.SequencedStore`."""
 
         def select(db: sqlite3.Connection) -> dict[ConversationId, Head]:
             found = {}
@@ -272,7 +257,7 @@ class EmbeddedStore:
         return await self._database.read(select)
 
     async def find_ids(self, keys: Sequence[IdKey]) -> Mapping[IdKey, IdEntry]:
-        """Return where ids were first used; see `ports.MessageStore`."""
+        """Return where ids were first used; see `ports.store.SequencedStore`."""
 
         def select(db: sqlite3.Connection) -> dict[IdKey, IdEntry]:
             found = {}
@@ -293,7 +278,7 @@ class EmbeddedStore:
     async def at_positions(
         self, positions: Sequence[tuple[ConversationId, LogPosition]]
     ) -> Mapping[LogPosition, NumberedRow]:
-        """Return what these records created; see `ports.MessageStore`."""
+        """Return what these records created; see `ports.store.SequencedStore`."""
         wanted: dict[ConversationId, set[LogPosition]] = {}
         for conversation, position in positions:
             wanted.setdefault(conversation, set()).add(position)
@@ -309,10 +294,10 @@ class EmbeddedStore:
                     (conversation,),
                 ):
                     message = _message(row)
-                    if message.position < lowest:
+                    if message.log_position < lowest:
                         break
-                    if message.position in places:
-                        found[message.position] = NumberedRow(
+                    if message.log_position in places:
+                        found[message.log_position] = NumberedRow(
                             message.seq, message.message_id, message.sender_id
                         )
             return found
@@ -320,7 +305,7 @@ class EmbeddedStore:
         return await self._database.read(select)
 
     async def write(self, batch: StoreBatch) -> None:
-        """Write everything, or nothing; see `ports.MessageStore`."""
+        """Write everything, or nothing; see `ports.store.SequencedStore`."""
 
         def put(db: sqlite3.Connection) -> None:
             try:
@@ -335,7 +320,7 @@ class EmbeddedStore:
                             m.sender_id,
                             m.content,
                             m.created_at,
-                            *m.position,
+                            *m.log_position,
                         )
                         for m in batch.messages
                     ],
@@ -348,7 +333,7 @@ class EmbeddedStore:
             _put(
                 db,
                 _PUT_ID,
-                [(*key, entry.seq, *entry.position) for key, entry in batch.ids.items()],
+                [(*key, entry.seq, *entry.log_position) for key, entry in batch.ids.items()],
             )
             _put(
                 db,
@@ -368,7 +353,7 @@ class EmbeddedStore:
             _put(
                 db,
                 _PUT_HEAD,
-                [(key, head.seq, *head.position) for key, head in batch.heads.items()],
+                [(key, head.seq, *head.log_position) for key, head in batch.heads.items()],
             )
             db.execute(_PUT_OFFSET, (offset,))
 
@@ -376,40 +361,12 @@ class EmbeddedStore:
         await self._database.write(put)
         self.committed = max(self.committed, offset)
 
-    async def page(
-        self,
-        conversation: ConversationId,
-        *,
-        limit: int,
-        before: int | None = None,
-        after: int | None = None,
-    ) -> Page:
-        """Return consecutive messages; see `ports.MessageStore`."""
-        bounds = {"before": SEQ_END if before is None else before, "after": after}
-        head, messages = await self._database.read_one(
-            _PAGE_BELOW if after is None else _PAGE_ABOVE,
-            {"conversation": conversation, "limit": limit, **bounds},
-        )
-        return Page(
-            [
-                StoredMessage(
-                    conversation,
-                    seq,
-                    message_id,
-                    sender,
-                    content,
-                    created_at,
-                    LogPosition(*position),
-                )
-                # An aggregate promises no order.
-                for seq, message_id, sender, content, created_at, *position in sorted(
-                    _messages.decode(messages)
-                )
-            ],
-            head,
-        )
+    async def head(self, conversation: ConversationId) -> int:
+        """Return the newest visible number; see `ports.history.ConversationHeads`."""
+        found = await self._database.read_one(_HEAD, {"conversation": conversation})
+        return 0 if found is None else int(found[0])
 
-    async def shown(
+    async def page(
         self,
         conversation: ConversationId,
         all_read: AllRead,
@@ -417,10 +374,10 @@ class EmbeddedStore:
         limit: int,
         before: int | None = None,
         after: int | None = None,
-    ) -> ShownPage:
-        """Return consecutive messages as readers see them; see `ports.MessageStore`."""
-        first, last, more, body = await self._database.read_one(
-            _SHOWN_BELOW if after is None else _SHOWN_ABOVE,
+    ) -> EncodedPage:
+        """Return consecutive messages as readers see them; see `ports.history.History`."""
+        first, last, more, body, senders = await self._database.read_one(
+            _PAGE_BELOW if after is None else _PAGE_ABOVE,
             {
                 "conversation": conversation,
                 "limit": limit,
@@ -431,10 +388,12 @@ class EmbeddedStore:
                 "others": all_read.others,
             },
         )
-        return ShownPage(body or b"[]", first or 0, last or 0, bool(more))
+        if not body:
+            return EncodedPage(b"[]", 0, 0, more=False)
+        return EncodedPage(body, first, last, bool(more), frozenset(_senders.decode(senders)))
 
     async def receipts(self, conversation: ConversationId) -> Mapping[Username, Receipt]:
-        """Return how far each reader has come; see `ports.MessageStore`."""
+        """Return how far each reader has come; see `ports.store.SequencedStore`."""
 
         def select(db: sqlite3.Connection) -> dict[Username, Receipt]:
             rows = db.execute(_RECEIPTS, (conversation,))
@@ -448,15 +407,15 @@ class EmbeddedStore:
     async def activity(
         self, conversations: Sequence[ConversationId]
     ) -> Mapping[ConversationId, Activity]:
-        """Return the newest messages' numbers and times; see `ports.MessageStore`."""
+        """Return the newest messages' numbers and times; see `ports.store.SequencedStore`."""
         wanted = _text(conversations)
         rows = await self._database.read(lambda db: db.execute(_ACTIVITY, (wanted,)).fetchall())
         return {conversation: Activity(seq, at) for conversation, seq, at in rows}
 
     async def overviews(
-        self, asked: Mapping[ConversationId, AskedOverview]
+        self, asked: Mapping[ConversationId, OverviewQuery]
     ) -> Mapping[ConversationId, Overview]:
-        """Return what lists show; see `ports.MessageStore`."""
+        """Return what lists show; see `ports.store.SequencedStore`."""
         last = _text([(key, one.seq) for key, one in asked.items()])
         readers = _text([(key, one.seq, who) for key, one in asked.items() for who in one.readers])
 
@@ -471,14 +430,14 @@ class EmbeddedStore:
         return await self._database.read(select)
 
     async def read_seqs(self, conversation: ConversationId) -> Mapping[Username, int]:
-        """Return how far everybody has read; see `ports.MessageStore`."""
+        """Return how far everybody has read; see `ports.store.SequencedStore`."""
         (found,) = await self._database.read_one(_READ_SEQS, {"conversation": conversation})
         return dict(_read_seqs.decode(found))
 
     async def with_id(
         self, conversation: ConversationId, message_id: MessageId
     ) -> Sequence[StoredMessage]:
-        """Return the messages with this id; see `ports.MessageStore`."""
+        """Return the messages with this id; see `ports.store.SequencedStore`."""
 
         def select(db: sqlite3.Connection) -> list[StoredMessage]:
             rows = db.execute(
@@ -495,7 +454,7 @@ class EmbeddedStore:
     async def add(self, letters: Sequence[DeadLetter]) -> None:
         """Keep dead letters; see `ports.DeadLetters`."""
         now = time.time_ns() // 1_000_000
-        rows = [(*x.position, x.cause, x.key, x.value, now) for x in letters]
+        rows = [(*x.log_position, x.cause, x.key, x.value, now) for x in letters]
         await self._database.write(
             lambda db: db.executemany(
                 "INSERT INTO dead_letters (log_epoch, log_partition, log_offset, cause, key, value,"

@@ -1,15 +1,19 @@
 """MessageLog, LogConsumer and LiveFeed on Apache Kafka. Needs the extra `chat4all[cluster]`."""
 
+from chat4all.adapters.kafka.awaited_log import NO_LOG, AwaitedLog
 from chat4all.adapters.kafka.consumer import KafkaConsumer
 from chat4all.adapters.kafka.feed import KafkaAnnouncements, KafkaFeed
-from chat4all.adapters.kafka.group import GroupState, KafkaGroup, RoutersWatch
+from chat4all.adapters.kafka.group import GroupState, KafkaGroup
 from chat4all.adapters.kafka.inspecting import KafkaInspection, TopicFacts
 from chat4all.adapters.kafka.log import KafkaLog
 from chat4all.adapters.kafka.partitions import partition_of
 from chat4all.adapters.kafka.producer import KafkaProducer
+from chat4all.adapters.kafka.routers import RoutersWatch
 from chat4all.adapters.kafka.topics import Topics, feed_settings, log_settings
 
 __all__ = [
+    "NO_LOG",
+    "AwaitedLog",
     "GroupState",
     "KafkaAnnouncements",
     "KafkaConsumer",

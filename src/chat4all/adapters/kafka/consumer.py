@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from confluent_kafka import (
     TIMESTAMP_LOG_APPEND_TIME,
@@ -19,12 +19,12 @@ from confluent_kafka import (
 )
 
 from chat4all.adapters.kafka.connection import client_config, said
-from chat4all.adapters.kafka.reaching import SHOWN
+from chat4all.adapters.kafka.reachability import PUBLIC
 from chat4all.adapters.kafka.topics import ASK_SECONDS, Topics, offset_trouble
 from chat4all.domain.errors import RouterStopped, Unavailable
 from chat4all.domain.ids import LogPosition
-from chat4all.domain.records import Epoch, LogRecord
-from chat4all.ports import Poll
+from chat4all.domain.records import Epoch, Headers, LogRecord
+from chat4all.ports.log import Poll
 
 T = TypeVar("T")
 
@@ -265,7 +265,7 @@ class KafkaConsumer:
         try:
             found = self._consumer.committed(places, timeout=ASK_SECONDS)
         except KafkaException as error:
-            raise Unavailable(said(error), SHOWN) from None
+            raise Unavailable(said(error), PUBLIC) from None
         return {place.partition: place.offset for place in found}
 
     def _hand_out(self, limit: int) -> Poll:
@@ -285,7 +285,7 @@ class KafkaConsumer:
     def _say(self, error: KafkaError) -> None:
         if error.code() in _CONTRADICTIONS or error.fatal():
             raise RouterStopped(f"{self._epoch.topic}: {said(error)}")
-        raise Unavailable(said(error), SHOWN)
+        raise Unavailable(said(error), PUBLIC)
 
     def _record(self, message: Message) -> LogRecord:
         kind, stamp = message.timestamp()
@@ -295,6 +295,7 @@ class KafkaConsumer:
             message.value() or b"",
             stamp,
             kind == TIMESTAMP_LOG_APPEND_TIME,
+            _headers(message),
         )
 
     def _commit(self, through: Sequence[LogPosition]) -> None:
@@ -323,7 +324,7 @@ class KafkaConsumer:
         except KafkaException as error:
             # Perhaps the partitions have gone; the library tells so when it is asked.
             self._serve()
-            raise Unavailable(said(error), SHOWN) from None
+            raise Unavailable(said(error), PUBLIC) from None
         self._done |= wanted
 
     def _on_commit(self, error: KafkaError | None, places: Sequence[TopicPartition]) -> None:
@@ -372,3 +373,8 @@ class KafkaConsumer:
                 [TopicPartition(self._epoch.topic, number) for number in partitions]
             )
         self._paused = self._paused - partitions
+
+
+def _headers(message: Message) -> Headers:
+    found: Any = message.headers()
+    return tuple((name, value or b"") for name, value in found or ())

@@ -3,20 +3,20 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
-import msgspec
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from chat4all.adapters.kafka.connection import client_config, said
 from chat4all.adapters.kafka.producer import KafkaProducer
-from chat4all.adapters.kafka.reaching import SHOWN
-from chat4all.adapters.subscribers import BUFFER_MAX, BufferedSubscription, Subscribers
-from chat4all.domain.errors import Unavailable
-from chat4all.ports import LiveEvent
+from chat4all.adapters.kafka.reachability import PUBLIC
+from chat4all.domain.errors import Degraded, Unavailable
+from chat4all.domain.events import LiveEvent, key_of
+from chat4all.ports.feed import FeedListener
+from chat4all.wire.events import decode_events, encode_event, join_events
 
 T = TypeVar("T")
 
@@ -30,9 +30,16 @@ WAIT_SECONDS = 0.1
 ASK_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 
+HEARTBEAT = b"heartbeat"
+"""The key of records that say nothing but that the feed is alive. No conversation has it."""
+
+HEARTBEAT_SECONDS = 2.0
+"""How often a router writes one to every partition."""
+
+SILENCE_SECONDS = 6.0
+"""A feed of which any partition was not heard for so long is silent: two heartbeats may be late."""
+
 _log = logging.getLogger(__name__)
-_encoder = msgspec.json.Encoder()
-_events = msgspec.json.Decoder(list[LiveEvent])
 
 
 class KafkaAnnouncements:
@@ -41,13 +48,23 @@ class KafkaAnnouncements:
     def __init__(self, producer: KafkaProducer, topic: str) -> None:
         self._producer = producer
         self._topic = topic
+        self._partitions: int | None = None
 
     async def announce(self, events: Sequence[LiveEvent]) -> None:
-        """Append the events, those of a key together; see `ports.Announcements`."""
+        """Append the events, those of a key together; see `ports.feed.Announcements`."""
+        await self._append((key, value, None) for key, value in in_records(events))
+
+    async def beat(self) -> None:
+        """Let every gateway hear the feed: one heartbeat in each partition."""
+        if self._partitions is None:
+            self._partitions = await self._producer.partitions(self._topic)
+        await self._append((HEARTBEAT, b"", number) for number in range(self._partitions))
+
+    async def _append(self, records: Iterator[tuple[bytes, bytes, int | None]]) -> None:
         sent = []
         try:
-            for key, value in in_records(events):
-                sent.append(self._producer.send(self._topic, key, value))
+            for key, value, partition in records:
+                sent.append(self._producer.send(self._topic, key, value, partition=partition))
         finally:
             # Also when one was refused: what is under way is not left to itself.
             results = await asyncio.gather(*sent, return_exceptions=True)
@@ -56,23 +73,27 @@ class KafkaAnnouncements:
                 raise result
 
 
-class KafkaFeed(KafkaAnnouncements):
-    """The gateway's side: one reader without a group for all who subscribe in this process."""
+class KafkaFeed:
+    """The gateway's side: one reader without a group, from the end on."""
 
-    def __init__(
-        self, bootstrap: str, producer: KafkaProducer, topic: str, *, buffer: int = BUFFER_MAX
-    ) -> None:
-        super().__init__(producer, topic)
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        self._topic = topic
         self._consumer_config = client_config(bootstrap) | {
             "group.id": "chat4all-feed",  # the library wants one; it is never joined
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
             "fetch.wait.max.ms": 100,
         }
-        self._subscribers = Subscribers(buffer)
-        self.watch = self._subscribers.watch
+        self._listener: FeedListener | None = None
+        self._partitions: frozenset[int] = frozenset()
+        self._unheard: set[int] = set()
+        """Partitions of which nothing came since the listener was told that the feed is alive."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka-feed")
         self._trouble: str | None = "the live feed is not read yet"
+
+    def listen(self, listener: FeedListener) -> None:
+        """Push to `listener` from now on; see `ports.feed.LiveFeed`."""
+        self._listener = listener
 
     async def open(self) -> None:
         """Begin to read; `ping` tells when nothing that follows can be missed."""
@@ -80,19 +101,9 @@ class KafkaFeed(KafkaAnnouncements):
         self._reading = asyncio.create_task(self._read_for_ever(), name="kafka feed")
 
     async def ping(self) -> None:
-        """Return while the feed is read from a known place on."""
+        """Return while the feed is read from a known place on. A gateway works without it."""
         if self._trouble is not None:
-            raise Unavailable(self._trouble)
-
-    @asynccontextmanager
-    async def subscribe(self) -> AsyncIterator[BufferedSubscription]:
-        """Receive what is announced from now on; some that was announced before may come first.
-
-        Raises `Unavailable` while the feed is not read.
-        """
-        await self.ping()
-        async with self._subscribers.subscribe() as subscription:
-            yield subscription
+            raise Degraded(self._trouble)
 
     async def close(self) -> None:
         """Stop reading."""
@@ -107,18 +118,28 @@ class KafkaFeed(KafkaAnnouncements):
     async def _read_for_ever(self) -> None:
         while True:
             try:
-                await self._call(self._begin)
+                self._partitions = await self._call(self._begin)
+                self._unheard = set(self._partitions)
                 self._trouble = None
+                if self._listener is not None:
+                    # Only now: what is announced from here on will be read (EXACTNESS 20g).
+                    self._listener.lost()
                 while True:
                     self._take(await self._call(self._read))
             except Unavailable as error:
-                self._trouble = f"the live feed is not read: {error}"
-                _log.warning("feed waits", extra={"cause": str(error)})
-            # What follows will be read from its end on: those who listen have missed something.
-            self._subscribers.lose()
+                self._wait_because(str(error))
+            except Exception:
+                _log.exception("reading the live feed fails and is tried again")
+                self._wait_because("an unexpected error, see the log of this process")
             await asyncio.sleep(RETRY_SECONDS)
 
-    def _begin(self) -> None:
+    def _wait_because(self, cause: str) -> None:
+        trouble = f"the live feed is not read: {cause}"
+        if trouble != self._trouble:
+            _log.warning("feed waits", extra={"cause": cause})
+        self._trouble = trouble
+
+    def _begin(self) -> frozenset[int]:
         """Read from the end on, as a number: `OFFSET_END` is looked up only when it is fetched."""
         try:
             about = self._consumer.list_topics(self._topic, ASK_SECONDS).topics[self._topic]
@@ -129,39 +150,42 @@ class KafkaFeed(KafkaAnnouncements):
                 _, place.offset = self._consumer.get_watermark_offsets(place, ASK_SECONDS)
             self._consumer.assign(places)
         except KafkaException as error:
-            raise Unavailable(said(error), SHOWN) from None
+            raise Unavailable(said(error), PUBLIC) from None
+        return frozenset(about.partitions)
 
     def _read(self) -> Sequence[Message]:
         first = self._consumer.poll(WAIT_SECONDS)
         return () if first is None else (first, *self._consumer.consume(READ_MAX, 0))
 
     def _take(self, messages: Sequence[Message]) -> None:
-        """Hand on what was read. Keys come first: without a listener nothing is decoded."""
+        """Push what was read. Only the listener knows whether it needs more than the key."""
         for message in messages:
             if (error := message.error()) is not None:
-                raise Unavailable(said(error), SHOWN)
-            self._subscribers.tell([(message.key() or b"").decode(errors="replace")])
-            if self._subscribers:
-                try:
-                    self._subscribers.put(_events.decode(message.value() or b""))
-                except msgspec.MsgspecError as malformed:
-                    # It may have been anything: whoever listens must read the store.
-                    _log.error("feed: a record is malformed", extra={"cause": str(malformed)})
-                    self._subscribers.lose()
+                raise Unavailable(said(error), PUBLIC)
+            if self._listener is None:
+                continue
+            key = message.key() or b""
+            if key != HEARTBEAT:
+                decode = partial(decode_events, message.value() or b"")
+                self._listener.announced(key.decode(errors="replace"), decode)
+            self._unheard.discard(message.partition() or 0)
+            if not self._unheard:
+                self._unheard = set(self._partitions)
+                self._listener.alive()
 
 
 def in_records(events: Sequence[LiveEvent]) -> Iterator[tuple[bytes, bytes]]:
     """Return keys and values of the records for these events: a JSON list each, in order."""
     by_key = defaultdict[str, list[bytes]](list)
     for event in events:
-        by_key[event.key].append(_encoder.encode(event))
+        by_key[key_of(event)].append(encode_event(event))
     for key, encoded in by_key.items():
         part: list[bytes] = []
         size = 0
         for one in encoded:
             if part and size + len(one) > RECORD_MAX:
-                yield key.encode(), b"[" + b",".join(part) + b"]"
+                yield key.encode(), join_events(part)
                 part, size = [], 0
             part.append(one)
             size += len(one) + 1
-        yield key.encode(), b"[" + b",".join(part) + b"]"
+        yield key.encode(), join_events(part)

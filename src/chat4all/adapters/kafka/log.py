@@ -6,7 +6,7 @@ from chat4all.adapters.kafka.partitions import partition_of
 from chat4all.adapters.kafka.producer import Delivered, KafkaProducer
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition
-from chat4all.domain.records import Epoch
+from chat4all.domain.records import Epoch, Headers
 
 CLOCK_AHEAD_MAX_MS = 500
 """How far this machine's clock may be ahead of the broker's. An id that is looked up by nobody was
@@ -22,15 +22,15 @@ class KafkaLog:
         self._epoch = epoch
         self._clock_ahead_ms = 0
 
-    async def append(self, key: ConversationId, value: bytes) -> LogPosition:
-        """Append one record; see `ports.MessageLog`."""
+    async def append(self, key: ConversationId, value: bytes, headers: Headers = ()) -> LogPosition:
+        """Append one record; see `ports.log.MessageLog`."""
         begun = time.time_ns() // 1_000_000
-        delivered = await self._producer.send(self._epoch.topic, key.encode(), value)
+        delivered = await self._producer.send(self._epoch.topic, key.encode(), value, headers)
         self._watch_the_clock(begun, delivered)
         return LogPosition(self._epoch.number, delivered.partition, delivered.offset)
 
     def partition_of(self, conversation: ConversationId) -> int:
-        """Return where a conversation's records belong; see `ports.PartitionedLog`."""
+        """Return where a conversation's records belong; see `ports.log.PartitionedLog`."""
         return partition_of(conversation.encode(), self._epoch.partitions)
 
     async def ping(self) -> None:

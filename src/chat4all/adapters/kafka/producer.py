@@ -10,8 +10,9 @@ from typing import NamedTuple, TypeAlias
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Message, Producer
 
 from chat4all.adapters.kafka.connection import client_config, said
-from chat4all.adapters.kafka.reaching import SHOWN, reach
+from chat4all.adapters.kafka.reachability import PUBLIC, reach
 from chat4all.domain.errors import OutcomeUnknown, Overloaded, Unavailable
+from chat4all.domain.records import Headers
 
 QUEUE_MAX = 10_000
 """Records that may wait for their reports, each at most 64 KiB or so; one more is refused."""
@@ -80,22 +81,38 @@ class KafkaProducer:
         self._thread = threading.Thread(target=self._serve, name="kafka-reports", daemon=True)
         self._thread.start()
 
-    def send(self, topic: str, key: bytes, value: bytes) -> "asyncio.Future[Delivered]":
+    def send(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes,
+        headers: Headers = (),
+        partition: int | None = None,
+    ) -> "asyncio.Future[Delivered]":
         """Hand over a record; the future has its place once it is durable, or `OutcomeUnknown`.
+
+        Without a `partition` it goes to the one that its key hashes to.
 
         Raises `Overloaded` or `Unavailable` when it was not even tried.
         """
         if self._fatal is not None:
-            raise Unavailable(self._fatal, SHOWN)
+            raise Unavailable(self._fatal, PUBLIC)
         if self._waiting >= self._queue_max:
             raise Overloaded("too many records wait for Kafka")
         done: asyncio.Future[Delivered] = self._loop.create_future()
         try:
-            self._producer.produce(topic, value, key, on_delivery=partial(self._report, done))
+            self._producer.produce(
+                topic,
+                value,
+                key,
+                -1 if partition is None else partition,  # librdkafka's PARTITION_UA
+                on_delivery=partial(self._report, done),
+                headers=list(headers),
+            )
         except BufferError:
             raise Overloaded("too many records wait for Kafka") from None
         except KafkaException as error:
-            raise Unavailable(said(error), SHOWN) from None
+            raise Unavailable(said(error), PUBLIC) from None
         self._waiting += 1
         self._idle.clear()
         return done
@@ -103,14 +120,21 @@ class KafkaProducer:
     async def ping(self, topic: str) -> None:
         """Return when every partition of a topic has a leader, and brokers can be reached."""
         if self._fatal is not None:
-            raise Unavailable(self._fatal, SHOWN)
+            raise Unavailable(self._fatal, PUBLIC)
         about = (await reach(self._producer, self._bootstrap, topic)).topics[topic]
         if about.error is not None:
             if about.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise Unavailable(f"Kafka has no topic {topic}: run `chat4all migrate`", SHOWN)
-            raise Unavailable(f"topic {topic}: {said(about.error)}", SHOWN)
+                raise Unavailable(f"Kafka has no topic {topic}: run `chat4all migrate`", PUBLIC)
+            raise Unavailable(f"topic {topic}: {said(about.error)}", PUBLIC)
         if any(partition.leader < 0 for partition in about.partitions.values()):
             raise Unavailable(f"topic {topic}: a partition has no leader")
+
+    async def partitions(self, topic: str) -> int:
+        """Return how many partitions a topic has. Raises `Unavailable`."""
+        about = (await reach(self._producer, self._bootstrap, topic)).topics[topic]
+        if about.error is not None:
+            raise Unavailable(f"topic {topic}: {said(about.error)}", PUBLIC)
+        return len(about.partitions)
 
     async def close(self) -> None:
         """Wait for the reports that are due, then end."""

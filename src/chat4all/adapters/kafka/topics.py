@@ -21,7 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from chat4all.adapters.kafka.connection import client_config, said
-from chat4all.adapters.kafka.reaching import SHOWN, reach
+from chat4all.adapters.kafka.reachability import PUBLIC, reach
 from chat4all.domain.errors import StartRefused, Unavailable
 
 T = TypeVar("T")
@@ -122,12 +122,12 @@ class Topics:
     async def _failure(self, error: KafkaException) -> Unavailable:
         """Return an error as a sentence; when no broker said it, why none says anything."""
         if error.args[0].code() > 0:
-            return Unavailable(said(error), SHOWN)
+            return Unavailable(said(error), PUBLIC)
         try:
             await reach(self._admin, self._bootstrap)
         except Unavailable as cause:
             return cause
-        return Unavailable(said(error), SHOWN)
+        return Unavailable(said(error), PUBLIC)
 
     async def _must_find(self, topic: str) -> Found:
         found = await self.find(topic)
@@ -178,7 +178,7 @@ class Topics:
                 zeros = [TopicPartition(topic, place.partition, 0) for place in missing]
                 consumer.commit(offsets=zeros, asynchronous=False)
         except KafkaException as error:
-            raise Unavailable(said(error), SHOWN) from None
+            raise Unavailable(said(error), PUBLIC) from None
         finally:
             consumer.close()
 

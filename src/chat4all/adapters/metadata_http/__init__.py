@@ -1,19 +1,22 @@
 """Users, Directory and Sessions by asking the metadata service."""
 
-from chat4all.adapters.metadata_http.ports import (
+from chat4all.adapters.metadata_http.people import (
     HttpDirectory,
     HttpMemberships,
     HttpOutbox,
     HttpSessions,
     HttpUsers,
 )
+from chat4all.adapters.metadata_http.same_secret import SECRETS_DIFFER, SameSecret
 from chat4all.adapters.metadata_http.service import MetadataService
 
 __all__ = [
+    "SECRETS_DIFFER",
     "HttpDirectory",
     "HttpMemberships",
     "HttpOutbox",
     "HttpSessions",
     "HttpUsers",
     "MetadataService",
+    "SameSecret",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from chat4all.adapters.connecting import why
+from chat4all.adapters.network_errors import why
 from chat4all.domain.errors import (
     AlreadyTaken,
     Conflict,
@@ -43,7 +43,7 @@ ANSWER_MAX = 8 * 1024 * 1024
 TRIES = 3
 WAIT_MAX_SECONDS = 0.2
 
-SHOWN = "the metadata service is away"
+PUBLIC = "the metadata service is away"
 """What clients may know of it."""
 
 _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
@@ -160,19 +160,21 @@ class MetadataService:
                     f"the metadata service at {self._url} does not take this credential: set the "
                     "same CHAT4ALL_SERVICE_CREDENTIAL for gateways and metadata services"
                 )
-                return Unavailable(said, SHOWN)
+                return Unavailable(said, PUBLIC)
             case HTTPStatus.SERVICE_UNAVAILABLE if problem.type:
                 # Its own words for clients, which name no addresses.
                 unknown = problem.type == "/problems/outcome-unknown"
                 said = f"the metadata service at {self._url} answers: {problem.detail}"
-                return OutcomeUnknown(said, SHOWN) if unknown else Unavailable(said, problem.detail)
+                if unknown:
+                    return OutcomeUnknown(said, PUBLIC)
+                return Unavailable(said, problem.detail)
             case _:
                 # A release that does not fit, a proxy, a defect: what came of it is not known.
                 return _failure(f"the metadata service answered {status}", writes)
 
 
 def _failure(said: str, may_be_done: bool) -> Unavailable:
-    return (OutcomeUnknown if may_be_done else Unavailable)(said, SHOWN)
+    return (OutcomeUnknown if may_be_done else Unavailable)(said, PUBLIC)
 
 
 def _reason(error: aiohttp.ClientError) -> str:

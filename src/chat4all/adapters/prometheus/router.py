@@ -2,28 +2,29 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from chat4all.adapters.interposing import Around, Call, interposed
 from chat4all.adapters.prometheus.registry import (
     BATCH_RECORDS,
     REQUEST_SECONDS,
     new_registry,
     text_of,
 )
-from chat4all.adapters.prometheus.store import ROUTING, MeasuredStore
 from chat4all.adapters.prometheus.timing import Timings
 from chat4all.domain.errors import Unavailable
-from chat4all.domain.ids import BEFORE_ALL, LogPosition
-from chat4all.domain.records import DeadLetter
-from chat4all.ports import (
-    Announcements,
-    DeadLetters,
-    LiveEvent,
-    LogConsumer,
-    MessageStore,
-    Poll,
-)
+from chat4all.domain.ids import LogPosition
+from chat4all.ports.dead_letters import DeadLetterSink
+from chat4all.ports.feed import Announcements
+from chat4all.ports.log import LogConsumer, Poll
+from chat4all.ports.store import SequencedStore
+
+S = TypeVar("S", bound=DeadLetterSink)
+
+ROUTING = ("heads", "find_ids", "at_positions", "write")
+"""What a router asks of a store."""
 
 
 class RouterMetrics:
@@ -65,20 +66,38 @@ class RouterMetrics:
         )
 
     def consumer(self, consumer: LogConsumer) -> LogConsumer:
-        """Return the consumer, its batches measured."""
-        return _MeasuredConsumer(consumer, self._records, self._seconds)
+        """Return the consumer, its batches measured from poll to commit."""
+        started = 0.0
 
-    def store(self, store: MessageStore) -> MessageStore:
+        def poll(call: Call) -> Call:
+            async def polled(limit: int) -> Poll:
+                nonlocal started
+                found: Poll = await call(limit)
+                if found.records:
+                    self._records.observe(len(found.records))
+                    started = time.perf_counter()
+                return found
+
+            return polled
+
+        def observe(_through: Sequence[LogPosition]) -> None:
+            self._seconds.observe(time.perf_counter() - started)
+
+        return interposed(consumer, {"poll": poll, "commit": counting(observe)})
+
+    def store(self, store: SequencedStore) -> SequencedStore:
         """Return the store, timed."""
-        return MeasuredStore(store, self._store)
+        return self._store.timed(store)
 
-    def dead_letters(self, letters: DeadLetters) -> DeadLetters:
-        """Return the dead letters, counted."""
-        return _CountedDeadLetters(letters, self._dead_letters)
+    def dead_letters(self, letters: S) -> S:
+        """Return the dead letters, counted once they are kept."""
+        count = counting(lambda added: self._dead_letters.inc(len(added)))
+        return interposed(letters, {"add": count})
 
     def feed(self, feed: Announcements) -> Announcements:
-        """Return the feed, its announcements counted."""
-        return _CountedFeed(feed, self._announced)
+        """Return the feed, its announcements counted once they are made."""
+        count = counting(lambda events: self._announced.inc(len(events)))
+        return interposed(feed, {"announce": count})
 
     async def text(self) -> bytes:
         """Return the metrics in Prometheus' text format; without the lag while nobody knows it."""
@@ -91,62 +110,15 @@ class RouterMetrics:
         return text_of(self.registry)
 
 
-class _MeasuredConsumer:
-    """A consumer whose batches are measured from poll to commit."""
+def counting(count: Callable[..., None]) -> Around:
+    """Call `count` with a call's arguments once it has succeeded."""
 
-    def __init__(self, consumer: LogConsumer, records: Histogram, seconds: Histogram) -> None:
-        self._consumer = consumer
-        self._records = records
-        self._seconds = seconds
-        self._started = 0.0
+    def around(call: Call) -> Call:
+        async def counted(*arguments: Any) -> Any:
+            result = await call(*arguments)
+            count(*arguments)
+            return result
 
-    async def poll(self, limit: int) -> Poll:
-        """See `ports.LogConsumer`."""
-        poll = await self._consumer.poll(limit)
-        if poll.records:
-            self._records.observe(len(poll.records))
-            self._started = time.perf_counter()
-        return poll
+        return counted
 
-    async def commit(self, through: Sequence[LogPosition]) -> None:
-        """See `ports.LogConsumer`."""
-        await self._consumer.commit(through)
-        self._seconds.observe(time.perf_counter() - self._started)
-
-
-class _CountedDeadLetters:
-    """Dead letters that are counted once they are kept."""
-
-    def __init__(self, letters: DeadLetters, count: Counter) -> None:
-        self._letters = letters
-        self._count = count
-
-    async def add(self, letters: Sequence[DeadLetter]) -> None:
-        """See `ports.DeadLetters`."""
-        await self._letters.add(letters)
-        self._count.inc(len(letters))
-
-    async def get(self, position: LogPosition) -> DeadLetter | None:
-        """See `ports.DeadLetters`."""
-        return await self._letters.get(position)
-
-    async def all(self, limit: int, after: LogPosition = BEFORE_ALL) -> Sequence[DeadLetter]:
-        """See `ports.DeadLetters`."""
-        return await self._letters.all(limit, after)
-
-    async def replayed(self, position: LogPosition, by: LogPosition) -> None:
-        """See `ports.DeadLetters`."""
-        await self._letters.replayed(position, by)
-
-
-class _CountedFeed:
-    """A feed whose announcements are counted."""
-
-    def __init__(self, feed: Announcements, count: Counter) -> None:
-        self._feed = feed
-        self._count = count
-
-    async def announce(self, events: Sequence[LiveEvent]) -> None:
-        """See `ports.Announcements`."""
-        await self._feed.announce(events)
-        self._count.inc(len(events))
+    return around

@@ -2,16 +2,23 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from chat4all.adapters.interposing import Call, interposed
 from chat4all.adapters.prometheus.registry import REQUEST_SECONDS, new_registry, text_of
-from chat4all.adapters.prometheus.store import READS, MeasuredStore
 from chat4all.adapters.prometheus.timing import Timings
 from chat4all.domain.errors import OutcomeUnknown, Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition
-from chat4all.ports import MessageLog, MessageStore
+from chat4all.domain.records import Headers
+from chat4all.ports.log import MessageLog
+
+T = TypeVar("T")
+L = TypeVar("L", bound=MessageLog)
+
+READS = ("head", "page", "read_seqs", "receipts", "activity", "overviews", "with_id")
+"""What a gateway asks of a store."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -55,7 +62,7 @@ class ServiceMetrics:
         self._bound: dict[tuple[str, str, int], tuple[Histogram, Counter]] = {}
 
     def answered(self, scope: Mapping[str, Any], status: int, seconds: float) -> None:
-        """Count a request; see `web.frame.RequestMeter`."""
+        """Count a request; see `http.frame.RequestMeter`."""
         method = scope["method"]
         key = (
             method if method in _METHODS else "other",
@@ -107,38 +114,30 @@ class GatewayMetrics(ServiceMetrics):
         )
         self._reads = Timings(self.registry, "chat4all_store_read", "a read of the store", READS)
 
-    def log(self, log: MessageLog) -> MessageLog:
-        """Return the log, measured."""
-        return MeasuredLog(log, self._append_seconds, self._append_failures)
+    def log(self, log: L) -> L:
+        """Return the log, its appends timed."""
+        return interposed(log, {"append": self._append})
 
-    def store(self, store: MessageStore) -> MessageStore:
-        """Return the store, its reads measured."""
-        return MeasuredStore(store, self._reads)
+    def reads(self, store: T) -> T:
+        """Return a store, its reads timed: those of any port that it has."""
+        return self._reads.timed(store)
 
+    def _append(self, append: Call) -> Call:
+        observe = self._append_seconds.observe
+        unknown = self._append_failures.labels("unknown")
+        refused = self._append_failures.labels("refused")
 
-class MeasuredLog:
-    """A log whose appends are timed."""
+        async def timed(key: ConversationId, value: bytes, headers: Headers = ()) -> LogPosition:
+            started = time.perf_counter()
+            try:
+                position: LogPosition = await append(key, value, headers)
+            except OutcomeUnknown:
+                unknown.inc()
+                raise
+            except Unavailable:
+                refused.inc()
+                raise
+            observe(time.perf_counter() - started)
+            return position
 
-    def __init__(self, log: MessageLog, seconds: Histogram, failures: Counter) -> None:
-        self._log = log
-        self._observe = seconds.observe
-        self._unknown = failures.labels("unknown")
-        self._refused = failures.labels("refused")
-
-    async def append(self, key: ConversationId, value: bytes) -> LogPosition:
-        """See `ports.MessageLog`."""
-        started = time.perf_counter()
-        try:
-            position = await self._log.append(key, value)
-        except OutcomeUnknown:
-            self._unknown.inc()
-            raise
-        except Unavailable:
-            self._refused.inc()
-            raise
-        self._observe(time.perf_counter() - started)
-        return position
-
-    async def ping(self) -> None:
-        """See `ports.MessageLog`."""
-        await self._log.ping()
+        return timed

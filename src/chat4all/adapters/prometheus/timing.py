@@ -1,11 +1,12 @@
 """Timing the calls of a port."""
 
 import time
-from collections.abc import Awaitable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from chat4all.adapters.interposing import Around, Call, interposed
 from chat4all.adapters.prometheus.registry import REQUEST_SECONDS
 from chat4all.domain.errors import Unavailable
 
@@ -32,16 +33,29 @@ class Timings:
             registry=registry,
         )
         # Made here, so that each is there with 0 before it first happens.
-        self._seconds = {name: seconds.labels(name) for name in operations}
-        self._failures = {name: failures.labels(name) for name in operations}
+        self._around = {
+            operation: _timed(seconds.labels(operation), failures.labels(operation))
+            for operation in operations
+        }
 
-    async def time(self, operation: str, call: Awaitable[T]) -> T:
-        """Carry out the call and count it."""
-        started = time.perf_counter()
-        try:
-            result = await call
-        except Unavailable:
-            self._failures[operation].inc()
-            raise
-        self._seconds[operation].observe(time.perf_counter() - started)
-        return result
+    def timed(self, port: T) -> T:
+        """Return the port with those of the operations timed that it has."""
+        around = {name: one for name, one in self._around.items() if hasattr(port, name)}
+        return interposed(port, around)
+
+
+def _timed(seconds: Histogram, failures: Counter) -> Around:
+    def around(call: Call) -> Call:
+        async def timed(*arguments: Any, **options: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                result = await call(*arguments, **options)
+            except Unavailable:
+                failures.inc()
+                raise
+            seconds.observe(time.perf_counter() - started)
+            return result
+
+        return timed
+
+    return around

@@ -1,7 +1,6 @@
 """Conversations and members in SQL."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, literal, select, update
@@ -22,8 +21,8 @@ from chat4all.domain.people import (
     Role,
 )
 from chat4all.domain.roles import Standing
-from chat4all.ports import Subject
-from chat4all.wire.records import format_utc
+from chat4all.domain.times import now_utc
+from chat4all.ports.outbox import Subject
 
 # Built once: building a query takes longer than running it.
 _KNOWN = select(users.c.username).where(
@@ -144,7 +143,7 @@ class SqlDirectory:
             "conversation_id": conversation,
             "username": username,
             "role": role.value,
-            "joined_at": format_utc(datetime.now(UTC)),
+            "joined_at": now_utc(),
         }
 
         def add(connection: Connection, standing: Standing) -> None:
@@ -285,7 +284,7 @@ class SqlDirectory:
 def delete_all_of(connection: Connection, conversation: ConversationId) -> None:
     """End a conversation, in the transaction under way."""
     connection.execute(_REMOVE_ALL, {"conversation": conversation})
-    connection.execute(_DELETE, {"conversation": conversation, "at": format_utc(datetime.now(UTC))})
+    connection.execute(_DELETE, {"conversation": conversation, "at": now_utc()})
 
 
 def _standing(

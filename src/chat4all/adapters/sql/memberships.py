@@ -12,7 +12,7 @@ from chat4all.adapters.sql.tables import conversations, members, private_pairs, 
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import ConversationType, Role
-from chat4all.ports import LISTED_MEMBERS_MAX, Detail, Joined
+from chat4all.ports.directory import LISTED_MEMBERS_MAX, Detail, JoinedConversation
 
 _OF_USER = select(members.c.conversation_id, members.c.role, members.c.joined_at).where(
     members.c.username == bindparam("username")
@@ -48,12 +48,15 @@ class SqlMemberships:
     def __init__(self, database: Transactions) -> None:
         self._database = database
 
-    async def of_user(self, username: Username) -> Sequence[Joined]:
+    async def of_user(self, username: Username) -> Sequence[JoinedConversation]:
         """Return all memberships of a user; see `ports.Memberships`."""
         rows = await self._database.read(
             lambda connection: connection.execute(_OF_USER, {"username": username}).all()
         )
-        return [Joined(conversation, _ROLES[role], at or "") for conversation, role, at in rows]
+        return [
+            JoinedConversation(conversation, _ROLES[role], at or "")
+            for conversation, role, at in rows
+        ]
 
     async def details(
         self, conversations: Sequence[ConversationId], viewer: Username

@@ -12,7 +12,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from chat4all.adapters.sql.tables import outbox
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.errors import Refused
-from chat4all.ports import OutboxEntry, OutboxPage, Subject
+from chat4all.ports.outbox import OutboxEntry, OutboxPage, Subject
 
 OVERLAP_SECONDS = 15
 """What was read is read again for so long: a transaction that began before may end after.

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from chat4all.adapters.connecting import why
+from chat4all.adapters.network_errors import why
 from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.domain.errors import (
     FieldError,
@@ -49,7 +49,7 @@ WAIT_MAX_SECONDS = 0.5
 RECYCLE_SECONDS = 600
 """After which a connection is opened anew, so that nodes that came later get their share."""
 
-SHOWN = "the directory's database is away"
+PUBLIC = "the directory's database is away"
 """What clients may know of it."""
 
 _DEFINITE = ("40001", "40P01")
@@ -174,7 +174,7 @@ class _Call(Generic[T]):
 
     def failure(self, said: str) -> Unavailable:
         """Return the error that tells the caller."""
-        return (OutcomeUnknown if self._may_be_done else Unavailable)(said, SHOWN)
+        return (OutcomeUnknown if self._may_be_done else Unavailable)(said, PUBLIC)
 
 
 def make_engine(url: ServerUrl, *, statement_seconds: float, **options: Any) -> AsyncEngine:

@@ -9,9 +9,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
 
-from chat4all.adapters.connecting import why
+from chat4all.adapters.network_errors import why
 from chat4all.adapters.sql.schema import NEWEST, revision, run_alembic
-from chat4all.adapters.sql.server import SHOWN, away, make_engine
+from chat4all.adapters.sql.server import PUBLIC, away, make_engine
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.domain.errors import Unavailable
@@ -53,8 +53,8 @@ async def upgrade_server(url: ServerUrl) -> None:
                 if not left:
                     said = error.orig if isinstance(error, DBAPIError) else error
                     if isinstance(error, OSError):
-                        raise Unavailable(away(url.shown, why(error)), SHOWN) from error
-                    raise Unavailable(f"{url.shown}: {said}", SHOWN) from error
+                        raise Unavailable(away(url.shown, why(error)), PUBLIC) from error
+                    raise Unavailable(f"{url.shown}: {said}", PUBLIC) from error
                 await asyncio.sleep(random.uniform(0, WAIT_MAX_SECONDS))  # noqa: S311
             else:
                 return

@@ -16,7 +16,8 @@ from chat4all.domain.errors import AlreadyTaken, NotFound, NotSignedIn
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import Session
 from chat4all.domain.refresh_tokens import RefreshHashes
-from chat4all.ports import Rotation, Subject
+from chat4all.ports.outbox import Subject
+from chat4all.ports.sessions import Rotation
 
 _START = insert(sessions)
 _COLUMNS = (

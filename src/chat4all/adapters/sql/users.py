@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Boolean, Connection, bindparam, case, delete, insert, or_, select, update
@@ -16,8 +15,8 @@ from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.errors import AlreadyTaken, NotFound
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.people import ConversationType, Role, User, UserChanges
-from chat4all.ports import Subject
-from chat4all.wire.records import format_utc
+from chat4all.domain.times import now_utc
+from chat4all.ports.outbox import Subject
 
 # Built once: building a query takes longer than running it.
 _ADD = insert(users)
@@ -192,7 +191,7 @@ class SqlUsers:
 
     async def disable_user(self, username: Username, *, disabled: bool = True) -> None:
         """Keep a user out, or let them in again; see `ports.Users`."""
-        since = format_utc(datetime.now(UTC)) if disabled else None
+        since = now_utc() if disabled else None
 
         def disable(connection: Connection) -> Sequence[Note]:
             _lock(connection, username)

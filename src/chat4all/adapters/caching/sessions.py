@@ -1,0 +1,43 @@
+"""Sessions, kept."""
+
+from typing import Any
+
+from chat4all.adapters.caching.cache import Cache
+from chat4all.adapters.caching.following import OutboxFollower
+from chat4all.adapters.interposing import Call, ending_with, interposed
+from chat4all.domain.ids import SessionId
+from chat4all.domain.people import Session
+from chat4all.ports.outbox import Subject
+from chat4all.ports.sessions import Rotation, Sessions
+
+
+def cached_sessions(sessions: Sessions, follower: OutboxFollower) -> Sessions:
+    """Return the sessions, which are asked for one once in a while and not at every request."""
+    cache = Cache[SessionId, Session | None](sessions.get, Subject.SESSION, follower)
+
+    def started(session: Session, *_: Any) -> None:
+        cache.drop(session.session_id)
+
+    def ended(session: SessionId, *_: Any) -> None:
+        cache.drop(session)
+
+    def rotate(call: Call) -> Call:
+        async def rotated(*arguments: Any) -> Rotation:
+            found: Rotation = await call(*arguments)
+            if found.ended is not None:
+                cache.drop(found.ended)
+            elif found.session is not None:
+                cache.drop(found.session.session_id)
+            return found
+
+        return rotated
+
+    return interposed(
+        sessions,
+        {
+            "get": lambda _: cache.get,
+            "start": ending_with(started),
+            "rotate": rotate,
+            "end": ending_with(ended),
+        },
+    )

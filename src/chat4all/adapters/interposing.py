@@ -1,0 +1,50 @@
+"""Putting something around some calls of a port, without a class that forwards all the others."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias, TypeVar, cast
+
+T = TypeVar("T")
+
+Call: TypeAlias = Callable[..., Awaitable[Any]]
+Around: TypeAlias = Callable[[Call], Call]
+"""Makes of a method the one that is called in its place."""
+
+
+def interposed(target: T, around: Mapping[str, Around]) -> T:
+    """Return `target` with something around each method that is named; the rest is its own."""
+    return cast("T", _Interposed(target, around))
+
+
+def ending_with(hook: Callable[..., None]) -> Around:
+    """Call `hook` with a call's arguments when it has ended, also when it failed."""
+
+    def around(call: Call) -> Call:
+        async def called(*arguments: Any, **options: Any) -> Any:
+            try:
+                return await call(*arguments, **options)
+            finally:
+                hook(*arguments, **options)
+
+        return called
+
+    return around
+
+
+class _Interposed:
+    def __init__(self, target: object, around: Mapping[str, Around]) -> None:
+        self._target = target
+        for name, put_around in around.items():
+            setattr(self, name, put_around(_late(target, name)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
+
+
+def _late(target: object, name: str) -> Call:
+    """Return a call of the method that `target` has under this name when it is called."""
+
+    def call(*arguments: Any, **options: Any) -> Awaitable[Any]:
+        found: Awaitable[Any] = getattr(target, name)(*arguments, **options)
+        return found
+
+    return call

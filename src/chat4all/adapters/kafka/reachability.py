@@ -1,0 +1,122 @@
+"""Whether Kafka can be reached, and if not, why: one sentence that says what to do."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaException
+
+from chat4all.adapters.network_errors import NOWHERE, why
+from chat4all.domain.errors import Unavailable
+
+METADATA_SECONDS = 1.2
+"""How long a broker may take to say which topics there are, before it is asked what is wrong."""
+
+CONNECT_SECONDS = 0.6
+"""Together with the other less than the 2 s that a health check has."""
+
+PUBLIC = "the message log (Kafka) is away"
+"""What clients may know of all this."""
+
+
+class Address(NamedTuple):
+    """Where a broker is said to be."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def addresses_of(bootstrap: str) -> list[Address]:
+    """Return what `KAFKA_BOOTSTRAP_SERVER` names: `host:port,…`, 9092 where no port is given."""
+    found = []
+    for one in bootstrap.split(","):
+        named = one.strip().rpartition("://")[2]
+        host, colon, port = named.rpartition(":")
+        if colon and port.isdecimal():
+            found.append(Address(host.strip("[]"), int(port)))
+        elif named:
+            found.append(Address(named.strip("[]"), 9092))
+    return found
+
+
+async def reach(client: Any, bootstrap: str, topic: str | None = None) -> Any:
+    """Return a cluster's metadata once the brokers that matter can be reached where they say.
+
+    `client`: a Producer, Consumer or AdminClient. With a topic those that lead its partitions
+    matter, else all. Raises `Unavailable` with a sentence.
+    """
+    try:
+        found = await asyncio.to_thread(client.list_topics, topic, METADATA_SECONDS)
+    except KafkaException:
+        raise await not_answering(bootstrap) from None
+    leaders = {
+        partition.leader
+        for about in (found.topics.values() if topic else ())
+        for partition in about.partitions.values()
+    }
+    await check_advertised(bootstrap, addresses_in(found, leaders))
+    return found
+
+
+def addresses_in(metadata: Any, ids: Collection[int] = ()) -> list[Address]:
+    """Return where brokers say that they are: these, or all."""
+    return [
+        Address(broker.host, broker.port)
+        for broker in metadata.brokers.values()
+        if broker.id in ids or not ids
+    ]
+
+
+async def not_answering(bootstrap: str) -> Unavailable:
+    """Return why nobody at the configured addresses answered."""
+    addresses = addresses_of(bootstrap)
+    named = ", ".join(map(str, addresses))
+    reasons = {
+        trouble or "it takes connections and says nothing"
+        for trouble in await asyncio.gather(*map(_trouble, addresses))
+    }
+    if reasons == {NOWHERE}:
+        said = (
+            f"KAFKA_BOOTSTRAP_SERVER names {named}, which resolves to nothing here: set it to the "
+            "address that Kafka advertises to this machine"
+        )
+    else:
+        said = (
+            f"Kafka at {named} does not answer ({'; '.join(sorted(reasons))}): start Kafka, or set "
+            "KAFKA_BOOTSTRAP_SERVER to where it is"
+        )
+    return Unavailable(said, PUBLIC)
+
+
+async def check_advertised(bootstrap: str, brokers: Sequence[Address]) -> None:
+    """Return when these brokers are where the cluster says that they are.
+
+    Everything but the first question goes to those addresses, not to the configured ones.
+    """
+    if not brokers:
+        raise Unavailable(
+            f"Kafka has no broker at {bootstrap} yet: wait until it has started", PUBLIC
+        )
+    troubles = await asyncio.gather(*map(_trouble, brokers))
+    for broker, trouble in zip(brokers, troubles, strict=True):
+        if trouble is not None:
+            raise Unavailable(
+                f"Kafka answers at {bootstrap} but advertises {broker}, which cannot be reached "
+                f"from here ({trouble}): set KAFKA_BOOTSTRAP_SERVER to the listener that is meant "
+                "for this machine, or mend advertised.listeners",
+                PUBLIC,
+            )
+
+
+async def _trouble(address: Address) -> str | None:
+    """Return why no connection can be made, if so."""
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            _, writer = await asyncio.open_connection(address.host, address.port)
+    except OSError as error:
+        return why(error)
+    writer.close()
+    return None

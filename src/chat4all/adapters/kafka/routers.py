@@ -1,0 +1,88 @@
+"""The routers as others see them: whether what is accepted is processed."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from chat4all.adapters.kafka.group import GroupState, KafkaGroup
+from chat4all.domain.errors import Degraded, Unavailable
+from chat4all.domain.records import Epoch
+
+PING_SECONDS = 1.5
+"""How long a health check may ask, to say nothing without an answer."""
+
+LOOK_SECONDS = 5.0
+STUCK_SECONDS = 30.0
+"""After so long without a commit a partition in which records wait is not processed."""
+
+NO_ROUTER = (
+    "no router runs: nobody is in the consumer group {group}, and {lag} accepted messages wait in "
+    "the log: start `chat4all router`, with the same CHAT4ALL_KAFKA_GROUP"
+)
+STUCK = (
+    "the routers do not go on: {lag} accepted messages wait in the log, and nothing of {count} of "
+    "its partitions was stored for {seconds:g} s: see `/health/ready` and the log of the routers"
+)
+
+
+class RoutersWatch:
+    """Says when what is accepted is not processed. Asks at most every `LOOK_SECONDS`."""
+
+    def __init__(
+        self,
+        group: KafkaGroup,
+        name: str,
+        *,
+        stuck_seconds: float = STUCK_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._group = group
+        self._name = name
+        self._stuck_seconds = stuck_seconds
+        self._clock = clock
+        self._look_again = 0.0
+        self._trouble: str | None = None
+        self._moved: dict[int, tuple[int, float]] = {}
+        """What was committed of each partition where records wait, and since when."""
+
+    async def trouble(self, epoch: Epoch) -> str | None:
+        """Return what is wrong, in a sentence. Raises `Unavailable` when it cannot be known."""
+        if self._clock() >= self._look_again:
+            state = await self._group.state(epoch)
+            self._look_again = self._clock() + LOOK_SECONDS
+            self._trouble = self.judge(state)
+        return self._trouble
+
+    def judge(self, state: GroupState) -> str | None:
+        """Return what is wrong with this state, knowing the ones before."""
+        now, lag = self._clock(), state.lag
+        waiting = sum(lag.values())
+        self._moved = {
+            partition: known
+            if (known := self._moved.get(partition))
+            and known[0] == state.committed.get(partition, 0)
+            else (state.committed.get(partition, 0), now)
+            for partition, count in lag.items()
+            if count
+        }
+        if not state.members:
+            return NO_ROUTER.format(group=self._name, lag=waiting)
+        stuck = sum(now - since >= self._stuck_seconds for _, since in self._moved.values())
+        if stuck:
+            return STUCK.format(lag=waiting, count=stuck, seconds=self._stuck_seconds)
+        return None
+
+    async def ping(self, epoch: Epoch | None) -> None:
+        """Raise `Degraded` while what is accepted is not processed.
+
+        A gateway accepts without routers, but must not hide that there are none. While the log is
+        not known, or cannot be asked, the log's own ping tells why.
+        """
+        if epoch is None:
+            return
+        with suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(PING_SECONDS):
+                trouble = await self.trouble(epoch)
+            if trouble is not None:
+                raise Degraded(trouble)

@@ -1,0 +1,237 @@
+"""The ports, question by question; see `wire.internal`."""
+
+from collections.abc import Mapping, Sequence
+
+from chat4all.adapters.metadata_http.service import MetadataService
+from chat4all.domain.ids import ConversationId, SessionId, Username
+from chat4all.domain.people import (
+    Conversation,
+    ConversationChanges,
+    Role,
+    Session,
+    User,
+    UserChanges,
+)
+from chat4all.domain.refresh_tokens import RefreshHashes
+from chat4all.ports.directory import Detail, JoinedConversation
+from chat4all.ports.outbox import OutboxPage
+from chat4all.ports.sessions import Rotation
+from chat4all.wire import internal
+
+
+class HttpUsers:
+    """The port `Users`."""
+
+    def __init__(self, service: MetadataService) -> None:
+        self._ask = service.ask
+
+    async def add_user(self, user: User, password_hash: bytes) -> None:
+        """Create a user; see `ports.Users`."""
+        await self._ask("add_user", internal.AddUser(user, password_hash), None, writes=True)
+
+    async def user(self, username: Username) -> User | None:
+        """Return a user; see `ports.Users`."""
+        found: User | None = await self._ask(
+            "user", internal.OfUser(username), User | None, writes=False
+        )
+        return found
+
+    async def find_users(self, prefix: str, limit: int, after: str = "") -> Sequence[User]:
+        """Return users by name; see `ports.Users`."""
+        found: Sequence[User] = await self._ask(
+            "find_users", internal.FindUsers(prefix, limit, after), list[User], writes=False
+        )
+        return found
+
+    async def password_hash(self, username: Username) -> bytes | None:
+        """Return a user's password hash; see `ports.Users`."""
+        found: bytes | None = await self._ask(
+            "password_hash", internal.OfUser(username), bytes | None, writes=False
+        )
+        return found
+
+    async def change_user(
+        self, username: Username, changes: UserChanges, keep: SessionId | None = None
+    ) -> User:
+        """Change a user; see `ports.Users`."""
+        changed: User = await self._ask(
+            "change_user", internal.ChangeUser(username, changes, keep), User, writes=True
+        )
+        return changed
+
+    async def disable_user(self, username: Username, *, disabled: bool = True) -> None:
+        """Keep a user out, or let them in again; see `ports.Users`."""
+        await self._ask("disable_user", internal.DisableUser(username, disabled), None, writes=True)
+
+    async def erase_user(self, username: Username) -> None:
+        """Erase a user; see `ports.Users`."""
+        await self._ask("erase_user", internal.OfUser(username), None, writes=True)
+
+    async def aliases(self, usernames: Sequence[Username]) -> Mapping[Username, Username]:
+        """Return the names that erased users are shown under; see `ports.Users`."""
+        found: Mapping[Username, Username] = await self._ask(
+            "aliases", internal.OfUsers(list(usernames)), dict[Username, Username], writes=False
+        )
+        return found
+
+
+class HttpDirectory:
+    """The port `Directory`."""
+
+    def __init__(self, service: MetadataService) -> None:
+        self._ask = service.ask
+
+    async def add_conversation(self, conversation: Conversation) -> Conversation:
+        """Create a conversation, or return the pair's first; see `ports.Directory`."""
+        found: Conversation = await self._ask(
+            "add_conversation", internal.AddConversation(conversation), Conversation, writes=True
+        )
+        return found
+
+    async def conversation(self, conversation: ConversationId) -> Conversation | None:
+        """Return a conversation; see `ports.Directory`."""
+        found: Conversation | None = await self._ask(
+            "conversation", internal.OfConversation(conversation), Conversation | None, writes=False
+        )
+        return found
+
+    async def members(self, conversation: ConversationId) -> Mapping[Username, Role]:
+        """Return who is in a conversation; see `ports.Directory`."""
+        found: Mapping[Username, Role] = await self._ask(
+            "members", internal.OfConversation(conversation), dict[Username, Role], writes=False
+        )
+        return found
+
+    async def add_member(
+        self,
+        conversation: ConversationId,
+        username: Username,
+        role: Role,
+        by: Username | None = None,
+    ) -> None:
+        """Let a user in; see `ports.Directory`."""
+        new = internal.AddMember(conversation, username, role, by)
+        await self._ask("add_member", new, None, writes=True)
+
+    async def change_role(
+        self,
+        conversation: ConversationId,
+        username: Username,
+        role: Role,
+        by: Username | None = None,
+    ) -> None:
+        """Give a member another role; see `ports.Directory`."""
+        asked = internal.ChangeRole(conversation, username, role, by)
+        await self._ask("change_role", asked, None, writes=True)
+
+    async def remove_member(
+        self, conversation: ConversationId, username: Username, by: Username | None = None
+    ) -> None:
+        """Remove a member; see `ports.Directory`."""
+        asked = internal.RemoveMember(conversation, username, by)
+        await self._ask("remove_member", asked, None, writes=True)
+
+    async def change_conversation(
+        self,
+        conversation: ConversationId,
+        changes: ConversationChanges,
+        by: Username | None = None,
+    ) -> None:
+        """Change its title or notes; see `ports.Directory`."""
+        asked = internal.ChangeConversation(conversation, changes, by)
+        await self._ask("change_conversation", asked, None, writes=True)
+
+    async def delete_conversation(
+        self, conversation: ConversationId, by: Username | None = None
+    ) -> None:
+        """End a conversation; see `ports.Directory`."""
+        asked = internal.DeleteConversation(conversation, by)
+        await self._ask("delete_conversation", asked, None, writes=True)
+
+    async def ping(self) -> None:
+        """Return when the directory can answer."""
+        await self._ask("ping", internal.Ping(), None, writes=False)
+
+
+class HttpMemberships:
+    """The port `Memberships`."""
+
+    def __init__(self, service: MetadataService) -> None:
+        self._ask = service.ask
+
+    async def of_user(self, username: Username) -> Sequence[JoinedConversation]:
+        """Return all memberships of a user; see `ports.Memberships`."""
+        found: Sequence[JoinedConversation] = await self._ask(
+            "memberships_of", internal.OfUser(username), list[JoinedConversation], writes=False
+        )
+        return found
+
+    async def details(
+        self, conversations: Sequence[ConversationId], viewer: Username
+    ) -> Mapping[ConversationId, Detail]:
+        """Return what a member sees of conversations; see `ports.Memberships`."""
+        found: Mapping[ConversationId, Detail] = await self._ask(
+            "details",
+            internal.Details(list(conversations), viewer),
+            dict[ConversationId, Detail],
+            writes=False,
+        )
+        return found
+
+
+class HttpSessions:
+    """The port `Sessions`."""
+
+    def __init__(self, service: MetadataService) -> None:
+        self._ask = service.ask
+
+    async def start(
+        self, session: Session, refresh: RefreshHashes, password_hash: bytes | None = None
+    ) -> None:
+        """Keep a new session; see `ports.Sessions`."""
+        new = internal.StartSession(session, refresh, password_hash)
+        await self._ask("start_session", new, None, writes=True)
+
+    async def get(self, session: SessionId) -> Session | None:
+        """Return the session; see `ports.Sessions`."""
+        found: Session | None = await self._ask(
+            "session", internal.OfSession(session), Session | None, writes=False
+        )
+        return found
+
+    async def rotate(
+        self, spent: RefreshHashes, token: bytes, now: int, expires_at: int
+    ) -> Rotation:
+        """Put another token in the place of a spent one; see `ports.Sessions`."""
+        found: Rotation = await self._ask(
+            "rotate_session",
+            internal.Rotate(spent, token, now, expires_at),
+            Rotation,
+            writes=True,
+        )
+        return found
+
+    async def of_user(self, username: Username) -> Sequence[Session]:
+        """Return a user's sessions; see `ports.Sessions`."""
+        found: Sequence[Session] = await self._ask(
+            "sessions_of", internal.OfUser(username), list[Session], writes=False
+        )
+        return found
+
+    async def end(self, session: SessionId, username: Username | None = None) -> None:
+        """End a session; see `ports.Sessions`."""
+        await self._ask("end_session", internal.EndSession(session, username), None, writes=True)
+
+
+class HttpOutbox:
+    """The port `Outbox`, to be read; the service trims its own."""
+
+    def __init__(self, service: MetadataService) -> None:
+        self._ask = service.ask
+
+    async def after(self, position: int | None) -> OutboxPage:
+        """Return what changed after a position; see `ports.Outbox`."""
+        page: OutboxPage = await self._ask(
+            "outbox", internal.After(position), OutboxPage, writes=False
+        )
+        return page

@@ -1,0 +1,1 @@
+"""What is done often: trying again with jitter, periodic work, waiting that counts the queue."""

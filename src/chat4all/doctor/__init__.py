@@ -1,0 +1,1 @@
+"""What `chat4all doctor` looks at, and the runner of its checks."""

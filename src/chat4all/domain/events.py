@@ -1,0 +1,34 @@
+"""Live events: what connected people should see now."""
+
+from dataclasses import dataclass
+from typing import TypeAlias, assert_never
+
+from chat4all.domain.messages import Marker, StoredMessage
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStored:
+    """A message has its number and can be read."""
+
+    message: StoredMessage
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerMoved:
+    """A member has received or read up to another number."""
+
+    marker: Marker
+
+
+LiveEvent: TypeAlias = MessageStored | MarkerMoved
+
+
+def key_of(event: LiveEvent) -> str:
+    """Return whom an event may concern: the key that it is announced under."""
+    match event:
+        case MessageStored(message):
+            return message.conversation_id
+        case MarkerMoved(marker):
+            return marker.conversation_id
+        case _:
+            assert_never(event)

@@ -1,0 +1,165 @@
+"""Reading a JSON body without FastAPI: bounded, and with the same refusals."""
+
+import re
+from http import HTTPStatus
+from typing import TypeVar
+
+import msgspec
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chat4all.domain.errors import FieldError, InvalidInput
+from chat4all.http.problems import BadRequest, problem_response
+from chat4all.wire.messages import BODY_MAX
+
+T = TypeVar("T")
+
+_AT = re.compile(r"(?P<what>.*) - at `\$(?P<where>.*)`\Z", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
+
+
+class BodyLimit:
+    """ASGI middleware: no request's body is read beyond 64 KiB or unpacked, whoever reads it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it for the length or coding that it declares."""
+        if scope["type"] == "http":
+            try:
+                _check_head(scope, BODY_MAX)
+            except BadRequest as error:
+                await problem_response(error, scope["path"])(scope, receive, send)
+                return
+        total = 0
+
+        async def receive_so_much() -> Message:
+            nonlocal total
+            message = await receive()
+            total += len(message.get("body", b""))
+            if total > BODY_MAX:
+                # FastAPI lets only this kind of error through while it reads a body.
+                raise HTTPException(
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, headers={"Connection": "close"}
+                )
+            return message
+
+        await self._app(scope, receive_so_much, send)
+
+
+async def read_body(scope: Scope, receive: Receive, most: int = BODY_MAX) -> bytes:
+    """Return a JSON body's bytes.
+
+    Raises `BadRequest` with 415 for another content type or coding and 413 above `most`, without
+    reading on, and `ClientDisconnect` when there is nobody left to answer.
+    """
+    _require_json(_check_head(scope, most))
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        if len(body) > most:
+            raise _too_large(most)
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _check_head(scope: Scope, most: int) -> bytes:
+    """Return the content type. Raises `BadRequest` for a body that need not be looked at."""
+    content_type = b""
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            content_type = value
+        elif name == b"content-length":
+            if value.isdigit() and (len(value) > 9 or int(value) > most):
+                raise _too_large(most)
+        elif name == b"content-encoding" and value.strip().lower() != b"identity":
+            raise _packed()
+    return content_type
+
+
+def require_json(headers: Headers) -> None:
+    """Raise `BadRequest` with 415 unless the body is said to be JSON in UTF-8."""
+    _require_json(headers.get("content-type", "").encode("latin-1"))
+
+
+def _require_json(content_type: bytes) -> None:
+    if content_type == b"application/json":
+        return
+    media_type, _, parameters = content_type.lower().partition(b";")
+    charset = parameters.strip().removeprefix(b"charset=").strip(b'"')
+    if media_type.strip() != b"application/json" or charset not in (b"", b"utf-8"):
+        raise BadRequest(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "send JSON: Content-Type: application/json",
+            {"Accept": "application/json"},
+        )
+
+
+async def json_only(request: Request) -> None:
+    """Refuse, as a FastAPI dependency, a body that is not JSON in UTF-8.
+
+    FastAPI itself would take UTF-16 and UTF-32 as well, which it guesses from the zero bytes.
+    """
+    require_json(request.headers)
+    body = await request.body()
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        raise _not_utf8() from None
+    if b"\0" in body:
+        raise _not_utf8()
+
+
+def decode_body(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """Return the body as the decoder's type.
+
+    Raises `BadRequest` with 400 for what is not JSON and `InvalidInput` for what breaks a rule.
+    """
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise InvalidInput([_field_error(str(error))]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _not_utf8() from None
+
+
+def _field_error(text: str) -> FieldError:
+    """Turn msgspec's "what - at `$.where`" into a pointer and a sentence."""
+    at = _AT.match(text)
+    what, where = (at["what"], at["where"]) if at else (text, "")
+    if missing := _MISSING.match(what):
+        return FieldError(_pointer(where) + "/" + missing["field"], "this field is missing")
+    return FieldError(_pointer(where), what)
+
+
+def _pointer(where: str) -> str:
+    return re.sub(r"\[(\d+)\]", r"/\1", where.replace(".", "/"))
+
+
+# Made anew each time: an error that is raised again keeps the frames, and with them the bodies, of
+# every time before.
+def _too_large(most: int) -> BadRequest:
+    return BadRequest(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"the body is larger than {most // 1024} KiB",
+        {"Connection": "close"},
+    )
+
+
+def _packed() -> BadRequest:
+    # RFC 9110, section 15.5.16: a 415 says which codings would have been taken.
+    return BadRequest(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "send the body as it is, without Content-Encoding",
+        {"Accept-Encoding": "identity", "Connection": "close"},
+    )
+
+
+def _not_utf8() -> BadRequest:
+    return BadRequest(HTTPStatus.BAD_REQUEST, "the body is not JSON in UTF-8")

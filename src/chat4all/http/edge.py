@@ -1,0 +1,54 @@
+"""Where the service meets the network: other sites' pages (CORS), proxies, and the frame."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from chat4all.http.frame import Frame, RequestMeter
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_REQUEST_HEADERS = ("Authorization", "Content-Type", "Last-Event-ID", "X-Request-Id")
+_EXPOSED = ("Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id")
+
+
+INSTEAD = "chat4all.instead"
+"""Where a scope has what answers it in the application's place: a connection's own refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Who is let in how. What is not named is off, and no layer stands for it."""
+
+    cors_origins: Sequence[str] = ()
+    """Origins whose pages may read answers, or `*` alone."""
+
+    trusted_proxies: Sequence[str] = ()
+    """Addresses and networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
+
+
+def with_edge(app: ASGIApp, edge: Edge, meter: RequestMeter, *, page_policy: str) -> ASGIApp:
+    """Return the application as it is served."""
+    app = _unless_refused(app)
+    if edge.cors_origins:
+        # No credentials: tokens are in a header that only a page of the caller's own can set.
+        app = CORSMiddleware(
+            app,
+            allow_origins=edge.cors_origins,
+            allow_methods=_METHODS,
+            allow_headers=_REQUEST_HEADERS,
+            expose_headers=_EXPOSED,
+        )
+    app = Frame(app, meter, page_policy=page_policy, cross_origin=bool(edge.cors_origins))
+    if edge.trusted_proxies:
+        app = ProxyHeadersMiddleware(app, list(edge.trusted_proxies))  # type: ignore[arg-type,assignment]
+    return app
+
+
+def _unless_refused(app: ASGIApp) -> ASGIApp:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await scope.get(INSTEAD, app)(scope, receive, send)
+
+    return answer

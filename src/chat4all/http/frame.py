@@ -1,0 +1,136 @@
+"""What is around every answer: its request id, its security headers, its line in the access log.
+
+One ASGI layer for all of it, because each layer costs more than what it does.
+"""
+
+import logging
+import re
+import time
+from collections.abc import MutableMapping
+from typing import Any, Protocol, TypeAlias
+
+import uuid_utils
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chat4all.http.request_id import request_id_var
+
+Header: TypeAlias = tuple[bytes, bytes]
+
+REQUEST_ID = b"x-request-id"
+
+_MORE = "chat4all.headers"
+_given = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
+_log = logging.getLogger("chat4all.access")
+
+API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+"""An answer of the interface is data: whatever it holds, a browser must not run or frame it."""
+
+_PUBLIC = ("/openapi.json", "/problems/", "/static-offline-docs/")
+_STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
+
+
+class RequestMeter(Protocol):
+    """Whoever counts requests."""
+
+    def answered(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count a request whose answer begins, `seconds` after it came in."""
+        ...
+
+
+def add_headers(scope: MutableMapping[str, Any], *headers: Header) -> None:
+    """Give the answer to this request these headers, whatever the answer will be."""
+    if (more := scope.get(_MORE)) is None:
+        scope[_MORE] = [*headers]
+    else:
+        more += headers
+
+
+class Frame:
+    """ASGI middleware: the outermost of ours.
+
+    Takes the caller's `X-Request-Id` where it is harmless, or makes one. `page_policy` is the
+    content security policy of `/docs`; `cross_origin` says that other sites' pages may read.
+    """
+
+    def __init__(
+        self, app: ASGIApp, meter: RequestMeter, *, page_policy: str, cross_origin: bool = False
+    ) -> None:
+        self._app = app
+        self._meter = meter
+        common = (
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"no-referrer"),
+            (
+                b"cross-origin-resource-policy",
+                b"cross-origin" if cross_origin else b"same-origin",
+            ),
+        )
+        api = (b"content-security-policy", API_POLICY.encode())
+        page = (b"content-security-policy", page_policy.encode())
+        self._public = (*common, api)
+        self._private = (*common, api, (b"cache-control", b"no-store"))
+        self._page = (*common, page)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request under its id."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _given_id(scope) or str(uuid_utils.uuid4())
+        started = time.perf_counter()
+
+        async def send_framed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seconds, status = time.perf_counter() - started, message["status"]
+                message["headers"] = [
+                    *message["headers"],
+                    (REQUEST_ID, request_id.encode()),
+                    *self._headers(scope),
+                    *scope.get(_MORE, ()),
+                ]
+                self._meter.answered(scope, status, seconds)
+                _access(scope, status, seconds)
+            await send(message)
+
+        token = request_id_var.set(request_id)
+        try:
+            await self._app(scope, receive, send_framed)
+        finally:
+            request_id_var.reset(token)
+
+    def _headers(self, scope: Scope) -> tuple[Header, ...]:
+        path = scope["path"]
+        headers: tuple[Header, ...]
+        if path.startswith("/v1/"):
+            headers = self._private
+        elif path == "/docs":
+            headers = self._page
+        elif path.startswith(_PUBLIC):
+            headers = self._public
+        else:
+            headers = self._private
+        # Only a proxy that is trusted can have said so.
+        return (*headers, _STRICT_TRANSPORT) if scope["scheme"] == "https" else headers
+
+
+def _given_id(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == REQUEST_ID:
+            return value.decode() if _given.match(value) else None
+    return None
+
+
+def _access(scope: Scope, status: int, seconds: float) -> None:
+    """Log a request: refusals and failures always, what went well only where asked for."""
+    level = logging.DEBUG if status < 400 else logging.INFO if status < 500 else logging.WARNING
+    if _log.isEnabledFor(level):
+        _log.log(
+            level,
+            "request",
+            extra={
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": status,
+                "milliseconds": round(seconds * 1000, 1),
+            },
+        )

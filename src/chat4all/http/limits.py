@@ -1,0 +1,173 @@
+"""How often somebody may ask: limits in memory, told in every answer of the routes that have one.
+
+Each limit is a bucket that holds `quota` requests and fills up evenly within `seconds`. The headers
+are those of draft-ietf-httpapi-ratelimit-headers-10: `RateLimit-Policy: "send";q=200;w=4` says what
+the bucket holds and in how many seconds it fills, `RateLimit: "send";r=199;t=1` what is left and
+after how many seconds there will be more.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from math import ceil
+
+from starlette.types import Scope
+
+from chat4all.domain.errors import TooMany
+from chat4all.http.frame import add_headers
+
+KEYS_MAX = 50_000
+"""Users or addresses that one limit remembers: some 10 MB. Whoever asked longest ago goes first."""
+
+SEND_BURST_SECONDS = 4
+SIGN_IN_ACCOUNT = (10, 300)
+SIGN_IN_ADDRESS = (60, 60)
+
+Clock = Callable[[], float]
+
+
+class Limit:
+    """One limit, counted separately for each key (a user, an address).
+
+    It is the generic cell rate algorithm: one number a key, the time at which its bucket will be
+    full again. `clock` gives seconds that only grow. One process counts for itself.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        quota: int,
+        seconds: int,
+        *,
+        clock: Clock = time.monotonic,
+        keys_max: int = KEYS_MAX,
+    ) -> None:
+        self._name = name
+        self._seconds = seconds
+        self._each = seconds / quota
+        self._clock = clock
+        self._keys_max = keys_max
+        self._full_at: OrderedDict[str, float] = OrderedDict()
+        self._policy = (b"ratelimit-policy", f'"{name}";q={quota};w={seconds}'.encode())
+        self._left = f'"{name}";r=%d;t={ceil(self._each)}'.encode()
+
+    def take(self, scope: Scope, key: str) -> None:
+        """Count one request of `key`, and tell what is left in the answer to it.
+
+        Raises `TooMany` when there is nothing left; that request is not counted.
+        """
+        self._tell(scope, self._take(scope, key))
+
+    @contextmanager
+    def take_unless_good(self, scope: Scope, key: str, bad: type[Exception]) -> Iterator[None]:
+        """Count what is done in this context only if it raises `bad`.
+
+        It is counted before it begins, so that many at once are not let through together.
+        """
+        left = self._take(scope, key)
+        try:
+            yield
+        except bad:
+            raise
+        except BaseException:
+            left += self._give_back(key)
+            raise
+        else:
+            left += self._give_back(key)
+        finally:
+            self._tell(scope, left)
+
+    def _take(self, scope: Scope, key: str) -> int:
+        """Return how many are left after this one."""
+        now, full_at = self._clock(), self._full_at
+        until_full = max(full_at.get(key, now) - now, 0.0) + self._each
+        spare = self._seconds - until_full
+        # A bucket that was filled drop by drop may be a rounding error short of a whole request.
+        if spare < -1e-6:
+            self._tell(scope, 0)
+            raise TooMany(f"too many requests ({self._name}); try again later", -spare)
+        full_at[key] = now + until_full
+        full_at.move_to_end(key)
+        if len(full_at) > self._keys_max:
+            full_at.popitem(last=False)
+        return int(spare / self._each + 1e-6)
+
+    def _give_back(self, key: str) -> int:
+        if key in self._full_at:
+            self._full_at[key] -= self._each
+        return 1
+
+    def _tell(self, scope: Scope, left: int) -> None:
+        add_headers(scope, self._policy, (b"ratelimit", self._left % left))
+
+
+class NoLimit(Limit):
+    """Lets everything through and tells nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("none", 1, 1)
+
+    def take(self, scope: Scope, key: str) -> None:
+        """Let it through."""
+
+    @contextmanager
+    def take_unless_good(
+        self,
+        scope: Scope,  # noqa: ARG002 - of the interface
+        key: str,  # noqa: ARG002
+        bad: type[Exception],  # noqa: ARG002
+    ) -> Iterator[None]:
+        """Let it through."""
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Every limit there is."""
+
+    send: Limit
+    """By user."""
+    sign_up: Limit
+    """By address."""
+    sign_in_account: Limit
+    """Failed attempts, by account: whoever guesses a password may come from many addresses."""
+    sign_in_address: Limit
+    """By address: each attempt costs a quarter of a second of a processor."""
+
+
+def make_limits(
+    *, send_per_second: int, sign_ups_per_hour: int, clock: Clock = time.monotonic
+) -> Limits:
+    """Return the limits; `clock` is for tests."""
+    send = (send_per_second * SEND_BURST_SECONDS, SEND_BURST_SECONDS)
+    return Limits(
+        send=Limit("send", *send, clock=clock),
+        sign_up=Limit("sign-up", sign_ups_per_hour, 3600, clock=clock),
+        sign_in_account=Limit("sign-in-account", *SIGN_IN_ACCOUNT, clock=clock),
+        sign_in_address=Limit("sign-in-address", *SIGN_IN_ADDRESS, clock=clock),
+    )
+
+
+def no_limits() -> Limits:
+    """Return limits that limit nothing, for measurements."""
+    return Limits(NoLimit(), NoLimit(), NoLimit(), NoLimit())
+
+
+def address_of(scope: Scope) -> str:
+    """Return what stands for the address of a request's sender.
+
+    Of an IPv6 address only the network counts: one subscriber has all 2⁶⁴ addresses of it.
+    """
+    host = scope["client"][0] if scope.get("client") else ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return str(host[:64])
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is None:
+            return address.packed[:8].hex()
+        address = address.ipv4_mapped
+    return str(address)

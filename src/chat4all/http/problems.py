@@ -1,0 +1,265 @@
+"""The one place that turns errors into HTTP answers: `application/problem+json` (RFC 9457)."""
+
+import inspect
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from math import ceil
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from msgspec import Meta
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from chat4all.domain.errors import (
+    AlreadyTaken,
+    Chat4AllError,
+    Conflict,
+    FieldError,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    NotSignedIn,
+    OutcomeUnknown,
+    Overloaded,
+    TooMany,
+    Unavailable,
+)
+from chat4all.http.request_id import current_request_id
+
+MEDIA_TYPE = "application/problem+json"
+SLUG = "chat4all.problem"
+"""Where a request's scope has the kind of problem that it was answered with."""
+
+_log = logging.getLogger(__name__)
+_encoder = msgspec.json.Encoder()
+
+
+class ProblemField(msgspec.Struct):
+    """One broken rule."""
+
+    pointer: Annotated[str, Meta(description="A JSON Pointer into the request.")]
+    detail: str
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """What went wrong (RFC 9457)."""
+
+    type: Annotated[
+        str,
+        Meta(description="Names the kind of problem; stays the same.", examples=["/problems/x"]),
+    ]
+    title: str
+    status: int
+    detail: str
+    instance: Annotated[str, Meta(description="The path of this request.")]
+    request_id: Annotated[str, Meta(description="The same as in `X-Request-Id` and in the log.")]
+    errors: list[ProblemField] | None = None
+    message_id: Annotated[
+        str | None, Meta(description="With 503 on sending: retry with this `message_id`.")
+    ] = None
+
+
+class BadRequest(Chat4AllError):
+    """A request that HTTP itself refuses, before any use case sees it."""
+
+    def __init__(
+        self, status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.headers = headers or {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    status: HTTPStatus
+    slug: str
+    title: str
+
+
+# The most special first: the first that fits is taken.
+_KINDS: Sequence[tuple[type[Chat4AllError], _Kind]] = (
+    (InvalidInput, _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-input", "Invalid input")),
+    (NotSignedIn, _Kind(HTTPStatus.UNAUTHORIZED, "not-signed-in", "Not signed in")),
+    (NotAllowed, _Kind(HTTPStatus.FORBIDDEN, "not-allowed", "Not allowed")),
+    (NotFound, _Kind(HTTPStatus.NOT_FOUND, "not-found", "Not found")),
+    (AlreadyTaken, _Kind(HTTPStatus.CONFLICT, "already-taken", "Already taken")),
+    (Conflict, _Kind(HTTPStatus.CONFLICT, "conflict", "Conflict")),
+    (TooMany, _Kind(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", "Too many requests")),
+    (OutcomeUnknown, _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "outcome-unknown", "Outcome unknown")),
+    (Overloaded, _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", "Overloaded")),
+    (Unavailable, _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "Unavailable")),
+)
+_INTERNAL = _Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "Internal error")
+
+
+class _ProblemResponse(Response):
+    """A problem, which also tells the layers around it what kind it is."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, problem: Problem, slug: str, headers: Mapping[str, str]) -> None:
+        super().__init__(_encoder.encode(problem), problem.status, headers)
+        self._slug = slug
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[SLUG] = self._slug
+        await super().__call__(scope, receive, send)
+
+
+def problem_response(error: Exception, path: str) -> Response:
+    """Return the answer to an error. What is not expected is logged, and shown as no more than 500.
+
+    `path` is the path of the request, without its query (which could hold personal data).
+    """
+    kind, headers = _kind_and_headers(error)
+    problem = Problem(
+        type=_type(kind),
+        title=kind.title,
+        status=kind.status,
+        detail=str(error) if kind is not _INTERNAL else "an unexpected error; it has been logged",
+        instance=path,
+        request_id=current_request_id(),
+    )
+    if isinstance(error, InvalidInput):
+        problem.errors = [ProblemField(e.pointer, e.detail) for e in error.errors]
+        problem.detail = "the request breaks a rule; see errors"
+    if isinstance(error, Unavailable):
+        problem.message_id = error.message_id
+        problem.detail = error.public or problem.detail
+    if isinstance(error, OutcomeUnknown):
+        what = "it may or may not have been accepted; retry with the same id"
+        problem.detail = what if error.public is None else f"{error.public}: {what}"
+    if kind is _INTERNAL:
+        _log.error("unexpected error", exc_info=error)
+    elif isinstance(error, Unavailable):
+        _log.warning("unavailable", extra={"path": path, "cause": str(error)})
+    return _ProblemResponse(problem, kind.slug, headers)
+
+
+def _kind_and_headers(error: Exception) -> tuple[_Kind, dict[str, str]]:
+    if isinstance(error, BadRequest):
+        return _of_status(error.status), dict(error.headers)
+    for kind_of_error, kind in _KINDS:
+        if isinstance(error, kind_of_error):
+            if isinstance(error, NotSignedIn):
+                return kind, {"WWW-Authenticate": "Bearer"}
+            if isinstance(error, TooMany | Unavailable):
+                return kind, {"Retry-After": str(max(1, ceil(error.retry_after)))}
+            return kind, {}
+    return _INTERNAL, {}
+
+
+def kind_of_status(status: int) -> tuple[str, str]:
+    """Return the type and title that a problem of this status usually has, for examples in docs."""
+    for _, kind in reversed(_KINDS):
+        if kind.status == status:
+            return _type(kind), kind.title
+    kind = _of_status(HTTPStatus(status))
+    return _type(kind), kind.title
+
+
+def problem_routes() -> APIRouter:
+    """Return `/problems/{kind}`: a problem's `type` can be opened and says what it is."""
+    router = APIRouter(include_in_schema=False)
+    texts = {kind.slug: inspect.getdoc(error) or "" for error, kind in _KINDS}
+    texts |= {_of_status(status).slug: status.description for status in _SAID}
+    texts[_INTERNAL.slug] = "Something unexpected. It has been logged under the request id."
+
+    @router.get("/problems/{slug}")
+    async def explain(slug: str) -> PlainTextResponse:
+        if slug not in texts:
+            raise NotFound("no such kind of problem")
+        return PlainTextResponse(texts[slug] + "\n")
+
+    return router
+
+
+def _type(kind: _Kind) -> str:
+    return f"/problems/{kind.slug}"
+
+
+def _of_status(status: HTTPStatus) -> _Kind:
+    return _Kind(status, re.sub("[^a-z]+", "-", status.phrase.lower()), status.phrase)
+
+
+def install_problems(app: FastAPI) -> None:
+    """Let every error that leaves an endpoint of `app` be answered as a problem."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        if isinstance(error, (RequestValidationError, HTTPException)):
+            _let_go(error)
+        match error:
+            case RequestValidationError():
+                error = _from_validation(error)
+            case ClientDisconnect():
+                return _Nothing()
+            case HTTPException():
+                status = HTTPStatus(error.status_code)
+                detail = error.detail if error.detail != status.phrase else _SAID.get(status, "")
+                error = BadRequest(status, detail or status.description, error.headers)
+        return problem_response(error, request.url.path)
+
+    for kind in (
+        Chat4AllError,
+        RequestValidationError,
+        HTTPException,
+        ClientDisconnect,
+        Exception,
+    ):
+        app.add_exception_handler(kind, answer)
+    app.include_router(problem_routes())
+
+
+class _Nothing(Response):
+    """The answer to a client that has left: none, which is not counted either."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send nothing."""
+
+
+def _let_go(error: BaseException) -> None:
+    """Cut a refusal loose from where it was raised.
+
+    FastAPI's frames refer to the error, which refers to them: they would keep the request's body
+    until the cycle collector comes, which is seldom.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        found.__traceback__ = None
+        found = found.__cause__
+
+
+_SAID = {
+    HTTPStatus.NOT_FOUND: "no such route",
+    HTTPStatus.METHOD_NOT_ALLOWED: "this route has other methods; see Allow",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is larger than 64 KiB",
+    HTTPStatus.BAD_REQUEST: "the body could not be read",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "send JSON",
+    HTTPStatus.REQUEST_TIMEOUT: "the request did not arrive in time",
+    HTTPStatus.REQUEST_URI_TOO_LONG: "the request line is too long",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "the headers are too large",
+    HTTPStatus.TOO_MANY_REQUESTS: "wait for answers",
+}
+
+
+def _from_validation(error: RequestValidationError) -> Chat4AllError:
+    """Say which rules are broken without repeating any value (Pydantic's errors carry them)."""
+    found: Sequence[Mapping[str, Any]] = error.errors()
+    if any(e["type"] == "json_invalid" for e in found):
+        return BadRequest(HTTPStatus.BAD_REQUEST, "the body is not JSON")
+    return InvalidInput([FieldError(_pointer(e["loc"]), str(e["msg"])) for e in found])
+
+
+def _pointer(location: Sequence[str | int]) -> str:
+    """Return a JSON Pointer into the body; for parameters, their place and name."""
+    parts = location[1:] if location and location[0] == "body" else location
+    return "".join("/" + str(p).replace("~", "~0").replace("/", "~1") for p in parts)

@@ -1,0 +1,1 @@
+"""Serving connections: what one may cost, uvicorn's protocol within that, and the servers."""

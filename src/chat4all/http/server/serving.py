@@ -1,0 +1,157 @@
+"""Serving ASGI applications until the process is told to stop."""
+
+import asyncio
+import gc
+import logging
+import os
+import resource
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from chat4all.domain.errors import StartRefused
+from chat4all.http.server.connections import CONNECTIONS_MAX, REFUSED_SHARE, BoundedProtocol, sweep
+
+KEEP_ALIVE_SECONDS = 75
+"""Between two requests of a connection: longer than the usual proxy keeps it, so that it is the
+proxy that closes it and never sends into a connection that is just being closed."""
+
+GRACE_SECONDS = 3
+"""How long requests that are being answered may take after SIGTERM, on one machine."""
+
+FILES_OF_OUR_OWN = 100
+"""Open files that are not clients' connections."""
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def listening(host: str, port: int, option: str) -> Iterator[socket.socket]:
+    """Hold a listening socket; `StartRefused` with one sentence when it cannot be had."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise StartRefused(
+            f"cannot listen on {host}:{port} ({error.strerror}): stop what uses it, or choose "
+            f"another with --host or {option}"
+        ) from error
+    with listener:
+        yield listener
+
+
+class Server(uvicorn.Server):
+    """One application on one listening socket, of `ports` that the process has.
+
+    Signals are `serve`'s, because there may be several servers in a process. `grace_seconds`: how
+    long requests that are being answered may take after them; then they are cut.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        *,
+        ports: int = 1,
+        grace_seconds: int = GRACE_SECONDS,
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=partial(BoundedProtocol, connections_max=_connections_max(ports)),  # type: ignore[arg-type]
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                # Who is believed about where a request came from is the application's to say.
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=grace_seconds,
+            )
+        )
+        self.listener = listener
+
+    def connections(self) -> int:
+        """Return how many connections are open."""
+        return len(self.server_state.connections)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look at the connections on every fifth of uvicorn's ticks, which are 0.1 s apart."""
+        if counter % 5 == 0:
+            sweep(self.server_state.connections, asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
+
+
+async def serve(
+    servers: Sequence[Server],
+    works: "asyncio.Future[None]",
+    started: Callable[[], None],
+    *,
+    end_seconds: float | None = None,
+) -> None:
+    """Serve until SIGTERM, SIGINT or SIGHUP, or until `works` is done, then drain.
+
+    `started` is called once requests are about to be taken. `end_seconds` after it was told to stop
+    the process ends, whatever it is still waiting for: only for one that may be killed.
+    """
+    _calm_the_collector()
+    stop = partial(_stop, servers, end_seconds)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop, 0)
+    works.add_done_callback(lambda _: stop(1))
+    async with asyncio.TaskGroup() as tasks:
+        for server in servers:
+            tasks.create_task(server.serve(sockets=[server.listener]))
+        started()
+
+
+def _stop(servers: Sequence[Server], end_seconds: float | None, status: int) -> None:
+    for server in servers:
+        server.should_exit = True
+    if end_seconds is not None:
+        # A thread, because the event loop or the interpreter's own end may be what waits.
+        end = threading.Timer(end_seconds, _end, [status])
+        end.daemon = True
+        end.start()
+
+
+def _end(status: int) -> None:
+    _log.warning("ended without waiting for what has not answered")
+    os._exit(status)
+
+
+def _connections_max(ports: int) -> int:
+    """Return how many connections a port may have of the files that the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        # Many systems give 1,024 to who does not ask, for programs of the time of `select`.
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    if soft == resource.RLIM_INFINITY:
+        return CONNECTIONS_MAX
+    files = (soft - FILES_OF_OUR_OWN) // ports
+    return max(1, min(CONNECTIONS_MAX, files * REFUSED_SHARE // (REFUSED_SHARE + 1)))
+
+
+def _calm_the_collector() -> None:
+    """Keep the cycle collector away from what is loaded for good.
+
+    It would walk all modules and routes again and again while messages wait: tens of milliseconds
+    each time. What comes after the start makes few cycles.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)

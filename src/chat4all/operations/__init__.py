@@ -1,0 +1,1 @@
+"""What several commands do or need: options, installations, backups, migration, demo data."""

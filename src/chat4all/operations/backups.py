@@ -1,0 +1,247 @@
+"""A backup: what is in it, how it is made of a folder in use, and how it is checked.
+
+It is a folder with the files of the data folder and `manifest.json`. While clients send, each file
+is copied as it was at one moment, store.db first: the log that is copied later holds all that the
+store had, and what it holds beyond that is routed after a restore. metadata.db comes last, so that
+no message is of somebody it does not know.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from chat4all import __version__
+from chat4all.adapters.embedded.inspecting import (
+    NEWEST,
+    look_at_pair,
+    read_only,
+)
+from chat4all.adapters.sql.schema import NEWEST as NEWEST_METADATA
+from chat4all.domain.errors import CommandRefused
+from chat4all.domain.times import format_utc
+
+DATABASES = ("store.db", "log.db", "metadata.db")
+"""In the order of copying."""
+
+SECRET = "secret-key"  # noqa: S105 - a file's name
+"""Kept with the data unless SECRET_KEY is set."""
+
+MANIFEST = "manifest.json"
+
+FORMAT = 1
+"""Of the manifest; a higher one is of a later release."""
+
+TRIES = 3
+"""Copies of the pair, should the log be trimmed between store.db's and its own."""
+
+
+class File(msgspec.Struct, frozen=True):
+    """One file of a backup."""
+
+    sha256: str
+    bytes: int
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    """What every manifest has, of whatever release."""
+
+    format: int
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a backup says of itself. Offsets are log.db's; see `Pair`."""
+
+    chat4all: str
+    made_at: str
+    log_id: str
+    first: int
+    end: int
+    stored: int
+    files: dict[str, File]
+    format: int = FORMAT
+
+
+def copy_all(folder: Path, staging: Path) -> Manifest:
+    """Copy a data folder into an empty one, check the copy, and leave it on the disk for good.
+
+    Raises `CommandRefused` when what was copied is damaged, `OSError` or `sqlite3.Error` when it
+    cannot be copied.
+    """
+    made_at = format_utc(datetime.fromtimestamp(time.time(), UTC))
+    for _ in range(TRIES):
+        for name in ("store.db", "log.db"):
+            _copy_database(folder / name, staging / name)
+        if (pair := look_at_pair(staging, in_use=False)).trouble is None:
+            break
+    _copy_database(folder / "metadata.db", staging / "metadata.db")
+    if (folder / SECRET).exists():
+        _write(staging / SECRET, (folder / SECRET).read_bytes())
+    check_databases(staging, f"{folder} is damaged")
+    if pair.trouble is not None:
+        raise CommandRefused(f"{folder} is damaged: {pair.trouble}")
+    manifest = Manifest(
+        __version__,
+        made_at,
+        pair.log_id,
+        pair.first,
+        pair.end,
+        pair.offset,
+        {path.name: _described(path) for path in sorted(staging.iterdir())},
+    )
+    _write(staging / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2))
+    sync_all(staging)
+    return manifest
+
+
+def check_backup(backup: Path) -> Manifest:
+    """Return a backup's manifest; `CommandRefused` unless every file is what it says."""
+    try:
+        raw = (backup / MANIFEST).read_bytes()
+        if msgspec.json.decode(raw, type=_Envelope).format > FORMAT:
+            raise CommandRefused(f"{backup} was made by a newer Chat4All: restore it with that one")
+        manifest = msgspec.json.decode(raw, type=Manifest)
+    except FileNotFoundError:
+        raise CommandRefused(f"{backup} is no backup: it has no {MANIFEST}") from None
+    except msgspec.MsgspecError as error:
+        raise CommandRefused(
+            f"{backup} is damaged: {MANIFEST} was changed ({error}); use another backup"
+        ) from None
+    missing = {*DATABASES} - {*manifest.files}
+    if missing or {*manifest.files} - {*DATABASES, SECRET}:
+        raise CommandRefused(f"{backup} is damaged: {MANIFEST} names other files than a backup has")
+    for name, file in manifest.files.items():
+        try:
+            found = _described(backup / name)
+        except FileNotFoundError:
+            raise CommandRefused(f"{backup} is damaged: {name} is missing") from None
+        if found != file:
+            raise CommandRefused(
+                f"{backup} is damaged: {name} is not as it was written; use another backup"
+            )
+    return manifest
+
+
+def check_pair(folder: Path, manifest: Manifest) -> None:
+    """Raise `CommandRefused` unless the files in a folder are one pair, and the manifest's."""
+    pair = look_at_pair(folder, in_use=False)
+    if pair.trouble is not None:
+        raise CommandRefused(f"the backup is damaged: {pair.trouble}")
+    said = (manifest.log_id, manifest.first, manifest.end, manifest.stored)
+    if (pair.log_id, pair.first, pair.end, pair.offset) != said:
+        raise CommandRefused("the backup is damaged: its manifest is of another backup")
+
+
+def check_databases(folder: Path, sentence: str) -> None:
+    """Raise `CommandRefused` with a sentence when a file that nobody has open is not whole."""
+    for name in DATABASES:
+        with read_only(folder / name, in_use=False) as db:
+            try:
+                found = [text for (text,) in db.execute("PRAGMA integrity_check(1)")]
+                newer = _is_newer(name, db)
+            except sqlite3.DatabaseError as error:
+                found, newer = [str(error)], False
+        if found != ["ok"]:
+            raise CommandRefused(f"{sentence}: {name}: {found[0]}")
+        if newer:
+            raise CommandRefused(
+                f"{name} was written by a newer Chat4All: use that release for this"
+            )
+
+
+def room_for(size: int, folder: Path) -> None:
+    """Raise `CommandRefused` when a folder's disk has not so many bytes left."""
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise CommandRefused(
+            f"there is not enough room in {folder}: {mib(size)} are needed, {mib(free)} are free"
+        )
+
+
+def size_of(folder: Path) -> int:
+    """Return how many bytes a backup of a data folder takes, but for its small files."""
+    size = 0
+    for name in DATABASES:
+        with read_only(folder / name) as db:
+            (pages,) = db.execute("PRAGMA page_count").fetchone()
+            size += pages * db.execute("PRAGMA page_size").fetchone()[0]
+    return size
+
+
+def sync_all(folder: Path) -> None:
+    """Return when a folder and the files in it are on the disk."""
+    for path in (*folder.iterdir(), folder):
+        sync(path)
+
+
+def sync(path: Path) -> None:
+    """Return when a file, or what a folder lists, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def said_plainly(what: str, nothing_left: str) -> Iterator[None]:
+    """Turn what a disk or a file says into one sentence."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        full = isinstance(error, sqlite3.Error) and "full" in str(error)
+        if full or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
+            reason = "the disk is full: make room, or choose another place"
+        elif isinstance(error, OSError):
+            reason = f"{error.filename or 'writing'}: {error.strerror}"
+        else:
+            reason = str(error)
+        raise CommandRefused(f"{what} ({reason}); {nothing_left}") from error
+
+
+def mib(size: int) -> str:
+    """Return a size for people."""
+    return f"{size / 2**20:.1f} MiB"
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    """Copy a file as it is at one moment, in one step: in WAL mode no writer waits for that.
+
+    Its sync comes later, once for all.
+    """
+    target.unlink(missing_ok=True)
+    _write(target, b"")
+    with read_only(source) as origin:
+        copy = sqlite3.connect(target, isolation_level=None)
+        try:
+            copy.execute("PRAGMA journal_mode = OFF")
+            copy.execute("PRAGMA synchronous = OFF")
+            origin.backup(copy)
+        finally:
+            copy.close()
+
+
+def _write(path: Path, content: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+
+
+def _described(path: Path) -> File:
+    with path.open("rb") as file:
+        return File(hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size)
+
+
+def _is_newer(name: str, db: sqlite3.Connection) -> bool:
+    if name in NEWEST:
+        return int(db.execute("PRAGMA user_version").fetchone()[0]) > NEWEST[name]
+    found = db.execute("SELECT version_num FROM alembic_version").fetchone()
+    return found is not None and str(found[0]) > NEWEST_METADATA

@@ -1,0 +1,44 @@
+"""What operators' commands open of a cluster."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraEpochs, CassandraSession
+from chat4all.adapters.kafka import NO_LOG, KafkaLog, KafkaProducer
+from chat4all.adapters.sql.server_schema import check_revision
+from chat4all.adapters.sql.transactions import Transactions
+from chat4all.domain.errors import Unavailable
+from chat4all.processes.cluster import contact_of
+from chat4all.processes.directories import open_database
+from chat4all.settings import CassandraSettings, KafkaSettings
+
+
+@asynccontextmanager
+async def ready_database(url: str | None) -> AsyncIterator[Transactions]:
+    """Open the directory's database.
+
+    Raises `Unavailable` while it does not answer or has not this release's tables.
+    """
+    async with open_database(url) as database:
+        await check_revision(database)
+        yield database
+
+
+@asynccontextmanager
+async def log_and_dead_letters(
+    kafka: KafkaSettings, cassandra: CassandraSettings
+) -> AsyncIterator[tuple[KafkaLog, CassandraDeadLetters]]:
+    """Open what replaying needs. Raises `Unavailable` for what does not answer."""
+    session = CassandraSession(contact_of(cassandra))
+    try:
+        epoch = await CassandraEpochs(session).newest()
+        if epoch is None:
+            raise Unavailable(NO_LOG)
+        producer = KafkaProducer(kafka.bootstrap)
+        await producer.open()
+        try:
+            yield KafkaLog(producer, epoch), CassandraDeadLetters(session)
+        finally:
+            await producer.close()
+    finally:
+        await session.close()

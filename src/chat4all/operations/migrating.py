@@ -1,0 +1,48 @@
+"""Making a cluster's topics, keyspace and tables, or bringing them to this release."""
+
+from pathlib import Path
+
+from chat4all.adapters.cassandra import CassandraEpochs, CassandraSession, migrate
+from chat4all.adapters.kafka import Topics, feed_settings, log_settings
+from chat4all.adapters.sql.server_schema import upgrade_server
+from chat4all.adapters.sql.urls import parse_database_url
+from chat4all.domain.errors import StartRefused
+from chat4all.domain.records import Epoch
+from chat4all.processes.cluster import contact_of
+from chat4all.settings import CassandraSettings, KafkaSettings
+
+
+async def migrate_cluster(
+    kafka: KafkaSettings, cassandra: CassandraSettings, database_url: str | None
+) -> None:
+    """Make what is missing. Again changes nothing.
+
+    Raises `Unavailable` for what does not answer, and `StartRefused` for what must not be touched.
+    """
+    contact = contact_of(cassandra)
+    await migrate(contact, replicas=cassandra.replicas)
+    topics = Topics(kafka.bootstrap)
+    await topics.make(kafka.topic_events, kafka.partitions, kafka.replicas, feed_settings())
+    found = await topics.make(
+        kafka.topic,
+        kafka.partitions,
+        kafka.replicas,
+        log_settings(kafka.retention_days, kafka.replicas),
+    )
+    await topics.begin(kafka.topic, found.partitions, kafka.group)
+    session = CassandraSession(contact)
+    try:
+        row = Epoch(0, kafka.topic, found.topic_id, found.partitions)
+        known = await CassandraEpochs(session).add(row)
+    finally:
+        await session.close()
+    if known != row:
+        raise StartRefused(
+            f"the log of keyspace {cassandra.keyspace} is topic {known.topic} (id "
+            f"{known.topic_id}, {known.partitions} partitions), and Kafka has {row.topic} (id "
+            f"{row.topic_id}, {row.partitions} partitions): name the topic, or another keyspace"
+        )
+    if database_url is not None:
+        where = parse_database_url(database_url)
+        if not isinstance(where, Path):  # a file gets its tables from the service that opens it
+            await upgrade_server(where)

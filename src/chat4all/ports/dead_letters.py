@@ -1,0 +1,31 @@
+"""Records that could not be processed, kept for an operator."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from chat4all.domain.ids import BEFORE_ALL, LogPosition
+from chat4all.domain.records import DeadLetter
+
+
+class DeadLetterSink(Protocol):
+    """Where the router puts them."""
+
+    async def add(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep these; one that is already kept (same log position) stays as it is."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """What an operator sees of them."""
+
+    async def get(self, position: LogPosition) -> DeadLetter | None:
+        """Return the letter of this position, if there is one."""
+        ...
+
+    async def all(self, limit: int, after: LogPosition = BEFORE_ALL) -> Sequence[DeadLetter]:
+        """Return the oldest `limit` letters above a position, in log order."""
+        ...
+
+    async def replayed(self, position: LogPosition, by: LogPosition) -> None:
+        """Keep that this letter was appended again as the record at `by`; the last one counts."""
+        ...

@@ -1,0 +1,128 @@
+"""Conversations and who is in them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from chat4all.domain.ids import ConversationId, Username
+from chat4all.domain.people import Conversation, ConversationChanges, ConversationType, Role
+
+
+class Members(Protocol):
+    """The check that every send and every read makes."""
+
+    async def members(self, conversation: ConversationId) -> Mapping[Username, Role]:
+        """Return who is in a conversation; nobody is in one that does not exist."""
+        ...
+
+
+class Conversations(Protocol):
+    """Conversations, and changes of them.
+
+    `by` is who asks. Whether they may is found out in the transaction that does it, by the rules of
+    `domain.roles`, and raised as those say; None is the operator, who may do everything.
+    """
+
+    async def add_conversation(self, conversation: Conversation) -> Conversation:
+        """Create a conversation and return it.
+
+        For a private one whose pair already has one, that first one is returned and nothing is
+        created, however many ask at once. Raises `NotFound` when a member is not a user, and
+        `AlreadyTaken` when the id is in use.
+        """
+        ...
+
+    async def conversation(self, conversation: ConversationId) -> Conversation | None:
+        """Return a conversation with its members, if there is one."""
+        ...
+
+    async def add_member(
+        self,
+        conversation: ConversationId,
+        username: Username,
+        role: Role,
+        by: Username | None = None,
+    ) -> None:
+        """Let a user in.
+
+        Raises `AlreadyTaken` for a member, `NotFound` for what is not there, and `Conflict` when it
+        is full.
+        """
+        ...
+
+    async def change_role(
+        self,
+        conversation: ConversationId,
+        username: Username,
+        role: Role,
+        by: Username | None = None,
+    ) -> None:
+        """Give a member another role."""
+        ...
+
+    async def remove_member(
+        self, conversation: ConversationId, username: Username, by: Username | None = None
+    ) -> None:
+        """Remove a member; users who remove themselves leave."""
+        ...
+
+    async def change_conversation(
+        self,
+        conversation: ConversationId,
+        changes: ConversationChanges,
+        by: Username | None = None,
+    ) -> None:
+        """Change its title or metadata."""
+        ...
+
+    async def delete_conversation(
+        self, conversation: ConversationId, by: Username | None = None
+    ) -> None:
+        """End a conversation for everybody; its id is not given out again."""
+        ...
+
+
+class JoinedConversation(NamedTuple):
+    """One of a user's memberships; `joined_at` is empty where that is not known."""
+
+    conversation_id: ConversationId
+    role: Role
+    joined_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What lists show of a conversation.
+
+    `members` are at most `LISTED_MEMBERS_MAX`, by name; `count` is how many there are. `peer` is
+    the other one of a private conversation, by their alias if they were erased.
+    """
+
+    type: ConversationType
+    title: str | None
+    created_at: str
+    metadata: Mapping[str, str]
+    members: Mapping[Username, Role]
+    count: int
+    peer: Username | None
+
+
+LISTED_MEMBERS_MAX = 100
+"""So that a list costs the same whatever groups are in it."""
+
+
+class Memberships(Protocol):
+    """A user's conversations, for lists."""
+
+    async def of_user(self, username: Username) -> Sequence[JoinedConversation]:
+        """Return all memberships of a user."""
+        ...
+
+    async def details(
+        self, conversations: Sequence[ConversationId], viewer: Username
+    ) -> Mapping[ConversationId, Detail]:
+        """Return what a member sees of these conversations, in one round however many they are.
+
+        What does not exist any more is left out.
+        """
+        ...

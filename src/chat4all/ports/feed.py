@@ -1,0 +1,47 @@
+"""The live feed: what the router announces, pushed to one listener in each process."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from chat4all.domain.events import LiveEvent
+
+Decode = Callable[[], Sequence[LiveEvent]]
+"""Returns the events of an announcement; raises `MalformedEvent` for one that cannot be read."""
+
+
+class Announcements(Protocol):
+    """The router's side of the live feed."""
+
+    async def announce(self, events: Sequence[LiveEvent]) -> None:
+        """Announce the events, in order; return once the feed has them."""
+        ...
+
+
+class FeedListener(Protocol):
+    """The one receiver of a process. Called on its event loop; must not block it."""
+
+    def announced(self, key: str, decode: Decode) -> None:
+        """Take what was announced under a key, in order.
+
+        Decoding costs more than all the rest: a listener that needs only the key does not decode.
+        """
+        ...
+
+    def lost(self) -> None:
+        """Take note that announcements are missing before the next one.
+
+        Called once the feed will deliver everything that follows, not before (EXACTNESS 20g).
+        """
+        ...
+
+    def alive(self) -> None:
+        """Take note that the feed was heard now: an announcement or its heartbeat."""
+        ...
+
+
+class LiveFeed(Protocol):
+    """A process's side of the live feed."""
+
+    def listen(self, listener: FeedListener) -> None:
+        """Push everything that is announced from now on to `listener`, the only one."""
+        ...

@@ -1,0 +1,75 @@
+"""What readers ask of the store: pages of a conversation, single messages, markers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from chat4all.domain.ids import ConversationId, MessageId, Username
+from chat4all.domain.messages import AllRead, Receipt, StoredMessage
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPage:
+    """Consecutive messages as readers see them.
+
+    `body` is a JSON array of `wire.messages.MessageView`, oldest first; `first` and `last` are the
+    numbers at its ends, 0 when it is empty; `more` says whether newer messages follow; `senders`
+    are the people who wrote them, each once.
+    """
+
+    body: bytes
+    first: int
+    last: int
+    more: bool
+    senders: frozenset[Username] = frozenset()
+
+    @property
+    def size(self) -> int:
+        """How many messages it has: their numbers have no holes."""
+        return self.last - self.first + 1 if self.first else 0
+
+
+class ConversationHeads(Protocol):
+    """How far a conversation has come."""
+
+    async def head(self, conversation: ConversationId) -> int:
+        """Return the newest visible number; 0 for a conversation without messages."""
+        ...
+
+
+class History(ConversationHeads, Protocol):
+    """A conversation's messages, none above its head."""
+
+    async def page(
+        self,
+        conversation: ConversationId,
+        all_read: AllRead,
+        *,
+        limit: int,
+        before: int | None = None,
+        after: int | None = None,
+    ) -> EncodedPage:
+        """Return up to `limit` consecutive messages, with the statuses that `all_read` gives them.
+
+        The newest ones below `before` (exclusive), or the oldest ones above `after` (exclusive),
+        or, with neither, the newest. The cost is that of the page, wherever it is. History is read
+        far more often than anything else; a store that can return text need not make objects first.
+        """
+        ...
+
+    async def with_id(
+        self, conversation: ConversationId, message_id: MessageId
+    ) -> Sequence[StoredMessage]:
+        """Return the visible messages with this id, one a sender, lowest number first."""
+        ...
+
+    async def read_seqs(self, conversation: ConversationId) -> Mapping[Username, int]:
+        """Return each reader's `read_seq`, at most the head.
+
+        (A marker may be ahead of what can be seen here.)
+        """
+        ...
+
+    async def receipts(self, conversation: ConversationId) -> Mapping[Username, Receipt]:
+        """Return how far each reader has come, at most to the head."""
+        ...

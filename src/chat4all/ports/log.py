@@ -1,0 +1,68 @@
+"""The durable, ordered log of everything that was accepted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from chat4all.domain.ids import ConversationId, LogPosition
+from chat4all.domain.records import Epoch, Headers, LogRecord
+
+
+class MessageLog(Protocol):
+    """Where records are appended."""
+
+    async def append(self, key: ConversationId, value: bytes, headers: Headers = ()) -> LogPosition:
+        """Append one record and return its position once it is durable.
+
+        Raises `OutcomeUnknown` when the log did not acknowledge in time (the record may still
+        land), `Overloaded` when it was not even tried.
+        """
+        ...
+
+    async def ping(self) -> None:
+        """Return when the log can be written to."""
+        ...
+
+
+class PartitionedLog(MessageLog, Protocol):
+    """A log of several partitions, each with an order of its own."""
+
+    def partition_of(self, conversation: ConversationId) -> int:
+        """Return the partition in which all records of a conversation belong."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """What a consumer got: records in log order and, by partition, the assignment they came under.
+
+    A partition's assignment number changes whenever the partition was assigned to another router in
+    between: what was cached under another number must be dropped.
+    """
+
+    records: Sequence[LogRecord]
+    assignments: Mapping[int, int]
+
+
+class LogConsumer(Protocol):
+    """The router's side of the log."""
+
+    async def poll(self, limit: int) -> Poll:
+        """Wait for records above the last poll's, at most `limit`; may return none."""
+        ...
+
+    async def commit(self, through: Sequence[LogPosition]) -> None:
+        """Commit that everything up to and with these positions, one a partition, is done."""
+        ...
+
+
+class Epochs(Protocol):
+    """Which topic each epoch of the log is (EXACTNESS 10): written once, never changed."""
+
+    async def newest(self) -> Epoch | None:
+        """Return the newest epoch; None before the log was made."""
+        ...
+
+    async def add(self, epoch: Epoch) -> Epoch:
+        """Write an epoch unless its number is there, and return the one that is."""
+        ...

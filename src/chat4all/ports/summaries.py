@@ -1,0 +1,36 @@
+"""What lists of conversations ask of the store."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from chat4all.domain.ids import ConversationId, Username
+from chat4all.domain.messages import Activity, Overview
+
+
+class OverviewQuery(NamedTuple):
+    """What is wanted of a conversation: the message of this number, and how far these have read.
+
+    What they have read is at most that number.
+    """
+
+    seq: int
+    readers: Sequence[Username]
+
+
+class ConversationSummaries(Protocol):
+    """The newest of many conversations, in one round however many there are."""
+
+    async def activity(
+        self, conversations: Sequence[ConversationId]
+    ) -> Mapping[ConversationId, Activity]:
+        """Return the newest visible message's number and time.
+
+        Conversations without messages are left out.
+        """
+        ...
+
+    async def overviews(
+        self, queries: Mapping[ConversationId, OverviewQuery]
+    ) -> Mapping[ConversationId, Overview]:
+        """Return what lists show of these conversations."""
+        ...

@@ -1,0 +1,76 @@
+"""People who can sign in, and what became of those who no longer can."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from chat4all.domain.ids import SessionId, Username
+from chat4all.domain.people import User, UserChanges
+
+
+class Registrations(Protocol):
+    """Where new users are kept."""
+
+    async def add_user(self, user: User, password_hash: bytes) -> None:
+        """Create a user. Raises `AlreadyTaken` when the username or the e-mail is in use.
+
+        A username is in use for ever, also when its user was erased.
+        """
+        ...
+
+
+class Credentials(Protocol):
+    """What a sign-in is checked against."""
+
+    async def password_hash(self, username: Username) -> bytes | None:
+        """Return what this user's password is checked against, if such a user may sign in."""
+        ...
+
+
+class Users(Protocol):
+    """Users' profiles."""
+
+    async def user(self, username: Username) -> User | None:
+        """Return the user of this name, if there is one that was not erased."""
+        ...
+
+    async def find_users(self, prefix: str, limit: int, after: str = "") -> Sequence[User]:
+        """Return users above the name `after`, by name, at most `limit`.
+
+        With a `prefix` only those whose username or display name begins with it, whatever its
+        case. Users who are disabled are not among them.
+        """
+        ...
+
+    async def change_user(
+        self, username: Username, changes: UserChanges, keep: SessionId | None = None
+    ) -> User:
+        """Change a user and return them as they are now.
+
+        A new password ends all their sessions but `keep`. Raises `NotFound`, and `AlreadyTaken`
+        for an e-mail in use.
+        """
+        ...
+
+    async def erase_user(self, username: Username) -> None:
+        """Erase what is known of a user, and end their sessions and memberships.
+
+        Their messages stay, under an alias (`Aliases`). A group that they alone owned goes to its
+        first admin, or else to its first member; one without other members is deleted.
+        """
+        ...
+
+
+class UserAdministration(Protocol):
+    """What only an operator does to a user."""
+
+    async def disable_user(self, username: Username, *, disabled: bool = True) -> None:
+        """Keep a user from signing in and end their sessions; or let them in again."""
+        ...
+
+
+class Aliases(Protocol):
+    """The names that erased users are shown under."""
+
+    async def aliases(self, usernames: Sequence[Username]) -> Mapping[Username, Username]:
+        """Return the aliases of erased users; others are left out."""
+        ...

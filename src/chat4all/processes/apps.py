@@ -1,0 +1,145 @@
+"""READ FIRST: what each process is made of, whatever engines stand behind it.
+
+    gateway   signing in, sending, reading, marking; it serves the metadata service's routes too
+        asks  the log, the store, the directory; listens to the live feed
+    metadata  signing up, profiles, conversations, members, lists
+        asks  the directory; the log and the store for the markers of new members
+    router    consume, plan, write, announce, commit
+        asks  the log, the store; announces on the live feed
+
+Each is made from one frozen value of ports (`parts`). `one_machine` and `cluster` fill that value
+with adapters and own their lifetimes; nothing else differs between the two.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chat4all.processes.parts import (
+    GatewayPorts,
+    MetadataPorts,
+    PeoplePorts,
+    RouterPorts,
+    RouterServicePorts,
+)
+from chat4all.router.loop import POLL_MAX, Router
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+    from starlette.types import ASGIApp
+
+    from chat4all.ports.history import ConversationHeads
+    from chat4all.ports.log import MessageLog
+    from chat4all.ports.summaries import ConversationSummaries
+    from chat4all.processes.policy import Policy
+    from chat4all.usecases.marking import Marking
+    from chat4all.usecases.public_names import PublicNames
+    from chat4all.usecases.signing_in import SigningIn
+
+# Imports of what answers HTTP are in the functions: the router's process on one machine is forked
+# while nothing large is loaded, and loads this module for `make_router` alone.
+
+
+def make_gateway(ports: GatewayPorts) -> "ASGIApp":
+    """Return the gateway's application, which listens to its feed from now on."""
+    from chat4all.gateway.app import GatewayUseCases, gateway_app
+    from chat4all.gateway.live.hub import Hub
+    from chat4all.http.metrics import metrics_routes
+    from chat4all.usecases.reading import Reading
+    from chat4all.usecases.sending import Sending
+
+    policy, meter, directory = ports.policy, ports.meter, ports.people.directory
+    people = _people(ports.people, policy, ports.log, ports.store, ports.store)
+    sending = Sending(ports.log, directory)
+    ports.feed.listen(Hub(ports.versions))
+    return gateway_app(
+        GatewayUseCases(
+            people.signing_in,
+            sending,
+            Reading(ports.store, directory, sending, ports.versions, people.names),
+            people.marking,
+            ports.versions,
+        ),
+        limits=policy.limits,
+        edge=policy.edge,
+        pings=ports.pings,
+        meter=meter,
+        others=[
+            *people.routes,
+            metrics_routes(meter.text, ports.other_metrics, failed=meter.source_failed),
+        ],
+    )
+
+
+def make_metadata(ports: MetadataPorts) -> "ASGIApp":
+    """Return the metadata service's application."""
+    from chat4all.http.metrics import metrics_routes
+    from chat4all.metadata import metadata_app
+
+    policy, meter = ports.policy, ports.meter
+    people = _people(ports.people, policy, ports.log, ports.heads, ports.summaries)
+    return metadata_app(
+        [*people.routes, metrics_routes(meter.text, failed=meter.source_failed)],
+        pings=ports.pings,
+        meter=meter,
+        edge=policy.edge,
+        internal=ports.internal,
+    )
+
+
+def make_router(ports: RouterPorts) -> Router:
+    """Return a router, to be run."""
+    return Router(
+        ports.consumer,
+        ports.store,
+        ports.dead_letters,
+        ports.feed,
+        ports.log,
+        poll_max=ports.poll_max or POLL_MAX,
+    )
+
+
+def make_router_service(ports: RouterServicePorts) -> "ASGIApp":
+    """Return what a router that is a service of its own answers: health and metrics."""
+    from chat4all.router.app import router_app
+
+    return router_app(ports.pings, ports.meter, ports.metrics)
+
+
+@dataclass(frozen=True, slots=True)
+class _People:
+    """What gateways and metadata services have in common."""
+
+    signing_in: "SigningIn"
+    marking: "Marking"
+    names: "PublicNames"
+    routes: "Sequence[APIRouter]"
+
+
+def _people(
+    ports: PeoplePorts,
+    policy: "Policy",
+    log: "MessageLog",
+    heads: "ConversationHeads",
+    summaries: "ConversationSummaries",
+) -> _People:
+    from chat4all.metadata import MetadataUseCases, metadata_routes
+    from chat4all.usecases.listing import Listing
+    from chat4all.usecases.marking import Marking
+    from chat4all.usecases.membership import Membership
+    from chat4all.usecases.profiles import Profiles
+    from chat4all.usecases.public_names import PublicNames
+    from chat4all.usecases.signing_in import SigningIn
+    from chat4all.usecases.signing_up import SigningUp
+
+    users, directory, passwords = ports.users, ports.directory, ports.passwords
+    signing_in = SigningIn(users, ports.sessions, passwords, ports.tokens, policy.lifetimes)
+    marking, names = Marking(log, heads, directory), PublicNames(users)
+    use_cases = MetadataUseCases(
+        signing_in,
+        SigningUp(users, passwords, is_open=policy.sign_up_open),
+        Profiles(users, users, ports.sessions, passwords),
+        Membership(users, directory, directory, marking),
+        Listing(summaries, ports.memberships, names),
+    )
+    return _People(signing_in, marking, names, metadata_routes(use_cases, policy.limits))

@@ -1,0 +1,88 @@
+"""A router of a cluster, whose log may have to be waited for."""
+
+import asyncio
+from collections.abc import Mapping
+
+from chat4all import __version__
+from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession, CassandraStore
+from chat4all.adapters.kafka import AwaitedLog, KafkaAnnouncements, KafkaConsumer
+from chat4all.adapters.kafka.feed import HEARTBEAT_SECONDS
+from chat4all.adapters.prometheus import RouterMetrics
+from chat4all.concurrency.periodic import periodically
+from chat4all.domain.errors import Unavailable
+from chat4all.domain.records import Epoch
+from chat4all.processes.apps import make_router
+from chat4all.processes.parts import RouterPorts
+from chat4all.router.loop import POLL_MAX_IN_A_CLUSTER, Router
+from chat4all.settings import KafkaSettings
+
+
+class ClusterRouter:
+    """Routes once it is known which topic the log is. The consumer lives as long as that."""
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        log: AwaitedLog,
+        session: CassandraSession,
+        store: CassandraStore,
+    ) -> None:
+        self._settings = settings
+        self._log = log
+        self._session = session
+        self._store = store
+        self.metrics = RouterMetrics(__version__, self._lag)
+        self._consumer: KafkaConsumer | None = None
+        self._router: Router | None = None
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Route until `stop`, or until the producer has failed for good."""
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({self._log.found, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not self._stopping.is_set():
+            await self._route(self._log.found.result())
+
+    async def ping(self) -> None:
+        """Return while messages are routed."""
+        if self._router is None:
+            raise Unavailable("the router waits for the log")
+        await self._router.ping()
+
+    def stop(self) -> None:
+        """Ask `run` to end after the batch in hand."""
+        self._stopping.set()
+        if self._router is not None:
+            self._router.stop()
+
+    async def _lag(self) -> Mapping[int, int]:
+        return {} if self._consumer is None else self._consumer.lag()
+
+    async def _route(self, epoch: Epoch) -> None:
+        settings, metrics = self._settings, self.metrics
+        consumer = KafkaConsumer(
+            settings.bootstrap, epoch, settings.group, session_seconds=settings.session_seconds
+        )
+        feed = KafkaAnnouncements(self._log.producer, settings.topic_events)
+        self._router = make_router(
+            RouterPorts(
+                metrics.consumer(consumer),
+                metrics.store(self._store),
+                metrics.dead_letters(CassandraDeadLetters(self._session)),
+                metrics.feed(feed),
+                self._log,
+                POLL_MAX_IN_A_CLUSTER,
+            )
+        )
+        self._log.failed.add_done_callback(lambda _: self.stop())
+        self._consumer = consumer
+        await consumer.open()
+        try:
+            async with periodically("the live feed's heartbeat", feed.beat, HEARTBEAT_SECONDS):
+                await self._router.run()
+        finally:
+            # Also when it has stopped with an alarm: others shall have its partitions.
+            await consumer.close()
+        # Not ended by itself: somebody has to look, and `/health/ready` says so meanwhile.
+        await self._stopping.wait()

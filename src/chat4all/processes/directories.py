@@ -1,0 +1,216 @@
+"""Users, conversations and sessions as each kind of process has them.
+
+One machine has them in a file of its own, a metadata service in its database, and a gateway of a
+cluster asks the metadata service.
+"""
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from chat4all.adapters.caching import (
+    OutboxFollower,
+    cached_aliases,
+    cached_members,
+    cached_sessions,
+)
+from chat4all.adapters.crypto import proof_of
+from chat4all.adapters.sql import (
+    Database,
+    SqlDirectory,
+    SqlMemberships,
+    SqlOutbox,
+    SqlSessions,
+    SqlUsers,
+    upgrade,
+)
+from chat4all.adapters.sql.transactions import Transactions
+from chat4all.concurrency.periodic import periodically
+from chat4all.domain.errors import StartRefused
+from chat4all.metadata.internal import InternalEndpoint
+from chat4all.ports.directory import Memberships
+from chat4all.ports.health import Ping
+from chat4all.ports.outbox import OutboxTrimming
+from chat4all.ports.sessions import Sessions
+from chat4all.processes.parts import DirectoryPorts, UserPorts
+from chat4all.settings import GatewaySettings, MetadataSettings, TokenKeys
+
+TRIM_EVERY_SECONDS = 60.0
+
+CREDENTIAL_MIN = 32
+"""Characters."""
+
+_CREDENTIAL = re.compile("[!-~]+")
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """The ports, whatever answers them."""
+
+    users: UserPorts
+    directory: DirectoryPorts
+    memberships: Memberships
+    sessions: Sessions
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedPeople:
+    """The same, kept for as long as `follower` says that it holds."""
+
+    people: People
+    follower: OutboxFollower
+    ping: Ping
+    outbox: SqlOutbox | None = None
+    """Where it is in a file of this process: to be trimmed."""
+
+    same_secret: Ping | None = None
+    """Raises `Degraded` when the service that is asked has another `SECRET_KEY`."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPeople:
+    """The same on a database of one's own, and the endpoint for those who ask."""
+
+    people: People
+    internal: InternalEndpoint
+    ping: Ping
+
+
+@asynccontextmanager
+async def people_in_file(path: Path) -> AsyncIterator[FollowedPeople]:
+    """Open a file that only this process serves; it gets its tables here."""
+    database = Database(path)
+    try:
+        await upgrade(database)
+        outbox = SqlOutbox(database)
+        # What other processes change, such as `chat4all users`, is found in the outbox.
+        follower = OutboxFollower(outbox, "the directory")
+        await follower.poll()  # so that the first requests are answered
+        async with follower.running():
+            directory = SqlDirectory(database)
+            yield FollowedPeople(
+                People(
+                    cached_aliases(SqlUsers(database), follower),
+                    cached_members(directory, follower),
+                    SqlMemberships(database),
+                    cached_sessions(SqlSessions(database), follower),
+                ),
+                follower,
+                directory.ping,
+                outbox,
+            )
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def people_in_database(settings: MetadataSettings) -> AsyncIterator[OwnPeople]:
+    """Open the database of `DATABASE_URL`; a server may come later, and go and come back.
+
+    A file gets its tables here; those on a server are made by `chat4all migrate`, and missing ones
+    are what `ping` complains of. Raises `StartRefused` for settings that cannot be used.
+    """
+    from chat4all.adapters.sql.server_schema import check_revision
+
+    credential = check_credential(settings.credential)
+    async with open_database(settings.database_url) as database:
+        users, directory = SqlUsers(database), SqlDirectory(database)
+        memberships, sessions = SqlMemberships(database), SqlSessions(database)
+        outbox = SqlOutbox(database)
+        internal = InternalEndpoint(
+            credential.encode(),
+            users,
+            directory,
+            memberships,
+            sessions,
+            outbox,
+            secret_proofs=proofs(settings.people.keys),
+        )
+        trim = partial(trim_all, outbox)
+        async with periodically("trimming the outbox", trim, TRIM_EVERY_SECONDS):
+            yield OwnPeople(
+                People(users, directory, memberships, sessions),
+                internal,
+                partial(check_revision, database),
+            )
+
+
+@asynccontextmanager
+async def people_of_service(settings: GatewaySettings) -> AsyncIterator[FollowedPeople]:
+    """Follow the metadata service at `CHAT4ALL_METADATA_URL`, which may come later."""
+    from chat4all.adapters.metadata_http import (
+        HttpDirectory,
+        HttpMemberships,
+        HttpOutbox,
+        HttpSessions,
+        HttpUsers,
+        MetadataService,
+        SameSecret,
+    )
+
+    service = MetadataService(settings.metadata_url, check_credential(settings.credential))
+    try:
+        follower = OutboxFollower(HttpOutbox(service))
+        people = People(
+            cached_aliases(HttpUsers(service), follower),
+            cached_members(HttpDirectory(service), follower),
+            HttpMemberships(service),
+            cached_sessions(HttpSessions(service), follower),
+        )
+        proof = proofs(settings.people.keys)[0]
+        same_secret = SameSecret(service, settings.metadata_url, proof)
+        async with follower.running():
+            yield FollowedPeople(people, follower, follower.ping, same_secret=same_secret.ping)
+    finally:
+        await service.close()
+
+
+@asynccontextmanager
+async def open_database(url: str | None) -> AsyncIterator[Transactions]:
+    """Open the database of `DATABASE_URL`; see `people_in_database`."""
+    from chat4all.adapters.sql.server import ServerDatabase
+    from chat4all.adapters.sql.urls import parse_database_url
+
+    if url is None:
+        raise StartRefused("DATABASE_URL is missing: cockroachdb://user@host:26257/database")
+    where = parse_database_url(url)
+    database: Database | ServerDatabase
+    if isinstance(where, Path):
+        database = Database(where)
+        await upgrade(database)
+    else:
+        database = ServerDatabase(where)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def trim_all(outbox: OutboxTrimming) -> None:
+    """Drop all entries that are too old, some at a time."""
+    while await outbox.trim():
+        pass
+
+
+def proofs(keys: TokenKeys) -> Sequence[bytes]:
+    """Return proofs of the key that signs, which comes first, and of those that are accepted."""
+    signs = b"" if keys.secret is None else proof_of(keys.secret)
+    return signs, *map(proof_of, keys.accepted)
+
+
+def check_credential(credential: str | None) -> str:
+    """Return the credential of services; `StartRefused` for one that cannot be used."""
+    if (
+        credential is None
+        or len(credential) < CREDENTIAL_MIN
+        or _CREDENTIAL.fullmatch(credential) is None
+    ):
+        raise StartRefused(
+            f"CHAT4ALL_SERVICE_CREDENTIAL needs at least {CREDENTIAL_MIN} ASCII characters without "
+            "spaces, the same for gateways and metadata services: make one with "
+            "`openssl rand -hex 32`"
+        )
+    return credential

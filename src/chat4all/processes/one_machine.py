@@ -1,0 +1,280 @@
+"""One machine, two processes, on SQLite files.
+
+gateway  :8000 ─┐ on one event loop, with  log.db (EmbeddedLog), store.db (EmbeddedStore, read),
+metadata :8001 ─┘                          metadata.db (SqlDirectory, SqlUsers, SqlSessions)
+router          ─ in a process of its own: `router_process`
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from chat4all import __version__
+from chat4all.adapters.caching import WhenAliased
+from chat4all.adapters.crypto import (
+    BcryptPasswords,
+    JwtTokens,
+    accepted_beside,
+    load_or_make_secret,
+)
+from chat4all.adapters.embedded import (
+    DataFolder,
+    EmbeddedConsumer,
+    EmbeddedFeed,
+    EmbeddedLog,
+    EmbeddedStore,
+    RouterLink,
+)
+from chat4all.adapters.embedded.link import SILENCE_SECONDS
+from chat4all.adapters.prometheus import GatewayMetrics, ServiceMetrics
+from chat4all.adapters.sql import SqlOutbox
+from chat4all.concurrency.periodic import periodically
+from chat4all.domain.errors import StartRefused
+from chat4all.http.metrics import Source
+from chat4all.http.problems import SLUG
+from chat4all.http.server.serving import Server, listening, serve
+from chat4all.ports.health import Ping
+from chat4all.ports.security import Passwords
+from chat4all.processes.apps import make_gateway, make_metadata
+from chat4all.processes.directories import People, people_in_file, trim_all
+from chat4all.processes.parts import GatewayPorts, MetadataPorts, PeoplePorts
+from chat4all.processes.policy import policy_of
+from chat4all.processes.router_process import RouterProcess, embedded_router
+from chat4all.processes.welcome import welcome
+from chat4all.settings import OneMachineSettings, TokenKeys, is_loopback
+from chat4all.usecases.demonstrating import demo_passwords_stand, make_demo
+from chat4all.usecases.versions import ConversationVersions
+
+TRIM_EVERY_SECONDS = 3600.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """The running router, wherever it runs: `task` ends when it does."""
+
+    task: asyncio.Task[None]
+    ping: Ping
+    metrics: Source
+    stop: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class OneMachine:
+    """The running parts of a one-machine Chat4All."""
+
+    gateway: ASGIApp
+    metadata: ASGIApp
+    people: PeoplePorts
+    routing: Routing
+    log: EmbeddedLog
+    store: EmbeddedStore
+    feed: EmbeddedFeed
+    gateway_metrics: GatewayMetrics
+    metadata_metrics: ServiceMetrics
+    has_demo: bool
+
+
+@asynccontextmanager
+async def one_machine(
+    settings: OneMachineSettings,
+    folder: DataFolder,
+    *,
+    router_process: RouterProcess | None = None,
+    passwords: Passwords | None = None,
+) -> AsyncIterator[OneMachine]:
+    """Open the folder's files, start the router and hand out the two applications.
+
+    Leaving the context drains: what waits for the log is committed, the router finishes its batch.
+    Raises `StartRefused` with one sentence when the process must not start like this. Without a
+    `router_process` the router runs on this event loop; `passwords` is for tests, which need not
+    wait for a hash that is slow on purpose.
+    """
+    async with AsyncExitStack() as stack:
+        tokens = _tokens(settings.people.keys, folder.path)
+        if passwords is None:
+            bcrypt = BcryptPasswords()
+            stack.callback(bcrypt.close)
+            passwords = bcrypt
+        found = await stack.enter_async_context(people_in_file(folder.path / "metadata.db"))
+        known = found.people
+
+        log = EmbeddedLog(folder.path / "log.db")
+        stack.push_async_callback(log.close)
+        store = EmbeddedStore(folder.path / "store.db")
+        stack.push_async_callback(store.close)
+        feed = EmbeddedFeed()
+
+        has_demo = await _demo(settings, folder, known, passwords)
+        if has_demo:
+            # Or else the first requests would be overtaken by the news of it.
+            await found.follower.poll()
+        # After the demonstration data, so that a first start which was cut off is still the first.
+        await log.open()
+        await store.open()
+        await EmbeddedConsumer(log, store).check()
+
+        if router_process is None:
+            silence_seconds = inf
+            started = _routing_here(log, store, feed)
+        else:
+            silence_seconds = SILENCE_SECONDS
+            router_process.go(folder.path, settings.log_level, folder.lock)
+            started = _routing_there(router_process, log, feed)
+        routing = await stack.enter_async_context(started)
+
+        versions = ConversationVersions(silence_seconds)
+        found.follower.tells(WhenAliased(versions.supersede_all))
+        gateway_metrics = GatewayMetrics(__version__, SLUG)
+        metadata_metrics = ServiceMetrics(__version__, SLUG)
+        measured_log, measured_store = gateway_metrics.log(log), gateway_metrics.reads(store)
+        people = PeoplePorts(
+            known.users, known.directory, known.memberships, known.sessions, passwords, tokens
+        )
+        policy = policy_of(settings.people)
+        gateway = make_gateway(
+            GatewayPorts(
+                people,
+                measured_log,
+                measured_store,
+                feed,
+                versions,
+                policy,
+                {
+                    "log": log.ping,
+                    "store": store.ping,
+                    "directory": found.ping,
+                    "router": routing.ping,
+                },
+                gateway_metrics,
+                [routing.metrics],
+            )
+        )
+        metadata = make_metadata(
+            MetadataPorts(
+                people,
+                measured_log,
+                measured_store,
+                measured_store,
+                policy,
+                {"directory": found.ping},
+                metadata_metrics,
+            )
+        )
+        trim = partial(_trim, log, store, found.outbox, settings.log_retention_days)
+        async with periodically("trimming", trim, TRIM_EVERY_SECONDS):
+            yield OneMachine(
+                gateway=gateway,
+                metadata=metadata,
+                people=people,
+                routing=routing,
+                log=log,
+                store=store,
+                feed=feed,
+                gateway_metrics=gateway_metrics,
+                metadata_metrics=metadata_metrics,
+                has_demo=has_demo,
+            )
+
+
+async def serve_one_machine(settings: OneMachineSettings, router_process: RouterProcess) -> bool:
+    """Run a one-machine Chat4All until SIGTERM, SIGINT or SIGHUP; say whether that is why it ended.
+
+    It also ends when its router's process does.
+    """
+    with (
+        listening(settings.gateway.host, settings.gateway.port, "--port") as gateway_socket,
+        listening(
+            settings.metadata.host, settings.metadata.port, "--metadata-port"
+        ) as metadata_socket,
+        DataFolder(settings.data) as folder,
+    ):
+        async with one_machine(settings, folder, router_process=router_process) as parts:
+            gateway = Server(parts.gateway, gateway_socket, ports=2)
+            metadata = Server(parts.metadata, metadata_socket, ports=2)
+            parts.gateway_metrics.watch_connections(gateway.connections)
+            parts.metadata_metrics.watch_connections(metadata.connections)
+            await serve(
+                [gateway, metadata],
+                parts.routing.task,
+                lambda: print(welcome(settings, has_demo=parts.has_demo), flush=True),  # noqa: T201
+            )
+            asked = not parts.routing.task.done()
+    if asked:
+        _log.info("stopped")
+    else:
+        _log.critical("the router's process has ended; nothing that was accepted is lost")
+    return asked
+
+
+async def _demo(
+    settings: OneMachineSettings, folder: DataFolder, known: People, passwords: Passwords
+) -> bool:
+    """Make the demonstration data in a new folder and say whether; refuse it on an open address."""
+    host = settings.gateway.host
+    if folder.is_new and settings.demo and is_loopback(host):
+        await make_demo(known.users, known.directory, passwords)
+        return True
+    if not is_loopback(host) and await demo_passwords_stand(known.users, passwords):
+        raise StartRefused(
+            f"{settings.data} has the demonstration users, whose passwords everybody knows, "
+            f"and {host} can be reached from outside: name another folder with --data"
+        )
+    return False
+
+
+@asynccontextmanager
+async def _routing_here(
+    log: EmbeddedLog, store: EmbeddedStore, feed: EmbeddedFeed
+) -> AsyncIterator[Routing]:
+    router, metrics = embedded_router(log, store, feed)
+    task = asyncio.create_task(router.run(), name="router")
+    try:
+        yield Routing(task, router.ping, metrics.text, router.stop)
+    finally:
+        router.stop()
+        await task
+
+
+@asynccontextmanager
+async def _routing_there(
+    process: RouterProcess, log: EmbeddedLog, feed: EmbeddedFeed
+) -> AsyncIterator[Routing]:
+    link = await RouterLink.over(process.link, feed.republish, feed.heard)
+    log.watch(link.ring)
+    task = asyncio.create_task(link.run(), name="link to the router")
+    try:
+        yield Routing(task, link.ping, link.metrics, link.close)
+    finally:
+        link.close()
+        await asyncio.wait({task})
+
+
+def _tokens(keys: TokenKeys, folder: Path) -> JwtTokens:
+    if keys.secret is not None:
+        return JwtTokens(keys.secret, keys.accepted)
+    file = folder / "secret-key"
+    return JwtTokens(load_or_make_secret(file), [*accepted_beside(file), *keys.accepted])
+
+
+async def _trim(
+    log: EmbeddedLog, store: EmbeddedStore, outbox: SqlOutbox | None, days: int
+) -> None:
+    """Drop routed records once they are old enough, since the messages are in the store.
+
+    And what the outbox noted.
+    """
+    before = int((time.time() - days * 86_400) * 1000)
+    while await log.trim(before, await store.stored()):
+        pass
+    if outbox is not None:
+        await trim_all(outbox)

@@ -1,0 +1,99 @@
+"""The frozen values that `apps` makes applications from: ports, policy, pings, meters."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from chat4all.ports.dead_letters import DeadLetterSink
+from chat4all.ports.directory import Conversations, Members, Memberships
+from chat4all.ports.feed import Announcements, LiveFeed
+from chat4all.ports.health import Ping
+from chat4all.ports.history import ConversationHeads, History
+from chat4all.ports.log import LogConsumer, MessageLog, PartitionedLog
+from chat4all.ports.security import Passwords, Tokens
+from chat4all.ports.sessions import Sessions
+from chat4all.ports.store import SequencedStore
+from chat4all.ports.summaries import ConversationSummaries
+from chat4all.ports.users import Aliases, Credentials, Registrations, Users
+
+if TYPE_CHECKING:  # the router's process on one machine loads this module, and stays small
+    from starlette.types import ASGIApp
+
+    from chat4all.http.metrics import GatewayMeter, Meter, Source
+    from chat4all.processes.policy import Policy
+    from chat4all.usecases.versions import ConversationVersions
+
+
+class UserPorts(Registrations, Credentials, Users, Aliases, Protocol):
+    """All that is asked about users, where one adapter answers it."""
+
+
+class DirectoryPorts(Members, Conversations, Protocol):
+    """All that is asked about conversations, where one adapter answers it."""
+
+
+class StorePorts(History, ConversationSummaries, Protocol):
+    """All that readers ask of the store, where one adapter answers it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeoplePorts:
+    """Who there is, and what signing in rests on."""
+
+    users: UserPorts
+    directory: DirectoryPorts
+    memberships: Memberships
+    sessions: Sessions
+    passwords: Passwords
+    tokens: Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPorts:
+    """A gateway's. `versions` are those that `feed` supersedes."""
+
+    people: PeoplePorts
+    log: MessageLog
+    store: StorePorts
+    feed: LiveFeed
+    versions: "ConversationVersions"
+    policy: "Policy"
+    pings: Mapping[str, Ping]
+    meter: "GatewayMeter"
+    other_metrics: "Sequence[Source]" = ()
+    """Of processes that this one speaks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataPorts:
+    """A metadata service's. `internal` answers gateways that are other processes."""
+
+    people: PeoplePorts
+    log: MessageLog
+    heads: ConversationHeads
+    summaries: ConversationSummaries
+    policy: "Policy"
+    pings: Mapping[str, Ping]
+    meter: "Meter"
+    internal: "ASGIApp | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class RouterPorts:
+    """A router's. `log` takes records that are in a wrong partition; None where there is one."""
+
+    consumer: LogConsumer
+    store: SequencedStore
+    dead_letters: DeadLetterSink
+    feed: Announcements
+    log: PartitionedLog | None = None
+    poll_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RouterServicePorts:
+    """What a router that is a service of its own tells of itself."""
+
+    pings: Mapping[str, Ping]
+    meter: "Meter"
+    metrics: "Source"

@@ -1,0 +1,40 @@
+"""What holds for everybody who asks, made of its settings."""
+
+import logging
+from dataclasses import dataclass
+
+from chat4all.http.edge import Edge
+from chat4all.http.limits import Limits, make_limits, no_limits
+from chat4all.settings import PeopleSettings
+from chat4all.usecases.signing_in import Lifetimes
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How long sessions last, who may sign up, how often anybody may ask, and from where."""
+
+    lifetimes: Lifetimes
+    sign_up_open: bool
+    limits: Limits
+    edge: Edge
+
+
+def policy_of(settings: PeopleSettings) -> Policy:
+    """Return the policy that is set; warn when there are no limits."""
+    return Policy(
+        Lifetimes(settings.access_token_seconds, settings.session_seconds),
+        settings.sign_up_open,
+        _limits(settings),
+        Edge(settings.cors_origins, settings.trusted_proxies),
+    )
+
+
+def _limits(settings: PeopleSettings) -> Limits:
+    if settings.rate_limits:
+        return make_limits(
+            send_per_second=settings.send_per_second, sign_ups_per_hour=settings.sign_ups_per_hour
+        )
+    _log.warning("rate limits are off: anybody may send and guess passwords without end")
+    return no_limits()

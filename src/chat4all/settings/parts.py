@@ -1,0 +1,106 @@
+"""The settings by part: frozen values, of which each process is given only its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a service listens."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKeys:
+    """What tokens are signed with, and the other keys whose tokens are good."""
+
+    secret: bytes | None = field(repr=False)
+    accepted: Sequence[bytes] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleSettings:
+    """What holds for everybody who asks: keys, lifetimes in seconds, limits, and who is let in."""
+
+    keys: TokenKeys
+    access_token_seconds: int
+    session_seconds: int
+    sign_up_open: bool
+    rate_limits: bool
+    send_per_second: int
+    sign_ups_per_hour: int
+    cors_origins: Sequence[str]
+    trusted_proxies: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSettings:
+    """The log, its routers and the live feed on Kafka."""
+
+    bootstrap: str
+    topic: str
+    topic_events: str
+    group: str
+    session_seconds: int
+    partitions: int
+    replicas: int
+    retention_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class CassandraSettings:
+    """The store on Cassandra."""
+
+    hosts: Sequence[str]
+    port: int
+    keyspace: str
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class OneMachineSettings:
+    """Everything on one machine."""
+
+    gateway: Listening
+    metadata: Listening
+    data: Path
+    demo: bool
+    log_level: str
+    log_retention_days: int
+    people: PeopleSettings
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """A gateway of a cluster. `credential` is what it shows the metadata service."""
+
+    listening: Listening
+    people: PeopleSettings
+    kafka: KafkaSettings
+    cassandra: CassandraSettings
+    metadata_url: str
+    credential: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataSettings:
+    """A metadata service of a cluster. `credential` is what gateways have to show it."""
+
+    listening: Listening
+    people: PeopleSettings
+    kafka: KafkaSettings
+    cassandra: CassandraSettings
+    database_url: str | None = field(repr=False)
+    credential: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RouterSettings:
+    """A router of a cluster."""
+
+    listening: Listening
+    kafka: KafkaSettings
+    cassandra: CassandraSettings

@@ -1,0 +1,335 @@
+"""Every setting, from the environment; read once, in `main`, and frozen."""
+
+import re
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from chat4all.domain.errors import StartRefused
+from chat4all.settings.parts import (
+    CassandraSettings,
+    GatewaySettings,
+    KafkaSettings,
+    Listening,
+    MetadataSettings,
+    OneMachineSettings,
+    PeopleSettings,
+    RouterSettings,
+    TokenKeys,
+)
+
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
+
+_TOPIC = r"^[A-Za-z0-9._-]{1,249}$"
+
+_Names = Annotated[tuple[str, ...], NoDecode]
+"""Several values, with commas between them."""
+
+
+class Settings(BaseSettings):
+    """What can be set. Names without the prefix are those of the original interface."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CHAT4ALL_", frozen=True, extra="forbid", populate_by_name=True
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=1, le=65535, description="The gateway's port.")
+    metadata_port: int = Field(8001, ge=1, le=65535, description="The metadata service's port.")
+    data: Path = Field(Path("chat4all-data"), description="Folder for all data.")
+    demo: bool = Field(
+        True, description="Make demonstration data in a new folder, on loopback only."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="`debug` also logs every request that went well."
+    )
+    log_retention_days: int = Field(
+        30, ge=1, description="Days that routed records stay in the log; messages stay for ever."
+    )
+    secret_key: SecretStr | None = Field(
+        None,
+        validation_alias="SECRET_KEY",
+        description="Signs tokens, 32 bytes or more; left out, one is made and kept with the data.",
+    )
+    secret_key_file: Path | None = Field(
+        None,
+        validation_alias="SECRET_KEY_FILE",
+        description="A file that has it; `FILE.next` and `FILE.previous` are accepted.",
+    )
+    secret_keys_accepted: SecretStr | None = Field(
+        None,
+        validation_alias="SECRET_KEYS_ACCEPTED",
+        description="Other keys, with commas between, whose tokens are good while keys change.",
+    )
+    access_token_expire_minutes: int = Field(
+        30,
+        ge=1,
+        le=525_600,
+        validation_alias="ACCESS_TOKEN_EXPIRE_MINUTES",
+        description="How long an access token is good.",
+    )
+    session_days: int = Field(
+        30, ge=1, le=3650, description="A device that was not used for so long is signed out."
+    )
+    sign_up: Literal["open", "closed"] = Field(
+        "open", description="`closed`: nobody signs up; 403."
+    )
+    rate_limits: bool = Field(True, description="`off` lifts every limit, for measurements.")
+    send_per_second: int = Field(
+        50, ge=1, le=1_000_000, description="Messages a second of one user, after a burst of 4 s."
+    )
+    sign_ups_per_hour: int = Field(20, ge=1, le=1_000_000, description="Sign-ups of one address.")
+    kafka_bootstrap: str = Field(
+        "kafka:9092",
+        validation_alias=AliasChoices("KAFKA_BOOTSTRAP_SERVER", "KAFKA_BROKER_URL"),
+        description="Kafka's brokers, `host:port`, with commas between.",
+    )
+    kafka_topic: str = Field(
+        "chat_messages",
+        pattern=_TOPIC,
+        validation_alias=AliasChoices("KAFKA_TOPIC_CHAT_MESSAGES", "KAFKA_TOPIC"),
+        description="The log's topic.",
+    )
+    kafka_topic_events: str = Field(
+        "chat_events", pattern=_TOPIC, description="The live feed's topic."
+    )
+    kafka_group: str = Field(
+        "chat4all-router", min_length=1, description="The consumer group that all routers are in."
+    )
+    kafka_partitions: int = Field(
+        64, ge=1, le=10_000, description="Partitions of a log that `migrate` makes."
+    )
+    kafka_replicas: int = Field(
+        1, ge=1, le=9, description="Copies of each topic that `migrate` makes; 3 in production."
+    )
+    cassandra_hosts: _Names = Field(
+        ("cassandra",),
+        validation_alias="CASSANDRA_HOSTS",
+        description="Cassandra's nodes, with commas between.",
+    )
+    cassandra_port: int = Field(9042, ge=1, le=65535, description="Their port.")
+    cassandra_keyspace: str = Field(
+        "chat4all_ks",
+        pattern=r"^[a-z][a-z0-9_]{0,47}$",
+        validation_alias="CASSANDRA_KEYSPACE",
+        description="The keyspace of messages.",
+    )
+    cassandra_replicas: int = Field(
+        1, ge=1, le=9, description="Copies of a keyspace that `migrate` makes; 3 in production."
+    )
+    router_port: int = Field(
+        8002, ge=1, le=65535, description="The router's port, for health and metrics."
+    )
+    router_session_seconds: int = Field(
+        45, ge=6, le=300, description="After so long a router that says nothing is replaced."
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        validation_alias="DATABASE_URL",
+        description="The metadata service's database: `cockroachdb://`, `postgresql://`, "
+        "`sqlite:///`.",
+    )
+    metadata_url: str = Field(
+        "http://metadata_service:8001",
+        pattern=r"^https?://[^/?#@\s]+$",
+        description="Where gateways find the metadata service.",
+    )
+    service_credential: SecretStr | None = Field(
+        None,
+        description="What gateways show the metadata service, 32 characters or more.",
+    )
+    service_credential_file: Path | None = Field(None, description="A file that has it, instead.")
+    deployment: Literal["production", "development"] = Field(
+        "production", description="`development` allows `chat4all demo`, whose passwords are known."
+    )
+    cors_origins: _Names = Field(
+        (), description="Origins whose pages may read answers, with commas between; or `*` alone."
+    )
+    trusted_proxies: _Names = Field(
+        (), description="Addresses or networks whose `X-Forwarded-For` and `-Proto` are believed."
+    )
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether they are a cluster's: one of the addresses that only a cluster has is set."""
+        named = {"kafka_bootstrap", "cassandra_hosts", "database_url", "metadata_url"}
+        return not named.isdisjoint(self.model_fields_set)
+
+    @property
+    def keys(self) -> TokenKeys:
+        """The key that signs tokens, and those whose tokens are good as well."""
+        accepted = (_text(self.secret_keys_accepted) or "").encode().replace(b",", b" ").split()
+        secret = _text(self.secret_key)
+        return TokenKeys(None if secret is None else secret.encode(), tuple(accepted))
+
+    @property
+    def people(self) -> PeopleSettings:
+        """What holds for everybody who asks."""
+        return PeopleSettings(
+            self.keys,
+            access_token_seconds=self.access_token_expire_minutes * 60,
+            session_seconds=self.session_days * 86_400,
+            sign_up_open=self.sign_up == "open",
+            rate_limits=self.rate_limits,
+            send_per_second=self.send_per_second,
+            sign_ups_per_hour=self.sign_ups_per_hour,
+            cors_origins=self.cors_origins,
+            trusted_proxies=self.trusted_proxies,
+        )
+
+    @property
+    def kafka(self) -> KafkaSettings:
+        """The log and the live feed of a cluster."""
+        return KafkaSettings(
+            self.kafka_bootstrap,
+            self.kafka_topic,
+            self.kafka_topic_events,
+            self.kafka_group,
+            self.router_session_seconds,
+            self.kafka_partitions,
+            self.kafka_replicas,
+            self.log_retention_days,
+        )
+
+    @property
+    def cassandra(self) -> CassandraSettings:
+        """The store of a cluster."""
+        return CassandraSettings(
+            self.cassandra_hosts,
+            self.cassandra_port,
+            self.cassandra_keyspace,
+            self.cassandra_replicas,
+        )
+
+    @property
+    def one_machine(self) -> OneMachineSettings:
+        """What `chat4all up` is given."""
+        return OneMachineSettings(
+            Listening(self.host, self.port),
+            Listening(self.host, self.metadata_port),
+            self.data,
+            self.demo,
+            self.log_level,
+            self.log_retention_days,
+            self.people,
+        )
+
+    @property
+    def gateway(self) -> GatewaySettings:
+        """What `chat4all gateway` is given."""
+        return GatewaySettings(
+            Listening(self.host, self.port),
+            self.people,
+            self.kafka,
+            self.cassandra,
+            self.metadata_url,
+            _text(self.service_credential),
+        )
+
+    @property
+    def metadata(self) -> MetadataSettings:
+        """What `chat4all metadata` is given."""
+        return MetadataSettings(
+            Listening(self.host, self.metadata_port),
+            self.people,
+            self.kafka,
+            self.cassandra,
+            _text(self.database_url),
+            _text(self.service_credential),
+        )
+
+    @property
+    def router(self) -> RouterSettings:
+        """What `chat4all router` is given."""
+        return RouterSettings(Listening(self.host, self.router_port), self.kafka, self.cassandra)
+
+    @field_validator("cors_origins", "trusted_proxies", "cassandra_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part for raw in value.split(",") if (part := raw.strip()))
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "*" in value:
+            if len(value) > 1:
+                raise ValueError("* stands alone: it allows every origin")
+            return value
+        for origin in value:
+            if _ORIGIN.fullmatch(origin) is None:
+                raise ValueError(f"{origin!r} is not an origin like https://chat.example.com")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ip_network(network)
+            except ValueError:
+                raise ValueError(
+                    f"{network!r} is not an address or a network like 10.0.0.0/8"
+                ) from None
+        return value
+
+
+def load_settings(**options: object) -> Settings:
+    """Return the settings: the `options`, else the environment, else the defaults.
+
+    Raises `StartRefused` with one sentence that names the variable and what is wrong with it.
+    """
+    try:
+        return _with_secrets_of_files(Settings(**options))  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = str(first["loc"][0]) if first["loc"] else ""
+        name = field if field.isupper() else f"CHAT4ALL_{field.upper()}"
+        said = str(first["msg"]).removeprefix("Value error, ")
+        raise StartRefused(f"{name} is not usable: {said}") from None
+
+
+def _with_secrets_of_files(settings: Settings) -> Settings:
+    """Put in the secrets that are in files, as container platforms hand them out."""
+    read = {}
+    for field, variable in (
+        ("secret_key", "SECRET_KEY"),
+        ("service_credential", "CHAT4ALL_SERVICE_CREDENTIAL"),
+    ):
+        file: Path | None = getattr(settings, f"{field}_file")
+        if file is None:
+            continue
+        if getattr(settings, field) is not None:
+            raise StartRefused(f"{variable} and {variable}_FILE are both set: leave one out")
+        read[field] = SecretStr(_read(variable, file))
+    if settings.secret_key_file is not None and settings.secret_keys_accepted is None:
+        file = settings.secret_key_file
+        beside = [file.with_name(f"{file.name}.{which}") for which in ("next", "previous")]
+        found = [_read("SECRET_KEY", other) for other in beside if other.exists()]
+        if found:
+            read["secret_keys_accepted"] = SecretStr(",".join(found))
+    return settings.model_copy(update=read)
+
+
+def _read(variable: str, file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise StartRefused(f"{variable}_FILE is not usable: {file}: {why}") from None
+
+
+def _text(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether an address can be reached from this machine only."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,40 @@
+"""The demonstration data: two people and a chat, so that the first minute is not spent typing."""
+
+from contextlib import suppress
+
+from chat4all.domain.errors import AlreadyTaken
+from chat4all.domain.ids import ConversationId, Username
+from chat4all.domain.people import Conversation, ConversationType, Role, User
+from chat4all.domain.times import now_utc
+from chat4all.ports.directory import Conversations
+from chat4all.ports.security import Passwords
+from chat4all.ports.users import Credentials, Registrations
+
+USERS = (Username("bruno"), Username("ana"))
+PASSWORD = "test"  # noqa: S105 - known to everybody; see `demo_passwords_stand`
+CHAT = ConversationId("550e8400-e29b-41d4-a716-446655440000")
+
+
+async def make_demo(
+    users: Registrations, conversations: Conversations, passwords: Passwords
+) -> None:
+    """Create the demonstration users and their chat, as far as they are not there yet."""
+    known = await passwords.hash(PASSWORD)  # one for both: hashing is slow on purpose
+    now = now_utc()
+    for username in USERS:
+        with suppress(AlreadyTaken):
+            await users.add_user(User(username, f"{username}@example.com", now), known)
+    owner, *others = USERS
+    members = {owner: Role.OWNER} | dict.fromkeys(others, Role.MEMBER)
+    chat = Conversation(CHAT, ConversationType.GROUP, "Demonstration", members, now, {})
+    with suppress(AlreadyTaken):
+        await conversations.add_conversation(chat)
+
+
+async def demo_passwords_stand(credentials: Credentials, passwords: Passwords) -> bool:
+    """Say whether the password that is printed in the README signs anybody in."""
+    for username in USERS:
+        known = await credentials.password_hash(username)
+        if known is not None and await passwords.verify(PASSWORD, known):
+            return True
+    return False

@@ -1,0 +1,67 @@
+"""Live events, as JSON: between the processes of one machine, and on the topic `chat_events`.
+
+Each kind has a tag. A kind that this release does not know cannot be read, and is said to be so: a
+listener that needs it reads the store instead.
+"""
+
+from collections.abc import Iterable
+from typing import TypeAlias, assert_never
+
+import msgspec
+
+from chat4all.domain.events import LiveEvent, MarkerMoved, MessageStored
+from chat4all.domain.messages import Marker, StoredMessage
+
+
+class MalformedEvent(ValueError):
+    """What was announced cannot be read; the text says why, without its content."""
+
+
+class _MessageStored(msgspec.Struct, tag_field="type", tag="message"):
+    message: StoredMessage
+
+
+class _MarkerMoved(msgspec.Struct, tag_field="type", tag="marker"):
+    marker: Marker
+
+
+_Event: TypeAlias = _MessageStored | _MarkerMoved
+
+_encoder = msgspec.json.Encoder()
+_events = msgspec.json.Decoder(list[_Event])
+
+
+def encode_event(event: LiveEvent) -> bytes:
+    """Return one event: a JSON object in UTF-8."""
+    match event:
+        case MessageStored(message):
+            return _encoder.encode(_MessageStored(message))
+        case MarkerMoved(marker):
+            return _encoder.encode(_MarkerMoved(marker))
+        case _:
+            assert_never(event)
+
+
+def join_events(encoded: Iterable[bytes]) -> bytes:
+    """Return what `decode_events` reads, of events that are encoded already."""
+    return b"[" + b",".join(encoded) + b"]"
+
+
+def decode_events(raw: bytes) -> list[LiveEvent]:
+    """Return the events of one announcement, in order. Raises `MalformedEvent`."""
+    try:
+        return [_event(found) for found in _events.decode(raw)]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedEvent(
+            str(error) if isinstance(error, msgspec.MsgspecError) else "not JSON"
+        ) from None
+
+
+def _event(found: _Event) -> LiveEvent:
+    match found:
+        case _MessageStored(message=message):
+            return MessageStored(message)
+        case _MarkerMoved(marker=marker):
+            return MarkerMoved(marker)
+        case _:
+            assert_never(found)

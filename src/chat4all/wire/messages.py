@@ -1,0 +1,159 @@
+"""What clients send and see. The schemas in /docs are made from these very types."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from chat4all.domain.ids import UUID_PATTERN, Username
+from chat4all.domain.messages import CONTENT_MAX, Receipt, Status, StoredMessage
+from chat4all.domain.records import MessageRecord
+from chat4all.domain.times import format_utc
+from chat4all.wire.records import SEQ_MAX
+
+BODY_MAX = 64 * 1024
+"""Bytes in one request's body."""
+
+EXAMPLE_CHAT = "550e8400-e29b-41d4-a716-446655440000"
+EXAMPLE_MESSAGE = "0199f3a4-7c1e-7d2a-9b6e-3f1c5a8e2d47"
+
+_Uuid = Annotated[
+    str,
+    Meta(
+        pattern=UUID_PATTERN,
+        min_length=36,
+        max_length=36,
+        extra_json_schema={"format": "uuid"},
+    ),
+]
+
+
+class SendMessage(msgspec.Struct):
+    """The body of `POST /v1/messages`. Unknown fields are passed over."""
+
+    content: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=CONTENT_MAX,
+            description="The text, 1 to 10,000 characters.",
+            examples=["Olá! 🎉"],
+        ),
+    ]
+    chat_id: (
+        Annotated[_Uuid, Meta(description="The conversation.", examples=[EXAMPLE_CHAT])]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    conversation_id: (
+        Annotated[_Uuid, Meta(description="Another name of `chat_id`.", examples=[EXAMPLE_CHAT])]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    message_id: (
+        Annotated[
+            _Uuid,
+            Meta(
+                description="Your own id: posting it again is safe, the message appears once.",
+                examples=[EXAMPLE_MESSAGE],
+            ),
+        ]
+        | None
+    ) = None
+
+
+class Accepted(msgspec.Struct):
+    """The log has the message: it will appear, once."""
+
+    message_id: Annotated[str, Meta(examples=[EXAMPLE_MESSAGE])]
+    status: Annotated[str, Meta(examples=["accepted"])] = "accepted"
+
+
+class MessageView(msgspec.Struct):
+    """A message as its readers see it."""
+
+    conversation_id: Annotated[str, Meta(examples=[EXAMPLE_CHAT])]
+    message_id: Annotated[str, Meta(examples=[EXAMPLE_MESSAGE])]
+    sender_id: Annotated[str, Meta(description="A username.", examples=["bruno"])]
+    content: Annotated[str, Meta(examples=["Olá! 🎉"])]
+    created_at: Annotated[
+        str, Meta(description="RFC 3339, UTC.", examples=["2026-01-31T12:00:00.000Z"])
+    ]
+    status: Annotated[
+        Status,
+        Meta(
+            description="`SENT`: the log has it. `DELIVERED`: it is in the history. "
+            "`READ`: every other member has read it."
+        ),
+    ]
+    seq: Annotated[
+        int | None,
+        Meta(
+            description="Its number in the conversation: 1, 2, 3 …; null while `SENT`.",
+            examples=[1],
+        ),
+    ]
+
+
+class MarkRead(msgspec.Struct):
+    """The body of `POST /v1/conversations/{id}/read`."""
+
+    seq: Annotated[
+        int, Meta(ge=0, le=SEQ_MAX, description="Everything up to here was read.", examples=[12])
+    ]
+
+
+class ReceiptView(msgspec.Struct):
+    """How far a member has come. Times are RFC 3339, UTC; null while nothing was, or unknown."""
+
+    username: Annotated[str, Meta(examples=["ana"])]
+    delivered_seq: Annotated[int, Meta(examples=[12])]
+    read_seq: Annotated[int, Meta(examples=[12])]
+    delivered_at: Annotated[str | None, Meta(examples=["2026-01-31T12:00:00.000Z"])]
+    read_at: Annotated[str | None, Meta(examples=["2026-01-31T12:00:00.000Z"])]
+
+
+def receipt_view(username: Username, receipt: Receipt) -> ReceiptView:
+    """Return what readers see of a receipt."""
+    delivered, read, delivered_ms, read_ms = receipt
+    return ReceiptView(
+        username,
+        delivered,
+        read,
+        _time(delivered_ms) if delivered else None,
+        _time(read_ms) if read else None,
+    )
+
+
+def _time(ms: int | None) -> str | None:
+    if ms is None:
+        return None
+    try:
+        return format_utc(datetime.fromtimestamp(ms / 1000, UTC))
+    except (ValueError, OverflowError, OSError):
+        return None  # the clock of whoever wrote it was not one
+
+
+def message_view(message: StoredMessage, status: Status) -> MessageView:
+    """Return what readers see of a stored message."""
+    return MessageView(
+        message.conversation_id,
+        message.message_id,
+        message.sender_id,
+        message.content,
+        message.created_at,
+        status,
+        message.seq,
+    )
+
+
+def accepted_view(record: MessageRecord) -> MessageView:
+    """Return what its sender sees of a message that the log has and the store has not yet."""
+    return MessageView(
+        record.conversation_id,
+        record.message_id,
+        record.sender_id,
+        record.content,
+        record.created_at,
+        Status.SENT,
+        None,
+    )

@@ -1,0 +1,40 @@
+"""What a store holds, message by message, seen through the ports that readers have."""
+
+import asyncio
+from dataclasses import dataclass
+
+import msgspec
+
+from chat4all.domain.ids import ConversationId, MessageId
+from chat4all.domain.messages import AllRead, StoredMessage
+from chat4all.ports.history import History
+from chat4all.wire.messages import MessageView
+
+NOTHING_READ = AllRead(0, None, 0)
+AT_ONCE = 100
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Consecutive messages, oldest first, and the conversation's newest visible number."""
+
+    messages: list[StoredMessage]
+    head: int
+
+
+async def stored(history: History, chat: ConversationId, **bounds: int) -> Stored:
+    """Return the messages of a page, each as it is found by its id."""
+    page = await history.page(chat, NOTHING_READ, **bounds)
+    views = msgspec.json.decode(page.body, type=list[MessageView])
+    found: list[StoredMessage] = []
+    for first in range(0, len(views), AT_ONCE):
+        part = views[first : first + AT_ONCE]
+        found += await asyncio.gather(*(_message(history, chat, view) for view in part))
+    return Stored(found, await history.head(chat))
+
+
+async def _message(history: History, chat: ConversationId, view: MessageView) -> StoredMessage:
+    found = await history.with_id(chat, MessageId(view.message_id))
+    same = [message for message in found if message.seq == view.seq]
+    assert len(same) == 1, "a message cannot be found by its id"
+    return same[0]
