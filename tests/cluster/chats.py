@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import signal
 import threading
 import time
 import urllib.request
@@ -17,6 +18,7 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 
 from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession, Contact
 from chat4all.adapters.kafka import partition_of
+from chat4all.adapters.kafka.feed import HEARTBEAT
 from chat4all.domain.ids import LogPosition
 from chat4all.domain.records import DeadLetter
 from engines import CassandraNode, KafkaBroker
@@ -54,9 +56,23 @@ class Chats:
         del self._producer
         self.cassandra.close()
 
-    def router(self, *faults: str) -> Service:
-        """Return a router that is not started yet."""
-        return self._cluster.service("router", *faults)
+    def router(self, *faults: str, events: str | None = None) -> Service:
+        """Return a router that is not started yet; `events` is the topic it announces on."""
+        found = self._cluster.service("router", *faults)
+        if events is not None:
+            found.environment["CHAT4ALL_KAFKA_TOPIC_EVENTS"] = events
+        return found
+
+    @contextmanager
+    def gateway(self, *faults: str) -> Iterator[Service]:
+        """Start another gateway for a while."""
+        found = self._cluster.service("gateway", *faults).start()
+        try:
+            until(found.ready, 60)
+            yield found
+        finally:
+            found.stop(signal.SIGKILL)
+            self._cluster.services.remove(found)
 
     def end_routers(self) -> None:
         """End every router, and pass over what none could route: the next test begins anew."""
@@ -232,9 +248,11 @@ class Chats:
             message = reader.poll(10)
             assert message is not None
             assert message.error() is None, message.error()
-            for event in json.loads(message.value() or b""):
-                if (m := event.get("message")) is not None:
-                    found[m["conversation_id"]][m["seq"]].add(m["message_id"])
+            if message.key() != HEARTBEAT:
+                for event in json.loads(message.value() or b""):
+                    if event["type"] == "message":
+                        m = event["message"]
+                        found[m["conversation_id"]][m["seq"]].add(m["message_id"])
             if (message.offset() or 0) + 1 >= left.get(message.partition() or 0, 0):
                 left.pop(message.partition() or 0, None)
         reader.close()

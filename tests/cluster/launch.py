@@ -28,6 +28,7 @@ from chat4all.router import loop
 from chat4all.router.loop import Router
 from chat4all.usecases import routing
 from chat4all.usecases.routing import Move, Numbering, Plan
+from chat4all.usecases.versions import ConversationVersions
 
 STEPS = (
     "planned",
@@ -203,6 +204,11 @@ def memory_without_end() -> None:
     OutboxFollower.require = lambda self: None  # type: ignore[method-assign]
 
 
+def cached_in_silence() -> None:
+    """Answer from cached pages though the live feed is silent (against rule 18a)."""
+    ConversationVersions.is_heard = lambda self: True  # type: ignore[method-assign]
+
+
 def commit_before_write() -> None:
     """Commit what is not stored yet (against rule 7)."""
     subscribe, write = KafkaConsumer._subscribe, CassandraStore.write
@@ -282,6 +288,7 @@ FAULTS = {
         store_away,
         die_after_removal,
         memory_without_end,
+        cached_in_silence,
         commit_before_write,
         heads_kept,
         second_batch_first,
