@@ -142,6 +142,10 @@ class KafkaFeed:
     def _begin(self) -> frozenset[int]:
         """Read from the end on, as a number: `OFFSET_END` is looked up only when it is fetched."""
         try:
+            # What is still queued, errors above all, is about the places before.
+            self._consumer.unassign()
+            while self._consumer.consume(READ_MAX, 0):
+                pass
             about = self._consumer.list_topics(self._topic, ASK_SECONDS).topics[self._topic]
             if about.error is not None:
                 raise Unavailable(f"topic {self._topic}: {said(about.error)}")
