@@ -81,6 +81,8 @@ def test_a_secret_can_be_in_a_file(
     secret = getattr(found, name.removeprefix("CHAT4ALL_").lower())
     assert secret.get_secret_value() == "x" * 40
     assert "x" * 40 not in repr(found)
+    for part in (found.one_machine, found.gateway, found.metadata, found.keys):
+        assert "x" * 40 not in repr(part)
 
 
 def test_the_keys_beside_a_key_are_accepted(

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from chat4all.processes.parts import (
     GatewayPorts,
     MetadataPorts,
-    PeoplePorts,
     RouterPorts,
     RouterServicePorts,
 )
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from chat4all.ports.history import ConversationHeads
-    from chat4all.ports.log import MessageLog
     from chat4all.ports.summaries import ConversationSummaries
     from chat4all.processes.policy import Policy
     from chat4all.usecases.marking import Marking
@@ -49,7 +47,7 @@ def make_gateway(ports: GatewayPorts) -> "ASGIApp":
     from chat4all.usecases.sending import Sending
 
     policy, meter, directory = ports.policy, ports.meter, ports.people.directory
-    people = _people(ports.people, policy, ports.log, ports.store, ports.store)
+    people = _people(ports, policy, ports.store, ports.store)
     sending = Sending(ports.log, directory)
     ports.feed.listen(Hub(ports.versions))
     return gateway_app(
@@ -77,7 +75,7 @@ def make_metadata(ports: MetadataPorts) -> "ASGIApp":
     from chat4all.metadata import metadata_app
 
     policy, meter = ports.policy, ports.meter
-    people = _people(ports.people, policy, ports.log, ports.heads, ports.summaries)
+    people = _people(ports, policy, ports.heads, ports.summaries)
     return metadata_app(
         [*people.routes, metrics_routes(meter.text, failed=meter.source_failed)],
         pings=ports.pings,
@@ -117,9 +115,8 @@ class _People:
 
 
 def _people(
-    ports: PeoplePorts,
+    ports: GatewayPorts | MetadataPorts,
     policy: "Policy",
-    log: "MessageLog",
     heads: "ConversationHeads",
     summaries: "ConversationSummaries",
 ) -> _People:
@@ -132,14 +129,15 @@ def _people(
     from chat4all.usecases.signing_in import SigningIn
     from chat4all.usecases.signing_up import SigningUp
 
-    users, directory, passwords = ports.users, ports.directory, ports.passwords
-    signing_in = SigningIn(users, ports.sessions, passwords, ports.tokens, policy.lifetimes)
-    marking, names = Marking(log, heads, directory), PublicNames(users)
+    users, directory, sessions = ports.people.users, ports.people.directory, ports.people.sessions
+    passwords, tokens = ports.security.passwords, ports.security.tokens
+    signing_in = SigningIn(users, sessions, passwords, tokens, policy.lifetimes)
+    marking, names = Marking(ports.log, heads, directory), PublicNames(users)
     use_cases = MetadataUseCases(
         signing_in,
         SigningUp(users, passwords, is_open=policy.sign_up_open),
-        Profiles(users, users, ports.sessions, passwords),
+        Profiles(users, users, sessions, passwords),
         Membership(users, directory, directory, marking),
-        Listing(summaries, ports.memberships, names),
+        Listing(summaries, ports.people.memberships, names),
     )
     return _People(signing_in, marking, names, metadata_routes(use_cases, policy.limits))

@@ -41,8 +41,8 @@ from chat4all.processes.directories import people_in_database, people_of_service
 from chat4all.processes.parts import (
     GatewayPorts,
     MetadataPorts,
-    PeoplePorts,
     RouterServicePorts,
+    SecurityPorts,
 )
 from chat4all.processes.policy import policy_of
 from chat4all.settings import (
@@ -81,7 +81,6 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
         versions = ConversationVersions(SILENCE_SECONDS)
         found.follower.tells(WhenAliased(versions.supersede_all))
         metrics = GatewayMetrics(__version__, SLUG)
-        known = found.people
         pings = {
             "log": engines.log.ping,
             "store": engines.store.ping,
@@ -93,14 +92,8 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
             pings["secret key"] = found.same_secret
         gateway = make_gateway(
             GatewayPorts(
-                PeoplePorts(
-                    known.users,
-                    known.directory,
-                    known.memberships,
-                    known.sessions,
-                    passwords,
-                    tokens,
-                ),
+                found.people,
+                SecurityPorts(passwords, tokens),
                 metrics.log(engines.log),
                 metrics.reads(engines.store),
                 feed,
@@ -126,17 +119,11 @@ async def serve_metadata(settings: MetadataSettings) -> bool:
         passwords = BcryptPasswords()
         stack.callback(passwords.close)
         metrics = ServiceMetrics(__version__, SLUG)
-        known, pings = own.people, {"directory": own.ping}
+        pings = {"directory": own.ping}
         metadata = make_metadata(
             MetadataPorts(
-                PeoplePorts(
-                    known.users,
-                    known.directory,
-                    known.memberships,
-                    known.sessions,
-                    passwords,
-                    tokens,
-                ),
+                own.people,
+                SecurityPorts(passwords, tokens),
                 engines.log,
                 engines.store,
                 engines.store,

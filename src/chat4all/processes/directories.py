@@ -31,11 +31,9 @@ from chat4all.adapters.sql.transactions import Transactions
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import StartRefused
 from chat4all.metadata.internal import InternalEndpoint
-from chat4all.ports.directory import Memberships
 from chat4all.ports.health import Ping
 from chat4all.ports.outbox import OutboxTrimming
-from chat4all.ports.sessions import Sessions
-from chat4all.processes.parts import DirectoryPorts, UserPorts
+from chat4all.processes.parts import PeoplePorts
 from chat4all.settings import GatewaySettings, MetadataSettings, TokenKeys
 
 TRIM_EVERY_SECONDS = 60.0
@@ -47,20 +45,10 @@ _CREDENTIAL = re.compile("[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
-class People:
-    """The ports, whatever answers them."""
-
-    users: UserPorts
-    directory: DirectoryPorts
-    memberships: Memberships
-    sessions: Sessions
-
-
-@dataclass(frozen=True, slots=True)
 class FollowedPeople:
-    """The same, kept for as long as `follower` says that it holds."""
+    """Users, conversations and sessions, cached for as long as `follower` says that it holds."""
 
-    people: People
+    people: PeoplePorts
     follower: OutboxFollower
     ping: Ping
     outbox: SqlOutbox | None = None
@@ -74,7 +62,7 @@ class FollowedPeople:
 class OwnPeople:
     """The same on a database of one's own, and the endpoint for those who ask."""
 
-    people: People
+    people: PeoplePorts
     internal: InternalEndpoint
     ping: Ping
 
@@ -92,7 +80,7 @@ async def people_in_file(path: Path) -> AsyncIterator[FollowedPeople]:
         async with follower.running():
             directory = SqlDirectory(database)
             yield FollowedPeople(
-                People(
+                PeoplePorts(
                     cached_aliases(SqlUsers(database), follower),
                     cached_members(directory, follower),
                     SqlMemberships(database),
@@ -132,7 +120,7 @@ async def people_in_database(settings: MetadataSettings) -> AsyncIterator[OwnPeo
         trim = partial(trim_all, outbox)
         async with periodically("trimming the outbox", trim, TRIM_EVERY_SECONDS):
             yield OwnPeople(
-                People(users, directory, memberships, sessions),
+                PeoplePorts(users, directory, memberships, sessions),
                 internal,
                 partial(check_revision, database),
             )
@@ -154,7 +142,7 @@ async def people_of_service(settings: GatewaySettings) -> AsyncIterator[Followed
     service = MetadataService(settings.metadata_url, check_credential(settings.credential))
     try:
         follower = OutboxFollower(HttpOutbox(service))
-        people = People(
+        people = PeoplePorts(
             cached_aliases(HttpUsers(service), follower),
             cached_members(HttpDirectory(service), follower),
             HttpMemberships(service),

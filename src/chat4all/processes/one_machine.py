@@ -5,10 +5,9 @@ metadata :8001 ─┘                          metadata.db (SqlDirectory, SqlUse
 router          ─ in a process of its own: `router_process`
 """
 
-import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -31,23 +30,21 @@ from chat4all.adapters.embedded import (
     EmbeddedFeed,
     EmbeddedLog,
     EmbeddedStore,
-    RouterLink,
 )
 from chat4all.adapters.embedded.link import SILENCE_SECONDS
 from chat4all.adapters.prometheus import GatewayMetrics, ServiceMetrics
 from chat4all.adapters.sql import SqlOutbox
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import StartRefused
-from chat4all.http.metrics import Source
 from chat4all.http.problems import SLUG
 from chat4all.http.server.serving import Server, listening, serve
-from chat4all.ports.health import Ping
 from chat4all.ports.security import Passwords
 from chat4all.processes.apps import make_gateway, make_metadata
-from chat4all.processes.directories import People, people_in_file, trim_all
-from chat4all.processes.parts import GatewayPorts, MetadataPorts, PeoplePorts
+from chat4all.processes.directories import people_in_file, trim_all
+from chat4all.processes.parts import GatewayPorts, MetadataPorts, PeoplePorts, SecurityPorts
 from chat4all.processes.policy import policy_of
-from chat4all.processes.router_process import RouterProcess, embedded_router
+from chat4all.processes.router_process import RouterProcess
+from chat4all.processes.routing import Routing, routing_here, routing_there
 from chat4all.processes.welcome import welcome
 from chat4all.settings import OneMachineSettings, TokenKeys, is_loopback
 from chat4all.usecases.demonstrating import demo_passwords_stand, make_demo
@@ -56,16 +53,6 @@ from chat4all.usecases.versions import ConversationVersions
 TRIM_EVERY_SECONDS = 3600.0
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Routing:
-    """The running router, wherever it runs: `task` ends when it does."""
-
-    task: asyncio.Task[None]
-    ping: Ping
-    metrics: Source
-    stop: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +112,11 @@ async def one_machine(
 
         if router_process is None:
             silence_seconds = inf
-            started = _routing_here(log, store, feed)
+            started = routing_here(log, store, feed)
         else:
             silence_seconds = SILENCE_SECONDS
             router_process.go(folder.path, settings.log_level, folder.lock)
-            started = _routing_there(router_process, log, feed)
+            started = routing_there(router_process, log, feed)
         routing = await stack.enter_async_context(started)
 
         versions = ConversationVersions(silence_seconds)
@@ -137,13 +124,12 @@ async def one_machine(
         gateway_metrics = GatewayMetrics(__version__, SLUG)
         metadata_metrics = ServiceMetrics(__version__, SLUG)
         measured_log, measured_store = gateway_metrics.log(log), gateway_metrics.reads(store)
-        people = PeoplePorts(
-            known.users, known.directory, known.memberships, known.sessions, passwords, tokens
-        )
+        security = SecurityPorts(passwords, tokens)
         policy = policy_of(settings.people)
         gateway = make_gateway(
             GatewayPorts(
-                people,
+                known,
+                security,
                 measured_log,
                 measured_store,
                 feed,
@@ -161,7 +147,8 @@ async def one_machine(
         )
         metadata = make_metadata(
             MetadataPorts(
-                people,
+                known,
+                security,
                 measured_log,
                 measured_store,
                 measured_store,
@@ -175,7 +162,7 @@ async def one_machine(
             yield OneMachine(
                 gateway=gateway,
                 metadata=metadata,
-                people=people,
+                people=known,
                 routing=routing,
                 log=log,
                 store=store,
@@ -217,7 +204,7 @@ async def serve_one_machine(settings: OneMachineSettings, router_process: Router
 
 
 async def _demo(
-    settings: OneMachineSettings, folder: DataFolder, known: People, passwords: Passwords
+    settings: OneMachineSettings, folder: DataFolder, known: PeoplePorts, passwords: Passwords
 ) -> bool:
     """Make the demonstration data in a new folder and say whether; refuse it on an open address."""
     host = settings.gateway.host
@@ -230,33 +217,6 @@ async def _demo(
             f"and {host} can be reached from outside: name another folder with --data"
         )
     return False
-
-
-@asynccontextmanager
-async def _routing_here(
-    log: EmbeddedLog, store: EmbeddedStore, feed: EmbeddedFeed
-) -> AsyncIterator[Routing]:
-    router, metrics = embedded_router(log, store, feed)
-    task = asyncio.create_task(router.run(), name="router")
-    try:
-        yield Routing(task, router.ping, metrics.text, router.stop)
-    finally:
-        router.stop()
-        await task
-
-
-@asynccontextmanager
-async def _routing_there(
-    process: RouterProcess, log: EmbeddedLog, feed: EmbeddedFeed
-) -> AsyncIterator[Routing]:
-    link = await RouterLink.over(process.link, feed.republish, feed.heard)
-    log.watch(link.ring)
-    task = asyncio.create_task(link.run(), name="link to the router")
-    try:
-        yield Routing(task, link.ping, link.metrics, link.close)
-    finally:
-        link.close()
-        await asyncio.wait({task})
 
 
 def _tokens(keys: TokenKeys, folder: Path) -> JwtTokens:

@@ -38,12 +38,18 @@ class StorePorts(History, ConversationSummaries, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PeoplePorts:
-    """Who there is, and what signing in rests on."""
+    """Users, conversations and sessions, whatever answers for them."""
 
     users: UserPorts
     directory: DirectoryPorts
     memberships: Memberships
     sessions: Sessions
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityPorts:
+    """What signing in rests on."""
+
     passwords: Passwords
     tokens: Tokens
 
@@ -53,6 +59,7 @@ class GatewayPorts:
     """A gateway's. `versions` are those that `feed` supersedes."""
 
     people: PeoplePorts
+    security: SecurityPorts
     log: MessageLog
     store: StorePorts
     feed: LiveFeed
@@ -69,6 +76,7 @@ class MetadataPorts:
     """A metadata service's. `internal` answers gateways that are other processes."""
 
     people: PeoplePorts
+    security: SecurityPorts
     log: MessageLog
     heads: ConversationHeads
     summaries: ConversationSummaries
