@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -122,5 +123,41 @@ def test_readiness_says_why_the_router_has_stopped_and_sending_goes_on(tmp_path:
         until(lambda: "a record of version 99 is in the log" in trouble())
         assert send(running, token, 1)
         assert len(running.history(token)) == 3
+    finally:
+        running.kill()
+
+
+def store_reads(running: Running) -> int:
+    """Return how many pages the gateway has read from the store."""
+    with urllib.request.urlopen(f"{running.gateway}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    name = 'chat4all_store_read_seconds_count{operation="page"}'
+    return round(sum(float(line.split()[-1]) for line in lines if line.startswith(name)))
+
+
+def is_cached(running: Running, token: str) -> bool:
+    """Say whether of two equal requests the second was answered without the store."""
+    running.history(token)
+    before = store_reads(running)
+    running.history(token)
+    return store_reads(running) == before
+
+
+def test_while_the_router_is_frozen_no_page_is_answered_from_memory(tmp_path: Path) -> None:
+    running = Running(tmp_path).start()
+    try:
+        token = running.token("bruno")
+        accepted = send(running, token, 3)
+        check(running, token, accepted)
+        until(lambda: is_cached(running, token))
+        router = router_of(running)
+        os.kill(router, signal.SIGSTOP)
+        until(lambda: not is_cached(running, token))
+        assert not is_cached(running, token)
+        accepted += send(running, token, 2)
+        os.kill(router, signal.SIGCONT)
+        check(running, token, accepted)
+        until(lambda: is_cached(running, token))
+        check(running, token, accepted)
     finally:
         running.kill()
