@@ -1,4 +1,4 @@
-# The three services of a cluster: docker-compose.yml, docs/cluster.md.
+# The three services of a cluster: docker-compose.yml, docs/operations/cluster.md.
 
 # The release of Python that the tests run on.
 FROM python:3.11-slim-bookworm AS build

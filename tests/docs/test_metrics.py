@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from chat4all.adapters.prometheus.router import ROUTING
+from chat4all.adapters.prometheus.service import READS
 from tests.api.conftest import CHAT, running
 from tests.api.test_metrics import families
 
@@ -13,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 def documented() -> dict[str, tuple[str, set[str]]]:
     """Return (type, labels) by name."""
-    page = Path("docs/operations.md").read_text()
+    page = Path("docs/operations/metrics.md").read_text()
     rows = re.findall(r"^\| `([a-z0-9_]+)` \| ([a-z]+) \| (.*?) ?\| ", page, re.MULTILINE)
     return {name: (kind, set(re.findall("`([a-z]+)`", labels))) for name, kind, labels in rows}
 
@@ -34,3 +36,10 @@ async def test_the_table_is_what_is_exposed(tmp_path: Path) -> None:
         seen[name] = (family.type, {k for s in family.samples for k in s.labels} - ignored)
     assert seen == table
     assert of_metadata.keys() < found.keys()
+
+
+def test_the_operations_are_those_that_are_measured() -> None:
+    page = " ".join(Path("docs/operations/metrics.md").read_text().split())
+    for prefix, operations in (("store_read", READS), ("router_store", ROUTING)):
+        (listed,) = re.findall(rf"- `chat4all_{prefix}_…`: (.*?)\.", page)
+        assert listed == ", ".join(f"`{operation}`" for operation in operations)

@@ -77,7 +77,7 @@ def test_what_it_links_to_is_there(readme: str) -> None:
             assert Path(target).exists(), target
 
 
-@pytest.mark.parametrize("page", [*READMES, "CONTRIBUTING.md", "docs/operations.md"])
+@pytest.mark.parametrize("page", [*READMES, "CONTRIBUTING.md", "docs/operations/running.md"])
 def test_the_make_targets_it_names_are_there(page: str) -> None:
     makefile = Path("Makefile").read_text()
     named = set(re.findall(r"(?:`|^)make ([a-z]+)", Path(page).read_text(), re.MULTILINE))

@@ -1,4 +1,4 @@
-"""The sentences of docs/operations.md, "When something is wrong", held against what is said."""
+"""The sentences of docs/operations/troubles.md, held against what the program says."""
 
 import re
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 
 def documented() -> list[str]:
     """Return the sentences that the table quotes, where … stands for anything."""
-    page = Path("docs/operations.md").read_text()
-    table = page.split("### What is said, and what to do", 1)[1].split("\n## ", 1)[0]
+    page = Path("docs/operations/troubles.md").read_text()
+    table = page.split("### A cluster", 1)[1].split("\n## ", 1)[0]
     cells = re.findall(r"^\| (`.*?`) \| ", table, re.MULTILINE)
     # A span that has backticks inside is in two of them.
     return [

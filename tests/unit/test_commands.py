@@ -50,7 +50,7 @@ def test_the_help_lists_every_command_and_loads_none() -> None:
 
 
 def test_every_command_is_documented() -> None:
-    pages = "".join(page.read_text() for page in Path("docs").glob("*.md"))
+    pages = "".join(page.read_text() for page in Path("docs").rglob("*.md"))
     for name in COMMANDS:
         assert f"chat4all {name}" in pages
 

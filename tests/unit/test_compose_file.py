@@ -136,7 +136,9 @@ def test_the_engines_are_of_the_releases_that_the_tests_run_on() -> None:
         assert not SERVICES[name]["image"].endswith((":latest", name))
 
 
-@pytest.mark.parametrize("page", ["docs/cluster.md", "docs/differences.md", "docker-compose.yml"])
+@pytest.mark.parametrize(
+    "page", ["docs/operations/cluster.md", "docs/differences.md", "docker-compose.yml"]
+)
 def test_the_services_that_are_named_are_there(page: str) -> None:
     options = r"(?:-[-a-z]+ (?:\d+ )?)*"
     found = re.findall(rf"docker compose (?:exec|run|logs) {options}(\w+)", Path(page).read_text())

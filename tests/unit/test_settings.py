@@ -128,7 +128,7 @@ def test_limits_can_be_switched_off(monkeypatch: pytest.MonkeyPatch, value: str,
 
 
 def test_the_settings_and_their_defaults_are_those_that_are_documented() -> None:
-    page = Path("docs/operations.md").read_text()
+    page = Path("docs/operations/settings.md").read_text()
     rows = re.findall(r"^\| `((?:CHAT4ALL_)?[A-Z_]+)` \| (.*?) \| ", page, re.MULTILINE)
     documented = dict(rows)
     assert len(documented) == len(rows)

@@ -105,7 +105,7 @@ async def test_who_is_not_there_is_named_to_operators_only(
 
 
 def assert_documented_for_clients(shown: str) -> None:
-    assert f"`{shown}`" in " ".join(Path("docs/operations.md").read_text().split())
+    assert f"`{shown}`" in " ".join(Path("docs/operations/troubles.md").read_text().split())
 
 
 @pytest.mark.anyio
@@ -349,7 +349,7 @@ def test_the_doctor_looks_at_a_cluster_where_one_is_set(monkeypatch: pytest.Monk
 
 
 def test_the_page_names_every_check() -> None:
-    page = Path("docs/operations.md").read_text()
+    page = Path("docs/operations/troubles.md").read_text()
     table = page.split("| in a cluster it looks at |", 1)[1].split("\n\n", 1)[0]
     for check in CHECKS:
         assert f"| {check.__name__.replace('_', ' ')} |" in table

@@ -10,6 +10,6 @@ from chat4all.operations.running import run_service, service_options
 def gateway(**options: object) -> None:
     """Run a gateway of a cluster: HTTP for clients, on Kafka and Cassandra.
 
-    Every setting is an environment variable; docs/cluster.md has them all.
+    Every setting is an environment variable; docs/operations/settings.md has them all.
     """
     run_service("gateway", options)

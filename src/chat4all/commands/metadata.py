@@ -10,6 +10,6 @@ from chat4all.operations.running import run_service, service_options
 def metadata(**options: object) -> None:
     """Run a metadata service of a cluster, on DATABASE_URL.
 
-    Every setting is an environment variable; docs/cluster.md has them all.
+    Every setting is an environment variable; docs/operations/settings.md has them all.
     """
     run_service("metadata", options)

@@ -10,6 +10,6 @@ from chat4all.operations.running import run_service, service_options
 def router(**options: object) -> None:
     """Run a router of a cluster: from Kafka to Cassandra, in order.
 
-    Every setting is an environment variable; docs/cluster.md has them all.
+    Every setting is an environment variable; docs/operations/settings.md has them all.
     """
     run_service("router", options)

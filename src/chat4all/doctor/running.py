@@ -54,7 +54,7 @@ def services(it: Installation) -> Iterator[Finding]:
                 yield Finding(
                     Status.PROBLEM,
                     f"{where} misses {part}: {why}",
-                    "see docs/operations.md, Health",
+                    "see docs/operations/troubles.md, Health",
                 )
             if not missed:
                 yield Finding(Status.OK, f"{where} is ready")

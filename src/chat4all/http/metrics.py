@@ -73,7 +73,7 @@ def metrics_routes(
         },
     )
     async def metrics() -> Response:
-        """Return every metric; docs/operations.md says what each means."""
+        """Return every metric; docs/operations/metrics.md says what each means."""
         found = await asyncio.gather(*[ask(source) for source in others])
         # Its own last: it counts the failures of the others.
         return Response(
