@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chat4all.adapters.embedded import EmbeddedConsumer, EmbeddedLog, EmbeddedStore
-from chat4all.adapters.embedded import store as store_module
+from chat4all.adapters.embedded.store import schema
 from chat4all.domain.errors import StartRefused
 from chat4all.domain.ids import LogPosition
 from chat4all.domain.records import DeadLetter
@@ -102,7 +102,7 @@ async def test_a_store_of_version_1_keeps_every_row(tmp_path: Path) -> None:
         assert list(await store.all(10)) == [letter]
         assert await store.follows("a log") == ("a log", 2)
         await store.close()
-        assert version(path) == len(store_module.SCHEMA)
+        assert version(path) == len(schema.SCHEMA)
     with closing(sqlite3.connect(path)) as db:
         for table, row in ROWS.items():
             (found,) = db.execute(f"SELECT * FROM {table}").fetchall()
@@ -129,8 +129,8 @@ async def test_an_upgrade_that_fails_half_way_has_done_nothing(
 ) -> None:
     path = tmp_path / "store.db"
     store_of_version_1(path)
-    steps = (*store_module.SCHEMA, "CREATE TABLE added (x); SELECT * FROM missing")
-    monkeypatch.setattr(store_module, "SCHEMA", steps)
+    steps = (*schema.SCHEMA, "CREATE TABLE added (x); SELECT * FROM missing")
+    monkeypatch.setattr(schema, "SCHEMA", steps)
     store = EmbeddedStore(path)
     with pytest.raises(StartRefused):
         await store.open()
