@@ -23,7 +23,7 @@ from chat4all.domain.errors import Overloaded, Unavailable
 from chat4all.domain.ids import LogPosition, Username
 from chat4all.domain.messages import Head, Marker
 from chat4all.ports.store import IdEntry, IdKey, StoreBatch
-from tests.contract.test_message_store import message
+from tests.messages import message
 from tests.records import CHATS
 
 LAST = LogPosition(511, 0, 2**40 - 2)
