@@ -27,7 +27,7 @@ from chat4all.ports.log import MessageLog, Poll
 from chat4all.ports.store import StoreBatch
 from chat4all.router import loop
 from chat4all.router.loop import Router
-from chat4all.usecases import routing
+from chat4all.usecases import judging, routing
 from chat4all.usecases.routing import Move, Numbering, Plan
 
 STEPS = (
@@ -255,7 +255,7 @@ def error_as_dead_letter() -> None:
             await self._dead_letters.add(
                 [DeadLetter(r.log_position, str(error), r.key, r.value) for r in poll.records]
             )
-            await self._consumer.commit(routing._last_of_each_partition(poll.records))
+            await self._consumer.commit(routing.last_of_each_partition(poll.records))
 
     Router._insist = once  # type: ignore[method-assign]
     Router._route = put_aside  # type: ignore[method-assign]
@@ -263,18 +263,18 @@ def error_as_dead_letter() -> None:
 
 def replay_without_row() -> None:
     """Take a replay's message row for written (against rule 4)."""
-    number = routing._number
+    number = judging.number_messages
 
     def without_rows(
-        messages: Any, watermarks: Mapping[ConversationId, Any], *known: Any
-    ) -> routing._Numbered:
-        done = number(messages, watermarks, *known)
+        messages: Any, watermarks: Mapping[ConversationId, Any], *written: Any
+    ) -> judging.Numbered:
+        done = number(messages, watermarks, *written)
         done.messages = [
             m for m in done.messages if m.log_position > watermarks[m.conversation_id].log_position
         ]
         return done
 
-    routing._number = without_rows  # type: ignore[assignment]
+    judging.number_messages = without_rows  # type: ignore[assignment]
 
 
 FAULTS = {

@@ -1,4 +1,4 @@
-"""Identifiers and positions: how they are written, and what can be read from them."""
+"""Identifiers and log positions: how they are written, and what can be read from them."""
 
 import re
 from typing import NamedTuple, NewType
@@ -7,7 +7,7 @@ ConversationId = NewType("ConversationId", str)
 """A conversation's UUID in its canonical form: lower case, with hyphens (RFC 9562)."""
 
 MessageId = NewType("MessageId", str)
-"""A message's UUID in its canonical form. It is its sender's: two senders may use the same one."""
+"""A message's UUID in its canonical form. It belongs to its sender: two may use the same one."""
 
 Username = NewType("Username", str)
 """A user's unchangeable name; `sender_id` on the wire."""
@@ -50,7 +50,7 @@ def uuid7_time(uuid: str) -> int | None:
 
 
 class LogPosition(NamedTuple):
-    """Where a record stands. Within one conversation a smaller position is an earlier record."""
+    """Where a record is in the log. In one conversation a smaller position is an earlier record."""
 
     epoch: int
     partition: int

@@ -1,4 +1,4 @@
-"""What clients send and see. The schemas in /docs are made from these very types."""
+"""What clients send and receive. The schemas in /docs are made from these types."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -42,7 +42,7 @@ class MalformedRecord(ValueError):
 
 
 class _Envelope(msgspec.Struct):
-    """What every record has; read first, to know which of the others it is."""
+    """What every record has; read first, to tell its kind and version."""
 
     type: str
     v: int = RECORD_VERSION
@@ -180,9 +180,9 @@ def _id(canonical: Callable[[str], Id], text: str, field: str) -> Id:
 
 
 def _utc_millis(text: str) -> str:
-    """Return the time in the one form that the store keeps; no offset means UTC, as its name says.
+    """Return the time in the one form that the store keeps; without an offset it is UTC.
 
-    A record of our own has that form already; other producers write microseconds or an offset.
+    Our own records have that form already; other producers write microseconds or an offset.
     """
     shape = _TIME.match(text)
     try:

@@ -1,4 +1,4 @@
-"""What earlier routers wrote, found again also where they were stopped half-way."""
+"""What earlier routers wrote, also where they were stopped half-way."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

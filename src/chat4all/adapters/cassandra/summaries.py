@@ -11,8 +11,8 @@ from chat4all.domain.messages import Activity, Overview
 from chat4all.domain.times import format_milliseconds
 from chat4all.ports.summaries import OverviewQuery
 
-HEADS_ASKED_MAX = 20
-"""Heads that are asked for in one request; its coordinator asks for each of them."""
+HEADS_PER_REQUEST = 20
+"""Heads read in one request; its coordinator reads each of them."""
 
 _ACTIVITY = (
     "SELECT conversation_id, seq, toUnixTimestamp(created_at) FROM conversation_heads "
@@ -22,7 +22,7 @@ _READ_BY = "SELECT username, read_seq FROM read_markers WHERE conversation_id = 
 
 
 class CassandraSummaries(Part):
-    """`ports.summaries.ConversationSummaries`: all that is asked for is asked at once."""
+    """`ports.summaries.ConversationSummaries`: all requests of a call run at once."""
 
     async def activity(
         self, conversations: Sequence[ConversationId]
@@ -30,8 +30,8 @@ class CassandraSummaries(Part):
         """Return the newest messages' numbers and times; see `ports.summaries`."""
         keys = [UUID(conversation) for conversation in conversations]
         answers = await together(
-            self._session.run(_ACTIVITY, (keys[first : first + HEADS_ASKED_MAX],))
-            for first in range(0, len(keys), HEADS_ASKED_MAX)
+            self._session.run(_ACTIVITY, (keys[first : first + HEADS_PER_REQUEST],))
+            for first in range(0, len(keys), HEADS_PER_REQUEST)
         )
         rows = [(ConversationId(str(row[0])), row[1], row[2]) for rows in answers for row in rows]
         activity = {

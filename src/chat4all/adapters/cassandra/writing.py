@@ -14,8 +14,8 @@ from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.messages import StoredMessage
 from chat4all.ports.store import IdEntry, IdKey, StoreBatch
 
-IDS_ASKED_MAX = 50
-"""Ids of one conversation that are looked up in one request: each slot is asked for all of them."""
+IDS_PER_REQUEST = 50
+"""Ids of one conversation that are looked up in one request: every slot is asked for all."""
 
 
 class SequencedTables(Recovery):
@@ -28,9 +28,9 @@ class SequencedTables(Recovery):
         for conversation, message_id in {(key.conversation_id, key.message_id) for key in wanted}:
             by_conversation[conversation].append(UUID(message_id))
         queries = [
-            (conversation, ids[first : first + IDS_ASKED_MAX])
+            (conversation, ids[first : first + IDS_PER_REQUEST])
             for conversation, ids in by_conversation.items()
-            for first in range(0, len(ids), IDS_ASKED_MAX)
+            for first in range(0, len(ids), IDS_PER_REQUEST)
         ]
         answers = await together(
             self._session.run(FIND_IDS, (UUID(conversation), list(set(map(slot_of, ids))), ids))

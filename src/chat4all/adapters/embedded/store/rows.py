@@ -1,4 +1,4 @@
-"""A stored message as columns of SQLite, and as JSON: which ones there are is said here alone.
+"""A stored message as columns of SQLite and as JSON, defined here alone.
 
 A field of `StoredMessage` is the column of its name; its position in the log is three columns.
 """

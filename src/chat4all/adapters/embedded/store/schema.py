@@ -60,7 +60,7 @@ ALTER TABLE dead_letters ADD COLUMN replayed_epoch INTEGER;
 ALTER TABLE dead_letters ADD COLUMN replayed_partition INTEGER;
 ALTER TABLE dead_letters ADD COLUMN replayed_offset INTEGER
 """
-# When the records that moved a marker were appended; null: not known.
+# When the records that moved a marker were appended; null: unknown.
 _MARKER_TIMES = """
 ALTER TABLE read_markers ADD COLUMN delivered_ms INTEGER;
 ALTER TABLE read_markers ADD COLUMN read_ms INTEGER
