@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from chat4all.adapters.caching import OutboxFollower
-from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession, CassandraStore
+from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession
 from chat4all.adapters.cassandra.session import Statement
+from chat4all.adapters.cassandra.writing import SequencedTables
 from chat4all.adapters.kafka import KafkaAnnouncements, KafkaConsumer, consumer
 from chat4all.adapters.sql import SqlDirectory
 from chat4all.cli import main
@@ -26,7 +27,7 @@ from chat4all.ports.log import MessageLog, Poll
 from chat4all.ports.store import StoreBatch
 from chat4all.router import loop
 from chat4all.router.loop import Router
-from chat4all.usecases import routing
+from chat4all.usecases import judging, routing
 from chat4all.usecases.routing import Move, Numbering, Plan
 from chat4all.usecases.versions import ConversationVersions
 
@@ -106,10 +107,10 @@ def _die_while_planning(death: _Death) -> None:
 
 
 def _die_while_writing(death: _Death) -> None:
-    one_by_one, write = CassandraStore._one_after_the_other, CassandraStore.write
+    one_by_one, write = SequencedTables._write_in_order, SequencedTables.write
     run, run_together = CassandraSession.run, CassandraSession.batch
 
-    async def part_by_part(self: CassandraStore, batches: Sequence[Sequence[Statement]]) -> None:
+    async def part_by_part(self: SequencedTables, batches: Sequence[Sequence[Statement]]) -> None:
         for number, part in enumerate(batches):
             death.at("first batch", number == 1)
             await one_by_one(self, [part])
@@ -126,14 +127,14 @@ def _die_while_writing(death: _Death) -> None:
         before(statements[0][0])
         await run_together(self, statements)
 
-    async def written(self: CassandraStore, batch: StoreBatch) -> None:
+    async def written(self: SequencedTables, batch: StoreBatch) -> None:
         await write(self, batch)
         death.at("heads", batch.heads)
 
-    CassandraStore._one_after_the_other = part_by_part  # type: ignore[method-assign]
+    SequencedTables._write_in_order = part_by_part  # type: ignore[method-assign]
     CassandraSession.run = run_one  # type: ignore[method-assign]
     CassandraSession.batch = run_batch  # type: ignore[method-assign]
-    CassandraStore.write = written  # type: ignore[method-assign]
+    SequencedTables.write = written  # type: ignore[method-assign]
 
 
 def _die_in_the_end(death: _Death) -> None:
@@ -159,17 +160,17 @@ def _die_in_the_end(death: _Death) -> None:
 
 def store_away() -> None:
     """No mutant: the first messages that are written find the store away."""
-    write = CassandraStore.write
+    write = SequencedTables.write
     failed = False
 
-    async def away(self: CassandraStore, batch: StoreBatch) -> None:
+    async def away(self: SequencedTables, batch: StoreBatch) -> None:
         nonlocal failed
         if batch.messages and not failed:
             failed = True
             raise Unavailable("Cassandra: away")
         await write(self, batch)
 
-    CassandraStore.write = away  # type: ignore[method-assign]
+    SequencedTables.write = away  # type: ignore[method-assign]
 
 
 def die_after_removal() -> None:
@@ -211,19 +212,19 @@ def cached_in_silence() -> None:
 
 def commit_before_write() -> None:
     """Commit what is not stored yet (against rule 7)."""
-    subscribe, write = KafkaConsumer._subscribe, CassandraStore.write
+    subscribe, write = KafkaConsumer._subscribe, SequencedTables.write
     consumers: list[KafkaConsumer] = []
 
     def subscribed(self: KafkaConsumer) -> None:
         consumers.append(self)
         subscribe(self)
 
-    async def committed_first(self: CassandraStore, batch: StoreBatch) -> None:
+    async def committed_first(self: SequencedTables, batch: StoreBatch) -> None:
         await consumers[0].commit(batch.through)
         await write(self, batch)
 
     KafkaConsumer._subscribe = subscribed  # type: ignore[method-assign]
-    CassandraStore.write = committed_first  # type: ignore[method-assign]
+    SequencedTables.write = committed_first  # type: ignore[method-assign]
 
 
 def heads_kept() -> None:
@@ -238,12 +239,12 @@ def heads_kept() -> None:
 
 def second_batch_first() -> None:
     """Write a conversation's batches in any order (against rule 3)."""
-    one_by_one = CassandraStore._one_after_the_other
+    one_by_one = SequencedTables._write_in_order
 
-    async def backwards(self: CassandraStore, batches: Sequence[Sequence[Statement]]) -> None:
+    async def backwards(self: SequencedTables, batches: Sequence[Sequence[Statement]]) -> None:
         await one_by_one(self, batches[::-1])
 
-    CassandraStore._one_after_the_other = backwards  # type: ignore[method-assign]
+    SequencedTables._write_in_order = backwards  # type: ignore[method-assign]
 
 
 def error_as_dead_letter() -> None:
@@ -260,7 +261,7 @@ def error_as_dead_letter() -> None:
             await self._dead_letters.add(
                 [DeadLetter(r.log_position, str(error), r.key, r.value) for r in poll.records]
             )
-            await self._consumer.commit(routing._last_of_each_partition(poll.records))
+            await self._consumer.commit(routing.last_of_each_partition(poll.records))
 
     Router._insist = once  # type: ignore[method-assign]
     Router._route = put_aside  # type: ignore[method-assign]
@@ -268,18 +269,18 @@ def error_as_dead_letter() -> None:
 
 def replay_without_row() -> None:
     """Take a replay's message row for written (against rule 4)."""
-    number = routing._number
+    number = judging.number_messages
 
     def without_rows(
-        messages: Any, watermarks: Mapping[ConversationId, Any], *known: Any
-    ) -> routing._Numbered:
-        done = number(messages, watermarks, *known)
+        messages: Any, watermarks: Mapping[ConversationId, Any], *written: Any
+    ) -> judging.Numbered:
+        done = number(messages, watermarks, *written)
         done.messages = [
             m for m in done.messages if m.log_position > watermarks[m.conversation_id].log_position
         ]
         return done
 
-    routing._number = without_rows  # type: ignore[assignment]
+    judging.number_messages = without_rows  # type: ignore[assignment]
 
 
 FAULTS = {

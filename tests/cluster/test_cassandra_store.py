@@ -18,7 +18,7 @@ from chat4all.domain.messages import Head, StoredMessage
 from chat4all.ports.store import StoreBatch
 from engines import CassandraNode
 from tests.cluster.cassandra import AStore, a_store, contact_of
-from tests.contract.test_message_store import batch, message, row_of
+from tests.messages import batch, message, row_of
 from tests.records import CHATS
 from tests.stored import stored
 

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from chat4all.adapters.cassandra.store import log_timestamp
+from chat4all.adapters.cassandra.keys import log_timestamp
 from chat4all.adapters.kafka import partition_of
 from chat4all.domain.ids import LogPosition
 from chat4all.domain.messages import CONTENT_MAX

@@ -39,10 +39,13 @@ from chat4all.adapters.prometheus.timing import Timings
 from chat4all.adapters.sql import SqlDirectory, SqlMemberships, SqlOutbox, SqlSessions, SqlUsers
 from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.metadata import InternalEndpoint
+from chat4all.ports.dead_letters import DeadLetters
 from chat4all.ports.directory import Memberships
+from chat4all.ports.history import History
 from chat4all.ports.log import LogConsumer, MessageLog
 from chat4all.ports.outbox import Outbox
 from chat4all.ports.sessions import Sessions
+from chat4all.ports.summaries import ConversationSummaries
 from tests.cluster.cassandra import a_store
 from tests.cluster.kafka import a_feed, a_log
 from tests.contract.ports import Directory, KeptOutbox, Letters, People, Store
@@ -86,17 +89,19 @@ async def a_consuming(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIt
     await store.close()
 
 
-@pytest.fixture(params=["embedded", KAFKA])
+@pytest.fixture(params=["embedded", "embedded, measured", KAFKA])
 async def consuming(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Consuming]:
     async with a_consuming(request, tmp_path) as found:
-        yield found
+        if "measured" in request.param:
+            measured = GatewayMetrics("1", "problem").log(found.log)
+            yield Consuming(measured, found.consumer)
+        else:
+            yield found
 
 
-@pytest.fixture(params=["embedded", "embedded, measured", KAFKA])
-async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MessageLog]:
-    async with a_consuming(request, tmp_path) as found:
-        measured = "measured" in request.param
-        yield GatewayMetrics("1", "problem").log(found.log) if measured else found.log
+@pytest.fixture
+def log(consuming: Consuming) -> MessageLog:
+    return consuming.log
 
 
 @asynccontextmanager
@@ -124,11 +129,26 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             yield found
 
 
+@pytest.fixture
+def history(store: Store) -> History:
+    return store
+
+
+@pytest.fixture
+def summaries(store: Store) -> ConversationSummaries:
+    return store
+
+
 @pytest.fixture(params=["embedded", "embedded, counted", CASSANDRA])
-async def dead_letters(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Letters]:
+async def sink(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Letters]:
     async with the_stores(request, tmp_path) as (_, found):
         counted = "counted" in request.param
         yield RouterMetrics("1", no_lag).dead_letters(found) if counted else found
+
+
+@pytest.fixture
+def letters(sink: Letters) -> DeadLetters:
+    return sink
 
 
 @pytest.fixture(params=["embedded", "embedded, over the link", KAFKA])

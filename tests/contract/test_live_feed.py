@@ -6,8 +6,8 @@ import pytest
 
 from chat4all.domain.errors import Overloaded
 from chat4all.domain.events import LiveEvent, MessageStored
-from tests.contract.test_message_store import message
 from tests.feeds import Followed
+from tests.messages import message
 
 pytestmark = pytest.mark.anyio
 

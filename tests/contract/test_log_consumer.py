@@ -92,3 +92,14 @@ async def test_a_poll_that_was_not_waited_for_loses_nothing(consuming: Consuming
         found = [] if polling.cancelled() else list(polling.result().records)
         found += await take(consumer, 1 - len(found))
         assert [r.value for r in found] == [b"0"]
+
+
+async def test_headers_come_back_beside_their_record(consuming: Consuming) -> None:
+    traced = [("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]
+    several = [("a", b""), ("a", b"\xff\0"), ("b", b"2")]
+    for value, headers in ((b"0", traced), (b"1", ()), (b"2", several)):
+        await consuming.log.append(CHATS[0], value, headers)
+    await consuming.log.append(CHATS[0], b"3")
+    async with consuming.consumer() as consumer:
+        found = {r.value: list(r.headers) for r in await take(consumer, 4)}
+    assert found == {b"0": traced, b"1": [], b"2": several, b"3": []}

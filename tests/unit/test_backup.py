@@ -78,6 +78,29 @@ def test_what_is_backed_up_comes_back(tmp_path: Path, data: Path) -> None:
     assert history(again)[-1] == (4, "c")
 
 
+def test_headers_are_backed_up_too(tmp_path: Path, data: Path) -> None:
+    change(data / "log.db", 'UPDATE records SET headers = CAST(\'[["a","MQ=="]]\' AS BLOB)')
+    back_up(data, tmp_path / "backup")
+    put_back(tmp_path / "backup", tmp_path / "again")
+    with closing(sqlite3.connect(tmp_path / "again" / "log.db")) as db:
+        assert db.execute("SELECT DISTINCT headers FROM records").fetchall() == [
+            (b'[["a","MQ=="]]',)
+        ]
+
+
+def test_a_log_of_an_earlier_release_is_backed_up_and_comes_back(
+    tmp_path: Path, data: Path
+) -> None:
+    change(data / "log.db", "ALTER TABLE records DROP COLUMN headers")
+    change(data / "log.db", "PRAGMA user_version = 1")
+    append(data, record("c"))
+    back_up(data, tmp_path / "backup")
+    put_back(tmp_path / "backup", tmp_path / "again")
+    for folder in (tmp_path / "again", data):
+        route(folder)
+        assert history(folder) == [(1, "a"), (2, "b"), (3, "c")]
+
+
 def test_all_of_it_is_for_its_owner_only(tmp_path: Path, data: Path) -> None:
     old = os.umask(0)
     try:

@@ -10,21 +10,20 @@ from acsylla.errors import CassErrorLibNoHostsAvailable
 
 from chat4all.adapters.cassandra import CassandraSession, CassandraStore, Contact
 from chat4all.adapters.cassandra import session as driver
-from chat4all.adapters.cassandra.session import Row, Statement
-from chat4all.adapters.cassandra.store import (
+from chat4all.adapters.cassandra.batches import (
     BATCH_BYTES,
     PACK_BYTES,
     PACK_PARTITIONS,
-    first_wins_timestamp,
     in_batches,
     in_packs,
-    log_timestamp,
 )
+from chat4all.adapters.cassandra.keys import first_wins_timestamp, log_timestamp
+from chat4all.adapters.cassandra.session import Row, Statement
 from chat4all.domain.errors import Overloaded, Unavailable
 from chat4all.domain.ids import LogPosition, Username
 from chat4all.domain.messages import Head, Marker
 from chat4all.ports.store import IdEntry, IdKey, StoreBatch
-from tests.contract.test_message_store import message
+from tests.messages import message
 from tests.records import CHATS
 
 LAST = LogPosition(511, 0, 2**40 - 2)

@@ -16,7 +16,7 @@ from chat4all.domain.events import MessageStored, key_of
 from chat4all.domain.ids import LogPosition
 from chat4all.domain.records import Epoch, Headers
 from chat4all.wire.events import decode_events
-from tests.contract.test_message_store import message
+from tests.messages import message
 from tests.records import CHATS
 
 pytestmark = pytest.mark.anyio

@@ -1,13 +1,16 @@
 """Files of earlier releases are brought up to date without losing a row."""
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from chat4all.adapters.embedded import EmbeddedConsumer, EmbeddedLog, EmbeddedStore
-from chat4all.adapters.embedded import store as store_module
+from chat4all.adapters.embedded import log as log_module
+from chat4all.adapters.embedded.inspecting import NEWEST, look_at_pair
+from chat4all.adapters.embedded.store import schema
 from chat4all.domain.errors import StartRefused
 from chat4all.domain.ids import LogPosition
 from chat4all.domain.records import DeadLetter
@@ -87,6 +90,26 @@ def store_of_version_1(path: Path) -> None:
         db.execute("PRAGMA user_version = 1")
 
 
+LOG_1 = """
+CREATE TABLE info (log_id TEXT NOT NULL);
+CREATE TABLE records (
+    "offset" INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL,
+    value BLOB NOT NULL,
+    appended_ms INTEGER NOT NULL
+)
+"""
+LOG_ROWS = [(4, CHATS[0], b"four", 1_000), (5, CHATS[1], b"\xff\0", 2_000)]
+
+
+def log_of_version_1(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript(LOG_1)
+        db.execute("INSERT INTO info VALUES ('a log')")
+        db.executemany("INSERT INTO records VALUES (?, ?, ?, ?)", LOG_ROWS)
+        db.execute("PRAGMA user_version = 1")
+
+
 def version(path: Path) -> int:
     with closing(sqlite3.connect(path)) as db:
         return int(db.execute("PRAGMA user_version").fetchone()[0])
@@ -102,7 +125,7 @@ async def test_a_store_of_version_1_keeps_every_row(tmp_path: Path) -> None:
         assert list(await store.all(10)) == [letter]
         assert await store.follows("a log") == ("a log", 2)
         await store.close()
-        assert version(path) == len(store_module.SCHEMA)
+        assert version(path) == len(schema.SCHEMA)
     with closing(sqlite3.connect(path)) as db:
         for table, row in ROWS.items():
             (found,) = db.execute(f"SELECT * FROM {table}").fetchall()
@@ -110,13 +133,49 @@ async def test_a_store_of_version_1_keeps_every_row(tmp_path: Path) -> None:
             assert set(found[len(row) :]) <= {None}
 
 
-async def test_an_upgraded_store_has_the_tables_of_a_new_one(tmp_path: Path) -> None:
-    store_of_version_1(tmp_path / "old.db")
+async def test_a_log_of_version_1_keeps_every_record_and_takes_headers(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    log_of_version_1(path)
+    for n in (6, 7):  # the second time there is nothing left to do
+        log = EmbeddedLog(path)
+        await log.open()
+        assert log.log_id == "a log"
+        assert await log.append(CHATS[0], b"new", [("trace", b"1")]) == LogPosition(0, 0, n)
+        old, new = (records := await log.read(0, 10))[:2], records[2:]
+        assert [
+            (r.log_position.offset, r.key.decode(), r.value, r.appended_ms) for r in old
+        ] == LOG_ROWS
+        assert [list(r.headers) for r in old] == [[], []]
+        assert [list(r.headers) for r in new] == [[("trace", b"1")]] * (n - 5)
+        await log.close()
+        assert version(path) == len(log_module.SCHEMA) == NEWEST["log.db"]
+
+
+async def test_files_of_version_1_are_looked_at_without_changing_them(tmp_path: Path) -> None:
+    log_of_version_1(tmp_path / "log.db")
+    store_of_version_1(tmp_path / "store.db")
+    change = f'UPDATE followed_log SET "offset" = {LOG_ROWS[0][0]}'
+    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as db:
+        db.execute(change)
+    pair = look_at_pair(tmp_path)
+    assert (pair.first, pair.end, pair.newest_ms, pair.trouble) == (4, 5, 2_000, None)
+    assert [version(tmp_path / name) for name in NEWEST] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("make_old", "part"), [(store_of_version_1, EmbeddedStore), (log_of_version_1, EmbeddedLog)]
+)
+async def test_an_upgraded_file_has_the_tables_of_a_new_one(
+    tmp_path: Path,
+    make_old: Callable[[Path], None],
+    part: type[EmbeddedStore] | type[EmbeddedLog],
+) -> None:
+    make_old(tmp_path / "old.db")
     tables = []
     for name in ("old.db", "new.db"):
-        store = EmbeddedStore(tmp_path / name)
-        await store.open()
-        await store.close()
+        opened = part(tmp_path / name)
+        await opened.open()
+        await opened.close()
         with closing(sqlite3.connect(tmp_path / name)) as db:
             tables.append(
                 db.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
@@ -129,8 +188,8 @@ async def test_an_upgrade_that_fails_half_way_has_done_nothing(
 ) -> None:
     path = tmp_path / "store.db"
     store_of_version_1(path)
-    steps = (*store_module.SCHEMA, "CREATE TABLE added (x); SELECT * FROM missing")
-    monkeypatch.setattr(store_module, "SCHEMA", steps)
+    steps = (*schema.SCHEMA, "CREATE TABLE added (x); SELECT * FROM missing")
+    monkeypatch.setattr(schema, "SCHEMA", steps)
     store = EmbeddedStore(path)
     with pytest.raises(StartRefused):
         await store.open()

@@ -1,15 +1,18 @@
-"""Records of the log, ours and other producers'."""
+"""Records of the log, ours and other producers', and live events."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chat4all.domain.errors import RouterStopped
-from chat4all.domain.ids import MessageId, Username
-from chat4all.domain.records import MarkerRecord, MessageRecord
+from chat4all.domain.events import LiveEvent, MarkerMoved, MessageStored
+from chat4all.domain.ids import LogPosition, MessageId, Username
+from chat4all.domain.messages import Marker, StoredMessage
+from chat4all.domain.records import MarkerRecord, MessageRecord, Record
+from chat4all.wire.events import MalformedEvent, decode_events, encode_event, join_events
 from chat4all.wire.records import MalformedRecord, decode_record, encode_record
 from tests.records import CHATS, record
 
@@ -34,26 +37,27 @@ def test_a_message_is_written_as_the_original_record() -> None:
     }
 
 
-@given(
-    st.builds(
-        MessageRecord,
-        st.sampled_from(CHATS),
-        st.uuids().map(str).map(MessageId),
-        st.text(min_size=1, max_size=256).map(Username),
-        st.text(max_size=10_000),
-        st.datetimes().map(lambda t: t.isoformat(timespec="milliseconds") + "Z"),
-        st.booleans(),
-        st.booleans(),
-    )
-    | st.builds(
-        MarkerRecord,
-        st.sampled_from(CHATS),
-        st.text(min_size=1, max_size=256).map(Username),
-        st.integers(0, 2**53),
-        st.integers(0, 2**53),
-    )
-)
-def test_what_is_written_is_read(found: MessageRecord | MarkerRecord) -> None:
+chats = st.sampled_from(CHATS)
+message_ids = st.uuids().map(str).map(MessageId)
+names = st.text(min_size=1, max_size=256).map(Username)
+texts = st.text(max_size=10_000)
+times = st.datetimes().map(lambda t: t.isoformat(timespec="milliseconds") + "Z")
+numbers = st.integers(0, 2**53)
+
+RECORDS: dict[type[Record], st.SearchStrategy[Record]] = {
+    MessageRecord: st.builds(
+        MessageRecord, chats, message_ids, names, texts, times, st.booleans(), st.booleans()
+    ),
+    MarkerRecord: st.builds(MarkerRecord, chats, names, numbers, numbers),
+}
+
+
+def test_every_kind_of_record_is_tried() -> None:
+    assert set(RECORDS) == set(get_args(Record))
+
+
+@given(st.one_of(*RECORDS.values()))
+def test_what_is_written_is_read(found: Record) -> None:
     assert decode_record(encode_record(found)) == found
 
 
@@ -133,3 +137,53 @@ def test_a_later_version_stops_whatever_its_type_is() -> None:
 
 def test_unknown_fields_are_passed_over() -> None:
     assert isinstance(decode_record(record(kind="text", more={"a": [1]})), MessageRecord)
+
+
+positions = st.builds(LogPosition, numbers, numbers, numbers)
+EVENTS: dict[type[LiveEvent], st.SearchStrategy[LiveEvent]] = {
+    MessageStored: st.builds(
+        MessageStored,
+        st.builds(StoredMessage, chats, numbers, message_ids, names, texts, times, positions),
+    ),
+    MarkerMoved: st.builds(
+        MarkerMoved, st.builds(Marker, chats, names, numbers, numbers, numbers, numbers)
+    ),
+}
+
+
+def test_every_kind_of_event_is_tried() -> None:
+    assert set(EVENTS) == set(get_args(LiveEvent))
+
+
+@given(st.lists(st.one_of(*EVENTS.values()), max_size=5))
+def test_what_is_announced_is_heard(events: list[LiveEvent]) -> None:
+    assert decode_events(join_events(map(encode_event, events))) == events
+
+
+MARKER = {"conversation_id": CHATS[0], "username": "ana", "delivered_seq": 2, "read_seq": 1}
+GOOD = {"type": "marker", "marker": MARKER}
+
+
+def test_unknown_fields_of_an_event_are_passed_over() -> None:
+    more = GOOD | {"later": [1], "marker": MARKER | {"later": {}}}
+    assert decode_events(json.dumps([more]).encode()) == decode_events(json.dumps([GOOD]).encode())
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{}",
+        b"\xff",
+        b'["\xff"]',
+        b"[" * 100_000,
+        json.dumps([GOOD, GOOD | {"type": "a kind of a later release"}]).encode(),
+        json.dumps([{"marker": MARKER}]).encode(),
+        json.dumps([GOOD | {"type": "message"}]).encode(),
+        json.dumps([GOOD | {"marker": MARKER | {"read_seq": "private"}}]).encode(),
+    ],
+)
+def test_an_event_that_cannot_be_read_is_malformed(raw: bytes) -> None:
+    with pytest.raises(MalformedEvent) as refused:
+        decode_events(raw)
+    assert "private" not in str(refused.value)

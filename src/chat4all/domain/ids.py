@@ -1,4 +1,4 @@
-"""Identifiers and positions: how they are written, and what can be read from them."""
+"""Identifiers and log positions: how they are written, and what can be read from them."""
 
 import re
 from typing import NamedTuple, NewType
@@ -7,7 +7,7 @@ ConversationId = NewType("ConversationId", str)
 """A conversation's UUID in its canonical form: lower case, with hyphens (RFC 9562)."""
 
 MessageId = NewType("MessageId", str)
-"""A message's UUID in its canonical form. It is its sender's: two senders may use the same one."""
+"""A message's UUID in its canonical form. It belongs to its sender: two may use the same one."""
 
 Username = NewType("Username", str)
 """A user's unchangeable name; `sender_id` on the wire."""
@@ -32,15 +32,25 @@ def canonical_uuid(text: str) -> str:
     return text.lower()
 
 
-def uuid7_time(message_id: str) -> int | None:
-    """Milliseconds since 1970 that a canonical UUIDv7 carries; None for another version."""
-    if message_id[_VERSION_DIGIT] != "7":
+def conversation_id(text: str) -> ConversationId:
+    """Return the id of a conversation in its canonical form; `ValueError` when it is none."""
+    return ConversationId(canonical_uuid(text))
+
+
+def message_id(text: str) -> MessageId:
+    """Return the id of a message in its canonical form; `ValueError` when it is none."""
+    return MessageId(canonical_uuid(text))
+
+
+def uuid7_time(uuid: str) -> int | None:
+    """Return the milliseconds since 1970 in a canonical UUIDv7; None for another version."""
+    if uuid[_VERSION_DIGIT] != "7":
         return None
-    return int(message_id[:8] + message_id[9:13], 16)
+    return int(uuid[:8] + uuid[9:13], 16)
 
 
 class LogPosition(NamedTuple):
-    """Where a record stands. Within one conversation a smaller position is an earlier record."""
+    """Where a record is in the log. In one conversation a smaller position is an earlier record."""
 
     epoch: int
     partition: int

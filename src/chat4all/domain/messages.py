@@ -1,4 +1,4 @@
-"""Messages: what a sender gives, what the store keeps, what a reader sees."""
+"""Messages: what a sender drafts, what the store keeps, what a reader sees."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -54,7 +54,7 @@ class StoredMessage:
 class Head:
     """The newest number of a conversation and the position of the record that got it.
 
-    `created_at` is its message's, empty where that is not known.
+    `created_at` is its message's, empty where unknown.
     """
 
     seq: int
@@ -70,8 +70,8 @@ NO_HEAD = Head(0, BEFORE_ALL)
 class Marker:
     """How far one member has come in one conversation. Markers only grow.
 
-    Each number has the time of the record that said it, in milliseconds since 1970 by the log's
-    clock; of two that say the same number the later one counts.
+    Each number has the time of the record that it came from, in milliseconds since 1970 by the
+    log's clock; of two records with the same number the later one counts.
     """
 
     conversation_id: ConversationId
@@ -83,7 +83,7 @@ class Marker:
 
 
 class Receipt(NamedTuple):
-    """How far one member has come, as it is shown; the times are None where they are not known."""
+    """How far one member has come, as readers see it; times are None where unknown."""
 
     delivered_seq: int
     read_seq: int
@@ -99,7 +99,7 @@ class Activity(NamedTuple):
 
 
 class Overview(NamedTuple):
-    """A conversation's last message, and how far those who were asked for have read."""
+    """A conversation's last message, and how far the readers of the query have read."""
 
     last: StoredMessage | None
     read: Mapping[Username, int]
@@ -110,7 +110,7 @@ class AllRead:
     """How far the members of a conversation have read, as far as statuses depend on it.
 
     Everybody has read up to `everybody`, and all but `slowest` up to `others`. The two are enough:
-    whoever wrote a message, the other members' least is one of them (EXACTNESS 14).
+    for any sender, the least of the other members' numbers is one of them (EXACTNESS 14).
     """
 
     everybody: int
@@ -119,7 +119,7 @@ class AllRead:
 
     @classmethod
     def by(cls, members: Collection[Username], read: Mapping[Username, int]) -> "AllRead":
-        """Return how far `members` are, of whom each has a `read_seq` or has read nothing."""
+        """Return how far `members` have read; a member without a `read_seq` has read nothing."""
         nobody: list[tuple[int, Username | None]] = [(0, None)] * 2
         least = nsmallest(2, ((read.get(name, 0), name) for name in members))
         (everybody, slowest), (others, _) = (*least, *nobody)[:2]

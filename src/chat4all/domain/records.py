@@ -1,6 +1,6 @@
-"""Records of the log: what the router is given and what it makes of each.
+"""Records of the log: as the log returns them, and what they contain.
 
-What there is one of for every message is a tuple: it is made in a third of the time.
+Types that have an instance for every message are tuples: creating one takes a third of the time.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
 
 
 class Epoch(NamedTuple):
-    """One topic of the log: it never gains partitions and is never another one (EXACTNESS 10)."""
+    """One topic of the log: it never gains partitions and is never replaced (EXACTNESS 10)."""
 
     number: int
     topic: str
@@ -20,7 +20,7 @@ class Epoch(NamedTuple):
 
 
 Headers: TypeAlias = Sequence[tuple[str, bytes]]
-"""What travels beside a record and is no part of it, such as W3C's `traceparent`."""
+"""What travels beside a record without being part of it, such as W3C's `traceparent`."""
 
 
 class LogRecord(NamedTuple):
@@ -71,7 +71,7 @@ Record: TypeAlias = MessageRecord | MarkerRecord
 class DeadLetter:
     """A record that cannot be processed: its cause, its original bytes and its position.
 
-    Times in milliseconds since 1970. `put_aside_ms` is when it was kept, where that is known;
+    Times in milliseconds since 1970. `put_aside_ms` is when it was kept, None where unknown;
     `replayed_by` is the record by which it was last appended again, if it was.
     """
 

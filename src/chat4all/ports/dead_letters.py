@@ -8,7 +8,7 @@ from chat4all.domain.records import DeadLetter
 
 
 class DeadLetterSink(Protocol):
-    """Where the router puts them."""
+    """Where the router keeps them."""
 
     async def add(self, letters: Sequence[DeadLetter]) -> None:
         """Keep these; one that is already kept (same log position) stays as it is."""
@@ -27,5 +27,5 @@ class DeadLetters(Protocol):
         ...
 
     async def replayed(self, position: LogPosition, by: LogPosition) -> None:
-        """Keep that this letter was appended again as the record at `by`; the last one counts."""
+        """Note that this letter was appended again as the record at `by`; the last one counts."""
         ...

@@ -14,7 +14,7 @@ class EncodedPage:
 
     `body` is a JSON array of `wire.messages.MessageView`, oldest first; `first` and `last` are the
     numbers at its ends, 0 when it is empty; `more` says whether newer messages follow; `senders`
-    are the people who wrote them, each once.
+    are the users who wrote them, each once.
     """
 
     body: bytes

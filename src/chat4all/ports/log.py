@@ -34,7 +34,7 @@ class PartitionedLog(MessageLog, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """What a consumer got: records in log order and, by partition, the assignment they came under.
+    """Records in log order and, by partition, the number of the assignment that they came under.
 
     A partition's assignment number changes whenever the partition was assigned to another router in
     between: what was cached under another number must be dropped.
@@ -52,7 +52,7 @@ class LogConsumer(Protocol):
         ...
 
     async def commit(self, through: Sequence[LogPosition]) -> None:
-        """Commit that everything up to and with these positions, one a partition, is done."""
+        """Commit everything up to and including these positions, one per partition."""
         ...
 
 

@@ -9,7 +9,7 @@ from chat4all.domain.messages import Head, Marker, StoredMessage
 
 
 class IdKey(NamedTuple):
-    """What makes two messages the same: the id is its sender's, in one conversation."""
+    """What identifies a message: its id belongs to its sender, within one conversation."""
 
     conversation_id: ConversationId
     message_id: MessageId
@@ -24,10 +24,10 @@ class IdEntry(NamedTuple):
 
 
 class NumberedRow(NamedTuple):
-    """What there is of the row that a record made.
+    """The row that a record created, as far as it can be read.
 
-    Whose it is may not be known: of a row that only some replicas have, a read may repair no more
-    than what it asked for. It is to be written again (EXACTNESS 4).
+    Id and sender are None where only some replicas have the row and a read repaired no more than
+    the columns that it selected. Such a row must be written again (EXACTNESS 4).
     """
 
     seq: int
@@ -37,11 +37,11 @@ class NumberedRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoreBatch:
-    """What one poll of the log comes to, in log order.
+    """Everything that is written for one poll of the log, in log order.
 
     The adapter writes messages, then ids, then markers, then heads, each stage durable before the
-    next is begun, or all of it atomically. `through` has the last position that the batch covers in
-    each partition: a store that shares a transaction with the log's offset keeps it there.
+    next one starts, or all of it atomically. `through` has the last position that the batch covers
+    in each partition: a store that shares a transaction with the log's offset keeps it there.
     """
 
     through: Sequence[LogPosition]

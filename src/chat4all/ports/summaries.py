@@ -8,9 +8,9 @@ from chat4all.domain.messages import Activity, Overview
 
 
 class OverviewQuery(NamedTuple):
-    """What is wanted of a conversation: the message of this number, and how far these have read.
+    """A query for one conversation: the message `seq`, and how far `readers` have read.
 
-    What they have read is at most that number.
+    What they have read is at most `seq`.
     """
 
     seq: int

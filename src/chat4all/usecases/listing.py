@@ -20,7 +20,7 @@ _SEPARATOR = " "
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One conversation of a list. `last` has the name that its sender is shown under."""
+    """One conversation of a list. `last` has its sender's public name."""
 
     conversation_id: ConversationId
     detail: Detail
@@ -31,12 +31,12 @@ class Listed:
 
     @property
     def position(self) -> Position:
-        """How far a client has seen that has read all of this."""
+        """How far a client that has received this has seen the conversation."""
         return Position(self.head)
 
 
 class Listing:
-    """Lists conversations. It costs as many rounds of reads for fifty as for one."""
+    """Lists conversations, in as many rounds of reads for fifty as for one."""
 
     def __init__(
         self, summaries: ConversationSummaries, memberships: Memberships, names: PublicNames
@@ -48,14 +48,14 @@ class Listing:
     async def page(
         self, username: Username, limit: int, after: str
     ) -> tuple[Sequence[Listed], str | None]:
-        """Return at most `limit` conversations below the place `after`, and where to go on, if any.
+        """Return at most `limit` conversations below the place `after`, and the next place or None.
 
-        A place is that of a conversation in the order; one that has news meanwhile moves up, and
-        the others are neither passed over nor repeated.
+        A place is that of a conversation in the order. One that gets a message between two pages
+        moves up; the others are neither skipped nor repeated.
         """
         joined = {one.conversation_id: one for one in await self._memberships.of_user(username)}
         activity = await self._summaries.activity(list(joined))
-        # Nothing was said yet: it counts from when one joined.
+        # A conversation without messages is sorted by when the user joined.
         places = [
             (activity[key].at if key in activity else one.joined_at, key)
             for key, one in joined.items()
@@ -63,9 +63,9 @@ class Listing:
         if after:
             at, _, key = after.rpartition(_SEPARATOR)
             places = [place for place in places if place < (at, ConversationId(key))]
-        found = nlargest(limit + 1, places)
-        more = _SEPARATOR.join(found[limit - 1]) if len(found) > limit else None
-        keys = [key for _, key in found[:limit]]
+        newest = nlargest(limit + 1, places)
+        more = _SEPARATOR.join(newest[limit - 1]) if len(newest) > limit else None
+        keys = [key for _, key in newest[:limit]]
         details = await self._memberships.details(keys, username)
         overviews = await self._summaries.overviews(
             {
@@ -78,7 +78,7 @@ class Listing:
         return [
             _listed(joined[key], details[key], overviews.get(key), aliases, username)
             for key in keys
-            if key in details  # or it was deleted just now
+            if key in details  # else it was deleted meanwhile
         ], more
 
     async def _aliases(
@@ -95,7 +95,7 @@ class Listing:
 
 
 def _readers(detail: Detail, username: Username) -> Sequence[Username]:
-    """Return whose markers are wanted: of a group that is not listed whole, only one's own."""
+    """Return whose markers to read: of a group that is not listed whole, only the user's own."""
     return list(detail.members) if _is_whole(detail) else [username]
 
 

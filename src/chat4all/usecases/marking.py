@@ -1,4 +1,4 @@
-"""Say how far a member has read. Markers travel through the log like everything else."""
+"""Move read markers. They travel through the log like messages."""
 
 from chat4all.domain.errors import FieldError, InvalidInput, NotFound
 from chat4all.domain.ids import ConversationId, Username
@@ -32,10 +32,10 @@ class Marking:
         await self._append(conversation, username, seq)
 
     async def join(self, username: Username, conversation: ConversationId) -> None:
-        """Let a new member start at the present: what was said before does not count as unread.
+        """Start a new member at the head: earlier messages do not count as unread.
 
-        Called before the member is let in, so that nobody is a member without a marker; a marker
-        of somebody who is none does no harm.
+        Called before the member is added, so that no member is without a marker; a marker of
+        somebody who is not a member does no harm.
         """
         head = await self._heads.head(conversation)
         if head > 0:

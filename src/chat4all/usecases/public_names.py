@@ -1,4 +1,4 @@
-"""Under which names senders are shown: an erased user's messages stay, under an alias."""
+"""Public names of senders: an erased user's messages stay, under an alias."""
 
 from collections.abc import Collection, Mapping
 
@@ -14,7 +14,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class PublicNames:
-    """Puts aliases in the place of erased users' names."""
+    """Replaces the names of erased users by their aliases."""
 
     def __init__(self, aliases: Aliases) -> None:
         self._aliases = aliases

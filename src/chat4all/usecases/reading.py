@@ -26,7 +26,7 @@ class HistoryPage:
 
     `body` is a JSON array of `wire.messages.MessageView`, oldest first. `older` is the `before` of
     the next older page, `newer` the `after` of the next newer one; None when there is no such page.
-    The page holds, statuses included, while its conversation is at this `version`.
+    The page is valid, statuses included, while its conversation is at this `version`.
     """
 
     body: bytes
@@ -36,7 +36,7 @@ class HistoryPage:
 
 
 class Reading:
-    """Answers members, and nobody else."""
+    """Reads conversations, for their members only."""
 
     def __init__(
         self,
@@ -62,15 +62,15 @@ class Reading:
         after: int | None = None,
         around: int | None = None,
     ) -> HistoryPage:
-        """Return at most one of: the page below `before`, above `after`, around `around`.
+        """Return the page below `before`, above `after` or around `around`; by default the newest.
 
-        With none of them, the newest page. Raises `NotFound` for who is not a member.
+        At most one of the three may be given. Raises `NotFound` unless `reader` is a member.
         """
         members = await self.members(reader, conversation)
         version = self._versions.current(conversation, members)
         if around is not None:
-            # Half of the page below, the message itself and the rest above; where the end is near
-            # the page is filled up from below.
+            # Half of the page below, the message itself and the rest above; near the end the page
+            # is filled up from below.
             after = max(0, around - limit // 2 - 1)
         all_read = await self._all_read(conversation, members, version)
         page = await self._history.page(
@@ -91,12 +91,12 @@ class Reading:
         """Return one message: the reader's own of this id, else the first one that has it.
 
         A message that was just accepted here and is not stored yet is returned as its record.
-        Raises `NotFound` when there is neither, and for who is not a member.
+        Raises `NotFound` when there is neither, and unless `reader` is a member.
         """
         members = await self.members(reader, conversation)
-        found = await self._history.with_id(conversation, message_id)
-        if found:
-            message = next((m for m in found if m.sender_id == reader), found[0])
+        messages = await self._history.with_id(conversation, message_id)
+        if messages:
+            message = next((m for m in messages if m.sender_id == reader), messages[0])
             version = self._versions.current(conversation, members)
             all_read = await self._all_read(conversation, members, version)
             status = all_read.status(message)
@@ -110,15 +110,15 @@ class Reading:
     async def receipts(
         self, reader: Username, conversation: ConversationId
     ) -> Mapping[Username, Receipt]:
-        """Return how far each member has come, by name; `NotFound` to who is not one."""
+        """Return how far each member has come, by name; `NotFound` unless `reader` is one."""
         members = await self.members(reader, conversation)
-        found = await self._history.receipts(conversation)
-        return {name: found.get(name, NOTHING_YET) for name in sorted(members)}
+        receipts = await self._history.receipts(conversation)
+        return {name: receipts.get(name, NOTHING_YET) for name in sorted(members)}
 
     async def members(
         self, reader: Username, conversation: ConversationId
     ) -> Mapping[Username, Role]:
-        """Return who is in a conversation to one of them; `NotFound` to everybody else."""
+        """Return the members of a conversation; `NotFound` unless `reader` is one of them."""
         members = await self._members.members(conversation)
         if reader not in members:
             raise NotFound("no such conversation")
@@ -130,7 +130,7 @@ class Reading:
         members: Mapping[Username, Role],
         version: ConversationVersion,
     ) -> AllRead:
-        """Return how far `members` have read, which is asked for anew after every change."""
+        """Return how far `members` have read; it is read from the store once a version."""
         if version.all_read is None:
             read = await self._history.read_seqs(conversation)
             version.all_read = AllRead.by(members, read)

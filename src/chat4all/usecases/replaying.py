@@ -13,7 +13,7 @@ from chat4all.domain.ids import LogPosition, uuid7_time
 from chat4all.domain.records import DeadLetter, MessageRecord
 from chat4all.ports.dead_letters import DeadLetters
 from chat4all.ports.log import MessageLog
-from chat4all.usecases.routing import FRESH_MS
+from chat4all.usecases.judging import FRESH_MS
 from chat4all.wire.records import MalformedRecord, decode_record
 
 
@@ -28,8 +28,8 @@ def _offset_of(position: LogPosition) -> str:
 class Replaying:
     """Appends dead letters to the log again.
 
-    `now_ms` is the log's own clock, or one that is surely behind it; `written` is how the operator
-    reads positions.
+    `now_ms` is the log's own clock, or one that is never ahead of it; `written` formats positions
+    for the operator.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class Replaying:
     ) -> LogPosition:
         """Append a letter, or `value` in its place; return the new record's position.
 
-        Raises `CommandRefused` for one that was replayed before (unless `again`) or would be put
-        aside again, `Unavailable` when the log or the store cannot be written. Cut off between the
-        log and the mark it can be done again.
+        Raises `CommandRefused` for a letter that was replayed before (unless `again`) or would
+        become a dead letter again, `Unavailable` when the log or the store cannot be written. If it
+        is cut off between the log and the mark, it can be repeated.
         """
         name = f"the dead letter at {self._written(letter.log_position)}"
         if letter.replayed_by is not None and not again:

@@ -1,7 +1,7 @@
 """Live events, as JSON: between the processes of one machine, and on the topic `chat_events`.
 
-Each kind has a tag. A kind that this release does not know cannot be read, and is said to be so: a
-listener that needs it reads the store instead.
+Each kind has a tag. An announcement with a kind that this release does not know is a
+`MalformedEvent`: listeners read the store instead.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from chat4all.domain.messages import Marker, StoredMessage
 
 
 class MalformedEvent(ValueError):
-    """What was announced cannot be read; the text says why, without its content."""
+    """An announcement that cannot be read; the text says why, without its content."""
 
 
 class _MessageStored(msgspec.Struct, tag_field="type", tag="message"):
@@ -43,25 +43,25 @@ def encode_event(event: LiveEvent) -> bytes:
 
 
 def join_events(encoded: Iterable[bytes]) -> bytes:
-    """Return what `decode_events` reads, of events that are encoded already."""
+    """Return one announcement, as `decode_events` reads it, of encoded events."""
     return b"[" + b",".join(encoded) + b"]"
 
 
 def decode_events(raw: bytes) -> list[LiveEvent]:
     """Return the events of one announcement, in order. Raises `MalformedEvent`."""
     try:
-        return [_event(found) for found in _events.decode(raw)]
+        return [_event(decoded) for decoded in _events.decode(raw)]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedEvent(
             str(error) if isinstance(error, msgspec.MsgspecError) else "not JSON"
         ) from None
 
 
-def _event(found: _Event) -> LiveEvent:
-    match found:
+def _event(decoded: _Event) -> LiveEvent:
+    match decoded:
         case _MessageStored(message=message):
             return MessageStored(message)
         case _MarkerMoved(marker=marker):
             return MarkerMoved(marker)
         case _:
-            assert_never(found)
+            assert_never(decoded)

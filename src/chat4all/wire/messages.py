@@ -1,7 +1,9 @@
-"""What clients send and see. The schemas in /docs are made from these very types."""
+"""What clients send and receive. The schemas in /docs are made from these types."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated
+from operator import attrgetter
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -68,6 +70,9 @@ class Accepted(msgspec.Struct):
     status: Annotated[str, Meta(examples=["accepted"])] = "accepted"
 
 
+# The one definition of a public message: `message_view`, the text that SQLite makes of a page and
+# the schema in /docs follow from these fields. Each but `status` is the attribute of that name of a
+# `StoredMessage`.
 class MessageView(msgspec.Struct):
     """A message as its readers see it."""
 
@@ -130,30 +135,25 @@ def _time(ms: int | None) -> str | None:
     try:
         return format_utc(datetime.fromtimestamp(ms / 1000, UTC))
     except (ValueError, OverflowError, OSError):
-        return None  # the clock of whoever wrote it was not one
+        return None  # its producer's clock was far off
+
+
+_STORED = tuple(name for name in MessageView.__struct_fields__ if name != "status")
+_STATUS = MessageView.__struct_fields__.index("status")
+_stored: Callable[[StoredMessage], tuple[Any, ...]] = attrgetter(*_STORED)
 
 
 def message_view(message: StoredMessage, status: Status) -> MessageView:
     """Return what readers see of a stored message."""
-    return MessageView(
-        message.conversation_id,
-        message.message_id,
-        message.sender_id,
-        message.content,
-        message.created_at,
-        status,
-        message.seq,
-    )
+    fields = [*_stored(message)]
+    fields.insert(_STATUS, status)
+    return MessageView(*fields)
 
 
 def accepted_view(record: MessageRecord) -> MessageView:
-    """Return what its sender sees of a message that the log has and the store has not yet."""
-    return MessageView(
-        record.conversation_id,
-        record.message_id,
-        record.sender_id,
-        record.content,
-        record.created_at,
-        Status.SENT,
-        None,
-    )
+    """Return what its sender sees of a message that the log has and the store has not yet.
+
+    What only the store gives a message is null.
+    """
+    fields: dict[str, Any] = {name: getattr(record, name, None) for name in _STORED}
+    return MessageView(**fields, status=Status.SENT)

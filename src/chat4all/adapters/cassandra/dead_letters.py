@@ -32,34 +32,34 @@ class CassandraDeadLetters:
         self._session = session
 
     async def add(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep dead letters; see `ports.DeadLetters`."""
+        """Keep dead letters; see `ports.dead_letters.DeadLetterSink`."""
         await together(self._add(letter) for letter in letters)
 
     async def get(self, position: LogPosition) -> DeadLetter | None:
-        """Return one dead letter; see `ports.DeadLetters`."""
+        """Return one dead letter; see `ports.dead_letters.DeadLetters`."""
         rows = await self._session.run(_GET, position)
         return _letter(rows[0]) if rows else None
 
     async def all(self, limit: int, after: LogPosition = BEFORE_ALL) -> Sequence[DeadLetter]:
-        """Return dead letters; see `ports.DeadLetters`."""
-        found: list[DeadLetter] = []
+        """Return dead letters; see `ports.dead_letters.DeadLetters`."""
+        letters: list[DeadLetter] = []
         for place in sorted(await self._session.run(_PARTITIONS)):
             if place < after[:2]:
                 continue
             offset = after.offset if place == after[:2] else -1
-            rows = await self._session.run(_FROM, (*place, offset, limit - len(found)))
-            found += [_letter(row) for row in rows]
-            if len(found) >= limit:
+            rows = await self._session.run(_FROM, (*place, offset, limit - len(letters)))
+            letters += [_letter(row) for row in rows]
+            if len(letters) >= limit:
                 break
-        return found
+        return letters
 
     async def replayed(self, position: LogPosition, by: LogPosition) -> None:
-        """Mark a dead letter; see `ports.DeadLetters`."""
+        """Mark a dead letter; see `ports.dead_letters.DeadLetters`."""
         await self._session.run(_REPLAYED, (datetime.now(UTC), tuple(by), *position))
 
     async def _add(self, letter: DeadLetter) -> None:
-        # What a letter says depends on its record alone: two that add it at once agree but for the
-        # time. So no transaction is needed for the first one to stay.
+        # A letter depends on its record alone: two routers that add it at once differ only in the
+        # time. So the first one to stay needs no transaction.
         if not await self._session.run(_GET, letter.log_position):
             await self._session.run(
                 _PUT,

@@ -22,7 +22,7 @@ class CassandraEpochs:
     async def add(self, epoch: Epoch) -> Epoch:
         """Write an epoch unless its number is there, and return the one that is."""
         await self._session.run(_ADD, epoch)
-        return next(found for found in await self._all() if found.number == epoch.number)
+        return next(stored for stored in await self._all() if stored.number == epoch.number)
 
     async def _all(self) -> list[Epoch]:
         return [Epoch(*row) for row in await self._session.run(_ALL)]

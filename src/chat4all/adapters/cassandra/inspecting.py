@@ -19,7 +19,7 @@ _LETTERS = (
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The node that answered. Time in milliseconds since 1970; no settings before 4.0."""
+    """The node that answered. Time in milliseconds since 1970; before 4.0 it has no settings."""
 
     release: str
     clock_ms: int
@@ -32,7 +32,7 @@ class Node:
 
 
 class CassandraInspection:
-    """Asks; each question raises `Unavailable` when nobody answers."""
+    """Reads; every method raises `Unavailable` when no node answers."""
 
     def __init__(self, session: CassandraSession) -> None:
         self._session = session

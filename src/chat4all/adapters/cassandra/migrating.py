@@ -1,4 +1,4 @@
-"""Brings a keyspace to this release's tables: numbered steps, each made once, from one place."""
+"""Brings a keyspace to this release's tables: numbered steps, each applied once, under a lock."""
 
 import asyncio
 import re
@@ -15,12 +15,12 @@ from chat4all.adapters.cassandra.session import Contact, connect, said
 from chat4all.domain.errors import StartRefused, Unavailable
 
 LOCK_SECONDS = 120
-"""After this time the lock of a migration that was killed is free."""
+"""After this time the lock of a migration that was killed expires."""
 
 STEP_SECONDS = 60.0
 
-# Two that make one table at once, through two nodes, would make two tables of one name; with its
-# identity given it is one. All other tables are made under the lock that this one holds.
+# Two migrations that create one table at once, through two nodes, would create two tables of one
+# name; with a fixed id it is one. All other tables are created under the lock in this one.
 _MIGRATIONS = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
     version int PRIMARY KEY, name text, holder uuid, applied_at timestamp
@@ -42,7 +42,7 @@ _COLUMNS = (
 
 
 async def migrate(contact: Contact, *, replicas: int = 1) -> None:
-    """Make the keyspace and its tables, or bring them to this release. Again changes nothing.
+    """Create the keyspace and its tables, or bring them to this release; repeating changes nothing.
 
     Raises `StartRefused` for a table `messages` of the original layout, and `Unavailable` when
     Cassandra does not answer or another migration does not end.
@@ -50,7 +50,7 @@ async def migrate(contact: Contact, *, replicas: int = 1) -> None:
     session: Any = None
     try:
         session = await connect(contact, STEP_SECONDS)
-        # Its name is a setting, not a stranger's.
+        # The name comes from a setting, never from a client.
         keyspace = f'"{contact.keyspace}"'
         await _run(
             session,
@@ -74,7 +74,7 @@ async def migrate(contact: Contact, *, replicas: int = 1) -> None:
 
 
 async def _run(session: Any, text: str, *values: object) -> list[tuple[Any, ...]]:
-    """Return the rows of a statement that is not worth preparing, or cannot be."""
+    """Return the rows of a statement that is run once, or cannot be prepared."""
     if values:
         statement = (await session.create_prepared(text)).bind()
         statement.bind_list(list(values))
@@ -104,11 +104,11 @@ async def _apply(session: Any) -> None:
 
 def steps() -> dict[int, Traversable]:
     """Return the steps of this release by number, in their order."""
-    found = {}
+    numbered = {}
     for step in sorted(files(__package__).joinpath("migrations").iterdir(), key=lambda f: f.name):
-        if named := re.fullmatch(r"(\d{4})_\w+\.cql", step.name):
-            found[int(named[1])] = step
-    return found
+        if match := re.fullmatch(r"(\d{4})_\w+\.cql", step.name):
+            numbered[int(match[1])] = step
+    return numbered
 
 
 async def _refuse_the_original(session: Any, keyspace: str) -> None:

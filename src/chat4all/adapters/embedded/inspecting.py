@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from chat4all.adapters.embedded import log, store
+from chat4all.adapters.embedded import log
 from chat4all.adapters.embedded.consumer import pair_trouble
+from chat4all.adapters.embedded.store.schema import SCHEMA
 
-NEWEST = {"log.db": len(log.SCHEMA), "store.db": len(store.SCHEMA)}
+NEWEST = {"log.db": len(log.SCHEMA), "store.db": len(SCHEMA)}
 """The version of each file that this release writes; it reads all from 1 on."""
 
 LOOKS = 5

@@ -1,0 +1,63 @@
+"""What the parts of the store have in common: the session, and reading messages and heads."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from uuid import UUID
+
+from chat4all.adapters.cassandra.keys import bucket_of, position_of
+from chat4all.adapters.cassandra.session import CassandraSession, Row, together
+from chat4all.domain.ids import ConversationId, MessageId, Username
+from chat4all.domain.messages import StoredMessage
+from chat4all.domain.times import format_milliseconds
+
+MESSAGE = "seq, message_id, sender_id, content, toUnixTimestamp(created_at), log_position"
+"""What is selected of `messages`, in the order of `message_of`."""
+
+HEAD = "SELECT seq, log_position FROM conversation_heads WHERE conversation_id = ?"
+FIND_IDS = (
+    "SELECT message_id, sender_id, seq, log_position FROM message_ids "
+    "WHERE conversation_id = ? AND slot IN ? AND message_id IN ?"
+)
+_WITH_NUMBERS = (
+    f"SELECT {MESSAGE} FROM messages WHERE conversation_id = ? AND bucket = ? AND seq IN ?"
+)
+
+
+class Part:
+    """Some of the tables of a keyspace. All parts of a store share one session."""
+
+    def __init__(self, session: CassandraSession) -> None:
+        self._session = session
+
+    async def _with_numbers(
+        self, conversation: ConversationId, numbers: Sequence[int]
+    ) -> list[StoredMessage]:
+        """Return the messages that have these numbers, lowest first."""
+        buckets = defaultdict[int, list[int]](list)
+        for seq in numbers:
+            buckets[bucket_of(seq)].append(seq)
+        answers = await together(
+            self._session.run(_WITH_NUMBERS, (UUID(conversation), bucket, seqs))
+            for bucket, seqs in buckets.items()
+        )
+        messages = [message_of(conversation, row) for rows in answers for row in rows]
+        return sorted(messages, key=lambda message: message.seq)
+
+
+def head_seq(rows: Sequence[Row]) -> int:
+    """Return the number in the answer to `HEAD`; 0 when nothing was written."""
+    return rows[0][0] if rows else 0
+
+
+def message_of(conversation: ConversationId, row: Row) -> StoredMessage:
+    """Return the message in a row of `MESSAGE`."""
+    seq, message_id, sender, content, created_ms, position = row
+    return StoredMessage(
+        conversation,
+        seq,
+        MessageId(str(message_id)),
+        Username(sender),
+        content,
+        format_milliseconds(created_ms),
+        position_of(position),
+    )

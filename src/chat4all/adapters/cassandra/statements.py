@@ -1,0 +1,100 @@
+"""The statements that write the store's rows, each with the write time of what it says (rule 5)."""
+
+from datetime import datetime
+from uuid import UUID
+
+from chat4all.adapters.cassandra.keys import (
+    bucket_of,
+    first_wins_timestamp,
+    log_timestamp,
+    slot_of,
+)
+from chat4all.adapters.cassandra.session import Statement
+from chat4all.domain.ids import ConversationId
+from chat4all.domain.messages import Head, Marker, Status, StoredMessage
+from chat4all.ports.store import IdEntry, IdKey
+
+_PUT_MESSAGE = (
+    "INSERT INTO messages (conversation_id, bucket, seq, message_id, sender_id, content, "
+    "created_at, status, log_position) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
+)
+_PUT_ID = (
+    "INSERT INTO message_ids (conversation_id, slot, message_id, sender_id, seq, log_position) "
+    "VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
+)
+_PUT_MARKER = (
+    "INSERT INTO read_markers (conversation_id, username, delivered_seq, read_seq, delivered_ms, "
+    "read_ms) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
+)
+_PUT_DELIVERED = (
+    "INSERT INTO read_markers (conversation_id, username, delivered_seq, delivered_ms) "
+    "VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
+)
+_PUT_READ = (
+    "INSERT INTO read_markers (conversation_id, username, read_seq, read_ms) "
+    "VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
+)
+_PUT_HEAD = (
+    "INSERT INTO conversation_heads (conversation_id, seq, log_position) VALUES (?, ?, ?) "
+    "USING TIMESTAMP ?"
+)
+_PUT_HEAD_WITH_TIME = (
+    "INSERT INTO conversation_heads (conversation_id, seq, log_position, created_at) "
+    "VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
+)
+
+
+def put_message(message: StoredMessage) -> Statement:
+    """Write a message under its number."""
+    return _PUT_MESSAGE, (
+        UUID(message.conversation_id),
+        bucket_of(message.seq),
+        message.seq,
+        UUID(message.message_id),
+        message.sender_id,
+        message.content,
+        datetime.fromisoformat(message.created_at),
+        Status.DELIVERED.value,
+        tuple(message.log_position),
+        log_timestamp(message.log_position),
+    )
+
+
+def put_id(key: IdKey, entry: IdEntry) -> Statement:
+    """Write where an id was used; the first use stays."""
+    message_id = UUID(key.message_id)
+    return _PUT_ID, (
+        UUID(key.conversation_id),
+        slot_of(message_id),
+        message_id,
+        key.sender_id,
+        entry.seq,
+        tuple(entry.log_position),
+        first_wins_timestamp(entry.log_position),
+    )
+
+
+def put_marker(marker: Marker) -> list[Statement]:
+    """Write two numbers that only grow: the write time of each is itself (EXACTNESS 14).
+
+    So is that of the time beside it: a lower number's never comes in the place of a higher one's.
+    Of two equal numbers Cassandra keeps the larger value, which is the later time.
+    """
+    key = (UUID(marker.conversation_id), marker.username)
+    delivered, read = marker.delivered_seq, marker.read_seq
+    delivered_ms, read_ms = marker.delivered_ms, marker.read_ms
+    if delivered == read:  # as after sending: one statement instead of two
+        return [(_PUT_MARKER, (*key, delivered, read, delivered_ms, read_ms, read))]
+    return [
+        (_PUT_DELIVERED, (*key, delivered, delivered_ms, delivered)),
+        (_PUT_READ, (*key, read, read_ms, read)),
+    ]
+
+
+def put_head(conversation: ConversationId, head: Head) -> Statement:
+    """Write how far readers may see; a lower head than before changes nothing."""
+    key = (UUID(conversation), head.seq, tuple(head.log_position))
+    if not head.created_at:  # never a null that was inserted (EXACTNESS 5)
+        return _PUT_HEAD, (*key, log_timestamp(head.log_position))
+    created_at = datetime.fromisoformat(head.created_at)
+    return _PUT_HEAD_WITH_TIME, (*key, created_at, log_timestamp(head.log_position))

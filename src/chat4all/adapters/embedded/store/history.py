@@ -1,0 +1,136 @@
+"""Pages of a conversation, single messages and markers: what readers ask."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from chat4all.adapters.embedded.store.part import Part
+from chat4all.adapters.embedded.store.rows import AS_JSON, MESSAGE, message_of
+from chat4all.domain.ids import ConversationId, MessageId, Username
+from chat4all.domain.messages import AllRead, Receipt, Status, StoredMessage
+from chat4all.ports.history import EncodedPage
+from chat4all.wire.messages import MessageView
+
+SEQ_END = 2**63 - 1
+"""Above every number."""
+
+_HEAD = "SELECT seq FROM conversation_heads WHERE conversation_id = :conversation"
+
+_STATUS = f"""
+        CASE WHEN seq <= iif(sender_id = :slowest, :others, :everybody)
+        THEN '{Status.READ}' ELSE '{Status.DELIVERED}' END"""
+
+
+def _view() -> str:
+    """Return the names and values of a `MessageView`, as `json_object` takes them.
+
+    A field of it that is neither stored nor listed here is a KeyError, before anything is opened.
+    """
+    expressions = {**AS_JSON, "status": _STATUS}
+    names = zip(MessageView.__struct_encode_fields__, MessageView.__struct_fields__, strict=True)
+    return ", ".join(f"'{key}', {expressions[field]}" for key, field in names)
+
+
+# One row that holds a whole page of `MessageView`s. Numbers have no holes, so that the bounds say
+# which messages it has. The order of the subquery is that of the text: SQLite does not merge an
+# ordered subquery into an aggregate ("flattening", rule 16). Each sender once: comparing
+# them here costs less than decoding all of them on the event loop.
+_PAGE = f"""
+SELECT min(seq), max(seq), max(seq) < head,
+       CAST('[' || group_concat(message) || ']' AS BLOB), json_group_array(DISTINCT sender_id)
+FROM (
+    SELECT head, seq, sender_id, json_object({_view()}) AS message
+    FROM (SELECT seq AS head FROM conversation_heads WHERE conversation_id = :conversation)
+    CROSS JOIN messages
+    WHERE conversation_id = :conversation AND {{bounds}}
+    ORDER BY seq
+)
+"""
+_PAGE_ABOVE = _PAGE.replace("{bounds}", "seq > :after AND seq <= min(:after + :limit, head)")
+_PAGE_BELOW = _PAGE.replace(
+    "{bounds}", "seq > min(:before - 1, head) - :limit AND seq <= min(:before - 1, head)"
+)
+_WITH_ID = f"""
+SELECT {MESSAGE} FROM messages WHERE conversation_id = :conversation AND seq IN (
+    SELECT seq FROM message_ids WHERE conversation_id = :conversation AND message_id = :message
+) AND seq <= (SELECT seq FROM conversation_heads WHERE conversation_id = :conversation)
+ORDER BY seq
+"""
+_READ_SEQS = """
+SELECT json_group_array(json_array(username, min(read_seq, head)))
+FROM read_markers JOIN (
+    SELECT coalesce((SELECT seq FROM conversation_heads WHERE conversation_id = :conversation), 0)
+    AS head
+) WHERE conversation_id = :conversation
+"""
+_RECEIPTS = """
+SELECT username, min(delivered_seq, seq), min(read_seq, seq), delivered_ms, read_ms
+FROM read_markers JOIN conversation_heads USING (conversation_id)
+WHERE conversation_id = ?
+"""
+_senders = msgspec.json.Decoder(list[Username])
+_read_seqs = msgspec.json.Decoder(list[tuple[Username, int]])
+
+
+class MessageHistory(Part):
+    """`ports.history.History`: a page is text that SQLite makes."""
+
+    async def head(self, conversation: ConversationId) -> int:
+        """Return the newest visible number; see `ports.history.ConversationHeads`."""
+        row = await self._database.read_one(_HEAD, {"conversation": conversation})
+        return 0 if row is None else int(row[0])
+
+    async def page(
+        self,
+        conversation: ConversationId,
+        all_read: AllRead,
+        *,
+        limit: int,
+        before: int | None = None,
+        after: int | None = None,
+    ) -> EncodedPage:
+        """Return consecutive messages as readers see them; see `ports.history.History`."""
+        first, last, more, body, senders = await self._database.read_one(
+            _PAGE_BELOW if after is None else _PAGE_ABOVE,
+            {
+                "conversation": conversation,
+                "limit": limit,
+                "before": SEQ_END if before is None else before,
+                "after": after,
+                "everybody": all_read.everybody,
+                "slowest": all_read.slowest,
+                "others": all_read.others,
+            },
+        )
+        if not body:
+            return EncodedPage(b"[]", 0, 0, more=False)
+        return EncodedPage(body, first, last, bool(more), frozenset(_senders.decode(senders)))
+
+    async def with_id(
+        self, conversation: ConversationId, message_id: MessageId
+    ) -> Sequence[StoredMessage]:
+        """Return the messages with this id; see `ports.history.History`."""
+        values = {"conversation": conversation, "message": message_id}
+
+        def select(db: sqlite3.Connection) -> list[StoredMessage]:
+            return [message_of(row) for row in db.execute(_WITH_ID, values)]
+
+        return await self._database.read(select)
+
+    async def read_seqs(self, conversation: ConversationId) -> Mapping[Username, int]:
+        """Return how far everybody has read; see `ports.history.History`."""
+        (text,) = await self._database.read_one(_READ_SEQS, {"conversation": conversation})
+        return dict(_read_seqs.decode(text))
+
+    async def receipts(self, conversation: ConversationId) -> Mapping[Username, Receipt]:
+        """Return how far each reader has come; see `ports.history.History`."""
+
+        def select(db: sqlite3.Connection) -> dict[Username, Receipt]:
+            rows = db.execute(_RECEIPTS, (conversation,))
+            return {
+                username: Receipt(delivered, read, delivered_ms or None, read_ms or None)
+                for username, delivered, read, delivered_ms, read_ms in rows
+            }
+
+        return await self._database.read(select)

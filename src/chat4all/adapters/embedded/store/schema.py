@@ -1,0 +1,69 @@
+"""The tables of `store.db`: every step by which a file came to be what it is."""
+
+_FIRST = """
+CREATE TABLE messages (
+    conversation_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    message_id TEXT NOT NULL,
+    sender_id TEXT NOT NULL,
+    content TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    log_epoch INTEGER NOT NULL,
+    log_partition INTEGER NOT NULL,
+    log_offset INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, seq)
+) WITHOUT ROWID;
+CREATE TABLE message_ids (
+    conversation_id TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    sender_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    log_epoch INTEGER NOT NULL,
+    log_partition INTEGER NOT NULL,
+    log_offset INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, message_id, sender_id)
+) WITHOUT ROWID;
+CREATE TABLE conversation_heads (
+    conversation_id TEXT PRIMARY KEY,
+    seq INTEGER NOT NULL,
+    log_epoch INTEGER NOT NULL,
+    log_partition INTEGER NOT NULL,
+    log_offset INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE read_markers (
+    conversation_id TEXT NOT NULL,
+    username TEXT NOT NULL,
+    delivered_seq INTEGER NOT NULL,
+    read_seq INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, username)
+) WITHOUT ROWID;
+CREATE TABLE dead_letters (
+    log_epoch INTEGER NOT NULL,
+    log_partition INTEGER NOT NULL,
+    log_offset INTEGER NOT NULL,
+    cause TEXT NOT NULL,
+    key BLOB NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (log_epoch, log_partition, log_offset)
+) WITHOUT ROWID;
+CREATE TABLE followed_log (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    log_id TEXT NOT NULL,
+    "offset" INTEGER NOT NULL
+)
+"""
+# When a dead letter was kept, and when and as which record it was replayed; null: not, or unknown.
+_REPLAYS = """
+ALTER TABLE dead_letters ADD COLUMN put_aside_ms INTEGER;
+ALTER TABLE dead_letters ADD COLUMN replayed_ms INTEGER;
+ALTER TABLE dead_letters ADD COLUMN replayed_epoch INTEGER;
+ALTER TABLE dead_letters ADD COLUMN replayed_partition INTEGER;
+ALTER TABLE dead_letters ADD COLUMN replayed_offset INTEGER
+"""
+# When the records that moved a marker were appended; null: unknown.
+_MARKER_TIMES = """
+ALTER TABLE read_markers ADD COLUMN delivered_ms INTEGER;
+ALTER TABLE read_markers ADD COLUMN read_ms INTEGER
+"""
+SCHEMA = (_FIRST, _REPLAYS, _MARKER_TIMES)
+"""Every step that a file has come through; see `Database`."""

@@ -1,0 +1,64 @@
+"""The newest of many conversations: what lists ask."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from chat4all.adapters.embedded.store.part import Part
+from chat4all.adapters.embedded.store.rows import COLUMNS, message_of
+from chat4all.domain.ids import ConversationId, Username
+from chat4all.domain.messages import Activity, Overview
+from chat4all.ports.summaries import OverviewQuery
+
+_ACTIVITY = """
+SELECT value, seq, created_at
+FROM json_each(?) JOIN conversation_heads ON conversation_id = value
+                  JOIN messages USING (conversation_id, seq)
+"""
+_LAST = f"""
+SELECT {", ".join(f"messages.{name}" for name in COLUMNS)}
+FROM json_each(?) CROSS JOIN messages
+    ON messages.conversation_id = json_extract(value, '$[0]')
+    AND messages.seq = json_extract(value, '$[1]')
+"""
+_READ_BY = """
+SELECT json_extract(value, '$[0]'), username, min(read_seq, json_extract(value, '$[1]'))
+FROM json_each(?) CROSS JOIN read_markers
+    ON conversation_id = json_extract(value, '$[0]') AND username = json_extract(value, '$[2]')
+"""
+
+
+class Summaries(Part):
+    """`ports.summaries.ConversationSummaries`: however many conversations, one statement each."""
+
+    async def activity(
+        self, conversations: Sequence[ConversationId]
+    ) -> Mapping[ConversationId, Activity]:
+        """Return the newest messages' numbers and times; see `ports.summaries`."""
+        keys = _json(conversations)
+        rows = await self._database.read(lambda db: db.execute(_ACTIVITY, (keys,)).fetchall())
+        return {conversation: Activity(seq, at) for conversation, seq, at in rows}
+
+    async def overviews(
+        self, queries: Mapping[ConversationId, OverviewQuery]
+    ) -> Mapping[ConversationId, Overview]:
+        """Return what lists show; see `ports.summaries`."""
+        last = _json([(key, query.seq) for key, query in queries.items()])
+        readers = _json(
+            [(key, query.seq, reader) for key, query in queries.items() for reader in query.readers]
+        )
+
+        def select(db: sqlite3.Connection) -> dict[ConversationId, Overview]:
+            rows = map(message_of, db.execute(_LAST, (last,)))
+            messages = {message.conversation_id: message for message in rows}
+            read: dict[ConversationId, dict[Username, int]] = {key: {} for key in queries}
+            for conversation, username, seq in db.execute(_READ_BY, (readers,)):
+                read[conversation][username] = seq
+            return {key: Overview(messages.get(key), read[key]) for key in queries}
+
+        return await self._database.read(select)
+
+
+def _json(values: object) -> str:
+    return msgspec.json.encode(values).decode()

@@ -1,0 +1,126 @@
+"""Which number a message has, if any, as a function of the log alone (EXACTNESS 4, 6)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from chat4all.domain.errors import RouterStopped
+from chat4all.domain.ids import ConversationId, LogPosition, uuid7_time
+from chat4all.domain.messages import NO_HEAD, Head, StoredMessage
+from chat4all.domain.records import LogRecord, MessageRecord
+from chat4all.ports.store import IdEntry, IdKey, NumberedRow
+
+FRESH_MS = 1_000
+"""A gateway's own id that the log stamped within this time cannot have been retried before: a
+gateway says "unknown" no sooner than 2 s after it made the id (rule 6)."""
+
+
+def must_look_up(record: LogRecord, message: MessageRecord, head: Head) -> bool:
+    """Say whether this id may have been used at an earlier position (rule 6)."""
+    if record.log_position <= head.log_position:
+        return True
+    made_ms = uuid7_time(message.message_id)
+    return (
+        made_ms is None
+        or not message.fresh
+        or message.moved
+        or not record.log_append_time
+        or not 0 <= record.appended_ms - made_ms <= FRESH_MS
+    )
+
+
+@dataclass(slots=True)
+class Numbered:
+    """The messages of a batch that have a number, and what is written with them."""
+
+    messages: list[StoredMessage] = field(default_factory=list)
+    ids: dict[IdKey, IdEntry] = field(default_factory=dict)
+    heads: dict[ConversationId, Head] = field(default_factory=dict)
+
+
+def number_messages(
+    messages: Sequence[tuple[LogRecord, MessageRecord]],
+    watermarks: Mapping[ConversationId, Head],
+    entries: Mapping[IdKey, IdEntry],
+    rows: Mapping[LogPosition, NumberedRow],
+) -> Numbered:
+    """Judge messages in log order against their heads, used ids and, for replays, written rows.
+
+    `watermarks` are the heads before the batch. Raises `RouterStopped` when the store contradicts
+    the log.
+    """
+    numbered = Numbered(
+        heads={key: head for key, head in watermarks.items() if head is not NO_HEAD}
+    )
+    for record, message in messages:
+        conversation, position = message.conversation_id, record.log_position
+        key = id_key(message)
+        first = numbered.ids.get(key) or entries.get(key)
+        if position <= watermarks[conversation].log_position:
+            seq = _number_of_replay(position, message, rows.get(position), first)
+        else:
+            seq = _number_of_new(position, numbered.heads.get(conversation, NO_HEAD), first)
+            if seq is not None:
+                numbered.heads[conversation] = Head(seq, position, message.created_at)
+        if seq is not None:
+            numbered.ids.setdefault(key, IdEntry(seq, position))
+            numbered.messages.append(_stored(message, seq, position))
+    return numbered
+
+
+def _number_of_replay(
+    position: LogPosition,
+    message: MessageRecord,
+    row: NumberedRow | None,
+    first: IdEntry | None,
+) -> int | None:
+    """Return the number that a record at or below the watermark has; None for a duplicate (rule 4).
+
+    With a number, all its writes are made again: what was written after its row may be missing.
+    """
+    if row is not None:
+        message_id, sender = row.message_id, row.sender_id
+        if message_id is not None and (message_id, sender) != (
+            message.message_id,
+            message.sender_id,
+        ):
+            raise _contradiction(position, "its row is another message's")
+        return row.seq
+    if first is not None and first.log_position < position:
+        return None
+    raise _contradiction(position, "it is below the head and has no row")
+
+
+def _number_of_new(position: LogPosition, head: Head, first: IdEntry | None) -> int | None:
+    """Return the next number, or None when the id was used before (rule 6)."""
+    seq = head.seq + 1
+    if first is None:
+        return seq
+    if first.log_position < position:
+        return None
+    if first == IdEntry(seq, position):
+        return seq  # another router was faster; this one writes the same again
+    raise _contradiction(position, "its id is known with another number or from later on")
+
+
+def _contradiction(position: LogPosition, what: str) -> RouterStopped:
+    return RouterStopped(
+        f"the record at epoch {position.epoch}, partition {position.partition}, offset "
+        f"{position.offset} contradicts the store: {what}; nothing was written for it"
+    )
+
+
+def id_key(message: MessageRecord) -> IdKey:
+    """Return what identifies a message; see `IdKey`."""
+    return IdKey(message.conversation_id, message.message_id, message.sender_id)
+
+
+def _stored(message: MessageRecord, seq: int, position: LogPosition) -> StoredMessage:
+    return StoredMessage(
+        message.conversation_id,
+        seq,
+        message.message_id,
+        message.sender_id,
+        message.content,
+        message.created_at,
+        position,
+    )

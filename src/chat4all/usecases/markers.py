@@ -1,0 +1,40 @@
+"""How far members have come by what is in a batch (EXACTNESS 14)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from chat4all.domain.ids import ConversationId, LogPosition, Username
+from chat4all.domain.messages import Marker, StoredMessage
+from chat4all.domain.records import LogRecord, MarkerRecord
+
+_NOT_REACHED = (0, 0, 0, 0)
+
+
+def furthest(
+    messages: Iterable[StoredMessage],
+    appended_ms: Mapping[LogPosition, int],
+    markers: Iterable[tuple[LogRecord, MarkerRecord]],
+) -> Sequence[Marker]:
+    """Return one marker per member and conversation; sending counts as reading up to there."""
+    reached: dict[tuple[ConversationId, Username], tuple[int, int, int, int]] = {}
+    for m in messages:
+        place = (m.conversation_id, m.sender_id)
+        delivered, delivered_ms, read, read_ms = reached.get(place, _NOT_REACHED)
+        at = appended_ms[m.log_position]
+        # Of equal numbers the later time counts, as it does in the store: what is together in a
+        # batch must not matter.
+        delivered, delivered_ms = max((delivered, delivered_ms), (m.seq, at))
+        read, read_ms = max((read, read_ms), (m.seq, at))
+        reached[place] = (delivered, delivered_ms, read, read_ms)
+    for record, marker in markers:
+        place = (marker.conversation_id, marker.username)
+        delivered, delivered_ms, read, read_ms = reached.get(place, _NOT_REACHED)
+        at = record.appended_ms
+        # What is read was delivered, whatever the record says.
+        seq = max(marker.delivered_seq, marker.read_seq)
+        delivered, delivered_ms = max((delivered, delivered_ms), (seq, at))
+        read, read_ms = max((read, read_ms), (marker.read_seq, at))
+        reached[place] = (delivered, delivered_ms, read, read_ms)
+    return [
+        Marker(*place, delivered, read, delivered_ms, read_ms)
+        for place, (delivered, delivered_ms, read, read_ms) in reached.items()
+    ]

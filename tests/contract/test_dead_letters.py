@@ -1,0 +1,55 @@
+"""What every DeadLetterSink and DeadLetters does."""
+
+from dataclasses import replace
+
+import pytest
+
+from chat4all.domain.ids import LogPosition
+from chat4all.domain.records import DeadLetter
+from chat4all.ports.dead_letters import DeadLetters, DeadLetterSink
+
+pytestmark = pytest.mark.anyio
+
+LETTERS = [
+    DeadLetter(LogPosition(0, p, o), "no JSON", b"\xff\0", b"{\xff\0")
+    for o, p in [(9, 1), (5, 0), (7, 0)]
+]
+
+
+def without_times(letter: DeadLetter) -> DeadLetter:
+    return replace(letter, put_aside_ms=None, replayed_ms=None)
+
+
+async def test_dead_letters_keep_their_bytes_and_order(
+    sink: DeadLetterSink, letters: DeadLetters
+) -> None:
+    await sink.add(LETTERS)
+    again = DeadLetter(LETTERS[0].log_position, "another cause", b"", b"")
+    await sink.add([again])
+    in_order = sorted(LETTERS, key=lambda x: x.log_position)
+    found = await letters.all(10)
+    assert [without_times(x) for x in found] == in_order
+    assert all(x.put_aside_ms is not None for x in found)
+    assert await letters.all(2) == found[:2]
+    assert await letters.all(10, after=in_order[0].log_position) == found[1:]
+    assert await letters.get(in_order[1].log_position) == found[1]
+    assert await letters.get(LogPosition(0, 0, 6)) is None
+
+
+async def test_a_replayed_letter_says_as_which_record(
+    sink: DeadLetterSink, letters: DeadLetters
+) -> None:
+    await sink.add(LETTERS)
+    for by in (LogPosition(0, 0, 11), LogPosition(0, 0, 12)):
+        await letters.replayed(LETTERS[1].log_position, by)
+        found = await letters.get(LETTERS[1].log_position)
+        assert found is not None
+        assert found.replayed_by == by
+        assert found.replayed_ms is not None
+    # Kept again, as a router does that was stopped after it: the mark stays.
+    await sink.add(LETTERS)
+    assert [x.replayed_by for x in await letters.all(10)] == [
+        LogPosition(0, 0, 12),
+        None,
+        None,
+    ]

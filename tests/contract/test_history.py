@@ -1,0 +1,139 @@
+"""What every History does, of what a SequencedStore has written."""
+
+import itertools
+import uuid
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from chat4all.domain.ids import ConversationId, MessageId, Username
+from chat4all.domain.messages import AllRead, Marker, Receipt
+from chat4all.ports.history import EncodedPage, History
+from chat4all.ports.store import SequencedStore, StoreBatch
+from chat4all.wire.messages import MessageView, message_view
+from tests.messages import batch, marked, message
+from tests.records import CHATS
+from tests.stored import stored
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_unknown_conversation_is_empty(store: SequencedStore, history: History) -> None:
+    page = await stored(history, CHATS[0], limit=10)
+    assert (list(page.messages), page.head) == ([], 0)
+    assert await store.heads(CHATS) == {}
+    assert await history.with_id(CHATS[0], MessageId(str(uuid.uuid4()))) == []
+
+
+async def test_conversations_do_not_mix(store: SequencedStore, history: History) -> None:
+    for chat in CHATS:
+        await store.write(batch(message(1, chat), message(2, chat)))
+    for chat in CHATS:
+        page = await stored(history, chat, limit=10)
+        assert {m.conversation_id for m in page.messages} == {chat}
+
+
+async def test_pages_are_dense_and_never_above_the_head(
+    store: SequencedStore, history: History
+) -> None:
+    await store.write(batch(*[message(n) for n in range(990, 1_011)], head=1_008))
+
+    async def seqs(**bounds: int) -> list[int]:
+        return [m.seq for m in (await stored(history, CHATS[0], **bounds)).messages]
+
+    assert await seqs(limit=3) == [1_006, 1_007, 1_008]
+    assert await seqs(limit=4, before=1_002) == [998, 999, 1_000, 1_001]
+    assert await seqs(limit=4, after=998) == [999, 1_000, 1_001, 1_002]
+    assert await seqs(limit=4, after=1_007) == [1_008]
+    assert await seqs(limit=4, after=1_008) == []
+    assert await seqs(limit=4, before=2**53) == [1_005, 1_006, 1_007, 1_008]
+    assert await history.with_id(CHATS[0], message(1_009).message_id) == []
+    assert await history.with_id(CHATS[0], message(1_008).message_id) == [message(1_008)]
+
+
+ALL_READ = [
+    AllRead(0, None, 0),
+    AllRead(997, Username("bruno"), 1_003),
+    AllRead(1_000, Username("ana"), 1_000),
+    AllRead(2_000, Username("carla"), 2_000),
+]
+
+
+@pytest.mark.parametrize("all_read", ALL_READ)
+async def test_what_is_shown_is_the_page_with_its_statuses(
+    store: SequencedStore, history: History, all_read: AllRead
+) -> None:
+    difficult = "".join(map(chr, range(0x80))) + "\x7f\x85\u2028\ufeff\uffff é 🎉 ',' \\u0000 {}[]"
+    written = [
+        replace(message(n), sender_id=Username(sender), content=f"{n} {difficult}")
+        for n, sender in zip(
+            range(990, 1_011), itertools.cycle(["bruno", "ana", 'q"\\{', "é🎉\0,"])
+        )
+    ]
+    await store.write(batch(*written, head=1_008))
+    await store.write(batch(message(1, CHATS[1])))
+    bounds: list[dict[str, int]] = [
+        {"limit": 3},
+        {"limit": 200},
+        {"limit": 4, "before": 1_002},
+        {"limit": 4, "before": 992},
+        {"limit": 4, "before": 990},
+        {"limit": 4, "before": 2**53},
+        {"limit": 4, "before": 0},
+        {"limit": 4, "after": 998},
+        {"limit": 4, "after": 1_004},
+        {"limit": 4, "after": 1_007},
+        {"limit": 4, "after": 1_008},
+        {"limit": 4, "after": 2**53},
+        {"limit": 19, "after": 989},
+    ]
+    for bound in bounds:
+        page = await stored(history, CHATS[0], **bound)
+        shown = await history.page(CHATS[0], all_read, **bound)
+        views = [message_view(m, all_read.status(m)) for m in page.messages]
+        assert msgspec.json.decode(shown.body, type=list[MessageView], strict=True) == views, bound
+        ends = (page.messages[0].seq, page.messages[-1].seq) if page.messages else (0, 0)
+        assert (shown.first, shown.last) == ends, bound
+        assert shown.size == len(page.messages), bound
+        assert shown.senders == {m.sender_id for m in page.messages}, bound
+        assert shown.more == (0 < shown.last < page.head), bound
+    empty = await history.page(CHATS[2], all_read, limit=5)
+    assert empty == EncodedPage(b"[]", 0, 0, more=False)
+
+
+async def test_a_marker_beyond_the_head_is_read_as_the_head(
+    store: SequencedStore, history: History
+) -> None:
+    await store.write(batch(message(1), message(2)))
+    marker = Marker(CHATS[0], Username("ana"), 9, 9)
+    await store.write(StoreBatch(through=(), markers=[marker]))
+    assert await history.read_seqs(CHATS[0]) == {"ana": 2}
+
+
+async def test_receipts_have_the_times_of_what_they_say_in_any_order(
+    store: SequencedStore, history: History
+) -> None:
+    said = [
+        (1, 1, 1_000, 1_000),
+        (3, 1, 2_000, 1_000),
+        (3, 2, 2_000, 3_000),
+        (2, 2, 2_500, 2_500),
+    ]
+    for order in itertools.permutations(said):
+        chat = ConversationId(str(uuid.uuid4()))
+        await store.write(batch(message(1, chat), message(2, chat), message(3, chat)))
+        for numbers in order:
+            await store.write(marked(chat, *numbers))
+        # Of those who say the same number the later one counts, and none that says less.
+        assert await history.receipts(chat) == {"ana": Receipt(3, 2, 2_000, 3_000)}, order
+
+
+async def test_receipts_go_no_further_than_the_head(
+    store: SequencedStore, history: History
+) -> None:
+    await store.write(batch(message(1), message(2)))
+    assert await history.receipts(CHATS[0]) == {}
+    await store.write(marked(CHATS[0], 9, 7, 1_000, 2_000))
+    assert await history.receipts(CHATS[0]) == {"ana": Receipt(2, 2, 1_000, 2_000)}
+    assert await history.receipts(CHATS[1]) == {}

@@ -1,0 +1,79 @@
+"""What every ConversationSummaries does, of what a SequencedStore has written."""
+
+import uuid
+from dataclasses import replace
+
+import pytest
+
+from chat4all.domain.ids import ConversationId, Username
+from chat4all.domain.messages import Activity, Head, Marker, Overview
+from chat4all.ports.store import SequencedStore, StoreBatch
+from chat4all.ports.summaries import ConversationSummaries, OverviewQuery
+from tests.messages import at, batch, message
+from tests.records import CHATS
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_activity_is_the_newest_visible_message_of_each(
+    store: SequencedStore, summaries: ConversationSummaries
+) -> None:
+    first, second, hidden = at(1, message(1)), at(2, message(2)), at(9, message(3))
+    other = at(5, message(1, CHATS[1]))
+    heads = {CHATS[0]: Head(2, second.log_position, second.created_at)}
+    await store.write(replace(batch(first, second), heads=heads))
+    await store.write(batch(hidden, head=0))
+    heads = {CHATS[1]: Head(1, other.log_position, other.created_at)}
+    await store.write(replace(batch(other), heads=heads))
+    nowhere = ConversationId(str(uuid.uuid4()))
+    found = await summaries.activity([*CHATS[:2], nowhere])
+    assert found == {
+        CHATS[0]: Activity(2, second.created_at),
+        CHATS[1]: Activity(1, other.created_at),
+    }
+    assert await summaries.activity([]) == {}
+
+
+async def test_activity_is_known_where_the_head_has_no_time(
+    store: SequencedStore, summaries: ConversationSummaries
+) -> None:
+    await store.write(batch(at(7, message(1))))
+    assert await summaries.activity(CHATS[:1]) == {
+        CHATS[0]: Activity(1, "2026-01-31T12:00:07.000Z")
+    }
+
+
+async def test_activity_of_many_conversations(
+    store: SequencedStore, summaries: ConversationSummaries
+) -> None:
+    chats = [ConversationId(str(uuid.UUID(int=n))) for n in range(1, 60)]
+    for chat in chats:
+        await store.write(batch(message(1, chat)))
+    found = await summaries.activity(chats)
+    assert set(found) == set(chats)
+    assert {one.seq for one in found.values()} == {1}
+
+
+async def test_overviews_have_the_message_and_how_far_these_have_read(
+    store: SequencedStore, summaries: ConversationSummaries
+) -> None:
+    await store.write(batch(message(1), message(2)))
+    await store.write(batch(message(1, CHATS[1])))
+    for name, read in (("ana", 1), ("bruno", 9), ("carla", 2)):
+        marker = Marker(CHATS[0], Username(name), read, read)
+        await store.write(StoreBatch(through=(), markers=[marker]))
+    nowhere = ConversationId(str(uuid.uuid4()))
+    ana, bruno, davi = Username("ana"), Username("bruno"), Username("davi")
+    found = await summaries.overviews(
+        {
+            CHATS[0]: OverviewQuery(2, [ana, bruno, davi]),
+            CHATS[1]: OverviewQuery(1, [ana]),
+            nowhere: OverviewQuery(1, [ana]),
+        }
+    )
+    assert found == {
+        CHATS[0]: Overview(message(2), {ana: 1, bruno: 2}),
+        CHATS[1]: Overview(message(1, CHATS[1]), {}),
+        nowhere: Overview(None, {}),
+    }
+    assert await summaries.overviews({}) == {}
