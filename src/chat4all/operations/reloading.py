@@ -13,7 +13,7 @@ import chat4all
 from chat4all.domain.errors import StartRefused
 from chat4all.logs import configure_logging
 from chat4all.operations.installation import settings_from
-from chat4all.operations.running import run_until_told, service
+from chat4all.operations.running import run_until_stopped, service
 
 SOURCE = Path(chat4all.__file__).parent
 
@@ -35,7 +35,7 @@ def _run(name: str, options: dict[str, object], sockets: list[socket] | None) ->
     try:
         settings = settings_from(**options)
         configure_logging(settings.log_level)
-        if run_until_told(service(name, settings)):
+        if run_until_stopped(service(name, settings)):
             return
     except* StartRefused as group:
         refused += map(str, group.exceptions)
