@@ -82,45 +82,45 @@ def as_options(**ports: int) -> list[str]:
 
 def test_all_is_well_and_nothing_is_changed(data: Path) -> None:
     before = {name: (data / name).read_bytes() for name in names(data)}
-    told = chat4all("doctor", "--data", data, *as_options(**ports()))
-    assert told.exit_code == 0, told.output
-    assert "Problems: 0" in told.stdout
+    result = chat4all("doctor", "--data", data, *as_options(**ports()))
+    assert result.exit_code == 0, result.output
+    assert "Problems: 0" in result.stdout
     # SQLite itself puts -wal and -shm beside what it reads.
     assert {name for name in names(data) if not name.endswith(("-wal", "-shm"))} == set(before)
     assert {name: (data / name).read_bytes() for name in before} == before
     deep = chat4all("doctor", "--deep", "--json", "--data", data, *as_options(**ports()))
     assert deep.exit_code == 0
-    said = json.loads(deep.stdout)
-    assert said["ok"] is True
-    assert {"files", "log and store", "dead letters"} <= {c["check"] for c in said["checks"]}
-    assert any("integrity_check" in c["says"] for c in said["checks"])
+    report = json.loads(deep.stdout)
+    assert report["ok"] is True
+    assert {"files", "log and store", "dead letters"} <= {c["check"] for c in report["checks"]}
+    assert any("integrity_check" in c["says"] for c in report["checks"])
 
 
 def test_what_is_wrong_makes_it_fail(data: Path) -> None:
     change(data / "log.db", "UPDATE info SET log_id = 'another'")
-    told = chat4all("doctor", "--json", "--data", data, *as_options(**ports()))
-    assert told.exit_code == 1
-    said = json.loads(told.stdout)
-    assert said["ok"] is False
-    (problem,) = [c for c in said["checks"] if c["status"] == "problem"]
+    result = chat4all("doctor", "--json", "--data", data, *as_options(**ports()))
+    assert result.exit_code == 1
+    report = json.loads(result.stdout)
+    assert report["ok"] is False
+    (problem,) = [c for c in report["checks"] if c["status"] == "problem"]
     assert problem["check"] == "log and store"
-    told = chat4all("doctor", "--data", data, *as_options(**ports()))
-    assert told.exit_code == 1
-    assert "do not belong together" in told.stdout
-    assert "Problems: 1" in told.stdout
+    result = chat4all("doctor", "--data", data, *as_options(**ports()))
+    assert result.exit_code == 1
+    assert "do not belong together" in result.stdout
+    assert "Problems: 1" in result.stdout
 
 
 def test_settings_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAT4ALL_PORT", "none")
-    told = chat4all("doctor")
-    assert told.exit_code == 1
-    assert "CHAT4ALL_PORT is not usable" in told.stdout
+    result = chat4all("doctor")
+    assert result.exit_code == 1
+    assert "CHAT4ALL_PORT is not usable" in result.stdout
 
 
 def test_no_check_fails_on_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    told = chat4all("doctor", "--data", tmp_path / "missing", *as_options(**ports()))
-    assert told.exit_code == 0, told.output
-    assert "is not there yet" in told.stdout
+    result = chat4all("doctor", "--data", tmp_path / "missing", *as_options(**ports()))
+    assert result.exit_code == 0, result.output
+    assert "is not there yet" in result.stdout
     assert not (tmp_path / "missing").exists()
 
 
@@ -323,11 +323,11 @@ def test_a_clock_that_is_wrong(data: Path) -> None:
 def answering(port: int, status: int, body: object) -> Iterator[None]:
     class Answer(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            said = json.dumps(body).encode()
+            answer = json.dumps(body).encode()
             self.send_response(200 if self.path == "/health" else status)
-            self.send_header("Content-Length", str(len(said)))
+            self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(said)
+            self.wfile.write(answer)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -380,9 +380,9 @@ def test_ports_that_are_used(data: Path) -> None:
 def test_a_folder_in_use_is_seen_as_such(data: Path) -> None:
     at = as_options(**ports())
     with DataFolder(data):
-        told = chat4all("doctor", "--data", data, *at)
-    assert told.exit_code == 1
-    assert "a process has the data folder, but the gateway" in told.stdout
+        result = chat4all("doctor", "--data", data, *at)
+    assert result.exit_code == 1
+    assert "a process has the data folder, but the gateway" in result.stdout
 
 
 def test_demonstration_passwords_within_everybodys_reach(data: Path) -> None:

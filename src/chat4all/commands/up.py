@@ -21,8 +21,8 @@ def up(**options: object) -> None:
     """
     # Forked while this process is still small and has no threads.
     with RouterProcess() as router:
-        asked = _serve(router, options)
-    if not asked:
+        was_stopped = _serve(router, options)
+    if not was_stopped:
         sys.exit(1)
 
 

@@ -10,7 +10,7 @@ from chat4all.doctor.findings import Finding, Status
 from chat4all.doctor.runner import NamedFinding, run_all
 from chat4all.domain.errors import StartRefused
 from chat4all.logs import quieten_libraries
-from chat4all.operations.installation import of_cluster, settings_from
+from chat4all.operations.installation import is_of_cluster, settings_from
 from chat4all.operations.running import load_cluster_module
 from chat4all.settings import Settings
 
@@ -29,7 +29,7 @@ def examine(
         # Where to look for anything else is not known without settings.
         return [("settings", Finding(Status.PROBLEM, str(refused)))]
     findings = [("settings", Finding(Status.OK, "usable"))]
-    if of_cluster(settings, asked=cluster, data=options.get("data")):
+    if is_of_cluster(settings, requested=cluster, data=options.get("data")):
         cluster_checks = load_cluster_module("chat4all.doctor.cluster")
         quieten_libraries()
         return findings + asyncio.run(_examine_cluster(cluster_checks, settings, services))

@@ -14,7 +14,7 @@ from chat4all.adapters.embedded import DataFolder, EmbeddedLog, EmbeddedStore
 from chat4all.adapters.embedded.folder import is_held
 from chat4all.domain.ids import LogPosition
 from chat4all.logs import quieten_libraries
-from chat4all.operations.installation import existing_folder, of_cluster, settings_from
+from chat4all.operations.installation import existing_folder, is_of_cluster, settings_from
 from chat4all.operations.running import load_cluster_module
 from chat4all.ports.dead_letters import DeadLetters
 from chat4all.settings import CassandraSettings, KafkaSettings
@@ -107,7 +107,7 @@ LetterSource: TypeAlias = FolderLetters | ClusterLetters
 def letter_source(data: Path | None, *, cluster: bool) -> LetterSource:
     """Return where the letters are that a command with `--data` and `--cluster` is about."""
     settings = settings_from(data=data)
-    if of_cluster(settings, asked=cluster, data=data):
+    if is_of_cluster(settings, requested=cluster, data=data):
         quieten_libraries()
         return ClusterLetters(settings.kafka, settings.cassandra)
     return FolderLetters(existing_folder(data))

@@ -12,14 +12,14 @@ from chat4all.settings import Settings
 
 
 def service(name: str, settings: Settings) -> Coroutine[Any, Any, bool]:
-    """Return a service of a cluster, which is given its own part of the settings."""
+    """Return a service of a cluster to be run. It gets its own part of the settings only."""
     serve = getattr(load_cluster_module("chat4all.processes.cluster"), f"serve_{name}")
     running: Coroutine[Any, Any, bool] = serve(getattr(settings, name))
     return running
 
 
 def run_until_stopped(service: Coroutine[Any, Any, bool]) -> bool:
-    """Run a service; return whether it ended because it was told to."""
+    """Run a service; return whether it ended because of a signal."""
     # A thread that comes back from the disk waits this long for a busy event loop to let go of
     # the interpreter; the default of 5 ms would be most of the time that a 202 takes.
     sys.setswitchinterval(0.0005)

@@ -11,7 +11,7 @@ from chat4all.adapters.sql.schema import NEWEST, revision
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.errors import CommandRefused, InvalidInput, Refused
 from chat4all.logs import quieten_libraries
-from chat4all.operations.installation import existing_folder, of_cluster, settings_from
+from chat4all.operations.installation import existing_folder, is_of_cluster, settings_from
 from chat4all.operations.running import load_cluster_module
 
 
@@ -46,7 +46,7 @@ def with_users(
 @asynccontextmanager
 async def _opened(data: Path | None, cluster: bool) -> AsyncIterator[OpenedUsers]:
     settings = settings_from(data=data)
-    if of_cluster(settings, asked=cluster, data=data):
+    if is_of_cluster(settings, requested=cluster, data=data):
         quieten_libraries()
         operations = load_cluster_module("chat4all.operations.cluster")
         async with operations.ready_database(settings.metadata.database_url) as server:
