@@ -1,4 +1,4 @@
-"""The command `chat4all`: which commands there are, and how they say that they cannot."""
+"""The command `chat4all`: its commands, and how a refusal is printed."""
 
 import importlib
 
@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 class _Commands(click.Group):
-    """The commands, in this order, and one sentence and status 1 for what they refuse."""
+    """The commands, in this order. A refusal is one sentence on standard error and status 1."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
@@ -54,10 +54,10 @@ class _Commands(click.Group):
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -42,7 +42,7 @@ def quieten_libraries() -> None:
         "uvicorn",
     ):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # While a broker is away it says so at every try; `http.health.watched` says it once.
+    # librdkafka logs each attempt to reach a broker; `http.health.watched` logs the failure once.
     logging.getLogger("chat4all.kafka").addFilter(_is_no_connection)
 
 

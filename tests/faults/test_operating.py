@@ -38,9 +38,9 @@ def doctor(running: Running) -> subprocess.CompletedProcess[str]:
 
 
 def letters(data: Path) -> list[dict[str, Any]]:
-    told = chat4all("dead-letters", "list", "--json", "--data", data)
-    assert told.returncode == 0, told.stderr
-    return json.loads(told.stdout)  # type: ignore[no-any-return]
+    result = chat4all("dead-letters", "list", "--json", "--data", data)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)  # type: ignore[no-any-return]
 
 
 def test_a_backup_under_load_has_all_that_was_acknowledged_before(tmp_path: Path) -> None:
@@ -117,8 +117,8 @@ def test_the_running_router_stores_a_replay_by_itself_and_once(tmp_path: Path) -
         corrected = record("corrected", chat=CHAT, sender="ana").decode()
         replay = ("dead-letters", "replay", position, "--value", "-", "--data", data)
         for more in ((), ("--again",)):
-            told = chat4all(*replay, *more, input=corrected)
-            assert told.returncode == 0, told.stderr
+            result = chat4all(*replay, *more, input=corrected)
+            assert result.returncode == 0, result.stderr
         until(lambda: contents() == ["before", "after", "corrected"])
         send("later")
         until(lambda: len(contents()) >= 4)
@@ -138,12 +138,12 @@ def test_a_destination_that_takes_no_more_leaves_nothing(tmp_path: Path) -> None
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
     (tmp_path / "there").mkdir()
-    told = chat4all(
+    result = chat4all(
         *("backup", tmp_path / "there" / "backup", "--data", tmp_path / "data"),
         preexec_fn=little_room,
     )
-    assert told.returncode == 1
-    (line,) = told.stderr.splitlines()
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
     assert line.startswith("chat4all: the backup was not made")
     assert not list((tmp_path / "there").iterdir())
 
@@ -159,9 +159,9 @@ def test_doctor_sees_what_the_process_itself_complains_of(tmp_path: Path) -> Non
                 (CHAT, record("of a later release", v=2)),
             )
         until(lambda: call("GET", f"{running.gateway}/health/ready")[0] == 503)
-        told = doctor(running)
-        assert told.returncode == 1
-        assert "the router has stopped: a record of version 2" in told.stdout
-        assert "the router does not go on" in told.stdout
+        result = doctor(running)
+        assert result.returncode == 1
+        assert "the router has stopped: a record of version 2" in result.stdout
+        assert "the router does not go on" in result.stdout
     finally:
         running.kill()

@@ -31,11 +31,11 @@ def test_the_first_start_says_where_to_go(tmp_path: Path) -> None:
     running = Running(tmp_path).start()
     try:
         until(lambda: "curl" in running.log())
-        said = running.log()
+        message = running.log()
         for part in (f"http://localhost:{running.port}", "/docs", "bruno and ana", CHAT):
-            assert part in said
+            assert part in message
         # The lines that it prints for pasting work as they are.
-        pasted = said[said.index("  TOKEN=") :].replace("localhost", "127.0.0.1")
+        pasted = message[message.index("  TOKEN=") :].replace("localhost", "127.0.0.1")
         answer = subprocess.run(
             ["bash", "-c", pasted], capture_output=True, text=True, check=True, env=environment()
         )
@@ -76,9 +76,9 @@ def test_a_port_in_use(tmp_path: Path) -> None:
     running = Running(tmp_path)
     for port, option in ((running.port, "--port"), (running.metadata_port, "--metadata-port")):
         with socket.create_server(("127.0.0.1", port)):
-            said = refusal(running)
-        assert f":{port}" in said
-        assert f"or {option}" in said
+            message = refusal(running)
+        assert f":{port}" in message
+        assert f"or {option}" in message
     assert not (tmp_path / "data").exists()
 
 
@@ -101,9 +101,9 @@ def test_data_of_a_newer_version(tmp_path: Path, name: str, statement: str) -> N
     db = sqlite3.connect(tmp_path / "data" / name, isolation_level=None)
     db.execute(statement)
     db.close()
-    said = refusal(running)
-    assert f"{name} was written by a newer Chat4All" in said
-    assert "update Chat4All" in said
+    message = refusal(running)
+    assert f"{name} was written by a newer Chat4All" in message
+    assert "update Chat4All" in message
 
 
 def test_the_demonstration_passwords_are_for_loopback_only(tmp_path: Path) -> None:

@@ -62,13 +62,13 @@ def refused(source: Path, folder: Path) -> str:
 
 def test_what_is_backed_up_comes_back(tmp_path: Path, data: Path) -> None:
     append(data, record("accepted, not yet routed"))
-    told = chat4all("backup", tmp_path / "backup", "--data", data)
-    assert told.exit_code == 0, told.output
+    result = chat4all("backup", tmp_path / "backup", "--data", data)
+    assert result.exit_code == 0, result.output
     assert names(tmp_path / "backup") == FILES
     assert names(tmp_path) == {"data", "backup"}
     again = tmp_path / "deep" / "again"
-    told = chat4all("restore", tmp_path / "backup", "--data", again)
-    assert told.exit_code == 0, told.output
+    result = chat4all("restore", tmp_path / "backup", "--data", again)
+    assert result.exit_code == 0, result.output
     assert names(again) == FILES - {MANIFEST} | {LOCK}
     route(again)
     assert history(again) == [(1, "a"), (2, "b"), (3, "accepted, not yet routed")]
@@ -185,9 +185,9 @@ def test_every_byte_counts(tmp_path: Path, backup: Path) -> None:
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_a_backup_without_one_of_its_files(tmp_path: Path, backup: Path, name: str) -> None:
     (backup / name).unlink()
-    said = refused(backup, tmp_path / "again")
-    assert name in said
-    assert "missing" in said or "no backup" in said
+    message = refused(backup, tmp_path / "again")
+    assert name in message
+    assert "missing" in message or "no backup" in message
 
 
 def test_a_manifest_that_was_changed(tmp_path: Path, backup: Path) -> None:
@@ -316,9 +316,9 @@ def test_a_disk_that_fails_leaves_nothing(
         raise error
 
     monkeypatch.setattr(backups, step, fail)
-    said = nothing_is_left(tmp_path, data, tmp_path / "backup")
-    assert says in said
-    assert "there is nothing at" in said
+    message = nothing_is_left(tmp_path, data, tmp_path / "backup")
+    assert says in message
+    assert "there is nothing at" in message
 
 
 def test_a_backup_that_is_told_to_end_leaves_nothing(
@@ -360,5 +360,5 @@ def test_a_damaged_page_makes_no_backup(tmp_path: Path, data: Path) -> None:
     with (data / "store.db").open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * 4096)
-    said = nothing_is_left(tmp_path, data, tmp_path / "backup")
-    assert "store.db" in said or "malformed" in said
+    message = nothing_is_left(tmp_path, data, tmp_path / "backup")
+    assert "store.db" in message or "malformed" in message

@@ -44,10 +44,10 @@ def test_secrets_are_made_once_and_for_their_owner_only(tmp_path: Path) -> None:
     for name, secret in made.items():
         assert len(secret) >= 32
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
-    told = chat4all("secrets", folder)
-    assert told.exit_code == 0
+    result = chat4all("secrets", folder)
+    assert result.exit_code == 0
     assert {name: (folder / name).read_text() for name in FILES} == made
-    assert not [secret for secret in made.values() if secret in told.output]
+    assert not [secret for secret in made.values() if secret in result.output]
 
 
 def test_two_who_make_secrets_at_once_make_the_same(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def health(**errors: str | None) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "code", "said"),
+    ("status", "body", "code", "printed"),
     [
         (200, health(log=None, store=None), 0, "ready"),
         (503, health(log=None, store="it is away"), 1, "store: it is away"),
@@ -103,18 +103,18 @@ def health(**errors: str | None) -> bytes:
         (200, b"[]", 1, "does not answer as Chat4All does"),
     ],
 )
-def test_ready_says_what_is_missed(status: int, body: bytes, code: int, said: str) -> None:
+def test_ready_says_what_is_missed(status: int, body: bytes, code: int, printed: str) -> None:
     with answering(status, body) as port:
-        told = chat4all("ready", "--port", port)
-    assert told.exit_code == code
-    assert said in told.stdout
+        result = chat4all("ready", "--port", port)
+    assert result.exit_code == code
+    assert printed in result.stdout
 
 
 def test_ready_of_nobody() -> None:
     (port,) = free_ports(1)
-    told = chat4all("ready", "--port", port)
-    assert told.exit_code == 1
-    assert f"port {port} does not answer" in told.stdout
+    result = chat4all("ready", "--port", port)
+    assert result.exit_code == 1
+    assert f"port {port} does not answer" in result.stdout
 
 
 def test_the_demonstration_is_refused_where_nobody_says_that_it_is_for_development(
@@ -133,12 +133,12 @@ def test_the_demonstration_is_made_once(tmp_path: Path) -> None:
         "CHAT4ALL_DEPLOYMENT": "development",
     }
     for _ in range(2):
-        told = run("chat4all", "demo", variables=where)
-        assert (told.returncode, told.stderr) == (0, "")
-        assert "bruno and ana, password test" in told.stdout
-    told = run("chat4all", "demo", variables={"CHAT4ALL_DEPLOYMENT": "development"})
-    assert told.returncode == 1
-    assert told.stderr.startswith("chat4all: DATABASE_URL is missing")
+        result = run("chat4all", "demo", variables=where)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert "bruno and ana, password test" in result.stdout
+    result = run("chat4all", "demo", variables={"CHAT4ALL_DEPLOYMENT": "development"})
+    assert result.returncode == 1
+    assert result.stderr.startswith("chat4all: DATABASE_URL is missing")
 
 
 @pytest.mark.slow
@@ -149,7 +149,7 @@ def test_the_examples_are_no_tests(tmp_path: Path) -> None:
     shutil.copytree("client-python", tmp_path / "client-python")
     (tmp_path / "client-python/test_producer.py").write_text("def test_sent(): assert False")
     for given in (".", "client-python"):
-        told = run("pytest", given, folder=tmp_path)
-        assert told.returncode == NO_TESTS, told.stdout
-    # Nor is anything sent by whoever only loads them, as unittest does.
+        result = run("pytest", given, folder=tmp_path)
+        assert result.returncode == NO_TESTS, result.stdout
+    # Nor does loading them send anything, as unittest does.
     assert "Ran 0 tests" in run("unittest", "discover", "client-python").stderr

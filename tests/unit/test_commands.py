@@ -35,10 +35,10 @@ def refusal(*arguments: object) -> str:
 
 
 def test_the_help_lists_every_command_and_loads_none() -> None:
-    told = chat4all("--help").stdout
+    help_text = chat4all("--help").stdout
     for name, short in COMMANDS.items():
-        assert f"{name} " in told
-        assert short in told
+        assert f"{name} " in help_text
+        assert short in help_text
         assert chat4all(name, "--help").exit_code == 0
     loads = (
         "import sys, chat4all.cli\n"
@@ -90,8 +90,8 @@ def test_no_dead_letters(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "data", [record()])
     assert "no dead letters" in chat4all("dead-letters", "list", "--data", folder).stdout
     assert letters(folder) == []
-    told = chat4all("dead-letters", "replay", "--all", "--data", folder)
-    assert (told.exit_code, told.stdout.strip()) == (0, "There is nothing to replay.")
+    result = chat4all("dead-letters", "replay", "--all", "--data", folder)
+    assert (result.exit_code, result.stdout.strip()) == (0, "There is nothing to replay.")
 
 
 def test_a_letter_is_listed_shown_corrected_and_replayed_once(tmp_path: Path) -> None:
@@ -117,8 +117,8 @@ def test_a_letter_is_listed_shown_corrected_and_replayed_once(tmp_path: Path) ->
     assert "cannot be processed" in refusal("dead-letters", "replay", 2, "--data", folder)
     corrected = tmp_path / "corrected.json"
     corrected.write_bytes(record("corrected"))
-    told = chat4all("dead-letters", "replay", 2, "--value", corrected, "--data", folder)
-    assert (told.exit_code, told.stdout) == (0, "2 was replayed as 4\n")
+    result = chat4all("dead-letters", "replay", 2, "--value", corrected, "--data", folder)
+    assert (result.exit_code, result.stdout) == (0, "2 was replayed as 4\n")
     assert letters(folder)[0]["replayed_as"] == 4
     assert "as 4" in chat4all("dead-letters", "list", "--data", folder).stdout
     again = ("dead-letters", "replay", 2, "--value", corrected, "--data", folder)
@@ -128,8 +128,8 @@ def test_a_letter_is_listed_shown_corrected_and_replayed_once(tmp_path: Path) ->
     route(folder)
     assert history(folder) == [(1, "before"), (2, "after"), (3, "corrected")]
     # What is marked is not among "all".
-    told = chat4all("dead-letters", "replay", "--all", "--data", folder)
-    assert (told.exit_code, told.stdout.strip()) == (0, "There is nothing to replay.")
+    result = chat4all("dead-letters", "replay", "--all", "--data", folder)
+    assert (result.exit_code, result.stdout.strip()) == (0, "There is nothing to replay.")
 
 
 def test_one_that_is_refused_does_not_keep_the_others(tmp_path: Path) -> None:
@@ -139,16 +139,16 @@ def test_one_that_is_refused_does_not_keep_the_others(tmp_path: Path) -> None:
         f"UPDATE dead_letters SET value = CAST('{record('fine').decode()}' AS BLOB) "
         "WHERE log_offset = 2",
     )
-    told = chat4all("dead-letters", "replay", "--all", "--json", "--data", folder)
-    assert told.exit_code == 1
-    found = json.loads(told.stdout)
+    result = chat4all("dead-letters", "replay", "--all", "--json", "--data", folder)
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
     assert [x["replayed_as"] for x in found] == [None, 4, None]
     assert all(x["refused"] for x in found if x["replayed_as"] is None)
     route(folder)
     assert history(folder) == [(1, "fine")]
-    told = chat4all("dead-letters", "replay", 1, 99, "--data", folder)
-    assert told.exit_code == 1
-    assert "there is no dead letter at 99" in told.stderr
+    result = chat4all("dead-letters", "replay", 1, 99, "--data", folder)
+    assert result.exit_code == 1
+    assert "there is no dead letter at 99" in result.stderr
 
 
 @pytest.mark.parametrize("value", [b"\xff\xfe{", b'{"x": "\x1b[2J"}', b"\0"])
@@ -176,10 +176,10 @@ def test_as_a_guest_of_the_one_that_holds_the_folder(tmp_path: Path) -> None:
     folder = with_poison(tmp_path / "data")
     with DataFolder(folder):
         assert len(letters(folder)) == 1
-        told = chat4all(
+        result = chat4all(
             *("dead-letters", "replay", 2, "--value", "-", "--data", folder), stdin=record("guest")
         )
-        assert told.exit_code == 0
+        assert result.exit_code == 0
         assert letters(folder)[0]["replayed_as"] == 4
     change(folder / "store.db", "PRAGMA user_version = 1")
     with DataFolder(folder):

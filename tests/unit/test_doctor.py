@@ -1,5 +1,6 @@
 """`chat4all doctor`: every fault that it looks for, constructed."""
 
+import asyncio
 import http.server
 import json
 import os
@@ -17,11 +18,20 @@ import pytest
 from chat4all.adapters.embedded import DataFolder
 from chat4all.adapters.embedded.folder import STAGING
 from chat4all.adapters.embedded.inspecting import look_at_pair
-from chat4all.commands.doctor import CHECKS
-from chat4all.doctor import checks
-from chat4all.doctor import data as checks_data
-from chat4all.doctor import running as checks_running
-from chat4all.doctor.checks import Check, Finding, Installation, Status, run
+from chat4all.doctor.findings import Finding, Status
+from chat4all.doctor.one_machine import (
+    CHECKS,
+    OneMachine,
+    clock,
+    files,
+    pair,
+    passwords,
+    secret,
+    services,
+)
+from chat4all.doctor.one_machine.folder import data_folder, disk_space
+from chat4all.doctor.one_machine.installation import FILES
+from chat4all.doctor.runner import Check, run
 from chat4all.settings import Settings
 from tests.faults.running import free_ports
 from tests.folders import POISON, change, make_folder
@@ -36,9 +46,14 @@ def data(tmp_path: Path) -> Path:
 
 
 def found(
-    check: Check, folder: Path, *, held: bool = False, deep: bool = False, **settings: Any
+    check: Check[OneMachine],
+    folder: Path,
+    *,
+    held: bool = False,
+    deep: bool = False,
+    **settings: Any,
 ) -> list[Finding]:
-    return list(run(check, Installation(Settings(data=folder, **settings), held, deep)))
+    return asyncio.run(run(check, OneMachine(Settings(data=folder, **settings), held, deep)))
 
 
 def the_one(findings: list[Finding], status: Status) -> Finding:
@@ -67,51 +82,51 @@ def as_options(**ports: int) -> list[str]:
 
 def test_all_is_well_and_nothing_is_changed(data: Path) -> None:
     before = {name: (data / name).read_bytes() for name in names(data)}
-    told = chat4all("doctor", "--data", data, *as_options(**ports()))
-    assert told.exit_code == 0, told.output
-    assert "Problems: 0" in told.stdout
+    result = chat4all("doctor", "--data", data, *as_options(**ports()))
+    assert result.exit_code == 0, result.output
+    assert "Problems: 0" in result.stdout
     # SQLite itself puts -wal and -shm beside what it reads.
     assert {name for name in names(data) if not name.endswith(("-wal", "-shm"))} == set(before)
     assert {name: (data / name).read_bytes() for name in before} == before
     deep = chat4all("doctor", "--deep", "--json", "--data", data, *as_options(**ports()))
     assert deep.exit_code == 0
-    said = json.loads(deep.stdout)
-    assert said["ok"] is True
-    assert {"files", "log and store", "dead letters"} <= {c["check"] for c in said["checks"]}
-    assert any("integrity_check" in c["says"] for c in said["checks"])
+    report = json.loads(deep.stdout)
+    assert report["ok"] is True
+    assert {"files", "log and store", "dead letters"} <= {c["check"] for c in report["checks"]}
+    assert any("integrity_check" in c["says"] for c in report["checks"])
 
 
 def test_what_is_wrong_makes_it_fail(data: Path) -> None:
     change(data / "log.db", "UPDATE info SET log_id = 'another'")
-    told = chat4all("doctor", "--json", "--data", data, *as_options(**ports()))
-    assert told.exit_code == 1
-    said = json.loads(told.stdout)
-    assert said["ok"] is False
-    (problem,) = [c for c in said["checks"] if c["status"] == "problem"]
+    result = chat4all("doctor", "--json", "--data", data, *as_options(**ports()))
+    assert result.exit_code == 1
+    report = json.loads(result.stdout)
+    assert report["ok"] is False
+    (problem,) = [c for c in report["checks"] if c["status"] == "problem"]
     assert problem["check"] == "log and store"
-    told = chat4all("doctor", "--data", data, *as_options(**ports()))
-    assert told.exit_code == 1
-    assert "do not belong together" in told.stdout
-    assert "Problems: 1" in told.stdout
+    result = chat4all("doctor", "--data", data, *as_options(**ports()))
+    assert result.exit_code == 1
+    assert "do not belong together" in result.stdout
+    assert "Problems: 1" in result.stdout
 
 
 def test_settings_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAT4ALL_PORT", "none")
-    told = chat4all("doctor")
-    assert told.exit_code == 1
-    assert "CHAT4ALL_PORT is not usable" in told.stdout
+    result = chat4all("doctor")
+    assert result.exit_code == 1
+    assert "CHAT4ALL_PORT is not usable" in result.stdout
 
 
 def test_no_check_fails_on_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    told = chat4all("doctor", "--data", tmp_path / "missing", *as_options(**ports()))
-    assert told.exit_code == 0, told.output
-    assert "is not there yet" in told.stdout
+    result = chat4all("doctor", "--data", tmp_path / "missing", *as_options(**ports()))
+    assert result.exit_code == 0, result.output
+    assert "is not there yet" in result.stdout
     assert not (tmp_path / "missing").exists()
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_no_check_fails_on_files_that_are_rubbish(tmp_path: Path, check: Check) -> None:
-    for name in checks.FILES:
+def test_no_check_fails_on_files_that_are_rubbish(tmp_path: Path, check: Check[OneMachine]) -> None:
+    for name in FILES:
         (tmp_path / name).write_bytes(b"rubbish" * 1000)
     for finding in found(check, tmp_path, host="0.0.0.0", **ports()):
         assert finding.says
@@ -123,25 +138,25 @@ def test_no_check_fails_on_files_that_are_rubbish(tmp_path: Path, check: Check) 
 def test_a_folder_and_its_faults(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert well(found(checks.data_folder, data))
+    assert well(found(data_folder, data))
     data.chmod(0o750)
-    assert "other users" in the_one(found(checks.data_folder, data), Status.WARNING).says
+    assert "other users" in the_one(found(data_folder, data), Status.WARNING).says
     data.chmod(0o700)
     (data / STAGING).mkdir()
-    assert "was cut off" in the_one(found(checks.data_folder, data), Status.PROBLEM).says
+    assert "was cut off" in the_one(found(data_folder, data), Status.PROBLEM).says
     (data / STAGING).rmdir()
     (tmp_path / "empty").mkdir(mode=0o700)
-    assert "no data" in the_one(found(checks.data_folder, tmp_path / "empty"), Status.WARNING).says
+    assert "no data" in the_one(found(data_folder, tmp_path / "empty"), Status.WARNING).says
     (tmp_path / "file").touch()
-    assert "no folder" in the_one(found(checks.data_folder, tmp_path / "file"), Status.PROBLEM).says
+    assert "no folder" in the_one(found(data_folder, tmp_path / "file"), Status.PROBLEM).says
     with monkeypatch.context() as patch:  # by a flag, because root may write anywhere
         patch.setattr(os, "access", lambda *_: False)
-        assert "cannot be written" in the_one(found(checks.data_folder, data), Status.PROBLEM).says
+        assert "cannot be written" in the_one(found(data_folder, data), Status.PROBLEM).says
         missing = tmp_path / "missing"
-        assert "cannot be made" in the_one(found(checks.data_folder, missing), Status.PROBLEM).says
+        assert "cannot be made" in the_one(found(data_folder, missing), Status.PROBLEM).says
     with monkeypatch.context() as patch:
         patch.setattr(os, "geteuid", lambda: data.stat().st_uid + 1)
-        other = the_one(found(checks.data_folder, data), Status.PROBLEM)
+        other = the_one(found(data_folder, data), Status.PROBLEM)
         assert "another user than you" in other.says
 
 
@@ -155,21 +170,21 @@ def test_files_of_different_users(data: Path, monkeypatch: pytest.MonkeyPatch) -
         return os.stat_result((*seen[:4], seen.st_uid + 1, *seen[5:]))
 
     monkeypatch.setattr(Path, "stat", stat)
-    assert "different users" in the_one(found(checks.data_folder, data), Status.PROBLEM).says
+    assert "different users" in the_one(found(data_folder, data), Status.PROBLEM).says
 
 
 def test_a_secret_and_its_faults(data: Path) -> None:
-    assert well(found(checks.secret_key, data))
-    assert well(found(checks.secret_key, data, secret_key="x" * 32))
-    short = found(checks.secret_key, data, secret_key="short")
+    assert well(found(secret.secret_key, data))
+    assert well(found(secret.secret_key, data, secret_key="x" * 32))
+    short = found(secret.secret_key, data, secret_key="short")
     assert "SECRET_KEY has 5 bytes" in the_one(short, Status.PROBLEM).says
     (data / "secret-key").chmod(0o644)
-    assert "other users" in the_one(found(checks.secret_key, data), Status.PROBLEM).says
+    assert "other users" in the_one(found(secret.secret_key, data), Status.PROBLEM).says
     (data / "secret-key").chmod(0o600)
     (data / "secret-key").write_text("short")
-    assert "not whole" in the_one(found(checks.secret_key, data), Status.PROBLEM).says
+    assert "not whole" in the_one(found(secret.secret_key, data), Status.PROBLEM).says
     (data / "secret-key").unlink()
-    the_one(found(checks.secret_key, data), Status.WARNING)
+    the_one(found(secret.secret_key, data), Status.WARNING)
     assert not (data / "secret-key").exists()
 
 
@@ -179,7 +194,7 @@ def test_a_secret_and_its_faults(data: Path) -> None:
 def test_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, status: Status) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=free)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    assert "MiB are free" in the_one(found(checks.disk_space, tmp_path), status).says
+    assert "MiB are free" in the_one(found(disk_space, tmp_path), status).says
 
 
 @pytest.mark.parametrize(
@@ -203,15 +218,15 @@ def test_which_sqlite_has_the_wal_reset_bug(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: tuple[int, int, int], bad: bool
 ) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
-    the_one(found(checks.sqlite_library, tmp_path), Status.WARNING if bad else Status.OK)
+    the_one(found(files.sqlite_library, tmp_path), Status.WARNING if bad else Status.OK)
 
 
 # The files.
 
 
-@pytest.mark.parametrize("name", checks.FILES)
+@pytest.mark.parametrize("name", FILES)
 def test_a_file_and_its_faults(data: Path, name: str) -> None:
-    assert well(found(checks_data.files, data))
+    assert well(found(files.files, data))
     newer = (
         "UPDATE alembic_version SET version_num = '9999'"
         if name == "metadata.db"
@@ -219,20 +234,20 @@ def test_a_file_and_its_faults(data: Path, name: str) -> None:
     )
     whole = (data / name).read_bytes()
     change(data / name, newer)
-    problem = the_one(found(checks_data.files, data), Status.PROBLEM)
+    problem = the_one(found(files.files, data), Status.PROBLEM)
     assert f"{name} was written by a newer Chat4All" in problem.says
     (data / name).write_bytes(whole[:4096] + b"\xff" * 4096 + whole[8192:])
-    assert name in the_one(found(checks_data.files, data), Status.PROBLEM).says
+    assert name in the_one(found(files.files, data), Status.PROBLEM).says
     (data / name).write_bytes(b"no database" * 1000)
-    assert "not a database" in the_one(found(checks_data.files, data), Status.PROBLEM).says
+    assert "not a database" in the_one(found(files.files, data), Status.PROBLEM).says
     (data / name).unlink()
-    assert f"{name} is missing" in the_one(found(checks_data.files, data), Status.PROBLEM).says
+    assert f"{name} is missing" in the_one(found(files.files, data), Status.PROBLEM).says
     assert not (data / name).exists()
 
 
 def test_a_file_of_an_older_release_is_no_problem(data: Path) -> None:
     change(data / "store.db", "PRAGMA user_version = 1")
-    older = the_one(found(checks_data.files, data), Status.WARNING)
+    older = the_one(found(files.files, data), Status.WARNING)
     assert "store.db is of version 1" in older.says
 
 
@@ -243,37 +258,37 @@ def test_a_file_that_takes_too_long_to_read(data: Path, monkeypatch: pytest.Monk
         "SELECT 'k', 'v', 1 FROM n"
     )
     change(data / "log.db", rows)
-    monkeypatch.setattr(checks_data, "QUICK_SECONDS", -1)
-    warning = the_one(found(checks_data.files, data), Status.WARNING)
+    monkeypatch.setattr(files, "QUICK_SECONDS", -1)
+    warning = the_one(found(files.files, data), Status.WARNING)
     assert "log.db is too large" in warning.says
-    assert well(found(checks_data.files, data, deep=True))
+    assert well(found(files.files, data, deep=True))
 
 
 def test_a_log_and_a_store_that_are_no_pair(data: Path) -> None:
-    assert well(found(checks_data.log_and_store, data))
+    assert well(found(pair.log_and_store, data))
     for statement, says in [
         ('UPDATE followed_log SET "offset" = 3', "log.db is older"),
         ('UPDATE followed_log SET "offset" = 0', None),
         ("UPDATE followed_log SET log_id = 'another'", "do not belong together"),
     ]:
         change(data / "store.db", statement)
-        findings = found(checks_data.log_and_store, data)
+        findings = found(pair.log_and_store, data)
         assert well(findings) if says is None else says in the_one(findings, Status.PROBLEM).says
 
 
 def test_a_gap_between_log_and_store(data: Path) -> None:
     change(data / "store.db", 'UPDATE followed_log SET "offset" = 0')
     change(data / "log.db", 'DELETE FROM records WHERE "offset" = 1')
-    gap = the_one(found(checks_data.log_and_store, data), Status.PROBLEM)
+    gap = the_one(found(pair.log_and_store, data), Status.PROBLEM)
     assert "begins at 2, but store.db has stored up to 0" in gap.says
 
 
 def test_a_router_that_is_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_folder(tmp_path / "data", [record("a"), record("b")], routed=False)
-    behind = the_one(found(checks_data.backlog, folder), Status.WARNING)
+    behind = the_one(found(pair.backlog, folder), Status.WARNING)
     assert "not stored yet: 2" in behind.says
-    monkeypatch.setattr(checks_data, "MOVES_SECONDS", 0.05)
-    stuck = the_one(found(checks_data.backlog, folder, held=True), Status.PROBLEM)
+    monkeypatch.setattr(pair, "PROGRESS_SECONDS", 0.05)
+    stuck = the_one(found(pair.backlog, folder, held=True), Status.PROBLEM)
     assert "does not go on" in stuck.says
     # One that goes on: the store is further when it is looked at again.
     real = look_at_pair
@@ -283,22 +298,22 @@ def test_a_router_that_is_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         change(folder / "store.db", 'UPDATE followed_log SET "offset" = "offset" + 1')
         return pair
 
-    monkeypatch.setattr(checks_data, "MOVES_SECONDS", 30)
-    monkeypatch.setattr(checks_data, "look_at_pair", look)
-    assert "goes on" in the_one(found(checks_data.backlog, folder, held=True), Status.OK).says
+    monkeypatch.setattr(pair, "PROGRESS_SECONDS", 30)
+    monkeypatch.setattr(pair, "look_at_pair", look)
+    assert "goes on" in the_one(found(pair.backlog, folder, held=True), Status.OK).says
 
 
 def test_dead_letters(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "data", [POISON, POISON])
-    assert "replayed: 2" in the_one(found(checks_data.dead_letters, folder), Status.WARNING).says
+    assert "replayed: 2" in the_one(found(pair.dead_letters, folder), Status.WARNING).says
     change(folder / "store.db", "UPDATE dead_letters SET replayed_ms = 1")
-    assert well(found(checks_data.dead_letters, folder))
+    assert well(found(pair.dead_letters, folder))
 
 
 def test_a_clock_that_is_wrong(data: Path) -> None:
-    assert well(found(checks_data.clock, data))
+    assert well(found(clock.clock, data))
     change(data / "log.db", "UPDATE records SET appended_ms = appended_ms + 3600000")
-    assert "in the future" in the_one(found(checks_data.clock, data), Status.PROBLEM).says
+    assert "in the future" in the_one(found(clock.clock, data), Status.PROBLEM).says
 
 
 # What runs.
@@ -308,11 +323,11 @@ def test_a_clock_that_is_wrong(data: Path) -> None:
 def answering(port: int, status: int, body: object) -> Iterator[None]:
     class Answer(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            said = json.dumps(body).encode()
+            answer = json.dumps(body).encode()
             self.send_response(200 if self.path == "/health" else status)
-            self.send_header("Content-Length", str(len(said)))
+            self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(said)
+            self.wfile.write(answer)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -334,30 +349,30 @@ def readiness(**errors: str | None) -> dict[str, Any]:
 
 def test_services_that_run(data: Path) -> None:
     at = ports()
-    assert found(checks_running.services, data, **at) == []
-    silent = found(checks_running.services, data, held=True, **at)
+    assert found(services.services, data, **at) == []
+    silent = found(services.services, data, held=True, **at)
     assert [f.status for f in silent] == [Status.PROBLEM, Status.PROBLEM]
     assert all("does not answer" in f.says for f in silent)
     good = readiness(log=None)
     with answering(at["port"], 200, good), answering(at["metadata_port"], 200, good):
-        assert well(found(checks_running.services, data, held=True, **at))
-        assert well(found(checks_running.services, data, held=True, host="0.0.0.0", **at))
+        assert well(found(services.services, data, held=True, **at))
+        assert well(found(services.services, data, held=True, host="0.0.0.0", **at))
     bad = readiness(log=None, router="the router has stopped: why")
     with answering(at["port"], 503, bad), answering(at["metadata_port"], 200, good):
-        stopped = the_one(found(checks_running.services, data, held=True, **at), Status.PROBLEM)
+        stopped = the_one(found(services.services, data, held=True, **at), Status.PROBLEM)
         assert "the gateway" in stopped.says
         assert "the router has stopped: why" in stopped.says
     with answering(at["port"], 200, ["else"]), answering(at["metadata_port"], 200, good):
-        other = the_one(found(checks_running.services, data, held=True, **at), Status.PROBLEM)
+        other = the_one(found(services.services, data, held=True, **at), Status.PROBLEM)
         assert "as Chat4All does" in other.says
 
 
 def test_ports_that_are_used(data: Path) -> None:
     at = ports()
-    assert well(found(checks_running.ports, data, **at))
-    assert found(checks_running.ports, data, held=True, **at) == []
+    assert well(found(services.ports, data, **at))
+    assert found(services.ports, data, held=True, **at) == []
     with closing(socket.create_server(("127.0.0.1", at["metadata_port"]))):
-        used = the_one(found(checks_running.ports, data, **at), Status.PROBLEM)
+        used = the_one(found(services.ports, data, **at), Status.PROBLEM)
     assert "metadata" in used.says
     assert "--metadata-port" in str(used.do)
 
@@ -365,13 +380,13 @@ def test_ports_that_are_used(data: Path) -> None:
 def test_a_folder_in_use_is_seen_as_such(data: Path) -> None:
     at = as_options(**ports())
     with DataFolder(data):
-        told = chat4all("doctor", "--data", data, *at)
-    assert told.exit_code == 1
-    assert "a process has the data folder, but the gateway" in told.stdout
+        result = chat4all("doctor", "--data", data, *at)
+    assert result.exit_code == 1
+    assert "a process has the data folder, but the gateway" in result.stdout
 
 
 def test_demonstration_passwords_within_everybodys_reach(data: Path) -> None:
-    check = checks_running.demonstration_passwords
+    check = passwords.demonstration_passwords
     assert found(check, data, host="127.0.0.1") == []
     assert well(found(check, data, host="0.0.0.0"))
     # The password "test", at bcrypt's least cost.

@@ -137,15 +137,15 @@ def test_the_settings_and_their_defaults_are_those_that_are_documented() -> None
         assert field.description
         default = field.default
         shown = ",".join(default) if isinstance(default, tuple) else default
-        told = words.get(default) or f"`{str(default).lower() if default is True else shown}`"
+        result = words.get(default) or f"`{str(default).lower() if default is True else shown}`"
         alias = field.validation_alias
-        if isinstance(alias, AliasChoices):  # both are told of in the row of the first
+        if isinstance(alias, AliasChoices):  # the row of the first has both
             alias, other = map(str, alias.choices)
             assert f"`{other}` is the same" in page
         variable = str(alias or f"CHAT4ALL_{name.upper()}")
         if variable == "SECRET_KEY":
-            told = "made and kept"
-        assert documented.pop(variable) == told, variable
+            result = "made and kept"
+        assert documented.pop(variable) == result, variable
     assert not documented
 
 

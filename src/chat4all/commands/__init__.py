@@ -1,4 +1,4 @@
-"""What `chat4all` can be told, a module a command.
+"""The commands of `chat4all`, a module each.
 
 `chat4all.cli` loads a module when its command is called, so that `chat4all --help` is quick.
 """

@@ -14,9 +14,9 @@ from chat4all.operations.backups import (
     DATABASES,
     Manifest,
     copy_all,
+    errors_refused,
     mib,
     room_for,
-    said_plainly,
     size_of,
     sync,
 )
@@ -54,7 +54,7 @@ def back_up(folder: Path, dest: Path) -> Manifest:
     for name in DATABASES:
         if not (folder / name).is_file():
             raise CommandRefused(f"{folder} is not whole: {name} is missing")
-    with said_plainly("the backup was not made", f"there is nothing at {dest}"):
+    with errors_refused("the backup was not made", f"there is nothing at {dest}"):
         room_for(size_of(folder), parent)
         with _staging(parent, dest.name) as staging:
             manifest = copy_all(folder, staging)

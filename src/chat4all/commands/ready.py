@@ -1,4 +1,4 @@
-"""`chat4all ready`: for health checks of containers, which have no other program to ask with."""
+"""`chat4all ready`: a health check for containers, which have no HTTP client."""
 
 import http.client
 import json
@@ -19,21 +19,21 @@ def ready(port: int) -> None:
     The exit status is 1 when it has not, or does not answer. What is wrong but does not keep it
     from its work is told, and is none of that.
     """
-    well, said = _asked(port)
-    click.echo("; ".join([*["ready"] * well, *said]))
-    if not well:
+    is_ready, errors = _query(port)
+    click.echo("; ".join([*["ready"] * is_ready, *errors]))
+    if not is_ready:
         sys.exit(1)
 
 
-def _asked(port: int) -> tuple[bool, list[str]]:
-    """Return whether it is ready, and what it says is wrong."""
+def _query(port: int) -> tuple[bool, list[str]]:
+    """Return whether it is ready, and the errors that it reports."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
     try:
         connection.request("GET", "/health/ready")
         answer = connection.getresponse()
         parts = json.load(answer)["dependencies"]
-        said = [f"{name}: {part['error']}" for name, part in parts.items() if part["error"]]
-        return answer.status == HTTPStatus.OK, said
+        errors = [f"{name}: {part['error']}" for name, part in parts.items() if part["error"]]
+        return answer.status == HTTPStatus.OK, errors
     except (OSError, http.client.HTTPException) as error:
         return False, [f"port {port} does not answer: {error}"]
     except (ValueError, KeyError, TypeError, AttributeError):

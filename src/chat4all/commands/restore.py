@@ -18,9 +18,9 @@ from chat4all.operations.backups import (
     check_backup,
     check_databases,
     check_pair,
+    errors_refused,
     mib,
     room_for,
-    said_plainly,
     sync_all,
 )
 from chat4all.operations.installation import settings_from
@@ -53,7 +53,7 @@ def put_back(source: Path, folder: Path) -> Manifest:
     was_there, had_lock = folder.exists(), (folder / LOCK).exists()
     if not had_lock:
         _must_be_empty(folder)
-    with said_plainly("the backup was not restored", f"{folder} is as it was"):
+    with errors_refused("the backup was not restored", f"{folder} is as it was"):
         manifest = check_backup(source)
         with DataFolder(folder, restoring=True):
             _must_be_empty(folder)

@@ -2,7 +2,7 @@
 
 import click
 
-from chat4all.operations.running import run_service, service_options
+from chat4all.operations.service_commands import run_service, service_options
 
 
 @click.command()

@@ -32,7 +32,7 @@ def secrets(folder: Path, prepare: bool, rotate: bool) -> None:
     start are enough.
     """
     key = folder / FILES[0]
-    with _held(folder):
+    with _locked(folder):
         if not (prepare or rotate):
             for name in FILES:
                 load_or_make_secret(folder / name)
@@ -45,8 +45,8 @@ def secrets(folder: Path, prepare: bool, rotate: bool) -> None:
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Have a folder to oneself, so that two who come at once make one secret."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a folder, so that two commands at the same time make one secret."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

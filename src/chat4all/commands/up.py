@@ -21,8 +21,8 @@ def up(**options: object) -> None:
     """
     # Forked while this process is still small and has no threads.
     with RouterProcess() as router:
-        asked = _serve(router, options)
-    if not asked:
+        was_stopped = _serve(router, options)
+    if not was_stopped:
         sys.exit(1)
 
 
@@ -30,9 +30,9 @@ def _serve(router: RouterProcess, options: dict[str, object]) -> bool:
     # Imported here, because what is loaded before the fork is in both processes.
     from chat4all.logs import configure_logging  # noqa: PLC0415
     from chat4all.operations.installation import settings_from  # noqa: PLC0415
-    from chat4all.operations.running import run_until_told  # noqa: PLC0415
+    from chat4all.operations.running import run_until_stopped  # noqa: PLC0415
     from chat4all.processes.one_machine import serve_one_machine  # noqa: PLC0415
 
     settings = settings_from(**options)
     configure_logging(settings.log_level)
-    return run_until_told(serve_one_machine(settings.one_machine, router))
+    return run_until_stopped(serve_one_machine(settings.one_machine, router))

@@ -1,18 +1,18 @@
-"""What can go wrong, said once.
+"""The errors of Chat4All, in one tree.
 
 Chat4AllError
-├── Refused                 the caller's to mend; trying again as it is will not help
+├── Refused                 the caller has to change the request; retrying it as it is will not help
 │   ├── InvalidInput            a field breaks a rule
-│   ├── NotSignedIn             no token, or one that is not good
+│   ├── NotSignedIn             no token, or an invalid one
 │   ├── NotAllowed              this caller may not do this
-│   ├── NotFound                no such thing, or not theirs to know of
-│   └── Conflict                it contradicts how things stand
-│       └── AlreadyTaken            somebody else was first
-├── TooMany                 asked too often; the same request will work after a while
-├── Unavailable             ours to mend; the same request will work later
+│   ├── NotFound                no such thing, or the caller may not know that it exists
+│   └── Conflict                it contradicts the present state
+│       └── AlreadyTaken            a unique name is in use
+├── TooMany                 too many requests; the same one will work after a while
+├── Unavailable             a part does not answer; the same request will work later
 │   ├── Overloaded              a bounded queue is full; nothing was done
 │   └── OutcomeUnknown          it may or may not have been done: retry with the same id
-├── Degraded                something is wrong that does not keep a process from its work
+├── Degraded                something is wrong that does not stop a process from working
 ├── StartRefused            a process must not start like this; the message says what to change
 ├── CommandRefused          an operator's command is not done; the message says why, and what to do
 └── RouterStopped           the log and the store contradict each other; an operator must look
@@ -57,11 +57,11 @@ class NotAllowed(Refused):
 
 
 class NotFound(Refused):
-    """There is no such thing, or the caller may not know that there is: both say the same."""
+    """It does not exist, or the caller may not know that it does: the answers are the same."""
 
 
 class Conflict(Refused):
-    """What is asked contradicts how things stand: a group's last owner cannot leave it."""
+    """The request contradicts the present state: a group's last owner cannot leave it."""
 
 
 class AlreadyTaken(Conflict):
@@ -69,7 +69,7 @@ class AlreadyTaken(Conflict):
 
 
 class TooMany(Chat4AllError):
-    """Asked too often. Nothing was done; the same request will work after `Retry-After` seconds."""
+    """Too many requests. Nothing was done; the same one will work after `Retry-After` seconds."""
 
     def __init__(self, detail: str, retry_after: float) -> None:
         super().__init__(detail)
@@ -78,7 +78,7 @@ class TooMany(Chat4AllError):
 
 
 class Unavailable(Chat4AllError):
-    """A part that is needed does not answer. It is tried again, or the caller tries again.
+    """A part that is needed does not answer. We retry, or the caller does.
 
     The message is for operators and may name addresses; `public` is what clients read in its place.
     """
@@ -88,7 +88,7 @@ class Unavailable(Chat4AllError):
         self.public = public
 
     retry_after: float = 1.0
-    """Seconds after which another try is worth it."""
+    """Seconds after which to retry."""
 
     message_id: str | None = None
     """On sending: the id to try again with."""
@@ -103,7 +103,7 @@ class OutcomeUnknown(Unavailable):
 
 
 class Degraded(Chat4AllError):
-    """Something is wrong and must be told, but does not keep this process from its work."""
+    """Something is wrong and must be reported, but does not stop this process from working."""
 
 
 class StartRefused(Chat4AllError):

@@ -1,4 +1,4 @@
-"""Users, conversations and members, and the rules that their names and passwords keep."""
+"""Users, conversations and members, and the rules for their names and passwords."""
 
 import re
 from collections.abc import Mapping
@@ -70,7 +70,7 @@ class UserChanges:
     """What a user changes about themselves; None leaves it as it is."""
 
     display_name: str | None = None
-    """Empty takes it away."""
+    """An empty one removes it."""
     email: str | None = None
     password_hash: bytes | None = None
 
@@ -123,4 +123,4 @@ class Session:
     created_at: int = 0
     used_at: int = 0
     device: str = ""
-    """What the device says that it is (`User-Agent`)."""
+    """The client's own description (`User-Agent`)."""

@@ -1,8 +1,8 @@
 """Refresh tokens: how they are made, and what is kept of them.
 
 A token is `<family>.<secret>`, both random. The family is the same for all tokens of one sign-in,
-so that a spent one can be told from one that was never given out. Only hashes are kept: whoever
-reads the database cannot sign in with what is there.
+so that a spent one can be distinguished from one that was never issued. Only hashes are kept:
+reading the database is not enough to sign in.
 """
 
 import hashlib
@@ -36,10 +36,10 @@ def next_refresh_token(token: str) -> str:
 
 def refresh_hashes(token: str) -> RefreshHashes | None:
     """Return what would be kept of a token; None for a text that cannot be one."""
-    found = _TOKEN.fullmatch(token)
-    if found is None:
+    match = _TOKEN.fullmatch(token)
+    if match is None:
         return None
-    return RefreshHashes(_hash(found[1]), _hash(token))
+    return RefreshHashes(_hash(match[1]), _hash(token))
 
 
 def _token(family: str) -> str:
@@ -47,5 +47,5 @@ def _token(family: str) -> str:
 
 
 def _hash(text: str) -> bytes:
-    # Fast is good enough: what is hashed is random, and nobody guesses it.
+    # A fast hash is enough: the input is random and cannot be guessed.
     return hashlib.sha256(text.encode()).digest()

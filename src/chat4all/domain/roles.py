@@ -1,7 +1,7 @@
 """Who may do what in a conversation.
 
-Every rule is asked for, with roles as they stand, in the transaction that acts on the answer: two
-owners who leave at once do not both see the other one stay. Raises `NotFound` for somebody who is
+Rules are checked against the current roles in the transaction that acts on the answer: two owners
+who leave at the same time do not both see the other one stay. Raises `NotFound` for somebody who is
 not in the conversation, `NotAllowed` for a role that may not, `Conflict` where a group would have
 no owner.
 """
@@ -12,7 +12,7 @@ from chat4all.domain.errors import Conflict, NotAllowed, NotFound
 from chat4all.domain.people import ConversationType, Role
 
 NO_SUCH_CONVERSATION = "no such conversation"
-"""Said of one that does not exist and of one that the caller is not in alike."""
+"""The same for one that does not exist and one that the caller is not in."""
 
 _RANK = {Role.MEMBER: 0, Role.ADMIN: 1, Role.OWNER: 2}
 
@@ -20,7 +20,7 @@ _RANK = {Role.MEMBER: 0, Role.ADMIN: 1, Role.OWNER: 2}
 class Standing(NamedTuple):
     """A conversation as far as rules depend on it. `owners` is how many it has.
 
-    `asker` and `other` are the roles of who asks and of whom it is about, None outside of it.
+    `asker` is the caller's role, `other` that of the member concerned; None for one not in it.
     """
 
     type: ConversationType
@@ -37,7 +37,7 @@ def require_member(role: Role | None) -> Role:
 
 
 def check_add(standing: Standing, role: Role) -> None:
-    """Admins and owners let somebody in; only owners give roles."""
+    """Admins and owners add members; only owners give roles."""
     asker = _in_a_group(standing)
     if asker is Role.MEMBER:
         raise NotAllowed("only an admin or an owner adds members")
@@ -46,7 +46,7 @@ def check_add(standing: Standing, role: Role) -> None:
 
 
 def check_remove(standing: Standing) -> None:
-    """Owners remove anybody, admins remove members."""
+    """Owners remove any member, admins remove plain members."""
     asker = _in_a_group(standing)
     other = _the_other(standing)
     if asker is not Role.OWNER and _RANK[asker] <= _RANK[other]:
@@ -55,7 +55,7 @@ def check_remove(standing: Standing) -> None:
 
 
 def check_leave(standing: Standing) -> None:
-    """Everybody may leave a group but its last owner."""
+    """All members may leave a group, except its last owner."""
     _keep_an_owner(standing, _in_a_group(standing))
 
 

@@ -3,7 +3,7 @@
 It is a folder with the files of the data folder and `manifest.json`. While clients send, each file
 is copied as it was at one moment, store.db first: the log that is copied later holds all that the
 store had, and what it holds beyond that is routed after a restore. metadata.db comes last, so that
-no message is of somebody it does not know.
+it knows the sender of every message.
 """
 
 import errno
@@ -58,7 +58,7 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What a backup says of itself. Offsets are log.db's; see `Pair`."""
+    """The contents of a backup. Offsets are log.db's; see `Pair`."""
 
     chat4all: str
     made_at: str
@@ -95,7 +95,7 @@ def copy_all(folder: Path, staging: Path) -> Manifest:
         pair.first,
         pair.end,
         pair.offset,
-        {path.name: _described(path) for path in sorted(staging.iterdir())},
+        {path.name: _describe(path) for path in sorted(staging.iterdir())},
     )
     _write(staging / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2))
     sync_all(staging)
@@ -103,7 +103,7 @@ def copy_all(folder: Path, staging: Path) -> Manifest:
 
 
 def check_backup(backup: Path) -> Manifest:
-    """Return a backup's manifest; `CommandRefused` unless every file is what it says."""
+    """Return a backup's manifest; `CommandRefused` unless every file is as it describes."""
     try:
         raw = (backup / MANIFEST).read_bytes()
         if msgspec.json.decode(raw, type=_Envelope).format > FORMAT:
@@ -120,10 +120,10 @@ def check_backup(backup: Path) -> Manifest:
         raise CommandRefused(f"{backup} is damaged: {MANIFEST} names other files than a backup has")
     for name, file in manifest.files.items():
         try:
-            found = _described(backup / name)
+            actual = _describe(backup / name)
         except FileNotFoundError:
             raise CommandRefused(f"{backup} is damaged: {name} is missing") from None
-        if found != file:
+        if actual != file:
             raise CommandRefused(
                 f"{backup} is damaged: {name} is not as it was written; use another backup"
             )
@@ -135,22 +135,22 @@ def check_pair(folder: Path, manifest: Manifest) -> None:
     pair = look_at_pair(folder, in_use=False)
     if pair.trouble is not None:
         raise CommandRefused(f"the backup is damaged: {pair.trouble}")
-    said = (manifest.log_id, manifest.first, manifest.end, manifest.stored)
-    if (pair.log_id, pair.first, pair.end, pair.offset) != said:
+    expected = (manifest.log_id, manifest.first, manifest.end, manifest.stored)
+    if (pair.log_id, pair.first, pair.end, pair.offset) != expected:
         raise CommandRefused("the backup is damaged: its manifest is of another backup")
 
 
 def check_databases(folder: Path, sentence: str) -> None:
-    """Raise `CommandRefused` with a sentence when a file that nobody has open is not whole."""
+    """Raise `CommandRefused` with a sentence when a file, which nothing has open, is not whole."""
     for name in DATABASES:
         with read_only(folder / name, in_use=False) as db:
             try:
-                found = [text for (text,) in db.execute("PRAGMA integrity_check(1)")]
+                result = [text for (text,) in db.execute("PRAGMA integrity_check(1)")]
                 newer = _is_newer(name, db)
             except sqlite3.DatabaseError as error:
-                found, newer = [str(error)], False
-        if found != ["ok"]:
-            raise CommandRefused(f"{sentence}: {name}: {found[0]}")
+                result, newer = [str(error)], False
+        if result != ["ok"]:
+            raise CommandRefused(f"{sentence}: {name}: {result[0]}")
         if newer:
             raise CommandRefused(
                 f"{name} was written by a newer Chat4All: use that release for this"
@@ -158,7 +158,7 @@ def check_databases(folder: Path, sentence: str) -> None:
 
 
 def room_for(size: int, folder: Path) -> None:
-    """Raise `CommandRefused` when a folder's disk has not so many bytes left."""
+    """Raise `CommandRefused` when a folder's disk has fewer bytes left."""
     free = shutil.disk_usage(folder).free
     if free < size:
         raise CommandRefused(
@@ -192,8 +192,8 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
-def said_plainly(what: str, nothing_left: str) -> Iterator[None]:
-    """Turn what a disk or a file says into one sentence."""
+def errors_refused(what: str, nothing_left: str) -> Iterator[None]:
+    """Turn an error of a disk or a file into `CommandRefused` with one sentence."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
@@ -235,7 +235,7 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def _described(path: Path) -> File:
+def _describe(path: Path) -> File:
     with path.open("rb") as file:
         return File(hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size)
 
@@ -243,5 +243,5 @@ def _described(path: Path) -> File:
 def _is_newer(name: str, db: sqlite3.Connection) -> bool:
     if name in NEWEST:
         return int(db.execute("PRAGMA user_version").fetchone()[0]) > NEWEST[name]
-    found = db.execute("SELECT version_num FROM alembic_version").fetchone()
-    return found is not None and str(found[0]) > NEWEST_METADATA
+    row = db.execute("SELECT version_num FROM alembic_version").fetchone()
+    return row is not None and str(row[0]) > NEWEST_METADATA

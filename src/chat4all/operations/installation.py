@@ -1,4 +1,4 @@
-"""What commands are given: settings, and a data folder that is there."""
+"""What a command works on: the settings, and a data folder that exists."""
 
 from pathlib import Path
 
@@ -8,17 +8,17 @@ from chat4all.settings import Settings, load_settings
 
 
 def settings_from(**options: object) -> Settings:
-    """Return the settings, where options that were given win; `StartRefused` for unusable ones."""
+    """Return the settings; options that are not None override them. `StartRefused` if unusable."""
     return load_settings(**{name: value for name, value in options.items() if value is not None})
 
 
-def of_cluster(settings: Settings, *, asked: bool, data: object) -> bool:
-    """Say whether a command is about a cluster: told so, or by what is set (`cluster_option`)."""
-    return asked or (data is None and settings.is_cluster)
+def is_of_cluster(settings: Settings, *, requested: bool, data: object) -> bool:
+    """Return whether a command is about a cluster: by `--cluster`, or by what is set."""
+    return requested or (data is None and settings.is_cluster)
 
 
 def existing_folder(data: Path | None) -> Path:
-    """Return the data folder, which must be one; nothing is ever made here."""
+    """Return the data folder, which must have data; nothing is created."""
     folder = settings_from(data=data).data
     if trouble := restore_trouble(folder):
         raise CommandRefused(trouble)

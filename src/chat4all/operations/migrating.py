@@ -15,31 +15,32 @@ from chat4all.settings import CassandraSettings, KafkaSettings
 async def migrate_cluster(
     kafka: KafkaSettings, cassandra: CassandraSettings, database_url: str | None
 ) -> None:
-    """Make what is missing. Again changes nothing.
+    """Make what is missing; a second run changes nothing.
 
-    Raises `Unavailable` for what does not answer, and `StartRefused` for what must not be touched.
+    Raises `Unavailable` for what does not answer, and `StartRefused` for a log that is not the
+    store's.
     """
     contact = contact_of(cassandra)
     await migrate(contact, replicas=cassandra.replicas)
     topics = Topics(kafka.bootstrap)
     await topics.make(kafka.topic_events, kafka.partitions, kafka.replicas, feed_settings())
-    found = await topics.make(
+    topic = await topics.make(
         kafka.topic,
         kafka.partitions,
         kafka.replicas,
         log_settings(kafka.retention_days, kafka.replicas),
     )
-    await topics.begin(kafka.topic, found.partitions, kafka.group)
+    await topics.begin(kafka.topic, topic.partitions, kafka.group)
     session = CassandraSession(contact)
     try:
-        row = Epoch(0, kafka.topic, found.topic_id, found.partitions)
-        known = await CassandraEpochs(session).add(row)
+        row = Epoch(0, kafka.topic, topic.topic_id, topic.partitions)
+        stored = await CassandraEpochs(session).add(row)
     finally:
         await session.close()
-    if known != row:
+    if stored != row:
         raise StartRefused(
-            f"the log of keyspace {cassandra.keyspace} is topic {known.topic} (id "
-            f"{known.topic_id}, {known.partitions} partitions), and Kafka has {row.topic} (id "
+            f"the log of keyspace {cassandra.keyspace} is topic {stored.topic} (id "
+            f"{stored.topic_id}, {stored.partitions} partitions), and Kafka has {row.topic} (id "
             f"{row.topic_id}, {row.partitions} partitions): name the topic, or another keyspace"
         )
     if database_url is not None:

@@ -13,7 +13,7 @@ import chat4all
 from chat4all.domain.errors import StartRefused
 from chat4all.logs import configure_logging
 from chat4all.operations.installation import settings_from
-from chat4all.operations.running import run_until_told, service
+from chat4all.operations.running import run_until_stopped, service
 
 SOURCE = Path(chat4all.__file__).parent
 
@@ -21,9 +21,9 @@ SOURCE = Path(chat4all.__file__).parent
 def run_reloading(name: str, options: dict[str, object]) -> None:
     """Run a service in a process of its own until SIGTERM or SIGINT, a new one at each change.
 
-    One that refused to start, or has ended, is started again at the next change.
+    One that refused to start or has ended is started again at the next change.
     """
-    # uvicorn asks for an application here; it is not the reloader that loads it.
+    # uvicorn requires an application here; the reloader never loads it.
     config = Config("chat4all", reload=True, reload_dirs=[str(SOURCE)], log_config=None)
     # Not uvicorn's `StatReload`: it forgets a change that comes during a restart.
     WatchFilesReload(config, partial(_run, name, options), []).run()
@@ -31,14 +31,14 @@ def run_reloading(name: str, options: dict[str, object]) -> None:
 
 def _run(name: str, options: dict[str, object], sockets: list[socket] | None) -> None:  # noqa: ARG001
     """Run the service, with settings that are read anew."""
-    refused: list[str] = []
+    sentences: list[str] = []
     try:
         settings = settings_from(**options)
         configure_logging(settings.log_level)
-        if run_until_told(service(name, settings)):
+        if run_until_stopped(service(name, settings)):
             return
     except* StartRefused as group:
-        refused += map(str, group.exceptions)
-    for sentence in refused:
+        sentences += map(str, group.exceptions)
+    for sentence in sentences:
         click.echo(f"chat4all: {sentence}", err=True)
     sys.exit(1)

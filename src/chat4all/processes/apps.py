@@ -7,20 +7,14 @@
     router    consume, plan, write, announce, commit
         asks  the log, the store; announces on the live feed
 
-Each is made from one frozen value of ports (`parts`). `one_machine` and `cluster` fill that value
-with adapters and own their lifetimes; nothing else differs between the two.
+Each is made from one frozen value of ports (`parts`, `router_parts`). `one_machine` and `cluster`
+fill that value with adapters and own their lifetimes; nothing else differs between the two.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chat4all.processes.parts import (
-    GatewayPorts,
-    MetadataPorts,
-    RouterPorts,
-    RouterServicePorts,
-)
 from chat4all.router.loop import POLL_MAX, Router
 
 if TYPE_CHECKING:
@@ -29,16 +23,22 @@ if TYPE_CHECKING:
 
     from chat4all.ports.history import ConversationHeads
     from chat4all.ports.summaries import ConversationSummaries
+    from chat4all.processes.parts import (
+        GatewayPorts,
+        MetadataPorts,
+        RouterServicePorts,
+    )
     from chat4all.processes.policy import Policy
+    from chat4all.processes.router_parts import RouterPorts
     from chat4all.usecases.marking import Marking
     from chat4all.usecases.public_names import PublicNames
     from chat4all.usecases.signing_in import SigningIn
 
-# Imports of what answers HTTP are in the functions: the router's process on one machine is forked
-# while nothing large is loaded, and loads this module for `make_router` alone.
+# Imports of what answers HTTP are in the functions, and `parts` is for types only: the router's
+# process on one machine is forked while little is loaded, and needs `make_router` alone.
 
 
-def make_gateway(ports: GatewayPorts) -> "ASGIApp":
+def make_gateway(ports: "GatewayPorts") -> "ASGIApp":
     """Return the gateway's application, which listens to its feed from now on."""
     from chat4all.gateway.app import GatewayUseCases, gateway_app
     from chat4all.gateway.live.hub import Hub
@@ -69,7 +69,7 @@ def make_gateway(ports: GatewayPorts) -> "ASGIApp":
     )
 
 
-def make_metadata(ports: MetadataPorts) -> "ASGIApp":
+def make_metadata(ports: "MetadataPorts") -> "ASGIApp":
     """Return the metadata service's application."""
     from chat4all.http.metrics import metrics_routes
     from chat4all.metadata import metadata_app
@@ -85,7 +85,7 @@ def make_metadata(ports: MetadataPorts) -> "ASGIApp":
     )
 
 
-def make_router(ports: RouterPorts) -> Router:
+def make_router(ports: "RouterPorts") -> Router:
     """Return a router, to be run."""
     return Router(
         ports.consumer,
@@ -97,7 +97,7 @@ def make_router(ports: RouterPorts) -> Router:
     )
 
 
-def make_router_service(ports: RouterServicePorts) -> "ASGIApp":
+def make_router_service(ports: "RouterServicePorts") -> "ASGIApp":
     """Return what a router that is a service of its own answers: health and metrics."""
     from chat4all.router.app import router_app
 
@@ -115,7 +115,7 @@ class _People:
 
 
 def _people(
-    ports: GatewayPorts | MetadataPorts,
+    ports: "GatewayPorts | MetadataPorts",
     policy: "Policy",
     heads: "ConversationHeads",
     summaries: "ConversationSummaries",

@@ -12,7 +12,7 @@ from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.records import Epoch
 from chat4all.processes.apps import make_router
-from chat4all.processes.parts import RouterPorts
+from chat4all.processes.router_parts import RouterPorts
 from chat4all.router.loop import POLL_MAX_IN_A_CLUSTER, Router
 from chat4all.settings import KafkaSettings
 

@@ -1,22 +1,23 @@
-"""The frozen values that `apps` makes applications from: ports, policy, pings, meters."""
+"""The frozen values that `apps` makes applications from: ports, policy, pings, meters.
+
+That of a router is in `router_parts`.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from chat4all.ports.dead_letters import DeadLetterSink
 from chat4all.ports.directory import Conversations, Members, Memberships
-from chat4all.ports.feed import Announcements, LiveFeed
+from chat4all.ports.feed import LiveFeed
 from chat4all.ports.health import Ping
 from chat4all.ports.history import ConversationHeads, History
-from chat4all.ports.log import LogConsumer, MessageLog, PartitionedLog
+from chat4all.ports.log import MessageLog
 from chat4all.ports.security import Passwords, Tokens
 from chat4all.ports.sessions import Sessions
-from chat4all.ports.store import SequencedStore
 from chat4all.ports.summaries import ConversationSummaries
 from chat4all.ports.users import Aliases, Credentials, Registrations, Users
 
-if TYPE_CHECKING:  # the router's process on one machine loads this module, and stays small
+if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from chat4all.http.metrics import GatewayMeter, Meter, Source
@@ -84,18 +85,6 @@ class MetadataPorts:
     pings: Mapping[str, Ping]
     meter: "Meter"
     internal: "ASGIApp | None" = None
-
-
-@dataclass(frozen=True, slots=True)
-class RouterPorts:
-    """A router's. `log` takes records that are in a wrong partition; None where there is one."""
-
-    consumer: LogConsumer
-    store: SequencedStore
-    dead_letters: DeadLetterSink
-    feed: Announcements
-    log: PartitionedLog | None = None
-    poll_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from chat4all.domain.errors import Unavailable
 from chat4all.logs import configure_logging
 from chat4all.ports.feed import Announcements
 from chat4all.processes.apps import make_router
-from chat4all.processes.parts import RouterPorts
+from chat4all.processes.router_parts import RouterPorts
 from chat4all.router.loop import Router
 
 END_SECONDS = 1.5

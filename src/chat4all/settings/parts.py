@@ -1,4 +1,4 @@
-"""The settings by part: frozen values, of which each process is given only its own."""
+"""The settings by part: frozen values. Each process gets its own only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class TokenKeys:
-    """What tokens are signed with, and the other keys whose tokens are good."""
+    """The key that signs tokens, and the other keys whose tokens are accepted."""
 
     secret: bytes | None = field(repr=False)
     accepted: Sequence[bytes] = field(repr=False)
@@ -23,7 +23,7 @@ class TokenKeys:
 
 @dataclass(frozen=True, slots=True)
 class PeopleSettings:
-    """What holds for everybody who asks: keys, lifetimes in seconds, limits, and who is let in."""
+    """What applies to all clients: keys, lifetimes in seconds, limits, origins and proxies."""
 
     keys: TokenKeys
     access_token_seconds: int
@@ -75,7 +75,7 @@ class OneMachineSettings:
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """A gateway of a cluster. `credential` is what it shows the metadata service."""
+    """A gateway of a cluster. `credential` authenticates it to the metadata service."""
 
     listening: Listening
     people: PeopleSettings
@@ -87,7 +87,7 @@ class GatewaySettings:
 
 @dataclass(frozen=True, slots=True)
 class MetadataSettings:
-    """A metadata service of a cluster. `credential` is what gateways have to show it."""
+    """A metadata service of a cluster. `credential` authenticates gateways to it."""
 
     listening: Listening
     people: PeopleSettings

@@ -154,20 +154,20 @@ class Settings(BaseSettings):
 
     @property
     def is_cluster(self) -> bool:
-        """Whether they are a cluster's: one of the addresses that only a cluster has is set."""
+        """Whether they are of a cluster: an address that only a cluster has is set."""
         named = {"kafka_bootstrap", "cassandra_hosts", "database_url", "metadata_url"}
         return not named.isdisjoint(self.model_fields_set)
 
     @property
     def keys(self) -> TokenKeys:
-        """The key that signs tokens, and those whose tokens are good as well."""
+        """The key that signs tokens, and those whose tokens are accepted as well."""
         accepted = (_text(self.secret_keys_accepted) or "").encode().replace(b",", b" ").split()
         secret = _text(self.secret_key)
         return TokenKeys(None if secret is None else secret.encode(), tuple(accepted))
 
     @property
     def people(self) -> PeopleSettings:
-        """What holds for everybody who asks."""
+        """What applies to all clients."""
         return PeopleSettings(
             self.keys,
             access_token_seconds=self.access_token_expire_minutes * 60,
@@ -206,7 +206,7 @@ class Settings(BaseSettings):
 
     @property
     def one_machine(self) -> OneMachineSettings:
-        """What `chat4all up` is given."""
+        """The part for `chat4all up`."""
         return OneMachineSettings(
             Listening(self.host, self.port),
             Listening(self.host, self.metadata_port),
@@ -219,7 +219,7 @@ class Settings(BaseSettings):
 
     @property
     def gateway(self) -> GatewaySettings:
-        """What `chat4all gateway` is given."""
+        """The part for `chat4all gateway`."""
         return GatewaySettings(
             Listening(self.host, self.port),
             self.people,
@@ -231,7 +231,7 @@ class Settings(BaseSettings):
 
     @property
     def metadata(self) -> MetadataSettings:
-        """What `chat4all metadata` is given."""
+        """The part for `chat4all metadata`."""
         return MetadataSettings(
             Listening(self.host, self.metadata_port),
             self.people,
@@ -243,7 +243,7 @@ class Settings(BaseSettings):
 
     @property
     def router(self) -> RouterSettings:
-        """What `chat4all router` is given."""
+        """The part for `chat4all router`."""
         return RouterSettings(Listening(self.host, self.router_port), self.kafka, self.cassandra)
 
     @field_validator("cors_origins", "trusted_proxies", "cassandra_hosts", mode="before")
@@ -289,12 +289,12 @@ def load_settings(**options: object) -> Settings:
         first = error.errors(include_input=False, include_url=False)[0]
         field = str(first["loc"][0]) if first["loc"] else ""
         name = field if field.isupper() else f"CHAT4ALL_{field.upper()}"
-        said = str(first["msg"]).removeprefix("Value error, ")
-        raise StartRefused(f"{name} is not usable: {said}") from None
+        detail = str(first["msg"]).removeprefix("Value error, ")
+        raise StartRefused(f"{name} is not usable: {detail}") from None
 
 
 def _with_secrets_of_files(settings: Settings) -> Settings:
-    """Put in the secrets that are in files, as container platforms hand them out."""
+    """Add the secrets that are in files, as container platforms provide them."""
     read = {}
     for field, variable in (
         ("secret_key", "SECRET_KEY"),
@@ -309,9 +309,9 @@ def _with_secrets_of_files(settings: Settings) -> Settings:
     if settings.secret_key_file is not None and settings.secret_keys_accepted is None:
         file = settings.secret_key_file
         beside = [file.with_name(f"{file.name}.{which}") for which in ("next", "previous")]
-        found = [_read("SECRET_KEY", other) for other in beside if other.exists()]
-        if found:
-            read["secret_keys_accepted"] = SecretStr(",".join(found))
+        others = [_read("SECRET_KEY", other) for other in beside if other.exists()]
+        if others:
+            read["secret_keys_accepted"] = SecretStr(",".join(others))
     return settings.model_copy(update=read)
 
 
@@ -319,8 +319,8 @@ def _read(variable: str, file: Path) -> str:
     try:
         return file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise StartRefused(f"{variable}_FILE is not usable: {file}: {why}") from None
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise StartRefused(f"{variable}_FILE is not usable: {file}: {reason}") from None
 
 
 def _text(secret: SecretStr | None) -> str | None:
@@ -328,7 +328,7 @@ def _text(secret: SecretStr | None) -> str | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether an address can be reached from this machine only."""
+    """Return whether an address can be reached from this machine only."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:

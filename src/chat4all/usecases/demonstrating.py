@@ -1,4 +1,4 @@
-"""The demonstration data: two people and a chat, so that the first minute is not spent typing."""
+"""The demonstration data: two users and a chat, to try the server with at once."""
 
 from contextlib import suppress
 
@@ -11,19 +11,19 @@ from chat4all.ports.security import Passwords
 from chat4all.ports.users import Credentials, Registrations
 
 USERS = (Username("bruno"), Username("ana"))
-PASSWORD = "test"  # noqa: S105 - known to everybody; see `demo_passwords_stand`
+PASSWORD = "test"  # noqa: S105 - public; see `demo_passwords_stand`
 CHAT = ConversationId("550e8400-e29b-41d4-a716-446655440000")
 
 
 async def make_demo(
     users: Registrations, conversations: Conversations, passwords: Passwords
 ) -> None:
-    """Create the demonstration users and their chat, as far as they are not there yet."""
-    known = await passwords.hash(PASSWORD)  # one for both: hashing is slow on purpose
+    """Create the demonstration users and their chat, unless they exist."""
+    password_hash = await passwords.hash(PASSWORD)  # one for both: hashing is slow on purpose
     now = now_utc()
     for username in USERS:
         with suppress(AlreadyTaken):
-            await users.add_user(User(username, f"{username}@example.com", now), known)
+            await users.add_user(User(username, f"{username}@example.com", now), password_hash)
     owner, *others = USERS
     members = {owner: Role.OWNER} | dict.fromkeys(others, Role.MEMBER)
     chat = Conversation(CHAT, ConversationType.GROUP, "Demonstration", members, now, {})
@@ -32,9 +32,9 @@ async def make_demo(
 
 
 async def demo_passwords_stand(credentials: Credentials, passwords: Passwords) -> bool:
-    """Say whether the password that is printed in the README signs anybody in."""
+    """Say whether the password that is printed in the README signs a demonstration user in."""
     for username in USERS:
-        known = await credentials.password_hash(username)
-        if known is not None and await passwords.verify(PASSWORD, known):
+        stored = await credentials.password_hash(username)
+        if stored is not None and await passwords.verify(PASSWORD, stored):
             return True
     return False

@@ -22,7 +22,7 @@ from chat4all.usecases.marking import Marking
 
 
 class Membership:
-    """Who may talk where."""
+    """Creates conversations and changes who is in them."""
 
     def __init__(
         self, users: Users, members: Members, conversations: Conversations, marking: Marking
@@ -44,7 +44,7 @@ class Membership:
     ) -> tuple[Conversation, bool]:
         """Create a conversation of the creator and the others; return it and whether it is new.
 
-        A private conversation is that of its pair: the second one is the first. In a group the
+        A pair has one private conversation: a second request returns the first. In a group the
         creator is `owner`, the others are `member`s; in a private conversation both are `member`s.
         Raises `InvalidInput` for a private one without exactly one other person, a group that is
         too large, or somebody who is not a user. Only an operator chooses the id.
@@ -57,7 +57,7 @@ class Membership:
         if len(people) > MEMBERS_MAX:
             raise InvalidInput([FieldError("/members", f"at most {MEMBERS_MAX} members")])
         owner = Role.OWNER if kind is ConversationType.GROUP else Role.MEMBER
-        wanted = Conversation(
+        new = Conversation(
             conversation_id or ConversationId(str(uuid.uuid4())),
             kind,
             title,
@@ -66,29 +66,29 @@ class Membership:
             dict(metadata or {}),
         )
         try:
-            found = await self._conversations.add_conversation(wanted)
+            stored = await self._conversations.add_conversation(new)
         except NotFound as error:
             raise InvalidInput([FieldError("/members", str(error))]) from error
-        return found, found.conversation_id == wanted.conversation_id
+        return stored, stored.conversation_id == new.conversation_id
 
     async def conversation(self, asker: Username, conversation: ConversationId) -> Conversation:
-        """Return a conversation to one of its members; `NotFound` to everybody else."""
-        found = await self._conversations.conversation(conversation)
-        if found is None or asker not in found.members:
+        """Return a conversation to one of its members; `NotFound` for all others."""
+        stored = await self._conversations.conversation(conversation)
+        if stored is None or asker not in stored.members:
             raise NotFound(roles.NO_SUCH_CONVERSATION)
-        return found
+        return stored
 
     async def members(
         self, asker: Username, conversation: ConversationId, limit: int, after: str
     ) -> tuple[Mapping[Username, Role], Username | None]:
-        """Return members by name, at most `limit` above `after`, and where to go on, if anywhere.
+        """Return members by name, at most `limit` above `after`, and the name to continue after.
 
         Raises `NotFound` for an asker who is not in it.
         """
         members = await self._members_for(asker, conversation)
-        found = nsmallest(limit + 1, (name for name in members if name > after))
-        more = found[limit - 1] if len(found) > limit else None
-        return {name: members[name] for name in found[:limit]}, more
+        names = nsmallest(limit + 1, (name for name in members if name > after))
+        last = names[limit - 1] if len(names) > limit else None
+        return {name: members[name] for name in names[:limit]}, last
 
     async def add(
         self, asker: Username, conversation: ConversationId, username: Username, role: Role
@@ -99,10 +99,10 @@ class Membership:
         private conversation, `InvalidInput` for somebody who is not a user, `AlreadyTaken` for a
         member and `Conflict` when it is full.
         """
-        found = await self.conversation(asker, conversation)
-        # What counts is asked again in the transaction. Here it saves those who may not a marker.
-        roles.check_add(Standing(found.type, found.members[asker], None, 1), role)
-        if username in found.members:
+        stored = await self.conversation(asker, conversation)
+        # The transaction checks this again. Here it avoids a marker for a caller who is refused.
+        roles.check_add(Standing(stored.type, stored.members[asker], None, 1), role)
+        if username in stored.members:
             raise AlreadyTaken("already a member")
         if await self._users.user(username) is None:
             raise InvalidInput([FieldError("/username", "no such user")])
@@ -146,7 +146,7 @@ class Membership:
     async def _members_for(
         self, asker: Username, conversation: ConversationId
     ) -> Mapping[Username, Role]:
-        # First of all, so that an outsider's request goes the same way whatever there is.
+        # Before anything else, so that to an outsider a conversation looks as if it did not exist.
         members = await self._members.members(conversation)
         roles.require_member(members.get(asker))
         return members

@@ -17,7 +17,7 @@ JUST_SIGNED_IN_SECONDS = 600
 
 
 class Profiles:
-    """What users know of one another, and what they may change: themselves."""
+    """Reads any user's profile, and changes or erases the caller's own."""
 
     def __init__(
         self,
@@ -33,17 +33,17 @@ class Profiles:
 
     async def user(self, username: Username) -> User:
         """Return a user. Raises `NotFound`."""
-        found = await self._users.user(username)
-        if found is None:
+        user = await self._users.user(username)
+        if user is None:
             raise NotFound("no such user")
-        return found
+        return user
 
     async def find(
         self, prefix: str, limit: int, after: str
     ) -> tuple[Sequence[User], Username | None]:
-        """Return users whose name begins so, and the name to go on after, if there are more."""
-        found = await self._users.find_users(prefix, limit + 1, after)
-        return found[:limit], found[limit - 1].username if len(found) > limit else None
+        """Return users whose name has this prefix, and the name to continue after, if any."""
+        users = await self._users.find_users(prefix, limit + 1, after)
+        return users[:limit], users[limit - 1].username if len(users) > limit else None
 
     async def change(
         self,
@@ -55,11 +55,11 @@ class Profiles:
         current_password: str | None = None,
         keep: SessionId | None = None,
     ) -> User:
-        """Change what is given, and return the user as they are now.
+        """Change what is not None, and return the user as it is now.
 
-        A new password ends every session but `keep`, which is the asker's. It needs the current
-        one, which whoever finds a signed-in device does not know; right after signing in that was
-        given. An empty display name takes it away. Raises `InvalidInput`, `NotAllowed` for a wrong
+        A new password ends every session but `keep`, the caller's. It needs the current password,
+        which somebody who picks up a signed-in device does not know, except right after signing
+        in. An empty display name removes it. Raises `InvalidInput`, `NotAllowed` for a wrong
         current password, and `AlreadyTaken`.
         """
         errors = [] if display_name is None else display_name_errors(display_name)
@@ -72,16 +72,16 @@ class Profiles:
         password_hash = None
         if password is not None:
             if current_password is not None:
-                known = await self._credentials.password_hash(username)
-                if not await self._passwords.verify(current_password, known):
+                current_hash = await self._credentials.password_hash(username)
+                if not await self._passwords.verify(current_password, current_hash):
                     raise NotAllowed("the current password is another one")
             password_hash = await self._passwords.hash(password)
         changes = UserChanges(display_name, email, password_hash)
         return await self._users.change_user(username, changes, keep)
 
     async def _has_just_signed_in(self, session: SessionId | None) -> bool:
-        found = None if session is None else await self._sessions.get(session)
-        return found is not None and time.time() - found.created_at <= JUST_SIGNED_IN_SECONDS
+        stored = None if session is None else await self._sessions.get(session)
+        return stored is not None and time.time() - stored.created_at <= JUST_SIGNED_IN_SECONDS
 
     async def erase(self, username: Username) -> None:
         """Erase a user: personal data, sessions and memberships. Messages stay, under an alias."""

@@ -1,4 +1,4 @@
-"""Accept a message: once this returns, it will appear, once."""
+"""Accept a message: once `send` has returned, the message will appear, exactly once."""
 
 import asyncio
 import time
@@ -18,8 +18,9 @@ from chat4all.ports.log import MessageLog
 from chat4all.wire.records import encode_record
 
 UNKNOWN_NOT_BEFORE_SECONDS = 2.0
-"""An unknown outcome is told no sooner than this after the id was made: by then the log's stamp on
-the original is too late for it to pass as fresh, and its retry is found (EXACTNESS 6)."""
+"""An unknown outcome is reported no sooner than this after the id was made. If the original lands
+after that, its timestamp in the log is too late to pass as fresh, and a retry is found
+(EXACTNESS 6)."""
 
 RECENT_SECONDS = 60.0
 RECENT_MAX = 10_000
@@ -34,7 +35,7 @@ def new_message_id() -> str:
 
 
 class Sending:
-    """Sends messages, and remembers those just accepted until they can be read from the store."""
+    """Sends messages, and caches those just accepted until they can be read from the store."""
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class Sending:
 
         Raises `NotFound` when the sender is not a member (or there is no such conversation: the
         two cannot be told apart), and `Unavailable` with the id to retry with: as `OutcomeUnknown`
-        when the message may or may not appear, otherwise nothing was done.
+        when the message may or may not appear; in all other cases nothing was done.
         """
         started = time.monotonic()
         record = MessageRecord(
@@ -90,16 +91,15 @@ class Sending:
 class _Recent:
     """The last accepted messages, by conversation, id and sender.
 
-    Kept in the order of their coming, so that the oldest is found at once: this is done for every
-    message, and nearly always for nothing.
+    In order of arrival: `keep` runs for every message and must find the oldest without a search.
     """
 
     def __init__(self) -> None:
-        # Finding the oldest in a plain dict means passing over all that were deleted before it.
+        # In a plain dict, finding the oldest passes over every entry deleted before it.
         self._records: OrderedDict[_RecentKey, tuple[float, MessageRecord]] = OrderedDict()
 
     def keep(self, record: MessageRecord, now: float) -> None:
-        """Keep a record, unless its id was accepted before: the first in the log is the one."""
+        """Keep a record, unless its id was accepted before: the first one in the log counts."""
         records = self._records
         key = (record.conversation_id, record.message_id, record.sender_id)
         if key not in records:

@@ -1,4 +1,4 @@
-"""Sign in, know who is asking, stay signed in, sign out."""
+"""Sign in, authenticate requests, refresh and end sessions."""
 
 import time
 import uuid
@@ -55,11 +55,11 @@ class SigningIn:
     async def sign_in(self, username: str, password: str, device: str = "") -> Granted:
         """Start a session. An unknown user and a wrong password are refused alike.
 
-        `device` is what the device says of itself.
+        `device` describes the client, in its own words (`User-Agent`).
         """
         name = Username(username)
-        known = await self._credentials.password_hash(name)
-        if not await self._passwords.verify(password, known):
+        password_hash = await self._credentials.password_hash(name)
+        if not await self._passwords.verify(password, password_hash):
             raise NotSignedIn("wrong username or password")
         now = int(time.time())
         session = Session(
@@ -71,34 +71,34 @@ class SigningIn:
             device="".join(c for c in device if c.isprintable())[:DEVICE_MAX],
         )
         token = new_refresh_token()
-        await self._sessions.start(session, _hashes(token), known)
+        await self._sessions.start(session, _hashes(token), password_hash)
         return self._granted(session, token, now)
 
     async def refresh(self, token: str) -> Granted:
-        """Go on with a session. The token is spent by that: its answer has the next one.
+        """Continue a session. This spends the token: the answer has the next one.
 
-        A token that was spent before ends its session: either it was stolen, or who stole it was
-        faster. Raises `NotSignedIn` for that and for every other that is not good.
+        A token that was spent before ends its session: it was used by two clients, one of which
+        may have stolen it. Raises `NotSignedIn` for that and for every invalid token.
         """
         spent = refresh_hashes(token)
         if spent is not None:
             now = int(time.time())
             following = next_refresh_token(token)
-            found = await self._sessions.rotate(
+            rotation = await self._sessions.rotate(
                 spent, _hashes(following).token, now, now + self._lifetimes.session
             )
-            if found.session is not None:
-                return self._granted(found.session, following, now)
+            if rotation.session is not None:
+                return self._granted(rotation.session, following, now)
         raise NotSignedIn("this refresh token is not good: sign in again")
 
     async def authenticate(self, token: str) -> Session:
-        """Return whose good token this is. Raises `NotSignedIn` for any other.
+        """Return the session of a valid access token. Raises `NotSignedIn` for any other.
 
-        The signature says that we made it, the session that nobody has ended it since.
+        The signature proves that we issued it; the session is looked up because it may have ended.
         """
         session = self._tokens.read(token, int(time.time()))
-        known = await self._sessions.get(session.session_id)
-        if known is None or known.username != session.username:
+        stored = await self._sessions.get(session.session_id)
+        if stored is None or stored.username != session.username:
             raise NotSignedIn("this session has ended")
         return session
 
@@ -120,7 +120,7 @@ class SigningIn:
 
 
 def _hashes(token: str) -> RefreshHashes:
-    found = refresh_hashes(token)
-    if found is None:
+    hashes = refresh_hashes(token)
+    if hashes is None:
         raise ValueError("not a token of ours")
-    return found
+    return hashes

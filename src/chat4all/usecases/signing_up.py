@@ -1,4 +1,4 @@
-"""Become a user."""
+"""Sign up: create a user of one's own."""
 
 from chat4all.domain.errors import InvalidInput, NotAllowed
 from chat4all.domain.ids import Username

@@ -20,10 +20,10 @@ Clock = Callable[[], float]
 
 
 class ConversationVersion:
-    """A conversation with these members, until anything of it is announced.
+    """A conversation with these members, until the feed announces anything of it.
 
     Compared by identity. Once it is superseded `members` is None: a reference to it must not keep
-    them. `all_read` is what was found out meanwhile, for these members, and goes with it.
+    them. `all_read` was computed for these members, and is dropped with the version.
     """
 
     __slots__ = ("all_read", "members")
@@ -41,7 +41,7 @@ class _Versions(LRUCache[str, ConversationVersion]):
 
 
 class ConversationVersions:
-    """The present version of each conversation, by what the live feed announces.
+    """The current version of each conversation, superseded by what the live feed announces.
 
     A feed that was not heard for `silence_seconds` is silent; `clock` gives seconds that only grow.
     """
@@ -53,42 +53,41 @@ class ConversationVersions:
         self._versions = _Versions(CONVERSATIONS_MAX)
 
     def heard(self) -> None:
-        """Take note that the feed was heard now.
+        """Note that the feed was heard now.
 
-        After a silence nothing that was current before it is: what the feed delivers late may come
-        in any order.
+        A silence supersedes everything: what the feed delivers late may come in any order.
         """
         if not self.is_heard():
             self.supersede_all()
         self._heard = self._clock()
 
     def is_heard(self) -> bool:
-        """Say whether the feed was heard lately; while it was not, anything may have changed."""
+        """Return whether the feed was heard lately; while it was not, anything may have changed."""
         return self._clock() < self._heard + self._silence_seconds
 
     def supersede(self, conversation: str) -> None:
-        """Take note of a change: what holds of the conversation is to be found out anew."""
-        found = self._versions.pop(conversation, None)
-        if found is not None:
-            found.members = None
+        """Note a change: what was read of the conversation before it is no longer current."""
+        superseded = self._versions.pop(conversation, None)
+        if superseded is not None:
+            superseded.members = None
 
     def supersede_all(self) -> None:
-        """Take note that any conversation may have changed."""
+        """Note that any conversation may have changed."""
         while self._versions:
             self._versions.popitem()
 
     def current(
         self, conversation: ConversationId, members: Mapping[Username, Role]
     ) -> ConversationVersion:
-        """Return what `is_current` wants. Ask before reading: a change may overtake the answer."""
+        """Return a version for `is_current`. Call it before reading: a change may intervene."""
         if not self.is_heard():
-            return ConversationVersion(members)  # for this once
-        found = self._versions.get(conversation)
-        if found is None or found.members is not members:
+            return ConversationVersion(members)  # never current
+        version = self._versions.get(conversation)
+        if version is None or version.members is not members:
             self.supersede(conversation)
-            found = self._versions[conversation] = ConversationVersion(members)
-        return found
+            version = self._versions[conversation] = ConversationVersion(members)
+        return version
 
     def is_current(self, conversation: ConversationId, version: ConversationVersion) -> bool:
-        """Say whether what was read at `version` still holds."""
+        """Return whether what was read at `version` still holds."""
         return self._versions.get(conversation) is version and self.is_heard()

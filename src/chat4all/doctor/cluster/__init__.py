@@ -1,0 +1,27 @@
+"""What is checked in a cluster, in this order. Loads the drivers of `chat4all[cluster]`."""
+
+from chat4all.doctor.cluster import (
+    cassandra,
+    database,
+    kafka,
+    routers,
+    secrets,
+    services,
+)
+from chat4all.doctor.cluster.installation import Cluster, opened_cluster
+from chat4all.doctor.runner import Check
+
+__all__ = ["CHECKS", "Cluster", "opened_cluster"]
+
+CHECKS: tuple[Check[Cluster], ...] = (
+    secrets.secrets,
+    kafka.kafka,
+    cassandra.cassandra,
+    kafka.topics,
+    routers.routers,
+    cassandra.dead_letters,
+    database.database,
+    services.metadata_service,
+    services.services,
+    cassandra.clocks,
+)

@@ -1,0 +1,28 @@
+"""The check of the metadata service's database."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from chat4all.adapters.sql import Database
+from chat4all.adapters.sql.server import ServerDatabase
+from chat4all.adapters.sql.server_schema import check_revision
+from chat4all.adapters.sql.urls import parse_database_url
+from chat4all.doctor.cluster.installation import Cluster
+from chat4all.doctor.findings import Finding, Status
+
+
+async def database(cluster: Cluster) -> AsyncIterator[Finding]:
+    """Look whether the metadata service's database answers and has its tables."""
+    if cluster.settings.database_url is None:
+        return
+    url = parse_database_url(cluster.settings.database_url.get_secret_value())
+    if isinstance(url, Path) and not url.exists():
+        yield Finding(Status.WARNING, f"{url} is not there yet", "the metadata service makes it")
+        return
+    database = Database(url) if isinstance(url, Path) else ServerDatabase(url)
+    try:
+        await check_revision(database)
+    finally:
+        await database.close()
+    name = url if isinstance(url, Path) else url.shown
+    yield Finding(Status.OK, f"{name} is up to date")

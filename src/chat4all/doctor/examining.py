@@ -1,0 +1,52 @@
+"""Examining an installation: its settings first, then the checks of its kind."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from chat4all.adapters.embedded.folder import is_held
+from chat4all.doctor import one_machine
+from chat4all.doctor.findings import Finding, Status
+from chat4all.doctor.runner import NamedFinding, run_all
+from chat4all.domain.errors import StartRefused
+from chat4all.logs import quieten_libraries
+from chat4all.operations.installation import is_of_cluster, settings_from
+from chat4all.operations.running import load_cluster_module
+from chat4all.settings import Settings
+
+
+def examine(
+    deep: bool, *, cluster: bool = False, services: Sequence[str] = (), **options: object
+) -> list[NamedFinding]:
+    """Run every check of the installation that the options, or else the environment, describe.
+
+    `deep`: read files to their end. `cluster`: it is a cluster, whatever is set. `services`: URLs
+    of a cluster's services. Raises `StartRefused` for a cluster whose drivers are not installed.
+    """
+    try:
+        settings = settings_from(**options)
+    except StartRefused as refused:
+        # Where to look for anything else is not known without settings.
+        return [("settings", Finding(Status.PROBLEM, str(refused)))]
+    findings = [("settings", Finding(Status.OK, "usable"))]
+    if is_of_cluster(settings, requested=cluster, data=options.get("data")):
+        cluster_checks = load_cluster_module("chat4all.doctor.cluster")
+        quieten_libraries()
+        return findings + asyncio.run(_examine_cluster(cluster_checks, settings, services))
+    return findings + asyncio.run(_examine_one_machine(settings, deep))
+
+
+async def _examine_one_machine(settings: Settings, deep: bool) -> list[NamedFinding]:
+    try:
+        held = is_held(settings.data)
+    except OSError:
+        held = False  # the folder cannot be read: its check says so
+    machine = one_machine.OneMachine(settings, held, deep)
+    return await run_all(one_machine.CHECKS, machine)
+
+
+async def _examine_cluster(
+    module: Any, settings: Settings, services: Sequence[str]
+) -> list[NamedFinding]:
+    async with module.opened_cluster(settings, services) as cluster:
+        return await run_all(module.CHECKS, cluster)

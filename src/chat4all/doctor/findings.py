@@ -1,0 +1,21 @@
+"""What a check has to say."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """How bad it is. Only a problem makes the exit status 1."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check has found, in sentences: what is the case, and what to do about it."""
+
+    status: Status
+    says: str
+    do: str | None = None

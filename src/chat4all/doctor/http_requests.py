@@ -1,0 +1,28 @@
+"""Asking a service over HTTP how it is."""
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+ANSWER_SECONDS = 5.0
+"""/health/ready itself gives each part 2 s."""
+
+# A proxy that is set in the environment is for the world outside.
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def get(url: str) -> tuple[int, Any]:
+    """Return the status and the JSON of an answer; `OSError` or `ValueError` without one."""
+    try:
+        with _direct.open(url, timeout=ANSWER_SECONDS) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def reason_of(error: OSError) -> str:
+    """Return why a request had no answer."""
+    inner = error.reason if isinstance(error, urllib.error.URLError) else error
+    return getattr(inner, "strerror", None) or str(inner)

@@ -1,0 +1,30 @@
+"""What is checked on one machine, in this order."""
+
+from chat4all.doctor.one_machine import (
+    clock,
+    files,
+    folder,
+    pair,
+    passwords,
+    secret,
+    services,
+)
+from chat4all.doctor.one_machine.installation import OneMachine
+from chat4all.doctor.runner import Check
+
+__all__ = ["CHECKS", "OneMachine"]
+
+CHECKS: tuple[Check[OneMachine], ...] = (
+    folder.data_folder,
+    secret.secret_key,
+    folder.disk_space,
+    files.files,
+    pair.log_and_store,
+    pair.backlog,
+    pair.dead_letters,
+    clock.clock,
+    services.services,
+    services.ports,
+    passwords.demonstration_passwords,
+    files.sqlite_library,
+)

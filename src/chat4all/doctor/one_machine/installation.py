@@ -1,0 +1,32 @@
+"""A one-machine installation as the checks see machine."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from chat4all.settings import Settings
+
+FILES = ("log.db", "store.db", "metadata.db")
+
+
+@dataclass(frozen=True, slots=True)
+class OneMachine:
+    """What is examined. `held`: a process has the data folder. `deep`: take time."""
+
+    settings: Settings
+    held: bool
+    deep: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
+        return self.settings.data
+
+    @property
+    def has_data(self) -> bool:
+        """Whether there are files to look at."""
+        return any((self.folder / name).is_file() for name in FILES)
+
+    @property
+    def has_pair(self) -> bool:
+        """Whether both log.db and store.db are there; the check of files reports when not."""
+        return all((self.folder / name).is_file() for name in ("log.db", "store.db"))

@@ -1,0 +1,87 @@
+"""Checks of the services while a process runs, and of their ports while none does."""
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+from chat4all.doctor.findings import Finding, Status
+from chat4all.doctor.http_requests import get, reason_of
+from chat4all.doctor.one_machine.installation import OneMachine
+
+
+def services(machine: OneMachine) -> Iterator[Finding]:
+    """Look whether gateway and metadata service answer and are ready, while a process runs."""
+    if not machine.held:
+        return
+    for name, port, _ in _services(machine):
+        where = f"the {name} on {_address(machine.settings.host)}:{port}"
+        try:
+            alive, _ = _get(machine, port, "/health")
+            _, ready = _get(machine, port, "/health/ready")
+            if alive != 200:
+                raise ValueError
+            errors = {
+                part: dependency["error"]
+                for part, dependency in ready["dependencies"].items()
+                if dependency["error"] is not None
+            }
+        except OSError as no_answer:
+            reason = reason_of(no_answer)
+            yield Finding(
+                Status.PROBLEM,
+                f"a process has the data folder, but {where} does not answer ({reason})",
+                "if it was started with another --host, --port or --metadata-port, give them here "
+                "too; else see its log",
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            yield Finding(
+                Status.PROBLEM,
+                f"{where} does not answer as Chat4All does",
+                "another service may have that port: give the options that Chat4All was started "
+                "with here too",
+            )
+        else:
+            for part, error in errors.items():
+                yield Finding(
+                    Status.PROBLEM,
+                    f"{where} misses {part}: {error}",
+                    "see docs/operations/troubles.md, Health",
+                )
+            if not errors:
+                yield Finding(Status.OK, f"{where} is ready")
+
+
+def ports(machine: OneMachine) -> Iterator[Finding]:
+    """Look whether the ports are free, while no process holds the folder."""
+    if machine.held:
+        return
+    host = machine.settings.host
+    for name, port, option in _services(machine):
+        try:
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+            socket.create_server((host, port), family=family).close()
+        except OSError as error:
+            yield Finding(
+                Status.PROBLEM,
+                f"the {name} cannot listen on {host}:{port} ({error.strerror})",
+                f"stop what uses it, or choose another with --host or {option}",
+            )
+        else:
+            yield Finding(Status.OK, f"{host}:{port} is free for the {name}")
+
+
+def _services(machine: OneMachine) -> tuple[tuple[str, int, str], ...]:
+    return (
+        ("gateway", machine.settings.port, "--port"),
+        ("metadata service", machine.settings.metadata_port, "--metadata-port"),
+    )
+
+
+def _address(host: str) -> str:
+    """Return where a service that listens on a host can be reached from here."""
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not to listen on
+    return f"[{here}]" if ":" in here else here
+
+
+def _get(machine: OneMachine, port: int, path: str) -> tuple[int, Any]:
+    return get(f"http://{_address(machine.settings.host)}:{port}{path}")

@@ -1,0 +1,46 @@
+"""What the commands that run one service of a cluster have in common."""
+
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from chat4all.logs import configure_logging
+from chat4all.operations.installation import settings_from
+from chat4all.operations.running import run_until_stopped, service
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def service_options(port: str) -> Callable[[F], F]:
+    """Give a command `--host`, its port's option and `--reload`."""
+
+    def add(command: F) -> F:
+        for option in (
+            click.option(
+                "--reload",
+                "reloads",
+                is_flag=True,
+                help="Start again whenever Chat4All's source changes, for development.",
+            ),
+            click.option(port, type=int, help="The port to listen on."),
+            click.option("--host", help="Address to listen on.  [default: 127.0.0.1]"),
+        ):
+            command = option(command)
+        return command
+
+    return add
+
+
+def run_service(name: str, options: dict[str, object]) -> None:
+    """Run a gateway, router or metadata service; exit with 1 when it ends by itself."""
+    settings_options = {option: value for option, value in options.items() if option != "reloads"}
+    settings = settings_from(**settings_options)
+    configure_logging(settings.log_level)
+    if options["reloads"]:
+        from chat4all.operations.reloading import run_reloading  # noqa: PLC0415
+
+        run_reloading(name, settings_options)
+    elif not run_until_stopped(service(name, settings)):
+        sys.exit(1)

@@ -1,0 +1,49 @@
+"""Users and entries of the audit as operators read them: fields for JSON, and lines."""
+
+from datetime import UTC, datetime
+
+from chat4all.adapters.sql.audit import AuditEntry
+from chat4all.domain.people import User
+from chat4all.domain.times import format_utc
+
+
+def user_fields(user: User) -> dict[str, object]:
+    """Return what is printed of a user as JSON."""
+    return {
+        "username": user.username,
+        "display_name": user.display_name,
+        "email": user.email,
+        "created_at": user.created_at,
+        "disabled": user.is_disabled,
+    }
+
+
+def user_line(user: User) -> str:
+    """Return a user as a line."""
+    words = [user.username, user.email, user.created_at]
+    if user.display_name:
+        words.append(user.display_name)
+    if user.is_disabled:
+        words.append("(disabled)")
+    return "  ".join(words)
+
+
+def audit_fields(entry: AuditEntry) -> dict[str, object]:
+    """Return what is printed of an entry of the audit as JSON."""
+    return {
+        "at": format_utc(datetime.fromtimestamp(entry.at / 1000, UTC)),
+        "actor": entry.actor or "operator",
+        "action": entry.action,
+        "username": entry.username,
+        "conversation_id": entry.conversation_id,
+        "details": dict(entry.details),
+    }
+
+
+def audit_line(entry: AuditEntry) -> str:
+    """Return an entry of the audit as a line, without what it has not."""
+    fields = audit_fields(entry)
+    details = " ".join(f"{name}={value}" for name, value in entry.details.items())
+    names = ("at", "actor", "action", "username", "conversation_id")
+    words = (*(fields[name] for name in names), details)
+    return "  ".join(str(word) for word in words if word)

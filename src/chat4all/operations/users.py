@@ -1,0 +1,68 @@
+"""The users of an installation, of one machine or a cluster, for an operator's command."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from chat4all.adapters.sql import Database, SqlAudit, SqlUsers
+from chat4all.adapters.sql.schema import NEWEST, revision
+from chat4all.adapters.sql.transactions import Transactions
+from chat4all.domain.errors import CommandRefused, InvalidInput, Refused
+from chat4all.logs import quieten_libraries
+from chat4all.operations.installation import existing_folder, is_of_cluster, settings_from
+from chat4all.operations.running import load_cluster_module
+
+
+class OpenedUsers(NamedTuple):
+    """The users of an installation that is open, and the audit that changes are noted in."""
+
+    users: SqlUsers
+    audit: SqlAudit
+
+
+def with_users(
+    action: Callable[[OpenedUsers], Awaitable[None]], data: Path | None, *, cluster: bool
+) -> None:
+    """Do something with the users of an installation; `CommandRefused` for what they refuse.
+
+    Raises `Unavailable` when the database of a cluster does not answer.
+    """
+
+    async def run() -> None:
+        async with _opened(data, cluster) as opened:
+            await action(opened)
+
+    try:
+        asyncio.run(run())
+    except InvalidInput as error:
+        first = error.errors[0]
+        raise CommandRefused(f"{first.pointer.removeprefix('/')}: {first.detail}") from None
+    except Refused as error:
+        raise CommandRefused(str(error)) from None
+
+
+@asynccontextmanager
+async def _opened(data: Path | None, cluster: bool) -> AsyncIterator[OpenedUsers]:
+    settings = settings_from(data=data)
+    if is_of_cluster(settings, requested=cluster, data=data):
+        quieten_libraries()
+        operations = load_cluster_module("chat4all.operations.cluster")
+        async with operations.ready_database(settings.metadata.database_url) as server:
+            yield _users_of(server)
+        return
+    file = existing_folder(data) / "metadata.db"
+    database = Database(file)
+    try:
+        if not file.is_file() or await database.read(revision) != NEWEST:
+            raise CommandRefused(
+                f"{file} is another release's: start this release of Chat4All with it once"
+            )
+        yield _users_of(database)
+    finally:
+        await database.close()
+
+
+def _users_of(database: Transactions) -> OpenedUsers:
+    return OpenedUsers(SqlUsers(database, audited=True), SqlAudit(database))

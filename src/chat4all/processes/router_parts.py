@@ -1,0 +1,23 @@
+"""The frozen value that `apps` makes a router from.
+
+A module of its own: the router's process on one machine is forked while little is loaded.
+"""
+
+from dataclasses import dataclass
+
+from chat4all.ports.dead_letters import DeadLetterSink
+from chat4all.ports.feed import Announcements
+from chat4all.ports.log import LogConsumer, PartitionedLog
+from chat4all.ports.store import SequencedStore
+
+
+@dataclass(frozen=True, slots=True)
+class RouterPorts:
+    """A router's. `log` takes records that are in a wrong partition; None where there is one."""
+
+    consumer: LogConsumer
+    store: SequencedStore
+    dead_letters: DeadLetterSink
+    feed: Announcements
+    log: PartitionedLog | None = None
+    poll_max: int | None = None

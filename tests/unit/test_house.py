@@ -1,0 +1,171 @@
+"""The house keeps its shape: sizes, ports, commands, no import circle, a small start."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from statistics import median
+
+import click
+import pytest
+
+import chat4all
+from chat4all.cli import COMMANDS
+
+SOURCE = Path(chat4all.__file__).parent
+TESTS = Path(__file__).parents[1]
+
+METHODS_MOST = 8
+LINES_MOST = 400
+LINES_MEDIAN = 97
+TEST_LINES_MOST = 500
+
+LONGER_TODAY = {
+    "src/chat4all/http/server/connections.py",
+    "tests/unit/test_metadata_http.py",
+}
+"""To be cut; one that has been cut must leave this list."""
+
+
+def name_of(file: Path) -> str:
+    parts = file.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(file): file for file in sorted(SOURCE.rglob("*.py"))}
+
+
+# Ports.
+
+
+def protocols(tree: ast.Module) -> Iterator[ast.ClassDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and any(is_protocol(base) for base in node.bases):
+            yield node
+
+
+def is_protocol(base: ast.expr) -> bool:
+    if isinstance(base, ast.Subscript):  # Protocol[T]
+        base = base.value
+    return (isinstance(base, ast.Name) and base.id == "Protocol") or (
+        isinstance(base, ast.Attribute) and base.attr == "Protocol"
+    )
+
+
+def own_methods(protocol: ast.ClassDef) -> list[str]:
+    """Return the names that it defines; variants of one by `@overload` are one."""
+    defined = (n for n in protocol.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+    return sorted({node.name for node in defined})
+
+
+def test_a_protocol_has_at_most_eight_methods() -> None:
+    found = [
+        (f"{module}.{protocol.name}", own_methods(protocol))
+        for module, file in MODULES.items()
+        for protocol in protocols(ast.parse(file.read_text()))
+    ]
+    assert len([name for name, _ in found if name.startswith("chat4all.ports.")]) > 10
+    assert [(name, methods) for name, methods in found if len(methods) > METHODS_MOST] == []
+
+
+# Sizes.
+
+
+def lines(file: Path) -> int:
+    return len(file.read_text().splitlines())
+
+
+def longer_than(most: int, folder: Path) -> set[str]:
+    root = TESTS.parent
+    return {
+        str(file.relative_to(root)) for file in sorted(folder.rglob("*.py")) if lines(file) > most
+    }
+
+
+def test_no_module_is_too_long() -> None:
+    longer = longer_than(LINES_MOST, SOURCE) | longer_than(TEST_LINES_MOST, TESTS)
+    assert longer == LONGER_TODAY
+
+
+def test_most_modules_are_short() -> None:
+    assert median(lines(file) for file in MODULES.values()) <= LINES_MEDIAN
+
+
+# Commands.
+
+
+def test_there_is_a_module_for_each_command_and_none_besides() -> None:
+    modules = {file.stem for file in (SOURCE / "commands").iterdir() if file.suffix == ".py"}
+    assert modules == {"__init__"} | {name.replace("-", "_") for name in COMMANDS}
+    folders = [path.name for path in (SOURCE / "commands").iterdir() if path.is_dir()]
+    assert set(folders) <= {"__pycache__"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_module_of_commands_defines_its_command(name: str) -> None:
+    attribute = name.replace("-", "_")
+    command = getattr(importlib.import_module(f"chat4all.commands.{attribute}"), attribute)
+    assert isinstance(command, click.Command)
+    assert command.name == name
+
+
+# Imports.
+
+
+class Imports(ast.NodeVisitor):
+    """The modules of Chat4All that a module imports, in functions too, but not for types only."""
+
+    def __init__(self) -> None:
+        self.found: set[str] = set()
+
+    def visit_If(self, node: ast.If) -> None:
+        if "TYPE_CHECKING" in {n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)}:
+            for other in node.orelse:
+                self.visit(other)
+        else:
+            self.generic_visit(node)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.found |= {alias.name for alias in node.names if alias.name in MODULES}
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        assert node.level == 0, "relative imports are not followed here"
+        base = node.module or ""
+        for alias in node.names:
+            # `from package import module` is about the module, not the package.
+            inner = f"{base}.{alias.name}"
+            self.found |= {inner} if inner in MODULES else {base} & MODULES.keys()
+
+
+def imports_of(file: Path) -> set[str]:
+    imports = Imports()
+    imports.visit(ast.parse(file.read_text()))
+    return imports.found
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    graph = {module: imports_of(file) for module, file in MODULES.items()}
+    assert sum(map(len, graph.values())) > len(MODULES)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("module", ["commands.up", "processes.router_process"])
+def test_nothing_large_is_loaded_before_the_fork(module: str) -> None:
+    """What is loaded when the router's process is forked is in the memory of both."""
+    code = (
+        f"import sys, chat4all.{module}\n"
+        "large = {'fastapi', 'starlette', 'sqlalchemy', 'pydantic', 'uvicorn', 'alembic'}\n"
+        # The router's process on one machine needs neither people nor what serves them.
+        "large |= {'chat4all.processes.parts', 'chat4all.domain.people'}\n"
+        "print(sorted(large & sys.modules.keys()))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.strip() == "[]"
