@@ -242,10 +242,10 @@ def second_batch_first() -> None:
 
 def error_as_dead_letter() -> None:
     """Put a poll aside when the store is away, and go on (against rule 1)."""
-    route, insist = Router._route, Router._insist
+    route, retry = Router._route, Router._retry_until_done
 
     async def once(self: Router, what: str, step: Callable[[], Any]) -> Any:
-        return await (step() if what == "storing" else insist(self, what, step))
+        return await (step() if what == "storing" else retry(self, what, step))
 
     async def put_aside(self: Router, poll: Poll) -> None:
         try:
@@ -256,7 +256,7 @@ def error_as_dead_letter() -> None:
             )
             await self._consumer.commit(routing._last_of_each_partition(poll.records))
 
-    Router._insist = once  # type: ignore[method-assign]
+    Router._retry_until_done = once  # type: ignore[method-assign]
     Router._route = put_aside  # type: ignore[method-assign]
 
 

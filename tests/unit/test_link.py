@@ -43,10 +43,10 @@ async def ends() -> AsyncIterator[Ends]:
     tasks = [
         asyncio.create_task(found.router.run()),
         asyncio.create_task(found.gateway.run(found.rung, measured)),
-        asyncio.create_task(found.gateway.beat(found.status)),
     ]
     try:
-        yield found
+        async with found.gateway.beating(found.status):
+            yield found
     finally:
         found.router.close()
         found.gateway.close()

@@ -442,7 +442,7 @@ async def test_other_subjects_are_not_forgotten(clock: Clock) -> None:
 async def test_polls_go_on_whatever_happens(
     clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(following_module, "POLL_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(following_module, "POLL_EVERY_SECONDS", 0.1)
     outbox = FakeOutbox(clock)
     outbox.pages = [Unavailable("away"), Unavailable("away"), RuntimeError("odd"), page(7)]
     following = OutboxFollower(outbox, clock=clock)

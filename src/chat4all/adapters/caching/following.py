@@ -6,10 +6,12 @@ EXACTNESS rule: what is held is valid while the last good poll was *asked* less 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from chat4all.concurrency.outages import OutageLog
+from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import Unavailable
 from chat4all.ports.outbox import Outbox, OutboxEntry, Subject
 
@@ -111,32 +113,14 @@ class OutboxFollower:
         self._position = page.position
         self._asked = asked
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Poll while in this context. Does not wait for the first answer."""
-        task = asyncio.create_task(self._run(), name="following the outbox")
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
+        outages = OutageLog(_log, "the outbox cannot be followed", "the outbox is followed again")
+        return periodically("following the outbox", self._follow, POLL_EVERY_SECONDS, outages)
 
-    async def _run(self) -> None:
-        was_well = True
-        while True:
-            began = self._clock()
-            try:
-                await self.poll()
-            except Unavailable as error:
-                self._trouble = str(error)
-                if was_well:
-                    _log.warning("the outbox cannot be followed", extra={"cause": str(error)})
-                was_well = False
-            except Exception:
-                # Whatever it is: without polls nothing is answered any more, and polls go on.
-                _log.exception("the outbox cannot be followed")
-            else:
-                if not was_well:
-                    _log.info("the outbox is followed again")
-                was_well = True
-            await asyncio.sleep(max(0.1, POLL_EVERY_SECONDS - (self._clock() - began)))
+    async def _follow(self) -> None:
+        try:
+            await self.poll()
+        except Unavailable as error:
+            self._trouble = str(error)
+            raise

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from chat4all.adapters.embedded.reads import Reads
-from chat4all.domain.errors import Overloaded, StartRefused, Unavailable
+from chat4all.concurrency.waiting import BoundedWaiting
+from chat4all.domain.errors import StartRefused, Unavailable
 
 T = TypeVar("T")
 
@@ -74,10 +75,10 @@ class Database:
         self._checkpointed = time.monotonic()
         self._mine = threading.local()
         self._open: set[sqlite3.Connection] = set()
-        self._waiting = 0
         # Twice what SQLite itself waits for a lock: only a disk that hangs takes longer.
-        self._patience = 2 * busy_seconds + 1
-        self._rows = Reads(path.name, self._readers, READERS, self._row, self._patience)
+        seconds = 2 * busy_seconds + 1
+        self._waiting = BoundedWaiting(WAITING_MAX, seconds, f"calls wait for {path.name}")
+        self._rows = Reads(path.name, self._readers, READERS, self._row, seconds)
 
     async def open(self) -> None:
         """Create the file or bring it to this release's version, in one transaction.
@@ -155,24 +156,13 @@ class Database:
         work: Callable[[sqlite3.Connection], T],
         writing: bool,
     ) -> T:
-        if self._waiting >= WAITING_MAX:
-            raise Overloaded(f"too many calls wait for {self.path.name}")
-        self._waiting += 1
-        future = asyncio.get_running_loop().run_in_executor(executor, call, work, writing)
-        future.add_done_callback(self._done)
+        submitted = self._waiting.in_thread(executor, call, work, writing)
         if writing and not self._guest:
             self._checkpoint_now_and_then()
         try:
-            # Not `wait_for`: before Python 3.12 it swallows a cancellation that meets the result.
-            async with asyncio.timeout(self._patience):
-                return await future
+            return await submitted
         except TimeoutError:
             raise Unavailable(f"{self.path.name} does not answer") from None
-
-    def _done(self, future: asyncio.Future[Any]) -> None:
-        self._waiting -= 1
-        if not future.cancelled():
-            future.exception()  # it was raised where it was waited for, or nobody waits any more
 
     def _checkpoint_now_and_then(self) -> None:
         """Move what is committed into the file, between two commits instead of inside one.

@@ -9,10 +9,12 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from enum import IntEnum
 
 import msgspec
 
+from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.events import LiveEvent, key_of
 from chat4all.wire.events import decode_events, encode_event, join_events
@@ -236,11 +238,13 @@ class GatewayLink:
                 }
             )
 
-    async def beat(self, status: Callable[[], Awaitable[Status]]) -> None:
-        """Say again and again how the router is."""
-        while True:
+    def beating(self, status: Callable[[], Awaitable[Status]]) -> AbstractAsyncContextManager[None]:
+        """Tell the gateway periodically how the router is, while in this context."""
+
+        async def beat() -> None:
             self._frames.send(Kind.STATUS, _encoder.encode(await status()))
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+        return periodically("the router's heartbeat", beat, HEARTBEAT_SECONDS)
 
     async def announce(self, events: Sequence[LiveEvent]) -> None:
         """Hand the events to the gateway's process; see `ports.feed.Announcements`."""

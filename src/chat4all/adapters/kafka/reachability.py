@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException
 
-from chat4all.adapters.network_errors import NOWHERE, why
+from chat4all.adapters.network_errors import NOWHERE, reason_of
 from chat4all.domain.errors import Unavailable
 
 METADATA_SECONDS = 1.2
@@ -117,6 +117,6 @@ async def _trouble(address: Address) -> str | None:
         async with asyncio.timeout(CONNECT_SECONDS):
             _, writer = await asyncio.open_connection(address.host, address.port)
     except OSError as error:
-        return why(error)
+        return reason_of(error)
     writer.close()
     return None

@@ -22,6 +22,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from chat4all.adapters.kafka.connection import client_config, said
 from chat4all.adapters.kafka.reachability import PUBLIC, reach
+from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.domain.errors import StartRefused, Unavailable
 
 T = TypeVar("T")
@@ -101,7 +102,7 @@ class Topics:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise await self._failure(error) from None
-        return await _in_time(lambda: self._must_find(topic))
+        return await _until_known(lambda: self._must_find(topic))
 
     async def ends(
         self, topic: str, partitions: Iterable[int], seconds: float = ASK_SECONDS
@@ -117,7 +118,7 @@ class Topics:
 
         Raises `StartRefused` when a partition has lost records that nobody can have read.
         """
-        await _in_time(lambda: asyncio.to_thread(self._begin, topic, partitions, group))
+        await _until_known(lambda: asyncio.to_thread(self._begin, topic, partitions, group))
 
     async def _failure(self, error: KafkaException) -> Unavailable:
         """Return an error as a sentence; when no broker said it, why none says anything."""
@@ -187,13 +188,6 @@ async def _answer(asked: "Future[T]") -> T:
     return await asyncio.wrap_future(asked)
 
 
-async def _in_time(step: Callable[[], Awaitable[T]]) -> T:
+async def _until_known(step: Callable[[], Awaitable[T]]) -> T:
     """Do a step until it succeeds: what was just made is not known to every broker at once."""
-    deadline = time.monotonic() + APPEAR_SECONDS
-    while True:
-        try:
-            return await step()
-        except Unavailable:
-            if time.monotonic() > deadline:
-                raise
-        await asyncio.sleep(0.1)
+    return await retry(step, Backoff(0.1, 0.1), seconds=APPEAR_SECONDS)

@@ -4,8 +4,8 @@ Not for the one machine, which loads neither greenlet nor asyncpg: import it onl
 """
 
 import asyncio
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import asyncpg
@@ -14,13 +14,14 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from chat4all.adapters.network_errors import why
+from chat4all.adapters.network_errors import reason_of
 from chat4all.adapters.sql.urls import ServerUrl
+from chat4all.concurrency.retrying import Backoff, retry
+from chat4all.concurrency.waiting import BoundedWaiting
 from chat4all.domain.errors import (
     FieldError,
     InvalidInput,
     OutcomeUnknown,
-    Overloaded,
     Unavailable,
 )
 
@@ -83,7 +84,7 @@ class ServerDatabase:
             isolation_level="SERIALIZABLE",
         )
         self._reading = self._engine.execution_options(postgresql_readonly=True)
-        self._calls: set[asyncio.Task[Any]] = set()
+        self._waiting = BoundedWaiting(WAITING_MAX, CALL_SECONDS, f"calls wait for {url.shown}")
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work`, which only reads, against one state of the database."""
@@ -95,34 +96,21 @@ class ServerDatabase:
 
     async def close(self) -> None:
         """Finish what is running and close every connection."""
-        if self._calls:
-            await asyncio.wait(self._calls)
+        await self._waiting.all_ended()
         await self._engine.dispose()
 
     async def _run(self, call: "_Call[T]") -> T:
-        if len(self._calls) >= WAITING_MAX:
-            raise Overloaded(f"too many calls wait for {self._shown}")
-        task = asyncio.create_task(self._tried(call))
-        self._calls.add(task)
-        task.add_done_callback(self._done)
-        # Taking a connection down may take a while more; the caller need not wait for that.
-        await asyncio.wait((task,), timeout=CALL_SECONDS)
-        if not task.done():
-            raise call.failure(self._away("no answer in time"))
-        return task.result()
+        try:
+            # Taking a connection down may take a while more; the caller need not wait for that.
+            return await self._waiting.outlasting(partial(self._attempts, call))
+        except TimeoutError:
+            raise call.failure(self._away("no answer in time")) from None
 
-    async def _tried(self, call: "_Call[T]") -> T:
+    async def _attempts(self, call: "_Call[T]") -> T:
+        backoff = Backoff(WAIT_FIRST_SECONDS, WAIT_MAX_SECONDS, TRIES, jitter=1.0)
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                for wait in _waits():
-                    try:
-                        return await call.attempt()
-                    except (DBAPIError, OSError, NoConnectionFree) as error:
-                        if not _is_worth_another_try(error):
-                            raise
-                        last = error
-                    await asyncio.sleep(wait)
-                raise last
+                return await retry(call.attempt, backoff, is_temporary=_is_worth_another_try)
         except IntegrityError:
             raise
         except TimeoutError as error:  # an OSError too, when it was connecting that took so long
@@ -133,18 +121,12 @@ class ServerDatabase:
                     [FieldError("", "a value is too long, or has characters that cannot be kept")]
                 ) from None
             inner = error.orig if isinstance(error, DBAPIError) else error
-            said = f"{self._shown}: {inner}"
             if isinstance(error, OSError):
-                said = self._away(why(error))
-            raise call.failure(said) from error
+                raise call.failure(self._away(reason_of(error))) from error
+            raise call.failure(f"{self._shown}: {inner}") from error
 
     def _away(self, reason: str) -> str:
         return away(self._shown, reason)
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._calls.discard(task)
-        if not task.cancelled():
-            task.exception()  # it was raised where it was waited for, or nobody waits any more
 
 
 class _Call(Generic[T]):
@@ -172,9 +154,9 @@ class _Call(Generic[T]):
                 raise
         return value
 
-    def failure(self, said: str) -> Unavailable:
+    def failure(self, detail: str) -> Unavailable:
         """Return the error that tells the caller."""
-        return (OutcomeUnknown if self._may_be_done else Unavailable)(said, PUBLIC)
+        return (OutcomeUnknown if self._may_be_done else Unavailable)(detail, PUBLIC)
 
 
 def make_engine(url: ServerUrl, *, statement_seconds: float, **options: Any) -> AsyncEngine:
@@ -204,11 +186,6 @@ def make_engine(url: ServerUrl, *, statement_seconds: float, **options: Any) -> 
 def away(shown: str, reason: str) -> str:
     """Return the sentence about a server, which `shown` names, that cannot be reached."""
     return f"{shown} does not answer ({reason}): start it, or set DATABASE_URL to where it is"
-
-
-def _waits() -> Iterator[float]:
-    for n in range(TRIES):
-        yield random.uniform(0, min(WAIT_MAX_SECONDS, WAIT_FIRST_SECONDS * 2**n))  # noqa: S311
 
 
 def _is_worth_another_try(error: Exception) -> bool:

@@ -1,7 +1,6 @@
 """Bringing the tables on a server up to date: safe to run twice, and by two at once."""
 
-import asyncio
-import random
+from functools import partial
 
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
@@ -9,11 +8,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
 
-from chat4all.adapters.network_errors import why
+from chat4all.adapters.network_errors import reason_of
 from chat4all.adapters.sql.schema import NEWEST, revision, run_alembic
 from chat4all.adapters.sql.server import PUBLIC, away, make_engine
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.adapters.sql.urls import ServerUrl
+from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.domain.errors import Unavailable
 
 TRIES = 10
@@ -45,19 +45,17 @@ async def upgrade_server(url: ServerUrl) -> None:
         poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
     )
+    backoff = Backoff(WAIT_MAX_SECONDS, WAIT_MAX_SECONDS, TRIES, jitter=1.0)
+    temporary = (DBAPIError, OSError, CommandError)
     try:
-        for left in reversed(range(TRIES)):
-            try:
-                await _upgrade(engine)
-            except (DBAPIError, OSError, CommandError) as error:
-                if not left:
-                    said = error.orig if isinstance(error, DBAPIError) else error
-                    if isinstance(error, OSError):
-                        raise Unavailable(away(url.shown, why(error)), PUBLIC) from error
-                    raise Unavailable(f"{url.shown}: {said}", PUBLIC) from error
-                await asyncio.sleep(random.uniform(0, WAIT_MAX_SECONDS))  # noqa: S311
-            else:
-                return
+        await retry(
+            partial(_upgrade, engine), backoff, is_temporary=lambda e: isinstance(e, temporary)
+        )
+    except OSError as error:
+        raise Unavailable(away(url.shown, reason_of(error)), PUBLIC) from error
+    except (DBAPIError, CommandError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise Unavailable(f"{url.shown}: {cause}", PUBLIC) from error
     finally:
         await engine.dispose()
 
