@@ -262,7 +262,7 @@ async def test_the_wait_for_a_slot_is_part_of_the_deadline() -> None:
     waiting = BoundedWaiting(100, 0.3, "calls", slots=2)
     begun = 0
 
-    async def hang(seconds: float) -> float | None:
+    async def hang(seconds: float) -> float:
         nonlocal begun
         async with waiting.turn() as left:
             begun += 1
@@ -282,4 +282,4 @@ async def test_the_wait_for_a_slot_is_part_of_the_deadline() -> None:
     # A slot that is free at once leaves all the time; one that was waited for, the rest of it.
     lefts = await asyncio.gather(*(hang(0.1) for _ in range(4)))
     assert lefts[:2] == [0.3, 0.3]
-    assert all(left is not None and 0 < left < 0.25 for left in lefts[2:])
+    assert all(0 < left < 0.25 for left in lefts[2:])

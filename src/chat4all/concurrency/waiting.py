@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Any, TypeVar
 
 from chat4all.domain.errors import Overloaded
@@ -18,16 +19,15 @@ class BoundedWaiting:
     """At most `limit` callers wait at a time, each for at most `seconds`, its turn included.
 
     One caller more is `Overloaded` at once. When a caller's `seconds` are over `TimeoutError` is
-    raised, whether its work has begun or not; what has not begun by then never begins. `seconds`
-    None is without end. `slots` bounds how many `turn`s are taken at a time. `what` completes the
+    raised, whether its work has begun or not; what has not begun by then never begins. `inf`
+    is no deadline. `slots` bounds how many `turn`s are taken at a time. `what` completes the
     sentence "too many …", as in "calls wait for store.db".
     """
 
-    def __init__(
-        self, limit: int, seconds: float | None, what: str, *, slots: int | None = None
-    ) -> None:
+    def __init__(self, limit: int, seconds: float, what: str, *, slots: int | None = None) -> None:
         self.limit = limit
         self.seconds = seconds
+        self._timeout = None if seconds == inf else seconds
         self._what = what
         self._slots = None if slots is None else asyncio.Semaphore(slots)
         self._count = 0
@@ -70,7 +70,7 @@ class BoundedWaiting:
             await asyncio.wait(self._tasks)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[float | None]:
+    async def turn(self) -> AsyncIterator[float]:
         """Wait for a slot; hand out the seconds that are left for the work, which keeps to them."""
         self._check()
         self._count += 1
@@ -86,15 +86,13 @@ class BoundedWaiting:
         finally:
             self._count -= 1
 
-    async def _acquire(self, slots: asyncio.Semaphore) -> float | None:
+    async def _acquire(self, slots: asyncio.Semaphore) -> float:
         if not slots.locked():
             await slots.acquire()  # returns without waiting
             return self.seconds
         began = time.monotonic()
-        async with asyncio.timeout(self.seconds):
+        async with asyncio.timeout(self._timeout):
             await slots.acquire()
-        if self.seconds is None:
-            return None
         # Never 0, which some drivers take for "without end".
         return max(LEFT_MIN_SECONDS, began + self.seconds - time.monotonic())
 
@@ -114,7 +112,7 @@ class BoundedWaiting:
 
     async def _result(self, work: "asyncio.Future[T]") -> T:
         # Not `wait_for`: neither a timeout nor a cancelled caller ends what is running.
-        await asyncio.wait((work,), timeout=self.seconds)
+        await asyncio.wait((work,), timeout=self._timeout)
         if not work.done():
             raise TimeoutError
         return work.result()

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from math import inf
 from typing import TypeVar
 
 import bcrypt
@@ -29,7 +30,7 @@ class BcryptPasswords:
 
     def __init__(self, rounds: int = ROUNDS, queue: int = QUEUE_MAX) -> None:
         self._rounds = rounds
-        self._waiting = BoundedWaiting(queue, None, "passwords wait to be checked")
+        self._waiting = BoundedWaiting(queue, inf, "passwords wait to be checked")
         workers = max(1, (os.cpu_count() or 1) - 1)
         self._threads = ThreadPoolExecutor(
             workers, thread_name_prefix="bcrypt", initializer=_lower_priority
