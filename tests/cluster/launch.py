@@ -15,7 +15,8 @@ from typing import Any
 from chat4all.adapters.caching import OutboxFollower
 from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession, CassandraStore
 from chat4all.adapters.cassandra.session import Statement
-from chat4all.adapters.kafka import KafkaAnnouncements, KafkaConsumer, consumer
+from chat4all.adapters.kafka import KafkaAnnouncements, KafkaConsumer, group_member
+from chat4all.adapters.kafka.group_member import GroupMember
 from chat4all.adapters.sql import SqlDirectory
 from chat4all.cli import main
 from chat4all.domain.errors import Unavailable
@@ -46,7 +47,7 @@ _LAST_BEFORE = {"message_ids": "messages", "read_markers": "ids", "conversation_
 """The stage that is acknowledged when the first statement into a table is sent."""
 
 SESSION_MS = 2_000
-"""A router that is to die is missed sooner: its heirs need not wait for it."""
+"""A router that is to die is missed sooner: its successors need not wait for it."""
 
 
 class _Death:
@@ -73,18 +74,18 @@ def die_after(step: str) -> None:
 
 
 def _missed_soon() -> None:
-    subscribe = KafkaConsumer._subscribe
+    subscribe = GroupMember.subscribe
 
-    def with_short_session(self: KafkaConsumer) -> None:
-        self._config |= {"session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": SESSION_MS // 4}
+    def with_short_session(self: GroupMember) -> None:
+        self.config |= {"session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": SESSION_MS // 4}
         subscribe(self)
 
-    KafkaConsumer._subscribe = with_short_session  # type: ignore[method-assign]
+    GroupMember.subscribe = with_short_session  # type: ignore[method-assign]
 
 
 def _take_all_at_once() -> None:
     """What was in the log before is to be one poll, however slow this machine is."""
-    consumer.GATHER_SECONDS, consumer.TAKE_SECONDS = 0.2, 10.0
+    group_member.GATHER_SECONDS, group_member.TAKE_SECONDS = 0.2, 10.0
 
 
 def _die_while_planning(death: _Death) -> None:
@@ -205,18 +206,18 @@ def memory_without_end() -> None:
 
 def commit_before_write() -> None:
     """Commit what is not stored yet (against rule 7)."""
-    subscribe, write = KafkaConsumer._subscribe, CassandraStore.write
+    join, write = KafkaConsumer.open, CassandraStore.write
     consumers: list[KafkaConsumer] = []
 
-    def subscribed(self: KafkaConsumer) -> None:
+    async def joined(self: KafkaConsumer) -> None:
         consumers.append(self)
-        subscribe(self)
+        await join(self)
 
     async def committed_first(self: CassandraStore, batch: StoreBatch) -> None:
         await consumers[0].commit(batch.through)
         await write(self, batch)
 
-    KafkaConsumer._subscribe = subscribed  # type: ignore[method-assign]
+    KafkaConsumer.open = joined  # type: ignore[method-assign]
     CassandraStore.write = committed_first  # type: ignore[method-assign]
 
 

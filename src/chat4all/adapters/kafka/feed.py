@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from chat4all.adapters.kafka.connection import client_config, said
+from chat4all.adapters.kafka.connection import client_config, describe
 from chat4all.adapters.kafka.producer import KafkaProducer
 from chat4all.adapters.kafka.reachability import PUBLIC
 from chat4all.concurrency.outages import OutageLog
@@ -151,13 +151,13 @@ class KafkaFeed:
         try:
             about = self._consumer.list_topics(self._topic, ASK_SECONDS).topics[self._topic]
             if about.error is not None:
-                raise Unavailable(f"topic {self._topic}: {said(about.error)}")
+                raise Unavailable(f"topic {self._topic}: {describe(about.error)}")
             places = [TopicPartition(self._topic, number) for number in about.partitions]
             for place in places:
                 _, place.offset = self._consumer.get_watermark_offsets(place, ASK_SECONDS)
             self._consumer.assign(places)
         except KafkaException as error:
-            raise Unavailable(said(error), PUBLIC) from None
+            raise Unavailable(describe(error), PUBLIC) from None
         return frozenset(about.partitions)
 
     def _read(self) -> Sequence[Message]:
@@ -168,7 +168,7 @@ class KafkaFeed:
         """Push what was read. Only the listener knows whether it needs more than the key."""
         for message in messages:
             if (error := message.error()) is not None:
-                raise Unavailable(said(error), PUBLIC)
+                raise Unavailable(describe(error), PUBLIC)
             if self._listener is None:
                 continue
             key = message.key() or b""

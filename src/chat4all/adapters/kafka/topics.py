@@ -1,4 +1,4 @@
-"""The topics: made once, with the settings that the rest relies on, and recognised ever after."""
+"""The topics: made once, with the settings that the rest relies on, and recognised afterwards."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     NewTopic,
 )
 
-from chat4all.adapters.kafka.connection import client_config, said
+from chat4all.adapters.kafka.connection import client_config, describe
 from chat4all.adapters.kafka.reachability import PUBLIC, reach
 from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.domain.errors import StartRefused, Unavailable
@@ -52,7 +52,7 @@ def log_settings(retention_days: int, replicas: int) -> dict[str, str]:
 
 
 def feed_settings() -> dict[str, str]:
-    """Return the settings of the topic of live events: whoever misses more reads the store."""
+    """Return the settings of the topic of live events. Who misses more of it reads the store."""
     return {
         "cleanup.policy": "delete",
         "retention.ms": str(3_600_000),
@@ -75,7 +75,7 @@ def offset_trouble(offset: int, first: int, end: int) -> str | None:
 
 
 class Topics:
-    """Asks and tells a Kafka cluster about topics, off the event loop."""
+    """Finds and makes topics of a Kafka cluster, off the event loop."""
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
@@ -83,9 +83,9 @@ class Topics:
 
     async def find(self, topic: str) -> Found | None:
         """Return a topic; None when there is none of this name."""
-        asked = self._admin.describe_topics(TopicCollection([topic]), request_timeout=ASK_SECONDS)
+        answers = self._admin.describe_topics(TopicCollection([topic]), request_timeout=ASK_SECONDS)
         try:
-            about = await _answer(asked[topic])
+            about = await _answer(answers[topic])
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 return None
@@ -116,19 +116,19 @@ class Topics:
     async def begin(self, topic: str, partitions: int, group: str) -> None:
         """Commit a group's first offsets where it has none: nothing was read yet.
 
-        Raises `StartRefused` when a partition has lost records that nobody can have read.
+        Raises `StartRefused` when a partition has lost records that no consumer can have read.
         """
         await _until_known(lambda: asyncio.to_thread(self._begin, topic, partitions, group))
 
     async def _failure(self, error: KafkaException) -> Unavailable:
-        """Return an error as a sentence; when no broker said it, why none says anything."""
+        """Return an error as a sentence; when it is not a broker's, why no broker answers."""
         if error.args[0].code() > 0:
-            return Unavailable(said(error), PUBLIC)
+            return Unavailable(describe(error), PUBLIC)
         try:
             await reach(self._admin, self._bootstrap)
         except Unavailable as cause:
             return cause
-        return Unavailable(said(error), PUBLIC)
+        return Unavailable(describe(error), PUBLIC)
 
     async def _must_find(self, topic: str) -> Found:
         found = await self.find(topic)
@@ -151,14 +151,14 @@ class Topics:
         self, topic: str, partitions: Iterable[int], seconds: float
     ) -> dict[int, tuple[int, int]]:
         deadline = time.monotonic() + seconds
-        found = {}
+        bounds = {}
         for number in partitions:
             left = max(0.1, deadline - time.monotonic())
             ends = self._asking.get_watermark_offsets(TopicPartition(topic, number), timeout=left)
             if ends is None:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-            found[number] = ends
-        return found
+            bounds[number] = ends
+        return bounds
 
     def _begin(self, topic: str, partitions: int, group: str) -> None:
         consumer = Consumer(
@@ -166,8 +166,8 @@ class Topics:
         )
         places = [TopicPartition(topic, number) for number in range(partitions)]
         try:
-            known = consumer.committed(places, timeout=ASK_SECONDS)
-            missing = [place for place in known if place.offset < 0]
+            committed = consumer.committed(places, timeout=ASK_SECONDS)
+            missing = [place for place in committed if place.offset < 0]
             for place in missing:
                 first, _ = consumer.get_watermark_offsets(place, timeout=ASK_SECONDS)
                 if first > 0:
@@ -179,13 +179,13 @@ class Topics:
                 zeros = [TopicPartition(topic, place.partition, 0) for place in missing]
                 consumer.commit(offsets=zeros, asynchronous=False)
         except KafkaException as error:
-            raise Unavailable(said(error), PUBLIC) from None
+            raise Unavailable(describe(error), PUBLIC) from None
         finally:
             consumer.close()
 
 
-async def _answer(asked: "Future[T]") -> T:
-    return await asyncio.wrap_future(asked)
+async def _answer(future: "Future[T]") -> T:
+    return await asyncio.wrap_future(future)
 
 
 async def _until_known(step: Callable[[], Awaitable[T]]) -> T:
