@@ -101,12 +101,12 @@ class KafkaFeed:
         self._listener = listener
 
     async def open(self) -> None:
-        """Begin to read; `ping` tells when nothing that follows can be missed."""
+        """Begin to read; once `ping` returns, nothing that follows can be missed."""
         self._consumer = Consumer(self._consumer_config)
         self._reading = asyncio.create_task(self._keep_reading(), name="kafka feed")
 
     async def ping(self) -> None:
-        """Return while the feed is read from a known place on. A gateway works without it."""
+        """Return while the feed is read from a known offset on. A gateway works without it."""
         if self._trouble is not None:
             raise Degraded(self._trouble)
 
@@ -149,6 +149,9 @@ class KafkaFeed:
     def _begin(self) -> frozenset[int]:
         """Read from the end on, as a number: `OFFSET_END` is looked up only when it is fetched."""
         try:
+            # An error that is left from before, of another partition, would end this try as well.
+            self._consumer.unassign()
+            self._consumer.consume(READ_MAX, 0)
             about = self._consumer.list_topics(self._topic, ASK_SECONDS).topics[self._topic]
             if about.error is not None:
                 raise Unavailable(f"topic {self._topic}: {describe(about.error)}")
