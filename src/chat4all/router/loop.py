@@ -164,7 +164,7 @@ class Router:
 
 
 async def _move(log: MessageLog, moves: Sequence[Move]) -> None:
-    """Append records again where they belong. Those done twice are duplicates, and found to be."""
+    """Append records again where they belong. One appended twice is recognised as a duplicate."""
     appends = [log.append(move.conversation, move.value, move.headers) for move in moves]
     for result in await asyncio.gather(*appends, return_exceptions=True):
         if isinstance(result, BaseException):

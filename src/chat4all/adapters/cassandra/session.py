@@ -53,7 +53,7 @@ PUBLIC = "the message store (Cassandra) is away"
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """Where a cluster can be asked, and the keyspace that is ours."""
+    """Where a cluster is, and the keyspace that is ours."""
 
     hosts: Sequence[str]
     keyspace: str
@@ -61,9 +61,9 @@ class Contact:
 
 
 async def connect(contact: Contact, request_seconds: float = REQUEST_SECONDS) -> Any:
-    """Return a session of the driver. `CassException` when nobody answers.
+    """Return a session of the driver. `CassException` when no node answers.
 
-    Nothing is tried again by the driver: what a time-out means is the caller's to know.
+    The driver retries nothing: what a time-out means is for the caller to decide.
     """
     cluster = acsylla.create_cluster(
         list(contact.hosts),
@@ -87,8 +87,8 @@ async def connect(contact: Contact, request_seconds: float = REQUEST_SECONDS) ->
 class CassandraSession:
     """Runs statements, each prepared once, with a bound on how many are in flight.
 
-    It connects when it is first needed and as often as that fails, so that Cassandra may come
-    later; once connected, the driver connects again by itself.
+    It connects when it is first needed, and again after each failure, so that Cassandra may start
+    later; once connected, the driver reconnects by itself.
     """
 
     def __init__(self, contact: Contact) -> None:
@@ -182,7 +182,7 @@ class CassandraSession:
         try:
             return await self._session.create_prepared(qualified)
         except CassErrorServerInvalidQuery as error:
-            # Its statements are all known to be good: it is the table that is not there.
+            # Our statements are all valid: it is the table or column that is missing.
             raise Unavailable(
                 f"Cassandra: keyspace {self._contact.keyspace} is not as this release needs it "
                 f"({error}): run `chat4all migrate`",

@@ -56,7 +56,7 @@ class Database:
 
     `write` and `read` run a function with a connection in a thread: the first in a transaction that
     holds the write lock, the second in one that sees a single state of the file. After an error the
-    connection is thrown away: what a failed sync left behind is only known after opening anew.
+    connection is thrown away: what a failed sync left behind only shows after opening anew.
 
     `schema` has the steps by which a file came to be what it is, each bringing it to the next
     version; steps are only ever added. A `guest` shares the file with the process that holds the
@@ -88,22 +88,22 @@ class Database:
         newest = len(self._schema)
 
         def prepare(db: sqlite3.Connection) -> None:
-            (found,) = db.execute("PRAGMA user_version").fetchone()
-            if found > newest:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            if version > newest:
                 raise StartRefused(
-                    f"{self.path} was written by a newer Chat4All (its version is {found}, this "
+                    f"{self.path} was written by a newer Chat4All (its version is {version}, this "
                     f"release knows {newest}): update Chat4All, or name another folder "
                     "with --data"
                 )
-            if found < newest and self._guest:
+            if version < newest and self._guest:
                 raise StartRefused(
-                    f"{self.path} is in use by an older Chat4All (its version is {found}, this "
+                    f"{self.path} is in use by an older Chat4All (its version is {version}, this "
                     f"release's {newest}): start that one again with this release first"
                 )
-            for step in self._schema[found:]:
+            for step in self._schema[version:]:
                 for statement in step.split(";"):
                     db.execute(statement)
-            if found < newest:
+            if version < newest:
                 db.execute(f"PRAGMA user_version = {newest}")
 
         try:
@@ -176,7 +176,7 @@ class Database:
             self._writer.submit(self._checkpoint)
 
     def _checkpoint(self) -> None:
-        """Do what can be done without waiting for anybody; the next one does the rest."""
+        """Move what no reader still needs in the log; the next checkpoint does the rest."""
         try:
             self._connection(writing=True).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error:

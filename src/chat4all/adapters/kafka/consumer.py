@@ -35,8 +35,8 @@ class KafkaConsumer:
     """A member of the router's group. Its only thread makes every call into the library.
 
     While the router is busy, be it for hours because a store is unavailable, its partitions are
-    paused and the group is attended to, so that nobody takes it for dead and others can join and
-    leave.
+    paused and the group is attended to, so that the broker does not take it for dead and others can
+    join and leave.
     """
 
     def __init__(

@@ -63,5 +63,5 @@ class KafkaGroup:
         return GroupState(members, offsets, bounds)
 
     def _members(self, seconds: float) -> list[str]:
-        found = self._admin.list_groups(self._group, seconds)
-        return [str(member.id) for group in found for member in group.members]
+        groups = self._admin.list_groups(self._group, seconds)
+        return [str(member.id) for group in groups for member in group.members]

@@ -27,10 +27,10 @@ class TopicFacts:
     replicas: int
     settings: Mapping[str, str]
     leaderless: int
-    """Partitions that nobody leads."""
+    """Partitions without a leader."""
 
     short: int
-    """Partitions with fewer copies in step than they should have."""
+    """Partitions with fewer in-sync replicas than they should have."""
 
 
 class KafkaInspection:

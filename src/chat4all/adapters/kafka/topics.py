@@ -33,7 +33,7 @@ APPEAR_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Topic:
     """A topic as the broker has it."""
 
     topic_id: str
@@ -81,7 +81,7 @@ class Topics:
         self._bootstrap = bootstrap
         self._admin = AdminClient(client_config(bootstrap, quiet=True))
 
-    async def find(self, topic: str) -> Found | None:
+    async def find(self, topic: str) -> Topic | None:
         """Return a topic; None when there is none of this name."""
         answers = self._admin.describe_topics(TopicCollection([topic]), request_timeout=ASK_SECONDS)
         try:
@@ -90,11 +90,11 @@ class Topics:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 return None
             raise await self._failure(error) from None
-        return Found(str(about.topic_id), len(about.partitions))
+        return Topic(str(about.topic_id), len(about.partitions))
 
     async def make(
         self, topic: str, partitions: int, replicas: int, settings: Mapping[str, str]
-    ) -> Found:
+    ) -> Topic:
         """Make a topic unless it is there, and return it. Safe from two places at once."""
         new = NewTopic(topic, partitions, replicas, config=dict(settings))
         try:
@@ -130,18 +130,18 @@ class Topics:
             return cause
         return Unavailable(describe(error), PUBLIC)
 
-    async def _must_find(self, topic: str) -> Found:
-        found = await self.find(topic)
-        if found is None:
+    async def _must_find(self, topic: str) -> Topic:
+        about = await self.find(topic)
+        if about is None:
             raise Unavailable(f"Kafka: topic {topic} does not exist")
-        return found
+        return about
 
     @cached_property
-    def _asking(self) -> Consumer:
+    def _outsider(self) -> Consumer:
         """A consumer that joins no group and commits nothing, but must name one.
 
-        It is asked where a log ends, again and again; an administrator's requests of that kind may
-        make librdkafka (2.16) abort the process when a broker dies.
+        It asks where a log ends, again and again; an administrator's requests of that kind may make
+        librdkafka (2.16) abort the process when a broker dies.
         """
         return Consumer(
             client_config(self._bootstrap, quiet=True) | {"group.id": "chat4all-nobody"}
@@ -154,7 +154,7 @@ class Topics:
         bounds = {}
         for number in partitions:
             left = max(0.1, deadline - time.monotonic())
-            ends = self._asking.get_watermark_offsets(TopicPartition(topic, number), timeout=left)
+            ends = self._outsider.get_watermark_offsets(TopicPartition(topic, number), timeout=left)
             if ends is None:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
             bounds[number] = ends

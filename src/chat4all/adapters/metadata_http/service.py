@@ -26,16 +26,16 @@ from chat4all.domain.errors import (
 from chat4all.wire import internal
 
 ASK_SECONDS = 4.5
-"""A question and all its tries together: a little more than the service allows its database."""
+"""A request and all its tries together: a little more than the service allows its database."""
 
 CONNECT_SECONDS = 1.0
 CONNECTIONS = 20
 
 IDLE_SECONDS = 4.0
-"""Less than the service keeps a silent connection, so that it does not end it under a question."""
+"""Less than the service keeps a silent connection, so that it does not close it under a request."""
 
 WAITING_MAX = 1_000
-"""Questions that may be under way; one more is refused at once."""
+"""Requests that may be in flight; one more is refused at once."""
 
 ANSWER_MAX = 8 * 1024 * 1024
 """Bytes in an answer: the longest page of the outbox has an eighth of that."""
@@ -70,10 +70,10 @@ _problem = msgspec.json.Decoder(_Problem)
 
 
 class MetadataService:
-    """Asks questions; to be made and used on one event loop.
+    """Sends requests; to be made and used on one event loop.
 
-    What was not answered as it should be is `Unavailable`. A question that only reads is asked
-    again when its connection is lost; one that writes only while it cannot have arrived, and else
+    An answer that is missing or unusable is `Unavailable`. A request that only reads is retried
+    when its connection is lost; one that writes only while it cannot have arrived, and otherwise
     it is `OutcomeUnknown`.
     """
 
@@ -170,7 +170,7 @@ class MetadataService:
                     return OutcomeUnknown(detail, PUBLIC)
                 return Unavailable(detail, problem.detail)
             case _:
-                # A release that does not fit, a proxy, a defect: what came of it is not known.
+                # Another release, a proxy, a defect: the outcome is not known.
                 return _failure(f"the metadata service answered {status}", writes)
 
 

@@ -21,15 +21,15 @@ WAITING_MAX = 1_000
 """Calls that may wait for the writer, and for the readers; one more is refused at once."""
 
 WAIT_SECONDS = 5.0
-"""How long a caller waits, beside what SQLite itself waits for another process's lock."""
+"""How long a caller waits, besides what SQLite itself waits for another process's lock."""
 
 
 class Database:
     """One SQLite file: short functions of a `sqlalchemy.Connection`, run in threads.
 
     One connection writes and others read. Our own writers queue for theirs, first come, first
-    served: SQLite's busy wait serves whoever wakes at the right moment, and starves the rest. When
-    another process holds the lock, they cannot use up the connections that reading needs.
+    served: SQLite's busy wait serves the one that wakes at the right moment and starves the rest.
+    When another process holds the lock, they cannot use up the connections that reading needs.
 
     A function runs whole or leaves nothing. That holds also when its caller is cancelled, or gets
     `Unavailable` because the file does not answer in time: what runs in a thread goes on to its end
@@ -60,7 +60,7 @@ class Database:
 
 
 class _Threads:
-    """As many threads as connections, which begin their transactions with the same word."""
+    """As many threads as connections, whose transactions begin with the same statement."""
 
     def __init__(self, path: Path, name: str, size: int, begin: str, busy_seconds: float) -> None:
         self._file = path.name
@@ -89,7 +89,7 @@ class _Threads:
                 except IntegrityError:
                     raise
                 except DBAPIError:
-                    # What a failed sync left behind is only known after opening anew.
+                    # What a failed sync left behind only shows after opening anew.
                     connection.invalidate()
                     raise
         except IntegrityError:

@@ -34,7 +34,7 @@ WAITING_MAX = 1_000
 """Calls that may be under way; one more is refused at once."""
 
 CALL_SECONDS = 4.0
-"""A call and all its tries together. After that its caller is told; see also `LONGEST_SECONDS`."""
+"""A call and all its tries together. After that its caller hears; see also `LONGEST_SECONDS`."""
 
 LONGEST_SECONDS = 3 * CALL_SECONDS
 """From a transaction's beginning to the latest moment at which it can still take effect.
@@ -54,9 +54,9 @@ PUBLIC = "the directory's database is away"
 """What clients may know of it."""
 
 _DEFINITE = ("40001", "40P01")
-"""Serialization failure, deadlock: rolled back, whatever was asked last."""
+"""Serialization failure, deadlock: rolled back, whatever the last statement was."""
 
-_AWAY = ("57P01", "57P02", "57P03", "53300", "40003")
+_CONNECTION_LOST = ("57P01", "57P02", "57P03", "53300", "40003")
 """Shut down, crashed, starting, too many connections, CockroachDB's "result is ambiguous"."""
 
 
@@ -66,14 +66,14 @@ class ServerDatabase:
     They are the functions that run on SQLite in threads: here SQLAlchemy runs them on the event
     loop (`run_sync`), at SERIALIZABLE. What was rolled back (SQLSTATE 40001), or lost its
     connection, is tried again, `TRIES` times within `CALL_SECONDS`, after random waits that grow.
-    A call whose caller is cancelled or was told that it took too long goes on to its end.
+    A call goes on to its end when its caller is cancelled or has waited too long.
 
     `OutcomeUnknown` when the connection was lost at a commit and no try could tell what came of it.
     `InvalidInput` for a value that the server cannot hold, such as NUL in a text.
     """
 
     def __init__(self, url: ServerUrl, *, connections: int = CONNECTIONS) -> None:
-        self._shown = url.shown
+        self._name = url.shown
         self._engine = make_engine(
             url,
             statement_seconds=CALL_SECONDS,
@@ -104,7 +104,7 @@ class ServerDatabase:
             # Taking a connection down may take a while more; the caller need not wait for that.
             return await self._waiting.outlasting(partial(self._attempts, call))
         except TimeoutError:
-            raise call.failure(self._away("no answer in time")) from None
+            raise call.failure(self._no_answer("no answer in time")) from None
 
     async def _attempts(self, call: "_Call[T]") -> T:
         backoff = Backoff(WAIT_FIRST_SECONDS, WAIT_MAX_SECONDS, TRIES, jitter=1.0)
@@ -114,7 +114,7 @@ class ServerDatabase:
         except IntegrityError:
             raise
         except TimeoutError as error:  # an OSError too, when it was connecting that took so long
-            raise call.failure(self._away("no answer in time")) from error
+            raise call.failure(self._no_answer("no answer in time")) from error
         except (DBAPIError, OSError, NoConnectionFree) as error:
             if (_sqlstate(error) or "").startswith("22"):
                 raise InvalidInput(
@@ -122,11 +122,11 @@ class ServerDatabase:
                 ) from None
             inner = error.orig if isinstance(error, DBAPIError) else error
             if isinstance(error, OSError):
-                raise call.failure(self._away(reason_of(error))) from error
-            raise call.failure(f"{self._shown}: {inner}") from error
+                raise call.failure(self._no_answer(reason_of(error))) from error
+            raise call.failure(f"{self._name}: {inner}") from error
 
-    def _away(self, reason: str) -> str:
-        return away(self._shown, reason)
+    def _no_answer(self, reason: str) -> str:
+        return no_answer(self._name, reason)
 
 
 class _Call(Generic[T]):
@@ -183,9 +183,9 @@ def make_engine(url: ServerUrl, *, statement_seconds: float, **options: Any) -> 
     )
 
 
-def away(shown: str, reason: str) -> str:
-    """Return the sentence about a server, which `shown` names, that cannot be reached."""
-    return f"{shown} does not answer ({reason}): start it, or set DATABASE_URL to where it is"
+def no_answer(server: str, reason: str) -> str:
+    """Return the sentence about a server that cannot be reached."""
+    return f"{server} does not answer ({reason}): start it, or set DATABASE_URL to where it is"
 
 
 def _is_worth_another_try(error: Exception) -> bool:
@@ -193,7 +193,11 @@ def _is_worth_another_try(error: Exception) -> bool:
         # Refused, reset, or no answer while connecting. No free connection has waited long enough.
         return isinstance(error, OSError)
     state = _sqlstate(error) or ""
-    return error.connection_invalidated or state in _DEFINITE + _AWAY or state.startswith("08")
+    return (
+        error.connection_invalidated
+        or state in _DEFINITE + _CONNECTION_LOST
+        or state.startswith("08")
+    )
 
 
 def _sqlstate(error: Exception) -> str | None:

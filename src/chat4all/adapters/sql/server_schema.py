@@ -10,7 +10,7 @@ from sqlalchemy.pool import NullPool
 
 from chat4all.adapters.network_errors import reason_of
 from chat4all.adapters.sql.schema import NEWEST, revision, run_alembic
-from chat4all.adapters.sql.server import PUBLIC, away, make_engine
+from chat4all.adapters.sql.server import PUBLIC, make_engine, no_answer
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.concurrency.retrying import Backoff, retry
@@ -22,8 +22,8 @@ WAIT_MAX_SECONDS = 1.0
 STATEMENT_SECONDS = 300.0
 """A change of a large table is a job that CockroachDB does in the background of its statement."""
 
-# Whoever found no revision yet, and was overtaken by another who came to a later one meanwhile,
-# writes the first one beside that. What the later one says is true of the tables.
+# A migration that found no revision, and was overtaken by another that came to a later one
+# meanwhile, writes the first one beside that. The tables are at the later one.
 _FORGET_OLDER = text(
     "DELETE FROM alembic_version WHERE version_num < (SELECT max(version_num) FROM alembic_version)"
 )
@@ -35,9 +35,9 @@ async def upgrade_server(url: ServerUrl) -> None:
     """Run the migrations that are missing; does nothing when there are none.
 
     Each statement is a transaction of its own (CockroachDB does not mix changes of tables and of
-    rows in one) and does nothing where it was run before. So whoever is cut off, or is overtaken by
-    another who does the same, begins again. Raises `StartRefused` for a database of a later
-    release, `Unavailable` when the server is away.
+    rows in one) and does nothing where it was run before. So a migration that is cut off, or
+    overtaken by another, begins again. Raises `StartRefused` for a database of a later
+    release, `Unavailable` when the server does not answer.
     """
     engine = make_engine(
         url,
@@ -52,7 +52,7 @@ async def upgrade_server(url: ServerUrl) -> None:
             partial(_upgrade, engine), backoff, is_temporary=lambda e: isinstance(e, temporary)
         )
     except OSError as error:
-        raise Unavailable(away(url.shown, reason_of(error)), PUBLIC) from error
+        raise Unavailable(no_answer(url.shown, reason_of(error)), PUBLIC) from error
     except (DBAPIError, CommandError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         raise Unavailable(f"{url.shown}: {cause}", PUBLIC) from error
@@ -62,10 +62,10 @@ async def upgrade_server(url: ServerUrl) -> None:
 
 async def check_revision(database: Transactions) -> None:
     """Return when the tables are those of this release; `Unavailable` says what to do."""
-    found = await database.read(revision)
-    if found is None or found < NEWEST:
+    current = await database.read(revision)
+    if current is None or current < NEWEST:
         raise Unavailable("the database is not up to date: run `chat4all migrate`")
-    if found > NEWEST:
+    if current > NEWEST:
         raise Unavailable(_NEWER)
 
 
