@@ -16,7 +16,8 @@ from chat4all.adapters.caching import OutboxFollower
 from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession
 from chat4all.adapters.cassandra.session import Statement
 from chat4all.adapters.cassandra.writing import SequencedTables
-from chat4all.adapters.kafka import KafkaAnnouncements, KafkaConsumer, consumer
+from chat4all.adapters.kafka import KafkaAnnouncements, KafkaConsumer, group_member
+from chat4all.adapters.kafka.group_member import GroupMember
 from chat4all.adapters.sql import SqlDirectory
 from chat4all.cli import main
 from chat4all.domain.errors import Unavailable
@@ -48,7 +49,7 @@ _LAST_BEFORE = {"message_ids": "messages", "read_markers": "ids", "conversation_
 """The stage that is acknowledged when the first statement into a table is sent."""
 
 SESSION_MS = 2_000
-"""A router that is to die is missed sooner: its heirs need not wait for it."""
+"""A router that is to die is missed sooner: its successors need not wait for it."""
 
 
 class _Death:
@@ -75,18 +76,18 @@ def die_after(step: str) -> None:
 
 
 def _missed_soon() -> None:
-    subscribe = KafkaConsumer._subscribe
+    subscribe = GroupMember.subscribe
 
-    def with_short_session(self: KafkaConsumer) -> None:
-        self._config |= {"session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": SESSION_MS // 4}
+    def with_short_session(self: GroupMember) -> None:
+        self.config |= {"session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": SESSION_MS // 4}
         subscribe(self)
 
-    KafkaConsumer._subscribe = with_short_session  # type: ignore[method-assign]
+    GroupMember.subscribe = with_short_session  # type: ignore[method-assign]
 
 
 def _take_all_at_once() -> None:
     """What was in the log before is to be one poll, however slow this machine is."""
-    consumer.GATHER_SECONDS, consumer.TAKE_SECONDS = 0.2, 10.0
+    group_member.GATHER_SECONDS, group_member.TAKE_SECONDS = 0.2, 10.0
 
 
 def _die_while_planning(death: _Death) -> None:
@@ -212,18 +213,18 @@ def cached_in_silence() -> None:
 
 def commit_before_write() -> None:
     """Commit what is not stored yet (against rule 7)."""
-    subscribe, write = KafkaConsumer._subscribe, SequencedTables.write
+    join, write = KafkaConsumer.open, SequencedTables.write
     consumers: list[KafkaConsumer] = []
 
-    def subscribed(self: KafkaConsumer) -> None:
+    async def joined(self: KafkaConsumer) -> None:
         consumers.append(self)
-        subscribe(self)
+        await join(self)
 
     async def committed_first(self: SequencedTables, batch: StoreBatch) -> None:
         await consumers[0].commit(batch.through)
         await write(self, batch)
 
-    KafkaConsumer._subscribe = subscribed  # type: ignore[method-assign]
+    KafkaConsumer.open = joined  # type: ignore[method-assign]
     SequencedTables.write = committed_first  # type: ignore[method-assign]
 
 
@@ -249,10 +250,10 @@ def second_batch_first() -> None:
 
 def error_as_dead_letter() -> None:
     """Put a poll aside when the store is away, and go on (against rule 1)."""
-    route, insist = Router._route, Router._insist
+    route, retry = Router._route, Router._retry_until_done
 
     async def once(self: Router, what: str, step: Callable[[], Any]) -> Any:
-        return await (step() if what == "storing" else insist(self, what, step))
+        return await (step() if what == "storing" else retry(self, what, step))
 
     async def put_aside(self: Router, poll: Poll) -> None:
         try:
@@ -263,7 +264,7 @@ def error_as_dead_letter() -> None:
             )
             await self._consumer.commit(routing.last_of_each_partition(poll.records))
 
-    Router._insist = once  # type: ignore[method-assign]
+    Router._retry_until_done = once  # type: ignore[method-assign]
     Router._route = put_aside  # type: ignore[method-assign]
 
 

@@ -174,7 +174,7 @@ async def test_a_cancelled_caller_leaves_its_connection_usable(url: ServerUrl) -
 async def test_one_more_than_may_wait_is_refused_at_once(
     database: ServerDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sql_server, "WAITING_MAX", 2)
+    monkeypatch.setattr(database._waiting, "limit", 2)
     waiting = [asyncio.create_task(database.read(count)) for _ in range(2)]
     await asyncio.sleep(0)
     with pytest.raises(Overloaded):

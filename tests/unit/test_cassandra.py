@@ -1,12 +1,13 @@
 """What the Cassandra adapters decide without a node."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from acsylla.errors import CassErrorLibNoHostsAvailable
+from acsylla.errors import CassErrorLibNoHostsAvailable, CassErrorLibRequestTimedOut
 
 from chat4all.adapters.cassandra import CassandraSession, CassandraStore, Contact
 from chat4all.adapters.cassandra import session as driver
@@ -75,7 +76,7 @@ async def test_too_many_requests_are_refused_at_once(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(driver, "WAITING_MAX", 0)
     session = CassandraSession(Contact(["127.0.0.1"], "k"))
     with pytest.raises(Overloaded):
-        await session._execute(lambda: asyncio.sleep(0))
+        await session._execute(lambda _: asyncio.sleep(0))
 
 
 @pytest.mark.anyio
@@ -125,6 +126,101 @@ async def test_a_driver_that_takes_its_time_does_not_hold_up_who_asked(
         await session.run("SELECT seq FROM messages")
     answers.set()
     await session.close()
+
+
+class Prepared:
+    """A statement as the driver has it."""
+
+    def bind(self) -> "Prepared":
+        return Prepared()
+
+    def bind_list(self, values: Sequence[object]) -> None:
+        self.values = values
+
+    def set_timeout(self, seconds: float) -> None:
+        self.seconds = seconds
+
+
+class Hung:
+    """A driver whose node takes requests and answers none; each times out as the driver's do."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.in_flight = 0
+        self.most_in_flight = 0
+
+    async def create_prepared(self, statement: str) -> Prepared:
+        return Prepared()
+
+    async def execute(self, statement: Prepared) -> object:
+        self.asked += 1
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            await asyncio.sleep(getattr(statement, "seconds", driver.REQUEST_SECONDS))
+        finally:
+            self.in_flight -= 1
+        raise CassErrorLibRequestTimedOut("Request timed out")
+
+
+def hung_session(monkeypatch: pytest.MonkeyPatch) -> tuple[CassandraSession, Hung]:
+    hung = Hung()
+
+    async def connected(_: Contact) -> Hung:
+        return hung
+
+    monkeypatch.setattr(driver, "connect", connected)
+    monkeypatch.setattr(driver, "REQUEST_SECONDS", 0.5)
+    return CassandraSession(Contact(["127.0.0.1"], "k")), hung
+
+
+@pytest.mark.anyio
+async def test_behind_a_hung_node_the_last_one_hears_within_the_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Mutant: a deadline that begins with the slot; then 2,000 callers wait 16 times as long."""
+    session, hung = hung_session(monkeypatch)
+    began = time.monotonic()
+    asked = [session.run("SELECT seq FROM messages") for _ in range(2_000)]
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert time.monotonic() - began < 4 * driver.REQUEST_SECONDS
+    assert {type(result) for result in results} == {Unavailable}
+    assert {str(result) for result in results} == {str(results[0])}
+    assert hung.most_in_flight <= driver.IN_FLIGHT_MAX
+    assert hung.asked < 3 * driver.IN_FLIGHT_MAX
+
+
+@pytest.mark.anyio
+async def test_a_large_batch_on_a_slow_node_does_not_miss_deadlines_in_its_own_queue() -> None:
+    """Fails when all its steps wait for slots at once: a slow node would never take it whole."""
+    running = 0
+
+    async def step(n: int) -> int:
+        nonlocal running
+        running += 1
+        assert running <= driver.IN_FLIGHT_MAX
+        await asyncio.sleep(0)
+        running -= 1
+        return n
+
+    count = 5 * driver.IN_FLIGHT_MAX
+    assert await driver.together(map(step, range(count))) == list(range(count))
+
+
+@pytest.mark.anyio
+async def test_after_an_error_no_further_step_of_a_batch_begins() -> None:
+    begun: list[int] = []
+
+    async def step(n: int) -> None:
+        begun.append(n)
+        await asyncio.sleep(0)
+        if n in {3, 5}:
+            raise Unavailable(str(n))
+
+    with pytest.raises(Unavailable, match="3"):
+        await driver.together(map(step, range(5 * driver.IN_FLIGHT_MAX)))
+    assert begun[: driver.IN_FLIGHT_MAX] == list(range(driver.IN_FLIGHT_MAX))
+    assert len(begun) < 2 * driver.IN_FLIGHT_MAX
 
 
 class Slow(CassandraSession):

@@ -46,7 +46,7 @@ def test_a_token_says_whose_it_is_until_it_expires() -> None:
     assert issued.expires_in == 60
     for now in (NOW, NOW + 59):
         assert tokens.read(issued.token, now) == SESSION
-    # Its signature is remembered by now; its expiry is looked at all the same.
+    # Its signature is cached by now; its expiry is looked at all the same.
     with pytest.raises(NotSignedIn, match=r"^this token has expired: sign in again$"):
         tokens.read(issued.token, NOW + 60)
     assert JwtTokens(SECRET).read(issued.token, NOW) == SESSION

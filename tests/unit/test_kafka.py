@@ -2,13 +2,16 @@
 
 import asyncio
 import time
+from collections.abc import Iterable
 
 import pytest
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from chat4all.adapters.kafka import KafkaConsumer, KafkaLog, KafkaProducer, partition_of
-from chat4all.adapters.kafka.consumer import BYTES_MAX, TAKE_SECONDS
+from chat4all.adapters.kafka import KafkaLog, KafkaProducer, Topics, partition_of
+from chat4all.adapters.kafka.commit_reports import CommitReports
 from chat4all.adapters.kafka.feed import RECORD_MAX, in_records
+from chat4all.adapters.kafka.group_member import BYTES_MAX, TAKE_SECONDS, GroupMember
+from chat4all.adapters.kafka.lag import LagMeter
 from chat4all.adapters.kafka.log import CLOCK_AHEAD_MAX_MS
 from chat4all.adapters.kafka.producer import Delivered
 from chat4all.domain.errors import Unavailable
@@ -113,11 +116,62 @@ class Flooding:
     ids=["count", "bytes", "time"],
 )
 def test_a_batch_is_bounded(flood: Flooding, limit: int, count: int) -> None:
-    consumer = KafkaConsumer("127.0.0.1:9", EPOCH, "g")
-    consumer._consumer = flood  # type: ignore[assignment]
-    consumer._assigned = {0: 1}
-    consumer._take(limit)
-    assert 1 <= len(consumer._hand_out(limit).records) <= count
+    member = GroupMember(EPOCH, {})
+    member._consumer = flood  # type: ignore[assignment]
+    member.assignments.assign([0])
+    member.take(limit, 1.0)
+    assert 1 <= len(member.hand_out(limit).records) <= count
+
+
+def test_what_was_taken_before_a_partition_went_is_not_handed_out() -> None:
+    """Fails when it is kept by the partition's number alone (against EXACTNESS 2)."""
+    member = GroupMember(EPOCH, {})
+    member._consumer = Flooding(10)  # type: ignore[assignment]
+    member.assignments.assign([0])
+    member.take(5, 1.0)
+    member.assignments.revoke([0])
+    member.assignments.assign([0])
+    assert not member.hand_out(5).records
+    member.take(5, 1.0)
+    assert len(member.hand_out(5).records) == 5
+
+
+def test_only_the_report_on_the_very_commit_counts() -> None:
+    reports = CommitReports()
+    assert not reports.confirm({0: 5})
+    reports.add(None, [TopicPartition("t", 0, 4)])  # of a commit that was given up
+    assert not reports.confirm({0: 5})
+    reports.add(None, [TopicPartition("t", 0, 5)])
+    assert reports.confirm({0: 5})
+    reports.add(KafkaError(KafkaError.UNKNOWN_MEMBER_ID), [TopicPartition("t", 0, 6)])
+    with pytest.raises(KafkaException):
+        reports.confirm({0: 6})
+
+
+class Ends(Topics):
+    """A cluster whose log ends here, until it does not answer."""
+
+    def __init__(self, ends: dict[int, int]) -> None:
+        self.bounds = {partition: (0, end) for partition, end in ends.items()}
+        self.is_there = True
+
+    async def ends(
+        self, topic: str, partitions: Iterable[int], seconds: float = 0
+    ) -> dict[int, tuple[int, int]]:
+        if not self.is_there:
+            raise Unavailable("Kafka: all down")
+        return {partition: self.bounds[partition] for partition in partitions}
+
+
+async def test_the_lag_is_that_of_the_last_answer() -> None:
+    topics = Ends({0: 10, 1: 5})
+    meter = LagMeter(topics, EPOCH.topic)
+    assert meter.lag({0: 3}) == {}
+    await meter.measure({0, 1})
+    assert meter.lag({0: 3, 1: 9}) == {0: 7, 1: 0}
+    topics.is_there = False
+    await meter.measure({0, 1})
+    assert meter.lag({0: 4, 2: 1}) == {0: 6}
 
 
 async def test_a_broker_that_is_nowhere_is_unavailable() -> None:

@@ -22,12 +22,17 @@ class Ends:
         self.gateway = gateway
         self.rings = 0
         self.trouble: str | None = None
+        self.committed = 7
+        self.defects = 0
 
     def rung(self) -> None:
         self.rings += 1
 
     async def status(self) -> Status:
-        return Status(7, self.trouble)
+        if self.defects:
+            self.defects -= 1
+            raise RuntimeError("a defect")
+        return Status(self.committed, self.trouble)
 
 
 async def measured() -> bytes:
@@ -43,10 +48,10 @@ async def ends() -> AsyncIterator[Ends]:
     tasks = [
         asyncio.create_task(found.router.run()),
         asyncio.create_task(found.gateway.run(found.rung, measured)),
-        asyncio.create_task(found.gateway.beat(found.status)),
     ]
     try:
-        yield found
+        async with found.gateway.beating(found.status):
+            yield found
     finally:
         found.router.close()
         found.gateway.close()
@@ -92,6 +97,15 @@ async def test_the_router_says_how_it_is(monkeypatch: pytest.MonkeyPatch) -> Non
         async with asyncio.timeout(10):
             while await trouble(both.router):
                 await asyncio.sleep(0.001)
+
+
+async def test_the_heartbeat_survives_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when an unexpected error ends it, so that a router that routes is taken for hung."""
+    monkeypatch.setattr(link, "HEARTBEAT_SECONDS", 0.001)
+    async with ends() as both:
+        await until(lambda: both.router.committed == 7)
+        both.defects, both.committed = 3, 8
+        await until(lambda: both.router.committed == 8)
 
 
 async def test_a_router_that_is_silent_or_gone_is_away(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Asking the metadata service: what is refused, tried again, remembered, and for how long."""
+"""Asking the metadata service: what is refused, tried again, cached, and for how long."""
 
 import asyncio
 import logging
@@ -365,7 +365,7 @@ def followed(clock: Clock) -> Caching:
     return outbox, following, asked, cached_members(asked, following)
 
 
-async def test_what_is_remembered_is_good_for_5_s_from_when_the_poll_was_asked(
+async def test_what_is_cached_is_good_for_5_s_from_when_the_poll_was_asked(
     followed: Caching, clock: Clock
 ) -> None:
     outbox, following, asked, directory = followed
@@ -384,7 +384,7 @@ async def test_what_is_remembered_is_good_for_5_s_from_when_the_poll_was_asked(
     outbox.takes = 0.0
     await following.poll()
     assert await directory.members(CHAT) == {ANA: Role.MEMBER}
-    assert asked.asked == 1  # all that changed meanwhile is known: what was remembered holds again
+    assert asked.asked == 1  # all that changed meanwhile is known: what was cached holds again
     clock.now = 109.0
     with pytest.raises(Unavailable):
         await following.poll()
@@ -427,7 +427,7 @@ async def test_other_subjects_are_not_forgotten(clock: Clock) -> None:
     sessions = OneSession()
     outbox = FakeOutbox(clock)
     following = OutboxFollower(outbox, clock=clock)
-    remembering = cached_sessions(sessions, following)  # type: ignore[arg-type]
+    cached = cached_sessions(sessions, following)  # type: ignore[arg-type]
     outbox.pages = [
         page(1),
         page(2, ("a", "one")),
@@ -435,14 +435,14 @@ async def test_other_subjects_are_not_forgotten(clock: Clock) -> None:
     ]
     for expected in (1, 1, 2):
         await following.poll()
-        assert await remembering.get(SessionId("one")) == session("one")
+        assert await cached.get(SessionId("one")) == session("one")
         assert sessions.asked == expected
 
 
 async def test_polls_go_on_whatever_happens(
     clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(following_module, "POLL_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(following_module, "POLL_EVERY_SECONDS", 0.1)
     outbox = FakeOutbox(clock)
     outbox.pages = [Unavailable("away"), Unavailable("away"), RuntimeError("odd"), page(7)]
     following = OutboxFollower(outbox, clock=clock)

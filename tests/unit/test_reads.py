@@ -98,7 +98,7 @@ async def test_too_many_are_refused_and_who_has_gone_is_not_read_for(
             asked.append(asyncio.ensure_future(reads.fetch(str(n), {})))
             await asyncio.sleep(0)
             async with asyncio.timeout(10):
-                while n < THREADS and len(reads._wanted) > 0:  # until a thread has it
+                while n < THREADS and len(reads._waiting) > 0:  # until a thread has it
                     await asyncio.sleep(0.001)
         with pytest.raises(Overloaded):
             await reads.fetch("one more", {})

@@ -21,7 +21,9 @@ from chat4all.adapters import sql
 from chat4all.adapters.sql import (
     Database,
     audit,
+    conversation_rows,
     directory,
+    leaving,
     memberships,
     outbox,
     schema,
@@ -147,7 +149,16 @@ def test_the_queries_compile_for_cockroachdb() -> None:
     dialect = CockroachDBDialect_asyncpg()
     statements = [
         value
-        for module in (audit, directory, memberships, outbox, sessions, users)
+        for module in (
+            audit,
+            conversation_rows,
+            directory,
+            leaving,
+            memberships,
+            outbox,
+            sessions,
+            users,
+        )
         for value in vars(module).values()
         if isinstance(value, Select | Insert | Update | Delete)
     ]

@@ -25,7 +25,7 @@ from chat4all.adapters.kafka import (
 )
 from chat4all.adapters.kafka.reachability import Address, addresses_of, check_advertised
 from chat4all.adapters.metadata_http import HttpOutbox, MetadataService
-from chat4all.adapters.network_errors import why
+from chat4all.adapters.network_errors import reason_of
 from chat4all.adapters.sql.schema import revision
 from chat4all.adapters.sql.server import ServerDatabase
 from chat4all.adapters.sql.urls import ServerUrl
@@ -122,11 +122,11 @@ async def test_what_kafka_says_of_itself_must_be_reachable() -> None:
 async def test_why_there_is_no_connection_to_a_name_with_several_addresses() -> None:
     with pytest.raises(OSError, match="Connect call failed") as failed:
         await asyncio.open_connection("localhost", free_ports(1)[0])
-    assert why(failed.value) == "Connection refused"
+    assert reason_of(failed.value) == "Connection refused"
     both = OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1', 9, 0, 0), ...")
-    assert why(both) == "Connection refused"
-    assert why(TimeoutError()) == "no answer in time"
-    assert why(OSError("else")) == "no connection"
+    assert reason_of(both) == "Connection refused"
+    assert reason_of(TimeoutError()) == "no answer in time"
+    assert reason_of(OSError("else")) == "no connection"
 
 
 def test_addresses_as_people_write_them() -> None:

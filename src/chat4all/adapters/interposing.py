@@ -1,4 +1,4 @@
-"""Putting something around some calls of a port, without a class that forwards all the others."""
+"""Wrapping some methods of a port, without a class that forwards all the others."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias, TypeVar, cast
@@ -7,11 +7,11 @@ T = TypeVar("T")
 
 Call: TypeAlias = Callable[..., Awaitable[Any]]
 Around: TypeAlias = Callable[[Call], Call]
-"""Makes of a method the one that is called in its place."""
+"""Returns, for a method, the one that is called in its place."""
 
 
 def interposed(target: T, around: Mapping[str, Around]) -> T:
-    """Return `target` with something around each method that is named; the rest is its own."""
+    """Return `target` with each named method wrapped; the others are its own."""
     return cast("T", _Interposed(target, around))
 
 
@@ -44,7 +44,7 @@ def _late(target: object, name: str) -> Call:
     """Return a call of the method that `target` has under this name when it is called."""
 
     def call(*arguments: Any, **options: Any) -> Awaitable[Any]:
-        found: Awaitable[Any] = getattr(target, name)(*arguments, **options)
-        return found
+        result: Awaitable[Any] = getattr(target, name)(*arguments, **options)
+        return result
 
     return call

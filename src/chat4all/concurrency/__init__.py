@@ -1,1 +1,1 @@
-"""What is done often: trying again with jitter, periodic work, waiting that counts the queue."""
+"""What is done often: retries with jitter, periodic work, bounded waiting, logging an outage."""

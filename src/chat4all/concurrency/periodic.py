@@ -2,24 +2,32 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from chat4all.domain.errors import Unavailable
+from chat4all.concurrency.outages import OutageLog
+
+REST_SHARE = 0.2
+"""The rest after a run is at least this share of the period, however long the run took."""
 
 _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
 async def periodically(
-    name: str, work: Callable[[], Awaitable[object]], seconds: float
+    name: str,
+    work: Callable[[], Awaitable[object]],
+    seconds: float,
+    outages: OutageLog | None = None,
 ) -> AsyncIterator[None]:
-    """Do `work` at once and then every so many seconds, for as long as the context lasts.
+    """Begin `work` at once and then every so many seconds, for as long as the context lasts.
 
-    An error ends no more than the work in hand. Each cause is logged once until the work succeeds
-    again; only what is not `Unavailable` is logged with its traceback.
+    An error ends no more than the run in hand; `outages` logs it, each cause once until a run
+    succeeds again. Leaving the context cancels the run in hand and waits for its end.
     """
-    task = asyncio.create_task(_repeat(name, work, seconds), name=name)
+    outages = outages or OutageLog(_log, "periodic work fails", "periodic work goes on", work=name)
+    task = asyncio.create_task(_repeat(work, seconds, outages), name=name)
     try:
         yield
     finally:
@@ -27,24 +35,18 @@ async def periodically(
         await asyncio.wait({task})
 
 
-async def _repeat(name: str, work: Callable[[], Awaitable[object]], seconds: float) -> None:
-    told: set[str] = set()
+async def _repeat(work: Callable[[], Awaitable[object]], seconds: float, log: OutageLog) -> None:
     while True:
+        began = time.monotonic()
         try:
             await work()
         except Exception as error:
-            cause = str(error) if isinstance(error, Unavailable) else repr(error)
-            if cause not in told:
-                told.add(cause)
-                expected = isinstance(error, Unavailable)
-                _log.log(
-                    logging.WARNING if expected else logging.ERROR,
-                    "periodic work fails",
-                    extra={"work": name, "cause": cause},
-                    exc_info=None if expected else error,
-                )
+            log.failed(error)
         else:
-            if told:
-                _log.info("periodic work goes on", extra={"work": name})
-            told.clear()
-        await asyncio.sleep(seconds)
+            log.succeeded()
+        await asyncio.sleep(rest_after(time.monotonic() - began, seconds))
+
+
+def rest_after(took: float, period: float) -> float:
+    """Return how long to rest after a run, so that runs begin a period apart; all in seconds."""
+    return max(REST_SHARE * period, period - took)

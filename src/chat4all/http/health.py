@@ -4,12 +4,15 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
+from chat4all.concurrency.outages import OutageLog
+from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import Degraded, Unavailable
 from chat4all.ports.health import Ping
 
@@ -79,33 +82,20 @@ def health_routes(pings: Mapping[str, Ping]) -> APIRouter:
 
 @asynccontextmanager
 async def watched(pings: Mapping[str, Ping], seconds: float = WATCH_SECONDS) -> AsyncIterator[None]:
-    """Tell the log of each part that goes, and that is back: each cause once, not at every look."""
-    watching = [asyncio.create_task(_watch(*item, seconds)) for item in pings.items()]
-    try:
+    """Log each part that is not well, each cause once until it is, and that it is well again."""
+    async with AsyncExitStack() as stack:
+        for part, ping in pings.items():
+            outages = OutageLog(_log, "a part is not well", "a part is well again", part=part)
+            look = partial(_look, ping)
+            await stack.enter_async_context(
+                periodically(f"watching {part}", look, seconds, outages)
+            )
         yield
-    finally:
-        for task in watching:
-            task.cancel()
-        await asyncio.gather(*watching, return_exceptions=True)
 
 
-async def _watch(part: str, ping: Ping, seconds: float) -> None:
-    told: set[str] = set()
-    while True:
-        try:
-            error = (await _check(ping)).error
-        except Exception:
-            error = "an unexpected error"
-            if error not in told:
-                _log.exception("a part cannot be looked at", extra={"part": part})
-        if error is None:
-            if told:
-                _log.info("a part is well again", extra={"part": part})
-            told.clear()
-        elif error not in told:
-            told.add(error)
-            _log.warning("a part is not well", extra={"part": part, "cause": error})
-        await asyncio.sleep(seconds)
+async def _look(ping: Ping) -> None:
+    if (error := (await _check(ping)).error) is not None:
+        raise Unavailable(error)
 
 
 class _Check:

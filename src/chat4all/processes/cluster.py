@@ -79,7 +79,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
         stack.callback(passwords.close)
         feed = KafkaFeed(settings.kafka.bootstrap, settings.kafka.topic_events)
         versions = ConversationVersions(SILENCE_SECONDS)
-        found.follower.tells(WhenAliased(versions.supersede_all))
+        found.follower.add_listener(WhenAliased(versions.supersede_all))
         metrics = GatewayMetrics(__version__, SLUG)
         pings = {
             "log": engines.log.ping,

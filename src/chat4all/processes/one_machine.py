@@ -120,7 +120,7 @@ async def one_machine(
         routing = await stack.enter_async_context(started)
 
         versions = ConversationVersions(silence_seconds)
-        found.follower.tells(WhenAliased(versions.supersede_all))
+        found.follower.add_listener(WhenAliased(versions.supersede_all))
         gateway_metrics = GatewayMetrics(__version__, SLUG)
         metadata_metrics = ServiceMetrics(__version__, SLUG)
         measured_log, measured_store = gateway_metrics.log(log), gateway_metrics.reads(store)

@@ -148,10 +148,9 @@ async def _route(data: Path, socket_to_gateway: socket.socket) -> None:
             return Status(store.committed, None)
 
         routing = asyncio.create_task(router.run(), name="router")
-        beating = asyncio.create_task(link.beat(status), name="heartbeat")
         try:
-            await link.run(log.notify, metrics.text)
+            async with link.beating(status):
+                await link.run(log.notify, metrics.text)
         finally:
             router.stop()
-            beating.cancel()
-            await asyncio.wait({routing, beating})
+            await asyncio.wait({routing})

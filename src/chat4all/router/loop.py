@@ -1,11 +1,12 @@
-"""Consume, plan, write, announce, commit: in this order, for ever (EXACTNESS 7)."""
+"""Consume, plan, write, announce, commit: in this order, again and again (EXACTNESS 7)."""
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from chat4all.concurrency.outages import OutageLog
+from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.domain.errors import RouterStopped, Unavailable
 from chat4all.ports.dead_letters import DeadLetterSink
 from chat4all.ports.feed import Announcements
@@ -31,15 +32,15 @@ RETRY_MAX_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
-class _ToldToStop(Exception):
-    """The router was told to stop while a step could not be done."""
+class _Stopping(Exception):
+    """`stop` was called while a step could not be done."""
 
 
 class Router:
     """One router. `run` ends when `stop` was called, with the batch in hand finished.
 
-    A part that is away is tried again until it is back: nothing is skipped, the log waits. What
-    cannot be explained stops the router, and `ping` says so until somebody has looked.
+    A step whose part is unavailable is retried until it succeeds: no record is skipped, the log
+    waits. A contradiction stops the router, and `ping` says so until an operator has looked.
 
     `log` takes the records that are in a wrong partition; a log of one partition has none of them.
     """
@@ -62,7 +63,7 @@ class Router:
         self._feed = feed
         self._log = log
         self._numbering = Numbering(store, None if log is None else log.partition_of)
-        self._retry_first_seconds = retry_first_seconds
+        self._backoff = Backoff(retry_first_seconds, RETRY_MAX_SECONDS)
         self._pace_seconds = pace_seconds
         self._poll_max = poll_max
         self._stopping = asyncio.Event()
@@ -72,11 +73,11 @@ class Router:
         """Route until `stop`. Raises nothing: what stops the router is logged and kept."""
         try:
             while not self._stopping.is_set():
-                poll = await self._insist("reading the log", self._poll)
+                poll = await self._retry_until_done("reading the log", self._poll)
                 await self._route(poll)
                 if 0 < len(poll.records) < self._poll_max:
                     await self._rest(self._pace_seconds)
-        except _ToldToStop:
+        except _Stopping:
             pass
         except RouterStopped as error:
             self._trouble = f"the router has stopped: {error}"
@@ -95,13 +96,13 @@ class Router:
             raise Unavailable(self._trouble)
 
     async def _poll(self) -> Poll:
-        """Poll, unless told to stop meanwhile: a quiet log must not hold up a stop."""
+        """Poll until `stop` is called: a quiet log must not hold up a stop."""
         poll = asyncio.ensure_future(self._consumer.poll(self._poll_max))
         stop = asyncio.ensure_future(self._stopping.wait())
         try:
             await asyncio.wait({poll, stop}, return_when=asyncio.FIRST_COMPLETED)
             if not poll.done():
-                raise _ToldToStop
+                raise _Stopping
             return poll.result()
         finally:
             poll.cancel()
@@ -109,13 +110,13 @@ class Router:
             await asyncio.gather(poll, stop, return_exceptions=True)
 
     async def _route(self, poll: Poll) -> None:
-        """Take one poll from plan to commit. Stopped anywhere, it can be done again from its start.
+        """Take one poll from plan to commit; wherever that ends, it can begin anew from its start.
 
         The order is the promise: each step only after the one before it is durable.
         """
         if not poll.records:
             return
-        plan = await self._insist("planning", lambda: self._numbering.plan(poll))
+        plan = await self._retry_until_done("planning", lambda: self._numbering.plan(poll))
         if plan.letters:
             for letter in plan.letters:
                 _log.error(
@@ -123,50 +124,47 @@ class Router:
                     extra={"position": tuple(letter.log_position), "cause": letter.cause},
                 )
             # First, because a store may keep the log's offset in the transaction of what it stores.
-            await self._insist("keeping dead letters", lambda: self._dead_letters.add(plan.letters))
-        await self._insist("storing", lambda: self._store.write(plan.batch))
-        await self._insist("announcing", lambda: self._feed.announce(plan.events))
+            await self._retry_until_done(
+                "keeping dead letters", lambda: self._dead_letters.add(plan.letters)
+            )
+        await self._retry_until_done("storing", lambda: self._store.write(plan.batch))
+        await self._retry_until_done("announcing", lambda: self._feed.announce(plan.events))
         if (log := self._log) is not None and plan.moves:
-            await self._insist("moving records", lambda: _move(log, plan.moves))
-        await self._insist("committing", lambda: self._consumer.commit(plan.batch.through))
+            await self._retry_until_done("moving records", lambda: _move(log, plan.moves))
+        await self._retry_until_done(
+            "committing", lambda: self._consumer.commit(plan.batch.through)
+        )
         self._numbering.written(plan)
 
-    async def _insist(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
-        """Do a step until it succeeds, however long its part is away.
+    async def _retry_until_done(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
+        """Do a step until it succeeds, however long its part is unavailable.
 
         There is no limit to the tries: going on without the step would lose a message. Raises
-        `_ToldToStop` when told to stop while it fails.
+        `_Stopping` when `stop` is called while it fails.
         """
-        seconds = self._retry_first_seconds
-        told: set[str] = set()
-        while True:
-            try:
-                result = await step()
-            except Unavailable as error:
-                self._trouble = f"{what} fails: {error}"
-                if str(error) not in told:
-                    told.add(str(error))
-                    _log.warning("router waits", extra={"step": what, "cause": str(error)})
-            else:
-                if told:
-                    _log.info("router goes on", extra={"step": what})
-                self._trouble = None
-                return result
-            await self._rest(seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            seconds = min(2 * seconds, RETRY_MAX_SECONDS)
+        outages = OutageLog(_log, "router waits", "router goes on", step=what)
+
+        def note(error: Exception) -> None:
+            self._trouble = f"{what} fails: {error}"
+            outages.failed(error)
+
+        result = await retry(step, self._backoff, on_failure=note, sleep=self._rest)
+        outages.succeeded()
+        self._trouble = None
+        return result
 
     async def _rest(self, seconds: float) -> None:
-        """Wait so long; raises `_ToldToStop` when told to stop meanwhile."""
+        """Wait so long; raises `_Stopping` when `stop` is called meanwhile."""
         try:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
         except TimeoutError:
             return
-        raise _ToldToStop
+        raise _Stopping
 
 
 async def _move(log: MessageLog, moves: Sequence[Move]) -> None:
-    """Append records again where they belong. Those done twice are duplicates, and found to be."""
+    """Append records again where they belong. One appended twice is recognised as a duplicate."""
     appends = [log.append(move.conversation, move.value, move.headers) for move in moves]
     for result in await asyncio.gather(*appends, return_exceptions=True):
         if isinstance(result, BaseException):

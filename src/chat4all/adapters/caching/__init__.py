@@ -1,4 +1,4 @@
-"""What may be kept of users, directory and sessions, and for how long it holds."""
+"""What may be cached of users, directory and sessions, and for how long it holds."""
 
 from chat4all.adapters.caching.aliases import cached_aliases
 from chat4all.adapters.caching.following import OutboxFollower, WhenAliased

@@ -1,4 +1,4 @@
-"""Aliases of erased users, kept; also that somebody has none."""
+"""Aliases of erased users, cached; also that a user has none."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,14 @@ from chat4all.ports.users import Aliases, Users
 
 
 class ErasableUsers(Aliases, Users, Protocol):
-    """Both at once: erasing a user changes the name that they are shown under."""
+    """Both at once: erasing a user changes their public name."""
 
 
 U = TypeVar("U", bound=ErasableUsers)
 
 
 def cached_aliases(users: U, follower: OutboxFollower) -> U:
-    """Return the users, who are asked for an alias once in a while."""
+    """Return the users, with `aliases` answered from a cache."""
 
     async def load(username: Username) -> Username | None:
         return (await users.aliases([username])).get(username)
@@ -28,10 +28,10 @@ def cached_aliases(users: U, follower: OutboxFollower) -> U:
     cache = Cache[Username, Username | None](load, Subject.ALIAS, follower)
 
     async def aliases(usernames: Sequence[Username]) -> Mapping[Username, Username]:
-        found = await asyncio.gather(*map(cache.get, usernames))
+        cached = await asyncio.gather(*map(cache.get, usernames))
         return {
             username: alias
-            for username, alias in zip(usernames, found, strict=True)
+            for username, alias in zip(usernames, cached, strict=True)
             if alias is not None
         }
 

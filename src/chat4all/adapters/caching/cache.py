@@ -1,4 +1,4 @@
-"""Answers that are kept until they may no longer be true.
+"""Answers that are cached until they may no longer be true.
 
 Every send and every read asks who is in the conversation and whether the session stands; nearly
 always the answer was given before. What is changed through the wrappers of this package is dropped
@@ -16,7 +16,7 @@ from chat4all.ports.outbox import OutboxEntry, Subject
 ENTRIES = 20_000
 
 KEEP_SECONDS = 300.0
-"""Asked again after that in any case: a change whose transaction took effect so late that the
+"""Loaded again after that in any case: a change whose transaction took effect so late that the
 outbox was read past it was never acknowledged, but is made all the same."""
 
 K = TypeVar("K", bound=Hashable)
@@ -36,28 +36,28 @@ class Cache(Generic[K, V]):
         self._load = load
         self._subject = subject
         self._require = follower.require
-        self._known: TTLCache[object, V] = TTLCache(ENTRIES, KEEP_SECONDS)
+        self._entries: TTLCache[object, V] = TTLCache(ENTRIES, KEEP_SECONDS)
         self._version = 0
-        follower.tells(self)
+        follower.add_listener(self)
 
     async def get(self, key: K) -> V:
-        """Return what is kept, or else what `load` says now."""
+        """Return what is cached, or else what `load` returns now."""
         self._require()
         try:
-            return self._known[key]
+            return self._entries[key]
         except KeyError:
             pass
         before = self._version
         value = await self._load(key)
         # An answer that was under way while something changed may be of before the change.
         if before == self._version:
-            self._known[key] = value
+            self._entries[key] = value
         return value
 
     def drop(self, key: object) -> None:
-        """Make the next `get` ask again, and keep no answer that is under way."""
+        """Make the next `get` load again, and cache no answer that is under way."""
         self._version += 1
-        self._known.pop(key, None)
+        self._entries.pop(key, None)
 
     def changed(self, entries: Sequence[OutboxEntry]) -> None:
         """Drop what these entries are about."""
@@ -68,4 +68,4 @@ class Cache(Generic[K, V]):
     def all_changed(self) -> None:
         """Drop everything."""
         self._version += 1
-        self._known.clear()
+        self._entries.clear()

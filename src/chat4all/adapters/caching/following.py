@@ -1,15 +1,17 @@
-"""Following the outbox, so that what is kept still holds.
+"""Following the outbox, so that what is cached still holds.
 
-EXACTNESS rule: what is held is valid while the last good poll was *asked* less than 5 s ago.
+EXACTNESS 19: what is cached is valid while the last good poll *began* less than 5 s ago.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from chat4all.concurrency.outages import OutageLog
+from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import Unavailable
 from chat4all.ports.outbox import Outbox, OutboxEntry, Subject
 
@@ -26,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 class ChangeListener(Protocol):
-    """Something that keeps what the outbox is about."""
+    """A cache of what the outbox is about."""
 
     def changed(self, entries: Sequence[OutboxEntry]) -> None:
         """Drop what these entries are about."""
@@ -56,8 +58,8 @@ class WhenAliased:
 class OutboxFollower:
     """Polls the outbox and tells its listeners what has changed.
 
-    `whose` outbox it is: clients are told that it is away when it does not answer. `clock` only
-    grows, in seconds.
+    `whose` outbox it is: clients read that this is away when it does not answer. `clock` is
+    monotonic, in seconds.
     """
 
     def __init__(
@@ -69,37 +71,37 @@ class OutboxFollower:
     ) -> None:
         self._outbox = outbox
         self._whose = whose
-        self._shown = f"{whose} is away"
+        self._public = f"{whose} is away"
         self._clock = clock
         self._position: int | None = None
-        self._asked: float | None = None
-        """When the last poll that was answered was asked."""
+        self._polled_at: float | None = None
+        """When the last poll that was answered began."""
         self._seen: frozenset[str] = frozenset()
         """Entries of the last page: the next one has most of them again."""
         self._listeners: list[ChangeListener] = []
         self._trouble = f"{whose} has not been heard yet"
 
-    def tells(self, listener: ChangeListener) -> None:
-        """Tell a listener as well, from the next poll on; it keeps nothing yet."""
+    def add_listener(self, listener: ChangeListener) -> None:
+        """Tell a listener of changes from the next poll on; it must have nothing cached yet."""
         self._listeners.append(listener)
 
     def require(self) -> None:
-        """Raise `Unavailable` unless what is kept still holds."""
-        if self._asked is None or self._clock() - self._asked >= VALID_SECONDS:
-            raise Unavailable(self._trouble, self._shown)
+        """Raise `Unavailable` unless what is cached still holds."""
+        if self._polled_at is None or self._clock() - self._polled_at >= VALID_SECONDS:
+            raise Unavailable(self._trouble, self._public)
 
     async def ping(self) -> None:
-        """Return while what is kept still holds."""
+        """Return while what is cached still holds."""
         self.require()
 
     async def poll(self) -> None:
-        """Ask once what has changed. Raises `Unavailable`."""
-        asked = self._clock()
+        """Ask once what has changed, and tell the listeners. Raises `Unavailable`."""
+        began = self._clock()
         try:
             async with asyncio.timeout(POLL_SECONDS):
                 page = await self._outbox.after(self._position)
         except TimeoutError as error:
-            raise Unavailable(f"{self._whose} does not answer in time", self._shown) from error
+            raise Unavailable(f"{self._whose} does not answer in time", self._public) from error
         if page.complete:
             new = [entry for entry in page.entries if entry.entry_id not in self._seen]
             for listener in self._listeners:
@@ -109,34 +111,16 @@ class OutboxFollower:
                 listener.all_changed()
         self._seen = frozenset(entry.entry_id for entry in page.entries)
         self._position = page.position
-        self._asked = asked
+        self._polled_at = began
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Poll while in this context. Does not wait for the first answer."""
-        task = asyncio.create_task(self._run(), name="following the outbox")
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
+        outages = OutageLog(_log, "the outbox cannot be followed", "the outbox is followed again")
+        return periodically("following the outbox", self._follow, POLL_EVERY_SECONDS, outages)
 
-    async def _run(self) -> None:
-        was_well = True
-        while True:
-            began = self._clock()
-            try:
-                await self.poll()
-            except Unavailable as error:
-                self._trouble = str(error)
-                if was_well:
-                    _log.warning("the outbox cannot be followed", extra={"cause": str(error)})
-                was_well = False
-            except Exception:
-                # Whatever it is: without polls nothing is answered any more, and polls go on.
-                _log.exception("the outbox cannot be followed")
-            else:
-                if not was_well:
-                    _log.info("the outbox is followed again")
-                was_well = True
-            await asyncio.sleep(max(0.1, POLL_EVERY_SECONDS - (self._clock() - began)))
+    async def _follow(self) -> None:
+        try:
+            await self.poll()
+        except Unavailable as error:
+            self._trouble = str(error)
+            raise

@@ -1,4 +1,4 @@
-"""Members of conversations, kept: the very same mapping until it changes."""
+"""Members of conversations, cached: the very same mapping until it changes."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
@@ -13,7 +13,7 @@ from chat4all.ports.outbox import Subject
 
 
 class Directory(Members, Conversations, Protocol):
-    """Both at once: whatever changes members must drop what is kept of them."""
+    """Both at once: what changes members must drop what is cached of them."""
 
 
 D = TypeVar("D", bound=Directory)
@@ -28,7 +28,7 @@ _CHANGES = (
 
 
 def cached_members(directory: D, follower: OutboxFollower) -> D:
-    """Return the directory, which is asked for a conversation's members once in a while."""
+    """Return the directory, with `members` answered from a cache."""
     cache = Cache[ConversationId, Mapping[Username, Role]](
         directory.members, Subject.MEMBERS, follower
     )

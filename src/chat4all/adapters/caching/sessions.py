@@ -1,4 +1,4 @@
-"""Sessions, kept."""
+"""Sessions, cached."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from chat4all.ports.sessions import Rotation, Sessions
 
 
 def cached_sessions(sessions: Sessions, follower: OutboxFollower) -> Sessions:
-    """Return the sessions, which are asked for one once in a while and not at every request."""
+    """Return the sessions, with `get` answered from a cache."""
     cache = Cache[SessionId, Session | None](sessions.get, Subject.SESSION, follower)
 
     def started(session: Session, *_: Any) -> None:
@@ -23,12 +23,12 @@ def cached_sessions(sessions: Sessions, follower: OutboxFollower) -> Sessions:
 
     def rotate(call: Call) -> Call:
         async def rotated(*arguments: Any) -> Rotation:
-            found: Rotation = await call(*arguments)
-            if found.ended is not None:
-                cache.drop(found.ended)
-            elif found.session is not None:
-                cache.drop(found.session.session_id)
-            return found
+            rotation: Rotation = await call(*arguments)
+            if rotation.ended is not None:
+                cache.drop(rotation.ended)
+            elif rotation.session is not None:
+                cache.drop(rotation.session.session_id)
+            return rotation
 
         return rotated
 

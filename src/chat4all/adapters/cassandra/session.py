@@ -1,4 +1,4 @@
-"""The driver's session: statements prepared once, a bound on what is under way, errors in words."""
+"""The driver's session: prepared statements, bounds on requests in flight, errors in sentences."""
 
 import asyncio
 import re
@@ -16,7 +16,8 @@ from acsylla.errors import (
     CassException,
 )
 
-from chat4all.domain.errors import Overloaded, Unavailable
+from chat4all.concurrency.waiting import BoundedWaiting
+from chat4all.domain.errors import Unavailable
 
 T = TypeVar("T")
 
@@ -25,21 +26,21 @@ Statement: TypeAlias = tuple[str, Sequence[object]]
 """A statement of CQL with its values."""
 
 REQUEST_SECONDS = 5.0
-"""How long one request may take before it is given up; whoever asked tries again."""
+"""How long a request may take, its wait for a slot included, before its caller is told."""
 
 CONNECT_SECONDS = 3.0
 
 IN_FLIGHT_MAX = 128
-"""Requests that are under way at once. More do not make a node faster."""
+"""Requests in flight at once. More do not make a node faster."""
 
 WAITING_MAX = 5_000
-"""Requests that may wait for their turn, those under way included; one more is refused."""
+"""Requests that may wait for a slot, those in flight included; one more is refused."""
 
 RECONNECT_SECONDS = 1.0
 
 _TABLE = re.compile(r"\b(FROM|INTO|UPDATE) (\w+)\b(?!\.)")
 
-_AWAY = (
+_NO_ANSWER = (
     CassErrorLibHostResolution,
     CassErrorLibNoHostsAvailable,
     CassErrorLibRequestTimedOut,
@@ -52,7 +53,7 @@ PUBLIC = "the message store (Cassandra) is away"
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """Where a cluster can be asked, and the keyspace that is ours."""
+    """Where a cluster is, and the keyspace that is ours."""
 
     hosts: Sequence[str]
     keyspace: str
@@ -60,9 +61,9 @@ class Contact:
 
 
 async def connect(contact: Contact, request_seconds: float = REQUEST_SECONDS) -> Any:
-    """Return a session of the driver. `CassException` when nobody answers.
+    """Return a session of the driver. `CassException` when no node answers.
 
-    Nothing is tried again by the driver: what a time-out means is the caller's to know.
+    The driver retries nothing: what a time-out means is for the caller to decide.
     """
     cluster = acsylla.create_cluster(
         list(contact.hosts),
@@ -74,7 +75,8 @@ async def connect(contact: Contact, request_seconds: float = REQUEST_SECONDS) ->
         request_timeout=request_seconds,
         retry_policy="fallthrough",
         application_name="chat4all",
-        # While a node is away it would say so at every try; `http.health.watched` says it once.
+        # While a node is unavailable the driver would log every try; `http.health.watched` logs it
+        # once.
         log_level="critical",
     )
     # As an argument above it would be overridden by a growing delay, of up to a minute.
@@ -83,10 +85,10 @@ async def connect(contact: Contact, request_seconds: float = REQUEST_SECONDS) ->
 
 
 class CassandraSession:
-    """Runs statements, prepared once, with a bound on how many are under way.
+    """Runs statements, each prepared once, with a bound on how many are in flight.
 
-    It connects when it is first needed and as often as that fails, so that Cassandra may come
-    later; once connected, the driver connects again by itself.
+    It connects when it is first needed, and again after each failure, so that Cassandra may start
+    later; once connected, the driver reconnects by itself.
     """
 
     def __init__(self, contact: Contact) -> None:
@@ -94,8 +96,9 @@ class CassandraSession:
         self._under_way: dict[str, asyncio.Task[Any]] = {}
         self._session: Any = None
         self._prepared: dict[str, Any] = {}
-        self._slots = asyncio.Semaphore(IN_FLIGHT_MAX)
-        self._waiting = 0
+        self._waiting = BoundedWaiting(
+            WAITING_MAX, REQUEST_SECONDS, "requests wait for Cassandra", slots=IN_FLIGHT_MAX
+        )
 
     async def run(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
         """Return the rows of a statement.
@@ -103,7 +106,14 @@ class CassandraSession:
         Raises `Unavailable` when no answer came in time; a write may have been done all the same.
         """
         prepared = await self._prepare(statement)
-        result = await self._execute(lambda: self._session.execute(_bound(prepared, values)))
+
+        def ask(seconds: float) -> Awaitable[Any]:
+            statement = _bound(prepared, values)
+            if seconds < REQUEST_SECONDS:
+                statement.set_timeout(seconds)
+            return self._session.execute(statement)  # type: ignore[no-any-return]
+
+        result = await self._execute(ask)
         return [row.as_tuple() for row in result.all()]
 
     async def batch(self, statements: Sequence[Statement]) -> None:
@@ -117,8 +127,8 @@ class CassandraSession:
         for statement in {statement for statement, _ in statements}:
             await self._prepare(statement)
 
-        def ask() -> Awaitable[Any]:
-            batch = acsylla.create_batch_unlogged()
+        def ask(seconds: float) -> Awaitable[Any]:
+            batch = acsylla.create_batch_unlogged(timeout=seconds)
             for statement, values in statements:
                 batch.add_statement(_bound(self._prepared[statement], values))
             return self._session.execute_batch(batch)  # type: ignore[no-any-return]
@@ -132,18 +142,19 @@ class CassandraSession:
             await self._session.close()
 
     async def _prepare(self, statement: str) -> Any:
-        if (known := self._prepared.get(statement)) is not None:
-            return known
+        if (prepared := self._prepared.get(statement)) is not None:
+            return prepared
         if self._session is None:
             await self._once("connect", self._connect)
-        found = await self._once(statement, lambda: self._prepare_now(statement))
-        self._prepared[statement] = found
-        return found
+        prepared = await self._once(statement, lambda: self._prepare_now(statement))
+        self._prepared[statement] = prepared
+        return prepared
 
     async def _once(self, name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Do something; who wants the same meanwhile gets what comes of it.
+        """Do something, once for all who need it meanwhile.
 
-        It may take the driver longer than a request may: who waits is told in time, and it goes on.
+        The driver may take longer for it than a request may: callers are told in time that there is
+        no answer, and it goes on.
         """
         task = self._under_way.get(name)
         if task is None:
@@ -151,11 +162,11 @@ class CassandraSession:
             task.add_done_callback(lambda done: self._forget(name, done))
         await asyncio.wait({task}, timeout=REQUEST_SECONDS)
         if not task.done():
-            raise said(self._contact, CassErrorLibRequestTimedOut("no answer"))
+            raise self._no_answer()
         try:
             result: T = task.result()
         except CassException as error:
-            raise said(self._contact, error) from error
+            raise describe(self._contact, error) from error
         return result
 
     def _forget(self, name: str, done: asyncio.Task[Any]) -> None:
@@ -171,24 +182,25 @@ class CassandraSession:
         try:
             return await self._session.create_prepared(qualified)
         except CassErrorServerInvalidQuery as error:
-            # Its statements are all known to be good: it is the table that is not there.
+            # Our statements are all valid: it is the table or column that is missing.
             raise Unavailable(
                 f"Cassandra: keyspace {self._contact.keyspace} is not as this release needs it "
                 f"({error}): run `chat4all migrate`",
                 PUBLIC,
             ) from error
 
-    async def _execute(self, ask: Callable[[], Awaitable[Any]]) -> Any:
-        if self._waiting >= WAITING_MAX:
-            raise Overloaded("too many requests wait for Cassandra")
-        self._waiting += 1
+    async def _execute(self, ask: Callable[[float], Awaitable[Any]]) -> Any:
+        """Wait for a slot, then ask within the seconds that are left (EXACTNESS 12a)."""
         try:
-            async with self._slots:
-                return await ask()
+            async with self._waiting.turn() as seconds:
+                return await ask(seconds)
+        except TimeoutError:
+            raise self._no_answer() from None
         except CassException as error:
-            raise said(self._contact, error) from error
-        finally:
-            self._waiting -= 1
+            raise describe(self._contact, error) from error
+
+    def _no_answer(self) -> Unavailable:
+        return describe(self._contact, CassErrorLibRequestTimedOut("no answer"))
 
 
 def _bound(prepared: Any, values: Sequence[object]) -> Any:
@@ -197,7 +209,7 @@ def _bound(prepared: Any, values: Sequence[object]) -> Any:
     return statement
 
 
-def said(contact: Contact, error: CassException) -> Unavailable:
+def describe(contact: Contact, error: CassException) -> Unavailable:
     """Return an error of the driver in a sentence that says what to do."""
     where = ", ".join(f"{host}:{contact.port}" for host in contact.hosts)
     if isinstance(error, CassErrorLibHostResolution):
@@ -206,7 +218,7 @@ def said(contact: Contact, error: CassException) -> Unavailable:
             "set it to where Cassandra is",
             PUBLIC,
         )
-    if isinstance(error, _AWAY):
+    if isinstance(error, _NO_ANSWER):
         return Unavailable(
             f"Cassandra at {where} does not answer ({_reason(error)}): wait until it has started, "
             "start it, or set CASSANDRA_HOSTS and CHAT4ALL_CASSANDRA_PORT to where it is",
@@ -216,7 +228,7 @@ def said(contact: Contact, error: CassException) -> Unavailable:
 
 
 def _reason(error: CassException) -> str:
-    """Return what is the matter with a node, in the same words for the same matter."""
+    """Return why a node does not answer, in the same words for the same reason."""
     text = str(error)
     if "connection refused" in text:
         return "Connection refused"
@@ -225,12 +237,36 @@ def _reason(error: CassException) -> str:
     return "no connection"
 
 
-async def together(steps: Iterable[Awaitable[T]]) -> list[T]:
-    """Do all at once and return what they return; when all have ended, raise the first error."""
-    results = await asyncio.gather(*steps, return_exceptions=True)
-    found: list[T] = []
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-        found.append(result)
-    return found
+async def together(steps: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Do all steps and return what they return; when those begun have ended, raise the first error.
+
+    No more steps run at a time than there are slots, so that those of a large batch do not spend
+    their deadlines in the queue behind one another. After an error no further step begins.
+    """
+    coroutines = list(steps)
+    queue = iter(enumerate(coroutines))
+    results: dict[int, T] = {}
+    errors: dict[int, BaseException] = {}
+
+    async def work() -> None:
+        while not errors and (following := next(queue, None)):
+            number, step = following
+            try:
+                results[number] = await step
+            except BaseException as error:
+                errors[number] = error
+                raise
+
+    workers = [work() for _ in coroutines[:IN_FLIGHT_MAX]]
+    try:
+        await asyncio.gather(*workers, return_exceptions=True)
+    finally:
+        for _, step in queue:
+            step.close()
+    if errors:
+        raise errors[min(errors)]
+    return [results[number] for number in range(len(coroutines))]
+
+
+said = describe
+"""Its former name."""

@@ -1,17 +1,17 @@
 """bcrypt, in threads of its own so that a slow hash never slows anything else."""
 
-import asyncio
 import os
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from math import inf
 from typing import TypeVar
 
 import bcrypt
 
-from chat4all.domain.errors import Overloaded
+from chat4all.concurrency.waiting import BoundedWaiting
 from chat4all.domain.people import PASSWORD_MAX_BYTES
 
 T = TypeVar("T")
@@ -30,11 +30,10 @@ class BcryptPasswords:
 
     def __init__(self, rounds: int = ROUNDS, queue: int = QUEUE_MAX) -> None:
         self._rounds = rounds
-        self._queue = queue
-        self._waiting = 0
+        self._waiting = BoundedWaiting(queue, inf, "passwords wait to be checked")
         workers = max(1, (os.cpu_count() or 1) - 1)
         self._threads = ThreadPoolExecutor(
-            workers, thread_name_prefix="bcrypt", initializer=_after_everybody_else
+            workers, thread_name_prefix="bcrypt", initializer=_lower_priority
         )
         self._nobody: bytes | None = None
 
@@ -69,17 +68,11 @@ class BcryptPasswords:
         return bcrypt.gensalt(self._rounds)
 
     async def _run(self, work: Callable[[], T]) -> T:
-        if self._waiting >= self._queue:
-            raise Overloaded("too many passwords wait to be checked")
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        finally:
-            self._waiting -= 1
+        return await self._waiting.in_thread(self._threads, work)
 
 
-def _after_everybody_else() -> None:
-    """Let whatever else wants a processor have it first: a sign-in can wait for some ms more."""
+def _lower_priority() -> None:
+    """Give this thread less of a processor: a sign-in can wait for some ms more than the rest."""
     if sys.platform == "linux":  # elsewhere a thread has no priority of its own
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), HASHING_NICENESS)
 

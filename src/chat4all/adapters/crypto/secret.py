@@ -23,15 +23,15 @@ def check_secret(secret: bytes, name: str = "SECRET_KEY") -> bytes:
 
 
 def proof_of(secret: bytes) -> bytes:
-    """Return what shows somebody with the same secret that we have it.
+    """Return what proves to a service with the same secret that we have it.
 
-    It tells no more of the secret than any token does, which is an HMAC under it as well.
+    It reveals no more of the secret than any token does, which is an HMAC under it as well.
     """
     return hmac.digest(secret, b"chat4all: do we have the same SECRET_KEY?", "sha256")
 
 
 def key_id(secret: bytes) -> str:
-    """Return what names a key in the tokens that it signs, and tells nothing of it."""
+    """Return the name of a key in the tokens that it signs, which reveals nothing of it."""
     return hmac.digest(secret, b"chat4all: which SECRET_KEY is this?", "sha256").hex()[:16]
 
 

@@ -20,13 +20,13 @@ ALGORITHM = "HS256"
 ISSUER = "chat4all"
 AUDIENCE = "chat4all"
 TOKEN_MAX = 4096
-REMEMBERED_MAX = 10_000
+CACHED_MAX = 10_000
 
 _log = logging.getLogger(__name__)
 
 
 class JwtTokens:
-    """The port `Tokens`. Only that a signature is ours is remembered; `exp` is read every time.
+    """The port `Tokens`. Only that a signature is ours is cached; `exp` is compared every time.
 
     `secret` signs. Tokens that were signed with one of `accepted` are good as well, so that the key
     can be changed while people are signed in.
@@ -37,8 +37,8 @@ class JwtTokens:
         for key in accepted:
             check_secret(key, "a key of SECRET_KEYS_ACCEPTED")
         self._keys = {key_id(key): key for key in (secret, *accepted)}
-        self._remembered: LRUCache[str, Session] = LRUCache(REMEMBERED_MAX)
-        self._told = False
+        self._verified: LRUCache[str, Session] = LRUCache(CACHED_MAX)
+        self._warned = False
 
     def issue(self, session: Session, now: int, lifetime_seconds: int) -> AccessToken:
         """Sign a token; see `ports.Tokens`."""
@@ -56,10 +56,10 @@ class JwtTokens:
 
     def read(self, token: str, now: int) -> Session:
         """Return whose token this is; see `ports.Tokens`."""
-        session = self._remembered.get(token)
+        session = self._verified.get(token)
         if session is None:
             session = self._verify(token)
-            self._remembered[token] = session
+            self._verified[token] = session
         if session.expires_at <= now:
             raise NotSignedIn("this token has expired: sign in again")
         return session
@@ -71,7 +71,7 @@ class JwtTokens:
             claims = self._claims(token)
             return Session(SessionId(claims["jti"]), Username(claims["sub"]), _whole(claims["exp"]))
         except jwt.InvalidSignatureError:
-            self._tell_of_another_secret(token)
+            self._warn_of_another_secret(token)
             raise NotSignedIn(
                 "this token was not signed with the SECRET_KEY of this service: sign in again; if "
                 "that does not help, its operator must set the same SECRET_KEY for all gateways "
@@ -88,7 +88,7 @@ class JwtTokens:
             if key is None:
                 break
             with suppress(jwt.InvalidSignatureError):
-                found: dict[str, Any] = jwt.decode(
+                claims: dict[str, Any] = jwt.decode(
                     token,
                     key,
                     algorithms=[ALGORITHM],
@@ -101,19 +101,19 @@ class JwtTokens:
                         "verify_iat": False,
                     },
                 )
-                return found
+                return claims
         raise jwt.InvalidSignatureError
 
-    def _tell_of_another_secret(self, token: str) -> None:
-        """Tell the log, once, of a token that looks as if another gateway had made it."""
-        if self._told:
+    def _warn_of_another_secret(self, token: str) -> None:
+        """Warn, once, of a token that looks as if another gateway had signed it."""
+        if self._warned:
             return
         try:
             claims = jwt.decode(token, options={"verify_signature": False})
         except jwt.InvalidTokenError:
             return
         if (claims.get("iss"), claims.get("aud")) == (ISSUER, AUDIENCE):
-            self._told = True
+            self._warned = True
             _log.warning(
                 "a token was not signed with this SECRET_KEY: if nobody has changed it, set the "
                 "same SECRET_KEY for all gateways and metadata services"

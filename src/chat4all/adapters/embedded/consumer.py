@@ -50,9 +50,9 @@ class EmbeddedConsumer:
 
     async def check(self) -> None:
         """Raise `StartRefused` unless this store was filled from this log."""
-        known, offset = await self._store.follows(self._log.log_id)
+        followed, offset = await self._store.follows(self._log.log_id)
         trouble = pair_trouble(
-            self._log.log_id, await self._log.first(), await self._log.end(), known, offset
+            self._log.log_id, await self._log.first(), await self._log.end(), followed, offset
         )
         if trouble is not None:
             raise StartRefused(trouble)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from chat4all.adapters.embedded.reads import Reads
-from chat4all.domain.errors import Overloaded, StartRefused, Unavailable
+from chat4all.concurrency.waiting import BoundedWaiting
+from chat4all.domain.errors import StartRefused, Unavailable
 
 T = TypeVar("T")
 
@@ -55,7 +56,7 @@ class Database:
 
     `write` and `read` run a function with a connection in a thread: the first in a transaction that
     holds the write lock, the second in one that sees a single state of the file. After an error the
-    connection is thrown away: what a failed sync left behind is only known after opening anew.
+    connection is thrown away: what a failed sync left behind only shows after opening anew.
 
     `schema` has the steps by which a file came to be what it is, each bringing it to the next
     version; steps are only ever added. A `guest` shares the file with the process that holds the
@@ -74,10 +75,10 @@ class Database:
         self._checkpointed = time.monotonic()
         self._mine = threading.local()
         self._open: set[sqlite3.Connection] = set()
-        self._waiting = 0
         # Twice what SQLite itself waits for a lock: only a disk that hangs takes longer.
-        self._patience = 2 * busy_seconds + 1
-        self._rows = Reads(path.name, self._readers, READERS, self._row, self._patience)
+        seconds = 2 * busy_seconds + 1
+        self._waiting = BoundedWaiting(WAITING_MAX, seconds, f"calls wait for {path.name}")
+        self._rows = Reads(path.name, self._readers, READERS, self._row, seconds)
 
     async def open(self) -> None:
         """Create the file or bring it to this release's version, in one transaction.
@@ -87,22 +88,22 @@ class Database:
         newest = len(self._schema)
 
         def prepare(db: sqlite3.Connection) -> None:
-            (found,) = db.execute("PRAGMA user_version").fetchone()
-            if found > newest:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            if version > newest:
                 raise StartRefused(
-                    f"{self.path} was written by a newer Chat4All (its version is {found}, this "
+                    f"{self.path} was written by a newer Chat4All (its version is {version}, this "
                     f"release knows {newest}): update Chat4All, or name another folder "
                     "with --data"
                 )
-            if found < newest and self._guest:
+            if version < newest and self._guest:
                 raise StartRefused(
-                    f"{self.path} is in use by an older Chat4All (its version is {found}, this "
+                    f"{self.path} is in use by an older Chat4All (its version is {version}, this "
                     f"release's {newest}): start that one again with this release first"
                 )
-            for step in self._schema[found:]:
+            for step in self._schema[version:]:
                 for statement in step.split(";"):
                     db.execute(statement)
-            if found < newest:
+            if version < newest:
                 db.execute(f"PRAGMA user_version = {newest}")
 
         try:
@@ -155,24 +156,13 @@ class Database:
         work: Callable[[sqlite3.Connection], T],
         writing: bool,
     ) -> T:
-        if self._waiting >= WAITING_MAX:
-            raise Overloaded(f"too many calls wait for {self.path.name}")
-        self._waiting += 1
-        future = asyncio.get_running_loop().run_in_executor(executor, call, work, writing)
-        future.add_done_callback(self._done)
+        submitted = self._waiting.in_thread(executor, call, work, writing)
         if writing and not self._guest:
             self._checkpoint_now_and_then()
         try:
-            # Not `wait_for`: before Python 3.12 it swallows a cancellation that meets the result.
-            async with asyncio.timeout(self._patience):
-                return await future
+            return await submitted
         except TimeoutError:
             raise Unavailable(f"{self.path.name} does not answer") from None
-
-    def _done(self, future: asyncio.Future[Any]) -> None:
-        self._waiting -= 1
-        if not future.cancelled():
-            future.exception()  # it was raised where it was waited for, or nobody waits any more
 
     def _checkpoint_now_and_then(self) -> None:
         """Move what is committed into the file, between two commits instead of inside one.
@@ -186,7 +176,7 @@ class Database:
             self._writer.submit(self._checkpoint)
 
     def _checkpoint(self) -> None:
-        """Do what can be done without waiting for anybody; the next one does the rest."""
+        """Move what no reader still needs in the log; the next checkpoint does the rest."""
         try:
             self._connection(writing=True).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error:

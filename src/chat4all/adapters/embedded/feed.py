@@ -26,8 +26,8 @@ class EmbeddedFeed:
         by_key: dict[str, list[LiveEvent]] = {}
         for event in events:
             by_key.setdefault(key_of(event), []).append(event)
-        for key, found in by_key.items():
-            self._listener.announced(key, partial(list, found))
+        for key, of_key in by_key.items():
+            self._listener.announced(key, partial(list, of_key))
         self._listener.alive()
 
     def republish(self, announced: Announced) -> None:
@@ -39,6 +39,6 @@ class EmbeddedFeed:
         self._listener.alive()
 
     def heard(self) -> None:
-        """Take note that the other process, which announces, was heard."""
+        """Note a sign of life from the other process, which announces."""
         if self._listener is not None:
             self._listener.alive()

@@ -68,7 +68,7 @@ class DataFolder:
 
     @property
     def lock(self) -> int:
-        """The descriptor that holds the lock: who has a copy of it holds the folder as well."""
+        """The descriptor that holds the lock: a copy of it holds the folder as well."""
         if self._lock is None:
             raise RuntimeError("the folder is not held")
         return self._lock

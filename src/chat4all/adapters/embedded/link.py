@@ -1,7 +1,7 @@
 """What passes between the two processes of one machine, over one socket pair.
 
-Down, from the gateway's process: that something was appended, and questions for the metrics.
-Up, from the router's: what it announces, how far it is and what troubles it, and its metrics.
+Down, from the gateway's process: that something was appended, and requests for the metrics.
+Up, from the router's: what it announces, its status, and its metrics.
 The end of the socket is the end of the other process: the router then stops, the gateway too.
 """
 
@@ -9,19 +9,21 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from enum import IntEnum
 
 import msgspec
 
+from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.events import LiveEvent, key_of
 from chat4all.wire.events import decode_events, encode_event, join_events
 
 HEARTBEAT_SECONDS = 1.0
-"""How often the router says how it is, also when nothing happens."""
+"""How often the router sends its status, also when nothing happens."""
 
 SILENCE_SECONDS = 5.0
-"""A router that says nothing for so long is taken for hung."""
+"""A router that sends nothing for so long is taken for hung."""
 
 RING_SECONDS = 0.002
 """At most one doorbell in this time."""
@@ -40,14 +42,14 @@ class Kind(IntEnum):
 
 
 class Status(msgspec.Struct):
-    """How the router is: the log's offset up to which everything is stored, and its trouble."""
+    """The router's status: the log's offset up to which all is stored, and what is wrong, if so."""
 
     committed: int
     trouble: str | None
 
 
 class Announced(msgspec.Struct, array_like=True):
-    """A batch of live events: by their keys, of which alone a listener may make do."""
+    """A batch of live events by their keys; a listener decodes only those that it needs."""
 
     events: list[tuple[str, bytes]]
 
@@ -121,10 +123,10 @@ class RouterLink:
     ) -> None:
         self._frames = frames
         self._announce = announce
-        self._tell_heard = heard
+        self._on_heard = heard
         self._heard = time.monotonic()
         self._status = Status(0, None)
-        self._asked: asyncio.Future[bytes] | None = None
+        self._pending_metrics: asyncio.Future[bytes] | None = None
         self._quiet_until = 0.0
         self._ringing: asyncio.TimerHandle | None = None
 
@@ -154,7 +156,7 @@ class RouterLink:
         self._status = Status(self._status.committed, "the router's process has ended")
 
     def ring(self) -> None:
-        """Say that something was appended: now, or together with what follows at once."""
+        """Signal that something was appended: now, or with what follows within a moment."""
         if self._ringing is not None:
             return
         loop = asyncio.get_running_loop()
@@ -173,15 +175,15 @@ class RouterLink:
             raise Unavailable("the router's process does not answer")
 
     def is_heard(self) -> bool:
-        """Say whether the router's process has said anything lately."""
+        """Say whether the router's process was heard lately."""
         return time.monotonic() < self._heard + SILENCE_SECONDS
 
     async def metrics(self) -> bytes:
-        """Return what the router measures, as text; the caller says how long it waits."""
-        if self._asked is None or self._asked.done():
-            self._asked = asyncio.get_running_loop().create_future()
+        """Return the router's metrics as text; the caller bounds the wait."""
+        if self._pending_metrics is None or self._pending_metrics.done():
+            self._pending_metrics = asyncio.get_running_loop().create_future()
             self._frames.send(Kind.METRICS)
-        return await asyncio.shield(self._asked)
+        return await asyncio.shield(self._pending_metrics)
 
     @property
     def committed(self) -> int:
@@ -201,11 +203,11 @@ class RouterLink:
     def _take_status(self, body: bytes) -> None:
         self._heard = time.monotonic()
         self._status = _status.decode(body)
-        self._tell_heard()
+        self._on_heard()
 
     def _take_metrics(self, body: bytes) -> None:
-        if self._asked is not None and not self._asked.done():
-            self._asked.set_result(body)
+        if self._pending_metrics is not None and not self._pending_metrics.done():
+            self._pending_metrics.set_result(body)
 
 
 class GatewayLink:
@@ -231,16 +233,18 @@ class GatewayLink:
             await self._frames.each(
                 {
                     Kind.APPENDED: lambda _: appended(),
-                    # The gateway asks one question at a time.
+                    # The gateway sends one request at a time.
                     Kind.METRICS: lambda _: tasks.create_task(tell_metrics()),
                 }
             )
 
-    async def beat(self, status: Callable[[], Awaitable[Status]]) -> None:
-        """Say again and again how the router is."""
-        while True:
+    def beating(self, status: Callable[[], Awaitable[Status]]) -> AbstractAsyncContextManager[None]:
+        """Tell the gateway periodically how the router is, while in this context."""
+
+        async def beat() -> None:
             self._frames.send(Kind.STATUS, _encoder.encode(await status()))
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+        return periodically("the router's heartbeat", beat, HEARTBEAT_SECONDS)
 
     async def announce(self, events: Sequence[LiveEvent]) -> None:
         """Hand the events to the gateway's process; see `ports.feed.Announcements`."""

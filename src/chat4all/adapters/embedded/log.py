@@ -81,7 +81,7 @@ class EmbeddedLog:
         self.log_id = await self._database.write(_identify)
 
     async def follow(self) -> None:
-        """Open the file to read what another process appends, which `notify` is told of."""
+        """Open the file to read what another process appends; call `notify` when it does."""
         self.log_id = await self._database.read(_identity)
 
     def notify(self) -> None:
@@ -161,7 +161,7 @@ class EmbeddedLog:
 
     async def ping(self) -> None:
         """Return when the log can be written to, which only writing can tell."""
-        await self._database.write(_try)
+        await self._database.write(_write_in_vain)
 
     async def close(self) -> None:
         """Commit what waits, then close the file."""
@@ -201,7 +201,7 @@ class EmbeddedLog:
         return await self._database.write_one(with_rows(_INSERT, 4, len(batch)), values)
 
     def _take(self) -> list[_Waiting]:
-        """Return the next batch, without those whose caller was already told "unknown"."""
+        """Return the next batch, without records whose outcome was already reported as unknown."""
         batch: list[_Waiting] = []
         while self._queue and len(batch) < ROWS_MAX:
             waiting = self._queue.popleft()
@@ -215,31 +215,31 @@ def _unknown() -> OutcomeUnknown:
 
 
 def _identify(db: sqlite3.Connection) -> str:
-    found = _identity(db)
-    if not found:
-        found = str(uuid.uuid4())
-        db.execute("INSERT INTO info VALUES (?)", (found,))
-    return found
+    log_id = _identity(db)
+    if not log_id:
+        log_id = str(uuid.uuid4())
+        db.execute("INSERT INTO info VALUES (?)", (log_id,))
+    return log_id
 
 
 def _identity(db: sqlite3.Connection) -> str:
-    found = db.execute("SELECT log_id FROM info").fetchone()
-    return "" if found is None else str(found[0])
+    row = db.execute("SELECT log_id FROM info").fetchone()
+    return "" if row is None else str(row[0])
 
 
 def first_offset(db: sqlite3.Connection) -> int:
     """Return the lowest offset in `log.db`, or the one that would be given out next."""
-    (found,) = db.execute('SELECT min("offset") FROM records').fetchone()
-    return last_offset(db) + 1 if found is None else int(found)
+    (first,) = db.execute('SELECT min("offset") FROM records').fetchone()
+    return last_offset(db) + 1 if first is None else int(first)
 
 
-def _try(db: sqlite3.Connection) -> None:
-    """Have a page written and synced that says what it said before."""
+def _write_in_vain(db: sqlite3.Connection) -> None:
+    """Have a page written and synced without changing what it holds."""
     row = db.execute("INSERT INTO info VALUES ('')").lastrowid
     db.execute("DELETE FROM info WHERE rowid = ?", (row,))
 
 
 def last_offset(db: sqlite3.Connection) -> int:
     """Return the highest offset ever given out in `log.db`; 0 when there is none."""
-    found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone()
-    return 0 if found is None else int(found[0])
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone()
+    return 0 if row is None else int(row[0])

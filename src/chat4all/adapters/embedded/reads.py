@@ -47,18 +47,18 @@ class Reads:
         self._threads = threads
         self._fetch = fetch
         self._deadlines = Deadlines(patience, lambda: Unavailable(f"{name} does not answer"))
-        self._wanted: deque[_Read] = deque()
-        self._found: deque[tuple[asyncio.Future[Any], Any, Exception | None]] = deque()
+        self._waiting: deque[_Read] = deque()
+        self._results: deque[tuple[asyncio.Future[Any], Any, Exception | None]] = deque()
         self._at_work = 0
         self._loop_is_called = False
 
     async def fetch(self, query: str, values: Mapping[str, object]) -> Any:
         """Return what `fetch` does for this query, or raise what it raises."""
-        if len(self._wanted) >= WAITING_MAX:
+        if len(self._waiting) >= WAITING_MAX:
             raise Overloaded(f"too many reads wait for {self._name}")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Any] = loop.create_future()
-        self._wanted.append(_Read(query, values, done))
+        self._waiting.append(_Read(query, values, done))
         self._deadlines.watch(done)
         if self._at_work < self._threads:
             self._start(loop)
@@ -66,7 +66,7 @@ class Reads:
 
     async def close(self) -> None:
         """Finish what waits."""
-        waiting = tuple(self._wanted)  # at once: a thread takes from it
+        waiting = tuple(self._waiting)  # at once: a thread takes from it
         if waiting:
             await asyncio.wait([read.done for read in waiting])
         self._deadlines.close()
@@ -77,36 +77,36 @@ class Reads:
 
     def _ended(self, worked: asyncio.Future[None]) -> None:
         self._at_work -= 1
-        if self._wanted:
+        if self._waiting:
             self._start(worked.get_loop())
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read what waits. In a thread."""
         for _ in range(AT_A_STRETCH):
             try:
-                read = self._wanted.popleft()
+                read = self._waiting.popleft()
             except IndexError:
                 return
             if read.done.done():  # its caller has gone
                 continue
-            found, error = None, None
+            row, error = None, None
             try:
-                found = self._fetch(read.query, read.values)
+                row = self._fetch(read.query, read.values)
             except Exception as failed:
                 error = failed
-            self._found.append((read.done, found, error))
+            self._results.append((read.done, row, error))
             if not self._loop_is_called:
                 self._loop_is_called = True
                 loop.call_soon_threadsafe(self._hand_out)
 
     def _hand_out(self) -> None:
-        # Before what was found is taken: what comes after that calls again.
+        # Before the results are taken: those that come after that call again.
         self._loop_is_called = False
-        while self._found:
-            done, found, error = self._found.popleft()
+        while self._results:
+            done, row, error = self._results.popleft()
             if done.done():
                 continue
             if error is None:
-                done.set_result(found)
+                done.set_result(row)
             else:
                 done.set_exception(error)

@@ -2,20 +2,22 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from chat4all.adapters.kafka.log import KafkaLog
 from chat4all.adapters.kafka.producer import KafkaProducer
+from chat4all.concurrency.outages import OutageLog
+from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.records import Epoch, Headers
 from chat4all.ports.log import Epochs
 
 RETRY_SECONDS = 1.0
-"""How often it is asked for again, about."""
+"""The longest wait before it is looked for again."""
 
+UNEXPECTED = "looking for the log fails unexpectedly: see the log of this process"
 NO_LOG = "the log is not made yet: run `chat4all migrate`"
 
 _log = logging.getLogger(__name__)
@@ -39,22 +41,22 @@ class AwaitedLog:
 
     async def append(self, key: ConversationId, value: bytes, headers: Headers = ()) -> LogPosition:
         """Append one record; see `ports.log.MessageLog`."""
-        return await self._known().append(key, value, headers)
+        return await self._found_log().append(key, value, headers)
 
     def partition_of(self, conversation: ConversationId) -> int:
         """Return where a conversation's records belong; see `ports.log.PartitionedLog`."""
-        return self._known().partition_of(conversation)
+        return self._found_log().partition_of(conversation)
 
     async def ping(self) -> None:
         """Return when the log can be written to."""
         if self._log is None:
             # Its name is a setting: what is wrong with Kafka need not wait for Cassandra.
             await self.producer.ping(self._topic)
-        await self._known().ping()
+        await self._found_log().ping()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Find out in the background; what waits for the log is finished at the end."""
+        """Look for the log in the background; at the end, finish what waits for its producer."""
         await self.producer.open()
         self.found = asyncio.create_task(self._find(), name="finding the log")
         try:
@@ -65,31 +67,30 @@ class AwaitedLog:
             await self.producer.close()
 
     async def _find(self) -> Epoch:
-        while True:
-            try:
-                epoch = await self._epochs.newest()
-            except Unavailable as error:
-                self._wait_because(error)
-            except Exception:
-                # Looking changes nothing, so it can be done again; without it nothing works.
-                unexpected = "looking for the log fails unexpectedly: see the log of this process"
-                if str(self._trouble) != unexpected:
-                    _log.exception("looking for the log fails and is tried again")
-                self._wait_because(Unavailable(unexpected))
-            else:
-                if epoch is not None:
-                    self.epoch, self._log = epoch, KafkaLog(self.producer, epoch)
-                    _log.info("the log is known", extra={"topic": epoch.topic})
-                    return epoch
-                self._wait_because(Unavailable(NO_LOG))
-            await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1))  # noqa: S311 - jitter
+        outages = OutageLog(_log, "the log is waited for")
 
-    def _wait_because(self, trouble: Unavailable) -> None:
-        if str(trouble) != str(self._trouble):
-            _log.warning("the log is waited for", extra={"cause": str(trouble)})
-        self._trouble = trouble
+        def note(error: Exception) -> None:
+            self._trouble = error if isinstance(error, Unavailable) else Unavailable(UNEXPECTED)
+            outages.failed(error)
 
-    def _known(self) -> KafkaLog:
+        # Looking changes nothing, so whatever fails can be retried; without the log nothing works.
+        epoch = await retry(
+            self._look,
+            Backoff(RETRY_SECONDS, RETRY_SECONDS),
+            is_temporary=lambda _: True,
+            on_failure=note,
+        )
+        self.epoch, self._log = epoch, KafkaLog(self.producer, epoch)
+        _log.info("the log is known", extra={"topic": epoch.topic})
+        return epoch
+
+    async def _look(self) -> Epoch:
+        epoch = await self._epochs.newest()
+        if epoch is None:
+            raise Unavailable(NO_LOG)
+        return epoch
+
+    def _found_log(self) -> KafkaLog:
         if self._log is None:
             raise Unavailable(str(self._trouble), self._trouble.public)
         return self._log

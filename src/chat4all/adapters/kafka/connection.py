@@ -1,4 +1,4 @@
-"""What every Kafka client of Chat4All is told, and how its errors are said."""
+"""The configuration that all Kafka clients of Chat4All share, and their errors in words."""
 
 import logging
 from typing import Any
@@ -9,9 +9,9 @@ _log = logging.getLogger("chat4all.kafka")
 
 
 def client_config(bootstrap: str, *, quiet: bool = False) -> dict[str, Any]:
-    """Return what producers, consumers and administrators share. `bootstrap`: `host:port,…`.
+    """Return the settings of producers, consumers and administrators. `bootstrap`: `host:port,…`.
 
-    `quiet`: for one that is seldom or never polled, so that what it would log would pile up.
+    `quiet`: for one that is seldom or never polled, so that its log lines would pile up.
     """
     config: dict[str, Any] = {
         "bootstrap.servers": bootstrap,
@@ -24,7 +24,7 @@ def client_config(bootstrap: str, *, quiet: bool = False) -> dict[str, Any]:
     return config | ({"log_level": 2} if quiet else {"logger": _log})
 
 
-def said(error: KafkaError | KafkaException) -> str:
+def describe(error: KafkaError | KafkaException) -> str:
     """Return an error in Kafka's own words, with nothing of any record in it."""
-    found = error.args[0] if isinstance(error, KafkaException) else error
-    return f"Kafka: {found.str()}" if isinstance(found, KafkaError) else f"Kafka: {found}"
+    cause = error.args[0] if isinstance(error, KafkaException) else error
+    return f"Kafka: {cause.str()}" if isinstance(cause, KafkaError) else f"Kafka: {cause}"

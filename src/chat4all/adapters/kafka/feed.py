@@ -10,9 +10,11 @@ from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from chat4all.adapters.kafka.connection import client_config, said
+from chat4all.adapters.kafka.connection import client_config, describe
 from chat4all.adapters.kafka.producer import KafkaProducer
 from chat4all.adapters.kafka.reachability import PUBLIC
+from chat4all.concurrency.outages import OutageLog
+from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.domain.errors import Degraded, Unavailable
 from chat4all.domain.events import LiveEvent, key_of
 from chat4all.ports.feed import FeedListener
@@ -29,6 +31,9 @@ READ_MAX = 500
 WAIT_SECONDS = 0.1
 ASK_SECONDS = 5.0
 RETRY_SECONDS = 1.0
+"""The longest wait before it is read again after an error."""
+
+UNEXPECTED = "an unexpected error, see the log of this process"
 
 HEARTBEAT = b"heartbeat"
 """The key of records that say nothing but that the feed is alive. No conversation has it."""
@@ -96,12 +101,12 @@ class KafkaFeed:
         self._listener = listener
 
     async def open(self) -> None:
-        """Begin to read; `ping` tells when nothing that follows can be missed."""
+        """Begin to read; once `ping` returns, nothing that follows can be missed."""
         self._consumer = Consumer(self._consumer_config)
-        self._reading = asyncio.create_task(self._read_for_ever(), name="kafka feed")
+        self._reading = asyncio.create_task(self._keep_reading(), name="kafka feed")
 
     async def ping(self) -> None:
-        """Return while the feed is read from a known place on. A gateway works without it."""
+        """Return while the feed is read from a known offset on. A gateway works without it."""
         if self._trouble is not None:
             raise Degraded(self._trouble)
 
@@ -115,46 +120,48 @@ class KafkaFeed:
     async def _call(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    async def _read_for_ever(self) -> None:
-        while True:
-            try:
-                self._partitions = await self._call(self._begin)
-                self._unheard = set(self._partitions)
-                self._trouble = None
-                if self._listener is not None:
-                    # Only now: what is announced from here on will be read (EXACTNESS 20g).
-                    self._listener.lost()
-                while True:
-                    self._take(await self._call(self._read))
-            except Unavailable as error:
-                self._wait_because(str(error))
-            except Exception:
-                _log.exception("reading the live feed fails and is tried again")
-                self._wait_because("an unexpected error, see the log of this process")
-            await asyncio.sleep(RETRY_SECONDS)
+    async def _keep_reading(self) -> None:
+        outages = OutageLog(_log, "feed waits")
 
-    def _wait_because(self, cause: str) -> None:
-        trouble = f"the live feed is not read: {cause}"
-        if trouble != self._trouble:
-            _log.warning("feed waits", extra={"cause": cause})
-        self._trouble = trouble
+        def note(error: Exception) -> None:
+            cause = str(error) if isinstance(error, Unavailable) else UNEXPECTED
+            self._trouble = f"the live feed is not read: {cause}"
+            outages.failed(error)
+
+        async def read() -> None:
+            self._partitions = await self._call(self._begin)
+            self._unheard = set(self._partitions)
+            self._trouble = None
+            outages.succeeded()
+            if self._listener is not None:
+                # Only now: what is announced from here on will be read (EXACTNESS 20g).
+                self._listener.lost()
+            while True:
+                self._take(await self._call(self._read))
+
+        await retry(
+            read,
+            Backoff(RETRY_SECONDS, RETRY_SECONDS),
+            is_temporary=lambda _: True,
+            on_failure=note,
+        )
 
     def _begin(self) -> frozenset[int]:
         """Read from the end on, as a number: `OFFSET_END` is looked up only when it is fetched."""
         try:
-            # What is still queued, errors above all, is about the places before.
+            # What is still queued, errors above all, belongs to the previous assignment.
             self._consumer.unassign()
             while self._consumer.consume(READ_MAX, 0):
                 pass
             about = self._consumer.list_topics(self._topic, ASK_SECONDS).topics[self._topic]
             if about.error is not None:
-                raise Unavailable(f"topic {self._topic}: {said(about.error)}")
+                raise Unavailable(f"topic {self._topic}: {describe(about.error)}")
             places = [TopicPartition(self._topic, number) for number in about.partitions]
             for place in places:
                 _, place.offset = self._consumer.get_watermark_offsets(place, ASK_SECONDS)
             self._consumer.assign(places)
         except KafkaException as error:
-            raise Unavailable(said(error), PUBLIC) from None
+            raise Unavailable(describe(error), PUBLIC) from None
         return frozenset(about.partitions)
 
     def _read(self) -> Sequence[Message]:
@@ -165,7 +172,7 @@ class KafkaFeed:
         """Push what was read. Only the listener knows whether it needs more than the key."""
         for message in messages:
             if (error := message.error()) is not None:
-                raise Unavailable(said(error), PUBLIC)
+                raise Unavailable(describe(error), PUBLIC)
             if self._listener is None:
                 continue
             key = message.key() or b""

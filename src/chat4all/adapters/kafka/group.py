@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from chat4all.adapters.kafka.connection import client_config, said
+from chat4all.adapters.kafka.connection import client_config, describe
 from chat4all.adapters.kafka.reachability import PUBLIC
 from chat4all.adapters.kafka.topics import Topics
 from chat4all.domain.errors import Unavailable
@@ -58,10 +58,10 @@ class KafkaGroup:
                 self._topics.ends(epoch.topic, partitions, seconds),
             )
         except KafkaException as error:
-            raise Unavailable(said(error), PUBLIC) from None
+            raise Unavailable(describe(error), PUBLIC) from None
         offsets = {place.partition: place.offset for place in committed if place.offset >= 0}
         return GroupState(members, offsets, bounds)
 
     def _members(self, seconds: float) -> list[str]:
-        found = self._admin.list_groups(self._group, seconds)
-        return [str(member.id) for group in found for member in group.members]
+        groups = self._admin.list_groups(self._group, seconds)
+        return [str(member.id) for group in groups for member in group.members]

@@ -11,7 +11,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from chat4all.adapters.kafka.connection import client_config, said
+from chat4all.adapters.kafka.connection import client_config, describe
 from chat4all.adapters.kafka.reachability import PUBLIC, Address, addresses_in, reach
 from chat4all.domain.errors import Unavailable
 
@@ -27,10 +27,10 @@ class TopicFacts:
     replicas: int
     settings: Mapping[str, str]
     leaderless: int
-    """Partitions that nobody leads."""
+    """Partitions without a leader."""
 
     short: int
-    """Partitions with fewer copies in step than they should have."""
+    """Partitions with fewer in-sync replicas than they should have."""
 
 
 class KafkaInspection:
@@ -54,13 +54,13 @@ class KafkaInspection:
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 return None
-            raise Unavailable(said(error), PUBLIC) from None
+            raise Unavailable(describe(error), PUBLIC) from None
         resource = ConfigResource(ResourceType.TOPIC, name)
         configured = self._admin.describe_configs([resource], request_timeout=ASK_SECONDS)
         try:
             settings = await asyncio.wrap_future(configured[resource])
         except KafkaException as error:
-            raise Unavailable(said(error), PUBLIC) from None
+            raise Unavailable(describe(error), PUBLIC) from None
         return TopicFacts(
             str(about.topic_id),
             len(about.partitions),

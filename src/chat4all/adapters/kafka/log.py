@@ -9,7 +9,7 @@ from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.records import Epoch, Headers
 
 CLOCK_AHEAD_MAX_MS = 500
-"""How far this machine's clock may be ahead of the broker's. An id that is looked up by nobody was
+"""How far this machine's clock may be ahead of the broker's. An id that is not looked up was
 stamped at most 1 s after it was made, and a retry comes 2 s after that or later (EXACTNESS 6): half
 of the second between them may be the clocks' difference."""
 

@@ -12,13 +12,13 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 def _murmur2(data: bytes) -> int:
     """Return the hash of `org.apache.kafka.common.utils.Utils.murmur2`, as an unsigned number."""
-    found = _SEED ^ len(data)
+    hashed = _SEED ^ len(data)
     whole = len(data) & ~3
     for start in range(0, whole, 4):
         k = int.from_bytes(data[start : start + 4], "little") * _MULTIPLIER & _MASK
         k = (k ^ k >> 24) * _MULTIPLIER & _MASK
-        found = found * _MULTIPLIER & _MASK ^ k
+        hashed = hashed * _MULTIPLIER & _MASK ^ k
     if rest := data[whole:]:
-        found = (found ^ int.from_bytes(rest, "little")) * _MULTIPLIER & _MASK
-    found = (found ^ found >> 13) * _MULTIPLIER & _MASK
-    return found ^ found >> 15
+        hashed = (hashed ^ int.from_bytes(rest, "little")) * _MULTIPLIER & _MASK
+    hashed = (hashed ^ hashed >> 13) * _MULTIPLIER & _MASK
+    return hashed ^ hashed >> 15

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Message, Producer
 
-from chat4all.adapters.kafka.connection import client_config, said
+from chat4all.adapters.kafka.connection import client_config, describe
 from chat4all.adapters.kafka.reachability import PUBLIC, reach
 from chat4all.domain.errors import OutcomeUnknown, Overloaded, Unavailable
 from chat4all.domain.records import Headers
@@ -40,10 +40,10 @@ _Report: TypeAlias = tuple["asyncio.Future[Delivered]", KafkaError | None, Messa
 
 
 class KafkaProducer:
-    """An idempotent producer with acks=all: what it says is delivered is there once, in order.
+    """An idempotent producer with acks=all: each delivered record is in the log once, in order.
 
-    `deadline` is the time in seconds within which a record is acknowledged or said to be unknown.
-    A fatal error ends its use; `on_fatal` is then called with the cause, in the loop.
+    Within `deadline` seconds a record is acknowledged or its outcome is said to be unknown. A fatal
+    error ends the producer's use; `on_fatal` is then called with the cause, in the loop.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class KafkaProducer:
         except BufferError:
             raise Overloaded("too many records wait for Kafka") from None
         except KafkaException as error:
-            raise Unavailable(said(error), PUBLIC) from None
+            raise Unavailable(describe(error), PUBLIC) from None
         self._waiting += 1
         self._idle.clear()
         return done
@@ -125,7 +125,7 @@ class KafkaProducer:
         if about.error is not None:
             if about.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise Unavailable(f"Kafka has no topic {topic}: run `chat4all migrate`", PUBLIC)
-            raise Unavailable(f"topic {topic}: {said(about.error)}", PUBLIC)
+            raise Unavailable(f"topic {topic}: {describe(about.error)}", PUBLIC)
         if any(partition.leader < 0 for partition in about.partitions.values()):
             raise Unavailable(f"topic {topic}: a partition has no leader")
 
@@ -133,7 +133,7 @@ class KafkaProducer:
         """Return how many partitions a topic has. Raises `Unavailable`."""
         about = (await reach(self._producer, self._bootstrap, topic)).topics[topic]
         if about.error is not None:
-            raise Unavailable(f"topic {topic}: {said(about.error)}", PUBLIC)
+            raise Unavailable(f"topic {topic}: {describe(about.error)}", PUBLIC)
         return len(about.partitions)
 
     async def close(self) -> None:
@@ -166,7 +166,7 @@ class KafkaProducer:
             if done.done():
                 continue  # nobody waits any more
             if error is not None:
-                done.set_exception(OutcomeUnknown(said(error), NOT_CONFIRMED))
+                done.set_exception(OutcomeUnknown(describe(error), NOT_CONFIRMED))
             else:
                 kind, stamp = message.timestamp()
                 done.set_result(
@@ -180,5 +180,5 @@ class KafkaProducer:
     def _take_error(self, error: KafkaError) -> None:
         """Note a fatal error (in the thread); others are logged by the library and pass."""
         if error.fatal():
-            self._fatal = said(error)
+            self._fatal = describe(error)
             self._loop.call_soon_threadsafe(self._on_fatal, self._fatal)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException
 
-from chat4all.adapters.network_errors import NOWHERE, why
+from chat4all.adapters.network_errors import NOWHERE, reason_of
 from chat4all.domain.errors import Unavailable
 
 METADATA_SECONDS = 1.2
@@ -20,7 +20,7 @@ PUBLIC = "the message log (Kafka) is away"
 
 
 class Address(NamedTuple):
-    """Where a broker is said to be."""
+    """Where a broker is, by the settings or by its own account."""
 
     host: str
     port: int
@@ -31,15 +31,15 @@ class Address(NamedTuple):
 
 def addresses_of(bootstrap: str) -> list[Address]:
     """Return what `KAFKA_BOOTSTRAP_SERVER` names: `host:port,…`, 9092 where no port is given."""
-    found = []
+    addresses = []
     for one in bootstrap.split(","):
         named = one.strip().rpartition("://")[2]
         host, colon, port = named.rpartition(":")
         if colon and port.isdecimal():
-            found.append(Address(host.strip("[]"), int(port)))
+            addresses.append(Address(host.strip("[]"), int(port)))
         elif named:
-            found.append(Address(named.strip("[]"), 9092))
-    return found
+            addresses.append(Address(named.strip("[]"), 9092))
+    return addresses
 
 
 async def reach(client: Any, bootstrap: str, topic: str | None = None) -> Any:
@@ -49,16 +49,16 @@ async def reach(client: Any, bootstrap: str, topic: str | None = None) -> Any:
     matter, else all. Raises `Unavailable` with a sentence.
     """
     try:
-        found = await asyncio.to_thread(client.list_topics, topic, METADATA_SECONDS)
+        metadata = await asyncio.to_thread(client.list_topics, topic, METADATA_SECONDS)
     except KafkaException:
         raise await not_answering(bootstrap) from None
     leaders = {
         partition.leader
-        for about in (found.topics.values() if topic else ())
+        for about in (metadata.topics.values() if topic else ())
         for partition in about.partitions.values()
     }
-    await check_advertised(bootstrap, addresses_in(found, leaders))
-    return found
+    await check_advertised(bootstrap, addresses_in(metadata, leaders))
+    return metadata
 
 
 def addresses_in(metadata: Any, ids: Collection[int] = ()) -> list[Address]:
@@ -71,7 +71,7 @@ def addresses_in(metadata: Any, ids: Collection[int] = ()) -> list[Address]:
 
 
 async def not_answering(bootstrap: str) -> Unavailable:
-    """Return why nobody at the configured addresses answered."""
+    """Return why no broker at the configured addresses answered."""
     addresses = addresses_of(bootstrap)
     named = ", ".join(map(str, addresses))
     reasons = {
@@ -79,16 +79,16 @@ async def not_answering(bootstrap: str) -> Unavailable:
         for trouble in await asyncio.gather(*map(_trouble, addresses))
     }
     if reasons == {NOWHERE}:
-        said = (
+        sentence = (
             f"KAFKA_BOOTSTRAP_SERVER names {named}, which resolves to nothing here: set it to the "
             "address that Kafka advertises to this machine"
         )
     else:
-        said = (
+        sentence = (
             f"Kafka at {named} does not answer ({'; '.join(sorted(reasons))}): start Kafka, or set "
             "KAFKA_BOOTSTRAP_SERVER to where it is"
         )
-    return Unavailable(said, PUBLIC)
+    return Unavailable(sentence, PUBLIC)
 
 
 async def check_advertised(bootstrap: str, brokers: Sequence[Address]) -> None:
@@ -117,6 +117,6 @@ async def _trouble(address: Address) -> str | None:
         async with asyncio.timeout(CONNECT_SECONDS):
             _, writer = await asyncio.open_connection(address.host, address.port)
     except OSError as error:
-        return why(error)
+        return reason_of(error)
     writer.close()
     return None

@@ -10,11 +10,11 @@ from chat4all.domain.errors import Degraded, Unavailable
 from chat4all.domain.records import Epoch
 
 PING_SECONDS = 1.5
-"""How long a health check may ask, to say nothing without an answer."""
+"""How long a health check may ask; without an answer it says nothing."""
 
 LOOK_SECONDS = 5.0
 STUCK_SECONDS = 30.0
-"""After so long without a commit a partition in which records wait is not processed."""
+"""A partition in which records wait is stuck after so long without a commit."""
 
 NO_ROUTER = (
     "no router runs: nobody is in the consumer group {group}, and {lag} accepted messages wait in "
@@ -27,7 +27,7 @@ STUCK = (
 
 
 class RoutersWatch:
-    """Says when what is accepted is not processed. Asks at most every `LOOK_SECONDS`."""
+    """Detects that accepted messages are not processed. Asks at most every `LOOK_SECONDS`."""
 
     def __init__(
         self,
@@ -55,13 +55,13 @@ class RoutersWatch:
         return self._trouble
 
     def judge(self, state: GroupState) -> str | None:
-        """Return what is wrong with this state, knowing the ones before."""
+        """Return what is wrong with this state, compared with the ones before."""
         now, lag = self._clock(), state.lag
         waiting = sum(lag.values())
         self._moved = {
-            partition: known
-            if (known := self._moved.get(partition))
-            and known[0] == state.committed.get(partition, 0)
+            partition: before
+            if (before := self._moved.get(partition))
+            and before[0] == state.committed.get(partition, 0)
             else (state.committed.get(partition, 0), now)
             for partition, count in lag.items()
             if count

@@ -1,4 +1,4 @@
-"""The topics: made once, with the settings that the rest relies on, and recognised ever after."""
+"""The topics: made once, with the settings that the rest relies on, and recognised afterwards."""
 
 import asyncio
 import time
@@ -20,8 +20,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     NewTopic,
 )
 
-from chat4all.adapters.kafka.connection import client_config, said
+from chat4all.adapters.kafka.connection import client_config, describe
 from chat4all.adapters.kafka.reachability import PUBLIC, reach
+from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.domain.errors import StartRefused, Unavailable
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ APPEAR_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Topic:
     """A topic as the broker has it."""
 
     topic_id: str
@@ -51,7 +52,7 @@ def log_settings(retention_days: int, replicas: int) -> dict[str, str]:
 
 
 def feed_settings() -> dict[str, str]:
-    """Return the settings of the topic of live events: whoever misses more reads the store."""
+    """Return the settings of the topic of live events. Who misses more of it reads the store."""
     return {
         "cleanup.policy": "delete",
         "retention.ms": str(3_600_000),
@@ -74,26 +75,26 @@ def offset_trouble(offset: int, first: int, end: int) -> str | None:
 
 
 class Topics:
-    """Asks and tells a Kafka cluster about topics, off the event loop."""
+    """Finds and makes topics of a Kafka cluster, off the event loop."""
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
         self._admin = AdminClient(client_config(bootstrap, quiet=True))
 
-    async def find(self, topic: str) -> Found | None:
+    async def find(self, topic: str) -> Topic | None:
         """Return a topic; None when there is none of this name."""
-        asked = self._admin.describe_topics(TopicCollection([topic]), request_timeout=ASK_SECONDS)
+        answers = self._admin.describe_topics(TopicCollection([topic]), request_timeout=ASK_SECONDS)
         try:
-            about = await _answer(asked[topic])
+            about = await _answer(answers[topic])
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 return None
             raise await self._failure(error) from None
-        return Found(str(about.topic_id), len(about.partitions))
+        return Topic(str(about.topic_id), len(about.partitions))
 
     async def make(
         self, topic: str, partitions: int, replicas: int, settings: Mapping[str, str]
-    ) -> Found:
+    ) -> Topic:
         """Make a topic unless it is there, and return it. Safe from two places at once."""
         new = NewTopic(topic, partitions, replicas, config=dict(settings))
         try:
@@ -101,7 +102,7 @@ class Topics:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise await self._failure(error) from None
-        return await _in_time(lambda: self._must_find(topic))
+        return await _until_known(lambda: self._must_find(topic))
 
     async def ends(
         self, topic: str, partitions: Iterable[int], seconds: float = ASK_SECONDS
@@ -115,32 +116,32 @@ class Topics:
     async def begin(self, topic: str, partitions: int, group: str) -> None:
         """Commit a group's first offsets where it has none: nothing was read yet.
 
-        Raises `StartRefused` when a partition has lost records that nobody can have read.
+        Raises `StartRefused` when a partition has lost records that no consumer can have read.
         """
-        await _in_time(lambda: asyncio.to_thread(self._begin, topic, partitions, group))
+        await _until_known(lambda: asyncio.to_thread(self._begin, topic, partitions, group))
 
     async def _failure(self, error: KafkaException) -> Unavailable:
-        """Return an error as a sentence; when no broker said it, why none says anything."""
+        """Return an error as a sentence; when it is not a broker's, why no broker answers."""
         if error.args[0].code() > 0:
-            return Unavailable(said(error), PUBLIC)
+            return Unavailable(describe(error), PUBLIC)
         try:
             await reach(self._admin, self._bootstrap)
         except Unavailable as cause:
             return cause
-        return Unavailable(said(error), PUBLIC)
+        return Unavailable(describe(error), PUBLIC)
 
-    async def _must_find(self, topic: str) -> Found:
-        found = await self.find(topic)
-        if found is None:
+    async def _must_find(self, topic: str) -> Topic:
+        about = await self.find(topic)
+        if about is None:
             raise Unavailable(f"Kafka: topic {topic} does not exist")
-        return found
+        return about
 
     @cached_property
-    def _asking(self) -> Consumer:
+    def _outsider(self) -> Consumer:
         """A consumer that joins no group and commits nothing, but must name one.
 
-        It is asked where a log ends, again and again; an administrator's requests of that kind may
-        make librdkafka (2.16) abort the process when a broker dies.
+        It asks where a log ends, again and again; an administrator's requests of that kind may make
+        librdkafka (2.16) abort the process when a broker dies.
         """
         return Consumer(
             client_config(self._bootstrap, quiet=True) | {"group.id": "chat4all-nobody"}
@@ -150,14 +151,14 @@ class Topics:
         self, topic: str, partitions: Iterable[int], seconds: float
     ) -> dict[int, tuple[int, int]]:
         deadline = time.monotonic() + seconds
-        found = {}
+        bounds = {}
         for number in partitions:
             left = max(0.1, deadline - time.monotonic())
-            ends = self._asking.get_watermark_offsets(TopicPartition(topic, number), timeout=left)
+            ends = self._outsider.get_watermark_offsets(TopicPartition(topic, number), timeout=left)
             if ends is None:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-            found[number] = ends
-        return found
+            bounds[number] = ends
+        return bounds
 
     def _begin(self, topic: str, partitions: int, group: str) -> None:
         consumer = Consumer(
@@ -165,8 +166,8 @@ class Topics:
         )
         places = [TopicPartition(topic, number) for number in range(partitions)]
         try:
-            known = consumer.committed(places, timeout=ASK_SECONDS)
-            missing = [place for place in known if place.offset < 0]
+            committed = consumer.committed(places, timeout=ASK_SECONDS)
+            missing = [place for place in committed if place.offset < 0]
             for place in missing:
                 first, _ = consumer.get_watermark_offsets(place, timeout=ASK_SECONDS)
                 if first > 0:
@@ -178,22 +179,15 @@ class Topics:
                 zeros = [TopicPartition(topic, place.partition, 0) for place in missing]
                 consumer.commit(offsets=zeros, asynchronous=False)
         except KafkaException as error:
-            raise Unavailable(said(error), PUBLIC) from None
+            raise Unavailable(describe(error), PUBLIC) from None
         finally:
             consumer.close()
 
 
-async def _answer(asked: "Future[T]") -> T:
-    return await asyncio.wrap_future(asked)
+async def _answer(future: "Future[T]") -> T:
+    return await asyncio.wrap_future(future)
 
 
-async def _in_time(step: Callable[[], Awaitable[T]]) -> T:
+async def _until_known(step: Callable[[], Awaitable[T]]) -> T:
     """Do a step until it succeeds: what was just made is not known to every broker at once."""
-    deadline = time.monotonic() + APPEAR_SECONDS
-    while True:
-        try:
-            return await step()
-        except Unavailable:
-            if time.monotonic() > deadline:
-                raise
-        await asyncio.sleep(0.1)
+    return await retry(step, Backoff(0.1, 0.1), seconds=APPEAR_SECONDS)

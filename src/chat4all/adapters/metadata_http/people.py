@@ -1,4 +1,4 @@
-"""The ports, question by question; see `wire.internal`."""
+"""The ports, one request a call; see `wire.internal`."""
 
 from collections.abc import Mapping, Sequence
 
@@ -31,24 +31,24 @@ class HttpUsers:
 
     async def user(self, username: Username) -> User | None:
         """Return a user; see `ports.Users`."""
-        found: User | None = await self._ask(
+        answer: User | None = await self._ask(
             "user", internal.OfUser(username), User | None, writes=False
         )
-        return found
+        return answer
 
     async def find_users(self, prefix: str, limit: int, after: str = "") -> Sequence[User]:
         """Return users by name; see `ports.Users`."""
-        found: Sequence[User] = await self._ask(
+        answer: Sequence[User] = await self._ask(
             "find_users", internal.FindUsers(prefix, limit, after), list[User], writes=False
         )
-        return found
+        return answer
 
     async def password_hash(self, username: Username) -> bytes | None:
         """Return a user's password hash; see `ports.Users`."""
-        found: bytes | None = await self._ask(
+        answer: bytes | None = await self._ask(
             "password_hash", internal.OfUser(username), bytes | None, writes=False
         )
-        return found
+        return answer
 
     async def change_user(
         self, username: Username, changes: UserChanges, keep: SessionId | None = None
@@ -69,10 +69,10 @@ class HttpUsers:
 
     async def aliases(self, usernames: Sequence[Username]) -> Mapping[Username, Username]:
         """Return the names that erased users are shown under; see `ports.Users`."""
-        found: Mapping[Username, Username] = await self._ask(
+        answer: Mapping[Username, Username] = await self._ask(
             "aliases", internal.OfUsers(list(usernames)), dict[Username, Username], writes=False
         )
-        return found
+        return answer
 
 
 class HttpDirectory:
@@ -83,24 +83,24 @@ class HttpDirectory:
 
     async def add_conversation(self, conversation: Conversation) -> Conversation:
         """Create a conversation, or return the pair's first; see `ports.Directory`."""
-        found: Conversation = await self._ask(
+        answer: Conversation = await self._ask(
             "add_conversation", internal.AddConversation(conversation), Conversation, writes=True
         )
-        return found
+        return answer
 
     async def conversation(self, conversation: ConversationId) -> Conversation | None:
         """Return a conversation; see `ports.Directory`."""
-        found: Conversation | None = await self._ask(
+        answer: Conversation | None = await self._ask(
             "conversation", internal.OfConversation(conversation), Conversation | None, writes=False
         )
-        return found
+        return answer
 
     async def members(self, conversation: ConversationId) -> Mapping[Username, Role]:
         """Return who is in a conversation; see `ports.Directory`."""
-        found: Mapping[Username, Role] = await self._ask(
+        answer: Mapping[Username, Role] = await self._ask(
             "members", internal.OfConversation(conversation), dict[Username, Role], writes=False
         )
-        return found
+        return answer
 
     async def add_member(
         self,
@@ -121,15 +121,15 @@ class HttpDirectory:
         by: Username | None = None,
     ) -> None:
         """Give a member another role; see `ports.Directory`."""
-        asked = internal.ChangeRole(conversation, username, role, by)
-        await self._ask("change_role", asked, None, writes=True)
+        change = internal.ChangeRole(conversation, username, role, by)
+        await self._ask("change_role", change, None, writes=True)
 
     async def remove_member(
         self, conversation: ConversationId, username: Username, by: Username | None = None
     ) -> None:
         """Remove a member; see `ports.Directory`."""
-        asked = internal.RemoveMember(conversation, username, by)
-        await self._ask("remove_member", asked, None, writes=True)
+        change = internal.RemoveMember(conversation, username, by)
+        await self._ask("remove_member", change, None, writes=True)
 
     async def change_conversation(
         self,
@@ -138,15 +138,15 @@ class HttpDirectory:
         by: Username | None = None,
     ) -> None:
         """Change its title or notes; see `ports.Directory`."""
-        asked = internal.ChangeConversation(conversation, changes, by)
-        await self._ask("change_conversation", asked, None, writes=True)
+        change = internal.ChangeConversation(conversation, changes, by)
+        await self._ask("change_conversation", change, None, writes=True)
 
     async def delete_conversation(
         self, conversation: ConversationId, by: Username | None = None
     ) -> None:
         """End a conversation; see `ports.Directory`."""
-        asked = internal.DeleteConversation(conversation, by)
-        await self._ask("delete_conversation", asked, None, writes=True)
+        change = internal.DeleteConversation(conversation, by)
+        await self._ask("delete_conversation", change, None, writes=True)
 
     async def ping(self) -> None:
         """Return when the directory can answer."""
@@ -161,22 +161,22 @@ class HttpMemberships:
 
     async def of_user(self, username: Username) -> Sequence[JoinedConversation]:
         """Return all memberships of a user; see `ports.Memberships`."""
-        found: Sequence[JoinedConversation] = await self._ask(
+        answer: Sequence[JoinedConversation] = await self._ask(
             "memberships_of", internal.OfUser(username), list[JoinedConversation], writes=False
         )
-        return found
+        return answer
 
     async def details(
         self, conversations: Sequence[ConversationId], viewer: Username
     ) -> Mapping[ConversationId, Detail]:
         """Return what a member sees of conversations; see `ports.Memberships`."""
-        found: Mapping[ConversationId, Detail] = await self._ask(
+        answer: Mapping[ConversationId, Detail] = await self._ask(
             "details",
             internal.Details(list(conversations), viewer),
             dict[ConversationId, Detail],
             writes=False,
         )
-        return found
+        return answer
 
 
 class HttpSessions:
@@ -194,29 +194,29 @@ class HttpSessions:
 
     async def get(self, session: SessionId) -> Session | None:
         """Return the session; see `ports.Sessions`."""
-        found: Session | None = await self._ask(
+        answer: Session | None = await self._ask(
             "session", internal.OfSession(session), Session | None, writes=False
         )
-        return found
+        return answer
 
     async def rotate(
         self, spent: RefreshHashes, token: bytes, now: int, expires_at: int
     ) -> Rotation:
         """Put another token in the place of a spent one; see `ports.Sessions`."""
-        found: Rotation = await self._ask(
+        answer: Rotation = await self._ask(
             "rotate_session",
             internal.Rotate(spent, token, now, expires_at),
             Rotation,
             writes=True,
         )
-        return found
+        return answer
 
     async def of_user(self, username: Username) -> Sequence[Session]:
         """Return a user's sessions; see `ports.Sessions`."""
-        found: Sequence[Session] = await self._ask(
+        answer: Sequence[Session] = await self._ask(
             "sessions_of", internal.OfUser(username), list[Session], writes=False
         )
-        return found
+        return answer
 
     async def end(self, session: SessionId, username: Username | None = None) -> None:
         """End a session; see `ports.Sessions`."""

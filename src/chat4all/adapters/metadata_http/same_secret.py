@@ -16,7 +16,7 @@ SECRETS_DIFFER = (
 
 
 class SameSecret:
-    """Compares them now and then. `proof` shows that we have our key, and tells nothing of it."""
+    """Compares the keys now and then. `proof` shows that we have ours without revealing it."""
 
     def __init__(self, service: MetadataService, url: str, proof: bytes) -> None:
         self._service = service
@@ -26,7 +26,7 @@ class SameSecret:
         self._ask_again = 0.0
 
     async def ping(self) -> None:
-        """Raise `Degraded` when they differ; that the service is unavailable is not told here."""
+        """Raise `Degraded` when they differ. An unavailable service is reported elsewhere."""
         if time.monotonic() >= self._ask_again:
             with suppress(Unavailable, NotFound):  # the service may be of an earlier release
                 self._same = await self.ask()

@@ -1,7 +1,6 @@
-"""The metadata service as it is reached: by HTTP, with a credential, within limits."""
+"""Requests to the metadata service: by HTTP, with a credential, within limits."""
 
 import asyncio
-import random
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -9,7 +8,9 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from chat4all.adapters.network_errors import why
+from chat4all.adapters.network_errors import reason_of
+from chat4all.concurrency.retrying import Backoff, retry
+from chat4all.concurrency.waiting import BoundedWaiting
 from chat4all.domain.errors import (
     AlreadyTaken,
     Conflict,
@@ -19,23 +20,22 @@ from chat4all.domain.errors import (
     NotFound,
     NotSignedIn,
     OutcomeUnknown,
-    Overloaded,
     Refused,
     Unavailable,
 )
 from chat4all.wire import internal
 
 ASK_SECONDS = 4.5
-"""A question and all its tries together: a little more than the service allows its database."""
+"""A request and all its tries together: a little more than the service allows its database."""
 
 CONNECT_SECONDS = 1.0
 CONNECTIONS = 20
 
 IDLE_SECONDS = 4.0
-"""Less than the service keeps a silent connection, so that it does not end it under a question."""
+"""Less than the service keeps a silent connection, so that it does not close it under a request."""
 
 WAITING_MAX = 1_000
-"""Questions that may be under way; one more is refused at once."""
+"""Requests that may be in flight; one more is refused at once."""
 
 ANSWER_MAX = 8 * 1024 * 1024
 """Bytes in an answer: the longest page of the outbox has an eighth of that."""
@@ -70,10 +70,10 @@ _problem = msgspec.json.Decoder(_Problem)
 
 
 class MetadataService:
-    """Asks questions; to be made and used on one event loop.
+    """Sends requests; to be made and used on one event loop.
 
-    What was not answered as it should be is `Unavailable`. A question that only reads is asked
-    again when its connection is lost; one that writes only while it cannot have arrived, and else
+    An answer that is missing or unusable is `Unavailable`. A request that only reads is retried
+    when its connection is lost; one that writes only while it cannot have arrived, and otherwise
     it is `OutcomeUnknown`.
     """
 
@@ -90,7 +90,9 @@ class MetadataService:
             connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=IDLE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
-        self._waiting = 0
+        self._waiting = BoundedWaiting(
+            WAITING_MAX, ASK_SECONDS, "questions wait for the metadata service"
+        )
 
     async def ask(self, name: str, question: msgspec.Struct, shape: Any, *, writes: bool) -> Any:
         """Return the answer, of the type `shape`.
@@ -98,16 +100,11 @@ class MetadataService:
         Raises what the service raised: `NotFound`, `NotAllowed`, `Conflict`, `AlreadyTaken`,
         `InvalidInput`, `Unavailable`.
         """
-        if self._waiting >= WAITING_MAX:
-            raise Overloaded("too many questions wait for the metadata service")
-        self._waiting += 1
         try:
-            async with asyncio.timeout(ASK_SECONDS):
-                status, answer = await self._sent(name, _encoder.encode(question), writes=writes)
+            async with self._waiting.turn() as seconds, asyncio.timeout(seconds):
+                status, answer = await self._send(name, _encoder.encode(question), writes=writes)
         except TimeoutError as error:
             raise self._away("no answer in time", writes) from error
-        finally:
-            self._waiting -= 1
         if status != HTTPStatus.OK:
             raise self._refusal(status, answer, writes=writes)
         try:
@@ -119,30 +116,34 @@ class MetadataService:
         """Close every connection."""
         await self._session.close()
 
-    async def _sent(self, name: str, body: bytes, *, writes: bool) -> tuple[int, bytes]:
-        tries = 0
-        while True:
-            tries += 1
-            try:
-                # A redirection is not followed: the credential is for this service alone.
-                async with self._session.post(
-                    internal.PATH + name, data=body, allow_redirects=False
-                ) as answer:
-                    if answer.content_length is None or answer.content_length > ANSWER_MAX:
-                        raise _failure("the metadata service's answer is too large", writes)
-                    return answer.status, await answer.read()
-            except aiohttp.ClientError as error:
-                may_be_done = writes and not isinstance(error, _NEVER_SENT)
-                if may_be_done or tries == TRIES:
-                    raise self._away(_reason(error), may_be_done) from error
-            await asyncio.sleep(random.uniform(0, WAIT_MAX_SECONDS))  # noqa: S311
+    async def _send(self, name: str, body: bytes, *, writes: bool) -> tuple[int, bytes]:
+        async def send() -> tuple[int, bytes]:
+            # A redirection is not followed: the credential is for this service alone.
+            async with self._session.post(
+                internal.PATH + name, data=body, allow_redirects=False
+            ) as answer:
+                if answer.content_length is None or answer.content_length > ANSWER_MAX:
+                    raise _failure("the metadata service's answer is too large", writes)
+                return answer.status, await answer.read()
+
+        def may_be_done(error: Exception) -> bool:
+            return writes and not isinstance(error, _NEVER_SENT)
+
+        def is_temporary(error: Exception) -> bool:
+            return isinstance(error, aiohttp.ClientError) and not may_be_done(error)
+
+        backoff = Backoff(WAIT_MAX_SECONDS, WAIT_MAX_SECONDS, TRIES, jitter=1.0)
+        try:
+            return await retry(send, backoff, is_temporary=is_temporary)
+        except aiohttp.ClientError as error:
+            raise self._away(_reason(error), may_be_done(error)) from error
 
     def _away(self, reason: str, may_be_done: bool) -> Unavailable:
-        said = (
+        detail = (
             f"the metadata service at {self._url} does not answer ({reason}): start it, or set "
             "CHAT4ALL_METADATA_URL to where it is"
         )
-        return _failure(said, may_be_done)
+        return _failure(detail, may_be_done)
 
     def _refusal(self, status: int, answer: bytes, *, writes: bool) -> Exception:
         """Return the error that an answer other than 200 stands for."""
@@ -156,28 +157,28 @@ class MetadataService:
             case HTTPStatus.UNPROCESSABLE_ENTITY:
                 return InvalidInput([FieldError("", problem.detail)])
             case HTTPStatus.UNAUTHORIZED:
-                said = (
+                detail = (
                     f"the metadata service at {self._url} does not take this credential: set the "
                     "same CHAT4ALL_SERVICE_CREDENTIAL for gateways and metadata services"
                 )
-                return Unavailable(said, PUBLIC)
+                return Unavailable(detail, PUBLIC)
             case HTTPStatus.SERVICE_UNAVAILABLE if problem.type:
                 # Its own words for clients, which name no addresses.
                 unknown = problem.type == "/problems/outcome-unknown"
-                said = f"the metadata service at {self._url} answers: {problem.detail}"
+                detail = f"the metadata service at {self._url} answers: {problem.detail}"
                 if unknown:
-                    return OutcomeUnknown(said, PUBLIC)
-                return Unavailable(said, problem.detail)
+                    return OutcomeUnknown(detail, PUBLIC)
+                return Unavailable(detail, problem.detail)
             case _:
-                # A release that does not fit, a proxy, a defect: what came of it is not known.
+                # Another release, a proxy, a defect: the outcome is not known.
                 return _failure(f"the metadata service answered {status}", writes)
 
 
-def _failure(said: str, may_be_done: bool) -> Unavailable:
-    return (OutcomeUnknown if may_be_done else Unavailable)(said, PUBLIC)
+def _failure(detail: str, may_be_done: bool) -> Unavailable:
+    return (OutcomeUnknown if may_be_done else Unavailable)(detail, PUBLIC)
 
 
 def _reason(error: aiohttp.ClientError) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
-        return why(error.os_error)
-    return why(error) if isinstance(error, OSError) else "the connection was lost"
+        return reason_of(error.os_error)
+    return reason_of(error) if isinstance(error, OSError) else "the connection was lost"

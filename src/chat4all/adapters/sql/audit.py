@@ -26,7 +26,7 @@ _NEWEST = (
     )
     .where(
         or_(
-            bindparam("everybody", type_=Boolean),
+            bindparam("all", type_=Boolean),
             audit.c.actor == bindparam("who", type_=String),
             audit.c.username == bindparam("who", type_=String),
         )
@@ -92,8 +92,8 @@ class SqlAudit:
 
     async def newest(self, limit: int, who: str | None = None) -> Sequence[AuditEntry]:
         """Return the newest entries, newest first; with `who`, those that this user is in."""
-        wanted = {"everybody": who is None, "who": who, "limit": limit}
+        values = {"all": who is None, "who": who, "limit": limit}
         rows = await self._database.read(
-            lambda connection: connection.execute(_NEWEST, wanted).all()
+            lambda connection: connection.execute(_NEWEST, values).all()
         )
         return [AuditEntry(*row) for row in rows]

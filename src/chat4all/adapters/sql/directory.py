@@ -1,14 +1,13 @@
-"""Conversations and members in SQL."""
+"""Conversations and members in SQL: a change, its rules and its notes in one transaction."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, literal, select, update
+from sqlalchemy import Connection, literal, select
 from sqlalchemy.exc import IntegrityError
 
+from chat4all.adapters.sql import conversation_rows as rows
 from chat4all.adapters.sql.audit import note_done
 from chat4all.adapters.sql.outbox import Note, write_noting
-from chat4all.adapters.sql.tables import conversations, members, private_pairs, users
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain import roles
 from chat4all.domain.errors import AlreadyTaken, Conflict, NotFound
@@ -24,61 +23,7 @@ from chat4all.domain.roles import Standing
 from chat4all.domain.times import now_utc
 from chat4all.ports.outbox import Subject
 
-# Built once: building a query takes longer than running it.
-_KNOWN = select(users.c.username).where(
-    users.c.username.in_(bindparam("names", expanding=True)), users.c.alias.is_(None)
-)
-_ADD_CONVERSATION = insert(conversations)
-_CONVERSATION = select(
-    conversations.c.type,
-    conversations.c.title,
-    conversations.c.created_at,
-    conversations.c.metadata,
-).where(
-    conversations.c.conversation_id == bindparam("conversation"),
-    conversations.c.deleted_at.is_(None),
-)
-_ADD_MEMBERS = insert(members)
-_MEMBERS = (
-    select(members.c.username, members.c.role)
-    .where(members.c.conversation_id == bindparam("conversation"))
-    .order_by(members.c.username)
-)
-# Whoever changes anything of a conversation waits here for those who came before: what its rules
-# are asked with then stands until the end of the transaction.
-_TYPE = (
-    select(conversations.c.type)
-    .where(
-        conversations.c.conversation_id == bindparam("conversation"),
-        conversations.c.deleted_at.is_(None),
-    )
-    .with_for_update()
-)
-_ROLES = select(members.c.username, members.c.role).where(
-    members.c.conversation_id == bindparam("conversation"),
-    members.c.username.in_(bindparam("names", expanding=True)),
-)
-_COUNT = select(func.count()).where(members.c.conversation_id == bindparam("conversation"))
-_OWNERS = _COUNT.where(members.c.role == Role.OWNER.value)
-_ONE_MEMBER = (
-    members.c.conversation_id == bindparam("conversation"),
-    members.c.username == bindparam("who"),
-)
-_SET_ROLE = update(members).where(*_ONE_MEMBER).values(role=bindparam("new_role"))
-_REMOVE = delete(members).where(*_ONE_MEMBER)
-_REMOVE_ALL = delete(members).where(members.c.conversation_id == bindparam("conversation"))
-_DELETE = (
-    update(conversations)
-    .where(conversations.c.conversation_id == bindparam("conversation"))
-    .values(deleted_at=bindparam("at"))
-)
-_ADD_PAIR = insert(private_pairs)
-_OF_PAIR = select(private_pairs.c.conversation_id).where(
-    private_pairs.c.lesser == bindparam("lesser"), private_pairs.c.greater == bindparam("greater")
-)
 _ONE = select(literal(1))
-
-_BY_VALUE = {role.value: role for role in Role}
 
 
 class SqlDirectory:
@@ -90,34 +35,26 @@ class SqlDirectory:
     async def add_conversation(self, conversation: Conversation) -> Conversation:
         """Create a conversation, or return the pair's first; see `ports.Directory`."""
         names = sorted(conversation.members)
-        private = conversation.type is ConversationType.PRIVATE
-        if private and (first := await self._of_pair(*names)):
+        is_private = conversation.type is ConversationType.PRIVATE
+        if is_private and (first := await self._of_pair(*names)):
             return first
 
         def add(connection: Connection) -> Sequence[Note]:
-            _insert_conversation(connection, conversation)
-            if unknown := _first_unknown(connection, names):
+            rows.insert_conversation(connection, conversation)
+            if unknown := rows.first_unknown(connection, names):
                 raise NotFound(f"no such user: {unknown}")
-            if private:
-                lesser, greater = names
-                connection.execute(
-                    _ADD_PAIR,
-                    {
-                        "lesser": lesser,
-                        "greater": greater,
-                        "conversation_id": conversation.conversation_id,
-                    },
-                )
-            return _of_members(conversation.conversation_id)
+            if is_private:
+                rows.insert_pair(connection, conversation.conversation_id, *names)
+            return _members_note(conversation.conversation_id)
 
         try:
             await write_noting(self._database, add)
         except IntegrityError as error:
-            # Which key it was is asked again, in the state that now stands.
-            if private and (first := await self._of_pair(*names)):
+            # Which key it was is looked up again, in the state that now stands.
+            if is_private and (first := await self._of_pair(*names)):
                 return first
             if unknown := await self._database.read(
-                lambda connection: _first_unknown(connection, names)
+                lambda connection: rows.first_unknown(connection, names)
             ):
                 raise NotFound(f"no such user: {unknown}") from error
             raise AlreadyTaken("this conversation id is in use") from error
@@ -125,11 +62,15 @@ class SqlDirectory:
 
     async def conversation(self, conversation: ConversationId) -> Conversation | None:
         """Return a conversation; see `ports.Directory`."""
-        return await self._database.read(lambda connection: _conversation(connection, conversation))
+        return await self._database.read(
+            lambda connection: rows.find_conversation(connection, conversation)
+        )
 
     async def members(self, conversation: ConversationId) -> Mapping[Username, Role]:
         """Return who is in a conversation; see `ports.Directory`."""
-        return await self._database.read(lambda connection: _members(connection, conversation))
+        return await self._database.read(
+            lambda connection: rows.find_members(connection, conversation)
+        )
 
     async def add_member(
         self,
@@ -139,24 +80,17 @@ class SqlDirectory:
         by: Username | None = None,
     ) -> None:
         """Let a user in; see `ports.Directory`."""
-        row = {
-            "conversation_id": conversation,
-            "username": username,
-            "role": role.value,
-            "joined_at": now_utc(),
-        }
+        joined_at = now_utc()
 
         def add(connection: Connection, standing: Standing) -> None:
             roles.check_add(standing, role)
             if standing.other is not None:
                 raise AlreadyTaken("already a member")
-            if connection.execute(_COUNT, {"conversation": conversation}).scalar_one() >= (
-                MEMBERS_MAX
-            ):
+            if rows.count_members(connection, conversation) >= MEMBERS_MAX:
                 raise Conflict(f"it is full: {MEMBERS_MAX} members")
-            if _first_unknown(connection, [username]):
+            if rows.first_unknown(connection, [username]):
                 raise NotFound("no such user")
-            connection.execute(_ADD_MEMBERS, row)
+            rows.insert_member(connection, conversation, username, role, joined_at)
             note_done(
                 connection,
                 by,
@@ -182,10 +116,7 @@ class SqlDirectory:
 
         def change(connection: Connection, standing: Standing) -> None:
             roles.check_role(standing, role)
-            connection.execute(
-                _SET_ROLE,
-                {"conversation": conversation, "who": username, "new_role": role.value},
-            )
+            rows.set_role(connection, conversation, username, role)
             note_done(
                 connection,
                 by,
@@ -207,7 +138,7 @@ class SqlDirectory:
                 roles.check_leave(standing)
             else:
                 roles.check_remove(standing)
-            connection.execute(_REMOVE, {"conversation": conversation, "who": username})
+            rows.delete_member(connection, conversation, username)
             note_done(
                 connection,
                 by,
@@ -224,21 +155,11 @@ class SqlDirectory:
         changes: ConversationChanges,
         by: Username | None = None,
     ) -> None:
-        """Change its title or notes; see `ports.Directory`."""
-        values: dict[str, Any] = {}
-        if changes.title is not None:
-            values["title"] = changes.title
-        if changes.metadata is not None:
-            values["metadata"] = dict(changes.metadata)
+        """Change its title or metadata; see `ports.Directory`."""
 
         def change(connection: Connection, standing: Standing) -> None:
             roles.check_change(standing)
-            if values:
-                connection.execute(
-                    update(conversations)
-                    .where(conversations.c.conversation_id == conversation)
-                    .values(**values)
-                )
+            rows.update_conversation(connection, conversation, changes)
             note_done(connection, by, "conversation-changed", conversation=conversation)
 
         await self._change(conversation, None, by, change)
@@ -250,10 +171,14 @@ class SqlDirectory:
 
         def end(connection: Connection, standing: Standing) -> None:
             roles.check_delete(standing)
-            delete_all_of(connection, conversation)
+            rows.delete_conversation(connection, conversation)
             note_done(connection, by, "conversation-deleted", conversation=conversation)
 
         await self._change(conversation, None, by, end)
+
+    async def ping(self) -> None:
+        """Return when the directory can answer."""
+        await self._database.read(lambda connection: connection.execute(_ONE).scalar())
 
     async def _change(
         self,
@@ -263,100 +188,16 @@ class SqlDirectory:
         change: Callable[[Connection, Standing], None],
     ) -> None:
         def run(connection: Connection) -> Sequence[Note]:
-            change(connection, _standing(connection, conversation, by, username))
-            return _of_members(conversation)
+            change(connection, rows.find_standing(connection, conversation, by, username))
+            return _members_note(conversation)
 
         await write_noting(self._database, run)
 
-    async def ping(self) -> None:
-        """Return when the directory can answer."""
-        await self._database.read(lambda connection: connection.execute(_ONE).scalar())
-
     async def _of_pair(self, lesser: Username, greater: Username) -> Conversation | None:
-        def find(connection: Connection) -> Conversation | None:
-            pair = {"lesser": lesser, "greater": greater}
-            found = connection.execute(_OF_PAIR, pair).scalar()
-            return None if found is None else _conversation(connection, found)
-
-        return await self._database.read(find)
+        return await self._database.read(
+            lambda connection: rows.find_of_pair(connection, lesser, greater)
+        )
 
 
-def delete_all_of(connection: Connection, conversation: ConversationId) -> None:
-    """End a conversation, in the transaction under way."""
-    connection.execute(_REMOVE_ALL, {"conversation": conversation})
-    connection.execute(_DELETE, {"conversation": conversation, "at": now_utc()})
-
-
-def _standing(
-    connection: Connection,
-    conversation: ConversationId,
-    by: Username | None,
-    username: Username | None,
-) -> Standing:
-    kind = connection.execute(_TYPE, {"conversation": conversation}).scalar()
-    if kind is None:
-        raise NotFound(roles.NO_SUCH_CONVERSATION)
-    names = [name for name in (by, username) if name is not None]
-    rows = connection.execute(_ROLES, {"conversation": conversation, "names": names}).all()
-    found = {name: _BY_VALUE[role] for name, role in rows}
-    return Standing(
-        ConversationType(kind),
-        Role.OWNER if by is None else found.get(by),
-        None if username is None else found.get(username),
-        connection.execute(_OWNERS, {"conversation": conversation}).scalar_one(),
-    )
-
-
-def _first_unknown(connection: Connection, usernames: Sequence[Username]) -> Username | None:
-    # One query: a group may have thousands of members.
-    known = set(connection.execute(_KNOWN, {"names": usernames}).scalars())
-    return next((username for username in usernames if username not in known), None)
-
-
-def _of_members(conversation: ConversationId) -> Sequence[Note]:
+def _members_note(conversation: ConversationId) -> Sequence[Note]:
     return (Note(Subject.MEMBERS, conversation),)
-
-
-def _conversation(connection: Connection, conversation: ConversationId) -> Conversation | None:
-    row = connection.execute(_CONVERSATION, {"conversation": conversation}).first()
-    if row is None:
-        return None
-    kind, title, created_at, metadata = row
-    return Conversation(
-        conversation,
-        ConversationType(kind),
-        title,
-        _members(connection, conversation),
-        created_at,
-        metadata,
-    )
-
-
-def _members(connection: Connection, conversation: ConversationId) -> dict[Username, Role]:
-    rows = connection.execute(_MEMBERS, {"conversation": conversation}).all()
-    return {username: _BY_VALUE[role] for username, role in rows}
-
-
-def _insert_conversation(connection: Connection, conversation: Conversation) -> None:
-    connection.execute(
-        _ADD_CONVERSATION,
-        {
-            "conversation_id": conversation.conversation_id,
-            "type": conversation.type.value,
-            "title": conversation.title,
-            "metadata": dict(conversation.metadata),
-            "created_at": conversation.created_at,
-        },
-    )
-    connection.execute(
-        _ADD_MEMBERS,
-        [
-            {
-                "conversation_id": conversation.conversation_id,
-                "username": username,
-                "role": role.value,
-                "joined_at": conversation.created_at,
-            }
-            for username, role in conversation.members.items()
-        ],
-    )

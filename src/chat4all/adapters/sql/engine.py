@@ -1,7 +1,6 @@
 """One SQLite file behind an event loop, by SQLAlchemy: its threads, transactions and errors."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from chat4all.domain.errors import Overloaded, Unavailable
+from chat4all.concurrency.waiting import BoundedWaiting
+from chat4all.domain.errors import Unavailable
 
 T = TypeVar("T")
 
@@ -21,21 +21,21 @@ WAITING_MAX = 1_000
 """Calls that may wait for the writer, and for the readers; one more is refused at once."""
 
 WAIT_SECONDS = 5.0
-"""How long a caller waits, beside what SQLite itself waits for another process's lock."""
+"""How long a caller waits, besides what SQLite itself waits for another process's lock."""
 
 
 class Database:
     """One SQLite file: short functions of a `sqlalchemy.Connection`, run in threads.
 
     One connection writes and others read. Our own writers queue for theirs, first come, first
-    served: SQLite's busy wait serves whoever wakes at the right moment, and starves the rest. When
-    another process holds the lock, they cannot use up the connections that reading needs.
+    served: SQLite's busy wait serves the one that wakes at the right moment and starves the rest.
+    When another process holds the lock, they cannot use up the connections that reading needs.
 
-    A function runs whole or leaves nothing. That holds also when its caller is cancelled, or is
-    told after a while that the file does not answer: what runs in a thread goes on to its end
-    there, and the caller does not learn which end, as in a crash. What has not begun when its
-    caller is told so never begins. `IntegrityError` passes: the caller knows which of its keys it
-    is about. Whatever else goes wrong in the driver is `Unavailable`.
+    A function runs whole or leaves nothing. That holds also when its caller is cancelled, or gets
+    `Unavailable` because the file does not answer in time: what runs in a thread goes on to its end
+    there, and the caller does not learn which end, as in a crash. What has not begun by then never
+    begins. `IntegrityError` passes: the caller knows which of its keys it is about. Any other error
+    of the driver is `Unavailable`.
     """
 
     def __init__(self, path: Path, *, busy_seconds: float = 5.0) -> None:
@@ -60,41 +60,27 @@ class Database:
 
 
 class _Threads:
-    """As many threads as connections, which begin their transactions with the same word."""
+    """As many threads as connections, whose transactions begin with the same statement."""
 
     def __init__(self, path: Path, name: str, size: int, begin: str, busy_seconds: float) -> None:
         self._file = path.name
-        self._patience = busy_seconds + WAIT_SECONDS
-        self._waiting = 0
+        self._waiting = BoundedWaiting(
+            WAITING_MAX, busy_seconds + WAIT_SECONDS, f"calls wait for {path.name}"
+        )
         self._threads = ThreadPoolExecutor(size, thread_name_prefix=f"{path.stem}-{name}")
         self._engine = _engine(path, size, begin, busy_seconds)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        if self._waiting >= WAITING_MAX:
-            raise Overloaded(f"too many calls wait for {self._file}")
-        self._waiting += 1
-        until = time.monotonic() + self._patience
-        running = asyncio.get_running_loop().run_in_executor(
-            self._threads, self._transaction, work, until
-        )
-        running.add_done_callback(self._done)
-        # Neither a timeout nor a cancelled caller ends what is running in the thread.
-        await asyncio.wait((running,), timeout=self._patience)
-        if not running.done():
-            raise Unavailable(f"{self._file} does not answer")
-        return running.result()
+        try:
+            return await self._waiting.in_thread(self._threads, self._transaction, work)
+        except TimeoutError:
+            raise Unavailable(f"{self._file} does not answer") from None
 
     def close(self) -> None:
         self._threads.shutdown()
         self._engine.dispose()
 
-    def _done(self, running: asyncio.Future[Any]) -> None:
-        self._waiting -= 1
-        running.exception()  # it was raised where it was waited for, or nobody waits any more
-
-    def _transaction(self, work: Callable[[Connection], T], until: float) -> T:
-        if time.monotonic() >= until:
-            raise Unavailable(f"{self._file} did not answer in time")  # its caller was told so
+    def _transaction(self, work: Callable[[Connection], T]) -> T:
         try:
             with self._engine.connect() as connection:
                 try:
@@ -103,7 +89,7 @@ class _Threads:
                 except IntegrityError:
                     raise
                 except DBAPIError:
-                    # What a failed sync left behind is only known after opening anew.
+                    # What a failed sync left behind only shows after opening anew.
                     connection.invalidate()
                     raise
         except IntegrityError:

@@ -24,17 +24,17 @@ _CONVERSATIONS = select(
     conversations.c.created_at,
     conversations.c.metadata,
 ).where(
-    conversations.c.conversation_id.in_(bindparam("wanted", expanding=True)),
+    conversations.c.conversation_id.in_(bindparam("keys", expanding=True)),
     conversations.c.deleted_at.is_(None),
 )
 _COUNTS = (
     select(members.c.conversation_id, func.count())
-    .where(members.c.conversation_id.in_(bindparam("wanted", expanding=True)))
+    .where(members.c.conversation_id.in_(bindparam("keys", expanding=True)))
     .group_by(members.c.conversation_id)
 )
 _PAIRS = select(
     private_pairs.c.conversation_id, private_pairs.c.lesser, private_pairs.c.greater
-).where(private_pairs.c.conversation_id.in_(bindparam("wanted", expanding=True)))
+).where(private_pairs.c.conversation_id.in_(bindparam("keys", expanding=True)))
 _ALIASES = select(users.c.username, users.c.alias).where(
     users.c.username.in_(bindparam("names", expanding=True)), users.c.alias.is_not(None)
 )
@@ -70,17 +70,17 @@ class SqlMemberships:
 
 
 def _details(
-    connection: Connection, wanted: list[ConversationId], viewer: Username
+    connection: Connection, keys: list[ConversationId], viewer: Username
 ) -> dict[ConversationId, Detail]:
-    rows = connection.execute(_CONVERSATIONS, {"wanted": wanted}).all()
+    rows = connection.execute(_CONVERSATIONS, {"keys": keys}).all()
     listed = defaultdict[str, dict[Username, Role]](dict)
-    for conversation, username, role in connection.execute(_listed(len(wanted)), _named(wanted)):
+    for conversation, username, role in connection.execute(_listed(len(keys)), _named(keys)):
         listed[conversation][username] = _ROLES[role]
-    # Counting a large group takes long; of the others everybody is known.
-    large = [key for key, found in listed.items() if len(found) >= LISTED_MEMBERS_MAX]
+    # Counting a large group takes long; of the others all members are listed.
+    large = [key for key, some in listed.items() if len(some) >= LISTED_MEMBERS_MAX]
     counts: dict[str, int] = {}
     if large:
-        counted = connection.execute(_COUNTS, {"wanted": large})
+        counted = connection.execute(_COUNTS, {"keys": large})
         counts = {conversation: count for conversation, count in counted}  # noqa: C416 - of rows
     private = [row.conversation_id for row in rows if row.type == ConversationType.PRIVATE]
     peers = _peers(connection, private, viewer) if private else {}
@@ -106,7 +106,7 @@ def _listed(count: int) -> Select[Any]:
     """
     each = [
         select(members.c.conversation_id, members.c.username, members.c.role)
-        .where(members.c.conversation_id == bindparam(f"wanted_{number}"))
+        .where(members.c.conversation_id == bindparam(f"keys_{number}"))
         .order_by(members.c.username)
         .limit(LISTED_MEMBERS_MAX)
         .subquery()
@@ -115,17 +115,17 @@ def _listed(count: int) -> Select[Any]:
     return select(union_all(*(select(one) for one in each)).subquery())
 
 
-def _named(wanted: Sequence[ConversationId]) -> dict[str, ConversationId]:
-    return {f"wanted_{number}": conversation for number, conversation in enumerate(wanted)}
+def _named(keys: Sequence[ConversationId]) -> dict[str, ConversationId]:
+    return {f"keys_{number}": conversation for number, conversation in enumerate(keys)}
 
 
 def _peers(
     connection: Connection, private: list[ConversationId], viewer: Username
 ) -> dict[ConversationId, Username]:
-    found = {
+    peers = {
         conversation: greater if lesser == viewer else lesser
-        for conversation, lesser, greater in connection.execute(_PAIRS, {"wanted": private})
+        for conversation, lesser, greater in connection.execute(_PAIRS, {"keys": private})
     }
-    erased = connection.execute(_ALIASES, {"names": sorted(set(found.values()))})
+    erased = connection.execute(_ALIASES, {"names": sorted(set(peers.values()))})
     aliases: dict[str, str] = {name: alias for name, alias in erased}  # noqa: C416 - of rows
-    return {key: Username(aliases.get(name, name)) for key, name in found.items()}
+    return {key: Username(aliases.get(name, name)) for key, name in peers.items()}

@@ -4,8 +4,8 @@ Not for the one machine, which loads neither greenlet nor asyncpg: import it onl
 """
 
 import asyncio
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import asyncpg
@@ -14,13 +14,14 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from chat4all.adapters.network_errors import why
+from chat4all.adapters.network_errors import reason_of
 from chat4all.adapters.sql.urls import ServerUrl
+from chat4all.concurrency.retrying import Backoff, retry
+from chat4all.concurrency.waiting import BoundedWaiting
 from chat4all.domain.errors import (
     FieldError,
     InvalidInput,
     OutcomeUnknown,
-    Overloaded,
     Unavailable,
 )
 
@@ -33,7 +34,7 @@ WAITING_MAX = 1_000
 """Calls that may be under way; one more is refused at once."""
 
 CALL_SECONDS = 4.0
-"""A call and all its tries together. After that its caller is told; see also `LONGEST_SECONDS`."""
+"""A call and all its tries together. After that its caller hears; see also `LONGEST_SECONDS`."""
 
 LONGEST_SECONDS = 3 * CALL_SECONDS
 """From a transaction's beginning to the latest moment at which it can still take effect.
@@ -53,9 +54,9 @@ PUBLIC = "the directory's database is away"
 """What clients may know of it."""
 
 _DEFINITE = ("40001", "40P01")
-"""Serialization failure, deadlock: rolled back, whatever was asked last."""
+"""Serialization failure, deadlock: rolled back, whatever the last statement was."""
 
-_AWAY = ("57P01", "57P02", "57P03", "53300", "40003")
+_CONNECTION_LOST = ("57P01", "57P02", "57P03", "53300", "40003")
 """Shut down, crashed, starting, too many connections, CockroachDB's "result is ambiguous"."""
 
 
@@ -65,14 +66,14 @@ class ServerDatabase:
     They are the functions that run on SQLite in threads: here SQLAlchemy runs them on the event
     loop (`run_sync`), at SERIALIZABLE. What was rolled back (SQLSTATE 40001), or lost its
     connection, is tried again, `TRIES` times within `CALL_SECONDS`, after random waits that grow.
-    A call whose caller is cancelled or was told that it took too long goes on to its end.
+    A call goes on to its end when its caller is cancelled or has waited too long.
 
     `OutcomeUnknown` when the connection was lost at a commit and no try could tell what came of it.
     `InvalidInput` for a value that the server cannot hold, such as NUL in a text.
     """
 
     def __init__(self, url: ServerUrl, *, connections: int = CONNECTIONS) -> None:
-        self._shown = url.shown
+        self._name = url.shown
         self._engine = make_engine(
             url,
             statement_seconds=CALL_SECONDS,
@@ -83,7 +84,7 @@ class ServerDatabase:
             isolation_level="SERIALIZABLE",
         )
         self._reading = self._engine.execution_options(postgresql_readonly=True)
-        self._calls: set[asyncio.Task[Any]] = set()
+        self._waiting = BoundedWaiting(WAITING_MAX, CALL_SECONDS, f"calls wait for {url.shown}")
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work`, which only reads, against one state of the database."""
@@ -95,56 +96,37 @@ class ServerDatabase:
 
     async def close(self) -> None:
         """Finish what is running and close every connection."""
-        if self._calls:
-            await asyncio.wait(self._calls)
+        await self._waiting.all_ended()
         await self._engine.dispose()
 
     async def _run(self, call: "_Call[T]") -> T:
-        if len(self._calls) >= WAITING_MAX:
-            raise Overloaded(f"too many calls wait for {self._shown}")
-        task = asyncio.create_task(self._tried(call))
-        self._calls.add(task)
-        task.add_done_callback(self._done)
-        # Taking a connection down may take a while more; the caller need not wait for that.
-        await asyncio.wait((task,), timeout=CALL_SECONDS)
-        if not task.done():
-            raise call.failure(self._away("no answer in time"))
-        return task.result()
+        try:
+            # Taking a connection down may take a while more; the caller need not wait for that.
+            return await self._waiting.outlasting(partial(self._attempts, call))
+        except TimeoutError:
+            raise call.failure(self._no_answer("no answer in time")) from None
 
-    async def _tried(self, call: "_Call[T]") -> T:
+    async def _attempts(self, call: "_Call[T]") -> T:
+        backoff = Backoff(WAIT_FIRST_SECONDS, WAIT_MAX_SECONDS, TRIES, jitter=1.0)
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                for wait in _waits():
-                    try:
-                        return await call.attempt()
-                    except (DBAPIError, OSError, NoConnectionFree) as error:
-                        if not _is_worth_another_try(error):
-                            raise
-                        last = error
-                    await asyncio.sleep(wait)
-                raise last
+                return await retry(call.attempt, backoff, is_temporary=_is_worth_another_try)
         except IntegrityError:
             raise
         except TimeoutError as error:  # an OSError too, when it was connecting that took so long
-            raise call.failure(self._away("no answer in time")) from error
+            raise call.failure(self._no_answer("no answer in time")) from error
         except (DBAPIError, OSError, NoConnectionFree) as error:
             if (_sqlstate(error) or "").startswith("22"):
                 raise InvalidInput(
                     [FieldError("", "a value is too long, or has characters that cannot be kept")]
                 ) from None
             inner = error.orig if isinstance(error, DBAPIError) else error
-            said = f"{self._shown}: {inner}"
             if isinstance(error, OSError):
-                said = self._away(why(error))
-            raise call.failure(said) from error
+                raise call.failure(self._no_answer(reason_of(error))) from error
+            raise call.failure(f"{self._name}: {inner}") from error
 
-    def _away(self, reason: str) -> str:
-        return away(self._shown, reason)
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._calls.discard(task)
-        if not task.cancelled():
-            task.exception()  # it was raised where it was waited for, or nobody waits any more
+    def _no_answer(self, reason: str) -> str:
+        return no_answer(self._name, reason)
 
 
 class _Call(Generic[T]):
@@ -172,9 +154,9 @@ class _Call(Generic[T]):
                 raise
         return value
 
-    def failure(self, said: str) -> Unavailable:
+    def failure(self, detail: str) -> Unavailable:
         """Return the error that tells the caller."""
-        return (OutcomeUnknown if self._may_be_done else Unavailable)(said, PUBLIC)
+        return (OutcomeUnknown if self._may_be_done else Unavailable)(detail, PUBLIC)
 
 
 def make_engine(url: ServerUrl, *, statement_seconds: float, **options: Any) -> AsyncEngine:
@@ -201,14 +183,9 @@ def make_engine(url: ServerUrl, *, statement_seconds: float, **options: Any) -> 
     )
 
 
-def away(shown: str, reason: str) -> str:
-    """Return the sentence about a server, which `shown` names, that cannot be reached."""
-    return f"{shown} does not answer ({reason}): start it, or set DATABASE_URL to where it is"
-
-
-def _waits() -> Iterator[float]:
-    for n in range(TRIES):
-        yield random.uniform(0, min(WAIT_MAX_SECONDS, WAIT_FIRST_SECONDS * 2**n))  # noqa: S311
+def no_answer(server: str, reason: str) -> str:
+    """Return the sentence about a server that cannot be reached."""
+    return f"{server} does not answer ({reason}): start it, or set DATABASE_URL to where it is"
 
 
 def _is_worth_another_try(error: Exception) -> bool:
@@ -216,7 +193,11 @@ def _is_worth_another_try(error: Exception) -> bool:
         # Refused, reset, or no answer while connecting. No free connection has waited long enough.
         return isinstance(error, OSError)
     state = _sqlstate(error) or ""
-    return error.connection_invalidated or state in _DEFINITE + _AWAY or state.startswith("08")
+    return (
+        error.connection_invalidated
+        or state in _DEFINITE + _CONNECTION_LOST
+        or state.startswith("08")
+    )
 
 
 def _sqlstate(error: Exception) -> str | None:

@@ -1,7 +1,6 @@
 """Bringing the tables on a server up to date: safe to run twice, and by two at once."""
 
-import asyncio
-import random
+from functools import partial
 
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
@@ -9,11 +8,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
 
-from chat4all.adapters.network_errors import why
+from chat4all.adapters.network_errors import reason_of
 from chat4all.adapters.sql.schema import NEWEST, revision, run_alembic
-from chat4all.adapters.sql.server import PUBLIC, away, make_engine
+from chat4all.adapters.sql.server import PUBLIC, make_engine, no_answer
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.adapters.sql.urls import ServerUrl
+from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.domain.errors import Unavailable
 
 TRIES = 10
@@ -22,8 +22,8 @@ WAIT_MAX_SECONDS = 1.0
 STATEMENT_SECONDS = 300.0
 """A change of a large table is a job that CockroachDB does in the background of its statement."""
 
-# Whoever found no revision yet, and was overtaken by another who came to a later one meanwhile,
-# writes the first one beside that. What the later one says is true of the tables.
+# A migration that found no revision, and was overtaken by another that came to a later one
+# meanwhile, writes the first one beside that. The tables are at the later one.
 _FORGET_OLDER = text(
     "DELETE FROM alembic_version WHERE version_num < (SELECT max(version_num) FROM alembic_version)"
 )
@@ -35,9 +35,9 @@ async def upgrade_server(url: ServerUrl) -> None:
     """Run the migrations that are missing; does nothing when there are none.
 
     Each statement is a transaction of its own (CockroachDB does not mix changes of tables and of
-    rows in one) and does nothing where it was run before. So whoever is cut off, or is overtaken by
-    another who does the same, begins again. Raises `StartRefused` for a database of a later
-    release, `Unavailable` when the server is away.
+    rows in one) and does nothing where it was run before. So a migration that is cut off, or
+    overtaken by another, begins again. Raises `StartRefused` for a database of a later
+    release, `Unavailable` when the server does not answer.
     """
     engine = make_engine(
         url,
@@ -45,29 +45,27 @@ async def upgrade_server(url: ServerUrl) -> None:
         poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
     )
+    backoff = Backoff(WAIT_MAX_SECONDS, WAIT_MAX_SECONDS, TRIES, jitter=1.0)
+    temporary = (DBAPIError, OSError, CommandError)
     try:
-        for left in reversed(range(TRIES)):
-            try:
-                await _upgrade(engine)
-            except (DBAPIError, OSError, CommandError) as error:
-                if not left:
-                    said = error.orig if isinstance(error, DBAPIError) else error
-                    if isinstance(error, OSError):
-                        raise Unavailable(away(url.shown, why(error)), PUBLIC) from error
-                    raise Unavailable(f"{url.shown}: {said}", PUBLIC) from error
-                await asyncio.sleep(random.uniform(0, WAIT_MAX_SECONDS))  # noqa: S311
-            else:
-                return
+        await retry(
+            partial(_upgrade, engine), backoff, is_temporary=lambda e: isinstance(e, temporary)
+        )
+    except OSError as error:
+        raise Unavailable(no_answer(url.shown, reason_of(error)), PUBLIC) from error
+    except (DBAPIError, CommandError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise Unavailable(f"{url.shown}: {cause}", PUBLIC) from error
     finally:
         await engine.dispose()
 
 
 async def check_revision(database: Transactions) -> None:
     """Return when the tables are those of this release; `Unavailable` says what to do."""
-    found = await database.read(revision)
-    if found is None or found < NEWEST:
+    current = await database.read(revision)
+    if current is None or current < NEWEST:
         raise Unavailable("the database is not up to date: run `chat4all migrate`")
-    if found > NEWEST:
+    if current > NEWEST:
         raise Unavailable(_NEWER)
 
 

@@ -104,8 +104,8 @@ class SqlSessions:
             now = connection.execute(_MAY_SIGN_IN, {"who": session.username}).scalar()
             if now is None or (password_hash is not None and password_hash != now):
                 raise NotSignedIn("wrong username or password")
-            wanted = {"who": session.username, "kept": SESSIONS_MAX - 1}
-            ended = connection.execute(_TOO_MANY, wanted).scalars().all()
+            values = {"who": session.username, "kept": SESSIONS_MAX - 1}
+            ended = connection.execute(_TOO_MANY, values).scalars().all()
             for one in ended:
                 connection.execute(_END, {"session": one})
             connection.execute(_START, row)
@@ -118,19 +118,19 @@ class SqlSessions:
 
     async def get(self, session: SessionId) -> Session | None:
         """Return the session; see `ports.Sessions`."""
-        wanted = {"session": session, "now": int(time.time())}
-        row = await self._database.read(lambda connection: connection.execute(_GET, wanted).first())
+        values = {"session": session, "now": int(time.time())}
+        row = await self._database.read(lambda connection: connection.execute(_GET, values).first())
         return None if row is None else Session(*row)
 
     async def rotate(
         self, spent: RefreshHashes, token: bytes, now: int, expires_at: int
     ) -> Rotation:
         """Put another token in the place of a spent one; see `ports.Sessions`."""
-        found = Rotation()
+        rotation = Rotation()
 
         def rotate(connection: Connection) -> Sequence[Note]:
-            nonlocal found
-            found = Rotation()
+            nonlocal rotation
+            rotation = Rotation()
             row: Any = connection.execute(_OF_FAMILY, {"family": spent.family, "now": now}).first()
             if row is None:
                 return ()
@@ -138,25 +138,25 @@ class SqlSessions:
             session = Session(*columns)
             # Ours: it was committed before, when the connection was lost.
             if kept == token:
-                found = Rotation(session)
+                rotation = Rotation(session)
                 return ()
             if kept != spent.token:
                 connection.execute(_END, {"session": session.session_id})
-                found = Rotation(ended=session.session_id)
+                rotation = Rotation(ended=session.session_id)
                 return (_of(session.session_id),)
             new = {"session": session.session_id, "token": token, "now": now, "until": expires_at}
             connection.execute(_ROTATE, new)
-            found = Rotation(replace(session, used_at=now, expires_at=expires_at))
+            rotation = Rotation(replace(session, used_at=now, expires_at=expires_at))
             return (_of(session.session_id),)
 
         await write_noting(self._database, rotate)
-        return found
+        return rotation
 
     async def of_user(self, username: Username) -> Sequence[Session]:
         """Return a user's sessions; see `ports.Sessions`."""
-        wanted = {"who": username, "now": int(time.time())}
+        values = {"who": username, "now": int(time.time())}
         rows = await self._database.read(
-            lambda connection: connection.execute(_OF_USER, wanted).all()
+            lambda connection: connection.execute(_OF_USER, values).all()
         )
         return [Session(*row) for row in rows]
 
@@ -165,8 +165,8 @@ class SqlSessions:
 
         def end(connection: Connection) -> Sequence[Note]:
             if username is not None:
-                wanted = {"session": session, "now": int(time.time())}
-                row = connection.execute(_GET, wanted).first()
+                values = {"session": session, "now": int(time.time())}
+                row = connection.execute(_GET, values).first()
                 if row is None or row.username != username:
                     raise NotFound("no such session")
             connection.execute(_END, {"session": session})

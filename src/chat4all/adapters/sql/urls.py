@@ -28,7 +28,7 @@ class ServerUrl:
 def parse_database_url(url: str) -> ServerUrl | Path:
     """Return the server, or the SQLite file, that a `DATABASE_URL` names.
 
-    A driver that somebody wrote into it (`cockroachdb+psycopg2://`) is taken out. Raises
+    A driver in it (`cockroachdb+psycopg2://`) is taken out. Raises
     `StartRefused` for anything but `cockroachdb://`, `postgresql://` and `sqlite:///`; the text has
     no part of the URL, which may hold a password.
     """

@@ -4,17 +4,17 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Boolean, Connection, bindparam, case, delete, insert, or_, select, update
+from sqlalchemy import Boolean, Connection, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from chat4all.adapters.sql.audit import note_done, rename_in_audit
-from chat4all.adapters.sql.directory import delete_all_of
+from chat4all.adapters.sql.leaving import leave_everything
 from chat4all.adapters.sql.outbox import Note, write_noting
-from chat4all.adapters.sql.tables import conversations, members, sessions, users
+from chat4all.adapters.sql.tables import sessions, users
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.errors import AlreadyTaken, NotFound
-from chat4all.domain.ids import ConversationId, SessionId, Username
-from chat4all.domain.people import ConversationType, Role, User, UserChanges
+from chat4all.domain.ids import SessionId, Username
+from chat4all.domain.people import User, UserChanges
 from chat4all.domain.times import now_utc
 from chat4all.ports.outbox import Subject
 
@@ -27,14 +27,14 @@ _COLUMNS = (
     users.c.display_name,
     users.c.disabled_at,
 )
-_THERE = users.c.alias.is_(None)
-_USER = select(*_COLUMNS).where(users.c.username == bindparam("username"), _THERE)
+_NOT_ERASED = users.c.alias.is_(None)
+_USER = select(*_COLUMNS).where(users.c.username == bindparam("username"), _NOT_ERASED)
 _FOR_UPDATE = _USER.with_for_update()
 _NAME = select(users.c.username).where(users.c.username == bindparam("username"))
 _FIND = (
     select(*_COLUMNS)
     .where(
-        _THERE,
+        _NOT_ERASED,
         or_(bindparam("also_disabled", type_=Boolean), users.c.disabled_at.is_(None)),
         users.c.username > bindparam("after"),
         or_(
@@ -46,7 +46,7 @@ _FIND = (
     .limit(bindparam("limit"))
 )
 _PASSWORD_HASH = select(users.c.password_hash).where(
-    users.c.username == bindparam("username"), _THERE, users.c.disabled_at.is_(None)
+    users.c.username == bindparam("username"), _NOT_ERASED, users.c.disabled_at.is_(None)
 )
 _ALIASES = select(users.c.username, users.c.alias).where(
     users.c.username.in_(bindparam("names", expanding=True)), users.c.alias.is_not(None)
@@ -57,46 +57,11 @@ _END_SESSIONS = delete(sessions).where(
     sessions.c.username == bindparam("who"), sessions.c.session_id != bindparam("kept")
 )
 
-_MEMBERSHIPS = (
-    select(members.c.conversation_id, members.c.role, conversations.c.type)
-    .join(conversations, conversations.c.conversation_id == members.c.conversation_id)
-    .where(members.c.username == bindparam("username"))
-    .order_by(members.c.conversation_id)
-)
-_LOCK_CONVERSATIONS = (
-    select(conversations.c.conversation_id)
-    .where(conversations.c.conversation_id.in_(bindparam("owned", expanding=True)))
-    .order_by(conversations.c.conversation_id)
-    .with_for_update()
-)
-_SUCCESSOR = (
-    select(members.c.username, members.c.role)
-    .where(
-        members.c.conversation_id == bindparam("conversation"),
-        members.c.username != bindparam("leaving"),
-    )
-    .order_by(
-        case({Role.OWNER.value: 0, Role.ADMIN.value: 1}, value=members.c.role, else_=2),
-        members.c.joined_at,
-        members.c.username,
-    )
-    .limit(1)
-)
-_SET_OWNER = (
-    update(members)
-    .where(
-        members.c.conversation_id == bindparam("conversation"),
-        members.c.username == bindparam("heir"),
-    )
-    .values(role=Role.OWNER.value)
-)
-_LEAVE_ALL = delete(members).where(members.c.username == bindparam("leaving"))
-
 
 class SqlUsers:
     """The port `Users`. The keys of the tables decide every race.
 
-    `audited`: whoever uses it is an operator, and everything that is done is noted in the audit.
+    `audited`: its caller is an operator, and everything that is done is noted in the audit.
     """
 
     def __init__(self, database: Transactions, *, audited: bool = False) -> None:
@@ -111,7 +76,7 @@ class SqlUsers:
             "email_key": user.email.casefold(),
             "password_hash": password_hash,
             "created_at": user.created_at,
-            **_named(user.display_name),
+            **_display_names(user.display_name),
         }
 
         def add(connection: Connection) -> Sequence[Note]:
@@ -122,10 +87,10 @@ class SqlUsers:
         try:
             await write_noting(self._database, add)
         except IntegrityError as error:
-            taken = await self._database.read(
+            holder = await self._database.read(
                 lambda connection: connection.execute(_NAME, {"username": user.username}).first()
             )
-            if taken is not None:
+            if holder is not None:
                 raise AlreadyTaken("this username is taken") from error
             raise _email_in_use() from error
 
@@ -141,13 +106,13 @@ class SqlUsers:
     ) -> Sequence[User]:
         """Return users by name; see `ports.Users`. Operators see those who are disabled too."""
         literal = "".join(f"\\{c}" if c in "\\%_" else c for c in prefix.casefold())
-        wanted = {
+        values = {
             "begins": literal + "%",
             "after": after,
             "limit": limit,
             "also_disabled": also_disabled,
         }
-        rows = await self._database.read(lambda connection: connection.execute(_FIND, wanted).all())
+        rows = await self._database.read(lambda connection: connection.execute(_FIND, values).all())
         return [_user(row) for row in rows]
 
     async def password_hash(self, username: Username) -> bytes | None:
@@ -162,7 +127,7 @@ class SqlUsers:
         """Change a user; see `ports.Users`."""
         values: dict[str, Any] = {}
         if changes.display_name is not None:
-            values |= _named(changes.display_name)
+            values |= _display_names(changes.display_name)
         if changes.email is not None:
             values |= {"email": changes.email, "email_key": changes.email.casefold()}
         if changes.password_hash is not None:
@@ -210,7 +175,7 @@ class SqlUsers:
 
         def erase(connection: Connection) -> Sequence[Note]:
             _lock(connection, username)
-            left = _leave_everything(connection, username)
+            left = leave_everything(connection, username)
             ended = _end_sessions(connection, username)
             connection.execute(
                 update(users)
@@ -249,7 +214,7 @@ def _user(row: Any) -> User:
     return User(username, email, created_at, display_name, is_disabled=disabled_at is not None)
 
 
-def _named(display_name: str | None) -> dict[str, str | None]:
+def _display_names(display_name: str | None) -> dict[str, str | None]:
     name = display_name or None
     return {"display_name": name, "display_key": name and name.casefold()}
 
@@ -270,36 +235,7 @@ def _email_in_use() -> AlreadyTaken:
 def _end_sessions(
     connection: Connection, username: Username, keep: SessionId | None = None
 ) -> list[Note]:
-    found = connection.execute(_SESSIONS, {"username": username}).scalars()
-    ended = [session for session in found if session != keep]
+    sessions = connection.execute(_SESSIONS, {"username": username}).scalars()
+    ended = [session for session in sessions if session != keep]
     connection.execute(_END_SESSIONS, {"who": username, "kept": keep or ""})
     return [Note(Subject.SESSION, session) for session in ended]
-
-
-def _leave_everything(connection: Connection, username: Username) -> list[Note]:
-    """End all memberships; groups that would have no owner get one, or end."""
-    joined = connection.execute(_MEMBERSHIPS, {"username": username}).all()
-    owned = [
-        ConversationId(conversation)
-        for conversation, role, kind in joined
-        if kind == ConversationType.GROUP and role == Role.OWNER
-    ]
-    if owned:
-        connection.execute(_LOCK_CONVERSATIONS, {"owned": owned}).all()
-    for conversation in owned:
-        leaving = {"conversation": conversation, "leaving": username}
-        heir = connection.execute(_SUCCESSOR, leaving).first()
-        if heir is None:
-            delete_all_of(connection, conversation)
-        elif heir.role != Role.OWNER:
-            connection.execute(_SET_OWNER, {"conversation": conversation, "heir": heir.username})
-            note_done(
-                connection,
-                None,
-                "role-inherited",
-                conversation=conversation,
-                username=heir.username,
-                details={"role": Role.OWNER.value},
-            )
-    connection.execute(_LEAVE_ALL, {"leaving": username})
-    return [Note(Subject.MEMBERS, conversation) for conversation, _, _ in joined]

@@ -1,0 +1,225 @@
+"""The library's consumer as a member of the router's group: batches, commits, pauses.
+
+Every call comes from the one thread that `KafkaConsumer` keeps for it.
+"""
+
+import contextlib
+import math
+import time
+from collections.abc import Sequence, Set
+from typing import Any
+
+from confluent_kafka import (
+    TIMESTAMP_LOG_APPEND_TIME,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from chat4all.adapters.kafka.assignments import Assignments
+from chat4all.adapters.kafka.commit_reports import CommitReports
+from chat4all.adapters.kafka.connection import describe
+from chat4all.adapters.kafka.reachability import PUBLIC
+from chat4all.adapters.kafka.topics import ASK_SECONDS
+from chat4all.domain.errors import RouterStopped, Unavailable
+from chat4all.domain.ids import LogPosition
+from chat4all.domain.records import Epoch, Headers, LogRecord
+from chat4all.ports.log import Poll
+
+GATHER_SECONDS = 0.005
+"""How long a batch that is not full waits for more."""
+
+TAKE_SECONDS = 0.05
+"""How long a batch may grow while there is always one more to take."""
+
+BYTES_MAX = 4 * 1024 * 1024
+"""Bytes of records after which a batch is full."""
+
+REPORT_SECONDS = 0.002
+"""How long a commit's report is waited for at once: the library goes on waiting for messages."""
+
+TAKEN_MAX = 10_000
+"""Messages that may come in while a commit is waited for; then partitions are paused, and all that
+the library has fetched of them is fetched again."""
+
+# The offset at which the router wants to go on is not there, or not the same log's any more.
+_CONTRADICTIONS = {
+    KafkaError._AUTO_OFFSET_RESET,
+    KafkaError.OFFSET_OUT_OF_RANGE,
+    KafkaError._LOG_TRUNCATION,  # seen by who was reading as it happened
+}
+
+
+class GroupMember:
+    """Takes messages, commits offsets, and keeps its place in the group. Only one thread uses it.
+
+    `config` is the library's. `assignments` may be read and checked by others while no call is
+    under way here.
+    """
+
+    def __init__(self, epoch: Epoch, config: dict[str, Any]) -> None:
+        self._epoch = epoch
+        self._reports = CommitReports()
+        self.config = config | {"on_commit": self._reports.add}
+        self.assignments = Assignments()
+        self._paused: Set[int] = frozenset()
+        self._taken: list[tuple[int, Message]] = []
+        """Messages that are not handed out yet, each with the number of its assignment."""
+        self._error: KafkaError | None = None
+
+    def subscribe(self) -> None:
+        """Join the group. The topic and the broker may come later."""
+        self._consumer = Consumer(self.config)
+        self._consumer.subscribe(
+            [self._epoch.topic],
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_revoke,
+        )
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close()
+
+    def take(self, limit: int, wait_seconds: float) -> None:
+        """Take messages until there are so many, bounded by their bytes and by time.
+
+        The first one is waited for as long as `wait_seconds`.
+        """
+        now = time.monotonic()
+        self._resume(self._paused)
+        until, last = now + wait_seconds, math.inf
+        size = self._size()
+        if self._taken:  # while the last commit was waited for
+            until, last = now + GATHER_SECONDS, now + TAKE_SECONDS
+        while self._error is None and len(self._taken) < limit and size < BYTES_MAX and now < last:
+            took = self._next(max(0.0, until - now))
+            now = time.monotonic()
+            if took:
+                if size == 0:
+                    until, last = now + GATHER_SECONDS, now + TAKE_SECONDS
+                size += len(self._taken[-1][1])
+            elif now >= until:
+                break
+
+    def hand_out(self, limit: int) -> Poll:
+        """Return what was taken under assignments that still hold; after all of it, raise an error.
+
+        Raises `RouterStopped` for one that contradicts the log, else `Unavailable`.
+        """
+        holding = [
+            (number, message)
+            for number, message in self._taken
+            if self.assignments.number_of(message.partition() or 0) == number
+        ]
+        messages, self._taken = [message for _, message in holding[:limit]], holding[limit:]
+        if not messages and self._error is not None:
+            error, self._error = self._error, None
+            if error.code() in _CONTRADICTIONS or error.fatal():
+                raise RouterStopped(f"{self._epoch.topic}: {describe(error)}")
+            raise Unavailable(describe(error), PUBLIC)
+        return Poll([self._record(message) for message in messages], self.assignments.hand_out())
+
+    def committed(self, partitions: Sequence[int]) -> dict[int, int]:
+        """Return the group's offset in each partition; negative where it has none."""
+        try:
+            places = self._consumer.committed(self._places(partitions), timeout=ASK_SECONDS)
+        except KafkaException as error:
+            raise Unavailable(describe(error), PUBLIC) from None
+        return {place.partition: place.offset for place in places}
+
+    def commit(self, through: Sequence[LogPosition]) -> None:
+        """Commit the offsets after these records, where they are still ours, and wait for it.
+
+        The library's own way of waiting has no end, and the group is not attended to meanwhile:
+        when the session is over before there is an answer, there never is one.
+        """
+        offsets = self.assignments.committable(through)
+        if not offsets:
+            return
+        self._reports.clear()
+        size = self._size()
+        try:
+            self._consumer.commit(
+                offsets=[TopicPartition(self._epoch.topic, *item) for item in offsets.items()],
+                asynchronous=True,
+            )
+            deadline = time.monotonic() + ASK_SECONDS
+            while not self._reports.confirm(offsets):
+                if time.monotonic() > deadline:
+                    raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+                if len(self._taken) < TAKEN_MAX and size < BYTES_MAX:
+                    size += len(self._taken[-1][1]) if self._next(REPORT_SECONDS) else 0
+                else:
+                    self.serve()
+        except KafkaException as error:
+            # Perhaps the partitions have gone; the library tells so when it is polled.
+            self.serve()
+            raise Unavailable(describe(error), PUBLIC) from None
+        self.assignments.commit(offsets)
+
+    def serve(self) -> None:
+        """Attend to the group with all partitions paused; keep what comes all the same."""
+        new = self.assignments.partitions - self._paused
+        with contextlib.suppress(KafkaException):
+            self._consumer.pause(self._places(new))
+            self._paused |= new
+        self._next(0)
+
+    def _resume(self, partitions: Set[int]) -> None:
+        if not partitions:
+            return
+        with contextlib.suppress(KafkaException):
+            self._consumer.resume(self._places(partitions))
+        self._paused -= partitions
+
+    def _on_assign(self, _: Consumer, places: Sequence[TopicPartition]) -> None:
+        self.assignments.assign(place.partition for place in places)
+
+    def _on_revoke(self, _: Consumer, places: Sequence[TopicPartition]) -> None:
+        gone = {place.partition for place in places}
+        # A pause would outlast the assignment.
+        self._resume(self._paused & gone)
+        self.assignments.revoke(gone)
+
+    def _size(self) -> int:
+        """Return the bytes that were taken and not handed out."""
+        return sum(len(message) for _, message in self._taken)
+
+    def _next(self, seconds: float) -> bool:
+        """Take one message, if one comes in time.
+
+        One by one, because the group's changes are told in between: a list may hold messages from
+        before and after a partition was away.
+        """
+        message = self._consumer.poll(seconds)
+        if message is None:
+            return False
+        if (error := message.error()) is not None:
+            self._error = error
+            return False
+        number = self.assignments.number_of(message.partition() or 0)
+        if number is not None:
+            self._taken.append((number, message))
+        return number is not None
+
+    def _places(self, partitions: Sequence[int] | Set[int]) -> list[TopicPartition]:
+        return [TopicPartition(self._epoch.topic, partition) for partition in partitions]
+
+    def _record(self, message: Message) -> LogRecord:
+        kind, stamp = message.timestamp()
+        return LogRecord(
+            LogPosition(self._epoch.number, message.partition() or 0, message.offset() or 0),
+            message.key() or b"",
+            message.value() or b"",
+            stamp,
+            kind == TIMESTAMP_LOG_APPEND_TIME,
+            _headers(message),
+        )
+
+
+def _headers(message: Message) -> Headers:
+    headers: Any = message.headers()
+    return tuple((name, value or b"") for name, value in headers or ())

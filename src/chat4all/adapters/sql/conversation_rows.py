@@ -1,0 +1,225 @@
+"""Rows of conversations and members, read and written in the transaction under way."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from chat4all.adapters.sql.tables import conversations, members, private_pairs, users
+from chat4all.domain.errors import NotFound
+from chat4all.domain.ids import ConversationId, Username
+from chat4all.domain.people import Conversation, ConversationChanges, ConversationType, Role
+from chat4all.domain.roles import NO_SUCH_CONVERSATION, Standing
+from chat4all.domain.times import now_utc
+
+# Built once: building a query takes longer than running it.
+_USERNAMES = select(users.c.username).where(
+    users.c.username.in_(bindparam("names", expanding=True)), users.c.alias.is_(None)
+)
+_INSERT_CONVERSATION = insert(conversations)
+_CONVERSATION = select(
+    conversations.c.type,
+    conversations.c.title,
+    conversations.c.created_at,
+    conversations.c.metadata,
+).where(
+    conversations.c.conversation_id == bindparam("conversation"),
+    conversations.c.deleted_at.is_(None),
+)
+_INSERT_MEMBERS = insert(members)
+_MEMBERS = (
+    select(members.c.username, members.c.role)
+    .where(members.c.conversation_id == bindparam("conversation"))
+    .order_by(members.c.username)
+)
+# Changes of one conversation queue for this row: what their rules are checked against then stands
+# until the end of the transaction.
+_LOCKED_TYPE = (
+    select(conversations.c.type)
+    .where(
+        conversations.c.conversation_id == bindparam("conversation"),
+        conversations.c.deleted_at.is_(None),
+    )
+    .with_for_update()
+)
+_ROLES = select(members.c.username, members.c.role).where(
+    members.c.conversation_id == bindparam("conversation"),
+    members.c.username.in_(bindparam("names", expanding=True)),
+)
+_COUNT = select(func.count()).where(members.c.conversation_id == bindparam("conversation"))
+_OWNERS = _COUNT.where(members.c.role == Role.OWNER.value)
+_ONE_MEMBER = (
+    members.c.conversation_id == bindparam("conversation"),
+    members.c.username == bindparam("who"),
+)
+_SET_ROLE = update(members).where(*_ONE_MEMBER).values(role=bindparam("new_role"))
+_DELETE_MEMBER = delete(members).where(*_ONE_MEMBER)
+_DELETE_MEMBERS = delete(members).where(members.c.conversation_id == bindparam("conversation"))
+_DELETE_CONVERSATION = (
+    update(conversations)
+    .where(conversations.c.conversation_id == bindparam("conversation"))
+    .values(deleted_at=bindparam("at"))
+)
+_INSERT_PAIR = insert(private_pairs)
+_OF_PAIR = select(private_pairs.c.conversation_id).where(
+    private_pairs.c.lesser == bindparam("lesser"), private_pairs.c.greater == bindparam("greater")
+)
+
+_BY_VALUE = {role.value: role for role in Role}
+
+
+def find_conversation(connection: Connection, conversation: ConversationId) -> Conversation | None:
+    """Return a conversation with its members, if there is one."""
+    row = connection.execute(_CONVERSATION, {"conversation": conversation}).first()
+    if row is None:
+        return None
+    kind, title, created_at, metadata = row
+    return Conversation(
+        conversation,
+        ConversationType(kind),
+        title,
+        find_members(connection, conversation),
+        created_at,
+        metadata,
+    )
+
+
+def find_of_pair(
+    connection: Connection, lesser: Username, greater: Username
+) -> Conversation | None:
+    """Return the private conversation of two users, named in order, if there is one."""
+    pair = {"lesser": lesser, "greater": greater}
+    conversation = connection.execute(_OF_PAIR, pair).scalar()
+    return None if conversation is None else find_conversation(connection, conversation)
+
+
+def find_members(connection: Connection, conversation: ConversationId) -> dict[Username, Role]:
+    """Return the members by name, with their roles."""
+    rows = connection.execute(_MEMBERS, {"conversation": conversation}).all()
+    return {username: _BY_VALUE[role] for username, role in rows}
+
+
+def count_members(connection: Connection, conversation: ConversationId) -> int:
+    """Return how many members a conversation has."""
+    return int(connection.execute(_COUNT, {"conversation": conversation}).scalar_one())
+
+
+def find_standing(
+    connection: Connection,
+    conversation: ConversationId,
+    by: Username | None,
+    username: Username | None,
+) -> Standing:
+    """Lock a conversation, and return what `domain.roles` judges a change of it by.
+
+    `by` is who asks, None for the operator; `username` is who it is about, if anybody. Raises
+    `NotFound` when there is no such conversation.
+    """
+    kind = connection.execute(_LOCKED_TYPE, {"conversation": conversation}).scalar()
+    if kind is None:
+        raise NotFound(NO_SUCH_CONVERSATION)
+    names = [name for name in (by, username) if name is not None]
+    rows = connection.execute(_ROLES, {"conversation": conversation, "names": names}).all()
+    roles = {name: _BY_VALUE[role] for name, role in rows}
+    return Standing(
+        ConversationType(kind),
+        Role.OWNER if by is None else roles.get(by),
+        None if username is None else roles.get(username),
+        connection.execute(_OWNERS, {"conversation": conversation}).scalar_one(),
+    )
+
+
+def first_unknown(connection: Connection, usernames: Sequence[Username]) -> Username | None:
+    """Return the first of these names that no user has; None when all are users."""
+    # One query: a group may have thousands of members.
+    existing = set(connection.execute(_USERNAMES, {"names": usernames}).scalars())
+    return next((username for username in usernames if username not in existing), None)
+
+
+def insert_conversation(connection: Connection, conversation: Conversation) -> None:
+    """Insert a conversation and its members."""
+    connection.execute(
+        _INSERT_CONVERSATION,
+        {
+            "conversation_id": conversation.conversation_id,
+            "type": conversation.type.value,
+            "title": conversation.title,
+            "metadata": dict(conversation.metadata),
+            "created_at": conversation.created_at,
+        },
+    )
+    connection.execute(
+        _INSERT_MEMBERS,
+        [
+            _member(conversation.conversation_id, username, role, conversation.created_at)
+            for username, role in conversation.members.items()
+        ],
+    )
+
+
+def insert_pair(
+    connection: Connection, conversation: ConversationId, lesser: Username, greater: Username
+) -> None:
+    """Make a conversation the one of two users, named in order."""
+    connection.execute(
+        _INSERT_PAIR, {"lesser": lesser, "greater": greater, "conversation_id": conversation}
+    )
+
+
+def insert_member(
+    connection: Connection,
+    conversation: ConversationId,
+    username: Username,
+    role: Role,
+    joined_at: str,
+) -> None:
+    """Insert a member."""
+    connection.execute(_INSERT_MEMBERS, _member(conversation, username, role, joined_at))
+
+
+def set_role(
+    connection: Connection, conversation: ConversationId, username: Username, role: Role
+) -> None:
+    """Give a member another role."""
+    connection.execute(
+        _SET_ROLE, {"conversation": conversation, "who": username, "new_role": role.value}
+    )
+
+
+def delete_member(connection: Connection, conversation: ConversationId, username: Username) -> None:
+    """Remove a member."""
+    connection.execute(_DELETE_MEMBER, {"conversation": conversation, "who": username})
+
+
+def update_conversation(
+    connection: Connection, conversation: ConversationId, changes: ConversationChanges
+) -> None:
+    """Change what `changes` names."""
+    values: dict[str, Any] = {}
+    if changes.title is not None:
+        values["title"] = changes.title
+    if changes.metadata is not None:
+        values["metadata"] = dict(changes.metadata)
+    if values:
+        connection.execute(
+            update(conversations)
+            .where(conversations.c.conversation_id == conversation)
+            .values(**values)
+        )
+
+
+def delete_conversation(connection: Connection, conversation: ConversationId) -> None:
+    """End a conversation: it has no members any more, and its id stays taken."""
+    connection.execute(_DELETE_MEMBERS, {"conversation": conversation})
+    connection.execute(_DELETE_CONVERSATION, {"conversation": conversation, "at": now_utc()})
+
+
+def _member(
+    conversation: ConversationId, username: Username, role: Role, joined_at: str
+) -> dict[str, str]:
+    return {
+        "conversation_id": conversation,
+        "username": username,
+        "role": role.value,
+        "joined_at": joined_at,
+    }
