@@ -11,7 +11,7 @@ from typing import Any
 import acsylla
 from acsylla.errors import CassException
 
-from chat4all.adapters.cassandra.session import Contact, connect, said
+from chat4all.adapters.cassandra.session import Contact, connect, describe
 from chat4all.domain.errors import StartRefused, Unavailable
 
 LOCK_SECONDS = 120
@@ -67,7 +67,7 @@ async def migrate(contact: Contact, *, replicas: int = 1) -> None:
         finally:
             await _run(session, _UNLOCK, holder)
     except CassException as error:
-        raise said(contact, error) from error
+        raise describe(contact, error) from error
     finally:
         if session is not None:
             await session.close()

@@ -266,7 +266,4 @@ async def together(steps: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     if errors:
         raise errors[min(errors)]
     return [results[number] for number in range(len(coroutines))]
-
-
-said = describe
 """Its former name."""
