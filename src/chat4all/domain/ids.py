@@ -32,11 +32,21 @@ def canonical_uuid(text: str) -> str:
     return text.lower()
 
 
-def uuid7_time(message_id: str) -> int | None:
-    """Milliseconds since 1970 that a canonical UUIDv7 carries; None for another version."""
-    if message_id[_VERSION_DIGIT] != "7":
+def conversation_id(text: str) -> ConversationId:
+    """Return the id of a conversation in its canonical form; `ValueError` when it is none."""
+    return ConversationId(canonical_uuid(text))
+
+
+def message_id(text: str) -> MessageId:
+    """Return the id of a message in its canonical form; `ValueError` when it is none."""
+    return MessageId(canonical_uuid(text))
+
+
+def uuid7_time(uuid: str) -> int | None:
+    """Return the milliseconds since 1970 in a canonical UUIDv7; None for another version."""
+    if uuid[_VERSION_DIGIT] != "7":
         return None
-    return int(message_id[:8] + message_id[9:13], 16)
+    return int(uuid[:8] + uuid[9:13], 16)
 
 
 class LogPosition(NamedTuple):

@@ -5,16 +5,19 @@ A message's record is the original one: `message_id`, `chat_id`, `sender_id`, `c
 """
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Literal, assert_never
+from typing import Annotated, Literal, TypeVar, assert_never
 
 import msgspec
 
 from chat4all.domain.errors import RouterStopped
-from chat4all.domain.ids import ConversationId, MessageId, Username, canonical_uuid
+from chat4all.domain.ids import ConversationId, MessageId, Username, conversation_id, message_id
 from chat4all.domain.messages import CONTENT_MAX
 from chat4all.domain.records import MarkerRecord, MessageRecord, Record
 from chat4all.domain.times import format_utc
+
+Id = TypeVar("Id", ConversationId, MessageId)
 
 RECORD_VERSION = 1
 """The newest record version that this release understands. A missing `v` is the original, 1."""
@@ -148,30 +151,30 @@ def decode_record(value: bytes) -> Record:
         raise MalformedRecord("not UTF-8") from None
 
 
-def _message(found: _ChatMessage) -> MessageRecord:
+def _message(fields: _ChatMessage) -> MessageRecord:
     return MessageRecord(
-        conversation_id=ConversationId(_uuid(found.chat_id, "chat_id")),
-        message_id=MessageId(_uuid(found.message_id, "message_id")),
-        sender_id=Username(found.sender_id),
-        content=found.content,
-        created_at=_utc_millis(found.timestamp_utc),
-        fresh=found.fresh,
-        moved=found.moved,
+        conversation_id=_id(conversation_id, fields.chat_id, "chat_id"),
+        message_id=_id(message_id, fields.message_id, "message_id"),
+        sender_id=Username(fields.sender_id),
+        content=fields.content,
+        created_at=_utc_millis(fields.timestamp_utc),
+        fresh=fields.fresh,
+        moved=fields.moved,
     )
 
 
-def _marker(found: _ReadMarker) -> MarkerRecord:
+def _marker(fields: _ReadMarker) -> MarkerRecord:
     return MarkerRecord(
-        conversation_id=ConversationId(_uuid(found.chat_id, "chat_id")),
-        username=Username(found.username),
-        delivered_seq=found.delivered_seq,
-        read_seq=found.read_seq,
+        conversation_id=_id(conversation_id, fields.chat_id, "chat_id"),
+        username=Username(fields.username),
+        delivered_seq=fields.delivered_seq,
+        read_seq=fields.read_seq,
     )
 
 
-def _uuid(text: str, field: str) -> str:
+def _id(canonical: Callable[[str], Id], text: str, field: str) -> Id:
     try:
-        return canonical_uuid(text)
+        return canonical(text)
     except ValueError:
         raise MalformedRecord(f"{field} is not a UUID") from None
 
