@@ -6,18 +6,21 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
 
 from chat4all.domain.errors import Degraded, Unavailable
+from chat4all.http.answers import json_response
+from chat4all.http.openapi import json_content
 from chat4all.ports.health import Ping
+from chat4all.wire.health import DependencyHealth, Health, Readiness
 
 PING_SECONDS = 2.0
-"""Longer than this is as good as away."""
+"""A dependency that takes longer to answer counts as unavailable."""
 
-REMEMBER_SECONDS = 0.5
-"""How long an answer holds: some pings write, and anybody may ask as often as they like."""
+ANSWER_SECONDS = 0.5
+"""How long an answer is used again: some pings write, and anybody may ask at any rate."""
 
 WATCH_SECONDS = 5.0
 """How often a process looks at its parts for its own log."""
@@ -25,61 +28,42 @@ WATCH_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
-class Health(BaseModel):
-    """The process runs."""
-
-    status: str = "ok"
-
-
-class DependencyHealth(BaseModel):
-    """One dependency: `error` is null when all is well with it.
-
-    `status` is `ok`, `unavailable`, or `degraded`: wrong, but no reason to send nobody here.
-    """
-
-    status: str
-    latency_ms: float
-    error: str | None = None
-
-
-class Readiness(BaseModel):
-    """What the service needs, each by itself."""
-
-    status: str
-    dependencies: dict[str, DependencyHealth]
-
-
 def health_routes(pings: Mapping[str, Ping]) -> APIRouter:
     """Return `/health`, `/health/live` and, from the ports' pings, `/health/ready`."""
     router = APIRouter(tags=["Health"])
     checks = {name: _Check(ping) for name, ping in pings.items()}
 
-    @router.get("/health", summary="The process runs")
-    @router.get("/health/live", summary="The process runs (for a liveness probe)")
-    async def live() -> Health:
+    alive: dict[int | str, dict[str, Any]] = {200: {"content": json_content(Health)}}
+
+    @router.get("/health", summary="The process runs", responses=alive)
+    @router.get("/health/live", summary="The process runs (for a liveness probe)", responses=alive)
+    async def live() -> Response:
         """Answer as long as the event loop turns; says nothing about dependencies."""
-        return Health()
+        return json_response(Health())
 
     @router.get(
         "/health/ready",
         summary="Everything it needs is there",
-        responses={503: {"model": Readiness, "description": "Something is away."}},
+        responses={
+            200: {"content": json_content(Readiness)},
+            503: {"description": "Something is away.", "content": json_content(Readiness)},
+        },
     )
-    async def ready(response: Response) -> Readiness:
+    async def ready() -> Response:
         """Ask each dependency. 503 when one is unavailable, with its error."""
         answers = await asyncio.gather(*[check.answer() for check in checks.values()])
-        found = dict(zip(checks, answers, strict=True))
-        well = all(dependency.status != "unavailable" for dependency in found.values())
-        if not well:
-            response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
-        return Readiness(status="ok" if well else "unavailable", dependencies=found)
+        dependencies = dict(zip(checks, answers, strict=True))
+        if any(dependency.status == "unavailable" for dependency in answers):
+            view = Readiness("unavailable", dependencies)
+            return json_response(view, status=HTTPStatus.SERVICE_UNAVAILABLE)
+        return json_response(Readiness("ok", dependencies))
 
     return router
 
 
 @asynccontextmanager
 async def watched(pings: Mapping[str, Ping], seconds: float = WATCH_SECONDS) -> AsyncIterator[None]:
-    """Tell the log of each part that goes, and that is back: each cause once, not at every look."""
+    """Log each part that becomes unavailable, and its return: each cause once, not at each look."""
     watching = [asyncio.create_task(_watch(*item, seconds)) for item in pings.items()]
     try:
         yield
@@ -90,20 +74,20 @@ async def watched(pings: Mapping[str, Ping], seconds: float = WATCH_SECONDS) -> 
 
 
 async def _watch(part: str, ping: Ping, seconds: float) -> None:
-    told: set[str] = set()
+    reported: set[str] = set()
     while True:
         try:
             error = (await _check(ping)).error
         except Exception:
             error = "an unexpected error"
-            if error not in told:
+            if error not in reported:
                 _log.exception("a part cannot be looked at", extra={"part": part})
         if error is None:
-            if told:
+            if reported:
                 _log.info("a part is well again", extra={"part": part})
-            told.clear()
-        elif error not in told:
-            told.add(error)
+            reported.clear()
+        elif error not in reported:
+            reported.add(error)
             _log.warning("a part is not well", extra={"part": part, "cause": error})
         await asyncio.sleep(seconds)
 
@@ -121,7 +105,7 @@ class _Check:
         now = asyncio.get_running_loop().time()
         if self._running is None or (self._running.done() and now >= self._good_until):
             self._running = asyncio.create_task(_check(self._ping))
-            self._good_until = now + REMEMBER_SECONDS
+            self._good_until = now + ANSWER_SECONDS
         return await asyncio.shield(self._running)
 
 
@@ -138,4 +122,4 @@ async def _check(ping: Ping) -> DependencyHealth:
     except Degraded as degraded:
         status, error = "degraded", str(degraded)
     latency = round((time.perf_counter() - started) * 1000, 2)
-    return DependencyHealth(status=status, latency_ms=latency, error=error)
+    return DependencyHealth(status, latency, error)

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from math import ceil
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from msgspec import Meta
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
@@ -33,38 +32,13 @@ from chat4all.domain.errors import (
     Unavailable,
 )
 from chat4all.http.request_id import current_request_id
+from chat4all.wire.problems import MEDIA_TYPE, Problem, ProblemField
 
-MEDIA_TYPE = "application/problem+json"
 SLUG = "chat4all.problem"
 """Where a request's scope has the kind of problem that it was answered with."""
 
 _log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
-
-
-class ProblemField(msgspec.Struct):
-    """One broken rule."""
-
-    pointer: Annotated[str, Meta(description="A JSON Pointer into the request.")]
-    detail: str
-
-
-class Problem(msgspec.Struct, omit_defaults=True):
-    """What went wrong (RFC 9457)."""
-
-    type: Annotated[
-        str,
-        Meta(description="Names the kind of problem; stays the same.", examples=["/problems/x"]),
-    ]
-    title: str
-    status: int
-    detail: str
-    instance: Annotated[str, Meta(description="The path of this request.")]
-    request_id: Annotated[str, Meta(description="The same as in `X-Request-Id` and in the log.")]
-    errors: list[ProblemField] | None = None
-    message_id: Annotated[
-        str | None, Meta(description="With 503 on sending: retry with this `message_id`.")
-    ] = None
 
 
 class BadRequest(Chat4AllError):
