@@ -2,10 +2,9 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
 
 import pytest
 import uvicorn
@@ -13,17 +12,13 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from chat4all.http.edge import Edge, with_edge
-from chat4all.http.server.connections import BoundedProtocol
+from chat4all.http.server.protocol import BoundedProtocol
+from tests.input.servers import NoMeter
 
 pytestmark = pytest.mark.anyio
 
 ROOM = 4
 ORIGIN = "https://chat.example.com"
-
-
-class NoMeter:
-    def answered(self, scope: Mapping[str, Any], status: int, seconds: float) -> None:
-        pass
 
 
 class Client:

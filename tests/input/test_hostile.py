@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chat4all.http.server.connections import AHEAD_MAX, CONNECTIONS_MAX, LINGER_SECONDS
+from chat4all.http.server.limits import AHEAD_MAX, CONNECTIONS_MAX, LINGER_SECONDS
 from tests.faults.running import CHAT, Running, call, until
 from tests.input.wire import SECONDS_MAX, Answer, Wire, request
 

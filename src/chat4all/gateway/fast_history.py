@@ -50,7 +50,10 @@ class _HistoryEndpoint:
             return False
         try:
             session = await self._signing_in.authenticate(bearer_token(scope))
-            if cached is None or not await self._is_for(session.username, cached):
+            # The statuses on a page are those for the members at that time: the very same answer.
+            if cached is None or cached.page.version.members is not await self._reading.members(
+                session.username, query.conversation
+            ):
                 cached = await self._make(session.username, query)
                 self._pages.keep(address, cached)
         except Exception as error:
@@ -59,12 +62,6 @@ class _HistoryEndpoint:
         await send({"type": "http.response.start", "status": 200, "headers": [*cached.headers]})
         await send({"type": "http.response.body", "body": cached.page.body})
         return True
-
-    async def _is_for(self, reader: Username, cached: PageAnswer) -> bool:
-        """Say whether this answer is the reader's too. Raises `NotFound` for who is no member."""
-        # The statuses on a page are those for the members at that time: the very same answer.
-        members = await self._reading.members(reader, cached.query.conversation)
-        return members is cached.page.version.members
 
     async def _make(self, reader: Username, query: PageQuery) -> PageAnswer:
         page = await read_page(self._reading, reader, query)

@@ -75,16 +75,18 @@ class Pages:
 
     def keep(self, address: Address, answer: PageAnswer) -> None:
         """Keep an answer, unless a change has overtaken it."""
-        if _size(answer) <= BYTES_MAX and self._holds(answer):
+        query, version = answer.query, answer.page.version
+        if _size(answer) <= BYTES_MAX and self._versions.is_current(query.conversation, version):
             self._answers[address] = answer
 
     def get(self, address: Address) -> PageAnswer | None:
         """Return what is kept for an address, if its conversation has not changed."""
-        answer = self._answers.get(address)
-        return answer if answer is not None and self._holds(answer) else None
-
-    def _holds(self, answer: PageAnswer) -> bool:
-        return self._versions.is_current(answer.query.conversation, answer.page.version)
+        try:
+            answer = self._answers[address]
+        except KeyError:
+            return None
+        is_current = self._versions.is_current(answer.query.conversation, answer.page.version)
+        return answer if is_current else None
 
 
 def _size(answer: PageAnswer) -> int:

@@ -5,6 +5,7 @@ type also makes its schema in /docs (docs/decisions/0003-lean-send-route.md).
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from http import HTTPStatus
 
 import msgspec
@@ -27,6 +28,9 @@ from chat4all.usecases.signing_in import SigningIn
 from chat4all.wire.messages import EXAMPLE_CHAT, EXAMPLE_MESSAGE, Accepted, SendMessage
 
 SEND_PATH = "/v1/messages"
+
+CONVERSATIONS_MAX = 4_096
+"""Conversations whose ids are canonical already: the busy ones come again and again."""
 
 SEND_OPERATION = {
     "tags": ["Messages"],
@@ -64,6 +68,7 @@ SEND_OPERATION = {
 _decoder = msgspec.json.Decoder(SendMessage)
 _encoder = msgspec.json.Encoder()
 _JSON = (b"content-type", b"application/json")
+_conversation_id = lru_cache(CONVERSATIONS_MAX)(conversation_id)
 
 
 def send_route(
@@ -114,7 +119,7 @@ def _draft(body: SendMessage) -> MessageDraft:
         detail = "this field is missing" if not chats else "conversation_id is the same: give one"
         raise InvalidInput([FieldError("/chat_id", detail)])
     return MessageDraft(
-        conversation_id(chats[0]),
+        _conversation_id(chats[0]),
         body.content,
         message_id(body.message_id) if body.message_id else None,
     )

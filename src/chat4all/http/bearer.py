@@ -19,11 +19,12 @@ _scheme = OAuth2PasswordBearer(tokenUrl="/token", auto_error=False)
 
 def bearer_token(scope: Scope) -> str:
     """Return the token in the `Authorization` header; `NotSignedIn` without one."""
+    value: bytes
     for name, value in scope["headers"]:
         if name == b"authorization":
             kind, _, token = value.partition(b" ")
             if kind.lower() == b"bearer":
-                return str(token.strip().decode("latin-1"))
+                return token.strip().decode("latin-1")
     raise NotSignedIn("send a token: Authorization: Bearer <token>")
 
 

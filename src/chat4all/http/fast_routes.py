@@ -31,11 +31,6 @@ class FastRoute:
     """The application has this route as well: it answers what the endpoint declines, and the
     path's other methods."""
 
-    def enter(self, scope: Scope) -> None:
-        """Say in a request's scope that it is of this route, as FastAPI's router does."""
-        scope["route"] = self
-        scope[KEY] = self.limits
-
 
 class FastRoutes:
     """ASGI: one table of fast routes, and the application that answers everything else."""
@@ -53,35 +48,39 @@ class FastRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""
+        # All in one coroutine, because each one more costs as much as the look-up.
         if scope["type"] == "http":
-            path: str = scope["path"]
-            route = self._exact.get(path) or self._of_template(path)
-            if route is not None and await self._answer(route, scope, receive, send):
-                return
+            path = scope["path"]
+            route = self._exact.get(path)
+            if route is None:
+                for prefix, suffix, templated in self._templates:
+                    if path.endswith(suffix) and path.startswith(prefix):
+                        route = templated
+                        break
+            if route is not None:
+                if scope["method"] == route.method:
+                    scope["route"] = route  # as FastAPI's router does, for metrics
+                    scope[KEY] = route.limits
+                    if await route.endpoint(scope, receive, send) is not False:
+                        return
+                    del scope["route"], scope[KEY]
+                elif await _answer_other_method(route, scope, receive, send):
+                    return
         await self._fallback(scope, receive, send)
 
-    def _of_template(self, path: str) -> FastRoute | None:
-        for prefix, suffix, route in self._templates:
-            if path.startswith(prefix) and path.endswith(suffix):
-                return route
-        return None
 
-    async def _answer(self, route: FastRoute, scope: Scope, receive: Receive, send: Send) -> bool:
-        if route.method is None:
-            return await route.endpoint(scope, receive, send) is not False
-        if scope["method"] == route.method:
-            route.enter(scope)
-            if await route.endpoint(scope, receive, send) is not False:
-                return True
-            del scope["route"], scope[KEY]
-            return False
-        if route.is_shared:
-            return False
-        route.enter(scope)
-        refused = BadRequest(
-            HTTPStatus.METHOD_NOT_ALLOWED,
-            f"this route is {route.method} only",
-            {"Allow": route.method},
-        )
-        await problem_response(refused, scope["path"])(scope, receive, send)
-        return True
+async def _answer_other_method(
+    route: FastRoute, scope: Scope, receive: Receive, send: Send
+) -> bool:
+    if route.method is None:
+        return await route.endpoint(scope, receive, send) is not False
+    if route.is_shared:
+        return False
+    scope["route"] = route
+    refused = BadRequest(
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        f"this route is {route.method} only",
+        {"Allow": route.method},
+    )
+    await problem_response(refused, scope["path"])(scope, receive, send)
+    return True

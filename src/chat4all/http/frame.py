@@ -19,7 +19,7 @@ Header: TypeAlias = tuple[bytes, bytes]
 REQUEST_ID = b"x-request-id"
 
 _MORE = "chat4all.headers"
-_given = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
+_harmless = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
 _log = logging.getLogger("chat4all.access")
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
@@ -76,7 +76,7 @@ class Frame:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _given_id(scope) or str(uuid_utils.uuid4())
+        request_id = _callers_id(scope) or str(uuid_utils.uuid4())
         started = time.perf_counter()
 
         async def send_framed(message: Message) -> None:
@@ -113,10 +113,10 @@ class Frame:
         return (*headers, _STRICT_TRANSPORT) if scope["scheme"] == "https" else headers
 
 
-def _given_id(scope: Scope) -> str | None:
+def _callers_id(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
         if name == REQUEST_ID:
-            return value.decode() if _given.match(value) else None
+            return value.decode() if _harmless.match(value) else None
     return None
 
 

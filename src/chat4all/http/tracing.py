@@ -17,7 +17,12 @@ def trace_headers(scope: Scope) -> Headers:
 
     Anything but one valid header of version 00 is passed over, as the recommendation says.
     """
+    for name, _ in scope["headers"]:
+        if name == _NAME:
+            break
+    else:
+        return ()  # the usual case, at the least cost
     values = [value for name, value in scope["headers"] if name == _NAME]
-    if len(values) == 1 and _VERSION_00.match(values[0]):
-        return ((TRACEPARENT, values[0]),)
-    return ()
+    if len(values) > 1 or _VERSION_00.match(values[0]) is None:
+        return ()
+    return ((TRACEPARENT, values[0]),)

@@ -8,15 +8,19 @@ import resource
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from chat4all.domain.errors import StartRefused
-from chat4all.http.server.connections import CONNECTIONS_MAX, REFUSED_SHARE, BoundedProtocol, sweep
+from chat4all.http.server.limits import CONNECTIONS_MAX, REFUSED_SHARE
+from chat4all.http.server.protocol import BoundedProtocol
+from chat4all.http.server.sweeping import sweep
+from chat4all.http.server.upgrading import Upgrade, UpgradedConnections
 
 KEEP_ALIVE_SECONDS = 75
 """Between two requests of a connection: longer than the usual proxy keeps it, so that it is the
@@ -50,7 +54,8 @@ class Server(uvicorn.Server):
     """One application on one listening socket, of `ports` that the process has.
 
     Signals are `serve`'s, because there may be several servers in a process. `grace_seconds`: how
-    long requests that are being answered may take after them; then they are cut.
+    long requests that are being answered may take after them; then they are cut. `upgrade` is asked
+    for what takes over a connection that offers another protocol; without it all stay HTTP.
     """
 
     def __init__(
@@ -60,11 +65,19 @@ class Server(uvicorn.Server):
         *,
         ports: int = 1,
         grace_seconds: int = GRACE_SECONDS,
+        upgrade: Upgrade | None = None,
     ) -> None:
+        self.upgraded = UpgradedConnections()
+        protocol = partial(
+            BoundedProtocol,
+            connections_max=_connections_max(ports),
+            upgrade=upgrade,
+            upgraded=self.upgraded,
+        )
         super().__init__(
             uvicorn.Config(
                 app,
-                http=partial(BoundedProtocol, connections_max=_connections_max(ports)),  # type: ignore[arg-type]
+                http=protocol,  # type: ignore[arg-type]
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -77,9 +90,10 @@ class Server(uvicorn.Server):
             )
         )
         self.listener = listener
+        self._grace_seconds = grace_seconds
 
     def connections(self) -> int:
-        """Return how many connections are open."""
+        """Return how many HTTP connections are open."""
         return len(self.server_state.connections)
 
     @contextmanager
@@ -90,8 +104,15 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Look at the connections on every fifth of uvicorn's ticks, which are 0.1 s apart."""
         if counter % 5 == 0:
-            sweep(self.server_state.connections, asyncio.get_running_loop().time())
+            # All are made by the configuration above.
+            connections: Iterable[Any] = self.server_state.connections
+            sweep(connections, asyncio.get_running_loop().time())
+            self.upgraded.sweep()
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End all connections, those that were handed over at the same time as the others."""
+        await asyncio.gather(super().shutdown(sockets), self.upgraded.end(self._grace_seconds))
 
 
 async def serve(
