@@ -41,7 +41,7 @@ for every reader. **503** while sending means that the outcome is unknown: retry
 
 @dataclass(frozen=True, slots=True)
 class GatewayUseCases:
-    """What the gateway's own routes do. `versions` say which answers may be used again."""
+    """What the gateway's own routes do. `versions` say which cached answers are still valid."""
 
     signing_in: SigningIn
     sending: Sending
@@ -51,7 +51,7 @@ class GatewayUseCases:
 
 
 def gateway_app(
-    does: GatewayUseCases,
+    use_cases: GatewayUseCases,
     *,
     limits: Limits,
     edge: Edge,
@@ -62,11 +62,11 @@ def gateway_app(
     """Return the gateway. `others` are routes of another service that it serves as well."""
     app, page_policy = make_app("Chat4All", DESCRIPTION, __version__)
     install_problems(app)
-    caller = authenticator(does.signing_in)
+    caller = authenticator(use_cases.signing_in)
     routers = [
-        signing_in_routes(does.signing_in, limits, caller),
-        history_routes(does.reading, caller),
-        marking_routes(does.marking, does.reading, caller),
+        signing_in_routes(use_cases.signing_in, limits, caller),
+        history_routes(use_cases.reading, caller),
+        marking_routes(use_cases.marking, use_cases.reading, caller),
         *others,
         health_routes(pings),
     ]
@@ -75,8 +75,8 @@ def gateway_app(
     complete_openapi(app, {(SEND_PATH, "post"): SEND_OPERATION})
     fast = FastRoutes(
         [
-            send_route(does.signing_in, does.sending, limits.send, meter.accepted),
-            fast_history_route(does.signing_in, does.reading, Pages(does.versions)),
+            send_route(use_cases.signing_in, use_cases.sending, limits.send, meter.accepted),
+            fast_history_route(use_cases.signing_in, use_cases.reading, Pages(use_cases.versions)),
         ],
         fallback=BodyLimit(app, routers),
     )

@@ -1,4 +1,4 @@
-"""The fast route of `GET /v1/conversations/{id}/messages`: pages that are asked for plainly.
+"""The fast route of `GET /v1/conversations/{id}/messages`, for the usual spellings of its query.
 
 FastAPI spends more on a request than making a page costs (docs/decisions/0003-lean-send-route.md).
 """
@@ -69,7 +69,7 @@ class _HistoryEndpoint:
 
 
 def _page_query(path: str, query: bytes) -> PageQuery | None:
-    """Return what is asked for; None for spellings that FastAPI's route takes, or refuses."""
+    """Return the query of a request; None for what FastAPI's route has to accept or refuse."""
     conversation = _PATH.fullmatch(path)
     if conversation is None:
         return None

@@ -20,7 +20,7 @@ _decoder = msgspec.json.Decoder(MarkRead)
 
 
 def marking_routes(marking: Marking, reading: Reading, caller: Authenticate) -> APIRouter:
-    """Return the routes that move read markers and show them."""
+    """Return the routes that move read markers and list receipts."""
     router = APIRouter(tags=["Messages"])
 
     @router.post(
@@ -65,7 +65,7 @@ def marking_routes(marking: Marking, reading: Reading, caller: Authenticate) -> 
         session: Annotated[Session, Depends(caller)], conversation_id: ConversationPath
     ) -> Response:
         """Return how far each member has received and read, and since when."""
-        found = await reading.receipts(session.username, conversation_id)
-        return json_response([receipt_view(name, receipt) for name, receipt in found.items()])
+        members = await reading.receipts(session.username, conversation_id)
+        return json_response([receipt_view(name, receipt) for name, receipt in members.items()])
 
     return router

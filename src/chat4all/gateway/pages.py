@@ -1,7 +1,7 @@
-"""Pages of history that were answered before and still hold, answered again without asking.
+"""Pages of history: how one is asked for, made and answered, and the cache of answers.
 
-Everybody in a conversation reads the same page, and again and again. Between two changes it is the
-same bytes; so the answer is kept, until the feed announces anything of its conversation
+The members of a conversation read the same page again and again. Between two changes it is the same
+bytes; so the answer is cached until the feed announces a change of its conversation
 (docs/decisions/0006-kept-pages.md).
 """
 
@@ -16,7 +16,7 @@ from chat4all.usecases.reading import HistoryPage, Reading
 from chat4all.usecases.versions import ConversationVersions
 
 BYTES_MAX = 64 * 1024 * 1024
-"""Of kept pages in all, some 4,000 full ones of 50; those not asked for longest go first."""
+"""Of cached pages in all, some 4,000 full ones of 50; the least recently used go first."""
 
 BYTES_BESIDE_BODY = 1_500
 """What an answer takes beside its body, about: its address, its headers, the objects around it."""
@@ -46,7 +46,7 @@ class PageAnswer:
 
 
 async def read_page(reading: Reading, reader: Username, query: PageQuery) -> HistoryPage:
-    """Return the page that is asked for. Raises what `Reading.history` raises."""
+    """Return a page. Raises what `Reading.history` raises."""
     return await reading.history(reader, query.conversation, limit=query.limit, **query.bounds)
 
 
@@ -67,20 +67,20 @@ def page_headers(query: PageQuery, page: HistoryPage) -> list[tuple[bytes, bytes
 
 
 class Pages:
-    """Answers by their address, each of a conversation as it still is."""
+    """A cache of answers by address. An answer is valid while its conversation has not changed."""
 
     def __init__(self, versions: ConversationVersions) -> None:
         self._versions = versions
         self._answers: LRUCache[Address, PageAnswer] = LRUCache(BYTES_MAX, _size)
 
     def keep(self, address: Address, answer: PageAnswer) -> None:
-        """Keep an answer, unless a change has overtaken it."""
+        """Cache an answer, unless its conversation has changed meanwhile."""
         query, version = answer.query, answer.page.version
         if _size(answer) <= BYTES_MAX and self._versions.is_current(query.conversation, version):
             self._answers[address] = answer
 
     def get(self, address: Address) -> PageAnswer | None:
-        """Return what is kept for an address, if its conversation has not changed."""
+        """Return the cached answer to an address, if its conversation has not changed."""
         try:
             answer = self._answers[address]
         except KeyError:

@@ -18,7 +18,7 @@ from chat4all.wire.people import SessionView, Token, session_view
 from chat4all.wire.requests import Grant
 
 _ACCOUNT_LETTERS = 64
-"""A longer name is nobody's; it is counted by its beginning."""
+"""No username is longer; a longer one is counted by its beginning."""
 
 
 def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticate) -> APIRouter:
@@ -70,8 +70,8 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
     )
     async def sessions(session: Annotated[Session, Depends(caller)]) -> Response:
         """Return where you are signed in, the last used device first."""
-        found = await signing_in.sessions(session.username)
-        return json_response([session_view(one, session.session_id) for one in found])
+        own = await signing_in.sessions(session.username)
+        return json_response([session_view(one, session.session_id) for one in own])
 
     @router.delete(
         "/v1/sessions/{session_id}",

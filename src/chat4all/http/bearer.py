@@ -1,4 +1,4 @@
-"""Who is asking: the bearer token of a request."""
+"""Authentication: the bearer token of a request, and the session that it belongs to."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeAlias
@@ -32,7 +32,7 @@ def authenticator(signing_in: SigningIn) -> Authenticate:
     """Return a FastAPI dependency that gives the caller's session."""
 
     async def authenticate(
-        request: Request, _shown_in_docs: Annotated[str | None, Depends(_scheme)]
+        request: Request, _scheme_for_docs: Annotated[str | None, Depends(_scheme)]
     ) -> Session:
         return await signing_in.authenticate(bearer_token(request.scope))
 

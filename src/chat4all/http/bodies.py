@@ -1,4 +1,4 @@
-"""Request bodies: bounded by their route's limits, and read without FastAPI where it is slow."""
+"""Request bodies: bounded by their route's limits, and read without FastAPI on fast routes."""
 
 import re
 from collections.abc import Iterable
@@ -64,7 +64,7 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
     """Return a JSON body's bytes.
 
     Raises `BadRequest` with 415 for another content type or coding and 413 above the route's limit,
-    without reading on, and `ClientDisconnect` when there is nobody left to answer.
+    without reading on, and `ClientDisconnect` when the client has gone.
     """
     most = limits_of(scope).body
     _require_json(_check_head(scope, most))
@@ -81,7 +81,7 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
 
 
 def _check_head(scope: Scope, most: int) -> bytes:
-    """Return the content type. Raises `BadRequest` for a body that need not be looked at."""
+    """Return the content type. Raises `BadRequest` for a body that its headers already rule out."""
     content_type = b""
     for name, value in scope["headers"]:
         if name == b"content-type":
@@ -90,12 +90,12 @@ def _check_head(scope: Scope, most: int) -> bytes:
             if value.isdigit() and (len(value) > 9 or int(value) > most):
                 raise _too_large(most)
         elif name == b"content-encoding" and value.strip().lower() != b"identity":
-            raise _packed()
+            raise _encoded()
     return content_type
 
 
 def require_json(headers: Headers) -> None:
-    """Raise `BadRequest` with 415 unless the body is said to be JSON in UTF-8."""
+    """Raise `BadRequest` with 415 unless the content type is JSON in UTF-8."""
     _require_json(headers.get("content-type", "").encode("latin-1"))
 
 
@@ -158,13 +158,13 @@ def too_large(most: int) -> str:
     return f"the body is larger than {most // 1024} KiB"
 
 
-# Made anew each time: an error that is raised again keeps the frames, and with them the bodies, of
-# every time before.
+# A new error each time: one that is raised again keeps the frames, and with them the bodies, of
+# every earlier request.
 def _too_large(most: int) -> BadRequest:
     return BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, too_large(most), {"Connection": "close"})
 
 
-def _packed() -> BadRequest:
+def _encoded() -> BadRequest:
     # RFC 9110, section 15.5.16: a 415 says which codings would have been taken.
     return BadRequest(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

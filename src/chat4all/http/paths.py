@@ -19,14 +19,16 @@ from chat4all.domain.ids import (
     message_id,
     session_id,
 )
-from chat4all.wire.messages import EXAMPLE_CHAT, EXAMPLE_MESSAGE
+from chat4all.wire.messages import EXAMPLE_MESSAGE
+from chat4all.wire.people import EXAMPLE_CONVERSATION
 
 USERNAME_PATH_MAX = 40
 """Longer than any username, so that another name is 404 and no more than this is looked up."""
 
+# Not the demonstration's conversation: an example is tried out, on routes that delete too.
 ConversationPath = Annotated[
     ConversationId,
-    Path(pattern=UUID_PATTERN, examples=[EXAMPLE_CHAT]),
+    Path(pattern=UUID_PATTERN, examples=[EXAMPLE_CONVERSATION]),
     AfterValidator(conversation_id),
 ]
 MessagePath = Annotated[

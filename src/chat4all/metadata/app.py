@@ -40,13 +40,13 @@ class MetadataUseCases:
     listing: Listing
 
 
-def metadata_routes(does: MetadataUseCases, limits: Limits) -> Sequence[APIRouter]:
+def metadata_routes(use_cases: MetadataUseCases, limits: Limits) -> Sequence[APIRouter]:
     """Return the service's routes, for its own application and for a gateway that serves them."""
-    caller = authenticator(does.signing_in)
+    caller = authenticator(use_cases.signing_in)
     return [
-        user_routes(does.signing_up, does.profiles, limits, caller),
-        conversation_routes(does.membership, does.listing, caller),
-        member_routes(does.membership, caller),
+        user_routes(use_cases.signing_up, use_cases.profiles, limits, caller),
+        conversation_routes(use_cases.membership, use_cases.listing, caller),
+        member_routes(use_cases.membership, caller),
     ]
 
 

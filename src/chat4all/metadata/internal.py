@@ -36,7 +36,7 @@ class _Route:
 class InternalEndpoint:
     """ASGI endpoint of `/internal/…`; see `wire.internal`.
 
-    Nothing is read of a request without the credential. Its refusals say no more than that.
+    Without the credential nothing of a request is read, and the refusal does not depend on it.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class InternalEndpoint:
         await response(scope, receive, send)
 
     async def _same_secret(self, query: internal.SameSecret) -> bool:
-        # Yes or no, and never a proof of our own.
+        # Only yes or no: a proof of ours is never sent.
         return any(hmac.compare_digest(query.proof, ours) for ours in self._secret_proofs)
 
     def _check(self, scope: Scope) -> None:
@@ -85,7 +85,7 @@ class InternalEndpoint:
                 scheme, _, credential = value.partition(b" ")
                 if scheme.lower() != internal.SCHEME.lower().encode():
                     credential = b""
-        # Of hashes: neither the length nor the beginning of a good one can be felt out.
+        # Of hashes, so that time shows neither the length nor the beginning of the credential.
         if not hmac.compare_digest(hashlib.sha256(credential).digest(), self._credential):
             raise BadRequest(
                 HTTPStatus.UNAUTHORIZED,

@@ -1,4 +1,4 @@
-"""What gateways ask the metadata service: one question a method of its ports, by name."""
+"""The questions of gateways to the metadata service: one for each method of its ports."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
@@ -24,11 +24,11 @@ _encoder = msgspec.json.Encoder()
 
 
 class AllUsers(Registrations, Credentials, Users, UserAdministration, Aliases, Protocol):
-    """All that can be asked about users."""
+    """All ports of users."""
 
 
 class Directory(Members, Conversations, Protocol):
-    """All that can be asked about conversations; `ping` returns when it answers."""
+    """All ports of conversations; `ping` returns when the directory answers."""
 
     async def ping(self) -> None:
         """Return when the directory can answer."""
@@ -36,7 +36,7 @@ class Directory(Members, Conversations, Protocol):
 
 
 class Question(Generic[T]):
-    """A question: the shape of its body, and who answers it."""
+    """A question: the type of its body, and the method that answers it."""
 
     def __init__(self, shape: type[T], answer: Callable[[T], Awaitable[Any]]) -> None:
         self._decoder = msgspec.json.Decoder(shape)

@@ -27,15 +27,14 @@ AHEAD_MAX = 16
 """Requests that a client may send before it has the answer to the first."""
 
 CONNECTIONS_MAX = 2_000
-"""Open connections to one port, each of 6 to 14 KB. For one more, those that have waited longest
-for their client are closed; where all are being answered, it is answered 503."""
+"""Open HTTP connections to one port, each of 6 to 14 KB. For one more, those that have waited
+longest for their client are closed; where all are being answered, it is answered 503."""
 
 CLOSED_SHARE = 40
 """A fortieth of all is closed then, because finding them looks at every connection."""
 
 REFUSED_SHARE = 4
-"""A quarter as many connections more may be told that there are too many; then they are only
-closed."""
+"""A quarter as many more are answered 503; those beyond that are closed without an answer."""
 
 STEP = 2 * 1024
 """Bytes that are parsed before the limits are looked at again."""

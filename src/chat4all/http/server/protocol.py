@@ -66,7 +66,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._fields = 0
         """Headers and trailers of the request that is coming in."""
         self._continuing = False
-        """A parser is being told the head that another one has read."""
+        """A new parser is being fed the head that another one has parsed already."""
         self._refused = False
         """Nothing that still comes in is looked at."""
         self._state: tuple[str, object] = ("new", None)
@@ -87,9 +87,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(FULL)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection. What is still being answered is answered to nobody."""
+        """Let go of the connection. Answers that are still being made are dropped."""
         super().connection_lost(exc)
-        # uvicorn tells only the newest request that the client is gone, not one before it.
+        # uvicorn marks only the newest request as disconnected, not one before it.
         self.transport.write = _drop
         # Nothing may hold itself: the collector comes too seldom for what an attack leaves behind.
         self.pipeline.clear()
@@ -162,7 +162,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return self.scope is not None and (self._in_head() or self.cycle.more_body)
 
     def waits(self) -> tuple[bool, float] | None:
-        """Return whether anything was asked here before, and since when its client is waited for.
+        """Return whether there was a request before, and since when the next one is waited for.
 
         None while something is done.
         """
@@ -278,8 +278,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _stay_with_http(self, rest: bytes) -> None:
         """Go on after a request that offers another protocol: none is taken (RFC 9110, 7.8).
 
-        The parser takes what follows for the other protocol's. Another one goes on in its place,
-        which is told how the body comes that this one has not read.
+        The parser takes what follows for the other protocol's. A new one goes on in its place,
+        which is fed the headers that frame the body.
         """
         self.parser = httptools.HttpRequestParser(self)
         framing = [
@@ -348,7 +348,7 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self.pipeline:
             self.pipeline[0] = (cycle, app)  # in the place of the one that is not whole
         else:
-            # Whoever waits for the body is told that there is none.
+            # The application waits for a body that does not come.
             before.disconnected = True
             before.message_event.set()
             if before.response_started:
@@ -358,4 +358,4 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def _drop(_data: bytes) -> None:
-    """Take the place of a transport's `write` when there is nobody to write to."""
+    """Take the place of a transport's `write` once the connection is lost."""

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from chat4all.domain.errors import Chat4AllError, Overloaded
-from chat4all.http.edge import INSTEAD
+from chat4all.http.edge import REFUSAL
 from chat4all.http.problems import BadRequest, problem_response
 from chat4all.http.server.limits import Refusal
 
@@ -30,7 +30,7 @@ def cycle_of_refusal(protocol: "BoundedProtocol", refusal: Refusal) -> RequestRe
         "client": protocol.client,
         # Whether a page of another site may read the refusal depends on it.
         "headers": [header for header in protocol.headers or () if header[0] == b"origin"],
-        INSTEAD: partial(_answer, refusal),
+        REFUSAL: partial(_answer, refusal),
     }
     if "route" in request:
         scope["route"] = request["route"]

@@ -1,4 +1,4 @@
-"""Serving ASGI applications until the process is told to stop."""
+"""Serving ASGI applications until a signal ends the process."""
 
 import asyncio
 import gc
@@ -29,7 +29,7 @@ proxy that closes it and never sends into a connection that is just being closed
 GRACE_SECONDS = 3
 """How long requests that are being answered may take after SIGTERM, on one machine."""
 
-FILES_OF_OUR_OWN = 100
+OWN_FILES = 100
 """Open files that are not clients' connections."""
 
 _log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                # Who is believed about where a request came from is the application's to say.
+                # Which proxies are trusted is for the application to decide.
                 proxy_headers=False,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=grace_seconds,
@@ -124,10 +124,10 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP, or until `works` is done, then drain.
 
-    `started` is called once requests are about to be taken. `end_seconds` after it was told to stop
-    the process ends, whatever it is still waiting for: only for one that may be killed.
+    `started` is called once requests are about to be taken. `end_seconds` after the signal the
+    process ends, whatever it is still waiting for: only for one that may be killed.
     """
-    _calm_the_collector()
+    _freeze_what_is_loaded()
     stop = partial(_stop, servers, end_seconds)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop, 0)
@@ -157,18 +157,18 @@ def _connections_max(ports: int) -> int:
     """Return how many connections a port may have of the files that the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        # Many systems give 1,024 to who does not ask, for programs of the time of `select`.
+        # Many systems give 1,024 by default, for old programs that use `select`.
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             soft = hard
     if soft == resource.RLIM_INFINITY:
         return CONNECTIONS_MAX
-    files = (soft - FILES_OF_OUR_OWN) // ports
+    files = (soft - OWN_FILES) // ports
     return max(1, min(CONNECTIONS_MAX, files * REFUSED_SHARE // (REFUSED_SHARE + 1)))
 
 
-def _calm_the_collector() -> None:
-    """Keep the cycle collector away from what is loaded for good.
+def _freeze_what_is_loaded() -> None:
+    """Keep the cycle collector away from what stays loaded.
 
     It would walk all modules and routes again and again while messages wait: tens of milliseconds
     each time. What comes after the start makes few cycles.
