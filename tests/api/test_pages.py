@@ -117,7 +117,7 @@ async def test_an_answer_that_a_change_overtook_is_not_kept(
     assert len(await api.history(bruno)) == 2
 
 
-def test_what_is_kept_is_bounded_and_good_only_while_changes_are_heard_of() -> None:
+def test_the_cache_is_bounded_and_valid_only_while_the_feed_is_heard() -> None:
     now = 0.0
     versions = ConversationVersions(5.0, clock=lambda: now)
     versions.heard()

@@ -44,7 +44,9 @@ async def test_either_case_is_the_same_id(api: Api, spelled: Callable[[str], str
         ("DELETE", f"/v1/conversations/{CHAT}/members/{'x' * 41}", "username"),
     ],
 )
-async def test_what_is_no_id_is_named(api: Api, method: str, path: str, name: str) -> None:
+async def test_the_parameter_that_is_no_id_is_named(
+    api: Api, method: str, path: str, name: str
+) -> None:
     bruno = await api.sign_in("bruno")
     answer = await api.gateway.request(method, path, headers=bruno)
     assert answer.status_code == 422

@@ -49,9 +49,9 @@ async def test_without_a_trace_a_record_has_no_header(api: Api) -> None:
         TRACE.replace("-", "_"),
     ],
 )
-async def test_what_is_no_trace_is_passed_over(api: Api, trace: str) -> None:
+async def test_an_invalid_trace_is_passed_over(api: Api, trace: str) -> None:
     assert await headers_of_record(api, trace) == ()
 
 
-async def test_two_traces_are_none(api: Api) -> None:
+async def test_two_traces_are_passed_over(api: Api) -> None:
     assert await headers_of_record(api, TRACE, TRACE) == ()

@@ -88,7 +88,7 @@ async def place() -> AsyncIterator[Place]:
         await serving
 
 
-async def test_who_never_asked_makes_room_first() -> None:
+async def test_connections_without_a_request_are_closed_first() -> None:
     async with place() as here:
         used = await here.connect()
         used.ask()
@@ -103,7 +103,7 @@ async def test_who_never_asked_makes_room_first() -> None:
             assert "200 OK" in await one.answer()
 
 
-async def test_when_all_are_busy_one_more_is_told_so() -> None:
+async def test_one_more_is_refused_when_all_are_busy() -> None:
     async with place() as here:
         busy = [await here.connect() for _ in range(ROOM)]
         for one in busy:
@@ -122,7 +122,7 @@ async def test_when_all_are_busy_one_more_is_told_so() -> None:
             assert "200 OK" in await one.answer()
 
 
-async def test_pages_of_a_named_site_may_read_a_refusal() -> None:
+async def test_an_allowed_origin_may_read_a_refusal() -> None:
     async with place() as here:
         client = await here.connect()
         client.ask("/" + "x" * 40_000)

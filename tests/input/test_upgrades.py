@@ -102,7 +102,7 @@ async def with_hook(hook: Hook | None, **options: int) -> AsyncIterator[tuple[Ru
         yield running, client
 
 
-async def test_a_connection_that_is_handed_over_is_the_others() -> None:
+async def test_a_connection_is_handed_over() -> None:
     hook = Hook()
     async with with_hook(hook) as (running, client):
         client.writer.write(offer())
@@ -117,7 +117,7 @@ async def test_a_connection_that_is_handed_over_is_the_others() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 100, 2_000, 5_000, 100_000])
-async def test_bytes_that_came_together_with_the_request(size: int) -> None:
+async def test_bytes_sent_together_with_the_request(size: int) -> None:
     async with with_hook(Hook()) as (_, client):
         data = bytes(n % 251 for n in range(size))
         client.writer.write(offer() + data)
@@ -195,7 +195,7 @@ async def test_an_offer_that_is_not_taken_is_answered(hook: Hook | None) -> None
     ],
     ids=["body", "chunks", "no connection header", "HTTP/1.0"],
 )
-async def test_where_nothing_can_be_handed_over_nobody_is_asked(request_: bytes) -> None:
+async def test_a_request_that_cannot_be_handed_over_is_not_offered(request_: bytes) -> None:
     hook = Hook()
     async with with_hook(hook) as (_, client):
         client.writer.write(request_)

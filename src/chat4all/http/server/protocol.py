@@ -238,7 +238,6 @@ class BoundedProtocol(HttpToolsProtocol):
             (self.cycle is None or self.cycle.response_complete)
             and not (self._refused or self.transport.is_closing() or self._upgraded.is_ending)
             and self.parser.get_http_version() == "1.1"
-            and self._get_upgrade() is not None
             and not any(
                 name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
                 for name, value in self.headers
