@@ -114,6 +114,8 @@ def user_routes(
             **problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
         },
     )
+    # Guessing a password is limited here as it is at the sign-in.
+    @limited(RouteLimits(rate=limits.sign_in_account))
     async def change_user(
         session: Annotated[Session, Depends(caller)],
         username: UserPath,
@@ -125,8 +127,8 @@ def user_routes(
         A new password ends all your other sessions within 5 s.
         """
         _require_oneself(session, username)
-        # Guessing a password is limited here as it is at the sign-in.
-        with limits.sign_in_account.take_unless_good(request.scope, username, NotAllowed):
+        rate = limits_of(request.scope).rate
+        with rate.take_unless_good(request.scope, username, NotAllowed):
             user = await profiles.change(
                 session.username,
                 display_name=changed.display_name,

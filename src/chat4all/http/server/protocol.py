@@ -106,8 +106,7 @@ class BoundedProtocol(HttpToolsProtocol):
             for first in range(0, len(data), STEP):
                 self._parse(data[first : first + STEP])
                 if self._successor is not None:
-                    if rest := data[first + STEP :]:
-                        self._successor.data_received(rest)
+                    self._pass_on(self._successor, data[first + STEP :])
                     break
                 if self.is_refused():
                     break
@@ -271,8 +270,11 @@ class BoundedProtocol(HttpToolsProtocol):
         successor.connection_made(transport)
         if self.flow.write_paused:
             successor.pause_writing()
-        if rest and not transport.is_closing():
-            successor.data_received(rest)
+        self._pass_on(successor, rest)
+
+    def _pass_on(self, successor: UpgradedProtocol, data: bytes) -> None:
+        if data and not self.transport.is_closing():
+            successor.data_received(data)
 
     def _stay_with_http(self, rest: bytes) -> None:
         """Go on after a request that offers another protocol: none is taken (RFC 9110, 7.8).
