@@ -1,6 +1,6 @@
 """The outermost layers of a service: CORS, trusted proxies, and the frame."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 
 from starlette.middleware.cors import CORSMiddleware
@@ -47,7 +47,9 @@ def with_edge(app: ASGIApp, edge: Edge, meter: RequestMeter, *, page_policy: str
 
 
 def _unless_refused(app: ASGIApp) -> ASGIApp:
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        await scope.get(REFUSAL, app)(scope, receive, send)
+    # Not a coroutine of its own, which every request would pay for.
+    def answer(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        refusal_or_app: ASGIApp = scope.get(REFUSAL, app)
+        return refusal_or_app(scope, receive, send)
 
     return answer
