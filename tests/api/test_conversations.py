@@ -28,7 +28,7 @@ async def listed(api: Api, who: dict[str, str], query: str = "") -> list[dict[st
     return found
 
 
-async def test_ones_conversations_the_newest_activity_first(api: Api) -> None:
+async def test_conversations_are_listed_by_newest_activity(api: Api) -> None:
     bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
     quiet = await group(api, bruno, "ana", title="quiet")
     pair = await api.gateway.post(
@@ -64,7 +64,7 @@ async def test_ones_conversations_the_newest_activity_first(api: Api) -> None:
     assert elsewhere.json() == await listed(api, ana)
 
 
-async def test_pages_of_conversations_and_of_members_lead_on(api: Api) -> None:
+async def test_cursors_lead_through_all_conversations_and_members(api: Api) -> None:
     bruno = await api.sign_in("bruno")
     made = [await group(api, bruno, "ana") for _ in range(4)]
     seen: list[str] = []
@@ -93,7 +93,7 @@ async def test_pages_of_conversations_and_of_members_lead_on(api: Api) -> None:
             assert answer.status_code == 422, (path, cursor)
 
 
-async def test_a_former_member_has_it_in_no_list(api: Api) -> None:
+async def test_a_former_member_does_not_list_the_conversation(api: Api) -> None:
     bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
     chat = await group(api, bruno, "ana")
     assert chat in [one["conversation_id"] for one in await listed(api, ana)]
@@ -110,7 +110,7 @@ async def receipts(api: Api, who: dict[str, str], chat: str = CHAT) -> dict[str,
     return {one.pop("username"): one for one in answer.json()}
 
 
-async def test_receipts_tell_who_has_read_how_far_and_when(api: Api) -> None:
+async def test_receipts_say_how_far_each_member_has_read_and_when(api: Api) -> None:
     bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
     nothing = {"delivered_seq": 0, "read_seq": 0, "delivered_at": None, "read_at": None}
     assert await receipts(api, bruno) == {"ana": nothing, "bruno": nothing}
@@ -130,7 +130,7 @@ async def test_receipts_tell_who_has_read_how_far_and_when(api: Api) -> None:
     assert hers["read_at"].endswith("Z")
 
 
-async def test_who_joins_later_has_nothing_unread(api: Api) -> None:
+async def test_a_new_member_has_nothing_unread(api: Api) -> None:
     bruno = await api.sign_in("bruno")
     carla = await api.sign_up("carla")
     for _ in range(3):
@@ -172,7 +172,7 @@ async def test_what_an_erased_user_wrote_stays_under_an_alias(api: Api) -> None:
     assert (await api.gateway.post("/v1/users", json=taken)).status_code == 409
 
 
-async def test_the_email_is_for_oneself(api: Api) -> None:
+async def test_only_the_user_sees_the_email(api: Api) -> None:
     bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
     own = (await api.gateway.get("/v1/users/ana", headers=ana)).json()
     assert own["email"] == "ana@example.com"

@@ -40,7 +40,7 @@ async def described(api: Api) -> list[tuple[str, str, bool]]:
     return found
 
 
-async def test_every_route_is_secured_signed_in_or_not(api: Api) -> None:
+async def test_every_route_has_security_headers(api: Api) -> None:
     bruno = await api.sign_in("bruno")
     operations = await described(api)
     assert ("POST", "/v1/messages", True) in operations
@@ -61,7 +61,9 @@ async def test_every_route_is_secured_signed_in_or_not(api: Api) -> None:
     assert {200, 202, 401, 404, 422} <= statuses
 
 
-async def test_what_is_no_route_is_secured_too(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unknown_paths_have_security_headers(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bruno = await api.sign_in("bruno")
     for method, path in [("GET", "/nowhere"), ("PUT", "/v1/messages"), ("GET", "/token")]:
         answer = await api.gateway.request(method, path)
@@ -79,7 +81,7 @@ async def test_what_is_no_route_is_secured_too(api: Api, monkeypatch: pytest.Mon
     check_secured(answer)
 
 
-async def test_what_is_nobodys_may_be_kept(api: Api) -> None:
+async def test_public_answers_may_be_cached(api: Api) -> None:
     for path in ("/openapi.json", "/problems/not-found", "/static-offline-docs/swagger-ui.css"):
         answer = await api.gateway.get(path)
         assert answer.status_code == 200
@@ -129,7 +131,7 @@ def preflight(origin: str = ORIGIN) -> dict[str, str]:
     }
 
 
-async def test_other_sites_are_shut_out_unless_named(api: Api) -> None:
+async def test_other_origins_are_refused_by_default(api: Api) -> None:
     bruno = await api.sign_in("bruno")
     for path in ("/v1/messages", "/token", "/v1/users"):
         answer = await api.gateway.options(path, headers=preflight())
@@ -143,7 +145,7 @@ async def test_other_sites_are_shut_out_unless_named(api: Api) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/token", f"/v1/conversations/{CHAT}/read"])
-async def test_a_site_that_is_named_may_ask(open_to_one: Api, path: str) -> None:
+async def test_an_allowed_origin_passes_the_preflight(open_to_one: Api, path: str) -> None:
     api = open_to_one
     for client in (api.gateway, api.metadata):
         answer = await client.options(path, headers=preflight())
@@ -158,7 +160,7 @@ async def test_a_site_that_is_named_may_ask(open_to_one: Api, path: str) -> None
         assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_a_site_that_is_named_may_read(open_to_one: Api) -> None:
+async def test_an_allowed_origin_may_read_answers(open_to_one: Api) -> None:
     api = open_to_one
     bruno = await api.sign_in("bruno")
     for headers, status in ((bruno, 202), ({}, 401)):
@@ -183,7 +185,7 @@ async def test_a_site_that_is_named_may_read(open_to_one: Api) -> None:
             check_secured(answer, site="cross-origin")
 
 
-async def test_every_site(tmp_path: Path) -> None:
+async def test_a_star_allows_every_origin(tmp_path: Path) -> None:
     async with running(tmp_path / "data", cors_origins="*") as api:
         answer = await api.gateway.get("/health", headers={"Origin": ORIGIN})
         assert answer.headers["access-control-allow-origin"] == "*"
@@ -195,7 +197,7 @@ async def test_every_site(tmp_path: Path) -> None:
     ("peer", "proto", "strict"),
     [("10.0.0.1", "https", True), ("10.0.0.1", "http", False), ("192.0.2.1", "https", False)],
 )
-async def test_https_is_insisted_on_where_a_trusted_proxy_says_so(
+async def test_strict_transport_behind_a_trusted_proxy(
     tmp_path: Path, peer: str, proto: str, strict: bool
 ) -> None:
     async with running(tmp_path / "data", trusted_proxies="10.0.0.1") as api:

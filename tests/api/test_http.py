@@ -108,7 +108,7 @@ async def test_a_lone_surrogate_is_refused(api: Api) -> None:
     check_problem(answer, 400)
 
 
-async def test_routes_and_methods_that_are_not_there(api: Api) -> None:
+async def test_unknown_routes_and_methods(api: Api) -> None:
     check_problem(await api.gateway.get("/nowhere"), 404)
     answer = await api.gateway.get("/v1/messages")
     check_problem(answer, 405)
@@ -168,7 +168,7 @@ async def test_neither_content_nor_secrets_are_logged(
         assert secret not in logged
 
 
-async def test_ready_names_what_is_away(api: Api) -> None:
+async def test_ready_names_the_unavailable_dependency(api: Api) -> None:
     answer = await api.gateway.get("/health/ready")
     assert answer.status_code == 200
     found = answer.json()["dependencies"]

@@ -84,7 +84,7 @@ async def test_invalid_messages_count_as_well(slow: Api) -> None:
     check_too_many(answer, "send", 1)
 
 
-async def test_who_is_not_signed_in_uses_up_nobodys(slow: Api) -> None:
+async def test_unauthenticated_requests_are_not_counted(slow: Api) -> None:
     for _ in range(20):
         answer = await slow.gateway.post("/v1/messages", json={})
         assert answer.status_code == 401
@@ -136,7 +136,9 @@ async def test_signing_in_is_limited_by_address(slow: Api) -> None:
         check_too_many(await client.post("/token", data=form), "sign-in-address", 1)
 
 
-async def test_off(clock: Clock, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_limits_can_be_turned_off(
+    clock: Clock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.WARNING)
     async with running(tmp_path / "data", send_per_second=1, rate_limits=False) as api:
         assert [r.levelname for r in caplog.records if "limits are off" in r.message] == ["WARNING"]
@@ -168,7 +170,7 @@ async def how_many_sign_up(api: Api, host: str, forwarded: list[str]) -> int:
     return done
 
 
-async def test_nobody_is_believed_about_an_address_unless_named(slow: Api) -> None:
+async def test_forwarded_addresses_are_ignored_by_default(slow: Api) -> None:
     claims = [f"203.0.113.{n}" for n in range(4)]
     assert await how_many_sign_up(slow, "192.0.2.1", claims) == 2
 
@@ -184,7 +186,7 @@ async def test_nobody_is_believed_about_an_address_unless_named(slow: Api) -> No
         ("192.0.2.8", ["203.0.113.1", "203.0.113.2", "203.0.113.3"], 2),
     ],
 )
-async def test_a_proxy_that_is_named_is_believed(
+async def test_forwarded_addresses_of_a_trusted_proxy_count(
     clock: Clock, tmp_path: Path, peer: str, forwarded: list[str], let_through: int
 ) -> None:
     async with running(

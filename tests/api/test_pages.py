@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chat4all.domain.ids import ConversationId
-from chat4all.gateway.pages import BYTES_BESIDE_BODY, BYTES_MAX, Answer, Asked, Pages
+from chat4all.gateway.pages import BYTES_BESIDE_BODY, BYTES_MAX, PageAnswer, PageQuery, Pages
 from chat4all.usecases.reading import HistoryPage, Reading
 from chat4all.usecases.versions import ConversationVersions
 from tests.api.conftest import CHAT, Api
@@ -117,16 +117,16 @@ async def test_an_answer_that_a_change_overtook_is_not_kept(
     assert len(await api.history(bruno)) == 2
 
 
-def test_what_is_kept_is_bounded_and_good_only_while_changes_are_heard_of() -> None:
+def test_the_cache_is_bounded_and_valid_only_while_the_feed_is_heard() -> None:
     now = 0.0
     versions = ConversationVersions(5.0, clock=lambda: now)
     versions.heard()
     pages = Pages(versions)
     body = b"x" * (BYTES_MAX // 4 - BYTES_BESIDE_BODY)
     for number in range(10):
-        asked = Asked(ConversationId(f"chat {number}"), 50, {})
+        asked = PageQuery(ConversationId(f"chat {number}"), 50, {})
         page = HistoryPage(body, versions.current(asked.conversation, {}), None, None)
-        pages.keep(("/", b"%d" % number), Answer(asked, page, []))
+        pages.keep(("/", b"%d" % number), PageAnswer(asked, page, []))
     assert [number for number in range(10) if pages.get(("/", b"%d" % number))] == [6, 7, 8, 9]
     now = 5.0
     assert pages.get(("/", b"9")) is None

@@ -39,7 +39,7 @@ async def test_signing_up_keeps_the_rules(api: Api) -> None:
     await api.sign_in("carla", "é" * 36)
 
 
-async def test_unknown_user_and_wrong_password_are_told_alike(api: Api) -> None:
+async def test_unknown_user_and_wrong_password_get_the_same_answer(api: Api) -> None:
     answers = [
         await api.gateway.post("/token", data={"username": name, "password": "wrong"})
         for name in ("bruno", "nobody")

@@ -294,7 +294,7 @@ async def test_the_real_key_signs(world: World) -> None:
     assert answer.status_code == 200
 
 
-async def test_who_is_erased_is_nobody(world: World) -> None:
+async def test_an_erased_user_may_do_nothing(world: World) -> None:
     bruno = await world.api.sign_in("bruno")
     for asker in ASKERS:
         path = f"/v1/users/{asker}"

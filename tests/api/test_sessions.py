@@ -129,7 +129,7 @@ async def test_devices_are_listed_and_ended(api: Api) -> None:
     assert await status(api, laptop) == 200
 
 
-async def test_anothers_session_and_none_are_told_alike(api: Api) -> None:
+async def test_anothers_session_and_none_get_the_same_answer(api: Api) -> None:
     bruno, ana = await sign_in(api), await sign_in(api, "ana")
     (hers,) = (await api.gateway.get("/v1/sessions", headers=bearer(ana))).json()
     seen = []

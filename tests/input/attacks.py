@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from chat4all.http.server.connections import AHEAD_MAX, CONNECTIONS_MAX
+from chat4all.http.server.limits import AHEAD_MAX, CONNECTIONS_MAX
 from tests.input.wire import Wire, request
 
 SEND = "/v1/messages"

@@ -2,10 +2,9 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
 
 import pytest
 import uvicorn
@@ -13,17 +12,13 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from chat4all.http.edge import Edge, with_edge
-from chat4all.http.server.connections import BoundedProtocol
+from chat4all.http.server.protocol import BoundedProtocol
+from tests.input.servers import NoMeter
 
 pytestmark = pytest.mark.anyio
 
 ROOM = 4
 ORIGIN = "https://chat.example.com"
-
-
-class NoMeter:
-    def answered(self, scope: Mapping[str, Any], status: int, seconds: float) -> None:
-        pass
 
 
 class Client:
@@ -93,7 +88,7 @@ async def place() -> AsyncIterator[Place]:
         await serving
 
 
-async def test_who_never_asked_makes_room_first() -> None:
+async def test_connections_without_a_request_are_closed_first() -> None:
     async with place() as here:
         used = await here.connect()
         used.ask()
@@ -108,7 +103,7 @@ async def test_who_never_asked_makes_room_first() -> None:
             assert "200 OK" in await one.answer()
 
 
-async def test_when_all_are_busy_one_more_is_told_so() -> None:
+async def test_one_more_is_refused_when_all_are_busy() -> None:
     async with place() as here:
         busy = [await here.connect() for _ in range(ROOM)]
         for one in busy:
@@ -127,7 +122,7 @@ async def test_when_all_are_busy_one_more_is_told_so() -> None:
             assert "200 OK" in await one.answer()
 
 
-async def test_pages_of_a_named_site_may_read_a_refusal() -> None:
+async def test_an_allowed_origin_may_read_a_refusal() -> None:
     async with place() as here:
         client = await here.connect()
         client.ask("/" + "x" * 40_000)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chat4all.http.server.connections import AHEAD_MAX, CONNECTIONS_MAX, LINGER_SECONDS
+from chat4all.http.server.limits import AHEAD_MAX, CONNECTIONS_MAX, LINGER_SECONDS
 from tests.faults.running import CHAT, Running, call, until
 from tests.input.wire import SECONDS_MAX, Answer, Wire, request
 
@@ -171,9 +171,7 @@ def test_the_last_of_two_keys_counts(running: Running, token: str) -> None:
 
 @pytest.mark.parametrize("path", [*JSON_ROUTES, "/token"])
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "x-gzip", "identity, gzip"])
-def test_a_packed_body_is_not_unpacked(
-    running: Running, token: str, path: str, coding: str
-) -> None:
+def test_an_encoded_body_is_refused(running: Running, token: str, path: str, coding: str) -> None:
     more = [f"Content-Encoding: {coding}"]
     answer = ask(running, request(path, b"\x1f\x8b\x08\0" * 1000, token=token, more=more))
     assert answer.problem()["status"] == 415
@@ -482,7 +480,7 @@ def test_silent_connections_make_room_for_new_ones(running: Running, token: str)
     until(lambda: open_connections(running) <= before + 10)
 
 
-def test_all_of_it_left_the_product_as_it_was(running: Running, token: str) -> None:
+def test_the_server_is_as_it_was_before_all_of_this(running: Running, token: str) -> None:
     """Runs after the attacks above: nothing failed inside, and sending and reading work."""
     assert failures(running) == []
     status, ready = call("GET", f"{running.gateway}/health/ready")

@@ -52,7 +52,7 @@ def test_a_burst_then_an_even_rate(clock: Clock) -> None:
     assert how_many(limit, "ana") == 200
 
 
-def test_what_is_told_and_that_it_holds(clock: Clock) -> None:
+def test_what_is_reported_holds(clock: Clock) -> None:
     limit = Limit("sign-up", 3, 3600, clock=clock)
     assert take(limit) == {
         "ratelimit-policy": '"sign-up";q=3;w=3600',
@@ -72,7 +72,7 @@ def test_what_is_told_and_that_it_holds(clock: Clock) -> None:
     assert how_many(limit) == 1
 
 
-def test_only_bad_ones_count_where_it_is_said(clock: Clock) -> None:
+def test_take_unless_good_counts_only_failures(clock: Clock) -> None:
     limit = Limit("sign-in", 2, 60, clock=clock)
 
     def attempt(raises: Exception | None) -> str:
@@ -97,7 +97,7 @@ def test_only_bad_ones_count_where_it_is_said(clock: Clock) -> None:
         attempt(None)
 
 
-def test_what_is_remembered_is_bounded(clock: Clock) -> None:
+def test_keys_are_bounded(clock: Clock) -> None:
     limit = Limit("send", 1, 60, clock=clock, keys_max=100)
     for number in range(1000):
         limit.take({}, str(number))
@@ -106,7 +106,7 @@ def test_what_is_remembered_is_bounded(clock: Clock) -> None:
     assert how_many(limit, "0") == 1
 
 
-def test_off_is_off() -> None:
+def test_no_limits_let_everything_through() -> None:
     limits, scope = no_limits(), dict[str, Any]()
     for _ in range(1000):
         limits.send.take(scope, "bruno")
@@ -118,7 +118,7 @@ def test_off_is_off() -> None:
     assert scope == {}
 
 
-def test_addresses_that_are_one_subscribers_are_one() -> None:
+def test_addresses_of_one_subscriber_share_a_key() -> None:
     def of(host: str) -> str:
         return address_of({"client": (host, 5)})
 

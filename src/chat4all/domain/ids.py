@@ -42,6 +42,11 @@ def message_id(text: str) -> MessageId:
     return MessageId(canonical_uuid(text))
 
 
+def session_id(text: str) -> SessionId:
+    """Return the id of a session in its canonical form; `ValueError` when it is none."""
+    return SessionId(canonical_uuid(text))
+
+
 def uuid7_time(uuid: str) -> int | None:
     """Return the milliseconds since 1970 in a canonical UUIDv7; None for another version."""
     if uuid[_VERSION_DIGIT] != "7":

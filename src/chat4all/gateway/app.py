@@ -7,18 +7,21 @@ from fastapi import APIRouter
 from starlette.types import ASGIApp
 
 from chat4all import __version__
-from chat4all.gateway.history import HistoryEndpoint, history_routes
+from chat4all.gateway.fast_history import fast_history_route
+from chat4all.gateway.history import history_routes
 from chat4all.gateway.marking import marking_routes
 from chat4all.gateway.pages import Pages
-from chat4all.gateway.sending import SEND_OPERATION, SEND_PATH, SendEndpoint, Shortcut
+from chat4all.gateway.sending import SEND_OPERATION, SEND_PATH, send_route
 from chat4all.gateway.signing_in import signing_in_routes
 from chat4all.http.bearer import authenticator
 from chat4all.http.bodies import BodyLimit
-from chat4all.http.docs import complete_openapi, make_app
+from chat4all.http.docs import make_app
 from chat4all.http.edge import Edge, with_edge
+from chat4all.http.fast_routes import FastRoutes
 from chat4all.http.health import health_routes
 from chat4all.http.limits import Limits
 from chat4all.http.metrics import GatewayMeter
+from chat4all.http.openapi import complete_openapi
 from chat4all.http.problems import install_problems
 from chat4all.ports.health import Ping
 from chat4all.usecases.marking import Marking
@@ -26,7 +29,6 @@ from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.versions import ConversationVersions
-from chat4all.wire.messages import Accepted, MarkRead, MessageView, ReceiptView, SendMessage
 
 DESCRIPTION = """
 Send with `POST /v1/messages`, read with `GET /v1/conversations/{id}/messages`.
@@ -39,7 +41,7 @@ for every reader. **503** while sending means that the outcome is unknown: retry
 
 @dataclass(frozen=True, slots=True)
 class GatewayUseCases:
-    """What the gateway's own routes do. `versions` say which answers may be used again."""
+    """What the gateway's own routes do. `versions` say which cached answers are still valid."""
 
     signing_in: SigningIn
     sending: Sending
@@ -49,7 +51,7 @@ class GatewayUseCases:
 
 
 def gateway_app(
-    does: GatewayUseCases,
+    use_cases: GatewayUseCases,
     *,
     limits: Limits,
     edge: Edge,
@@ -60,19 +62,22 @@ def gateway_app(
     """Return the gateway. `others` are routes of another service that it serves as well."""
     app, page_policy = make_app("Chat4All", DESCRIPTION, __version__)
     install_problems(app)
-    caller = authenticator(does.signing_in)
-    app.include_router(signing_in_routes(does.signing_in, limits, caller))
-    app.include_router(history_routes(does.reading, caller))
-    app.include_router(marking_routes(does.marking, does.reading, caller))
-    for router in (*others, health_routes(pings)):
+    caller = authenticator(use_cases.signing_in)
+    routers = [
+        signing_in_routes(use_cases.signing_in, limits, caller),
+        history_routes(use_cases.reading, caller),
+        marking_routes(use_cases.marking, use_cases.reading, caller),
+        *others,
+        health_routes(pings),
+    ]
+    for router in routers:
         app.include_router(router)
-    complete_openapi(
-        app,
-        [SendMessage, Accepted, MessageView, MarkRead, ReceiptView],
-        {(SEND_PATH, "post"): SEND_OPERATION},
+    complete_openapi(app, {(SEND_PATH, "post"): SEND_OPERATION})
+    fast = FastRoutes(
+        [
+            send_route(use_cases.signing_in, use_cases.sending, limits.send, meter.accepted),
+            fast_history_route(use_cases.signing_in, use_cases.reading, Pages(use_cases.versions)),
+        ],
+        fallback=BodyLimit(app, routers),
     )
-    send = SendEndpoint(does.signing_in, does.sending, limits.send, meter.accepted)
-    lean = Shortcut(SEND_PATH, "POST", send, fallback=BodyLimit(app))
-    pages = Pages(does.versions)
-    history = HistoryEndpoint(does.signing_in, does.reading, pages, fallback=lean)
-    return with_edge(history, edge, meter, page_policy=page_policy)
+    return with_edge(fast, edge, meter, page_policy=page_policy)

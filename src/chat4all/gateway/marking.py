@@ -6,22 +6,21 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
-from chat4all.domain.ids import ConversationId
 from chat4all.domain.people import Session
-from chat4all.gateway.history import UuidPath
+from chat4all.http.answers import json_response
 from chat4all.http.bearer import Authenticate
 from chat4all.http.bodies import decode_body, require_json
-from chat4all.http.docs import json_content, problems
+from chat4all.http.openapi import json_content, problems
+from chat4all.http.paths import ConversationPath
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.reading import Reading
 from chat4all.wire.messages import MarkRead, ReceiptView, receipt_view
 
-_encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(MarkRead)
 
 
 def marking_routes(marking: Marking, reading: Reading, caller: Authenticate) -> APIRouter:
-    """Return the routes that move read markers and show them."""
+    """Return the routes that move read markers and list receipts."""
     router = APIRouter(tags=["Messages"])
 
     @router.post(
@@ -39,12 +38,14 @@ def marking_routes(marking: Marking, reading: Reading, caller: Authenticate) -> 
         },
     )
     async def read(
-        session: Annotated[Session, Depends(caller)], conversation_id: UuidPath, request: Request
+        session: Annotated[Session, Depends(caller)],
+        conversation_id: ConversationPath,
+        request: Request,
     ) -> Response:
         """Say that everything up to and with `seq` was read."""
         require_json(request.headers)
         mark = decode_body(await request.body(), _decoder)
-        await marking.read(session.username, ConversationId(conversation_id.lower()), mark.seq)
+        await marking.read(session.username, conversation_id, mark.seq)
         return Response(status_code=HTTPStatus.ACCEPTED)
 
     @router.get(
@@ -61,11 +62,10 @@ def marking_routes(marking: Marking, reading: Reading, caller: Authenticate) -> 
         },
     )
     async def receipts(
-        session: Annotated[Session, Depends(caller)], conversation_id: UuidPath
+        session: Annotated[Session, Depends(caller)], conversation_id: ConversationPath
     ) -> Response:
         """Return how far each member has received and read, and since when."""
-        found = await reading.receipts(session.username, ConversationId(conversation_id.lower()))
-        views = [receipt_view(name, receipt) for name, receipt in found.items()]
-        return Response(_encoder.encode(views), media_type="application/json")
+        members = await reading.receipts(session.username, conversation_id)
+        return json_response([receipt_view(name, receipt) for name, receipt in members.items()])
 
     return router

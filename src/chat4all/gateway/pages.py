@@ -1,7 +1,7 @@
-"""Pages of history that were answered before and still hold, answered again without asking.
+"""Pages of history: how one is asked for, made and answered, and the cache of answers.
 
-Everybody in a conversation reads the same page, and again and again. Between two changes it is the
-same bytes; so the answer is kept, until the feed announces anything of its conversation
+The members of a conversation read the same page again and again. Between two changes it is the same
+bytes; so the answer is cached until the feed announces a change of its conversation
 (docs/decisions/0006-kept-pages.md).
 """
 
@@ -11,22 +11,24 @@ from typing import TypeAlias
 
 from cachetools import LRUCache
 
-from chat4all.domain.ids import ConversationId
-from chat4all.usecases.reading import HistoryPage
+from chat4all.domain.ids import ConversationId, Username
+from chat4all.usecases.reading import HistoryPage, Reading
 from chat4all.usecases.versions import ConversationVersions
 
 BYTES_MAX = 64 * 1024 * 1024
-"""Of kept pages in all, some 4,000 full ones of 50; those not asked for longest go first."""
+"""Of cached pages in all, some 4,000 full ones of 50; the least recently used go first."""
 
 BYTES_BESIDE_BODY = 1_500
 """What an answer takes beside its body, about: its address, its headers, the objects around it."""
+
+HISTORY_PATH = "/v1/conversations/{conversation_id}/messages"
 
 Address: TypeAlias = tuple[str, bytes]
 """Path and query of a request, as they came."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PageQuery:
     """Which page: `bounds` has at most one of before, after and around."""
 
     conversation: ConversationId
@@ -35,34 +37,57 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PageAnswer:
     """A page as it was answered."""
 
-    asked: Asked
+    query: PageQuery
     page: HistoryPage
     headers: list[tuple[bytes, bytes]]
 
 
+async def read_page(reading: Reading, reader: Username, query: PageQuery) -> HistoryPage:
+    """Return a page. Raises what `Reading.history` raises."""
+    return await reading.history(reader, query.conversation, limit=query.limit, **query.bounds)
+
+
+def page_headers(query: PageQuery, page: HistoryPage) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a page. Its `Link` names no host: it holds behind any proxy."""
+    places = {"prev": ("before", page.older), "next": ("after", page.newer)}
+    links = [
+        f"</v1/conversations/{query.conversation}/messages?{bound}={seq}&limit={query.limit}>; "
+        f'rel="{rel}"'
+        for rel, (bound, seq) in places.items()
+        if seq is not None
+    ]
+    headers = [
+        (b"content-length", b"%d" % len(page.body)),
+        (b"content-type", b"application/json"),
+    ]
+    return [(b"link", ", ".join(links).encode()), *headers] if links else headers
+
+
 class Pages:
-    """Answers by their address, each of a conversation as it still is."""
+    """A cache of answers by address. An answer is valid while its conversation has not changed."""
 
     def __init__(self, versions: ConversationVersions) -> None:
         self._versions = versions
-        self._kept: LRUCache[Address, Answer] = LRUCache(BYTES_MAX, _size)
+        self._answers: LRUCache[Address, PageAnswer] = LRUCache(BYTES_MAX, _size)
 
-    def keep(self, address: Address, answer: Answer) -> None:
-        """Keep an answer, unless a change has overtaken it."""
-        if _size(answer) <= BYTES_MAX and self._holds(answer):
-            self._kept[address] = answer
+    def keep(self, address: Address, answer: PageAnswer) -> None:
+        """Cache an answer, unless its conversation has changed meanwhile."""
+        query, version = answer.query, answer.page.version
+        if _size(answer) <= BYTES_MAX and self._versions.is_current(query.conversation, version):
+            self._answers[address] = answer
 
-    def get(self, address: Address) -> Answer | None:
-        """Return what is kept for an address, if its conversation has not changed."""
-        found = self._kept.get(address)
-        return found if found is not None and self._holds(found) else None
+    def get(self, address: Address) -> PageAnswer | None:
+        """Return the cached answer to an address, if its conversation has not changed."""
+        try:
+            answer = self._answers[address]
+        except KeyError:
+            return None
+        is_current = self._versions.is_current(answer.query.conversation, answer.page.version)
+        return answer if is_current else None
 
-    def _holds(self, answer: Answer) -> bool:
-        return self._versions.is_current(answer.asked.conversation, answer.page.version)
 
-
-def _size(answer: Answer) -> int:
+def _size(answer: PageAnswer) -> int:
     return len(answer.page.body) + BYTES_BESIDE_BODY

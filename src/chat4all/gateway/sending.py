@@ -1,29 +1,36 @@
 """`POST /v1/messages`, the route that everything else exists for, kept lean.
 
-FastAPI spends more on a request than all that is done here; so this route stands before it: an ASGI
-endpoint whose body type also makes its schema in /docs (docs/decisions/0003-lean-send-route.md).
+FastAPI spends more on a request than all that is done here; so this is a fast route, whose body
+type also makes its schema in /docs (docs/decisions/0003-lean-send-route.md).
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from http import HTTPStatus
 
 import msgspec
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from chat4all.domain.errors import FieldError, InvalidInput
-from chat4all.domain.ids import ConversationId, MessageId
+from chat4all.domain.ids import conversation_id, message_id
 from chat4all.domain.messages import MessageDraft
 from chat4all.http.bearer import bearer_token
 from chat4all.http.bodies import decode_body, read_body
-from chat4all.http.docs import json_content, problems, rate_limited, ref
+from chat4all.http.fast_routes import FastRoute
 from chat4all.http.limits import Limit
-from chat4all.http.problems import BadRequest, problem_response
+from chat4all.http.openapi import json_content, problems, rate_limited, ref
+from chat4all.http.problems import problem_response
+from chat4all.http.route_limits import RouteLimits, limits_of
+from chat4all.http.tracing import trace_headers
 from chat4all.usecases.sending import Sending
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.wire.messages import EXAMPLE_CHAT, EXAMPLE_MESSAGE, Accepted, SendMessage
 
 SEND_PATH = "/v1/messages"
+
+CONVERSATIONS_MAX = 4_096
+"""Conversations whose ids are canonical already: the busy ones come again and again."""
 
 SEND_OPERATION = {
     "tags": ["Messages"],
@@ -61,59 +68,39 @@ SEND_OPERATION = {
 _decoder = msgspec.json.Decoder(SendMessage)
 _encoder = msgspec.json.Encoder()
 _JSON = (b"content-type", b"application/json")
+_conversation_id = lru_cache(CONVERSATIONS_MAX)(conversation_id)
 
 
-class Shortcut:
-    """ASGI: hands one path to an endpoint of its own and everything else to the application."""
-
-    def __init__(self, path: str, method: str, endpoint: ASGIApp, fallback: ASGIApp) -> None:
-        self.path = path
-        self._method = method
-        self._endpoint = endpoint
-        self._fallback = fallback
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
-        if scope["type"] != "http" or scope["path"] != self.path:
-            await self._fallback(scope, receive, send)
-            return
-        scope["route"] = self  # as a router does, for whoever asks what route it was
-        if scope["method"] == self._method:
-            await self._endpoint(scope, receive, send)
-        else:
-            refused = BadRequest(
-                HTTPStatus.METHOD_NOT_ALLOWED,
-                f"this route is {self._method} only",
-                {"Allow": self._method},
-            )
-            await problem_response(refused, scope["path"])(scope, receive, send)
+def send_route(
+    signing_in: SigningIn, sending: Sending, rate: Limit, accepted: Callable[[], None]
+) -> FastRoute:
+    """Return the route that sends. `accepted` is called for every 202."""
+    endpoint = _SendEndpoint(signing_in, sending, accepted)
+    return FastRoute(SEND_PATH, "POST", endpoint, RouteLimits(rate=rate))
 
 
-class SendEndpoint:
-    """The ASGI endpoint. `accepted` is called for every 202."""
-
+class _SendEndpoint:
     def __init__(
-        self, signing_in: SigningIn, sending: Sending, limit: Limit, accepted: Callable[[], None]
+        self, signing_in: SigningIn, sending: Sending, accepted: Callable[[], None]
     ) -> None:
         self._signing_in = signing_in
         self._sending = sending
-        self._limit = limit
         self._accepted = accepted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 202 when the log has the message, and a problem in every other case."""
         try:
             session = await self._signing_in.authenticate(bearer_token(scope))
-            self._limit.take(scope, session.username)
+            limits_of(scope).rate.take(scope, session.username)
             draft = _draft(decode_body(await read_body(scope, receive), _decoder))
-            message_id = await self._sending.send(session.username, draft)
+            accepted = await self._sending.send(session.username, draft, trace_headers(scope))
         except ClientDisconnect:
             return
         except Exception as error:
             await problem_response(error, SEND_PATH)(scope, receive, send)
             return
         self._accepted()
-        body = _encoder.encode(Accepted(message_id))
+        body = _encoder.encode(Accepted(accepted))
         # As a Response would do it, at a tenth of its cost.
         await send(
             {
@@ -127,12 +114,12 @@ class SendEndpoint:
 
 def _draft(body: SendMessage) -> MessageDraft:
     """Return the draft that a body asks for. Two spellings of an id are one id."""
-    given = [chat for chat in (body.chat_id, body.conversation_id) if chat is not msgspec.UNSET]
-    if len(given) != 1:
-        detail = "this field is missing" if not given else "conversation_id is the same: give one"
+    chats = [chat for chat in (body.chat_id, body.conversation_id) if chat is not msgspec.UNSET]
+    if len(chats) != 1:
+        detail = "this field is missing" if not chats else "conversation_id is the same: give one"
         raise InvalidInput([FieldError("/chat_id", detail)])
     return MessageDraft(
-        ConversationId(given[0].lower()),
+        _conversation_id(chats[0]),
         body.content,
-        MessageId(body.message_id.lower()) if body.message_id else None,
+        message_id(body.message_id) if body.message_id else None,
     )

@@ -1,4 +1,4 @@
-"""Who is asking: the bearer token of a request."""
+"""Authentication: the bearer token of a request, and the session that it belongs to."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeAlias
@@ -19,11 +19,12 @@ _scheme = OAuth2PasswordBearer(tokenUrl="/token", auto_error=False)
 
 def bearer_token(scope: Scope) -> str:
     """Return the token in the `Authorization` header; `NotSignedIn` without one."""
+    value: bytes
     for name, value in scope["headers"]:
         if name == b"authorization":
             kind, _, token = value.partition(b" ")
             if kind.lower() == b"bearer":
-                return str(token.strip().decode("latin-1"))
+                return token.strip().decode("latin-1")
     raise NotSignedIn("send a token: Authorization: Bearer <token>")
 
 
@@ -31,7 +32,7 @@ def authenticator(signing_in: SigningIn) -> Authenticate:
     """Return a FastAPI dependency that gives the caller's session."""
 
     async def authenticate(
-        request: Request, _shown_in_docs: Annotated[str | None, Depends(_scheme)]
+        request: Request, _scheme_for_docs: Annotated[str | None, Depends(_scheme)]
     ) -> Session:
         return await signing_in.authenticate(bearer_token(request.scope))
 

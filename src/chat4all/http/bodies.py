@@ -1,10 +1,12 @@
-"""Reading a JSON body without FastAPI: bounded, and with the same refusals."""
+"""Request bodies: bounded by their route's limits, and read without FastAPI on fast routes."""
 
 import re
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TypeVar
 
 import msgspec
+from fastapi import APIRouter
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -12,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat4all.domain.errors import FieldError, InvalidInput
 from chat4all.http.problems import BadRequest, problem_response
-from chat4all.wire.messages import BODY_MAX
+from chat4all.http.route_limits import DeclaredLimits, limits_of, set_limits
 
 T = TypeVar("T")
 
@@ -21,41 +23,50 @@ _MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
 
 
 class BodyLimit:
-    """ASGI middleware: no request's body is read beyond 64 KiB or unpacked, whoever reads it."""
+    """ASGI middleware before FastAPI: no body is read beyond its route's limit, or unpacked.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `routers` are those of the application; a route's limits are the ones that it declares.
+    """
+
+    def __init__(self, app: ASGIApp, routers: Iterable[APIRouter] = ()) -> None:
         self._app = app
+        self._declared = DeclaredLimits(routers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it for the length or coding that it declares."""
         if scope["type"] == "http":
+            if (limits := self._declared.of(scope)) is not None:
+                set_limits(scope, limits)
             try:
-                _check_head(scope, BODY_MAX)
+                _check_head(scope, limits_of(scope).body)
             except BadRequest as error:
                 await problem_response(error, scope["path"])(scope, receive, send)
                 return
-        total = 0
+        most, total = limits_of(scope).body, 0
 
-        async def receive_so_much() -> Message:
+        async def receive_bounded() -> Message:
             nonlocal total
             message = await receive()
             total += len(message.get("body", b""))
-            if total > BODY_MAX:
+            if total > most:
                 # FastAPI lets only this kind of error through while it reads a body.
                 raise HTTPException(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, headers={"Connection": "close"}
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                    too_large(most),
+                    headers={"Connection": "close"},
                 )
             return message
 
-        await self._app(scope, receive_so_much, send)
+        await self._app(scope, receive_bounded, send)
 
 
-async def read_body(scope: Scope, receive: Receive, most: int = BODY_MAX) -> bytes:
+async def read_body(scope: Scope, receive: Receive) -> bytes:
     """Return a JSON body's bytes.
 
-    Raises `BadRequest` with 415 for another content type or coding and 413 above `most`, without
-    reading on, and `ClientDisconnect` when there is nobody left to answer.
+    Raises `BadRequest` with 415 for another content type or coding and 413 above the route's limit,
+    without reading on, and `ClientDisconnect` when the client has gone.
     """
+    most = limits_of(scope).body
     _require_json(_check_head(scope, most))
     body = bytearray()
     while True:
@@ -70,7 +81,7 @@ async def read_body(scope: Scope, receive: Receive, most: int = BODY_MAX) -> byt
 
 
 def _check_head(scope: Scope, most: int) -> bytes:
-    """Return the content type. Raises `BadRequest` for a body that need not be looked at."""
+    """Return the content type. Raises `BadRequest` for a body that its headers already rule out."""
     content_type = b""
     for name, value in scope["headers"]:
         if name == b"content-type":
@@ -79,12 +90,12 @@ def _check_head(scope: Scope, most: int) -> bytes:
             if value.isdigit() and (len(value) > 9 or int(value) > most):
                 raise _too_large(most)
         elif name == b"content-encoding" and value.strip().lower() != b"identity":
-            raise _packed()
+            raise _encoded()
     return content_type
 
 
 def require_json(headers: Headers) -> None:
-    """Raise `BadRequest` with 415 unless the body is said to be JSON in UTF-8."""
+    """Raise `BadRequest` with 415 unless the content type is JSON in UTF-8."""
     _require_json(headers.get("content-type", "").encode("latin-1"))
 
 
@@ -142,17 +153,18 @@ def _pointer(where: str) -> str:
     return re.sub(r"\[(\d+)\]", r"/\1", where.replace(".", "/"))
 
 
-# Made anew each time: an error that is raised again keeps the frames, and with them the bodies, of
-# every time before.
+def too_large(most: int) -> str:
+    """Return the sentence that refuses a body of more than `most` bytes."""
+    return f"the body is larger than {most // 1024} KiB"
+
+
+# A new error each time: one that is raised again keeps the frames, and with them the bodies, of
+# every earlier request.
 def _too_large(most: int) -> BadRequest:
-    return BadRequest(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        f"the body is larger than {most // 1024} KiB",
-        {"Connection": "close"},
-    )
+    return BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, too_large(most), {"Connection": "close"})
 
 
-def _packed() -> BadRequest:
+def _encoded() -> BadRequest:
     # RFC 9110, section 15.5.16: a 415 says which codings would have been taken.
     return BadRequest(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

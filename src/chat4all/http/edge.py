@@ -1,6 +1,6 @@
-"""Where the service meets the network: other sites' pages (CORS), proxies, and the frame."""
+"""The outermost layers of a service: CORS, trusted proxies, and the frame."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 
 from starlette.middleware.cors import CORSMiddleware
@@ -13,14 +13,13 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _REQUEST_HEADERS = ("Authorization", "Content-Type", "Last-Event-ID", "X-Request-Id")
 _EXPOSED = ("Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id")
 
-
-INSTEAD = "chat4all.instead"
-"""Where a scope has what answers it in the application's place: a connection's own refusal."""
+REFUSAL = "chat4all.refusal"
+"""Where a scope has the ASGI application that answers with a connection's own refusal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Who is let in how. What is not named is off, and no layer stands for it."""
+    """Which sites and proxies are trusted. What is empty is off, and costs no layer."""
 
     cors_origins: Sequence[str] = ()
     """Origins whose pages may read answers, or `*` alone."""
@@ -48,7 +47,9 @@ def with_edge(app: ASGIApp, edge: Edge, meter: RequestMeter, *, page_policy: str
 
 
 def _unless_refused(app: ASGIApp) -> ASGIApp:
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        await scope.get(INSTEAD, app)(scope, receive, send)
+    # Not a coroutine of its own, which every request would pay for.
+    def answer(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        refusal_or_app: ASGIApp = scope.get(REFUSAL, app)
+        return refusal_or_app(scope, receive, send)
 
     return answer

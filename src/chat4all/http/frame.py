@@ -1,4 +1,4 @@
-"""What is around every answer: its request id, its security headers, its line in the access log.
+"""What every answer has: a request id, security headers, a line in the access log, its metrics.
 
 One ASGI layer for all of it, because each layer costs more than what it does.
 """
@@ -18,8 +18,8 @@ Header: TypeAlias = tuple[bytes, bytes]
 
 REQUEST_ID = b"x-request-id"
 
-_MORE = "chat4all.headers"
-_given = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
+_ADDED = "chat4all.headers"
+_harmless = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
 _log = logging.getLogger("chat4all.access")
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
@@ -30,7 +30,7 @@ _STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
 
 class RequestMeter(Protocol):
-    """Whoever counts requests."""
+    """Counts requests."""
 
     def answered(self, scope: Scope, status: int, seconds: float) -> None:
         """Count a request whose answer begins, `seconds` after it came in."""
@@ -38,11 +38,11 @@ class RequestMeter(Protocol):
 
 
 def add_headers(scope: MutableMapping[str, Any], *headers: Header) -> None:
-    """Give the answer to this request these headers, whatever the answer will be."""
-    if (more := scope.get(_MORE)) is None:
-        scope[_MORE] = [*headers]
+    """Add these headers to the answer to this request, whatever the answer will be."""
+    if (added := scope.get(_ADDED)) is None:
+        scope[_ADDED] = [*headers]
     else:
-        more += headers
+        added += headers
 
 
 class Frame:
@@ -72,11 +72,11 @@ class Frame:
         self._page = (*common, page)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request under its id."""
+        """Answer a request; its id is in the context meanwhile."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _given_id(scope) or str(uuid_utils.uuid4())
+        request_id = _callers_id(scope) or str(uuid_utils.uuid4())
         started = time.perf_counter()
 
         async def send_framed(message: Message) -> None:
@@ -86,7 +86,7 @@ class Frame:
                     *message["headers"],
                     (REQUEST_ID, request_id.encode()),
                     *self._headers(scope),
-                    *scope.get(_MORE, ()),
+                    *scope.get(_ADDED, ()),
                 ]
                 self._meter.answered(scope, status, seconds)
                 _access(scope, status, seconds)
@@ -109,19 +109,19 @@ class Frame:
             headers = self._public
         else:
             headers = self._private
-        # Only a proxy that is trusted can have said so.
+        # Only a trusted proxy can have set the scheme.
         return (*headers, _STRICT_TRANSPORT) if scope["scheme"] == "https" else headers
 
 
-def _given_id(scope: Scope) -> str | None:
+def _callers_id(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
         if name == REQUEST_ID:
-            return value.decode() if _given.match(value) else None
+            return value.decode() if _harmless.match(value) else None
     return None
 
 
 def _access(scope: Scope, status: int, seconds: float) -> None:
-    """Log a request: refusals and failures always, what went well only where asked for."""
+    """Log a request: refusals and failures always, successes only at level DEBUG."""
     level = logging.DEBUG if status < 400 else logging.INFO if status < 500 else logging.WARNING
     if _log.isEnabledFor(level):
         _log.log(

@@ -7,20 +7,23 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
 
 from chat4all.concurrency.outages import OutageLog
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import Degraded, Unavailable
+from chat4all.http.answers import json_response
+from chat4all.http.openapi import json_content
 from chat4all.ports.health import Ping
+from chat4all.wire.health import DependencyHealth, Health, Readiness
 
 PING_SECONDS = 2.0
-"""Longer than this is as good as away."""
+"""A dependency that takes longer to answer counts as unavailable."""
 
-REMEMBER_SECONDS = 0.5
-"""How long an answer holds: some pings write, and anybody may ask as often as they like."""
+ANSWER_SECONDS = 0.5
+"""How long an answer is used again: some pings write, and anybody may ask at any rate."""
 
 WATCH_SECONDS = 5.0
 """How often a process looks at its parts for its own log."""
@@ -28,54 +31,35 @@ WATCH_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
-class Health(BaseModel):
-    """The process runs."""
-
-    status: str = "ok"
-
-
-class DependencyHealth(BaseModel):
-    """One dependency: `error` is null when all is well with it.
-
-    `status` is `ok`, `unavailable`, or `degraded`: wrong, but no reason to send nobody here.
-    """
-
-    status: str
-    latency_ms: float
-    error: str | None = None
-
-
-class Readiness(BaseModel):
-    """What the service needs, each by itself."""
-
-    status: str
-    dependencies: dict[str, DependencyHealth]
-
-
 def health_routes(pings: Mapping[str, Ping]) -> APIRouter:
     """Return `/health`, `/health/live` and, from the ports' pings, `/health/ready`."""
     router = APIRouter(tags=["Health"])
     checks = {name: _Check(ping) for name, ping in pings.items()}
 
-    @router.get("/health", summary="The process runs")
-    @router.get("/health/live", summary="The process runs (for a liveness probe)")
-    async def live() -> Health:
+    alive: dict[int | str, dict[str, Any]] = {200: {"content": json_content(Health)}}
+
+    @router.get("/health", summary="The process runs", responses=alive)
+    @router.get("/health/live", summary="The process runs (for a liveness probe)", responses=alive)
+    async def live() -> Response:
         """Answer as long as the event loop turns; says nothing about dependencies."""
-        return Health()
+        return json_response(Health())
 
     @router.get(
         "/health/ready",
         summary="Everything it needs is there",
-        responses={503: {"model": Readiness, "description": "Something is away."}},
+        responses={
+            200: {"content": json_content(Readiness)},
+            503: {"description": "Something is away.", "content": json_content(Readiness)},
+        },
     )
-    async def ready(response: Response) -> Readiness:
+    async def ready() -> Response:
         """Ask each dependency. 503 when one is unavailable, with its error."""
         answers = await asyncio.gather(*[check.answer() for check in checks.values()])
-        found = dict(zip(checks, answers, strict=True))
-        well = all(dependency.status != "unavailable" for dependency in found.values())
-        if not well:
-            response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
-        return Readiness(status="ok" if well else "unavailable", dependencies=found)
+        dependencies = dict(zip(checks, answers, strict=True))
+        if any(dependency.status == "unavailable" for dependency in answers):
+            view = Readiness("unavailable", dependencies)
+            return json_response(view, status=HTTPStatus.SERVICE_UNAVAILABLE)
+        return json_response(Readiness("ok", dependencies))
 
     return router
 
@@ -111,7 +95,7 @@ class _Check:
         now = asyncio.get_running_loop().time()
         if self._running is None or (self._running.done() and now >= self._good_until):
             self._running = asyncio.create_task(_check(self._ping))
-            self._good_until = now + REMEMBER_SECONDS
+            self._good_until = now + ANSWER_SECONDS
         return await asyncio.shield(self._running)
 
 
@@ -128,4 +112,4 @@ async def _check(ping: Ping) -> DependencyHealth:
     except Degraded as degraded:
         status, error = "degraded", str(degraded)
     latency = round((time.perf_counter() - started) * 1000, 2)
-    return DependencyHealth(status=status, latency_ms=latency, error=error)
+    return DependencyHealth(status, latency, error)

@@ -1,4 +1,4 @@
-"""How often somebody may ask: limits in memory, told in every answer of the routes that have one.
+"""Rate limits: kept in memory, and reported in every answer of the routes that have one.
 
 Each limit is a bucket that holds `quota` requests and fills up evenly within `seconds`. The headers
 are those of draft-ietf-httpapi-ratelimit-headers-10: `RateLimit-Policy: "send";q=200;w=4` says what
@@ -20,7 +20,7 @@ from chat4all.domain.errors import TooMany
 from chat4all.http.frame import add_headers
 
 KEYS_MAX = 50_000
-"""Users or addresses that one limit remembers: some 10 MB. Whoever asked longest ago goes first."""
+"""Users or addresses that one limit keeps: some 10 MB. The least recent caller is dropped first."""
 
 SEND_BURST_SECONDS = 4
 SIGN_IN_ACCOUNT = (10, 300)
@@ -55,11 +55,11 @@ class Limit:
         self._left = f'"{name}";r=%d;t={ceil(self._each)}'.encode()
 
     def take(self, scope: Scope, key: str) -> None:
-        """Count one request of `key`, and tell what is left in the answer to it.
+        """Count one request of `key`, and report what is left in the answer to it.
 
         Raises `TooMany` when there is nothing left; that request is not counted.
         """
-        self._tell(scope, self._take(scope, key))
+        self._report(scope, self._take(scope, key))
 
     @contextmanager
     def take_unless_good(self, scope: Scope, key: str, bad: type[Exception]) -> Iterator[None]:
@@ -78,7 +78,7 @@ class Limit:
         else:
             left += self._give_back(key)
         finally:
-            self._tell(scope, left)
+            self._report(scope, left)
 
     def _take(self, scope: Scope, key: str) -> int:
         """Return how many are left after this one."""
@@ -87,7 +87,7 @@ class Limit:
         spare = self._seconds - until_full
         # A bucket that was filled drop by drop may be a rounding error short of a whole request.
         if spare < -1e-6:
-            self._tell(scope, 0)
+            self._report(scope, 0)
             raise TooMany(f"too many requests ({self._name}); try again later", -spare)
         full_at[key] = now + until_full
         full_at.move_to_end(key)
@@ -100,12 +100,12 @@ class Limit:
             self._full_at[key] -= self._each
         return 1
 
-    def _tell(self, scope: Scope, left: int) -> None:
+    def _report(self, scope: Scope, left: int) -> None:
         add_headers(scope, self._policy, (b"ratelimit", self._left % left))
 
 
 class NoLimit(Limit):
-    """Lets everything through and tells nothing."""
+    """Lets everything through and reports nothing."""
 
     def __init__(self) -> None:
         super().__init__("none", 1, 1)
@@ -133,7 +133,7 @@ class Limits:
     sign_up: Limit
     """By address."""
     sign_in_account: Limit
-    """Failed attempts, by account: whoever guesses a password may come from many addresses."""
+    """Failed attempts, by account: a password may be guessed from many addresses."""
     sign_in_address: Limit
     """By address: each attempt costs a quarter of a second of a processor."""
 
@@ -157,7 +157,7 @@ def no_limits() -> Limits:
 
 
 def address_of(scope: Scope) -> str:
-    """Return what stands for the address of a request's sender.
+    """Return the key that a request's client address is counted under.
 
     Of an IPv6 address only the network counts: one subscriber has all 2⁶⁴ addresses of it.
     """

@@ -1,4 +1,4 @@
-"""`GET /metrics`: what this process counted, and what others that it speaks for counted."""
+"""`GET /metrics`: the metrics of this process, and of others that it reports for."""
 
 import asyncio
 import logging
@@ -12,14 +12,14 @@ from chat4all.http.frame import RequestMeter
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 SOURCE_SECONDS = 1.0
-"""A source that takes longer is left out."""
+"""A source that takes longer to answer is left out."""
 
 Source = Callable[[], Awaitable[bytes]]
 """Returns metrics in Prometheus' text format, of names that no other source has."""
 
 
 class Meter(RequestMeter, Protocol):
-    """What counts the requests of a service, and tells."""
+    """The metrics of a service."""
 
     source_failed: Callable[[], None]
     """Counts that another process' metrics were left out."""
@@ -30,7 +30,7 @@ class Meter(RequestMeter, Protocol):
 
 
 class GatewayMeter(Meter, Protocol):
-    """What counts the requests of a gateway."""
+    """The metrics of a gateway."""
 
     accepted: Callable[[], None]
     """Counts a message that is answered with 202."""
@@ -74,10 +74,10 @@ def metrics_routes(
     )
     async def metrics() -> Response:
         """Return every metric; docs/operations/metrics.md says what each means."""
-        found = await asyncio.gather(*[ask(source) for source in others])
+        texts = await asyncio.gather(*[ask(source) for source in others])
         # Its own last: it counts the failures of the others.
         return Response(
-            b"".join([own(), *found]),
+            b"".join([own(), *texts]),
             headers={"Content-Type": MEDIA_TYPE},
         )
 

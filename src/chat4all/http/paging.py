@@ -33,9 +33,9 @@ def read_cursor(cursor: str | None) -> str:
 
 
 def link_next(response: Response, path: str, after: str | None, **query: str | int | None) -> None:
-    """Tell where the next page is, if `after` says that there is one."""
+    """Add a `Link` to the next page, which begins after `after`; None when there is none."""
     if after is None:
         return
     cursor = base64.urlsafe_b64encode(after.encode()).decode()
-    given = {name: value for name, value in query.items() if value}
-    response.headers["Link"] = f'<{path}?{urlencode({**given, "cursor": cursor})}>; rel="next"'
+    present = {name: value for name, value in query.items() if value}
+    response.headers["Link"] = f'<{path}?{urlencode({**present, "cursor": cursor})}>; rel="next"'

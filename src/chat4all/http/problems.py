@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from math import ceil
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from msgspec import Meta
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
@@ -33,38 +32,13 @@ from chat4all.domain.errors import (
     Unavailable,
 )
 from chat4all.http.request_id import current_request_id
+from chat4all.wire.problems import MEDIA_TYPE, Problem, ProblemField
 
-MEDIA_TYPE = "application/problem+json"
 SLUG = "chat4all.problem"
 """Where a request's scope has the kind of problem that it was answered with."""
 
 _log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
-
-
-class ProblemField(msgspec.Struct):
-    """One broken rule."""
-
-    pointer: Annotated[str, Meta(description="A JSON Pointer into the request.")]
-    detail: str
-
-
-class Problem(msgspec.Struct, omit_defaults=True):
-    """What went wrong (RFC 9457)."""
-
-    type: Annotated[
-        str,
-        Meta(description="Names the kind of problem; stays the same.", examples=["/problems/x"]),
-    ]
-    title: str
-    status: int
-    detail: str
-    instance: Annotated[str, Meta(description="The path of this request.")]
-    request_id: Annotated[str, Meta(description="The same as in `X-Request-Id` and in the log.")]
-    errors: list[ProblemField] | None = None
-    message_id: Annotated[
-        str | None, Meta(description="With 503 on sending: retry with this `message_id`.")
-    ] = None
 
 
 class BadRequest(Chat4AllError):
@@ -85,7 +59,7 @@ class _Kind:
     title: str
 
 
-# The most special first: the first that fits is taken.
+# The most specific first: the first that matches is taken.
 _KINDS: Sequence[tuple[type[Chat4AllError], _Kind]] = (
     (InvalidInput, _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-input", "Invalid input")),
     (NotSignedIn, _Kind(HTTPStatus.UNAUTHORIZED, "not-signed-in", "Not signed in")),
@@ -102,7 +76,7 @@ _INTERNAL = _Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "Internal 
 
 
 class _ProblemResponse(Response):
-    """A problem, which also tells the layers around it what kind it is."""
+    """A problem, whose kind is put into the scope for the layers around it."""
 
     media_type = MEDIA_TYPE
 
@@ -116,7 +90,7 @@ class _ProblemResponse(Response):
 
 
 def problem_response(error: Exception, path: str) -> Response:
-    """Return the answer to an error. What is not expected is logged, and shown as no more than 500.
+    """Return the answer to an error. An unexpected one is logged, and the answer says only 500.
 
     `path` is the path of the request, without its query (which could hold personal data).
     """
@@ -171,7 +145,7 @@ def problem_routes() -> APIRouter:
     """Return `/problems/{kind}`: a problem's `type` can be opened and says what it is."""
     router = APIRouter(include_in_schema=False)
     texts = {kind.slug: inspect.getdoc(error) or "" for error, kind in _KINDS}
-    texts |= {_of_status(status).slug: status.description for status in _SAID}
+    texts |= {_of_status(status).slug: status.description for status in _DETAILS}
     texts[_INTERNAL.slug] = "Something unexpected. It has been logged under the request id."
 
     @router.get("/problems/{slug}")
@@ -196,15 +170,15 @@ def install_problems(app: FastAPI) -> None:
 
     async def answer(request: Request, error: Exception) -> Response:
         if isinstance(error, (RequestValidationError, HTTPException)):
-            _let_go(error)
+            _drop_tracebacks(error)
         match error:
             case RequestValidationError():
                 error = _from_validation(error)
             case ClientDisconnect():
-                return _Nothing()
+                return _NoResponse()
             case HTTPException():
                 status = HTTPStatus(error.status_code)
-                detail = error.detail if error.detail != status.phrase else _SAID.get(status, "")
+                detail = error.detail if error.detail != status.phrase else _DETAILS.get(status, "")
                 error = BadRequest(status, detail or status.description, error.headers)
         return problem_response(error, request.url.path)
 
@@ -219,26 +193,26 @@ def install_problems(app: FastAPI) -> None:
     app.include_router(problem_routes())
 
 
-class _Nothing(Response):
-    """The answer to a client that has left: none, which is not counted either."""
+class _NoResponse(Response):
+    """Answers nothing to a client that has disconnected; metrics do not count it either."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send nothing."""
 
 
-def _let_go(error: BaseException) -> None:
-    """Cut a refusal loose from where it was raised.
+def _drop_tracebacks(error: BaseException) -> None:
+    """Drop the tracebacks of an error and of its causes.
 
     FastAPI's frames refer to the error, which refers to them: they would keep the request's body
     until the cycle collector comes, which is seldom.
     """
-    found: BaseException | None = error
-    while found is not None:
-        found.__traceback__ = None
-        found = found.__cause__
+    cause: BaseException | None = error
+    while cause is not None:
+        cause.__traceback__ = None
+        cause = cause.__cause__
 
 
-_SAID = {
+_DETAILS = {
     HTTPStatus.NOT_FOUND: "no such route",
     HTTPStatus.METHOD_NOT_ALLOWED: "this route has other methods; see Allow",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is larger than 64 KiB",
@@ -253,10 +227,10 @@ _SAID = {
 
 def _from_validation(error: RequestValidationError) -> Chat4AllError:
     """Say which rules are broken without repeating any value (Pydantic's errors carry them)."""
-    found: Sequence[Mapping[str, Any]] = error.errors()
-    if any(e["type"] == "json_invalid" for e in found):
+    errors: Sequence[Mapping[str, Any]] = error.errors()
+    if any(e["type"] == "json_invalid" for e in errors):
         return BadRequest(HTTPStatus.BAD_REQUEST, "the body is not JSON")
-    return InvalidInput([FieldError(_pointer(e["loc"]), str(e["msg"])) for e in found])
+    return InvalidInput([FieldError(_pointer(e["loc"]), str(e["msg"])) for e in errors])
 
 
 def _pointer(location: Sequence[str | int]) -> str:

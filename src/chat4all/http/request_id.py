@@ -1,4 +1,4 @@
-"""A name for every request, which is in its answer, in its problem and in every line of its log."""
+"""The id of the request that is being answered: in its answer, its problem and its log lines."""
 
 from contextvars import ContextVar
 

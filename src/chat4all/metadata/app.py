@@ -9,14 +9,15 @@ from starlette.types import ASGIApp
 from chat4all import __version__
 from chat4all.http.bearer import authenticator
 from chat4all.http.bodies import BodyLimit
-from chat4all.http.docs import complete_openapi, make_app
+from chat4all.http.docs import make_app
 from chat4all.http.edge import Edge, with_edge
+from chat4all.http.fast_routes import FastRoute, FastRoutes
 from chat4all.http.frame import RequestMeter
 from chat4all.http.health import health_routes
 from chat4all.http.limits import Limits
+from chat4all.http.openapi import complete_openapi
 from chat4all.http.problems import install_problems
 from chat4all.metadata.conversations import conversation_routes
-from chat4all.metadata.internal import with_internal
 from chat4all.metadata.members import member_routes
 from chat4all.metadata.users import user_routes
 from chat4all.ports.health import Ping
@@ -25,6 +26,7 @@ from chat4all.usecases.membership import Membership
 from chat4all.usecases.profiles import Profiles
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.signing_up import SigningUp
+from chat4all.wire.internal import PATH as INTERNAL_PATH
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,13 @@ class MetadataUseCases:
     listing: Listing
 
 
-def metadata_routes(does: MetadataUseCases, limits: Limits) -> Sequence[APIRouter]:
+def metadata_routes(use_cases: MetadataUseCases, limits: Limits) -> Sequence[APIRouter]:
     """Return the service's routes, for its own application and for a gateway that serves them."""
-    caller = authenticator(does.signing_in)
+    caller = authenticator(use_cases.signing_in)
     return [
-        user_routes(does.signing_up, does.profiles, limits, caller),
-        conversation_routes(does.membership, does.listing, caller),
-        member_routes(does.membership, caller),
+        user_routes(use_cases.signing_up, use_cases.profiles, limits, caller),
+        conversation_routes(use_cases.membership, use_cases.listing, caller),
+        member_routes(use_cases.membership, caller),
     ]
 
 
@@ -62,7 +64,11 @@ def metadata_app(
         __version__,
     )
     install_problems(app)
-    for router in (*routes, health_routes(pings)):
+    routers = [*routes, health_routes(pings)]
+    for router in routers:
         app.include_router(router)
-    complete_openapi(app, [], {})
-    return with_edge(with_internal(BodyLimit(app), internal), edge, meter, page_policy=page_policy)
+    complete_openapi(app)
+    served: ASGIApp = BodyLimit(app, routers)
+    if internal is not None:
+        served = FastRoutes([FastRoute(INTERNAL_PATH + "{name}", None, internal)], served)
+    return with_edge(served, edge, meter, page_policy=page_policy)

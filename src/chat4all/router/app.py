@@ -10,6 +10,7 @@ from chat4all.http.bodies import BodyLimit
 from chat4all.http.edge import Edge, with_edge
 from chat4all.http.health import health_routes
 from chat4all.http.metrics import Meter, Source, metrics_routes
+from chat4all.http.openapi import complete_openapi
 from chat4all.http.problems import install_problems
 from chat4all.ports.health import Ping
 
@@ -20,4 +21,5 @@ def router_app(pings: Mapping[str, Ping], meter: Meter, metrics: Source) -> ASGI
     install_problems(app)
     app.include_router(health_routes(pings))
     app.include_router(metrics_routes(meter.text, [metrics], failed=meter.source_failed))
+    complete_openapi(app)
     return with_edge(BodyLimit(app), Edge(), meter, page_policy="")

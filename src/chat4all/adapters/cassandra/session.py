@@ -266,4 +266,6 @@ async def together(steps: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     if errors:
         raise errors[min(errors)]
     return [results[number] for number in range(len(coroutines))]
+
+
 """Its former name."""

@@ -1,4 +1,4 @@
-"""Serving ASGI applications until the process is told to stop."""
+"""Serving ASGI applications until a signal ends the process."""
 
 import asyncio
 import gc
@@ -8,15 +8,19 @@ import resource
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from chat4all.domain.errors import StartRefused
-from chat4all.http.server.connections import CONNECTIONS_MAX, REFUSED_SHARE, BoundedProtocol, sweep
+from chat4all.http.server.limits import CONNECTIONS_MAX, REFUSED_SHARE
+from chat4all.http.server.protocol import BoundedProtocol
+from chat4all.http.server.sweeping import sweep
+from chat4all.http.server.upgrading import Upgrade, UpgradedConnections
 
 KEEP_ALIVE_SECONDS = 75
 """Between two requests of a connection: longer than the usual proxy keeps it, so that it is the
@@ -25,7 +29,7 @@ proxy that closes it and never sends into a connection that is just being closed
 GRACE_SECONDS = 3
 """How long requests that are being answered may take after SIGTERM, on one machine."""
 
-FILES_OF_OUR_OWN = 100
+OWN_FILES = 100
 """Open files that are not clients' connections."""
 
 _log = logging.getLogger(__name__)
@@ -50,7 +54,8 @@ class Server(uvicorn.Server):
     """One application on one listening socket, of `ports` that the process has.
 
     Signals are `serve`'s, because there may be several servers in a process. `grace_seconds`: how
-    long requests that are being answered may take after them; then they are cut.
+    long requests that are being answered may take after them; then they are cut. `upgrade` is asked
+    for what takes over a connection that offers another protocol; without it all stay HTTP.
     """
 
     def __init__(
@@ -60,26 +65,35 @@ class Server(uvicorn.Server):
         *,
         ports: int = 1,
         grace_seconds: int = GRACE_SECONDS,
+        upgrade: Upgrade | None = None,
     ) -> None:
+        self.upgraded = UpgradedConnections()
+        protocol = partial(
+            BoundedProtocol,
+            connections_max=_connections_max(ports),
+            upgrade=upgrade,
+            upgraded=self.upgraded,
+        )
         super().__init__(
             uvicorn.Config(
                 app,
-                http=partial(BoundedProtocol, connections_max=_connections_max(ports)),  # type: ignore[arg-type]
+                http=protocol,  # type: ignore[arg-type]
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                # Who is believed about where a request came from is the application's to say.
+                # Which proxies are trusted is for the application to decide.
                 proxy_headers=False,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=grace_seconds,
             )
         )
         self.listener = listener
+        self._grace_seconds = grace_seconds
 
     def connections(self) -> int:
-        """Return how many connections are open."""
+        """Return how many HTTP connections are open."""
         return len(self.server_state.connections)
 
     @contextmanager
@@ -90,8 +104,15 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Look at the connections on every fifth of uvicorn's ticks, which are 0.1 s apart."""
         if counter % 5 == 0:
-            sweep(self.server_state.connections, asyncio.get_running_loop().time())
+            # All are made by the configuration above.
+            connections: Iterable[Any] = self.server_state.connections
+            sweep(connections, asyncio.get_running_loop().time())
+            self.upgraded.sweep()
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End all connections, those that were handed over at the same time as the others."""
+        await asyncio.gather(super().shutdown(sockets), self.upgraded.end(self._grace_seconds))
 
 
 async def serve(
@@ -103,10 +124,10 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP, or until `works` is done, then drain.
 
-    `started` is called once requests are about to be taken. `end_seconds` after it was told to stop
-    the process ends, whatever it is still waiting for: only for one that may be killed.
+    `started` is called once requests are about to be taken. `end_seconds` after the signal the
+    process ends, whatever it is still waiting for: only for one that may be killed.
     """
-    _calm_the_collector()
+    _freeze_what_is_loaded()
     stop = partial(_stop, servers, end_seconds)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop, 0)
@@ -136,18 +157,18 @@ def _connections_max(ports: int) -> int:
     """Return how many connections a port may have of the files that the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        # Many systems give 1,024 to who does not ask, for programs of the time of `select`.
+        # Many systems give 1,024 by default, for old programs that use `select`.
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             soft = hard
     if soft == resource.RLIM_INFINITY:
         return CONNECTIONS_MAX
-    files = (soft - FILES_OF_OUR_OWN) // ports
+    files = (soft - OWN_FILES) // ports
     return max(1, min(CONNECTIONS_MAX, files * REFUSED_SHARE // (REFUSED_SHARE + 1)))
 
 
-def _calm_the_collector() -> None:
-    """Keep the cycle collector away from what is loaded for good.
+def _freeze_what_is_loaded() -> None:
+    """Keep the cycle collector away from what stays loaded.
 
     It would walk all modules and routes again and again while messages wait: tens of milliseconds
     each time. What comes after the start makes few cycles.

@@ -1,0 +1,128 @@
+"""The OpenAPI description: FastAPI's own, and the routes and types that FastAPI does not see."""
+
+import re
+from collections.abc import Mapping
+from inspect import cleandoc
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from chat4all.http.problems import kind_of_status
+from chat4all.wire.problems import MEDIA_TYPE, Problem
+
+_REF = "#/components/schemas/{name}"
+_REFERENCES = re.compile(rb'"#/components/schemas/(\w+)"')
+
+_referenced: dict[str, type[msgspec.Struct]] = {}
+"""Every type that a description refers to, by its name there."""
+
+_DESCRIPTIONS = {
+    400: "The body is not JSON.",
+    401: "No token, or one that is not good.",
+    403: "Not allowed.",
+    404: "No such thing, or not yours to know of.",
+    409: "Already taken.",
+    413: "The body is larger than 64 KiB.",
+    415: "The body is not said to be JSON.",
+    422: "A field breaks a rule; see `errors`.",
+    429: "Asked too often; try again after `Retry-After` seconds.",
+    503: "A part that it needs is away; try again after `Retry-After` seconds.",
+}
+
+
+def ref(struct: type[msgspec.Struct]) -> dict[str, str]:
+    """Return the reference to a type's schema, which `complete_openapi` adds."""
+    if _referenced.setdefault(struct.__name__, struct) is not struct:
+        raise TypeError(f"two types are described as {struct.__name__}")
+    return {"$ref": _REF.format(name=struct.__name__)}
+
+
+def json_content(
+    *structs: type[msgspec.Struct], many: bool = False, example: Any = None
+) -> dict[str, Any]:
+    """Return the `content` of a body of this type, of one of several, or of a list of it."""
+    schema: dict[str, Any] = (
+        ref(structs[0]) if len(structs) == 1 else {"anyOf": [ref(struct) for struct in structs]}
+    )
+    content: dict[str, Any] = {"schema": {"type": "array", "items": schema} if many else schema}
+    if example is not None:
+        content["example"] = example
+    return {"application/json": content}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route that may answer with these problems."""
+    return {status: _problem(status) for status in statuses}
+
+
+def rate_limited(name: str, quota: int, seconds: int) -> dict[str, Any]:
+    """Return the `headers` of the answers of a route that has a limit, with an example."""
+    return {
+        "RateLimit-Policy": {
+            "description": "How many requests (`q`) in how many seconds (`w`).",
+            "schema": {"type": "string", "example": f'"{name}";q={quota};w={seconds}'},
+        },
+        "RateLimit": {
+            "description": "How many are left (`r`) and in how many seconds there will be more.",
+            "schema": {"type": "string", "example": f'"{name}";r={quota - 1};t=1'},
+        },
+    }
+
+
+def _problem(status: int) -> dict[str, Any]:
+    kind, title = kind_of_status(status)
+    headers: dict[str, Any] = {}
+    if status == 401:
+        headers["WWW-Authenticate"] = {"schema": {"type": "string", "example": "Bearer"}}
+    if status == 429:
+        headers |= rate_limited("send", 200, 4)
+    if status in (429, 503):
+        headers["Retry-After"] = {"schema": {"type": "integer", "example": 1}}
+    example = {
+        "type": kind,
+        "title": title,
+        "status": status,
+        "detail": _DESCRIPTIONS[status],
+        "instance": "/v1/…",
+        "request_id": "5a2c9e4e-3f9c-4f0e-9d55-0a6f2f9a7c11",
+    }
+    return {
+        "description": _DESCRIPTIONS[status],
+        "headers": headers,
+        "content": {MEDIA_TYPE: {"schema": ref(Problem), "example": example}},
+    }
+
+
+def complete_openapi(
+    app: FastAPI, operations: Mapping[tuple[str, str], dict[str, Any]] | None = None
+) -> None:
+    """Make `app.openapi()` tell all: operations by (path, method), and the types referred to.
+
+    The types are the ones that read the bodies and make the answers, so that the description cannot
+    differ from what is done.
+    """
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            described = get_openapi(
+                title=app.title,
+                version=app.version,
+                description=app.description,
+                routes=app.routes,
+                tags=app.openapi_tags,
+            )
+            for (path, method), operation in (operations or {}).items():
+                described["paths"].setdefault(path, {})[method] = operation
+            names = {name.decode() for name in _REFERENCES.findall(msgspec.json.encode(described))}
+            types = [_referenced[name] for name in sorted(names & _referenced.keys())]
+            _, schemas = msgspec.json.schema_components(types, ref_template=_REF)
+            for schema in schemas.values():
+                if "description" in schema:  # a docstring, with its indentation
+                    schema["description"] = cleandoc(schema["description"])
+            described.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
+            app.openapi_schema = described
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

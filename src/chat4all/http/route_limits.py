@@ -1,0 +1,108 @@
+"""What one request may cost, declared where its route is made: bytes, seconds, and how often.
+
+Whatever matches a route puts its limits into the request's scope, where all that enforces them
+finds them: the body limit, the connection, and the endpoint, which knows whose requests it counts.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+from starlette.routing import Match
+from starlette.types import Scope
+
+from chat4all.http.limits import Limit, NoLimit
+from chat4all.wire.messages import BODY_MAX
+
+HEAD_MAX = 32 * 1024
+"""Bytes of request line and headers together, of any request."""
+
+WIRE_MIN = 1024 * 1024
+"""Bytes that any request may take on the wire."""
+
+CHUNK_BYTES = 6
+"""What a byte of a body takes on the wire in a chunk of its own: `1`, CRLF, the byte, CRLF."""
+
+KEY = "chat4all.limits"
+"""Where a request's scope has the limits of its route."""
+
+_DECLARED = "chat4all_limits"
+
+UNLIMITED = NoLimit()
+
+E = TypeVar("E", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class RouteLimits:
+    """What one request may cost; the defaults are those of a route that declares nothing."""
+
+    body: int = BODY_MAX
+    """Bytes of the body."""
+
+    seconds: float = 6.0
+    """From the request's first byte, or the connection's beginning, to the request's last byte."""
+
+    rate: Limit = UNLIMITED
+    """How often one caller may ask. The endpoint takes from it, once it knows who that is."""
+
+    @property
+    def wire(self) -> int:
+        """Bytes of the whole request on the wire: its body in the smallest chunks, and its head."""
+        return max(WIRE_MIN, HEAD_MAX + CHUNK_BYTES * self.body)
+
+
+DEFAULT_LIMITS = RouteLimits()
+
+
+def limits_of(scope: Mapping[str, Any]) -> RouteLimits:
+    """Return the limits of the route that a request was matched to, or else the defaults."""
+    limits: RouteLimits = scope.get(KEY, DEFAULT_LIMITS)
+    return limits
+
+
+def set_limits(scope: MutableMapping[str, Any], limits: RouteLimits) -> None:
+    """Let these limits hold for a request."""
+    scope[KEY] = limits
+
+
+def limited(limits: RouteLimits) -> Callable[[E], E]:
+    """Declare a FastAPI route's limits, between FastAPI's decorator and the endpoint."""
+
+    def declare(endpoint: E) -> E:
+        setattr(endpoint, _DECLARED, limits)
+        return endpoint
+
+    return declare
+
+
+class DeclaredLimits:
+    """The limits that the routes of some routers declare, found before FastAPI looks for a route.
+
+    Only a look-up in a dict is spent on a request of another route, unless routes with parameters
+    in their paths declare limits.
+    """
+
+    def __init__(self, routers: Iterable[APIRouter]) -> None:
+        self._exact: dict[tuple[str, str], RouteLimits] = {}
+        self._templates: list[tuple[APIRoute, RouteLimits]] = []
+        for router in routers:
+            for route in router.routes:
+                limits = getattr(getattr(route, "endpoint", None), _DECLARED, None)
+                if not isinstance(route, APIRoute) or limits is None:
+                    continue
+                if "{" in route.path:
+                    self._templates.append((route, limits))
+                else:
+                    self._exact |= {(method, route.path): limits for method in route.methods or ()}
+
+    def of(self, scope: Scope) -> RouteLimits | None:
+        """Return the limits of a request's route; None where it declares none."""
+        limits = self._exact.get((scope["method"], scope["path"]))
+        if limits is None:
+            for route, declared in self._templates:
+                if route.matches(scope)[0] is Match.FULL:
+                    return declared
+        return limits

@@ -1,0 +1,61 @@
+"""Refusals that a connection makes by itself: problems, as an application would answer them."""
+
+import asyncio
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from chat4all.domain.errors import Chat4AllError, Overloaded
+from chat4all.http.edge import REFUSAL
+from chat4all.http.problems import BadRequest, problem_response
+from chat4all.http.server.limits import Refusal
+
+if TYPE_CHECKING:
+    from chat4all.http.server.protocol import BoundedProtocol
+
+
+def cycle_of_refusal(protocol: "BoundedProtocol", refusal: Refusal) -> RequestResponseCycle:
+    """Return what answers with this refusal, and closes, whatever the application would do."""
+    request: Any = {} if protocol.scope is None else protocol.scope
+    scope: Any = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": request.get("method", ""),
+        "path": request.get("path", ""),
+        "query_string": b"",
+        "scheme": protocol.scheme,
+        "client": protocol.client,
+        # Whether a page of another site may read the refusal depends on it.
+        "headers": [header for header in protocol.headers or () if header[0] == b"origin"],
+        REFUSAL: partial(_answer, refusal),
+    }
+    if "route" in request:
+        scope["route"] = request["route"]
+    cycle = RequestResponseCycle(
+        scope=scope,
+        transport=protocol.transport,  # type: ignore[arg-type]
+        flow=protocol.flow,
+        logger=protocol.logger,
+        access_logger=protocol.access_logger,
+        access_log=False,
+        default_headers=protocol.server_state.default_headers,
+        message_event=asyncio.Event(),
+        expect_100_continue=False,
+        keep_alive=False,
+        on_response=protocol.on_response_complete,
+    )
+    cycle.more_body = False
+    return cycle
+
+
+async def _answer(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
+    status, detail = refusal
+    error: Chat4AllError = BadRequest(status, detail)
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        error = Overloaded(detail)
+    elif status is HTTPStatus.TOO_MANY_REQUESTS:
+        error = BadRequest(status, detail, {"Retry-After": "1"})
+    await problem_response(error, scope["path"])(scope, receive, send)

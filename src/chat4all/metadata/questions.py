@@ -1,0 +1,132 @@
+"""The questions of gateways to the metadata service: one for each method of its ports."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+
+from chat4all.http.bodies import decode_body
+from chat4all.ports.directory import Conversations, Members, Memberships
+from chat4all.ports.outbox import Outbox
+from chat4all.ports.sessions import Sessions
+from chat4all.ports.users import (
+    Aliases,
+    Credentials,
+    Registrations,
+    UserAdministration,
+    Users,
+)
+from chat4all.wire import internal
+
+T = TypeVar("T")
+
+_encoder = msgspec.json.Encoder()
+
+
+class AllUsers(Registrations, Credentials, Users, UserAdministration, Aliases, Protocol):
+    """All ports of users."""
+
+
+class Directory(Members, Conversations, Protocol):
+    """All ports of conversations; `ping` returns when the directory answers."""
+
+    async def ping(self) -> None:
+        """Return when the directory can answer."""
+        ...
+
+
+class Question(Generic[T]):
+    """A question: the type of its body, and the method that answers it."""
+
+    def __init__(self, shape: type[T], answer: Callable[[T], Awaitable[Any]]) -> None:
+        self._decoder = msgspec.json.Decoder(shape)
+        self._answer = answer
+
+    async def answer(self, body: bytes) -> bytes:
+        """Return the answer in JSON. Raises what `decode_body` and the port raise."""
+        return _encoder.encode(await self._answer(decode_body(body, self._decoder)))
+
+
+def questions_for(
+    users: AllUsers,
+    directory: Directory,
+    memberships: Memberships,
+    sessions: Sessions,
+    outbox: Outbox,
+    same_secret: Callable[[internal.SameSecret], Awaitable[bool]],
+) -> Mapping[str, Question[Any]]:
+    """Return every question that these ports answer, by the name in its path."""
+    return {
+        "ping": Question(internal.Ping, lambda _: directory.ping()),
+        "user": Question(internal.OfUser, lambda of: users.user(of.username)),
+        "find_users": Question(
+            internal.FindUsers, lambda of: users.find_users(of.prefix, of.limit, of.after)
+        ),
+        "password_hash": Question(internal.OfUser, lambda of: users.password_hash(of.username)),
+        "add_user": Question(
+            internal.AddUser, lambda new: users.add_user(new.user, new.password_hash)
+        ),
+        "change_user": Question(
+            internal.ChangeUser,
+            lambda query: users.change_user(query.username, query.changes, query.keep),
+        ),
+        "disable_user": Question(
+            internal.DisableUser,
+            lambda query: users.disable_user(query.username, disabled=query.disabled),
+        ),
+        "erase_user": Question(internal.OfUser, lambda of: users.erase_user(of.username)),
+        "aliases": Question(internal.OfUsers, lambda of: users.aliases(of.usernames)),
+        "conversation": Question(
+            internal.OfConversation, lambda of: directory.conversation(of.conversation_id)
+        ),
+        "members": Question(
+            internal.OfConversation, lambda of: directory.members(of.conversation_id)
+        ),
+        "add_conversation": Question(
+            internal.AddConversation, lambda new: directory.add_conversation(new.conversation)
+        ),
+        "add_member": Question(
+            internal.AddMember,
+            lambda new: directory.add_member(new.conversation_id, new.username, new.role, new.by),
+        ),
+        "change_role": Question(
+            internal.ChangeRole,
+            lambda query: directory.change_role(
+                query.conversation_id, query.username, query.role, query.by
+            ),
+        ),
+        "remove_member": Question(
+            internal.RemoveMember,
+            lambda query: directory.remove_member(query.conversation_id, query.username, query.by),
+        ),
+        "change_conversation": Question(
+            internal.ChangeConversation,
+            lambda query: directory.change_conversation(
+                query.conversation_id, query.changes, query.by
+            ),
+        ),
+        "delete_conversation": Question(
+            internal.DeleteConversation,
+            lambda query: directory.delete_conversation(query.conversation_id, query.by),
+        ),
+        "memberships_of": Question(internal.OfUser, lambda of: memberships.of_user(of.username)),
+        "details": Question(
+            internal.Details,
+            lambda query: memberships.details(query.conversations, query.viewer),
+        ),
+        "session": Question(internal.OfSession, lambda of: sessions.get(of.session_id)),
+        "start_session": Question(
+            internal.StartSession,
+            lambda new: sessions.start(new.session, new.refresh, new.password_hash),
+        ),
+        "rotate_session": Question(
+            internal.Rotate,
+            lambda query: sessions.rotate(query.spent, query.token, query.now, query.expires_at),
+        ),
+        "sessions_of": Question(internal.OfUser, lambda of: sessions.of_user(of.username)),
+        "end_session": Question(
+            internal.EndSession, lambda query: sessions.end(query.session_id, query.username)
+        ),
+        "outbox": Question(internal.After, lambda after: outbox.after(after.position)),
+        "same_secret": Question(internal.SameSecret, same_secret),
+    }

@@ -1,0 +1,133 @@
+"""What clients see of people, conversations and sign-ins.
+
+The schemas in /docs are made from these very types.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from chat4all.domain.ids import SessionId
+from chat4all.domain.people import Conversation, ConversationType, Role, Session, User
+from chat4all.domain.times import format_utc
+from chat4all.wire.messages import MessageView
+
+EXAMPLE_CONVERSATION = "7f1c2d9e-5f0b-4c57-9a1e-3f2b8d6c4a10"
+EXAMPLE_SESSION = "0d6a1a2c-55a0-4b52-9d3e-6b3a5e8f7c21"
+
+_Time = Annotated[str, Meta(description="RFC 3339, UTC.", examples=["2026-01-31T12:00:00.000Z"])]
+
+
+class Profile(msgspec.Struct):
+    """A user as others see that user."""
+
+    username: Annotated[str, Meta(examples=["carla"])]
+    display_name: Annotated[str | None, Meta(examples=["Carla 🎈"])]
+    created_at: _Time
+
+
+class OwnProfile(Profile):
+    """A user as that user sees it."""
+
+    email: Annotated[str, Meta(examples=["carla@example.com"])]
+
+
+def profile(user: User) -> Profile:
+    """Return what others see of a user."""
+    return Profile(user.username, user.display_name, user.created_at)
+
+
+def own_profile(user: User) -> OwnProfile:
+    """Return what a user sees of their own account."""
+    return OwnProfile(user.username, user.display_name, user.created_at, user.email)
+
+
+class MemberView(msgspec.Struct):
+    """One member."""
+
+    username: Annotated[str, Meta(examples=["ana"])]
+    role: Annotated[Role, Meta(examples=["member"])]
+
+
+class ConversationView(msgspec.Struct):
+    """A conversation as its members see it."""
+
+    conversation_id: Annotated[str, Meta(examples=[EXAMPLE_CONVERSATION])]
+    type: ConversationType
+    title: Annotated[str | None, Meta(examples=["Equipe"])]
+    members: list[MemberView]
+    metadata: dict[str, str]
+    created_at: _Time
+
+
+class ListedConversation(ConversationView):
+    """A conversation in your list."""
+
+    members: Annotated[
+        list[MemberView], Meta(description="By name; of a large group the first 100.")
+    ]
+    member_count: Annotated[int, Meta(examples=[2])]
+    peer: Annotated[str | None, Meta(description="The other one, for `private`.", examples=["ana"])]
+    role: Annotated[Role, Meta(description="Yours.")]
+    last_message: MessageView | None
+    unread: Annotated[
+        int, Meta(description="Messages above the last that you have read.", examples=[3])
+    ]
+    position: Annotated[
+        str, Meta(description="How far this goes: `<seq>.<change>`.", examples=["12.0"])
+    ]
+
+
+def conversation_view(conversation: Conversation) -> ConversationView:
+    """Return what its members see of a conversation."""
+    return ConversationView(
+        conversation.conversation_id,
+        conversation.type,
+        conversation.title,
+        [MemberView(name, role) for name, role in sorted(conversation.members.items())],
+        dict(conversation.metadata),
+        conversation.created_at,
+    )
+
+
+class Token(msgspec.Struct, kw_only=True):
+    """A bearer token (RFC 6749, section 5.1)."""
+
+    access_token: Annotated[str, Meta(description="Send it as `Authorization: Bearer …`.")]
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - not a password
+    expires_in: Annotated[int, Meta(description="Seconds.", examples=[1800])]
+    refresh_token: Annotated[
+        str,
+        Meta(description="Good once, for the next two tokens. Used again it ends the session."),
+    ]
+
+
+class SessionView(msgspec.Struct):
+    """A device that is signed in."""
+
+    session_id: Annotated[str, Meta(examples=[EXAMPLE_SESSION])]
+    device: Annotated[str, Meta(description="What it says that it is.", examples=["curl/7.88.1"])]
+    created_at: _Time
+    last_used_at: Annotated[
+        str, Meta(description="When it signed in or last refreshed its tokens.")
+    ]
+    expires_at: Annotated[str, Meta(description="When it is signed out unless it refreshes them.")]
+    current: Annotated[bool, Meta(description="Whether it is the one that asks.")]
+
+
+def session_view(session: Session, current: SessionId) -> SessionView:
+    """Return what a user sees of one of their sessions; `current` is the one that asks."""
+    return SessionView(
+        session.session_id,
+        session.device,
+        _time(session.created_at),
+        _time(session.used_at),
+        _time(session.expires_at),
+        session.session_id == current,
+    )
+
+
+def _time(seconds: int) -> str:
+    return format_utc(datetime.fromtimestamp(seconds, UTC))
