@@ -42,6 +42,9 @@ class FeedListener(Protocol):
 class LiveFeed(Protocol):
     """A process's side of the live feed."""
 
+    silence_seconds: float
+    """A feed that was not heard for so long may have lost announcements (EXACTNESS 18a)."""
+
     def listen(self, listener: FeedListener) -> None:
         """Push everything that is announced from now on to `listener`, the only one."""
         ...

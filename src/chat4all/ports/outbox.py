@@ -50,6 +50,26 @@ class Outbox(Protocol):
         ...
 
 
+class ChangeListener(Protocol):
+    """A cache of what the outbox is about."""
+
+    def changed(self, entries: Sequence[OutboxEntry]) -> None:
+        """Drop what these entries are about."""
+        ...
+
+    def all_changed(self) -> None:
+        """Drop everything."""
+        ...
+
+
+class Changes(Protocol):
+    """The changes, for listeners in a process that follows the outbox."""
+
+    def add_listener(self, listener: ChangeListener) -> None:
+        """Call a listener for every change from now on; it must have nothing cached yet."""
+        ...
+
+
 class OutboxTrimming(Protocol):
     """The changes, for the process that keeps them."""
 

@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from chat4all.ports.history import ConversationHeads
+    from chat4all.ports.log import MessageLog
     from chat4all.ports.summaries import ConversationSummaries
     from chat4all.processes.parts import (
         GatewayPorts,
+        InternalPorts,
         MetadataPorts,
+        PeoplePorts,
         RouterServicePorts,
     )
-    from chat4all.processes.policy import Policy
     from chat4all.processes.router_parts import RouterPorts
     from chat4all.usecases.marking import Marking
     from chat4all.usecases.public_names import PublicNames
@@ -45,22 +47,26 @@ def make_gateway(ports: "GatewayPorts") -> "ASGIApp":
     from chat4all.http.metrics import metrics_routes
     from chat4all.usecases.reading import Reading
     from chat4all.usecases.sending import Sending
+    from chat4all.usecases.versions import ConversationVersions, SupersededByAliases
 
     policy, meter, directory = ports.policy, ports.meter, ports.people.directory
-    people = _people(ports, policy, ports.store, ports.store)
-    sending = Sending(ports.log, directory)
-    ports.feed.listen(Hub(ports.versions))
+    log, store = meter.log(ports.log), meter.reads(ports.store)
+    versions = ConversationVersions(ports.feed.silence_seconds)
+    ports.feed.listen(Hub(versions))
+    ports.changes.add_listener(SupersededByAliases(versions))
+    people = _people(ports, log, store, store)
+    sending = Sending(log, directory)
     return gateway_app(
         GatewayUseCases(
             people.signing_in,
             sending,
-            Reading(ports.store, directory, sending, ports.versions, people.names),
+            Reading(store, directory, sending, versions, people.names),
             people.marking,
-            ports.versions,
+            versions,
         ),
         limits=policy.limits,
         edge=policy.edge,
-        pings=ports.pings,
+        pings=ports.pings.by_name(),
         meter=meter,
         others=[
             *people.routes,
@@ -74,24 +80,29 @@ def make_metadata(ports: "MetadataPorts") -> "ASGIApp":
     from chat4all.http.metrics import metrics_routes
     from chat4all.metadata import metadata_app
 
-    policy, meter = ports.policy, ports.meter
-    people = _people(ports, policy, ports.heads, ports.summaries)
+    meter = ports.meter
+    people = _people(
+        ports, meter.log(ports.log), meter.reads(ports.heads), meter.reads(ports.summaries)
+    )
     return metadata_app(
         [*people.routes, metrics_routes(meter.text, failed=meter.source_failed)],
-        pings=ports.pings,
+        pings=ports.pings.by_name(),
         meter=meter,
-        edge=policy.edge,
-        internal=ports.internal,
+        edge=ports.policy.edge,
+        internal=None
+        if ports.internal is None
+        else make_internal_endpoint(ports.people, ports.internal),
     )
 
 
 def make_router(ports: "RouterPorts") -> Router:
     """Return a router, to be run."""
+    meter = ports.meter
     return Router(
-        ports.consumer,
-        ports.store,
-        ports.dead_letters,
-        ports.feed,
+        meter.consumer(ports.consumer),
+        meter.store(ports.store),
+        meter.dead_letters(ports.dead_letters),
+        meter.feed(ports.feed),
         ports.log,
         poll_max=ports.poll_max or POLL_MAX,
     )
@@ -101,7 +112,22 @@ def make_router_service(ports: "RouterServicePorts") -> "ASGIApp":
     """Return what a router that is a service of its own answers: health and metrics."""
     from chat4all.router.app import router_app
 
-    return router_app(ports.pings, ports.meter, ports.metrics)
+    return router_app(ports.pings.by_name(), ports.meter, ports.metrics)
+
+
+def make_internal_endpoint(people: "PeoplePorts", ports: "InternalPorts") -> "ASGIApp":
+    """Return what answers gateways that are other processes."""
+    from chat4all.metadata import InternalEndpoint
+
+    return InternalEndpoint(
+        ports.credential,
+        people.users,
+        people.directory,
+        people.memberships,
+        people.sessions,
+        ports.outbox,
+        secret_proofs=ports.secret_proofs,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +142,7 @@ class _People:
 
 def _people(
     ports: "GatewayPorts | MetadataPorts",
-    policy: "Policy",
+    log: "MessageLog",
     heads: "ConversationHeads",
     summaries: "ConversationSummaries",
 ) -> _People:
@@ -130,9 +156,9 @@ def _people(
     from chat4all.usecases.signing_up import SigningUp
 
     users, directory, sessions = ports.people.users, ports.people.directory, ports.people.sessions
-    passwords, tokens = ports.security.passwords, ports.security.tokens
+    passwords, tokens, policy = ports.security.passwords, ports.security.tokens, ports.policy
     signing_in = SigningIn(users, sessions, passwords, tokens, policy.lifetimes)
-    marking, names = Marking(ports.log, heads, directory), PublicNames(users)
+    marking, names = Marking(log, heads, directory), PublicNames(users)
     use_cases = MetadataUseCases(
         signing_in,
         SigningUp(users, passwords, is_open=policy.sign_up_open),

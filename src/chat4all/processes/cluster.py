@@ -11,7 +11,7 @@ says so. `chat4all migrate` makes the topics, the keyspace and the tables first.
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,18 +19,15 @@ from functools import partial
 from starlette.types import ASGIApp
 
 from chat4all import __version__
-from chat4all.adapters.caching import WhenAliased
 from chat4all.adapters.cassandra import (
     CassandraEpochs,
     CassandraSession,
     CassandraStore,
     Contact,
 )
-from chat4all.adapters.crypto import BcryptPasswords, JwtTokens
+from chat4all.adapters.crypto import BcryptPasswords
 from chat4all.adapters.kafka import AwaitedLog, KafkaFeed, KafkaGroup, RoutersWatch
-from chat4all.adapters.kafka.feed import SILENCE_SECONDS
-from chat4all.adapters.prometheus import GatewayMetrics, ServiceMetrics
-from chat4all.domain.errors import StartRefused
+from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics, ServiceMetrics
 from chat4all.http.health import watched
 from chat4all.http.problems import SLUG
 from chat4all.http.server.serving import Server, listening, serve
@@ -38,9 +35,11 @@ from chat4all.ports.health import Ping
 from chat4all.processes.apps import make_gateway, make_metadata, make_router_service
 from chat4all.processes.cluster_router import ClusterRouter
 from chat4all.processes.directories import people_in_database, people_of_service
+from chat4all.processes.keys import tokens_in_cluster
 from chat4all.processes.parts import (
     GatewayPorts,
     MetadataPorts,
+    Pings,
     RouterServicePorts,
     SecurityPorts,
 )
@@ -52,9 +51,7 @@ from chat4all.settings import (
     Listening,
     MetadataSettings,
     RouterSettings,
-    TokenKeys,
 )
-from chat4all.usecases.versions import ConversationVersions
 
 GRACE_SECONDS = 6
 """How long requests may take after SIGTERM: by then each knows what came of it, since no part is
@@ -70,7 +67,7 @@ _log = logging.getLogger(__name__)
 
 async def serve_gateway(settings: GatewaySettings) -> bool:
     """Run a gateway until told to stop; say whether that is why it ended."""
-    tokens = _tokens(settings.people.keys)
+    tokens = tokens_in_cluster(settings.people.keys)
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(_listening(settings.listening, "--port"))
         found = await stack.enter_async_context(people_of_service(settings))
@@ -78,26 +75,23 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
         passwords = BcryptPasswords()
         stack.callback(passwords.close)
         feed = KafkaFeed(settings.kafka.bootstrap, settings.kafka.topic_events)
-        versions = ConversationVersions(SILENCE_SECONDS)
-        found.follower.add_listener(WhenAliased(versions.supersede_all))
         metrics = GatewayMetrics(__version__, SLUG)
-        pings = {
-            "log": engines.log.ping,
-            "store": engines.store.ping,
-            "directory": found.ping,
-            "router": _routers_ping(settings.kafka, engines.log),
-            "live feed": feed.ping,
-        }
-        if found.same_secret is not None:
-            pings["secret key"] = found.same_secret
+        pings = Pings(
+            engines.log.ping,
+            engines.store.ping,
+            found.ping,
+            _routers_ping(settings.kafka, engines.log),
+            feed.ping,
+            found.same_secret,
+        )
         gateway = make_gateway(
             GatewayPorts(
                 found.people,
+                found.follower,
                 SecurityPorts(passwords, tokens),
-                metrics.log(engines.log),
-                metrics.reads(engines.store),
+                engines.log,
+                engines.store,
                 feed,
-                versions,
                 policy_of(settings.people),
                 pings,
                 metrics,
@@ -111,15 +105,15 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
 
 async def serve_metadata(settings: MetadataSettings) -> bool:
     """Run a metadata service until told to stop; say whether that is why it ended."""
-    tokens = _tokens(settings.people.keys)
+    tokens = tokens_in_cluster(settings.people.keys)
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(_listening(settings.listening, "--metadata-port"))
         own = await stack.enter_async_context(people_in_database(settings))
         engines = await stack.enter_async_context(_engines(settings.kafka, settings.cassandra))
         passwords = BcryptPasswords()
         stack.callback(passwords.close)
-        metrics = ServiceMetrics(__version__, SLUG)
-        pings = {"directory": own.ping}
+        metrics = MetadataMetrics(__version__, SLUG)
+        pings = Pings(directory=own.ping)
         metadata = make_metadata(
             MetadataPorts(
                 own.people,
@@ -143,8 +137,8 @@ async def serve_router(settings: RouterSettings) -> bool:
         listener = stack.enter_context(_listening(settings.listening, "--router-port"))
         engines = await stack.enter_async_context(_engines(settings.kafka, settings.cassandra))
         routing = ClusterRouter(settings.kafka, engines.log, engines.session, engines.store)
-        pings = {"log": engines.log.ping, "store": engines.store.ping, "router": routing.ping}
-        await stack.enter_async_context(watched(pings))
+        pings = Pings(engines.log.ping, engines.store.ping, router=routing.ping)
+        await stack.enter_async_context(watched(pings.by_name()))
         task = asyncio.create_task(routing.run(), name="router")
         meter = ServiceMetrics(__version__, SLUG)
         app = make_router_service(RouterServicePorts(pings, meter, routing.metrics.text))
@@ -153,10 +147,10 @@ async def serve_router(settings: RouterSettings) -> bool:
             started = partial(_started, "router", settings.listening)
             await serve([server], task, started, end_seconds=END_SECONDS)
         finally:
-            asked = not task.done()
+            stopped_by_signal = not task.done()
             routing.stop()
             await task
-        return asked
+        return stopped_by_signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +175,14 @@ async def _serve(
     app: ASGIApp,
     listener: socket.socket,
     metrics: ServiceMetrics,
-    pings: Mapping[str, Ping],
+    pings: Pings,
     failed: "asyncio.Future[None]",
     started: Callable[[], None],
 ) -> bool:
     """Serve until told to stop, or until `failed` is done; say whether it was the former."""
     server = Server(app, listener, grace_seconds=GRACE_SECONDS)
     metrics.watch_connections(server.connections)
-    async with watched(pings):
+    async with watched(pings.by_name()):
         await serve([server], failed, started, end_seconds=END_SECONDS)
     return not failed.done()
 
@@ -209,15 +203,6 @@ def _listening(where: Listening, option: str) -> AbstractContextManager[socket.s
 def contact_of(settings: CassandraSettings) -> Contact:
     """Return where Cassandra is."""
     return Contact(settings.hosts, settings.keyspace, settings.port)
-
-
-def _tokens(keys: TokenKeys) -> JwtTokens:
-    if keys.secret is None:
-        raise StartRefused(
-            "SECRET_KEY is missing: it signs tokens, at least 32 bytes, the same for all gateways "
-            "and metadata services; make one with `openssl rand -hex 32`"
-        )
-    return JwtTokens(keys.secret, keys.accepted)
 
 
 def _started(what: str, where: Listening) -> None:

@@ -60,29 +60,31 @@ class ClusterRouter:
         return {} if self._consumer is None else self._consumer.lag()
 
     async def _route(self, epoch: Epoch) -> None:
-        settings, metrics = self._settings, self.metrics
+        settings = self._settings
         consumer = KafkaConsumer(
             settings.bootstrap, epoch, settings.group, session_seconds=settings.session_seconds
         )
         feed = KafkaAnnouncements(self._log.producer, settings.topic_events)
         self._router = make_router(
             RouterPorts(
-                metrics.consumer(consumer),
-                metrics.store(self._store),
-                metrics.dead_letters(CassandraDeadLetters(self._session)),
-                metrics.feed(feed),
+                consumer,
+                self._store,
+                CassandraDeadLetters(self._session),
+                feed,
+                self.metrics,
                 self._log,
                 POLL_MAX_IN_A_CLUSTER,
             )
         )
         self._log.failed.add_done_callback(lambda _: self.stop())
         self._consumer = consumer
-        await consumer.open()
         try:
+            await consumer.open()
             async with periodically("the live feed's heartbeat", feed.beat, HEARTBEAT_SECONDS):
                 await self._router.run()
         finally:
-            # Also when it has stopped with an alarm: others shall have its partitions.
+            # Also when it has stopped with an alarm, so that other routers get its partitions.
             await consumer.close()
-        # Not ended by itself: somebody has to look, and `/health/ready` says so meanwhile.
+        # Stopped with an alarm it does not end by itself: an operator has to look at it, and
+        # `/health/ready` says so until then.
         await self._stopping.wait()

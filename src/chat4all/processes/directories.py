@@ -4,8 +4,7 @@ One machine has them in a file of its own, a metadata service in its database, a
 cluster asks the metadata service.
 """
 
-import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,6 @@ from chat4all.adapters.caching import (
     cached_members,
     cached_sessions,
 )
-from chat4all.adapters.crypto import proof_of
 from chat4all.adapters.sql import (
     Database,
     SqlDirectory,
@@ -30,18 +28,13 @@ from chat4all.adapters.sql import (
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import StartRefused
-from chat4all.metadata.internal import InternalEndpoint
 from chat4all.ports.health import Ping
 from chat4all.ports.outbox import OutboxTrimming
-from chat4all.processes.parts import PeoplePorts
-from chat4all.settings import GatewaySettings, MetadataSettings, TokenKeys
+from chat4all.processes.keys import check_credential, proofs
+from chat4all.processes.parts import InternalPorts, PeoplePorts
+from chat4all.settings import GatewaySettings, MetadataSettings
 
 TRIM_EVERY_SECONDS = 60.0
-
-CREDENTIAL_MIN = 32
-"""Characters."""
-
-_CREDENTIAL = re.compile("[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +53,10 @@ class FollowedPeople:
 
 @dataclass(frozen=True, slots=True)
 class OwnPeople:
-    """The same on a database of one's own, and the endpoint for those who ask."""
+    """Users, conversations and sessions in this process's database, for gateways to ask for."""
 
     people: PeoplePorts
-    internal: InternalEndpoint
+    internal: InternalPorts
     ping: Ping
 
 
@@ -108,15 +101,7 @@ async def people_in_database(settings: MetadataSettings) -> AsyncIterator[OwnPeo
         users, directory = SqlUsers(database), SqlDirectory(database)
         memberships, sessions = SqlMemberships(database), SqlSessions(database)
         outbox = SqlOutbox(database)
-        internal = InternalEndpoint(
-            credential.encode(),
-            users,
-            directory,
-            memberships,
-            sessions,
-            outbox,
-            secret_proofs=proofs(settings.people.keys),
-        )
+        internal = InternalPorts(credential.encode(), outbox, proofs(settings.people.keys))
         trim = partial(trim_all, outbox)
         async with periodically("trimming the outbox", trim, TRIM_EVERY_SECONDS):
             yield OwnPeople(
@@ -181,24 +166,3 @@ async def trim_all(outbox: OutboxTrimming) -> None:
     """Drop all entries that are too old, some at a time."""
     while await outbox.trim():
         pass
-
-
-def proofs(keys: TokenKeys) -> Sequence[bytes]:
-    """Return proofs of the key that signs, which comes first, and of those that are accepted."""
-    signs = b"" if keys.secret is None else proof_of(keys.secret)
-    return signs, *map(proof_of, keys.accepted)
-
-
-def check_credential(credential: str | None) -> str:
-    """Return the credential of services; `StartRefused` for one that cannot be used."""
-    if (
-        credential is None
-        or len(credential) < CREDENTIAL_MIN
-        or _CREDENTIAL.fullmatch(credential) is None
-    ):
-        raise StartRefused(
-            f"CHAT4ALL_SERVICE_CREDENTIAL needs at least {CREDENTIAL_MIN} ASCII characters without "
-            "spaces, the same for gateways and metadata services: make one with "
-            "`openssl rand -hex 32`"
-        )
-    return credential

@@ -12,18 +12,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import inf
-from pathlib import Path
 
 from starlette.types import ASGIApp
 
 from chat4all import __version__
-from chat4all.adapters.caching import WhenAliased
-from chat4all.adapters.crypto import (
-    BcryptPasswords,
-    JwtTokens,
-    accepted_beside,
-    load_or_make_secret,
-)
+from chat4all.adapters.crypto import BcryptPasswords
 from chat4all.adapters.embedded import (
     DataFolder,
     EmbeddedConsumer,
@@ -32,7 +25,7 @@ from chat4all.adapters.embedded import (
     EmbeddedStore,
 )
 from chat4all.adapters.embedded.link import SILENCE_SECONDS
-from chat4all.adapters.prometheus import GatewayMetrics, ServiceMetrics
+from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics
 from chat4all.adapters.sql import SqlOutbox
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import StartRefused
@@ -41,14 +34,20 @@ from chat4all.http.server.serving import Server, listening, serve
 from chat4all.ports.security import Passwords
 from chat4all.processes.apps import make_gateway, make_metadata
 from chat4all.processes.directories import people_in_file, trim_all
-from chat4all.processes.parts import GatewayPorts, MetadataPorts, PeoplePorts, SecurityPorts
+from chat4all.processes.keys import tokens_in_folder
+from chat4all.processes.parts import (
+    GatewayPorts,
+    MetadataPorts,
+    PeoplePorts,
+    Pings,
+    SecurityPorts,
+)
 from chat4all.processes.policy import policy_of
 from chat4all.processes.router_process import RouterProcess
-from chat4all.processes.routing import Routing, routing_here, routing_there
+from chat4all.processes.routing import Routing, forked_router, in_process_router
 from chat4all.processes.welcome import welcome
-from chat4all.settings import OneMachineSettings, TokenKeys, is_loopback
+from chat4all.settings import OneMachineSettings, is_loopback
 from chat4all.usecases.demonstrating import demo_passwords_stand, make_demo
-from chat4all.usecases.versions import ConversationVersions
 
 TRIM_EVERY_SECONDS = 3600.0
 
@@ -67,7 +66,7 @@ class OneMachine:
     store: EmbeddedStore
     feed: EmbeddedFeed
     gateway_metrics: GatewayMetrics
-    metadata_metrics: ServiceMetrics
+    metadata_metrics: MetadataMetrics
     has_demo: bool
 
 
@@ -87,21 +86,21 @@ async def one_machine(
     wait for a hash that is slow on purpose.
     """
     async with AsyncExitStack() as stack:
-        tokens = _tokens(settings.people.keys, folder.path)
+        tokens = tokens_in_folder(settings.people.keys, folder.path)
         if passwords is None:
             bcrypt = BcryptPasswords()
             stack.callback(bcrypt.close)
             passwords = bcrypt
         found = await stack.enter_async_context(people_in_file(folder.path / "metadata.db"))
-        known = found.people
+        people = found.people
 
         log = EmbeddedLog(folder.path / "log.db")
         stack.push_async_callback(log.close)
         store = EmbeddedStore(folder.path / "store.db")
         stack.push_async_callback(store.close)
-        feed = EmbeddedFeed()
+        feed = EmbeddedFeed(inf if router_process is None else SILENCE_SECONDS)
 
-        has_demo = await _demo(settings, folder, known, passwords)
+        has_demo = await _demo(settings, folder, people, passwords)
         if has_demo:
             # Or else the first requests would be overtaken by the news of it.
             await found.follower.poll()
@@ -111,49 +110,39 @@ async def one_machine(
         await EmbeddedConsumer(log, store).check()
 
         if router_process is None:
-            silence_seconds = inf
-            started = routing_here(log, store, feed)
+            started = in_process_router(log, store, feed)
         else:
-            silence_seconds = SILENCE_SECONDS
-            router_process.go(folder.path, settings.log_level, folder.lock)
-            started = routing_there(router_process, log, feed)
+            router_process.start_routing(folder.path, settings.log_level, folder.lock)
+            started = forked_router(router_process, log, feed)
         routing = await stack.enter_async_context(started)
 
-        versions = ConversationVersions(silence_seconds)
-        found.follower.add_listener(WhenAliased(versions.supersede_all))
         gateway_metrics = GatewayMetrics(__version__, SLUG)
-        metadata_metrics = ServiceMetrics(__version__, SLUG)
-        measured_log, measured_store = gateway_metrics.log(log), gateway_metrics.reads(store)
+        metadata_metrics = MetadataMetrics(__version__, SLUG)
         security = SecurityPorts(passwords, tokens)
         policy = policy_of(settings.people)
         gateway = make_gateway(
             GatewayPorts(
-                known,
+                people,
+                found.follower,
                 security,
-                measured_log,
-                measured_store,
+                log,
+                store,
                 feed,
-                versions,
                 policy,
-                {
-                    "log": log.ping,
-                    "store": store.ping,
-                    "directory": found.ping,
-                    "router": routing.ping,
-                },
+                Pings(log.ping, store.ping, found.ping, routing.ping),
                 gateway_metrics,
                 [routing.metrics],
             )
         )
         metadata = make_metadata(
             MetadataPorts(
-                known,
+                people,
                 security,
-                measured_log,
-                measured_store,
-                measured_store,
+                log,
+                store,
+                store,
                 policy,
-                {"directory": found.ping},
+                Pings(directory=found.ping),
                 metadata_metrics,
             )
         )
@@ -162,7 +151,7 @@ async def one_machine(
             yield OneMachine(
                 gateway=gateway,
                 metadata=metadata,
-                people=known,
+                people=people,
                 routing=routing,
                 log=log,
                 store=store,
@@ -195,35 +184,28 @@ async def serve_one_machine(settings: OneMachineSettings, router_process: Router
                 parts.routing.task,
                 lambda: print(welcome(settings, has_demo=parts.has_demo), flush=True),  # noqa: T201
             )
-            asked = not parts.routing.task.done()
-    if asked:
+            stopped_by_signal = not parts.routing.task.done()
+    if stopped_by_signal:
         _log.info("stopped")
     else:
         _log.critical("the router's process has ended; nothing that was accepted is lost")
-    return asked
+    return stopped_by_signal
 
 
 async def _demo(
-    settings: OneMachineSettings, folder: DataFolder, known: PeoplePorts, passwords: Passwords
+    settings: OneMachineSettings, folder: DataFolder, people: PeoplePorts, passwords: Passwords
 ) -> bool:
     """Make the demonstration data in a new folder and say whether; refuse it on an open address."""
     host = settings.gateway.host
     if folder.is_new and settings.demo and is_loopback(host):
-        await make_demo(known.users, known.directory, passwords)
+        await make_demo(people.users, people.directory, passwords)
         return True
-    if not is_loopback(host) and await demo_passwords_stand(known.users, passwords):
+    if not is_loopback(host) and await demo_passwords_stand(people.users, passwords):
         raise StartRefused(
             f"{settings.data} has the demonstration users, whose passwords everybody knows, "
             f"and {host} can be reached from outside: name another folder with --data"
         )
     return False
-
-
-def _tokens(keys: TokenKeys, folder: Path) -> JwtTokens:
-    if keys.secret is not None:
-        return JwtTokens(keys.secret, keys.accepted)
-    file = folder / "secret-key"
-    return JwtTokens(load_or_make_secret(file), [*accepted_beside(file), *keys.accepted])
 
 
 async def _trim(

@@ -4,33 +4,23 @@ That of a router is in `router_parts`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
-from chat4all.ports.directory import Conversations, Members, Memberships
+from chat4all.http.metrics import GatewayMeter, Meter, Source
+from chat4all.metadata.questions import AllUsers, Directory
+from chat4all.ports.directory import Memberships
 from chat4all.ports.feed import LiveFeed
 from chat4all.ports.health import Ping
 from chat4all.ports.history import ConversationHeads, History
 from chat4all.ports.log import MessageLog
+from chat4all.ports.outbox import Changes, Outbox
 from chat4all.ports.security import Passwords, Tokens
 from chat4all.ports.sessions import Sessions
 from chat4all.ports.summaries import ConversationSummaries
-from chat4all.ports.users import Aliases, Credentials, Registrations, Users
+from chat4all.processes.policy import Policy
 
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp
-
-    from chat4all.http.metrics import GatewayMeter, Meter, Source
-    from chat4all.processes.policy import Policy
-    from chat4all.usecases.versions import ConversationVersions
-
-
-class UserPorts(Registrations, Credentials, Users, Aliases, Protocol):
-    """All that is asked about users, where one adapter answers it."""
-
-
-class DirectoryPorts(Members, Conversations, Protocol):
-    """All that is asked about conversations, where one adapter answers it."""
+T = TypeVar("T")
 
 
 class StorePorts(History, ConversationSummaries, Protocol):
@@ -41,8 +31,8 @@ class StorePorts(History, ConversationSummaries, Protocol):
 class PeoplePorts:
     """Users, conversations and sessions, whatever answers for them."""
 
-    users: UserPorts
-    directory: DirectoryPorts
+    users: AllUsers
+    directory: Directory
     memberships: Memberships
     sessions: Sessions
 
@@ -56,41 +46,97 @@ class SecurityPorts:
 
 
 @dataclass(frozen=True, slots=True)
+class Pings:
+    """Those of the parts that a process has, each by the name that `/health/ready` gives it."""
+
+    log: Ping | None = None
+    store: Ping | None = None
+    directory: Ping | None = None
+    router: Ping | None = None
+    live_feed: Ping | None = None
+    secret_key: Ping | None = None
+
+    def by_name(self) -> Mapping[str, Ping]:
+        """Return those that there are."""
+        named = {
+            "log": self.log,
+            "store": self.store,
+            "directory": self.directory,
+            "router": self.router,
+            "live feed": self.live_feed,
+            "secret key": self.secret_key,
+        }
+        return {name: ping for name, ping in named.items() if ping is not None}
+
+
+class EngineMeter(Protocol):
+    """What is measured of the engines that a process asks."""
+
+    def log(self, log: MessageLog) -> MessageLog:
+        """Return the log, its appends timed."""
+        ...
+
+    def reads(self, store: T) -> T:
+        """Return a store, its reads timed."""
+        ...
+
+
+class MetadataMeter(Meter, EngineMeter, Protocol):
+    """The metrics of a metadata service."""
+
+
+class GatewayProcessMeter(GatewayMeter, EngineMeter, Protocol):
+    """The metrics of a gateway."""
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayPorts:
-    """A gateway's. `versions` are those that `feed` supersedes."""
+    """A gateway's. `changes` are those of what is cached of `people`."""
 
     people: PeoplePorts
+    changes: Changes
     security: SecurityPorts
     log: MessageLog
     store: StorePorts
     feed: LiveFeed
-    versions: "ConversationVersions"
-    policy: "Policy"
-    pings: Mapping[str, Ping]
-    meter: "GatewayMeter"
-    other_metrics: "Sequence[Source]" = ()
+    policy: Policy
+    pings: Pings
+    meter: GatewayProcessMeter
+    other_metrics: Sequence[Source] = ()
     """Of processes that this one speaks for."""
 
 
 @dataclass(frozen=True, slots=True)
+class InternalPorts:
+    """What the internal endpoint of a metadata service needs besides the people.
+
+    `secret_proofs` prove which keys sign and verify its tokens; see `adapters.crypto.proof_of`.
+    """
+
+    credential: bytes = field(repr=False)
+    outbox: Outbox
+    secret_proofs: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class MetadataPorts:
-    """A metadata service's. `internal` answers gateways that are other processes."""
+    """A metadata service's. `internal` is for gateways that are other processes."""
 
     people: PeoplePorts
     security: SecurityPorts
     log: MessageLog
     heads: ConversationHeads
     summaries: ConversationSummaries
-    policy: "Policy"
-    pings: Mapping[str, Ping]
-    meter: "Meter"
-    internal: "ASGIApp | None" = None
+    policy: Policy
+    pings: Pings
+    meter: MetadataMeter
+    internal: InternalPorts | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RouterServicePorts:
     """What a router that is a service of its own tells of itself."""
 
-    pings: Mapping[str, Ping]
-    meter: "Meter"
-    metrics: "Source"
+    pings: Pings
+    meter: Meter
+    metrics: Source

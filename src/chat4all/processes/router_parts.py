@@ -4,11 +4,32 @@ A module of its own: the router's process on one machine is forked while little 
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from chat4all.ports.dead_letters import DeadLetterSink
 from chat4all.ports.feed import Announcements
 from chat4all.ports.log import LogConsumer, PartitionedLog
 from chat4all.ports.store import SequencedStore
+
+
+class RouterMeter(Protocol):
+    """What is measured of a router."""
+
+    def consumer(self, consumer: LogConsumer) -> LogConsumer:
+        """Return the consumer, its batches measured."""
+        ...
+
+    def store(self, store: SequencedStore) -> SequencedStore:
+        """Return the store, timed."""
+        ...
+
+    def dead_letters(self, letters: DeadLetterSink) -> DeadLetterSink:
+        """Return the dead letters, counted."""
+        ...
+
+    def feed(self, feed: Announcements) -> Announcements:
+        """Return the feed, its announcements counted."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,5 +40,6 @@ class RouterPorts:
     store: SequencedStore
     dead_letters: DeadLetterSink
     feed: Announcements
+    meter: RouterMeter
     log: PartitionedLog | None = None
     poll_max: int | None = None

@@ -61,7 +61,7 @@ class RouterProcess:
             os._exit(_main(theirs))
         theirs.close()
 
-    def go(self, data: Path, log_level: str, lock: int) -> None:
+    def start_routing(self, data: Path, log_level: str, lock: int) -> None:
         """Let it route. It holds the folder's lock too, so that it cannot meet its successor."""
         start = msgspec.json.encode(_Start(str(data.resolve()), log_level))
         socket.send_fds(self.link, [start], [lock])
@@ -96,13 +96,9 @@ def embedded_router(
         return {0: await log.end() - store.committed}
 
     metrics = RouterMetrics(__version__, lag)
-    ports = RouterPorts(
-        metrics.consumer(EmbeddedConsumer(log, store)),
-        metrics.store(store),
-        metrics.dead_letters(store),
-        metrics.feed(feed),
-    )
-    return make_router(ports), metrics
+    return make_router(
+        RouterPorts(EmbeddedConsumer(log, store), store, store, feed, metrics)
+    ), metrics
 
 
 def _main(link: socket.socket) -> int:
@@ -112,7 +108,7 @@ def _main(link: socket.socket) -> int:
     told, descriptors, _, _ = socket.recv_fds(link, 65_536, 1)
     if not told:
         return 0  # the start was refused
-    with _held(descriptors):
+    with _closing(descriptors):
         start = msgspec.json.decode(told, type=_Start)
         configure_logging(start.log_level)
         asyncio.run(_route(Path(start.data), link))
@@ -120,7 +116,7 @@ def _main(link: socket.socket) -> int:
 
 
 @contextmanager
-def _held(descriptors: list[int]) -> Iterator[None]:
+def _closing(descriptors: list[int]) -> Iterator[None]:
     try:
         yield
     finally:

@@ -22,7 +22,7 @@ class Routing:
 
 
 @asynccontextmanager
-async def routing_here(
+async def in_process_router(
     log: EmbeddedLog, store: EmbeddedStore, feed: EmbeddedFeed
 ) -> AsyncIterator[Routing]:
     """Route on this event loop, as tests do."""
@@ -36,7 +36,7 @@ async def routing_here(
 
 
 @asynccontextmanager
-async def routing_there(
+async def forked_router(
     process: RouterProcess, log: EmbeddedLog, feed: EmbeddedFeed
 ) -> AsyncIterator[Routing]:
     """Be linked to the process that routes, which was told its folder before."""

@@ -5,7 +5,7 @@ What was read may be used again while its version is current, and only while the
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 
 from cachetools import LRUCache
@@ -13,6 +13,7 @@ from cachetools import LRUCache
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.messages import AllRead
 from chat4all.domain.people import Role
+from chat4all.ports.outbox import OutboxEntry, Subject
 
 CONVERSATIONS_MAX = 20_000
 
@@ -91,3 +92,19 @@ class ConversationVersions:
     def is_current(self, conversation: ConversationId, version: ConversationVersion) -> bool:
         """Return whether what was read at `version` still holds."""
         return self._versions.get(conversation) is version and self.is_heard()
+
+
+class SupersededByAliases:
+    """Supersedes all versions when a user got an alias: what was read shows the former name."""
+
+    def __init__(self, versions: ConversationVersions) -> None:
+        self._versions = versions
+
+    def changed(self, entries: Sequence[OutboxEntry]) -> None:
+        """See `ports.outbox.ChangeListener`."""
+        if any(entry.subject is Subject.ALIAS for entry in entries):
+            self._versions.supersede_all()
+
+    def all_changed(self) -> None:
+        """See `ports.outbox.ChangeListener`."""
+        self._versions.supersede_all()

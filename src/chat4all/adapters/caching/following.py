@@ -6,14 +6,13 @@ EXACTNESS 19: what is cached is valid while the last good poll *began* less than
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
 
 from chat4all.concurrency.outages import OutageLog
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import Unavailable
-from chat4all.ports.outbox import Outbox, OutboxEntry, Subject
+from chat4all.ports.outbox import ChangeListener, Outbox
 
 VALID_SECONDS = 5.0
 POLL_EVERY_SECONDS = 0.5
@@ -25,34 +24,6 @@ POLL_SECONDS = 2.0
 Clock = Callable[[], float]
 
 _log = logging.getLogger(__name__)
-
-
-class ChangeListener(Protocol):
-    """A cache of what the outbox is about."""
-
-    def changed(self, entries: Sequence[OutboxEntry]) -> None:
-        """Drop what these entries are about."""
-        ...
-
-    def all_changed(self) -> None:
-        """Drop everything."""
-        ...
-
-
-class WhenAliased:
-    """Calls `call` when a user got an alias, or may have."""
-
-    def __init__(self, call: Callable[[], None]) -> None:
-        self._call = call
-
-    def changed(self, entries: Sequence[OutboxEntry]) -> None:
-        """See `ChangeListener`."""
-        if any(entry.subject is Subject.ALIAS for entry in entries):
-            self._call()
-
-    def all_changed(self) -> None:
-        """See `ChangeListener`."""
-        self._call()
 
 
 class OutboxFollower:
@@ -82,7 +53,7 @@ class OutboxFollower:
         self._trouble = f"{whose} has not been heard yet"
 
     def add_listener(self, listener: ChangeListener) -> None:
-        """Tell a listener of changes from the next poll on; it must have nothing cached yet."""
+        """Call a listener for every change from the next poll on; see `ports.outbox.Changes`."""
         self._listeners.append(listener)
 
     def require(self) -> None:

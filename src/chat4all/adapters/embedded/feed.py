@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from math import inf
 
 from chat4all.adapters.embedded.link import Announced
 from chat4all.domain.events import LiveEvent, key_of
@@ -9,9 +10,13 @@ from chat4all.ports.feed import FeedListener
 
 
 class EmbeddedFeed:
-    """Pushes every announcement to the listener, if there is one, before `announce` returns."""
+    """Pushes every announcement to the listener, if there is one, before `announce` returns.
 
-    def __init__(self) -> None:
+    `silence_seconds` is for a feed of another process: one inside this process cannot be lost.
+    """
+
+    def __init__(self, silence_seconds: float = inf) -> None:
+        self.silence_seconds = silence_seconds
         self._listener: FeedListener | None = None
 
     def listen(self, listener: FeedListener) -> None:

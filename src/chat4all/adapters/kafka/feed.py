@@ -95,6 +95,7 @@ class KafkaFeed:
         """Partitions of which nothing came since the listener was told that the feed is alive."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka-feed")
         self._trouble: str | None = "the live feed is not read yet"
+        self.silence_seconds = SILENCE_SECONDS
 
     def listen(self, listener: FeedListener) -> None:
         """Push to `listener` from now on; see `ports.feed.LiveFeed`."""

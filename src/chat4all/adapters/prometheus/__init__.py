@@ -5,6 +5,6 @@ router in another process can follow a gateway's. docs/operations/metrics.md has
 """
 
 from chat4all.adapters.prometheus.router import RouterMetrics
-from chat4all.adapters.prometheus.service import GatewayMetrics, ServiceMetrics
+from chat4all.adapters.prometheus.service import GatewayMetrics, MetadataMetrics, ServiceMetrics
 
-__all__ = ["GatewayMetrics", "RouterMetrics", "ServiceMetrics"]
+__all__ = ["GatewayMetrics", "MetadataMetrics", "RouterMetrics", "ServiceMetrics"]

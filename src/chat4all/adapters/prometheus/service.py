@@ -18,7 +18,7 @@ T = TypeVar("T")
 L = TypeVar("L", bound=MessageLog)
 
 READS = ("head", "page", "read_seqs", "receipts", "activity", "overviews", "with_id")
-"""What a gateway asks of a store."""
+"""What gateways and metadata services ask of a store."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -89,17 +89,11 @@ class ServiceMetrics:
         return text_of(self.registry)
 
 
-class GatewayMetrics(ServiceMetrics):
-    """The metrics of a gateway."""
+class MetadataMetrics(ServiceMetrics):
+    """The metrics of a metadata service, which asks the log and the store too."""
 
     def __init__(self, version: str, problem_key: str) -> None:
         super().__init__(version, problem_key)
-        accepted = Counter(
-            "chat4all_messages_accepted",
-            "Messages that were answered with 202.",
-            registry=self.registry,
-        )
-        self.accepted: Callable[[], None] = accepted.inc
         self._append_seconds = Histogram(
             "chat4all_log_append_seconds",
             "Time until the log had a record on the disk.",
@@ -141,3 +135,16 @@ class GatewayMetrics(ServiceMetrics):
             return position
 
         return timed
+
+
+class GatewayMetrics(MetadataMetrics):
+    """The metrics of a gateway, which has the metadata service's routes too."""
+
+    def __init__(self, version: str, problem_key: str) -> None:
+        super().__init__(version, problem_key)
+        accepted = Counter(
+            "chat4all_messages_accepted",
+            "Messages that were answered with 202.",
+            registry=self.registry,
+        )
+        self.accepted: Callable[[], None] = accepted.inc

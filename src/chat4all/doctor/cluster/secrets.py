@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from chat4all.adapters.crypto import check_secret
 from chat4all.doctor.cluster.installation import Cluster
 from chat4all.doctor.findings import Finding, Status
-from chat4all.processes.directories import check_credential
+from chat4all.processes.keys import check_credential
 
 
 async def secrets(cluster: Cluster) -> AsyncIterator[Finding]:

@@ -8,7 +8,7 @@ from chat4all.doctor.cluster.installation import Cluster
 from chat4all.doctor.findings import Finding, Status
 from chat4all.doctor.http_requests import get, reason_of
 from chat4all.domain.errors import NotFound
-from chat4all.processes.directories import check_credential, proofs
+from chat4all.processes.keys import check_credential, proofs
 from chat4all.wire import internal
 
 
