@@ -45,10 +45,10 @@ class DyingSession(CassandraSession):
         super().__init__(contact)
         self._left = requests
 
-    async def _execute(self, ask: Callable[[float], Awaitable[Any]]) -> Any:
+    async def _execute(self, ask: Callable[[float], Awaitable[Any]], spent: float = 0.0) -> Any:
         if self._left == 0:
             raise Stop
-        result = await super()._execute(ask)
+        result = await super()._execute(ask, spent)
         if self._left > 0:
             self._left -= 1
         if self._left == 0:

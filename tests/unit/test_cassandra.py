@@ -1,10 +1,10 @@
 """What the Cassandra adapters decide without a node."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from acsylla.errors import CassErrorLibNoHostsAvailable, CassErrorLibRequestTimedOut
@@ -19,7 +19,7 @@ from chat4all.adapters.cassandra.batches import (
     in_packs,
 )
 from chat4all.adapters.cassandra.keys import first_wins_timestamp, log_timestamp
-from chat4all.adapters.cassandra.session import Row, Statement
+from chat4all.adapters.cassandra.session import IN_FLIGHT_MAX, Row, Statement
 from chat4all.domain.errors import Overloaded, Unavailable
 from chat4all.domain.ids import LogPosition, Username
 from chat4all.domain.messages import Head, Marker
@@ -142,52 +142,76 @@ class Prepared:
 
 
 class Hung:
-    """A driver whose node takes requests and answers none; each times out as the driver's do."""
+    """A driver whose node takes requests, and times out with each of them once it is `given_up`."""
 
     def __init__(self) -> None:
         self.asked = 0
-        self.in_flight = 0
-        self.most_in_flight = 0
+        self.given_up = asyncio.Event()
 
     async def create_prepared(self, statement: str) -> Prepared:
         return Prepared()
 
     async def execute(self, statement: Prepared) -> object:
         self.asked += 1
-        self.in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        try:
-            await asyncio.sleep(getattr(statement, "seconds", driver.REQUEST_SECONDS))
-        finally:
-            self.in_flight -= 1
+        await self.given_up.wait()
         raise CassErrorLibRequestTimedOut("Request timed out")
 
 
-def hung_session(monkeypatch: pytest.MonkeyPatch) -> tuple[CassandraSession, Hung]:
-    hung = Hung()
+@pytest.mark.anyio
+async def test_connecting_and_preparing_count_towards_the_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Mutant: each step of a first request has a deadline of its own."""
+    now = 100.0
 
-    async def connected(_: Contact) -> Hung:
-        return hung
+    class Slow(Hung):
+        async def create_prepared(self, statement: str) -> Prepared:
+            nonlocal now
+            now += 2.0
+            return Prepared()
 
-    monkeypatch.setattr(driver, "connect", connected)
-    monkeypatch.setattr(driver, "REQUEST_SECONDS", 0.5)
-    return CassandraSession(Contact(["127.0.0.1"], "k")), hung
+        async def execute(self, statement: Prepared) -> object:
+            asked.append(statement.seconds)
+            raise CassErrorLibRequestTimedOut("Request timed out")
+
+    async def connect(_: Contact) -> Slow:
+        nonlocal now
+        now += 1.0
+        return Slow()
+
+    asked: list[float] = []
+    monkeypatch.setattr(driver, "connect", connect)
+    monkeypatch.setattr(driver, "time", SimpleNamespace(monotonic=lambda: now))
+    session = CassandraSession(Contact(["127.0.0.1"], "k"))
+    with pytest.raises(Unavailable):
+        await session.run("SELECT seq FROM messages")
+    assert asked == [driver.REQUEST_SECONDS - 3.0]
 
 
 @pytest.mark.anyio
 async def test_behind_a_hung_node_the_last_one_hears_within_the_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Mutant: a deadline that begins with the slot; then 2,000 callers wait 16 times as long."""
-    session, hung = hung_session(monkeypatch)
-    began = time.monotonic()
-    asked = [session.run("SELECT seq FROM messages") for _ in range(2_000)]
-    results = await asyncio.gather(*asked, return_exceptions=True)
-    assert time.monotonic() - began < 4 * driver.REQUEST_SECONDS
+    """Mutant: a deadline that begins with the slot, which those behind a hung node never get."""
+    hung = Hung()
+
+    async def connect(_: Contact) -> Hung:
+        return hung
+
+    monkeypatch.setattr(driver, "connect", connect)
+    monkeypatch.setattr(driver, "REQUEST_SECONDS", 0.5)
+    session = CassandraSession(Contact(["127.0.0.1"], "k"))
+    first = [asyncio.create_task(session.run("SELECT 1 FROM t")) for _ in range(IN_FLIGHT_MAX)]
+    async with asyncio.timeout(30):
+        while hung.asked < IN_FLIGHT_MAX:
+            await asyncio.sleep(0)
+        behind = [session.run("SELECT 1 FROM t") for _ in range(2_000)]
+        results = await asyncio.gather(*behind, return_exceptions=True)
+        hung.given_up.set()
+        results += await asyncio.gather(*first, return_exceptions=True)
     assert {type(result) for result in results} == {Unavailable}
     assert {str(result) for result in results} == {str(results[0])}
-    assert hung.most_in_flight <= driver.IN_FLIGHT_MAX
-    assert hung.asked < 3 * driver.IN_FLIGHT_MAX
+    assert hung.asked == IN_FLIGHT_MAX
 
 
 @pytest.mark.anyio

@@ -70,15 +70,18 @@ class BoundedWaiting:
             await asyncio.wait(self._tasks)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[float]:
-        """Wait for a slot; hand out the seconds that are left for the work, which keeps to them."""
+    async def turn(self, spent: float = 0.0) -> AsyncIterator[float]:
+        """Wait for a slot; hand out the seconds that are left for the work, which keeps to them.
+
+        `spent` is how many of them the caller has spent before.
+        """
         self._check()
         self._count += 1
         try:
             if self._slots is None:
-                yield self.seconds
+                yield max(LEFT_MIN_SECONDS, self.seconds - spent)
             else:
-                left = await self._acquire(self._slots)
+                left = await self._acquire(self._slots, self.seconds - spent)
                 try:
                     yield left
                 finally:
@@ -86,15 +89,15 @@ class BoundedWaiting:
         finally:
             self._count -= 1
 
-    async def _acquire(self, slots: asyncio.Semaphore) -> float:
+    async def _acquire(self, slots: asyncio.Semaphore, seconds: float) -> float:
         if not slots.locked():
             await slots.acquire()  # returns without waiting
-            return self.seconds
+            return max(LEFT_MIN_SECONDS, seconds)
         began = time.monotonic()
-        async with asyncio.timeout(self._timeout):
+        async with asyncio.timeout(None if seconds == inf else seconds):
             await slots.acquire()
         # Never 0, which some drivers take for "without end".
-        return max(LEFT_MIN_SECONDS, began + self.seconds - time.monotonic())
+        return max(LEFT_MIN_SECONDS, began + seconds - time.monotonic())
 
     def _check(self) -> None:
         if self._count >= self.limit:

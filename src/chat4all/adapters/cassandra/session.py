@@ -2,8 +2,10 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import acsylla
@@ -105,7 +107,8 @@ class CassandraSession:
 
         Raises `Unavailable` when no answer came in time; a write may have been done all the same.
         """
-        prepared = await self._prepare(statement)
+        spent = await self._prepare(statement)
+        prepared = self._prepared[statement]
 
         def ask(seconds: float) -> Awaitable[Any]:
             statement = _bound(prepared, values)
@@ -113,7 +116,7 @@ class CassandraSession:
                 statement.set_timeout(seconds)
             return self._session.execute(statement)  # type: ignore[no-any-return]
 
-        result = await self._execute(ask)
+        result = await self._execute(ask, spent)
         return [row.as_tuple() for row in result.all()]
 
     async def batch(self, statements: Sequence[Statement]) -> None:
@@ -124,8 +127,7 @@ class CassandraSession:
         if len(statements) == 1:
             await self.run(*statements[0])
             return
-        for statement in {statement for statement, _ in statements}:
-            await self._prepare(statement)
+        spent = await self._prepare(*{statement for statement, _ in statements})
 
         def ask(seconds: float) -> Awaitable[Any]:
             batch = acsylla.create_batch_unlogged(timeout=seconds)
@@ -133,7 +135,7 @@ class CassandraSession:
                 batch.add_statement(_bound(self._prepared[statement], values))
             return self._session.execute_batch(batch)  # type: ignore[no-any-return]
 
-        await self._execute(ask)
+        await self._execute(ask, spent)
 
     async def close(self) -> None:
         """Close the connections, also one that is only being made."""
@@ -141,26 +143,30 @@ class CassandraSession:
         if self._session is not None:
             await self._session.close()
 
-    async def _prepare(self, statement: str) -> Any:
-        if (prepared := self._prepared.get(statement)) is not None:
-            return prepared
+    async def _prepare(self, *statements: str) -> float:
+        """Prepare those that are not yet; return the seconds that this took of the request's."""
+        missing = [statement for statement in statements if statement not in self._prepared]
+        if not missing:
+            return 0.0
+        began = time.monotonic()
         if self._session is None:
-            await self._once("connect", self._connect)
-        prepared = await self._once(statement, lambda: self._prepare_now(statement))
-        self._prepared[statement] = prepared
-        return prepared
+            await self._once("connect", self._connect, began)
+        for statement in missing:
+            prepare = partial(self._prepare_now, statement)
+            self._prepared[statement] = await self._once(statement, prepare, began)
+        return time.monotonic() - began
 
-    async def _once(self, name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def _once(self, name: str, work: Callable[[], Coroutine[Any, Any, T]], began: float) -> T:
         """Do something, once for all who need it meanwhile.
 
-        The driver may take longer for it than a request may: callers are told in time that there is
-        no answer, and it goes on.
+        The driver may take longer for it than a request that `began` then may: its caller is told
+        in time that there is no answer, and the work goes on.
         """
         task = self._under_way.get(name)
         if task is None:
             task = self._under_way[name] = asyncio.create_task(work())
             task.add_done_callback(lambda done: self._forget(name, done))
-        await asyncio.wait({task}, timeout=REQUEST_SECONDS)
+        await asyncio.wait({task}, timeout=max(0.0, began + REQUEST_SECONDS - time.monotonic()))
         if not task.done():
             raise self._no_answer()
         try:
@@ -189,10 +195,10 @@ class CassandraSession:
                 PUBLIC,
             ) from error
 
-    async def _execute(self, ask: Callable[[float], Awaitable[Any]]) -> Any:
+    async def _execute(self, ask: Callable[[float], Awaitable[Any]], spent: float = 0.0) -> Any:
         """Wait for a slot, then ask within the seconds that are left (EXACTNESS 12a)."""
         try:
-            async with self._waiting.turn() as seconds:
+            async with self._waiting.turn(spent) as seconds:
                 return await ask(seconds)
         except TimeoutError:
             raise self._no_answer() from None
@@ -266,6 +272,3 @@ async def together(steps: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     if errors:
         raise errors[min(errors)]
     return [results[number] for number in range(len(coroutines))]
-
-
-"""Its former name."""
