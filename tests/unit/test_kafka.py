@@ -136,6 +136,35 @@ def test_what_was_taken_before_a_partition_went_is_not_handed_out() -> None:
     assert len(member.hand_out(5).records) == 5
 
 
+class BrokenHeaders(Message):
+    """A message with a header whose name is not UTF-8, as the library reports it."""
+
+    asked = 0
+
+    def headers(self) -> list[tuple[str, str | bytes | None]] | None:
+        self.asked += 1
+        assert self.asked == 1, "the library crashes when it is asked again"
+        raise SystemError("returned a result with an exception set")
+
+
+def test_headers_that_cannot_be_read_do_not_stop_the_router() -> None:
+    """Fails when the records taken with it are lost, or none is ever handed out."""
+    sent: list[tuple[str, str | bytes | None]] = [("trace", b"1"), ("empty", None)]
+    member = GroupMember(EPOCH, {})
+    member.assignments.assign([0])
+    member._taken = [
+        (1, Message("t", 0, 1, b"", b"one", sent)),
+        (1, BrokenHeaders("t", 0, 2, b"", b"two")),
+        (1, Message("t", 0, 3, b"", b"three")),
+    ]
+    records = [*member.hand_out(2).records, *member.hand_out(2).records]
+    assert [(record.value, list(record.headers)) for record in records] == [
+        (b"one", sent),
+        (b"two", []),
+        (b"three", []),
+    ]
+
+
 def test_only_the_report_on_the_very_commit_counts() -> None:
     reports = CommitReports()
     assert not reports.confirm({0: 5})

@@ -19,7 +19,7 @@ class Epoch(NamedTuple):
     partitions: int
 
 
-Headers: TypeAlias = Sequence[tuple[str, bytes]]
+Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 """What travels beside a record without being part of it, such as W3C's `traceparent`."""
 
 

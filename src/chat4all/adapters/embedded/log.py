@@ -43,7 +43,7 @@ TRIM_ROWS = 5_000
 
 
 _encoder = msgspec.json.Encoder()
-_headers = msgspec.json.Decoder(tuple[tuple[str, bytes], ...])
+_headers = msgspec.json.Decoder(tuple[tuple[str, bytes | None], ...])
 
 
 class _Waiting(NamedTuple):

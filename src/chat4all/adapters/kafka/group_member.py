@@ -114,13 +114,14 @@ class GroupMember:
             for number, message in self._taken
             if self.assignments.number_of(message.partition() or 0) == number
         ]
-        messages, self._taken = [message for _, message in holding[:limit]], holding[limit:]
-        if not messages and self._error is not None:
+        records = [self._record(message) for _, message in holding[:limit]]
+        self._taken = holding[limit:]
+        if not records and self._error is not None:
             error, self._error = self._error, None
             if error.code() in _CONTRADICTIONS or error.fatal():
                 raise RouterStopped(f"{self._epoch.topic}: {describe(error)}")
             raise Unavailable(describe(error), PUBLIC)
-        return Poll([self._record(message) for message in messages], self.assignments.hand_out())
+        return Poll(records, self.assignments.hand_out())
 
     def committed(self, partitions: Sequence[int]) -> dict[int, int]:
         """Return the group's offset in each partition; negative where it has none."""
@@ -221,5 +222,9 @@ class GroupMember:
 
 
 def _headers(message: Message) -> Headers:
-    headers: Any = message.headers()
-    return tuple((name, value or b"") for name, value in headers or ())
+    """Return a message's headers, once: the library may not be asked again after an error."""
+    try:
+        headers: Any = message.headers()
+    except (SystemError, UnicodeDecodeError):
+        return ()  # a name that is not UTF-8; another producer may write one
+    return tuple(headers or ())
