@@ -1,6 +1,7 @@
 """The live feed on Kafka: read from a known place on, and honest when something was missed."""
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,6 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
 
 from chat4all.adapters.kafka import (
     KafkaAnnouncements,
@@ -17,10 +20,12 @@ from chat4all.adapters.kafka import (
     feed_settings,
 )
 from chat4all.domain.errors import Degraded, Overloaded
+from chat4all.wire.events import encode_event, join_events
 from engines import KafkaBroker
 from tests.cluster.kafka import PARTITIONS, a_producer, ready
 from tests.contract.test_live_feed import event
 from tests.feeds import Followed
+from tests.records import CHATS
 
 pytestmark = [
     pytest.mark.anyio,
@@ -40,6 +45,7 @@ class AFeed:
 
     feed: KafkaFeed
     followed: Followed
+    announcements: KafkaAnnouncements
     producer: KafkaProducer
     topic: str
 
@@ -47,10 +53,11 @@ class AFeed:
 @asynccontextmanager
 async def reading(broker: KafkaBroker, producer: KafkaProducer, topic: str) -> AsyncIterator[AFeed]:
     feed = KafkaFeed(broker.address, topic)
-    followed = Followed(KafkaAnnouncements(producer, topic), feed)
+    announcements = KafkaAnnouncements(producer, topic)
+    followed = Followed(announcements, feed)
     await feed.open()
     try:
-        yield AFeed(feed, followed, producer, topic)
+        yield AFeed(feed, followed, announcements, producer, topic)
     finally:
         await feed.close()
 
@@ -110,3 +117,28 @@ async def test_what_cannot_be_read_is_something_missed(kafka: KafkaBroker) -> No
         async with it.followed.follow() as follower, asyncio.timeout(20):
             await it.followed.announce([event(3)])
             assert list(await follower.next()) == [event(3)]
+
+
+async def test_partitions_that_a_topic_gets_later_are_read_too(kafka: KafkaBroker) -> None:
+    """Mutant: a gateway reads the partitions for ever that there were when it began."""
+    async with a_feed(kafka) as it, asyncio.timeout(60):
+        admin = AdminClient({"bootstrap.servers": kafka.address})
+        async with it.followed.follow() as follower:
+            grown = admin.create_partitions([NewPartitions(it.topic, PARTITIONS + 1)])
+            await asyncio.to_thread(grown[it.topic].result, 30)
+            while True:
+                await it.announcements.beat()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(1):
+                        with pytest.raises(Overloaded):
+                            await follower.next()
+                        break
+        await ready(it.feed)
+        async with it.followed.follow() as follower:
+            await it.producer.send(
+                it.topic,
+                CHATS[0].encode(),
+                join_events([encode_event(event(5))]),
+                partition=PARTITIONS,
+            )
+            assert list(await follower.next()) == [event(5)]

@@ -28,14 +28,17 @@ class FeedListener(Protocol):
         ...
 
     def lost(self) -> None:
-        """Take note that announcements are missing before the next one.
+        """Note that announcements are missing before the next one.
 
         Called once the feed will deliver everything that follows, not before (EXACTNESS 20g).
         """
         ...
 
-    def alive(self) -> None:
-        """Take note that the feed was heard now: an announcement or its heartbeat."""
+    def alive(self, seconds_ago: float = 0.0) -> None:
+        """Note that the feed is heard: an announcement or its heartbeat.
+
+        Nothing that was announced up to `seconds_ago` can still come.
+        """
         ...
 
 

@@ -53,14 +53,14 @@ class ConversationVersions:
         self._heard = -inf
         self._versions = _Versions(CONVERSATIONS_MAX)
 
-    def heard(self) -> None:
-        """Note that the feed was heard now.
+    def heard(self, seconds_ago: float = 0.0) -> None:
+        """Note that the feed was heard, all of it until `seconds_ago`.
 
         A silence supersedes everything: what the feed delivers late may come in any order.
         """
         if not self.is_heard():
             self.supersede_all()
-        self._heard = self._clock()
+        self._heard = max(self._heard, self._clock() - seconds_ago)
 
     def is_heard(self) -> bool:
         """Return whether the feed was heard lately; while it was not, anything may have changed."""

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from math import inf
 from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -29,20 +31,24 @@ READ_MAX = 500
 """Records that are taken at once."""
 
 WAIT_SECONDS = 0.1
-ASK_SECONDS = 5.0
+ASK_SECONDS = 2.0
+"""How long a broker may take to answer a question; also how long a stop may have to wait."""
+
 RETRY_SECONDS = 1.0
 """The longest wait before it is read again after an error."""
 
 UNEXPECTED = "an unexpected error, see the log of this process"
 
 HEARTBEAT = b"heartbeat"
-"""The key of records that say nothing but that the feed is alive. No conversation has it."""
+"""The key of records that no conversation has; the value is how many partitions the topic has."""
+
+DIGITS_MAX = 7
 
 HEARTBEAT_SECONDS = 2.0
 """How often a router writes one to every partition."""
 
 SILENCE_SECONDS = 6.0
-"""A feed of which any partition was not heard for so long is silent: two heartbeats may be late."""
+"""A feed of which any partition was not heard for so long is silent: two heartbeats may be lost."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +59,6 @@ class KafkaAnnouncements:
     def __init__(self, producer: KafkaProducer, topic: str) -> None:
         self._producer = producer
         self._topic = topic
-        self._partitions: int | None = None
 
     async def announce(self, events: Sequence[LiveEvent]) -> None:
         """Append the events, those of a key together; see `ports.feed.Announcements`."""
@@ -61,9 +66,9 @@ class KafkaAnnouncements:
 
     async def beat(self) -> None:
         """Let every gateway hear the feed: one heartbeat in each partition."""
-        if self._partitions is None:
-            self._partitions = await self._producer.partitions(self._topic)
-        await self._append((HEARTBEAT, b"", number) for number in range(self._partitions))
+        # Asked each time: a topic may get more partitions.
+        count = await self._producer.partitions(self._topic)
+        await self._append((HEARTBEAT, b"%d" % count, number) for number in range(count))
 
     async def _append(self, records: Iterator[tuple[bytes, bytes, int | None]]) -> None:
         sent = []
@@ -79,10 +84,16 @@ class KafkaAnnouncements:
 
 
 class KafkaFeed:
-    """The gateway's side: one reader without a group, from the end on."""
+    """The gateway's side: one reader without a group, from the end on.
 
-    def __init__(self, bootstrap: str, topic: str) -> None:
+    `clock` is monotonic, in seconds.
+    """
+
+    def __init__(
+        self, bootstrap: str, topic: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._topic = topic
+        self._clock = clock
         self._consumer_config = client_config(bootstrap) | {
             "group.id": "chat4all-feed",  # the library wants one; it is never joined
             "enable.auto.commit": False,
@@ -90,9 +101,9 @@ class KafkaFeed:
             "fetch.wait.max.ms": 100,
         }
         self._listener: FeedListener | None = None
-        self._partitions: frozenset[int] = frozenset()
-        self._unheard: set[int] = set()
-        """Partitions of which nothing came since the listener was told that the feed is alive."""
+        self._heard_at: dict[int, float] = {}
+        """When anything last came from each partition that is read."""
+        self._closing = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka-feed")
         self._trouble: str | None = "the live feed is not read yet"
         self.silence_seconds = SILENCE_SECONDS
@@ -113,6 +124,7 @@ class KafkaFeed:
 
     async def close(self) -> None:
         """Stop reading."""
+        self._closing = True
         self._reading.cancel()
         await asyncio.wait({self._reading})
         await self._call(self._consumer.close)
@@ -130,15 +142,17 @@ class KafkaFeed:
             outages.failed(error)
 
         async def read() -> None:
-            self._partitions = await self._call(self._begin)
-            self._unheard = set(self._partitions)
+            self._heard_at = dict.fromkeys(await self._call(self._begin), -inf)
+            # A topic may be found that cannot be read, which the first read finds.
+            messages = await self._call(self._read)
             self._trouble = None
             outages.succeeded()
             if self._listener is not None:
                 # Only now: what is announced from here on will be read (EXACTNESS 20g).
                 self._listener.lost()
             while True:
-                self._take(await self._call(self._read))
+                self._take(messages)
+                messages = await self._call(self._read)
 
         await retry(
             read,
@@ -159,6 +173,8 @@ class KafkaFeed:
                 raise Unavailable(f"topic {self._topic}: {describe(about.error)}")
             places = [TopicPartition(self._topic, number) for number in about.partitions]
             for place in places:
+                if self._closing:
+                    raise Unavailable("the feed is closing")
                 _, place.offset = self._consumer.get_watermark_offsets(place, ASK_SECONDS)
             self._consumer.assign(places)
         except KafkaException as error:
@@ -167,23 +183,35 @@ class KafkaFeed:
 
     def _read(self) -> Sequence[Message]:
         first = self._consumer.poll(WAIT_SECONDS)
-        return () if first is None else (first, *self._consumer.consume(READ_MAX, 0))
-
-    def _take(self, messages: Sequence[Message]) -> None:
-        """Push what was read. Only the listener knows whether it needs more than the key."""
+        messages = () if first is None else (first, *self._consumer.consume(READ_MAX, 0))
         for message in messages:
             if (error := message.error()) is not None:
                 raise Unavailable(describe(error), PUBLIC)
-            if self._listener is None:
-                continue
-            key = message.key() or b""
-            if key != HEARTBEAT:
-                decode = partial(decode_events, message.value() or b"")
-                self._listener.announced(key.decode(errors="replace"), decode)
-            self._unheard.discard(message.partition() or 0)
-            if not self._unheard:
-                self._unheard = set(self._partitions)
-                self._listener.alive()
+        return messages
+
+    def _take(self, messages: Sequence[Message]) -> None:
+        """Push what was read. Only the listener knows whether it needs more than the key."""
+        if self._listener is None or not messages:
+            return
+        now = self._clock()
+        for message in messages:
+            key, value = message.key() or b"", message.value() or b""
+            if key == HEARTBEAT:
+                self._check_partitions(value)
+            else:
+                self._listener.announced(
+                    key.decode(errors="replace"), partial(decode_events, value)
+                )
+            self._heard_at[message.partition() or 0] = now
+        # The feed was heard as long ago as the partition that was silent for longest.
+        oldest = min(self._heard_at.values())
+        if oldest > -inf:
+            self._listener.alive(now - oldest)
+
+    def _check_partitions(self, count: bytes) -> None:
+        """Raise `Unavailable` when there are partitions that are not read."""
+        if len(count) < DIGITS_MAX and count.isdigit() and int(count) > len(self._heard_at):
+            raise Unavailable(f"topic {self._topic} has more partitions now")
 
 
 def in_records(events: Sequence[LiveEvent]) -> Iterator[tuple[bytes, bytes]]:

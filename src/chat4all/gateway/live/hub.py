@@ -46,9 +46,9 @@ class Hub:
         self._versions.supersede_all()
         self._lose()
 
-    def alive(self) -> None:
-        """Take note that the feed was heard; see `FeedListener`."""
-        self._versions.heard()
+    def alive(self, seconds_ago: float = 0.0) -> None:
+        """Keep cached pages usable; see `FeedListener`."""
+        self._versions.heard(seconds_ago)
 
     @asynccontextmanager
     async def follow(self) -> "AsyncIterator[Follower]":

@@ -1,0 +1,213 @@
+"""What a gateway makes of the records of the live feed, without a broker."""
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+import pytest
+from confluent_kafka import KafkaError, Message, TopicPartition
+
+from chat4all.adapters.kafka import KafkaFeed
+from chat4all.adapters.kafka import feed as module
+from chat4all.adapters.kafka.feed import HEARTBEAT, SILENCE_SECONDS
+from chat4all.domain.errors import Degraded, Unavailable
+from chat4all.domain.ids import Username
+from chat4all.domain.people import Role
+from chat4all.gateway.live.hub import Hub
+from chat4all.ports.feed import Decode
+from chat4all.usecases.versions import ConversationVersions
+from tests.records import CHATS
+
+pytestmark = pytest.mark.anyio
+
+MEMBERS = {Username("ana"): Role.OWNER}
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def versions(clock: Clock) -> ConversationVersions:
+    return ConversationVersions(SILENCE_SECONDS, clock=clock)
+
+
+@pytest.fixture
+def feed(versions: ConversationVersions, clock: Clock) -> KafkaFeed:
+    """A feed of two partitions."""
+    reading = KafkaFeed("127.0.0.1:9", "t", clock=clock)
+    reading.listen(Hub(versions))
+    reading._heard_at = {0: float("-inf"), 1: float("-inf")}
+    return reading
+
+
+def record(partition: int, key: bytes = HEARTBEAT, value: bytes = b"2") -> Message:
+    return Message("t", partition, 0, key, value)
+
+
+def test_it_is_heard_once_every_partition_was(
+    feed: KafkaFeed, versions: ConversationVersions
+) -> None:
+    """Mutant: any record makes the feed alive."""
+    feed._take([record(0)])
+    feed._take([record(0), record(0)])
+    assert not versions.is_heard()
+    feed._take([record(1)])
+    assert versions.is_heard()
+
+
+def test_one_silent_partition_makes_it_silent_in_time(
+    feed: KafkaFeed, versions: ConversationVersions, clock: Clock
+) -> None:
+    """Mutants: any record makes the feed alive; time counts from a round of all partitions."""
+    feed._take([record(0), record(1)])
+    version = versions.current(CHATS[0], MEMBERS)
+    for _ in range(2):
+        clock.now += SILENCE_SECONDS / 3
+        feed._take([record(1)])
+        assert versions.is_current(CHATS[0], version)
+    clock.now += SILENCE_SECONDS / 3
+    feed._take([record(1)])
+    assert not versions.is_heard()
+    feed._take([record(0, CHATS[1].encode(), b"[]")])
+    assert versions.is_heard()
+    assert not versions.is_current(CHATS[0], version)
+
+
+@pytest.mark.parametrize("value", [b"", b"2", b"1", b"two", b"9" * 5_000])
+def test_heartbeats_that_tell_of_no_new_partitions(feed: KafkaFeed, value: bytes) -> None:
+    feed._take([record(0, value=value)])
+
+
+def test_a_heartbeat_that_tells_of_new_partitions_ends_the_reading_of_the_others(
+    feed: KafkaFeed,
+) -> None:
+    with pytest.raises(Unavailable, match="more partitions"):
+        feed._take([record(0, value=b"3")])
+
+
+class Counting:
+    """A listener that counts what it is told."""
+
+    def __init__(self) -> None:
+        self.losses = 0
+        self.keys: list[str] = []
+
+    def announced(self, key: str, decode: Decode) -> None:
+        self.keys.append(key)
+
+    def lost(self) -> None:
+        self.losses += 1
+
+    def alive(self, seconds_ago: float = 0.0) -> None:
+        pass
+
+
+class Library:
+    """The library's consumer: a topic of one partition, whose reads are set."""
+
+    def __init__(self, reads: Sequence[Message]) -> None:
+        self.reads = deque(reads)
+        self.began = 0
+        self.idle = asyncio.Event()
+        self.loop = asyncio.get_running_loop()
+
+    def unassign(self) -> None:
+        pass
+
+    def consume(self, _count: int, _seconds: float) -> Sequence[Message]:
+        return []
+
+    def list_topics(self, topic: str, _seconds: float) -> "Library":
+        return self
+
+    @property
+    def topics(self) -> dict[str, "Library"]:
+        return {"t": self}
+
+    error = None
+    partitions: Sequence[int] = (0,)
+
+    def get_watermark_offsets(self, _: TopicPartition, _seconds: float) -> tuple[int, int]:
+        return 0, 0
+
+    def assign(self, _: Sequence[TopicPartition]) -> None:
+        self.began += 1
+
+    def poll(self, _: float) -> Message | None:
+        if self.reads:
+            return self.reads.popleft()
+        self.loop.call_soon_threadsafe(self.idle.set)
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+def refused() -> Message:
+    return Message("t", 0, 0, error=KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+
+
+async def test_a_feed_that_may_not_be_read_is_one_outage(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fails when the feed counts as read because its topic was found."""
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.001)
+    library, listener = Library([refused() for _ in range(5)]), Counting()
+    library.reads.append(record(0, b"a chat"))
+    monkeypatch.setattr(module, "Consumer", lambda _: library)
+    feed = KafkaFeed("127.0.0.1:9", "t")
+    feed.listen(listener)
+    with caplog.at_level(logging.INFO):
+        await feed.open()
+        with pytest.raises(Degraded):
+            await feed.ping()
+        async with asyncio.timeout(20):
+            await library.idle.wait()
+            while listener.keys != ["a chat"]:
+                await asyncio.sleep(0.001)
+        await feed.ping()
+        await feed.close()
+    assert library.began == 6
+    assert listener.losses == 1
+    assert [entry.message for entry in caplog.records] == ["feed waits"]
+
+
+async def test_a_stop_does_not_ask_a_broker_for_every_partition(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fails when `close` waits until each partition was asked for in vain."""
+
+    is_closing = threading.Event()
+
+    class Slow(Library):
+        partitions: Sequence[int] = range(64)
+        asked = 0
+
+        def get_watermark_offsets(self, _: TopicPartition, _seconds: float) -> tuple[int, int]:
+            self.asked += 1
+            self.loop.call_soon_threadsafe(self.idle.set)
+            assert is_closing.wait(20)
+            return 0, 0
+
+    library = Slow([])
+    monkeypatch.setattr(module, "Consumer", lambda _: library)
+    feed = KafkaFeed("127.0.0.1:9", "t")
+    await feed.open()
+    async with asyncio.timeout(20):
+        await library.idle.wait()
+        closing = asyncio.create_task(feed.close())
+        await asyncio.sleep(0)
+        is_closing.set()
+        await closing
+    assert library.asked == 1
