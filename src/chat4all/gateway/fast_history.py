@@ -51,8 +51,11 @@ class _HistoryEndpoint:
         try:
             session = await self._signing_in.authenticate(bearer_token(scope))
             # The statuses on a page are those for the members at that time: the very same answer.
-            if cached is None or cached.page.version.members is not await self._reading.members(
-                session.username, query.conversation
+            # The version's are looked at last: it may be superseded while members are asked for.
+            if (
+                cached is None
+                or await self._reading.members(session.username, query.conversation)
+                is not cached.page.version.members
             ):
                 cached = await self._make(session.username, query)
                 self._pages.keep(address, cached)

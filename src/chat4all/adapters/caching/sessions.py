@@ -15,15 +15,15 @@ def cached_sessions(sessions: Sessions, follower: OutboxFollower) -> Sessions:
     """Return the sessions, with `get` answered from a cache."""
     cache = Cache[SessionId, Session | None](sessions.get, Subject.SESSION, follower)
 
-    def started(session: Session, *_: Any) -> None:
+    def started(session: Session, *_: Any, **__: Any) -> None:
         cache.drop(session.session_id)
 
-    def ended(session: SessionId, *_: Any) -> None:
+    def ended(session: SessionId, *_: Any, **__: Any) -> None:
         cache.drop(session)
 
     def rotate(call: Call) -> Call:
-        async def rotated(*arguments: Any) -> Rotation:
-            rotation: Rotation = await call(*arguments)
+        async def rotated(*arguments: Any, **options: Any) -> Rotation:
+            rotation: Rotation = await call(*arguments, **options)
             if rotation.ended is not None:
                 cache.drop(rotation.ended)
             elif rotation.session is not None:

@@ -114,9 +114,9 @@ def counting(count: Callable[..., None]) -> Around:
     """Call `count` with a call's arguments once it has succeeded."""
 
     def around(call: Call) -> Call:
-        async def counted(*arguments: Any) -> Any:
-            result = await call(*arguments)
-            count(*arguments)
+        async def counted(*arguments: Any, **options: Any) -> Any:
+            result = await call(*arguments, **options)
+            count(*arguments, **options)
             return result
 
         return counted
