@@ -18,10 +18,5 @@ def migrate() -> None:
     settings = settings_from()
     configure_logging(settings.log_level)
     migrating = load_cluster_module("chat4all.operations.migrating")
-    url = settings.database_url
-    asyncio.run(
-        migrating.migrate_cluster(
-            settings.kafka, settings.cassandra, None if url is None else url.get_secret_value()
-        )
-    )
+    asyncio.run(migrating.migrate_cluster(settings.migration))
     click.echo("Everything is there.")

@@ -2,20 +2,30 @@
 
 import importlib
 import sys
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, TypeAlias
 
 import uvloop
 
 from chat4all.domain.errors import StartRefused
 from chat4all.settings import Settings
 
+ServiceName: TypeAlias = Literal["gateway", "metadata", "router"]
+"""The services of a cluster."""
 
-def service(name: str, settings: Settings) -> Coroutine[Any, Any, bool]:
+
+def service(name: ServiceName, settings: Settings) -> Coroutine[Any, Any, bool]:
     """Return a service of a cluster to be run. It gets its own part of the settings only."""
-    serve = getattr(load_cluster_module("chat4all.processes.cluster"), f"serve_{name}")
-    running: Coroutine[Any, Any, bool] = serve(getattr(settings, name))
-    return running
+    with _cluster_extra():
+        from chat4all.processes import cluster  # noqa: PLC0415 - its drivers are an extra
+    match name:
+        case "gateway":
+            return cluster.serve_gateway(settings.gateway)
+        case "metadata":
+            return cluster.serve_metadata(settings.metadata)
+        case "router":
+            return cluster.serve_router(settings.router)
 
 
 def run_until_stopped(service: Coroutine[Any, Any, bool]) -> bool:
@@ -31,7 +41,14 @@ def load_cluster_module(name: str) -> Any:
 
     Raises `StartRefused` where they are not installed.
     """
-    try:
+    with _cluster_extra():
         return importlib.import_module(name)
+
+
+@contextmanager
+def _cluster_extra() -> Iterator[None]:
+    """Turn an import that fails for want of the drivers into `StartRefused`."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         raise StartRefused(f"{error.name} is not installed: install chat4all[cluster]") from None
