@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-import click
-
 from chat4all.adapters.embedded import DataFolder, EmbeddedLog, EmbeddedStore
 from chat4all.adapters.embedded.folder import is_held
+from chat4all.domain.errors import CommandRefused
 from chat4all.domain.ids import LogPosition
 from chat4all.logs import quieten_libraries
 from chat4all.operations.installation import existing_folder, is_of_cluster, settings_from
@@ -25,6 +24,10 @@ PATIENCE_SECONDS = 30.0
 
 CLOCKS_MS = 60_000
 """How far this machine's clock may be ahead of Kafka's."""
+
+
+class MalformedPosition(CommandRefused):
+    """An operator wrote something that is not a position of this installation."""
 
 
 class OpenedLetters(NamedTuple):
@@ -41,7 +44,7 @@ class FolderLetters:
     folder: Path
 
     def parse_position(self, text: str) -> LogPosition:
-        """Return a position that an operator wrote; `UsageError` for what is none."""
+        """Return a position that an operator wrote; `MalformedPosition` for anything else."""
         (offset,) = _parse(text, 1, "a number")
         return LogPosition(0, 0, offset)
 
@@ -80,7 +83,7 @@ class ClusterLetters:
     cassandra: CassandraSettings
 
     def parse_position(self, text: str) -> LogPosition:
-        """Return a position that an operator wrote; `UsageError` for what is none."""
+        """Return a position that an operator wrote; `MalformedPosition` for anything else."""
         return LogPosition(*_parse(text, 3, "EPOCH.PARTITION.OFFSET, three numbers"))
 
     def format_position(self, position: LogPosition) -> int | str:
@@ -119,5 +122,5 @@ def _parse(text: str, count: int, what: str) -> list[int]:
         if len(numbers) != count or min(numbers) < 0 or max(numbers[:-1], default=0) >= 2**31:
             raise ValueError
     except ValueError:
-        raise click.UsageError(f"A position is {what}: {text!r} is not.") from None
+        raise MalformedPosition(f"A position is {what}: {text!r} is not.") from None
     return numbers
