@@ -131,17 +131,10 @@ def test_a_module_of_commands_defines_its_command(name: str) -> None:
 
 
 class Imports(ast.NodeVisitor):
-    """The modules of Chat4All that a module imports, in functions too, but not for types only."""
+    """The modules of Chat4All that a module imports: in functions too, and for types only."""
 
     def __init__(self) -> None:
         self.found: set[str] = set()
-
-    def visit_If(self, node: ast.If) -> None:
-        if "TYPE_CHECKING" in {n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)}:
-            for other in node.orelse:
-                self.visit(other)
-        else:
-            self.generic_visit(node)
 
     def visit_Import(self, node: ast.Import) -> None:
         self.found |= {alias.name for alias in node.names if alias.name in MODULES}
