@@ -14,7 +14,7 @@ from chat4all.domain.errors import CommandRefused
 from chat4all.domain.ids import LogPosition
 from chat4all.logs import quieten_libraries
 from chat4all.operations.installation import existing_folder, is_of_cluster, settings_from
-from chat4all.operations.running import load_cluster_module
+from chat4all.operations.running import cluster_extra
 from chat4all.ports.dead_letters import DeadLetters
 from chat4all.settings import CassandraSettings, KafkaSettings
 from chat4all.usecases.replaying import Replaying
@@ -93,8 +93,9 @@ class ClusterLetters:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[OpenedLetters]:
         """Open the log and the store. Raises `Unavailable` for what does not answer."""
-        operations = load_cluster_module("chat4all.operations.cluster")
-        async with operations.log_and_dead_letters(self.kafka, self.cassandra) as (log, letters):
+        with cluster_extra():
+            from chat4all.operations.cluster import log_and_dead_letters  # noqa: PLC0415
+        async with log_and_dead_letters(self.kafka, self.cassandra) as (log, letters):
             replaying = Replaying(
                 log,
                 letters,

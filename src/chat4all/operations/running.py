@@ -1,6 +1,5 @@
 """Running a service in this process, and loading what only a cluster needs."""
 
-import importlib
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -17,8 +16,8 @@ ServiceName: TypeAlias = Literal["gateway", "metadata", "router"]
 
 def service(name: ServiceName, settings: Settings) -> Coroutine[Any, Any, bool]:
     """Return a service of a cluster to be run. It gets its own part of the settings only."""
-    with _cluster_extra():
-        from chat4all.processes import cluster  # noqa: PLC0415 - its drivers are an extra
+    with cluster_extra():
+        from chat4all.processes import cluster  # noqa: PLC0415
     match name:
         case "gateway":
             return cluster.serve_gateway(settings.gateway)
@@ -36,18 +35,12 @@ def run_until_stopped(service: Coroutine[Any, Any, bool]) -> bool:
     return uvloop.run(service)
 
 
-def load_cluster_module(name: str) -> Any:
-    """Return a module that needs the drivers of the extra `chat4all[cluster]`.
+@contextmanager
+def cluster_extra() -> Iterator[None]:
+    """Import in it what needs the drivers of the extra `chat4all[cluster]`.
 
     Raises `StartRefused` where they are not installed.
     """
-    with _cluster_extra():
-        return importlib.import_module(name)
-
-
-@contextmanager
-def _cluster_extra() -> Iterator[None]:
-    """Turn an import that fails for want of the drivers into `StartRefused`."""
     try:
         yield
     except ModuleNotFoundError as error:
