@@ -104,7 +104,7 @@ class RouterSettings:
 
 @dataclass(frozen=True, slots=True)
 class TopicSettings:
-    """How the topics are created. Only routed records leave the log, after `retention_days`."""
+    """How `migrate` creates the topics; the log keeps a record for `retention_days`."""
 
     partitions: int
     replicas: int
