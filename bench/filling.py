@@ -11,14 +11,13 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 import jwt
 
 from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.records import MarkerRecord, MessageRecord
-from chat4all.domain.times import format_utc
+from chat4all.domain.times import format_milliseconds
 from chat4all.wire.records import encode_record
 
 from .workload import CONTENT, CONVERSATIONS, SEED, USERS
@@ -85,7 +84,7 @@ def messages(count: int) -> Iterator[tuple[MessageRecord, int]]:
             message_id=_id(chance, ms if fresh else None),
             sender_id=chance.choice(PEOPLE),
             content=CONTENT,
-            created_at=format_utc(datetime.fromtimestamp(ms / 1000, UTC)),
+            created_at=format_milliseconds(ms),
             fresh=fresh,
         )
         yield record, ms

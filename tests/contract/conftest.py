@@ -40,15 +40,16 @@ from chat4all.adapters.sql import SqlDirectory, SqlMemberships, SqlOutbox, SqlSe
 from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.metadata import InternalEndpoint
 from chat4all.ports.dead_letters import DeadLetters
-from chat4all.ports.directory import Memberships
+from chat4all.ports.directory import AnsweringDirectory, Memberships
 from chat4all.ports.history import History
-from chat4all.ports.log import LogConsumer, MessageLog
+from chat4all.ports.log import LogConsumer
 from chat4all.ports.outbox import Outbox
 from chat4all.ports.sessions import Sessions
 from chat4all.ports.summaries import ConversationSummaries
+from chat4all.ports.users import AllUsers
 from tests.cluster.cassandra import a_store
 from tests.cluster.kafka import a_feed, a_log
-from tests.contract.ports import Directory, KeptOutbox, Letters, People, Store
+from tests.contract.ports import KeptOutbox, Letters, Log, Store
 from tests.databases import Databases, Place, place_at
 from tests.feeds import Followed
 from tests.metadata_service import CREDENTIAL, MetadataProcess, metadata_process, serving
@@ -62,7 +63,7 @@ CASSANDRA = pytest.param("cassandra", marks=REAL)
 class Consuming:
     """A log and as many consumers of one group as a test wants, one after another."""
 
-    log: MessageLog
+    log: Log
     consumer: Callable[[], AbstractAsyncContextManager[LogConsumer]]
 
 
@@ -100,7 +101,7 @@ async def consuming(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
 
 
 @pytest.fixture
-def log(consuming: Consuming) -> MessageLog:
+def log(consuming: Consuming) -> Log:
     return consuming.log
 
 
@@ -226,8 +227,8 @@ def process(
 class Metadata:
     """The three ports on one database, asked in one way."""
 
-    users: People
-    directory: Directory
+    users: AllUsers
+    directory: AnsweringDirectory
     memberships: Memberships
     sessions: Sessions
 
@@ -282,12 +283,12 @@ async def cached(asked: Metadata, outbox: Outbox) -> Metadata:
 
 
 @pytest.fixture
-def users(known: Metadata) -> People:
+def users(known: Metadata) -> AllUsers:
     return known.users
 
 
 @pytest.fixture
-def directory(known: Metadata) -> Directory:
+def directory(known: Metadata) -> AnsweringDirectory:
     return known.directory
 
 

@@ -10,7 +10,8 @@ import pytest
 from chat4all.domain.errors import AlreadyTaken, Conflict, NotAllowed, NotFound, Unavailable
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import Conversation, ConversationChanges, ConversationType, Role, User
-from tests.contract.ports import Directory, People
+from chat4all.ports.directory import AnsweringDirectory
+from chat4all.ports.users import AllUsers
 from tests.databases import Place
 
 pytestmark = pytest.mark.anyio
@@ -40,13 +41,13 @@ def private(one: Username, two: Username) -> Conversation:
 
 
 @pytest.fixture
-async def people(users: People, directory: Directory) -> Directory:
+async def people(users: AllUsers, directory: AnsweringDirectory) -> AnsweringDirectory:
     for name in (ANA, BRUNO, CARLA):
         await users.add_user(user(name), f"hash of {name}".encode())
     return directory
 
 
-async def test_conversations(people: Directory) -> None:
+async def test_conversations(people: AnsweringDirectory) -> None:
     made = group(ANA, BRUNO)
     assert await people.add_conversation(made) == made
     assert await people.conversation(made.conversation_id) == made
@@ -58,7 +59,7 @@ async def test_conversations(people: Directory) -> None:
         await people.add_conversation(group(ANA, Username("nobody"), BRUNO))
 
 
-async def test_what_does_not_exist_has_no_members(people: Directory) -> None:
+async def test_what_does_not_exist_has_no_members(people: AnsweringDirectory) -> None:
     nowhere = group(ANA).conversation_id
     assert await people.members(nowhere) == {}
     assert await people.conversation(nowhere) is None
@@ -66,7 +67,7 @@ async def test_what_does_not_exist_has_no_members(people: Directory) -> None:
         await people.add_member(nowhere, ANA, Role.MEMBER)
 
 
-async def test_members_are_let_in_once(people: Directory) -> None:
+async def test_members_are_let_in_once(people: AnsweringDirectory) -> None:
     made = await people.add_conversation(group(ANA))
     assert BRUNO not in await people.members(made.conversation_id)
     await people.add_member(made.conversation_id, BRUNO, Role.ADMIN)
@@ -78,7 +79,7 @@ async def test_members_are_let_in_once(people: Directory) -> None:
     assert await people.members(made.conversation_id) == {ANA: Role.OWNER, BRUNO: Role.ADMIN}
 
 
-async def test_a_pair_has_one_private_conversation(people: Directory) -> None:
+async def test_a_pair_has_one_private_conversation(people: AnsweringDirectory) -> None:
     found = await asyncio.gather(
         *[people.add_conversation(private(*pair)) for pair in [(ANA, BRUNO), (BRUNO, ANA)] * 15]
     )
@@ -88,7 +89,7 @@ async def test_a_pair_has_one_private_conversation(people: Directory) -> None:
 
 
 async def test_a_directory_that_is_locked_is_unavailable_and_comes_back(
-    people: Directory, place: Place
+    people: AnsweringDirectory, place: Place
 ) -> None:
     made = group(ANA)
     async with place.locked():
@@ -98,7 +99,7 @@ async def test_a_directory_that_is_locked_is_unavailable_and_comes_back(
     await people.ping()
 
 
-async def test_roles_are_given_by_owners(people: Directory) -> None:
+async def test_roles_are_given_by_owners(people: AnsweringDirectory) -> None:
     chat = (await people.add_conversation(group(ANA, BRUNO, CARLA))).conversation_id
     with pytest.raises(NotAllowed):
         await people.change_role(chat, CARLA, Role.ADMIN, BRUNO)
@@ -113,7 +114,7 @@ async def test_roles_are_given_by_owners(people: Directory) -> None:
     assert await people.members(chat) == {ANA: Role.OWNER, BRUNO: Role.ADMIN, CARLA: Role.OWNER}
 
 
-async def test_members_are_removed_by_who_may_and_leave(people: Directory) -> None:
+async def test_members_are_removed_by_who_may_and_leave(people: AnsweringDirectory) -> None:
     chat = (await people.add_conversation(group(ANA, BRUNO, CARLA))).conversation_id
     with pytest.raises(NotAllowed):
         await people.remove_member(chat, CARLA, BRUNO)
@@ -131,7 +132,7 @@ async def test_members_are_removed_by_who_may_and_leave(people: Directory) -> No
     assert await people.members(chat) == {ANA: Role.OWNER, CARLA: Role.MEMBER}
 
 
-async def test_a_group_keeps_an_owner(people: Directory) -> None:
+async def test_a_group_keeps_an_owner(people: AnsweringDirectory) -> None:
     chat = (await people.add_conversation(group(ANA, BRUNO))).conversation_id
     acts: Sequence[Callable[[], Awaitable[None]]] = (
         lambda: people.remove_member(chat, ANA, ANA),
@@ -147,7 +148,7 @@ async def test_a_group_keeps_an_owner(people: Directory) -> None:
     assert await people.members(chat) == {BRUNO: Role.OWNER}
 
 
-async def test_of_two_owners_who_leave_at_once_one_stays(people: Directory) -> None:
+async def test_of_two_owners_who_leave_at_once_one_stays(people: AnsweringDirectory) -> None:
     for _ in range(5):
         chat = (await people.add_conversation(group(ANA, BRUNO))).conversation_id
         await people.change_role(chat, BRUNO, Role.OWNER, ANA)
@@ -163,7 +164,7 @@ async def test_of_two_owners_who_leave_at_once_one_stays(people: Directory) -> N
         assert list((await people.members(chat)).values()) == [Role.OWNER]
 
 
-async def test_a_group_is_changed(people: Directory) -> None:
+async def test_a_group_is_changed(people: AnsweringDirectory) -> None:
     made = await people.add_conversation(group(ANA, BRUNO))
     chat = made.conversation_id
     with pytest.raises(NotAllowed):
@@ -176,7 +177,7 @@ async def test_a_group_is_changed(people: Directory) -> None:
     assert await people.conversation(chat) == replace(made, title="Outra", metadata={"a": "b"})
 
 
-async def test_what_is_deleted_is_gone_and_its_id_is_not_free(people: Directory) -> None:
+async def test_what_is_deleted_is_gone_and_its_id_is_not_free(people: AnsweringDirectory) -> None:
     made = await people.add_conversation(group(ANA, BRUNO))
     chat = made.conversation_id
     assert await people.members(chat) == made.members
@@ -193,7 +194,7 @@ async def test_what_is_deleted_is_gone_and_its_id_is_not_free(people: Directory)
         await people.add_conversation(made)
 
 
-async def test_a_private_conversation_stays_as_it_is(people: Directory) -> None:
+async def test_a_private_conversation_stays_as_it_is(people: AnsweringDirectory) -> None:
     chat = (await people.add_conversation(private(ANA, BRUNO))).conversation_id
     acts: Sequence[Callable[[], Awaitable[None]]] = (
         lambda: people.add_member(chat, CARLA, Role.MEMBER, ANA),

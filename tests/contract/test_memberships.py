@@ -8,8 +8,8 @@ from sqlalchemy import insert
 from chat4all.adapters.sql import tables
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import ConversationType, Role
-from chat4all.ports.directory import LISTED_MEMBERS_MAX, Memberships
-from tests.contract.ports import Directory, People
+from chat4all.ports.directory import LISTED_MEMBERS_MAX, AnsweringDirectory, Memberships
+from chat4all.ports.users import AllUsers
 from tests.contract.test_directory import ANA, BRUNO, CARLA, group, private, user
 from tests.databases import Place
 
@@ -17,13 +17,13 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(autouse=True)
-async def _people(users: People) -> None:
+async def _people(users: AllUsers) -> None:
     for name in (ANA, BRUNO, CARLA):
         await users.add_user(user(name), b"")
 
 
 async def test_memberships_are_those_that_one_has_now(
-    memberships: Memberships, directory: Directory
+    memberships: Memberships, directory: AnsweringDirectory
 ) -> None:
     assert await memberships.of_user(ANA) == []
     mine, theirs = group(ANA, BRUNO), replace(group(BRUNO, ANA), created_at="2026-02-01")
@@ -42,7 +42,7 @@ async def test_memberships_are_those_that_one_has_now(
 
 
 async def test_details_of_several_at_once(
-    memberships: Memberships, directory: Directory, users: People
+    memberships: Memberships, directory: AnsweringDirectory, users: AllUsers
 ) -> None:
     chat, pair = group(ANA, BRUNO), private(ANA, CARLA)
     with_erased, deleted = private(ANA, BRUNO), group(ANA)
@@ -68,7 +68,7 @@ async def test_details_of_several_at_once(
 
 
 async def test_of_a_large_group_the_first_members_and_how_many_there_are(
-    memberships: Memberships, directory: Directory, place: Place
+    memberships: Memberships, directory: AnsweringDirectory, place: Place
 ) -> None:
     assert LISTED_MEMBERS_MAX == 100
     names = [Username(f"user{n:03}") for n in range(101)]

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from chat4all.ports.log import MessageLog
+from tests.contract.ports import Log
 from tests.records import CHATS
 
 pytestmark = pytest.mark.anyio
@@ -28,5 +29,5 @@ async def test_one_senders_appends_keep_their_order(log: MessageLog) -> None:
     await asyncio.gather(*[sender() for _ in range(10)])
 
 
-async def test_it_answers_a_ping(log: MessageLog) -> None:
+async def test_it_answers_a_ping(log: Log) -> None:
     await log.ping()

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from chat4all.adapters.sql import SqlUsers
 from chat4all.domain.errors import AlreadyTaken, NotFound, Unavailable
 from chat4all.domain.ids import Username
 from chat4all.domain.people import Role, User, UserChanges
+from chat4all.ports.directory import AnsweringDirectory
 from chat4all.ports.sessions import Sessions
-from tests.contract.ports import Directory, People
+from chat4all.ports.users import AllUsers
 from tests.contract.test_directory import ANA, BRUNO, CARLA, group, private, user
 from tests.contract.test_sessions import refreshed, session
 from tests.databases import Place
@@ -22,7 +24,7 @@ from tests.databases import Place
 pytestmark = pytest.mark.anyio
 
 
-async def add(users: People, *names: Username) -> None:
+async def add(users: AllUsers, *names: Username) -> None:
     for name in names:
         await users.add_user(user(name), f"hash of {name}".encode())
 
@@ -31,7 +33,7 @@ def names(found: Sequence[User]) -> list[str]:
     return [one.username for one in found]
 
 
-async def test_users(users: People) -> None:
+async def test_users(users: AllUsers) -> None:
     await add(users, ANA, BRUNO)
     assert await users.user(ANA) == user(ANA)
     assert await users.password_hash(ANA) == b"hash of ana"
@@ -46,7 +48,7 @@ async def test_users(users: People) -> None:
     assert await users.password_hash(ANA) == b"hash of ana"
 
 
-async def test_one_name_is_given_to_one_of_many(users: People) -> None:
+async def test_one_name_is_given_to_one_of_many(users: AllUsers) -> None:
     async def take(n: int) -> bool:
         try:
             await users.add_user(replace(user(ANA), email=f"{n}@x.org"), b"%d" % n)
@@ -59,7 +61,7 @@ async def test_one_name_is_given_to_one_of_many(users: People) -> None:
     assert await users.password_hash(ANA) == b"%d" % won.index(True)
 
 
-async def test_users_are_found_by_how_their_names_begin(users: People) -> None:
+async def test_users_are_found_by_how_their_names_begin(users: AllUsers, place: Place) -> None:
     shown = {
         "anna": "Zoë",
         "an_a": None,
@@ -71,7 +73,7 @@ async def test_users_are_found_by_how_their_names_begin(users: People) -> None:
     for name, display_name in shown.items():
         one = replace(user(Username(name)), display_name=display_name)
         await users.add_user(one, b"")
-    await users.disable_user(Username("gone"))
+    await SqlUsers(place.database).disable_user(Username("gone"))
     for prefix, expected in {
         "an": ["an_a", "anna", "bea"],
         "AN": ["an_a", "anna", "bea"],
@@ -94,7 +96,7 @@ async def test_users_are_found_by_how_their_names_begin(users: People) -> None:
     assert len(everybody) == 5
 
 
-async def test_users_change_themselves(users: People) -> None:
+async def test_users_change_themselves(users: AllUsers) -> None:
     await add(users, ANA, BRUNO)
     named = await users.change_user(ANA, UserChanges(display_name="Ana 🎉"))
     assert named == replace(user(ANA), display_name="Ana 🎉") == await users.user(ANA)
@@ -117,7 +119,9 @@ async def signed_in(sessions: Sessions, *ids: str) -> None:
         await sessions.start(session(one), refreshed())
 
 
-async def test_a_new_password_ends_all_sessions_but_one(users: People, sessions: Sessions) -> None:
+async def test_a_new_password_ends_all_sessions_but_one(
+    users: AllUsers, sessions: Sessions
+) -> None:
     await add(users, ANA)
     await signed_in(sessions, "a", "b", "c")
     await users.change_user(ANA, UserChanges(display_name="x"))
@@ -129,21 +133,24 @@ async def test_a_new_password_ends_all_sessions_but_one(users: People, sessions:
     assert await sessions.of_user(ANA) == []
 
 
-async def test_who_is_disabled_is_out_until_enabled(users: People, sessions: Sessions) -> None:
+async def test_who_is_disabled_is_out_until_enabled(
+    users: AllUsers, sessions: Sessions, place: Place
+) -> None:
+    operator = SqlUsers(place.database)  # as the command does it: past the services
     await add(users, ANA)
     await signed_in(sessions, "a")
-    await users.disable_user(ANA)
+    await operator.disable_user(ANA)
     assert await sessions.of_user(ANA) == []
     assert await users.password_hash(ANA) is None
     assert await users.user(ANA) == replace(user(ANA), is_disabled=True)
-    await users.disable_user(ANA, disabled=False)
+    await operator.disable_user(ANA, disabled=False)
     assert await users.password_hash(ANA) == b"hash of ana"
     with pytest.raises(NotFound):
-        await users.disable_user(Username("nobody"))
+        await operator.disable_user(Username("nobody"))
 
 
 async def test_who_is_erased_is_nobody_any_more(
-    users: People, sessions: Sessions, directory: Directory
+    users: AllUsers, sessions: Sessions, directory: AnsweringDirectory
 ) -> None:
     await add(users, ANA, BRUNO)
     await signed_in(sessions, "a")
@@ -174,7 +181,7 @@ async def test_who_is_erased_is_nobody_any_more(
 
 
 async def test_what_an_erased_user_owned_alone_is_handed_over(
-    users: People, directory: Directory
+    users: AllUsers, directory: AnsweringDirectory
 ) -> None:
     await add(users, ANA, BRUNO, CARLA)
     to_admin = (await directory.add_conversation(group(ANA, BRUNO, CARLA))).conversation_id
@@ -198,7 +205,7 @@ async def test_what_an_erased_user_owned_alone_is_handed_over(
 
 
 async def test_erasing_leaves_nothing_personal(
-    users: People, sessions: Sessions, where: object
+    users: AllUsers, sessions: Sessions, where: object
 ) -> None:
     one = User(ANA, "very.private@example.com", "2026-01-31T12:00:00.000Z", "Ana Maria Braga")
     await users.add_user(one, b"a hash of hers")
@@ -214,7 +221,7 @@ async def test_erasing_leaves_nothing_personal(
 
 
 async def test_users_that_are_locked_are_unavailable_and_come_back(
-    users: People, place: Place
+    users: AllUsers, place: Place
 ) -> None:
     async with place.locked():
         with pytest.raises(Unavailable):

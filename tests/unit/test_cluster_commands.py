@@ -153,3 +153,25 @@ def test_the_examples_are_no_tests(tmp_path: Path) -> None:
         assert result.returncode == NO_TESTS, result.stdout
     # Nor does loading them send anything, as unittest does.
     assert "Ran 0 tests" in run("unittest", "discover", "client-python").stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["migrate", "demo", "router", "dead-letters list --cluster", "users list --cluster", "doctor"],
+)
+def test_without_the_drivers_a_cluster_is_refused_in_one_sentence(command: str) -> None:
+    program = (
+        "import sys; sys.modules['acsylla'] = None\n"
+        "from chat4all.cli import main\n"
+        f"main({command.split()!r})"
+    )
+    refused = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment() | {"CASSANDRA_HOSTS": "127.0.0.1", "CHAT4ALL_DEPLOYMENT": "development"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+    assert refused.returncode == 1
+    assert refused.stderr == "chat4all: acsylla is not installed: install chat4all[cluster]\n"

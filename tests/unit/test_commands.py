@@ -172,6 +172,18 @@ def test_replay_is_told_what_to_replay(tmp_path: Path, arguments: tuple[object, 
     assert letters(folder)[0]["replayed_as"] is None
 
 
+@pytest.mark.parametrize("command", [("show",), ("replay", 1)])
+@pytest.mark.parametrize("position", ["x", "1.2", "0.0.1"])
+def test_what_is_no_position_is_wrong_usage(
+    tmp_path: Path, command: tuple[object, ...], position: str
+) -> None:
+    folder = make_folder(tmp_path / "data", [record()])
+    result = chat4all("dead-letters", *command, position, "--data", folder)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Usage: main dead-letters {command[0]} [OPTIONS] ")
+    assert result.stderr.endswith(f"\nError: A position is a number: '{position}' is not.\n")
+
+
 def test_as_a_guest_of_the_one_that_holds_the_folder(tmp_path: Path) -> None:
     folder = with_poison(tmp_path / "data")
     with DataFolder(folder):

@@ -3,7 +3,9 @@
 import json
 import logging
 import re
+from dataclasses import is_dataclass
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from pydantic import AliasChoices
@@ -11,7 +13,17 @@ from pydantic import AliasChoices
 from chat4all.adapters.crypto import JwtTokens
 from chat4all.domain.errors import StartRefused
 from chat4all.logs import configure_logging
-from chat4all.settings import Settings, load_settings
+from chat4all.settings import (
+    GatewaySettings,
+    KafkaSettings,
+    MetadataSettings,
+    MigrationSettings,
+    OneMachineSettings,
+    RouterSettings,
+    Settings,
+    TopicSettings,
+    load_settings,
+)
 
 
 def test_defaults_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,6 +77,45 @@ def test_several_values_stand_with_commas_between(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("CHAT4ALL_TRUSTED_PROXIES", "")
     assert load_settings().cors_origins == ("*",)
     assert load_settings().trusted_proxies == ()
+
+
+def test_each_process_gets_only_what_it_uses() -> None:
+    """Nobody but `migrate` sees how topics are created, and only a router its session."""
+    creating = {"partitions", "replicas", "retention_days", "keyspace_replicas"}
+    for part in (GatewaySettings, MetadataSettings, OneMachineSettings, RouterSettings):
+        assert creating.isdisjoint(names_in(part))
+    assert creating <= names_in(MigrationSettings)
+    assert "session_seconds" in names_in(RouterSettings)
+    assert "session_seconds" not in names_in(KafkaSettings)
+    assert "people" not in names_in(RouterSettings) | names_in(MigrationSettings)
+
+
+def test_a_part_has_the_values_that_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "CHAT4ALL_ROUTER_SESSION_SECONDS": "30",
+        "CHAT4ALL_KAFKA_PARTITIONS": "12",
+        "CHAT4ALL_KAFKA_REPLICAS": "3",
+        "CHAT4ALL_LOG_RETENTION_DAYS": "9",
+        "CHAT4ALL_CASSANDRA_REPLICAS": "5",
+        "DATABASE_URL": "postgresql://u:password@host/d",
+    }.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert settings.router.session_seconds == 30
+    migration = settings.migration
+    assert migration.topics == TopicSettings(partitions=12, replicas=3, retention_days=9)
+    assert migration.keyspace_replicas == 5
+    assert migration.database_url == "postgresql://u:password@host/d"
+    assert "password" not in repr(migration)
+
+
+def names_in(part: type) -> set[str]:
+    """Return the names of a part's fields, and those of the parts in it."""
+    names = set()
+    for name, hint in get_type_hints(part).items():
+        inner = isinstance(hint, type) and is_dataclass(hint)
+        names |= {name, *(names_in(hint) if inner else ())}
+    return names
 
 
 SECRETS = ("SECRET_KEY", "CHAT4ALL_SERVICE_CREDENTIAL")

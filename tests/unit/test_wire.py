@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from chat4all.domain.errors import RouterStopped
 from chat4all.domain.events import LiveEvent, MarkerMoved, MessageStored
 from chat4all.domain.ids import LogPosition, MessageId, Username
-from chat4all.domain.messages import Marker, StoredMessage
+from chat4all.domain.messages import Marker, Receipt, StoredMessage
 from chat4all.domain.records import MarkerRecord, MessageRecord, Record
 from chat4all.wire.events import MalformedEvent, decode_events, encode_event, join_events
+from chat4all.wire.messages import receipt_view
 from chat4all.wire.records import MalformedRecord, decode_record, encode_record
 from tests.records import CHATS, record
 
@@ -187,3 +188,9 @@ def test_an_event_that_cannot_be_read_is_malformed(raw: bytes) -> None:
     with pytest.raises(MalformedEvent) as refused:
         decode_events(raw)
     assert "private" not in str(refused.value)
+
+
+@pytest.mark.parametrize("far_off", [10**15, -(10**15), 2**63 - 1])
+def test_a_time_that_no_calendar_has_is_none(far_off: int) -> None:
+    view = receipt_view(Username("ana"), Receipt(2, 1, far_off, 1_769_860_800_123))
+    assert (view.delivered_at, view.read_at) == (None, "2026-01-31T12:00:00.123Z")

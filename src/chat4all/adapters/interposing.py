@@ -11,7 +11,10 @@ Around: TypeAlias = Callable[[Call], Call]
 
 
 def interposed(target: T, around: Mapping[str, Around]) -> T:
-    """Return `target` with each named method wrapped; the others are its own."""
+    """Return `target` with each named method wrapped; the others are its own.
+
+    Raises `AttributeError` for a name that the target does not have.
+    """
     return cast("T", _Interposed(target, around))
 
 
@@ -34,6 +37,7 @@ class _Interposed:
     def __init__(self, target: object, around: Mapping[str, Around]) -> None:
         self._target = target
         for name, put_around in around.items():
+            getattr(target, name)  # a misspelt name would never be called
             setattr(self, name, put_around(_late(target, name)))
 
     def __getattr__(self, name: str) -> Any:

@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
+from chat4all.domain.ids import LogPosition
 from chat4all.operations.dead_letter_output import details, summary, table
-from chat4all.operations.dead_letter_sources import letter_source
+from chat4all.operations.dead_letter_sources import LetterSource, MalformedPosition, letter_source
 from chat4all.operations.dead_letters import get_letter, list_letters, replay_letters
 from chat4all.operations.options import cluster_option, data_option, json_option
 
@@ -55,7 +56,7 @@ def show(position: str, data: Path | None, cluster: bool, as_json: bool, raw: bo
     To correct it: show POSITION --raw > FILE, edit the file, replay POSITION --value FILE.
     """
     source = letter_source(data, cluster=cluster)
-    letter = asyncio.run(get_letter(source, source.parse_position(position)))
+    letter = asyncio.run(get_letter(source, _parsed(source, position)))
     if raw:
         sys.stdout.buffer.write(letter.value)
         return
@@ -102,7 +103,7 @@ def replay(
         raise click.UsageError("--value is for one position.")
     value = None if corrected is None else corrected.read()
     source = letter_source(data, cluster=cluster)
-    parsed = [source.parse_position(position) for position in positions]
+    parsed = [_parsed(source, position) for position in positions]
     outcomes = asyncio.run(replay_letters(source, parsed, value, again=again))
     if as_json:
         click.echo(json.dumps([outcome._asdict() for outcome in outcomes], indent=2))
@@ -116,3 +117,10 @@ def replay(
                 click.echo(f"chat4all: {outcome.refused}", err=True)
     if any(outcome.refused for outcome in outcomes):
         sys.exit(1)
+
+
+def _parsed(source: LetterSource, position: str) -> LogPosition:
+    try:
+        return source.parse_position(position)
+    except MalformedPosition as error:
+        raise click.UsageError(str(error)) from None

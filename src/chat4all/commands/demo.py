@@ -9,7 +9,7 @@ from chat4all.adapters.sql import SqlDirectory, SqlUsers
 from chat4all.domain.errors import CommandRefused
 from chat4all.logs import configure_logging
 from chat4all.operations.installation import settings_from
-from chat4all.operations.running import load_cluster_module
+from chat4all.operations.running import cluster_extra
 from chat4all.usecases.demonstrating import CHAT, PASSWORD, USERS, make_demo
 
 
@@ -31,10 +31,11 @@ def demo() -> None:
 
 
 async def _make(database_url: str | None) -> None:
-    cluster = load_cluster_module("chat4all.operations.cluster")
+    with cluster_extra():
+        from chat4all.operations.cluster import ready_database  # noqa: PLC0415
     passwords = BcryptPasswords()
     try:
-        async with cluster.ready_database(database_url) as database:
+        async with ready_database(database_url) as database:
             await make_demo(SqlUsers(database), SqlDirectory(database), passwords)
     finally:
         passwords.close()

@@ -6,7 +6,7 @@ import click
 
 from chat4all.logs import configure_logging
 from chat4all.operations.installation import settings_from
-from chat4all.operations.running import load_cluster_module
+from chat4all.operations.running import cluster_extra
 
 
 @click.command()
@@ -17,11 +17,7 @@ def migrate() -> None:
     """
     settings = settings_from()
     configure_logging(settings.log_level)
-    migrating = load_cluster_module("chat4all.operations.migrating")
-    url = settings.database_url
-    asyncio.run(
-        migrating.migrate_cluster(
-            settings.kafka, settings.cassandra, None if url is None else url.get_secret_value()
-        )
-    )
+    with cluster_extra():
+        from chat4all.operations.migrating import migrate_cluster  # noqa: PLC0415
+    asyncio.run(migrate_cluster(settings.migration))
     click.echo("Everything is there.")

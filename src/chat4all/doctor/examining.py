@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 from chat4all.adapters.embedded.folder import is_held
 from chat4all.doctor import one_machine
@@ -11,7 +10,7 @@ from chat4all.doctor.runner import NamedFinding, run_all
 from chat4all.domain.errors import StartRefused
 from chat4all.logs import quieten_libraries
 from chat4all.operations.installation import is_of_cluster, settings_from
-from chat4all.operations.running import load_cluster_module
+from chat4all.operations.running import cluster_extra
 from chat4all.settings import Settings
 
 
@@ -30,9 +29,8 @@ def examine(
         return [("settings", Finding(Status.PROBLEM, str(refused)))]
     findings = [("settings", Finding(Status.OK, "usable"))]
     if is_of_cluster(settings, requested=cluster, data=options.get("data")):
-        cluster_checks = load_cluster_module("chat4all.doctor.cluster")
         quieten_libraries()
-        return findings + asyncio.run(_examine_cluster(cluster_checks, settings, services))
+        return findings + asyncio.run(_examine_cluster(settings, services))
     return findings + asyncio.run(_examine_one_machine(settings, deep))
 
 
@@ -45,8 +43,8 @@ async def _examine_one_machine(settings: Settings, deep: bool) -> list[NamedFind
     return await run_all(one_machine.CHECKS, machine)
 
 
-async def _examine_cluster(
-    module: Any, settings: Settings, services: Sequence[str]
-) -> list[NamedFinding]:
-    async with module.opened_cluster(settings, services) as cluster:
-        return await run_all(module.CHECKS, cluster)
+async def _examine_cluster(settings: Settings, services: Sequence[str]) -> list[NamedFinding]:
+    with cluster_extra():
+        from chat4all.doctor.cluster import CHECKS, opened_cluster  # noqa: PLC0415
+    async with opened_cluster(settings, services) as cluster:
+        return await run_all(CHECKS, cluster)

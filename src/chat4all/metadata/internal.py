@@ -15,10 +15,11 @@ from chat4all.domain.errors import NotFound
 from chat4all.http.bodies import read_body
 from chat4all.http.problems import BadRequest, problem_response
 from chat4all.http.route_limits import RouteLimits, set_limits
-from chat4all.metadata.questions import AllUsers, Directory, Question, questions_for
-from chat4all.ports.directory import Memberships
+from chat4all.metadata.questions import Question, questions_for
+from chat4all.ports.directory import AnsweringDirectory, Memberships
 from chat4all.ports.outbox import Outbox
 from chat4all.ports.sessions import Sessions
+from chat4all.ports.users import AllUsers
 from chat4all.wire import internal
 
 _LIMITS = RouteLimits(body=internal.BODY_MAX)
@@ -43,7 +44,7 @@ class InternalEndpoint:
         self,
         credential: bytes,
         users: AllUsers,
-        directory: Directory,
+        directory: AnsweringDirectory,
         memberships: Memberships,
         sessions: Sessions,
         outbox: Outbox,

@@ -1,38 +1,20 @@
 """The questions of gateways to the metadata service: one for each method of its ports."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from chat4all.http.bodies import decode_body
-from chat4all.ports.directory import Conversations, Members, Memberships
+from chat4all.ports.directory import AnsweringDirectory, Memberships
 from chat4all.ports.outbox import Outbox
 from chat4all.ports.sessions import Sessions
-from chat4all.ports.users import (
-    Aliases,
-    Credentials,
-    Registrations,
-    UserAdministration,
-    Users,
-)
+from chat4all.ports.users import AllUsers
 from chat4all.wire import internal
 
 T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder()
-
-
-class AllUsers(Registrations, Credentials, Users, UserAdministration, Aliases, Protocol):
-    """All ports of users."""
-
-
-class Directory(Members, Conversations, Protocol):
-    """All ports of conversations; `ping` returns when the directory answers."""
-
-    async def ping(self) -> None:
-        """Return when the directory can answer."""
-        ...
 
 
 class Question(Generic[T]):
@@ -49,7 +31,7 @@ class Question(Generic[T]):
 
 def questions_for(
     users: AllUsers,
-    directory: Directory,
+    directory: AnsweringDirectory,
     memberships: Memberships,
     sessions: Sessions,
     outbox: Outbox,
@@ -69,10 +51,6 @@ def questions_for(
         "change_user": Question(
             internal.ChangeUser,
             lambda query: users.change_user(query.username, query.changes, query.keep),
-        ),
-        "disable_user": Question(
-            internal.DisableUser,
-            lambda query: users.disable_user(query.username, disabled=query.disabled),
         ),
         "erase_user": Question(internal.OfUser, lambda of: users.erase_user(of.username)),
         "aliases": Question(internal.OfUsers, lambda of: users.aliases(of.usernames)),

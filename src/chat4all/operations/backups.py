@@ -11,10 +11,8 @@ import hashlib
 import os
 import shutil
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -27,7 +25,7 @@ from chat4all.adapters.embedded.inspecting import (
 )
 from chat4all.adapters.sql.schema import NEWEST as NEWEST_METADATA
 from chat4all.domain.errors import CommandRefused
-from chat4all.domain.times import format_utc
+from chat4all.domain.times import now_utc
 
 DATABASES = ("store.db", "log.db", "metadata.db")
 """In the order of copying."""
@@ -76,7 +74,7 @@ def copy_all(folder: Path, staging: Path) -> Manifest:
     Raises `CommandRefused` when what was copied is damaged, `OSError` or `sqlite3.Error` when it
     cannot be copied.
     """
-    made_at = format_utc(datetime.fromtimestamp(time.time(), UTC))
+    made_at = now_utc()
     for _ in range(TRIES):
         for name in ("store.db", "log.db"):
             _copy_database(folder / name, staging / name)

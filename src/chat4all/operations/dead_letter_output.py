@@ -3,12 +3,11 @@
 import base64
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from chat4all.domain.ids import LogPosition
 from chat4all.domain.records import DeadLetter
-from chat4all.domain.times import format_utc
+from chat4all.domain.times import format_milliseconds
 
 FormatPosition: TypeAlias = Callable[[LogPosition], int | str]
 
@@ -71,6 +70,4 @@ def _printable(raw: bytes) -> tuple[str, str]:
 
 
 def _time(milliseconds: int | None) -> str | None:
-    if milliseconds is None:
-        return None
-    return format_utc(datetime.fromtimestamp(milliseconds / 1000, UTC))
+    return None if milliseconds is None else format_milliseconds(milliseconds)

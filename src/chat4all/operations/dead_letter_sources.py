@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-import click
-
 from chat4all.adapters.embedded import DataFolder, EmbeddedLog, EmbeddedStore
 from chat4all.adapters.embedded.folder import is_held
+from chat4all.domain.errors import CommandRefused
 from chat4all.domain.ids import LogPosition
 from chat4all.logs import quieten_libraries
 from chat4all.operations.installation import existing_folder, is_of_cluster, settings_from
-from chat4all.operations.running import load_cluster_module
+from chat4all.operations.running import cluster_extra
 from chat4all.ports.dead_letters import DeadLetters
 from chat4all.settings import CassandraSettings, KafkaSettings
 from chat4all.usecases.replaying import Replaying
@@ -25,6 +24,10 @@ PATIENCE_SECONDS = 30.0
 
 CLOCKS_MS = 60_000
 """How far this machine's clock may be ahead of Kafka's."""
+
+
+class MalformedPosition(CommandRefused):
+    """An operator wrote something that is not a position of this installation."""
 
 
 class OpenedLetters(NamedTuple):
@@ -41,7 +44,7 @@ class FolderLetters:
     folder: Path
 
     def parse_position(self, text: str) -> LogPosition:
-        """Return a position that an operator wrote; `UsageError` for what is none."""
+        """Return a position that an operator wrote; `MalformedPosition` for anything else."""
         (offset,) = _parse(text, 1, "a number")
         return LogPosition(0, 0, offset)
 
@@ -80,7 +83,7 @@ class ClusterLetters:
     cassandra: CassandraSettings
 
     def parse_position(self, text: str) -> LogPosition:
-        """Return a position that an operator wrote; `UsageError` for what is none."""
+        """Return a position that an operator wrote; `MalformedPosition` for anything else."""
         return LogPosition(*_parse(text, 3, "EPOCH.PARTITION.OFFSET, three numbers"))
 
     def format_position(self, position: LogPosition) -> int | str:
@@ -90,8 +93,9 @@ class ClusterLetters:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[OpenedLetters]:
         """Open the log and the store. Raises `Unavailable` for what does not answer."""
-        operations = load_cluster_module("chat4all.operations.cluster")
-        async with operations.log_and_dead_letters(self.kafka, self.cassandra) as (log, letters):
+        with cluster_extra():
+            from chat4all.operations.cluster import log_and_dead_letters  # noqa: PLC0415
+        async with log_and_dead_letters(self.kafka, self.cassandra) as (log, letters):
             replaying = Replaying(
                 log,
                 letters,
@@ -119,5 +123,5 @@ def _parse(text: str, count: int, what: str) -> list[int]:
         if len(numbers) != count or min(numbers) < 0 or max(numbers[:-1], default=0) >= 2**31:
             raise ValueError
     except ValueError:
-        raise click.UsageError(f"A position is {what}: {text!r} is not.") from None
+        raise MalformedPosition(f"A position is {what}: {text!r} is not.") from None
     return numbers

@@ -9,26 +9,25 @@ from chat4all.adapters.sql.urls import parse_database_url
 from chat4all.domain.errors import StartRefused
 from chat4all.domain.records import Epoch
 from chat4all.processes.cluster import contact_of
-from chat4all.settings import CassandraSettings, KafkaSettings
+from chat4all.settings import MigrationSettings
 
 
-async def migrate_cluster(
-    kafka: KafkaSettings, cassandra: CassandraSettings, database_url: str | None
-) -> None:
+async def migrate_cluster(settings: MigrationSettings) -> None:
     """Make what is missing; a second run changes nothing.
 
     Raises `Unavailable` for what does not answer, and `StartRefused` for a log that is not the
     store's.
     """
-    contact = contact_of(cassandra)
-    await migrate(contact, replicas=cassandra.replicas)
+    kafka, created = settings.kafka, settings.topics
+    contact = contact_of(settings.cassandra)
+    await migrate(contact, replicas=settings.keyspace_replicas)
     topics = Topics(kafka.bootstrap)
-    await topics.make(kafka.topic_events, kafka.partitions, kafka.replicas, feed_settings())
+    await topics.make(kafka.topic_events, created.partitions, created.replicas, feed_settings())
     topic = await topics.make(
         kafka.topic,
-        kafka.partitions,
-        kafka.replicas,
-        log_settings(kafka.retention_days, kafka.replicas),
+        created.partitions,
+        created.replicas,
+        log_settings(created.retention_days, created.replicas),
     )
     await topics.begin(kafka.topic, topic.partitions, kafka.group)
     session = CassandraSession(contact)
@@ -39,11 +38,11 @@ async def migrate_cluster(
         await session.close()
     if stored != row:
         raise StartRefused(
-            f"the log of keyspace {cassandra.keyspace} is topic {stored.topic} (id "
+            f"the log of keyspace {settings.cassandra.keyspace} is topic {stored.topic} (id "
             f"{stored.topic_id}, {stored.partitions} partitions), and Kafka has {row.topic} (id "
             f"{row.topic_id}, {row.partitions} partitions): name the topic, or another keyspace"
         )
-    if database_url is not None:
-        where = parse_database_url(database_url)
+    if settings.database_url is not None:
+        where = parse_database_url(settings.database_url)
         if not isinstance(where, Path):  # a file gets its tables from the service that opens it
             await upgrade_server(where)

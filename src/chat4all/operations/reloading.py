@@ -13,12 +13,12 @@ import chat4all
 from chat4all.domain.errors import StartRefused
 from chat4all.logs import configure_logging
 from chat4all.operations.installation import settings_from
-from chat4all.operations.running import run_until_stopped, service
+from chat4all.operations.running import ServiceName, run_until_stopped, service
 
 SOURCE = Path(chat4all.__file__).parent
 
 
-def run_reloading(name: str, options: dict[str, object]) -> None:
+def run_reloading(name: ServiceName, options: dict[str, object]) -> None:
     """Run a service in a process of its own until SIGTERM or SIGINT, a new one at each change.
 
     One that refused to start or has ended is started again at the next change.
@@ -29,7 +29,11 @@ def run_reloading(name: str, options: dict[str, object]) -> None:
     WatchFilesReload(config, partial(_run, name, options), []).run()
 
 
-def _run(name: str, options: dict[str, object], sockets: list[socket] | None) -> None:  # noqa: ARG001
+def _run(
+    name: ServiceName,
+    options: dict[str, object],
+    sockets: list[socket] | None,  # noqa: ARG001
+) -> None:
     """Run the service, with settings that are read anew."""
     sentences: list[str] = []
     try:

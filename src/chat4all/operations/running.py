@@ -1,21 +1,30 @@
 """Running a service in this process, and loading what only a cluster needs."""
 
-import importlib
 import sys
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, TypeAlias
 
 import uvloop
 
 from chat4all.domain.errors import StartRefused
 from chat4all.settings import Settings
 
+ServiceName: TypeAlias = Literal["gateway", "metadata", "router"]
+"""The services of a cluster."""
 
-def service(name: str, settings: Settings) -> Coroutine[Any, Any, bool]:
+
+def service(name: ServiceName, settings: Settings) -> Coroutine[Any, Any, bool]:
     """Return a service of a cluster to be run. It gets its own part of the settings only."""
-    serve = getattr(load_cluster_module("chat4all.processes.cluster"), f"serve_{name}")
-    running: Coroutine[Any, Any, bool] = serve(getattr(settings, name))
-    return running
+    with cluster_extra():
+        from chat4all.processes import cluster  # noqa: PLC0415
+    match name:
+        case "gateway":
+            return cluster.serve_gateway(settings.gateway)
+        case "metadata":
+            return cluster.serve_metadata(settings.metadata)
+        case "router":
+            return cluster.serve_router(settings.router)
 
 
 def run_until_stopped(service: Coroutine[Any, Any, bool]) -> bool:
@@ -26,12 +35,13 @@ def run_until_stopped(service: Coroutine[Any, Any, bool]) -> bool:
     return uvloop.run(service)
 
 
-def load_cluster_module(name: str) -> Any:
-    """Return a module that needs the drivers of the extra `chat4all[cluster]`.
+@contextmanager
+def cluster_extra() -> Iterator[None]:
+    """Import in it what needs the drivers of the extra `chat4all[cluster]`.
 
     Raises `StartRefused` where they are not installed.
     """
     try:
-        return importlib.import_module(name)
+        yield
     except ModuleNotFoundError as error:
         raise StartRefused(f"{error.name} is not installed: install chat4all[cluster]") from None

@@ -8,7 +8,7 @@ import click
 
 from chat4all.logs import configure_logging
 from chat4all.operations.installation import settings_from
-from chat4all.operations.running import run_until_stopped, service
+from chat4all.operations.running import ServiceName, run_until_stopped, service
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,7 +33,7 @@ def service_options(port: str) -> Callable[[F], F]:
     return add
 
 
-def run_service(name: str, options: dict[str, object]) -> None:
+def run_service(name: ServiceName, options: dict[str, object]) -> None:
     """Run a gateway, router or metadata service; exit with 1 when it ends by itself."""
     settings_options = {option: value for option, value in options.items() if option != "reloads"}
     settings = settings_from(**settings_options)

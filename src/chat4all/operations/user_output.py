@@ -1,10 +1,8 @@
 """Users and entries of the audit as operators read them: fields for JSON, and lines."""
 
-from datetime import UTC, datetime
-
 from chat4all.adapters.sql.audit import AuditEntry
 from chat4all.domain.people import User
-from chat4all.domain.times import format_utc
+from chat4all.domain.times import format_milliseconds
 
 
 def user_fields(user: User) -> dict[str, object]:
@@ -31,7 +29,7 @@ def user_line(user: User) -> str:
 def audit_fields(entry: AuditEntry) -> dict[str, object]:
     """Return what is printed of an entry of the audit as JSON."""
     return {
-        "at": format_utc(datetime.fromtimestamp(entry.at / 1000, UTC)),
+        "at": format_milliseconds(entry.at),
         "actor": entry.actor or "operator",
         "action": entry.action,
         "username": entry.username,

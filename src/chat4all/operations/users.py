@@ -12,7 +12,7 @@ from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.errors import CommandRefused, InvalidInput, Refused
 from chat4all.logs import quieten_libraries
 from chat4all.operations.installation import existing_folder, is_of_cluster, settings_from
-from chat4all.operations.running import load_cluster_module
+from chat4all.operations.running import cluster_extra
 
 
 class OpenedUsers(NamedTuple):
@@ -48,8 +48,9 @@ async def _opened(data: Path | None, cluster: bool) -> AsyncIterator[OpenedUsers
     settings = settings_from(data=data)
     if is_of_cluster(settings, requested=cluster, data=data):
         quieten_libraries()
-        operations = load_cluster_module("chat4all.operations.cluster")
-        async with operations.ready_database(settings.metadata.database_url) as server:
+        with cluster_extra():
+            from chat4all.operations.cluster import ready_database  # noqa: PLC0415
+        async with ready_database(settings.metadata.database_url) as server:
             yield _users_of(server)
         return
     file = existing_folder(data) / "metadata.db"

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import Conversation, ConversationChanges, ConversationType, Role
+from chat4all.ports.health import CanPing
 
 
 class Members(Protocol):
@@ -80,6 +81,14 @@ class Conversations(Protocol):
     ) -> None:
         """End a conversation for everybody; its id is not given out again."""
         ...
+
+
+class Directory(Members, Conversations, Protocol):
+    """What the services ask about conversations, where one adapter answers all of it."""
+
+
+class AnsweringDirectory(Directory, CanPing, Protocol):
+    """A directory that says whether it can answer."""
 
 
 class JoinedConversation(NamedTuple):

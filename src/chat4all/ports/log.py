@@ -19,10 +19,6 @@ class MessageLog(Protocol):
         """
         ...
 
-    async def ping(self) -> None:
-        """Return when the log can be written to."""
-        ...
-
 
 class PartitionedLog(MessageLog, Protocol):
     """A log of several partitions, each with an order of its own."""

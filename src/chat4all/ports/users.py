@@ -60,17 +60,13 @@ class Users(Protocol):
         ...
 
 
-class UserAdministration(Protocol):
-    """What only an operator does to a user."""
-
-    async def disable_user(self, username: Username, *, disabled: bool = True) -> None:
-        """Keep a user from signing in and end their sessions; or let them in again."""
-        ...
-
-
 class Aliases(Protocol):
     """The names that erased users are shown under."""
 
     async def aliases(self, usernames: Sequence[Username]) -> Mapping[Username, Username]:
         """Return the aliases of erased users; others are left out."""
         ...
+
+
+class AllUsers(Registrations, Credentials, Users, Aliases, Protocol):
+    """What the services ask about users, where one adapter answers all of it."""

@@ -136,7 +136,7 @@ async def serve_router(settings: RouterSettings) -> bool:
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(_listening(settings.listening, "--router-port"))
         engines = await stack.enter_async_context(_engines(settings.kafka, settings.cassandra))
-        routing = ClusterRouter(settings.kafka, engines.log, engines.session, engines.store)
+        routing = ClusterRouter(settings, engines.log, engines.session, engines.store)
         pings = Pings(engines.log.ping, engines.store.ping, router=routing.ping)
         await stack.enter_async_context(watched(pings.by_name()))
         task = asyncio.create_task(routing.run(), name="router")

@@ -14,7 +14,7 @@ from chat4all.domain.records import Epoch
 from chat4all.processes.apps import make_router
 from chat4all.processes.router_parts import RouterPorts
 from chat4all.router.loop import POLL_MAX_IN_A_CLUSTER, Router
-from chat4all.settings import KafkaSettings
+from chat4all.settings import RouterSettings
 
 
 class ClusterRouter:
@@ -22,7 +22,7 @@ class ClusterRouter:
 
     def __init__(
         self,
-        settings: KafkaSettings,
+        settings: RouterSettings,
         log: AwaitedLog,
         session: CassandraSession,
         store: CassandraStore,
@@ -60,11 +60,11 @@ class ClusterRouter:
         return {} if self._consumer is None else self._consumer.lag()
 
     async def _route(self, epoch: Epoch) -> None:
-        settings = self._settings
+        kafka = self._settings.kafka
         consumer = KafkaConsumer(
-            settings.bootstrap, epoch, settings.group, session_seconds=settings.session_seconds
+            kafka.bootstrap, epoch, kafka.group, session_seconds=self._settings.session_seconds
         )
-        feed = KafkaAnnouncements(self._log.producer, settings.topic_events)
+        feed = KafkaAnnouncements(self._log.producer, kafka.topic_events)
         self._router = make_router(
             RouterPorts(
                 consumer,

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from chat4all.http.metrics import GatewayMeter, Meter, Source
-from chat4all.metadata.questions import AllUsers, Directory
-from chat4all.ports.directory import Memberships
+from chat4all.ports.directory import AnsweringDirectory, Memberships
 from chat4all.ports.feed import LiveFeed
 from chat4all.ports.health import Ping
 from chat4all.ports.history import ConversationHeads, History
@@ -18,6 +17,7 @@ from chat4all.ports.outbox import Changes, Outbox
 from chat4all.ports.security import Passwords, Tokens
 from chat4all.ports.sessions import Sessions
 from chat4all.ports.summaries import ConversationSummaries
+from chat4all.ports.users import AllUsers
 from chat4all.processes.policy import Policy
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class PeoplePorts:
     """Users, conversations and sessions, whatever answers for them."""
 
     users: AllUsers
-    directory: Directory
+    directory: AnsweringDirectory
     memberships: Memberships
     sessions: Sessions
 

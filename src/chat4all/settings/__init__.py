@@ -6,10 +6,12 @@ from chat4all.settings.parts import (
     KafkaSettings,
     Listening,
     MetadataSettings,
+    MigrationSettings,
     OneMachineSettings,
     PeopleSettings,
     RouterSettings,
     TokenKeys,
+    TopicSettings,
 )
 from chat4all.settings.reading import Settings, is_loopback, load_settings
 
@@ -19,11 +21,13 @@ __all__ = [
     "KafkaSettings",
     "Listening",
     "MetadataSettings",
+    "MigrationSettings",
     "OneMachineSettings",
     "PeopleSettings",
     "RouterSettings",
     "Settings",
     "TokenKeys",
+    "TopicSettings",
     "is_loopback",
     "load_settings",
 ]

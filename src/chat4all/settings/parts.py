@@ -38,26 +38,21 @@ class PeopleSettings:
 
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
-    """The log, its routers and the live feed on Kafka."""
+    """Where the log and the live feed are on Kafka, and the consumer group of the routers."""
 
     bootstrap: str
     topic: str
     topic_events: str
     group: str
-    session_seconds: int
-    partitions: int
-    replicas: int
-    retention_days: int
 
 
 @dataclass(frozen=True, slots=True)
 class CassandraSettings:
-    """The store on Cassandra."""
+    """Where the store is on Cassandra."""
 
     hosts: Sequence[str]
     port: int
     keyspace: str
-    replicas: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +94,29 @@ class MetadataSettings:
 
 @dataclass(frozen=True, slots=True)
 class RouterSettings:
-    """A router of a cluster."""
+    """A router of a cluster. One that is silent for `session_seconds` is replaced."""
 
     listening: Listening
     kafka: KafkaSettings
     cassandra: CassandraSettings
+    session_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSettings:
+    """How `migrate` creates the topics; the log keeps a record for `retention_days`."""
+
+    partitions: int
+    replicas: int
+    retention_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationSettings:
+    """What is created for a cluster: its topics, its keyspace and its tables."""
+
+    kafka: KafkaSettings
+    topics: TopicSettings
+    cassandra: CassandraSettings
+    keyspace_replicas: int
+    database_url: str | None = field(repr=False)

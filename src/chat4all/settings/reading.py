@@ -15,10 +15,12 @@ from chat4all.settings.parts import (
     KafkaSettings,
     Listening,
     MetadataSettings,
+    MigrationSettings,
     OneMachineSettings,
     PeopleSettings,
     RouterSettings,
     TokenKeys,
+    TopicSettings,
 )
 
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
@@ -188,21 +190,12 @@ class Settings(BaseSettings):
             self.kafka_topic,
             self.kafka_topic_events,
             self.kafka_group,
-            self.router_session_seconds,
-            self.kafka_partitions,
-            self.kafka_replicas,
-            self.log_retention_days,
         )
 
     @property
     def cassandra(self) -> CassandraSettings:
         """The store of a cluster."""
-        return CassandraSettings(
-            self.cassandra_hosts,
-            self.cassandra_port,
-            self.cassandra_keyspace,
-            self.cassandra_replicas,
-        )
+        return CassandraSettings(self.cassandra_hosts, self.cassandra_port, self.cassandra_keyspace)
 
     @property
     def one_machine(self) -> OneMachineSettings:
@@ -244,7 +237,23 @@ class Settings(BaseSettings):
     @property
     def router(self) -> RouterSettings:
         """The part for `chat4all router`."""
-        return RouterSettings(Listening(self.host, self.router_port), self.kafka, self.cassandra)
+        return RouterSettings(
+            Listening(self.host, self.router_port),
+            self.kafka,
+            self.cassandra,
+            self.router_session_seconds,
+        )
+
+    @property
+    def migration(self) -> MigrationSettings:
+        """The part for `chat4all migrate`."""
+        return MigrationSettings(
+            self.kafka,
+            TopicSettings(self.kafka_partitions, self.kafka_replicas, self.log_retention_days),
+            self.cassandra,
+            self.cassandra_replicas,
+            _text(self.database_url),
+        )
 
     @field_validator("cors_origins", "trusted_proxies", "cassandra_hosts", mode="before")
     @classmethod

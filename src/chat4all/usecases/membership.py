@@ -40,14 +40,13 @@ class Membership:
         *,
         title: str | None = None,
         metadata: Mapping[str, str] | None = None,
-        conversation_id: ConversationId | None = None,
     ) -> tuple[Conversation, bool]:
         """Create a conversation of the creator and the others; return it and whether it is new.
 
         A pair has one private conversation: a second request returns the first. In a group the
         creator is `owner`, the others are `member`s; in a private conversation both are `member`s.
         Raises `InvalidInput` for a private one without exactly one other person, a group that is
-        too large, or somebody who is not a user. Only an operator chooses the id.
+        too large, or somebody who is not a user.
         """
         people = dict.fromkeys([creator, *others])
         if kind is ConversationType.PRIVATE and len(people) != 2:
@@ -58,7 +57,7 @@ class Membership:
             raise InvalidInput([FieldError("/members", f"at most {MEMBERS_MAX} members")])
         owner = Role.OWNER if kind is ConversationType.GROUP else Role.MEMBER
         new = Conversation(
-            conversation_id or ConversationId(str(uuid.uuid4())),
+            ConversationId(str(uuid.uuid4())),
             kind,
             title,
             {name: owner if name == creator else Role.MEMBER for name in people},

@@ -55,13 +55,6 @@ class ChangeUser(msgspec.Struct):
     keep: SessionId | None
 
 
-class DisableUser(msgspec.Struct):
-    """For `disable_user`."""
-
-    username: Username
-    disabled: bool
-
-
 class OfUsers(msgspec.Struct):
     """Which users; for `aliases`."""
 

@@ -1,7 +1,6 @@
 """What clients send and receive. The schemas in /docs are made from these types."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ from msgspec import Meta
 from chat4all.domain.ids import UUID_PATTERN, Username
 from chat4all.domain.messages import CONTENT_MAX, Receipt, Status, StoredMessage
 from chat4all.domain.records import MessageRecord
-from chat4all.domain.times import format_utc
+from chat4all.domain.times import format_milliseconds
 from chat4all.wire.records import SEQ_MAX
 
 BODY_MAX = 64 * 1024
@@ -133,8 +132,8 @@ def _time(ms: int | None) -> str | None:
     if ms is None:
         return None
     try:
-        return format_utc(datetime.fromtimestamp(ms / 1000, UTC))
-    except (ValueError, OverflowError, OSError):
+        return format_milliseconds(ms)
+    except OverflowError:
         return None  # its producer's clock was far off
 
 

@@ -3,7 +3,6 @@
 The schemas in /docs are made from these very types.
 """
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -11,7 +10,7 @@ from msgspec import Meta
 
 from chat4all.domain.ids import SessionId
 from chat4all.domain.people import Conversation, ConversationType, Role, Session, User
-from chat4all.domain.times import format_utc
+from chat4all.domain.times import format_seconds
 from chat4all.wire.messages import MessageView
 
 EXAMPLE_CONVERSATION = "7f1c2d9e-5f0b-4c57-9a1e-3f2b8d6c4a10"
@@ -122,12 +121,8 @@ def session_view(session: Session, current: SessionId) -> SessionView:
     return SessionView(
         session.session_id,
         session.device,
-        _time(session.created_at),
-        _time(session.used_at),
-        _time(session.expires_at),
+        format_seconds(session.created_at),
+        format_seconds(session.used_at),
+        format_seconds(session.expires_at),
         session.session_id == current,
     )
-
-
-def _time(seconds: int) -> str:
-    return format_utc(datetime.fromtimestamp(seconds, UTC))

@@ -1,20 +1,15 @@
 """Members of conversations, cached: the very same mapping until it changes."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from chat4all.adapters.caching.cache import Cache
 from chat4all.adapters.caching.following import OutboxFollower
 from chat4all.adapters.interposing import ending_with, interposed
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import Conversation, Role
-from chat4all.ports.directory import Conversations, Members
+from chat4all.ports.directory import Directory
 from chat4all.ports.outbox import Subject
-
-
-class Directory(Members, Conversations, Protocol):
-    """Both at once: what changes members must drop what is cached of them."""
-
 
 D = TypeVar("D", bound=Directory)
 

@@ -1,8 +1,6 @@
 """Brings a keyspace to this release's tables: numbered steps, each applied once, under a lock."""
 
-import asyncio
 import re
-import time
 import uuid
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -12,10 +10,14 @@ import acsylla
 from acsylla.errors import CassException
 
 from chat4all.adapters.cassandra.session import Contact, connect, describe
+from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.domain.errors import StartRefused, Unavailable
 
 LOCK_SECONDS = 120
 """After this time the lock of a migration that was killed expires."""
+
+LOCK_EVERY_SECONDS = 0.2
+"""How often a migration looks whether another one has ended."""
 
 STEP_SECONDS = 60.0
 
@@ -84,11 +86,12 @@ async def _run(session: Any, text: str, *values: object) -> list[tuple[Any, ...]
 
 
 async def _lock(session: Any, holder: uuid.UUID) -> None:
-    deadline = time.monotonic() + 2 * LOCK_SECONDS
-    while not (await _run(session, _LOCK, holder, LOCK_SECONDS))[0][0]:  # [applied]
-        if time.monotonic() > deadline:
+    async def lock() -> None:
+        ((applied, *_),) = await _run(session, _LOCK, holder, LOCK_SECONDS)
+        if not applied:
             raise Unavailable("another migration of the keyspace does not end")
-        await asyncio.sleep(0.2)
+
+    await retry(lock, Backoff(LOCK_EVERY_SECONDS, LOCK_EVERY_SECONDS), seconds=2 * LOCK_SECONDS)
 
 
 async def _apply(session: Any) -> None:

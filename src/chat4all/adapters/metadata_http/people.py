@@ -59,10 +59,6 @@ class HttpUsers:
         )
         return changed
 
-    async def disable_user(self, username: Username, *, disabled: bool = True) -> None:
-        """Keep a user out, or let them in again; see `ports.Users`."""
-        await self._ask("disable_user", internal.DisableUser(username, disabled), None, writes=True)
-
     async def erase_user(self, username: Username) -> None:
         """Erase a user; see `ports.Users`."""
         await self._ask("erase_user", internal.OfUser(username), None, writes=True)

@@ -39,9 +39,8 @@ class Timings:
         }
 
     def timed(self, port: T) -> T:
-        """Return the port with those of the operations timed that it has."""
-        around = {name: one for name, one in self._around.items() if hasattr(port, name)}
-        return interposed(port, around)
+        """Return the port, its operations timed; `AttributeError` when it has not all of them."""
+        return interposed(port, self._around)
 
 
 def _timed(seconds: Histogram, failures: Counter) -> Around:

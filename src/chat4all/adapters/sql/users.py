@@ -155,7 +155,10 @@ class SqlUsers:
         return changed
 
     async def disable_user(self, username: Username, *, disabled: bool = True) -> None:
-        """Keep a user out, or let them in again; see `ports.Users`."""
+        """Keep a user from signing in and end their sessions, or let them in again.
+
+        For an operator. Raises `NotFound`.
+        """
         since = now_utc() if disabled else None
 
         def disable(connection: Connection) -> Sequence[Note]:

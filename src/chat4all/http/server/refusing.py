@@ -3,21 +3,18 @@
 import asyncio
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from chat4all.domain.errors import Chat4AllError, Overloaded
 from chat4all.http.edge import REFUSAL
 from chat4all.http.problems import BadRequest, problem_response
 from chat4all.http.server.limits import Refusal
 
-if TYPE_CHECKING:
-    from chat4all.http.server.protocol import BoundedProtocol
 
-
-def cycle_of_refusal(protocol: "BoundedProtocol", refusal: Refusal) -> RequestResponseCycle:
+def cycle_of_refusal(protocol: HttpToolsProtocol, refusal: Refusal) -> RequestResponseCycle:
     """Return what answers with this refusal, and closes, whatever the application would do."""
     request: Any = {} if protocol.scope is None else protocol.scope
     scope: Any = {
@@ -36,7 +33,7 @@ def cycle_of_refusal(protocol: "BoundedProtocol", refusal: Refusal) -> RequestRe
         scope["route"] = request["route"]
     cycle = RequestResponseCycle(
         scope=scope,
-        transport=protocol.transport,  # type: ignore[arg-type]
+        transport=protocol.transport,
         flow=protocol.flow,
         logger=protocol.logger,
         access_logger=protocol.access_logger,

@@ -7,19 +7,36 @@ thousand times for one that ever fires.
 from collections.abc import Iterable, Sequence
 from heapq import nsmallest
 from operator import itemgetter
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from chat4all.http.server.protocol import BoundedProtocol
+from typing import Protocol
 
 
-def sweep(connections: Iterable["BoundedProtocol"], now: float) -> None:
+class Timed(Protocol):
+    """A connection with limits in time."""
+
+    def check(self, now: float) -> None:
+        """Act on a state that lasts too long. `now` is the event loop's time in seconds."""
+        ...
+
+
+class Replaceable(Protocol):
+    """A connection that can be closed to make room for another one."""
+
+    def waits(self) -> tuple[bool, float] | None:
+        """Return whether it was used before, and since when it waits; None while it is in use."""
+        ...
+
+    def leave(self) -> None:
+        """Close at once."""
+        ...
+
+
+def sweep(connections: Iterable[Timed], now: float) -> None:
     """Look at every connection; call it twice a second or so with the event loop's time."""
     for connection in tuple(connections):
         connection.check(now)
 
 
-def close_the_idle(connections: Sequence["BoundedProtocol"], count: int) -> None:
+def close_the_idle(connections: Sequence[Replaceable], count: int) -> None:
     """Close those that never asked anything, then those that have waited longest."""
     waiting = [
         (waits, connection)

@@ -1,0 +1,46 @@
+"""The lock of a migration of the keyspace, without a node."""
+
+import uuid
+from typing import Any
+
+import pytest
+
+from chat4all.adapters.cassandra import migrating
+from chat4all.domain.errors import Unavailable
+
+pytestmark = pytest.mark.anyio
+
+HOLDER = uuid.uuid4()
+
+
+class Keyspace:
+    """Gives the lock at the last of `tries`, or never."""
+
+    def __init__(self, tries: int) -> None:
+        self.tries = tries
+        self.asked: list[tuple[object, ...]] = []
+
+    async def run(self, _: Any, text: str, *values: object) -> list[tuple[Any, ...]]:
+        assert text == migrating._LOCK
+        self.asked.append(values)
+        if len(self.asked) == self.tries:
+            return [(True,)]
+        return [(False, 0, HOLDER, None, None)]  # with the row that is in the way
+
+
+async def test_another_migration_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    keyspace = Keyspace(tries=3)
+    monkeypatch.setattr(migrating, "_run", keyspace.run)
+    monkeypatch.setattr(migrating, "LOCK_EVERY_SECONDS", 0.001)
+    await migrating._lock(None, HOLDER)
+    assert keyspace.asked == [(HOLDER, migrating.LOCK_SECONDS)] * 3
+
+
+async def test_one_that_does_not_end_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    keyspace = Keyspace(tries=-1)
+    monkeypatch.setattr(migrating, "_run", keyspace.run)
+    monkeypatch.setattr(migrating, "LOCK_EVERY_SECONDS", 0.001)
+    monkeypatch.setattr(migrating, "LOCK_SECONDS", 0.01)
+    with pytest.raises(Unavailable, match="another migration of the keyspace does not end"):
+        await migrating._lock(None, HOLDER)
+    assert len(keyspace.asked) > 1
