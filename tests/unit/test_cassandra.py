@@ -1,9 +1,10 @@
 """What the Cassandra adapters decide without a node."""
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 
 import pytest
@@ -19,10 +20,11 @@ from chat4all.adapters.cassandra.batches import (
     in_packs,
 )
 from chat4all.adapters.cassandra.keys import first_wins_timestamp, log_timestamp
+from chat4all.adapters.cassandra.messages import MESSAGE, message_of, put_message
 from chat4all.adapters.cassandra.session import Row, Statement
 from chat4all.domain.errors import Overloaded, Unavailable
 from chat4all.domain.ids import LogPosition, Username
-from chat4all.domain.messages import Head, Marker
+from chat4all.domain.messages import Head, Marker, StoredMessage
 from chat4all.ports.store import IdEntry, IdKey, StoreBatch
 from tests.messages import message
 from tests.records import CHATS
@@ -39,6 +41,22 @@ def test_write_times_follow_the_log_and_stay_below_every_clock() -> None:
     assert firsts == sorted(set(firsts), reverse=True)
     assert min(firsts) > 0
     assert max(times + firsts) < 2**50
+
+
+def test_a_row_holds_the_whole_message() -> None:
+    """Fails when a field has no column, or is read back from another one."""
+    written = message(1_001)
+    statement, values = put_message(written)
+    columns = re.findall(r"\w+", statement.partition("VALUES")[0])[3:]
+    row = dict(zip(columns, values, strict=False))
+    assert (row.pop("bucket"), row.pop("status")) == (1, "DELIVERED")
+    assert list(row) == [field.name for field in fields(StoredMessage)]
+    assert values[-1] == log_timestamp(written.log_position)
+
+    row["created_at"] = round(row["created_at"].timestamp() * 1000)  # as it is selected
+    selected = re.sub(r"\w+\((\w+)\)", r"\1", MESSAGE).split(", ")
+    found = message_of(written.conversation_id, tuple(row[name] for name in selected))
+    assert found == written
 
 
 def test_batches_keep_the_order_within_a_bucket_and_a_mebibyte() -> None:
