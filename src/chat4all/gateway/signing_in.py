@@ -43,12 +43,12 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
         if form.grant_type == "refresh_token":
             fields = _required(form, "refresh_token")
             # It costs no hash; only guessing is limited.
-            with rate.take_unless_good(request.scope, address, NotSignedIn):
+            with rate.count_failures(request.scope, address, NotSignedIn):
                 return json_response(token_view(await signing_in.refresh(fields["refresh_token"])))
         fields = _required(form, "username", "password")
         rate.take(request.scope, address)
         account = fields["username"][:_ACCOUNT_LETTERS]
-        with limits.sign_in_account.take_unless_good(request.scope, account, NotSignedIn):
+        with limits.sign_in_account.count_failures(request.scope, account, NotSignedIn):
             device = request.headers.get("User-Agent", "")
             return json_response(token_view(await signing_in.sign_in(**fields, device=device)))
 

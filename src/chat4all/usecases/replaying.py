@@ -13,7 +13,7 @@ from chat4all.domain.ids import LogPosition, uuid7_time
 from chat4all.domain.records import DeadLetter, MessageRecord
 from chat4all.ports.dead_letters import DeadLetters
 from chat4all.ports.log import MessageLog
-from chat4all.usecases.judging import FRESH_MS
+from chat4all.usecases.numbering_rules import FRESH_MS
 from chat4all.wire.records import MalformedRecord, decode_record
 
 
