@@ -10,7 +10,12 @@ from itertools import pairwise
 import pytest
 from acsylla.errors import CassErrorLibNoHostsAvailable, CassErrorLibRequestTimedOut
 
-from chat4all.adapters.cassandra import CassandraSession, CassandraStore, Contact
+from chat4all.adapters.cassandra import (
+    CassandraDeadLetters,
+    CassandraSession,
+    CassandraStore,
+    Contact,
+)
 from chat4all.adapters.cassandra import session as driver
 from chat4all.adapters.cassandra.batches import (
     BATCH_BYTES,
@@ -25,6 +30,7 @@ from chat4all.adapters.cassandra.session import Row, Statement
 from chat4all.domain.errors import Overloaded, Unavailable
 from chat4all.domain.ids import LogPosition, Username
 from chat4all.domain.messages import Head, Marker, StoredMessage
+from chat4all.domain.records import DeadLetter
 from chat4all.ports.store import IdEntry, IdKey, StoreBatch
 from tests.messages import message
 from tests.records import CHATS
@@ -308,3 +314,15 @@ async def test_nothing_follows_what_was_not_acknowledged() -> None:
         f"messages {CHATS[0]} 1",
         f"messages {CHATS[1]} 0",
     }
+
+
+@pytest.mark.anyio
+async def test_a_dead_letter_without_headers_writes_no_null() -> None:
+    session = Slow()
+    plain = DeadLetter(LAST, "no JSON", b"key", b"value")
+    traced = replace(plain, headers=(("traceparent", b"00-1"),))
+    await CassandraDeadLetters(session).add([plain, traced])
+    puts = [put for put in session.written if put[0].startswith("INSERT")]
+    assert [len(values) for _, values in puts] == [7, 8]
+    assert [text.count("?") for text, _ in puts] == [7, 8]
+    assert all(value is not None for _, values in puts for value in values)

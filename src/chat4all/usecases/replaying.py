@@ -49,7 +49,7 @@ class Replaying:
     async def replay(
         self, letter: DeadLetter, value: bytes | None = None, *, again: bool = False
     ) -> LogPosition:
-        """Append a letter, or `value` in its place; return the new record's position.
+        """Append a letter, or `value` in its place, with its headers; return the new position.
 
         Raises `CommandRefused` for a letter that was replayed before (unless `again`) or would
         become a dead letter again, `Unavailable` when the log or the store cannot be written. If it
@@ -82,7 +82,7 @@ class Replaying:
                 pass  # a marker only grows: it can be replayed at any time
             case _:
                 assert_never(record)
-        position = await self._log.append(record.conversation_id, record_bytes)
+        position = await self._log.append(record.conversation_id, record_bytes, letter.headers)
         await self._letters.replayed(letter.log_position, position)
         return position
 

@@ -160,7 +160,13 @@ def _parse(
             content = decode_record(record.value)
         except MalformedRecord as error:
             parsed.letters.append(
-                DeadLetter(record.log_position, str(error), record.key, record.value)
+                DeadLetter(
+                    record.log_position,
+                    str(error),
+                    record.key,
+                    record.value,
+                    headers=record.headers,
+                )
             )
             continue
         conversation = content.conversation_id
