@@ -24,7 +24,7 @@ from chat4all.domain.errors import Unavailable
 from chat4all.domain.events import LiveEvent
 from chat4all.domain.ids import ConversationId, LogPosition, Username
 from chat4all.domain.records import DeadLetter
-from chat4all.ports.log import MessageLog, Poll
+from chat4all.ports.log import Poll, RecordSink
 from chat4all.ports.store import StoreBatch
 from chat4all.router import loop
 from chat4all.router.loop import Router
@@ -145,7 +145,7 @@ def _die_in_the_end(death: _Death) -> None:
         await announce(self, events)
         death.at("announced", events)
 
-    async def moved(log: MessageLog, moves: Sequence[Move]) -> None:
+    async def moved(log: RecordSink, moves: Sequence[Move]) -> None:
         await move(log, moves)
         death.at("moved")
 

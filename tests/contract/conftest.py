@@ -41,14 +41,13 @@ from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.metadata import InternalEndpoint
 from chat4all.ports.dead_letters import DeadLetters
 from chat4all.ports.directory import Memberships
-from chat4all.ports.history import History
 from chat4all.ports.log import LogConsumer, MessageLog
 from chat4all.ports.outbox import Outbox
 from chat4all.ports.sessions import Sessions
 from chat4all.ports.summaries import ConversationSummaries
 from tests.cluster.cassandra import a_store
 from tests.cluster.kafka import a_feed, a_log
-from tests.contract.ports import Directory, KeptOutbox, Letters, People, Store
+from tests.contract.ports import Directory, KeptOutbox, Letters, People, Store, VisibleHistory
 from tests.databases import Databases, Place, place_at
 from tests.feeds import Followed
 from tests.metadata_service import CREDENTIAL, MetadataProcess, metadata_process, serving
@@ -130,7 +129,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 @pytest.fixture
-def history(store: Store) -> History:
+def history(store: Store) -> VisibleHistory:
     return store
 
 

@@ -4,14 +4,17 @@ from typing import Protocol
 
 from chat4all.ports.dead_letters import DeadLetters, DeadLetterSink
 from chat4all.ports.directory import Conversations, Members
-from chat4all.ports.history import History
+from chat4all.ports.history import ConversationHeads, History
 from chat4all.ports.outbox import Outbox, OutboxTrimming
 from chat4all.ports.store import SequencedStore
 from chat4all.ports.summaries import ConversationSummaries
 from chat4all.ports.users import Aliases, Credentials, Registrations, UserAdministration, Users
 
 
-class Store(SequencedStore, History, ConversationSummaries, Protocol):
+class VisibleHistory(History, ConversationHeads, Protocol): ...
+
+
+class Store(SequencedStore, VisibleHistory, ConversationSummaries, Protocol):
     async def ping(self) -> None: ...
 
 

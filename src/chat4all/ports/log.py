@@ -8,7 +8,7 @@ from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.records import Epoch, Headers, LogRecord
 
 
-class MessageLog(Protocol):
+class RecordSink(Protocol):
     """Where records are appended."""
 
     async def append(self, key: ConversationId, value: bytes, headers: Headers = ()) -> LogPosition:
@@ -18,6 +18,10 @@ class MessageLog(Protocol):
         land), `Overloaded` when it was not even tried.
         """
         ...
+
+
+class MessageLog(RecordSink, Protocol):
+    """The log, for the process that appends to it."""
 
     async def ping(self) -> None:
         """Return when the log can be written to."""

@@ -33,7 +33,7 @@ class DirectoryPorts(Members, Conversations, Protocol):
     """All that is asked about conversations, where one adapter answers it."""
 
 
-class StorePorts(History, ConversationSummaries, Protocol):
+class StorePorts(ConversationHeads, History, ConversationSummaries, Protocol):
     """All that readers ask of the store, where one adapter answers it."""
 
 

@@ -10,7 +10,7 @@ from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.domain.errors import RouterStopped, Unavailable
 from chat4all.ports.dead_letters import DeadLetterSink
 from chat4all.ports.feed import Announcements
-from chat4all.ports.log import LogConsumer, MessageLog, PartitionedLog, Poll
+from chat4all.ports.log import LogConsumer, PartitionedLog, Poll, RecordSink
 from chat4all.ports.store import SequencedStore
 from chat4all.usecases.routing import Move, Numbering
 
@@ -163,7 +163,7 @@ class Router:
         raise _Stopping
 
 
-async def _move(log: MessageLog, moves: Sequence[Move]) -> None:
+async def _move(log: RecordSink, moves: Sequence[Move]) -> None:
     """Append records again where they belong. One appended twice is recognised as a duplicate."""
     appends = [log.append(move.conversation, move.value, move.headers) for move in moves]
     for result in await asyncio.gather(*appends, return_exceptions=True):

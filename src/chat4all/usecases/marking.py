@@ -5,14 +5,14 @@ from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.records import Headers, MarkerRecord
 from chat4all.ports.directory import Members
 from chat4all.ports.history import ConversationHeads
-from chat4all.ports.log import MessageLog
+from chat4all.ports.log import RecordSink
 from chat4all.wire.records import encode_record
 
 
 class Marking:
     """Moves read markers: forwards only, and never beyond what can be read."""
 
-    def __init__(self, log: MessageLog, heads: ConversationHeads, members: Members) -> None:
+    def __init__(self, log: RecordSink, heads: ConversationHeads, members: Members) -> None:
         self._log = log
         self._heads = heads
         self._members = members

@@ -13,7 +13,7 @@ from chat4all.domain.errors import CommandRefused, RouterStopped
 from chat4all.domain.ids import LogPosition, uuid7_time
 from chat4all.domain.records import DeadLetter, MarkerRecord, MessageRecord
 from chat4all.ports.dead_letters import DeadLetters
-from chat4all.ports.log import MessageLog
+from chat4all.ports.log import RecordSink
 from chat4all.usecases.numbering_rules import FRESH_MS
 from chat4all.wire.records import MalformedRecord, decode_record
 
@@ -35,7 +35,7 @@ class Replaying:
 
     def __init__(
         self,
-        log: MessageLog,
+        log: RecordSink,
         letters: DeadLetters,
         *,
         now_ms: Callable[[], int] = _now_ms,

@@ -14,7 +14,7 @@ from chat4all.domain.messages import MessageDraft
 from chat4all.domain.records import Headers, MessageRecord
 from chat4all.domain.times import now_utc
 from chat4all.ports.directory import Members
-from chat4all.ports.log import MessageLog
+from chat4all.ports.log import RecordSink
 from chat4all.wire.records import encode_record
 
 UNKNOWN_NOT_BEFORE_SECONDS = 2.0
@@ -39,7 +39,7 @@ class Sending:
 
     def __init__(
         self,
-        log: MessageLog,
+        log: RecordSink,
         members: Members,
         *,
         new_id: Callable[[], str] = new_message_id,
