@@ -52,8 +52,8 @@ async def services(cluster: Cluster) -> AsyncIterator[Finding]:
             says = f"{url} does not answer as Chat4All does"
             yield Finding(Status.PROBLEM, says, "name a gateway, a router or a metadata service")
             continue
-        for name, part in failing.items():
-            bad = Status.WARNING if part.status == PartStatus.DEGRADED else Status.PROBLEM
-            yield Finding(bad, f"{url}, {name}: {part.error}")
+        for dependency, health in failing.items():
+            bad = Status.WARNING if health.status == PartStatus.DEGRADED else Status.PROBLEM
+            yield Finding(bad, f"{url}, {dependency}: {health.error}")
         if not failing:
             yield Finding(Status.OK, f"{url} is ready")

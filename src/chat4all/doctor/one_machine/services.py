@@ -39,10 +39,10 @@ def services(machine: OneMachine) -> Iterator[Finding]:
                 "with here too",
             )
         else:
-            for name_of_part, part in failing.items():
+            for dependency, health in failing.items():
                 yield Finding(
                     Status.PROBLEM,
-                    f"{where} misses {name_of_part}: {part.error}",
+                    f"{where} misses {dependency}: {health.error}",
                     "see docs/operations/troubles.md, Health",
                 )
             if not failing:
