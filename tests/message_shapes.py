@@ -68,10 +68,12 @@ async def _on_one_machine(api: Api) -> Mapping[str, object]:
     message_id = await api.send(bruno)
     await api.routed()
     path = f"/v1/conversations/{CHAT}/messages/{message_id}"
+    (listed,) = (await api.metadata.get("/v1/conversations", headers=bruno)).json()
     described = (await api.gateway.get("/openapi.json")).json()
     return {
         "embedded": (await api.history(bruno))[0],
         "stored": (await api.gateway.get(path, headers=bruno)).json(),
+        "listed": listed["last_message"],
         "openapi": described["components"]["schemas"]["MessageView"]["properties"],
         "required": described["components"]["schemas"]["MessageView"]["required"],
     }

@@ -7,8 +7,8 @@ import msgspec
 
 from chat4all.domain.ids import ConversationId, MessageId
 from chat4all.domain.messages import AllRead, StoredMessage
-from chat4all.ports.history import History
 from chat4all.wire.messages import MessageView
+from tests.contract.ports import VisibleHistory
 
 NOTHING_READ = AllRead(0, None, 0)
 AT_ONCE = 100
@@ -22,7 +22,7 @@ class Stored:
     head: int
 
 
-async def stored(history: History, chat: ConversationId, **bounds: int) -> Stored:
+async def stored(history: VisibleHistory, chat: ConversationId, **bounds: int) -> Stored:
     """Return the messages of a page, each as it is found by its id."""
     page = await history.page(chat, NOTHING_READ, **bounds)
     views = msgspec.json.decode(page.body, type=list[MessageView])
@@ -33,7 +33,9 @@ async def stored(history: History, chat: ConversationId, **bounds: int) -> Store
     return Stored(found, await history.head(chat))
 
 
-async def _message(history: History, chat: ConversationId, view: MessageView) -> StoredMessage:
+async def _message(
+    history: VisibleHistory, chat: ConversationId, view: MessageView
+) -> StoredMessage:
     found = await history.with_id(chat, MessageId(view.message_id))
     same = [message for message in found if message.seq == view.seq]
     assert len(same) == 1, "a message cannot be found by its id"

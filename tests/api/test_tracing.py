@@ -55,3 +55,17 @@ async def test_an_invalid_trace_is_passed_over(api: Api, trace: str) -> None:
 
 async def test_two_traces_are_passed_over(api: Api) -> None:
     assert await headers_of_record(api, TRACE, TRACE) == ()
+
+
+async def test_a_trace_is_in_the_record_of_a_marker(api: Api) -> None:
+    bruno = await api.sign_in("bruno")
+    await api.send(bruno)
+    await api.routed()
+    before = await api.parts.log.end()
+    for headers in (bruno | {"traceparent": TRACE}, bruno):
+        path = f"/v1/conversations/{CHAT}/read"
+        answer = await api.gateway.post(path, json={"seq": 1}, headers=headers)
+        assert answer.status_code == 202
+    traced, untraced = await api.parts.log.read(before, 10)
+    assert traced.headers == (("traceparent", TRACE.encode()),)
+    assert untraced.headers == ()

@@ -28,7 +28,7 @@ from chat4all.ports.log import MessageLog, Poll
 from chat4all.ports.store import StoreBatch
 from chat4all.router import loop
 from chat4all.router.loop import Router
-from chat4all.usecases import judging, routing
+from chat4all.usecases import numbering_rules, routing
 from chat4all.usecases.routing import Move, Numbering, Plan
 from chat4all.usecases.versions import ConversationVersions
 
@@ -270,18 +270,18 @@ def error_as_dead_letter() -> None:
 
 def replay_without_row() -> None:
     """Take a replay's message row for written (against rule 4)."""
-    number = judging.number_messages
+    number = numbering_rules.number_messages
 
     def without_rows(
         messages: Any, watermarks: Mapping[ConversationId, Any], *written: Any
-    ) -> judging.Numbered:
+    ) -> numbering_rules.Numbered:
         done = number(messages, watermarks, *written)
         done.messages = [
             m for m in done.messages if m.log_position > watermarks[m.conversation_id].log_position
         ]
         return done
 
-    judging.number_messages = without_rows  # type: ignore[assignment]
+    numbering_rules.number_messages = without_rows  # type: ignore[assignment]
 
 
 FAULTS = {

@@ -41,7 +41,6 @@ from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.metadata import InternalEndpoint
 from chat4all.ports.dead_letters import DeadLetters
 from chat4all.ports.directory import AnsweringDirectory, Memberships
-from chat4all.ports.history import History
 from chat4all.ports.log import LogConsumer
 from chat4all.ports.outbox import Outbox
 from chat4all.ports.sessions import Sessions
@@ -49,7 +48,7 @@ from chat4all.ports.summaries import ConversationSummaries
 from chat4all.ports.users import AllUsers
 from tests.cluster.cassandra import a_store
 from tests.cluster.kafka import a_feed, a_log
-from tests.contract.ports import KeptOutbox, Letters, Log, Store
+from tests.contract.ports import KeptOutbox, Letters, Log, Store, VisibleHistory
 from tests.databases import Databases, Place, place_at
 from tests.feeds import Followed
 from tests.metadata_service import CREDENTIAL, MetadataProcess, metadata_process, serving
@@ -131,7 +130,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 @pytest.fixture
-def history(store: Store) -> History:
+def history(store: Store) -> VisibleHistory:
     return store
 
 

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from chat4all.ports.dead_letters import DeadLetters, DeadLetterSink
 from chat4all.ports.health import CanPing
-from chat4all.ports.history import History
+from chat4all.ports.history import ConversationHeads, History
 from chat4all.ports.log import MessageLog
 from chat4all.ports.outbox import Outbox, OutboxTrimming
 from chat4all.ports.store import SequencedStore
@@ -14,7 +14,10 @@ from chat4all.ports.summaries import ConversationSummaries
 class Log(MessageLog, CanPing, Protocol): ...
 
 
-class Store(SequencedStore, History, ConversationSummaries, CanPing, Protocol): ...
+class VisibleHistory(History, ConversationHeads, Protocol): ...
+
+
+class Store(SequencedStore, VisibleHistory, ConversationSummaries, CanPing, Protocol): ...
 
 
 class Letters(DeadLetterSink, DeadLetters, Protocol): ...

@@ -14,6 +14,7 @@ LETTERS = [
     DeadLetter(LogPosition(0, p, o), "no JSON", b"\xff\0", b"{\xff\0")
     for o, p in [(9, 1), (5, 0), (7, 0)]
 ]
+HEADERS = (("traceparent", b"00-1"), ("x", b"\xff\0"), ("x", b""))
 
 
 def without_times(letter: DeadLetter) -> DeadLetter:
@@ -53,3 +54,15 @@ async def test_a_replayed_letter_says_as_which_record(
         None,
         None,
     ]
+
+
+async def test_dead_letters_keep_the_headers_of_their_records(
+    sink: DeadLetterSink, letters: DeadLetters
+) -> None:
+    await sink.add([replace(LETTERS[0], headers=HEADERS), LETTERS[1]])
+    found = {x.log_position: x.headers for x in await letters.all(10)}
+    assert found == {LETTERS[0].log_position: HEADERS, LETTERS[1].log_position: ()}
+    await letters.replayed(LETTERS[0].log_position, LogPosition(0, 0, 11))
+    one = await letters.get(LETTERS[0].log_position)
+    assert one is not None
+    assert one.headers == HEADERS

@@ -9,9 +9,10 @@ import pytest
 
 from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.messages import AllRead, Marker, Receipt
-from chat4all.ports.history import EncodedPage, History
+from chat4all.ports.history import EncodedPage
 from chat4all.ports.store import SequencedStore, StoreBatch
 from chat4all.wire.messages import MessageView, message_view
+from tests.contract.ports import VisibleHistory
 from tests.messages import batch, marked, message
 from tests.records import CHATS
 from tests.stored import stored
@@ -19,14 +20,16 @@ from tests.stored import stored
 pytestmark = pytest.mark.anyio
 
 
-async def test_an_unknown_conversation_is_empty(store: SequencedStore, history: History) -> None:
+async def test_an_unknown_conversation_is_empty(
+    store: SequencedStore, history: VisibleHistory
+) -> None:
     page = await stored(history, CHATS[0], limit=10)
     assert (list(page.messages), page.head) == ([], 0)
     assert await store.heads(CHATS) == {}
     assert await history.with_id(CHATS[0], MessageId(str(uuid.uuid4()))) == []
 
 
-async def test_conversations_do_not_mix(store: SequencedStore, history: History) -> None:
+async def test_conversations_do_not_mix(store: SequencedStore, history: VisibleHistory) -> None:
     for chat in CHATS:
         await store.write(batch(message(1, chat), message(2, chat)))
     for chat in CHATS:
@@ -35,7 +38,7 @@ async def test_conversations_do_not_mix(store: SequencedStore, history: History)
 
 
 async def test_pages_are_dense_and_never_above_the_head(
-    store: SequencedStore, history: History
+    store: SequencedStore, history: VisibleHistory
 ) -> None:
     await store.write(batch(*[message(n) for n in range(990, 1_011)], head=1_008))
 
@@ -62,7 +65,7 @@ ALL_READ = [
 
 @pytest.mark.parametrize("all_read", ALL_READ)
 async def test_what_is_shown_is_the_page_with_its_statuses(
-    store: SequencedStore, history: History, all_read: AllRead
+    store: SequencedStore, history: VisibleHistory, all_read: AllRead
 ) -> None:
     difficult = "".join(map(chr, range(0x80))) + "\x7f\x85\u2028\ufeff\uffff é 🎉 ',' \\u0000 {}[]"
     written = [
@@ -103,7 +106,7 @@ async def test_what_is_shown_is_the_page_with_its_statuses(
 
 
 async def test_a_marker_beyond_the_head_is_read_as_the_head(
-    store: SequencedStore, history: History
+    store: SequencedStore, history: VisibleHistory
 ) -> None:
     await store.write(batch(message(1), message(2)))
     marker = Marker(CHATS[0], Username("ana"), 9, 9)
@@ -112,7 +115,7 @@ async def test_a_marker_beyond_the_head_is_read_as_the_head(
 
 
 async def test_receipts_have_the_times_of_what_they_say_in_any_order(
-    store: SequencedStore, history: History
+    store: SequencedStore, history: VisibleHistory
 ) -> None:
     said = [
         (1, 1, 1_000, 1_000),
@@ -130,7 +133,7 @@ async def test_receipts_have_the_times_of_what_they_say_in_any_order(
 
 
 async def test_receipts_go_no_further_than_the_head(
-    store: SequencedStore, history: History
+    store: SequencedStore, history: VisibleHistory
 ) -> None:
     await store.write(batch(message(1), message(2)))
     assert await history.receipts(CHATS[0]) == {}

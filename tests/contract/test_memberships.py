@@ -7,8 +7,9 @@ from sqlalchemy import insert
 
 from chat4all.adapters.sql import tables
 from chat4all.domain.ids import ConversationId, Username
+from chat4all.domain.listing import LISTED_MEMBERS_MAX
 from chat4all.domain.people import ConversationType, Role
-from chat4all.ports.directory import LISTED_MEMBERS_MAX, AnsweringDirectory, Memberships
+from chat4all.ports.directory import AnsweringDirectory, Memberships
 from chat4all.ports.users import AllUsers
 from tests.contract.test_directory import ANA, BRUNO, CARLA, group, private, user
 from tests.databases import Place

@@ -4,9 +4,8 @@ import pytest
 
 from chat4all.domain.ids import LogPosition, Username
 from chat4all.domain.messages import Head, Marker
-from chat4all.ports.history import History
 from chat4all.ports.store import IdEntry, IdKey, SequencedStore, StoreBatch
-from tests.contract.ports import Store
+from tests.contract.ports import Store, VisibleHistory
 from tests.messages import batch, message, row_of
 from tests.records import CHATS
 from tests.stored import stored
@@ -14,7 +13,7 @@ from tests.stored import stored
 pytestmark = pytest.mark.anyio
 
 
-async def test_what_is_written_is_read(store: SequencedStore, history: History) -> None:
+async def test_what_is_written_is_read(store: SequencedStore, history: VisibleHistory) -> None:
     written = [message(1), message(2), message(3)]
     await store.write(batch(*written))
     page = await stored(history, CHATS[0], limit=10)
@@ -29,7 +28,7 @@ async def test_what_is_written_is_read(store: SequencedStore, history: History) 
 
 
 async def test_the_recovered_head_is_the_last_row_also_without_a_written_head(
-    store: SequencedStore, history: History
+    store: SequencedStore, history: VisibleHistory
 ) -> None:
     await store.write(batch(message(1), message(2)))
     await store.write(batch(message(3), message(4), head=0))
@@ -52,7 +51,9 @@ async def test_rows_are_found_by_the_record_that_made_them(store: SequencedStore
     }
 
 
-async def test_writing_again_changes_nothing(store: SequencedStore, history: History) -> None:
+async def test_writing_again_changes_nothing(
+    store: SequencedStore, history: VisibleHistory
+) -> None:
     first, second = batch(message(1), message(2)), batch(message(3))
     await store.write(first)
     await store.write(second)
@@ -69,7 +70,7 @@ async def test_the_first_use_of_an_id_stays(store: SequencedStore) -> None:
     assert await store.find_ids([key]) == {key: IdEntry(1, LogPosition(0, 0, 1))}
 
 
-async def test_heads_and_markers_only_grow(store: SequencedStore, history: History) -> None:
+async def test_heads_and_markers_only_grow(store: SequencedStore, history: VisibleHistory) -> None:
     await store.write(batch(message(1), message(2), message(3)))
     await store.write(StoreBatch(through=(), heads={CHATS[0]: Head(1, LogPosition(0, 0, 10))}))
     assert (await stored(history, CHATS[0], limit=1)).head == 3

@@ -105,6 +105,19 @@ async def test_original_bytes_that_can_be_processed_now_are_replayed_as_they_are
         assert appended.key.decode() == CHATS[0]
 
 
+async def test_a_replay_has_the_headers_of_the_original(tmp_path: Path) -> None:
+    trace = (("traceparent", b"00-1"),)
+    async with machine(tmp_path) as m:
+        await m.log.append(ConversationId(CHATS[0]), POISON, trace)
+        await m.route()
+        (letter,) = await m.store.all(10)
+        assert letter.headers == trace
+
+        await Replaying(m.log, m.store).replay(letter, record("corrected"))
+        (appended,) = await m.log.read(letter.log_position.offset, 10)
+        assert appended.headers == trace
+
+
 @pytest.mark.parametrize("value", [POISON, b"\xff", b"[" * 5000, record("later", v=2)])
 async def test_what_would_be_put_aside_again_or_stop_the_router_is_not_appended(
     tmp_path: Path, value: bytes

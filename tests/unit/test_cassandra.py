@@ -1,15 +1,21 @@
 """What the Cassandra adapters decide without a node."""
 
 import asyncio
+import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
 from acsylla.errors import CassErrorLibNoHostsAvailable, CassErrorLibRequestTimedOut
 
-from chat4all.adapters.cassandra import CassandraSession, CassandraStore, Contact
+from chat4all.adapters.cassandra import (
+    CassandraDeadLetters,
+    CassandraSession,
+    CassandraStore,
+    Contact,
+)
 from chat4all.adapters.cassandra import session as driver
 from chat4all.adapters.cassandra.batches import (
     BATCH_BYTES,
@@ -19,10 +25,12 @@ from chat4all.adapters.cassandra.batches import (
     in_packs,
 )
 from chat4all.adapters.cassandra.keys import first_wins_timestamp, log_timestamp
+from chat4all.adapters.cassandra.messages import MESSAGE, message_of, put_message
 from chat4all.adapters.cassandra.session import IN_FLIGHT_MAX, Row, Statement
 from chat4all.domain.errors import Overloaded, Unavailable
 from chat4all.domain.ids import LogPosition, Username
-from chat4all.domain.messages import Head, Marker
+from chat4all.domain.messages import Head, Marker, StoredMessage
+from chat4all.domain.records import DeadLetter
 from chat4all.ports.store import IdEntry, IdKey, StoreBatch
 from tests.messages import message
 from tests.records import CHATS
@@ -39,6 +47,22 @@ def test_write_times_follow_the_log_and_stay_below_every_clock() -> None:
     assert firsts == sorted(set(firsts), reverse=True)
     assert min(firsts) > 0
     assert max(times + firsts) < 2**50
+
+
+def test_a_row_holds_the_whole_message() -> None:
+    """Fails when a field has no column, or is read back from another one."""
+    written = message(1_001)
+    statement, values = put_message(written)
+    columns = re.findall(r"\w+", statement.partition("VALUES")[0])[3:]
+    row = dict(zip(columns, values, strict=False))
+    assert (row.pop("bucket"), row.pop("status")) == (1, "DELIVERED")
+    assert list(row) == [field.name for field in fields(StoredMessage)]
+    assert values[-1] == log_timestamp(written.log_position)
+
+    row["created_at"] = round(row["created_at"].timestamp() * 1000)  # as it is selected
+    selected = re.sub(r"\w+\((\w+)\)", r"\1", MESSAGE).split(", ")
+    found = message_of(written.conversation_id, tuple(row[name] for name in selected))
+    assert found == written
 
 
 def test_batches_keep_the_order_within_a_bucket_and_a_mebibyte() -> None:
@@ -314,3 +338,15 @@ async def test_nothing_follows_what_was_not_acknowledged() -> None:
         f"messages {CHATS[0]} 1",
         f"messages {CHATS[1]} 0",
     }
+
+
+@pytest.mark.anyio
+async def test_a_dead_letter_without_headers_writes_no_null() -> None:
+    session = Slow()
+    plain = DeadLetter(LAST, "no JSON", b"key", b"value")
+    traced = replace(plain, headers=(("traceparent", b"00-1"),))
+    await CassandraDeadLetters(session).add([plain, traced])
+    puts = [put for put in session.written if put[0].startswith("INSERT")]
+    assert [len(values) for _, values in puts] == [7, 8]
+    assert [text.count("?") for text, _ in puts] == [7, 8]
+    assert all(value is not None for _, values in puts for value in values)

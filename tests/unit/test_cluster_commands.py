@@ -1,6 +1,5 @@
 """`chat4all secrets`, `ready` and `demo`, without a cluster; the examples are no tests."""
 
-import json
 import shutil
 import stat
 import subprocess
@@ -12,9 +11,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from chat4all.commands.secrets import FILES
+from chat4all.wire.health import DependencyHealth, Readiness
 from tests.faults.running import environment, free_ports
 from tests.unit.test_commands import chat4all, refusal
 
@@ -90,7 +91,8 @@ def answering(status: int, body: bytes) -> Iterator[int]:
 
 
 def health(**errors: str | None) -> bytes:
-    return json.dumps({"dependencies": {k: {"error": v} for k, v in errors.items()}}).encode()
+    parts = {name: DependencyHealth("x", 0.1, error) for name, error in errors.items()}
+    return msgspec.json.encode(Readiness("x", parts))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from chat4all.adapters.embedded import DataFolder
@@ -33,6 +34,7 @@ from chat4all.doctor.one_machine.folder import data_folder, disk_space
 from chat4all.doctor.one_machine.installation import FILES
 from chat4all.doctor.runner import Check, run
 from chat4all.settings import Settings
+from chat4all.wire.health import DependencyHealth, Readiness
 from tests.faults.running import free_ports
 from tests.folders import POISON, change, make_folder
 from tests.records import record
@@ -343,8 +345,9 @@ def answering(port: int, status: int, body: object) -> Iterator[None]:
         server.server_close()
 
 
-def readiness(**errors: str | None) -> dict[str, Any]:
-    return {"status": "x", "dependencies": {part: {"error": why} for part, why in errors.items()}}
+def readiness(**errors: str | None) -> object:
+    parts = {name: DependencyHealth("x", 0.1, error) for name, error in errors.items()}
+    return msgspec.to_builtins(Readiness("x", parts))
 
 
 def test_services_that_run(data: Path) -> None:

@@ -72,13 +72,13 @@ def test_what_is_reported_holds(clock: Clock) -> None:
     assert how_many(limit) == 1
 
 
-def test_take_unless_good_counts_only_failures(clock: Clock) -> None:
+def test_only_failures_are_counted(clock: Clock) -> None:
     limit = Limit("sign-in", 2, 60, clock=clock)
 
     def attempt(raises: Exception | None) -> str:
         scope: dict[str, Any] = {}
         try:
-            with limit.take_unless_good(scope, "bruno", NotSignedIn):
+            with limit.count_failures(scope, "bruno", NotSignedIn):
                 if raises:
                     raise raises
         except (NotSignedIn, Unavailable):
@@ -90,7 +90,7 @@ def test_take_unless_good_counts_only_failures(clock: Clock) -> None:
         assert attempt(Unavailable("x")) == '"sign-in";r=2;t=30'
     assert attempt(NotSignedIn("x")) == '"sign-in";r=1;t=30'
     # Those that are still being tried count until it is known how they end.
-    with limit.take_unless_good({}, "bruno", NotSignedIn), pytest.raises(TooMany):
+    with limit.count_failures({}, "bruno", NotSignedIn), pytest.raises(TooMany):
         attempt(None)
     attempt(NotSignedIn("x"))
     with pytest.raises(TooMany):
@@ -112,7 +112,7 @@ def test_no_limits_let_everything_through() -> None:
         limits.send.take(scope, "bruno")
         with (
             pytest.raises(NotSignedIn),
-            limits.sign_in_account.take_unless_good(scope, "b", NotSignedIn),
+            limits.sign_in_account.count_failures(scope, "b", NotSignedIn),
         ):
             raise NotSignedIn("x")
     assert scope == {}

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from chat4all.adapters.embedded import GatewayLink, RouterLink, link
-from chat4all.adapters.embedded.link import Status
+from chat4all.adapters.embedded.link import Kind, Status
 from chat4all.domain.errors import Unavailable
 from tests.contract.test_live_feed import event
 
@@ -126,6 +126,39 @@ async def test_what_the_router_measures_can_be_asked_for_by_many_at_once() -> No
         async with asyncio.timeout(10):
             texts = await asyncio.gather(*(both.router.metrics() for _ in range(5)))
         assert texts == [b"measured 1\n"] * 5
+
+
+@pytest.mark.parametrize("kind", [9, Kind.APPENDED])
+async def test_a_frame_of_an_unknown_kind_is_ignored_by_the_gateway(
+    kind: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fails when it ends the task that takes what the router says."""
+    async with ends() as both:
+        await until(lambda: both.router.committed == 7)
+        send_raw(both.gateway, kind)
+        async with asyncio.timeout(10):
+            assert await both.router.metrics() == b"measured 1\n"
+    assert [(record.message, vars(record)["kind"]) for record in caplog.records] == [
+        ("a frame of an unknown kind is ignored", kind)
+    ]
+
+
+@pytest.mark.parametrize("kind", [0, Kind.STATUS])
+async def test_a_frame_of_an_unknown_kind_is_ignored_by_the_router(
+    kind: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fails when it ends the router's process."""
+    async with ends() as both:
+        send_raw(both.router, kind)
+        both.router.ring()
+        await until(lambda: both.rings == 1)
+    assert [(record.message, vars(record)["kind"]) for record in caplog.records] == [
+        ("a frame of an unknown kind is ignored", kind)
+    ]
+
+
+def send_raw(end: RouterLink | GatewayLink, kind: int) -> None:
+    end._frames._writer.write((2).to_bytes(4, "big") + bytes((kind, 0)))
 
 
 async def test_announcing_to_nobody_is_unavailable() -> None:

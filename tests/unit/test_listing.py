@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
+from chat4all.domain.listing import Detail, JoinedConversation, Listed
 from chat4all.domain.messages import Activity, Overview, StoredMessage
 from chat4all.domain.people import ConversationType, Role
-from chat4all.ports.directory import Detail, JoinedConversation
 from chat4all.ports.summaries import OverviewQuery
-from chat4all.usecases.listing import Listed, Listing
+from chat4all.usecases.listing import Listing
 from chat4all.usecases.public_names import PublicNames
 
 pytestmark = pytest.mark.anyio

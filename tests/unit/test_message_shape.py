@@ -53,7 +53,7 @@ def test_a_new_field_is_in_what_is_made_of_a_stored_message(
     assert shapes[place]["log_position"] == [4, 5, 6]
 
 
-@pytest.mark.parametrize("place", ["embedded", "stored"])
+@pytest.mark.parametrize("place", ["embedded", "stored", "listed"])
 def test_a_new_field_is_in_what_one_machine_answers(shapes: Mapping[str, Any], place: str) -> None:
     assert shapes[place]["log_position"] == [0, 0, 1]
 
@@ -73,5 +73,17 @@ def test_every_place_has_the_fields_in_the_order_of_the_definition(
 ) -> None:
     fields = list(shapes["openapi"])
     assert fields[-2:] == ["log_position", "seq"]
-    for place in ("message_view", "cassandra", "embedded", "stored", "accepted_view"):
+    for place in (
+        "message_view",
+        "cassandra",
+        "embedded",
+        "stored",
+        "listed",
+        "accepted_view",
+    ):
         assert list(shapes[place]) == fields, place
+
+
+def test_what_one_machine_answers_is_the_same_everywhere(shapes: Mapping[str, Any]) -> None:
+    assert shapes["stored"] == shapes["embedded"]
+    assert shapes["listed"] == shapes["embedded"]

@@ -122,7 +122,7 @@ async def test_a_store_of_version_1_keeps_every_row(tmp_path: Path) -> None:
         store = EmbeddedStore(path)
         await store.open()
         letter = DeadLetter(LogPosition(0, 0, 2), "no JSON", b"key", b"\xff\0")
-        assert list(await store.all(10)) == [letter]
+        assert list(await store.all(10)) == [letter]  # it has no headers
         assert await store.follows("a log") == ("a log", 2)
         await store.close()
         assert version(path) == len(schema.SCHEMA)

@@ -1,11 +1,12 @@
 """`chat4all ready`: a health check for containers, which have no HTTP client."""
 
 import http.client
-import json
 import sys
 from http import HTTPStatus
 
 import click
+
+from chat4all.wire.health import decode_readiness
 
 ANSWER_SECONDS = 5.0
 """/health/ready itself gives each part 2 s."""
@@ -31,12 +32,12 @@ def _query(port: int) -> tuple[bool, list[str]]:
     try:
         connection.request("GET", "/health/ready")
         answer = connection.getresponse()
-        parts = json.load(answer)["dependencies"]
-        errors = [f"{name}: {part['error']}" for name, part in parts.items() if part["error"]]
+        failing = decode_readiness(answer.read()).failing()
+        errors = [f"{name}: {part.error}" for name, part in failing.items()]
         return answer.status == HTTPStatus.OK, errors
     except (OSError, http.client.HTTPException) as error:
         return False, [f"port {port} does not answer: {error}"]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except ValueError:
         return False, [f"port {port} does not answer as Chat4All does"]
     finally:
         connection.close()

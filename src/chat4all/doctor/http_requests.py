@@ -1,9 +1,7 @@
 """Asking a service over HTTP how it is."""
 
-import json
 import urllib.error
 import urllib.request
-from typing import Any
 
 ANSWER_SECONDS = 5.0
 """/health/ready itself gives each part 2 s."""
@@ -12,14 +10,14 @@ ANSWER_SECONDS = 5.0
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def get(url: str) -> tuple[int, Any]:
-    """Return the status and the JSON of an answer; `OSError` or `ValueError` without one."""
+def get(url: str) -> tuple[int, bytes]:
+    """Return the status and the body of an answer; `OSError` without one."""
     try:
         with _direct.open(url, timeout=ANSWER_SECONDS) as answer:
-            return answer.status, json.load(answer)
+            return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, json.load(error)
+            return error.code, error.read()
 
 
 def reason_of(error: OSError) -> str:

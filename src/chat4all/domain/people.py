@@ -124,3 +124,19 @@ class Session:
     used_at: int = 0
     device: str = ""
     """The client's own description (`User-Agent`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A signed token and the seconds that it is good for."""
+
+    token: str
+    expires_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a sign-in or a refresh gives."""
+
+    access: AccessToken
+    refresh_token: str

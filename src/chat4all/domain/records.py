@@ -69,7 +69,7 @@ Record: TypeAlias = MessageRecord | MarkerRecord
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that cannot be processed: its cause, its original bytes and its position.
+    """A record that cannot be processed: its cause, its original bytes, headers and position.
 
     Times in milliseconds since 1970. `put_aside_ms` is when it was kept, None where unknown;
     `replayed_by` is the record by which it was last appended again, if it was.
@@ -82,3 +82,4 @@ class DeadLetter:
     put_aside_ms: int | None = None
     replayed_ms: int | None = None
     replayed_by: LogPosition | None = None
+    headers: Headers = ()

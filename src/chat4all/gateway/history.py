@@ -10,14 +10,13 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from chat4all.domain.errors import FieldError, InvalidInput
 from chat4all.domain.people import Session
-from chat4all.domain.records import MessageRecord
 from chat4all.gateway.pages import HISTORY_PATH, PageQuery, page_headers, read_page
 from chat4all.http.answers import json_response
 from chat4all.http.bearer import Authenticate
 from chat4all.http.openapi import json_content, problems
 from chat4all.http.paths import ConversationPath, MessagePath
 from chat4all.usecases.reading import LIMIT_DEFAULT, LIMIT_MAX, Reading
-from chat4all.wire.messages import MessageView, accepted_view, message_view
+from chat4all.wire.messages import MessageView
 from chat4all.wire.records import SEQ_MAX
 
 Seq = Annotated[int | None, Query(ge=0, le=SEQ_MAX)]
@@ -85,8 +84,6 @@ def history_routes(reading: Reading, caller: Authenticate) -> APIRouter:
 
         Right after its 202 it is `SENT`, without a number.
         """
-        found = await reading.message(session.username, conversation_id, message_id)
-        view = accepted_view(found) if isinstance(found, MessageRecord) else message_view(*found)
-        return json_response(view)
+        return json_response(await reading.message(session.username, conversation_id, message_id))
 
     return router

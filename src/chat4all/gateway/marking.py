@@ -12,6 +12,7 @@ from chat4all.http.bearer import Authenticate
 from chat4all.http.bodies import decode_body, require_json
 from chat4all.http.openapi import json_content, problems
 from chat4all.http.paths import ConversationPath
+from chat4all.http.tracing import trace_headers
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.reading import Reading
 from chat4all.wire.messages import MarkRead, ReceiptView, receipt_view
@@ -45,7 +46,8 @@ def marking_routes(marking: Marking, reading: Reading, caller: Authenticate) -> 
         """Say that everything up to and with `seq` was read."""
         require_json(request.headers)
         mark = decode_body(await request.body(), _decoder)
-        await marking.read(session.username, conversation_id, mark.seq)
+        trace = trace_headers(request.scope)
+        await marking.read(session.username, conversation_id, mark.seq, trace)
         return Response(status_code=HTTPStatus.ACCEPTED)
 
     @router.get(

@@ -13,8 +13,8 @@ from chat4all.http.limits import Limits, address_of
 from chat4all.http.openapi import json_content, problems, rate_limited
 from chat4all.http.paths import SessionPath
 from chat4all.http.route_limits import RouteLimits, limited, limits_of
-from chat4all.usecases.signing_in import Granted, SigningIn
-from chat4all.wire.people import SessionView, Token, session_view
+from chat4all.usecases.signing_in import SigningIn
+from chat4all.wire.people import SessionView, Token, session_view, token_view
 from chat4all.wire.requests import Grant
 
 _ACCOUNT_LETTERS = 64
@@ -43,14 +43,14 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
         if form.grant_type == "refresh_token":
             fields = _required(form, "refresh_token")
             # It costs no hash; only guessing is limited.
-            with rate.take_unless_good(request.scope, address, NotSignedIn):
-                return _token(await signing_in.refresh(fields["refresh_token"]))
+            with rate.count_failures(request.scope, address, NotSignedIn):
+                return json_response(token_view(await signing_in.refresh(fields["refresh_token"])))
         fields = _required(form, "username", "password")
         rate.take(request.scope, address)
         account = fields["username"][:_ACCOUNT_LETTERS]
-        with limits.sign_in_account.take_unless_good(request.scope, account, NotSignedIn):
+        with limits.sign_in_account.count_failures(request.scope, account, NotSignedIn):
             device = request.headers.get("User-Agent", "")
-            return _token(await signing_in.sign_in(**fields, device=device))
+            return json_response(token_view(await signing_in.sign_in(**fields, device=device)))
 
     @router.post(
         "/v1/logout",
@@ -94,13 +94,3 @@ def _required(form: Grant, *names: str) -> dict[str, str]:
     if missing:
         raise InvalidInput(missing)
     return fields
-
-
-def _token(granted: Granted) -> Response:
-    return json_response(
-        Token(
-            access_token=granted.access.token,
-            expires_in=granted.access.expires_in,
-            refresh_token=granted.refresh_token,
-        )
-    )

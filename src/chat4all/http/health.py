@@ -17,7 +17,7 @@ from chat4all.domain.errors import Degraded, Unavailable
 from chat4all.http.answers import json_response
 from chat4all.http.openapi import json_content
 from chat4all.ports.health import Ping
-from chat4all.wire.health import DependencyHealth, Health, Readiness
+from chat4all.wire.health import DependencyHealth, Health, PartStatus, Readiness
 
 PING_SECONDS = 2.0
 """A dependency that takes longer to answer counts as unavailable."""
@@ -56,10 +56,10 @@ def health_routes(pings: Mapping[str, Ping]) -> APIRouter:
         """Ask each dependency. 503 when one is unavailable, with its error."""
         answers = await asyncio.gather(*[check.answer() for check in checks.values()])
         dependencies = dict(zip(checks, answers, strict=True))
-        if any(dependency.status == "unavailable" for dependency in answers):
-            view = Readiness("unavailable", dependencies)
+        if any(dependency.status == PartStatus.UNAVAILABLE for dependency in answers):
+            view = Readiness(PartStatus.UNAVAILABLE, dependencies)
             return json_response(view, status=HTTPStatus.SERVICE_UNAVAILABLE)
-        return json_response(Readiness("ok", dependencies))
+        return json_response(Readiness(PartStatus.OK, dependencies))
 
     return router
 
@@ -101,15 +101,15 @@ class _Check:
 
 async def _check(ping: Ping) -> DependencyHealth:
     started = time.perf_counter()
-    status, error = "ok", None
+    status, error = PartStatus.OK, None
     try:
         async with asyncio.timeout(PING_SECONDS):
             await ping()
     except TimeoutError:
-        status, error = "unavailable", f"no answer within {PING_SECONDS:g} s"
+        status, error = PartStatus.UNAVAILABLE, f"no answer within {PING_SECONDS:g} s"
     except Unavailable as unavailable:
-        status, error = "unavailable", str(unavailable)
+        status, error = PartStatus.UNAVAILABLE, str(unavailable)
     except Degraded as degraded:
-        status, error = "degraded", str(degraded)
+        status, error = PartStatus.DEGRADED, str(degraded)
     latency = round((time.perf_counter() - started) * 1000, 2)
     return DependencyHealth(status, latency, error)

@@ -62,15 +62,15 @@ class Limit:
         self._report(scope, self._take(scope, key))
 
     @contextmanager
-    def take_unless_good(self, scope: Scope, key: str, bad: type[Exception]) -> Iterator[None]:
-        """Count what is done in this context only if it raises `bad`.
+    def count_failures(self, scope: Scope, key: str, failure: type[Exception]) -> Iterator[None]:
+        """Count what is done in this context only if it raises `failure`.
 
         It is counted before it begins, so that many at once are not let through together.
         """
         left = self._take(scope, key)
         try:
             yield
-        except bad:
+        except failure:
             raise
         except BaseException:
             left += self._give_back(key)
@@ -114,11 +114,11 @@ class NoLimit(Limit):
         """Let it through."""
 
     @contextmanager
-    def take_unless_good(
+    def count_failures(
         self,
         scope: Scope,  # noqa: ARG002 - of the interface
         key: str,  # noqa: ARG002
-        bad: type[Exception],  # noqa: ARG002
+        failure: type[Exception],  # noqa: ARG002
     ) -> Iterator[None]:
         """Let it through."""
         yield

@@ -32,7 +32,7 @@ from chat4all.domain.errors import (
     Unavailable,
 )
 from chat4all.http.request_id import current_request_id
-from chat4all.wire.problems import MEDIA_TYPE, Problem, ProblemField
+from chat4all.wire.problems import MEDIA_TYPE, Problem, ProblemField, ProblemSlug, type_of
 
 SLUG = "chat4all.problem"
 """Where a request's scope has the kind of problem that it was answered with."""
@@ -61,18 +61,27 @@ class _Kind:
 
 # The most specific first: the first that matches is taken.
 _KINDS: Sequence[tuple[type[Chat4AllError], _Kind]] = (
-    (InvalidInput, _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-input", "Invalid input")),
-    (NotSignedIn, _Kind(HTTPStatus.UNAUTHORIZED, "not-signed-in", "Not signed in")),
-    (NotAllowed, _Kind(HTTPStatus.FORBIDDEN, "not-allowed", "Not allowed")),
-    (NotFound, _Kind(HTTPStatus.NOT_FOUND, "not-found", "Not found")),
-    (AlreadyTaken, _Kind(HTTPStatus.CONFLICT, "already-taken", "Already taken")),
-    (Conflict, _Kind(HTTPStatus.CONFLICT, "conflict", "Conflict")),
-    (TooMany, _Kind(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", "Too many requests")),
-    (OutcomeUnknown, _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "outcome-unknown", "Outcome unknown")),
-    (Overloaded, _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", "Overloaded")),
-    (Unavailable, _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "Unavailable")),
+    (
+        InvalidInput,
+        _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, ProblemSlug.INVALID_INPUT, "Invalid input"),
+    ),
+    (NotSignedIn, _Kind(HTTPStatus.UNAUTHORIZED, ProblemSlug.NOT_SIGNED_IN, "Not signed in")),
+    (NotAllowed, _Kind(HTTPStatus.FORBIDDEN, ProblemSlug.NOT_ALLOWED, "Not allowed")),
+    (NotFound, _Kind(HTTPStatus.NOT_FOUND, ProblemSlug.NOT_FOUND, "Not found")),
+    (AlreadyTaken, _Kind(HTTPStatus.CONFLICT, ProblemSlug.ALREADY_TAKEN, "Already taken")),
+    (Conflict, _Kind(HTTPStatus.CONFLICT, ProblemSlug.CONFLICT, "Conflict")),
+    (
+        TooMany,
+        _Kind(HTTPStatus.TOO_MANY_REQUESTS, ProblemSlug.TOO_MANY_REQUESTS, "Too many requests"),
+    ),
+    (
+        OutcomeUnknown,
+        _Kind(HTTPStatus.SERVICE_UNAVAILABLE, ProblemSlug.OUTCOME_UNKNOWN, "Outcome unknown"),
+    ),
+    (Overloaded, _Kind(HTTPStatus.SERVICE_UNAVAILABLE, ProblemSlug.OVERLOADED, "Overloaded")),
+    (Unavailable, _Kind(HTTPStatus.SERVICE_UNAVAILABLE, ProblemSlug.UNAVAILABLE, "Unavailable")),
 )
-_INTERNAL = _Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "Internal error")
+_INTERNAL = _Kind(HTTPStatus.INTERNAL_SERVER_ERROR, ProblemSlug.INTERNAL_ERROR, "Internal error")
 
 
 class _ProblemResponse(Response):
@@ -96,7 +105,7 @@ def problem_response(error: Exception, path: str) -> Response:
     """
     kind, headers = _kind_and_headers(error)
     problem = Problem(
-        type=_type(kind),
+        type=type_of(kind.slug),
         title=kind.title,
         status=kind.status,
         detail=str(error) if kind is not _INTERNAL else "an unexpected error; it has been logged",
@@ -136,9 +145,9 @@ def kind_of_status(status: int) -> tuple[str, str]:
     """Return the type and title that a problem of this status usually has, for examples in docs."""
     for _, kind in reversed(_KINDS):
         if kind.status == status:
-            return _type(kind), kind.title
+            return type_of(kind.slug), kind.title
     kind = _of_status(HTTPStatus(status))
-    return _type(kind), kind.title
+    return type_of(kind.slug), kind.title
 
 
 def problem_routes() -> APIRouter:
@@ -155,10 +164,6 @@ def problem_routes() -> APIRouter:
         return PlainTextResponse(texts[slug] + "\n")
 
     return router
-
-
-def _type(kind: _Kind) -> str:
-    return f"/problems/{kind.slug}"
 
 
 def _of_status(status: HTTPStatus) -> _Kind:

@@ -13,14 +13,13 @@ from chat4all.http.bodies import json_only
 from chat4all.http.openapi import json_content, problems
 from chat4all.http.paging import LINK_HEADER, Cursor, link_next, read_cursor
 from chat4all.http.paths import ConversationPath
-from chat4all.usecases.listing import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, Listed, Listing
+from chat4all.usecases.listing import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, Listing
 from chat4all.usecases.membership import Membership
-from chat4all.wire.messages import message_view
 from chat4all.wire.people import (
     ConversationView,
     ListedConversation,
-    MemberView,
     conversation_view,
+    listed_view,
 )
 from chat4all.wire.requests import ChangedConversation, NewConversation
 
@@ -47,7 +46,7 @@ def conversation_routes(
     ) -> Response:
         """Return the conversations that you are in, those with the newest activity first."""
         listed, after = await listing.page(session.username, limit, read_cursor(cursor))
-        response = json_response([_listed(one) for one in listed])
+        response = json_response([listed_view(one) for one in listed])
         link_next(response, "/v1/conversations", after, limit=limit)
         return response
 
@@ -134,21 +133,3 @@ def conversation_routes(
         await membership.delete(session.username, conversation_id)
 
     return router
-
-
-def _listed(listed: Listed) -> ListedConversation:
-    detail = listed.detail
-    return ListedConversation(
-        listed.conversation_id,
-        detail.type,
-        detail.title,
-        [MemberView(name, role) for name, role in sorted(detail.members.items())],
-        dict(detail.metadata),
-        detail.created_at,
-        detail.count,
-        detail.peer,
-        listed.role,
-        message_view(*listed.last) if listed.last is not None else None,
-        listed.unread,
-        str(listed.position),
-    )

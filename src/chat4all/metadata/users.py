@@ -128,7 +128,7 @@ def user_routes(
         """
         _require_oneself(session, username)
         rate = limits_of(request.scope).rate
-        with rate.take_unless_good(request.scope, username, NotAllowed):
+        with rate.count_failures(request.scope, username, NotAllowed):
             user = await profiles.change(
                 session.username,
                 display_name=changed.display_name,

@@ -1,11 +1,11 @@
 """Conversations and who is in them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from chat4all.domain.ids import ConversationId, Username
-from chat4all.domain.people import Conversation, ConversationChanges, ConversationType, Role
+from chat4all.domain.listing import Detail, JoinedConversation
+from chat4all.domain.people import Conversation, ConversationChanges, Role
 from chat4all.ports.health import CanPing
 
 
@@ -89,35 +89,6 @@ class Directory(Members, Conversations, Protocol):
 
 class AnsweringDirectory(Directory, CanPing, Protocol):
     """A directory that says whether it can answer."""
-
-
-class JoinedConversation(NamedTuple):
-    """One of a user's memberships; `joined_at` is empty where that is not known."""
-
-    conversation_id: ConversationId
-    role: Role
-    joined_at: str
-
-
-@dataclass(frozen=True, slots=True)
-class Detail:
-    """What lists show of a conversation.
-
-    `members` are at most `LISTED_MEMBERS_MAX`, by name; `count` is how many there are. `peer` is
-    the other one of a private conversation, by their alias if they were erased.
-    """
-
-    type: ConversationType
-    title: str | None
-    created_at: str
-    metadata: Mapping[str, str]
-    members: Mapping[Username, Role]
-    count: int
-    peer: Username | None
-
-
-LISTED_MEMBERS_MAX = 100
-"""So that a list costs the same whatever groups are in it."""
 
 
 class Memberships(Protocol):

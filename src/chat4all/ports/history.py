@@ -37,7 +37,7 @@ class ConversationHeads(Protocol):
         ...
 
 
-class History(ConversationHeads, Protocol):
+class History(Protocol):
     """A conversation's messages, none above its head."""
 
     async def page(

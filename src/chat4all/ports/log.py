@@ -9,7 +9,7 @@ from chat4all.domain.records import Epoch, Headers, LogRecord
 
 
 class MessageLog(Protocol):
-    """Where records are appended."""
+    """The log, for those who append to it."""
 
     async def append(self, key: ConversationId, value: bytes, headers: Headers = ()) -> LogPosition:
         """Append one record and return its position once it is durable.

@@ -1,9 +1,8 @@
 """Passwords and the tokens that stand for them."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
-from chat4all.domain.people import Session
+from chat4all.domain.people import AccessToken, Session
 
 
 class Passwords(Protocol):
@@ -20,14 +19,6 @@ class Passwords(Protocol):
         must not answer faster than a wrong password.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class AccessToken:
-    """A signed token and the seconds that it is good for."""
-
-    token: str
-    expires_in: int
 
 
 class Tokens(Protocol):

@@ -26,12 +26,16 @@ class Credentials(Protocol):
         ...
 
 
-class Users(Protocol):
-    """Users' profiles."""
+class UserLookup(Protocol):
+    """Who there is."""
 
     async def user(self, username: Username) -> User | None:
         """Return the user of this name, if there is one that was not erased."""
         ...
+
+
+class Users(UserLookup, Protocol):
+    """Users' profiles."""
 
     async def find_users(self, prefix: str, limit: int, after: str = "") -> Sequence[User]:
         """Return users above the name `after`, by name, at most `limit`.

@@ -23,7 +23,7 @@ from chat4all.processes.policy import Policy
 T = TypeVar("T")
 
 
-class StorePorts(History, ConversationSummaries, Protocol):
+class StorePorts(ConversationHeads, History, ConversationSummaries, Protocol):
     """All that readers ask of the store, where one adapter answers it."""
 
 

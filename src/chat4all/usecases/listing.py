@@ -1,14 +1,12 @@
 """A user's conversations, those with the newest activity first."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from heapq import nlargest
 
 from chat4all.domain.ids import ConversationId, Username
-from chat4all.domain.messages import AllRead, Overview, Status, StoredMessage
-from chat4all.domain.people import Role
-from chat4all.domain.position import Position
-from chat4all.ports.directory import Detail, JoinedConversation, Memberships
+from chat4all.domain.listing import Detail, JoinedConversation, Listed
+from chat4all.domain.messages import AllRead, Overview, Status
+from chat4all.ports.directory import Memberships
 from chat4all.ports.summaries import ConversationSummaries, OverviewQuery
 from chat4all.usecases.public_names import PublicNames
 
@@ -16,23 +14,6 @@ LIST_LIMIT_DEFAULT = 50
 LIST_LIMIT_MAX = 200
 
 _SEPARATOR = " "
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """One conversation of a list. `last` has its sender's public name."""
-
-    conversation_id: ConversationId
-    detail: Detail
-    role: Role
-    head: int
-    unread: int
-    last: tuple[StoredMessage, Status] | None
-
-    @property
-    def position(self) -> Position:
-        """How far a client that has received this has seen the conversation."""
-        return Position(self.head)
 
 
 class Listing:

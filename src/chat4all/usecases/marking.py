@@ -2,7 +2,7 @@
 
 from chat4all.domain.errors import FieldError, InvalidInput, NotFound
 from chat4all.domain.ids import ConversationId, Username
-from chat4all.domain.records import MarkerRecord
+from chat4all.domain.records import Headers, MarkerRecord
 from chat4all.ports.directory import Members
 from chat4all.ports.history import ConversationHeads
 from chat4all.ports.log import MessageLog
@@ -17,8 +17,12 @@ class Marking:
         self._heads = heads
         self._members = members
 
-    async def read(self, username: Username, conversation: ConversationId, seq: int) -> None:
+    async def read(
+        self, username: Username, conversation: ConversationId, seq: int, headers: Headers = ()
+    ) -> None:
         """Record that a member has read up to `seq`; a number below an earlier one does nothing.
+
+        `headers` travel beside the record.
 
         Raises `NotFound` for somebody who is not a member and `InvalidInput` for a number that the
         conversation has not reached. The bound is checked here, not by the router, whose verdict
@@ -29,7 +33,7 @@ class Marking:
         head = await self._heads.head(conversation)
         if seq > head:
             raise InvalidInput([FieldError("/seq", f"the conversation's last message is {head}")])
-        await self._append(conversation, username, seq)
+        await self._append(conversation, username, seq, headers)
 
     async def join(self, username: Username, conversation: ConversationId) -> None:
         """Start a new member at the head: earlier messages do not count as unread.
@@ -41,6 +45,8 @@ class Marking:
         if head > 0:
             await self._append(conversation, username, head)
 
-    async def _append(self, conversation: ConversationId, username: Username, seq: int) -> None:
+    async def _append(
+        self, conversation: ConversationId, username: Username, seq: int, headers: Headers = ()
+    ) -> None:
         record = MarkerRecord(conversation, username, delivered_seq=seq, read_seq=seq)
-        await self._log.append(conversation, encode_record(record))
+        await self._log.append(conversation, encode_record(record), headers)

@@ -17,7 +17,7 @@ from chat4all.domain.people import (
 from chat4all.domain.roles import Standing
 from chat4all.domain.times import now_utc
 from chat4all.ports.directory import Conversations, Members
-from chat4all.ports.users import Users
+from chat4all.ports.users import UserLookup
 from chat4all.usecases.marking import Marking
 
 
@@ -25,7 +25,7 @@ class Membership:
     """Creates conversations and changes who is in them."""
 
     def __init__(
-        self, users: Users, members: Members, conversations: Conversations, marking: Marking
+        self, users: UserLookup, members: Members, conversations: Conversations, marking: Marking
     ) -> None:
         self._users = users
         self._members = members

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from chat4all.domain.errors import NotFound
 from chat4all.domain.ids import ConversationId, MessageId, Username
-from chat4all.domain.messages import AllRead, Receipt, Status, StoredMessage
+from chat4all.domain.messages import AllRead, Receipt
 from chat4all.domain.people import Role
-from chat4all.domain.records import MessageRecord
 from chat4all.ports.directory import Members
 from chat4all.ports.history import History
 from chat4all.usecases.public_names import PublicNames
 from chat4all.usecases.sending import Sending
 from chat4all.usecases.versions import ConversationVersion, ConversationVersions
+from chat4all.wire.messages import MessageView, accepted_view, message_view
 
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 200
@@ -87,10 +87,10 @@ class Reading:
 
     async def message(
         self, reader: Username, conversation: ConversationId, message_id: MessageId
-    ) -> tuple[StoredMessage, Status] | MessageRecord:
+    ) -> MessageView:
         """Return one message: the reader's own of this id, else the first one that has it.
 
-        A message that was just accepted here and is not stored yet is returned as its record.
+        A message that was just accepted here and is not stored yet is `SENT`, without a number.
         Raises `NotFound` when there is neither, and unless `reader` is a member.
         """
         members = await self.members(reader, conversation)
@@ -99,13 +99,13 @@ class Reading:
             message = next((m for m in messages if m.sender_id == reader), messages[0])
             version = self._versions.current(conversation, members)
             all_read = await self._all_read(conversation, members, version)
-            status = all_read.status(message)
-            alias = await self._names.aliases([message.sender_id], members)
-            return message.sent_by(alias.get(message.sender_id, message.sender_id)), status
+            aliases = await self._names.aliases([message.sender_id], members)
+            sender = aliases.get(message.sender_id, message.sender_id)
+            return message_view(message.sent_by(sender), all_read.status(message))
         accepted = self._sending.recent(conversation, message_id, reader)
         if accepted is None:
             raise NotFound("no such message")
-        return accepted
+        return accepted_view(accepted)
 
     async def receipts(
         self, reader: Username, conversation: ConversationId

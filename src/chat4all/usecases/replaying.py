@@ -7,13 +7,14 @@ is done and wherever it is cut off.
 
 import time
 from collections.abc import Callable
+from typing import assert_never
 
 from chat4all.domain.errors import CommandRefused, RouterStopped
 from chat4all.domain.ids import LogPosition, uuid7_time
-from chat4all.domain.records import DeadLetter, MessageRecord
+from chat4all.domain.records import DeadLetter, MarkerRecord, MessageRecord
 from chat4all.ports.dead_letters import DeadLetters
 from chat4all.ports.log import MessageLog
-from chat4all.usecases.judging import FRESH_MS
+from chat4all.usecases.numbering_rules import FRESH_MS
 from chat4all.wire.records import MalformedRecord, decode_record
 
 
@@ -48,7 +49,7 @@ class Replaying:
     async def replay(
         self, letter: DeadLetter, value: bytes | None = None, *, again: bool = False
     ) -> LogPosition:
-        """Append a letter, or `value` in its place; return the new record's position.
+        """Append a letter, or `value` in its place, with its headers; return the new position.
 
         Raises `CommandRefused` for a letter that was replayed before (unless `again`) or would
         become a dead letter again, `Unavailable` when the log or the store cannot be written. If it
@@ -70,15 +71,27 @@ class Replaying:
             ) from None
         except RouterStopped as error:
             raise CommandRefused(f"{name} would stop the router: {error}") from None
-        if isinstance(record, MessageRecord) and record.fresh and not record.moved:
-            # The router would not look up an id that seems just made, and store a second replay of
-            # it as another message (EXACTNESS 6).
-            made = uuid7_time(record.message_id)
-            if made is not None and self._now_ms() - made <= FRESH_MS:
-                raise CommandRefused(
-                    f"the message id of {name} was made a moment ago or is from the future: try "
-                    "again later"
-                )
-        position = await self._log.append(record.conversation_id, record_bytes)
+        match record:
+            case MessageRecord():
+                if self._may_pass_as_fresh(record):
+                    raise CommandRefused(
+                        f"the message id of {name} was made a moment ago or is from the future: "
+                        "try again later"
+                    )
+            case MarkerRecord():
+                pass  # a marker only grows: it can be replayed at any time
+            case _:
+                assert_never(record)
+        position = await self._log.append(record.conversation_id, record_bytes, letter.headers)
         await self._letters.replayed(letter.log_position, position)
         return position
+
+    def _may_pass_as_fresh(self, record: MessageRecord) -> bool:
+        """Say whether the router may not look up this id, because it seems just made.
+
+        It would store a second replay of it as another message (EXACTNESS 6).
+        """
+        if not record.fresh or record.moved:
+            return False
+        made_ms = uuid7_time(record.message_id)
+        return made_ms is not None and self._now_ms() - made_ms <= FRESH_MS

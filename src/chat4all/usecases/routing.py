@@ -18,7 +18,7 @@ from chat4all.domain.messages import NO_HEAD, Head
 from chat4all.domain.records import DeadLetter, Headers, LogRecord, MarkerRecord, MessageRecord
 from chat4all.ports.log import Poll
 from chat4all.ports.store import SequencedStore, StoreBatch
-from chat4all.usecases import judging
+from chat4all.usecases import numbering_rules
 from chat4all.usecases.markers import furthest
 from chat4all.wire.records import MalformedRecord, decode_record, mark_moved
 
@@ -79,9 +79,9 @@ class Numbering:
         heads = await self._heads(messages)
         entries = await self._store.find_ids(
             [
-                judging.id_key(message)
+                numbering_rules.id_key(message)
                 for record, message in messages
-                if judging.must_look_up(record, message, heads[message.conversation_id])
+                if numbering_rules.must_look_up(record, message, heads[message.conversation_id])
             ]
         )
         rows = await self._store.at_positions(
@@ -91,7 +91,7 @@ class Numbering:
                 if record.log_position <= heads[message.conversation_id].log_position
             ]
         )
-        numbered = judging.number_messages(messages, heads, entries, rows)
+        numbered = numbering_rules.number_messages(messages, heads, entries, rows)
         appended_ms = {record.log_position: record.appended_ms for record, _ in messages}
         reached = furthest(numbered.messages, appended_ms, markers)
         return Plan(
@@ -160,7 +160,13 @@ def _parse(
             content = decode_record(record.value)
         except MalformedRecord as error:
             parsed.letters.append(
-                DeadLetter(record.log_position, str(error), record.key, record.value)
+                DeadLetter(
+                    record.log_position,
+                    str(error),
+                    record.key,
+                    record.value,
+                    headers=record.headers,
+                )
             )
             continue
         conversation = content.conversation_id

@@ -7,24 +7,16 @@ from dataclasses import dataclass
 
 from chat4all.domain.errors import NotSignedIn
 from chat4all.domain.ids import SessionId, Username
-from chat4all.domain.people import DEVICE_MAX, Session
+from chat4all.domain.people import DEVICE_MAX, Session, TokenPair
 from chat4all.domain.refresh_tokens import (
     RefreshHashes,
     new_refresh_token,
     next_refresh_token,
     refresh_hashes,
 )
-from chat4all.ports.security import AccessToken, Passwords, Tokens
+from chat4all.ports.security import Passwords, Tokens
 from chat4all.ports.sessions import Sessions
 from chat4all.ports.users import Credentials
-
-
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """What a sign-in or a refresh gives."""
-
-    access: AccessToken
-    refresh_token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +44,7 @@ class SigningIn:
         self._tokens = tokens
         self._lifetimes = lifetimes
 
-    async def sign_in(self, username: str, password: str, device: str = "") -> Granted:
+    async def sign_in(self, username: str, password: str, device: str = "") -> TokenPair:
         """Start a session. An unknown user and a wrong password are refused alike.
 
         `device` describes the client, in its own words (`User-Agent`).
@@ -72,9 +64,9 @@ class SigningIn:
         )
         token = new_refresh_token()
         await self._sessions.start(session, _hashes(token), password_hash)
-        return self._granted(session, token, now)
+        return self._pair(session, token, now)
 
-    async def refresh(self, token: str) -> Granted:
+    async def refresh(self, token: str) -> TokenPair:
         """Continue a session. This spends the token: the answer has the next one.
 
         A token that was spent before ends its session: it was used by two clients, one of which
@@ -88,7 +80,7 @@ class SigningIn:
                 spent, _hashes(following).token, now, now + self._lifetimes.session
             )
             if rotation.session is not None:
-                return self._granted(rotation.session, following, now)
+                return self._pair(rotation.session, following, now)
         raise NotSignedIn("this refresh token is not good: sign in again")
 
     async def authenticate(self, token: str) -> Session:
@@ -114,9 +106,9 @@ class SigningIn:
         """End a session; its tokens are refused from now on."""
         await self._sessions.end(session.session_id)
 
-    def _granted(self, session: Session, refresh_token: str, now: int) -> Granted:
+    def _pair(self, session: Session, refresh_token: str, now: int) -> TokenPair:
         access = self._tokens.issue(session, now, self._lifetimes.access_token)
-        return Granted(access, refresh_token)
+        return TokenPair(access, refresh_token)
 
 
 def _hashes(token: str) -> RefreshHashes:

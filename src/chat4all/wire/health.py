@@ -1,6 +1,16 @@
-"""What the health routes answer."""
+"""What the health routes answer, and what those who ask them read."""
+
+from enum import StrEnum
 
 import msgspec
+
+
+class PartStatus(StrEnum):
+    """How a dependency is."""
+
+    OK = "ok"
+    UNAVAILABLE = "unavailable"
+    DEGRADED = "degraded"  # wrong, but no reason to send nobody here
 
 
 class Health(msgspec.Struct):
@@ -15,6 +25,7 @@ class DependencyHealth(msgspec.Struct):
     `status` is `ok`, `unavailable`, or `degraded`: wrong, but no reason to send nobody here.
     """
 
+    # Not a PartStatus: an answer of a later release that has another one can still be read.
     status: str
     latency_ms: float
     error: str | None = None
@@ -25,3 +36,14 @@ class Readiness(msgspec.Struct):
 
     status: str
     dependencies: dict[str, DependencyHealth]
+
+    def failing(self) -> dict[str, DependencyHealth]:
+        """Return the dependencies that report an error."""
+        return {name: part for name, part in self.dependencies.items() if part.error is not None}
+
+
+decode_health = msgspec.json.Decoder(Health).decode
+"""Reads the answer of `/health`; raises `ValueError` for what is none."""
+
+decode_readiness = msgspec.json.Decoder(Readiness).decode
+"""Reads the answer of `/health/ready`; raises `ValueError` for what is none."""

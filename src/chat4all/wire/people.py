@@ -3,15 +3,17 @@
 The schemas in /docs are made from these very types.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from chat4all.domain.ids import SessionId
-from chat4all.domain.people import Conversation, ConversationType, Role, Session, User
+from chat4all.domain.ids import SessionId, Username
+from chat4all.domain.listing import Listed
+from chat4all.domain.people import Conversation, ConversationType, Role, Session, TokenPair, User
 from chat4all.domain.times import format_seconds
-from chat4all.wire.messages import MessageView
+from chat4all.wire.messages import MessageView, message_view
 
 EXAMPLE_CONVERSATION = "7f1c2d9e-5f0b-4c57-9a1e-3f2b8d6c4a10"
 EXAMPLE_SESSION = "0d6a1a2c-55a0-4b52-9d3e-6b3a5e8f7c21"
@@ -85,10 +87,33 @@ def conversation_view(conversation: Conversation) -> ConversationView:
         conversation.conversation_id,
         conversation.type,
         conversation.title,
-        [MemberView(name, role) for name, role in sorted(conversation.members.items())],
+        _member_views(conversation.members),
         dict(conversation.metadata),
         conversation.created_at,
     )
+
+
+def listed_view(listed: Listed) -> ListedConversation:
+    """Return what a member sees of a conversation in a list."""
+    detail = listed.detail
+    return ListedConversation(
+        listed.conversation_id,
+        detail.type,
+        detail.title,
+        _member_views(detail.members),
+        dict(detail.metadata),
+        detail.created_at,
+        detail.count,
+        detail.peer,
+        listed.role,
+        message_view(*listed.last) if listed.last is not None else None,
+        listed.unread,
+        str(listed.position),
+    )
+
+
+def _member_views(members: Mapping[Username, Role]) -> list[MemberView]:
+    return [MemberView(name, role) for name, role in sorted(members.items())]
 
 
 class Token(msgspec.Struct, kw_only=True):
@@ -101,6 +126,15 @@ class Token(msgspec.Struct, kw_only=True):
         str,
         Meta(description="Good once, for the next two tokens. Used again it ends the session."),
     ]
+
+
+def token_view(pair: TokenPair) -> Token:
+    """Return what a client receives for a sign-in or a refresh."""
+    return Token(
+        access_token=pair.access.token,
+        expires_in=pair.access.expires_in,
+        refresh_token=pair.refresh_token,
+    )
 
 
 class SessionView(msgspec.Struct):

@@ -1,11 +1,33 @@
 """What every refusal and failure looks like (RFC 9457)."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 MEDIA_TYPE = "application/problem+json"
+
+
+class ProblemSlug(StrEnum):
+    """The kinds of problem that the errors of the domain have; HTTP adds some of its own."""
+
+    INVALID_INPUT = "invalid-input"
+    NOT_SIGNED_IN = "not-signed-in"
+    NOT_ALLOWED = "not-allowed"
+    NOT_FOUND = "not-found"
+    ALREADY_TAKEN = "already-taken"
+    CONFLICT = "conflict"
+    TOO_MANY_REQUESTS = "too-many-requests"
+    OUTCOME_UNKNOWN = "outcome-unknown"
+    OVERLOADED = "overloaded"
+    UNAVAILABLE = "unavailable"
+    INTERNAL_ERROR = "internal-error"
+
+
+def type_of(slug: str) -> str:
+    """Return the `type` of a problem of this kind."""
+    return f"/problems/{slug}"
 
 
 class ProblemField(msgspec.Struct):
@@ -31,3 +53,17 @@ class Problem(msgspec.Struct, omit_defaults=True):
     message_id: Annotated[
         str | None, Meta(description="With 503 on sending: retry with this `message_id`.")
     ] = None
+
+
+class ReceivedProblem(msgspec.Struct):
+    """As much of a problem as another service of ours acts on; empty where it is missing.
+
+    The two services may be of different releases, and a proxy between them has problems of its own.
+    """
+
+    type: str = ""
+    detail: str = ""
+
+
+decode_problem = msgspec.json.Decoder(ReceivedProblem).decode
+"""Reads a problem; raises `ValueError` for what is none."""

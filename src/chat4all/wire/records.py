@@ -14,7 +14,7 @@ import msgspec
 from chat4all.domain.errors import RouterStopped
 from chat4all.domain.ids import ConversationId, MessageId, Username, conversation_id, message_id
 from chat4all.domain.messages import CONTENT_MAX
-from chat4all.domain.records import MarkerRecord, MessageRecord, Record
+from chat4all.domain.records import Headers, MarkerRecord, MessageRecord, Record
 from chat4all.domain.times import format_utc
 
 Id = TypeVar("Id", ConversationId, MessageId)
@@ -74,6 +74,7 @@ class _ReadMarker(msgspec.Struct):
 _OUR_FORM = len("2026-01-31T23:59:59.999Z")
 
 _encoder = msgspec.json.Encoder()
+_headers = msgspec.json.Decoder(tuple[tuple[str, bytes], ...])
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _envelopes = msgspec.json.Decoder(_Envelope)
 _chat_messages = msgspec.json.Decoder(_ChatMessage)
@@ -108,6 +109,16 @@ def encode_record(record: Record) -> bytes:
             )
         case _:
             assert_never(record)
+
+
+def encode_headers(headers: Headers) -> bytes | None:
+    """Return headers as a store keeps them: JSON, or None where there are none."""
+    return _encoder.encode(headers) if headers else None
+
+
+def decode_headers(stored: bytes | None) -> Headers:
+    """Return the headers that a store keeps."""
+    return () if stored is None else _headers.decode(stored)
 
 
 def mark_moved(value: bytes) -> bytes:

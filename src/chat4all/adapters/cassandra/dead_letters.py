@@ -6,15 +6,20 @@ from datetime import UTC, datetime
 from chat4all.adapters.cassandra.session import CassandraSession, Row, together
 from chat4all.domain.ids import BEFORE_ALL, LogPosition
 from chat4all.domain.records import DeadLetter
+from chat4all.wire.records import decode_headers, encode_headers
 
 _COLUMNS = (
     "log_epoch, log_partition, log_offset, cause, key, value, toUnixTimestamp(put_aside_at), "
-    "toUnixTimestamp(replayed_at), replayed_by"
+    "toUnixTimestamp(replayed_at), replayed_by, headers"
 )
 _AT = "WHERE log_epoch = ? AND log_partition = ? AND log_offset = ?"
 _PUT = (
     "INSERT INTO dead_letters (log_epoch, log_partition, log_offset, cause, key, value, "
     "put_aside_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_PUT_WITH_HEADERS = (
+    "INSERT INTO dead_letters (log_epoch, log_partition, log_offset, cause, key, value, "
+    "put_aside_at, headers) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _GET = f"SELECT {_COLUMNS} FROM dead_letters {_AT}"
 _PARTITIONS = "SELECT DISTINCT log_epoch, log_partition FROM dead_letters"
@@ -61,20 +66,17 @@ class CassandraDeadLetters:
         # A letter depends on its record alone: two routers that add it at once differ only in the
         # time. So the first one to stay needs no transaction.
         if not await self._session.run(_GET, letter.log_position):
-            await self._session.run(
-                _PUT,
-                (
-                    *letter.log_position,
-                    letter.cause,
-                    letter.key,
-                    letter.value,
-                    datetime.now(UTC),
-                ),
-            )
+            position, now = letter.log_position, datetime.now(UTC)
+            values = (*position, letter.cause, letter.key, letter.value, now)
+            headers = encode_headers(letter.headers)
+            if headers is None:  # never a null that was inserted (EXACTNESS 5)
+                await self._session.run(_PUT, values)
+            else:
+                await self._session.run(_PUT_WITH_HEADERS, (*values, headers))
 
 
 def _letter(row: Row) -> DeadLetter:
-    epoch, partition, offset, cause, key, value, put_aside, replayed, by = row
+    epoch, partition, offset, cause, key, value, put_aside, replayed, by, headers = row
     return DeadLetter(
         LogPosition(epoch, partition, offset),
         cause,
@@ -83,4 +85,5 @@ def _letter(row: Row) -> DeadLetter:
         put_aside,
         replayed,
         None if by is None else LogPosition(*by),
+        decode_headers(headers),
     )

@@ -6,7 +6,8 @@ from uuid import UUID
 import msgspec
 
 from chat4all.adapters.cassandra.keys import bucket_of, slot_of
-from chat4all.adapters.cassandra.part import FIND_IDS, HEAD, MESSAGE, Part, head_seq, message_of
+from chat4all.adapters.cassandra.messages import MESSAGE, message_of
+from chat4all.adapters.cassandra.part import FIND_IDS, HEAD, Part, head_seq
 from chat4all.adapters.cassandra.session import together
 from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.messages import AllRead, Receipt, StoredMessage

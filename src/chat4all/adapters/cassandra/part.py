@@ -4,14 +4,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from uuid import UUID
 
-from chat4all.adapters.cassandra.keys import bucket_of, position_of
+from chat4all.adapters.cassandra.keys import bucket_of
+from chat4all.adapters.cassandra.messages import MESSAGE, message_of
 from chat4all.adapters.cassandra.session import CassandraSession, Row, together
-from chat4all.domain.ids import ConversationId, MessageId, Username
+from chat4all.domain.ids import ConversationId
 from chat4all.domain.messages import StoredMessage
-from chat4all.domain.times import format_milliseconds
-
-MESSAGE = "seq, message_id, sender_id, content, toUnixTimestamp(created_at), log_position"
-"""What is selected of `messages`, in the order of `message_of`."""
 
 HEAD = "SELECT seq, log_position FROM conversation_heads WHERE conversation_id = ?"
 FIND_IDS = (
@@ -47,17 +44,3 @@ class Part:
 def head_seq(rows: Sequence[Row]) -> int:
     """Return the number in the answer to `HEAD`; 0 when nothing was written."""
     return rows[0][0] if rows else 0
-
-
-def message_of(conversation: ConversationId, row: Row) -> StoredMessage:
-    """Return the message in a row of `MESSAGE`."""
-    seq, message_id, sender, content, created_ms, position = row
-    return StoredMessage(
-        conversation,
-        seq,
-        MessageId(str(message_id)),
-        Username(sender),
-        content,
-        format_milliseconds(created_ms),
-        position_of(position),
-    )

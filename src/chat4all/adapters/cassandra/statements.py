@@ -1,23 +1,14 @@
-"""The statements that write the store's rows, each with the write time of what it says (rule 5)."""
+"""The statements that write ids, markers and heads, each with its write time (rule 5)."""
 
 from datetime import datetime
 from uuid import UUID
 
-from chat4all.adapters.cassandra.keys import (
-    bucket_of,
-    first_wins_timestamp,
-    log_timestamp,
-    slot_of,
-)
+from chat4all.adapters.cassandra.keys import first_wins_timestamp, log_timestamp, slot_of
 from chat4all.adapters.cassandra.session import Statement
 from chat4all.domain.ids import ConversationId
-from chat4all.domain.messages import Head, Marker, Status, StoredMessage
+from chat4all.domain.messages import Head, Marker
 from chat4all.ports.store import IdEntry, IdKey
 
-_PUT_MESSAGE = (
-    "INSERT INTO messages (conversation_id, bucket, seq, message_id, sender_id, content, "
-    "created_at, status, log_position) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
-)
 _PUT_ID = (
     "INSERT INTO message_ids (conversation_id, slot, message_id, sender_id, seq, log_position) "
     "VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
@@ -42,22 +33,6 @@ _PUT_HEAD_WITH_TIME = (
     "INSERT INTO conversation_heads (conversation_id, seq, log_position, created_at) "
     "VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
 )
-
-
-def put_message(message: StoredMessage) -> Statement:
-    """Write a message under its number."""
-    return _PUT_MESSAGE, (
-        UUID(message.conversation_id),
-        bucket_of(message.seq),
-        message.seq,
-        UUID(message.message_id),
-        message.sender_id,
-        message.content,
-        datetime.fromisoformat(message.created_at),
-        Status.DELIVERED.value,
-        tuple(message.log_position),
-        log_timestamp(message.log_position),
-    )
 
 
 def put_id(key: IdKey, entry: IdEntry) -> Statement:

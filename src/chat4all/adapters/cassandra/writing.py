@@ -6,10 +6,11 @@ from uuid import UUID
 
 from chat4all.adapters.cassandra.batches import in_batches, in_packs
 from chat4all.adapters.cassandra.keys import position_of, slot_of
+from chat4all.adapters.cassandra.messages import put_message
 from chat4all.adapters.cassandra.part import FIND_IDS
 from chat4all.adapters.cassandra.recovery import Recovery
 from chat4all.adapters.cassandra.session import Statement, together
-from chat4all.adapters.cassandra.statements import put_head, put_id, put_marker, put_message
+from chat4all.adapters.cassandra.statements import put_head, put_id, put_marker
 from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.messages import StoredMessage
 from chat4all.ports.store import IdEntry, IdKey, StoreBatch

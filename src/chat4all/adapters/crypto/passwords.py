@@ -35,7 +35,7 @@ class BcryptPasswords:
         self._threads = ThreadPoolExecutor(
             workers, thread_name_prefix="bcrypt", initializer=_lower_priority
         )
-        self._nobody: bytes | None = None
+        self._dummy_hash: bytes | None = None
 
     async def hash(self, password: str) -> bytes:
         """Return a salted hash; see `ports.Passwords`. `ValueError` above 72 bytes."""
@@ -57,10 +57,10 @@ class BcryptPasswords:
 
     def _compare(self, text: bytes, password_hash: bytes | None) -> bool:
         if password_hash is None:
-            # Nobody's hash, of the same cost: "no such user" must take as long as "wrong password".
-            if self._nobody is None:
-                self._nobody = bcrypt.hashpw(os.urandom(16).hex().encode(), self._salt())
-            bcrypt.checkpw(text, self._nobody)
+            # A hash of the same cost: "no such user" must take as long as "wrong password".
+            if self._dummy_hash is None:
+                self._dummy_hash = bcrypt.hashpw(os.urandom(16).hex().encode(), self._salt())
+            bcrypt.checkpw(text, self._dummy_hash)
             return False
         return bcrypt.checkpw(text, password_hash)
 

@@ -11,8 +11,7 @@ from cachetools import LRUCache
 from chat4all.adapters.crypto.secret import check_secret, key_id
 from chat4all.domain.errors import NotSignedIn
 from chat4all.domain.ids import SessionId, Username
-from chat4all.domain.people import Session
-from chat4all.ports.security import AccessToken
+from chat4all.domain.people import AccessToken, Session
 
 ALGORITHM = "HS256"
 """Pinned: a token that names another is not looked at further (RFC 8725, section 3.1)."""

@@ -6,6 +6,7 @@ The end of the socket is the end of the other process: the router then stops, th
 """
 
 import asyncio
+import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -67,6 +68,7 @@ class Announced(msgspec.Struct, array_like=True):
         return decode_events(encoded)
 
 
+_log = logging.getLogger(__name__)
 _encoder = msgspec.msgpack.Encoder()
 _announced = msgspec.msgpack.Decoder(Announced)
 _status = msgspec.msgpack.Decoder(Status)
@@ -96,8 +98,11 @@ class _Frames:
     async def drain(self) -> None:
         await self._writer.drain()
 
-    async def each(self, handle: Mapping[Kind, Callable[[bytes], object]]) -> None:
-        """Hand every frame to what handles its kind, until the other end is closed."""
+    async def each(self, handle: Mapping[int, Callable[[bytes], object]]) -> None:
+        """Hand every frame to what handles its kind, until the other end is closed.
+
+        A frame of a kind that nothing handles is logged and ignored.
+        """
         while True:
             try:
                 length = int.from_bytes(await self._reader.readexactly(_LENGTH), "big")
@@ -106,7 +111,12 @@ class _Frames:
                 frame = await self._reader.readexactly(length)
             except (asyncio.IncompleteReadError, ConnectionError):
                 return
-            handle[Kind(frame[0])](frame[1:])
+            kind = frame[0]
+            if (take := handle.get(kind)) is None:
+                # Both ends are of one release: a defect, but no reason to stop routing.
+                _log.error("a frame of an unknown kind is ignored", extra={"kind": kind})
+            else:
+                take(frame[1:])
 
     def close(self) -> None:
         self._writer.close()

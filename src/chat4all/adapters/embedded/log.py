@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from chat4all.adapters.embedded.database import ROWS_MAX, Database, with_rows
 from chat4all.adapters.embedded.deadlines import Deadlines
 from chat4all.domain.errors import OutcomeUnknown, Overloaded, Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.records import Headers, LogRecord
+from chat4all.wire.records import decode_headers, encode_headers
 
 # AUTOINCREMENT: without it SQLite gives the numbers of trimmed rows out again, and the router,
 # which stands beyond them, would never see what is appended there (EXACTNESS 21).
@@ -40,10 +39,6 @@ QUEUE_MAX = 10_000
 
 TRIM_ROWS = 5_000
 """Records deleted in one transaction, so that appends do not wait long for it."""
-
-
-_encoder = msgspec.json.Encoder()
-_headers = msgspec.json.Decoder(tuple[tuple[str, bytes | None], ...])
 
 
 class _Waiting(NamedTuple):
@@ -119,7 +114,7 @@ class EmbeddedLog:
                     value,
                     appended_ms,
                     True,
-                    () if headers is None else _headers.decode(headers),
+                    decode_headers(headers),
                 )
                 for offset, key, value, appended_ms, headers in rows
             ]
@@ -196,8 +191,7 @@ class EmbeddedLog:
         now = time.time_ns() // 1_000_000
         values: list[object] = []
         for waiting in batch:
-            headers = _encoder.encode(waiting.headers) if waiting.headers else None
-            values += (waiting.key, waiting.value, now, headers)
+            values += (waiting.key, waiting.value, now, encode_headers(waiting.headers))
         return await self._database.write_one(with_rows(_INSERT, 4, len(batch)), values)
 
     def _take(self) -> list[_Waiting]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from chat4all.adapters.metadata_http.service import MetadataService
 from chat4all.domain.ids import ConversationId, SessionId, Username
+from chat4all.domain.listing import Detail, JoinedConversation
 from chat4all.domain.people import (
     Conversation,
     ConversationChanges,
@@ -13,7 +14,6 @@ from chat4all.domain.people import (
     UserChanges,
 )
 from chat4all.domain.refresh_tokens import RefreshHashes
-from chat4all.ports.directory import Detail, JoinedConversation
 from chat4all.ports.outbox import OutboxPage
 from chat4all.ports.sessions import Rotation
 from chat4all.wire import internal

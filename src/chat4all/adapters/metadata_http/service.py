@@ -24,6 +24,7 @@ from chat4all.domain.errors import (
     Unavailable,
 )
 from chat4all.wire import internal
+from chat4all.wire.problems import ProblemSlug, ReceivedProblem, decode_problem, type_of
 
 ASK_SECONDS = 4.5
 """A request and all its tries together: a little more than the service allows its database."""
@@ -49,24 +50,14 @@ PUBLIC = "the metadata service is away"
 _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 _REFUSED: Mapping[str, type[Refused]] = {
-    "/problems/not-found": NotFound,
-    "/problems/not-allowed": NotAllowed,
-    "/problems/conflict": Conflict,
-    "/problems/already-taken": AlreadyTaken,
-    "/problems/not-signed-in": NotSignedIn,
+    type_of(ProblemSlug.NOT_FOUND): NotFound,
+    type_of(ProblemSlug.NOT_ALLOWED): NotAllowed,
+    type_of(ProblemSlug.CONFLICT): Conflict,
+    type_of(ProblemSlug.ALREADY_TAKEN): AlreadyTaken,
+    type_of(ProblemSlug.NOT_SIGNED_IN): NotSignedIn,
 }
 
 _encoder = msgspec.json.Encoder()
-
-
-class _Problem(msgspec.Struct):
-    """What is of interest of a problem (RFC 9457)."""
-
-    type: str = ""
-    detail: str = ""
-
-
-_problem = msgspec.json.Decoder(_Problem)
 
 
 class MetadataService:
@@ -148,9 +139,9 @@ class MetadataService:
     def _refusal(self, status: int, answer: bytes, *, writes: bool) -> Exception:
         """Return the error that an answer other than 200 stands for."""
         try:
-            problem = _problem.decode(answer)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            problem = _Problem()
+            problem = decode_problem(answer)
+        except ValueError:
+            problem = ReceivedProblem()
         if refused := _REFUSED.get(problem.type):
             return refused(problem.detail)
         match status:
@@ -164,7 +155,7 @@ class MetadataService:
                 return Unavailable(detail, PUBLIC)
             case HTTPStatus.SERVICE_UNAVAILABLE if problem.type:
                 # Its own words for clients, which name no addresses.
-                unknown = problem.type == "/problems/outcome-unknown"
+                unknown = problem.type == type_of(ProblemSlug.OUTCOME_UNKNOWN)
                 detail = f"the metadata service at {self._url} answers: {problem.detail}"
                 if unknown:
                     return OutcomeUnknown(detail, PUBLIC)

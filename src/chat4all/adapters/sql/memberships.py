@@ -11,8 +11,8 @@ from sqlalchemy.sql import Select
 from chat4all.adapters.sql.tables import conversations, members, private_pairs, users
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.ids import ConversationId, Username
+from chat4all.domain.listing import LISTED_MEMBERS_MAX, Detail, JoinedConversation
 from chat4all.domain.people import ConversationType, Role
-from chat4all.ports.directory import LISTED_MEMBERS_MAX, Detail, JoinedConversation
 
 _OF_USER = select(members.c.conversation_id, members.c.role, members.c.joined_at).where(
     members.c.username == bindparam("username")

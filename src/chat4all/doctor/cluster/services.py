@@ -10,6 +10,7 @@ from chat4all.doctor.http_requests import get, reason_of
 from chat4all.domain.errors import NotFound
 from chat4all.processes.keys import check_credential, proofs
 from chat4all.wire import internal
+from chat4all.wire.health import PartStatus, decode_readiness
 
 
 async def metadata_service(cluster: Cluster) -> AsyncIterator[Finding]:
@@ -41,22 +42,18 @@ async def services(cluster: Cluster) -> AsyncIterator[Finding]:
     """Look whether the services that were named are ready, by their own account."""
     for url in cluster.services:
         try:
-            _, ready = await asyncio.to_thread(get, f"{url.rstrip('/')}/health/ready")
-            errors = [
-                (part, dependency["status"], dependency["error"])
-                for part, dependency in ready["dependencies"].items()
-                if dependency["error"] is not None
-            ]
+            _, body = await asyncio.to_thread(get, f"{url.rstrip('/')}/health/ready")
+            failing = decode_readiness(body).failing()
         except OSError as error:
             says = f"{url} does not answer ({reason_of(error)})"
             yield Finding(Status.PROBLEM, says, "start it, or see its log")
             continue
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except ValueError:
             says = f"{url} does not answer as Chat4All does"
             yield Finding(Status.PROBLEM, says, "name a gateway, a router or a metadata service")
             continue
-        for part, status, sentence in errors:
-            bad = Status.WARNING if status == "degraded" else Status.PROBLEM
-            yield Finding(bad, f"{url}, {part}: {sentence}")
-        if not errors:
+        for dependency, health in failing.items():
+            bad = Status.WARNING if health.status == PartStatus.DEGRADED else Status.PROBLEM
+            yield Finding(bad, f"{url}, {dependency}: {health.error}")
+        if not failing:
             yield Finding(Status.OK, f"{url} is ready")

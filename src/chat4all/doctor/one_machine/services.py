@@ -2,11 +2,12 @@
 
 import socket
 from collections.abc import Iterator
-from typing import Any
+from http import HTTPStatus
 
 from chat4all.doctor.findings import Finding, Status
 from chat4all.doctor.http_requests import get, reason_of
 from chat4all.doctor.one_machine.installation import OneMachine
+from chat4all.wire.health import decode_health, decode_readiness
 
 
 def services(machine: OneMachine) -> Iterator[Finding]:
@@ -16,15 +17,12 @@ def services(machine: OneMachine) -> Iterator[Finding]:
     for name, port, _ in _services(machine):
         where = f"the {name} on {_address(machine.settings.host)}:{port}"
         try:
-            alive, _ = _get(machine, port, "/health")
-            _, ready = _get(machine, port, "/health/ready")
-            if alive != 200:
+            alive, body = _get(machine, port, "/health")
+            decode_health(body)
+            if alive != HTTPStatus.OK:
                 raise ValueError
-            errors = {
-                part: dependency["error"]
-                for part, dependency in ready["dependencies"].items()
-                if dependency["error"] is not None
-            }
+            _, body = _get(machine, port, "/health/ready")
+            failing = decode_readiness(body).failing()
         except OSError as no_answer:
             reason = reason_of(no_answer)
             yield Finding(
@@ -33,7 +31,7 @@ def services(machine: OneMachine) -> Iterator[Finding]:
                 "if it was started with another --host, --port or --metadata-port, give them here "
                 "too; else see its log",
             )
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except ValueError:
             yield Finding(
                 Status.PROBLEM,
                 f"{where} does not answer as Chat4All does",
@@ -41,13 +39,13 @@ def services(machine: OneMachine) -> Iterator[Finding]:
                 "with here too",
             )
         else:
-            for part, error in errors.items():
+            for dependency, health in failing.items():
                 yield Finding(
                     Status.PROBLEM,
-                    f"{where} misses {part}: {error}",
+                    f"{where} misses {dependency}: {health.error}",
                     "see docs/operations/troubles.md, Health",
                 )
-            if not errors:
+            if not failing:
                 yield Finding(Status.OK, f"{where} is ready")
 
 
@@ -83,5 +81,5 @@ def _address(host: str) -> str:
     return f"[{here}]" if ":" in here else here
 
 
-def _get(machine: OneMachine, port: int, path: str) -> tuple[int, Any]:
+def _get(machine: OneMachine, port: int, path: str) -> tuple[int, bytes]:
     return get(f"http://{_address(machine.settings.host)}:{port}{path}")

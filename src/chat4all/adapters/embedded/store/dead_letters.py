@@ -7,14 +7,16 @@ from typing import Any
 from chat4all.adapters.embedded.store.part import Part
 from chat4all.domain.ids import BEFORE_ALL, LogPosition
 from chat4all.domain.records import DeadLetter
+from chat4all.wire.records import decode_headers, encode_headers
 
 _COLUMNS = (
     "log_epoch, log_partition, log_offset, cause, key, value, "
-    "put_aside_ms, replayed_ms, replayed_epoch, replayed_partition, replayed_offset"
+    "put_aside_ms, replayed_ms, replayed_epoch, replayed_partition, replayed_offset, headers"
 )
 _ADD = """
-INSERT INTO dead_letters (log_epoch, log_partition, log_offset, cause, key, value, put_aside_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+INSERT INTO dead_letters
+    (log_epoch, log_partition, log_offset, cause, key, value, put_aside_ms, headers)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
 _AT = "WHERE (log_epoch, log_partition, log_offset) = (?, ?, ?)"
 _GET = f"SELECT {_COLUMNS} FROM dead_letters {_AT}"
@@ -34,7 +36,10 @@ class DeadLetterTable(Part):
     async def add(self, letters: Sequence[DeadLetter]) -> None:
         """Keep dead letters; see `ports.dead_letters.DeadLetterSink`."""
         now = _now_ms()
-        rows = [(*x.log_position, x.cause, x.key, x.value, now) for x in letters]
+        rows = [
+            (*x.log_position, x.cause, x.key, x.value, now, encode_headers(x.headers))
+            for x in letters
+        ]
         await self._database.write(lambda db: db.executemany(_ADD, rows))
 
     async def get(self, position: LogPosition) -> DeadLetter | None:
@@ -58,7 +63,7 @@ def _now_ms() -> int:
 
 
 def _letter(row: Sequence[Any]) -> DeadLetter:
-    epoch, partition, offset, cause, key, value, put_aside_ms, replayed_ms, *by = row
+    epoch, partition, offset, cause, key, value, put_aside_ms, replayed_ms, *by, headers = row
     return DeadLetter(
         LogPosition(epoch, partition, offset),
         cause,
@@ -67,4 +72,5 @@ def _letter(row: Sequence[Any]) -> DeadLetter:
         put_aside_ms,
         replayed_ms,
         None if replayed_ms is None else LogPosition(*by),
+        decode_headers(headers),
     )

@@ -65,5 +65,7 @@ _MARKER_TIMES = """
 ALTER TABLE read_markers ADD COLUMN delivered_ms INTEGER;
 ALTER TABLE read_markers ADD COLUMN read_ms INTEGER
 """
-SCHEMA = (_FIRST, _REPLAYS, _MARKER_TIMES)
+# The headers of a dead letter's record: JSON, or null where there are none.
+_LETTER_HEADERS = "ALTER TABLE dead_letters ADD COLUMN headers BLOB"
+SCHEMA = (_FIRST, _REPLAYS, _MARKER_TIMES, _LETTER_HEADERS)
 """Every step that a file has come through; see `Database`."""
