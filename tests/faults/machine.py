@@ -44,7 +44,7 @@ class Steps:
 
 
 class StagedStore:
-    """A MessageStore and DeadLetters whose stages are durable one by one."""
+    """A `SequencedStore` and `DeadLetters` whose stages are durable one by one."""
 
     def __init__(self, store: EmbeddedStore, steps: Steps) -> None:
         self._store = store

@@ -26,7 +26,7 @@ QUEUE_MAX = 64
 
 
 class BcryptPasswords:
-    """The port `Passwords`. One core is left to everything else."""
+    """The port `ports.security.Passwords`. One core is left to everything else."""
 
     def __init__(self, rounds: int = ROUNDS, queue: int = QUEUE_MAX) -> None:
         self._rounds = rounds
@@ -38,14 +38,14 @@ class BcryptPasswords:
         self._nobody: bytes | None = None
 
     async def hash(self, password: str) -> bytes:
-        """Return a salted hash; see `ports.Passwords`. `ValueError` above 72 bytes."""
+        """Return a salted hash; see `ports.security.Passwords`. `ValueError` above 72 bytes."""
         text = password.encode()
         if len(text) > PASSWORD_MAX_BYTES:
             raise ValueError("bcrypt would ignore the end of this password")
         return await self._run(lambda: bcrypt.hashpw(text, self._salt()))
 
     async def verify(self, password: str, password_hash: bytes | None) -> bool:
-        """Compare in a thread; see `ports.Passwords`."""
+        """Compare in a thread; see `ports.security.Passwords`."""
         text = _hashable(password)
         return await self._run(
             partial(self._compare, text or b"", None if text is None else password_hash)

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class JwtTokens:
-    """The port `Tokens`. Only that a signature is ours is cached; `exp` is compared every time.
+    """The port `ports.security.Tokens`. Good signatures are cached; `exp` is compared every time.
 
     `secret` signs. Tokens that were signed with one of `accepted` are good as well, so that the key
     can be changed while people are signed in.
@@ -41,7 +41,7 @@ class JwtTokens:
         self._warned = False
 
     def issue(self, session: Session, now: int, lifetime_seconds: int) -> AccessToken:
-        """Sign a token; see `ports.Tokens`."""
+        """Sign a token; see `ports.security.Tokens`."""
         until = min(now + lifetime_seconds, session.expires_at)
         claims = {
             "iss": ISSUER,
@@ -55,7 +55,7 @@ class JwtTokens:
         return AccessToken(jwt.encode(claims, self._secret, ALGORITHM, header), max(0, until - now))
 
     def read(self, token: str, now: int) -> Session:
-        """Return whose token this is; see `ports.Tokens`."""
+        """Return whose token this is; see `ports.security.Tokens`."""
         session = self._verified.get(token)
         if session is None:
             session = self._verify(token)

@@ -58,7 +58,7 @@ class EmbeddedConsumer:
             raise StartRefused(trouble)
 
     async def poll(self, limit: int) -> Poll:
-        """Return what comes next; see `ports.LogConsumer`."""
+        """Return what comes next; see `ports.log.LogConsumer`."""
         if self._after is None:
             _, self._after = await self._store.follows(self._log.log_id)
         records = await self._log.read(self._after, limit)

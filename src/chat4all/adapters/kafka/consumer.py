@@ -84,7 +84,7 @@ class KafkaConsumer:
             await self._background.enter_async_context(periodically(name, work, seconds))
 
     async def poll(self, limit: int) -> Poll:
-        """Return what comes next; see `ports.LogConsumer`.
+        """Return what comes next; see `ports.log.LogConsumer`.
 
         Raises `RouterStopped` when the log is not the one that this group has read so far.
         """

@@ -27,13 +27,13 @@ _ONE = select(literal(1))
 
 
 class SqlDirectory:
-    """The port `Directory`. The keys of the tables decide every race."""
+    """`Members` and `Conversations` of `ports.directory`. The tables' keys decide every race."""
 
     def __init__(self, database: Transactions) -> None:
         self._database = database
 
     async def add_conversation(self, conversation: Conversation) -> Conversation:
-        """Create a conversation, or return the pair's first; see `ports.Directory`."""
+        """Create one, or return the pair's first; see `ports.directory.Conversations`."""
         names = sorted(conversation.members)
         is_private = conversation.type is ConversationType.PRIVATE
         if is_private and (first := await self._of_pair(*names)):
@@ -61,13 +61,13 @@ class SqlDirectory:
         return conversation
 
     async def conversation(self, conversation: ConversationId) -> Conversation | None:
-        """Return a conversation; see `ports.Directory`."""
+        """Return a conversation; see `ports.directory.Conversations`."""
         return await self._database.read(
             lambda connection: rows.find_conversation(connection, conversation)
         )
 
     async def members(self, conversation: ConversationId) -> Mapping[Username, Role]:
-        """Return who is in a conversation; see `ports.Directory`."""
+        """Return who is in a conversation; see `ports.directory.Members`."""
         return await self._database.read(
             lambda connection: rows.find_members(connection, conversation)
         )
@@ -79,7 +79,7 @@ class SqlDirectory:
         role: Role,
         by: Username | None = None,
     ) -> None:
-        """Let a user in; see `ports.Directory`."""
+        """Let a user in; see `ports.directory.Conversations`."""
         joined_at = now_utc()
 
         def add(connection: Connection, standing: Standing) -> None:
@@ -112,7 +112,7 @@ class SqlDirectory:
         role: Role,
         by: Username | None = None,
     ) -> None:
-        """Give a member another role; see `ports.Directory`."""
+        """Give a member another role; see `ports.directory.Conversations`."""
 
         def change(connection: Connection, standing: Standing) -> None:
             roles.check_role(standing, role)
@@ -131,7 +131,7 @@ class SqlDirectory:
     async def remove_member(
         self, conversation: ConversationId, username: Username, by: Username | None = None
     ) -> None:
-        """Remove a member; see `ports.Directory`."""
+        """Remove a member; see `ports.directory.Conversations`."""
 
         def remove(connection: Connection, standing: Standing) -> None:
             if username == by:
@@ -155,7 +155,7 @@ class SqlDirectory:
         changes: ConversationChanges,
         by: Username | None = None,
     ) -> None:
-        """Change its title or metadata; see `ports.Directory`."""
+        """Change its title or metadata; see `ports.directory.Conversations`."""
 
         def change(connection: Connection, standing: Standing) -> None:
             roles.check_change(standing)
@@ -167,7 +167,7 @@ class SqlDirectory:
     async def delete_conversation(
         self, conversation: ConversationId, by: Username | None = None
     ) -> None:
-        """End a conversation; see `ports.Directory`."""
+        """End a conversation; see `ports.directory.Conversations`."""
 
         def end(connection: Connection, standing: Standing) -> None:
             roles.check_delete(standing)

@@ -43,13 +43,13 @@ _ROLES = {role.value: role for role in Role}
 
 
 class SqlMemberships:
-    """The port `Memberships`."""
+    """The port `ports.directory.Memberships`."""
 
     def __init__(self, database: Transactions) -> None:
         self._database = database
 
     async def of_user(self, username: Username) -> Sequence[JoinedConversation]:
-        """Return all memberships of a user; see `ports.Memberships`."""
+        """Return all memberships of a user; see `ports.directory.Memberships`."""
         rows = await self._database.read(
             lambda connection: connection.execute(_OF_USER, {"username": username}).all()
         )
@@ -61,7 +61,7 @@ class SqlMemberships:
     async def details(
         self, conversations: Sequence[ConversationId], viewer: Username
     ) -> Mapping[ConversationId, Detail]:
-        """Return what a member sees of conversations; see `ports.Memberships`."""
+        """Return what a member sees of conversations; see `ports.directory.Memberships`."""
         if not conversations:
             return {}
         return await self._database.read(

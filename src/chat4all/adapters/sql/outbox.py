@@ -111,13 +111,13 @@ async def write_noting(
 
 
 class SqlOutbox:
-    """The port `Outbox`. A position is a time by the database's clock."""
+    """The ports of `ports.outbox`. A position is a time by the database's clock."""
 
     def __init__(self, database: Transactions) -> None:
         self._database = database
 
     async def after(self, position: int | None) -> OutboxPage:
-        """Return what changed after a position; see `ports.Outbox`."""
+        """Return what changed after a position; see `ports.outbox.Outbox`."""
 
         def read(connection: Connection) -> OutboxPage:
             now: int = connection.execute(_NOW).scalar_one()
@@ -136,7 +136,7 @@ class SqlOutbox:
         return await self._database.read(read)
 
     async def trim(self) -> int:
-        """Drop entries that are too old; see `ports.Outbox`."""
+        """Drop entries that are too old; see `ports.outbox.OutboxTrimming`."""
         kept = {"kept": KEPT_SECONDS * 1000}
         return await self._database.write(
             lambda connection: connection.execute(_TRIM, kept).rowcount

@@ -77,7 +77,7 @@ SWEEP_MAX = 10_000
 
 
 class SqlSessions:
-    """The port `Sessions`. Now and then a sign-in sweeps those that have expired."""
+    """The port `ports.sessions.Sessions`. Now and then a sign-in sweeps those that have expired."""
 
     def __init__(self, database: Transactions) -> None:
         self._database = database
@@ -86,7 +86,7 @@ class SqlSessions:
     async def start(
         self, session: Session, refresh: RefreshHashes, password_hash: bytes | None = None
     ) -> None:
-        """Keep a new session; see `ports.Sessions`."""
+        """Keep a new session; see `ports.sessions.Sessions`."""
         await self._sweep()
         row = {
             "session_id": session.session_id,
@@ -117,7 +117,7 @@ class SqlSessions:
             raise AlreadyTaken("this session was started before") from error
 
     async def get(self, session: SessionId) -> Session | None:
-        """Return the session; see `ports.Sessions`."""
+        """Return the session; see `ports.sessions.LiveSessions`."""
         values = {"session": session, "now": int(time.time())}
         row = await self._database.read(lambda connection: connection.execute(_GET, values).first())
         return None if row is None else Session(*row)
@@ -125,7 +125,7 @@ class SqlSessions:
     async def rotate(
         self, spent: RefreshHashes, token: bytes, now: int, expires_at: int
     ) -> Rotation:
-        """Put another token in the place of a spent one; see `ports.Sessions`."""
+        """Put another token in the place of a spent one; see `ports.sessions.Sessions`."""
         rotation = Rotation()
 
         def rotate(connection: Connection) -> Sequence[Note]:
@@ -153,7 +153,7 @@ class SqlSessions:
         return rotation
 
     async def of_user(self, username: Username) -> Sequence[Session]:
-        """Return a user's sessions; see `ports.Sessions`."""
+        """Return a user's sessions; see `ports.sessions.Sessions`."""
         values = {"who": username, "now": int(time.time())}
         rows = await self._database.read(
             lambda connection: connection.execute(_OF_USER, values).all()
@@ -161,7 +161,7 @@ class SqlSessions:
         return [Session(*row) for row in rows]
 
     async def end(self, session: SessionId, username: Username | None = None) -> None:
-        """End a session; see `ports.Sessions`."""
+        """End a session; see `ports.sessions.Sessions`."""
 
         def end(connection: Connection) -> Sequence[Note]:
             if username is not None:

@@ -59,7 +59,7 @@ _END_SESSIONS = delete(sessions).where(
 
 
 class SqlUsers:
-    """The port `Users`. The keys of the tables decide every race.
+    """The ports of `ports.users`. The keys of the tables decide every race.
 
     `audited`: its caller is an operator, and everything that is done is noted in the audit.
     """
@@ -69,7 +69,7 @@ class SqlUsers:
         self._audited = audited
 
     async def add_user(self, user: User, password_hash: bytes) -> None:
-        """Create a user; see `ports.Users`."""
+        """Create a user; see `ports.users.Registrations`."""
         row = {
             "username": user.username,
             "email": user.email,
@@ -95,7 +95,7 @@ class SqlUsers:
             raise _email_in_use() from error
 
     async def user(self, username: Username) -> User | None:
-        """Return a user; see `ports.Users`."""
+        """Return a user; see `ports.users.Users`."""
         row = await self._database.read(
             lambda connection: connection.execute(_USER, {"username": username}).first()
         )
@@ -104,7 +104,7 @@ class SqlUsers:
     async def find_users(
         self, prefix: str, limit: int, after: str = "", *, also_disabled: bool = False
     ) -> Sequence[User]:
-        """Return users by name; see `ports.Users`. Operators see those who are disabled too."""
+        """Return users by name; see `ports.users.Users`. Operators see disabled ones too."""
         literal = "".join(f"\\{c}" if c in "\\%_" else c for c in prefix.casefold())
         values = {
             "begins": literal + "%",
@@ -116,7 +116,7 @@ class SqlUsers:
         return [_user(row) for row in rows]
 
     async def password_hash(self, username: Username) -> bytes | None:
-        """Return a user's password hash; see `ports.Users`."""
+        """Return a user's password hash; see `ports.users.Credentials`."""
         return await self._database.read(
             lambda connection: connection.execute(_PASSWORD_HASH, {"username": username}).scalar()
         )
@@ -124,7 +124,7 @@ class SqlUsers:
     async def change_user(
         self, username: Username, changes: UserChanges, keep: SessionId | None = None
     ) -> User:
-        """Change a user; see `ports.Users`."""
+        """Change a user; see `ports.users.Users`."""
         values: dict[str, Any] = {}
         if changes.display_name is not None:
             values |= _display_names(changes.display_name)
@@ -155,7 +155,7 @@ class SqlUsers:
         return changed
 
     async def disable_user(self, username: Username, *, disabled: bool = True) -> None:
-        """Keep a user out, or let them in again; see `ports.Users`."""
+        """Keep a user out, or let them in again; see `ports.users.UserAdministration`."""
         since = now_utc() if disabled else None
 
         def disable(connection: Connection) -> Sequence[Note]:
@@ -170,7 +170,7 @@ class SqlUsers:
         await write_noting(self._database, disable)
 
     async def erase_user(self, username: Username) -> None:
-        """Erase a user; see `ports.Users`."""
+        """Erase a user; see `ports.users.Users`."""
         alias = f"deleted-{secrets.token_hex(16)}"
 
         def erase(connection: Connection) -> Sequence[Note]:
@@ -196,7 +196,7 @@ class SqlUsers:
         await write_noting(self._database, erase)
 
     async def aliases(self, usernames: Sequence[Username]) -> Mapping[Username, Username]:
-        """Return the names that erased users are shown under; see `ports.Users`."""
+        """Return the names that erased users are shown under; see `ports.users.Aliases`."""
         if not usernames:
             return {}
         rows = await self._database.read(
