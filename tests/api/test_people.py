@@ -105,7 +105,7 @@ async def test_a_group_and_who_may_let_people_in(api: Api) -> None:
         answer = await api.gateway.post(f"{path}/members", json=body, headers=who)
         return answer.status_code
 
-    # Asked first, so that a remembered "no" would show.
+    # Asked first, so that a cached "no" would show.
     assert (await api.gateway.get(f"{path}/messages", headers=carla)).status_code == 404
     assert await add(ana, username="carla") == 403
     assert await add(carla, username="carla") == 404

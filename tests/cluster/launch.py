@@ -191,7 +191,7 @@ def die_after_removal() -> None:
 
 
 def memory_without_end() -> None:
-    """Hear of nothing after the beginning, and go by what is remembered (against rule 19)."""
+    """Learn of no change after the first poll, and answer from the cache (against rule 19)."""
     poll = OutboxFollower.poll
     heard = False
 
@@ -235,7 +235,7 @@ def heads_kept() -> None:
         for number, assignment in assignments.items():
             self._partitions.setdefault(number, routing._Partition(assignment))
 
-    Numbering._keep_only = keep  # type: ignore[method-assign]
+    Numbering._drop_stale_partitions = keep  # type: ignore[method-assign]
 
 
 def second_batch_first() -> None:

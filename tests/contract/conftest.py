@@ -172,7 +172,7 @@ async def feed(request: pytest.FixtureRequest) -> AsyncIterator[Followed]:
 
 
 A_REAL_SERVICE = "a real service by HTTP"
-WAYS = ["asked", "remembered", "by HTTP", "by HTTP, remembered"]
+WAYS = ["asked", "cached", "by HTTP", "by HTTP, cached"]
 ON_SERVERS = [pytest.mark.slow, pytest.mark.engines]
 
 
@@ -243,7 +243,7 @@ async def known(
     if way == "asked":
         yield Metadata(users, directory, memberships, sessions)
         return
-    if way == "remembered":
+    if way == "cached":
         yield await cached(Metadata(users, directory, memberships, sessions), SqlOutbox(database))
         return
     async with AsyncExitStack() as stack:
@@ -263,7 +263,7 @@ async def known(
             HttpMemberships(service),
             HttpSessions(service),
         )
-        if way != "by HTTP, remembered":
+        if way != "by HTTP, cached":
             yield asked
             return
         yield await cached(asked, HttpOutbox(service))

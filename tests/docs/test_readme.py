@@ -49,7 +49,7 @@ def test_the_session_is_as_it_is_told(readme: str, running: Running) -> None:
         seen: list[str] = []
 
         def as_told(here: str = here, wanted: str = wanted, seen: list[str] = seen) -> bool:
-            # What a shell remembers is set anew by the assignments that came before.
+            # The assignments of earlier commands are run again: a shell would still have them.
             script = "\n".join([*done, here])
             answer = subprocess.run(
                 ["bash", "-c", script],

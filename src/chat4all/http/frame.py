@@ -19,7 +19,7 @@ Header: TypeAlias = tuple[bytes, bytes]
 REQUEST_ID = b"x-request-id"
 
 _ADDED = "chat4all.headers"
-_harmless = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
+_valid_request_id = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
 _log = logging.getLogger("chat4all.access")
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
@@ -116,7 +116,7 @@ class Frame:
 def _callers_id(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
         if name == REQUEST_ID:
-            return value.decode() if _harmless.match(value) else None
+            return value.decode() if _valid_request_id.match(value) else None
     return None
 
 

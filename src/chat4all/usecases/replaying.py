@@ -21,8 +21,8 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _offset_of(position: LogPosition) -> str:
-    return str(position.offset)
+def _offset_of(log_position: LogPosition) -> str:
+    return str(log_position.offset)
 
 
 class Replaying:
@@ -79,6 +79,6 @@ class Replaying:
                     f"the message id of {name} was made a moment ago or is from the future: try "
                     "again later"
                 )
-        position = await self._log.append(record.conversation_id, record_bytes)
-        await self._letters.replayed(letter.log_position, position)
-        return position
+        log_position = await self._log.append(record.conversation_id, record_bytes)
+        await self._letters.replayed(letter.log_position, log_position)
+        return log_position

@@ -74,7 +74,7 @@ class Numbering:
         log, and `Unavailable` when the store cannot be asked; nothing has changed then, and the
         same poll may be planned again.
         """
-        self._keep_only(poll.assignments)
+        self._drop_stale_partitions(poll.assignments)
         messages, markers, letters, moves = _parse(poll.records, self._partition_of)
         heads = await self._heads(messages)
         entries = await self._store.find_ids(
@@ -116,7 +116,7 @@ class Numbering:
         for conversation, partition in partitions.items():
             self._partitions[partition].heads[conversation] = plan.batch.heads[conversation]
 
-    def _keep_only(self, assignments: Mapping[int, int]) -> None:
+    def _drop_stale_partitions(self, assignments: Mapping[int, int]) -> None:
         """Drop what was cached under another assignment than the present one (rule 2)."""
         self._partitions = {
             number: cached

@@ -1,6 +1,6 @@
-"""Following the outbox, so that what is cached still holds.
+"""Following the outbox, to drop cached values that have changed.
 
-EXACTNESS 19: what is cached is valid while the last good poll *began* less than 5 s ago.
+EXACTNESS 19: a cached value is valid while the last good poll *began* less than 5 s ago.
 """
 
 import asyncio
@@ -58,20 +58,19 @@ class WhenAliased:
 class OutboxFollower:
     """Polls the outbox and tells its listeners what has changed.
 
-    `whose` outbox it is: clients read that this is away when it does not answer. `clock` is
-    monotonic, in seconds.
+    `source_name` says in error texts whose outbox it is. `clock` is monotonic, in seconds.
     """
 
     def __init__(
         self,
         outbox: Outbox,
-        whose: str = "the metadata service",
+        source_name: str = "the metadata service",
         *,
         clock: Clock = time.monotonic,
     ) -> None:
         self._outbox = outbox
-        self._whose = whose
-        self._public = f"{whose} is away"
+        self._source_name = source_name
+        self._public = f"{source_name} is away"
         self._clock = clock
         self._position: int | None = None
         self._polled_at: float | None = None
@@ -79,7 +78,7 @@ class OutboxFollower:
         self._seen: frozenset[str] = frozenset()
         """Entries of the last page: the next one has most of them again."""
         self._listeners: list[ChangeListener] = []
-        self._trouble = f"{whose} has not been heard yet"
+        self._trouble = f"{source_name} has not been heard yet"
 
     def add_listener(self, listener: ChangeListener) -> None:
         """Tell a listener of changes from the next poll on; it must have nothing cached yet."""
@@ -101,7 +100,9 @@ class OutboxFollower:
             async with asyncio.timeout(POLL_SECONDS):
                 page = await self._outbox.after(self._position)
         except TimeoutError as error:
-            raise Unavailable(f"{self._whose} does not answer in time", self._public) from error
+            raise Unavailable(
+                f"{self._source_name} does not answer in time", self._public
+            ) from error
         if page.complete:
             new = [entry for entry in page.entries if entry.entry_id not in self._seen]
             for listener in self._listeners:

@@ -35,9 +35,9 @@ class CassandraDeadLetters:
         """Keep dead letters; see `ports.dead_letters.DeadLetterSink`."""
         await together(self._add(letter) for letter in letters)
 
-    async def get(self, position: LogPosition) -> DeadLetter | None:
+    async def get(self, log_position: LogPosition) -> DeadLetter | None:
         """Return one dead letter; see `ports.dead_letters.DeadLetters`."""
-        rows = await self._session.run(_GET, position)
+        rows = await self._session.run(_GET, log_position)
         return _letter(rows[0]) if rows else None
 
     async def all(self, limit: int, after: LogPosition = BEFORE_ALL) -> Sequence[DeadLetter]:
@@ -53,9 +53,9 @@ class CassandraDeadLetters:
                 break
         return letters
 
-    async def replayed(self, position: LogPosition, by: LogPosition) -> None:
+    async def replayed(self, log_position: LogPosition, by: LogPosition) -> None:
         """Mark a dead letter; see `ports.dead_letters.DeadLetters`."""
-        await self._session.run(_REPLAYED, (datetime.now(UTC), tuple(by), *position))
+        await self._session.run(_REPLAYED, (datetime.now(UTC), tuple(by), *log_position))
 
     async def _add(self, letter: DeadLetter) -> None:
         # A letter depends on its record alone: two routers that add it at once differ only in the

@@ -161,7 +161,7 @@ class EmbeddedLog:
 
     async def ping(self) -> None:
         """Return when the log can be written to, which only writing can tell."""
-        await self._database.write(_write_in_vain)
+        await self._database.write(_write_probe)
 
     async def close(self) -> None:
         """Commit what waits, then close the file."""
@@ -233,8 +233,8 @@ def first_offset(db: sqlite3.Connection) -> int:
     return last_offset(db) + 1 if first is None else int(first)
 
 
-def _write_in_vain(db: sqlite3.Connection) -> None:
-    """Have a page written and synced without changing what it holds."""
+def _write_probe(db: sqlite3.Connection) -> None:
+    """Write and sync a page without changing its content."""
     row = db.execute("INSERT INTO info VALUES ('')").lastrowid
     db.execute("DELETE FROM info WHERE rowid = ?", (row,))
 

@@ -104,7 +104,7 @@ class MetadataService:
             async with self._waiting.turn() as seconds, asyncio.timeout(seconds):
                 status, answer = await self._send(name, _encoder.encode(question), writes=writes)
         except TimeoutError as error:
-            raise self._away("no answer in time", writes) from error
+            raise self._unavailable("no answer in time", writes) from error
         if status != HTTPStatus.OK:
             raise self._refusal(status, answer, writes=writes)
         try:
@@ -136,9 +136,9 @@ class MetadataService:
         try:
             return await retry(send, backoff, is_temporary=is_temporary)
         except aiohttp.ClientError as error:
-            raise self._away(_reason(error), may_be_done(error)) from error
+            raise self._unavailable(_reason(error), may_be_done(error)) from error
 
-    def _away(self, reason: str, may_be_done: bool) -> Unavailable:
+    def _unavailable(self, reason: str, may_be_done: bool) -> Unavailable:
         detail = (
             f"the metadata service at {self._url} does not answer ({reason}): start it, or set "
             "CHAT4ALL_METADATA_URL to where it is"

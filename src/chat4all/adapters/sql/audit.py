@@ -54,7 +54,7 @@ class AuditEntry:
     details: Mapping[str, str]
 
 
-def note_done(
+def append_audit_entry(
     connection: Connection,
     actor: Username | None,
     action: str,

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, literal, select
 from sqlalchemy.exc import IntegrityError
 
 from chat4all.adapters.sql import conversation_rows as rows
-from chat4all.adapters.sql.audit import note_done
+from chat4all.adapters.sql.audit import append_audit_entry
 from chat4all.adapters.sql.outbox import Note, write_noting
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain import roles
@@ -91,7 +91,7 @@ class SqlDirectory:
             if rows.first_unknown(connection, [username]):
                 raise NotFound("no such user")
             rows.insert_member(connection, conversation, username, role, joined_at)
-            note_done(
+            append_audit_entry(
                 connection,
                 by,
                 "member-added",
@@ -117,7 +117,7 @@ class SqlDirectory:
         def change(connection: Connection, standing: Standing) -> None:
             roles.check_role(standing, role)
             rows.set_role(connection, conversation, username, role)
-            note_done(
+            append_audit_entry(
                 connection,
                 by,
                 "role-given",
@@ -139,7 +139,7 @@ class SqlDirectory:
             else:
                 roles.check_remove(standing)
             rows.delete_member(connection, conversation, username)
-            note_done(
+            append_audit_entry(
                 connection,
                 by,
                 "member-left" if username == by else "member-removed",
@@ -160,7 +160,7 @@ class SqlDirectory:
         def change(connection: Connection, standing: Standing) -> None:
             roles.check_change(standing)
             rows.update_conversation(connection, conversation, changes)
-            note_done(connection, by, "conversation-changed", conversation=conversation)
+            append_audit_entry(connection, by, "conversation-changed", conversation=conversation)
 
         await self._change(conversation, None, by, change)
 
@@ -172,7 +172,7 @@ class SqlDirectory:
         def end(connection: Connection, standing: Standing) -> None:
             roles.check_delete(standing)
             rows.delete_conversation(connection, conversation)
-            note_done(connection, by, "conversation-deleted", conversation=conversation)
+            append_audit_entry(connection, by, "conversation-deleted", conversation=conversation)
 
         await self._change(conversation, None, by, end)
 

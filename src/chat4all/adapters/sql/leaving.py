@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, bindparam, case, delete, select
 
 from chat4all.adapters.sql import conversation_rows as rows
-from chat4all.adapters.sql.audit import note_done
+from chat4all.adapters.sql.audit import append_audit_entry
 from chat4all.adapters.sql.outbox import Note
 from chat4all.adapters.sql.tables import conversations, members
 from chat4all.domain.ids import ConversationId, Username
@@ -55,7 +55,7 @@ def leave_everything(connection: Connection, username: Username) -> list[Note]:
             rows.delete_conversation(connection, conversation)
         elif successor.role != Role.OWNER:
             rows.set_role(connection, conversation, successor.username, Role.OWNER)
-            note_done(
+            append_audit_entry(
                 connection,
                 None,
                 "role-inherited",

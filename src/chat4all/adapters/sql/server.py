@@ -73,7 +73,7 @@ class ServerDatabase:
     """
 
     def __init__(self, url: ServerUrl, *, connections: int = CONNECTIONS) -> None:
-        self._name = url.shown
+        self._name = url.without_password
         self._engine = make_engine(
             url,
             statement_seconds=CALL_SECONDS,
@@ -84,7 +84,9 @@ class ServerDatabase:
             isolation_level="SERIALIZABLE",
         )
         self._reading = self._engine.execution_options(postgresql_readonly=True)
-        self._waiting = BoundedWaiting(WAITING_MAX, CALL_SECONDS, f"calls wait for {url.shown}")
+        self._waiting = BoundedWaiting(
+            WAITING_MAX, CALL_SECONDS, f"calls wait for {url.without_password}"
+        )
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work`, which only reads, against one state of the database."""

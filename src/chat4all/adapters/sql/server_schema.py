@@ -52,10 +52,10 @@ async def upgrade_server(url: ServerUrl) -> None:
             partial(_upgrade, engine), backoff, is_temporary=lambda e: isinstance(e, temporary)
         )
     except OSError as error:
-        raise Unavailable(no_answer(url.shown, reason_of(error)), PUBLIC) from error
+        raise Unavailable(no_answer(url.without_password, reason_of(error)), PUBLIC) from error
     except (DBAPIError, CommandError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        raise Unavailable(f"{url.shown}: {cause}", PUBLIC) from error
+        raise Unavailable(f"{url.without_password}: {cause}", PUBLIC) from error
     finally:
         await engine.dispose()
 

@@ -88,7 +88,7 @@ sessions = Table(
     Index("ix_sessions_family_hash", "family_hash", unique=True),
 )
 
-# What may no longer be remembered, written in the transaction of what changed it.
+# What caches must drop, written in the transaction of the change.
 outbox = Table(
     "outbox",
     metadata,

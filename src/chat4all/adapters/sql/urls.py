@@ -20,7 +20,7 @@ class ServerUrl:
     """`postgresql://…`: what libpq takes, and so asyncpg. It may hold a password."""
 
     @property
-    def shown(self) -> str:
+    def without_password(self) -> str:
         """The server for error texts, without user and password."""
         return f"{self.dialect} at {urlsplit(self.dsn).netloc.rpartition('@')[2]}"
 

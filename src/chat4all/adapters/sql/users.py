@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Boolean, Connection, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from chat4all.adapters.sql.audit import note_done, rename_in_audit
+from chat4all.adapters.sql.audit import append_audit_entry, rename_in_audit
 from chat4all.adapters.sql.leaving import leave_everything
 from chat4all.adapters.sql.outbox import Note, write_noting
 from chat4all.adapters.sql.tables import sessions, users
@@ -206,7 +206,7 @@ class SqlUsers:
 
     def _audit(self, connection: Connection, action: str, username: str) -> None:
         if self._audited:
-            note_done(connection, None, action, username=username)
+            append_audit_entry(connection, None, action, username=username)
 
 
 def _user(row: Any) -> User:

@@ -29,7 +29,7 @@ async def cassandra(cluster: Cluster) -> AsyncIterator[Finding]:
         yield Finding(Status.PROBLEM, says, "run `chat4all migrate`")
         return
     yield Finding(Status.OK, f"keyspace {keyspace} is up to date")
-    if await inspection.replicas(keyspace) == 1 and not node.keeps_its_word:
+    if await inspection.replicas(keyspace) == 1 and not node.syncs_before_ack:
         sync = node.settings.get("commitlog_sync")
         yield Finding(
             Status.WARNING,

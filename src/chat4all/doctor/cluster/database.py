@@ -24,5 +24,5 @@ async def database(cluster: Cluster) -> AsyncIterator[Finding]:
         await check_revision(database)
     finally:
         await database.close()
-    name = url if isinstance(url, Path) else url.shown
+    name = url if isinstance(url, Path) else url.without_password
     yield Finding(Status.OK, f"{name} is up to date")
