@@ -1,4 +1,4 @@
-"""The demonstration data: two users and a chat, to try the server with at once."""
+"""The demonstration data: two users and a chat, to try the server at once."""
 
 from contextlib import suppress
 
@@ -32,7 +32,7 @@ async def make_demo(
 
 
 async def demo_passwords_stand(credentials: Credentials, passwords: Passwords) -> bool:
-    """Say whether the password that is printed in the README signs a demonstration user in."""
+    """Say whether a demonstration user still has the password that the README prints."""
     for username in USERS:
         stored = await credentials.password_hash(username)
         if stored is not None and await passwords.verify(PASSWORD, stored):

@@ -10,8 +10,8 @@ from chat4all.domain.records import LogRecord, MessageRecord
 from chat4all.ports.store import IdEntry, IdKey, NumberedRow
 
 FRESH_MS = 1_000
-"""A gateway's own id that the log stamped within this time cannot have been retried before: a
-gateway says "unknown" no sooner than 2 s after it made the id (rule 6)."""
+"""An id that a gateway made and the log stamped within this time cannot be a retry: the gateway
+reports an unknown outcome no sooner than 2 s after it made the id (rule 6)."""
 
 
 def must_look_up(record: LogRecord, message: MessageRecord, head: Head) -> bool:
@@ -43,7 +43,7 @@ def number_messages(
     entries: Mapping[IdKey, IdEntry],
     rows: Mapping[LogPosition, NumberedRow],
 ) -> Numbered:
-    """Judge messages in log order against their heads, used ids and, for replays, written rows.
+    """Assign numbers in log order, from heads, used ids and, for replays, the written rows.
 
     `watermarks` are the heads before the batch. Raises `RouterStopped` when the store contradicts
     the log.
@@ -75,7 +75,7 @@ def _number_of_replay(
 ) -> int | None:
     """Return the number that a record at or below the watermark has; None for a duplicate (rule 4).
 
-    With a number, all its writes are made again: what was written after its row may be missing.
+    If it has one, all its writes are made again: those after its row may be missing.
     """
     if row is not None:
         message_id, sender = row.message_id, row.sender_id
@@ -98,7 +98,7 @@ def _number_of_new(log_position: LogPosition, head: Head, first: IdEntry | None)
     if first.log_position < log_position:
         return None
     if first == IdEntry(seq, log_position):
-        return seq  # another router was faster; this one writes the same again
+        return seq  # another router was faster; this one repeats its writes
     raise _contradiction(log_position, "its id is known with another number or from later on")
 
 

@@ -12,7 +12,7 @@ class Health(msgspec.Struct):
 class DependencyHealth(msgspec.Struct):
     """One dependency: `error` is null when all is well with it.
 
-    `status` is `ok`, `unavailable`, or `degraded`: wrong, but no reason to send nobody here.
+    `status` is `ok`, `unavailable`, or `degraded`: something is wrong, but the service still works.
     """
 
     status: str
