@@ -17,7 +17,7 @@ from chat4all.ports.outbox import Outbox, OutboxEntry, Subject
 
 VALID_SECONDS = 5.0
 POLL_EVERY_SECONDS = 0.5
-"""So that a change is normally known within a second."""
+"""Changes are normally known within a second."""
 
 POLL_SECONDS = 2.0
 """How long one poll may take: two that fail leave time for one that does not."""
@@ -28,10 +28,10 @@ _log = logging.getLogger(__name__)
 
 
 class ChangeListener(Protocol):
-    """A cache of what the outbox is about."""
+    """A cache of anything that the outbox is about."""
 
     def changed(self, entries: Sequence[OutboxEntry]) -> None:
-        """Drop what these entries are about."""
+        """Drop the values that these entries are about."""
         ...
 
     def all_changed(self) -> None:
@@ -74,9 +74,9 @@ class OutboxFollower:
         self._clock = clock
         self._position: int | None = None
         self._polled_at: float | None = None
-        """When the last poll that was answered began."""
+        """When the last successful poll began."""
         self._seen: frozenset[str] = frozenset()
-        """Entries of the last page: the next one has most of them again."""
+        """Entries of the last page: the next one repeats most of them."""
         self._listeners: list[ChangeListener] = []
         self._trouble = f"{source_name} has not been heard yet"
 
@@ -85,16 +85,16 @@ class OutboxFollower:
         self._listeners.append(listener)
 
     def require(self) -> None:
-        """Raise `Unavailable` unless what is cached still holds."""
+        """Raise `Unavailable` unless cached values are valid."""
         if self._polled_at is None or self._clock() - self._polled_at >= VALID_SECONDS:
             raise Unavailable(self._trouble, self._public)
 
     async def ping(self) -> None:
-        """Return while what is cached still holds."""
+        """Return while cached values are valid; raises `Unavailable`."""
         self.require()
 
     async def poll(self) -> None:
-        """Ask once what has changed, and tell the listeners. Raises `Unavailable`."""
+        """Read the outbox once, and tell the listeners what changed. Raises `Unavailable`."""
         began = self._clock()
         try:
             async with asyncio.timeout(POLL_SECONDS):

@@ -1,4 +1,4 @@
-"""Members of conversations, cached: the very same mapping until it changes."""
+"""A cache of conversations' members: the identical mapping until it changes."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
@@ -13,7 +13,7 @@ from chat4all.ports.outbox import Subject
 
 
 class Directory(Members, Conversations, Protocol):
-    """Both at once: what changes members must drop what is cached of them."""
+    """Both ports, because a change of members must drop them from the cache."""
 
 
 D = TypeVar("D", bound=Directory)

@@ -26,7 +26,7 @@ _REPLAYED = f"UPDATE dead_letters SET replayed_at = ?, replayed_by = ? {_AT} IF 
 
 
 class CassandraDeadLetters:
-    """DeadLetters on the table of `migrations/`."""
+    """The ports of `ports.dead_letters`, on a table of `migrations/`."""
 
     def __init__(self, session: CassandraSession) -> None:
         self._session = session
@@ -59,7 +59,7 @@ class CassandraDeadLetters:
 
     async def _add(self, letter: DeadLetter) -> None:
         # A letter depends on its record alone: two routers that add it at once differ only in the
-        # time. So the first one to stay needs no transaction.
+        # time, so that keeping the first one needs no transaction.
         if not await self._session.run(_GET, letter.log_position):
             await self._session.run(
                 _PUT,

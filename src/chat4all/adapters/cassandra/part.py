@@ -1,4 +1,4 @@
-"""What the parts of the store have in common: the session, and reading messages and heads."""
+"""The common base of the store's parts: the session, and reading messages and heads."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from chat4all.domain.messages import StoredMessage
 from chat4all.domain.times import format_milliseconds
 
 MESSAGE = "seq, message_id, sender_id, content, toUnixTimestamp(created_at), log_position"
-"""What is selected of `messages`, in the order of `message_of`."""
+"""The columns selected from `messages`, in the order of `message_of`."""
 
 HEAD = "SELECT seq, log_position FROM conversation_heads WHERE conversation_id = ?"
 FIND_IDS = (

@@ -35,7 +35,7 @@ def read_only(path: Path, *, in_use: bool = True) -> Iterator[sqlite3.Connection
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A log and a store, as far as they concern each other.
+    """What a log and a store tell about whether they belong together.
 
     `first` is the log's lowest offset still there, or the next to come; `end` its highest ever;
     `newest_ms` when its last record was appended. The store was filled from the log `followed` up

@@ -53,7 +53,7 @@ class Reads:
         self._wakeup_scheduled = False
 
     async def fetch(self, query: str, values: Mapping[str, object]) -> Any:
-        """Return what `fetch` does for this query, or raise what it raises."""
+        """Return the result of `fetch` for this query, or raise its error."""
         if len(self._waiting) >= WAITING_MAX:
             raise Overloaded(f"too many reads wait for {self._name}")
         loop = asyncio.get_running_loop()
@@ -65,7 +65,7 @@ class Reads:
         return await done
 
     async def close(self) -> None:
-        """Finish what waits."""
+        """Finish the reads that wait."""
         waiting = tuple(self._waiting)  # a copy: threads take from the queue
         if waiting:
             await asyncio.wait([read.done for read in waiting])
@@ -81,7 +81,7 @@ class Reads:
             self._start(worked.get_loop())
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Read what waits. In a thread."""
+        """Do the reads that wait. Runs in a thread."""
         for _ in range(READS_PER_TURN):
             try:
                 read = self._waiting.popleft()

@@ -29,7 +29,7 @@ UPDATE dead_letters SET (replayed_ms, replayed_epoch, replayed_partition, replay
 
 
 class DeadLetterTable(Part):
-    """`ports.dead_letters`: both what the router adds and what an operator sees."""
+    """The ports of `ports.dead_letters`, for the router and for operators."""
 
     async def add(self, letters: Sequence[DeadLetter]) -> None:
         """Keep dead letters; see `ports.dead_letters.DeadLetterSink`."""

@@ -1,4 +1,4 @@
-"""The tables of `store.db`: every step by which a file came to be what it is."""
+"""The tables of `store.db`, as a list of migrations."""
 
 _FIRST = """
 CREATE TABLE messages (
@@ -66,4 +66,4 @@ ALTER TABLE read_markers ADD COLUMN delivered_ms INTEGER;
 ALTER TABLE read_markers ADD COLUMN read_ms INTEGER
 """
 SCHEMA = (_FIRST, _REPLAYS, _MARKER_TIMES)
-"""Every step that a file has come through; see `Database`."""
+"""Every migration; see `Database`."""
