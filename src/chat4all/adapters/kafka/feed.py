@@ -1,4 +1,4 @@
-"""The live feed on Kafka: routers announce under a conversation's key, every gateway reads all."""
+"""The live feed on Kafka: routers write under a conversation's key, every gateway reads all."""
 
 import asyncio
 import logging
@@ -26,29 +26,29 @@ RECORD_MAX = 256 * 1024
 """Bytes of events in one record, unless one event alone has more; a broker takes 1 MiB."""
 
 READ_MAX = 500
-"""Records that are taken at once."""
+"""Records that are read at once."""
 
 WAIT_SECONDS = 0.1
 ASK_SECONDS = 5.0
 RETRY_SECONDS = 1.0
-"""The longest wait before it is read again after an error."""
+"""The longest wait before reading again after an error."""
 
 UNEXPECTED = "an unexpected error, see the log of this process"
 
 HEARTBEAT = b"heartbeat"
-"""The key of records that say nothing but that the feed is alive. No conversation has it."""
+"""The key of heartbeat records. No conversation has it."""
 
 HEARTBEAT_SECONDS = 2.0
-"""How often a router writes one to every partition."""
+"""How often a router writes a heartbeat to every partition."""
 
 SILENCE_SECONDS = 6.0
-"""A feed of which any partition was not heard for so long is silent: two heartbeats may be late."""
+"""The feed is silent when nothing came from a partition for so long: two heartbeats may be late."""
 
 _log = logging.getLogger(__name__)
 
 
 class KafkaAnnouncements:
-    """The router's side: an announcement is made once the broker has it."""
+    """The router's side: `announce` returns once the broker has the announcement."""
 
     def __init__(self, producer: KafkaProducer, topic: str) -> None:
         self._producer = producer
@@ -60,7 +60,7 @@ class KafkaAnnouncements:
         await self._append((key, value, None) for key, value in in_records(events))
 
     async def beat(self) -> None:
-        """Let every gateway hear the feed: one heartbeat in each partition."""
+        """Write a heartbeat to each partition."""
         if self._partitions is None:
             self._partitions = await self._producer.partitions(self._topic)
         await self._append((HEARTBEAT, b"", number) for number in range(self._partitions))
@@ -71,7 +71,7 @@ class KafkaAnnouncements:
             for key, value, partition in records:
                 sent.append(self._producer.send(self._topic, key, value, partition=partition))
         finally:
-            # Also when one was refused: what is under way is not left to itself.
+            # Also when one was refused: wait for those in flight.
             results = await asyncio.gather(*sent, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
@@ -79,12 +79,12 @@ class KafkaAnnouncements:
 
 
 class KafkaFeed:
-    """The gateway's side: one reader without a group, from the end on."""
+    """The gateway's side: a reader without a group, from the end on."""
 
     def __init__(self, bootstrap: str, topic: str) -> None:
         self._topic = topic
         self._consumer_config = client_config(bootstrap) | {
-            "group.id": "chat4all-feed",  # the library wants one; it is never joined
+            "group.id": "chat4all-feed",  # required by the library; never joined
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
             "fetch.wait.max.ms": 100,
@@ -92,7 +92,7 @@ class KafkaFeed:
         self._listener: FeedListener | None = None
         self._partitions: frozenset[int] = frozenset()
         self._unheard: set[int] = set()
-        """Partitions of which nothing came since the listener was told that the feed is alive."""
+        """Partitions from which nothing came since the last call of the listener's `alive`."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka-feed")
         self._trouble: str | None = "the live feed is not read yet"
 
@@ -101,7 +101,7 @@ class KafkaFeed:
         self._listener = listener
 
     async def open(self) -> None:
-        """Begin to read; once `ping` returns, nothing that follows can be missed."""
+        """Begin to read; once `ping` returns, no later record is missed."""
         self._consumer = Consumer(self._consumer_config)
         self._reading = asyncio.create_task(self._keep_reading(), name="kafka feed")
 
@@ -134,7 +134,7 @@ class KafkaFeed:
             self._trouble = None
             outages.succeeded()
             if self._listener is not None:
-                # Only now: what is announced from here on will be read (EXACTNESS 20g).
+                # Only now: every announcement from here on is read (EXACTNESS 20g).
                 self._listener.lost()
             while True:
                 self._take(await self._call(self._read))
@@ -147,9 +147,9 @@ class KafkaFeed:
         )
 
     def _begin(self) -> frozenset[int]:
-        """Read from the end on, as a number: `OFFSET_END` is looked up only when it is fetched."""
+        """Read from the end on, as a number: `OFFSET_END` is resolved only at the first fetch."""
         try:
-            # What is still queued, errors above all, belongs to the previous assignment.
+            # Anything still queued, errors above all, belongs to the previous assignment.
             self._consumer.unassign()
             while self._consumer.consume(READ_MAX, 0):
                 pass
@@ -169,7 +169,7 @@ class KafkaFeed:
         return () if first is None else (first, *self._consumer.consume(READ_MAX, 0))
 
     def _take(self, messages: Sequence[Message]) -> None:
-        """Push what was read. Only the listener knows whether it needs more than the key."""
+        """Push records to the listener, which decides whether to decode."""
         for message in messages:
             if (error := message.error()) is not None:
                 raise Unavailable(describe(error), PUBLIC)

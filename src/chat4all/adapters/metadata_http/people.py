@@ -1,4 +1,4 @@
-"""The ports, one request a call; see `wire.internal`."""
+"""The ports of users, conversations and sessions: each call is a request; see `wire.internal`."""
 
 from collections.abc import Mapping, Sequence
 
@@ -68,7 +68,7 @@ class HttpUsers:
         await self._ask("erase_user", internal.OfUser(username), None, writes=True)
 
     async def aliases(self, usernames: Sequence[Username]) -> Mapping[Username, Username]:
-        """Return the names that erased users are shown under; see `ports.users.Aliases`."""
+        """Return the aliases of erased users; see `ports.users.Aliases`."""
         answer: Mapping[Username, Username] = await self._ask(
             "aliases", internal.OfUsers(list(usernames)), dict[Username, Username], writes=False
         )
@@ -188,7 +188,7 @@ class HttpSessions:
     async def start(
         self, session: Session, refresh: RefreshHashes, password_hash: bytes | None = None
     ) -> None:
-        """Keep a new session; see `ports.sessions.Sessions`."""
+        """Store a new session; see `ports.sessions.Sessions`."""
         new = internal.StartSession(session, refresh, password_hash)
         await self._ask("start_session", new, None, writes=True)
 
@@ -202,7 +202,7 @@ class HttpSessions:
     async def rotate(
         self, spent: RefreshHashes, token: bytes, now: int, expires_at: int
     ) -> Rotation:
-        """Put another token in the place of a spent one; see `ports.sessions.Sessions`."""
+        """Replace a spent token by the next one; see `ports.sessions.Sessions`."""
         answer: Rotation = await self._ask(
             "rotate_session",
             internal.Rotate(spent, token, now, expires_at),

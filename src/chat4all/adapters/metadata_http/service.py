@@ -26,25 +26,25 @@ from chat4all.domain.errors import (
 from chat4all.wire import internal
 
 ASK_SECONDS = 4.5
-"""A request and all its tries together: a little more than the service allows its database."""
+"""A request with all its retries: a little more than the service allows its database."""
 
 CONNECT_SECONDS = 1.0
 CONNECTIONS = 20
 
 IDLE_SECONDS = 4.0
-"""Less than the service keeps a silent connection, so that it does not close it under a request."""
+"""Less than the service keeps idle connections, so that it does not close one during a request."""
 
 WAITING_MAX = 1_000
 """Requests that may be in flight; one more is refused at once."""
 
 ANSWER_MAX = 8 * 1024 * 1024
-"""Bytes in an answer: the longest page of the outbox has an eighth of that."""
+"""Bytes in an answer: the longest page of the outbox takes an eighth of that."""
 
 TRIES = 3
 WAIT_MAX_SECONDS = 0.2
 
 PUBLIC = "the metadata service is away"
-"""What clients may know of it."""
+"""The text that clients get."""
 
 _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
@@ -60,7 +60,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class _Problem(msgspec.Struct):
-    """What is of interest of a problem (RFC 9457)."""
+    """The fields of a problem (RFC 9457) that are read here."""
 
     type: str = ""
     detail: str = ""
@@ -70,11 +70,11 @@ _problem = msgspec.json.Decoder(_Problem)
 
 
 class MetadataService:
-    """Sends requests; to be made and used on one event loop.
+    """Sends requests; created and used on one event loop.
 
-    An answer that is missing or unusable is `Unavailable`. A request that only reads is retried
-    when its connection is lost; one that writes only while it cannot have arrived, and otherwise
-    it is `OutcomeUnknown`.
+    A missing or unusable answer is `Unavailable`. A request that reads is retried when its
+    connection is lost. One that writes is retried only if it cannot have arrived, otherwise it is
+    `OutcomeUnknown`.
     """
 
     def __init__(self, url: str, credential: str) -> None:
@@ -85,7 +85,7 @@ class MetadataService:
                 "Authorization": f"{internal.SCHEME} {credential}",
                 "Content-Type": "application/json",
             },
-            # `ask` has a deadline for all of it.
+            # `ask` has a deadline for the whole request.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=IDLE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -97,7 +97,7 @@ class MetadataService:
     async def ask(self, name: str, question: msgspec.Struct, shape: Any, *, writes: bool) -> Any:
         """Return the answer, of the type `shape`.
 
-        Raises what the service raised: `NotFound`, `NotAllowed`, `Conflict`, `AlreadyTaken`,
+        Raises the service's errors: `NotFound`, `NotAllowed`, `Conflict`, `AlreadyTaken`,
         `InvalidInput`, `Unavailable`.
         """
         try:
@@ -118,7 +118,7 @@ class MetadataService:
 
     async def _send(self, name: str, body: bytes, *, writes: bool) -> tuple[int, bytes]:
         async def send() -> tuple[int, bytes]:
-            # A redirection is not followed: the credential is for this service alone.
+            # Redirects are not followed: the credential is for this service alone.
             async with self._session.post(
                 internal.PATH + name, data=body, allow_redirects=False
             ) as answer:
@@ -163,14 +163,14 @@ class MetadataService:
                 )
                 return Unavailable(detail, PUBLIC)
             case HTTPStatus.SERVICE_UNAVAILABLE if problem.type:
-                # Its own words for clients, which name no addresses.
+                # The service's text for clients, which names no addresses.
                 unknown = problem.type == "/problems/outcome-unknown"
                 detail = f"the metadata service at {self._url} answers: {problem.detail}"
                 if unknown:
                     return OutcomeUnknown(detail, PUBLIC)
                 return Unavailable(detail, problem.detail)
             case _:
-                # Another release, a proxy, a defect: the outcome is not known.
+                # Another release, a proxy, a defect: the outcome is unknown.
                 return _failure(f"the metadata service answered {status}", writes)
 
 

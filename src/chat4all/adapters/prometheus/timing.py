@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Timings:
-    """How long each operation of a port took, and how often it failed, by `operation`."""
+    """Durations and failures of a port's operations, by `operation`."""
 
     def __init__(
         self, registry: CollectorRegistry, name: str, what: str, operations: Sequence[str]
@@ -32,14 +32,14 @@ class Timings:
             ["operation"],
             registry=registry,
         )
-        # Made here, so that each is there with 0 before it first happens.
+        # Created here, so that each is exported as 0 before its first event.
         self._around = {
             operation: _timed(seconds.labels(operation), failures.labels(operation))
             for operation in operations
         }
 
     def timed(self, port: T) -> T:
-        """Return the port with those of the operations timed that it has."""
+        """Return the port, timing those of the operations that it has."""
         around = {name: one for name, one in self._around.items() if hasattr(port, name)}
         return interposed(port, around)
 

@@ -50,7 +50,7 @@ class SqlDirectory:
         try:
             await write_noting(self._database, add)
         except IntegrityError as error:
-            # Which key it was is looked up again, in the state that now stands.
+            # Look up again which key it was, in the current state.
             if is_private and (first := await self._of_pair(*names)):
                 return first
             if unknown := await self._database.read(

@@ -1,4 +1,4 @@
-"""An erased user's memberships: all end, and a group that would have no owner gets one, or ends."""
+"""Ending an erased user's memberships; a group left without an owner gets one, or is deleted."""
 
 from sqlalchemy import Connection, bindparam, case, delete, select
 
@@ -39,7 +39,7 @@ _LEAVE_ALL = delete(members).where(members.c.username == bindparam("leaving"))
 
 
 def leave_everything(connection: Connection, username: Username) -> list[Note]:
-    """End all memberships of a user, and return what to note in the outbox."""
+    """End all memberships of a user, and return the notes for the outbox."""
     joined = connection.execute(_MEMBERSHIPS, {"username": username}).all()
     owned = [
         ConversationId(conversation)

@@ -76,7 +76,7 @@ def _details(
     listed = defaultdict[str, dict[Username, Role]](dict)
     for conversation, username, role in connection.execute(_listed(len(keys)), _named(keys)):
         listed[conversation][username] = _ROLES[role]
-    # Counting a large group takes long; of the others all members are listed.
+    # Counting a large group takes long; of smaller ones all members are listed.
     large = [key for key, some in listed.items() if len(some) >= LISTED_MEMBERS_MAX]
     counts: dict[str, int] = {}
     if large:
@@ -102,7 +102,7 @@ def _details(
 def _listed(count: int) -> Select[Any]:
     """Return a query for the first members of so many conversations, a few of each.
 
-    A window over all of them would read all of them. Building it takes longer than running it.
+    A window function would read every member. Building the query takes longer than running it.
     """
     each = [
         select(members.c.conversation_id, members.c.username, members.c.role)

@@ -59,9 +59,9 @@ _END_SESSIONS = delete(sessions).where(
 
 
 class SqlUsers:
-    """The ports of `ports.users`. The keys of the tables decide every race.
+    """The ports of `ports.users`. The tables' keys decide every race.
 
-    `audited`: its caller is an operator, and everything that is done is noted in the audit.
+    `audited`: the caller is an operator, and every change gets an entry in the audit.
     """
 
     def __init__(self, database: Transactions, *, audited: bool = False) -> None:
@@ -196,7 +196,7 @@ class SqlUsers:
         await write_noting(self._database, erase)
 
     async def aliases(self, usernames: Sequence[Username]) -> Mapping[Username, Username]:
-        """Return the names that erased users are shown under; see `ports.users.Aliases`."""
+        """Return the aliases of erased users; see `ports.users.Aliases`."""
         if not usernames:
             return {}
         rows = await self._database.read(
