@@ -8,7 +8,7 @@ from http import HTTPStatus
 import click
 
 ANSWER_SECONDS = 5.0
-"""/health/ready itself gives each part 2 s."""
+"""/health/ready itself waits 2 s for each dependency."""
 
 
 @click.command()

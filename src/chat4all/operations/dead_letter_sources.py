@@ -21,14 +21,14 @@ from chat4all.settings import CassandraSettings, KafkaSettings
 from chat4all.usecases.replaying import Replaying
 
 PATIENCE_SECONDS = 30.0
-"""How long to wait for a file that the running Chat4All writes to without a pause."""
+"""How long to wait for a file that the running Chat4All keeps writing to."""
 
 CLOCKS_MS = 60_000
 """How far this machine's clock may be ahead of Kafka's."""
 
 
 class OpenedLetters(NamedTuple):
-    """The dead letters of an installation that is open, and what replays them."""
+    """The dead letters of an opened installation, and the use case that replays them."""
 
     letters: DeadLetters
     replaying: Replaying
@@ -36,7 +36,7 @@ class OpenedLetters(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FolderLetters:
-    """The dead letters in a data folder, whose positions are written as their offset."""
+    """The dead letters in a data folder; their positions are written as offsets."""
 
     folder: Path
 
@@ -74,7 +74,7 @@ class FolderLetters:
 
 @dataclass(frozen=True, slots=True)
 class ClusterLetters:
-    """The dead letters of a cluster, whose positions are written EPOCH.PARTITION.OFFSET."""
+    """The dead letters of a cluster; their positions are written EPOCH.PARTITION.OFFSET."""
 
     kafka: KafkaSettings
     cassandra: CassandraSettings
@@ -89,7 +89,7 @@ class ClusterLetters:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[OpenedLetters]:
-        """Open the log and the store. Raises `Unavailable` for what does not answer."""
+        """Open the log and the store. Raises `Unavailable` if either does not answer."""
         operations = load_cluster_module("chat4all.operations.cluster")
         async with operations.log_and_dead_letters(self.kafka, self.cassandra) as (log, letters):
             replaying = Replaying(
@@ -105,7 +105,7 @@ LetterSource: TypeAlias = FolderLetters | ClusterLetters
 
 
 def letter_source(data: Path | None, *, cluster: bool) -> LetterSource:
-    """Return where the letters are that a command with `--data` and `--cluster` is about."""
+    """Return the letters that a command's `--data` and `--cluster` select."""
     settings = settings_from(data=data)
     if is_of_cluster(settings, requested=cluster, data=data):
         quieten_libraries()

@@ -1,4 +1,4 @@
-"""Making a cluster's topics, keyspace and tables, or bringing them to this release."""
+"""Creating or migrating a cluster's topics, keyspace and tables."""
 
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from chat4all.settings import CassandraSettings, KafkaSettings
 async def migrate_cluster(
     kafka: KafkaSettings, cassandra: CassandraSettings, database_url: str | None
 ) -> None:
-    """Make what is missing; a second run changes nothing.
+    """Create what is missing; a second run changes nothing.
 
-    Raises `Unavailable` for what does not answer, and `StartRefused` for a log that is not the
+    Raises `Unavailable` if a part does not answer, and `StartRefused` for a log that is not the
     store's.
     """
     contact = contact_of(cassandra)
@@ -45,5 +45,5 @@ async def migrate_cluster(
         )
     if database_url is not None:
         where = parse_database_url(database_url)
-        if not isinstance(where, Path):  # a file gets its tables from the service that opens it
+        if not isinstance(where, Path):  # the service that opens a file creates its tables
             await upgrade_server(where)

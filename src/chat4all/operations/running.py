@@ -1,4 +1,4 @@
-"""Running a service in this process, and loading what only a cluster needs."""
+"""Running a service in this process, and loading modules that only a cluster needs."""
 
 import importlib
 import sys
@@ -12,7 +12,7 @@ from chat4all.settings import Settings
 
 
 def service(name: str, settings: Settings) -> Coroutine[Any, Any, bool]:
-    """Return a service of a cluster to be run. It gets its own part of the settings only."""
+    """Return a service of a cluster, ready to run. It gets only its own part of the settings."""
     serve = getattr(load_cluster_module("chat4all.processes.cluster"), f"serve_{name}")
     running: Coroutine[Any, Any, bool] = serve(getattr(settings, name))
     return running
@@ -20,8 +20,8 @@ def service(name: str, settings: Settings) -> Coroutine[Any, Any, bool]:
 
 def run_until_stopped(service: Coroutine[Any, Any, bool]) -> bool:
     """Run a service; return whether it ended because of a signal."""
-    # A thread that comes back from the disk waits this long for a busy event loop to let go of
-    # the interpreter; the default of 5 ms would be most of the time that a 202 takes.
+    # A thread that returns from the disk waits this long for a busy event loop to release the
+    # interpreter's lock; the default of 5 ms would be most of the time that a 202 takes.
     sys.setswitchinterval(0.0005)
     return uvloop.run(service)
 

@@ -13,7 +13,7 @@ from chat4all.usecases.demonstrating import demo_passwords_stand
 
 
 async def demonstration_passwords(machine: OneMachine) -> AsyncIterator[Finding]:
-    """Look whether anyone outside could sign in with a password that is printed in the README."""
+    """Check that nobody outside can sign in with a password from the README."""
     path = machine.folder / "metadata.db"
     if is_loopback(machine.settings.host) or not path.is_file():
         return
