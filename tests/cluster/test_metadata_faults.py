@@ -1,4 +1,4 @@
-"""The metadata service or its database is away: nothing is given out, and all comes back."""
+"""The metadata service or its database is unavailable: nothing is disclosed, and all recovers."""
 
 import signal
 import time

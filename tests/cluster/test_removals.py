@@ -1,4 +1,4 @@
-"""Somebody is removed: no gateway lets them in any more, whatever becomes of the removal's news."""
+"""A member is removed: every gateway refuses them, even if the outbox cannot be read."""
 
 import signal
 import time
@@ -55,7 +55,7 @@ def people(site: Site) -> People:
 
 @pytest.fixture
 def whole(site: Site) -> Iterator[None]:
-    """Afterwards the metadata service is an ordinary one again."""
+    """Restart the metadata service without faults afterwards."""
     yield
     site.metadata.faults = ()
 

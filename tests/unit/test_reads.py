@@ -1,4 +1,4 @@
-"""Reads that share the way into a thread: each caller gets its own answer, and in time."""
+"""Reads that share a switch to a thread: each caller gets its own answer, in time."""
 
 import asyncio
 import threading

@@ -55,7 +55,7 @@ def defined(node: ast.AST) -> Iterator[str]:
 
 
 def exists(names: list[str]) -> bool:
-    """Say whether these names, from `chat4all` on, are a module, or something that one defines."""
+    """Say whether a dotted name, without `chat4all`, is a module or an attribute of one."""
     if SOURCE.joinpath(*names).is_dir() or module_file(names):
         return True
     for length in (len(names) - 1, len(names) - 2):
@@ -82,7 +82,7 @@ def stale_paths(text: str) -> list[str]:
 
 
 def found_in(files: list[Path], stale: Callable[[str], list[str]]) -> list[tuple[str, str]]:
-    """Return what is stale in these files, this one aside: its examples are stale on purpose."""
+    """Return the stale names or paths in these files, but not in this one, which needs them."""
     return [
         (str(file.relative_to(ROOT)), name)
         for file in files

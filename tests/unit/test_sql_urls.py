@@ -1,4 +1,4 @@
-"""Where a database is, as people write it."""
+"""Database URLs."""
 
 from pathlib import Path
 
