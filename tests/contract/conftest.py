@@ -190,7 +190,7 @@ ON_SERVERS = [pytest.mark.slow, pytest.mark.engines]
     ]
 )
 def setting(request: pytest.FixtureRequest) -> tuple[str, str]:
-    """In which database, and how it is asked."""
+    """The database, and how it is reached."""
     found: tuple[str, str] = request.param
     return found
 
@@ -224,7 +224,7 @@ def process(
 
 @dataclass
 class Metadata:
-    """The three ports on one database, asked in one way."""
+    """The ports on one database, reached in one way."""
 
     users: People
     directory: Directory
@@ -270,7 +270,7 @@ async def known(
 
 
 async def cached(asked: Metadata, outbox: Outbox) -> Metadata:
-    """Polled once: its clock stands, and each of the tests is its own only writer."""
+    """Cache the ports. One poll is enough: the clock stands still, and a test alone writes."""
     follower = OutboxFollower(outbox, clock=lambda: 0.0)
     await follower.poll()
     return Metadata(

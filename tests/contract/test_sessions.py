@@ -1,4 +1,4 @@
-"""What every Sessions does."""
+"""The contract of `ports.sessions`."""
 
 import asyncio
 import time

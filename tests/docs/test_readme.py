@@ -1,4 +1,4 @@
-"""The READMEs' sessions, run as they stand, and what they say of commands and files."""
+"""The READMEs' sessions, run unchanged, and their statements about commands and files."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Wrong routers, each with the mistake that a rule forbids; each must be caught every time."""
+"""Mutants of the router, each breaking one rule; each must be caught every time."""
 
 from collections.abc import Callable, Mapping, Sequence
 
