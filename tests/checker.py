@@ -1,6 +1,6 @@
-"""The independent checker: what every history must be, told only by what clients saw.
+"""The independent checker: judges histories only by what clients saw.
 
-It knows nothing of the product but the fields of a message.
+All it knows of the product are the fields of a message.
 """
 
 from collections.abc import Mapping, Sequence

@@ -74,7 +74,7 @@ def with_poison(folder: Path) -> Path:
 
 
 def change(path: Path, statement: str) -> None:
-    """Do something to a file that the product would not."""
+    """Change a file in a way that the product would not."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute(statement)
 

@@ -1,4 +1,4 @@
-"""Log records for tests, and the ten lines that say what they come to."""
+"""Log records for tests, and a ten-line model of the rows that they result in."""
 
 import json
 import uuid

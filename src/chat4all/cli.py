@@ -23,7 +23,7 @@ COMMANDS = {
     "restore": "Put a backup into a new data folder.",
     "bench": "Measure this machine and compare with the bars.",
 }
-"""Each is the module of its name in `chat4all.commands`, loaded when it is called."""
+"""Each is in the module of its name in `chat4all.commands`, loaded when it is called."""
 
 
 class _Commands(click.Group):

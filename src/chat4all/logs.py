@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on standard error, with the request id where there is one."""
+"""Logs: one JSON object per line on standard error, with the request id if there is one."""
 
 import logging
 import sys
@@ -32,7 +32,7 @@ def configure_logging(level: str) -> None:
 
 
 def quieten_libraries() -> None:
-    """Keep libraries at warnings, also at `debug`: SQLAlchemy, for one, logs the rows it reads."""
+    """Keep libraries at warnings, also at `debug`: SQLAlchemy, for one, logs rows that it reads."""
     for name in (
         "aiohttp",
         "alembic",

@@ -21,7 +21,7 @@ ROUNDS = 4  # the least that bcrypt has: these tests are not about its cost
 
 @dataclass
 class Api:
-    """Two clients, and what tests do with them again and again."""
+    """Two clients, and the steps that tests have in common."""
 
     parts: OneMachine
     gateway: httpx.AsyncClient

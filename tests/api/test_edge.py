@@ -1,4 +1,4 @@
-"""What every answer carries, who may read it from another site, and what /docs may run."""
+"""The headers of every answer, CORS, and the content security policy of /docs."""
 
 import base64
 import hashlib

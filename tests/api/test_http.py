@@ -1,4 +1,4 @@
-"""Problems, request ids, health, and a description that says what is done."""
+"""Problems, request ids, health, and an OpenAPI description that matches the routes."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Sending and reading, as clients do it."""
+"""Sending and reading messages, as a client."""
 
 import asyncio
 import uuid

@@ -1,4 +1,4 @@
-"""`/metrics`: that it can be read, that it moves, and that no stranger can make it grow."""
+"""`/metrics`: it can be read, it changes, and clients cannot add series to it."""
 
 import asyncio
 import re
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def families(client: httpx.AsyncClient) -> dict[str, Metric]:
-    """Return what is exposed, by name; a name that is there twice is an error."""
+    """Return the exposed metrics by name; a name that occurs twice is an error."""
     answer = await client.get("/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"

@@ -1,4 +1,4 @@
-"""`chat4all users`: an operator's other process, while Chat4All runs and while it does not."""
+"""`chat4all users`, in another process, while Chat4All runs and while it does not."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ async def entries(folder: Path, *arguments: str) -> list[dict[str, Any]]:
 
 
 async def until_refused(api: Api, who: dict[str, str]) -> None:
-    """Return once somebody is out, which takes 5 s at most."""
+    """Return once a user is signed out, which takes 5 s at most."""
     async with asyncio.timeout(5):
         while (await api.gateway.get("/v1/me", headers=who)).status_code != 401:
             await asyncio.sleep(0.01)

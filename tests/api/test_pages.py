@@ -1,4 +1,4 @@
-"""Kept pages: the same answer as the route's, for the same people, until anything changes."""
+"""Cached pages: the same answer as the route's, for the same members, until anything changes."""
 
 import asyncio
 import uuid
@@ -19,7 +19,7 @@ PATH = f"/v1/conversations/{CHAT}/messages"
 
 @pytest.fixture
 def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return who asked the use case itself, in turn."""
+    """Return the readers whose requests reached the use case, in order."""
     asked: list[str] = []
     history = Reading.history
 

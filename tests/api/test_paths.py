@@ -1,4 +1,4 @@
-"""Ids in paths: two spellings of one id are one id, everywhere."""
+"""Ids in paths: every spelling of an id is accepted, and made canonical."""
 
 from collections.abc import Callable
 

@@ -105,7 +105,7 @@ async def test_a_group_and_who_may_let_people_in(api: Api) -> None:
         answer = await api.gateway.post(f"{path}/members", json=body, headers=who)
         return answer.status_code
 
-    # Asked first, so that a remembered "no" would show.
+    # Asked first, so that a cached "no" would show.
     assert (await api.gateway.get(f"{path}/messages", headers=carla)).status_code == 404
     assert await add(ana, username="carla") == 403
     assert await add(carla, username="carla") == 404
@@ -199,7 +199,7 @@ async def test_demonstration_data_is_made_once_and_only_where_nobody_else_comes(
 
 
 async def test_the_outbox_does_not_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On one machine nobody follows it; what the demonstration data noted goes at once here."""
+    """On one machine nobody reads it; the demonstration data's entries are dropped at once here."""
     monkeypatch.setattr(outbox, "KEPT_SECONDS", -1)
     async with running(tmp_path), asyncio.timeout(10):
         with closing(sqlite3.connect(tmp_path / "metadata.db")) as db:

@@ -1,6 +1,6 @@
 """Every route of both descriptions, asked by everybody, with every kind of token.
 
-A route that is not in the table fails: whoever adds one says here who may use it.
+A route that is missing in the table fails: a new route must say here who may use it.
 """
 
 import base64
@@ -30,7 +30,7 @@ VICTIM, NEWCOMER = "vera", "nico"
 
 @dataclass
 class Group:
-    """A group of its own for each case: what one case does shall not matter to another."""
+    """A group of its own for each case: cases must not affect one another."""
 
     chat: str
     message: str
@@ -151,7 +151,7 @@ def swapped(claims: Mapping[str, Any]) -> dict[str, str]:
 
 
 def bad_tokens(good: str, revoked: str, secret: bytes) -> dict[str, str | None]:
-    """Return every kind of token that is not good, and none at all."""
+    """Return every kind of invalid token, and no token."""
     claims = claims_of(good)
 
     def signed(key: bytes = secret, **changed: Any) -> str:

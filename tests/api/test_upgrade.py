@@ -1,4 +1,4 @@
-"""A data folder that an earlier release has left, with all that was in it, under this one.
+"""An earlier release's data folder, with all its data, opened by this release.
 
 `tests/earlier/` has its three files as SQL: two people who talk, a group with a member who was
 erased, a marker, a dead letter, and a record that was accepted and not routed yet.
@@ -20,7 +20,7 @@ EARLIER = Path(__file__).parents[1] / "earlier"
 
 
 def put_down(folder: Path) -> None:
-    """Make the data folder as it was left."""
+    """Create the data folder as the earlier release left it."""
     folder.mkdir(mode=0o700)
     for name in ("log", "store", "metadata"):
         with closing(sqlite3.connect(folder / f"{name}.db")) as db:

@@ -1,4 +1,4 @@
-"""Chats on a cluster: who writes through its gateways or past them, and what must be true then."""
+"""Chats on a cluster: writing through its gateways or directly to the log, and the checks."""
 
 import asyncio
 import json
@@ -75,7 +75,7 @@ class Chats:
             self._cluster.services.remove(found)
 
     def end_routers(self) -> None:
-        """End every router, and pass over what none could route: the next test begins anew."""
+        """End every router, and skip records that none could route: the next test starts fresh."""
         for service in self._cluster.services:
             if service.what == "router" and service.process is not None:
                 service.stop()
@@ -99,7 +99,7 @@ class Chats:
         return found
 
     def send(self, chat: str, sender: str, gateway: int = 0, message_id: str = "") -> None:
-        """Send one message, again and again until it is acknowledged."""
+        """Send one message, with retries until it is acknowledged."""
         own = message_id or str(uuid.uuid4())
         body = {"chat_id": chat, "content": f"{sender} {own}", "message_id": own}
         url = f"{self.gateways[gateway].url}/v1/messages"
@@ -117,7 +117,7 @@ class Chats:
     def produce(
         self, values: Sequence[bytes | None], key: bytes, partition: int | None = None
     ) -> list[LogPosition]:
-        """Append records as they are, past every gateway: in one batch, if they are not many."""
+        """Append records to the log directly: in one batch, if they are few."""
         done: list[LogPosition] = []
 
         def report(error: object, message: Message) -> None:
@@ -298,7 +298,7 @@ class Talk:
 
 
 def patiently(condition: Callable[[], bool]) -> None:
-    """Return when a condition holds that costs something to ask for."""
+    """Wait for a condition that is expensive to check."""
     deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come to hold"

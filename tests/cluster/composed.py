@@ -49,7 +49,7 @@ class ImageKafka(KafkaBroker):
         (self.folder / "server.properties").write_text((made / "server.properties").read_text())
 
     def _format(self, _: Path) -> None:
-        """Leave that to the image's program."""
+        """Do nothing: the image's program does it."""
 
 
 class Deployment:
@@ -121,7 +121,7 @@ class Deployment:
         return names
 
     def run(self, name: str) -> str:
-        """Run a job to its end and return what it says."""
+        """Run a job to its end and return its output."""
         told = subprocess.run(
             self._command(name),
             env=self._environment(name),
@@ -135,7 +135,7 @@ class Deployment:
         return told.stdout
 
     def healthy(self, name: str) -> bool:
-        """Ask as the container's health check does."""
+        """Run the container's health check."""
         assert self._services[name].poll() is None, self.log(name)
         program, *arguments = health_check(name)
         here = [str(self._ports.get(argument, argument)) for argument in arguments]

@@ -1,4 +1,4 @@
-"""Services that die at a step, and wrong ones: `python -m tests.cluster.launch FAULT ... router`.
+"""Services that die at a step, and mutants: `python -m tests.cluster.launch FAULT ... router`.
 
 `die-after=STEP` kills the process with SIGKILL at exactly that step of EXACTNESS 7, the first time
 it has something to do there. The others are mistakes that a rule forbids; the last one named is
@@ -53,7 +53,7 @@ SESSION_MS = 2_000
 
 
 class _Death:
-    """SIGKILL at one step, for no handler to survive; told whenever a step is done."""
+    """Sends SIGKILL to its own process at one step; called after each step."""
 
     def __init__(self, step: str) -> None:
         self._step = step
@@ -160,7 +160,7 @@ def _die_in_the_end(death: _Death) -> None:
 
 
 def store_away() -> None:
-    """No mutant: the first messages that are written find the store away."""
+    """Not a mutant: the store is unavailable for the first messages that are written."""
     write = SequencedTables.write
     failed = False
 
@@ -175,7 +175,7 @@ def store_away() -> None:
 
 
 def die_after_removal() -> None:
-    """Die when a member's removal is in the database, before anybody is told."""
+    """Die when a member's removal is in the database, before it is acknowledged."""
     remove = SqlDirectory.remove_member
 
     async def removed(
@@ -191,7 +191,7 @@ def die_after_removal() -> None:
 
 
 def memory_without_end() -> None:
-    """Hear of nothing after the beginning, and go by what is remembered (against rule 19)."""
+    """Learn of no change after the first poll, and answer from the cache (against rule 19)."""
     poll = OutboxFollower.poll
     heard = False
 
@@ -229,13 +229,13 @@ def commit_before_write() -> None:
 
 
 def heads_kept() -> None:
-    """Keep what is known of a partition while it is away (against rule 2)."""
+    """Keep a partition's cached heads while another router has it (against rule 2)."""
 
     def keep(self: Numbering, assignments: Mapping[int, int]) -> None:
         for number, assignment in assignments.items():
             self._partitions.setdefault(number, routing._Partition(assignment))
 
-    Numbering._keep_only = keep  # type: ignore[method-assign]
+    Numbering._drop_stale_partitions = keep  # type: ignore[method-assign]
 
 
 def second_batch_first() -> None:
@@ -249,7 +249,7 @@ def second_batch_first() -> None:
 
 
 def error_as_dead_letter() -> None:
-    """Put a poll aside when the store is away, and go on (against rule 1)."""
+    """Skip a poll when the store is unavailable (against rule 1)."""
     route, retry = Router._route, Router._retry_until_done
 
     async def once(self: Router, what: str, step: Callable[[], Any]) -> Any:

@@ -34,7 +34,7 @@ _numbers = itertools.count(1)
 
 
 def new_names(count: int) -> list[str]:
-    """Return names that nobody in this cluster has."""
+    """Return usernames that are free in this cluster."""
     return [f"writer{next(_numbers)}" for _ in range(count)]
 
 
@@ -110,7 +110,7 @@ class Site:
         self.services = self.cluster.services
 
     def mend(self) -> None:
-        """Bring back whatever an earlier test has left away."""
+        """Restart whatever an earlier test left stopped."""
         engines: Sequence[Server] = (self.kafka, self.cassandra, self.postgres)
         for engine in engines:
             engine.resume()

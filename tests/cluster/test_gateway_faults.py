@@ -1,4 +1,4 @@
-"""Gateways are killed, and every service is told to stop, while people write."""
+"""Gateways are killed, and every service is stopped, while people write."""
 
 import signal
 import threading

@@ -1,4 +1,4 @@
-"""The live feed on Kafka: read from a known place on, and honest when something was missed."""
+"""The live feed on Kafka: read from a known offset on, and reporting lost announcements."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The metadata service or its database is away: nothing is given out, and all comes back."""
+"""The metadata service or its database is unavailable: nothing is disclosed, and all recovers."""
 
 import signal
 import time
@@ -15,7 +15,7 @@ from tests.faults.running import call, until
 pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(240, func_only=True)]
 
 HOLDS_SECONDS = 5.0
-"""How long what a gateway remembers of who may what is good."""
+"""How long a gateway may answer from its cache."""
 
 AWAY_AND_BACK: dict[str, tuple[Callable[[Site], Any], Callable[[Site], Any]]] = {
     "service-killed": (
@@ -46,7 +46,7 @@ def timed(*arguments: Any, **named: Any) -> tuple[int, Any]:
 
 
 def send_and_read(people: People, gateway: Service) -> set[int]:
-    """Return the two statuses; what was accepted is remembered."""
+    """Return the two statuses; what was accepted is kept for the checker."""
     name, token = next(iter(people.tokens.items()))
     body = {"chat_id": people.chat, "content": "x"}
     sent, answer = timed("POST", f"{gateway.url}/v1/messages", body, token)
@@ -61,11 +61,11 @@ def send_and_read(people: People, gateway: Service) -> set[int]:
 
 @pytest.mark.parametrize("what", AWAY_AND_BACK)
 def test_nothing_is_given_out_while_nobody_knows_who_may(site: Site, what: str) -> None:
-    """Mutants: a follower whose memory never expires; a gateway that asks for ever."""
+    """Mutants: a cache that never expires; a gateway that asks for ever."""
     away, back = AWAY_AND_BACK[what]
     names = new_names(2)
     people = People(site.gateways, names)
-    # One gateway remembers them, the other was never asked.
+    # One gateway has them cached, the other was never asked.
     assert send_and_read(people, site.gateways[0]) == {202, 200}
     away(site)
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Somebody is removed: no gateway lets them in any more, whatever becomes of the removal's news."""
+"""A member is removed: every gateway refuses them, even if the outbox cannot be read."""
 
 import signal
 import time
@@ -45,7 +45,7 @@ def until_refused(people: People, name: str, gateways: Sequence[Service], since:
 
 @pytest.fixture
 def people(site: Site) -> People:
-    """Three who have just talked through both gateways, which remember them."""
+    """Three who have just talked through both gateways, which have them cached."""
     found = People(site.gateways, new_names(3))
     for gateway in site.gateways:
         for name in found.tokens:
@@ -55,7 +55,7 @@ def people(site: Site) -> People:
 
 @pytest.fixture
 def whole(site: Site) -> Iterator[None]:
-    """Afterwards the metadata service is an ordinary one again."""
+    """Restart the metadata service without faults afterwards."""
     yield
     site.metadata.faults = ()
 
@@ -72,13 +72,13 @@ def test_a_removed_member_is_refused_everywhere(site: Site, people: People) -> N
 
 @pytest.mark.usefixtures("whole")
 def test_a_removal_whose_news_nobody_gets_counts_all_the_same(site: Site, people: People) -> None:
-    """Mutant `memory_without_end`: a gateway that goes by what it remembers."""
+    """Mutant `memory_without_end`: a gateway whose cache never expires."""
     owner, removed, other = people.tokens
     assert site.metadata.stop(signal.SIGTERM) == 0
     site.metadata.faults = ("die_after_removal",)
     site.metadata.start()
     all_ready(site.services)
-    for gateway in site.gateways:  # they have not forgotten anybody
+    for gateway in site.gateways:  # all members are cached
         assert asks(people, removed, gateway) == [202, 200]
 
     assert remove(people, removed, site.gateways[0]) == 503
@@ -94,7 +94,7 @@ def test_a_removal_whose_news_nobody_gets_counts_all_the_same(site: Site, people
         assert asks(people, other, gateway) == [202, 200]
 
 
-def test_a_gateway_that_remembers_for_ever_is_found_out(site: Site, people: People) -> None:
+def test_a_gateway_whose_cache_never_expires_is_found_out(site: Site, people: People) -> None:
     _, removed, _ = people.tokens
     wrong = site.cluster.service("gateway", "memory_without_end").start()
     try:

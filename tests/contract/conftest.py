@@ -172,7 +172,7 @@ async def feed(request: pytest.FixtureRequest) -> AsyncIterator[Followed]:
 
 
 A_REAL_SERVICE = "a real service by HTTP"
-WAYS = ["asked", "remembered", "by HTTP", "by HTTP, remembered"]
+WAYS = ["asked", "cached", "by HTTP", "by HTTP, cached"]
 ON_SERVERS = [pytest.mark.slow, pytest.mark.engines]
 
 
@@ -190,7 +190,7 @@ ON_SERVERS = [pytest.mark.slow, pytest.mark.engines]
     ]
 )
 def setting(request: pytest.FixtureRequest) -> tuple[str, str]:
-    """In which database, and how it is asked."""
+    """The database, and how it is reached."""
     found: tuple[str, str] = request.param
     return found
 
@@ -224,7 +224,7 @@ def process(
 
 @dataclass
 class Metadata:
-    """The three ports on one database, asked in one way."""
+    """The ports on one database, reached in one way."""
 
     users: AllUsers
     directory: AnsweringDirectory
@@ -243,7 +243,7 @@ async def known(
     if way == "asked":
         yield Metadata(users, directory, memberships, sessions)
         return
-    if way == "remembered":
+    if way == "cached":
         yield await cached(Metadata(users, directory, memberships, sessions), SqlOutbox(database))
         return
     async with AsyncExitStack() as stack:
@@ -263,14 +263,14 @@ async def known(
             HttpMemberships(service),
             HttpSessions(service),
         )
-        if way != "by HTTP, remembered":
+        if way != "by HTTP, cached":
             yield asked
             return
         yield await cached(asked, HttpOutbox(service))
 
 
 async def cached(asked: Metadata, outbox: Outbox) -> Metadata:
-    """Polled once: its clock stands, and each of the tests is its own only writer."""
+    """Cache the ports. One poll is enough: the clock stands still, and a test alone writes."""
     follower = OutboxFollower(outbox, clock=lambda: 0.0)
     await follower.poll()
     return Metadata(

@@ -1,4 +1,4 @@
-"""What the suites ask of one adapter at once: the narrow ports, put together."""
+"""Combinations of narrow ports that a suite needs of one adapter."""
 
 from typing import Protocol
 

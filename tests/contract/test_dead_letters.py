@@ -1,4 +1,4 @@
-"""What every DeadLetterSink and DeadLetters does."""
+"""The contract of `ports.dead_letters`."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What every Directory does."""
+"""The contract of `ports.directory`: members and conversations."""
 
 import asyncio
 import uuid

@@ -1,4 +1,4 @@
-"""What every History does, of what a SequencedStore has written."""
+"""The contract of `ports.history`, on what a `SequencedStore` has written."""
 
 import itertools
 import uuid

@@ -1,4 +1,4 @@
-"""What every LiveFeed does."""
+"""The contract of `ports.feed`."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What every LogConsumer does."""
+"""The contract of `ports.log.LogConsumer`."""
 
 import asyncio
 import time

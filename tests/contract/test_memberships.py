@@ -1,4 +1,4 @@
-"""What every Memberships does."""
+"""The contract of `ports.directory.Memberships`."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What every MessageLog does."""
+"""The contract of `ports.log.MessageLog`."""
 
 import asyncio
 

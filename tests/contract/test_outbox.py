@@ -1,4 +1,4 @@
-"""What every Outbox does."""
+"""The contract of `ports.outbox`."""
 
 from collections.abc import Sequence
 

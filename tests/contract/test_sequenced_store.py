@@ -1,4 +1,4 @@
-"""What every SequencedStore does; what it has written is seen through a History."""
+"""The contract of `ports.store.SequencedStore`; its writes are read through a `History`."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What every Sessions does."""
+"""The contract of `ports.sessions`."""
 
 import asyncio
 import time
@@ -69,7 +69,7 @@ async def test_expired_sessions_are_swept(sessions: Sessions) -> None:
     await sessions.start(old, refreshed())
     await sessions.start(session("new"), refreshed())
     assert await sessions.get(SessionId("new")) is not None
-    # Asked for the first time only now, so that nothing was remembered.
+    # Asked for the first time only now, so that nothing was cached.
     assert await sessions.get(old.session_id) is None
 
 

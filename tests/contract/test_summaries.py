@@ -1,4 +1,4 @@
-"""What every ConversationSummaries does, of what a SequencedStore has written."""
+"""The contract of `ports.summaries`, on what a `SequencedStore` has written."""
 
 import uuid
 from dataclasses import replace

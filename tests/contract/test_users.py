@@ -1,4 +1,4 @@
-"""What every Users does."""
+"""The contract of `ports.users`."""
 
 import asyncio
 import sqlite3

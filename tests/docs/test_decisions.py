@@ -18,7 +18,7 @@ def number_and_title(page: Path) -> tuple[int, str]:
 
 
 def status(page: Path) -> str:
-    """Return what the third line says, which is the same place on each page."""
+    """Return the status, which is on the third line of each page."""
     line = page.read_text().splitlines()[2]
     assert line.startswith("Status: "), page
     return line.removeprefix("Status: ")

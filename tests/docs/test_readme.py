@@ -1,4 +1,4 @@
-"""The READMEs' sessions, run as they stand, and what they say of commands and files."""
+"""The READMEs' sessions, run unchanged, and their statements about commands and files."""
 
 import re
 import subprocess
@@ -49,7 +49,7 @@ def test_the_session_is_as_it_is_told(readme: str, running: Running) -> None:
         seen: list[str] = []
 
         def as_told(here: str = here, wanted: str = wanted, seen: list[str] = seen) -> bool:
-            # What a shell remembers is set anew by the assignments that came before.
+            # The assignments of earlier commands are run again: a shell would still have them.
             script = "\n".join([*done, here])
             answer = subprocess.run(
                 ["bash", "-c", script],

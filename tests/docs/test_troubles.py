@@ -1,4 +1,4 @@
-"""What a gateway says of its live feed is explained."""
+"""A gateway's texts about its live feed are documented."""
 
 import asyncio
 import socket

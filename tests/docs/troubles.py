@@ -1,4 +1,4 @@
-"""The sentences of docs/operations/troubles.md, held against what the program says."""
+"""The sentences of docs/operations/troubles.md, compared with the program's texts."""
 
 import re
 from pathlib import Path

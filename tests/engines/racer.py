@@ -1,4 +1,4 @@
-"""One of two who race: `python -m tests.engines.racer DSN NAME`, told line by line what to do.
+"""One of two racers: `python -m tests.engines.racer DSN NAME`, which gets its orders line by line.
 
 Each line is a kind of race and its number; the answer is `won`, `lost` or what went wrong.
 """

@@ -1,4 +1,4 @@
-"""A Cassandra node of a test's own: what it acknowledged is there after SIGKILL."""
+"""A Cassandra node of a test's own: acknowledged writes survive SIGKILL."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""`make engines`, on other ports than the developer's: it starts only what does not run."""
+"""`make engines`, on other ports than the developer's: it starts only engines that do not run."""
 
 import signal
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A Kafka broker of a test's own: what it acknowledged is there after SIGKILL."""
+"""A Kafka broker of a test's own: acknowledged records survive SIGKILL."""
 
 import time
 from pathlib import Path
@@ -21,7 +21,7 @@ def make_topic(broker: KafkaBroker) -> None:
 
 
 def produce(broker: KafkaBroker, values: list[str]) -> list[str]:
-    """Return what was acknowledged."""
+    """Return the records that were acknowledged."""
     acknowledged: list[str] = []
 
     def delivered(error: object, message: Message) -> None:

@@ -107,7 +107,7 @@ async def test_what_changes_through_one_is_seen_by_the_other_within_5_s(
         await asyncio.sleep(0.02)
 
 
-async def test_what_is_remembered_ends_with_the_service_and_comes_back_with_it(
+async def test_cached_values_expire_without_the_service_and_are_used_again_with_it(
     gateways: list[FollowedPeople], services: list[MetadataProcess], chat: ConversationId
 ) -> None:
     here, there = gateways

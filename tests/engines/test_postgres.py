@@ -1,4 +1,4 @@
-"""A PostgreSQL server of a test's own: serializable, and what it acknowledged survives SIGKILL."""
+"""A PostgreSQL server of a test's own: serializable, and acknowledged commits survive SIGKILL."""
 
 from pathlib import Path
 

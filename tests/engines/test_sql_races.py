@@ -20,7 +20,7 @@ TIMES = 200
 
 @pytest.fixture
 async def ready(databases: Databases) -> str:
-    """A database with all that the races are about."""
+    """A database with the rows that the races are about."""
     url = databases.new()
     database = ServerDatabase(url)
     users, directory = SqlUsers(database), SqlDirectory(database)

@@ -1,4 +1,4 @@
-"""PostgreSQL under the SQL adapters: conflicts, lost connections, commits of which nobody heard."""
+"""PostgreSQL under the SQL adapters: conflicts, lost connections, commits whose answer was lost."""
 
 import asyncio
 import time

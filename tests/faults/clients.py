@@ -1,4 +1,4 @@
-"""People who send until they are told 202, and what must be true of their messages then."""
+"""Clients that send until they get 202, and the checks of their messages."""
 
 import http.client
 import json

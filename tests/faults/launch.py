@@ -1,4 +1,4 @@
-"""Wrong products, as processes: `python -m tests.faults.launch MUTANT up ...`.
+"""Mutants of the product, as processes: `python -m tests.faults.launch MUTANT up ...`.
 
 Each breaks one promise that is about the disk, and must be caught every time.
 """

@@ -1,4 +1,4 @@
-"""A router on the embedded adapters that can be stopped at a named step, for good, and restarted.
+"""A router on the embedded adapters that can be killed at a named step and restarted.
 
 `StagedStore` writes a batch as a store without transactions over tables does (EXACTNESS 7): bucket
 after bucket of messages, then ids, then markers, then heads, each durable by itself; the offset
@@ -44,7 +44,7 @@ class Steps:
 
 
 class StagedStore:
-    """A MessageStore and DeadLetters whose stages are durable one by one."""
+    """A `SequencedStore` and `DeadLetters` whose stages are durable one by one."""
 
     def __init__(self, store: EmbeddedStore, steps: Steps) -> None:
         self._store = store
@@ -198,7 +198,7 @@ class Machine:
         return [(m.message_id, m.sender_id, m.content) for m in found]
 
     async def check(self) -> None:
-        """AssertionError unless the store is what the model makes of the log, and was announced."""
+        """Assert that the store equals the model of the log, and that everything was announced."""
         wanted = model(await self.records())
         for chat in CHATS:
             assert await self.rows(chat) == wanted.get(chat, []), "the store differs from the log"
@@ -225,7 +225,7 @@ async def machine(folder: Path) -> AsyncIterator[Machine]:
 
 
 def stamped_late(records: set[int]) -> Callable[[LogRecord], LogRecord]:
-    """Let the records at these offsets look as if the log had stamped them long after their ids."""
+    """Make the records at these offsets look as if they were appended long after their ids."""
     return lambda r: (
         r._replace(appended_ms=r.appended_ms + 60_000) if r.log_position.offset in records else r
     )

@@ -1,4 +1,4 @@
-"""Wrong routers, each with the mistake that a rule forbids; each must be caught every time."""
+"""Mutants of the router, each breaking one rule; each must be caught every time."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -63,7 +63,7 @@ class HeadFromHeadTable(StagedStore):
 class KeepsHeads(routing.Numbering):
     """Keeps what it knows across assignments (against rule 2)."""
 
-    def _keep_only(self, assignments: Mapping[int, int]) -> None:
+    def _drop_stale_partitions(self, assignments: Mapping[int, int]) -> None:
         for number, assignment in assignments.items():
             if number not in self._partitions:
-                super()._keep_only({number: assignment})
+                super()._drop_stale_partitions({number: assignment})

@@ -1,4 +1,4 @@
-"""`chat4all bench` as people run it, in a small way."""
+"""`chat4all bench` as a command, with small numbers."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""A disk that is full, read-only or locked: no false 202, no hang, and back by itself."""
+"""A disk that is full, read-only or locked: no false 202, no hang, and recovery without help."""
 
 import sqlite3
 import sys
@@ -22,7 +22,7 @@ DATABASES = ("log.db", "store.db", "metadata.db")
 
 @contextmanager
 def talking(running: Running) -> Iterator[list[Client]]:
-    """Let eight people talk; afterwards all that was promised to them must be true."""
+    """Let eight clients send; afterwards every acknowledged message must be there."""
     try:
         clients = clients_of(running)
         for client in clients:

@@ -1,4 +1,4 @@
-"""The operator's commands beside the real process: dead letters, doctor, backup under load."""
+"""The operator's commands next to the real process: dead letters, doctor, backup under load."""
 
 import json
 import resource

@@ -56,7 +56,7 @@ async def test_a_replay_that_was_cut_off_before_its_mark_is_done_again(
     tmp_path: Path, routed_between: bool
 ) -> None:
     class DiesBeforeTheMark(EmbeddedStore):
-        async def replayed(self, position: LogPosition, by: LogPosition) -> None:
+        async def replayed(self, log_position: LogPosition, by: LogPosition) -> None:
             raise Stop
 
     async with machine(tmp_path) as m:

@@ -1,4 +1,4 @@
-"""The router's process: it and its gateway's end together, and it says what troubles it."""
+"""The router's process: it and its gateway's end together, and it reports its troubles."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def router_of(running: Running) -> int:
 
 
 def is_there(pid: int) -> bool:
-    """Say whether a process runs; one that waits for its parent to look has ended."""
+    """Say whether a process runs; a zombie has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Starting: what a newcomer sees, and each refusal as one sentence and exit status 1."""
+"""Starting: the output of a first start, and each refusal as one sentence and exit status 1."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""What a process did to its files and sockets, and in which order, as strace saw it."""
+"""A process's calls on files and sockets, in order, traced by strace."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _RESULT = re.compile(r"\) += (?P<result>-?\d+)[^=]*\Z")
 
 @dataclass
 class Call:
-    """One system call: where in the trace it began and where it had returned (-1: never)."""
+    """One system call: the lines of the trace where it began and returned (-1: never)."""
 
     name: str
     file: str

@@ -1,4 +1,4 @@
-"""Troubles with the disk, made for real on a running product and ended again."""
+"""Real disk failures for a running product, and their end."""
 
 import os
 import resource
@@ -24,7 +24,7 @@ def ordinary(product: Sequence[str]) -> list[str]:
 
 @contextmanager
 def size_limit(running: Running) -> Iterator[None]:
-    """Let no file be written to, as when no block is left anywhere."""
+    """Make every write fail, as on a full disk."""
     assert running.process is not None
     first = running.process.pid
     children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
@@ -41,7 +41,7 @@ def size_limit(running: Running) -> Iterator[None]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a database's write lock, as a tool that somebody forgot does."""
+    """Hold a database's write lock, as a forgotten tool would."""
     db = sqlite3.connect(path, isolation_level=None, timeout=30)
     db.execute("BEGIN IMMEDIATE")
     try:
@@ -53,7 +53,7 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def read_only(folder: Path) -> Iterator[None]:
-    """Take the right to write away. What is open stays writable until it is opened anew."""
+    """Remove write permission. Open files stay writable until they are reopened."""
     modes = {path: path.stat().st_mode for path in (folder, *folder.iterdir())}
     for path, mode in modes.items():
         path.chmod(mode & ~0o222)

@@ -1,4 +1,4 @@
-"""Attacks that go on until they are killed: `python -m tests.input.attacks NAME PORT TOKEN`."""
+"""Attacks that run until they are killed: `python -m tests.input.attacks NAME PORT TOKEN`."""
 
 import itertools
 import os

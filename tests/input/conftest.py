@@ -8,7 +8,7 @@ from tests.faults.running import Running
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One product for a module: what one attack leaves behind, the next one meets."""
+    """One product for a module, so that each attack meets the leftovers of the previous ones."""
     folder: Path = tmp_path_factory.mktemp("input")
     found = Running(folder).start()
     yield found

@@ -1,4 +1,4 @@
-"""Backup and restore: whole or not at all, and nothing that was changed since goes back."""
+"""Backup and restore: completely or not at all, and never over newer data."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""What the benchmarks make of their measurements, with made-up numbers."""
+"""How the benchmarks evaluate measurements, with made-up numbers."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping

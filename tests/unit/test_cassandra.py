@@ -1,4 +1,4 @@
-"""What the Cassandra adapters decide without a node."""
+"""The Cassandra adapters' logic, without a node."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""`docker-compose.yml` and the image: what can be said of them without starting anything."""
+"""`docker-compose.yml` and the image: checks that start nothing."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""What starts the engines: whose process is believed and killed, what is written and told."""
+"""Starting the engines: which processes are recognised and killed, what is written and printed."""
 
 import json
 import os

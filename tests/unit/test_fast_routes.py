@@ -1,4 +1,4 @@
-"""The table of fast routes: which of them answers, and what is left to the application."""
+"""The table of fast routes: which one answers, and which requests go to the application."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The house keeps its shape: sizes, ports, commands, no import circle, a small start."""
+"""The structure of the source: sizes, ports, commands, no import cycles, a light start."""
 
 import ast
 import importlib

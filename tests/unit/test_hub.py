@@ -1,4 +1,4 @@
-"""The hub of a gateway: what the live feed makes of cached pages, and followers."""
+"""The hub of a gateway: the live feed's effect on cached pages, and followers."""
 
 from collections.abc import Sequence
 from functools import partial

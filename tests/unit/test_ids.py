@@ -1,4 +1,4 @@
-"""Ids have one spelling, and are made canonical in one place."""
+"""Ids have one canonical form, made in one place."""
 
 import pytest
 

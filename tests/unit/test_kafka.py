@@ -1,4 +1,4 @@
-"""What the Kafka adapters decide without a broker."""
+"""The Kafka adapters' logic, without a broker."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Which partitions are whose, and what may be committed: without a broker."""
+"""Which partitions are assigned, and which offsets may be committed, without a broker."""
 
 from chat4all.adapters.kafka.assignments import Assignments
 from chat4all.domain.ids import LogPosition

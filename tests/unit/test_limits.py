@@ -1,4 +1,4 @@
-"""Limits: how much they let through, what they tell, and how little they remember."""
+"""Limits: how much they let through, what they answer, and how little they keep."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A record in a wrong partition is appended again with what travels beside it."""
+"""A record in a wrong partition is appended again with its headers."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a process may use of what it has cached: the outbox is followed, or nothing is answered."""
+"""Cached values may only be used while the outbox is followed."""
 
 import asyncio
 import logging

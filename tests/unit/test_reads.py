@@ -1,4 +1,4 @@
-"""Reads that share the way into a thread: each caller gets its own answer, and in time."""
+"""Reads that share a switch to a thread: each caller gets its own answer, in time."""
 
 import asyncio
 import threading
@@ -76,7 +76,7 @@ async def test_what_waits_shares_one_way_there() -> None:
 
 
 async def test_other_work_of_the_threads_gets_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reads_module, "AT_A_STRETCH", 5)
+    monkeypatch.setattr(reads_module, "READS_PER_TURN", 5)
     gate = Gate()
     async with reading(gate) as (reads, executor):
         asked = [asyncio.ensure_future(reads.fetch(str(n), {})) for n in range(100)]

@@ -1,4 +1,4 @@
-"""Serving until told to stop: the end comes, whatever is still waited for."""
+"""Serving until a signal: the process ends, whatever it is waiting for."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""How the SQL adapters use SQLite: what is durable, who waits for whom, what an error shows."""
+"""How the SQL adapters use SQLite: durability, queues, and error texts."""
 
 import asyncio
 import importlib.util

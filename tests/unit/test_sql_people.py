@@ -1,4 +1,4 @@
-"""What only the SQL adapters of people know."""
+"""Behaviour that only the SQL adapters of users and conversations have."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where a database is, as people write it."""
+"""Database URLs."""
 
 from pathlib import Path
 
@@ -63,4 +63,4 @@ def test_what_cannot_be_used_is_refused_without_its_password(written: str) -> No
 
 def test_a_server_is_shown_without_its_password() -> None:
     found = ServerUrl("cockroachdb", "postgresql://u:very@secret@h:26257/d")
-    assert found.shown == "cockroachdb at h:26257"
+    assert found.without_password == "cockroachdb at h:26257"

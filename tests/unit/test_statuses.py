@@ -1,4 +1,4 @@
-"""Statuses: what two numbers say of a whole page."""
+"""Statuses: two numbers are enough for a whole page."""
 
 from hypothesis import given
 from hypothesis import strategies as st

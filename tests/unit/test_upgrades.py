@@ -1,4 +1,4 @@
-"""Files of earlier releases are brought up to date without losing a row."""
+"""Files of earlier releases are migrated without losing a row."""
 
 import sqlite3
 from collections.abc import Callable

@@ -1,1 +1,1 @@
-"""Adapters: a folder a technology. They implement ports and never import each other."""
+"""Adapters: a folder for each technology. They implement ports and never import each other."""

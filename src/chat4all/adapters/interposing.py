@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 Call: TypeAlias = Callable[..., Awaitable[Any]]
 Around: TypeAlias = Callable[[Call], Call]
-"""Returns, for a method, the one that is called in its place."""
+"""Returns, for a method, the one to call instead."""
 
 
 def interposed(target: T, around: Mapping[str, Around]) -> T:
@@ -19,7 +19,7 @@ def interposed(target: T, around: Mapping[str, Around]) -> T:
 
 
 def ending_with(hook: Callable[..., None]) -> Around:
-    """Call `hook` with a call's arguments when it has ended, also when it failed."""
+    """Call `hook` with a call's arguments after it, also when it failed."""
 
     def around(call: Call) -> Call:
         async def called(*arguments: Any, **options: Any) -> Any:
@@ -45,7 +45,7 @@ class _Interposed:
 
 
 def _late(target: object, name: str) -> Call:
-    """Return a call of the method that `target` has under this name when it is called."""
+    """Return a call that looks the method up on `target` each time."""
 
     def call(*arguments: Any, **options: Any) -> Awaitable[Any]:
         result: Awaitable[Any] = getattr(target, name)(*arguments, **options)

@@ -43,7 +43,7 @@ def backup(dest: Path, data: Path | None) -> None:
 
 
 def back_up(folder: Path, dest: Path) -> Manifest:
-    """Make a backup; `CommandRefused` with one sentence, and nothing at `dest`, when not."""
+    """Make a backup; `CommandRefused` with one sentence, and nothing left at `dest`, on failure."""
     parent = dest.absolute().parent
     if dest.exists() or dest.is_symlink():
         raise CommandRefused(f"{dest} is there already: name a new folder")
@@ -65,7 +65,7 @@ def back_up(folder: Path, dest: Path) -> Manifest:
 
 @contextmanager
 def _staging(parent: Path, name: str) -> Iterator[Path]:
-    """Return a new private folder beside the backup to be, which never stays, SIGTERM or not."""
+    """Yield a private folder next to `dest`, which is removed in the end, also after SIGTERM."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     staging = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".partial", dir=parent))
     try:

@@ -92,7 +92,7 @@ def _draw(result: object, file: Path) -> None:
 
 
 def _module(name: str) -> ModuleType:
-    """Return a module of the suite: inside the package in a wheel, else beside `src`."""
+    """Return a module of the suite: inside the package in a wheel, otherwise next to `src`."""
     if find_spec("chat4all.bench_suite") is not None:
         return import_module(f"chat4all.bench_suite.{name}")
     root = Path(chat4all.__file__).parents[2]

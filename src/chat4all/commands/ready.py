@@ -9,7 +9,7 @@ import click
 from chat4all.wire.health import decode_readiness
 
 ANSWER_SECONDS = 5.0
-"""/health/ready itself gives each part 2 s."""
+"""/health/ready itself waits 2 s for each dependency."""
 
 
 @click.command()

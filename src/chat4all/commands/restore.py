@@ -27,7 +27,7 @@ from chat4all.operations.installation import settings_from
 from chat4all.operations.options import data_option
 
 LAST = "log.db"
-"""A folder with it is in use: it comes after all others."""
+"""A folder that has it counts as in use: it is restored after all others."""
 
 
 @click.command()
@@ -49,7 +49,7 @@ def restore(source: Path, data: Path | None) -> None:
 
 
 def put_back(source: Path, folder: Path) -> Manifest:
-    """Restore a backup; `CommandRefused` or `StartRefused`, with the folder as it was, when not."""
+    """Restore a backup; `CommandRefused` or `StartRefused`, the folder unchanged, if it fails."""
     was_there, had_lock = folder.exists(), (folder / LOCK).exists()
     if not had_lock:
         _must_be_empty(folder)
@@ -93,7 +93,7 @@ def _put_back(source: Path, folder: Path, manifest: Manifest) -> None:
 
 
 async def _open(folder: Path) -> None:
-    """Open everything as a start does; what is of an older release is brought up to date."""
+    """Open everything as a start does, which migrates files of an older release."""
     if (folder / SECRET).exists():
         load_or_make_secret(folder / SECRET)
     async with AsyncExitStack() as stack:
@@ -108,9 +108,9 @@ async def _open(folder: Path) -> None:
 
 
 def _must_be_empty(folder: Path) -> None:
-    """Raise `CommandRefused` unless nothing is lost by restoring into this folder.
+    """Raise `CommandRefused` if a restore into this folder would lose data.
 
-    While `restoring` is there, all that is beside it came from a restore that was cut off.
+    While `restoring` exists, everything next to it came from a restore that was cut off.
     """
     if not folder.exists() or (folder / STAGING).exists():
         return
@@ -121,7 +121,7 @@ def _must_be_empty(folder: Path) -> None:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what a restore that was cut off has left, its mark last."""
+    """Remove the leftovers of a restore that was cut off, its mark last."""
     if (folder / STAGING).exists():
         for path in folder.iterdir():
             if path.name not in (LOCK, STAGING):

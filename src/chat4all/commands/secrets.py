@@ -46,7 +46,7 @@ def secrets(folder: Path, prepare: bool, rotate: bool) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Lock a folder, so that two commands at the same time make one secret."""
+    """Lock a folder, so that two commands at the same time create one secret."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -27,7 +27,7 @@ def up(**options: object) -> None:
 
 
 def _serve(router: RouterProcess, options: dict[str, object]) -> bool:
-    # Imported here, because what is loaded before the fork is in both processes.
+    # Imported here, because modules loaded before the fork are in both processes.
     from chat4all.logs import configure_logging  # noqa: PLC0415
     from chat4all.operations.installation import settings_from  # noqa: PLC0415
     from chat4all.operations.running import run_until_stopped  # noqa: PLC0415

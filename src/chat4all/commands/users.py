@@ -24,7 +24,7 @@ PAGE = 500
 
 
 def _installation(command: F) -> F:
-    """Give a command the options that say which installation it is about."""
+    """Give a command the options that select an installation."""
     return data_option(cluster_option(command))
 
 

@@ -1,1 +1,1 @@
-"""What is done often: retries with jitter, periodic work, bounded waiting, logging an outage."""
+"""Retries with jitter, periodic work, bounded waiting, and logging outages."""

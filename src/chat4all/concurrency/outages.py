@@ -6,10 +6,10 @@ from chat4all.domain.errors import Unavailable
 
 
 class OutageLog:
-    """Logs what keeps failing once a cause, however often it is tried, until it succeeds again.
+    """Logs repeated failures once for each cause, until the work succeeds again.
 
-    `Unavailable` is a warning with its text as the field `cause`; anything else is a defect, and
-    logged as an error with its traceback. `fields` are logged with each line.
+    `Unavailable` is a warning with its text as the field `cause`; anything else is a defect, logged
+    as an error with its traceback. `fields` are logged with each line.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class OutageLog:
         self._causes: set[str] = set()
 
     def failed(self, error: Exception) -> None:
-        """Log this error unless its cause is known."""
+        """Log this error unless its cause was logged in this outage."""
         is_expected = isinstance(error, Unavailable)
         cause = str(error) if is_expected else repr(error)
         if cause in self._causes:

@@ -1,4 +1,4 @@
-"""Work that is done again and again, and survives any error."""
+"""Periodic work that survives any error."""
 
 import asyncio
 import logging
@@ -21,10 +21,10 @@ async def periodically(
     seconds: float,
     outages: OutageLog | None = None,
 ) -> AsyncIterator[None]:
-    """Begin `work` at once and then every so many seconds, for as long as the context lasts.
+    """Run `work` at once and then every so many seconds, for as long as the context lasts.
 
-    An error ends no more than the run in hand; `outages` logs it, each cause once until a run
-    succeeds again. Leaving the context cancels the run in hand and waits for its end.
+    An error ends the current run only; `outages` logs it, each cause once until a run succeeds
+    again. Leaving the context cancels the current run and waits for its end.
     """
     outages = outages or OutageLog(_log, "periodic work fails", "periodic work goes on", work=name)
     task = asyncio.create_task(_repeat(work, seconds, outages), name=name)

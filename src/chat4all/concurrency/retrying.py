@@ -1,4 +1,4 @@
-"""Trying again what fails for a while: growing delays with jitter, within tries or a deadline."""
+"""Retries of temporary failures: growing delays with jitter, within tries or a deadline."""
 
 import asyncio
 import random
@@ -17,9 +17,9 @@ T = TypeVar("T")
 class Backoff:
     """How long to wait before each further try, in seconds.
 
-    The delay doubles from `first` up to `most`. `jitter` is the share of it that is left to chance,
-    so that many that fail together do not return together: 0.5 waits for between half the delay and
-    all of it, 1.0 for anything up to it. `tries` counts the first one; None is without end.
+    The delay doubles from `first` up to `most`. `jitter` is the share of it that is random, so
+    that many that fail together do not retry together: 0.5 waits for between half the delay and
+    all of it, 1.0 for anything up to it. `tries` counts the first one; None is no limit.
     """
 
     first: float
@@ -36,7 +36,7 @@ class Backoff:
 
 
 def is_unavailable(error: Exception) -> bool:
-    """Say whether an error passes by itself, as a part of ours that does not answer does."""
+    """Say whether an error is temporary: a part of ours does not answer."""
     return isinstance(error, Unavailable)
 
 
@@ -49,7 +49,7 @@ async def retry(
     on_failure: Callable[[Exception], object] | None = None,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> T:
-    """Return what `step` returns at the first try that succeeds.
+    """Return the result of the first try of `step` that succeeds.
 
     Raises the error of a try that is not temporary, of the last one that `backoff` allows, or of
     the first one that ends later than `seconds` after the beginning. `on_failure` is called before

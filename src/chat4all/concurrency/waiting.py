@@ -16,11 +16,11 @@ LEFT_MIN_SECONDS = 0.001
 
 
 class BoundedWaiting:
-    """At most `limit` callers wait at a time, each for at most `seconds`, its turn included.
+    """At most `limit` callers wait at a time, each for at most `seconds`, the queue included.
 
-    One caller more is `Overloaded` at once. When a caller's `seconds` are over `TimeoutError` is
-    raised, whether its work has begun or not; what has not begun by then never begins. `inf`
-    is no deadline. `slots` bounds how many `turn`s are taken at a time. `what` completes the
+    One more caller gets `Overloaded` at once. After `seconds` a caller gets `TimeoutError`, whether
+    its work has begun or not; work that has not begun by then never begins. `inf`
+    is no deadline. `slots` bounds how many `turn`s are held at a time. `what` completes the
     sentence "too many …", as in "calls wait for store.db".
     """
 
@@ -36,10 +36,10 @@ class BoundedWaiting:
     def in_thread(
         self, executor: Executor, work: Callable[..., T], *arguments: object
     ) -> Coroutine[Any, Any, T]:
-        """Submit `work` now, before anything is awaited, and return what waits for its result.
+        """Submit `work` now, before anything is awaited; return a coroutine with its result.
 
-        Work that runs when its caller is cancelled or told that it took too long goes on to its
-        end, and counts until then.
+        Work that is running when its caller is cancelled or times out continues to its end, and
+        counts until then.
         """
         self._check()
         submitted = executor.submit(work, *arguments)
@@ -54,7 +54,7 @@ class BoundedWaiting:
         return wait()
 
     async def outlasting(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return what `work` returns, as a task that goes on, and counts, when its caller leaves.
+        """Return the result of `work`, run as a task that outlives its caller and counts.
 
         It has to end by itself.
         """
@@ -65,13 +65,13 @@ class BoundedWaiting:
         return await self._result(self._counted(task))
 
     async def all_ended(self) -> None:
-        """Return when every task that outlasts its caller has ended."""
+        """Wait for every task that outlasts its caller."""
         if self._tasks:
             await asyncio.wait(self._tasks)
 
     @asynccontextmanager
     async def turn(self, spent: float = 0.0) -> AsyncIterator[float]:
-        """Wait for a slot; hand out the seconds that are left for the work, which keeps to them.
+        """Wait for a slot; yield the seconds left for the work, which must keep to them.
 
         `spent` is how many of them the caller has spent before.
         """
@@ -111,7 +111,7 @@ class BoundedWaiting:
     def _ended(self, work: "asyncio.Future[Any]") -> None:
         self._count -= 1
         if not work.cancelled():
-            work.exception()  # it was raised where it was waited for, or nobody waits any more
+            work.exception()  # raised to its caller, or the caller is gone
 
     async def _result(self, work: "asyncio.Future[T]") -> T:
         # Not `wait_for`: neither a timeout nor a cancelled caller ends what is running.

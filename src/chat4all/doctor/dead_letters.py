@@ -1,4 +1,4 @@
-"""What the doctor says of dead letters, wherever they are."""
+"""The finding about dead letters, for either kind of installation."""
 
 from chat4all.doctor.findings import Finding, Status
 

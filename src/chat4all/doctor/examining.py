@@ -17,15 +17,15 @@ from chat4all.settings import Settings
 def examine(
     deep: bool, *, cluster: bool = False, services: Sequence[str] = (), **options: object
 ) -> list[NamedFinding]:
-    """Run every check of the installation that the options, or else the environment, describe.
+    """Run every check of the installation that the options, or the environment, describe.
 
-    `deep`: read files to their end. `cluster`: it is a cluster, whatever is set. `services`: URLs
+    `deep`: read files completely. `cluster`: it is a cluster, whatever is set. `services`: URLs
     of a cluster's services. Raises `StartRefused` for a cluster whose drivers are not installed.
     """
     try:
         settings = settings_from(**options)
     except StartRefused as refused:
-        # Where to look for anything else is not known without settings.
+        # Without settings nothing else can be found.
         return [("settings", Finding(Status.PROBLEM, str(refused)))]
     findings = [("settings", Finding(Status.OK, "usable"))]
     if is_of_cluster(settings, requested=cluster, data=options.get("data")):
@@ -38,7 +38,7 @@ async def _examine_one_machine(settings: Settings, deep: bool) -> list[NamedFind
     try:
         held = is_held(settings.data)
     except OSError:
-        held = False  # the folder cannot be read: its check says so
+        held = False  # the folder cannot be read: its check reports that
     machine = one_machine.OneMachine(settings, held, deep)
     return await run_all(one_machine.CHECKS, machine)
 

@@ -1,4 +1,4 @@
-"""What a check has to say."""
+"""The findings of checks."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +14,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check has found, in sentences: what is the case, and what to do about it."""
+    """What a check found, in sentences: the state, and what to do about it."""
 
     status: Status
     says: str

@@ -1,12 +1,12 @@
-"""Asking a service over HTTP how it is."""
+"""Querying a service over HTTP."""
 
 import urllib.error
 import urllib.request
 
 ANSWER_SECONDS = 5.0
-"""/health/ready itself gives each part 2 s."""
+"""/health/ready itself waits 2 s for each dependency."""
 
-# A proxy that is set in the environment is for the world outside.
+# Proxies that are set in the environment are not for our own services.
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 

@@ -1,7 +1,7 @@
-"""The runner of all checks, whatever kind of installation they look at.
+"""The runner of all checks, for any kind of installation.
 
-A check is a generator of findings, asynchronous where it waits for others. It changes nothing, and
-need not catch what `run` turns into a finding.
+A check is a generator of findings, asynchronous where it waits. It changes nothing, and need not
+catch the errors that `run` turns into findings.
 """
 
 import sqlite3
@@ -16,20 +16,20 @@ Installation = TypeVar("Installation")
 Check: TypeAlias = Callable[[Installation], Iterator[Finding] | AsyncIterator[Finding]]
 
 NamedFinding: TypeAlias = tuple[str, Finding]
-"""A finding, with the name of its check before it."""
+"""A check's name and a finding of it."""
 
 
 async def run_all(
     checks: Iterable[Check[Installation]], installation: Installation
 ) -> list[NamedFinding]:
-    """Run the checks one after another: a later one may use what an earlier one found out."""
+    """Run the checks one after another: a later one may use results of an earlier one."""
     return [
         (name_of(check), finding) for check in checks for finding in await run(check, installation)
     ]
 
 
 async def run(check: Check[Installation], installation: Installation) -> list[Finding]:
-    """Return the findings of one check; an error that keeps it from looking is one as well."""
+    """Return the findings of one check; an error that prevents the check is a finding too."""
     findings: list[Finding] = []
     try:
         results = check(installation)
@@ -39,14 +39,14 @@ async def run(check: Check[Installation], installation: Installation) -> list[Fi
         else:
             findings.extend(results)
     except (Unavailable, StartRefused) as error:
-        # Its sentence says what to do.
+        # The error's sentence says what to do.
         findings.append(Finding(Status.PROBLEM, str(error)))
     except (OSError, sqlite3.Error) as error:
-        # Findings about what then turns out to be unreadable would mislead.
+        # Earlier findings would mislead when the rest turns out to be unreadable.
         return [Finding(Status.PROBLEM, f"cannot be checked: {error}", "make it readable")]
     return findings
 
 
 def name_of(check: Check[Installation]) -> str:
-    """Return the name under which findings of a check are printed: that of its function."""
+    """Return a check's name in the output, which is its function's."""
     return check.__name__.replace("_", " ")

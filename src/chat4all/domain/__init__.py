@@ -1,1 +1,1 @@
-"""The words and rules of a chat. Standard library only; everything else depends on this."""
+"""The types and rules of a chat. Standard library only; everything else depends on this."""

@@ -13,9 +13,9 @@ Chat4AllError
 │   ├── Overloaded              a bounded queue is full; nothing was done
 │   └── OutcomeUnknown          it may or may not have been done: retry with the same id
 ├── Degraded                something is wrong that does not stop a process from working
-├── StartRefused            a process must not start like this; the message says what to change
-├── CommandRefused          an operator's command is not done; the message says why, and what to do
-└── RouterStopped           the log and the store contradict each other; an operator must look
+├── StartRefused            a process does not start; the message says what to change
+├── CommandRefused          an operator's command is refused; the message says why, and what to do
+└── RouterStopped           the store contradicts the log; an operator must look
 
 `chat4all.http.problems` is the one place that turns these into HTTP answers.
 """
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 
 class Chat4AllError(Exception):
-    """Everything that Chat4All raises on purpose."""
+    """The base of every error that Chat4All raises on purpose."""
 
 
 class Refused(Chat4AllError):
@@ -78,9 +78,9 @@ class TooMany(Chat4AllError):
 
 
 class Unavailable(Chat4AllError):
-    """A part that is needed does not answer. We retry, or the caller does.
+    """A part that is needed does not answer; retried here, or by the caller.
 
-    The message is for operators and may name addresses; `public` is what clients read in its place.
+    The message is for operators and may name addresses; clients get `public` in its place.
     """
 
     def __init__(self, detail: str, public: str | None = None) -> None:
@@ -95,7 +95,7 @@ class Unavailable(Chat4AllError):
 
 
 class Overloaded(Unavailable):
-    """A bounded queue is full. Nothing was done, and nothing will be."""
+    """A bounded queue is full. Nothing was done, and nothing is done later."""
 
 
 class OutcomeUnknown(Unavailable):
@@ -111,8 +111,8 @@ class StartRefused(Chat4AllError):
 
 
 class CommandRefused(Chat4AllError):
-    """An operator's command is not done. The message is one sentence that says what to do."""
+    """An operator's command is refused. The message is one sentence that says what to do."""
 
 
 class RouterStopped(Chat4AllError):
-    """Going on could give two messages one number. Nothing is written; an operator must look."""
+    """Continuing could give two messages one number. Nothing is written; an operator must look."""

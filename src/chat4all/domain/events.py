@@ -1,4 +1,4 @@
-"""Live events: what connected people should see now."""
+"""Live events: what connected clients get at once."""
 
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
@@ -24,7 +24,7 @@ LiveEvent: TypeAlias = MessageStored | MarkerMoved
 
 
 def key_of(event: LiveEvent) -> str:
-    """Return whom an event may concern: the key that it is announced under."""
+    """Return the key that an event is announced under: its conversation."""
     match event:
         case MessageStored(message):
             return message.conversation_id

@@ -1,4 +1,4 @@
-"""Identifiers and log positions: how they are written, and what can be read from them."""
+"""Identifiers and log positions, and their canonical forms."""
 
 import re
 from typing import NamedTuple, NewType

@@ -1,4 +1,4 @@
-"""Messages: what a sender drafts, what the store keeps, what a reader sees."""
+"""Messages, their statuses, and how far members have received and read them."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +13,7 @@ CONTENT_MAX = 10_000
 
 
 class Status(StrEnum):
-    """How far a message has come."""
+    """Where a message is on its way."""
 
     SENT = "SENT"  # the log has it
     DELIVERED = "DELIVERED"  # the store has it
@@ -52,9 +52,9 @@ class StoredMessage:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The newest number of a conversation and the position of the record that got it.
+    """The newest number of a conversation and the log position of the record that has it.
 
-    `created_at` is its message's, empty where unknown.
+    `created_at` is that message's, empty where unknown.
     """
 
     seq: int
@@ -68,10 +68,10 @@ NO_HEAD = Head(0, BEFORE_ALL)
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """How far one member has come in one conversation. Markers only grow.
+    """How far one member has received and read one conversation. Markers only grow.
 
-    Each number has the time of the record that it came from, in milliseconds since 1970 by the
-    log's clock; of two records with the same number the later one counts.
+    Each number has the time of its record, in milliseconds since 1970 by the log's clock; of two
+    records with the same number the later one counts.
     """
 
     conversation_id: ConversationId
@@ -83,7 +83,7 @@ class Marker:
 
 
 class Receipt(NamedTuple):
-    """How far one member has come, as readers see it; times are None where unknown."""
+    """How far one member has received and read, as readers see it; times are None where unknown."""
 
     delivered_seq: int
     read_seq: int
@@ -110,7 +110,7 @@ class AllRead:
     """How far the members of a conversation have read, as far as statuses depend on it.
 
     Everybody has read up to `everybody`, and all but `slowest` up to `others`. The two are enough:
-    for any sender, the least of the other members' numbers is one of them (EXACTNESS 14).
+    for any sender, the minimum of the other members' numbers is one of them (EXACTNESS 14).
     """
 
     everybody: int

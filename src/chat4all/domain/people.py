@@ -15,7 +15,7 @@ USERNAME_RULE = (
 PASSWORD_MIN = 8
 """Characters, as NIST SP 800-63B asks for; no rules of composition."""
 PASSWORD_MAX_BYTES = 72
-"""bcrypt ignores what comes after; refusing is safer than cutting."""
+"""bcrypt ignores what comes after; refusing is safer than truncating."""
 TITLE_MAX = 200
 DISPLAY_NAME_MAX = 80
 DEVICE_MAX = 200
@@ -26,7 +26,7 @@ _RESERVED = re.compile(r"deleted-|system\Z")
 
 
 def username_errors(username: str, pointer: str = "/username") -> list[FieldError]:
-    """Return what is wrong with a name that somebody wants to take; empty when it is good."""
+    """Return what is wrong with a new username; empty when it is valid."""
     if _USERNAME.match(username) is None:
         return [FieldError(pointer, USERNAME_RULE)]
     if _RESERVED.match(username):
@@ -35,7 +35,7 @@ def username_errors(username: str, pointer: str = "/username") -> list[FieldErro
 
 
 def display_name_errors(name: str, pointer: str = "/display_name") -> list[FieldError]:
-    """Return what is wrong with a display name; an empty one is none."""
+    """Return what is wrong with a display name; empty when it is valid."""
     if len(name) > DISPLAY_NAME_MAX:
         return [FieldError(pointer, f"at most {DISPLAY_NAME_MAX} characters")]
     if not name.isprintable() or name != name.strip():
@@ -44,7 +44,7 @@ def display_name_errors(name: str, pointer: str = "/display_name") -> list[Field
 
 
 def password_errors(password: str, pointer: str = "/password") -> list[FieldError]:
-    """Return what is wrong with a password that somebody wants to set; never its text."""
+    """Return what is wrong with a new password, without its text."""
     if len(password) < PASSWORD_MIN:
         return [FieldError(pointer, f"at least {PASSWORD_MIN} characters")]
     if len(password.encode()) > PASSWORD_MAX_BYTES:
@@ -78,7 +78,7 @@ class UserChanges:
 class ConversationType(StrEnum):
     """What a conversation is."""
 
-    PRIVATE = "private"  # exactly two people, one conversation a pair
+    PRIVATE = "private"  # of exactly two users; a pair has one
     GROUP = "group"
 
 

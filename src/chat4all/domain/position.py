@@ -6,7 +6,7 @@ from typing import NamedTuple
 class Position(NamedTuple):
     """Everything up to the message `seq` and up to the change `change`.
 
-    Written `<seq>.<change>`; clients keep it and give it back.
+    Written `<seq>.<change>`; clients keep it and send it back.
     """
 
     seq: int

@@ -20,7 +20,7 @@ class Epoch(NamedTuple):
 
 
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
-"""What travels beside a record without being part of it, such as W3C's `traceparent`."""
+"""A record's headers, such as W3C's `traceparent`; no part of the record itself."""
 
 
 class LogRecord(NamedTuple):

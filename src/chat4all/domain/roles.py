@@ -1,9 +1,9 @@
 """Who may do what in a conversation.
 
-Rules are checked against the current roles in the transaction that acts on the answer: two owners
-who leave at the same time do not both see the other one stay. Raises `NotFound` for somebody who is
-not in the conversation, `NotAllowed` for a role that may not, `Conflict` where a group would have
-no owner.
+Rules are checked against the current roles in the transaction that makes the change: of two owners
+who leave at the same time, one is refused. Raises `NotFound` for a user who is not in the
+conversation, `NotAllowed` for a role that may not do it, `Conflict` where a group would be left
+without an owner.
 """
 
 from typing import NamedTuple
@@ -12,15 +12,15 @@ from chat4all.domain.errors import Conflict, NotAllowed, NotFound
 from chat4all.domain.people import ConversationType, Role
 
 NO_SUCH_CONVERSATION = "no such conversation"
-"""The same for one that does not exist and one that the caller is not in."""
+"""The same text when it does not exist and when the caller is not in it."""
 
 _RANK = {Role.MEMBER: 0, Role.ADMIN: 1, Role.OWNER: 2}
 
 
 class Standing(NamedTuple):
-    """A conversation as far as rules depend on it. `owners` is how many it has.
+    """What the rules depend on. `owners` is how many owners the conversation has.
 
-    `asker` is the caller's role, `other` that of the member concerned; None for one not in it.
+    `asker` is the caller's role, `other` that of the member concerned; None for a non-member.
     """
 
     type: ConversationType
@@ -30,7 +30,7 @@ class Standing(NamedTuple):
 
 
 def require_member(role: Role | None) -> Role:
-    """Return the role of somebody who is in the conversation."""
+    """Return a member's role; raises `NotFound` for None."""
     if role is None:
         raise NotFound(NO_SUCH_CONVERSATION)
     return role

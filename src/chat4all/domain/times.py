@@ -1,4 +1,4 @@
-"""Times as they are written everywhere: RFC 3339 in UTC, with milliseconds and `Z`."""
+"""Formatting of times, one way everywhere: RFC 3339 in UTC, with milliseconds and `Z`."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,21 +7,21 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 def format_utc(when: datetime) -> str:
-    """Return a time with a zone as it is written."""
+    """Format a time that has a zone."""
     return when.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def now_utc() -> str:
-    """Return the present time as it is written."""
+    """Return the present time, formatted."""
     return format_utc(datetime.now(UTC))
 
 
 def format_milliseconds(milliseconds: int) -> str:
-    """Return milliseconds since 1970 as they are written; `OverflowError` beyond the year 9999."""
+    """Format milliseconds since 1970; `OverflowError` beyond the year 9999."""
     when = _EPOCH + milliseconds * _MILLISECOND
     return when.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def format_seconds(seconds: int) -> str:
-    """Return seconds since 1970 as they are written; `OverflowError` beyond the year 9999."""
+    """Format seconds since 1970; `OverflowError` beyond the year 9999."""
     return format_milliseconds(seconds * 1000)

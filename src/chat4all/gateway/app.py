@@ -59,7 +59,7 @@ def gateway_app(
     meter: GatewayMeter,
     others: Sequence[APIRouter] = (),
 ) -> ASGIApp:
-    """Return the gateway. `others` are routes of another service that it serves as well."""
+    """Return the gateway. `others` are the routes of another service that it serves too."""
     app, page_policy = make_app("Chat4All", DESCRIPTION, __version__)
     install_problems(app)
     caller = authenticator(use_cases.signing_in)

@@ -1,6 +1,6 @@
 """The fast route of `GET /v1/conversations/{id}/messages`, for the usual spellings of its query.
 
-FastAPI spends more on a request than making a page costs (docs/decisions/0003-lean-send-route.md).
+FastAPI's overhead for a request exceeds a page's cost (docs/decisions/0003-lean-send-route.md).
 """
 
 import re
@@ -42,7 +42,7 @@ class _HistoryEndpoint:
         self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Answer with a page that was kept or is made now, or with a problem; or decline."""
+        """Answer with a cached page, a new one or a problem; or decline."""
         address = (scope["path"], scope["query_string"])
         cached = self._pages.get(address)
         query = cached.query if cached else _page_query(*address)
@@ -50,8 +50,8 @@ class _HistoryEndpoint:
             return False
         try:
             session = await self._signing_in.authenticate(bearer_token(scope))
-            # The statuses on a page are those for the members at that time: the very same answer.
-            # The version's are looked at last: it may be superseded while members are asked for.
+            # A page's statuses were computed for its version's members: compared by identity, and
+            # read last, because the version may be superseded while members are asked for.
             if (
                 cached is None
                 or await self._reading.members(session.username, query.conversation)
@@ -72,7 +72,7 @@ class _HistoryEndpoint:
 
 
 def _page_query(path: str, query: bytes) -> PageQuery | None:
-    """Return the query of a request; None for what FastAPI's route has to accept or refuse."""
+    """Return the query of a request; None where FastAPI's route decides."""
     conversation = _PATH.fullmatch(path)
     if conversation is None:
         return None

@@ -1,7 +1,7 @@
 """`GET /v1/conversations/{id}/messages`, whole pages and single messages.
 
 Ordinary requests for a page are answered by the fast route (`fast_history`). The route here is for
-everything else: other spellings of the same, refusals, and the description in /docs.
+everything else: unusual spellings of the query, refusals, and the description in /docs.
 """
 
 from typing import Annotated

@@ -1,7 +1,7 @@
-"""Pages of history: how one is asked for, made and answered, and the cache of answers.
+"""Pages of history: their queries, headers and answers, and the cache of answers.
 
-The members of a conversation read the same page again and again. Between two changes it is the same
-bytes; so the answer is cached until the feed announces a change of its conversation
+The members of a conversation read the same page again and again, and between two changes it has the
+same bytes: the answer is cached until the feed announces a change of its conversation
 (docs/decisions/0006-kept-pages.md).
 """
 
@@ -16,15 +16,15 @@ from chat4all.usecases.reading import HistoryPage, Reading
 from chat4all.usecases.versions import ConversationVersions
 
 BYTES_MAX = 64 * 1024 * 1024
-"""Of cached pages in all, some 4,000 full ones of 50; the least recently used go first."""
+"""Of all cached pages: some 4,000 full ones of 50. The least recently used are dropped first."""
 
 BYTES_BESIDE_BODY = 1_500
-"""What an answer takes beside its body, about: its address, its headers, the objects around it."""
+"""What an answer takes besides its body, roughly: its address, headers and objects."""
 
 HISTORY_PATH = "/v1/conversations/{conversation_id}/messages"
 
 Address: TypeAlias = tuple[str, bytes]
-"""Path and query of a request, as they came."""
+"""Path and query of a request, as received."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ async def read_page(reading: Reading, reader: Username, query: PageQuery) -> His
 
 
 def page_headers(query: PageQuery, page: HistoryPage) -> list[tuple[bytes, bytes]]:
-    """Return the headers of a page. Its `Link` names no host: it holds behind any proxy."""
+    """Return the headers of a page. Its `Link` names no host, to be right behind any proxy."""
     places = {"prev": ("before", page.older), "next": ("after", page.newer)}
     links = [
         f"</v1/conversations/{query.conversation}/messages?{bound}={seq}&limit={query.limit}>; "

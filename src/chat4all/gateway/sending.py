@@ -1,6 +1,6 @@
-"""`POST /v1/messages`, the route that everything else exists for, kept lean.
+"""`POST /v1/messages`, kept lean.
 
-FastAPI spends more on a request than all that is done here; so this is a fast route, whose body
+FastAPI's overhead for a request is more than all the work here; so this is a fast route, whose body
 type also makes its schema in /docs (docs/decisions/0003-lean-send-route.md).
 """
 
@@ -30,7 +30,7 @@ from chat4all.wire.messages import EXAMPLE_CHAT, EXAMPLE_MESSAGE, Accepted, Send
 SEND_PATH = "/v1/messages"
 
 CONVERSATIONS_MAX = 4_096
-"""Conversations whose ids are canonical already: the busy ones come again and again."""
+"""Canonical ids that are cached: busy conversations come again and again."""
 
 SEND_OPERATION = {
     "tags": ["Messages"],
@@ -88,7 +88,7 @@ class _SendEndpoint:
         self._accepted = accepted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 202 when the log has the message, and a problem in every other case."""
+        """Answer 202 once the log has the message, and a problem in every other case."""
         try:
             session = await self._signing_in.authenticate(bearer_token(scope))
             limits_of(scope).rate.take(scope, session.username)
@@ -101,7 +101,7 @@ class _SendEndpoint:
             return
         self._accepted()
         body = _encoder.encode(Accepted(accepted))
-        # As a Response would do it, at a tenth of its cost.
+        # What a `Response` does, at a tenth of the cost.
         await send(
             {
                 "type": "http.response.start",
@@ -113,7 +113,7 @@ class _SendEndpoint:
 
 
 def _draft(body: SendMessage) -> MessageDraft:
-    """Return the draft that a body asks for. Two spellings of an id are one id."""
+    """Return the draft that a body asks for, with canonical ids."""
     chats = [chat for chat in (body.chat_id, body.conversation_id) if chat is not msgspec.UNSET]
     if len(chats) != 1:
         detail = "this field is missing" if not chats else "conversation_id is the same: give one"

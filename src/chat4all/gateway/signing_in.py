@@ -18,11 +18,11 @@ from chat4all.wire.people import SessionView, Token, session_view, token_view
 from chat4all.wire.requests import Grant
 
 _ACCOUNT_LETTERS = 64
-"""No username is longer; a longer one is counted by its beginning."""
+"""No username is longer; of a longer one so much is counted."""
 
 
 def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticate) -> APIRouter:
-    """Return the routes of signing in and out."""
+    """Return the routes for signing in and out."""
     router = APIRouter(tags=["Signing in"])
 
     @router.post(
@@ -42,7 +42,7 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
         rate, address = limits_of(request.scope).rate, address_of(request.scope)
         if form.grant_type == "refresh_token":
             fields = _required(form, "refresh_token")
-            # It costs no hash; only guessing is limited.
+            # A refresh costs no hash: only guesses are limited.
             with rate.count_failures(request.scope, address, NotSignedIn):
                 return json_response(token_view(await signing_in.refresh(fields["refresh_token"])))
         fields = _required(form, "username", "password")

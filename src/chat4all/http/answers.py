@@ -1,4 +1,4 @@
-"""Answers in JSON, made from the types of `wire`."""
+"""JSON answers from the types of `wire`."""
 
 from http import HTTPStatus
 from typing import Any

@@ -13,7 +13,7 @@ from chat4all.usecases.signing_in import SigningIn
 
 Authenticate: TypeAlias = Callable[..., Awaitable[Session]]
 
-# Only so that /docs has its "Authorize" button; the token is read by `bearer_token`.
+# Only for the "Authorize" button in /docs; the token is read by `bearer_token`.
 _scheme = OAuth2PasswordBearer(tokenUrl="/token", auto_error=False)
 
 

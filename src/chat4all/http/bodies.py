@@ -23,9 +23,9 @@ _MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
 
 
 class BodyLimit:
-    """ASGI middleware before FastAPI: no body is read beyond its route's limit, or unpacked.
+    """ASGI middleware before FastAPI: bounds bodies by their routes' limits, decompresses none.
 
-    `routers` are those of the application; a route's limits are the ones that it declares.
+    `routers` are those of the application; the limits are the ones that its routes declare.
     """
 
     def __init__(self, app: ASGIApp, routers: Iterable[APIRouter] = ()) -> None:
@@ -49,7 +49,7 @@ class BodyLimit:
             message = await receive()
             total += len(message.get("body", b""))
             if total > most:
-                # FastAPI lets only this kind of error through while it reads a body.
+                # The only kind of error that FastAPI passes on while it reads a body.
                 raise HTTPException(
                     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                     too_large(most),
@@ -115,7 +115,7 @@ def _require_json(content_type: bytes) -> None:
 async def json_only(request: Request) -> None:
     """Refuse, as a FastAPI dependency, a body that is not JSON in UTF-8.
 
-    FastAPI itself would take UTF-16 and UTF-32 as well, which it guesses from the zero bytes.
+    FastAPI itself would also accept UTF-16 and UTF-32, guessed from zero bytes.
     """
     require_json(request.headers)
     body = await request.body()
@@ -158,14 +158,14 @@ def too_large(most: int) -> str:
     return f"the body is larger than {most // 1024} KiB"
 
 
-# A new error each time: one that is raised again keeps the frames, and with them the bodies, of
-# every earlier request.
+# A new error each time: one that is raised again keeps the frames of every earlier request, and
+# with them its body.
 def _too_large(most: int) -> BadRequest:
     return BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, too_large(most), {"Connection": "close"})
 
 
 def _encoded() -> BadRequest:
-    # RFC 9110, section 15.5.16: a 415 says which codings would have been taken.
+    # RFC 9110, section 15.5.16: a 415 names the codings that are accepted.
     return BadRequest(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "send the body as it is, without Content-Encoding",

@@ -1,4 +1,4 @@
-"""The page `/docs`, which needs nothing from elsewhere."""
+"""The page `/docs`, which loads nothing from other sites."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse
 
 
 def make_app(title: str, description: str, version: str) -> tuple[FastAPI, str]:
-    """Return an application whose `/docs` needs nothing from elsewhere, and that page's policy.
+    """Return an application whose `/docs` loads nothing from other sites, and that page's policy.
 
     The policy (Content-Security-Policy) allows the scripts of this page and no others.
     """
@@ -25,7 +25,7 @@ def make_app(title: str, description: str, version: str) -> tuple[FastAPI, str]:
         swagger_js_url=f"{static}/swagger-ui-bundle.js",
         swagger_css_url=f"{static}/swagger-ui.css",
         swagger_favicon_url=f"{static}/favicon.png",
-        # Otherwise the description's address is sent to a service that judges it.
+        # By default the page sends the description's address to a validation service.
         swagger_ui_parameters={"validatorUrl": None},
     )
     html = bytes(page.body)

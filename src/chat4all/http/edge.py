@@ -14,25 +14,25 @@ _REQUEST_HEADERS = ("Authorization", "Content-Type", "Last-Event-ID", "X-Request
 _EXPOSED = ("Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id")
 
 REFUSAL = "chat4all.refusal"
-"""Where a scope has the ASGI application that answers with a connection's own refusal."""
+"""The scope's key for an ASGI application that answers with the connection's refusal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Which sites and proxies are trusted. What is empty is off, and costs no layer."""
+    """Which sites and proxies are trusted. An empty one is off, and adds no layer."""
 
     cors_origins: Sequence[str] = ()
     """Origins whose pages may read answers, or `*` alone."""
 
     trusted_proxies: Sequence[str] = ()
-    """Addresses and networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
+    """Addresses and networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted."""
 
 
 def with_edge(app: ASGIApp, edge: Edge, meter: RequestMeter, *, page_policy: str) -> ASGIApp:
     """Return the application as it is served."""
     app = _unless_refused(app)
     if edge.cors_origins:
-        # No credentials: tokens are in a header that only a page of the caller's own can set.
+        # No credentials: tokens are in a header, which other sites' pages cannot set.
         app = CORSMiddleware(
             app,
             allow_origins=edge.cors_origins,
@@ -47,7 +47,7 @@ def with_edge(app: ASGIApp, edge: Edge, meter: RequestMeter, *, page_policy: str
 
 
 def _unless_refused(app: ASGIApp) -> ASGIApp:
-    # Not a coroutine of its own, which every request would pay for.
+    # Not a coroutine: every request would pay for another one.
     def answer(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         refusal_or_app: ASGIApp = scope.get(REFUSAL, app)
         return refusal_or_app(scope, receive, send)

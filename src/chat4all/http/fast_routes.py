@@ -1,4 +1,4 @@
-"""Routes that are answered before FastAPI, because it spends more on a request than they do.
+"""Routes that are answered before FastAPI, whose overhead exceeds their work.
 
 See docs/decisions/0003-lean-send-route.md.
 """
@@ -14,12 +14,12 @@ from chat4all.http.problems import BadRequest, problem_response
 from chat4all.http.route_limits import DEFAULT_LIMITS, KEY, RouteLimits
 
 FastEndpoint: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[bool | None]]
-"""Any ASGI application. One that returns False has sent nothing, and declines the request."""
+"""An ASGI application; it may return False, without having sent anything, to decline a request."""
 
 
 @dataclass(frozen=True, slots=True)
 class FastRoute:
-    """A path, with at most one parameter, and what answers it."""
+    """A path, with at most one parameter, and its endpoint."""
 
     path: str
     method: str | None
@@ -28,8 +28,8 @@ class FastRoute:
     endpoint: FastEndpoint
     limits: RouteLimits = DEFAULT_LIMITS
     is_shared: bool = False
-    """The application has this route as well: it answers what the endpoint declines, and the
-    path's other methods."""
+    """Whether the application has this route too: it answers requests that the endpoint declines,
+    and other methods."""
 
 
 class FastRoutes:
@@ -48,7 +48,7 @@ class FastRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""
-        # All in one coroutine, because each one more costs as much as the look-up.
+        # One coroutine for all: a further one would cost as much as the look-up.
         if scope["type"] == "http":
             path = scope["path"]
             route = self._exact.get(path)

@@ -1,6 +1,6 @@
 """What every answer has: a request id, security headers, a line in the access log, its metrics.
 
-One ASGI layer for all of it, because each layer costs more than what it does.
+One ASGI layer for all of it: a layer costs more than its work.
 """
 
 import logging
@@ -19,11 +19,11 @@ Header: TypeAlias = tuple[bytes, bytes]
 REQUEST_ID = b"x-request-id"
 
 _ADDED = "chat4all.headers"
-_harmless = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
+_valid_request_id = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
 _log = logging.getLogger("chat4all.access")
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
-"""An answer of the interface is data: whatever it holds, a browser must not run or frame it."""
+"""API answers are data: whatever they contain, a browser must not run or frame them."""
 
 _PUBLIC = ("/openapi.json", "/problems/", "/static-offline-docs/")
 _STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
@@ -46,9 +46,9 @@ def add_headers(scope: MutableMapping[str, Any], *headers: Header) -> None:
 
 
 class Frame:
-    """ASGI middleware: the outermost of ours.
+    """ASGI middleware, the outermost of ours.
 
-    Takes the caller's `X-Request-Id` where it is harmless, or makes one. `page_policy` is the
+    Takes the caller's `X-Request-Id` if it is valid, or makes one. `page_policy` is the
     content security policy of `/docs`; `cross_origin` says that other sites' pages may read.
     """
 
@@ -116,7 +116,7 @@ class Frame:
 def _callers_id(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
         if name == REQUEST_ID:
-            return value.decode() if _harmless.match(value) else None
+            return value.decode() if _valid_request_id.match(value) else None
     return None
 
 

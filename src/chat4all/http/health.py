@@ -1,4 +1,4 @@
-"""Health: whether the process runs, and whether it has all that it needs."""
+"""Health: whether the process runs, and whether its dependencies work."""
 
 import asyncio
 import logging
@@ -23,10 +23,10 @@ PING_SECONDS = 2.0
 """A dependency that takes longer to answer counts as unavailable."""
 
 ANSWER_SECONDS = 0.5
-"""How long an answer is used again: some pings write, and anybody may ask at any rate."""
+"""How long an answer is reused: some pings write, and anybody may ask at any rate."""
 
 WATCH_SECONDS = 5.0
-"""How often a process looks at its parts for its own log."""
+"""How often a process pings its dependencies for its log."""
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def health_routes(pings: Mapping[str, Ping]) -> APIRouter:
 
 @asynccontextmanager
 async def watched(pings: Mapping[str, Ping], seconds: float = WATCH_SECONDS) -> AsyncIterator[None]:
-    """Log each part that is not well, each cause once until it is, and that it is well again."""
+    """Log each outage of a dependency, each cause once, and its end."""
     async with AsyncExitStack() as stack:
         for part, ping in pings.items():
             outages = OutageLog(_log, "a part is not well", "a part is well again", part=part)
@@ -83,7 +83,7 @@ async def _look(ping: Ping) -> None:
 
 
 class _Check:
-    """One dependency's ping, shared by all who ask while it runs and shortly after."""
+    """One dependency's ping, shared by all requests while it runs and shortly after."""
 
     def __init__(self, ping: Ping) -> None:
         self._ping = ping
@@ -91,7 +91,7 @@ class _Check:
         self._good_until = 0.0
 
     async def answer(self) -> DependencyHealth:
-        """Return how the dependency is, or was a moment ago."""
+        """Return the dependency's state now or a moment ago."""
         now = asyncio.get_running_loop().time()
         if self._running is None or (self._running.done() and now >= self._good_until):
             self._running = asyncio.create_task(_check(self._ping))

@@ -20,7 +20,7 @@ from chat4all.domain.errors import TooMany
 from chat4all.http.frame import add_headers
 
 KEYS_MAX = 50_000
-"""Users or addresses that one limit keeps: some 10 MB. The least recent caller is dropped first."""
+"""Users or addresses that one limit keeps: some 10 MB. The least recent one is dropped first."""
 
 SEND_BURST_SECONDS = 4
 SIGN_IN_ACCOUNT = (10, 300)
@@ -32,8 +32,8 @@ Clock = Callable[[], float]
 class Limit:
     """One limit, counted separately for each key (a user, an address).
 
-    It is the generic cell rate algorithm: one number a key, the time at which its bucket will be
-    full again. `clock` gives seconds that only grow. One process counts for itself.
+    It is the generic cell rate algorithm: one number for each key, the time at which its bucket is
+    full again. `clock` is monotonic, in seconds. Each process counts for itself.
     """
 
     def __init__(
@@ -63,9 +63,9 @@ class Limit:
 
     @contextmanager
     def count_failures(self, scope: Scope, key: str, failure: type[Exception]) -> Iterator[None]:
-        """Count what is done in this context only if it raises `failure`.
+        """Count a request, but give it back unless this context raises `failure`.
 
-        It is counted before it begins, so that many at once are not let through together.
+        It is counted first, so that many at once do not pass together.
         """
         left = self._take(scope, key)
         try:
@@ -85,7 +85,7 @@ class Limit:
         now, full_at = self._clock(), self._full_at
         until_full = max(full_at.get(key, now) - now, 0.0) + self._each
         spare = self._seconds - until_full
-        # A bucket that was filled drop by drop may be a rounding error short of a whole request.
+        # Rounding may leave a bucket just short of a whole request.
         if spare < -1e-6:
             self._report(scope, 0)
             raise TooMany(f"too many requests ({self._name}); try again later", -spare)
@@ -116,7 +116,7 @@ class NoLimit(Limit):
     @contextmanager
     def count_failures(
         self,
-        scope: Scope,  # noqa: ARG002 - of the interface
+        scope: Scope,  # noqa: ARG002 - part of the interface
         key: str,  # noqa: ARG002
         failure: type[Exception],  # noqa: ARG002
     ) -> Iterator[None]:
@@ -135,7 +135,7 @@ class Limits:
     sign_in_account: Limit
     """Failed attempts, by account: a password may be guessed from many addresses."""
     sign_in_address: Limit
-    """By address: each attempt costs a quarter of a second of a processor."""
+    """By address: each attempt takes a quarter of a second of CPU time."""
 
 
 def make_limits(
@@ -159,7 +159,7 @@ def no_limits() -> Limits:
 def address_of(scope: Scope) -> str:
     """Return the key that a request's client address is counted under.
 
-    Of an IPv6 address only the network counts: one subscriber has all 2⁶⁴ addresses of it.
+    Of an IPv6 address only the /64 network counts: one subscriber has all its addresses.
     """
     host = scope["client"][0] if scope.get("client") else ""
     try:

@@ -15,7 +15,7 @@ SOURCE_SECONDS = 1.0
 """A source that takes longer to answer is left out."""
 
 Source = Callable[[], Awaitable[bytes]]
-"""Returns metrics in Prometheus' text format, of names that no other source has."""
+"""Returns metrics in Prometheus' text format; no two sources have a name in common."""
 
 
 class Meter(RequestMeter, Protocol):
@@ -46,7 +46,7 @@ def metrics_routes(
     failed: Callable[[], None],
     seconds: float = SOURCE_SECONDS,
 ) -> APIRouter:
-    """Return `/metrics`: `own`, then the `others`, asked all at once.
+    """Return `/metrics`: `own` and the `others`, asked all at once.
 
     One that fails or takes longer than `seconds` is left out, and `failed` is called.
     """
@@ -75,7 +75,7 @@ def metrics_routes(
     async def metrics() -> Response:
         """Return every metric; docs/operations/metrics.md says what each means."""
         texts = await asyncio.gather(*[ask(source) for source in others])
-        # Its own last: it counts the failures of the others.
+        # Its own last, because it counts failures of the others.
         return Response(
             b"".join([own(), *texts]),
             headers={"Content-Type": MEDIA_TYPE},

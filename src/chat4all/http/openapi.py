@@ -1,4 +1,4 @@
-"""The OpenAPI description: FastAPI's own, and the routes and types that FastAPI does not see."""
+"""The OpenAPI description: FastAPI's, plus the routes and types that FastAPI does not know."""
 
 import re
 from collections.abc import Mapping
@@ -98,10 +98,10 @@ def _problem(status: int) -> dict[str, Any]:
 def complete_openapi(
     app: FastAPI, operations: Mapping[tuple[str, str], dict[str, Any]] | None = None
 ) -> None:
-    """Make `app.openapi()` tell all: operations by (path, method), and the types referred to.
+    """Make `app.openapi()` complete: add operations by (path, method), and the types referred to.
 
-    The types are the ones that read the bodies and make the answers, so that the description cannot
-    differ from what is done.
+    The same types decode the bodies and encode the answers, so the description cannot differ from
+    what the routes do.
     """
 
     def openapi() -> dict[str, Any]:

@@ -25,7 +25,7 @@ LINK_HEADER: dict[str, Any] = {
 
 
 def read_cursor(cursor: str | None) -> str:
-    """Return what a cursor holds, "" for none; `InvalidInput` for one that is not ours."""
+    """Return the place in a cursor, "" for None; `InvalidInput` for a cursor that is not ours."""
     try:
         return base64.urlsafe_b64decode((cursor or "").encode("ascii")).decode()
     except (binascii.Error, UnicodeError):

@@ -1,6 +1,6 @@
-"""Ids in paths: one type for each kind of id, which gives an endpoint the canonical id.
+"""Ids in paths: one type for each kind of id.
 
-Two spellings of one id are one id, so no endpoint sees any but the canonical one. What breaks the
+Endpoints get ids in their canonical form only, however they are spelled. A text that breaks the
 pattern is answered 422.
 """
 
@@ -23,9 +23,9 @@ from chat4all.wire.messages import EXAMPLE_MESSAGE
 from chat4all.wire.people import EXAMPLE_CONVERSATION
 
 USERNAME_PATH_MAX = 40
-"""Longer than any username, so that another name is 404 and no more than this is looked up."""
+"""Longer than any username: an unknown name is a 404, and no longer one is looked up."""
 
-# Not the demonstration's conversation: an example is tried out, on routes that delete too.
+# Not the demonstration's conversation: examples are tried out, on routes that delete too.
 ConversationPath = Annotated[
     ConversationId,
     Path(pattern=UUID_PATTERN, examples=[EXAMPLE_CONVERSATION]),

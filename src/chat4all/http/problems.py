@@ -35,14 +35,14 @@ from chat4all.http.request_id import current_request_id
 from chat4all.wire.problems import MEDIA_TYPE, Problem, ProblemField, ProblemSlug, type_of
 
 SLUG = "chat4all.problem"
-"""Where a request's scope has the kind of problem that it was answered with."""
+"""The scope's key for the kind of problem that a request was answered with."""
 
 _log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 
 
 class BadRequest(Chat4AllError):
-    """A request that HTTP itself refuses, before any use case sees it."""
+    """A request that is refused at the level of HTTP, before any use case."""
 
     def __init__(
         self, status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None
@@ -59,7 +59,7 @@ class _Kind:
     title: str
 
 
-# The most specific first: the first that matches is taken.
+# The first match counts, so the most specific come first.
 _KINDS: Sequence[tuple[type[Chat4AllError], _Kind]] = (
     (
         InvalidInput,
@@ -85,7 +85,7 @@ _INTERNAL = _Kind(HTTPStatus.INTERNAL_SERVER_ERROR, ProblemSlug.INTERNAL_ERROR, 
 
 
 class _ProblemResponse(Response):
-    """A problem, whose kind is put into the scope for the layers around it."""
+    """A problem; its kind is put into the scope for the layers outside."""
 
     media_type = MEDIA_TYPE
 
@@ -151,7 +151,7 @@ def kind_of_status(status: int) -> tuple[str, str]:
 
 
 def problem_routes() -> APIRouter:
-    """Return `/problems/{kind}`: a problem's `type` can be opened and says what it is."""
+    """Return `/problems/{kind}`, which describes the `type` of a problem."""
     router = APIRouter(include_in_schema=False)
     texts = {kind.slug: inspect.getdoc(error) or "" for error, kind in _KINDS}
     texts |= {_of_status(status).slug: status.description for status in _DETAILS}
@@ -171,7 +171,7 @@ def _of_status(status: HTTPStatus) -> _Kind:
 
 
 def install_problems(app: FastAPI) -> None:
-    """Let every error that leaves an endpoint of `app` be answered as a problem."""
+    """Answer every error that leaves an endpoint of `app` as a problem."""
 
     async def answer(request: Request, error: Exception) -> Response:
         if isinstance(error, (RequestValidationError, HTTPException)):
@@ -199,7 +199,7 @@ def install_problems(app: FastAPI) -> None:
 
 
 class _NoResponse(Response):
-    """Answers nothing to a client that has disconnected; metrics do not count it either."""
+    """Sends nothing, to a client that has disconnected; metrics do not count it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send nothing."""
@@ -208,8 +208,8 @@ class _NoResponse(Response):
 def _drop_tracebacks(error: BaseException) -> None:
     """Drop the tracebacks of an error and of its causes.
 
-    FastAPI's frames refer to the error, which refers to them: they would keep the request's body
-    until the cycle collector comes, which is seldom.
+    FastAPI's frames and the error refer to each other: they would keep the request's body in
+    memory until the cycle collector runs, which is seldom.
     """
     cause: BaseException | None = error
     while cause is not None:
@@ -231,7 +231,7 @@ _DETAILS = {
 
 
 def _from_validation(error: RequestValidationError) -> Chat4AllError:
-    """Say which rules are broken without repeating any value (Pydantic's errors carry them)."""
+    """Name the broken rules without the values, which Pydantic's errors contain."""
     errors: Sequence[Mapping[str, Any]] = error.errors()
     if any(e["type"] == "json_invalid" for e in errors):
         return BadRequest(HTTPStatus.BAD_REQUEST, "the body is not JSON")

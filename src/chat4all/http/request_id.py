@@ -1,4 +1,4 @@
-"""The id of the request that is being answered: in its answer, its problem and its log lines."""
+"""The id of the current request, for its answer, its problem and its log lines."""
 
 from contextvars import ContextVar
 

@@ -1,7 +1,7 @@
-"""What one request may cost, declared where its route is made: bytes, seconds, and how often.
+"""Limits of a route, declared where it is made: bytes, seconds, and rate.
 
-Whatever matches a route puts its limits into the request's scope, where all that enforces them
-finds them: the body limit, the connection, and the endpoint, which knows whose requests it counts.
+The route that matches puts its limits into the request's scope. They are enforced by the body
+limit, by the connection, and by the endpoint, which knows the caller whose requests it counts.
 """
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
@@ -23,10 +23,10 @@ WIRE_MIN = 1024 * 1024
 """Bytes that any request may take on the wire."""
 
 CHUNK_BYTES = 6
-"""What a byte of a body takes on the wire in a chunk of its own: `1`, CRLF, the byte, CRLF."""
+"""Bytes on the wire of a chunk with one byte: `1`, CRLF, the byte, CRLF."""
 
 KEY = "chat4all.limits"
-"""Where a request's scope has the limits of its route."""
+"""The scope's key for the limits of the request's route."""
 
 _DECLARED = "chat4all_limits"
 
@@ -46,7 +46,7 @@ class RouteLimits:
     """From the request's first byte, or the connection's beginning, to the request's last byte."""
 
     rate: Limit = UNLIMITED
-    """How often one caller may ask. The endpoint takes from it, once it knows who that is."""
+    """How often one caller may ask. The endpoint takes from it once it knows the caller."""
 
     @property
     def wire(self) -> int:
@@ -64,7 +64,7 @@ def limits_of(scope: Mapping[str, Any]) -> RouteLimits:
 
 
 def set_limits(scope: MutableMapping[str, Any], limits: RouteLimits) -> None:
-    """Let these limits hold for a request."""
+    """Set the limits of a request."""
     scope[KEY] = limits
 
 
@@ -81,8 +81,8 @@ def limited(limits: RouteLimits) -> Callable[[E], E]:
 class DeclaredLimits:
     """The limits that the routes of some routers declare, found before FastAPI looks for a route.
 
-    Only a look-up in a dict is spent on a request of another route, unless routes with parameters
-    in their paths declare limits.
+    A request of another route costs one look-up in a dict, unless routes with parameters in their
+    paths declare limits.
     """
 
     def __init__(self, routers: Iterable[APIRouter]) -> None:

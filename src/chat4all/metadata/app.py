@@ -41,7 +41,7 @@ class MetadataUseCases:
 
 
 def metadata_routes(use_cases: MetadataUseCases, limits: Limits) -> Sequence[APIRouter]:
-    """Return the service's routes, for its own application and for a gateway that serves them."""
+    """Return the service's routes, for its own application or for a gateway that serves them."""
     caller = authenticator(use_cases.signing_in)
     return [
         user_routes(use_cases.signing_up, use_cases.profiles, limits, caller),
@@ -57,7 +57,7 @@ def metadata_app(
     edge: Edge,
     internal: ASGIApp | None = None,
 ) -> ASGIApp:
-    """Return the metadata service; `internal` answers gateways where they are other processes."""
+    """Return the metadata service; `internal` serves gateways in other processes."""
     app, page_policy = make_app(
         "Chat4All metadata",
         "Users, conversations and their members. The gateway has these routes too.",

@@ -1,4 +1,4 @@
-"""The routes on which gateways ask the metadata service, behind a credential of their own."""
+"""The metadata service's routes for gateways, which have a credential of their own."""
 
 import hashlib
 import hmac
@@ -37,7 +37,7 @@ class _Route:
 class InternalEndpoint:
     """ASGI endpoint of `/internal/…`; see `wire.internal`.
 
-    Without the credential nothing of a request is read, and the refusal does not depend on it.
+    Without the credential the body is not read, and every request gets the same refusal.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class InternalEndpoint:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 200 with JSON, and a problem in every other case."""
+        """Answer 200 with JSON, or a problem."""
         response: Response
         try:
             self._check(scope)
@@ -76,7 +76,7 @@ class InternalEndpoint:
         await response(scope, receive, send)
 
     async def _same_secret(self, query: internal.SameSecret) -> bool:
-        # Only yes or no: a proof of ours is never sent.
+        # The answer is yes or no: our own proofs are never sent.
         return any(hmac.compare_digest(query.proof, ours) for ours in self._secret_proofs)
 
     def _check(self, scope: Scope) -> None:
@@ -86,7 +86,7 @@ class InternalEndpoint:
                 scheme, _, credential = value.partition(b" ")
                 if scheme.lower() != internal.SCHEME.lower().encode():
                     credential = b""
-        # Of hashes, so that time shows neither the length nor the beginning of the credential.
+        # Hashes, so that timing reveals neither the length nor a prefix of the credential.
         if not hmac.compare_digest(hashlib.sha256(credential).digest(), self._credential):
             raise BadRequest(
                 HTTPStatus.UNAUTHORIZED,

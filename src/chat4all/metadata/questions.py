@@ -1,4 +1,4 @@
-"""The questions of gateways to the metadata service: one for each method of its ports."""
+"""What gateways ask the metadata service: one question for each method of its ports."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, TypeVar

@@ -114,7 +114,7 @@ def user_routes(
             **problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
         },
     )
-    # Guessing a password is limited here as it is at the sign-in.
+    # Password guesses are limited here as they are when signing in.
     @limited(RouteLimits(rate=limits.sign_in_account))
     async def change_user(
         session: Annotated[Session, Depends(caller)],

@@ -1,1 +1,1 @@
-"""What several commands do or need: options, installations, backups, migration, demo data."""
+"""What several commands share: options, installations, users, backups, migration, dead letters."""

@@ -1,9 +1,9 @@
-"""A backup: what is in it, how it is made of a folder in use, and how it is checked.
+"""Backups: their contents, copying a folder in use, and checking a backup.
 
-It is a folder with the files of the data folder and `manifest.json`. While clients send, each file
-is copied as it was at one moment, store.db first: the log that is copied later holds all that the
-store had, and what it holds beyond that is routed after a restore. metadata.db comes last, so that
-it knows the sender of every message.
+A backup is a folder with the files of the data folder and `manifest.json`. While clients send, each
+file is copied as of one moment, store.db first: the log that is copied later has every record that
+the store had, and further ones are routed after a restore. metadata.db comes last, so that it has
+the sender of every message.
 """
 
 import errno
@@ -28,18 +28,18 @@ from chat4all.domain.errors import CommandRefused
 from chat4all.domain.times import now_utc
 
 DATABASES = ("store.db", "log.db", "metadata.db")
-"""In the order of copying."""
+"""In the order in which they are copied."""
 
 SECRET = "secret-key"  # noqa: S105 - a file's name
-"""Kept with the data unless SECRET_KEY is set."""
+"""In the data folder unless SECRET_KEY is set."""
 
 MANIFEST = "manifest.json"
 
 FORMAT = 1
-"""Of the manifest; a higher one is of a later release."""
+"""The manifest's version; a higher one is from a later release."""
 
 TRIES = 3
-"""Copies of the pair, should the log be trimmed between store.db's and its own."""
+"""Attempts to copy the pair, as the log may be trimmed between the two copies."""
 
 
 class File(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ class File(msgspec.Struct, frozen=True):
 
 
 class _Envelope(msgspec.Struct, frozen=True):
-    """What every manifest has, of whatever release."""
+    """The field that a manifest of any release has."""
 
     format: int
 
@@ -69,9 +69,9 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 def copy_all(folder: Path, staging: Path) -> Manifest:
-    """Copy a data folder into an empty one, check the copy, and leave it on the disk for good.
+    """Copy a data folder into an empty one, check the copy, and sync it.
 
-    Raises `CommandRefused` when what was copied is damaged, `OSError` or `sqlite3.Error` when it
+    Raises `CommandRefused` when a copy is damaged, `OSError` or `sqlite3.Error` when it
     cannot be copied.
     """
     made_at = now_utc()
@@ -101,7 +101,7 @@ def copy_all(folder: Path, staging: Path) -> Manifest:
 
 
 def check_backup(backup: Path) -> Manifest:
-    """Return a backup's manifest; `CommandRefused` unless every file is as it describes."""
+    """Return a backup's manifest; `CommandRefused` unless every file matches it."""
     try:
         raw = (backup / MANIFEST).read_bytes()
         if msgspec.json.decode(raw, type=_Envelope).format > FORMAT:
@@ -129,7 +129,7 @@ def check_backup(backup: Path) -> Manifest:
 
 
 def check_pair(folder: Path, manifest: Manifest) -> None:
-    """Raise `CommandRefused` unless the files in a folder are one pair, and the manifest's."""
+    """Raise `CommandRefused` unless the files in a folder are a pair that matches the manifest."""
     pair = look_at_pair(folder, in_use=False)
     if pair.trouble is not None:
         raise CommandRefused(f"the backup is damaged: {pair.trouble}")
@@ -139,7 +139,7 @@ def check_pair(folder: Path, manifest: Manifest) -> None:
 
 
 def check_databases(folder: Path, sentence: str) -> None:
-    """Raise `CommandRefused` with a sentence when a file, which nothing has open, is not whole."""
+    """Raise `CommandRefused` with a sentence when a file, which nothing has open, is damaged."""
     for name in DATABASES:
         with read_only(folder / name, in_use=False) as db:
             try:
@@ -156,7 +156,7 @@ def check_databases(folder: Path, sentence: str) -> None:
 
 
 def room_for(size: int, folder: Path) -> None:
-    """Raise `CommandRefused` when a folder's disk has fewer bytes left."""
+    """Raise `CommandRefused` when a folder's disk has fewer free bytes."""
     free = shutil.disk_usage(folder).free
     if free < size:
         raise CommandRefused(
@@ -165,7 +165,7 @@ def room_for(size: int, folder: Path) -> None:
 
 
 def size_of(folder: Path) -> int:
-    """Return how many bytes a backup of a data folder takes, but for its small files."""
+    """Return how many bytes a backup of a data folder takes, except for its small files."""
     size = 0
     for name in DATABASES:
         with read_only(folder / name) as db:
@@ -175,13 +175,13 @@ def size_of(folder: Path) -> int:
 
 
 def sync_all(folder: Path) -> None:
-    """Return when a folder and the files in it are on the disk."""
+    """Sync a folder and the files in it."""
     for path in (*folder.iterdir(), folder):
         sync(path)
 
 
 def sync(path: Path) -> None:
-    """Return when a file, or what a folder lists, is on the disk."""
+    """Sync a file, or the entries of a folder."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -191,7 +191,7 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def errors_refused(what: str, nothing_left: str) -> Iterator[None]:
-    """Turn an error of a disk or a file into `CommandRefused` with one sentence."""
+    """Turn disk and file errors into `CommandRefused` with one sentence."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
@@ -206,14 +206,14 @@ def errors_refused(what: str, nothing_left: str) -> Iterator[None]:
 
 
 def mib(size: int) -> str:
-    """Return a size for people."""
+    """Format a size for output."""
     return f"{size / 2**20:.1f} MiB"
 
 
 def _copy_database(source: Path, target: Path) -> None:
-    """Copy a file as it is at one moment, in one step: in WAL mode no writer waits for that.
+    """Copy a file as of one moment, in one step: in WAL mode no writer waits for that.
 
-    Its sync comes later, once for all.
+    It is synced later, together with the others.
     """
     target.unlink(missing_ok=True)
     _write(target, b"")

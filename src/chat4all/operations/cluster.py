@@ -1,4 +1,4 @@
-"""What operators' commands open of a cluster."""
+"""Opening the parts of a cluster for operators' commands."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ from chat4all.settings import CassandraSettings, KafkaSettings
 async def ready_database(url: str | None) -> AsyncIterator[Transactions]:
     """Open the directory's database.
 
-    Raises `Unavailable` while it does not answer or has not this release's tables.
+    Raises `Unavailable` if it does not answer or does not have this release's tables.
     """
     async with open_database(url) as database:
         await check_revision(database)
@@ -28,7 +28,7 @@ async def ready_database(url: str | None) -> AsyncIterator[Transactions]:
 async def log_and_dead_letters(
     kafka: KafkaSettings, cassandra: CassandraSettings
 ) -> AsyncIterator[tuple[KafkaLog, CassandraDeadLetters]]:
-    """Open what replaying needs. Raises `Unavailable` for what does not answer."""
+    """Open the log and the dead letters. Raises `Unavailable` if either does not answer."""
     session = CassandraSession(contact_of(cassandra))
     try:
         epoch = await CassandraEpochs(session).newest()

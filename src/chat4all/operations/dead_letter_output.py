@@ -39,7 +39,7 @@ def details(letter: DeadLetter, format_position: FormatPosition) -> dict[str, An
 
 
 def table(summaries: Sequence[dict[str, Any]]) -> str:
-    """Return the summaries as lines of aligned columns, under a head."""
+    """Return the summaries as lines of aligned columns, under a header."""
     head = ("POSITION", "PUT ASIDE", "CONVERSATION", "REPLAYED", "CAUSE")
     rows = [head]
     for letter in summaries:
@@ -59,7 +59,7 @@ def table(summaries: Sequence[dict[str, Any]]) -> str:
 
 
 def _printable(raw: bytes) -> tuple[str, str]:
-    """Return an encoding and the text in it: base64 for what a terminal would not just print."""
+    """Return an encoding and the text in it: base64 if it is not printable."""
     try:
         text = raw.decode()
     except UnicodeDecodeError:

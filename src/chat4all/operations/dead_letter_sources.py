@@ -20,7 +20,7 @@ from chat4all.settings import CassandraSettings, KafkaSettings
 from chat4all.usecases.replaying import Replaying
 
 PATIENCE_SECONDS = 30.0
-"""How long to wait for a file that the running Chat4All writes to without a pause."""
+"""How long to wait for a file that the running Chat4All keeps writing to."""
 
 CLOCKS_MS = 60_000
 """How far this machine's clock may be ahead of Kafka's."""
@@ -31,7 +31,7 @@ class MalformedPosition(CommandRefused):
 
 
 class OpenedLetters(NamedTuple):
-    """The dead letters of an installation that is open, and what replays them."""
+    """The dead letters of an opened installation, and the use case that replays them."""
 
     letters: DeadLetters
     replaying: Replaying
@@ -39,7 +39,7 @@ class OpenedLetters(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FolderLetters:
-    """The dead letters in a data folder, whose positions are written as their offset."""
+    """The dead letters in a data folder; their positions are written as offsets."""
 
     folder: Path
 
@@ -77,7 +77,7 @@ class FolderLetters:
 
 @dataclass(frozen=True, slots=True)
 class ClusterLetters:
-    """The dead letters of a cluster, whose positions are written EPOCH.PARTITION.OFFSET."""
+    """The dead letters of a cluster; their positions are written EPOCH.PARTITION.OFFSET."""
 
     kafka: KafkaSettings
     cassandra: CassandraSettings
@@ -109,7 +109,7 @@ LetterSource: TypeAlias = FolderLetters | ClusterLetters
 
 
 def letter_source(data: Path | None, *, cluster: bool) -> LetterSource:
-    """Return where the letters are that a command with `--data` and `--cluster` is about."""
+    """Return the letters that a command's `--data` and `--cluster` select."""
     settings = settings_from(data=data)
     if is_of_cluster(settings, requested=cluster, data=data):
         quieten_libraries()

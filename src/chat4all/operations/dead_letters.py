@@ -37,9 +37,9 @@ async def get_letter(source: LetterSource, position: LogPosition) -> DeadLetter:
 async def replay_letters(
     source: LetterSource, positions: Sequence[LogPosition], value: bytes | None, *, again: bool
 ) -> list[Replayed]:
-    """Replay these, or without any all that were not replayed; one refused does not stop the rest.
+    """Replay these, or, if empty, all not replayed yet; one that is refused does not stop the rest.
 
-    `value` is appended in place of the original. `again`: also what was replayed before.
+    `value` is appended in place of the original. `again`: also letters replayed before.
     """
     outcomes = []
     async with source.open() as opened:

@@ -1,4 +1,4 @@
-"""What a command works on: the settings, and a data folder that exists."""
+"""What a command works on: the settings, and an existing data folder."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def settings_from(**options: object) -> Settings:
 
 
 def is_of_cluster(settings: Settings, *, requested: bool, data: object) -> bool:
-    """Return whether a command is about a cluster: by `--cluster`, or by what is set."""
+    """Return whether a command is about a cluster, by `--cluster` or by the settings."""
     return requested or (data is None and settings.is_cluster)
 
 

@@ -1,4 +1,4 @@
-"""Making a cluster's topics, keyspace and tables, or bringing them to this release."""
+"""Creating or migrating a cluster's topics, keyspace and tables."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from chat4all.settings import MigrationSettings
 
 
 async def migrate_cluster(settings: MigrationSettings) -> None:
-    """Make what is missing; a second run changes nothing.
+    """Create what is missing; a second run changes nothing.
 
-    Raises `Unavailable` for what does not answer, and `StartRefused` for a log that is not the
+    Raises `Unavailable` if a part does not answer, and `StartRefused` for a log that is not the
     store's.
     """
     kafka, created = settings.kafka, settings.topics

@@ -1,4 +1,4 @@
-"""Options that several commands have. Loads nothing else: `up` forks before it grows."""
+"""Options that several commands have. Imports little: `up` forks before it loads the rest."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +36,7 @@ def json_option(command: F) -> F:
 
 
 def server_options(command: F) -> F:
-    """Give a command the options that say where the services listen, and `--data`."""
+    """Give a command the options for where the services listen, and `--data`."""
     for add in (
         data_option,
         click.option(

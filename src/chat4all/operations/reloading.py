@@ -1,4 +1,4 @@
-"""Running a service anew whenever the source changes, for development: uvicorn's reloader."""
+"""Restarting a service whenever the source changes, for development: uvicorn's reloader."""
 
 import sys
 from functools import partial
@@ -21,11 +21,11 @@ SOURCE = Path(chat4all.__file__).parent
 def run_reloading(name: ServiceName, options: dict[str, object]) -> None:
     """Run a service in a process of its own until SIGTERM or SIGINT, a new one at each change.
 
-    One that refused to start or has ended is started again at the next change.
+    A service that refused to start or has ended is started again at the next change.
     """
     # uvicorn requires an application here; the reloader never loads it.
     config = Config("chat4all", reload=True, reload_dirs=[str(SOURCE)], log_config=None)
-    # Not uvicorn's `StatReload`: it forgets a change that comes during a restart.
+    # Not uvicorn's `StatReload`: it misses a change during a restart.
     WatchFilesReload(config, partial(_run, name, options), []).run()
 
 

@@ -1,4 +1,4 @@
-"""Running a service in this process, and loading what only a cluster needs."""
+"""Running a service in this process, and loading modules that only a cluster needs."""
 
 import sys
 from collections.abc import Coroutine, Iterator
@@ -29,8 +29,8 @@ def service(name: ServiceName, settings: Settings) -> Coroutine[Any, Any, bool]:
 
 def run_until_stopped(service: Coroutine[Any, Any, bool]) -> bool:
     """Run a service; return whether it ended because of a signal."""
-    # A thread that comes back from the disk waits this long for a busy event loop to let go of
-    # the interpreter; the default of 5 ms would be most of the time that a 202 takes.
+    # A thread that returns from the disk waits this long for a busy event loop to release the
+    # interpreter's lock; the default of 5 ms would be most of the time that a 202 takes.
     sys.setswitchinterval(0.0005)
     return uvloop.run(service)
 

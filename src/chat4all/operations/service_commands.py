@@ -1,4 +1,4 @@
-"""What the commands that run one service of a cluster have in common."""
+"""Common parts of the commands that run one service of a cluster."""
 
 import sys
 from collections.abc import Callable

@@ -6,7 +6,7 @@ from chat4all.domain.times import format_milliseconds
 
 
 def user_fields(user: User) -> dict[str, object]:
-    """Return what is printed of a user as JSON."""
+    """Return the fields of a user's JSON."""
     return {
         "username": user.username,
         "display_name": user.display_name,
@@ -27,7 +27,7 @@ def user_line(user: User) -> str:
 
 
 def audit_fields(entry: AuditEntry) -> dict[str, object]:
-    """Return what is printed of an entry of the audit as JSON."""
+    """Return the fields of an audit entry's JSON."""
     return {
         "at": format_milliseconds(entry.at),
         "actor": entry.actor or "operator",
@@ -39,7 +39,7 @@ def audit_fields(entry: AuditEntry) -> dict[str, object]:
 
 
 def audit_line(entry: AuditEntry) -> str:
-    """Return an entry of the audit as a line, without what it has not."""
+    """Return an entry of the audit as a line, without the fields that are empty."""
     fields = audit_fields(entry)
     details = " ".join(f"{name}={value}" for name, value in entry.details.items())
     names = ("at", "actor", "action", "username", "conversation_id")

@@ -1,4 +1,4 @@
-"""The users of an installation, of one machine or a cluster, for an operator's command."""
+"""Opening the users of an installation, one machine or cluster, for an operator's command."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,7 +16,7 @@ from chat4all.operations.running import cluster_extra
 
 
 class OpenedUsers(NamedTuple):
-    """The users of an installation that is open, and the audit that changes are noted in."""
+    """The users of an opened installation, and the audit that records changes."""
 
     users: SqlUsers
     audit: SqlAudit
@@ -25,7 +25,7 @@ class OpenedUsers(NamedTuple):
 def with_users(
     action: Callable[[OpenedUsers], Awaitable[None]], data: Path | None, *, cluster: bool
 ) -> None:
-    """Do something with the users of an installation; `CommandRefused` for what they refuse.
+    """Do something with the users of an installation; a refusal becomes `CommandRefused`.
 
     Raises `Unavailable` when the database of a cluster does not answer.
     """

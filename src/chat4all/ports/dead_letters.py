@@ -16,16 +16,16 @@ class DeadLetterSink(Protocol):
 
 
 class DeadLetters(Protocol):
-    """What an operator sees of them."""
+    """What operators read of them and note on them."""
 
-    async def get(self, position: LogPosition) -> DeadLetter | None:
-        """Return the letter of this position, if there is one."""
+    async def get(self, log_position: LogPosition) -> DeadLetter | None:
+        """Return the letter at this log position, if there is one."""
         ...
 
     async def all(self, limit: int, after: LogPosition = BEFORE_ALL) -> Sequence[DeadLetter]:
-        """Return the oldest `limit` letters above a position, in log order."""
+        """Return the oldest `limit` letters above a log position, in log order."""
         ...
 
-    async def replayed(self, position: LogPosition, by: LogPosition) -> None:
+    async def replayed(self, log_position: LogPosition, by: LogPosition) -> None:
         """Note that this letter was appended again as the record at `by`; the last one counts."""
         ...

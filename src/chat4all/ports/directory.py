@@ -20,15 +20,15 @@ class Members(Protocol):
 class Conversations(Protocol):
     """Conversations, and changes of them.
 
-    `by` is who asks. Whether they may is found out in the transaction that does it, by the rules of
-    `domain.roles`, and raised as those say; None is the operator, who may do everything.
+    `by` is the caller; None is an operator, who may do everything. Permission is checked in the
+    transaction that makes the change, by the rules of `domain.roles`, which raise their errors.
     """
 
     async def add_conversation(self, conversation: Conversation) -> Conversation:
         """Create a conversation and return it.
 
-        For a private one whose pair already has one, that first one is returned and nothing is
-        created, however many ask at once. Raises `NotFound` when a member is not a user, and
+        A pair has one private conversation: a second request returns the first and creates nothing,
+        also when both come at once. Raises `NotFound` when a member is not a user, and
         `AlreadyTaken` when the id is in use.
         """
         ...
@@ -46,8 +46,8 @@ class Conversations(Protocol):
     ) -> None:
         """Let a user in.
 
-        Raises `AlreadyTaken` for a member, `NotFound` for what is not there, and `Conflict` when it
-        is full.
+        Raises `AlreadyTaken` for a member, `NotFound` without such a conversation or user, and
+        `Conflict` when it is full.
         """
         ...
 
@@ -79,7 +79,7 @@ class Conversations(Protocol):
     async def delete_conversation(
         self, conversation: ConversationId, by: Username | None = None
     ) -> None:
-        """End a conversation for everybody; its id is not given out again."""
+        """End a conversation for everybody; its id is never used again."""
         ...
 
 
@@ -101,8 +101,8 @@ class Memberships(Protocol):
     async def details(
         self, conversations: Sequence[ConversationId], viewer: Username
     ) -> Mapping[ConversationId, Detail]:
-        """Return what a member sees of these conversations, in one round however many they are.
+        """Return what a member sees of these conversations, in one round trip for all.
 
-        What does not exist any more is left out.
+        Those that do not exist any more are left out.
         """
         ...

@@ -18,19 +18,19 @@ class Announcements(Protocol):
 
 
 class FeedListener(Protocol):
-    """The one receiver of a process. Called on its event loop; must not block it."""
+    """The one listener of a process. Called on its event loop, which it must not block."""
 
     def announced(self, key: str, decode: Decode) -> None:
-        """Take what was announced under a key, in order.
+        """Handle an announcement; called for each, in order.
 
-        Decoding costs more than all the rest: a listener that needs only the key does not decode.
+        Decoding is the expensive part: a listener that needs only the key does not decode.
         """
         ...
 
     def lost(self) -> None:
         """Note that announcements are missing before the next one.
 
-        Called once the feed will deliver everything that follows, not before (EXACTNESS 20g).
+        Not before the feed is sure to deliver everything that follows (EXACTNESS 20g).
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What readers ask of the store: pages of a conversation, single messages, markers."""
+"""What readers need of the store: pages of a conversation, single messages, markers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class EncodedPage:
 
 
 class ConversationHeads(Protocol):
-    """How far a conversation has come."""
+    """The newest number of a conversation."""
 
     async def head(self, conversation: ConversationId) -> int:
         """Return the newest visible number; 0 for a conversation without messages."""
@@ -52,8 +52,9 @@ class History(Protocol):
         """Return up to `limit` consecutive messages, with the statuses that `all_read` gives them.
 
         The newest ones below `before` (exclusive), or the oldest ones above `after` (exclusive),
-        or, with neither, the newest. The cost is that of the page, wherever it is. History is read
-        far more often than anything else; a store that can return text need not make objects first.
+        or, with neither, the newest. The cost is the same wherever the page is. It is encoded
+        because history is read more often than anything else: a store that can make JSON itself
+        builds no objects first.
         """
         ...
 
@@ -66,10 +67,10 @@ class History(Protocol):
     async def read_seqs(self, conversation: ConversationId) -> Mapping[Username, int]:
         """Return each reader's `read_seq`, at most the head.
 
-        (A marker may be ahead of what can be seen here.)
+        A marker may be ahead of what this store has yet.
         """
         ...
 
     async def receipts(self, conversation: ConversationId) -> Mapping[Username, Receipt]:
-        """Return how far each reader has come, at most to the head."""
+        """Return what each reader has received and read, at most the head."""
         ...

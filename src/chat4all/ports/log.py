@@ -15,16 +15,16 @@ class MessageLog(Protocol):
         """Append one record and return its position once it is durable.
 
         Raises `OutcomeUnknown` when the log did not acknowledge in time (the record may still
-        land), `Overloaded` when it was not even tried.
+        land), `Overloaded` when nothing was sent.
         """
         ...
 
 
 class PartitionedLog(MessageLog, Protocol):
-    """A log of several partitions, each with an order of its own."""
+    """A log of several partitions, each ordered by itself."""
 
     def partition_of(self, conversation: ConversationId) -> int:
-        """Return the partition in which all records of a conversation belong."""
+        """Return the partition to which all records of a conversation belong."""
         ...
 
 
@@ -32,8 +32,8 @@ class PartitionedLog(MessageLog, Protocol):
 class Poll:
     """Records in log order and, by partition, the number of the assignment that they came under.
 
-    A partition's assignment number changes whenever the partition was assigned to another router in
-    between: what was cached under another number must be dropped.
+    A partition's number changes whenever another router may have had it in between: what was
+    cached under another number must be dropped.
     """
 
     records: Sequence[LogRecord]
@@ -44,7 +44,7 @@ class LogConsumer(Protocol):
     """The router's side of the log."""
 
     async def poll(self, limit: int) -> Poll:
-        """Wait for records above the last poll's, at most `limit`; may return none."""
+        """Wait for the records after the last poll's, at most `limit`; may return none."""
         ...
 
     async def commit(self, through: Sequence[LogPosition]) -> None:
@@ -56,9 +56,9 @@ class Epochs(Protocol):
     """Which topic each epoch of the log is (EXACTNESS 10): written once, never changed."""
 
     async def newest(self) -> Epoch | None:
-        """Return the newest epoch; None before the log was made."""
+        """Return the newest epoch; None before the log was created."""
         ...
 
     async def add(self, epoch: Epoch) -> Epoch:
-        """Write an epoch unless its number is there, and return the one that is."""
+        """Write an epoch unless its number is taken; return the one that has the number."""
         ...

@@ -1,4 +1,4 @@
-"""What was changed in the directory and the sessions, kept for a while for those who cache it."""
+"""Recent changes of users, conversations and sessions, for processes that cache them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 
 class Subject(StrEnum):
-    """What an entry of the outbox is about; its key is that thing's id."""
+    """What an entry of the outbox is about; its key is the id of that."""
 
     MEMBERS = "members"
     """Who is in a conversation."""
@@ -16,11 +16,11 @@ class Subject(StrEnum):
     USER = "user"
 
     ALIAS = "alias"
-    """A user was erased, and is shown under another name from now on."""
+    """A user was erased and has an alias from now on."""
 
 
 class OutboxEntry(NamedTuple):
-    """Something that changed: what is cached of it may no longer be true."""
+    """A change: cached values of its subject may be stale."""
 
     entry_id: str
     subject: Subject
@@ -29,9 +29,9 @@ class OutboxEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OutboxPage:
-    """What changed since a position, and the position to ask after next.
+    """The changes after a position, and the position to pass next.
 
-    An entry may come several times. What is not `complete` must be taken as "everything changed".
+    An entry may come several times. Unless `complete`, anything may have changed.
     """
 
     position: int
@@ -40,12 +40,12 @@ class OutboxPage:
 
 
 class Outbox(Protocol):
-    """The changes, for those who cache what is changed."""
+    """The changes, for readers that drop them from their caches."""
 
     async def after(self, position: int | None) -> OutboxPage:
         """Return at least every change that was made after `position` and is in effect now.
 
-        With None only the position is of interest: nothing is cached yet.
+        None asks for the current position only: nothing is cached yet.
         """
         ...
 
@@ -71,11 +71,11 @@ class Changes(Protocol):
 
 
 class OutboxTrimming(Protocol):
-    """The changes, for the process that keeps them."""
+    """The changes, for the process that owns them."""
 
     async def trim(self) -> int:
-        """Drop some of the entries that are too old, and return how many they were; 0 at the end.
+        """Drop some of the entries that are too old and return how many; 0 when none are left.
 
-        A reader that asks after a position that may be gone is told so (`complete`).
+        A reader whose position may have been dropped gets a page that is not `complete`.
         """
         ...

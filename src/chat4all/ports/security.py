@@ -1,4 +1,4 @@
-"""Passwords and the tokens that stand for them."""
+"""Password hashing and access tokens."""
 
 from typing import Protocol
 
@@ -15,8 +15,8 @@ class Passwords(Protocol):
     async def verify(self, password: str, password_hash: bytes | None) -> bool:
         """Say whether the password is the one hashed.
 
-        With no hash the answer is no, after the time that a comparison takes: an unknown user
-        must not answer faster than a wrong password.
+        Without a hash the answer is no, after the time of a comparison: an unknown user must not be
+        refused faster than a wrong password.
         """
         ...
 
@@ -25,15 +25,15 @@ class Tokens(Protocol):
     """Signed access tokens."""
 
     def issue(self, session: Session, now: int, lifetime_seconds: int) -> AccessToken:
-        """Sign a token that is good for so long, and not longer than its session.
+        """Sign a token that is valid for so long, but not longer than its session.
 
         `now` in seconds since 1970.
         """
         ...
 
     def read(self, token: str, now: int) -> Session:
-        """Return whose token this is; `expires_at` is the token's own.
+        """Return the session that a token belongs to; `expires_at` is the token's own.
 
-        Raises `NotSignedIn` for any that is not good now.
+        Raises `NotSignedIn` for a token that is not valid at `now`.
         """
         ...

@@ -1,4 +1,4 @@
-"""Who is signed in. A token is good only while its session is kept."""
+"""Sessions. A token is valid only while its session exists."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -9,7 +9,7 @@ from chat4all.domain.refresh_tokens import RefreshHashes
 
 
 class Rotation(NamedTuple):
-    """What came of a refresh token: the session that goes on, or the one that was ended."""
+    """The outcome of a refresh: the session that continues, or the id of the one that was ended."""
 
     session: Session | None = None
     ended: SessionId | None = None
@@ -24,14 +24,14 @@ class LiveSessions(Protocol):
 
 
 class Sessions(LiveSessions, Protocol):
-    """Sessions, and what begins, continues and ends them."""
+    """Sessions: starting, refreshing, listing and ending them."""
 
     async def start(
         self, session: Session, refresh: RefreshHashes, password_hash: bytes | None = None
     ) -> None:
-        """Keep a new session, with the first token that refreshes it.
+        """Store a new session with its first refresh token.
 
-        A user has a thousand at most: with one more, the one not used for longest is ended.
+        A user has a thousand at most: one more ends the least recently used one.
 
         `password_hash` is what the password was compared with: if that is no longer the user's, or
         the user may no longer sign in, it raises `NotSignedIn`. Raises `AlreadyTaken` when the id
@@ -42,11 +42,11 @@ class Sessions(LiveSessions, Protocol):
     async def rotate(
         self, spent: RefreshHashes, token: bytes, now: int, expires_at: int
     ) -> Rotation:
-        """Put the hash of another token in the place of the one that is spent now.
+        """Replace the hash of a refresh token that is spent now by the next one's.
 
         The session then lasts until `expires_at`. A token that is not its family's last one was
-        spent before, by a thief or by the person who was robbed: its session is ended. Neither is
-        the case when there is no such session.
+        spent before, so two clients have it, and one may have stolen it: its session is ended.
+        Without such a session both fields of the `Rotation` are None.
         """
         ...
 
@@ -55,7 +55,7 @@ class Sessions(LiveSessions, Protocol):
         ...
 
     async def end(self, session: SessionId, username: Username | None = None) -> None:
-        """End a session; one that is not there is ended already.
+        """End a session; does nothing when there is none.
 
         With a `username`, only that user's: raises `NotFound` for any other.
         """

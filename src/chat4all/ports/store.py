@@ -1,4 +1,4 @@
-"""What the router asks of the store: numbered messages, by number, id and log position."""
+"""What the router needs of the store: numbered messages, by number, id and log position."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,7 +55,7 @@ class SequencedStore(Protocol):
     """Where numbered messages are written, and what was written for earlier records."""
 
     async def heads(self, conversations: Sequence[ConversationId]) -> Mapping[ConversationId, Head]:
-        """Return each conversation's last *written* message, also where its head was not written.
+        """Return each conversation's last *written* message, even if its head was not written.
 
         Conversations without messages are left out.
         """

@@ -1,4 +1,4 @@
-"""What lists of conversations ask of the store."""
+"""What lists of conversations need of the store."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -8,17 +8,14 @@ from chat4all.domain.messages import Activity, Overview
 
 
 class OverviewQuery(NamedTuple):
-    """A query for one conversation: the message `seq`, and how far `readers` have read.
-
-    What they have read is at most `seq`.
-    """
+    """A query for one conversation: message `seq`, and how far `readers` have read, up to `seq`."""
 
     seq: int
     readers: Sequence[Username]
 
 
 class ConversationSummaries(Protocol):
-    """The newest of many conversations, in one round however many there are."""
+    """The newest messages of many conversations, in one round trip for all."""
 
     async def activity(
         self, conversations: Sequence[ConversationId]

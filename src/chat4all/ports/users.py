@@ -1,4 +1,4 @@
-"""People who can sign in, and what became of those who no longer can."""
+"""Users, and the aliases of those who were erased."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -8,7 +8,7 @@ from chat4all.domain.people import User, UserChanges
 
 
 class Registrations(Protocol):
-    """Where new users are kept."""
+    """Where new users are stored."""
 
     async def add_user(self, user: User, password_hash: bytes) -> None:
         """Create a user. Raises `AlreadyTaken` when the username or the e-mail is in use.
@@ -22,7 +22,7 @@ class Credentials(Protocol):
     """What a sign-in is checked against."""
 
     async def password_hash(self, username: Username) -> bytes | None:
-        """Return what this user's password is checked against, if such a user may sign in."""
+        """Return the hash of this user's password; None for a user who may not sign in."""
         ...
 
 
@@ -40,8 +40,8 @@ class Users(UserLookup, Protocol):
     async def find_users(self, prefix: str, limit: int, after: str = "") -> Sequence[User]:
         """Return users above the name `after`, by name, at most `limit`.
 
-        With a `prefix` only those whose username or display name begins with it, whatever its
-        case. Users who are disabled are not among them.
+        With a `prefix` only those whose username or display name begins with it, in any case.
+        Disabled users are left out.
         """
         ...
 
@@ -56,7 +56,7 @@ class Users(UserLookup, Protocol):
         ...
 
     async def erase_user(self, username: Username) -> None:
-        """Erase what is known of a user, and end their sessions and memberships.
+        """Erase a user's personal data, and end their sessions and memberships.
 
         Their messages stay, under an alias (`Aliases`). A group that they alone owned goes to its
         first admin, or else to its first member; one without other members is deleted.

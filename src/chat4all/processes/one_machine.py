@@ -47,7 +47,7 @@ from chat4all.processes.router_process import RouterProcess
 from chat4all.processes.routing import Routing, forked_router, in_process_router
 from chat4all.processes.welcome import welcome
 from chat4all.settings import OneMachineSettings, is_loopback
-from chat4all.usecases.demonstrating import demo_passwords_stand, make_demo
+from chat4all.usecases.demonstrating import demo_passwords_are_active, make_demo
 
 TRIM_EVERY_SECONDS = 3600.0
 
@@ -200,7 +200,7 @@ async def _demo(
     if folder.is_new and settings.demo and is_loopback(host):
         await make_demo(people.users, people.directory, passwords)
         return True
-    if not is_loopback(host) and await demo_passwords_stand(people.users, passwords):
+    if not is_loopback(host) and await demo_passwords_are_active(people.users, passwords):
         raise StartRefused(
             f"{settings.data} has the demonstration users, whose passwords everybody knows, "
             f"and {host} can be reached from outside: name another folder with --data"

@@ -1,4 +1,4 @@
-"""A router's HTTP application, where it is a service of its own: health and metrics."""
+"""A router's HTTP application, where it runs as a service of its own: health and metrics."""
 
 from collections.abc import Mapping
 

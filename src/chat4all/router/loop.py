@@ -20,11 +20,11 @@ POLL_MAX = 500
 """Records in one batch, on one machine."""
 
 POLL_MAX_IN_A_CLUSTER = 2_000
-"""There each stage of a batch is a round trip and more: with four times as many each costs half."""
+"""There each stage is a network round trip: with four times the records, a record costs half."""
 
 PACE_SECONDS = 0.005
-"""Rest after a batch that was not full: a batch of what gathers meanwhile costs little more than
-one message alone."""
+"""Pause after a batch that was not full: the batch that gathers meanwhile costs little more than a
+single message."""
 
 RETRY_FIRST_SECONDS = 0.05
 RETRY_MAX_SECONDS = 5.0
@@ -33,16 +33,17 @@ _log = logging.getLogger(__name__)
 
 
 class _Stopping(Exception):
-    """`stop` was called while a step could not be done."""
+    """`stop` was called while a step failed."""
 
 
 class Router:
     """One router. `run` ends when `stop` was called, with the batch in hand finished.
 
-    A step whose part is unavailable is retried until it succeeds: no record is skipped, the log
-    waits. A contradiction stops the router, and `ping` says so until an operator has looked.
+    A step whose dependency is unavailable is retried until it succeeds: no record is skipped. A
+    contradiction stops the router, and `ping` reports it from then on.
 
-    `log` takes the records that are in a wrong partition; a log of one partition has none of them.
+    Records in a wrong partition are moved by appending them to `log`; None for a log of one
+    partition.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class Router:
             raise Unavailable(self._trouble)
 
     async def _poll(self) -> Poll:
-        """Poll until `stop` is called: a quiet log must not hold up a stop."""
+        """Poll until `stop` is called: a log without new records must not delay a stop."""
         poll = asyncio.ensure_future(self._consumer.poll(self._poll_max))
         stop = asyncio.ensure_future(self._stopping.wait())
         try:
@@ -110,9 +111,9 @@ class Router:
             await asyncio.gather(poll, stop, return_exceptions=True)
 
     async def _route(self, poll: Poll) -> None:
-        """Take one poll from plan to commit; wherever that ends, it can begin anew from its start.
+        """Take one poll from plan to commit; wherever that is cut off, it can start again.
 
-        The order is the promise: each step only after the one before it is durable.
+        Correctness rests on the order: a step begins only once the one before it is durable.
         """
         if not poll.records:
             return
@@ -123,7 +124,7 @@ class Router:
                     "dead letter",
                     extra={"position": tuple(letter.log_position), "cause": letter.cause},
                 )
-            # First, because a store may keep the log's offset in the transaction of what it stores.
+            # First: the store may commit the log's offset in the same transaction as the batch.
             await self._retry_until_done(
                 "keeping dead letters", lambda: self._dead_letters.add(plan.letters)
             )
@@ -137,9 +138,9 @@ class Router:
         self._numbering.written(plan)
 
     async def _retry_until_done(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
-        """Do a step until it succeeds, however long its part is unavailable.
+        """Do a step until it succeeds, however long its dependency is unavailable.
 
-        There is no limit to the tries: going on without the step would lose a message. Raises
+        The number of tries is unlimited: skipping the step would lose a message. Raises
         `_Stopping` when `stop` is called while it fails.
         """
         outages = OutageLog(_log, "router waits", "router goes on", step=what)
@@ -154,7 +155,7 @@ class Router:
         return result
 
     async def _rest(self, seconds: float) -> None:
-        """Wait so long; raises `_Stopping` when `stop` is called meanwhile."""
+        """Wait for so many seconds; raises `_Stopping` when `stop` is called meanwhile."""
         try:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()

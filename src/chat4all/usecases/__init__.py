@@ -1,1 +1,1 @@
-"""What Chat4All does, one verb a module. They know ports and the domain, and no technology."""
+"""What Chat4All does, a module for each verb. They depend on ports and the domain only."""

@@ -1,4 +1,4 @@
-"""The demonstration data: two users and a chat, to try the server with at once."""
+"""The demonstration data: two users and a chat, to try the server at once."""
 
 from contextlib import suppress
 
@@ -11,7 +11,7 @@ from chat4all.ports.security import Passwords
 from chat4all.ports.users import Credentials, Registrations
 
 USERS = (Username("bruno"), Username("ana"))
-PASSWORD = "test"  # noqa: S105 - public; see `demo_passwords_stand`
+PASSWORD = "test"  # noqa: S105 - public; see `demo_passwords_are_active`
 CHAT = ConversationId("550e8400-e29b-41d4-a716-446655440000")
 
 
@@ -31,8 +31,8 @@ async def make_demo(
         await conversations.add_conversation(chat)
 
 
-async def demo_passwords_stand(credentials: Credentials, passwords: Passwords) -> bool:
-    """Say whether the password that is printed in the README signs a demonstration user in."""
+async def demo_passwords_are_active(credentials: Credentials, passwords: Passwords) -> bool:
+    """Say whether a demonstration user still has the password that the README prints."""
     for username in USERS:
         stored = await credentials.password_hash(username)
         if stored is not None and await passwords.verify(PASSWORD, stored):

@@ -17,7 +17,7 @@ _SEPARATOR = " "
 
 
 class Listing:
-    """Lists conversations, in as many rounds of reads for fifty as for one."""
+    """Lists conversations; the number of round trips does not grow with the list."""
 
     def __init__(
         self, summaries: ConversationSummaries, memberships: Memberships, names: PublicNames
@@ -29,10 +29,10 @@ class Listing:
     async def page(
         self, username: Username, limit: int, after: str
     ) -> tuple[Sequence[Listed], str | None]:
-        """Return at most `limit` conversations below the place `after`, and the next place or None.
+        """Return at most `limit` conversations after the cursor `after`, and the next cursor.
 
-        A place is that of a conversation in the order. One that gets a message between two pages
-        moves up; the others are neither skipped nor repeated.
+        A cursor is a conversation's place in the order. A conversation that gets a message between
+        two pages moves up; the others are neither skipped nor repeated.
         """
         joined = {one.conversation_id: one for one in await self._memberships.of_user(username)}
         activity = await self._summaries.activity(list(joined))
@@ -59,7 +59,7 @@ class Listing:
         return [
             _listed(joined[key], details[key], overviews.get(key), aliases, username)
             for key in keys
-            if key in details  # else it was deleted meanwhile
+            if key in details  # otherwise it was deleted meanwhile
         ], more
 
     async def _aliases(
@@ -76,7 +76,7 @@ class Listing:
 
 
 def _readers(detail: Detail, username: Username) -> Sequence[Username]:
-    """Return whose markers to read: of a group that is not listed whole, only the user's own."""
+    """Return whose markers to read: in a group with more members than listed, the user's own."""
     return list(detail.members) if _is_whole(detail) else [username]
 
 

@@ -1,4 +1,4 @@
-"""How far members have come by what is in a batch (EXACTNESS 14)."""
+"""How far a batch moves the members' markers (EXACTNESS 14)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -20,8 +20,8 @@ def furthest(
         place = (m.conversation_id, m.sender_id)
         delivered, delivered_ms, read, read_ms = reached.get(place, _NOT_REACHED)
         at = appended_ms[m.log_position]
-        # Of equal numbers the later time counts, as it does in the store: what is together in a
-        # batch must not matter.
+        # Of equal numbers the later time counts, as in the store: the result must not depend on
+        # how records fall into batches.
         delivered, delivered_ms = max((delivered, delivered_ms), (m.seq, at))
         read, read_ms = max((read, read_ms), (m.seq, at))
         reached[place] = (delivered, delivered_ms, read, read_ms)
@@ -29,7 +29,7 @@ def furthest(
         place = (marker.conversation_id, marker.username)
         delivered, delivered_ms, read, read_ms = reached.get(place, _NOT_REACHED)
         at = record.appended_ms
-        # What is read was delivered, whatever the record says.
+        # A message that was read was delivered, whatever the record says.
         seq = max(marker.delivered_seq, marker.read_seq)
         delivered, delivered_ms = max((delivered, delivered_ms), (seq, at))
         read, read_ms = max((read, read_ms), (marker.read_seq, at))

@@ -10,7 +10,7 @@ from chat4all.wire.records import encode_record
 
 
 class Marking:
-    """Moves read markers: forwards only, and never beyond what can be read."""
+    """Moves read markers, forwards only and at most to the head."""
 
     def __init__(self, log: MessageLog, heads: ConversationHeads, members: Members) -> None:
         self._log = log

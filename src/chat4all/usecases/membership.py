@@ -1,4 +1,4 @@
-"""Create, change and end conversations, and the memberships of people in them."""
+"""Create, change and delete conversations, and their memberships."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -95,7 +95,7 @@ class Membership:
         """Let a user into a group, as an admin or an owner may.
 
         Raises `NotFound` for an asker who is not in it, `NotAllowed` for a role that may not or a
-        private conversation, `InvalidInput` for somebody who is not a user, `AlreadyTaken` for a
+        private conversation, `InvalidInput` for a name that is no user's, `AlreadyTaken` for a
         member and `Conflict` when it is full.
         """
         stored = await self.conversation(asker, conversation)
@@ -113,8 +113,8 @@ class Membership:
     ) -> None:
         """Give a member of a group another role, as an owner may.
 
-        Raises `NotFound` for who is not in it, `NotAllowed`, and `Conflict` when the group would
-        have no owner.
+        Raises `NotFound` when either is not in it, `NotAllowed`, and `Conflict` when the group
+        would be left without an owner.
         """
         await self._members_for(asker, conversation)
         await self._conversations.change_role(conversation, username, role, asker)
@@ -131,7 +131,7 @@ class Membership:
     ) -> Conversation:
         """Change a group's title or notes, as an admin or an owner may, and return it.
 
-        Raises `NotFound` for who is not in it and `NotAllowed`.
+        Raises `NotFound` for an asker who is not in it, and `NotAllowed`.
         """
         await self._members_for(asker, conversation)
         await self._conversations.change_conversation(conversation, changes, asker)
@@ -145,7 +145,7 @@ class Membership:
     async def _members_for(
         self, asker: Username, conversation: ConversationId
     ) -> Mapping[Username, Role]:
-        # Before anything else, so that to an outsider a conversation looks as if it did not exist.
+        # First, so that outsiders cannot tell whether a conversation exists.
         members = await self._members.members(conversation)
         roles.require_member(members.get(asker))
         return members

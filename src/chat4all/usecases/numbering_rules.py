@@ -10,8 +10,8 @@ from chat4all.domain.records import LogRecord, MessageRecord
 from chat4all.ports.store import IdEntry, IdKey, NumberedRow
 
 FRESH_MS = 1_000
-"""A gateway's own id that the log stamped within this time cannot have been retried before: a
-gateway says "unknown" no sooner than 2 s after it made the id (rule 6)."""
+"""An id that a gateway made and the log stamped within this time cannot be a retry: the gateway
+reports an unknown outcome no sooner than 2 s after it made the id (rule 6)."""
 
 
 def must_look_up(record: LogRecord, message: MessageRecord, head: Head) -> bool:
@@ -43,7 +43,7 @@ def number_messages(
     entries: Mapping[IdKey, IdEntry],
     rows: Mapping[LogPosition, NumberedRow],
 ) -> Numbered:
-    """Judge messages in log order against their heads, used ids and, for replays, written rows.
+    """Assign numbers in log order, from heads, used ids and, for replays, the written rows.
 
     `watermarks` are the heads before the batch. Raises `RouterStopped` when the store contradicts
     the log.
@@ -52,30 +52,30 @@ def number_messages(
         heads={key: head for key, head in watermarks.items() if head is not NO_HEAD}
     )
     for record, message in messages:
-        conversation, position = message.conversation_id, record.log_position
+        conversation, log_position = message.conversation_id, record.log_position
         key = id_key(message)
         first = numbered.ids.get(key) or entries.get(key)
-        if position <= watermarks[conversation].log_position:
-            seq = _number_of_replay(position, message, rows.get(position), first)
+        if log_position <= watermarks[conversation].log_position:
+            seq = _number_of_replay(log_position, message, rows.get(log_position), first)
         else:
-            seq = _number_of_new(position, numbered.heads.get(conversation, NO_HEAD), first)
+            seq = _number_of_new(log_position, numbered.heads.get(conversation, NO_HEAD), first)
             if seq is not None:
-                numbered.heads[conversation] = Head(seq, position, message.created_at)
+                numbered.heads[conversation] = Head(seq, log_position, message.created_at)
         if seq is not None:
-            numbered.ids.setdefault(key, IdEntry(seq, position))
-            numbered.messages.append(_stored(message, seq, position))
+            numbered.ids.setdefault(key, IdEntry(seq, log_position))
+            numbered.messages.append(_stored(message, seq, log_position))
     return numbered
 
 
 def _number_of_replay(
-    position: LogPosition,
+    log_position: LogPosition,
     message: MessageRecord,
     row: NumberedRow | None,
     first: IdEntry | None,
 ) -> int | None:
     """Return the number that a record at or below the watermark has; None for a duplicate (rule 4).
 
-    With a number, all its writes are made again: what was written after its row may be missing.
+    If it has one, all its writes are made again: those after its row may be missing.
     """
     if row is not None:
         message_id, sender = row.message_id, row.sender_id
@@ -83,29 +83,29 @@ def _number_of_replay(
             message.message_id,
             message.sender_id,
         ):
-            raise _contradiction(position, "its row is another message's")
+            raise _contradiction(log_position, "its row is another message's")
         return row.seq
-    if first is not None and first.log_position < position:
+    if first is not None and first.log_position < log_position:
         return None
-    raise _contradiction(position, "it is below the head and has no row")
+    raise _contradiction(log_position, "it is below the head and has no row")
 
 
-def _number_of_new(position: LogPosition, head: Head, first: IdEntry | None) -> int | None:
+def _number_of_new(log_position: LogPosition, head: Head, first: IdEntry | None) -> int | None:
     """Return the next number, or None when the id was used before (rule 6)."""
     seq = head.seq + 1
     if first is None:
         return seq
-    if first.log_position < position:
+    if first.log_position < log_position:
         return None
-    if first == IdEntry(seq, position):
-        return seq  # another router was faster; this one writes the same again
-    raise _contradiction(position, "its id is known with another number or from later on")
+    if first == IdEntry(seq, log_position):
+        return seq  # another router was faster; this one repeats its writes
+    raise _contradiction(log_position, "its id is known with another number or from later on")
 
 
-def _contradiction(position: LogPosition, what: str) -> RouterStopped:
+def _contradiction(log_position: LogPosition, what: str) -> RouterStopped:
     return RouterStopped(
-        f"the record at epoch {position.epoch}, partition {position.partition}, offset "
-        f"{position.offset} contradicts the store: {what}; nothing was written for it"
+        f"the record at epoch {log_position.epoch}, partition {log_position.partition}, offset "
+        f"{log_position.offset} contradicts the store: {what}; nothing was written for it"
     )
 
 
@@ -114,7 +114,7 @@ def id_key(message: MessageRecord) -> IdKey:
     return IdKey(message.conversation_id, message.message_id, message.sender_id)
 
 
-def _stored(message: MessageRecord, seq: int, position: LogPosition) -> StoredMessage:
+def _stored(message: MessageRecord, seq: int, log_position: LogPosition) -> StoredMessage:
     return StoredMessage(
         message.conversation_id,
         seq,
@@ -122,5 +122,5 @@ def _stored(message: MessageRecord, seq: int, position: LogPosition) -> StoredMe
         message.sender_id,
         message.content,
         message.created_at,
-        position,
+        log_position,
     )

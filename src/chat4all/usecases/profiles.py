@@ -1,4 +1,4 @@
-"""Look at users, and change or erase oneself."""
+"""Read profiles; change or erase one's own."""
 
 import time
 from collections.abc import Sequence
@@ -57,10 +57,10 @@ class Profiles:
     ) -> User:
         """Change what is not None, and return the user as it is now.
 
-        A new password ends every session but `keep`, the caller's. It needs the current password,
-        which somebody who picks up a signed-in device does not know, except right after signing
-        in. An empty display name removes it. Raises `InvalidInput`, `NotAllowed` for a wrong
-        current password, and `AlreadyTaken`.
+        A new password ends every session but `keep`, the caller's. Except right after signing in
+        it needs the current password, which a finder of a signed-in device does not know. An empty
+        display name removes it. Raises `InvalidInput`, `NotAllowed` for a wrong current password,
+        and `AlreadyTaken`.
         """
         errors = [] if display_name is None else display_name_errors(display_name)
         if password is not None:

@@ -22,7 +22,7 @@ NOTHING_YET = Receipt(0, 0, None, None)
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """Consecutive messages and where they stand.
+    """Consecutive messages, and the bounds of the pages next to them.
 
     `body` is a JSON array of `wire.messages.MessageView`, oldest first. `older` is the `before` of
     the next older page, `newer` the `after` of the next newer one; None when there is no such page.
@@ -130,7 +130,7 @@ class Reading:
         members: Mapping[Username, Role],
         version: ConversationVersion,
     ) -> AllRead:
-        """Return how far `members` have read; it is read from the store once a version."""
+        """Return how far `members` have read; the store is asked once for each version."""
         if version.all_read is None:
             read = await self._history.read_seqs(conversation)
             version.all_read = AllRead.by(members, read)

@@ -1,8 +1,8 @@
 """Replay a dead letter: append it again, as a new record at a new position (EXACTNESS 1).
 
-A dead letter has no number, and nothing behind it waited. Its replay is judged like any record: the
-same id from the same sender is the same message, so that a replay is stored once, however often it
-is done and wherever it is cut off.
+A dead letter has no number, and later records did not wait for it. Its replay is treated like any
+record: the same id from the same sender is the same message, so that it is stored once, however
+often it is replayed and wherever a replay is cut off.
 """
 
 import time
@@ -22,15 +22,15 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _offset_of(position: LogPosition) -> str:
-    return str(position.offset)
+def _offset_of(log_position: LogPosition) -> str:
+    return str(log_position.offset)
 
 
 class Replaying:
     """Appends dead letters to the log again.
 
-    `now_ms` is the log's own clock, or one that is never ahead of it; `written` formats positions
-    for the operator.
+    `now_ms` is the log's own clock, or one that is never ahead of it; `written` formats log
+    positions for the operator.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Replaying:
 
         Raises `CommandRefused` for a letter that was replayed before (unless `again`) or would
         become a dead letter again, `Unavailable` when the log or the store cannot be written. If it
-        is cut off between the log and the mark, it can be repeated.
+        is cut off between the append and the note of it, it can be repeated.
         """
         name = f"the dead letter at {self._written(letter.log_position)}"
         if letter.replayed_by is not None and not again:

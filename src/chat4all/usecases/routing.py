@@ -1,8 +1,8 @@
-"""Number every message: the one use case that must never be wrong.
+"""Number every message.
 
-Numbering is a function of the log. What becomes of a record depends on its own bytes and metadata
-and on rows written for earlier positions, never on a clock, a setting, the directory or chance: a
-router that was killed, restarted or fell behind can only write what is already there. The rules are
+Numbering is a function of the log. The outcome of a record depends on its bytes and metadata and on
+rows written for earlier positions, never on a clock, a setting, the directory or chance: a router
+that was killed, restarted or fell behind can only write what is already there. The rules are
 in docs/exactness.md; each step below names its own.
 """
 
@@ -71,10 +71,10 @@ class Numbering:
         """Judge every record of a poll and number what is new.
 
         Raises `RouterStopped` when a record is of a later version or the store contradicts the
-        log, and `Unavailable` when the store cannot be asked; nothing has changed then, and the
-        same poll may be planned again.
+        log, and `Unavailable` when the store does not answer; nothing has changed then, and
+        the same poll may be planned again.
         """
-        self._keep_only(poll.assignments)
+        self._drop_stale_partitions(poll.assignments)
         messages, markers, letters, moves = _parse(poll.records, self._partition_of)
         heads = await self._heads(messages)
         entries = await self._store.find_ids(
@@ -111,12 +111,12 @@ class Numbering:
         )
 
     def written(self, plan: Plan) -> None:
-        """Keep the heads of a plan that the store now holds."""
+        """Cache the heads of a plan that is written."""
         partitions = {m.conversation_id: m.log_position.partition for m in plan.batch.messages}
         for conversation, partition in partitions.items():
             self._partitions[partition].heads[conversation] = plan.batch.heads[conversation]
 
-    def _keep_only(self, assignments: Mapping[int, int]) -> None:
+    def _drop_stale_partitions(self, assignments: Mapping[int, int]) -> None:
         """Drop what was cached under another assignment than the present one (rule 2)."""
         self._partitions = {
             number: cached
@@ -153,7 +153,7 @@ class _Parsed(NamedTuple):
 def _parse(
     records: Sequence[LogRecord], partition_of: Callable[[ConversationId], int] | None
 ) -> _Parsed:
-    """Read all before any is numbered: a bad record must not take its batch along (rule 1)."""
+    """Decode all before any is numbered: a bad record must not fail its batch (rule 1)."""
     parsed = _Parsed([], [], [], [])
     for record in records:
         try:
@@ -171,7 +171,7 @@ def _parse(
             continue
         conversation = content.conversation_id
         if partition_of is not None and partition_of(conversation) != record.log_position.partition:
-            # Its key is not trusted: two partitions would number one conversation.
+            # Its key is not trusted: two partitions could number one conversation.
             parsed.moves.append(Move(conversation, mark_moved(record.value), record.headers))
             continue
         match content:
@@ -185,6 +185,6 @@ def _parse(
 
 
 def last_of_each_partition(records: Sequence[LogRecord]) -> tuple[LogPosition, ...]:
-    """Return up to where these records go, in each partition that they are of."""
+    """Return the last log position of these records in each of their partitions."""
     last = {(r.log_position.epoch, r.log_position.partition): r.log_position for r in records}
     return tuple(last.values())

@@ -30,7 +30,7 @@ _RecentKey: TypeAlias = tuple[ConversationId, MessageId, Username]
 
 
 def new_message_id() -> str:
-    """Return an id for a message whose sender chose none: a UUIDv7 of now."""
+    """Return an id for a message whose sender chose none: a UUIDv7 with the present time."""
     return str(uuid_utils.uuid7())
 
 
@@ -54,10 +54,10 @@ class Sending:
     async def send(self, sender: Username, draft: MessageDraft, headers: Headers = ()) -> MessageId:
         """Append the draft to the log and return the message's id once the log has it.
 
-        `headers` travel beside the record.
+        `headers` are the record's headers.
 
         Raises `NotFound` when the sender is not a member (or there is no such conversation: the
-        two cannot be told apart), and `Unavailable` with the id to retry with: as `OutcomeUnknown`
+        answers are the same), and `Unavailable` with the id to retry with: as `OutcomeUnknown`
         when the message may or may not appear; in all other cases nothing was done.
         """
         started = time.monotonic()
@@ -84,7 +84,7 @@ class Sending:
     def recent(
         self, conversation: ConversationId, message_id: MessageId, sender: Username
     ) -> MessageRecord | None:
-        """Return what this sender had accepted here less than a minute ago under this id."""
+        """Return a sender's message by its id, if it was accepted here less than a minute ago."""
         return self._recent.get((conversation, message_id, sender), time.monotonic())
 
 

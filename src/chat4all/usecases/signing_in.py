@@ -28,7 +28,7 @@ class Lifetimes:
 
 
 class SigningIn:
-    """Turns passwords into tokens and tokens into users."""
+    """Exchanges passwords for tokens, and authenticates requests by their tokens."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class SigningIn:
     async def sign_in(self, username: str, password: str, device: str = "") -> TokenPair:
         """Start a session. An unknown user and a wrong password are refused alike.
 
-        `device` describes the client, in its own words (`User-Agent`).
+        `device` is the client's description of itself (`User-Agent`).
         """
         name = Username(username)
         password_hash = await self._credentials.password_hash(name)
@@ -69,8 +69,8 @@ class SigningIn:
     async def refresh(self, token: str) -> TokenPair:
         """Continue a session. This spends the token: the answer has the next one.
 
-        A token that was spent before ends its session: it was used by two clients, one of which
-        may have stolen it. Raises `NotSignedIn` for that and for every invalid token.
+        A token that was spent before ends its session: two clients have it, one of which may have
+        stolen it. Raises `NotSignedIn` for that and for every invalid token.
         """
         spent = refresh_hashes(token)
         if spent is not None:

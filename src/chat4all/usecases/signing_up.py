@@ -1,4 +1,4 @@
-"""Sign up: create a user of one's own."""
+"""Sign up: create a user."""
 
 from chat4all.domain.errors import InvalidInput, NotAllowed
 from chat4all.domain.ids import Username
@@ -9,7 +9,7 @@ from chat4all.ports.users import Registrations
 
 
 class SigningUp:
-    """Creates users whose names and passwords keep the rules."""
+    """Creates users whose names and passwords are valid."""
 
     def __init__(self, users: Registrations, passwords: Passwords, *, is_open: bool = True) -> None:
         self._users = users

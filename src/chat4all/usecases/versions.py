@@ -1,7 +1,7 @@
-"""Versions of conversations: whether anything was announced since something was read.
+"""Versions of conversations, for caches: whether anything was announced since a read.
 
-What was read may be used again while its version is current, and only while the live feed is heard
-(EXACTNESS 18a): a feed that is silent may have lost the announcement that would have changed it.
+A result may be used again while its version is current, and only while the live feed is heard
+(EXACTNESS 18a): a silent feed may have lost the announcement that would have superseded it.
 """
 
 import time
@@ -23,8 +23,8 @@ Clock = Callable[[], float]
 class ConversationVersion:
     """A conversation with these members, until the feed announces anything of it.
 
-    Compared by identity. Once it is superseded `members` is None: a reference to it must not keep
-    them. `all_read` was computed for these members, and is dropped with the version.
+    Compared by identity. Once superseded `members` is None, so that a cached answer does not keep
+    them in memory. `all_read` was computed for these members, and is dropped with the version.
     """
 
     __slots__ = ("all_read", "members")
@@ -44,7 +44,7 @@ class _Versions(LRUCache[str, ConversationVersion]):
 class ConversationVersions:
     """The current version of each conversation, superseded by what the live feed announces.
 
-    A feed that was not heard for `silence_seconds` is silent; `clock` gives seconds that only grow.
+    A feed that was not heard for `silence_seconds` is silent; `clock` is monotonic, in seconds.
     """
 
     def __init__(self, silence_seconds: float, *, clock: Clock = time.monotonic) -> None:
@@ -56,18 +56,18 @@ class ConversationVersions:
     def heard(self, seconds_ago: float = 0.0) -> None:
         """Note that the feed was heard, all of it until `seconds_ago`.
 
-        A silence supersedes everything: what the feed delivers late may come in any order.
+        A silence supersedes everything: late announcements may come in any order.
         """
         if not self.is_heard():
             self.supersede_all()
         self._heard = max(self._heard, self._clock() - seconds_ago)
 
     def is_heard(self) -> bool:
-        """Return whether the feed was heard lately; while it was not, anything may have changed."""
+        """Return whether the feed was heard lately; if not, anything may have changed."""
         return self._clock() < self._heard + self._silence_seconds
 
     def supersede(self, conversation: str) -> None:
-        """Note a change: what was read of the conversation before it is no longer current."""
+        """Note a change: earlier reads of the conversation are no longer current."""
         superseded = self._versions.pop(conversation, None)
         if superseded is not None:
             superseded.members = None
@@ -80,7 +80,7 @@ class ConversationVersions:
     def current(
         self, conversation: ConversationId, members: Mapping[Username, Role]
     ) -> ConversationVersion:
-        """Return a version for `is_current`. Call it before reading: a change may intervene."""
+        """Return a version for `is_current`. Call it before a read: a change may come during it."""
         if not self.is_heard():
             return ConversationVersion(members)  # never current
         version = self._versions.get(conversation)

@@ -22,7 +22,7 @@ class Health(msgspec.Struct):
 class DependencyHealth(msgspec.Struct):
     """One dependency: `error` is null when all is well with it.
 
-    `status` is `ok`, `unavailable`, or `degraded`: wrong, but no reason to send nobody here.
+    `status` is `ok`, `unavailable`, or `degraded`: something is wrong, but the service still works.
     """
 
     # Not a PartStatus: an answer of a later release that has another one can still be read.

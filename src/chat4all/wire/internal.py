@@ -1,7 +1,7 @@
-"""What a gateway asks the metadata service: `POST /internal/<name>`, one shape a name.
+"""Requests of a gateway to the metadata service: `POST /internal/<name>`, one type for each name.
 
-The answers are the domain's types as they are (`null` where there is no such thing), or nothing.
-Fields are only added, each with a default: the two sides are not always of the same release.
+Answers are the domain's types in JSON (`null` for None), or empty. Fields are only ever added, each
+with a default: the two sides may be of different releases.
 """
 
 import msgspec
@@ -20,10 +20,10 @@ from chat4all.domain.refresh_tokens import RefreshHashes
 PATH = "/internal/"
 
 SCHEME = "Chat4All-Service"
-"""The `Authorization` scheme: nobody takes this credential for a user's token, or the reverse."""
+"""The `Authorization` scheme: the credential cannot be taken for a user's token, or the reverse."""
 
 BODY_MAX = 1024 * 1024
-"""Bytes in a body: a conversation with 10,000 members has half of that."""
+"""Bytes in a body: a conversation with 10,000 members takes half of that."""
 
 
 class OfUser(msgspec.Struct):

@@ -69,9 +69,9 @@ class Accepted(msgspec.Struct):
     status: Annotated[str, Meta(examples=["accepted"])] = "accepted"
 
 
-# The one definition of a public message: `message_view`, the text that SQLite makes of a page and
-# the schema in /docs follow from these fields. Each but `status` is the attribute of that name of a
-# `StoredMessage`.
+# The one definition of a public message: `message_view`, the JSON that SQLite builds for a page and
+# the schema in /docs are derived from these fields. Each, except `status`, is the `StoredMessage`
+# attribute of the same name.
 class MessageView(msgspec.Struct):
     """A message as its readers see it."""
 
@@ -150,9 +150,9 @@ def message_view(message: StoredMessage, status: Status) -> MessageView:
 
 
 def accepted_view(record: MessageRecord) -> MessageView:
-    """Return what its sender sees of a message that the log has and the store has not yet.
+    """Return what its sender sees of a message that the log has and the store does not have yet.
 
-    What only the store gives a message is null.
+    Fields that the store will set are null.
     """
     fields: dict[str, Any] = {name: getattr(record, name, None) for name in _STORED}
     return MessageView(**fields, status=Status.SENT)

@@ -1,6 +1,6 @@
-"""What clients see of people, conversations and sign-ins.
+"""What clients see of users, conversations and sessions.
 
-The schemas in /docs are made from these very types.
+The schemas in /docs are made from these types.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """The records of the log, as JSON in UTF-8.
 
-A message's record is the original one: `message_id`, `chat_id`, `sender_id`, `content`,
+A message's record has the original fields: `message_id`, `chat_id`, `sender_id`, `content`,
 `timestamp_utc`, `status: "SENT"`, `type: "chat_message"`. Fields are only ever added.
 """
 
@@ -23,13 +23,13 @@ RECORD_VERSION = 1
 """The newest record version that this release understands. A missing `v` is the original, 1."""
 
 SENDER_MAX = 256
-"""Characters of a `sender_id`: room for names that other producers use."""
+"""Characters of a `sender_id`: other producers may use longer names than ours."""
 
 SEQ_MAX = 2**53
-"""The largest number that every JSON reader keeps exactly (RFC 8259, section 6)."""
+"""The largest number that every JSON parser represents exactly (RFC 8259, section 6)."""
 
 # Narrower than `datetime.fromisoformat`, which accepts more with every Python release: two routers
-# on two releases must not judge one record differently.
+# on different releases must not judge one record differently.
 _TIME = re.compile(
     r"(?!0000)\d{4}-\d\d-\d\d[T ]([01]\d|2[0-3]):\d\d:\d\d"
     r"(?P<fraction>[.]\d{1,9})?(?P<zone>Z|[+-]\d\d:?\d\d)?\Z",
@@ -42,7 +42,7 @@ class MalformedRecord(ValueError):
 
 
 class _Envelope(msgspec.Struct):
-    """What every record has; read first, to tell its kind and version."""
+    """The fields of every record that tell its kind and version; decoded first."""
 
     type: str
     v: int = RECORD_VERSION
@@ -54,7 +54,7 @@ class _ChatMessage(msgspec.Struct, omit_defaults=True):
     sender_id: Annotated[str, msgspec.Meta(min_length=1, max_length=SENDER_MAX)]
     content: Annotated[str, msgspec.Meta(max_length=CONTENT_MAX)]
     timestamp_utc: str
-    # Not defaults, or `omit_defaults` would leave out two of the original seven.
+    # Without defaults: `omit_defaults` would leave out two of the original seven fields.
     status: str
     type: str
     v: int = RECORD_VERSION
@@ -122,10 +122,10 @@ def decode_headers(stored: bytes | None) -> Headers:
 
 
 def mark_moved(value: bytes) -> bytes:
-    """Return a record's value as it is appended again, to its right partition.
+    """Return the value to append to the right partition when a record was in a wrong one.
 
-    All fields stay, also those that this release does not know. `value` is one that
-    `decode_record` takes.
+    All fields are kept, also those unknown to this release. `value` is one that `decode_record`
+    accepts.
     """
     return _encoder.encode(_fields.decode(value) | {"moved": True})
 
@@ -156,7 +156,7 @@ def decode_record(value: bytes) -> Record:
     except RecursionError:
         raise MalformedRecord("nested too deeply") from None
     except msgspec.MsgspecError as error:
-        # msgspec names the place and the rule, never the value.
+        # msgspec's text names the field and the rule, never the value.
         raise MalformedRecord(str(error)) from None
     except UnicodeDecodeError:
         raise MalformedRecord("not UTF-8") from None
@@ -191,9 +191,9 @@ def _id(canonical: Callable[[str], Id], text: str, field: str) -> Id:
 
 
 def _utc_millis(text: str) -> str:
-    """Return the time in the one form that the store keeps; without an offset it is UTC.
+    """Return a time in the form that the store keeps; one without an offset is UTC.
 
-    Our own records have that form already; other producers write microseconds or an offset.
+    Our own records have that form already; other producers may write microseconds or an offset.
     """
     shape = _TIME.match(text)
     try:

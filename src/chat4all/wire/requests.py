@@ -41,7 +41,7 @@ class Grant(BaseModel):
 class NewUser(BaseModel):
     """Somebody who signs up."""
 
-    # The rules are the domain's, which says them better; here they are only described.
+    # The domain checks the rules, with better error texts; here they are only described.
     username: str = Field(
         description=f"Stays the same for ever: {USERNAME_RULE}.",
         examples=["carla"],
@@ -113,6 +113,6 @@ class NewMember(BaseModel):
 
 
 class NewRole(BaseModel):
-    """What somebody shall be."""
+    """A member's new role."""
 
     role: Role = Field(examples=["admin"])

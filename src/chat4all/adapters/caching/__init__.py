@@ -1,4 +1,4 @@
-"""What may be cached of users, directory and sessions, and for how long it holds."""
+"""Caches of members, sessions and aliases, and for how long each is valid."""
 
 from chat4all.adapters.caching.aliases import cached_aliases
 from chat4all.adapters.caching.following import OutboxFollower

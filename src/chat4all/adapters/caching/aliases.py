@@ -1,4 +1,4 @@
-"""Aliases of erased users, cached; also that a user has none."""
+"""A cache of erased users' aliases, and of users without one."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from chat4all.ports.users import Aliases, Users
 
 
 class ErasableUsers(Aliases, Users, Protocol):
-    """Both at once: erasing a user changes their public name."""
+    """Both ports, because erasing a user changes their public name."""
 
 
 U = TypeVar("U", bound=ErasableUsers)

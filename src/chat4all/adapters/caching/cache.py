@@ -1,8 +1,8 @@
-"""Answers that are cached until they may no longer be true.
+"""Values that are cached until they may be stale.
 
-Every send and every read asks who is in the conversation and whether the session stands; nearly
-always the answer was given before. What is changed through the wrappers of this package is dropped
-before the change is acknowledged; what other processes change, when the outbox tells of it.
+Every send and every read needs the conversation's members and the session; nearly always they were
+loaded before. A change through the wrappers of this package drops cached values before it is
+acknowledged; a change by another process does when the outbox has it.
 """
 
 from collections.abc import Awaitable, Callable, Hashable, Sequence
@@ -16,18 +16,18 @@ from chat4all.ports.outbox import OutboxEntry, Subject
 ENTRIES = 20_000
 
 KEEP_SECONDS = 300.0
-"""Loaded again after that in any case: a change whose transaction took effect so late that the
-outbox was read past it was never acknowledged, but is made all the same."""
+"""Values are loaded again after that in any case: a transaction that was never acknowledged may
+take effect so late that the outbox was read past it."""
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
 class Cache(Generic[K, V]):
-    """Answers of `load`, each until it is dropped, or for `KEEP_SECONDS` at most.
+    """Results of `load`, each until it is dropped, or for `KEEP_SECONDS` at most.
 
-    Entries of the outbox about `subject` drop the answers with their keys. While the outbox cannot
-    be followed nothing is answered: `get` raises `Unavailable`.
+    Entries of the outbox about `subject` drop the values of their keys. While the outbox cannot be
+    followed `get` raises `Unavailable`.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Cache(Generic[K, V]):
         follower.add_listener(self)
 
     async def get(self, key: K) -> V:
-        """Return what is cached, or else what `load` returns now."""
+        """Return the cached value, or load it."""
         self._require()
         try:
             return self._entries[key]
@@ -49,18 +49,18 @@ class Cache(Generic[K, V]):
             pass
         before = self._version
         value = await self._load(key)
-        # An answer that was under way while something changed may be of before the change.
+        # A value that was being loaded during a change may be from before it.
         if before == self._version:
             self._entries[key] = value
         return value
 
     def drop(self, key: object) -> None:
-        """Make the next `get` load again, and cache no answer that is under way."""
+        """Make the next `get` load again, and do not cache values that are being loaded."""
         self._version += 1
         self._entries.pop(key, None)
 
     def changed(self, entries: Sequence[OutboxEntry]) -> None:
-        """Drop what these entries are about."""
+        """Drop the values that these entries are about."""
         for entry in entries:
             if entry.subject is self._subject:
                 self.drop(entry.key)

@@ -1,6 +1,6 @@
-"""Following the outbox, so that what is cached still holds.
+"""Following the outbox, to drop cached values that have changed.
 
-EXACTNESS 19: what is cached is valid while the last good poll *began* less than 5 s ago.
+EXACTNESS 19: a cached value is valid while the last good poll *began* less than 5 s ago.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from chat4all.ports.outbox import ChangeListener, Outbox
 
 VALID_SECONDS = 5.0
 POLL_EVERY_SECONDS = 0.5
-"""So that a change is normally known within a second."""
+"""Changes are normally known within a second."""
 
 POLL_SECONDS = 2.0
 """How long one poll may take: two that fail leave time for one that does not."""
@@ -29,50 +29,51 @@ _log = logging.getLogger(__name__)
 class OutboxFollower:
     """Polls the outbox and tells its listeners what has changed.
 
-    `whose` outbox it is: clients read that this is away when it does not answer. `clock` is
-    monotonic, in seconds.
+    `source_name` says in error texts whose outbox it is. `clock` is monotonic, in seconds.
     """
 
     def __init__(
         self,
         outbox: Outbox,
-        whose: str = "the metadata service",
+        source_name: str = "the metadata service",
         *,
         clock: Clock = time.monotonic,
     ) -> None:
         self._outbox = outbox
-        self._whose = whose
-        self._public = f"{whose} is away"
+        self._source_name = source_name
+        self._public = f"{source_name} is away"
         self._clock = clock
         self._position: int | None = None
         self._polled_at: float | None = None
-        """When the last poll that was answered began."""
+        """When the last successful poll began."""
         self._seen: frozenset[str] = frozenset()
-        """Entries of the last page: the next one has most of them again."""
+        """Entries of the last page: the next one repeats most of them."""
         self._listeners: list[ChangeListener] = []
-        self._trouble = f"{whose} has not been heard yet"
+        self._trouble = f"{source_name} has not been heard yet"
 
     def add_listener(self, listener: ChangeListener) -> None:
         """Call a listener for every change from the next poll on; see `ports.outbox.Changes`."""
         self._listeners.append(listener)
 
     def require(self) -> None:
-        """Raise `Unavailable` unless what is cached still holds."""
+        """Raise `Unavailable` unless cached values are valid."""
         if self._polled_at is None or self._clock() - self._polled_at >= VALID_SECONDS:
             raise Unavailable(self._trouble, self._public)
 
     async def ping(self) -> None:
-        """Return while what is cached still holds."""
+        """Return while cached values are valid; raises `Unavailable`."""
         self.require()
 
     async def poll(self) -> None:
-        """Ask once what has changed, and tell the listeners. Raises `Unavailable`."""
+        """Read the outbox once, and tell the listeners what changed. Raises `Unavailable`."""
         began = self._clock()
         try:
             async with asyncio.timeout(POLL_SECONDS):
                 page = await self._outbox.after(self._position)
         except TimeoutError as error:
-            raise Unavailable(f"{self._whose} does not answer in time", self._public) from error
+            raise Unavailable(
+                f"{self._source_name} does not answer in time", self._public
+            ) from error
         if page.complete:
             new = [entry for entry in page.entries if entry.entry_id not in self._seen]
             for listener in self._listeners:

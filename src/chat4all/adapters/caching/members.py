@@ -1,4 +1,4 @@
-"""Members of conversations, cached: the very same mapping until it changes."""
+"""A cache of conversations' members: the identical mapping until it changes."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar

@@ -1,4 +1,4 @@
-"""Sessions, cached."""
+"""A cache of sessions."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""MessageStore and DeadLetters on Apache Cassandra. Needs the extra `chat4all[cluster]`."""
+"""The store and the dead letters on Apache Cassandra. Needs the extra `chat4all[cluster]`."""
 
 from chat4all.adapters.cassandra.dead_letters import CassandraDeadLetters
 from chat4all.adapters.cassandra.epochs import CassandraEpochs

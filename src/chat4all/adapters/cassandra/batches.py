@@ -1,4 +1,4 @@
-"""How writes are cut into requests: whole buckets in order, and small writes put together."""
+"""Grouping writes into requests: buckets in order, and small writes together."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -7,16 +7,16 @@ from chat4all.adapters.cassandra.session import Statement
 from chat4all.domain.messages import StoredMessage
 
 BATCH_BYTES = 1024 * 1024
-"""A batch is cut before it has more than this; Cassandra refuses one of 16 MiB."""
+"""The most bytes in a batch; Cassandra refuses one of 16 MiB."""
 
 ROW_BYTES = 200
-"""What a row has beside its text, and a little more."""
+"""What a row takes besides its text, rounded up."""
 
 PACK_PARTITIONS = 10
-"""Partitions whose writes travel in one request; of more Cassandra warns."""
+"""Partitions that are written in one request; Cassandra warns of more."""
 
 PACK_BYTES = 4 * 1024
-"""Of such a request; of more than 5 KiB Cassandra warns, and above 50 KiB it refuses."""
+"""The most bytes in such a request; Cassandra warns above 5 KiB and refuses above 50 KiB."""
 
 
 def in_batches(messages: Sequence[StoredMessage]) -> Iterator[list[StoredMessage]]:
@@ -35,10 +35,10 @@ def in_batches(messages: Sequence[StoredMessage]) -> Iterator[list[StoredMessage
 
 
 def in_packs(groups: Iterable[Sequence[Statement]]) -> Iterator[list[Statement]]:
-    """Put small groups together, each of which writes to a partition of its own.
+    """Combine small groups, each of which writes to a partition of its own.
 
-    Cassandra takes a request apart again: each partition is still written whole or not at all, and
-    no group waits for another. It saves requests, which are what a router spends its time on.
+    Cassandra splits a request again: each partition is still written whole or not at all, and no
+    group waits for another. It saves requests, on which a router spends most of its time.
     """
     pack: list[Statement] = []
     partitions = size = 0
@@ -55,6 +55,6 @@ def in_packs(groups: Iterable[Sequence[Statement]]) -> Iterator[list[Statement]]
 
 
 def _weight(statement: Statement) -> int:
-    """Return about how many bytes a statement writes, rather too many."""
+    """Return how many bytes a statement writes, at most."""
     texts = (value for value in statement[1] if isinstance(value, str))
     return ROW_BYTES + sum(len(text) * (1 if text.isascii() else 4) for text in texts)

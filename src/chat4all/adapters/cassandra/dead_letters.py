@@ -31,7 +31,7 @@ _REPLAYED = f"UPDATE dead_letters SET replayed_at = ?, replayed_by = ? {_AT} IF 
 
 
 class CassandraDeadLetters:
-    """DeadLetters on the table of `migrations/`."""
+    """The ports of `ports.dead_letters`, on a table of `migrations/`."""
 
     def __init__(self, session: CassandraSession) -> None:
         self._session = session
@@ -40,9 +40,9 @@ class CassandraDeadLetters:
         """Keep dead letters; see `ports.dead_letters.DeadLetterSink`."""
         await together(self._add(letter) for letter in letters)
 
-    async def get(self, position: LogPosition) -> DeadLetter | None:
+    async def get(self, log_position: LogPosition) -> DeadLetter | None:
         """Return one dead letter; see `ports.dead_letters.DeadLetters`."""
-        rows = await self._session.run(_GET, position)
+        rows = await self._session.run(_GET, log_position)
         return _letter(rows[0]) if rows else None
 
     async def all(self, limit: int, after: LogPosition = BEFORE_ALL) -> Sequence[DeadLetter]:
@@ -58,13 +58,13 @@ class CassandraDeadLetters:
                 break
         return letters
 
-    async def replayed(self, position: LogPosition, by: LogPosition) -> None:
+    async def replayed(self, log_position: LogPosition, by: LogPosition) -> None:
         """Mark a dead letter; see `ports.dead_letters.DeadLetters`."""
-        await self._session.run(_REPLAYED, (datetime.now(UTC), tuple(by), *position))
+        await self._session.run(_REPLAYED, (datetime.now(UTC), tuple(by), *log_position))
 
     async def _add(self, letter: DeadLetter) -> None:
         # A letter depends on its record alone: two routers that add it at once differ only in the
-        # time. So the first one to stay needs no transaction.
+        # time, so that keeping the first one needs no transaction.
         if not await self._session.run(_GET, letter.log_position):
             position, now = letter.log_position, datetime.now(UTC)
             values = (*position, letter.cause, letter.key, letter.value, now)

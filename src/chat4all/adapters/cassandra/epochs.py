@@ -20,7 +20,7 @@ class CassandraEpochs:
         return max(await self._all(), default=None)
 
     async def add(self, epoch: Epoch) -> Epoch:
-        """Write an epoch unless its number is there, and return the one that is."""
+        """Write an epoch unless its number is taken; return the one that has the number."""
         await self._session.run(_ADD, epoch)
         return next(stored for stored in await self._all() if stored.number == epoch.number)
 

@@ -1,4 +1,4 @@
-"""Pages of a conversation, single messages and markers: what readers ask."""
+"""Pages of a conversation, single messages and markers: what readers need."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -74,7 +74,7 @@ class CassandraHistory(Part):
         return await self._with_numbers(conversation, visible)
 
     async def read_seqs(self, conversation: ConversationId) -> Mapping[Username, int]:
-        """Return how far everybody has read; see `ports.history.History`."""
+        """Return how far each member has read; see `ports.history.History`."""
         heads, markers = await together(
             self._session.run(statement, (UUID(conversation),)) for statement in (HEAD, _READ_SEQS)
         )
@@ -82,7 +82,7 @@ class CassandraHistory(Part):
         return {Username(name): min(read, head) for name, read in markers if read is not None}
 
     async def receipts(self, conversation: ConversationId) -> Mapping[Username, Receipt]:
-        """Return how far each reader has come; see `ports.history.History`."""
+        """Return what each reader has received and read; see `ports.history.History`."""
         heads, markers = await together(
             self._session.run(statement, (UUID(conversation),)) for statement in (HEAD, _RECEIPTS)
         )

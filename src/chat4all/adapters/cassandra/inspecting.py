@@ -1,4 +1,4 @@
-"""Looking at a keyspace and at the node that answers, without changing anything."""
+"""Reading the state of a keyspace and of the node that answers, without changing anything."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ class Node:
     settings: Mapping[str, str | None]
 
     @property
-    def keeps_its_word(self) -> bool:
-        """Whether it syncs its commit log before it answers: what it acknowledged survives it."""
+    def syncs_before_ack(self) -> bool:
+        """Whether it syncs its commit log before it answers, so that a crash loses no ack."""
         return self.settings.get("commitlog_sync") in ("batch", "group")
 
 

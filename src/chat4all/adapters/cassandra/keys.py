@@ -1,4 +1,4 @@
-"""Where rows are on Cassandra and when they count as written: buckets, slots and write times."""
+"""Where rows are on Cassandra, and their write times: buckets, slots and timestamps."""
 
 from uuid import UUID
 
@@ -22,15 +22,15 @@ def slot_of(message_id: UUID) -> int:
 
 
 def log_timestamp(position: LogPosition) -> int:
-    """Return the write time of what a record says: a later record's is higher (EXACTNESS 5).
+    """Return the write time of a record's columns: a later record's is higher (EXACTNESS 5).
 
-    Above that of migrated rows (0) and below every clock's, in which one is some 2⁵⁰ µs.
+    It is above that of migrated rows (0) and below every clock's, which is some 2⁵⁰ µs.
     """
     return (position.epoch << 40) + position.offset + 1
 
 
 def first_wins_timestamp(position: LogPosition) -> int:
-    """Return the write time of what the first record to say it decides: a later one's is lower."""
+    """Return the write time for columns that the first record decides: a later one's is lower."""
     return (1 << 49) - log_timestamp(position)
 
 

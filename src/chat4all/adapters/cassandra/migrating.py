@@ -1,4 +1,4 @@
-"""Brings a keyspace to this release's tables: numbered steps, each applied once, under a lock."""
+"""Migrates a keyspace to this release's tables: numbered steps, each applied once, under a lock."""
 
 import re
 import uuid
@@ -21,8 +21,8 @@ LOCK_EVERY_SECONDS = 0.2
 
 STEP_SECONDS = 60.0
 
-# Two migrations that create one table at once, through two nodes, would create two tables of one
-# name; with a fixed id it is one. All other tables are created under the lock in this one.
+# Two migrations that create a table at once, through two nodes, would create two of one name; with
+# a fixed id they create one. All other tables are created under this table's lock.
 _MIGRATIONS = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
     version int PRIMARY KEY, name text, holder uuid, applied_at timestamp
@@ -76,7 +76,7 @@ async def migrate(contact: Contact, *, replicas: int = 1) -> None:
 
 
 async def _run(session: Any, text: str, *values: object) -> list[tuple[Any, ...]]:
-    """Return the rows of a statement that is run once, or cannot be prepared."""
+    """Return the rows of a statement that is not worth preparing, or cannot be."""
     if values:
         statement = (await session.create_prepared(text)).bind()
         statement.bind_list(list(values))
@@ -106,7 +106,7 @@ async def _apply(session: Any) -> None:
 
 
 def steps() -> dict[int, Traversable]:
-    """Return the steps of this release by number, in their order."""
+    """Return the steps of this release by number, in order."""
     numbered = {}
     for step in sorted(files(__package__).joinpath("migrations").iterdir(), key=lambda f: f.name):
         if match := re.fullmatch(r"(\d{4})_\w+\.cql", step.name):

@@ -1,4 +1,4 @@
-"""What the parts of the store have in common: the session, and reading messages and heads."""
+"""The common base of the store's parts: the session, and reading messages and heads."""
 
 from collections import defaultdict
 from collections.abc import Sequence

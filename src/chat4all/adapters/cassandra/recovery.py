@@ -1,4 +1,4 @@
-"""What earlier routers wrote, also where they were stopped half-way."""
+"""Reading what earlier routers wrote, also where they were interrupted."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ _ROWS = (
 
 
 class Recovery(Part):
-    """Heads and rows as they are written, whatever readers can see."""
+    """Heads and rows as written, whether visible to readers or not."""
 
     async def heads(self, conversations: Sequence[ConversationId]) -> Mapping[ConversationId, Head]:
         """Return the last written messages; see `ports.store.SequencedStore`."""
@@ -46,7 +46,7 @@ class Recovery(Part):
         return {position: row for answer in answers for position, row in answer.items()}
 
     async def _recover(self, conversation: ConversationId) -> Head | None:
-        """Find the last row: from the head that was written on, through full buckets (rule 3)."""
+        """Find the last row, from the written head on through full buckets (rule 3)."""
         head = _head(await self._session.run(HEAD, (UUID(conversation),)))
         bucket = 0 if head is None else bucket_of(head.seq)
         while rows := await self._session.run(_NEWEST, (UUID(conversation), bucket)):
@@ -59,7 +59,7 @@ class Recovery(Part):
     async def _created(
         self, conversation: ConversationId, positions: set[LogPosition]
     ) -> dict[LogPosition, NumberedRow]:
-        """Return the rows that the records at these positions made."""
+        """Return the rows that the records at these positions created."""
         head = await self._recover(conversation)
         if head is None:
             return {}
@@ -76,9 +76,9 @@ class Recovery(Part):
         return found
 
     async def _bucket_with(self, key: UUID, position: LogPosition, last: int) -> int:
-        """Return the bucket, at most `last`, in which a record's row is, if it has any.
+        """Return the bucket, at most `last`, that has a record's row, if there is one.
 
-        Numbers and positions grow together: it is found by halving.
+        A binary search: numbers and positions grow together.
         """
         first = 0
         while first < last:

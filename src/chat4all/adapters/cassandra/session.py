@@ -1,4 +1,4 @@
-"""The driver's session: prepared statements, bounds on requests in flight, errors in sentences."""
+"""The driver's session: prepared statements, bounds on requests in flight, readable errors."""
 
 import asyncio
 import re
@@ -28,7 +28,7 @@ Statement: TypeAlias = tuple[str, Sequence[object]]
 """A statement of CQL with its values."""
 
 REQUEST_SECONDS = 5.0
-"""How long a request may take, its wait for a slot included, before its caller is told."""
+"""The deadline of a request, its wait for a slot included."""
 
 CONNECT_SECONDS = 3.0
 
@@ -50,12 +50,12 @@ _NO_ANSWER = (
 )
 
 PUBLIC = "the message store (Cassandra) is away"
-"""What clients may know of these."""
+"""The text that clients get."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """Where a cluster is, and the keyspace that is ours."""
+    """Where a cluster is, and our keyspace."""
 
     hosts: Sequence[str]
     keyspace: str
@@ -65,7 +65,7 @@ class Contact:
 async def connect(contact: Contact, request_seconds: float = REQUEST_SECONDS) -> Any:
     """Return a session of the driver. `CassException` when no node answers.
 
-    The driver retries nothing: what a time-out means is for the caller to decide.
+    The driver retries nothing: the caller decides what a time-out means.
     """
     cluster = acsylla.create_cluster(
         list(contact.hosts),
@@ -81,7 +81,7 @@ async def connect(contact: Contact, request_seconds: float = REQUEST_SECONDS) ->
         # once.
         log_level="critical",
     )
-    # As an argument above it would be overridden by a growing delay, of up to a minute.
+    # As an argument above it would be overridden by a delay that grows up to a minute.
     cluster.set_constant_reconnect(int(RECONNECT_SECONDS * 1000))
     return await cluster.create_session()
 
@@ -89,8 +89,8 @@ async def connect(contact: Contact, request_seconds: float = REQUEST_SECONDS) ->
 class CassandraSession:
     """Runs statements, each prepared once, with a bound on how many are in flight.
 
-    It connects when it is first needed, and again after each failure, so that Cassandra may start
-    later; once connected, the driver reconnects by itself.
+    It connects when first needed, and again after each failure, so that Cassandra may start later;
+    once connected, the driver reconnects by itself.
     """
 
     def __init__(self, contact: Contact) -> None:
@@ -105,7 +105,7 @@ class CassandraSession:
     async def run(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
         """Return the rows of a statement.
 
-        Raises `Unavailable` when no answer came in time; a write may have been done all the same.
+        Raises `Unavailable` when no answer came in time; a write may still have been done.
         """
         spent = await self._prepare(statement)
         prepared = self._prepared[statement]
@@ -122,7 +122,7 @@ class CassandraSession:
     async def batch(self, statements: Sequence[Statement]) -> None:
         """Run statements in one request; those of one partition are written together or not at all.
 
-        Raises `Unavailable` when no answer came in time; any of it may have been done all the same.
+        Raises `Unavailable` when no answer came in time; any of it may still have been done.
         """
         if len(statements) == 1:
             await self.run(*statements[0])
@@ -138,7 +138,7 @@ class CassandraSession:
         await self._execute(ask, spent)
 
     async def close(self) -> None:
-        """Close the connections, also one that is only being made."""
+        """Close the connections, also one that is being made."""
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
         if self._session is not None:
             await self._session.close()
@@ -157,10 +157,10 @@ class CassandraSession:
         return time.monotonic() - began
 
     async def _once(self, name: str, work: Callable[[], Coroutine[Any, Any, T]], began: float) -> T:
-        """Do something, once for all who need it meanwhile.
+        """Do something once for all callers that need it meanwhile.
 
-        The driver may take longer for it than a request that `began` then may: its caller is told
-        in time that there is no answer, and the work goes on.
+        The driver may take longer than a request that `began` then may: its caller times out, and
+        the work continues.
         """
         task = self._under_way.get(name)
         if task is None:
@@ -177,18 +177,18 @@ class CassandraSession:
 
     def _forget(self, name: str, done: asyncio.Task[Any]) -> None:
         del self._under_way[name]
-        done.exception()  # it was raised where it was waited for, or nobody waits any more
+        done.exception()  # raised to its callers, or they are gone
 
     async def _connect(self) -> None:
         self._session = await connect(self._contact)
 
     async def _prepare_now(self, statement: str) -> Any:
-        # Cassandra warns of prepared statements that rest on the session's keyspace.
+        # Cassandra warns of prepared statements that depend on the session's keyspace.
         qualified = _TABLE.sub(rf'\1 "{self._contact.keyspace}".\2', statement)
         try:
             return await self._session.create_prepared(qualified)
         except CassErrorServerInvalidQuery as error:
-            # Our statements are all valid: it is the table or column that is missing.
+            # Our statements are valid: a table or column must be missing.
             raise Unavailable(
                 f"Cassandra: keyspace {self._contact.keyspace} is not as this release needs it "
                 f"({error}): run `chat4all migrate`",
@@ -196,7 +196,7 @@ class CassandraSession:
             ) from error
 
     async def _execute(self, ask: Callable[[float], Awaitable[Any]], spent: float = 0.0) -> Any:
-        """Wait for a slot, then ask within the seconds that are left (EXACTNESS 12a)."""
+        """Wait for a slot, then send within the seconds that are left (EXACTNESS 12a)."""
         try:
             async with self._waiting.turn(spent) as seconds:
                 return await ask(seconds)
@@ -216,7 +216,7 @@ def _bound(prepared: Any, values: Sequence[object]) -> Any:
 
 
 def describe(contact: Contact, error: CassException) -> Unavailable:
-    """Return an error of the driver in a sentence that says what to do."""
+    """Describe a driver error in a sentence that says what to do."""
     where = ", ".join(f"{host}:{contact.port}" for host in contact.hosts)
     if isinstance(error, CassErrorLibHostResolution):
         return Unavailable(
@@ -234,7 +234,7 @@ def describe(contact: Contact, error: CassException) -> Unavailable:
 
 
 def _reason(error: CassException) -> str:
-    """Return why a node does not answer, in the same words for the same reason."""
+    """Return why a node does not answer; the same text for the same reason."""
     text = str(error)
     if "connection refused" in text:
         return "Connection refused"
@@ -244,10 +244,10 @@ def _reason(error: CassException) -> str:
 
 
 async def together(steps: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Do all steps and return what they return; when those begun have ended, raise the first error.
+    """Do all steps and return their results; raise the first error once those begun have ended.
 
     No more steps run at a time than there are slots, so that those of a large batch do not spend
-    their deadlines in the queue behind one another. After an error no further step begins.
+    their deadlines in the queue. After an error no further step begins.
     """
     coroutines = list(steps)
     queue = iter(enumerate(coroutines))

@@ -50,10 +50,10 @@ def put_id(key: IdKey, entry: IdEntry) -> Statement:
 
 
 def put_marker(marker: Marker) -> list[Statement]:
-    """Write two numbers that only grow: the write time of each is itself (EXACTNESS 14).
+    """Write two numbers that only grow: each is its own write time (EXACTNESS 14).
 
-    So is that of the time beside it: a lower number's never comes in the place of a higher one's.
-    Of two equal numbers Cassandra keeps the larger value, which is the later time.
+    It is the write time of the number's timestamp too, so that a lower number never replaces a
+    higher one's. For equal numbers Cassandra keeps the larger value, which is the later timestamp.
     """
     key = (UUID(marker.conversation_id), marker.username)
     delivered, read = marker.delivered_seq, marker.read_seq
@@ -67,9 +67,9 @@ def put_marker(marker: Marker) -> list[Statement]:
 
 
 def put_head(conversation: ConversationId, head: Head) -> Statement:
-    """Write how far readers may see; a lower head than before changes nothing."""
+    """Write up to where readers see messages; a lower head than before changes nothing."""
     key = (UUID(conversation), head.seq, tuple(head.log_position))
-    if not head.created_at:  # never a null that was inserted (EXACTNESS 5)
+    if not head.created_at:  # a null is never inserted (EXACTNESS 5)
         return _PUT_HEAD, (*key, log_timestamp(head.log_position))
     created_at = datetime.fromisoformat(head.created_at)
     return _PUT_HEAD_WITH_TIME, (*key, created_at, log_timestamp(head.log_position))

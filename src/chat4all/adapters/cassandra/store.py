@@ -1,4 +1,4 @@
-"""The message store on Cassandra: a partition's rows in one batch, stamped by the log (rule 5)."""
+"""The message store on Cassandra, with write times that come from the log (rule 5)."""
 
 from chat4all.adapters.cassandra.history import CassandraHistory
 from chat4all.adapters.cassandra.summaries import CassandraSummaries

@@ -1,4 +1,4 @@
-"""The newest of many conversations: what lists ask."""
+"""The newest messages of many conversations, for lists."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from chat4all.domain.times import format_milliseconds
 from chat4all.ports.summaries import OverviewQuery
 
 HEADS_PER_REQUEST = 20
-"""Heads read in one request; its coordinator reads each of them."""
+"""Heads read in one request; the coordinator reads each of them."""
 
 _ACTIVITY = (
     "SELECT conversation_id, seq, toUnixTimestamp(created_at) FROM conversation_heads "

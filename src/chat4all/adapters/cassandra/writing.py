@@ -16,11 +16,11 @@ from chat4all.domain.messages import StoredMessage
 from chat4all.ports.store import IdEntry, IdKey, StoreBatch
 
 IDS_PER_REQUEST = 50
-"""Ids of one conversation that are looked up in one request: every slot is asked for all."""
+"""Ids of one conversation that are looked up in one request, in every slot."""
 
 
 class SequencedTables(Recovery):
-    """`ports.store.SequencedStore`: what is of one partition is written whole or not at all."""
+    """`ports.store.SequencedStore`: each partition is written whole or not at all."""
 
     async def find_ids(self, keys: Sequence[IdKey]) -> Mapping[IdKey, IdEntry]:
         """Return where ids were first used; see `ports.store.SequencedStore`."""

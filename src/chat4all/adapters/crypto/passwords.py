@@ -1,4 +1,4 @@
-"""bcrypt, in threads of its own so that a slow hash never slows anything else."""
+"""bcrypt, in its own threads so that hashing never slows anything else."""
 
 import os
 import sys
@@ -26,7 +26,7 @@ QUEUE_MAX = 64
 
 
 class BcryptPasswords:
-    """The port `Passwords`. One core is left to everything else."""
+    """The port `ports.security.Passwords`. It leaves one core free."""
 
     def __init__(self, rounds: int = ROUNDS, queue: int = QUEUE_MAX) -> None:
         self._rounds = rounds
@@ -38,21 +38,21 @@ class BcryptPasswords:
         self._dummy_hash: bytes | None = None
 
     async def hash(self, password: str) -> bytes:
-        """Return a salted hash; see `ports.Passwords`. `ValueError` above 72 bytes."""
+        """Return a salted hash; see `ports.security.Passwords`. `ValueError` above 72 bytes."""
         text = password.encode()
         if len(text) > PASSWORD_MAX_BYTES:
             raise ValueError("bcrypt would ignore the end of this password")
         return await self._run(lambda: bcrypt.hashpw(text, self._salt()))
 
     async def verify(self, password: str, password_hash: bytes | None) -> bool:
-        """Compare in a thread; see `ports.Passwords`."""
+        """Compare in a thread; see `ports.security.Passwords`."""
         text = _hashable(password)
         return await self._run(
             partial(self._compare, text or b"", None if text is None else password_hash)
         )
 
     def close(self) -> None:
-        """Finish the hashes that run and forget those that wait."""
+        """Finish the hashes that are running and drop those that wait."""
         self._threads.shutdown(cancel_futures=True)
 
     def _compare(self, text: bytes, password_hash: bytes | None) -> bool:
@@ -72,15 +72,15 @@ class BcryptPasswords:
 
 
 def _lower_priority() -> None:
-    """Give this thread less of a processor: a sign-in can wait for some ms more than the rest."""
+    """Lower this thread's priority: a sign-in can wait a few ms more than other requests."""
     if sys.platform == "linux":  # elsewhere a thread has no priority of its own
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), HASHING_NICENESS)
 
 
 def _hashable(password: str) -> bytes | None:
-    """Return what bcrypt compares, or None for a password that nobody can have set.
+    """Return what bcrypt compares, or None for a password that cannot have been set.
 
-    A lone surrogate has no UTF-8; putting a `?` in its place would accept it for a real `?`.
+    A lone surrogate has no UTF-8; replacing it by `?` would make it match a real `?`.
     """
     try:
         text = password.encode()

@@ -1,4 +1,4 @@
-"""The secret that signs tokens: made once, kept where only its owner can read it."""
+"""The secret that signs tokens: created once, in a file that only its owner can read."""
 
 import hmac
 import os
@@ -13,7 +13,7 @@ BYTES_MIN = 32
 
 
 def check_secret(secret: bytes, name: str = "SECRET_KEY") -> bytes:
-    """Return a secret that is long enough; `StartRefused` for another."""
+    """Return the secret; `StartRefused` if it is too short."""
     if len(secret) < BYTES_MIN:
         raise StartRefused(
             f"{name} has {len(secret)} bytes and needs at least {BYTES_MIN}: make one with "
@@ -23,37 +23,37 @@ def check_secret(secret: bytes, name: str = "SECRET_KEY") -> bytes:
 
 
 def proof_of(secret: bytes) -> bytes:
-    """Return what proves to a service with the same secret that we have it.
+    """Return a proof, for a service with the same secret, that we have it.
 
-    It reveals no more of the secret than any token does, which is an HMAC under it as well.
+    It reveals no more of the secret than any token does, which is an HMAC with it too.
     """
     return hmac.digest(secret, b"chat4all: do we have the same SECRET_KEY?", "sha256")
 
 
 def key_id(secret: bytes) -> str:
-    """Return the name of a key in the tokens that it signs, which reveals nothing of it."""
+    """Return a key's name in the tokens that it signs; it reveals nothing of the key."""
     return hmac.digest(secret, b"chat4all: which SECRET_KEY is this?", "sha256").hex()[:16]
 
 
 def next_to(path: Path) -> Path:
-    """Return where the key is that will follow the one in this file."""
+    """Return the path of the key that will replace the one in this file."""
     return path.with_name(f"{path.name}.next")
 
 
 def previous_to(path: Path) -> Path:
-    """Return where the key is that came before the one in this file."""
+    """Return the path of the key that the one in this file replaced."""
     return path.with_name(f"{path.name}.previous")
 
 
 def accepted_beside(path: Path) -> list[bytes]:
-    """Return the keys next to the one in a file, whose tokens are good as well."""
+    """Return the next and the previous key of a file, whose tokens are accepted too."""
     return [_load(other) for other in (next_to(path), previous_to(path)) if other.exists()]
 
 
 def rotate_secret(path: Path) -> None:
-    """Put the next key in the place of the one in a file; that one is the previous key then.
+    """Replace the key in a file by the next one; it is the previous key then.
 
-    Whenever it is cut off, the files hold all keys that were ever signed with: again finishes it.
+    Wherever this is cut off, the files still have every key in use: repeating it finishes it.
     """
     now = load_or_make_secret(path)
     load_or_make_secret(next_to(path))
@@ -62,10 +62,10 @@ def rotate_secret(path: Path) -> None:
 
 
 def load_or_make_secret(path: Path) -> bytes:
-    """Return the secret kept in a file, which is made at the first call, with mode 0600.
+    """Return the secret in a file, which the first call creates with mode 0600.
 
     The caller holds the folder: two processes that both find no file would make two secrets.
-    Raises `StartRefused` when others may read it or it is not whole.
+    Raises `StartRefused` when others may read it or it is incomplete.
     """
     try:
         return _load(path)
@@ -96,7 +96,7 @@ def _load(path: Path) -> bytes:
 
 
 def _write(path: Path, secret: bytes) -> None:
-    # Written beside it and renamed: a crash leaves no secret or a whole one.
+    # Written to another file and renamed: a crash leaves no secret or a complete one.
     beside = path.with_name(f"{path.name}.new")
     try:
         beside.unlink(missing_ok=True)

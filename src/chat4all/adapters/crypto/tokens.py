@@ -14,7 +14,7 @@ from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import AccessToken, Session
 
 ALGORITHM = "HS256"
-"""Pinned: a token that names another is not looked at further (RFC 8725, section 3.1)."""
+"""Pinned: a token that names another is refused unread (RFC 8725, section 3.1)."""
 
 ISSUER = "chat4all"
 AUDIENCE = "chat4all"
@@ -25,10 +25,10 @@ _log = logging.getLogger(__name__)
 
 
 class JwtTokens:
-    """The port `Tokens`. Only that a signature is ours is cached; `exp` is compared every time.
+    """The port `ports.security.Tokens`. Good signatures are cached; `exp` is compared every time.
 
-    `secret` signs. Tokens that were signed with one of `accepted` are good as well, so that the key
-    can be changed while people are signed in.
+    `secret` signs. Tokens that were signed with one of `accepted` are valid too, so that the key
+    can be changed while users are signed in.
     """
 
     def __init__(self, secret: bytes, accepted: Sequence[bytes] = ()) -> None:
@@ -40,7 +40,7 @@ class JwtTokens:
         self._warned = False
 
     def issue(self, session: Session, now: int, lifetime_seconds: int) -> AccessToken:
-        """Sign a token; see `ports.Tokens`."""
+        """Sign a token; see `ports.security.Tokens`."""
         until = min(now + lifetime_seconds, session.expires_at)
         claims = {
             "iss": ISSUER,
@@ -54,7 +54,7 @@ class JwtTokens:
         return AccessToken(jwt.encode(claims, self._secret, ALGORITHM, header), max(0, until - now))
 
     def read(self, token: str, now: int) -> Session:
-        """Return whose token this is; see `ports.Tokens`."""
+        """Return the session of a token; see `ports.security.Tokens`."""
         session = self._verified.get(token)
         if session is None:
             session = self._verify(token)
@@ -93,7 +93,7 @@ class JwtTokens:
                     algorithms=[ALGORITHM],
                     audience=AUDIENCE,
                     issuer=ISSUER,
-                    # `exp` is compared by `read`, with the time that it is given.
+                    # `read` compares `exp` with its `now`.
                     options={
                         "require": ["iss", "aud", "sub", "jti", "iat", "exp"],
                         "verify_exp": False,

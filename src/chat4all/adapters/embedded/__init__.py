@@ -1,7 +1,6 @@
-"""MessageLog, MessageStore, DeadLetters and LiveFeed in one process, on two SQLite files.
+"""The log, the store, the dead letters and the live feed in one process, on two SQLite files.
 
-They are what a small team keeps, and the fakes of the fast tests: one implementation for both, so
-that the tests speak of what runs.
+A small installation runs on them, and so do the fast tests: these use no fakes of their own.
 """
 
 from chat4all.adapters.embedded.consumer import EmbeddedConsumer

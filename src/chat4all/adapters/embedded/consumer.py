@@ -1,4 +1,4 @@
-"""The router's side of the embedded log: its offset lives in the store (EXACTNESS 21)."""
+"""The router's side of the embedded log; its offset is in the store (EXACTNESS 21)."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,15 @@ from chat4all.domain.ids import LogPosition
 from chat4all.ports.log import Poll
 
 WAIT_SECONDS = 1.0
-"""How long a poll of a quiet log lasts."""
+"""How long a poll waits for records."""
 
 
 def pair_trouble(log_id: str, first: int, end: int, followed: str, offset: int) -> str | None:
     """Say what is wrong with a log and a store as a pair (EXACTNESS 8, 21); None: nothing.
 
-    `log_id`, `first` and `end` are the log's id, its lowest offset that is still there (or the next
-    to come) and its highest; `followed` and `offset` are the log that the store was filled from,
-    and up to where.
+    `log_id`, `first` and `end` are the log's id, its lowest offset (or the next one if it is empty)
+    and its highest; `followed` and `offset` are the log that the store was filled from, and up to
+    which offset.
     """
     if followed != log_id:
         return "log.db and store.db do not belong together: put back the pair from one backup"
@@ -35,9 +35,9 @@ def pair_trouble(log_id: str, first: int, end: int, followed: str, offset: int) 
 
 
 class EmbeddedConsumer:
-    """Reads the one partition from where the store says that everything is done.
+    """Reads the one partition from the offset in the store.
 
-    It is the only consumer (the data folder is locked), so its assignment lasts as long as it does.
+    It is the only consumer (the data folder is locked), so its assignment never changes.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class EmbeddedConsumer:
             raise StartRefused(trouble)
 
     async def poll(self, limit: int) -> Poll:
-        """Return what comes next; see `ports.LogConsumer`."""
+        """Return the next records; see `ports.log.LogConsumer`."""
         if self._after is None:
             _, self._after = await self._store.follows(self._log.log_id)
         records = await self._log.read(self._after, limit)
@@ -70,5 +70,5 @@ class EmbeddedConsumer:
         return Poll(records, {0: 1})
 
     async def commit(self, through: Sequence[LogPosition]) -> None:
-        """Keep the offset, unless the store already did so together with what it stored."""
+        """Store the offset, unless the store did so in the batch's transaction."""
         await self._store.commit(through)

@@ -1,4 +1,4 @@
-"""One SQLite file behind an event loop: one writer thread, a few readers, no endless wait."""
+"""One SQLite file behind an event loop: one writer thread, a few readers, bounded waits."""
 
 import asyncio
 import logging
@@ -20,23 +20,23 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 READERS = 2
-"""Threads that read. SQLite holds the interpreter's lock less than half of a short read's time."""
+"""Threads that read. A short read holds the interpreter's lock for less than half of its time."""
 
 ROWS_MAX = 64
-"""Rows in one INSERT of many."""
+"""Rows in one INSERT."""
 
 STATEMENTS = 512
-"""Prepared statements a connection keeps: an INSERT for every number of rows, for each table."""
+"""Prepared statements that a connection caches: INSERTs of every number of rows, for each table."""
 
 WAITING_MAX = 1_000
 """Calls that may wait for a thread; one more is refused at once."""
 
 CHECKPOINT_SECONDS = 1.0
-"""How often what the write-ahead log holds is moved into the file, while there are writes."""
+"""How often the write-ahead log is checkpointed, while there are writes."""
 
 WAL_KEPT_BYTES = 64 * 1024 * 1024
-"""The write-ahead log is cut to this size when it starts anew; overwriting it is quicker to sync
-than growing it."""
+"""The write-ahead log is truncated to this size when it restarts; overwriting it syncs faster than
+growing it."""
 
 
 @lru_cache(STATEMENTS)
@@ -52,15 +52,15 @@ def in_parts(rows: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 class Database:
-    """A SQLite file in WAL mode whose every commit is on the disk before it returns.
+    """A SQLite file in WAL mode; every commit is on the disk before it returns.
 
     `write` and `read` run a function with a connection in a thread: the first in a transaction that
     holds the write lock, the second in one that sees a single state of the file. After an error the
-    connection is thrown away: what a failed sync left behind only shows after opening anew.
+    connection is discarded: only a new one shows what a failed sync left behind.
 
-    `schema` has the steps by which a file came to be what it is, each bringing it to the next
-    version; steps are only ever added. A `guest` shares the file with the process that holds the
-    data folder: it changes no schema and leaves checkpoints to that one.
+    `schema` has the migrations, each to the next version; they are only ever added. A
+    `guest` shares the file with the process that holds the data folder: it neither changes the
+    schema nor checkpoints.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Database:
         self._checkpointed = time.monotonic()
         self._mine = threading.local()
         self._open: set[sqlite3.Connection] = set()
-        # Twice what SQLite itself waits for a lock: only a disk that hangs takes longer.
+        # Twice as long as SQLite itself waits for a lock: only a hanging disk takes longer.
         seconds = 2 * busy_seconds + 1
         self._waiting = BoundedWaiting(WAITING_MAX, seconds, f"calls wait for {path.name}")
         self._rows = Reads(path.name, self._readers, READERS, self._row, seconds)
@@ -126,8 +126,8 @@ class Database:
         """Run one INSERT as a transaction of its own; return the last row's number.
 
         The whole transaction, its sync included, is one call into SQLite without the interpreter's
-        lock. Row by row, the thread would wait for that lock again and again while the event loop
-        is busy.
+        lock. Row by row, the thread would wait for that lock each time while the event loop is
+        busy.
         """
         return await self._run(
             self._writer,
@@ -141,7 +141,7 @@ class Database:
         return await self._rows.fetch(query, values)
 
     async def close(self) -> None:
-        """Finish what is running and close the file."""
+        """Finish running calls and close the file."""
         await self._rows.close()
         for executor in (self._readers, self._writer):
             await asyncio.to_thread(executor.shutdown)
@@ -165,10 +165,10 @@ class Database:
             raise Unavailable(f"{self.path.name} does not answer") from None
 
     def _checkpoint_now_and_then(self) -> None:
-        """Move what is committed into the file, between two commits instead of inside one.
+        """Checkpoint periodically, between two commits instead of during one.
 
-        By the writer itself: SQLite before 3.51.3 can damage a file when one connection
-        checkpoints while another starts the write-ahead log anew (its "WAL-reset bug").
+        In the writer itself: SQLite before 3.51.3 can damage a file when one connection checkpoints
+        while another restarts the write-ahead log (its "WAL-reset bug").
         """
         now = time.monotonic()
         if now >= self._checkpointed + CHECKPOINT_SECONDS:
@@ -176,11 +176,11 @@ class Database:
             self._writer.submit(self._checkpoint)
 
     def _checkpoint(self) -> None:
-        """Move what no reader still needs in the log; the next checkpoint does the rest."""
+        """Checkpoint as far as readers allow; the next checkpoint does the rest."""
         try:
             self._connection(writing=True).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error:
-            # Nothing is lost by it: what is committed stays in the write-ahead log.
+            # Nothing is lost: commits stay in the write-ahead log.
             self._discard()
             _log.warning("checkpoint failed", extra={"file": self.path.name}, exc_info=True)
 
@@ -215,7 +215,7 @@ class Database:
                 timeout=self._busy_seconds,
                 isolation_level=None,
                 cached_statements=STATEMENTS,
-                # Each is used by its own thread only; the last call, `close`, comes from another.
+                # Each is used by one thread only, except for the last call, `close`.
                 check_same_thread=False,
             )
             self._mine.connection = db

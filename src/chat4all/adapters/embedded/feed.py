@@ -1,4 +1,4 @@
-"""The live feed inside one process, and what another process of this machine adds to it."""
+"""The live feed inside one process, fed by this and by another process of this machine."""
 
 from collections.abc import Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""The data folder: made, checked and held by one process at a time."""
+"""The data folder: created, checked and locked by one process at a time."""
 
 import fcntl
 import os
@@ -10,17 +10,17 @@ from chat4all.domain.errors import StartRefused
 
 LOCK = "lock"
 STAGING = "restoring"
-"""In a data folder for as long as a restore is not complete: nothing else there counts."""
+"""In a data folder until a restore is complete: until then nothing else there counts."""
 
 PATIENCE_SECONDS = 2.0
-"""A router whose gateway was killed holds the folder until its batch is finished."""
+"""How long to wait for the folder: a router whose gateway was killed finishes its batch first."""
 
 
 class DataFolder:
     """A folder that only this process uses for as long as the context lasts.
 
-    The lock is the kernel's (`flock`): it ends with the process, however that ends. A folder that
-    is half restored is taken by `restoring` only, which begins anew.
+    The lock is the kernel's (`flock`): it ends with the process, however that ends. A folder whose
+    restore was cut off can only be taken with `restoring`, which starts over.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class DataFolder:
         self._lock: int | None = None
 
     def __enter__(self) -> "DataFolder":
-        """Take the folder; `StartRefused` with one sentence when that cannot be."""
+        """Lock the folder; `StartRefused` with one sentence when that fails."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -61,7 +61,7 @@ class DataFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give the folder back."""
+        """Release the folder."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -75,7 +75,7 @@ class DataFolder:
 
     @property
     def is_new(self) -> bool:
-        """Whether no Chat4All has kept anything here yet."""
+        """Whether the folder has no data yet."""
         return not (self.path / "log.db").exists()
 
 
@@ -95,7 +95,7 @@ def is_held(path: Path) -> bool:
 
 
 def restore_trouble(path: Path) -> str | None:
-    """Say what is wrong with a data folder whose restore was cut off; None for another."""
+    """Say what is wrong with a data folder whose restore was cut off; None for any other."""
     if (path / STAGING).exists():
         return f"a restore into {path} was cut off: run `chat4all restore` into it again"
     return None

@@ -1,4 +1,4 @@
-"""Looking at the files of a data folder or a backup from outside, without changing them."""
+"""Reading the files of a data folder or a backup from outside, without changing them."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -13,16 +13,16 @@ from chat4all.adapters.embedded.store.schema import SCHEMA
 NEWEST = {"log.db": len(log.SCHEMA), "store.db": len(SCHEMA)}
 """The version of each file that this release writes; it reads all from 1 on."""
 
-LOOKS = 5
-"""A pair that is in use is looked at so often before it is called broken."""
+ATTEMPTS = 5
+"""How often a pair in use is read before it is reported as broken."""
 
 
 @contextmanager
 def read_only(path: Path, *, in_use: bool = True) -> Iterator[sqlite3.Connection]:
     """Open a SQLite file for reading; `sqlite3.Error` when that cannot be.
 
-    A file that nobody has open (`in_use` false) is read as it lies there, with nothing put beside
-    it. Never for a file that somebody may write to.
+    With `in_use` false no file is created beside it; never for a file that may be written to
+    meanwhile.
     """
     how = "mode=ro" if in_use else "mode=ro&immutable=1"
     db = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, isolation_level=None)
@@ -35,7 +35,7 @@ def read_only(path: Path, *, in_use: bool = True) -> Iterator[sqlite3.Connection
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A log and a store, as far as they concern each other.
+    """What a log and a store tell about whether they belong together.
 
     `first` is the log's lowest offset still there, or the next to come; `end` its highest ever;
     `newest_ms` when its last record was appended. The store was filled from the log `followed` up
@@ -56,13 +56,13 @@ class Pair:
 
 
 def look_at_pair(folder: Path, *, in_use: bool = True) -> Pair:
-    """Return how log.db and store.db stand to each other; `sqlite3.Error` when unreadable.
+    """Return how log.db and store.db relate; `sqlite3.Error` when unreadable.
 
-    The store is read first: it may go on meanwhile, and must not seem to be ahead of the log. The
-    log may also be trimmed meanwhile, up to where the store has come since; so a pair that seems
-    broken is looked at again.
+    The store is read first: it may advance meanwhile, and must not seem to be ahead of the log. The
+    log may also be trimmed meanwhile, up to where the store is by then; so a pair that seems broken
+    is read again.
     """
-    for _ in range(LOOKS if in_use else 1):
+    for _ in range(ATTEMPTS if in_use else 1):
         with read_only(folder / "store.db", in_use=in_use) as db:
             row = db.execute('SELECT log_id, "offset" FROM followed_log').fetchone()
         with read_only(folder / "log.db", in_use=in_use) as db:

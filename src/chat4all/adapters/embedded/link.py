@@ -1,8 +1,8 @@
-"""What passes between the two processes of one machine, over one socket pair.
+"""The link between the two processes of one machine, over a socket pair.
 
-Down, from the gateway's process: that something was appended, and requests for the metrics.
-Up, from the router's: what it announces, its status, and its metrics.
-The end of the socket is the end of the other process: the router then stops, the gateway too.
+Down, from the gateway's process: doorbells for new records, and requests for metrics.
+Up, from the router's: announcements, its status, and its metrics.
+When the socket closes, the other process has ended: then this one stops too.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ from chat4all.domain.events import LiveEvent, key_of
 from chat4all.wire.events import decode_events, encode_event, join_events
 
 HEARTBEAT_SECONDS = 1.0
-"""How often the router sends its status, also when nothing happens."""
+"""How often the router sends its status, also when idle."""
 
 SILENCE_SECONDS = 5.0
-"""A router that sends nothing for so long is taken for hung."""
+"""A router that sends nothing for so long is considered hung."""
 
 RING_SECONDS = 0.002
 """At most one doorbell in this time."""
@@ -43,7 +43,7 @@ class Kind(IntEnum):
 
 
 class Status(msgspec.Struct):
-    """The router's status: the log's offset up to which all is stored, and what is wrong, if so."""
+    """The router's status: the log's offset up to which all is stored, and its trouble, if any."""
 
     committed: int
     trouble: str | None
@@ -75,7 +75,7 @@ _status = msgspec.msgpack.Decoder(Status)
 
 
 class _Frames:
-    """Frames over one end of the pair: four bytes of length, one of kind, and what it is about."""
+    """Frames over one end of the pair: four bytes of length, one of kind, and the content."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -92,7 +92,7 @@ class _Frames:
 
     @property
     def waiting(self) -> bool:
-        """Whether something of what was sent has not even reached the socket."""
+        """Whether sent bytes are still buffered, before the socket."""
         return self._writer.transport.get_write_buffer_size() > 0
 
     async def drain(self) -> None:
@@ -149,13 +149,13 @@ class RouterLink:
     ) -> "RouterLink":
         """Take the gateway's end of the pair.
 
-        `announce` is given each batch of live events; `heard` is called when the router says how
-        it is, which it does every second.
+        `announce` gets each batch of live events; `heard` is called for each status of the router,
+        which comes every second.
         """
         return cls(await _Frames.over(pair), announce, heard)
 
     async def run(self) -> None:
-        """Take what the router says, until its process has ended."""
+        """Handle the router's frames until its process has ended."""
         await self._frames.each(
             {
                 Kind.EVENTS: lambda body: self._announce(_announced.decode(body)),
@@ -166,7 +166,7 @@ class RouterLink:
         self._status = Status(self._status.committed, "the router's process has ended")
 
     def ring(self) -> None:
-        """Signal that something was appended: now, or with what follows within a moment."""
+        """Signal new records: at once, or together with those of the next moment."""
         if self._ringing is not None:
             return
         loop = asyncio.get_running_loop()
@@ -201,7 +201,7 @@ class RouterLink:
         return self._status.committed
 
     def close(self) -> None:
-        """Let the router's process end."""
+        """Close this end, which stops the router's process."""
         if self._ringing is not None:
             self._ringing.cancel()
         self._frames.close()
@@ -234,7 +234,7 @@ class GatewayLink:
     async def run(
         self, appended: Callable[[], None], metrics: Callable[[], Awaitable[bytes]]
     ) -> None:
-        """Take what the gateway says, until its process has ended."""
+        """Handle the gateway's frames until its process has ended."""
 
         async def tell_metrics() -> None:
             self._frames.send(Kind.METRICS, await metrics())
@@ -249,7 +249,7 @@ class GatewayLink:
             )
 
     def beating(self, status: Callable[[], Awaitable[Status]]) -> AbstractAsyncContextManager[None]:
-        """Tell the gateway periodically how the router is, while in this context."""
+        """Send the router's status periodically, while in this context."""
 
         async def beat() -> None:
             self._frames.send(Kind.STATUS, _encoder.encode(await status()))
@@ -273,5 +273,5 @@ class GatewayLink:
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
-    """Return two ends that are connected: the gateway's and the router's."""
+    """Return two connected ends: the gateway's and the router's."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -16,8 +16,8 @@ from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.records import Headers, LogRecord
 from chat4all.wire.records import decode_headers, encode_headers
 
-# AUTOINCREMENT: without it SQLite gives the numbers of trimmed rows out again, and the router,
-# which stands beyond them, would never see what is appended there (EXACTNESS 21).
+# AUTOINCREMENT: without it SQLite reuses the numbers of trimmed rows, and the router, whose offset
+# is above them, would never see records appended there (EXACTNESS 21).
 _FIRST = """
 CREATE TABLE info (log_id TEXT NOT NULL);
 CREATE TABLE records (
@@ -27,10 +27,10 @@ CREATE TABLE records (
     appended_ms INTEGER NOT NULL
 )
 """
-# What travels beside a record: JSON, or null where there is nothing.
+# A record's headers: JSON, or null for none.
 _HEADERS = "ALTER TABLE records ADD COLUMN headers BLOB"
 SCHEMA = (_FIRST, _HEADERS)
-"""Every step that a file has come through; see `Database`."""
+"""Every migration; see `Database`."""
 
 _INSERT = "INSERT INTO records (key, value, appended_ms, headers) VALUES {rows}"
 
@@ -49,9 +49,9 @@ class _Waiting(NamedTuple):
 
 
 class EmbeddedLog:
-    """A log of one epoch and one partition; offsets start at 1 and are never given out again.
+    """A log of one epoch and one partition; offsets start at 1 and are never reused.
 
-    `deadline` is the time in seconds within which an append is acknowledged or said to be unknown.
+    `deadline`: seconds within which an append is acknowledged or its outcome reported as unknown.
     """
 
     def __init__(
@@ -71,20 +71,20 @@ class EmbeddedLog:
         self.log_id = ""
 
     async def open(self) -> None:
-        """Open the file, and name the log when it is new."""
+        """Open the file, and give a new log its id."""
         await self._database.open()
         self.log_id = await self._database.write(_identify)
 
     async def follow(self) -> None:
-        """Open the file to read what another process appends; call `notify` when it does."""
+        """Open the file to read records of another process; call `notify` when it appends."""
         self.log_id = await self._database.read(_identity)
 
     def notify(self) -> None:
-        """Say that something was appended; see `wait`."""
+        """Wake `wait`: something was appended."""
         self._appended.set()
 
     def watch(self, watcher: Callable[[], None]) -> None:
-        """Let `watcher` be called after every commit, instead of waking who is in `wait` here."""
+        """Call `watcher` after every commit, instead of waking `wait` in this process."""
         self._watcher = watcher
 
     async def append(self, key: ConversationId, value: bytes, headers: Headers = ()) -> LogPosition:
@@ -131,11 +131,11 @@ class EmbeddedLog:
         self._appended.clear()
 
     async def end(self) -> int:
-        """Return the highest offset ever given out, trimmed ones included; 0 when there is none."""
+        """Return the highest offset ever assigned, trimmed ones included; 0 when there is none."""
         return await self._database.read(last_offset)
 
     async def first(self) -> int:
-        """Return the lowest offset that is still here, or would be given out next."""
+        """Return the lowest offset in the log, or the next one if it is empty."""
         return await self._database.read(first_offset)
 
     async def trim(self, before_ms: int, through: int) -> int:
@@ -155,18 +155,18 @@ class EmbeddedLog:
         return await self._database.write(delete)
 
     async def ping(self) -> None:
-        """Return when the log can be written to, which only writing can tell."""
-        await self._database.write(_write_in_vain)
+        """Return when the log can be written to, which only a write can tell."""
+        await self._database.write(_write_probe)
 
     async def close(self) -> None:
-        """Commit what waits, then close the file."""
+        """Commit waiting records, then close the file."""
         if self._flusher is not None:
             await self._flusher
         self._deadlines.close()
         await self._database.close()
 
     async def _flush(self) -> None:
-        """Commit what waits, batch after batch: those that come in meanwhile are the next batch."""
+        """Commit waiting records in batches: those that arrive meanwhile are the next batch."""
         try:
             while batch := self._take():
                 try:
@@ -186,8 +186,8 @@ class EmbeddedLog:
 
     async def _insert(self, batch: Sequence[_Waiting]) -> int:
         """Commit a batch and return its last record's offset."""
-        # The time is taken after any waiting in the queue: how long an id waited before it got into
-        # the log decides whether it must be looked up (EXACTNESS 6).
+        # Read the clock after the wait in the queue: the time between an id's making and its append
+        # decides whether it must be looked up (EXACTNESS 6).
         now = time.time_ns() // 1_000_000
         values: list[object] = []
         for waiting in batch:
@@ -222,18 +222,18 @@ def _identity(db: sqlite3.Connection) -> str:
 
 
 def first_offset(db: sqlite3.Connection) -> int:
-    """Return the lowest offset in `log.db`, or the one that would be given out next."""
+    """Return the lowest offset in `log.db`, or the next one if it is empty."""
     (first,) = db.execute('SELECT min("offset") FROM records').fetchone()
     return last_offset(db) + 1 if first is None else int(first)
 
 
-def _write_in_vain(db: sqlite3.Connection) -> None:
-    """Have a page written and synced without changing what it holds."""
+def _write_probe(db: sqlite3.Connection) -> None:
+    """Write and sync a page without changing its content."""
     row = db.execute("INSERT INTO info VALUES ('')").lastrowid
     db.execute("DELETE FROM info WHERE rowid = ?", (row,))
 
 
 def last_offset(db: sqlite3.Connection) -> int:
-    """Return the highest offset ever given out in `log.db`; 0 when there is none."""
+    """Return the highest offset ever assigned in `log.db`; 0 when there is none."""
     row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone()
     return 0 if row is None else int(row[0])

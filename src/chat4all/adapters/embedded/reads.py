@@ -1,8 +1,8 @@
-"""Reading in threads, where many that wait share one way there and back.
+"""Reading in threads: one switch to a thread and back serves many reads.
 
-The way into a thread and back to the event loop costs as much as reading a page of history. So a
-thread that has read something goes on with what waits by then, and wakes the loop once for all that
-it has read since the loop was last there.
+Switching to a thread and back to the event loop costs as much as reading a page of history. So a
+thread that has finished a read goes on with those that wait by then, and wakes the loop once for
+all results since the loop last took them.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ from chat4all.domain.errors import Overloaded, Unavailable
 WAITING_MAX = 1_000
 """Reads that may wait for a thread."""
 
-AT_A_STRETCH = 64
-"""Reads after which a thread lets others have it that wait for it."""
+READS_PER_TURN = 64
+"""After so many reads a thread goes back to the pool, for others that wait for one."""
 
 
 class _Read(NamedTuple):
@@ -50,10 +50,10 @@ class Reads:
         self._waiting: deque[_Read] = deque()
         self._results: deque[tuple[asyncio.Future[Any], Any, Exception | None]] = deque()
         self._at_work = 0
-        self._loop_is_called = False
+        self._wakeup_scheduled = False
 
     async def fetch(self, query: str, values: Mapping[str, object]) -> Any:
-        """Return what `fetch` does for this query, or raise what it raises."""
+        """Return the result of `fetch` for this query, or raise its error."""
         if len(self._waiting) >= WAITING_MAX:
             raise Overloaded(f"too many reads wait for {self._name}")
         loop = asyncio.get_running_loop()
@@ -65,8 +65,8 @@ class Reads:
         return await done
 
     async def close(self) -> None:
-        """Finish what waits."""
-        waiting = tuple(self._waiting)  # at once: a thread takes from it
+        """Finish the reads that wait."""
+        waiting = tuple(self._waiting)  # a copy: threads take from the queue
         if waiting:
             await asyncio.wait([read.done for read in waiting])
         self._deadlines.close()
@@ -81,8 +81,8 @@ class Reads:
             self._start(worked.get_loop())
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Read what waits. In a thread."""
-        for _ in range(AT_A_STRETCH):
+        """Do the reads that wait. Runs in a thread."""
+        for _ in range(READS_PER_TURN):
             try:
                 read = self._waiting.popleft()
             except IndexError:
@@ -95,13 +95,13 @@ class Reads:
             except Exception as failed:
                 error = failed
             self._results.append((read.done, row, error))
-            if not self._loop_is_called:
-                self._loop_is_called = True
+            if not self._wakeup_scheduled:
+                self._wakeup_scheduled = True
                 loop.call_soon_threadsafe(self._hand_out)
 
     def _hand_out(self) -> None:
-        # Before the results are taken: those that come after that call again.
-        self._loop_is_called = False
+        # Before the results are taken: a thread that adds one after that wakes the loop again.
+        self._wakeup_scheduled = False
         while self._results:
             done, row, error = self._results.popleft()
             if done.done():

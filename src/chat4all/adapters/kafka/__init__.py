@@ -1,4 +1,4 @@
-"""MessageLog, LogConsumer and LiveFeed on Apache Kafka. Needs the extra `chat4all[cluster]`."""
+"""The log, its consumer and the live feed on Apache Kafka. Needs the extra `chat4all[cluster]`."""
 
 from chat4all.adapters.kafka.awaited_log import NO_LOG, AwaitedLog
 from chat4all.adapters.kafka.consumer import KafkaConsumer

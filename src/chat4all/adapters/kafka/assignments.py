@@ -1,4 +1,4 @@
-"""Which partitions a member of the router's group has, and what follows from that (EXACTNESS 2)."""
+"""Which partitions a member of the router's group has, and may commit (EXACTNESS 2)."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 
@@ -6,10 +6,10 @@ from chat4all.domain.ids import LogPosition
 
 
 class Assignments:
-    """The partitions that are assigned, each assignment under a number of its own.
+    """The assigned partitions, each assignment with a number of its own.
 
-    A partition that was away and came back has another number than before: what was taken, handed
-    out or is to be committed under the old one no longer holds. No calls into Kafka are made here.
+    A partition that was revoked and assigned again has a new number: whatever was taken, handed out
+    or is to be committed under the old one no longer counts. Makes no calls to Kafka.
     """
 
     def __init__(self) -> None:
@@ -21,35 +21,35 @@ class Assignments:
 
     @property
     def partitions(self) -> Set[int]:
-        """What is assigned now."""
+        """The partitions that are assigned now."""
         return set(self._numbers.copy())
 
     @property
     def unchecked(self) -> Set[int]:
-        """Partitions whose committed offset was not compared with the log since they came."""
+        """Partitions whose committed offset was not checked since they were assigned."""
         return frozenset(self._unchecked)
 
     @property
     def committed(self) -> Mapping[int, int]:
-        """The offset to go on from, of each partition that was checked."""
+        """The committed offset of each partition that was checked."""
         return self._committed.copy()
 
     def assign(self, partitions: Iterable[int]) -> None:
-        """Take partitions, each under the next number."""
+        """Add partitions, each under the next number."""
         for partition in partitions:
             self._last += 1
             self._numbers[partition] = self._last
             self._unchecked.add(partition)
 
     def revoke(self, partitions: Iterable[int]) -> None:
-        """Drop partitions, with all that is known of them."""
+        """Drop partitions and their state."""
         for partition in partitions:
             self._numbers.pop(partition, None)
             self._committed.pop(partition, None)
             self._unchecked.discard(partition)
 
     def check(self, committed: Mapping[int, int]) -> None:
-        """Note partitions whose committed offsets are good. Those that have gone stay gone."""
+        """Note partitions whose committed offsets are good; revoked ones are ignored."""
         self._unchecked.difference_update(committed)
         self._committed |= {n: offset for n, offset in committed.items() if n in self._numbers}
 
@@ -63,9 +63,9 @@ class Assignments:
         return dict(self._numbers)
 
     def committable(self, through: Sequence[LogPosition]) -> dict[int, int]:
-        """Return, by partition, the offset after each of these records that is ours to commit.
+        """Return, by partition, the offset after each of these records that we may commit.
 
-        That is: its partition is assigned as it was when records were last handed out.
+        Its partition must have the assignment under which records were last handed out.
         """
         return {
             place.partition: place.offset + 1

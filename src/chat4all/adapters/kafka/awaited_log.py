@@ -1,4 +1,4 @@
-"""The log, once it is known which topic it is. Until then it is unavailable."""
+"""The log of a cluster, unavailable until its topic is known."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from chat4all.domain.records import Epoch, Headers
 from chat4all.ports.log import Epochs
 
 RETRY_SECONDS = 1.0
-"""The longest wait before it is looked for again."""
+"""The longest wait before the next look for it."""
 
 UNEXPECTED = "looking for the log fails unexpectedly: see the log of this process"
 NO_LOG = "the log is not made yet: run `chat4all migrate`"
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class AwaitedLog:
-    """A `PartitionedLog` that may have to be waited for, with a producer that others may share.
+    """A `PartitionedLog` that may not be known yet, with a producer that others may share.
 
     `failed` is done when the producer has failed for good: it acknowledges nothing any more, and
     its process has to end (EXACTNESS 11).
@@ -50,13 +50,13 @@ class AwaitedLog:
     async def ping(self) -> None:
         """Return when the log can be written to."""
         if self._log is None:
-            # Its name is a setting: what is wrong with Kafka need not wait for Cassandra.
+            # The topic's name is a setting: trouble with Kafka is reported without Cassandra.
             await self.producer.ping(self._topic)
         await self._found_log().ping()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Look for the log in the background; at the end, finish what waits for its producer."""
+        """Look for the log in the background; at the end, finish records in flight."""
         await self.producer.open()
         self.found = asyncio.create_task(self._find(), name="finding the log")
         try:
@@ -73,7 +73,7 @@ class AwaitedLog:
             self._trouble = error if isinstance(error, Unavailable) else Unavailable(UNEXPECTED)
             outages.failed(error)
 
-        # Looking changes nothing, so whatever fails can be retried; without the log nothing works.
+        # Looking changes nothing, so any failure can be retried; nothing works without the log.
         epoch = await retry(
             self._look,
             Backoff(RETRY_SECONDS, RETRY_SECONDS),

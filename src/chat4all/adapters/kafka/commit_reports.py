@@ -1,4 +1,4 @@
-"""The library's reports on commits, which may come late or for a commit that was given up."""
+"""The library's reports on commits, which may be late or about an abandoned commit."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,17 +6,17 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 
 class CommitReports:
-    """Collects reports until the one on a certain commit is among them."""
+    """Collects reports until one is about a given commit."""
 
     def __init__(self) -> None:
         self._reports: list[tuple[KafkaError | None, Sequence[TopicPartition]]] = []
 
     def add(self, error: KafkaError | None, places: Sequence[TopicPartition]) -> None:
-        """Take a report: the callback `on_commit`."""
+        """Add a report: the callback `on_commit`."""
         self._reports.append((error, places))
 
     def clear(self) -> None:
-        """Drop what has come so far."""
+        """Drop the reports so far."""
         self._reports.clear()
 
     def confirm(self, offsets: Mapping[int, int]) -> bool:
@@ -24,7 +24,7 @@ class CommitReports:
         while self._reports:
             error, places = self._reports.pop()
             if {place.partition: place.offset for place in places} != offsets:
-                continue  # of a commit that was given up
+                continue  # about an abandoned commit
             for reason in (error, *(place.error for place in places)):
                 if reason is not None:
                     raise KafkaException(reason)

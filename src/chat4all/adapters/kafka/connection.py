@@ -1,4 +1,4 @@
-"""The configuration that all Kafka clients of Chat4All share, and their errors in words."""
+"""The configuration that all Kafka clients of Chat4All share, and texts of their errors."""
 
 import logging
 from typing import Any
@@ -11,12 +11,12 @@ _log = logging.getLogger("chat4all.kafka")
 def client_config(bootstrap: str, *, quiet: bool = False) -> dict[str, Any]:
     """Return the settings of producers, consumers and administrators. `bootstrap`: `host:port,…`.
 
-    `quiet`: for one that is seldom or never polled, so that its log lines would pile up.
+    `quiet`: for clients that are seldom or never polled: their log lines would pile up.
     """
     config: dict[str, Any] = {
         "bootstrap.servers": bootstrap,
         "client.id": "chat4all",
-        # A broker that is back is noticed within a second, not within ten.
+        # Reconnect to a broker within a second instead of ten.
         "reconnect.backoff.max.ms": 1_000,
         "socket.keepalive.enable": True,
         "socket.timeout.ms": 10_000,
@@ -25,6 +25,6 @@ def client_config(bootstrap: str, *, quiet: bool = False) -> dict[str, Any]:
 
 
 def describe(error: KafkaError | KafkaException) -> str:
-    """Return an error in Kafka's own words, with nothing of any record in it."""
+    """Return an error in Kafka's own words, without anything of a record."""
     cause = error.args[0] if isinstance(error, KafkaException) else error
     return f"Kafka: {cause.str()}" if isinstance(cause, KafkaError) else f"Kafka: {cause}"

@@ -1,4 +1,4 @@
-"""The router's side of the log on Kafka: batches, with offsets that are compared with the log."""
+"""The router's side of the log on Kafka: batches, with offsets that are checked against the log."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ from chat4all.ports.log import Poll
 T = TypeVar("T")
 
 WAIT_SECONDS = 1.0
-"""How long a poll of a quiet log lasts."""
+"""How long a poll waits for records."""
 
 PREFETCH_KIB = 16 * 1024
 
@@ -28,15 +28,15 @@ LAG_SECONDS = 2.0
 """How often the log's ends are asked for, to measure the consumer lag."""
 
 SERVE_SECONDS = 1.0
-"""How often the group is attended to while the router is busy."""
+"""How often the library is polled while the router is busy."""
 
 
 class KafkaConsumer:
-    """A member of the router's group. Its only thread makes every call into the library.
+    """A member of the router's group. Its only thread makes every call to the library.
 
-    While the router is busy, be it for hours because a store is unavailable, its partitions are
-    paused and the group is attended to, so that the broker does not take it for dead and others can
-    join and leave.
+    While the router is busy, perhaps for hours because a store is unavailable, its partitions are
+    paused and the library is still polled, so that the broker does not consider it dead and others
+    can join and leave.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class KafkaConsumer:
                 "queued.max.messages.kbytes": PREFETCH_KIB,
             },
         )
-        # Between calls of the thread they are the event loop's to read and to check.
+        # Between calls of the thread the event loop may read and check them.
         self._assignments = self._member.assignments
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka-consumer")
         self._polling: asyncio.Future[Poll] | None = None
@@ -84,11 +84,11 @@ class KafkaConsumer:
             await self._background.enter_async_context(periodically(name, work, seconds))
 
     async def poll(self, limit: int) -> Poll:
-        """Return what comes next; see `ports.LogConsumer`.
+        """Return the next records; see `ports.log.LogConsumer`.
 
         Raises `RouterStopped` when the log is not the one that this group has read so far.
         """
-        # Also when the caller is cancelled, what was taken is not lost.
+        # Records that were taken are not lost when the caller is cancelled.
         if self._polling is None:
             self._polling = asyncio.ensure_future(self._poll(limit))
         try:
@@ -98,13 +98,13 @@ class KafkaConsumer:
                 self._polling = None
 
     async def commit(self, through: Sequence[LogPosition]) -> None:
-        """Commit; partitions that have gone to another router meanwhile are its to commit."""
+        """Commit, except partitions that another router has meanwhile."""
         await self._call(self._member.commit, through)
 
     def lag(self) -> Mapping[int, int]:
-        """Return how many records of each partition that is ours are not committed.
+        """Return how many records of each assigned partition are not committed.
 
-        Nothing is asked here: the ends are those of `LAG_SECONDS` ago, or of Kafka's last answer.
+        Makes no request: the ends are those of `LAG_SECONDS` ago, or of Kafka's last answer.
         """
         return self._lag.lag(self._assignments.committed)
 
@@ -127,10 +127,11 @@ class KafkaConsumer:
         return await self._call(self._member.hand_out, limit)
 
     async def _check(self) -> None:
-        """Compare what is committed with what there is, before the first record is handed out.
+        """Check the committed offsets against the log, before the first record is handed out.
 
         EXACTNESS 8 and 10: an offset that is missing, below the log's start or beyond its end, or
-        another topic of the same name, means that records were lost or would be read as others.
+        another topic of the same name, means that records were lost, or others would be read in
+        their place.
         """
         topic, partitions = self._epoch.topic, sorted(self._assignments.unchecked)
         about = await self._topics.find(topic)

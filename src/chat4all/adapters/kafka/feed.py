@@ -1,4 +1,4 @@
-"""The live feed on Kafka: routers announce under a conversation's key, every gateway reads all."""
+"""The live feed on Kafka: routers write under a conversation's key, every gateway reads all."""
 
 import asyncio
 import logging
@@ -28,14 +28,14 @@ RECORD_MAX = 256 * 1024
 """Bytes of events in one record, unless one event alone has more; a broker takes 1 MiB."""
 
 READ_MAX = 500
-"""Records that are taken at once."""
+"""Records that are read at once."""
 
 WAIT_SECONDS = 0.1
 ASK_SECONDS = 2.0
 """How long a broker may take to answer a question; also how long a stop may have to wait."""
 
 RETRY_SECONDS = 1.0
-"""The longest wait before it is read again after an error."""
+"""The longest wait before reading again after an error."""
 
 UNEXPECTED = "an unexpected error, see the log of this process"
 
@@ -45,7 +45,7 @@ HEARTBEAT = b"heartbeat"
 DIGITS_MAX = 7
 
 HEARTBEAT_SECONDS = 2.0
-"""How often a router writes one to every partition."""
+"""How often a router writes a heartbeat to every partition."""
 
 SILENCE_SECONDS = 6.0
 """A feed of which any partition was not heard for so long is silent: two heartbeats may be lost."""
@@ -54,7 +54,7 @@ _log = logging.getLogger(__name__)
 
 
 class KafkaAnnouncements:
-    """The router's side: an announcement is made once the broker has it."""
+    """The router's side: `announce` returns once the broker has the announcement."""
 
     def __init__(self, producer: KafkaProducer, topic: str) -> None:
         self._producer = producer
@@ -76,7 +76,7 @@ class KafkaAnnouncements:
             for key, value, partition in records:
                 sent.append(self._producer.send(self._topic, key, value, partition=partition))
         finally:
-            # Also when one was refused: what is under way is not left to itself.
+            # Also when one was refused: wait for those in flight.
             results = await asyncio.gather(*sent, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
@@ -95,7 +95,7 @@ class KafkaFeed:
         self._topic = topic
         self._clock = clock
         self._consumer_config = client_config(bootstrap) | {
-            "group.id": "chat4all-feed",  # the library wants one; it is never joined
+            "group.id": "chat4all-feed",  # required by the library; never joined
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
             "fetch.wait.max.ms": 100,
@@ -113,7 +113,7 @@ class KafkaFeed:
         self._listener = listener
 
     async def open(self) -> None:
-        """Begin to read; once `ping` returns, nothing that follows can be missed."""
+        """Begin to read; once `ping` returns, no later record is missed."""
         self._consumer = Consumer(self._consumer_config)
         self._reading = asyncio.create_task(self._keep_reading(), name="kafka feed")
 
@@ -148,7 +148,7 @@ class KafkaFeed:
             self._trouble = None
             outages.succeeded()
             if self._listener is not None:
-                # Only now: what is announced from here on will be read (EXACTNESS 20g).
+                # Only now: every announcement from here on is read (EXACTNESS 20g).
                 self._listener.lost()
             while True:
                 self._take(messages)
@@ -162,9 +162,9 @@ class KafkaFeed:
         )
 
     def _begin(self) -> frozenset[int]:
-        """Read from the end on, as a number: `OFFSET_END` is looked up only when it is fetched."""
+        """Read from the end on, as a number: `OFFSET_END` is resolved only at the first fetch."""
         try:
-            # What is still queued, errors above all, belongs to the previous assignment.
+            # Anything still queued, errors above all, belongs to the previous assignment.
             self._consumer.unassign()
             while self._consumer.consume(READ_MAX, 0):
                 pass

@@ -1,4 +1,4 @@
-"""The routers as Kafka sees them: who is in their group, and what waits for them."""
+"""The routers' group as Kafka has it: members, offsets and lag."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -18,14 +18,14 @@ ASK_SECONDS = 1.5
 
 @dataclass(frozen=True, slots=True)
 class GroupState:
-    """A group and its log. Offsets by partition; a partition without a commit has none here."""
+    """A group and its log. Offsets by partition; partitions without a commit are left out."""
 
     members: Sequence[str]
-    """Kafka's ids of them."""
+    """Kafka's ids of the members."""
 
     committed: Mapping[int, int]
     bounds: Mapping[int, tuple[int, int]]
-    """The first record's offset, and that of the next to come."""
+    """The first record's offset, and the next one's."""
 
     @property
     def lag(self) -> Mapping[int, int]:
@@ -37,18 +37,18 @@ class GroupState:
 
 
 class KafkaGroup:
-    """Asks about a consumer group, off the event loop, and changes nothing."""
+    """Reads a consumer group's state, off the event loop."""
 
     def __init__(self, bootstrap: str, group: str) -> None:
         self._group = group
         self._topics = Topics(bootstrap)
-        # Never an administrator's requests to the group's coordinator: see `Topics`.
+        # No admin requests to the group's coordinator: see `Topics`.
         config = client_config(bootstrap, quiet=True)
         self._admin = AdminClient(config)
         self._outsider = Consumer(config | {"group.id": group, "enable.auto.commit": False})
 
     async def state(self, epoch: Epoch, seconds: float = ASK_SECONDS) -> GroupState:
-        """Return how it stands with a log. Raises `Unavailable`."""
+        """Return the group's state on a log. Raises `Unavailable`."""
         partitions = range(epoch.partitions)
         places = [TopicPartition(epoch.topic, number) for number in partitions]
         try:

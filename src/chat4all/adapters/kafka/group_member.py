@@ -32,31 +32,31 @@ GATHER_SECONDS = 0.005
 """How long a batch that is not full waits for more."""
 
 TAKE_SECONDS = 0.05
-"""How long a batch may grow while there is always one more to take."""
+"""How long a batch may grow while there is always another message."""
 
 BYTES_MAX = 4 * 1024 * 1024
 """Bytes of records after which a batch is full."""
 
 REPORT_SECONDS = 0.002
-"""How long a commit's report is waited for at once: the library goes on waiting for messages."""
+"""How long one poll waits for a commit's report: the library waits for messages as well."""
 
 TAKEN_MAX = 10_000
-"""Messages that may come in while a commit is waited for; then partitions are paused, and all that
-the library has fetched of them is fetched again."""
+"""Messages that may arrive during a commit; after that partitions are paused, and the library
+fetches their messages again."""
 
-# The offset at which the router wants to go on is not there, or not the same log's any more.
+# The router's next offset does not exist, or the log is not the same any more.
 _CONTRADICTIONS = {
     KafkaError._AUTO_OFFSET_RESET,
     KafkaError.OFFSET_OUT_OF_RANGE,
-    KafkaError._LOG_TRUNCATION,  # seen by who was reading as it happened
+    KafkaError._LOG_TRUNCATION,  # reported to those that were reading when it happened
 }
 
 
 class GroupMember:
-    """Takes messages, commits offsets, and keeps its place in the group. Only one thread uses it.
+    """Takes messages, commits offsets, and stays in the group. Only one thread may use it.
 
-    `config` is the library's. `assignments` may be read and checked by others while no call is
-    under way here.
+    `config` is the library's. `assignments` may be read and checked elsewhere while no call is in
+    progress here.
     """
 
     def __init__(self, epoch: Epoch, config: dict[str, Any]) -> None:
@@ -66,7 +66,7 @@ class GroupMember:
         self.assignments = Assignments()
         self._paused: Set[int] = frozenset()
         self._taken: list[tuple[int, Message]] = []
-        """Messages that are not handed out yet, each with the number of its assignment."""
+        """Messages not handed out yet, each with the number of its assignment."""
         self._error: KafkaError | None = None
 
     def subscribe(self) -> None:
@@ -84,15 +84,15 @@ class GroupMember:
         self._consumer.close()
 
     def take(self, limit: int, wait_seconds: float) -> None:
-        """Take messages until there are so many, bounded by their bytes and by time.
+        """Take messages until there are `limit`, bounded by their bytes and by time.
 
-        The first one is waited for as long as `wait_seconds`.
+        Waits up to `wait_seconds` for the first one.
         """
         now = time.monotonic()
         self._resume(self._paused)
         until, last = now + wait_seconds, math.inf
         size = self._size()
-        if self._taken:  # while the last commit was waited for
+        if self._taken:  # during the last commit
             until, last = now + GATHER_SECONDS, now + TAKE_SECONDS
         while self._error is None and len(self._taken) < limit and size < BYTES_MAX and now < last:
             took = self._next(max(0.0, until - now))
@@ -105,9 +105,9 @@ class GroupMember:
                 break
 
     def hand_out(self, limit: int) -> Poll:
-        """Return what was taken under assignments that still hold; after all of it, raise an error.
+        """Return messages taken under current assignments; without any, raise a pending error.
 
-        Raises `RouterStopped` for one that contradicts the log, else `Unavailable`.
+        Raises `RouterStopped` for one that contradicts the log, otherwise `Unavailable`.
         """
         holding = [
             (number, message)
@@ -132,10 +132,10 @@ class GroupMember:
         return {place.partition: place.offset for place in places}
 
     def commit(self, through: Sequence[LogPosition]) -> None:
-        """Commit the offsets after these records, where they are still ours, and wait for it.
+        """Commit the offsets after these records, where still ours, and wait for the report.
 
-        The library's own way of waiting has no end, and the group is not attended to meanwhile:
-        when the session is over before there is an answer, there never is one.
+        The library's own wait has no timeout and does not poll: when the session expires before the
+        report, there never is one.
         """
         offsets = self.assignments.committable(through)
         if not offsets:
@@ -156,13 +156,13 @@ class GroupMember:
                 else:
                     self.serve()
         except KafkaException as error:
-            # Perhaps the partitions have gone; the library tells so when it is polled.
+            # The partitions may be revoked; the library reports that when it is polled.
             self.serve()
             raise Unavailable(describe(error), PUBLIC) from None
         self.assignments.commit(offsets)
 
     def serve(self) -> None:
-        """Attend to the group with all partitions paused; keep what comes all the same."""
+        """Poll with all partitions paused, to stay in the group; keep messages that come anyway."""
         new = self.assignments.partitions - self._paused
         with contextlib.suppress(KafkaException):
             self._consumer.pause(self._places(new))
@@ -181,19 +181,19 @@ class GroupMember:
 
     def _on_revoke(self, _: Consumer, places: Sequence[TopicPartition]) -> None:
         gone = {place.partition for place in places}
-        # A pause would outlast the assignment.
+        # A pause would outlive the assignment.
         self._resume(self._paused & gone)
         self.assignments.revoke(gone)
 
     def _size(self) -> int:
-        """Return the bytes that were taken and not handed out."""
+        """Return the bytes of messages not handed out yet."""
         return sum(len(message) for _, message in self._taken)
 
     def _next(self, seconds: float) -> bool:
         """Take one message, if one comes in time.
 
-        One by one, because the group's changes are told in between: a list may hold messages from
-        before and after a partition was away.
+        One at a time, because rebalance callbacks run in between: a list may have messages from
+        before and after a partition was revoked.
         """
         message = self._consumer.poll(seconds)
         if message is None:

@@ -1,4 +1,4 @@
-"""Looking at a Kafka cluster, without changing anything."""
+"""Reading the state of a Kafka cluster, without changing anything."""
 
 import asyncio
 from collections.abc import Mapping
@@ -34,14 +34,14 @@ class TopicFacts:
 
 
 class KafkaInspection:
-    """Asks the cluster; each question raises `Unavailable` with a sentence."""
+    """Queries the cluster; every method raises `Unavailable` with a sentence."""
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
         self._admin = AdminClient(client_config(bootstrap, quiet=True))
 
     async def brokers(self) -> list[Address]:
-        """Return where the brokers say that they are, once all of them can be reached there."""
+        """Return the brokers' advertised addresses, once all of them can be reached."""
         return addresses_in(await reach(self._admin, self._bootstrap))
 
     async def topic(self, name: str) -> TopicFacts | None:

@@ -1,4 +1,4 @@
-"""How far the router is behind: the log's ends, asked for now and then."""
+"""The consumer lag, from the log's ends, which are queried now and then."""
 
 from collections.abc import Iterable, Mapping
 
@@ -15,9 +15,9 @@ class LagMeter:
         self._ends: Mapping[int, int] = {}
 
     async def measure(self, partitions: Iterable[int]) -> None:
-        """Ask where these partitions end. When Kafka does not answer, the ends stay as they were.
+        """Query where these partitions end; keep the old ends when Kafka does not answer.
 
-        A partition that is paused is not fetched, so the consumer itself does not know its end.
+        A paused partition is not fetched, so the consumer itself does not know its end.
         """
         try:
             bounds = await self._topics.ends(self._topic, sorted(partitions))

@@ -10,8 +10,8 @@ from chat4all.domain.records import Epoch, Headers
 
 CLOCK_AHEAD_MAX_MS = 500
 """How far this machine's clock may be ahead of the broker's. An id that is not looked up was
-stamped at most 1 s after it was made, and a retry comes 2 s after that or later (EXACTNESS 6): half
-of the second between them may be the clocks' difference."""
+stamped at most 1 s after it was made, and a retry comes at least 2 s after it was made (EXACTNESS
+6): the clocks may differ by half of the second between them."""
 
 
 class KafkaLog:
@@ -34,7 +34,7 @@ class KafkaLog:
         return partition_of(conversation.encode(), self._epoch.partitions)
 
     async def ping(self) -> None:
-        """Return when the log can be written to, and what is written can be judged."""
+        """Return when the log can be written to, and our clock agrees with the broker's."""
         if self._clock_ahead_ms > CLOCK_AHEAD_MAX_MS:
             raise Unavailable(
                 f"this machine's clock is at least {self._clock_ahead_ms} ms ahead of Kafka's: "
@@ -43,6 +43,6 @@ class KafkaLog:
         await self._producer.ping(self._epoch.topic)
 
     def _watch_the_clock(self, begun: int, delivered: Delivered) -> None:
-        """Note how much earlier the broker's stamp is than the time at which we sent."""
+        """Note how much earlier the broker's timestamp is than the time at which we sent."""
         if delivered.stamp_ms is not None:
             self._clock_ahead_ms = begun - delivered.stamp_ms

@@ -1,4 +1,4 @@
-"""Which partition a conversation has: Java's murmur2, `murmur2_random` in librdkafka."""
+"""The partition of a conversation: Java's murmur2, `murmur2_random` in librdkafka."""
 
 _MULTIPLIER = 0x5BD1E995
 _SEED = 0x9747B28C

@@ -18,7 +18,7 @@ QUEUE_MAX = 10_000
 """Records that may wait for their reports, each at most 64 KiB or so; one more is refused."""
 
 SCAN_SECONDS = 1.5
-"""How much later than `delivery.timeout.ms` a report may come: librdkafka looks once a second."""
+"""How much later than `delivery.timeout.ms` a report may come: librdkafka checks once a second."""
 
 LINGER_MS = 1
 """How long a record waits for others of its partition."""
@@ -29,7 +29,7 @@ NOT_CONFIRMED = "the message log (Kafka) did not confirm it in time"
 
 
 class Delivered(NamedTuple):
-    """Where a record is. `stamp_ms`: the broker's own time on it; None when it kept ours."""
+    """Where a record is. `stamp_ms`: the broker's own timestamp; None when it kept ours."""
 
     partition: int
     offset: int
@@ -42,8 +42,8 @@ _Report: TypeAlias = tuple["asyncio.Future[Delivered]", KafkaError | None, Messa
 class KafkaProducer:
     """An idempotent producer with acks=all: each delivered record is in the log once, in order.
 
-    Within `deadline` seconds a record is acknowledged or its outcome is said to be unknown. A fatal
-    error ends the producer's use; `on_fatal` is then called with the cause, in the loop.
+    Within `deadline` seconds a record is acknowledged or its outcome reported as unknown. After a
+    fatal error the producer is unusable; `on_fatal` is then called with the cause, in the loop.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class KafkaProducer:
             "partitioner": "murmur2_random",
             "delivery.timeout.ms": int((deadline - SCAN_SECONDS) * 1000),
             "linger.ms": LINGER_MS,
-            # Ours is the bound that counts; this one only has to be above it.
+            # Our own bound counts; this one only has to be higher.
             "queue.buffering.max.messages": queue_max + 1,
             "error_cb": self._take_error,
         }
@@ -75,7 +75,7 @@ class KafkaProducer:
         self._fatal: str | None = None
 
     async def open(self) -> None:
-        """Start. It connects by itself, and again and again."""
+        """Start. It connects and reconnects by itself."""
         self._loop = asyncio.get_running_loop()
         self._producer = Producer(self._config)
         self._thread = threading.Thread(target=self._serve, name="kafka-reports", daemon=True)
@@ -89,11 +89,11 @@ class KafkaProducer:
         headers: Headers = (),
         partition: int | None = None,
     ) -> "asyncio.Future[Delivered]":
-        """Hand over a record; the future has its place once it is durable, or `OutcomeUnknown`.
+        """Send a record; the future has its place once it is durable, or `OutcomeUnknown`.
 
         Without a `partition` it goes to the one that its key hashes to.
 
-        Raises `Overloaded` or `Unavailable` when it was not even tried.
+        Raises `Overloaded` or `Unavailable` when it was not sent.
         """
         if self._fatal is not None:
             raise Unavailable(self._fatal, PUBLIC)
@@ -137,7 +137,7 @@ class KafkaProducer:
         return len(about.partitions)
 
     async def close(self) -> None:
-        """Wait for the reports that are due, then end."""
+        """Wait for outstanding reports, then end."""
         if self._waiting:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._deadline):
@@ -151,7 +151,7 @@ class KafkaProducer:
         self._reports.append((done, error, message))
 
     def _serve(self) -> None:
-        """Take reports for ever (a thread): one wake-up of the loop for all that came at once."""
+        """Take reports for ever (a thread): one wake-up of the loop for all that came together."""
         while not self._closing:
             self._producer.poll(POLL_SECONDS)
             if self._reports:
@@ -164,7 +164,7 @@ class KafkaProducer:
             self._idle.set()
         for done, error, message in reports:
             if done.done():
-                continue  # nobody waits any more
+                continue  # its caller is gone
             if error is not None:
                 done.set_exception(OutcomeUnknown(describe(error), NOT_CONFIRMED))
             else:
@@ -178,7 +178,7 @@ class KafkaProducer:
                 )
 
     def _take_error(self, error: KafkaError) -> None:
-        """Note a fatal error (in the thread); others are logged by the library and pass."""
+        """Note a fatal error (in the thread); others are temporary, and logged by the library."""
         if error.fatal():
             self._fatal = describe(error)
             self._loop.call_soon_threadsafe(self._on_fatal, self._fatal)

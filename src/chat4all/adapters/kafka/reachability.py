@@ -10,17 +10,17 @@ from chat4all.adapters.network_errors import NOWHERE, reason_of
 from chat4all.domain.errors import Unavailable
 
 METADATA_SECONDS = 1.2
-"""How long a broker may take to say which topics there are, before it is asked what is wrong."""
+"""How long a broker may take to return metadata, before we look for the cause."""
 
 CONNECT_SECONDS = 0.6
-"""Together with the other less than the 2 s that a health check has."""
+"""Together with the above less than the 2 s that a health check has."""
 
 PUBLIC = "the message log (Kafka) is away"
-"""What clients may know of all this."""
+"""The text that clients get."""
 
 
 class Address(NamedTuple):
-    """Where a broker is, by the settings or by its own account."""
+    """A broker's address, configured or advertised."""
 
     host: str
     port: int
@@ -30,7 +30,7 @@ class Address(NamedTuple):
 
 
 def addresses_of(bootstrap: str) -> list[Address]:
-    """Return what `KAFKA_BOOTSTRAP_SERVER` names: `host:port,…`, 9092 where no port is given."""
+    """Return the addresses in `KAFKA_BOOTSTRAP_SERVER`: `host:port,…`; the default port is 9092."""
     addresses = []
     for one in bootstrap.split(","):
         named = one.strip().rpartition("://")[2]
@@ -43,10 +43,10 @@ def addresses_of(bootstrap: str) -> list[Address]:
 
 
 async def reach(client: Any, bootstrap: str, topic: str | None = None) -> Any:
-    """Return a cluster's metadata once the brokers that matter can be reached where they say.
+    """Return a cluster's metadata once the brokers that matter can be reached as advertised.
 
     `client`: a Producer, Consumer or AdminClient. With a topic those that lead its partitions
-    matter, else all. Raises `Unavailable` with a sentence.
+    matter, otherwise all. Raises `Unavailable` with a sentence.
     """
     try:
         metadata = await asyncio.to_thread(client.list_topics, topic, METADATA_SECONDS)
@@ -62,7 +62,7 @@ async def reach(client: Any, bootstrap: str, topic: str | None = None) -> Any:
 
 
 def addresses_in(metadata: Any, ids: Collection[int] = ()) -> list[Address]:
-    """Return where brokers say that they are: these, or all."""
+    """Return the advertised addresses of these brokers, or of all."""
     return [
         Address(broker.host, broker.port)
         for broker in metadata.brokers.values()
@@ -92,9 +92,9 @@ async def not_answering(bootstrap: str) -> Unavailable:
 
 
 async def check_advertised(bootstrap: str, brokers: Sequence[Address]) -> None:
-    """Return when these brokers are where the cluster says that they are.
+    """Return when these brokers can be reached at their advertised addresses.
 
-    Everything but the first question goes to those addresses, not to the configured ones.
+    Clients use those for everything but the first request, not the configured ones.
     """
     if not brokers:
         raise Unavailable(
@@ -112,7 +112,7 @@ async def check_advertised(bootstrap: str, brokers: Sequence[Address]) -> None:
 
 
 async def _trouble(address: Address) -> str | None:
-    """Return why no connection can be made, if so."""
+    """Return why no connection can be made; None if one can."""
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             _, writer = await asyncio.open_connection(address.host, address.port)

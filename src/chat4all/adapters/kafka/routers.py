@@ -1,4 +1,4 @@
-"""The routers as others see them: whether what is accepted is processed."""
+"""Watching the routers from outside: whether accepted messages are processed."""
 
 import asyncio
 import time
@@ -10,11 +10,11 @@ from chat4all.domain.errors import Degraded, Unavailable
 from chat4all.domain.records import Epoch
 
 PING_SECONDS = 1.5
-"""How long a health check may ask; without an answer it says nothing."""
+"""How long a health check may wait; without an answer it reports nothing."""
 
 LOOK_SECONDS = 5.0
 STUCK_SECONDS = 30.0
-"""A partition in which records wait is stuck after so long without a commit."""
+"""A partition with records to process is stuck after so long without a commit."""
 
 NO_ROUTER = (
     "no router runs: nobody is in the consumer group {group}, and {lag} accepted messages wait in "
@@ -44,10 +44,10 @@ class RoutersWatch:
         self._look_again = 0.0
         self._trouble: str | None = None
         self._moved: dict[int, tuple[int, float]] = {}
-        """What was committed of each partition where records wait, and since when."""
+        """By partition with records to process: its committed offset, and since when it stands."""
 
     async def trouble(self, epoch: Epoch) -> str | None:
-        """Return what is wrong, in a sentence. Raises `Unavailable` when it cannot be known."""
+        """Return what is wrong, in a sentence. Raises `Unavailable` when Kafka does not answer."""
         if self._clock() >= self._look_again:
             state = await self._group.state(epoch)
             self._look_again = self._clock() + LOOK_SECONDS
@@ -55,7 +55,7 @@ class RoutersWatch:
         return self._trouble
 
     def judge(self, state: GroupState) -> str | None:
-        """Return what is wrong with this state, compared with the ones before."""
+        """Return what is wrong with this state, compared with the previous ones."""
         now, lag = self._clock(), state.lag
         waiting = sum(lag.values())
         self._moved = {
@@ -74,10 +74,10 @@ class RoutersWatch:
         return None
 
     async def ping(self, epoch: Epoch | None) -> None:
-        """Raise `Degraded` while what is accepted is not processed.
+        """Raise `Degraded` while accepted messages are not processed.
 
-        A gateway accepts without routers, but must not hide that there are none. While the log is
-        not known, or cannot be asked, the log's own ping tells why.
+        A gateway accepts messages without routers, but must report that there are none. While the
+        log is not known or does not answer, the log's own ping reports why.
         """
         if epoch is None:
             return

@@ -1,4 +1,4 @@
-"""The topics: made once, with the settings that the rest relies on, and recognised afterwards."""
+"""The topics: created once, with the settings that the log relies on, and identified by id."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 ASK_SECONDS = 10.0
 APPEAR_SECONDS = 10.0
-"""How long a topic that was just made may be unknown to the broker that is asked."""
+"""How long a new topic may be unknown to a broker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def log_settings(retention_days: int, replicas: int) -> dict[str, str]:
 
 
 def feed_settings() -> dict[str, str]:
-    """Return the settings of the topic of live events. Who misses more of it reads the store."""
+    """Return the settings of the topic of live events. Readers that miss some read the store."""
     return {
         "cleanup.policy": "delete",
         "retention.ms": str(3_600_000),
@@ -63,7 +63,7 @@ def feed_settings() -> dict[str, str]:
 def offset_trouble(offset: int, first: int, end: int) -> str | None:
     """Return what is wrong with a committed offset, negative for none (EXACTNESS 8).
 
-    `first` is the log's first record, `end` the next to come.
+    `first` is the offset of the log's first record, `end` that of the next one.
     """
     if offset < 0:
         return "no offset is committed"
@@ -75,7 +75,7 @@ def offset_trouble(offset: int, first: int, end: int) -> str | None:
 
 
 class Topics:
-    """Finds and makes topics of a Kafka cluster, off the event loop."""
+    """Finds and creates topics of a Kafka cluster, off the event loop."""
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
@@ -95,7 +95,7 @@ class Topics:
     async def make(
         self, topic: str, partitions: int, replicas: int, settings: Mapping[str, str]
     ) -> Topic:
-        """Make a topic unless it is there, and return it. Safe from two places at once."""
+        """Create a topic unless it exists, and return it. Safe when two do so at once."""
         new = NewTopic(topic, partitions, replicas, config=dict(settings))
         try:
             await _answer(self._admin.create_topics([new], request_timeout=ASK_SECONDS)[topic])
@@ -107,21 +107,21 @@ class Topics:
     async def ends(
         self, topic: str, partitions: Iterable[int], seconds: float = ASK_SECONDS
     ) -> dict[int, tuple[int, int]]:
-        """Return the offsets of each partition's first record and of the next to come."""
+        """Return the offsets of each partition's first record and of the next one."""
         try:
             return await asyncio.to_thread(self._ends, topic, partitions, seconds)
         except KafkaException as error:
             raise await self._failure(error) from None
 
     async def begin(self, topic: str, partitions: int, group: str) -> None:
-        """Commit a group's first offsets where it has none: nothing was read yet.
+        """Commit a group's first offsets where it has none, as nothing was read yet.
 
         Raises `StartRefused` when a partition has lost records that no consumer can have read.
         """
         await _until_known(lambda: asyncio.to_thread(self._begin, topic, partitions, group))
 
     async def _failure(self, error: KafkaException) -> Unavailable:
-        """Return an error as a sentence; when it is not a broker's, why no broker answers."""
+        """Describe an error in a sentence; when no broker reported it, say why none answers."""
         if error.args[0].code() > 0:
             return Unavailable(describe(error), PUBLIC)
         try:
@@ -138,10 +138,10 @@ class Topics:
 
     @cached_property
     def _outsider(self) -> Consumer:
-        """A consumer that joins no group and commits nothing, but must name one.
+        """A consumer that joins no group and commits nothing, though it must name a group.
 
-        It asks where a log ends, again and again; an administrator's requests of that kind may make
-        librdkafka (2.16) abort the process when a broker dies.
+        It queries where a log ends, repeatedly; admin requests for that may make librdkafka (2.16)
+        abort the process when a broker dies.
         """
         return Consumer(
             client_config(self._bootstrap, quiet=True) | {"group.id": "chat4all-nobody"}
@@ -189,5 +189,5 @@ async def _answer(future: "Future[T]") -> T:
 
 
 async def _until_known(step: Callable[[], Awaitable[T]]) -> T:
-    """Do a step until it succeeds: what was just made is not known to every broker at once."""
+    """Do a step until it succeeds: brokers learn of a new topic at different times."""
     return await retry(step, Backoff(0.1, 0.1), seconds=APPEAR_SECONDS)

@@ -1,4 +1,4 @@
-"""Users, Directory and Sessions by asking the metadata service."""
+"""Users, conversations and sessions by asking the metadata service."""
 
 from chat4all.adapters.metadata_http.people import (
     HttpDirectory,

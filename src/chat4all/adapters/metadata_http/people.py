@@ -1,4 +1,4 @@
-"""The ports, one request a call; see `wire.internal`."""
+"""The ports of users, conversations and sessions: each call is a request; see `wire.internal`."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,31 +20,31 @@ from chat4all.wire import internal
 
 
 class HttpUsers:
-    """The port `Users`."""
+    """The ports of `ports.users`."""
 
     def __init__(self, service: MetadataService) -> None:
         self._ask = service.ask
 
     async def add_user(self, user: User, password_hash: bytes) -> None:
-        """Create a user; see `ports.Users`."""
+        """Create a user; see `ports.users.Registrations`."""
         await self._ask("add_user", internal.AddUser(user, password_hash), None, writes=True)
 
     async def user(self, username: Username) -> User | None:
-        """Return a user; see `ports.Users`."""
+        """Return a user; see `ports.users.Users`."""
         answer: User | None = await self._ask(
             "user", internal.OfUser(username), User | None, writes=False
         )
         return answer
 
     async def find_users(self, prefix: str, limit: int, after: str = "") -> Sequence[User]:
-        """Return users by name; see `ports.Users`."""
+        """Return users by name; see `ports.users.Users`."""
         answer: Sequence[User] = await self._ask(
             "find_users", internal.FindUsers(prefix, limit, after), list[User], writes=False
         )
         return answer
 
     async def password_hash(self, username: Username) -> bytes | None:
-        """Return a user's password hash; see `ports.Users`."""
+        """Return a user's password hash; see `ports.users.Credentials`."""
         answer: bytes | None = await self._ask(
             "password_hash", internal.OfUser(username), bytes | None, writes=False
         )
@@ -53,18 +53,18 @@ class HttpUsers:
     async def change_user(
         self, username: Username, changes: UserChanges, keep: SessionId | None = None
     ) -> User:
-        """Change a user; see `ports.Users`."""
+        """Change a user; see `ports.users.Users`."""
         changed: User = await self._ask(
             "change_user", internal.ChangeUser(username, changes, keep), User, writes=True
         )
         return changed
 
     async def erase_user(self, username: Username) -> None:
-        """Erase a user; see `ports.Users`."""
+        """Erase a user; see `ports.users.Users`."""
         await self._ask("erase_user", internal.OfUser(username), None, writes=True)
 
     async def aliases(self, usernames: Sequence[Username]) -> Mapping[Username, Username]:
-        """Return the names that erased users are shown under; see `ports.Users`."""
+        """Return the aliases of erased users; see `ports.users.Aliases`."""
         answer: Mapping[Username, Username] = await self._ask(
             "aliases", internal.OfUsers(list(usernames)), dict[Username, Username], writes=False
         )
@@ -72,27 +72,27 @@ class HttpUsers:
 
 
 class HttpDirectory:
-    """The port `Directory`."""
+    """The ports `Members` and `Conversations` of `ports.directory`."""
 
     def __init__(self, service: MetadataService) -> None:
         self._ask = service.ask
 
     async def add_conversation(self, conversation: Conversation) -> Conversation:
-        """Create a conversation, or return the pair's first; see `ports.Directory`."""
+        """Create one, or return the pair's first; see `ports.directory.Conversations`."""
         answer: Conversation = await self._ask(
             "add_conversation", internal.AddConversation(conversation), Conversation, writes=True
         )
         return answer
 
     async def conversation(self, conversation: ConversationId) -> Conversation | None:
-        """Return a conversation; see `ports.Directory`."""
+        """Return a conversation; see `ports.directory.Conversations`."""
         answer: Conversation | None = await self._ask(
             "conversation", internal.OfConversation(conversation), Conversation | None, writes=False
         )
         return answer
 
     async def members(self, conversation: ConversationId) -> Mapping[Username, Role]:
-        """Return who is in a conversation; see `ports.Directory`."""
+        """Return who is in a conversation; see `ports.directory.Members`."""
         answer: Mapping[Username, Role] = await self._ask(
             "members", internal.OfConversation(conversation), dict[Username, Role], writes=False
         )
@@ -105,7 +105,7 @@ class HttpDirectory:
         role: Role,
         by: Username | None = None,
     ) -> None:
-        """Let a user in; see `ports.Directory`."""
+        """Let a user in; see `ports.directory.Conversations`."""
         new = internal.AddMember(conversation, username, role, by)
         await self._ask("add_member", new, None, writes=True)
 
@@ -116,14 +116,14 @@ class HttpDirectory:
         role: Role,
         by: Username | None = None,
     ) -> None:
-        """Give a member another role; see `ports.Directory`."""
+        """Give a member another role; see `ports.directory.Conversations`."""
         change = internal.ChangeRole(conversation, username, role, by)
         await self._ask("change_role", change, None, writes=True)
 
     async def remove_member(
         self, conversation: ConversationId, username: Username, by: Username | None = None
     ) -> None:
-        """Remove a member; see `ports.Directory`."""
+        """Remove a member; see `ports.directory.Conversations`."""
         change = internal.RemoveMember(conversation, username, by)
         await self._ask("remove_member", change, None, writes=True)
 
@@ -133,14 +133,14 @@ class HttpDirectory:
         changes: ConversationChanges,
         by: Username | None = None,
     ) -> None:
-        """Change its title or notes; see `ports.Directory`."""
+        """Change its title or notes; see `ports.directory.Conversations`."""
         change = internal.ChangeConversation(conversation, changes, by)
         await self._ask("change_conversation", change, None, writes=True)
 
     async def delete_conversation(
         self, conversation: ConversationId, by: Username | None = None
     ) -> None:
-        """End a conversation; see `ports.Directory`."""
+        """End a conversation; see `ports.directory.Conversations`."""
         change = internal.DeleteConversation(conversation, by)
         await self._ask("delete_conversation", change, None, writes=True)
 
@@ -150,13 +150,13 @@ class HttpDirectory:
 
 
 class HttpMemberships:
-    """The port `Memberships`."""
+    """The port `ports.directory.Memberships`."""
 
     def __init__(self, service: MetadataService) -> None:
         self._ask = service.ask
 
     async def of_user(self, username: Username) -> Sequence[JoinedConversation]:
-        """Return all memberships of a user; see `ports.Memberships`."""
+        """Return all memberships of a user; see `ports.directory.Memberships`."""
         answer: Sequence[JoinedConversation] = await self._ask(
             "memberships_of", internal.OfUser(username), list[JoinedConversation], writes=False
         )
@@ -165,7 +165,7 @@ class HttpMemberships:
     async def details(
         self, conversations: Sequence[ConversationId], viewer: Username
     ) -> Mapping[ConversationId, Detail]:
-        """Return what a member sees of conversations; see `ports.Memberships`."""
+        """Return what a member sees of conversations; see `ports.directory.Memberships`."""
         answer: Mapping[ConversationId, Detail] = await self._ask(
             "details",
             internal.Details(list(conversations), viewer),
@@ -176,7 +176,7 @@ class HttpMemberships:
 
 
 class HttpSessions:
-    """The port `Sessions`."""
+    """The port `ports.sessions.Sessions`."""
 
     def __init__(self, service: MetadataService) -> None:
         self._ask = service.ask
@@ -184,12 +184,12 @@ class HttpSessions:
     async def start(
         self, session: Session, refresh: RefreshHashes, password_hash: bytes | None = None
     ) -> None:
-        """Keep a new session; see `ports.Sessions`."""
+        """Store a new session; see `ports.sessions.Sessions`."""
         new = internal.StartSession(session, refresh, password_hash)
         await self._ask("start_session", new, None, writes=True)
 
     async def get(self, session: SessionId) -> Session | None:
-        """Return the session; see `ports.Sessions`."""
+        """Return the session; see `ports.sessions.LiveSessions`."""
         answer: Session | None = await self._ask(
             "session", internal.OfSession(session), Session | None, writes=False
         )
@@ -198,7 +198,7 @@ class HttpSessions:
     async def rotate(
         self, spent: RefreshHashes, token: bytes, now: int, expires_at: int
     ) -> Rotation:
-        """Put another token in the place of a spent one; see `ports.Sessions`."""
+        """Replace a spent token by the next one; see `ports.sessions.Sessions`."""
         answer: Rotation = await self._ask(
             "rotate_session",
             internal.Rotate(spent, token, now, expires_at),
@@ -208,25 +208,25 @@ class HttpSessions:
         return answer
 
     async def of_user(self, username: Username) -> Sequence[Session]:
-        """Return a user's sessions; see `ports.Sessions`."""
+        """Return a user's sessions; see `ports.sessions.Sessions`."""
         answer: Sequence[Session] = await self._ask(
             "sessions_of", internal.OfUser(username), list[Session], writes=False
         )
         return answer
 
     async def end(self, session: SessionId, username: Username | None = None) -> None:
-        """End a session; see `ports.Sessions`."""
+        """End a session; see `ports.sessions.Sessions`."""
         await self._ask("end_session", internal.EndSession(session, username), None, writes=True)
 
 
 class HttpOutbox:
-    """The port `Outbox`, to be read; the service trims its own."""
+    """The port `ports.outbox.Outbox`, to be read; the service trims its own."""
 
     def __init__(self, service: MetadataService) -> None:
         self._ask = service.ask
 
     async def after(self, position: int | None) -> OutboxPage:
-        """Return what changed after a position; see `ports.Outbox`."""
+        """Return what changed after a position; see `ports.outbox.Outbox`."""
         page: OutboxPage = await self._ask(
             "outbox", internal.After(position), OutboxPage, writes=False
         )

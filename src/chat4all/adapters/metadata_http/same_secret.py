@@ -1,4 +1,4 @@
-"""Whether the metadata service signs tokens with the `SECRET_KEY` that we have."""
+"""Whether the metadata service signs tokens with the same `SECRET_KEY` as we do."""
 
 import time
 from contextlib import suppress
@@ -16,7 +16,7 @@ SECRETS_DIFFER = (
 
 
 class SameSecret:
-    """Compares the keys now and then. `proof` shows that we have ours without revealing it."""
+    """Compares the keys now and then. `proof` proves that we have ours without revealing it."""
 
     def __init__(self, service: MetadataService, url: str, proof: bytes) -> None:
         self._service = service
@@ -35,6 +35,6 @@ class SameSecret:
             raise Degraded(SECRETS_DIFFER.format(url=self._url))
 
     async def ask(self) -> bool:
-        """Ask the service whether it accepts what is signed with our key."""
+        """Ask the service whether it accepts tokens signed with our key."""
         question = internal.SameSecret(self._proof)
         return bool(await self._service.ask("same_secret", question, bool, writes=False))

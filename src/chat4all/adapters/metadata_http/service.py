@@ -27,25 +27,25 @@ from chat4all.wire import internal
 from chat4all.wire.problems import ProblemSlug, ReceivedProblem, decode_problem, type_of
 
 ASK_SECONDS = 4.5
-"""A request and all its tries together: a little more than the service allows its database."""
+"""A request with all its retries: a little more than the service allows its database."""
 
 CONNECT_SECONDS = 1.0
 CONNECTIONS = 20
 
 IDLE_SECONDS = 4.0
-"""Less than the service keeps a silent connection, so that it does not close it under a request."""
+"""Less than the service keeps idle connections, so that it does not close one during a request."""
 
 WAITING_MAX = 1_000
 """Requests that may be in flight; one more is refused at once."""
 
 ANSWER_MAX = 8 * 1024 * 1024
-"""Bytes in an answer: the longest page of the outbox has an eighth of that."""
+"""Bytes in an answer: the longest page of the outbox takes an eighth of that."""
 
 TRIES = 3
 WAIT_MAX_SECONDS = 0.2
 
 PUBLIC = "the metadata service is away"
-"""What clients may know of it."""
+"""The text that clients get."""
 
 _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
@@ -61,11 +61,11 @@ _encoder = msgspec.json.Encoder()
 
 
 class MetadataService:
-    """Sends requests; to be made and used on one event loop.
+    """Sends requests; created and used on one event loop.
 
-    An answer that is missing or unusable is `Unavailable`. A request that only reads is retried
-    when its connection is lost; one that writes only while it cannot have arrived, and otherwise
-    it is `OutcomeUnknown`.
+    A missing or unusable answer is `Unavailable`. A request that reads is retried when its
+    connection is lost. One that writes is retried only if it cannot have arrived, otherwise it is
+    `OutcomeUnknown`.
     """
 
     def __init__(self, url: str, credential: str) -> None:
@@ -76,7 +76,7 @@ class MetadataService:
                 "Authorization": f"{internal.SCHEME} {credential}",
                 "Content-Type": "application/json",
             },
-            # `ask` has a deadline for all of it.
+            # `ask` has a deadline for the whole request.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=IDLE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -88,14 +88,14 @@ class MetadataService:
     async def ask(self, name: str, question: msgspec.Struct, shape: Any, *, writes: bool) -> Any:
         """Return the answer, of the type `shape`.
 
-        Raises what the service raised: `NotFound`, `NotAllowed`, `Conflict`, `AlreadyTaken`,
+        Raises the service's errors: `NotFound`, `NotAllowed`, `Conflict`, `AlreadyTaken`,
         `InvalidInput`, `Unavailable`.
         """
         try:
             async with self._waiting.turn() as seconds, asyncio.timeout(seconds):
                 status, answer = await self._send(name, _encoder.encode(question), writes=writes)
         except TimeoutError as error:
-            raise self._away("no answer in time", writes) from error
+            raise self._unavailable("no answer in time", writes) from error
         if status != HTTPStatus.OK:
             raise self._refusal(status, answer, writes=writes)
         try:
@@ -109,7 +109,7 @@ class MetadataService:
 
     async def _send(self, name: str, body: bytes, *, writes: bool) -> tuple[int, bytes]:
         async def send() -> tuple[int, bytes]:
-            # A redirection is not followed: the credential is for this service alone.
+            # Redirects are not followed: the credential is for this service alone.
             async with self._session.post(
                 internal.PATH + name, data=body, allow_redirects=False
             ) as answer:
@@ -127,9 +127,9 @@ class MetadataService:
         try:
             return await retry(send, backoff, is_temporary=is_temporary)
         except aiohttp.ClientError as error:
-            raise self._away(_reason(error), may_be_done(error)) from error
+            raise self._unavailable(_reason(error), may_be_done(error)) from error
 
-    def _away(self, reason: str, may_be_done: bool) -> Unavailable:
+    def _unavailable(self, reason: str, may_be_done: bool) -> Unavailable:
         detail = (
             f"the metadata service at {self._url} does not answer ({reason}): start it, or set "
             "CHAT4ALL_METADATA_URL to where it is"
@@ -161,7 +161,7 @@ class MetadataService:
                     return OutcomeUnknown(detail, PUBLIC)
                 return Unavailable(detail, problem.detail)
             case _:
-                # Another release, a proxy, a defect: the outcome is not known.
+                # Another release, a proxy, a defect: the outcome is unknown.
                 return _failure(f"the metadata service answered {status}", writes)
 
 

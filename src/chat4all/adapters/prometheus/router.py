@@ -1,4 +1,4 @@
-"""What a router counts: it may run in another process, so it has a registry of its own."""
+"""A router's metrics, in a registry of their own because it may be another process."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ from chat4all.ports.store import SequencedStore
 S = TypeVar("S", bound=DeadLetterSink)
 
 ROUTING = ("heads", "find_ids", "at_positions", "write")
-"""What a router asks of a store."""
+"""The methods of a store that a router calls."""
 
 
 class RouterMetrics:
@@ -66,7 +66,7 @@ class RouterMetrics:
         )
 
     def consumer(self, consumer: LogConsumer) -> LogConsumer:
-        """Return the consumer, its batches measured from poll to commit."""
+        """Return the consumer, its batches timed from poll to commit."""
         started = 0.0
 
         def poll(call: Call) -> Call:
@@ -95,12 +95,12 @@ class RouterMetrics:
         return interposed(letters, {"add": count})
 
     def feed(self, feed: Announcements) -> Announcements:
-        """Return the feed, its announcements counted once they are made."""
+        """Return the feed, its announcements counted once they are sent."""
         count = counting(lambda events: self._announced.inc(len(events)))
         return interposed(feed, {"announce": count})
 
     async def text(self) -> bytes:
-        """Return the metrics in Prometheus' text format; without the lag while nobody knows it."""
+        """Return the metrics in Prometheus' text format; without the lag while it is unknown."""
         self._lag.clear()
         try:
             for partition, records in (await self._ask_for_lag()).items():

@@ -1,4 +1,4 @@
-"""What a service that answers HTTP counts, and what a gateway counts besides."""
+"""The metrics of an HTTP service, and those of a gateway."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -24,13 +24,13 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 class ServiceMetrics:
-    """The metrics of one HTTP service. `problem_key` is where a scope has its kind of problem."""
+    """The metrics of one HTTP service. `problem_key`: the scope's key for the kind of problem."""
 
     def __init__(self, version: str, problem_key: str) -> None:
         self.registry = new_registry("chat4all", version)
         self._problem_key = problem_key
-        # Label values are of the service's own making: a path or a method that somebody invents
-        # must not make a new series.
+        # Label values are the service's own: a path or a method that a client invents must not
+        # create a new series.
         self._seconds = Histogram(
             "chat4all_http_request_duration_seconds",
             "Time until an answer began.",
@@ -66,7 +66,7 @@ class ServiceMetrics:
         method = scope["method"]
         key = (
             method if method in _METHODS else "other",
-            # The template, which routers leave in the scope.
+            # The path template, which routers put into the scope.
             getattr(scope.get("route"), "path", "other"),
             status,
         )
@@ -81,7 +81,7 @@ class ServiceMetrics:
             self._refusals.labels(status, problem).inc()
 
     def watch_connections(self, count: Callable[[], int]) -> None:
-        """Ask `count` for the open connections whenever metrics are read."""
+        """Call `count` for the number of open connections whenever metrics are read."""
         self._connections.set_function(count)
 
     def text(self) -> bytes:

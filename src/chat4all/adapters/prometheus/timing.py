@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Timings:
-    """How long each operation of a port took, and how often it failed, by `operation`."""
+    """Durations and failures of a port's operations, by `operation`."""
 
     def __init__(
         self, registry: CollectorRegistry, name: str, what: str, operations: Sequence[str]
@@ -32,7 +32,7 @@ class Timings:
             ["operation"],
             registry=registry,
         )
-        # Made here, so that each is there with 0 before it first happens.
+        # Created here, so that each is exported as 0 before its first event.
         self._around = {
             operation: _timed(seconds.labels(operation), failures.labels(operation))
             for operation in operations

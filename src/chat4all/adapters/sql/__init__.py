@@ -1,4 +1,4 @@
-"""Users, Directory, Sessions by SQLAlchemy Core: no query has what only SQLite knows."""
+"""Users, conversations and sessions by SQLAlchemy Core, in SQL that any supported database has."""
 
 from chat4all.adapters.sql.audit import AuditEntry, SqlAudit
 from chat4all.adapters.sql.directory import SqlDirectory

@@ -1,6 +1,6 @@
-"""The audit: what operators did, and what members did to a conversation or to one another.
+"""The audit: actions of operators, and of members on a conversation or on other members.
 
-An entry is written in the transaction of what it tells of.
+An entry is written in the transaction of its action.
 """
 
 import uuid
@@ -44,7 +44,7 @@ _ALIAS_USERNAME = (
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One thing that was done. `at` in milliseconds since 1970; no actor is an operator."""
+    """One action. `at` in milliseconds since 1970; the actor is None for an operator."""
 
     at: int
     actor: str | None
@@ -54,7 +54,7 @@ class AuditEntry:
     details: Mapping[str, str]
 
 
-def note_done(
+def append_audit_entry(
     connection: Connection,
     actor: Username | None,
     action: str,
@@ -63,7 +63,7 @@ def note_done(
     username: str | None = None,
     details: Mapping[str, str] | None = None,
 ) -> None:
-    """Write an entry, in the transaction under way."""
+    """Write an entry in the current transaction."""
     connection.execute(
         _NOTE,
         {
@@ -78,7 +78,7 @@ def note_done(
 
 
 def rename_in_audit(connection: Connection, username: Username, alias: str) -> None:
-    """Put an erased user's alias in the place of their name, in the transaction under way."""
+    """Replace an erased user's name by their alias, in the current transaction."""
     names = {"who": username, "alias": alias}
     connection.execute(_ALIAS_ACTOR, names)
     connection.execute(_ALIAS_USERNAME, names)
@@ -91,7 +91,7 @@ class SqlAudit:
         self._database = database
 
     async def newest(self, limit: int, who: str | None = None) -> Sequence[AuditEntry]:
-        """Return the newest entries, newest first; with `who`, those that this user is in."""
+        """Return the newest entries, newest first; with `who`, those about or by this user."""
         values = {"all": who is None, "who": who, "limit": limit}
         rows = await self._database.read(
             lambda connection: connection.execute(_NEWEST, values).all()

@@ -1,4 +1,4 @@
-"""Rows of conversations and members, read and written in the transaction under way."""
+"""Rows of conversations and members, read and written in the current transaction."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -32,8 +32,8 @@ _MEMBERS = (
     .where(members.c.conversation_id == bindparam("conversation"))
     .order_by(members.c.username)
 )
-# Changes of one conversation queue for this row: what their rules are checked against then stands
-# until the end of the transaction.
+# Changes of one conversation queue for this row: the roles that their rules depend on do not change
+# until the transaction ends.
 _LOCKED_TYPE = (
     select(conversations.c.type)
     .where(
@@ -110,9 +110,9 @@ def find_standing(
     by: Username | None,
     username: Username | None,
 ) -> Standing:
-    """Lock a conversation, and return what `domain.roles` judges a change of it by.
+    """Lock a conversation, and return what the rules of `domain.roles` depend on.
 
-    `by` is who asks, None for the operator; `username` is who it is about, if anybody. Raises
+    `by` is the caller, None for an operator; `username` is the member concerned, if any. Raises
     `NotFound` when there is no such conversation.
     """
     kind = connection.execute(_LOCKED_TYPE, {"conversation": conversation}).scalar()
@@ -160,7 +160,7 @@ def insert_conversation(connection: Connection, conversation: Conversation) -> N
 def insert_pair(
     connection: Connection, conversation: ConversationId, lesser: Username, greater: Username
 ) -> None:
-    """Make a conversation the one of two users, named in order."""
+    """Record a conversation as the one of two users, whose names are sorted."""
     connection.execute(
         _INSERT_PAIR, {"lesser": lesser, "greater": greater, "conversation_id": conversation}
     )
@@ -194,7 +194,7 @@ def delete_member(connection: Connection, conversation: ConversationId, username
 def update_conversation(
     connection: Connection, conversation: ConversationId, changes: ConversationChanges
 ) -> None:
-    """Change what `changes` names."""
+    """Change the fields that `changes` has."""
     values: dict[str, Any] = {}
     if changes.title is not None:
         values["title"] = changes.title

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, literal, select
 from sqlalchemy.exc import IntegrityError
 
 from chat4all.adapters.sql import conversation_rows as rows
-from chat4all.adapters.sql.audit import note_done
+from chat4all.adapters.sql.audit import append_audit_entry
 from chat4all.adapters.sql.outbox import Note, write_noting
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain import roles
@@ -27,13 +27,13 @@ _ONE = select(literal(1))
 
 
 class SqlDirectory:
-    """The port `Directory`. The keys of the tables decide every race."""
+    """`Members` and `Conversations` of `ports.directory`. The tables' keys decide every race."""
 
     def __init__(self, database: Transactions) -> None:
         self._database = database
 
     async def add_conversation(self, conversation: Conversation) -> Conversation:
-        """Create a conversation, or return the pair's first; see `ports.Directory`."""
+        """Create one, or return the pair's first; see `ports.directory.Conversations`."""
         names = sorted(conversation.members)
         is_private = conversation.type is ConversationType.PRIVATE
         if is_private and (first := await self._of_pair(*names)):
@@ -50,7 +50,7 @@ class SqlDirectory:
         try:
             await write_noting(self._database, add)
         except IntegrityError as error:
-            # Which key it was is looked up again, in the state that now stands.
+            # Look up again which key it was, in the current state.
             if is_private and (first := await self._of_pair(*names)):
                 return first
             if unknown := await self._database.read(
@@ -61,13 +61,13 @@ class SqlDirectory:
         return conversation
 
     async def conversation(self, conversation: ConversationId) -> Conversation | None:
-        """Return a conversation; see `ports.Directory`."""
+        """Return a conversation; see `ports.directory.Conversations`."""
         return await self._database.read(
             lambda connection: rows.find_conversation(connection, conversation)
         )
 
     async def members(self, conversation: ConversationId) -> Mapping[Username, Role]:
-        """Return who is in a conversation; see `ports.Directory`."""
+        """Return who is in a conversation; see `ports.directory.Members`."""
         return await self._database.read(
             lambda connection: rows.find_members(connection, conversation)
         )
@@ -79,7 +79,7 @@ class SqlDirectory:
         role: Role,
         by: Username | None = None,
     ) -> None:
-        """Let a user in; see `ports.Directory`."""
+        """Let a user in; see `ports.directory.Conversations`."""
         joined_at = now_utc()
 
         def add(connection: Connection, standing: Standing) -> None:
@@ -91,7 +91,7 @@ class SqlDirectory:
             if rows.first_unknown(connection, [username]):
                 raise NotFound("no such user")
             rows.insert_member(connection, conversation, username, role, joined_at)
-            note_done(
+            append_audit_entry(
                 connection,
                 by,
                 "member-added",
@@ -112,12 +112,12 @@ class SqlDirectory:
         role: Role,
         by: Username | None = None,
     ) -> None:
-        """Give a member another role; see `ports.Directory`."""
+        """Give a member another role; see `ports.directory.Conversations`."""
 
         def change(connection: Connection, standing: Standing) -> None:
             roles.check_role(standing, role)
             rows.set_role(connection, conversation, username, role)
-            note_done(
+            append_audit_entry(
                 connection,
                 by,
                 "role-given",
@@ -131,7 +131,7 @@ class SqlDirectory:
     async def remove_member(
         self, conversation: ConversationId, username: Username, by: Username | None = None
     ) -> None:
-        """Remove a member; see `ports.Directory`."""
+        """Remove a member; see `ports.directory.Conversations`."""
 
         def remove(connection: Connection, standing: Standing) -> None:
             if username == by:
@@ -139,7 +139,7 @@ class SqlDirectory:
             else:
                 roles.check_remove(standing)
             rows.delete_member(connection, conversation, username)
-            note_done(
+            append_audit_entry(
                 connection,
                 by,
                 "member-left" if username == by else "member-removed",
@@ -155,24 +155,24 @@ class SqlDirectory:
         changes: ConversationChanges,
         by: Username | None = None,
     ) -> None:
-        """Change its title or metadata; see `ports.Directory`."""
+        """Change its title or metadata; see `ports.directory.Conversations`."""
 
         def change(connection: Connection, standing: Standing) -> None:
             roles.check_change(standing)
             rows.update_conversation(connection, conversation, changes)
-            note_done(connection, by, "conversation-changed", conversation=conversation)
+            append_audit_entry(connection, by, "conversation-changed", conversation=conversation)
 
         await self._change(conversation, None, by, change)
 
     async def delete_conversation(
         self, conversation: ConversationId, by: Username | None = None
     ) -> None:
-        """End a conversation; see `ports.Directory`."""
+        """End a conversation; see `ports.directory.Conversations`."""
 
         def end(connection: Connection, standing: Standing) -> None:
             roles.check_delete(standing)
             rows.delete_conversation(connection, conversation)
-            note_done(connection, by, "conversation-deleted", conversation=conversation)
+            append_audit_entry(connection, by, "conversation-deleted", conversation=conversation)
 
         await self._change(conversation, None, by, end)
 

@@ -21,7 +21,7 @@ WAITING_MAX = 1_000
 """Calls that may wait for the writer, and for the readers; one more is refused at once."""
 
 WAIT_SECONDS = 5.0
-"""How long a caller waits, besides what SQLite itself waits for another process's lock."""
+"""How long a caller waits, in addition to SQLite's own wait for another process's lock."""
 
 
 class Database:
@@ -29,19 +29,19 @@ class Database:
 
     One connection writes and others read. Our own writers queue for theirs, first come, first
     served: SQLite's busy wait serves the one that wakes at the right moment and starves the rest.
-    When another process holds the lock, they cannot use up the connections that reading needs.
+    While another process holds the lock, they do not use up the connections for reading.
 
-    A function runs whole or leaves nothing. That holds also when its caller is cancelled, or gets
-    `Unavailable` because the file does not answer in time: what runs in a thread goes on to its end
-    there, and the caller does not learn which end, as in a crash. What has not begun by then never
-    begins. `IntegrityError` passes: the caller knows which of its keys it is about. Any other error
-    of the driver is `Unavailable`.
+    A function is done completely or not at all, also when its caller is cancelled, or gets
+    `Unavailable` because the file does not answer in time: if it is running in a thread by then it
+    continues to its end, which the caller does not learn, as in a crash; otherwise it never begins.
+    `IntegrityError` passes: the caller knows which of its keys it is about. Any other error of the
+    driver is `Unavailable`.
     """
 
     def __init__(self, path: Path, *, busy_seconds: float = 5.0) -> None:
         self.path = path
-        # SQLite would otherwise take the lock at the first write, when another's may have made
-        # what was read before it untrue.
+        # By default SQLite takes the lock at the first write, when another write may have made
+        # earlier reads stale.
         self._writer = _Threads(path, "writer", 1, "BEGIN IMMEDIATE", busy_seconds)
         self._readers = _Threads(path, "reader", READERS, "BEGIN", busy_seconds)
 
@@ -54,13 +54,13 @@ class Database:
         return await self._writer.run(work)
 
     async def close(self) -> None:
-        """Finish what is running and close every connection."""
+        """Finish running calls and close every connection."""
         for threads in (self._readers, self._writer):
             await asyncio.to_thread(threads.close)
 
 
 class _Threads:
-    """As many threads as connections, whose transactions begin with the same statement."""
+    """A thread for each connection; all transactions begin with the same statement."""
 
     def __init__(self, path: Path, name: str, size: int, begin: str, busy_seconds: float) -> None:
         self._file = path.name
@@ -89,7 +89,7 @@ class _Threads:
                 except IntegrityError:
                     raise
                 except DBAPIError:
-                    # What a failed sync left behind only shows after opening anew.
+                    # Only a new connection shows what a failed sync left behind.
                     connection.invalidate()
                     raise
         except IntegrityError:
@@ -104,9 +104,9 @@ def _engine(path: Path, size: int, begin: str, busy_seconds: float) -> Engine:
         URL.create("sqlite+pysqlite", database=str(path)),
         pool_size=size,
         max_overflow=0,
-        # The driver begins nothing by itself: `begin` says which lock a transaction takes.
+        # The driver begins no transaction itself: `begin` says which lock it takes.
         connect_args={"timeout": busy_seconds, "isolation_level": None},
-        hide_parameters=True,  # an error's text reaches the log, what people entered must not
+        hide_parameters=True,  # the error's text is logged, users' data must not be
     )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))

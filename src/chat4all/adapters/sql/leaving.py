@@ -1,9 +1,9 @@
-"""An erased user's memberships: all end, and a group that would have no owner gets one, or ends."""
+"""Ending an erased user's memberships; a group left without an owner gets one, or is deleted."""
 
 from sqlalchemy import Connection, bindparam, case, delete, select
 
 from chat4all.adapters.sql import conversation_rows as rows
-from chat4all.adapters.sql.audit import note_done
+from chat4all.adapters.sql.audit import append_audit_entry
 from chat4all.adapters.sql.outbox import Note
 from chat4all.adapters.sql.tables import conversations, members
 from chat4all.domain.ids import ConversationId, Username
@@ -39,7 +39,7 @@ _LEAVE_ALL = delete(members).where(members.c.username == bindparam("leaving"))
 
 
 def leave_everything(connection: Connection, username: Username) -> list[Note]:
-    """End all memberships of a user, and return what to note in the outbox."""
+    """End all memberships of a user, and return the notes for the outbox."""
     joined = connection.execute(_MEMBERSHIPS, {"username": username}).all()
     owned = [
         ConversationId(conversation)
@@ -55,7 +55,7 @@ def leave_everything(connection: Connection, username: Username) -> list[Note]:
             rows.delete_conversation(connection, conversation)
         elif successor.role != Role.OWNER:
             rows.set_role(connection, conversation, successor.username, Role.OWNER)
-            note_done(
+            append_audit_entry(
                 connection,
                 None,
                 "role-inherited",

@@ -43,13 +43,13 @@ _ROLES = {role.value: role for role in Role}
 
 
 class SqlMemberships:
-    """The port `Memberships`."""
+    """The port `ports.directory.Memberships`."""
 
     def __init__(self, database: Transactions) -> None:
         self._database = database
 
     async def of_user(self, username: Username) -> Sequence[JoinedConversation]:
-        """Return all memberships of a user; see `ports.Memberships`."""
+        """Return all memberships of a user; see `ports.directory.Memberships`."""
         rows = await self._database.read(
             lambda connection: connection.execute(_OF_USER, {"username": username}).all()
         )
@@ -61,7 +61,7 @@ class SqlMemberships:
     async def details(
         self, conversations: Sequence[ConversationId], viewer: Username
     ) -> Mapping[ConversationId, Detail]:
-        """Return what a member sees of conversations; see `ports.Memberships`."""
+        """Return what a member sees of conversations; see `ports.directory.Memberships`."""
         if not conversations:
             return {}
         return await self._database.read(
@@ -76,7 +76,7 @@ def _details(
     listed = defaultdict[str, dict[Username, Role]](dict)
     for conversation, username, role in connection.execute(_listed(len(keys)), _named(keys)):
         listed[conversation][username] = _ROLES[role]
-    # Counting a large group takes long; of the others all members are listed.
+    # Counting a large group takes long; of smaller ones all members are listed.
     large = [key for key, some in listed.items() if len(some) >= LISTED_MEMBERS_MAX]
     counts: dict[str, int] = {}
     if large:
@@ -102,7 +102,7 @@ def _details(
 def _listed(count: int) -> Select[Any]:
     """Return a query for the first members of so many conversations, a few of each.
 
-    A window over all of them would read all of them. Building it takes longer than running it.
+    A window function would read every member. Building the query takes longer than running it.
     """
     each = [
         select(members.c.conversation_id, members.c.username, members.c.role)

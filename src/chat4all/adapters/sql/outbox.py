@@ -15,17 +15,17 @@ from chat4all.domain.errors import Refused
 from chat4all.ports.outbox import OutboxEntry, OutboxPage, Subject
 
 OVERLAP_SECONDS = 15
-"""What was read is read again for so long: a transaction that began before may end after.
+"""Entries are read again for so long: a transaction may begin before a poll and end after it.
 
-The longest one takes 12 s (`server.LONGEST_SECONDS`); the clocks of CockroachDB's nodes, which stop
-when they are further than 0.5 s apart, are in the rest.
+The longest one takes 12 s (`adapters.sql.server.LONGEST_SECONDS`); the rest covers the clocks of
+CockroachDB's nodes, which stop when they are more than 0.5 s apart.
 """
 
 KEPT_SECONDS = 3600
-"""How old an entry gets: the longest that a reader may be away without beginning anew."""
+"""How long entries are kept: a reader that was away longer must drop its cache."""
 
 ENTRIES_MAX = 10_000
-"""On a page. Above that it is cheaper to forget everything."""
+"""On a page. With more it is cheaper to drop the whole cache."""
 
 TRIM_MAX = 1_000
 
@@ -33,7 +33,7 @@ TRIM_MAX = 1_000
 class Now(FunctionElement[int]):
     """The database's clock at the beginning of the transaction, in milliseconds since 1970.
 
-    No process's clock: those of two processes need not agree.
+    Not a process's clock: the clocks of two processes may differ.
     """
 
     type = BigInteger()
@@ -70,7 +70,7 @@ _TRIM = delete(outbox).where(
 
 
 class Note(NamedTuple):
-    """That `key`, a thing of this kind, changed."""
+    """A change of the subject with this key."""
 
     subject: Subject
     key: str
@@ -81,10 +81,10 @@ async def write_noting(
 ) -> None:
     """Run `work` and write an entry for each note that it returns, in one transaction.
 
-    The first entry is the transaction's receipt as well. When `work` breaks a key, or refuses,
-    because the same transaction was run before and committed, though its connection was lost just
-    then, the entry is there, and all is well. So `IntegrityError`, or a refusal, means that nothing
-    was done.
+    The first entry is also the transaction's receipt. When `work` violates a key, or refuses, only
+    because the same transaction ran before and was committed as its connection was lost, the
+    entry exists and the call succeeds. So `IntegrityError`, or a refusal, means that nothing was
+    done.
     """
     receipt = str(uuid.uuid4())
 
@@ -111,20 +111,20 @@ async def write_noting(
 
 
 class SqlOutbox:
-    """The port `Outbox`. A position is a time by the database's clock."""
+    """The ports of `ports.outbox`. A position is a time by the database's clock."""
 
     def __init__(self, database: Transactions) -> None:
         self._database = database
 
     async def after(self, position: int | None) -> OutboxPage:
-        """Return what changed after a position; see `ports.Outbox`."""
+        """Return what changed after a position; see `ports.outbox.Outbox`."""
 
         def read(connection: Connection) -> OutboxPage:
             now: int = connection.execute(_NOW).scalar_one()
             if position is None:
                 return OutboxPage(now, (), complete=False)
             oldest = position - OVERLAP_SECONDS * 1000
-            # Later than now: another server has taken over, whose clock is behind.
+            # Later than now: a server whose clock is behind has taken over.
             if position > now or oldest < now - KEPT_SECONDS * 1000:
                 return OutboxPage(now, (), complete=False)
             rows = connection.execute(_AFTER, {"after": oldest}).all()
@@ -136,7 +136,7 @@ class SqlOutbox:
         return await self._database.read(read)
 
     async def trim(self) -> int:
-        """Drop entries that are too old; see `ports.Outbox`."""
+        """Drop entries that are too old; see `ports.outbox.OutboxTrimming`."""
         kept = {"kept": KEPT_SECONDS * 1000}
         return await self._database.write(
             lambda connection: connection.execute(_TRIM, kept).rowcount

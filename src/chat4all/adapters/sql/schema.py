@@ -1,4 +1,4 @@
-"""Bringing the directory's tables up to date."""
+"""Migrating the directory's tables."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ from chat4all.adapters.sql.tables import metadata
 from chat4all.domain.errors import StartRefused, Unavailable
 
 NEWEST = "0004"
-"""Alembic's head, known without loading Alembic: that takes longer than all the rest of a start."""
+"""Alembic's head, without loading Alembic, which takes longer than the rest of a start."""
 
 
 async def upgrade(database: Database) -> None:
     """Run the migrations that are missing; does nothing when there are none.
 
-    An empty database gets the tables as they are today at once, without Alembic: a test holds the
-    two ways against each other. Raises `StartRefused` for a database of a later release or one
+    An empty database gets the current tables at once, without Alembic; a test compares the two
+    ways. Raises `StartRefused` for a database of a later release or one
     that cannot be used.
     """
 
@@ -40,7 +40,7 @@ def revision(connection: Connection) -> str | None:
     """Return the revision that a database is at; None for one without Chat4All's tables."""
     if not inspect(connection).has_table("alembic_version"):
         return None
-    # There may be an older one beside it; see `server_schema`.
+    # There may be an older one too; see `server_schema`.
     return connection.execute(text("SELECT max(version_num) FROM alembic_version")).scalar()
 
 
@@ -55,7 +55,7 @@ def _create(connection: Connection) -> None:
 
 
 def migrate(connection: Connection, path: Path) -> None:
-    """Bring a file's tables up to date by Alembic, whatever state they are in."""
+    """Migrate a file's tables by Alembic, whatever state they are in."""
     run_alembic(
         connection,
         f"{path} was written by a newer Chat4All: update Chat4All, or name another folder "
@@ -77,5 +77,5 @@ def run_alembic(connection: Connection, newer: str) -> None:
         command.upgrade(config, "head")
     except CommandError as error:
         if not isinstance(error.__cause__, ResolutionError):
-            raise  # a broken installation, which no newer release mends
+            raise  # a broken installation, which a newer release does not fix
         raise StartRefused(newer) from error

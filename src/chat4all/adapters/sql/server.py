@@ -1,6 +1,6 @@
 """PostgreSQL or CockroachDB behind an event loop, by SQLAlchemy's async engine and asyncpg.
 
-Not for the one machine, which loads neither greenlet nor asyncpg: import it only where it is used.
+Not for one machine, which loads neither greenlet nor asyncpg: import it only where it is used.
 """
 
 import asyncio
@@ -31,16 +31,16 @@ CONNECTIONS = 10
 """Open connections of one process."""
 
 WAITING_MAX = 1_000
-"""Calls that may be under way; one more is refused at once."""
+"""Calls that may be in progress; one more is refused at once."""
 
 CALL_SECONDS = 4.0
-"""A call and all its tries together. After that its caller hears; see also `LONGEST_SECONDS`."""
+"""The deadline of a call with all its retries; see also `LONGEST_SECONDS`."""
 
 LONGEST_SECONDS = 3 * CALL_SECONDS
-"""From a transaction's beginning to the latest moment at which it can still take effect.
+"""From a transaction's beginning to the latest moment at which it can take effect.
 
-The client sends nothing after `CALL_SECONDS`; the server then ends the transaction when it has been
-idle for as long again, or else is at its last statement, which takes as long at most.
+The client sends nothing after `CALL_SECONDS`; the server ends the transaction once it was idle for
+as long again, or is executing its last statement, which takes as long at most.
 """
 
 CONNECT_SECONDS = 2.0
@@ -48,10 +48,10 @@ TRIES = 8
 WAIT_FIRST_SECONDS = 0.02
 WAIT_MAX_SECONDS = 0.5
 RECYCLE_SECONDS = 600
-"""After which a connection is opened anew, so that nodes that came later get their share."""
+"""After which a connection is reopened, so that new nodes get their share."""
 
 PUBLIC = "the directory's database is away"
-"""What clients may know of it."""
+"""The text that clients get."""
 
 _DEFINITE = ("40001", "40P01")
 """Serialization failure, deadlock: rolled back, whatever the last statement was."""
@@ -63,17 +63,17 @@ _CONNECTION_LOST = ("57P01", "57P02", "57P03", "53300", "40003")
 class ServerDatabase:
     """A database on a server: short functions of a `sqlalchemy.Connection`; see `Transactions`.
 
-    They are the functions that run on SQLite in threads: here SQLAlchemy runs them on the event
-    loop (`run_sync`), at SERIALIZABLE. What was rolled back (SQLSTATE 40001), or lost its
-    connection, is tried again, `TRIES` times within `CALL_SECONDS`, after random waits that grow.
-    A call goes on to its end when its caller is cancelled or has waited too long.
+    The same functions run on SQLite in threads: here SQLAlchemy runs them on the event loop
+    (`run_sync`), at SERIALIZABLE. A transaction that was rolled back (SQLSTATE 40001), or lost its
+    connection, is retried, `TRIES` times within `CALL_SECONDS`, after growing random waits. A call
+    continues to its end when its caller is cancelled or has timed out.
 
-    `OutcomeUnknown` when the connection was lost at a commit and no try could tell what came of it.
+    `OutcomeUnknown` when the connection was lost at a commit and no retry could find the outcome.
     `InvalidInput` for a value that the server cannot hold, such as NUL in a text.
     """
 
     def __init__(self, url: ServerUrl, *, connections: int = CONNECTIONS) -> None:
-        self._name = url.shown
+        self._name = url.without_password
         self._engine = make_engine(
             url,
             statement_seconds=CALL_SECONDS,
@@ -84,7 +84,9 @@ class ServerDatabase:
             isolation_level="SERIALIZABLE",
         )
         self._reading = self._engine.execution_options(postgresql_readonly=True)
-        self._waiting = BoundedWaiting(WAITING_MAX, CALL_SECONDS, f"calls wait for {url.shown}")
+        self._waiting = BoundedWaiting(
+            WAITING_MAX, CALL_SECONDS, f"calls wait for {url.without_password}"
+        )
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work`, which only reads, against one state of the database."""
@@ -95,13 +97,13 @@ class ServerDatabase:
         return await self._run(_Call(self._engine, work, writes=True))
 
     async def close(self) -> None:
-        """Finish what is running and close every connection."""
+        """Finish running calls and close every connection."""
         await self._waiting.all_ended()
         await self._engine.dispose()
 
     async def _run(self, call: "_Call[T]") -> T:
         try:
-            # Taking a connection down may take a while more; the caller need not wait for that.
+            # Closing a connection may take a while longer; the caller need not wait for it.
             return await self._waiting.outlasting(partial(self._attempts, call))
         except TimeoutError:
             raise call.failure(self._no_answer("no answer in time")) from None
@@ -130,7 +132,7 @@ class ServerDatabase:
 
 
 class _Call(Generic[T]):
-    """One call: its attempts, and whether one of them may have been committed all the same."""
+    """One call: its attempts, and whether one of them may have been committed."""
 
     def __init__(
         self, engine: AsyncEngine, work: Callable[[Connection], T], *, writes: bool
@@ -155,16 +157,16 @@ class _Call(Generic[T]):
         return value
 
     def failure(self, detail: str) -> Unavailable:
-        """Return the error that tells the caller."""
+        """Return the error for the caller."""
         return (OutcomeUnknown if self._may_be_done else Unavailable)(detail, PUBLIC)
 
 
 def make_engine(url: ServerUrl, *, statement_seconds: float, **options: Any) -> AsyncEngine:
-    """Return an engine; on the server, no statement and no pause takes longer than that."""
+    """Return an engine; the server bounds statements and pauses to `statement_seconds`."""
     milliseconds = str(int(statement_seconds * 1000))
 
     async def connect() -> asyncpg.Connection:
-        # asyncpg reads what libpq knows (sslmode, sslrootcert, several hosts); SQLAlchemy does not.
+        # asyncpg knows libpq's options (sslmode, sslrootcert, several hosts); SQLAlchemy does not.
         return await asyncpg.connect(
             url.dsn,
             timeout=CONNECT_SECONDS,
@@ -178,7 +180,7 @@ def make_engine(url: ServerUrl, *, statement_seconds: float, **options: Any) -> 
     return create_async_engine(
         f"{url.dialect}+asyncpg://",
         async_creator=connect,
-        hide_parameters=True,  # an error's text reaches the log, what people entered must not
+        hide_parameters=True,  # the error's text is logged, users' data must not be
         **options,
     )
 

@@ -1,4 +1,4 @@
-"""Bringing the tables on a server up to date: safe to run twice, and by two at once."""
+"""Migrating the tables on a server: safe to run twice, and by two at once."""
 
 from functools import partial
 
@@ -20,10 +20,10 @@ TRIES = 10
 WAIT_MAX_SECONDS = 1.0
 
 STATEMENT_SECONDS = 300.0
-"""A change of a large table is a job that CockroachDB does in the background of its statement."""
+"""CockroachDB changes a large table in a background job, which the statement waits for."""
 
-# A migration that found no revision, and was overtaken by another that came to a later one
-# meanwhile, writes the first one beside that. The tables are at the later one.
+# A migration that found no revision, and was overtaken by another that reached a later one, adds
+# the first revision next to that. The tables are at the later one.
 _FORGET_OLDER = text(
     "DELETE FROM alembic_version WHERE version_num < (SELECT max(version_num) FROM alembic_version)"
 )
@@ -35,8 +35,8 @@ async def upgrade_server(url: ServerUrl) -> None:
     """Run the migrations that are missing; does nothing when there are none.
 
     Each statement is a transaction of its own (CockroachDB does not mix changes of tables and of
-    rows in one) and does nothing where it was run before. So a migration that is cut off, or
-    overtaken by another, begins again. Raises `StartRefused` for a database of a later
+    rows in one) and does nothing if it was run before. So a migration that is cut off, or
+    overtaken by another, starts again. Raises `StartRefused` for a database of a later
     release, `Unavailable` when the server does not answer.
     """
     engine = make_engine(
@@ -52,10 +52,10 @@ async def upgrade_server(url: ServerUrl) -> None:
             partial(_upgrade, engine), backoff, is_temporary=lambda e: isinstance(e, temporary)
         )
     except OSError as error:
-        raise Unavailable(no_answer(url.shown, reason_of(error)), PUBLIC) from error
+        raise Unavailable(no_answer(url.without_password, reason_of(error)), PUBLIC) from error
     except (DBAPIError, CommandError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        raise Unavailable(f"{url.shown}: {cause}", PUBLIC) from error
+        raise Unavailable(f"{url.without_password}: {cause}", PUBLIC) from error
     finally:
         await engine.dispose()
 

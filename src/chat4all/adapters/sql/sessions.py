@@ -1,4 +1,4 @@
-"""Sign-ins in SQL."""
+"""Sessions in SQL."""
 
 import time
 from collections.abc import Sequence
@@ -69,15 +69,15 @@ _MAY_SIGN_IN = select(users.c.password_hash).where(
 )
 
 SESSIONS_MAX = 1_000
-"""Of one user. With one more, the one that was not used for longest is ended."""
+"""Of one user. One more ends the least recently used one."""
 
 SWEEP_EVERY_SECONDS = 60.0
 SWEEP_MAX = 10_000
-"""Sessions that one sweep takes away: many more than a process can start in a minute."""
+"""Sessions that one sweep deletes: many more than a process can start in a minute."""
 
 
 class SqlSessions:
-    """The port `Sessions`. Now and then a sign-in sweeps those that have expired."""
+    """The port `ports.sessions.Sessions`. Now and then a sign-in sweeps expired ones."""
 
     def __init__(self, database: Transactions) -> None:
         self._database = database
@@ -86,7 +86,7 @@ class SqlSessions:
     async def start(
         self, session: Session, refresh: RefreshHashes, password_hash: bytes | None = None
     ) -> None:
-        """Keep a new session; see `ports.Sessions`."""
+        """Store a new session; see `ports.sessions.Sessions`."""
         await self._sweep()
         row = {
             "session_id": session.session_id,
@@ -100,7 +100,7 @@ class SqlSessions:
         }
 
         def start(connection: Connection) -> Sequence[Note]:
-            # In the transaction: a password that is changed meanwhile ends this session as well.
+            # In the transaction: a concurrent change of the password ends this session too.
             now = connection.execute(_MAY_SIGN_IN, {"who": session.username}).scalar()
             if now is None or (password_hash is not None and password_hash != now):
                 raise NotSignedIn("wrong username or password")
@@ -117,7 +117,7 @@ class SqlSessions:
             raise AlreadyTaken("this session was started before") from error
 
     async def get(self, session: SessionId) -> Session | None:
-        """Return the session; see `ports.Sessions`."""
+        """Return the session; see `ports.sessions.LiveSessions`."""
         values = {"session": session, "now": int(time.time())}
         row = await self._database.read(lambda connection: connection.execute(_GET, values).first())
         return None if row is None else Session(*row)
@@ -125,7 +125,7 @@ class SqlSessions:
     async def rotate(
         self, spent: RefreshHashes, token: bytes, now: int, expires_at: int
     ) -> Rotation:
-        """Put another token in the place of a spent one; see `ports.Sessions`."""
+        """Replace a spent token by the next one; see `ports.sessions.Sessions`."""
         rotation = Rotation()
 
         def rotate(connection: Connection) -> Sequence[Note]:
@@ -136,7 +136,7 @@ class SqlSessions:
                 return ()
             *columns, kept = row
             session = Session(*columns)
-            # Ours: it was committed before, when the connection was lost.
+            # Our own: it was committed when the connection was lost.
             if kept == token:
                 rotation = Rotation(session)
                 return ()
@@ -153,7 +153,7 @@ class SqlSessions:
         return rotation
 
     async def of_user(self, username: Username) -> Sequence[Session]:
-        """Return a user's sessions; see `ports.Sessions`."""
+        """Return a user's sessions; see `ports.sessions.Sessions`."""
         values = {"who": username, "now": int(time.time())}
         rows = await self._database.read(
             lambda connection: connection.execute(_OF_USER, values).all()
@@ -161,7 +161,7 @@ class SqlSessions:
         return [Session(*row) for row in rows]
 
     async def end(self, session: SessionId, username: Username | None = None) -> None:
-        """End a session; see `ports.Sessions`."""
+        """End a session; see `ports.sessions.Sessions`."""
 
         def end(connection: Connection) -> Sequence[Note]:
             if username is not None:
@@ -175,7 +175,7 @@ class SqlSessions:
         await write_noting(self._database, end)
 
     async def _sweep(self) -> None:
-        # In a transaction of its own: two that sweep and start at once would disturb each other.
+        # In a transaction of its own: sweeping and starting concurrently would conflict.
         if time.monotonic() - self._swept < SWEEP_EVERY_SECONDS:
             return
         self._swept = time.monotonic()

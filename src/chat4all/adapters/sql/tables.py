@@ -1,4 +1,4 @@
-"""The tables of the directory. Keys are made by us: a sequence is a queue on CockroachDB."""
+"""The tables of the directory. We generate keys: on CockroachDB a sequence is a bottleneck."""
 
 from sqlalchemy import (
     BigInteger,
@@ -27,15 +27,15 @@ users = Table(
     metadata,
     Column("username", String(32), primary_key=True),
     Column("email", String(320), nullable=False),
-    # E-mail addresses differ from one another by more than case.
+    # The case-folded address: two addresses must differ by more than case.
     Column("email_key", String(320), nullable=False, unique=True),
     Column("password_hash", LargeBinary(60), nullable=False),
     Column("created_at", String(24), nullable=False),
     Column("display_name", String(80)),
-    # Folded: looking for people does not mind the case.
+    # Case-folded, for searches.
     Column("display_key", String(240)),
     Column("disabled_at", String(24)),
-    # The name that an erased user is shown under. The row stays, so that its key is never free.
+    # An erased user's public name. The row stays, so that its key is never free.
     Column("alias", String(40)),
 )
 
@@ -47,7 +47,7 @@ conversations = Table(
     Column("title", String(200)),
     Column("metadata", Json, nullable=False),
     Column("created_at", String(24), nullable=False),
-    # The row of a deleted one stays without members, so that its key is never free.
+    # The row of a deleted conversation stays, without members, so that its key is never free.
     Column("deleted_at", String(24)),
 )
 
@@ -61,7 +61,7 @@ members = Table(
     Index("ix_members_username", "username"),
 )
 
-# The key decides which of two people who start a conversation with each other was first.
+# The key decides who is first when two users start a conversation with each other.
 private_pairs = Table(
     "private_pairs",
     metadata,
@@ -80,7 +80,7 @@ sessions = Table(
     Column("created_at", BigInteger),
     Column("used_at", BigInteger),
     Column("device", String(200)),
-    # SHA-256 of what all its refresh tokens have in common, and of the last one.
+    # SHA-256 of the family of its refresh tokens, and of the last token.
     Column("family_hash", LargeBinary(32)),
     Column("refresh_hash", LargeBinary(32)),
     Index("ix_sessions_expires_at", "expires_at"),
@@ -88,7 +88,7 @@ sessions = Table(
     Index("ix_sessions_family_hash", "family_hash", unique=True),
 )
 
-# What may no longer be remembered, written in the transaction of what changed it.
+# What caches must drop, written in the transaction of the change.
 outbox = Table(
     "outbox",
     metadata,
@@ -100,7 +100,7 @@ outbox = Table(
     Index("ix_outbox_at", "at"),
 )
 
-# What operators did, and what members did to a conversation or to one another.
+# Actions of operators, and of members on a conversation or on other members.
 audit = Table(
     "audit",
     metadata,

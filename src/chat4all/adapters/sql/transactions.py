@@ -1,4 +1,4 @@
-"""What the SQL adapters need of a database: to run their short functions, each a transaction."""
+"""What the SQL adapters need of a database: running short functions, each in a transaction."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -9,11 +9,11 @@ T = TypeVar("T")
 
 
 class Transactions(Protocol):
-    """A database. `IntegrityError` passes; whatever else goes wrong in it is `Unavailable`.
+    """A database. `IntegrityError` passes; every other database error is `Unavailable`.
 
-    A function may be run several times until it has run whole and undisturbed. One that writes may
-    even have been committed before it is run again, when the connection was lost at the commit: run
-    again it must change nothing, or break a key and so raise `IntegrityError`.
+    A function may run several times until its transaction succeeds. One that writes may even have
+    been committed before it runs again, when the connection was lost at the commit: then it must
+    change nothing, or violate a key and so raise `IntegrityError`.
     """
 
     async def read(self, work: Callable[[Connection], T]) -> T:

@@ -1,4 +1,4 @@
-"""Column types that are not the same everywhere."""
+"""Column types that differ between databases."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ from sqlalchemy.ext.compiler import compiles
 
 
 class Json(JSON):
-    """JSON, kept as JSONB on a server: CockroachDB has no other.
+    """JSON, stored as JSONB on a server: CockroachDB has no other.
 
-    SQLAlchemy's own JSONB would load all of its PostgreSQL dialect on one machine too.
+    SQLAlchemy's own JSONB would load its PostgreSQL dialect on one machine too.
     """
 
     cache_ok = True

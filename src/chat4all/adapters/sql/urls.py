@@ -1,4 +1,4 @@
-"""Where a database is, as people write it."""
+"""Database URLs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +17,18 @@ class ServerUrl:
     """`cockroachdb` or `postgresql`."""
 
     dsn: str
-    """`postgresql://…`: what libpq takes, and so asyncpg. It may hold a password."""
+    """`postgresql://…`, as libpq and asyncpg take it. It may have a password."""
 
     @property
-    def shown(self) -> str:
-        """The server for error texts, without user and password."""
+    def without_password(self) -> str:
+        """Dialect, host and port, for error texts: no user, no password."""
         return f"{self.dialect} at {urlsplit(self.dsn).netloc.rpartition('@')[2]}"
 
 
 def parse_database_url(url: str) -> ServerUrl | Path:
     """Return the server, or the SQLite file, that a `DATABASE_URL` names.
 
-    A driver in it (`cockroachdb+psycopg2://`) is taken out. Raises
+    A driver in it (`cockroachdb+psycopg2://`) is removed. Raises
     `StartRefused` for anything but `cockroachdb://`, `postgresql://` and `sqlite:///`; the text has
     no part of the URL, which may hold a password.
     """

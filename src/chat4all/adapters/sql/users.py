@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Boolean, Connection, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from chat4all.adapters.sql.audit import note_done, rename_in_audit
+from chat4all.adapters.sql.audit import append_audit_entry, rename_in_audit
 from chat4all.adapters.sql.leaving import leave_everything
 from chat4all.adapters.sql.outbox import Note, write_noting
 from chat4all.adapters.sql.tables import sessions, users
@@ -59,9 +59,9 @@ _END_SESSIONS = delete(sessions).where(
 
 
 class SqlUsers:
-    """The port `Users`. The keys of the tables decide every race.
+    """The ports of `ports.users`. The tables' keys decide every race.
 
-    `audited`: its caller is an operator, and everything that is done is noted in the audit.
+    `audited`: the caller is an operator, and every change gets an entry in the audit.
     """
 
     def __init__(self, database: Transactions, *, audited: bool = False) -> None:
@@ -69,7 +69,7 @@ class SqlUsers:
         self._audited = audited
 
     async def add_user(self, user: User, password_hash: bytes) -> None:
-        """Create a user; see `ports.Users`."""
+        """Create a user; see `ports.users.Registrations`."""
         row = {
             "username": user.username,
             "email": user.email,
@@ -95,7 +95,7 @@ class SqlUsers:
             raise _email_in_use() from error
 
     async def user(self, username: Username) -> User | None:
-        """Return a user; see `ports.Users`."""
+        """Return a user; see `ports.users.Users`."""
         row = await self._database.read(
             lambda connection: connection.execute(_USER, {"username": username}).first()
         )
@@ -104,7 +104,7 @@ class SqlUsers:
     async def find_users(
         self, prefix: str, limit: int, after: str = "", *, also_disabled: bool = False
     ) -> Sequence[User]:
-        """Return users by name; see `ports.Users`. Operators see those who are disabled too."""
+        """Return users by name; see `ports.users.Users`. Operators see disabled ones too."""
         literal = "".join(f"\\{c}" if c in "\\%_" else c for c in prefix.casefold())
         values = {
             "begins": literal + "%",
@@ -116,7 +116,7 @@ class SqlUsers:
         return [_user(row) for row in rows]
 
     async def password_hash(self, username: Username) -> bytes | None:
-        """Return a user's password hash; see `ports.Users`."""
+        """Return a user's password hash; see `ports.users.Credentials`."""
         return await self._database.read(
             lambda connection: connection.execute(_PASSWORD_HASH, {"username": username}).scalar()
         )
@@ -124,7 +124,7 @@ class SqlUsers:
     async def change_user(
         self, username: Username, changes: UserChanges, keep: SessionId | None = None
     ) -> User:
-        """Change a user; see `ports.Users`."""
+        """Change a user; see `ports.users.Users`."""
         values: dict[str, Any] = {}
         if changes.display_name is not None:
             values |= _display_names(changes.display_name)
@@ -173,7 +173,7 @@ class SqlUsers:
         await write_noting(self._database, disable)
 
     async def erase_user(self, username: Username) -> None:
-        """Erase a user; see `ports.Users`."""
+        """Erase a user; see `ports.users.Users`."""
         alias = f"deleted-{secrets.token_hex(16)}"
 
         def erase(connection: Connection) -> Sequence[Note]:
@@ -199,7 +199,7 @@ class SqlUsers:
         await write_noting(self._database, erase)
 
     async def aliases(self, usernames: Sequence[Username]) -> Mapping[Username, Username]:
-        """Return the names that erased users are shown under; see `ports.Users`."""
+        """Return the aliases of erased users; see `ports.users.Aliases`."""
         if not usernames:
             return {}
         rows = await self._database.read(
@@ -209,7 +209,7 @@ class SqlUsers:
 
     def _audit(self, connection: Connection, action: str, username: str) -> None:
         if self._audited:
-            note_done(connection, None, action, username=username)
+            append_audit_entry(connection, None, action, username=username)
 
 
 def _user(row: Any) -> User:

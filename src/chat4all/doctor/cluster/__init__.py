@@ -1,4 +1,4 @@
-"""What is checked in a cluster, in this order. Loads the drivers of `chat4all[cluster]`."""
+"""The checks of a cluster, in order. Loads the drivers of `chat4all[cluster]`."""
 
 from chat4all.doctor.cluster import (
     cassandra,

@@ -10,14 +10,14 @@ from chat4all.doctor.dead_letters import dead_letters_finding
 from chat4all.doctor.findings import Finding, Status
 
 CLOCKS_MS = 500
-"""How far clocks may be apart; a gateway that is further ahead of Kafka is not ready."""
+"""How far clocks may be apart; a gateway whose clock is further ahead of Kafka's is not ready."""
 
 LETTERS_MAX = 1_000
-"""Dead letters of one partition that are looked at."""
+"""Dead letters that are counted in one partition."""
 
 
 async def cassandra(cluster: Cluster) -> AsyncIterator[Finding]:
-    """Look whether Cassandra answers, has the tables, and keeps what it acknowledges."""
+    """Check that Cassandra answers, has the tables, and keeps acknowledged writes."""
     inspection = CassandraInspection(cluster.session)
     node = await inspection.node()
     cluster.cassandra_answers = True
@@ -29,7 +29,7 @@ async def cassandra(cluster: Cluster) -> AsyncIterator[Finding]:
         yield Finding(Status.PROBLEM, says, "run `chat4all migrate`")
         return
     yield Finding(Status.OK, f"keyspace {keyspace} is up to date")
-    if await inspection.replicas(keyspace) == 1 and not node.keeps_its_word:
+    if await inspection.replicas(keyspace) == 1 and not node.syncs_before_ack:
         sync = node.settings.get("commitlog_sync")
         yield Finding(
             Status.WARNING,
@@ -44,7 +44,7 @@ async def cassandra(cluster: Cluster) -> AsyncIterator[Finding]:
 
 
 async def dead_letters(cluster: Cluster) -> AsyncIterator[Finding]:
-    """Look for records that were put aside and not replayed."""
+    """Look for dead letters that were not replayed."""
     if cluster.epoch is None:
         return
     count = await CassandraInspection(cluster.session).letters_waiting(LETTERS_MAX)
@@ -52,7 +52,7 @@ async def dead_letters(cluster: Cluster) -> AsyncIterator[Finding]:
 
 
 async def clocks(cluster: Cluster) -> AsyncIterator[Finding]:
-    """Look whether this machine's clock and Cassandra's agree."""
+    """Check that this machine's clock and Cassandra's agree."""
     if not cluster.cassandra_answers:
         return
     before = time.time_ns() // 1_000_000

@@ -12,7 +12,7 @@ from chat4all.doctor.findings import Finding, Status
 
 
 async def database(cluster: Cluster) -> AsyncIterator[Finding]:
-    """Look whether the metadata service's database answers and has its tables."""
+    """Check that the metadata service's database answers and has its tables."""
     if cluster.settings.database_url is None:
         return
     url = parse_database_url(cluster.settings.database_url.get_secret_value())
@@ -24,5 +24,5 @@ async def database(cluster: Cluster) -> AsyncIterator[Finding]:
         await check_revision(database)
     finally:
         await database.close()
-    name = url if isinstance(url, Path) else url.shown
+    name = url if isinstance(url, Path) else url.without_password
     yield Finding(Status.OK, f"{name} is up to date")

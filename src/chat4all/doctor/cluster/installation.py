@@ -12,7 +12,7 @@ from chat4all.settings import Settings
 
 @dataclass(slots=True)
 class Cluster:
-    """What is examined, and what earlier checks found out. `services`: URLs to be asked."""
+    """The cluster, and results of earlier checks. `services`: URLs of services to query."""
 
     settings: Settings
     services: Sequence[str]
@@ -24,7 +24,7 @@ class Cluster:
 
 @asynccontextmanager
 async def opened_cluster(settings: Settings, services: Sequence[str]) -> AsyncIterator[Cluster]:
-    """Hand out a cluster for the checks. `services`: URLs of services to be asked."""
+    """Open a cluster for the checks. `services`: URLs of services to query."""
     session = CassandraSession(contact_of(settings.cassandra))
     try:
         yield Cluster(settings, services, session)

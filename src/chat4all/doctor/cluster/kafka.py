@@ -7,11 +7,11 @@ from chat4all.doctor.cluster.installation import Cluster
 from chat4all.doctor.findings import Finding, Status
 
 _LOSING = {"cleanup.policy", "min.insync.replicas", "unclean.leader.election.enable"}
-"""Settings of the log that lose records; the others cost speed or age."""
+"""Settings whose wrong values can lose records; others affect speed or retention."""
 
 
 async def kafka(cluster: Cluster) -> AsyncIterator[Finding]:
-    """Look whether Kafka answers, and is where it says that it is."""
+    """Check that Kafka answers, also at its advertised addresses."""
     brokers = await KafkaInspection(cluster.settings.kafka_bootstrap).brokers()
     cluster.kafka_answers = True
     named = ", ".join(map(str, brokers))
@@ -22,7 +22,7 @@ async def kafka(cluster: Cluster) -> AsyncIterator[Finding]:
 
 
 async def topics(cluster: Cluster) -> AsyncIterator[Finding]:
-    """Look whether the topics are those of the log, with the settings that it relies on."""
+    """Check that the topics are those of the log, with the settings that it relies on."""
     if not cluster.kafka_answers:
         return
     inspection, settings = KafkaInspection(cluster.settings.kafka_bootstrap), cluster.settings

@@ -1,4 +1,4 @@
-"""The check of the routers: whether what is accepted is processed."""
+"""The check of the routers: whether accepted messages are processed."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ PROGRESS_SECONDS = 5.0
 
 
 async def routers(cluster: Cluster) -> AsyncIterator[Finding]:
-    """Look whether what is accepted is processed: members, offsets, lag."""
+    """Check that accepted messages are processed: members, offsets, lag."""
     if not cluster.kafka_answers or cluster.epoch is None:
         return
     epoch, name = cluster.epoch, cluster.settings.kafka_group

@@ -9,7 +9,7 @@ from chat4all.processes.keys import check_credential
 
 
 async def secrets(cluster: Cluster) -> AsyncIterator[Finding]:
-    """Look whether the two secrets are there and long enough."""
+    """Check that the two secrets are set and long enough."""
     if cluster.settings.secret_key is None:
         yield Finding(
             Status.WARNING,

@@ -14,7 +14,7 @@ from chat4all.wire.health import PartStatus, decode_readiness
 
 
 async def metadata_service(cluster: Cluster) -> AsyncIterator[Finding]:
-    """Look whether the metadata service takes the credential and has the SECRET_KEY set here."""
+    """Check that the metadata service accepts our credential and has our SECRET_KEY."""
     if cluster.settings.service_credential is None:
         return
     service = MetadataService(
@@ -28,7 +28,7 @@ async def metadata_service(cluster: Cluster) -> AsyncIterator[Finding]:
                 proof = proofs(cluster.settings.keys)[0]
                 same = await SameSecret(service, cluster.settings.metadata_url, proof).ask()
             except NotFound:
-                return  # an earlier release, which cannot compare it
+                return  # an earlier release, which cannot compare keys
             if same:
                 yield Finding(Status.OK, "it has the same SECRET_KEY")
             else:
@@ -39,7 +39,7 @@ async def metadata_service(cluster: Cluster) -> AsyncIterator[Finding]:
 
 
 async def services(cluster: Cluster) -> AsyncIterator[Finding]:
-    """Look whether the services that were named are ready, by their own account."""
+    """Check that the services that were named report ready."""
     for url in cluster.services:
         try:
             _, body = await asyncio.to_thread(get, f"{url.rstrip('/')}/health/ready")

@@ -1,4 +1,4 @@
-"""What is checked on one machine, in this order."""
+"""The checks of one machine, in order."""
 
 from chat4all.doctor.one_machine import (
     clock,

@@ -8,11 +8,11 @@ from chat4all.doctor.findings import Finding, Status
 from chat4all.doctor.one_machine.installation import OneMachine
 
 CLOCK_SECONDS = 60.0
-"""How far in the future a record may be before the clock is doubted."""
+"""How far in the future a record may be before the clock is reported."""
 
 
 def clock(machine: OneMachine) -> Iterator[Finding]:
-    """Look whether now is after all that was accepted."""
+    """Check that the clock is not behind accepted records."""
     if not machine.has_pair:
         return
     newest = look_at_pair(machine.folder).newest_ms

@@ -1,4 +1,4 @@
-"""Checks of the files one by one, and of the library that reads them."""
+"""Checks of each file, and of the library that reads them."""
 
 import sqlite3
 import time
@@ -10,11 +10,11 @@ from chat4all.doctor.findings import Finding, Status
 from chat4all.doctor.one_machine.installation import FILES, OneMachine
 
 QUICK_SECONDS = 10.0
-"""How long a file is read for damage, unless `deep` is set."""
+"""How long a file is searched for damage, unless `deep` is set."""
 
 
 def files(machine: OneMachine) -> Iterator[Finding]:
-    """Look whether each file opens, is of a version that this release knows, and whole."""
+    """Check that each file opens, has a version that this release knows, and is undamaged."""
     if not machine.has_data:
         return
     for name in FILES:
@@ -81,7 +81,7 @@ def _file(name: str, db: sqlite3.Connection, machine: OneMachine) -> Iterator[Fi
 
 
 def sqlite_library(_: OneMachine) -> Iterator[Finding]:
-    """Look whether SQLite has a known defect that concerns these files."""
+    """Check that SQLite has no known defect that affects these files."""
     says = f"SQLite {sqlite3.sqlite_version}"
     if has_wal_reset_bug(sqlite3.sqlite_version_info):
         yield Finding(

@@ -11,11 +11,11 @@ from chat4all.doctor.one_machine.installation import OneMachine
 
 ROOM_LEAST = 100 * 2**20
 ROOM_LITTLE = 2**30
-"""Bytes: below the first, sending will soon answer 503; below the second, somebody should look."""
+"""Free bytes: below the first, sending will soon answer 503; below the second, a warning."""
 
 
 def data_folder(machine: OneMachine) -> Iterator[Finding]:
-    """Look whether it is there, ours, writable, and closed to other users."""
+    """Check that the folder exists, is ours, writable, and closed to other users."""
     folder = machine.folder
     if not folder.exists():
         parent = next(path for path in folder.absolute().parents if path.exists())
@@ -69,7 +69,7 @@ def data_folder(machine: OneMachine) -> Iterator[Finding]:
 
 
 def disk_space(machine: OneMachine) -> Iterator[Finding]:
-    """Look whether there is room for what will be accepted."""
+    """Check that the disk has room for new messages."""
     if not machine.folder.exists():
         return
     free = shutil.disk_usage(machine.folder).free

@@ -1,4 +1,4 @@
-"""A one-machine installation as the checks see machine."""
+"""A one-machine installation, as the checks see it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ FILES = ("log.db", "store.db", "metadata.db")
 
 @dataclass(frozen=True, slots=True)
 class OneMachine:
-    """What is examined. `held`: a process has the data folder. `deep`: take time."""
+    """The installation. `held`: a process holds the data folder. `deep`: run slow checks too."""
 
     settings: Settings
     held: bool

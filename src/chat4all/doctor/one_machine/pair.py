@@ -10,11 +10,11 @@ from chat4all.doctor.findings import Finding, Status
 from chat4all.doctor.one_machine.installation import OneMachine
 
 PROGRESS_SECONDS = 2.0
-"""Within this a router that is behind must have stored something."""
+"""A router that is behind must have stored something within this time."""
 
 
 def log_and_store(machine: OneMachine) -> Iterator[Finding]:
-    """Look whether log.db and store.db belong together, without a gap."""
+    """Check that log.db and store.db belong together, without a gap."""
     if not machine.has_pair:
         return
     pair = look_at_pair(machine.folder)
@@ -25,7 +25,7 @@ def log_and_store(machine: OneMachine) -> Iterator[Finding]:
 
 
 def backlog(machine: OneMachine) -> Iterator[Finding]:
-    """Look whether all that was accepted is stored, or on its way."""
+    """Check that accepted messages are stored, or are being stored."""
     if not machine.has_pair:
         return
     first = look_at_pair(machine.folder)
@@ -49,7 +49,7 @@ def backlog(machine: OneMachine) -> Iterator[Finding]:
 
 
 def _progresses(folder: Path, offset: int) -> bool:
-    """Wait until the store has come further than an offset; False when it does not."""
+    """Wait until the store is past an offset; False when it does not get there."""
     deadline = time.monotonic() + PROGRESS_SECONDS
     while time.monotonic() < deadline:
         if look_at_pair(folder).offset > offset:
@@ -59,12 +59,12 @@ def _progresses(folder: Path, offset: int) -> bool:
 
 
 def dead_letters(machine: OneMachine) -> Iterator[Finding]:
-    """Look for records that were put aside and not replayed."""
+    """Look for dead letters that were not replayed."""
     if not machine.has_pair:
         return
     with read_only(machine.folder / "store.db") as db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
-        # Before version 2 it was not noted which were replayed.
+        # Files before version 2 do not say which were replayed.
         which = "WHERE replayed_ms IS NULL" if version >= 2 else ""
         (count,) = db.execute(f"SELECT count(*) FROM dead_letters {which}").fetchone()  # noqa: S608
     yield dead_letters_finding(count)

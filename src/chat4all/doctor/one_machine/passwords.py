@@ -9,11 +9,11 @@ from chat4all.doctor.findings import Finding, Status
 from chat4all.doctor.one_machine.installation import OneMachine
 from chat4all.domain.errors import Unavailable
 from chat4all.settings import is_loopback
-from chat4all.usecases.demonstrating import demo_passwords_stand
+from chat4all.usecases.demonstrating import demo_passwords_are_active
 
 
 async def demonstration_passwords(machine: OneMachine) -> AsyncIterator[Finding]:
-    """Look whether anyone outside could sign in with a password that is printed in the README."""
+    """Check that nobody outside can sign in with a password from the README."""
     path = machine.folder / "metadata.db"
     if is_loopback(machine.settings.host) or not path.is_file():
         return
@@ -36,7 +36,7 @@ async def demonstration_passwords(machine: OneMachine) -> AsyncIterator[Finding]
 async def _demonstration_passwords_stand(folder: Path) -> bool:
     database, passwords = Database(folder / "metadata.db"), BcryptPasswords()
     try:
-        return await demo_passwords_stand(SqlUsers(database), passwords)
+        return await demo_passwords_are_active(SqlUsers(database), passwords)
     finally:
         passwords.close()
         await database.close()

@@ -9,7 +9,7 @@ from chat4all.domain.errors import StartRefused
 
 
 def secret_key(machine: OneMachine) -> Iterator[Finding]:
-    """Look whether the secret that signs tokens is long enough, and secret."""
+    """Check that the secret that signs tokens is long enough, and secret."""
     path = machine.folder / "secret-key"
     try:
         if machine.settings.secret_key is not None:

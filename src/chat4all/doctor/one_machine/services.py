@@ -11,7 +11,7 @@ from chat4all.wire.health import decode_health, decode_readiness
 
 
 def services(machine: OneMachine) -> Iterator[Finding]:
-    """Look whether gateway and metadata service answer and are ready, while a process runs."""
+    """Check that gateway and metadata service answer and are ready, while a process runs."""
     if not machine.held:
         return
     for name, port, _ in _services(machine):
@@ -50,7 +50,7 @@ def services(machine: OneMachine) -> Iterator[Finding]:
 
 
 def ports(machine: OneMachine) -> Iterator[Finding]:
-    """Look whether the ports are free, while no process holds the folder."""
+    """Check that the ports are free, while no process holds the folder."""
     if machine.held:
         return
     host = machine.settings.host
@@ -76,7 +76,7 @@ def _services(machine: OneMachine) -> tuple[tuple[str, int, str], ...]:
 
 
 def _address(host: str) -> str:
-    """Return where a service that listens on a host can be reached from here."""
+    """Return the address at which a service that listens on `host` is reached locally."""
     here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not to listen on
     return f"[{here}]" if ":" in here else here
 

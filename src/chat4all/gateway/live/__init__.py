@@ -1,1 +1,1 @@
-"""Live delivery: what the feed announces, on its way to the people who are connected."""
+"""Live delivery: from the feed to the clients that are connected."""

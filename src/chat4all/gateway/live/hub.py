@@ -1,4 +1,4 @@
-"""The live feed's one listener in a gateway: it tells what is kept of a change, and followers."""
+"""The live feed's one listener in a gateway: it ends cached versions and serves followers."""
 
 import asyncio
 import logging
@@ -13,13 +13,13 @@ from chat4all.usecases.versions import ConversationVersions
 from chat4all.wire.events import MalformedEvent
 
 BUFFER_MAX = 10_000
-"""Events that one follower may be behind before it is told to start again."""
+"""Events that may wait for one follower; with more it must start again."""
 
 _log = logging.getLogger(__name__)
 
 
 class Hub:
-    """Hands what is announced to every follower; never waits for a slow one."""
+    """Hands announcements to every follower; never waits for a slow one."""
 
     def __init__(self, versions: ConversationVersions, buffer: int = BUFFER_MAX) -> None:
         self._versions = versions
@@ -27,14 +27,14 @@ class Hub:
         self._followers: set[Follower] = set()
 
     def announced(self, key: str, decode: Decode) -> None:
-        """Take an announcement; without a follower it is not even decoded. See `FeedListener`."""
+        """Handle an announcement; without followers it is not decoded. See `FeedListener`."""
         self._versions.supersede(key)
         if not self._followers:
             return
         try:
             events = decode()
         except MalformedEvent as error:
-            # It may have been anything: followers must read the store.
+            # Its events are lost: followers must read the store.
             _log.error("an announcement cannot be read", extra={"cause": str(error)})
             self._lose()
         else:
@@ -42,7 +42,7 @@ class Hub:
                 follower.put(events)
 
     def lost(self) -> None:
-        """Take note that announcements are missing; see `FeedListener`."""
+        """Handle missing announcements; see `FeedListener`."""
         self._versions.supersede_all()
         self._lose()
 
@@ -52,7 +52,7 @@ class Hub:
 
     @asynccontextmanager
     async def follow(self) -> "AsyncIterator[Follower]":
-        """Follow all that is announced from now on."""
+        """Follow every announcement from now on."""
         follower = Follower(self._buffer)
         self._followers.add(follower)
         try:
@@ -75,7 +75,7 @@ class Follower:
         self._lost = False
 
     def put(self, events: Sequence[LiveEvent]) -> None:
-        """Take events in, or note that they did not fit: then none that follow is of use."""
+        """Buffer events; if they do not fit, the follower has lost events, as by `lose`."""
         if len(self._events) + len(events) > self._buffer:
             self._lost = True
         if not self._lost:

@@ -1,6 +1,6 @@
-"""What one connection may cost: bytes, requests ahead, seconds, and how many there may be.
+"""Limits of a connection: bytes, pipelined requests, seconds; and of the number of connections.
 
-What one request may cost is its route's to say: `http.route_limits`.
+Routes declare the limits of a request: `http.route_limits`.
 """
 
 from http import HTTPStatus
@@ -10,34 +10,34 @@ from chat4all.http.bodies import too_large
 from chat4all.http.route_limits import RouteLimits
 
 TAKE_SECONDS = 30.0
-"""In which a client takes what was answered: an 8 MB page at 2 Mbit/s."""
+"""Within which a client must read an answer: an 8 MB page at 2 Mbit/s."""
 
 LINGER_SECONDS = 2.0
-"""How long what still comes in after a refusal is read and thrown away. Closing at once would reset
-the connection, and with it the answer that the client has not read yet (RFC 9112, section 9.6)."""
+"""How long input after a refusal is read and discarded. Closing at once would reset the connection,
+and with it the answer that the client has not read yet (RFC 9112, section 9.6)."""
 
 DRAIN_EVERY_SECONDS = 0.002
-"""Between two looks at what is thrown away, a quarter of a megabyte each: others come first."""
+"""Between two reads of discarded input, a quarter of a megabyte each: other clients come first."""
 
 HEADERS_MAX = 100
-"""Headers and trailers of a request that comes in pieces. Each costs a call from the parser, and a
-thousand of them keep the other clients waiting as long as several whole requests do."""
+"""Headers and trailers of a request that arrives in pieces. Each costs a call from the parser: a
+thousand of them delay other clients as much as several whole requests."""
 
 AHEAD_MAX = 16
 """Requests that a client may send before it has the answer to the first."""
 
 CONNECTIONS_MAX = 2_000
-"""Open HTTP connections to one port, each of 6 to 14 KB. For one more, those that have waited
-longest for their client are closed; where all are being answered, it is answered 503."""
+"""Open HTTP connections to one port, each of 6 to 14 KB. For one more, those that have been idle
+longest are closed; if none is idle, the new one is answered 503."""
 
 CLOSED_SHARE = 40
-"""A fortieth of all is closed then, because finding them looks at every connection."""
+"""A fortieth of all is closed then, because finding them takes a look at every connection."""
 
 REFUSED_SHARE = 4
-"""A quarter as many more are answered 503; those beyond that are closed without an answer."""
+"""A quarter as many in addition are answered 503; further ones are closed without an answer."""
 
 STEP = 2 * 1024
-"""Bytes that are parsed before the limits are looked at again."""
+"""Bytes that are parsed before the limits are checked again."""
 
 Refusal: TypeAlias = tuple[HTTPStatus, str]
 
@@ -60,7 +60,7 @@ def body_too_large(limits: RouteLimits) -> Refusal:
 
 
 def too_slow(limits: RouteLimits) -> Refusal:
-    """Return the refusal of a request that takes longer than its route lets it."""
+    """Return the refusal of a request that takes longer than its route allows."""
     return (
         HTTPStatus.REQUEST_TIMEOUT,
         f"the request did not arrive whole within {limits.seconds:g} s",

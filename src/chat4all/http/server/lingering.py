@@ -9,15 +9,15 @@ class Listener(Protocol):
     """The protocol behind a transport, as far as closing needs it."""
 
     def is_refused(self) -> bool:
-        """Say whether the client was refused and may not have noticed."""
+        """Say whether the client was refused and may not know it yet."""
         ...
 
     def is_arriving(self) -> bool:
-        """Say whether a request has begun and is not here whole."""
+        """Say whether a request has begun to arrive and is incomplete."""
         ...
 
     def stop_listening(self) -> None:
-        """Look at nothing that still comes in."""
+        """Ignore whatever still comes in."""
         ...
 
 
@@ -48,11 +48,11 @@ class LingeringTransport:
         self.get_write_buffer_size = transport.get_write_buffer_size
 
     def is_closing(self) -> bool:
-        """Say whether nothing more will be answered."""
+        """Say whether nothing more will be sent."""
         return self.is_lingering or self._transport.is_closing()
 
     def close(self) -> None:
-        """Close; while the client is still sending, only our side at first."""
+        """Close; while the client is still sending, our side first."""
         if self._protocol is None or self.is_closing():
             return
         if not (self._protocol.is_refused() or self._protocol.is_arriving()):
@@ -63,7 +63,7 @@ class LingeringTransport:
         self._transport.write_eof()
 
     def part(self) -> asyncio.Transport:
-        """Let go of the protocol, once the connection is lost or handed over."""
+        """Drop the protocol, once the connection is lost or handed over."""
         self._protocol = None
         return self._transport
 

@@ -1,7 +1,7 @@
 """uvicorn's protocol, within limits.
 
-It parses and answers, and has no limits of its own for a client that is slow, never finishes or
-sends without end. They are here. None of them costs a request anything but a comparison.
+uvicorn's has no limits for a client that is slow, never finishes or sends without end. They are
+here, and cost a request no more than a comparison each.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection. What is refused here is answered as a problem, where HTTP has an answer."""
+    """One connection. Refusals are answered as problems, as far as HTTP allows an answer."""
 
     transport: LingeringTransport  # type: ignore[assignment]
 
@@ -60,21 +60,21 @@ class BoundedProtocol(HttpToolsProtocol):
         self._upgrade = upgrade
         self._upgraded = UpgradedConnections() if upgraded is None else upgraded
         self._successor: UpgradedProtocol | None = None
-        """What takes the connection over, or has."""
+        """The protocol that takes the connection over, or has."""
         self._arrived = 0
-        """Bytes of a request that is not whole yet, in chunks that did not complete it."""
+        """Bytes of an incomplete request, in the pieces received so far."""
         self._fields = 0
-        """Headers and trailers of the request that is coming in."""
+        """Number of headers and trailers of the request that is arriving."""
         self._continuing = False
-        """A new parser is being fed the head that another one has parsed already."""
+        """Whether a new parser is being fed the head that the old one has parsed already."""
         self._refused = False
-        """Nothing that still comes in is looked at."""
+        """Whether further input is ignored."""
         self._state: tuple[str, object] = ("new", None)
-        """What `check` saw last: what was done, and for which request."""
+        """The state at the last `check`: what the connection did, and for which request."""
         self._since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, or say that there are too many."""
+        """Accept a connection, or refuse it when there are too many."""
         super().connection_made(LingeringTransport(transport, self))  # type: ignore[arg-type]
         self._since = self.loop.time()
         if len(self.connections) > self._connections_max:
@@ -87,16 +87,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(FULL)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of the connection. Answers that are still being made are dropped."""
+        """Drop the connection, and answers that are still being made."""
         super().connection_lost(exc)
         # uvicorn marks only the newest request as disconnected, not one before it.
         self.transport.write = _drop
-        # Nothing may hold itself: the collector comes too seldom for what an attack leaves behind.
+        # No reference cycles: the collector runs too seldom to clean up after an attack.
         self.pipeline.clear()
         self.transport.part()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came in; a large piece step by step, so that a limit is met where it is."""
+        """Parse input; a large piece in steps, so that limits are checked in between."""
         self._unset_keepalive_if_required()
         if self._refused:
             self._drain()
@@ -112,7 +112,7 @@ class BoundedProtocol(HttpToolsProtocol):
                     break
 
     def on_message_begin(self) -> None:
-        """Take the first byte of a request; called by the parser."""
+        """Begin a request; called by the parser."""
         if not self._continuing:
             super().on_message_begin()
             self._arrived = self._fields = 0
@@ -125,15 +125,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; called by the parser, with trailers as well.
 
-        Those are counted and dropped: they come after what a proxy has added, and must not say who
-        asks (RFC 9110, section 6.5.1).
+        Trailers are counted and dropped: they come after the headers that a proxy has added, and
+        must not name the caller (RFC 9110, section 6.5.1).
         """
         self._fields += 1
         if self._in_head() and not self._continuing:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Begin to answer, or find what takes the connection over; called by the parser."""
+        """Start the answer, or find a protocol to take over with; called by the parser."""
         if self._continuing:
             return
         if self._upgrade is not None and self.parser.should_upgrade() and self._may_hand_over():
@@ -142,28 +142,28 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_headers_complete()
 
     def _should_upgrade(self) -> bool:
-        """Say whether this request is nothing to be answered here; called by uvicorn."""
+        """Say whether this request is not to be answered here; called by uvicorn."""
         return self._successor is not None
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's, which is a sentence
-        """Refuse what is not HTTP; called by uvicorn."""
+        """Refuse input that is not HTTP; called by uvicorn."""
         self._refuse(NOT_HTTP)
 
     def shutdown(self) -> None:
-        """End at once where nothing is being answered; see uvicorn."""
+        """Close at once unless a request is being answered; see uvicorn."""
         if self.cycle is None or self.cycle.response_complete:
             self.transport.end()
         else:
             self.cycle.keep_alive = False
 
     def is_arriving(self) -> bool:
-        """Say whether a request has begun and is not here whole."""
+        """Say whether a request has begun to arrive and is incomplete."""
         return self.scope is not None and (self._in_head() or self.cycle.more_body)
 
     def waits(self) -> tuple[bool, float] | None:
-        """Return whether there was a request before, and since when the next one is waited for.
+        """Return whether there was a request before, and since when the connection is idle.
 
-        None while something is done.
+        None while it is busy.
         """
         kind, _, _ = self._doing()
         if self._refused or kind not in ("idle", "arriving"):
@@ -171,21 +171,21 @@ class BoundedProtocol(HttpToolsProtocol):
         return self.cycle is not None, self._since
 
     def leave(self) -> None:
-        """Make room at once: many may come in one turn of the loop."""
+        """Make room at once: many connections may arrive in one iteration of the loop."""
         self.connections.discard(self)
         self.transport.abort()
 
     def is_refused(self) -> bool:
-        """Say whether the client was refused and may not have noticed."""
+        """Say whether the client was refused and may not know it yet."""
         return self._refused
 
     def stop_listening(self) -> None:
-        """Throw away whatever else the client sends."""
+        """Discard whatever else the client sends."""
         self._refused = True
         self.flow.resume_reading()
 
     def check(self, now: float) -> None:
-        """Act on a state that lasts too long. `now` is the event loop's time in seconds."""
+        """End a state that lasts too long. `now` is the event loop's time in seconds."""
         kind, request, limit = self._doing()
         if kind != self._state[0] or request is not self._state[1]:
             self._state, self._since = (kind, request), now
@@ -199,7 +199,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _drain(self) -> None:
-        """Let what is thrown away come in slowly."""
+        """Read input to discard, slowly."""
         self.flow.pause_reading()
         self.loop.call_later(DRAIN_EVERY_SECONDS, self._go_on_draining)
 
@@ -232,7 +232,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(TOO_FAR_AHEAD)
 
     def _may_hand_over(self) -> bool:
-        """Say whether nothing but the other protocol is left to come on this connection."""
+        """Say whether only the other protocol's bytes can follow on this connection."""
         return (
             (self.cycle is None or self.cycle.response_complete)
             and not (self._refused or self.transport.is_closing() or self._upgraded.is_ending)
@@ -259,11 +259,11 @@ class BoundedProtocol(HttpToolsProtocol):
             return None
 
     def _hand_over(self, successor: UpgradedProtocol, rest: bytes) -> None:
-        """Give the connection away: nothing of it is looked at or counted here from now on."""
+        """Hand the connection over: from now on it is neither read nor counted here."""
         transport = self.transport.part()
         self.connections.discard(self)
         self.flow.resume_reading()
-        # Nothing may hold itself; see `connection_lost`, which is the successor's now.
+        # No reference cycles; `connection_lost`, which breaks them, is called on the successor.
         self.parser = self.cycle = self.scope = None  # type: ignore[assignment]
         transport.set_protocol(successor)
         self._upgraded.add(successor, transport)
@@ -277,10 +277,10 @@ class BoundedProtocol(HttpToolsProtocol):
             successor.data_received(data)
 
     def _stay_with_http(self, rest: bytes) -> None:
-        """Go on after a request that offers another protocol: none is taken (RFC 9110, 7.8).
+        """Ignore a request's offer of another protocol (RFC 9110, 7.8).
 
-        The parser takes what follows for the other protocol's. A new one goes on in its place,
-        which is fed the headers that frame the body.
+        The parser would take what follows for the other protocol. A new one replaces it, which is
+        fed the headers that frame the body.
         """
         self.parser = httptools.HttpRequestParser(self)
         framing = [
@@ -316,7 +316,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return self.cycle is None or self.cycle.scope is not self.scope
 
     def _doing(self) -> tuple[str, object, float]:
-        """Return what this connection does, for which request, and for how many seconds it may."""
+        """Return what this connection does, for which request, and the seconds that it may take."""
         cycle = self.cycle
         if self.transport.is_lingering or self.transport.get_write_buffer_size():
             return self._leaving()
@@ -325,9 +325,9 @@ class BoundedProtocol(HttpToolsProtocol):
                 return "arriving", cycle.scope, limits_of(cycle.scope).seconds
             return "answering", None, inf
         if not self.is_arriving():
-            # Between two requests uvicorn looks at the clock itself.
+            # Between two requests uvicorn has a timeout itself.
             return "idle", cycle, DEFAULT_LIMITS.seconds if cycle is None else inf
-        if not self._in_head():  # it was answered before it was here whole
+        if not self._in_head():  # it was answered before it had arrived completely
             return "rest", cycle, LINGER_SECONDS
         return "arriving", self.scope, DEFAULT_LIMITS.seconds
 
@@ -337,7 +337,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return "lingering", None, LINGER_SECONDS
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answer with a problem, after the answers that come before it, and close."""
+        """Answer with a problem, after the pending answers, and close."""
         self.stop_listening()
         app: Any = self.app
         cycle = cycle_of_refusal(self, refusal)
@@ -347,7 +347,7 @@ class BoundedProtocol(HttpToolsProtocol):
         elif not before.more_body:
             self.pipeline.appendleft((cycle, app))
         elif self.pipeline:
-            self.pipeline[0] = (cycle, app)  # in the place of the one that is not whole
+            self.pipeline[0] = (cycle, app)  # in place of the incomplete request
         else:
             # The application waits for a body that does not come.
             before.disconnected = True
@@ -359,4 +359,4 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def _drop(_data: bytes) -> None:
-    """Take the place of a transport's `write` once the connection is lost."""
+    """Replace a transport's `write` once the connection is lost."""

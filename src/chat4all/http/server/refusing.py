@@ -1,4 +1,4 @@
-"""Refusals that a connection makes by itself: problems, as an application would answer them."""
+"""Refusals by the connection itself: the same problems that an application would answer."""
 
 import asyncio
 from functools import partial
@@ -15,7 +15,7 @@ from chat4all.http.server.limits import Refusal
 
 
 def cycle_of_refusal(protocol: HttpToolsProtocol, refusal: Refusal) -> RequestResponseCycle:
-    """Return what answers with this refusal, and closes, whatever the application would do."""
+    """Return a cycle that answers with this refusal and closes, instead of the application."""
     request: Any = {} if protocol.scope is None else protocol.scope
     scope: Any = {
         "type": "http",
@@ -25,7 +25,7 @@ def cycle_of_refusal(protocol: HttpToolsProtocol, refusal: Refusal) -> RequestRe
         "query_string": b"",
         "scheme": protocol.scheme,
         "client": protocol.client,
-        # Whether a page of another site may read the refusal depends on it.
+        # CORS: it decides whether another site's page may read the refusal.
         "headers": [header for header in protocol.headers or () if header[0] == b"origin"],
         REFUSAL: partial(_answer, refusal),
     }

@@ -23,8 +23,8 @@ from chat4all.http.server.sweeping import sweep
 from chat4all.http.server.upgrading import Upgrade, UpgradedConnections
 
 KEEP_ALIVE_SECONDS = 75
-"""Between two requests of a connection: longer than the usual proxy keeps it, so that it is the
-proxy that closes it and never sends into a connection that is just being closed."""
+"""Between two requests of a connection: longer than proxies usually keep it, so that the proxy
+closes it and never sends into a connection that is just being closed."""
 
 GRACE_SECONDS = 3
 """How long requests that are being answered may take after SIGTERM, on one machine."""
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def listening(host: str, port: int, option: str) -> Iterator[socket.socket]:
-    """Hold a listening socket; `StartRefused` with one sentence when it cannot be had."""
+    """Hold a listening socket; `StartRefused` with one sentence when that fails."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=2048)
@@ -53,9 +53,9 @@ def listening(host: str, port: int, option: str) -> Iterator[socket.socket]:
 class Server(uvicorn.Server):
     """One application on one listening socket, of `ports` that the process has.
 
-    Signals are `serve`'s, because there may be several servers in a process. `grace_seconds`: how
-    long requests that are being answered may take after them; then they are cut. `upgrade` is asked
-    for what takes over a connection that offers another protocol; without it all stay HTTP.
+    `serve` handles signals, because a process may have several servers. `grace_seconds`: how long
+    requests in progress may take after a signal; then they are cut. `upgrade` returns the protocol
+    to take over a connection that offers another one; without it all stay HTTP.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                # Which proxies are trusted is for the application to decide.
+                # The application decides which proxies are trusted.
                 proxy_headers=False,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=grace_seconds,
@@ -102,7 +102,7 @@ class Server(uvicorn.Server):
         yield
 
     async def on_tick(self, counter: int) -> bool:
-        """Look at the connections on every fifth of uvicorn's ticks, which are 0.1 s apart."""
+        """Sweep the connections on every fifth of uvicorn's ticks, which are 0.1 s apart."""
         if counter % 5 == 0:
             # All are made by the configuration above.
             connections: Iterable[Any] = self.server_state.connections
@@ -111,7 +111,7 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End all connections, those that were handed over at the same time as the others."""
+        """End all connections, those that were handed over included."""
         await asyncio.gather(super().shutdown(sockets), self.upgraded.end(self._grace_seconds))
 
 
@@ -124,8 +124,8 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP, or until `works` is done, then drain.
 
-    `started` is called once requests are about to be taken. `end_seconds` after the signal the
-    process ends, whatever it is still waiting for: only for one that may be killed.
+    `started` is called just before requests are accepted. `end_seconds` after the signal the
+    process exits, whatever it is waiting for: only for a process that may be killed.
     """
     _freeze_what_is_loaded()
     stop = partial(_stop, servers, end_seconds)
@@ -142,7 +142,7 @@ def _stop(servers: Sequence[Server], end_seconds: float | None, status: int) -> 
     for server in servers:
         server.should_exit = True
     if end_seconds is not None:
-        # A thread, because the event loop or the interpreter's own end may be what waits.
+        # A thread, because the event loop or the interpreter's shutdown may be what hangs.
         end = threading.Timer(end_seconds, _end, [status])
         end.daemon = True
         end.start()
@@ -168,10 +168,10 @@ def _connections_max(ports: int) -> int:
 
 
 def _freeze_what_is_loaded() -> None:
-    """Keep the cycle collector away from what stays loaded.
+    """Exclude everything loaded so far from garbage collection.
 
-    It would walk all modules and routes again and again while messages wait: tens of milliseconds
-    each time. What comes after the start makes few cycles.
+    A collection would walk all modules and routes while messages wait: tens of milliseconds each
+    time. Objects made after the start form few cycles.
     """
     gc.collect()
     gc.freeze()

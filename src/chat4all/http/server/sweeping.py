@@ -1,7 +1,7 @@
-"""Looking at all connections: for limits in time, and for room when there are too many.
+"""Sweeps over all connections: for time limits, and for room when there are too many.
 
-`sweep` is called twice a second, where a timer for each connection would be set and cancelled a
-thousand times for one that ever fires.
+`sweep` is called twice a second: of timers for each connection, a thousand would be set and
+cancelled for one that fires.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,13 +31,13 @@ class Replaceable(Protocol):
 
 
 def sweep(connections: Iterable[Timed], now: float) -> None:
-    """Look at every connection; call it twice a second or so with the event loop's time."""
+    """Check every connection; call it twice a second or so with the event loop's time."""
     for connection in tuple(connections):
         connection.check(now)
 
 
 def close_the_idle(connections: Sequence[Replaceable], count: int) -> None:
-    """Close those that never asked anything, then those that have waited longest."""
+    """Close those that never sent a request, then those that have been idle longest."""
     waiting = [
         (waits, connection)
         for connection in connections

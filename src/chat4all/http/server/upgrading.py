@@ -1,4 +1,4 @@
-"""Connections that go on in another protocol (RFC 9110, section 7.8), and how they end."""
+"""Connections that switch to another protocol (RFC 9110, section 7.8), and how they end."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -11,23 +11,23 @@ POLL_SECONDS = 0.05
 
 
 class UpgradedProtocol(asyncio.Protocol, ABC):
-    """What a connection is handed over to.
+    """The protocol that a connection is handed over to.
 
     `connection_made` gets the transport, and writes `101 Switching Protocols` itself;
-    `data_received` gets every byte after the request, those that came together with it too.
+    `data_received` gets every byte after the request, also those that came together with it.
     """
 
     @abstractmethod
     def shutdown(self) -> None:
-        """Say goodbye and close, because the server ends. What is open afterwards is cut."""
+        """Close in the protocol's way: the server ends. It is cut off if it takes too long."""
 
 
 Upgrade: TypeAlias = Callable[[Scope], UpgradedProtocol | None]
-"""Returns what takes over the connection of a request that asks for another protocol, by its scope
-(method, path, query and headers); None when it stays HTTP and the application answers.
+"""Returns the protocol to take over the connection of a request that asks for another one, by its
+scope (method, path, query and headers); None to stay with HTTP and let the application answer.
 
-It is asked where a connection can be handed over at all: the request has no body and no request
-before it is unanswered. It bounds how many there are: they do not count as HTTP any more.
+Called only when a connection can be handed over: the request has no body and no earlier request is
+unanswered. It must bound their number: they do not count as HTTP connections any more.
 """
 
 
@@ -36,7 +36,7 @@ class UpgradedConnections:
 
     def __init__(self) -> None:
         self.is_ending = False
-        """No more are taken."""
+        """Whether no more are accepted."""
         self._transports: dict[UpgradedProtocol, asyncio.Transport] = {}
 
     def __len__(self) -> int:
@@ -47,7 +47,7 @@ class UpgradedConnections:
         self._transports[protocol] = transport
 
     def sweep(self) -> None:
-        """Let go of those that are closed; call it twice a second or so."""
+        """Drop those that are closed; call it twice a second or so."""
         closed = [
             protocol
             for protocol, transport in self._transports.items()
@@ -57,7 +57,7 @@ class UpgradedConnections:
             del self._transports[protocol]
 
     async def end(self, seconds: float) -> None:
-        """End all, and return when they are closed. What takes longer than `seconds` is cut."""
+        """Close all and wait for it; those that take longer than `seconds` are cut off."""
         self.is_ending = True
         for protocol in tuple(self._transports):
             protocol.shutdown()

@@ -31,7 +31,7 @@ UPDATE dead_letters SET (replayed_ms, replayed_epoch, replayed_partition, replay
 
 
 class DeadLetterTable(Part):
-    """`ports.dead_letters`: both what the router adds and what an operator sees."""
+    """The ports of `ports.dead_letters`, for the router and for operators."""
 
     async def add(self, letters: Sequence[DeadLetter]) -> None:
         """Keep dead letters; see `ports.dead_letters.DeadLetterSink`."""
@@ -42,9 +42,9 @@ class DeadLetterTable(Part):
         ]
         await self._database.write(lambda db: db.executemany(_ADD, rows))
 
-    async def get(self, position: LogPosition) -> DeadLetter | None:
+    async def get(self, log_position: LogPosition) -> DeadLetter | None:
         """Return one dead letter; see `ports.dead_letters.DeadLetters`."""
-        row = await self._database.read(lambda db: db.execute(_GET, position).fetchone())
+        row = await self._database.read(lambda db: db.execute(_GET, log_position).fetchone())
         return None if row is None else _letter(row)
 
     async def all(self, limit: int, after: LogPosition = BEFORE_ALL) -> Sequence[DeadLetter]:
@@ -52,9 +52,9 @@ class DeadLetterTable(Part):
         rows = await self._database.read(lambda db: db.execute(_ABOVE, (*after, limit)).fetchall())
         return [_letter(row) for row in rows]
 
-    async def replayed(self, position: LogPosition, by: LogPosition) -> None:
+    async def replayed(self, log_position: LogPosition, by: LogPosition) -> None:
         """Mark a dead letter; see `ports.dead_letters.DeadLetters`."""
-        values = (_now_ms(), *by, *position)
+        values = (_now_ms(), *by, *log_position)
         await self._database.write(lambda db: db.execute(_REPLAYED, values))
 
 

@@ -13,7 +13,7 @@ from chat4all.adapters.embedded.store.writing import SequencedMessages
 class EmbeddedStore(SequencedMessages, MessageHistory, Summaries, DeadLetterTable):
     """Every port of the store, and dead letters, on one file.
 
-    One batch is one transaction, the log's offset included.
+    A batch is one transaction, which includes the log's offset.
     """
 
     def __init__(self, path: Path, *, busy_seconds: float = 5.0, guest: bool = False) -> None:

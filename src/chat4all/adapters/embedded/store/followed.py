@@ -1,4 +1,4 @@
-"""Which log the store is filled from, and up to where (EXACTNESS 21)."""
+"""Which log the store is filled from, and up to which offset (EXACTNESS 21)."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ class FollowedLog(Part):
         self.committed = 0
 
     async def follows(self, log_id: str) -> tuple[str, int]:
-        """Return the log that this store is filled from and the offset up to which it is.
+        """Return the log that this store is filled from, and up to which offset.
 
-        A store that follows none yet follows `log_id` from now on.
+        A store without one takes `log_id` from now on.
         """
 
         def adopt(db: sqlite3.Connection) -> tuple[str, int]:
@@ -34,12 +34,12 @@ class FollowedLog(Part):
         return followed, self.committed
 
     async def stored(self) -> int:
-        """Return the offset up to which everything is stored, also by another process."""
+        """Read the offset up to which everything is stored, also by another process."""
         row = await self._database.read_one('SELECT "offset" FROM followed_log', {})
         return 0 if row is None else int(row[0])
 
     async def commit(self, through: Sequence[LogPosition]) -> None:
-        """Keep the offset, if no batch has already."""
+        """Store the offset, unless a batch has already."""
         offset = highest_offset(through)
         if offset > self.committed:
             await self._database.write(lambda db: put_offset(db, offset))
@@ -47,7 +47,7 @@ class FollowedLog(Part):
 
 
 def put_offset(db: sqlite3.Connection, offset: int) -> None:
-    """Keep an offset in the present transaction; a lower one than before changes nothing."""
+    """Store an offset in the current transaction; a lower one than before changes nothing."""
     db.execute(_PUT_OFFSET, (offset,))
 
 

@@ -1,4 +1,4 @@
-"""Pages of a conversation, single messages and markers: what readers ask."""
+"""Pages of a conversation, single messages and markers: what readers need."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -25,17 +25,17 @@ _STATUS = f"""
 def _view() -> str:
     """Return the names and values of a `MessageView`, as `json_object` takes them.
 
-    A field of it that is neither stored nor listed here is a KeyError, before anything is opened.
+    A field that is neither stored nor listed here is a KeyError at import.
     """
     expressions = {**AS_JSON, "status": _STATUS}
     names = zip(MessageView.__struct_encode_fields__, MessageView.__struct_fields__, strict=True)
     return ", ".join(f"'{key}', {expressions[field]}" for key, field in names)
 
 
-# One row that holds a whole page of `MessageView`s. Numbers have no holes, so that the bounds say
-# which messages it has. The order of the subquery is that of the text: SQLite does not merge an
-# ordered subquery into an aggregate ("flattening", rule 16). Each sender once: comparing
-# them here costs less than decoding all of them on the event loop.
+# One row with a page of `MessageView`s. Numbers have no gaps, so the bounds say which messages it
+# has. The text has the order of the subquery: SQLite does not merge an ordered subquery into an
+# aggregate ("flattening", rule 16). Each sender once: comparing them here costs less than decoding
+# all of them on the event loop.
 _PAGE = f"""
 SELECT min(seq), max(seq), max(seq) < head,
        CAST('[' || group_concat(message) || ']' AS BLOB), json_group_array(DISTINCT sender_id)
@@ -74,7 +74,7 @@ _read_seqs = msgspec.json.Decoder(list[tuple[Username, int]])
 
 
 class MessageHistory(Part):
-    """`ports.history.History`: a page is text that SQLite makes."""
+    """`ports.history.History`: SQLite builds a page's JSON."""
 
     async def head(self, conversation: ConversationId) -> int:
         """Return the newest visible number; see `ports.history.ConversationHeads`."""
@@ -119,12 +119,12 @@ class MessageHistory(Part):
         return await self._database.read(select)
 
     async def read_seqs(self, conversation: ConversationId) -> Mapping[Username, int]:
-        """Return how far everybody has read; see `ports.history.History`."""
+        """Return how far each member has read; see `ports.history.History`."""
         (text,) = await self._database.read_one(_READ_SEQS, {"conversation": conversation})
         return dict(_read_seqs.decode(text))
 
     async def receipts(self, conversation: ConversationId) -> Mapping[Username, Receipt]:
-        """Return how far each reader has come; see `ports.history.History`."""
+        """Return what each reader has received and read; see `ports.history.History`."""
 
         def select(db: sqlite3.Connection) -> dict[Username, Receipt]:
             rows = db.execute(_RECEIPTS, (conversation,))

@@ -1,4 +1,4 @@
-"""What the parts of the store have in common: the file."""
+"""The common base of the store's parts: the file."""
 
 from chat4all.adapters.embedded.database import Database
 

@@ -1,6 +1,6 @@
-"""A stored message as columns of SQLite and as JSON, defined here alone.
+"""A stored message as columns of SQLite and as JSON, defined only here.
 
-A field of `StoredMessage` is the column of its name; its position in the log is three columns.
+A field of `StoredMessage` is the column of the same name; the log position is three columns.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ AS_JSON = {
     **{name: name for name in _PLAIN},
     "log_position": f"json_array({', '.join(_POSITION)})",
 }
-"""By each field of `StoredMessage` the expression that is its value in JSON."""
+"""For each field of `StoredMessage` the expression of its value in JSON."""
 
 
 def message_of(row: Sequence[Any]) -> StoredMessage:

@@ -1,4 +1,4 @@
-"""The tables of `store.db`: every step by which a file came to be what it is."""
+"""The tables of `store.db`, as a list of migrations."""
 
 _FIRST = """
 CREATE TABLE messages (
@@ -68,4 +68,4 @@ ALTER TABLE read_markers ADD COLUMN read_ms INTEGER
 # The headers of a dead letter's record: JSON, or null where there are none.
 _LETTER_HEADERS = "ALTER TABLE dead_letters ADD COLUMN headers BLOB"
 SCHEMA = (_FIRST, _REPLAYS, _MARKER_TIMES, _LETTER_HEADERS)
-"""Every step that a file has come through; see `Database`."""
+"""Every migration; see `Database`."""

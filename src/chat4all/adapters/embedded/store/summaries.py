@@ -1,4 +1,4 @@
-"""The newest of many conversations: what lists ask."""
+"""The newest messages of many conversations, for lists."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ FROM json_each(?) CROSS JOIN read_markers
 
 
 class Summaries(Part):
-    """`ports.summaries.ConversationSummaries`: however many conversations, one statement each."""
+    """`ports.summaries.ConversationSummaries`: one statement for any number of conversations."""
 
     async def activity(
         self, conversations: Sequence[ConversationId]

@@ -12,7 +12,7 @@ from chat4all.domain.messages import Head, StoredMessage
 from chat4all.ports.store import IdEntry, IdKey, NumberedRow, StoreBatch
 
 # A number belongs to one record for ever. Writing it again for the same record changes nothing;
-# for another one the NOT NULL fails and takes the whole batch back.
+# for another one the NOT NULL fails and rolls the whole batch back.
 _PUT_MESSAGE = f"""
 INSERT INTO messages ({MESSAGE}) VALUES {{rows}}
 ON CONFLICT DO UPDATE SET log_offset = CASE
@@ -98,8 +98,8 @@ class SequencedMessages(FollowedLog):
             found = {}
             for conversation, wanted in by_conversation.items():
                 lowest = min(wanted)
-                # Downwards from the newest: a replay is never far from the end, and numbers and
-                # positions grow together, so that the first one below the lowest ends the search.
+                # Downwards from the newest: a replay is never far from the end. Numbers and
+                # positions grow together, so the first one below the lowest ends the search.
                 for message in map(message_of, db.execute(_NEWEST_FIRST, (conversation,))):
                     if message.log_position < lowest:
                         break
@@ -112,7 +112,7 @@ class SequencedMessages(FollowedLog):
         return await self._database.read(select)
 
     async def write(self, batch: StoreBatch) -> None:
-        """Write everything, or nothing; see `ports.store.SequencedStore`."""
+        """Write all of it or nothing; see `ports.store.SequencedStore`."""
         offset = highest_offset(batch.through)
 
         def put(db: sqlite3.Connection) -> None:

@@ -1,14 +1,14 @@
-"""Adding columns to tables that are there, wherever they are not there yet."""
+"""Adding columns to existing tables, unless they have them already."""
 
 import sqlalchemy as sa
 from alembic import op
 
 
 def add_columns(table: str, *columns: sa.Column[object]) -> None:
-    """Add those that are missing: whoever was cut off, or overtaken, begins again."""
+    """Add the missing ones: a migration that was cut off, or overtaken, starts again."""
     there: set[str] = set()
     clause = True
-    if op.get_context().dialect.name == "sqlite":  # it has no such clause
+    if op.get_context().dialect.name == "sqlite":  # it has no IF NOT EXISTS for columns
         there = {column["name"] for column in sa.inspect(op.get_bind()).get_columns(table)}
         clause = False
     for column in columns:

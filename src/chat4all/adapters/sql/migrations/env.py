@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection, and in the transaction, that it is given.
+"""Alembic's entry point: runs on a given connection, in its transaction.
 
 Offline (`--sql`) it writes the statements for the dialect of `sqlalchemy.url`.
 """
