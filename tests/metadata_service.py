@@ -19,8 +19,7 @@ from chat4all.http.metrics import metrics_routes
 from chat4all.http.problems import SLUG
 from chat4all.http.server.serving import Server, listening
 from chat4all.logs import configure_logging
-from chat4all.metadata import metadata_app
-from chat4all.processes.apps import make_internal_endpoint
+from chat4all.metadata import InternalEndpoint, metadata_app
 from chat4all.processes.directories import people_in_database
 from chat4all.settings import load_settings
 from tests.faults.running import call, environment, free_ports, until
@@ -39,7 +38,12 @@ async def serve() -> None:
                 pings={"directory": own.ping},
                 meter=metrics,
                 edge=Edge(),
-                internal=make_internal_endpoint(own.people, own.internal),
+                internal=InternalEndpoint(
+                    own.internal.credential,
+                    own.people,
+                    own.internal.outbox,
+                    secret_proofs=own.internal.secret_proofs,
+                ),
             )
             await Server(app, listener).serve(sockets=[listener])
 

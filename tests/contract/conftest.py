@@ -43,6 +43,7 @@ from chat4all.ports.dead_letters import DeadLetters
 from chat4all.ports.directory import AnsweringDirectory, Memberships
 from chat4all.ports.log import LogConsumer
 from chat4all.ports.outbox import Outbox
+from chat4all.ports.people import PeoplePorts
 from chat4all.ports.sessions import Sessions
 from chat4all.ports.summaries import ConversationSummaries
 from chat4all.ports.users import AllUsers
@@ -222,42 +223,30 @@ def process(
         yield found
 
 
-@dataclass
-class Metadata:
-    """The ports on one database, reached in one way."""
-
-    users: AllUsers
-    directory: AnsweringDirectory
-    memberships: Memberships
-    sessions: Sessions
-
-
 @pytest.fixture
 async def known(
     setting: tuple[str, str], place: Place, process: MetadataProcess | None
-) -> AsyncIterator[Metadata]:
+) -> AsyncIterator[PeoplePorts]:
     way = setting[1]
     database = place.database
-    users, directory = SqlUsers(database), SqlDirectory(database)
-    memberships, sessions = SqlMemberships(database), SqlSessions(database)
+    people = PeoplePorts(
+        SqlUsers(database), SqlDirectory(database), SqlMemberships(database), SqlSessions(database)
+    )
     if way == "asked":
-        yield Metadata(users, directory, memberships, sessions)
+        yield people
         return
     if way == "cached":
-        yield await cached(Metadata(users, directory, memberships, sessions), SqlOutbox(database))
+        yield await cached(people, SqlOutbox(database))
         return
     async with AsyncExitStack() as stack:
         if process is not None:
             url = process.url
         else:
-            outbox = SqlOutbox(database)
-            endpoint = InternalEndpoint(
-                CREDENTIAL.encode(), users, directory, memberships, sessions, outbox
-            )
+            endpoint = InternalEndpoint(CREDENTIAL.encode(), people, SqlOutbox(database))
             url = await stack.enter_async_context(serving(endpoint))
         service = MetadataService(url, CREDENTIAL)
         stack.push_async_callback(service.close)
-        asked = Metadata(
+        asked = PeoplePorts(
             HttpUsers(service),
             HttpDirectory(service),
             HttpMemberships(service),
@@ -269,11 +258,11 @@ async def known(
         yield await cached(asked, HttpOutbox(service))
 
 
-async def cached(asked: Metadata, outbox: Outbox) -> Metadata:
+async def cached(asked: PeoplePorts, outbox: Outbox) -> PeoplePorts:
     """Cache the ports. One poll is enough: the clock stands still, and a test alone writes."""
     follower = OutboxFollower(outbox, clock=lambda: 0.0)
     await follower.poll()
-    return Metadata(
+    return PeoplePorts(
         cached_aliases(asked.users, follower),
         cached_members(asked.directory, follower),
         asked.memberships,
@@ -282,22 +271,22 @@ async def cached(asked: Metadata, outbox: Outbox) -> Metadata:
 
 
 @pytest.fixture
-def users(known: Metadata) -> AllUsers:
+def users(known: PeoplePorts) -> AllUsers:
     return known.users
 
 
 @pytest.fixture
-def directory(known: Metadata) -> AnsweringDirectory:
+def directory(known: PeoplePorts) -> AnsweringDirectory:
     return known.directory
 
 
 @pytest.fixture
-def memberships(known: Metadata) -> Memberships:
+def memberships(known: PeoplePorts) -> Memberships:
     return known.memberships
 
 
 @pytest.fixture
-def sessions(known: Metadata) -> Sessions:
+def sessions(known: PeoplePorts) -> Sessions:
     return known.sessions
 
 

@@ -23,6 +23,9 @@ LINES_MOST = 400
 LINES_MEDIAN = 97
 TEST_LINES_MOST = 500
 
+READ_FIRST = SOURCE / "processes" / "apps.py"
+READ_FIRST_LINES_MOST = 150
+
 
 def name_of(file: Path) -> str:
     parts = file.relative_to(SOURCE.parent).with_suffix("").parts
@@ -107,6 +110,10 @@ def test_no_module_is_too_long() -> None:
 
 def test_most_modules_are_short() -> None:
     assert median(lines(file) for file in MODULES.values()) <= LINES_MEDIAN
+
+
+def test_what_to_read_first_is_read_at_one_sitting() -> None:
+    assert lines(READ_FIRST) <= READ_FIRST_LINES_MOST
 
 
 # Commands.

@@ -35,6 +35,7 @@ from chat4all.domain.errors import (
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.people import Role
 from chat4all.metadata import InternalEndpoint
+from chat4all.ports.people import PeoplePorts
 from chat4all.processes.directories import people_in_database, people_of_service
 from chat4all.settings import load_settings
 from tests.contract.test_directory import ANA, BRUNO, group, user
@@ -63,10 +64,12 @@ def an_endpoint(place: Place, *proofs: bytes) -> InternalEndpoint:
     database = place.database
     return InternalEndpoint(
         CREDENTIAL.encode(),
-        SqlUsers(database),
-        SqlDirectory(database),
-        SqlMemberships(database),
-        SqlSessions(database),
+        PeoplePorts(
+            SqlUsers(database),
+            SqlDirectory(database),
+            SqlMemberships(database),
+            SqlSessions(database),
+        ),
         SqlOutbox(database),
         secret_proofs=proofs,
     )

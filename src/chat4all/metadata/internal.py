@@ -16,10 +16,8 @@ from chat4all.http.bodies import read_body
 from chat4all.http.problems import BadRequest, problem_response
 from chat4all.http.route_limits import RouteLimits, set_limits
 from chat4all.metadata.questions import Question, questions_for
-from chat4all.ports.directory import AnsweringDirectory, Memberships
 from chat4all.ports.outbox import Outbox
-from chat4all.ports.sessions import Sessions
-from chat4all.ports.users import AllUsers
+from chat4all.ports.people import PeoplePorts
 from chat4all.wire import internal
 
 _LIMITS = RouteLimits(body=internal.BODY_MAX)
@@ -43,19 +41,14 @@ class InternalEndpoint:
     def __init__(
         self,
         credential: bytes,
-        users: AllUsers,
-        directory: AnsweringDirectory,
-        memberships: Memberships,
-        sessions: Sessions,
+        people: PeoplePorts,
         outbox: Outbox,
         *,
         secret_proofs: Sequence[bytes] = (),
     ) -> None:
         self._secret_proofs = secret_proofs
         self._credential = hashlib.sha256(credential).digest()
-        questions = questions_for(
-            users, directory, memberships, sessions, outbox, self._same_secret
-        )
+        questions = questions_for(people, outbox, self._same_secret)
         self._routes = {
             internal.PATH + name: _Route(internal.PATH + name, question)
             for name, question in questions.items()

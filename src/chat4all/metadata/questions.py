@@ -6,10 +6,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from chat4all.http.bodies import decode_body
-from chat4all.ports.directory import AnsweringDirectory, Memberships
 from chat4all.ports.outbox import Outbox
-from chat4all.ports.sessions import Sessions
-from chat4all.ports.users import AllUsers
+from chat4all.ports.people import PeoplePorts
 from chat4all.wire import internal
 
 T = TypeVar("T")
@@ -30,14 +28,13 @@ class Question(Generic[T]):
 
 
 def questions_for(
-    users: AllUsers,
-    directory: AnsweringDirectory,
-    memberships: Memberships,
-    sessions: Sessions,
+    people: PeoplePorts,
     outbox: Outbox,
     same_secret: Callable[[internal.SameSecret], Awaitable[bool]],
 ) -> Mapping[str, Question[Any]]:
     """Return every question that these ports answer, by the name in its path."""
+    users, directory = people.users, people.directory
+    memberships, sessions = people.memberships, people.sessions
     return {
         "ping": Question(internal.Ping, lambda _: directory.ping()),
         "user": Question(internal.OfUser, lambda of: users.user(of.username)),

@@ -24,13 +24,7 @@ if TYPE_CHECKING:
     from chat4all.ports.history import ConversationHeads
     from chat4all.ports.log import MessageLog
     from chat4all.ports.summaries import ConversationSummaries
-    from chat4all.processes.parts import (
-        GatewayPorts,
-        InternalPorts,
-        MetadataPorts,
-        PeoplePorts,
-        RouterServicePorts,
-    )
+    from chat4all.processes.parts import GatewayPorts, MetadataPorts, RouterServicePorts
     from chat4all.processes.router_parts import RouterPorts
     from chat4all.usecases.marking import Marking
     from chat4all.usecases.public_names import PublicNames
@@ -78,20 +72,21 @@ def make_gateway(ports: "GatewayPorts") -> "ASGIApp":
 def make_metadata(ports: "MetadataPorts") -> "ASGIApp":
     """Return the metadata service's application."""
     from chat4all.http.metrics import metrics_routes
-    from chat4all.metadata import metadata_app
+    from chat4all.metadata import InternalEndpoint, metadata_app
 
-    meter = ports.meter
-    people = _people(
-        ports, meter.log(ports.log), meter.reads(ports.heads), meter.reads(ports.summaries)
-    )
+    meter, endpoint = ports.meter, None
+    log, heads = meter.log(ports.log), meter.reads(ports.heads)
+    people = _people(ports, log, heads, meter.reads(ports.summaries))
+    if (asked := ports.internal) is not None:
+        endpoint = InternalEndpoint(
+            asked.credential, ports.people, asked.outbox, secret_proofs=asked.secret_proofs
+        )
     return metadata_app(
         [*people.routes, metrics_routes(meter.text, failed=meter.source_failed)],
         pings=ports.pings.by_name(),
         meter=meter,
         edge=ports.policy.edge,
-        internal=None
-        if ports.internal is None
-        else make_internal_endpoint(ports.people, ports.internal),
+        internal=endpoint,
     )
 
 
@@ -113,21 +108,6 @@ def make_router_service(ports: "RouterServicePorts") -> "ASGIApp":
     from chat4all.router.app import router_app
 
     return router_app(ports.pings.by_name(), ports.meter, ports.metrics)
-
-
-def make_internal_endpoint(people: "PeoplePorts", ports: "InternalPorts") -> "ASGIApp":
-    """Return what answers gateways that are other processes."""
-    from chat4all.metadata import InternalEndpoint
-
-    return InternalEndpoint(
-        ports.credential,
-        people.users,
-        people.directory,
-        people.memberships,
-        people.sessions,
-        ports.outbox,
-        secret_proofs=ports.secret_proofs,
-    )
 
 
 @dataclass(frozen=True, slots=True)

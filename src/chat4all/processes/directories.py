@@ -30,8 +30,9 @@ from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import StartRefused
 from chat4all.ports.health import Ping
 from chat4all.ports.outbox import OutboxTrimming
+from chat4all.ports.people import PeoplePorts
 from chat4all.processes.keys import check_credential, proofs
-from chat4all.processes.parts import InternalPorts, PeoplePorts
+from chat4all.processes.parts import InternalPorts
 from chat4all.settings import GatewaySettings, MetadataSettings
 
 TRIM_EVERY_SECONDS = 60.0

@@ -31,6 +31,7 @@ from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import StartRefused
 from chat4all.http.problems import SLUG
 from chat4all.http.server.serving import Server, listening, serve
+from chat4all.ports.people import PeoplePorts
 from chat4all.ports.security import Passwords
 from chat4all.processes.apps import make_gateway, make_metadata
 from chat4all.processes.directories import people_in_file, trim_all
@@ -38,7 +39,6 @@ from chat4all.processes.keys import tokens_in_folder
 from chat4all.processes.parts import (
     GatewayPorts,
     MetadataPorts,
-    PeoplePorts,
     Pings,
     SecurityPorts,
 )

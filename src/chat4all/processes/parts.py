@@ -8,16 +8,14 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from chat4all.http.metrics import GatewayMeter, Meter, Source
-from chat4all.ports.directory import AnsweringDirectory, Memberships
 from chat4all.ports.feed import LiveFeed
 from chat4all.ports.health import Ping
 from chat4all.ports.history import ConversationHeads, History
 from chat4all.ports.log import MessageLog
 from chat4all.ports.outbox import Changes, Outbox
+from chat4all.ports.people import PeoplePorts
 from chat4all.ports.security import Passwords, Tokens
-from chat4all.ports.sessions import Sessions
 from chat4all.ports.summaries import ConversationSummaries
-from chat4all.ports.users import AllUsers
 from chat4all.processes.policy import Policy
 
 T = TypeVar("T")
@@ -25,16 +23,6 @@ T = TypeVar("T")
 
 class StorePorts(ConversationHeads, History, ConversationSummaries, Protocol):
     """All that readers ask of the store, where one adapter answers it."""
-
-
-@dataclass(frozen=True, slots=True)
-class PeoplePorts:
-    """Users, conversations and sessions, whatever answers for them."""
-
-    users: AllUsers
-    directory: AnsweringDirectory
-    memberships: Memberships
-    sessions: Sessions
 
 
 @dataclass(frozen=True, slots=True)
