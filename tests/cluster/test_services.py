@@ -4,6 +4,7 @@ import signal
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ class People:
         def accepted() -> bool:
             try:
                 status, answer = call("POST", f"{gateway.url}/v1/messages", body, self.tokens[name])
-            except OSError:
+            except (OSError, HTTPException):  # killed, also in the middle of an answer
                 return False
             assert status in (202, 503), answer
             # A gateway that was just started knows nobody yet: it has not even read the body.

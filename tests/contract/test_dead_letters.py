@@ -14,7 +14,7 @@ LETTERS = [
     DeadLetter(LogPosition(0, p, o), "no JSON", b"\xff\0", b"{\xff\0")
     for o, p in [(9, 1), (5, 0), (7, 0)]
 ]
-HEADERS = (("traceparent", b"00-1"), ("x", b"\xff\0"), ("x", b""))
+HEADERS = (("traceparent", b"00-1"), ("x", b"\xff\0"), ("x", b""), ("x", None))
 
 
 def without_times(letter: DeadLetter) -> DeadLetter:

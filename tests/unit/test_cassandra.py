@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from itertools import pairwise
 from types import SimpleNamespace
 
+import acsylla
 import pytest
 from acsylla.errors import CassErrorLibNoHostsAvailable, CassErrorLibRequestTimedOut
 
@@ -165,6 +166,16 @@ class Prepared:
         self.seconds = seconds
 
 
+class Batch:
+    """A batch as the driver has it."""
+
+    def __init__(self, timeout: float) -> None:
+        self.timeout = timeout
+
+    def add_statement(self, statement: Prepared) -> None:
+        pass
+
+
 class Hung:
     """A driver whose node takes requests, and times out with each of them once it is `given_up`."""
 
@@ -198,6 +209,10 @@ async def test_connecting_and_preparing_count_towards_the_deadline(
             asked.append(statement.seconds)
             raise CassErrorLibRequestTimedOut("Request timed out")
 
+        async def execute_batch(self, batch: Batch) -> object:
+            asked.append(batch.timeout)
+            raise CassErrorLibRequestTimedOut("Request timed out")
+
     async def connect(_: Contact) -> Slow:
         nonlocal now
         now += 1.0
@@ -210,6 +225,14 @@ async def test_connecting_and_preparing_count_towards_the_deadline(
     with pytest.raises(Unavailable):
         await session.run("SELECT seq FROM messages")
     assert asked == [driver.REQUEST_SECONDS - 3.0]
+    new = [(f"INSERT INTO t{n} (a) VALUES (?)", (n,)) for n in range(2)]
+    monkeypatch.setattr(acsylla, "create_batch_unlogged", Batch)
+    with pytest.raises(Unavailable):
+        await session.batch(new)
+    assert asked == [driver.REQUEST_SECONDS - 3.0, driver.REQUEST_SECONDS - 4.0]
+    with pytest.raises(Unavailable):
+        await session.batch([(f"DELETE FROM t{n} WHERE a = ?", (n,)) for n in range(3)])
+    assert len(asked) == 2, "nothing is sent when no time is left"
 
 
 @pytest.mark.anyio

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from chat4all.adapters.embedded import DataFolder
 from chat4all.cli import COMMANDS, main
+from chat4all.wire.records import encode_headers
 from tests.folders import POISON, change, history, make_folder, route, with_poison
 from tests.records import CHATS, record
 
@@ -163,6 +164,28 @@ def test_bytes_that_are_no_text_for_a_terminal_are_shown_as_base64(
     assert found["value"] in plain.stdout
     assert "\x1b" not in plain.stdout
     assert chat4all("dead-letters", "show", 1, "--raw", "--data", folder).stdout_bytes == value
+
+
+def test_headers_are_shown_and_cannot_write_to_a_terminal(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "data", [b"no json"])
+    assert (
+        json.loads(chat4all("dead-letters", "show", 1, "--json", "--data", folder).stdout)[
+            "headers"
+        ]
+        == []
+    )
+    headers = encode_headers([("trace", b"one"), ("\x1b[2J", b"\x1b"), ("empty", None)])
+    assert headers is not None
+    change(folder / "store.db", f"UPDATE dead_letters SET headers = x'{headers.hex()}'")
+    found = json.loads(chat4all("dead-letters", "show", 1, "--json", "--data", folder).stdout)
+    assert found["headers"] == [
+        {"name": "trace", "value_encoding": "utf-8", "value": "one"},
+        {"name": "\x1b[2J", "value_encoding": "base64", "value": "Gw=="},
+        {"name": "empty", "value_encoding": None, "value": None},
+    ]
+    plain = chat4all("dead-letters", "show", 1, "--data", folder).stdout
+    assert "trace: one; " in plain
+    assert "\x1b" not in plain
 
 
 @pytest.mark.parametrize("arguments", [(), (1, "--all"), (1, 2, "--value", "-")])

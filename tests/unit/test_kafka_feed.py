@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 from confluent_kafka import KafkaError, Message, TopicPartition
 
-from chat4all.adapters.kafka import KafkaFeed
+from chat4all.adapters.kafka import KafkaAnnouncements, KafkaFeed
 from chat4all.adapters.kafka import feed as module
 from chat4all.adapters.kafka.feed import HEARTBEAT, SILENCE_SECONDS
 from chat4all.domain.errors import Degraded, Unavailable
@@ -87,6 +87,48 @@ def test_one_silent_partition_makes_it_silent_in_time(
 @pytest.mark.parametrize("value", [b"", b"2", b"1", b"two", b"9" * 5_000])
 def test_heartbeats_that_tell_of_no_new_partitions(feed: KafkaFeed, value: bytes) -> None:
     feed._take([record(0, value=value)])
+
+
+def test_what_was_read_before_an_error_is_announced(feed: KafkaFeed) -> None:
+    listener = Counting()
+    feed.listen(listener)
+    with pytest.raises(Unavailable):
+        feed._take([record(0, b"a chat"), refused(), record(0, b"another")])
+    assert listener.keys == ["a chat"]
+
+
+class Announcing:
+    """A producer, and a broker that tells of partitions as it is set."""
+
+    def __init__(self) -> None:
+        self.count: int | None = None
+        self.sent: list[tuple[bytes, bytes, int | None]] = []
+
+    async def partitions(self, _: str) -> int:
+        if self.count is None:
+            raise Unavailable("no answer")
+        return self.count
+
+    def send(
+        self, _: str, key: bytes, value: bytes, *, partition: int | None = None
+    ) -> "asyncio.Future[None]":
+        self.sent.append((key, value, partition))
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+
+async def test_a_heartbeat_reaches_every_partition_there_is_and_names_their_number() -> None:
+    """Fails when new partitions are not found, or a slow answer about them stops the heartbeat."""
+    producer = Announcing()
+    announcements = KafkaAnnouncements(producer, "t")  # type: ignore[arg-type]
+    with pytest.raises(Unavailable):
+        await announcements.beat()
+    for count, expected in ((1, 1), (2, 2), (None, 2)):
+        producer.count, producer.sent = count, []
+        await announcements.beat()
+        number = str(expected).encode()
+        assert producer.sent == [(HEARTBEAT, number, n) for n in range(expected)]
 
 
 def test_a_heartbeat_that_tells_of_new_partitions_ends_the_reading_of_the_others(

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from chat4all.domain.ids import LogPosition
-from chat4all.operations.dead_letter_output import details, summary, table
+from chat4all.operations.dead_letter_output import as_text, details, summary, table
 from chat4all.operations.dead_letter_sources import LetterSource, MalformedPosition, letter_source
 from chat4all.operations.dead_letters import get_letter, list_letters, replay_letters
 from chat4all.operations.options import cluster_option, data_option, json_option
@@ -66,7 +66,7 @@ def show(position: str, data: Path | None, cluster: bool, as_json: bool, raw: bo
     else:
         width = max(len(name) for name in fields)
         for name, value in fields.items():
-            click.echo(f"{name.replace('_', ' '):{width}}  {'-' if value is None else value}")
+            click.echo(f"{name.replace('_', ' '):{width}}  {as_text(value)}")
 
 
 @dead_letters.command()

@@ -79,7 +79,7 @@ class BoundedWaiting:
         self._count += 1
         try:
             if self._slots is None:
-                yield max(LEFT_MIN_SECONDS, self.seconds - spent)
+                yield _left(self.seconds - spent)
             else:
                 left = await self._acquire(self._slots, self.seconds - spent)
                 try:
@@ -92,12 +92,11 @@ class BoundedWaiting:
     async def _acquire(self, slots: asyncio.Semaphore, seconds: float) -> float:
         if not slots.locked():
             await slots.acquire()  # returns without waiting
-            return max(LEFT_MIN_SECONDS, seconds)
+            return _left(seconds)
         began = time.monotonic()
         async with asyncio.timeout(None if seconds == inf else seconds):
             await slots.acquire()
-        # Never 0, which some drivers take for "without end".
-        return max(LEFT_MIN_SECONDS, began + seconds - time.monotonic())
+        return _left(began + seconds - time.monotonic())
 
     def _check(self) -> None:
         if self._count >= self.limit:
@@ -119,3 +118,10 @@ class BoundedWaiting:
         if not work.done():
             raise TimeoutError
         return work.result()
+
+
+def _left(seconds: float) -> float:
+    """Return the seconds that are left; `TimeoutError` if there are none."""
+    if seconds < LEFT_MIN_SECONDS:
+        raise TimeoutError
+    return seconds

@@ -35,7 +35,22 @@ def details(letter: DeadLetter, format_position: FormatPosition) -> dict[str, An
         "bytes": len(letter.value),
         "value_encoding": encoding,
         "value": text,
+        "headers": [_header(name, value) for name, value in letter.headers],
     }
+
+
+def _header(name: str, value: bytes | None) -> dict[str, str | None]:
+    encoding, text = (None, None) if value is None else _printable(value)
+    return {"name": name, "value_encoding": encoding, "value": text}
+
+
+def as_text(field: object) -> str:
+    """Return the value of one of the `details` as it is printed."""
+    if isinstance(field, list):
+        names = [_printable(header["name"].encode())[1] for header in field]
+        values = [header["value"] for header in field]
+        field = "; ".join(f"{n}: {v}" for n, v in zip(names, values, strict=True)) or None
+    return "-" if field is None else str(field)
 
 
 def table(summaries: Sequence[dict[str, Any]]) -> str:

@@ -37,7 +37,7 @@ class FeedListener(Protocol):
     def alive(self, seconds_ago: float = 0.0) -> None:
         """Note that the feed is heard: an announcement or its heartbeat.
 
-        Nothing that was announced up to `seconds_ago` can still come.
+        Every part of it was heard within the last `seconds_ago`.
         """
         ...
 

@@ -9,7 +9,7 @@ from chat4all.ports.users import AllUsers
 
 @dataclass(frozen=True, slots=True)
 class PeoplePorts:
-    """Users, conversations and sessions of one installation, reached in one way."""
+    """The ports of users, conversations and sessions, all on the same adapters."""
 
     users: AllUsers
     directory: AnsweringDirectory

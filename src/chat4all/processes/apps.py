@@ -77,9 +77,9 @@ def make_metadata(ports: "MetadataPorts") -> "ASGIApp":
     meter, endpoint = ports.meter, None
     log, heads = meter.log(ports.log), meter.reads(ports.heads)
     people = _people(ports, log, heads, meter.reads(ports.summaries))
-    if (asked := ports.internal) is not None:
+    if (internal := ports.internal) is not None:
         endpoint = InternalEndpoint(
-            asked.credential, ports.people, asked.outbox, secret_proofs=asked.secret_proofs
+            internal.credential, ports.people, internal.outbox, secret_proofs=internal.secret_proofs
         )
     return metadata_app(
         [*people.routes, metrics_routes(meter.text, failed=meter.source_failed)],

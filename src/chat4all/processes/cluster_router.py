@@ -29,8 +29,8 @@ class ClusterRouter:
     ) -> None:
         self._settings = settings
         self._log = log
-        self._session = session
         self._store = store
+        self._letters = CassandraDeadLetters(session)
         self.metrics = RouterMetrics(__version__, self._lag)
         self._consumer: KafkaConsumer | None = None
         self._router: Router | None = None
@@ -45,7 +45,8 @@ class ClusterRouter:
             await self._route(self._log.found.result())
 
     async def ping(self) -> None:
-        """Return while messages are routed."""
+        """Return while messages are routed, and those that cannot be can be put aside."""
+        await self._letters.ping()
         if self._router is None:
             raise Unavailable("the router waits for the log")
         await self._router.ping()
@@ -69,7 +70,7 @@ class ClusterRouter:
             RouterPorts(
                 consumer,
                 self._store,
-                CassandraDeadLetters(self._session),
+                self._letters,
                 feed,
                 self.metrics,
                 self._log,
@@ -78,8 +79,8 @@ class ClusterRouter:
         )
         self._log.failed.add_done_callback(lambda _: self.stop())
         self._consumer = consumer
+        await consumer.open()
         try:
-            await consumer.open()
             async with periodically("the live feed's heartbeat", feed.beat, HEARTBEAT_SECONDS):
                 await self._router.run()
         finally:

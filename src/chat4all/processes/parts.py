@@ -27,7 +27,7 @@ class StorePorts(ConversationHeads, History, ConversationSummaries, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SecurityPorts:
-    """What signing in rests on."""
+    """Password hashing and tokens."""
 
     passwords: Passwords
     tokens: Tokens
@@ -45,7 +45,7 @@ class Pings:
     secret_key: Ping | None = None
 
     def by_name(self) -> Mapping[str, Ping]:
-        """Return those that there are."""
+        """Return the pings that are set, by name."""
         named = {
             "log": self.log,
             "store": self.store,
@@ -91,7 +91,7 @@ class GatewayPorts:
     pings: Pings
     meter: GatewayProcessMeter
     other_metrics: Sequence[Source] = ()
-    """Of processes that this one speaks for."""
+    """Metrics of other processes, which this one reports too."""
 
 
 @dataclass(frozen=True, slots=True)

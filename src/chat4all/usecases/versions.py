@@ -54,7 +54,7 @@ class ConversationVersions:
         self._versions = _Versions(CONVERSATIONS_MAX)
 
     def heard(self, seconds_ago: float = 0.0) -> None:
-        """Note that the feed was heard, all of it until `seconds_ago`.
+        """Note that every part of the feed was heard within the last `seconds_ago`.
 
         A silence supersedes everything: late announcements may come in any order.
         """

@@ -1,4 +1,4 @@
-"""What the health routes answer, and what those who ask them read."""
+"""Answers of the health routes, for the services and for their callers."""
 
 from enum import StrEnum
 
@@ -10,7 +10,7 @@ class PartStatus(StrEnum):
 
     OK = "ok"
     UNAVAILABLE = "unavailable"
-    DEGRADED = "degraded"  # wrong, but no reason to send nobody here
+    DEGRADED = "degraded"  # something is wrong, but the service still works
 
 
 class Health(msgspec.Struct):

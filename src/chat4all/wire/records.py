@@ -74,7 +74,7 @@ class _ReadMarker(msgspec.Struct):
 _OUR_FORM = len("2026-01-31T23:59:59.999Z")
 
 _encoder = msgspec.json.Encoder()
-_headers = msgspec.json.Decoder(tuple[tuple[str, bytes], ...])
+_header_decoder = msgspec.json.Decoder(tuple[tuple[str, bytes | None], ...])
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _envelopes = msgspec.json.Decoder(_Envelope)
 _chat_messages = msgspec.json.Decoder(_ChatMessage)
@@ -118,7 +118,7 @@ def encode_headers(headers: Headers) -> bytes | None:
 
 def decode_headers(stored: bytes | None) -> Headers:
     """Return the headers that a store keeps."""
-    return () if stored is None else _headers.decode(stored)
+    return () if stored is None else _header_decoder.decode(stored)
 
 
 def mark_moved(value: bytes) -> bytes:

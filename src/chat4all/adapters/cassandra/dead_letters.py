@@ -22,6 +22,7 @@ _PUT_WITH_HEADERS = (
     "put_aside_at, headers) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _GET = f"SELECT {_COLUMNS} FROM dead_letters {_AT}"
+_PING = "SELECT headers FROM dead_letters LIMIT 1"
 _PARTITIONS = "SELECT DISTINCT log_epoch, log_partition FROM dead_letters"
 _FROM = (
     f"SELECT {_COLUMNS} FROM dead_letters "
@@ -35,6 +36,10 @@ class CassandraDeadLetters:
 
     def __init__(self, session: CassandraSession) -> None:
         self._session = session
+
+    async def ping(self) -> None:
+        """Return when dead letters can be kept. `Unavailable` also before `chat4all migrate`."""
+        await self._session.run(_PING)
 
     async def add(self, letters: Sequence[DeadLetter]) -> None:
         """Keep dead letters; see `ports.dead_letters.DeadLetterSink`."""
@@ -69,7 +74,7 @@ class CassandraDeadLetters:
             position, now = letter.log_position, datetime.now(UTC)
             values = (*position, letter.cause, letter.key, letter.value, now)
             headers = encode_headers(letter.headers)
-            if headers is None:  # never a null that was inserted (EXACTNESS 5)
+            if headers is None:  # an inserted null would be a tombstone (EXACTNESS 5)
                 await self._session.run(_PUT, values)
             else:
                 await self._session.run(_PUT_WITH_HEADERS, (*values, headers))

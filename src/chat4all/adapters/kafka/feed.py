@@ -42,7 +42,8 @@ UNEXPECTED = "an unexpected error, see the log of this process"
 HEARTBEAT = b"heartbeat"
 """The key of records that no conversation has; the value is how many partitions the topic has."""
 
-DIGITS_MAX = 7
+DIGITS_MAX = 6
+"""Of a number of partitions; more is no heartbeat of ours."""
 
 HEARTBEAT_SECONDS = 2.0
 """How often a router writes a heartbeat to every partition."""
@@ -59,6 +60,7 @@ class KafkaAnnouncements:
     def __init__(self, producer: KafkaProducer, topic: str) -> None:
         self._producer = producer
         self._topic = topic
+        self._partitions = 0
 
     async def announce(self, events: Sequence[LiveEvent]) -> None:
         """Append the events, those of a key together; see `ports.feed.Announcements`."""
@@ -66,9 +68,14 @@ class KafkaAnnouncements:
 
     async def beat(self) -> None:
         """Let every gateway hear the feed: one heartbeat in each partition."""
-        # Asked each time: a topic may get more partitions.
-        count = await self._producer.partitions(self._topic)
-        await self._append((HEARTBEAT, b"%d" % count, number) for number in range(count))
+        try:
+            # Asked each time: a topic may get more partitions.
+            self._partitions = await self._producer.partitions(self._topic)
+        except Unavailable:
+            if self._partitions == 0:
+                raise
+        count = b"%d" % self._partitions
+        await self._append((HEARTBEAT, count, number) for number in range(self._partitions))
 
     async def _append(self, records: Iterator[tuple[bytes, bytes, int | None]]) -> None:
         sent = []
@@ -145,6 +152,7 @@ class KafkaFeed:
             self._heard_at = dict.fromkeys(await self._call(self._begin), -inf)
             # A topic may be found that cannot be read, which the first read finds.
             messages = await self._call(self._read)
+            check(messages)
             self._trouble = None
             outages.succeeded()
             if self._listener is not None:
@@ -184,17 +192,15 @@ class KafkaFeed:
     def _read(self) -> Sequence[Message]:
         first = self._consumer.poll(WAIT_SECONDS)
         messages = () if first is None else (first, *self._consumer.consume(READ_MAX, 0))
-        for message in messages:
-            if (error := message.error()) is not None:
-                raise Unavailable(describe(error), PUBLIC)
-        return messages
+        return list(messages)
 
     def _take(self, messages: Sequence[Message]) -> None:
         """Push what was read. Only the listener knows whether it needs more than the key."""
-        if self._listener is None or not messages:
-            return
         now = self._clock()
         for message in messages:
+            check([message])
+            if self._listener is None:
+                continue
             key, value = message.key() or b"", message.value() or b""
             if key == HEARTBEAT:
                 self._check_partitions(value)
@@ -205,13 +211,20 @@ class KafkaFeed:
             self._heard_at[message.partition() or 0] = now
         # The feed was heard as long ago as the partition that was silent for longest.
         oldest = min(self._heard_at.values())
-        if oldest > -inf:
+        if self._listener is not None and messages and oldest > -inf:
             self._listener.alive(now - oldest)
 
     def _check_partitions(self, count: bytes) -> None:
         """Raise `Unavailable` when there are partitions that are not read."""
-        if len(count) < DIGITS_MAX and count.isdigit() and int(count) > len(self._heard_at):
+        if len(count) <= DIGITS_MAX and count.isdigit() and int(count) > len(self._heard_at):
             raise Unavailable(f"topic {self._topic} has more partitions now")
+
+
+def check(messages: Sequence[Message]) -> None:
+    """Raise `Unavailable` for the first error among messages."""
+    for message in messages:
+        if (error := message.error()) is not None:
+            raise Unavailable(describe(error), PUBLIC)
 
 
 def in_records(events: Sequence[LiveEvent]) -> Iterator[tuple[bytes, bytes]]:
