@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,13 @@ from typing import Any
 import acsylla
 import pytest
 
-from chat4all.adapters.cassandra import Contact, migrate
+from chat4all.adapters.cassandra import (
+    CassandraDeadLetters,
+    CassandraSession,
+    CassandraStore,
+    Contact,
+    migrate,
+)
 from chat4all.adapters.cassandra.session import REQUEST_SECONDS, connect
 from chat4all.domain.errors import StartRefused, Unavailable
 from chat4all.domain.ids import LogPosition
@@ -210,3 +217,25 @@ async def test_single_statements_and_batches_ask_for_a_quorum(cassandra: Cassand
             assert dict(found[0])["consistency_level"] == "LOCAL_QUORUM"
     finally:
         await session.close()
+
+
+async def test_a_keyspace_of_an_earlier_release_is_reported_before_it_is_needed(
+    on: AStore,
+) -> None:
+    """Fails when a router is ready that could not put a record aside."""
+    await on.letters.ping()
+    async with a_store_of_an_earlier_release(on.contact) as earlier:
+        await earlier.store.ping()
+        with pytest.raises(Unavailable, match="run `chat4all migrate`"):
+            await earlier.letters.ping()
+
+
+@asynccontextmanager
+async def a_store_of_an_earlier_release(contact: Contact) -> AsyncIterator[AStore]:
+    session = await connect(contact, 60)
+    drop = f'ALTER TABLE "{contact.keyspace}".dead_letters DROP headers'
+    await session.execute(acsylla.create_statement(drop))
+    await session.close()
+    found = CassandraSession(contact)
+    yield AStore(contact, found, CassandraStore(found), CassandraDeadLetters(found))
+    await found.close()

@@ -31,6 +31,7 @@ class ClusterRouter:
         self._log = log
         self._store = store
         self._letters = CassandraDeadLetters(session)
+        self._letters_found = False
         self.metrics = RouterMetrics(__version__, self._lag)
         self._consumer: KafkaConsumer | None = None
         self._router: Router | None = None
@@ -45,11 +46,14 @@ class ClusterRouter:
             await self._route(self._log.found.result())
 
     async def ping(self) -> None:
-        """Return while messages are routed, and those that cannot be can be put aside."""
-        await self._letters.ping()
+        """Return while messages are routed, and the table of dead letters is as it must be."""
         if self._router is None:
             raise Unavailable("the router waits for the log")
         await self._router.ping()
+        if not self._letters_found:
+            # Asked until it is found: columns do not go again.
+            await self._letters.ping()
+            self._letters_found = True
 
     def stop(self) -> None:
         """Ask `run` to end after the batch in hand."""
