@@ -134,6 +134,7 @@ async def test_after_requests_that_are_answered() -> None:
         await client.expect(SWITCHED)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(30)
 async def test_it_is_not_swept() -> None:
     """Mutant: a connection that is handed over and stays among those with limits in time."""
