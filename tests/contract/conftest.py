@@ -10,9 +10,7 @@ import pytest
 
 from chat4all.adapters.caching import (
     OutboxFollower,
-    cached_aliases,
-    cached_members,
-    cached_sessions,
+    cached_people,
 )
 from chat4all.adapters.embedded import (
     EmbeddedConsumer,
@@ -24,19 +22,16 @@ from chat4all.adapters.embedded import (
 )
 from chat4all.adapters.embedded.link import pair
 from chat4all.adapters.metadata_http import (
-    HttpDirectory,
-    HttpMemberships,
     HttpOutbox,
-    HttpSessions,
-    HttpUsers,
     MetadataService,
+    http_people,
 )
 from chat4all.adapters.prometheus import GatewayMetrics, RouterMetrics
 from chat4all.adapters.prometheus.registry import new_registry
 from chat4all.adapters.prometheus.router import ROUTING
 from chat4all.adapters.prometheus.service import READS
 from chat4all.adapters.prometheus.timing import Timings
-from chat4all.adapters.sql import SqlDirectory, SqlMemberships, SqlOutbox, SqlSessions, SqlUsers
+from chat4all.adapters.sql import SqlOutbox, sql_people
 from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.metadata import InternalEndpoint
 from chat4all.ports.dead_letters import DeadLetters
@@ -229,9 +224,7 @@ async def known(
 ) -> AsyncIterator[PeoplePorts]:
     way = setting[1]
     database = place.database
-    people = PeoplePorts(
-        SqlUsers(database), SqlDirectory(database), SqlMemberships(database), SqlSessions(database)
-    )
+    people = sql_people(database)
     if way == "asked":
         yield people
         return
@@ -246,12 +239,7 @@ async def known(
             url = await stack.enter_async_context(serving(endpoint))
         service = MetadataService(url, CREDENTIAL)
         stack.push_async_callback(service.close)
-        asked = PeoplePorts(
-            HttpUsers(service),
-            HttpDirectory(service),
-            HttpMemberships(service),
-            HttpSessions(service),
-        )
+        asked = http_people(service)
         if way != "by HTTP, cached":
             yield asked
             return
@@ -262,12 +250,7 @@ async def cached(asked: PeoplePorts, outbox: Outbox) -> PeoplePorts:
     """Cache the ports. One poll is enough: the clock stands still, and a test alone writes."""
     follower = OutboxFollower(outbox, clock=lambda: 0.0)
     await follower.poll()
-    return PeoplePorts(
-        cached_aliases(asked.users, follower),
-        cached_members(asked.directory, follower),
-        asked.memberships,
-        cached_sessions(asked.sessions, follower),
-    )
+    return cached_people(asked, follower)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.ids import ConversationId
 from chat4all.domain.people import Role
-from chat4all.processes.directories import FollowedPeople, people_of_service
+from chat4all.processes.directories import PeopleOfService, people_of_service
 from chat4all.settings import load_settings
 from tests.contract.test_directory import ANA, BRUNO, group, user
 from tests.contract.test_sessions import refreshed, session
@@ -42,7 +42,7 @@ def services(dsn: str, tmp_path: Path) -> Iterator[list[MetadataProcess]]:
 
 
 @pytest.fixture
-async def gateways(services: list[MetadataProcess]) -> AsyncIterator[list[FollowedPeople]]:
+async def gateways(services: list[MetadataProcess]) -> AsyncIterator[list[PeopleOfService]]:
     async with AsyncExitStack() as stack:
         found = []
         for service in services:
@@ -90,7 +90,7 @@ async def ends(call: Callable[[], Awaitable[object]], killed: float) -> None:
 
 
 async def test_what_changes_through_one_is_seen_by_the_other_within_5_s(
-    gateways: list[FollowedPeople], chat: ConversationId
+    gateways: list[PeopleOfService], chat: ConversationId
 ) -> None:
     here, there = gateways
     one = session("one")
@@ -108,7 +108,7 @@ async def test_what_changes_through_one_is_seen_by_the_other_within_5_s(
 
 
 async def test_cached_values_expire_without_the_service_and_are_used_again_with_it(
-    gateways: list[FollowedPeople], services: list[MetadataProcess], chat: ConversationId
+    gateways: list[PeopleOfService], services: list[MetadataProcess], chat: ConversationId
 ) -> None:
     here, there = gateways
     one = session("one")
@@ -134,7 +134,7 @@ async def test_cached_values_expire_without_the_service_and_are_used_again_with_
 
 
 async def test_a_database_that_is_away_is_noticed_within_5_s_and_comes_back(
-    gateways: list[FollowedPeople], databases: Databases, chat: ConversationId
+    gateways: list[PeopleOfService], databases: Databases, chat: ConversationId
 ) -> None:
     gateway = gateways[0]
     await gateway.people.directory.members(chat)

@@ -23,7 +23,7 @@ from chat4all.adapters.metadata_http import (
     SameSecret,
 )
 from chat4all.adapters.metadata_http import service as service_module
-from chat4all.adapters.sql import SqlDirectory, SqlMemberships, SqlOutbox, SqlSessions, SqlUsers
+from chat4all.adapters.sql import SqlOutbox, sql_people
 from chat4all.domain.errors import (
     Degraded,
     NotFound,
@@ -35,7 +35,6 @@ from chat4all.domain.errors import (
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.people import Role
 from chat4all.metadata import InternalEndpoint
-from chat4all.ports.people import PeoplePorts
 from chat4all.processes.directories import people_in_database, people_of_service
 from chat4all.settings import load_settings
 from tests.contract.test_directory import ANA, BRUNO, group, user
@@ -64,12 +63,7 @@ def an_endpoint(place: Place, *proofs: bytes) -> InternalEndpoint:
     database = place.database
     return InternalEndpoint(
         CREDENTIAL.encode(),
-        PeoplePorts(
-            SqlUsers(database),
-            SqlDirectory(database),
-            SqlMemberships(database),
-            SqlSessions(database),
-        ),
+        sql_people(database),
         SqlOutbox(database),
         secret_proofs=proofs,
     )

@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     from fastapi import APIRouter
     from starlette.types import ASGIApp
 
-    from chat4all.ports.history import ConversationHeads
     from chat4all.ports.log import MessageLog
-    from chat4all.ports.summaries import ConversationSummaries
-    from chat4all.processes.parts import GatewayPorts, MetadataPorts, RouterServicePorts
+    from chat4all.processes.parts import GatewayPorts, MetadataPorts, RouterServicePorts, StorePorts
     from chat4all.processes.router_parts import RouterPorts
     from chat4all.usecases.marking import Marking
     from chat4all.usecases.public_names import PublicNames
@@ -48,7 +46,7 @@ def make_gateway(ports: "GatewayPorts") -> "ASGIApp":
     versions = ConversationVersions(ports.feed.silence_seconds)
     ports.feed.listen(Hub(versions))
     ports.changes.add_listener(SupersededByAliases(versions))
-    people = _people(ports, log, store, store)
+    people = _people(ports, log, store)
     sending = Sending(log, directory)
     return gateway_app(
         GatewayUseCases(
@@ -75,8 +73,7 @@ def make_metadata(ports: "MetadataPorts") -> "ASGIApp":
     from chat4all.metadata import InternalEndpoint, metadata_app
 
     meter, endpoint = ports.meter, None
-    log, heads = meter.log(ports.log), meter.reads(ports.heads)
-    people = _people(ports, log, heads, meter.reads(ports.summaries))
+    people = _people(ports, meter.log(ports.log), meter.reads(ports.store))
     if (internal := ports.internal) is not None:
         endpoint = InternalEndpoint(
             internal.credential, ports.people, internal.outbox, secret_proofs=internal.secret_proofs
@@ -123,8 +120,7 @@ class _People:
 def _people(
     ports: "GatewayPorts | MetadataPorts",
     log: "MessageLog",
-    heads: "ConversationHeads",
-    summaries: "ConversationSummaries",
+    store: "StorePorts",
 ) -> _People:
     from chat4all.metadata import MetadataUseCases, metadata_routes
     from chat4all.usecases.listing import Listing
@@ -138,12 +134,12 @@ def _people(
     users, directory, sessions = ports.people.users, ports.people.directory, ports.people.sessions
     passwords, tokens, policy = ports.security.passwords, ports.security.tokens, ports.policy
     signing_in = SigningIn(users, sessions, passwords, tokens, policy.lifetimes)
-    marking, names = Marking(log, heads, directory), PublicNames(users)
+    marking, names = Marking(log, store, directory), PublicNames(users)
     use_cases = MetadataUseCases(
         signing_in,
         SigningUp(users, passwords, is_open=policy.sign_up_open),
         Profiles(users, users, sessions, passwords),
         Membership(users, directory, directory, marking),
-        Listing(summaries, ports.people.memberships, names),
+        Listing(store, ports.people.memberships, names),
     )
     return _People(signing_in, marking, names, metadata_routes(use_cases, policy.limits))

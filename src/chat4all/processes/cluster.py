@@ -12,7 +12,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -72,8 +72,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
         listener = stack.enter_context(_listening(settings.listening, "--port"))
         found = await stack.enter_async_context(people_of_service(settings))
         engines = await stack.enter_async_context(_engines(settings.kafka, settings.cassandra))
-        passwords = BcryptPasswords()
-        stack.callback(passwords.close)
+        passwords = stack.enter_context(closing(BcryptPasswords()))
         feed = KafkaFeed(settings.kafka.bootstrap, settings.kafka.topic_events)
         metrics = GatewayMetrics(__version__, SLUG)
         pings = Pings(
@@ -110,8 +109,7 @@ async def serve_metadata(settings: MetadataSettings) -> bool:
         listener = stack.enter_context(_listening(settings.listening, "--metadata-port"))
         own = await stack.enter_async_context(people_in_database(settings))
         engines = await stack.enter_async_context(_engines(settings.kafka, settings.cassandra))
-        passwords = BcryptPasswords()
-        stack.callback(passwords.close)
+        passwords = stack.enter_context(closing(BcryptPasswords()))
         metrics = MetadataMetrics(__version__, SLUG)
         pings = Pings(directory=own.ping)
         metadata = make_metadata(
@@ -119,7 +117,6 @@ async def serve_metadata(settings: MetadataSettings) -> bool:
                 own.people,
                 SecurityPorts(passwords, tokens),
                 engines.log,
-                engines.store,
                 engines.store,
                 policy_of(settings.people),
                 pings,

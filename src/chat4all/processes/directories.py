@@ -10,21 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from chat4all.adapters.caching import (
-    OutboxFollower,
-    cached_aliases,
-    cached_members,
-    cached_sessions,
-)
-from chat4all.adapters.sql import (
-    Database,
-    SqlDirectory,
-    SqlMemberships,
-    SqlOutbox,
-    SqlSessions,
-    SqlUsers,
-    upgrade,
-)
+from chat4all.adapters.caching import OutboxFollower, cached_people
+from chat4all.adapters.sql import Database, SqlOutbox, sql_people, upgrade
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import StartRefused
@@ -39,16 +26,24 @@ TRIM_EVERY_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class FollowedPeople:
-    """Users, conversations and sessions, cached for as long as `follower` says that it holds."""
+class PeopleInFile:
+    """Users, conversations and sessions, cached while `follower` follows the `outbox`."""
 
     people: PeoplePorts
     follower: OutboxFollower
     ping: Ping
-    outbox: SqlOutbox | None = None
-    """Where it is in a file of this process: to be trimmed."""
+    outbox: OutboxTrimming
+    """To be trimmed."""
 
-    same_secret: Ping | None = None
+
+@dataclass(frozen=True, slots=True)
+class PeopleOfService:
+    """Users, conversations and sessions, cached while `follower` follows the service's outbox."""
+
+    people: PeoplePorts
+    follower: OutboxFollower
+    ping: Ping
+    same_secret: Ping
     """Raises `Degraded` when the service that is asked has another `SECRET_KEY`."""
 
 
@@ -62,7 +57,7 @@ class OwnPeople:
 
 
 @asynccontextmanager
-async def people_in_file(path: Path) -> AsyncIterator[FollowedPeople]:
+async def people_in_file(path: Path) -> AsyncIterator[PeopleInFile]:
     """Open a file that only this process serves; it gets its tables here."""
     database = Database(path)
     try:
@@ -72,18 +67,8 @@ async def people_in_file(path: Path) -> AsyncIterator[FollowedPeople]:
         follower = OutboxFollower(outbox, "the directory")
         await follower.poll()  # so that the first requests are answered
         async with follower.running():
-            directory = SqlDirectory(database)
-            yield FollowedPeople(
-                PeoplePorts(
-                    cached_aliases(SqlUsers(database), follower),
-                    cached_members(directory, follower),
-                    SqlMemberships(database),
-                    cached_sessions(SqlSessions(database), follower),
-                ),
-                follower,
-                directory.ping,
-                outbox,
-            )
+            people = cached_people(sql_people(database), follower)
+            yield PeopleInFile(people, follower, people.directory.ping, outbox)
     finally:
         await database.close()
 
@@ -99,45 +84,31 @@ async def people_in_database(settings: MetadataSettings) -> AsyncIterator[OwnPeo
 
     credential = check_credential(settings.credential)
     async with open_database(settings.database_url) as database:
-        users, directory = SqlUsers(database), SqlDirectory(database)
-        memberships, sessions = SqlMemberships(database), SqlSessions(database)
         outbox = SqlOutbox(database)
         internal = InternalPorts(credential.encode(), outbox, proofs(settings.people.keys))
         trim = partial(trim_all, outbox)
         async with periodically("trimming the outbox", trim, TRIM_EVERY_SECONDS):
-            yield OwnPeople(
-                PeoplePorts(users, directory, memberships, sessions),
-                internal,
-                partial(check_revision, database),
-            )
+            yield OwnPeople(sql_people(database), internal, partial(check_revision, database))
 
 
 @asynccontextmanager
-async def people_of_service(settings: GatewaySettings) -> AsyncIterator[FollowedPeople]:
+async def people_of_service(settings: GatewaySettings) -> AsyncIterator[PeopleOfService]:
     """Follow the metadata service at `CHAT4ALL_METADATA_URL`, which may come later."""
     from chat4all.adapters.metadata_http import (
-        HttpDirectory,
-        HttpMemberships,
         HttpOutbox,
-        HttpSessions,
-        HttpUsers,
         MetadataService,
         SameSecret,
+        http_people,
     )
 
     service = MetadataService(settings.metadata_url, check_credential(settings.credential))
     try:
         follower = OutboxFollower(HttpOutbox(service))
-        people = PeoplePorts(
-            cached_aliases(HttpUsers(service), follower),
-            cached_members(HttpDirectory(service), follower),
-            HttpMemberships(service),
-            cached_sessions(HttpSessions(service), follower),
-        )
+        people = cached_people(http_people(service), follower)
         proof = proofs(settings.people.keys)[0]
         same_secret = SameSecret(service, settings.metadata_url, proof)
         async with follower.running():
-            yield FollowedPeople(people, follower, follower.ping, same_secret=same_secret.ping)
+            yield PeopleOfService(people, follower, follower.ping, same_secret.ping)
     finally:
         await service.close()
 

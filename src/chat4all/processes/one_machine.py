@@ -8,7 +8,7 @@ router          ─ in a process of its own: `router_process`
 import logging
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -26,11 +26,11 @@ from chat4all.adapters.embedded import (
 )
 from chat4all.adapters.embedded.link import SILENCE_SECONDS
 from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics
-from chat4all.adapters.sql import SqlOutbox
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import StartRefused
 from chat4all.http.problems import SLUG
 from chat4all.http.server.serving import Server, listening, serve
+from chat4all.ports.outbox import OutboxTrimming
 from chat4all.ports.people import PeoplePorts
 from chat4all.ports.security import Passwords
 from chat4all.processes.apps import make_gateway, make_metadata
@@ -88,9 +88,7 @@ async def one_machine(
     async with AsyncExitStack() as stack:
         tokens = tokens_in_folder(settings.people.keys, folder.path)
         if passwords is None:
-            bcrypt = BcryptPasswords()
-            stack.callback(bcrypt.close)
-            passwords = bcrypt
+            passwords = stack.enter_context(closing(BcryptPasswords()))
         found = await stack.enter_async_context(people_in_file(folder.path / "metadata.db"))
         people = found.people
 
@@ -139,7 +137,6 @@ async def one_machine(
                 people,
                 security,
                 log,
-                store,
                 store,
                 policy,
                 Pings(directory=found.ping),
@@ -208,9 +205,7 @@ async def _demo(
     return False
 
 
-async def _trim(
-    log: EmbeddedLog, store: EmbeddedStore, outbox: SqlOutbox | None, days: int
-) -> None:
+async def _trim(log: EmbeddedLog, store: EmbeddedStore, outbox: OutboxTrimming, days: int) -> None:
     """Drop routed records once they are old enough, since the messages are in the store.
 
     And what the outbox noted.
@@ -218,5 +213,4 @@ async def _trim(
     before = int((time.time() - days * 86_400) * 1000)
     while await log.trim(before, await store.stored()):
         pass
-    if outbox is not None:
-        await trim_all(outbox)
+    await trim_all(outbox)

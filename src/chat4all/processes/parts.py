@@ -5,7 +5,7 @@ That of a router is in `router_parts`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from chat4all.http.metrics import GatewayMeter, Meter, Source
 from chat4all.ports.feed import LiveFeed
@@ -17,8 +17,6 @@ from chat4all.ports.people import PeoplePorts
 from chat4all.ports.security import Passwords, Tokens
 from chat4all.ports.summaries import ConversationSummaries
 from chat4all.processes.policy import Policy
-
-T = TypeVar("T")
 
 
 class StorePorts(ConversationHeads, History, ConversationSummaries, Protocol):
@@ -64,7 +62,7 @@ class EngineMeter(Protocol):
         """Return the log, its appends timed."""
         ...
 
-    def reads(self, store: T) -> T:
+    def reads(self, store: StorePorts) -> StorePorts:
         """Return a store, its reads timed."""
         ...
 
@@ -113,8 +111,7 @@ class MetadataPorts:
     people: PeoplePorts
     security: SecurityPorts
     log: MessageLog
-    heads: ConversationHeads
-    summaries: ConversationSummaries
+    store: StorePorts
     policy: Policy
     pings: Pings
     meter: MetadataMeter

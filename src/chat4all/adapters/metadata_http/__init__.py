@@ -6,6 +6,7 @@ from chat4all.adapters.metadata_http.people import (
     HttpOutbox,
     HttpSessions,
     HttpUsers,
+    http_people,
 )
 from chat4all.adapters.metadata_http.same_secret import SECRETS_DIFFER, SameSecret
 from chat4all.adapters.metadata_http.service import MetadataService
@@ -19,4 +20,5 @@ __all__ = [
     "HttpUsers",
     "MetadataService",
     "SameSecret",
+    "http_people",
 ]

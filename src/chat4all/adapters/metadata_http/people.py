@@ -15,6 +15,7 @@ from chat4all.domain.people import (
 )
 from chat4all.domain.refresh_tokens import RefreshHashes
 from chat4all.ports.outbox import OutboxPage
+from chat4all.ports.people import PeoplePorts
 from chat4all.ports.sessions import Rotation
 from chat4all.wire import internal
 
@@ -231,3 +232,10 @@ class HttpOutbox:
             "outbox", internal.After(position), OutboxPage, writes=False
         )
         return page
+
+
+def http_people(service: MetadataService) -> PeoplePorts:
+    """Return the ports that ask a service."""
+    return PeoplePorts(
+        HttpUsers(service), HttpDirectory(service), HttpMemberships(service), HttpSessions(service)
+    )

@@ -5,6 +5,7 @@ from chat4all.adapters.sql.directory import SqlDirectory
 from chat4all.adapters.sql.engine import Database
 from chat4all.adapters.sql.memberships import SqlMemberships
 from chat4all.adapters.sql.outbox import SqlOutbox
+from chat4all.adapters.sql.people import sql_people
 from chat4all.adapters.sql.schema import upgrade
 from chat4all.adapters.sql.sessions import SqlSessions
 from chat4all.adapters.sql.users import SqlUsers
@@ -18,5 +19,6 @@ __all__ = [
     "SqlOutbox",
     "SqlSessions",
     "SqlUsers",
+    "sql_people",
     "upgrade",
 ]
