@@ -1,5 +1,6 @@
 """Live events: what connected clients get at once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
@@ -32,3 +33,11 @@ def key_of(event: LiveEvent) -> str:
             return marker.conversation_id
         case _:
             assert_never(event)
+
+
+def by_key(events: Sequence[LiveEvent]) -> dict[str, list[LiveEvent]]:
+    """Return the events by their keys, those of a key in order."""
+    grouped: dict[str, list[LiveEvent]] = {}
+    for event in events:
+        grouped.setdefault(key_of(event), []).append(event)
+    return grouped

@@ -21,6 +21,8 @@ _PUT_WITH_HEADERS = (
     "INSERT INTO dead_letters (log_epoch, log_partition, log_offset, cause, key, value, "
     "put_aside_at, headers) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
+# A column that step 4 adds: without it a letter is refused before anything of it is written.
+_IS_THERE = f"SELECT headers FROM dead_letters {_AT}"
 _GET = f"SELECT {_COLUMNS} FROM dead_letters {_AT}"
 _PING = "SELECT headers FROM dead_letters LIMIT 1"
 _PARTITIONS = "SELECT DISTINCT log_epoch, log_partition FROM dead_letters"
@@ -70,7 +72,7 @@ class CassandraDeadLetters:
     async def _add(self, letter: DeadLetter) -> None:
         # A letter depends on its record alone: two routers that add it at once differ only in the
         # time, so that keeping the first one needs no transaction.
-        if not await self._session.run(_GET, letter.log_position):
+        if not await self._session.run(_IS_THERE, letter.log_position):
             position, now = letter.log_position, datetime.now(UTC)
             values = (*position, letter.cause, letter.key, letter.value, now)
             headers = encode_headers(letter.headers)

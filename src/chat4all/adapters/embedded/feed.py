@@ -5,7 +5,7 @@ from functools import partial
 from math import inf
 
 from chat4all.adapters.embedded.link import Announced
-from chat4all.domain.events import LiveEvent, key_of
+from chat4all.domain.events import LiveEvent, by_key
 from chat4all.ports.feed import FeedListener
 
 
@@ -28,10 +28,7 @@ class EmbeddedFeed:
         """Push events of this process; see `ports.feed.Announcements`."""
         if self._listener is None:
             return
-        by_key: dict[str, list[LiveEvent]] = {}
-        for event in events:
-            by_key.setdefault(key_of(event), []).append(event)
-        for key, of_key in by_key.items():
+        for key, of_key in by_key(events).items():
             self._listener.announced(key, partial(list, of_key))
         self._listener.alive()
 

@@ -17,7 +17,7 @@ import msgspec
 
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import Unavailable
-from chat4all.domain.events import LiveEvent, key_of
+from chat4all.domain.events import LiveEvent, by_key
 from chat4all.wire.events import decode_events, encode_event, join_events
 
 HEARTBEAT_SECONDS = 1.0
@@ -57,10 +57,12 @@ class Announced(msgspec.Struct, array_like=True):
     @classmethod
     def of(cls, events: Sequence[LiveEvent]) -> "Announced":
         """Encode a batch; those of a key stay in order."""
-        by_key: dict[str, list[bytes]] = {}
-        for event in events:
-            by_key.setdefault(key_of(event), []).append(encode_event(event))
-        return cls([(key, join_events(encoded)) for key, encoded in by_key.items()])
+        return cls(
+            [
+                (key, join_events(map(encode_event, of_key)))
+                for key, of_key in by_key(events).items()
+            ]
+        )
 
     @staticmethod
     def decode(encoded: bytes) -> list[LiveEvent]:

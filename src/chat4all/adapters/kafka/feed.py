@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from math import inf
@@ -18,7 +17,7 @@ from chat4all.adapters.kafka.reachability import PUBLIC
 from chat4all.concurrency.outages import OutageLog
 from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.domain.errors import Degraded, Unavailable
-from chat4all.domain.events import LiveEvent, key_of
+from chat4all.domain.events import LiveEvent, by_key
 from chat4all.ports.feed import FeedListener
 from chat4all.wire.events import decode_events, encode_event, join_events
 
@@ -152,7 +151,8 @@ class KafkaFeed:
             self._heard_at = dict.fromkeys(await self._call(self._begin), -inf)
             # A topic may be found that cannot be read, which the first read finds.
             messages = await self._call(self._read)
-            check(messages)
+            for message in messages:
+                check(message)
             self._trouble = None
             outages.succeeded()
             if self._listener is not None:
@@ -169,7 +169,7 @@ class KafkaFeed:
             on_failure=note,
         )
 
-    def _begin(self) -> frozenset[int]:
+    def _begin(self) -> Iterable[int]:
         """Read from the end on, as a number: `OFFSET_END` is resolved only at the first fetch."""
         try:
             # Anything still queued, errors above all, belongs to the previous assignment.
@@ -187,18 +187,17 @@ class KafkaFeed:
             self._consumer.assign(places)
         except KafkaException as error:
             raise Unavailable(describe(error), PUBLIC) from None
-        return frozenset(about.partitions)
+        return tuple(about.partitions)
 
     def _read(self) -> Sequence[Message]:
         first = self._consumer.poll(WAIT_SECONDS)
-        messages = () if first is None else (first, *self._consumer.consume(READ_MAX, 0))
-        return list(messages)
+        return () if first is None else (first, *self._consumer.consume(READ_MAX, 0))
 
     def _take(self, messages: Sequence[Message]) -> None:
         """Push what was read. Only the listener knows whether it needs more than the key."""
         now = self._clock()
         for message in messages:
-            check([message])
+            check(message)
             if self._listener is None:
                 continue
             key, value = message.key() or b"", message.value() or b""
@@ -220,22 +219,18 @@ class KafkaFeed:
             raise Unavailable(f"topic {self._topic} has more partitions now")
 
 
-def check(messages: Sequence[Message]) -> None:
-    """Raise `Unavailable` for the first error among messages."""
-    for message in messages:
-        if (error := message.error()) is not None:
-            raise Unavailable(describe(error), PUBLIC)
+def check(message: Message) -> None:
+    """Raise `Unavailable` for what is an error and no message."""
+    if (error := message.error()) is not None:
+        raise Unavailable(describe(error), PUBLIC)
 
 
 def in_records(events: Sequence[LiveEvent]) -> Iterator[tuple[bytes, bytes]]:
     """Return keys and values of the records for these events: a JSON list each, in order."""
-    by_key = defaultdict[str, list[bytes]](list)
-    for event in events:
-        by_key[key_of(event)].append(encode_event(event))
-    for key, encoded in by_key.items():
+    for key, of_key in by_key(events).items():
         part: list[bytes] = []
         size = 0
-        for one in encoded:
+        for one in map(encode_event, of_key):
             if part and size + len(one) > RECORD_MAX:
                 yield key.encode(), join_events(part)
                 part, size = [], 0

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Message, Producer
 
 from chat4all.adapters.kafka.connection import client_config, describe
-from chat4all.adapters.kafka.reachability import PUBLIC, reach
+from chat4all.adapters.kafka.reachability import PUBLIC, metadata_of, reach
 from chat4all.domain.errors import OutcomeUnknown, Overloaded, Unavailable
 from chat4all.domain.records import Headers
 
@@ -131,7 +131,7 @@ class KafkaProducer:
 
     async def partitions(self, topic: str) -> int:
         """Return how many partitions a topic has. Raises `Unavailable`."""
-        about = (await reach(self._producer, self._bootstrap, topic)).topics[topic]
+        about = (await metadata_of(self._producer, self._bootstrap, topic)).topics[topic]
         if about.error is not None:
             raise Unavailable(f"topic {topic}: {describe(about.error)}", PUBLIC)
         return len(about.partitions)

@@ -42,16 +42,24 @@ def addresses_of(bootstrap: str) -> list[Address]:
     return addresses
 
 
+async def metadata_of(client: Any, bootstrap: str, topic: str | None = None) -> Any:
+    """Return a cluster's metadata, or a topic's. Raises `Unavailable` with a sentence.
+
+    `client`: a Producer, Consumer or AdminClient.
+    """
+    try:
+        return await asyncio.to_thread(client.list_topics, topic, METADATA_SECONDS)
+    except KafkaException:
+        raise await not_answering(bootstrap) from None
+
+
 async def reach(client: Any, bootstrap: str, topic: str | None = None) -> Any:
     """Return a cluster's metadata once the brokers that matter can be reached as advertised.
 
-    `client`: a Producer, Consumer or AdminClient. With a topic those that lead its partitions
-    matter, otherwise all. Raises `Unavailable` with a sentence.
+    With a topic those that lead its partitions matter, otherwise all. Raises `Unavailable` with a
+    sentence.
     """
-    try:
-        metadata = await asyncio.to_thread(client.list_topics, topic, METADATA_SECONDS)
-    except KafkaException:
-        raise await not_answering(bootstrap) from None
+    metadata = await metadata_of(client, bootstrap, topic)
     leaders = {
         partition.leader
         for about in (metadata.topics.values() if topic else ())
