@@ -25,32 +25,32 @@ _USERNAME = re.compile(USERNAME_PATTERN.removesuffix("$") + r"\Z")
 _RESERVED = re.compile(r"deleted-|system\Z")
 
 
-def username_errors(username: str, pointer: str = "/username") -> list[FieldError]:
+def username_errors(username: str) -> list[FieldError]:
     """Return what is wrong with a new username; empty when it is valid."""
     if _USERNAME.match(username) is None:
-        return [FieldError(pointer, USERNAME_RULE)]
+        return [FieldError("/username", USERNAME_RULE)]
     if _RESERVED.match(username):
-        return [FieldError(pointer, "this name is reserved")]
+        return [FieldError("/username", "this name is reserved")]
     return []
 
 
-def display_name_errors(name: str, pointer: str = "/display_name") -> list[FieldError]:
+def display_name_errors(name: str) -> list[FieldError]:
     """Return what is wrong with a display name; empty when it is valid."""
     if len(name) > DISPLAY_NAME_MAX:
-        return [FieldError(pointer, f"at most {DISPLAY_NAME_MAX} characters")]
+        return [FieldError("/display_name", f"at most {DISPLAY_NAME_MAX} characters")]
     if not name.isprintable() or name != name.strip():
-        return [FieldError(pointer, "printable characters, no space at either end")]
+        return [FieldError("/display_name", "printable characters, no space at either end")]
     return []
 
 
-def password_errors(password: str, pointer: str = "/password") -> list[FieldError]:
+def password_errors(password: str) -> list[FieldError]:
     """Return what is wrong with a new password, without its text."""
     if len(password) < PASSWORD_MIN:
-        return [FieldError(pointer, f"at least {PASSWORD_MIN} characters")]
+        return [FieldError("/password", f"at least {PASSWORD_MIN} characters")]
     if len(password.encode()) > PASSWORD_MAX_BYTES:
-        return [FieldError(pointer, f"at most {PASSWORD_MAX_BYTES} bytes in UTF-8")]
+        return [FieldError("/password", f"at most {PASSWORD_MAX_BYTES} bytes in UTF-8")]
     if "\0" in password:
-        return [FieldError(pointer, "a password cannot contain NUL")]
+        return [FieldError("/password", "a password cannot contain NUL")]
     return []
 
 

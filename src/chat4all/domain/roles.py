@@ -6,9 +6,11 @@ conversation, `NotAllowed` for a role that may not do it, `Conflict` where a gro
 without an owner.
 """
 
+from collections.abc import Container
 from typing import NamedTuple
 
 from chat4all.domain.errors import Conflict, NotAllowed, NotFound
+from chat4all.domain.ids import Username
 from chat4all.domain.people import ConversationType, Role
 
 NO_SUCH_CONVERSATION = "no such conversation"
@@ -27,6 +29,12 @@ class Standing(NamedTuple):
     asker: Role | None
     other: Role | None
     owners: int
+
+
+def check_member(members: Container[Username], username: Username) -> None:
+    """Raise `NotFound` unless a user is a member: others cannot tell whether it exists."""
+    if username not in members:
+        raise NotFound(NO_SUCH_CONVERSATION)
 
 
 def require_member(role: Role | None) -> Role:

@@ -53,9 +53,9 @@ async def read_page(reading: Reading, reader: Username, query: PageQuery) -> His
 def page_headers(query: PageQuery, page: HistoryPage) -> list[tuple[bytes, bytes]]:
     """Return the headers of a page. Its `Link` names no host, to be right behind any proxy."""
     places = {"prev": ("before", page.older), "next": ("after", page.newer)}
+    path = HISTORY_PATH.format(conversation_id=query.conversation)
     links = [
-        f"</v1/conversations/{query.conversation}/messages?{bound}={seq}&limit={query.limit}>; "
-        f'rel="{rel}"'
+        f'<{path}?{bound}={seq}&limit={query.limit}>; rel="{rel}"'
         for rel, (bound, seq) in places.items()
         if seq is not None
     ]

@@ -9,7 +9,7 @@ from chat4all.domain.errors import FieldError, InvalidInput, NotSignedIn
 from chat4all.domain.people import Session
 from chat4all.http.answers import json_response
 from chat4all.http.bearer import Authenticate
-from chat4all.http.limits import Limits, address_of
+from chat4all.http.limits import SIGN_IN_ACCOUNT, Limits, address_of
 from chat4all.http.openapi import json_content, problems, rate_limited
 from chat4all.http.paths import SessionPath
 from chat4all.http.route_limits import RouteLimits, limited, limits_of
@@ -31,7 +31,7 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
         responses={
             200: {
                 "content": json_content(Token),
-                "headers": rate_limited("sign-in-account", 10, 300),
+                "headers": rate_limited("sign-in-account", *SIGN_IN_ACCOUNT),
             },
             **problems(400, 401, 413, 422, 429, 503),
         },

@@ -34,15 +34,17 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it for the length or coding that it declares."""
-        if scope["type"] == "http":
-            if (limits := self._declared.of(scope)) is not None:
-                set_limits(scope, limits)
-            try:
-                _check_head(scope, limits_of(scope).body)
-            except BadRequest as error:
-                await problem_response(error, scope["path"])(scope, receive, send)
-                return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if (limits := self._declared.of(scope)) is not None:
+            set_limits(scope, limits)
         most, total = limits_of(scope).body, 0
+        try:
+            _check_head(scope, most)
+        except BadRequest as error:
+            await problem_response(error, scope["path"])(scope, receive, send)
+            return
 
         async def receive_bounded() -> Message:
             nonlocal total

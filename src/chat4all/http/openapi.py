@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from chat4all.http.problems import kind_of_status
+from chat4all.wire.messages import BODY_MAX
 from chat4all.wire.problems import MEDIA_TYPE, Problem
 
 _REF = "#/components/schemas/{name}"
@@ -24,7 +25,7 @@ _DESCRIPTIONS = {
     403: "Not allowed.",
     404: "No such thing, or not yours to know of.",
     409: "Already taken.",
-    413: "The body is larger than 64 KiB.",
+    413: f"The body is larger than {BODY_MAX // 1024} KiB.",
     415: "The body is not said to be JSON.",
     422: "A field breaks a rule; see `errors`.",
     429: "Asked too often; try again after `Retry-After` seconds.",

@@ -21,6 +21,7 @@ from chat4all.ports.people import PeoplePorts
 from chat4all.wire import internal
 
 _LIMITS = RouteLimits(body=internal.BODY_MAX)
+_SCHEME = internal.SCHEME.lower().encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,6 @@ class _Route:
 
     path: str
     question: Question[Any]
-    limits: RouteLimits = _LIMITS
 
 
 class InternalEndpoint:
@@ -77,7 +77,7 @@ class InternalEndpoint:
         for name, value in scope["headers"]:
             if name == b"authorization":
                 scheme, _, credential = value.partition(b" ")
-                if scheme.lower() != internal.SCHEME.lower().encode():
+                if scheme.lower() != _SCHEME:
                     credential = b""
         # Hashes, so that timing reveals neither the length nor a prefix of the credential.
         if not hmac.compare_digest(hashlib.sha256(credential).digest(), self._credential):
@@ -92,7 +92,7 @@ class InternalEndpoint:
         if route is None:
             raise NotFound("no such route")
         scope["route"] = route
-        set_limits(scope, route.limits)
+        set_limits(scope, _LIMITS)
         if scope["method"] != "POST":
             raise BadRequest(
                 HTTPStatus.METHOD_NOT_ALLOWED, "this route is POST only", {"Allow": "POST"}

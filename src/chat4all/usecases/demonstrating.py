@@ -9,10 +9,11 @@ from chat4all.domain.times import now_utc
 from chat4all.ports.directory import Conversations
 from chat4all.ports.security import Passwords
 from chat4all.ports.users import Credentials, Registrations
+from chat4all.wire.messages import EXAMPLE_CHAT
 
 USERS = (Username("bruno"), Username("ana"))
 PASSWORD = "test"  # noqa: S105 - public; see `demo_passwords_are_active`
-CHAT = ConversationId("550e8400-e29b-41d4-a716-446655440000")
+CHAT = ConversationId(EXAMPLE_CHAT)
 
 
 async def make_demo(

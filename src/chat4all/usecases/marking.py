@@ -1,8 +1,9 @@
 """Move read markers. They travel through the log like messages."""
 
-from chat4all.domain.errors import FieldError, InvalidInput, NotFound
+from chat4all.domain.errors import FieldError, InvalidInput
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.records import Headers, MarkerRecord
+from chat4all.domain.roles import check_member
 from chat4all.ports.directory import Members
 from chat4all.ports.history import ConversationHeads
 from chat4all.ports.log import MessageLog
@@ -28,8 +29,7 @@ class Marking:
         conversation has not reached. The bound is checked here, not by the router, whose verdict
         must not depend on timing (EXACTNESS 14).
         """
-        if username not in await self._members.members(conversation):
-            raise NotFound("no such conversation")
+        check_member(await self._members.members(conversation), username)
         head = await self._heads.head(conversation)
         if seq > head:
             raise InvalidInput([FieldError("/seq", f"the conversation's last message is {head}")])

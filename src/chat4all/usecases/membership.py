@@ -147,5 +147,5 @@ class Membership:
     ) -> Mapping[Username, Role]:
         # First, so that outsiders cannot tell whether a conversation exists.
         members = await self._members.members(conversation)
-        roles.require_member(members.get(asker))
+        roles.check_member(members, asker)
         return members

@@ -7,6 +7,7 @@ from chat4all.domain.errors import NotFound
 from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.messages import AllRead, Receipt
 from chat4all.domain.people import Role
+from chat4all.domain.roles import check_member
 from chat4all.ports.directory import Members
 from chat4all.ports.history import History
 from chat4all.usecases.public_names import PublicNames
@@ -120,8 +121,7 @@ class Reading:
     ) -> Mapping[Username, Role]:
         """Return the members of a conversation; `NotFound` unless `reader` is one of them."""
         members = await self._members.members(conversation)
-        if reader not in members:
-            raise NotFound("no such conversation")
+        check_member(members, reader)
         return members
 
     async def _all_read(

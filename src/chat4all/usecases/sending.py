@@ -8,10 +8,11 @@ from typing import TypeAlias
 
 import uuid_utils
 
-from chat4all.domain.errors import NotFound, OutcomeUnknown, Unavailable
+from chat4all.domain.errors import OutcomeUnknown, Unavailable
 from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.messages import MessageDraft
 from chat4all.domain.records import Headers, MessageRecord
+from chat4all.domain.roles import check_member
 from chat4all.domain.times import now_utc
 from chat4all.ports.directory import Members
 from chat4all.ports.log import MessageLog
@@ -70,8 +71,7 @@ class Sending:
             fresh=draft.message_id is None,
         )
         try:
-            if sender not in await self._members.members(draft.conversation_id):
-                raise NotFound("no such conversation")
+            check_member(await self._members.members(draft.conversation_id), sender)
             await self._log.append(record.conversation_id, encode_record(record), headers)
         except Unavailable as error:
             if isinstance(error, OutcomeUnknown) and record.fresh:

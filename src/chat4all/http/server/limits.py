@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TypeAlias
 
 from chat4all.http.bodies import too_large
-from chat4all.http.route_limits import RouteLimits
+from chat4all.http.route_limits import HEAD_MAX, RouteLimits
 
 TAKE_SECONDS = 30.0
 """Within which a client must read an answer: an 8 MB page at 2 Mbit/s."""
@@ -41,10 +41,13 @@ STEP = 2 * 1024
 
 Refusal: TypeAlias = tuple[HTTPStatus, str]
 
-TOO_LONG = (HTTPStatus.REQUEST_URI_TOO_LONG, "the request line and headers are larger than 32 KiB")
+TOO_LONG = (
+    HTTPStatus.REQUEST_URI_TOO_LONG,
+    f"the request line and headers are larger than {HEAD_MAX // 1024} KiB",
+)
 TOO_MANY_HEADERS = (
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-    f"the headers are more than {HEADERS_MAX}, or larger than 32 KiB",
+    f"the headers are more than {HEADERS_MAX}, or larger than {HEAD_MAX // 1024} KiB",
 )
 TOO_FAR_AHEAD = (
     HTTPStatus.TOO_MANY_REQUESTS,
