@@ -12,7 +12,7 @@ import pytest
 from chat4all.http import limits
 from tests.api.conftest import CHAT, Api, running
 from tests.api.test_http import check_problem
-from tests.unit.test_limits import Clock
+from tests.clocks import Clock
 
 pytestmark = pytest.mark.anyio
 

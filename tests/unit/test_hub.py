@@ -14,6 +14,7 @@ from chat4all.domain.people import Role
 from chat4all.gateway.live.hub import Hub
 from chat4all.usecases.versions import ConversationVersions
 from chat4all.wire.events import decode_events
+from tests.clocks import Clock
 from tests.contract.test_live_feed import event
 from tests.records import CHATS
 
@@ -21,13 +22,6 @@ pytestmark = pytest.mark.anyio
 
 MEMBERS = {Username("ana"): Role.OWNER}
 SILENCE = 6.0
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

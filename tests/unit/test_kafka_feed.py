@@ -18,18 +18,12 @@ from chat4all.domain.people import Role
 from chat4all.gateway.live.hub import Hub
 from chat4all.ports.feed import Decode
 from chat4all.usecases.versions import ConversationVersions
+from tests.clocks import Clock
 from tests.records import CHATS
 
 pytestmark = pytest.mark.anyio
 
 MEMBERS = {Username("ana"): Role.OWNER}
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

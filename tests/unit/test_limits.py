@@ -6,19 +6,12 @@ import pytest
 
 from chat4all.domain.errors import NotSignedIn, TooMany, Unavailable
 from chat4all.http.limits import Limit, address_of, no_limits
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clocks import Clock
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1000.0)
 
 
 def take(limit: Limit, key: str = "bruno") -> dict[str, str]:

@@ -14,20 +14,13 @@ from chat4all.domain.errors import (
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.people import Role, Session
 from chat4all.ports.outbox import OutboxEntry, OutboxPage, Subject
+from tests.clocks import Clock
 from tests.contract.test_directory import ANA
 from tests.contract.test_sessions import session
 
 pytestmark = pytest.mark.anyio
 
 CHAT = ConversationId("550e8400-e29b-41d4-a716-446655440000")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class FakeOutbox:

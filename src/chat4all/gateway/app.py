@@ -13,16 +13,13 @@ from chat4all.gateway.marking import marking_routes
 from chat4all.gateway.pages import Pages
 from chat4all.gateway.sending import SEND_OPERATION, SEND_PATH, send_route
 from chat4all.gateway.signing_in import signing_in_routes
+from chat4all.http.assembling import assemble
 from chat4all.http.bearer import authenticator
-from chat4all.http.bodies import BodyLimit
 from chat4all.http.docs import make_app
-from chat4all.http.edge import Edge, with_edge
-from chat4all.http.fast_routes import FastRoutes
+from chat4all.http.edge import Edge
 from chat4all.http.health import health_routes
 from chat4all.http.limits import Limits
 from chat4all.http.metrics import GatewayMeter
-from chat4all.http.openapi import complete_openapi
-from chat4all.http.problems import install_problems
 from chat4all.ports.health import Ping
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.reading import Reading
@@ -61,7 +58,6 @@ def gateway_app(
 ) -> ASGIApp:
     """Return the gateway. `others` are the routes of another service that it serves too."""
     app, page_policy = make_app("Chat4All", DESCRIPTION, __version__)
-    install_problems(app)
     caller = authenticator(use_cases.signing_in)
     routers = [
         signing_in_routes(use_cases.signing_in, limits, caller),
@@ -70,14 +66,15 @@ def gateway_app(
         *others,
         health_routes(pings),
     ]
-    for router in routers:
-        app.include_router(router)
-    complete_openapi(app, {(SEND_PATH, "post"): SEND_OPERATION})
-    fast = FastRoutes(
-        [
+    return assemble(
+        app,
+        routers,
+        meter=meter,
+        edge=edge,
+        page_policy=page_policy,
+        fast=[
             send_route(use_cases.signing_in, use_cases.sending, limits.send, meter.accepted),
             fast_history_route(use_cases.signing_in, use_cases.reading, Pages(use_cases.versions)),
         ],
-        fallback=BodyLimit(app, routers),
+        operations={(SEND_PATH, "post"): SEND_OPERATION},
     )
-    return with_edge(fast, edge, meter, page_policy=page_policy)

@@ -7,16 +7,14 @@ from fastapi import APIRouter
 from starlette.types import ASGIApp
 
 from chat4all import __version__
+from chat4all.http.assembling import assemble
 from chat4all.http.bearer import authenticator
-from chat4all.http.bodies import BodyLimit
 from chat4all.http.docs import make_app
-from chat4all.http.edge import Edge, with_edge
-from chat4all.http.fast_routes import FastRoute, FastRoutes
+from chat4all.http.edge import Edge
+from chat4all.http.fast_routes import FastRoute
 from chat4all.http.frame import RequestMeter
 from chat4all.http.health import health_routes
 from chat4all.http.limits import Limits
-from chat4all.http.openapi import complete_openapi
-from chat4all.http.problems import install_problems
 from chat4all.metadata.conversations import conversation_routes
 from chat4all.metadata.members import member_routes
 from chat4all.metadata.users import user_routes
@@ -63,12 +61,11 @@ def metadata_app(
         "Users, conversations and their members. The gateway has these routes too.",
         __version__,
     )
-    install_problems(app)
-    routers = [*routes, health_routes(pings)]
-    for router in routers:
-        app.include_router(router)
-    complete_openapi(app)
-    served: ASGIApp = BodyLimit(app, routers)
-    if internal is not None:
-        served = FastRoutes([FastRoute(INTERNAL_PATH + "{name}", None, internal)], served)
-    return with_edge(served, edge, meter, page_policy=page_policy)
+    return assemble(
+        app,
+        [*routes, health_routes(pings)],
+        meter=meter,
+        edge=edge,
+        page_policy=page_policy,
+        fast=[] if internal is None else [FastRoute(INTERNAL_PATH + "{name}", None, internal)],
+    )

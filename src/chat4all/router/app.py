@@ -6,20 +6,18 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from chat4all import __version__
-from chat4all.http.bodies import BodyLimit
-from chat4all.http.edge import Edge, with_edge
+from chat4all.http.assembling import assemble
+from chat4all.http.edge import Edge
 from chat4all.http.health import health_routes
 from chat4all.http.metrics import Meter, Source, metrics_routes
-from chat4all.http.openapi import complete_openapi
-from chat4all.http.problems import install_problems
 from chat4all.ports.health import Ping
 
 
 def router_app(pings: Mapping[str, Ping], meter: Meter, metrics: Source) -> ASGIApp:
     """Return the application; `metrics` are the router's own, `meter` counts requests."""
     app = FastAPI(title="Chat4All router", version=__version__, docs_url=None, redoc_url=None)
-    install_problems(app)
-    app.include_router(health_routes(pings))
-    app.include_router(metrics_routes(meter.text, [metrics], failed=meter.source_failed))
-    complete_openapi(app)
-    return with_edge(BodyLimit(app), Edge(), meter, page_policy="")
+    routers = [
+        health_routes(pings),
+        metrics_routes(meter.text, [metrics], failed=meter.source_failed),
+    ]
+    return assemble(app, routers, meter=meter, edge=Edge(), page_policy="")

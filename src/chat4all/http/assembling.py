@@ -1,0 +1,39 @@
+"""What every HTTP service puts together in the same way."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp
+
+from chat4all.http.bodies import BodyLimit
+from chat4all.http.edge import Edge, with_edge
+from chat4all.http.fast_routes import FastRoute, FastRoutes
+from chat4all.http.frame import RequestMeter
+from chat4all.http.openapi import complete_openapi
+from chat4all.http.problems import install_problems
+
+
+def assemble(
+    app: FastAPI,
+    routers: Sequence[APIRouter],
+    *,
+    meter: RequestMeter,
+    edge: Edge,
+    page_policy: str,
+    fast: Sequence[FastRoute] = (),
+    operations: Mapping[tuple[str, str], dict[str, Any]] | None = None,
+) -> ASGIApp:
+    """Return the service that answers the `fast` routes first, then those of the routers.
+
+    `operations` describe fast routes; see `complete_openapi`. `page_policy` is the Content Security
+    Policy of the pages of documentation.
+    """
+    install_problems(app)
+    for router in routers:
+        app.include_router(router)
+    complete_openapi(app, operations)
+    served: ASGIApp = BodyLimit(app, routers)
+    if fast:
+        served = FastRoutes(fast, served)
+    return with_edge(served, edge, meter, page_policy=page_policy)
