@@ -16,6 +16,7 @@ from math import inf
 from starlette.types import ASGIApp
 
 from chat4all import __version__
+from chat4all.adapters.caching import OutboxFollower
 from chat4all.adapters.crypto import BcryptPasswords
 from chat4all.adapters.embedded import (
     DataFolder,
@@ -61,6 +62,7 @@ class OneMachine:
     gateway: ASGIApp
     metadata: ASGIApp
     people: PeoplePorts
+    follower: OutboxFollower
     routing: Routing
     log: EmbeddedLog
     store: EmbeddedStore
@@ -149,6 +151,7 @@ async def one_machine(
                 gateway=gateway,
                 metadata=metadata,
                 people=people,
+                follower=found.follower,
                 routing=routing,
                 log=log,
                 store=store,
