@@ -11,6 +11,7 @@ import msgspec
 
 from chat4all.domain.events import LiveEvent, MarkerMoved, MessageStored
 from chat4all.domain.messages import Marker, StoredMessage
+from chat4all.wire.nesting import NESTING_MAX, is_nested_too_deeply
 
 
 class MalformedEvent(ValueError):
@@ -49,9 +50,11 @@ def join_events(encoded: Iterable[bytes]) -> bytes:
 
 def decode_events(raw: bytes) -> list[LiveEvent]:
     """Return the events of one announcement, in order. Raises `MalformedEvent`."""
+    if is_nested_too_deeply(raw):
+        raise MalformedEvent(f"nested more than {NESTING_MAX} levels deep")
     try:
         return [_event(decoded) for decoded in _events.decode(raw)]
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise MalformedEvent(
             str(error) if isinstance(error, msgspec.MsgspecError) else "not JSON"
         ) from None

@@ -16,6 +16,7 @@ from chat4all.domain.ids import ConversationId, MessageId, Username, conversatio
 from chat4all.domain.messages import CONTENT_MAX
 from chat4all.domain.records import Headers, MarkerRecord, MessageRecord, Record
 from chat4all.domain.times import format_utc
+from chat4all.wire.nesting import NESTING_MAX, is_nested_too_deeply
 
 Id = TypeVar("Id", ConversationId, MessageId)
 
@@ -29,10 +30,10 @@ SEQ_MAX = 2**53
 """The largest number that every JSON parser represents exactly (RFC 8259, section 6)."""
 
 # Narrower than `datetime.fromisoformat`, which accepts more with every Python release: two routers
-# on different releases must not judge one record differently.
+# on different releases must not judge one record differently. Only the calendar is left to it.
 _TIME = re.compile(
-    r"(?!0000)\d{4}-\d\d-\d\d[T ]([01]\d|2[0-3]):\d\d:\d\d"
-    r"(?P<fraction>[.]\d{1,9})?(?P<zone>Z|[+-]\d\d:?\d\d)?\Z",
+    r"(?!0000)\d{4}-\d\d-\d\d[T ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d"
+    r"(?P<fraction>[.]\d{1,9})?(?P<zone>Z|[+-]([01]\d|2[0-3]):?[0-5]\d)?\Z",
     re.ASCII,
 )
 
@@ -45,7 +46,8 @@ class _Envelope(msgspec.Struct):
     """The fields of every record that tell its kind and version; decoded first."""
 
     type: str
-    v: int = RECORD_VERSION
+    # Bounded: what becomes of an integer of very many digits is a setting of the interpreter.
+    v: Annotated[int, msgspec.Meta(ge=1, le=SEQ_MAX)] = RECORD_VERSION
 
 
 class _ChatMessage(msgspec.Struct, omit_defaults=True):
@@ -137,15 +139,17 @@ def decode_record(value: bytes) -> Record:
     later version: a router that skipped it would number what follows differently from one that
     understands it.
     """
+    if is_nested_too_deeply(value):
+        raise MalformedRecord(f"nested more than {NESTING_MAX} levels deep")
     try:
+        if not value.isascii():
+            value.decode()  # the parser would pass over broken text in fields that it does not know
         envelope = _envelopes.decode(value)
         if envelope.v > RECORD_VERSION:
             raise RouterStopped(
                 f"a record of version {envelope.v} is in the log, this release knows "
                 f"{RECORD_VERSION}: update the router"
             )
-        if envelope.v < 1:
-            raise MalformedRecord("v is below 1")
         match envelope.type:
             case "chat_message":
                 return _message(_chat_messages.decode(value))
@@ -153,8 +157,6 @@ def decode_record(value: bytes) -> Record:
                 return _marker(_read_markers.decode(value))
             case _:
                 raise MalformedRecord("unknown type")
-    except RecursionError:
-        raise MalformedRecord("nested too deeply") from None
     except msgspec.MsgspecError as error:
         # msgspec's text names the field and the rule, never the value.
         raise MalformedRecord(str(error)) from None
