@@ -15,32 +15,43 @@ from tests.records import CHATS
 pytestmark = pytest.mark.anyio
 
 
-async def test_activity_is_the_newest_visible_message_of_each(
+async def test_activity_is_when_the_log_took_the_newest_visible_message_of_each(
     store: SequencedStore, summaries: ConversationSummaries
 ) -> None:
     first, second, hidden = at(1, message(1)), at(2, message(2)), at(9, message(3))
     other = at(5, message(1, CHATS[1]))
-    heads = {CHATS[0]: Head(2, second.log_position, second.created_at)}
+    heads = {CHATS[0]: Head(2, second.log_position, 7_000)}
     await store.write(replace(batch(first, second), heads=heads))
     await store.write(batch(hidden, head=0))
-    heads = {CHATS[1]: Head(1, other.log_position, other.created_at)}
+    heads = {CHATS[1]: Head(1, other.log_position, 2**41)}
     await store.write(replace(batch(other), heads=heads))
     nowhere = ConversationId(str(uuid.uuid4()))
     found = await summaries.activity([*CHATS[:2], nowhere])
     assert found == {
-        CHATS[0]: Activity(2, second.created_at),
-        CHATS[1]: Activity(1, other.created_at),
+        CHATS[0]: Activity(2, 7_000),
+        CHATS[1]: Activity(1, 2**41),
     }
     assert await summaries.activity([]) == {}
 
 
-async def test_activity_is_known_where_the_head_has_no_time(
+async def test_a_replay_that_does_not_know_when_takes_nothing_back(
     store: SequencedStore, summaries: ConversationSummaries
 ) -> None:
-    await store.write(batch(at(7, message(1))))
-    assert await summaries.activity(CHATS[:1]) == {
-        CHATS[0]: Activity(1, "2026-01-31T12:00:07.000Z")
-    }
+    written = replace(batch(one := message(1)), heads={CHATS[0]: Head(1, one.log_position, 7_000)})
+    await store.write(written)
+    await store.write(replace(written, heads={CHATS[0]: Head(1, one.log_position)}))
+    assert await summaries.activity(CHATS[:1]) == {CHATS[0]: Activity(1, 7_000)}
+
+
+async def test_an_older_head_does_not_take_the_place_back(
+    store: SequencedStore, summaries: ConversationSummaries
+) -> None:
+    first, second = message(1), message(2)
+    heads = {CHATS[0]: Head(2, second.log_position, 7_000)}
+    await store.write(replace(batch(first, second), heads=heads))
+    late = {CHATS[0]: Head(1, first.log_position, 9_000)}
+    await store.write(replace(batch(first), heads=late))
+    assert await summaries.activity(CHATS[:1]) == {CHATS[0]: Activity(2, 7_000)}
 
 
 async def test_activity_of_many_conversations(

@@ -199,9 +199,14 @@ class Machine:
 
     async def check(self) -> None:
         """Assert that the store equals the model of the log, and that everything was announced."""
-        wanted = model(await self.records())
+        records = await self.records()
+        wanted = model(records)
         for chat in CHATS:
             assert await self.rows(chat) == wanted.get(chat, []), "the store differs from the log"
+        taken_ms = {record.log_position: record.order_ms for record in records}
+        for chat, (seq, order_ms) in (await self.store.activity(CHATS)).items():
+            (last,) = (await stored(self.store, chat, limit=1, after=seq - 1)).messages
+            assert order_ms == taken_ms[last.log_position], "a list has it in the wrong place"
         numbers: dict[tuple[str, int], str] = {}
         for message in (event.message for event in self.heard if isinstance(event, MessageStored)):
             place = (message.conversation_id, message.seq)

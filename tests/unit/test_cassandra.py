@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import uuid
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from itertools import pairwise
@@ -29,7 +30,7 @@ from chat4all.adapters.cassandra.keys import first_wins_timestamp, log_timestamp
 from chat4all.adapters.cassandra.messages import MESSAGE, message_of, put_message
 from chat4all.adapters.cassandra.session import IN_FLIGHT_MAX, Row, Statement
 from chat4all.domain.errors import Overloaded, Unavailable
-from chat4all.domain.ids import LogPosition, Username
+from chat4all.domain.ids import ConversationId, LogPosition, Username
 from chat4all.domain.messages import Head, Marker, StoredMessage
 from chat4all.domain.records import DeadLetter
 from chat4all.ports.store import IdEntry, IdKey, StoreBatch
@@ -373,3 +374,41 @@ async def test_a_dead_letter_without_headers_writes_no_null() -> None:
     assert [len(values) for _, values in puts] == [7, 8]
     assert [text.count("?") for text, _ in puts] == [7, 8]
     assert all(value is not None for _, values in puts for value in values)
+
+
+class Heads(CassandraSession):
+    """Answers what is asked of heads, of one message and of when this release came."""
+
+    def __init__(self, heads: Sequence[Row], upgraded_ms: int) -> None:
+        self._heads = heads
+        self._came = upgraded_ms
+        self.asked: list[str] = []
+
+    async def run(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
+        table = statement.split(" FROM ")[1].split(maxsplit=1)[0]
+        self.asked.append(table)
+        if table == "schema_migrations":
+            return [(self._came,)]
+        if table == "messages":
+            return [(1, uuid.UUID(int=1), "ana", "x", 4_000, None)]
+        return [*self._heads]
+
+
+@pytest.mark.anyio
+async def test_heads_of_earlier_releases_are_ordered_by_no_later_than_the_upgrade() -> None:
+    keys = [uuid.UUID(int=n) for n in range(4)]
+    rows = [(keys[0], 9, 50_000, 1), (keys[1], 9, None, 7_000), (keys[2], 9, None, 2**45)]
+    session = Heads([*rows, (keys[3], 1, None, None)], 20_000)
+    store = CassandraStore(session)
+    chats = [ConversationId(str(key)) for key in keys]
+    for _ in range(2):
+        found = await store.activity(chats)
+        assert [found[chat].order_ms for chat in chats] == [50_000, 7_000, 20_000, 4_000]
+    assert session.asked.count("schema_migrations") == 1
+
+
+@pytest.mark.anyio
+async def test_heads_of_this_release_cost_no_further_question() -> None:
+    session = Heads([(uuid.UUID(int=1), 9, 50_000, None)], 20_000)
+    await CassandraStore(session).activity([ConversationId(str(uuid.UUID(int=1)))])
+    assert session.asked == ["conversation_heads"]

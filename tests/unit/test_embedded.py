@@ -92,6 +92,27 @@ async def test_offsets_of_trimmed_records_are_not_given_out_again(tmp_path: Path
     await closed(log, store)
 
 
+async def test_a_clock_that_is_set_back_takes_the_order_back_in_no_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stamp that is compared with an id's time is the clock's; the one for the order is not."""
+    log, store = await opened(tmp_path)
+    clock = [9_000, 5_000, 5_000, 9_500]
+    for now_ms in clock:
+        monkeypatch.setattr(time, "time_ns", lambda now_ms=now_ms: now_ms * 1_000_000)
+        await log.append(CHATS[0], b"x")
+    records = await log.read(0, 10)
+    assert [r.appended_ms for r in records] == clock
+    assert [r.order_ms for r in records] == [9_000, 9_001, 9_002, 9_500]
+    await closed(log, store)
+    monkeypatch.setattr(time, "time_ns", lambda: 7_000 * 1_000_000)
+    log, store = await opened(tmp_path)
+    await log.append(CHATS[0], b"x")
+    assert [r.order_ms for r in await log.read(4, 10)] == [9_501]
+    assert log.order_ms() == 9_502
+    await closed(log, store)
+
+
 async def test_a_store_is_filled_from_one_log_only(tmp_path: Path) -> None:
     log, store = await opened(tmp_path / "one")
     await EmbeddedConsumer(log, store).check()

@@ -12,6 +12,7 @@ from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
 from chat4all.domain.listing import Detail, JoinedConversation, Listed
 from chat4all.domain.messages import Activity, Overview, StoredMessage
 from chat4all.domain.people import ConversationType, Role
+from chat4all.domain.times import parse_milliseconds
 from chat4all.ports.summaries import OverviewQuery
 from chat4all.usecases.listing import Listing
 from chat4all.usecases.public_names import PublicNames
@@ -64,7 +65,11 @@ class Fake:
         self, conversations: Sequence[ConversationId]
     ) -> Mapping[ConversationId, Activity]:
         self.asked["activity"] += 1
-        return {key: Activity(*self.last[key][:2]) for key in conversations if key in self.last}
+        return {
+            key: Activity(self.last[key][0], parse_milliseconds(self.last[key][1]))
+            for key in conversations
+            if key in self.last
+        }
 
     async def overviews(
         self, asked: Mapping[ConversationId, OverviewQuery]

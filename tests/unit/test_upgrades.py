@@ -1,6 +1,7 @@
 """Files of earlier releases are migrated without losing a row."""
 
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -90,6 +91,9 @@ def store_of_version_1(path: Path) -> None:
         db.execute("PRAGMA user_version = 1")
 
 
+SENT_MS = 1_769_860_800_000
+"""The time of the message above, which its head gets."""
+
 LOG_1 = """
 CREATE TABLE info (log_id TEXT NOT NULL);
 CREATE TABLE records (
@@ -130,7 +134,23 @@ async def test_a_store_of_version_1_keeps_every_row(tmp_path: Path) -> None:
         for table, row in ROWS.items():
             (found,) = db.execute(f"SELECT * FROM {table}").fetchall()
             assert found[: len(row)] == row
-            assert set(found[len(row) :]) <= {None}
+            assert set(found[len(row) :]) <= {None, SENT_MS}
+
+
+@pytest.mark.parametrize("sent_at", ["2099-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"])
+async def test_what_was_sent_in_the_future_is_ordered_by_the_upgrade(
+    tmp_path: Path, sent_at: str
+) -> None:
+    path = tmp_path / "store.db"
+    store_of_version_1(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE messages SET created_at = ?", (sent_at,))
+    before_ms = time.time_ns() // 1_000_000
+    store = EmbeddedStore(path)
+    await store.open()
+    activity = (await store.activity(CHATS[:1]))[CHATS[0]]
+    await store.close()
+    assert before_ms - 1 <= activity.order_ms <= time.time_ns() // 1_000_000 + 1
 
 
 async def test_a_log_of_version_1_keeps_every_record_and_takes_headers(tmp_path: Path) -> None:

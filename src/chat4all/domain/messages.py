@@ -54,12 +54,12 @@ class StoredMessage:
 class Head:
     """The newest number of a conversation and the log position of the record that has it.
 
-    `created_at` is that message's, empty where unknown.
+    `order_ms` is that record's, 0 where unknown.
     """
 
     seq: int
     log_position: LogPosition
-    created_at: str = field(default="", compare=False)
+    order_ms: int = field(default=0, compare=False)
 
 
 NO_HEAD = Head(0, BEFORE_ALL)
@@ -92,10 +92,13 @@ class Receipt(NamedTuple):
 
 
 class Activity(NamedTuple):
-    """The newest number of a conversation, and when its message was sent (RFC 3339, UTC)."""
+    """The newest number of a conversation, and its place among others.
+
+    `order_ms` is when the log took the message, in milliseconds since 1970 by the log's clock.
+    """
 
     seq: int
-    at: str
+    order_ms: int
 
 
 class Overview(NamedTuple):

@@ -27,7 +27,8 @@ class LogRecord(NamedTuple):
     """One record as the log returns it.
 
     `appended_ms` is the log's own time (milliseconds since 1970) when `log_append_time` is true,
-    otherwise the one that the producer claimed.
+    otherwise the one that the producer claimed. `monotonic_ms` is what conversations are ordered
+    by, from a log whose own clock may be set back; None: `appended_ms` is.
     """
 
     log_position: LogPosition
@@ -36,6 +37,14 @@ class LogRecord(NamedTuple):
     appended_ms: int
     log_append_time: bool
     headers: Headers = ()
+    monotonic_ms: int | None = None
+
+    @property
+    def order_ms(self) -> int:
+        """What its conversation is ordered by in lists; 0 where the log has not stamped it."""
+        if self.monotonic_ms is not None:
+            return self.monotonic_ms
+        return self.appended_ms if self.log_append_time else 0
 
 
 class MessageRecord(NamedTuple):

@@ -22,6 +22,13 @@ def format_milliseconds(milliseconds: int) -> str:
     return when.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
+def parse_milliseconds(text: str) -> int:
+    """Return a formatted time in milliseconds since 1970; `ValueError` for any other text."""
+    when = datetime.fromisoformat(text)
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return (when - _EPOCH) // _MILLISECOND
+
+
 def format_seconds(seconds: int) -> str:
     """Format seconds since 1970; `OverflowError` beyond the year 9999."""
     return format_milliseconds(seconds * 1000)

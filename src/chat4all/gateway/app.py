@@ -58,7 +58,7 @@ def gateway_app(
 ) -> ASGIApp:
     """Return the gateway. `others` are the routes of another service that it serves too."""
     app, page_policy = make_app("Chat4All", DESCRIPTION, __version__)
-    caller = authenticator(use_cases.signing_in)
+    caller = authenticator(use_cases.signing_in, limits)
     routers = [
         signing_in_routes(use_cases.signing_in, limits, caller),
         history_routes(use_cases.reading, caller),

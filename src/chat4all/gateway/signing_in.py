@@ -20,6 +20,9 @@ from chat4all.wire.requests import Grant
 _ACCOUNT_LETTERS = 64
 """No username is longer; of a longer one so much is counted."""
 
+_FAMILY_LETTERS = 22
+"""Of a refresh token: the same in all tokens of a device."""
+
 
 def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticate) -> APIRouter:
     """Return the routes for signing in and out."""
@@ -42,7 +45,8 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
         rate, address = limits_of(request.scope).rate, address_of(request.scope)
         if form.grant_type == "refresh_token":
             fields = _required(form, "refresh_token")
-            # A refresh costs no hash: only guesses are limited.
+            limits.refresh.take(request.scope, fields["refresh_token"][:_FAMILY_LETTERS])
+            # A refresh costs no hash: by address only guesses are limited.
             with rate.count_failures(request.scope, address, NotSignedIn):
                 return json_response(token_view(await signing_in.refresh(fields["refresh_token"])))
         fields = _required(form, "username", "password")

@@ -9,6 +9,8 @@ from starlette.types import Scope
 
 from chat4all.domain.errors import NotSignedIn
 from chat4all.domain.people import Session
+from chat4all.http.limits import Limits
+from chat4all.http.rates import RouteRates
 from chat4all.usecases.signing_in import SigningIn
 
 Authenticate: TypeAlias = Callable[..., Awaitable[Session]]
@@ -28,12 +30,15 @@ def bearer_token(scope: Scope) -> str:
     raise NotSignedIn("send a token: Authorization: Bearer <token>")
 
 
-def authenticator(signing_in: SigningIn) -> Authenticate:
-    """Return a FastAPI dependency that gives the caller's session."""
+def authenticator(signing_in: SigningIn, limits: Limits) -> Authenticate:
+    """Return a FastAPI dependency that gives the caller's session, and counts the request."""
+    rates = RouteRates(limits)
 
     async def authenticate(
         request: Request, _scheme_for_docs: Annotated[str | None, Depends(_scheme)]
     ) -> Session:
-        return await signing_in.authenticate(bearer_token(request.scope))
+        session = await signing_in.authenticate(bearer_token(request.scope))
+        rates.take(request.scope, session)
+        return session
 
     return authenticate

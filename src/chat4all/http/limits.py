@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from ipaddress import IPv6Address, ip_address
 from math import ceil
 
@@ -23,8 +23,14 @@ KEYS_MAX = 50_000
 """Users or addresses that one limit keeps: some 10 MB. The least recent one is dropped first."""
 
 SEND_BURST_SECONDS = 4
+MARK_BURST_SECONDS = 30
 SIGN_IN_ACCOUNT = (10, 300)
 SIGN_IN_ADDRESS = (60, 60)
+REFRESH = (30, 300)
+CHANGE = (300, 60)
+ACCOUNT = (60, 60)
+FIND = (200, 20)
+LIST = (1_000, 50)
 
 Clock = Callable[[], float]
 
@@ -136,24 +142,51 @@ class Limits:
     """Failed attempts, by account: a password may be guessed from many addresses."""
     sign_in_address: Limit
     """By address: each attempt takes a quarter of a second of CPU time."""
+    refresh: Limit
+    """By device: each refresh is a write."""
+    start: Limit
+    """By user: conversations, which stay."""
+    change: Limit
+    """By user: of conversations and their members."""
+    mark: Limit
+    """By user: read markers, each a record of the log."""
+    account: Limit
+    """By session: of oneself, and of one's sessions."""
+    find: Limit
+    """By user: searches for users."""
+    list: Limit
+    """By user: lists that may be long."""
 
 
 def make_limits(
-    *, send_per_second: int, sign_ups_per_hour: int, clock: Clock = time.monotonic
+    *,
+    send_per_second: int,
+    sign_ups_per_hour: int,
+    reads_per_second: int,
+    conversations_per_hour: int,
+    clock: Clock = time.monotonic,
 ) -> Limits:
     """Return the limits; `clock` is for tests."""
     send = (send_per_second * SEND_BURST_SECONDS, SEND_BURST_SECONDS)
+    mark = (reads_per_second * MARK_BURST_SECONDS, MARK_BURST_SECONDS)
     return Limits(
         send=Limit("send", *send, clock=clock),
         sign_up=Limit("sign-up", sign_ups_per_hour, 3600, clock=clock),
         sign_in_account=Limit("sign-in-account", *SIGN_IN_ACCOUNT, clock=clock),
         sign_in_address=Limit("sign-in-address", *SIGN_IN_ADDRESS, clock=clock),
+        refresh=Limit("refresh", *REFRESH, clock=clock),
+        start=Limit("start-conversation", conversations_per_hour, 3600, clock=clock),
+        change=Limit("change", *CHANGE, clock=clock),
+        mark=Limit("mark-read", *mark, clock=clock),
+        account=Limit("account", *ACCOUNT, clock=clock),
+        find=Limit("find", *FIND, clock=clock),
+        list=Limit("list", *LIST, clock=clock),
     )
 
 
 def no_limits() -> Limits:
     """Return limits that limit nothing, for measurements."""
-    return Limits(NoLimit(), NoLimit(), NoLimit(), NoLimit())
+    return Limits(**{field.name: NoLimit() for field in fields(Limits)})
 
 
 def address_of(scope: Scope) -> str:

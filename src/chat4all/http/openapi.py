@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from chat4all.http.problems import kind_of_status
+from chat4all.http.rates import limit_name
 from chat4all.wire.messages import BODY_MAX
 from chat4all.wire.problems import MEDIA_TYPE, Problem
 
@@ -116,6 +117,10 @@ def complete_openapi(
             )
             for (path, method), operation in (operations or {}).items():
                 described["paths"].setdefault(path, {})[method] = operation
+            for path, of_path in described["paths"].items():
+                for method, operation in of_path.items():
+                    if limit_name(method.upper(), path) is not None:
+                        operation["responses"].setdefault("429", _problem(429))
             names = {name.decode() for name in _REFERENCES.findall(msgspec.json.encode(described))}
             types = [_referenced[name] for name in sorted(names & _referenced.keys())]
             _, schemas = msgspec.json.schema_components(types, ref_template=_REF)

@@ -40,7 +40,7 @@ class MetadataUseCases:
 
 def metadata_routes(use_cases: MetadataUseCases, limits: Limits) -> Sequence[APIRouter]:
     """Return the service's routes, for its own application or for a gateway that serves them."""
-    caller = authenticator(use_cases.signing_in)
+    caller = authenticator(use_cases.signing_in, limits)
     return [
         user_routes(use_cases.signing_up, use_cases.profiles, limits, caller),
         conversation_routes(use_cases.membership, use_cases.listing, caller),

@@ -37,6 +37,14 @@ class ConversationHeads(Protocol):
         ...
 
 
+class MarkedHeads(ConversationHeads, Protocol):
+    """The newest number of a conversation, and how far one of its readers has come."""
+
+    async def read_seq(self, conversation: ConversationId, username: Username) -> int:
+        """Return a reader's `read_seq`; 0 where there is none. It may be ahead of the head."""
+        ...
+
+
 class History(Protocol):
     """A conversation's messages, none above its head."""
 

@@ -20,7 +20,11 @@ class ConversationSummaries(Protocol):
     async def activity(
         self, conversations: Sequence[ConversationId]
     ) -> Mapping[ConversationId, Activity]:
-        """Return the newest visible message's number and time.
+        """Return the newest visible message's number, and when the log took it.
+
+        Never when its sender says that it was sent. Where the log's time is not known, because an
+        earlier release wrote the conversation's head, it is when the message was sent, or when the
+        store was upgraded if that is earlier.
 
         Conversations without messages are left out.
         """

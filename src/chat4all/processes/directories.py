@@ -4,14 +4,14 @@ One machine has them in a file of its own, a metadata service in its database, a
 cluster asks the metadata service.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from chat4all.adapters.caching import OutboxFollower, cached_people
-from chat4all.adapters.sql import Database, SqlOutbox, sql_people, upgrade
+from chat4all.adapters.sql import Database, SqlMemberships, SqlOutbox, sql_people, upgrade
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import StartRefused
@@ -35,6 +35,9 @@ class PeopleInFile:
     outbox: OutboxTrimming
     """To be trimmed."""
 
+    newest_ms: int
+    """When somebody last joined a conversation."""
+
 
 @dataclass(frozen=True, slots=True)
 class PeopleOfService:
@@ -57,8 +60,11 @@ class OwnPeople:
 
 
 @asynccontextmanager
-async def people_in_file(path: Path) -> AsyncIterator[PeopleInFile]:
-    """Open a file that only this process serves; it gets its tables here."""
+async def people_in_file(path: Path, order_ms: Callable[[], int]) -> AsyncIterator[PeopleInFile]:
+    """Open a file that only this process serves; it gets its tables here.
+
+    `order_ms` returns the time at which somebody joins a conversation.
+    """
     database = Database(path)
     try:
         await upgrade(database)
@@ -67,8 +73,9 @@ async def people_in_file(path: Path) -> AsyncIterator[PeopleInFile]:
         follower = OutboxFollower(outbox, "the directory")
         await follower.poll()  # so that the first requests are answered
         async with follower.running():
-            people = cached_people(sql_people(database), follower)
-            yield PeopleInFile(people, follower, people.directory.ping, outbox)
+            people = cached_people(sql_people(database, order_ms=order_ms), follower)
+            newest_ms = await SqlMemberships(database).newest_ms()
+            yield PeopleInFile(people, follower, people.directory.ping, outbox, newest_ms)
     finally:
         await database.close()
 

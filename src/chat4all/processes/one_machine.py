@@ -91,11 +91,12 @@ async def one_machine(
         tokens = tokens_in_folder(settings.people.keys, folder.path)
         if passwords is None:
             passwords = stack.enter_context(closing(BcryptPasswords()))
-        found = await stack.enter_async_context(people_in_file(folder.path / "metadata.db"))
-        people = found.people
-
         log = EmbeddedLog(folder.path / "log.db")
         stack.push_async_callback(log.close)
+        found = await stack.enter_async_context(
+            people_in_file(folder.path / "metadata.db", log.order_ms)
+        )
+        people = found.people
         store = EmbeddedStore(folder.path / "store.db")
         stack.push_async_callback(store.close)
         feed = EmbeddedFeed(inf if router_process is None else SILENCE_SECONDS)
@@ -106,6 +107,7 @@ async def one_machine(
             await found.follower.poll()
         # After the demonstration data, so that a first start which was cut off is still the first.
         await log.open()
+        log.order_after(found.newest_ms)
         await store.open()
         await EmbeddedConsumer(log, store).check()
 

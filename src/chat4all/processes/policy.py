@@ -34,7 +34,10 @@ def policy_of(settings: PeopleSettings) -> Policy:
 def _limits(settings: PeopleSettings) -> Limits:
     if settings.rate_limits:
         return make_limits(
-            send_per_second=settings.send_per_second, sign_ups_per_hour=settings.sign_ups_per_hour
+            send_per_second=settings.send_per_second,
+            sign_ups_per_hour=settings.sign_ups_per_hour,
+            reads_per_second=settings.reads_per_second,
+            conversations_per_hour=settings.conversations_per_hour,
         )
     _log.warning("rate limits are off: anybody may send and guess passwords without end")
     return no_limits()

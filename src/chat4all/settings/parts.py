@@ -32,6 +32,8 @@ class PeopleSettings:
     rate_limits: bool
     send_per_second: int
     sign_ups_per_hour: int
+    reads_per_second: int
+    conversations_per_hour: int
     cors_origins: Sequence[str]
     trusted_proxies: Sequence[str]
 

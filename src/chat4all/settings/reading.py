@@ -84,6 +84,12 @@ class Settings(BaseSettings):
         50, ge=1, le=1_000_000, description="Messages a second of one user, after a burst of 4 s."
     )
     sign_ups_per_hour: int = Field(20, ge=1, le=1_000_000, description="Sign-ups of one address.")
+    reads_per_second: int = Field(
+        10, ge=1, le=1_000_000, description="Read markers of one user, after a burst of 30 s."
+    )
+    conversations_per_hour: int = Field(
+        200, ge=1, le=1_000_000, description="Conversations that one user starts."
+    )
     kafka_bootstrap: str = Field(
         "kafka:9092",
         validation_alias=AliasChoices("KAFKA_BOOTSTRAP_SERVER", "KAFKA_BROKER_URL"),
@@ -178,6 +184,8 @@ class Settings(BaseSettings):
             rate_limits=self.rate_limits,
             send_per_second=self.send_per_second,
             sign_ups_per_hour=self.sign_ups_per_hour,
+            reads_per_second=self.reads_per_second,
+            conversations_per_hour=self.conversations_per_hour,
             cors_origins=self.cors_origins,
             trusted_proxies=self.trusted_proxies,
         )

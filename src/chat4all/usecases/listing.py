@@ -1,11 +1,13 @@
-"""A user's conversations, those with the newest activity first."""
+"""A user's conversations, those with the newest activity first, by the log's clock."""
 
 from collections.abc import Mapping, Sequence
 from heapq import nlargest
 
+from chat4all.domain.errors import FieldError, InvalidInput
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.listing import Detail, JoinedConversation, Listed
 from chat4all.domain.messages import AllRead, Overview, Status
+from chat4all.domain.times import format_milliseconds, parse_milliseconds
 from chat4all.ports.directory import Memberships
 from chat4all.ports.summaries import ConversationSummaries, OverviewQuery
 from chat4all.usecases.public_names import PublicNames
@@ -32,20 +34,21 @@ class Listing:
         """Return at most `limit` conversations after the cursor `after`, and the next cursor.
 
         A cursor is a conversation's place in the order. A conversation that gets a message between
-        two pages moves up; the others are neither skipped nor repeated.
+        two pages moves up; the others are neither skipped nor repeated. Raises `InvalidInput` for a
+        cursor that is none.
         """
+        above = _place(after) if after else None
         joined = {one.conversation_id: one for one in await self._memberships.of_user(username)}
         activity = await self._summaries.activity(list(joined))
         # A conversation without messages is sorted by when the user joined.
         places = [
-            (activity[key].at if key in activity else one.joined_at, key)
+            (activity[key].order_ms if key in activity else _joined_ms(one), key)
             for key, one in joined.items()
         ]
-        if after:
-            at, _, key = after.rpartition(_SEPARATOR)
-            places = [place for place in places if place < (at, ConversationId(key))]
+        if above is not None:
+            places = [place for place in places if place < above]
         newest = nlargest(limit + 1, places)
-        more = _SEPARATOR.join(newest[limit - 1]) if len(newest) > limit else None
+        more = _cursor(*newest[limit - 1]) if len(newest) > limit else None
         keys = [key for _, key in newest[:limit]]
         details = await self._memberships.details(keys, username)
         overviews = await self._summaries.overviews(
@@ -73,6 +76,22 @@ class Listing:
             if one.last is not None and one.last.sender_id not in details[key].members
         }
         return await self._names.aliases(senders, ())
+
+
+def _joined_ms(joined: JoinedConversation) -> int:
+    return parse_milliseconds(joined.joined_at) if joined.joined_at else 0
+
+
+def _cursor(order_ms: int, key: ConversationId) -> str:
+    return _SEPARATOR.join((format_milliseconds(order_ms), key))
+
+
+def _place(cursor: str) -> tuple[int, ConversationId]:
+    at, _, key = cursor.rpartition(_SEPARATOR)
+    try:
+        return parse_milliseconds(at), ConversationId(key)
+    except ValueError:
+        raise InvalidInput([FieldError("/query/cursor", "take it from a Link")]) from None
 
 
 def _readers(detail: Detail, username: Username) -> Sequence[Username]:

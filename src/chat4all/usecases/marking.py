@@ -1,27 +1,36 @@
 """Move read markers. They travel through the log like messages."""
 
+from cachetools import LRUCache
+
 from chat4all.domain.errors import FieldError, InvalidInput
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.records import Headers, MarkerRecord
 from chat4all.domain.roles import check_member
 from chat4all.ports.directory import Members
-from chat4all.ports.history import ConversationHeads
+from chat4all.ports.history import MarkedHeads
 from chat4all.ports.log import MessageLog
 from chat4all.wire.records import encode_record
 
+MARKED_MAX = 10_000
+"""Markers of this process that are cached: the store has each of them a moment later."""
+
 
 class Marking:
-    """Moves read markers, forwards only and at most to the head."""
+    """Moves read markers, forwards only and at most to the head.
 
-    def __init__(self, log: MessageLog, heads: ConversationHeads, members: Members) -> None:
+    A marker that is there already costs no record of the log.
+    """
+
+    def __init__(self, log: MessageLog, heads: MarkedHeads, members: Members) -> None:
         self._log = log
         self._heads = heads
         self._members = members
+        self._marked: LRUCache[tuple[ConversationId, Username], int] = LRUCache(MARKED_MAX)
 
     async def read(
         self, username: Username, conversation: ConversationId, seq: int, headers: Headers = ()
     ) -> None:
-        """Record that a member has read up to `seq`; a number below an earlier one does nothing.
+        """Record that a member has read up to `seq`; one at or below an earlier one does nothing.
 
         `headers` travel beside the record.
 
@@ -48,5 +57,11 @@ class Marking:
     async def _append(
         self, conversation: ConversationId, username: Username, seq: int, headers: Headers = ()
     ) -> None:
-        record = MarkerRecord(conversation, username, delivered_seq=seq, read_seq=seq)
-        await self._log.append(conversation, encode_record(record), headers)
+        key = (conversation, username)
+        if self._marked.get(key, 0) >= seq:
+            return
+        if await self._heads.read_seq(conversation, username) < seq:
+            record = MarkerRecord(conversation, username, delivered_seq=seq, read_seq=seq)
+            await self._log.append(conversation, encode_record(record), headers)
+        # Markers only grow, in the log as in the store: what one of them has needs no other record.
+        self._marked[key] = max(seq, self._marked.get(key, 0))

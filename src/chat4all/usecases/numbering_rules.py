@@ -57,10 +57,13 @@ def number_messages(
         first = numbered.ids.get(key) or entries.get(key)
         if log_position <= watermarks[conversation].log_position:
             seq = _number_of_replay(log_position, message, rows.get(log_position), first)
+            if seq is not None and log_position == watermarks[conversation].log_position:
+                # A head that was recovered from its row does not have it.
+                numbered.heads[conversation] = Head(seq, log_position, record.order_ms)
         else:
             seq = _number_of_new(log_position, numbered.heads.get(conversation, NO_HEAD), first)
             if seq is not None:
-                numbered.heads[conversation] = Head(seq, log_position, message.created_at)
+                numbered.heads[conversation] = Head(seq, log_position, record.order_ms)
         if seq is not None:
             numbered.ids.setdefault(key, IdEntry(seq, log_position))
             numbered.messages.append(_stored(message, seq, log_position))

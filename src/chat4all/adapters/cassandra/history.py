@@ -18,6 +18,7 @@ _BETWEEN = (
     f"SELECT {MESSAGE} FROM messages "
     "WHERE conversation_id = ? AND bucket = ? AND seq >= ? AND seq <= ? ORDER BY seq ASC"
 )
+_READ_SEQ = "SELECT read_seq FROM read_markers WHERE conversation_id = ? AND username = ?"
 _READ_SEQS = "SELECT username, read_seq FROM read_markers WHERE conversation_id = ?"
 _RECEIPTS = (
     "SELECT username, delivered_seq, read_seq, delivered_ms, read_ms FROM read_markers "
@@ -33,6 +34,11 @@ class CassandraHistory(Part):
     async def head(self, conversation: ConversationId) -> int:
         """Return the newest visible number; see `ports.history.ConversationHeads`."""
         return head_seq(await self._session.run(HEAD, (UUID(conversation),)))
+
+    async def read_seq(self, conversation: ConversationId, username: Username) -> int:
+        """Return how far a reader has read; see `ports.history.MarkedHeads`."""
+        rows = await self._session.run(_READ_SEQ, (UUID(conversation), username))
+        return rows[0][0] or 0 if rows else 0
 
     async def page(
         self,

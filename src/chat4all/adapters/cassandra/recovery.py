@@ -9,11 +9,10 @@ from chat4all.adapters.cassandra.part import HEAD, Part
 from chat4all.adapters.cassandra.session import Row, together
 from chat4all.domain.ids import ConversationId, LogPosition, MessageId
 from chat4all.domain.messages import Head
-from chat4all.domain.times import format_milliseconds
 from chat4all.ports.store import NumberedRow
 
 _NEWEST = (
-    "SELECT seq, log_position, toUnixTimestamp(created_at) FROM messages "
+    "SELECT seq, log_position FROM messages "
     "WHERE conversation_id = ? AND bucket = ? ORDER BY seq DESC LIMIT 1"
 )
 _OLDEST = _NEWEST.replace("DESC", "ASC")
@@ -94,7 +93,5 @@ class Recovery(Part):
 def _head(rows: Sequence[Row]) -> Head | None:
     if not rows:
         return None
-    seq, position, *times = rows[0]
-    created_ms = times[0] if times else None
-    created_at = "" if created_ms is None else format_milliseconds(created_ms)
-    return Head(seq, position_of(position), created_at)
+    seq, position = rows[0]
+    return Head(seq, position_of(position))

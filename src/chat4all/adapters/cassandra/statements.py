@@ -1,6 +1,5 @@
 """The statements that write ids, markers and heads, each with its write time (rule 5)."""
 
-from datetime import datetime
 from uuid import UUID
 
 from chat4all.adapters.cassandra.keys import first_wins_timestamp, log_timestamp, slot_of
@@ -29,8 +28,8 @@ _PUT_HEAD = (
     "INSERT INTO conversation_heads (conversation_id, seq, log_position) VALUES (?, ?, ?) "
     "USING TIMESTAMP ?"
 )
-_PUT_HEAD_WITH_TIME = (
-    "INSERT INTO conversation_heads (conversation_id, seq, log_position, created_at) "
+_PUT_HEAD_WITH_ORDER = (
+    "INSERT INTO conversation_heads (conversation_id, seq, log_position, order_ms) "
     "VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
 )
 
@@ -69,7 +68,6 @@ def put_marker(marker: Marker) -> list[Statement]:
 def put_head(conversation: ConversationId, head: Head) -> Statement:
     """Write up to where readers see messages; a lower head than before changes nothing."""
     key = (UUID(conversation), head.seq, tuple(head.log_position))
-    if not head.created_at:  # a null is never inserted (EXACTNESS 5)
+    if not head.order_ms:  # a null is never inserted (EXACTNESS 5)
         return _PUT_HEAD, (*key, log_timestamp(head.log_position))
-    created_at = datetime.fromisoformat(head.created_at)
-    return _PUT_HEAD_WITH_TIME, (*key, created_at, log_timestamp(head.log_position))
+    return _PUT_HEAD_WITH_ORDER, (*key, head.order_ms, log_timestamp(head.log_position))

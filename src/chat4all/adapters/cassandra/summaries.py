@@ -5,44 +5,79 @@ from typing import Any
 from uuid import UUID
 
 from chat4all.adapters.cassandra.part import Part
-from chat4all.adapters.cassandra.session import together
+from chat4all.adapters.cassandra.session import CassandraSession, together
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.messages import Activity, Overview
-from chat4all.domain.times import format_milliseconds
+from chat4all.domain.times import parse_milliseconds
 from chat4all.ports.summaries import OverviewQuery
 
 HEADS_PER_REQUEST = 20
 """Heads read in one request; the coordinator reads each of them."""
 
 _ACTIVITY = (
-    "SELECT conversation_id, seq, toUnixTimestamp(created_at) FROM conversation_heads "
+    "SELECT conversation_id, seq, order_ms, toUnixTimestamp(created_at) FROM conversation_heads "
     "WHERE conversation_id IN ?"
 )
+_UPGRADED = "SELECT toUnixTimestamp(applied_at) FROM schema_migrations WHERE version = 5"
 _READ_BY = "SELECT username, read_seq FROM read_markers WHERE conversation_id = ? AND username IN ?"
 
 
 class CassandraSummaries(Part):
     """`ports.summaries.ConversationSummaries`: all requests of a call run at once."""
 
+    def __init__(self, session: CassandraSession) -> None:
+        super().__init__(session)
+        self._upgraded_ms: int | None = None
+
     async def activity(
         self, conversations: Sequence[ConversationId]
     ) -> Mapping[ConversationId, Activity]:
-        """Return the newest messages' numbers and times; see `ports.summaries`."""
+        """Return the newest messages' numbers and places; see `ports.summaries`."""
         keys = [UUID(conversation) for conversation in conversations]
         answers = await together(
             self._session.run(_ACTIVITY, (keys[first : first + HEADS_PER_REQUEST],))
             for first in range(0, len(keys), HEADS_PER_REQUEST)
         )
-        rows = [(ConversationId(str(row[0])), row[1], row[2]) for rows in answers for row in rows]
-        activity = {
-            key: Activity(seq, format_milliseconds(ms)) for key, seq, ms in rows if ms is not None
+        heads = {
+            ConversationId(str(key)): (seq, order_ms, sent_ms)
+            for rows in answers
+            for key, seq, order_ms, sent_ms in rows
         }
-        # Heads that an earlier release wrote have no time.
-        untimed = [(key, seq) for key, seq, ms in rows if ms is None]
+        activity = {
+            key: Activity(seq, order_ms)
+            for key, (seq, order_ms, _) in heads.items()
+            if order_ms is not None
+        }
+        earlier = {key: (seq, ms) for key, (seq, _, ms) in heads.items() if key not in activity}
+        return activity | await self._of_earlier_releases(earlier)
+
+    async def _of_earlier_releases(
+        self, heads: Mapping[ConversationId, tuple[int, int | None]]
+    ) -> dict[ConversationId, Activity]:
+        """Order heads by when their messages were sent: at the latest, at this release's upgrade.
+
+        What a sender says is not believed beyond that: it may be a time that is yet to come.
+        """
+        if not heads:
+            return {}
+        upgraded_ms = await self._upgraded()
+        # The first releases did not write even that.
+        untimed = [(key, seq) for key, (seq, sent_ms) in heads.items() if sent_ms is None]
         messages = await together(self._with_numbers(key, [seq]) for key, seq in untimed)
-        for (key, seq), message in zip(untimed, messages, strict=True):
-            activity[key] = Activity(seq, message[0].created_at if message else "")
-        return activity
+        of_messages = {
+            key: parse_milliseconds(message[0].created_at) if message else 0
+            for (key, _), message in zip(untimed, messages, strict=True)
+        }
+        return {
+            key: Activity(seq, min(of_messages[key] if sent_ms is None else sent_ms, upgraded_ms))
+            for key, (seq, sent_ms) in heads.items()
+        }
+
+    async def _upgraded(self) -> int:
+        if self._upgraded_ms is None:
+            rows = await self._session.run(_UPGRADED)
+            self._upgraded_ms = int(rows[0][0]) if rows else 0
+        return self._upgraded_ms
 
     async def overviews(
         self, queries: Mapping[ConversationId, OverviewQuery]

@@ -29,10 +29,26 @@ CREATE TABLE records (
 """
 # A record's headers: JSON, or null for none.
 _HEADERS = "ALTER TABLE records ADD COLUMN headers BLOB"
-SCHEMA = (_FIRST, _HEADERS)
+# What conversations are ordered by: a clock that is set back does not take it back, other than
+# `appended_ms`, which is compared with the times in ids. `trimmed` has the highest that was given
+# out before the records that are left.
+_ORDER = """
+ALTER TABLE records ADD COLUMN order_ms INTEGER;
+CREATE TABLE trimmed (order_ms INTEGER NOT NULL);
+INSERT INTO trimmed SELECT coalesce(max(appended_ms), 0) FROM records
+"""
+SCHEMA = (_FIRST, _HEADERS, _ORDER)
 """Every migration; see `Database`."""
 
-_INSERT = "INSERT INTO records (key, value, appended_ms, headers) VALUES {rows}"
+_INSERT = "INSERT INTO records (key, value, appended_ms, headers, order_ms) VALUES {rows}"
+
+_NEWEST_ORDER = """
+SELECT max(order_ms) FROM (
+    SELECT * FROM (SELECT order_ms FROM records ORDER BY "offset" DESC LIMIT 1)
+    UNION ALL SELECT order_ms FROM trimmed
+)
+"""
+_KEEP_ORDER = "UPDATE trimmed SET order_ms = max(order_ms, ?)"
 
 QUEUE_MAX = 10_000
 """Records that may wait for a commit, each at most 64 KiB or so; one more is refused at once."""
@@ -68,12 +84,14 @@ class EmbeddedLog:
         self._flusher: asyncio.Task[None] | None = None
         self._appended = asyncio.Event()
         self._watcher: Callable[[], None] = self._appended.set
+        self._order_ms = 0
         self.log_id = ""
 
     async def open(self) -> None:
         """Open the file, and give a new log its id."""
         await self._database.open()
         self.log_id = await self._database.write(_identify)
+        self.order_after(await self._database.read(_newest_order))
 
     async def follow(self) -> None:
         """Open the file to read records of another process; call `notify` when it appends."""
@@ -86,6 +104,15 @@ class EmbeddedLog:
     def watch(self, watcher: Callable[[], None]) -> None:
         """Call `watcher` after every commit, instead of waking `wait` in this process."""
         self._watcher = watcher
+
+    def order_ms(self) -> int:
+        """Return what something that happens now is ordered by: after all that came before it."""
+        self._order_ms = max(_now_ms(), self._order_ms + 1)
+        return self._order_ms
+
+    def order_after(self, order_ms: int) -> None:
+        """Order what comes from now on after this."""
+        self._order_ms = max(self._order_ms, order_ms)
 
     async def append(self, key: ConversationId, value: bytes, headers: Headers = ()) -> LogPosition:
         """Append one record; see `ports.log.MessageLog`."""
@@ -103,7 +130,7 @@ class EmbeddedLog:
 
         def select(db: sqlite3.Connection) -> list[LogRecord]:
             rows = db.execute(
-                'SELECT "offset", key, value, appended_ms, headers FROM records '
+                'SELECT "offset", key, value, appended_ms, headers, order_ms FROM records '
                 'WHERE "offset" > ? ORDER BY "offset" LIMIT ?',
                 (after, limit),
             )
@@ -115,8 +142,9 @@ class EmbeddedLog:
                     appended_ms,
                     True,
                     decode_headers(headers),
+                    order_ms,
                 )
-                for offset, key, value, appended_ms, headers in rows
+                for offset, key, value, appended_ms, headers, order_ms in rows
             ]
 
         return await self._database.read(select)
@@ -145,6 +173,7 @@ class EmbeddedLog:
         """
 
         def delete(db: sqlite3.Connection) -> int:
+            db.execute(_KEEP_ORDER, (_newest_order(db),))
             return db.execute(
                 'DELETE FROM records WHERE "offset" IN ('
                 'SELECT "offset" FROM records WHERE "offset" <= ? AND appended_ms < ? '
@@ -188,11 +217,11 @@ class EmbeddedLog:
         """Commit a batch and return its last record's offset."""
         # Read the clock after the wait in the queue: the time between an id's making and its append
         # decides whether it must be looked up (EXACTNESS 6).
-        now = time.time_ns() // 1_000_000
+        now, order = _now_ms(), self.order_ms()
         values: list[object] = []
         for waiting in batch:
-            values += (waiting.key, waiting.value, now, encode_headers(waiting.headers))
-        return await self._database.write_one(with_rows(_INSERT, 4, len(batch)), values)
+            values += (waiting.key, waiting.value, now, encode_headers(waiting.headers), order)
+        return await self._database.write_one(with_rows(_INSERT, 5, len(batch)), values)
 
     def _take(self) -> list[_Waiting]:
         """Return the next batch, without records whose outcome was already reported as unknown."""
@@ -202,6 +231,10 @@ class EmbeddedLog:
             if not waiting.done.done():
                 batch.append(waiting)
         return batch
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _unknown() -> OutcomeUnknown:
@@ -219,6 +252,11 @@ def _identify(db: sqlite3.Connection) -> str:
 def _identity(db: sqlite3.Connection) -> str:
     row = db.execute("SELECT log_id FROM info").fetchone()
     return "" if row is None else str(row[0])
+
+
+def _newest_order(db: sqlite3.Connection) -> int:
+    (order_ms,) = db.execute(_NEWEST_ORDER).fetchone()
+    return int(order_ms)
 
 
 def first_offset(db: sqlite3.Connection) -> int:

@@ -136,7 +136,7 @@ def first_unknown(connection: Connection, usernames: Sequence[Username]) -> User
     return next((username for username in usernames if username not in existing), None)
 
 
-def insert_conversation(connection: Connection, conversation: Conversation) -> None:
+def insert_conversation(connection: Connection, conversation: Conversation, joined_at: str) -> None:
     """Insert a conversation and its members."""
     connection.execute(
         _INSERT_CONVERSATION,
@@ -151,7 +151,7 @@ def insert_conversation(connection: Connection, conversation: Conversation) -> N
     connection.execute(
         _INSERT_MEMBERS,
         [
-            _member(conversation.conversation_id, username, role, conversation.created_at)
+            _member(conversation.conversation_id, username, role, joined_at)
             for username, role in conversation.members.items()
         ],
     )

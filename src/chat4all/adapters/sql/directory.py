@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from chat4all.adapters.sql import conversation_rows as rows
 from chat4all.adapters.sql.audit import append_audit_entry
-from chat4all.adapters.sql.outbox import Note, write_noting
+from chat4all.adapters.sql.outbox import Note, now_ms, write_noting
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain import roles
 from chat4all.domain.errors import AlreadyTaken, Conflict, NotFound
@@ -20,17 +20,24 @@ from chat4all.domain.people import (
     Role,
 )
 from chat4all.domain.roles import Standing
-from chat4all.domain.times import now_utc
+from chat4all.domain.times import format_milliseconds
 from chat4all.ports.outbox import Subject
 
 _ONE = select(literal(1))
 
 
 class SqlDirectory:
-    """`Members` and `Conversations` of `ports.directory`. The tables' keys decide every race."""
+    """`Members` and `Conversations` of `ports.directory`. The tables' keys decide every race.
 
-    def __init__(self, database: Transactions) -> None:
+    `order_ms` returns the time at which somebody joins, in milliseconds since 1970, which lists
+    compare with the log's; None from it: by the database's clock.
+    """
+
+    def __init__(
+        self, database: Transactions, *, order_ms: Callable[[], int | None] = lambda: None
+    ) -> None:
         self._database = database
+        self._order_ms = order_ms
 
     async def add_conversation(self, conversation: Conversation) -> Conversation:
         """Create one, or return the pair's first; see `ports.directory.Conversations`."""
@@ -39,8 +46,11 @@ class SqlDirectory:
         if is_private and (first := await self._of_pair(*names)):
             return first
 
+        order_ms = self._order_ms()
+
         def add(connection: Connection) -> Sequence[Note]:
-            rows.insert_conversation(connection, conversation)
+            joined_at = _joined_at(connection, order_ms)
+            rows.insert_conversation(connection, conversation, joined_at)
             if unknown := rows.first_unknown(connection, names):
                 raise NotFound(f"no such user: {unknown}")
             if is_private:
@@ -80,7 +90,7 @@ class SqlDirectory:
         by: Username | None = None,
     ) -> None:
         """Let a user in; see `ports.directory.Conversations`."""
-        joined_at = now_utc()
+        order_ms = self._order_ms()
 
         def add(connection: Connection, standing: Standing) -> None:
             roles.check_add(standing, role)
@@ -90,6 +100,7 @@ class SqlDirectory:
                 raise Conflict(f"it is full: {MEMBERS_MAX} members")
             if rows.first_unknown(connection, [username]):
                 raise NotFound("no such user")
+            joined_at = _joined_at(connection, order_ms)
             rows.insert_member(connection, conversation, username, role, joined_at)
             append_audit_entry(
                 connection,
@@ -197,6 +208,10 @@ class SqlDirectory:
         return await self._database.read(
             lambda connection: rows.find_of_pair(connection, lesser, greater)
         )
+
+
+def _joined_at(connection: Connection, order_ms: int | None) -> str:
+    return format_milliseconds(now_ms(connection) if order_ms is None else order_ms)
 
 
 def _members_note(conversation: ConversationId) -> Sequence[Note]:

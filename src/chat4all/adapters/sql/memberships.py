@@ -13,10 +13,12 @@ from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.listing import LISTED_MEMBERS_MAX, Detail, JoinedConversation
 from chat4all.domain.people import ConversationType, Role
+from chat4all.domain.times import parse_milliseconds
 
 _OF_USER = select(members.c.conversation_id, members.c.role, members.c.joined_at).where(
     members.c.username == bindparam("username")
 )
+_NEWEST = select(func.max(members.c.joined_at))
 _CONVERSATIONS = select(
     conversations.c.conversation_id,
     conversations.c.type,
@@ -57,6 +59,14 @@ class SqlMemberships:
             JoinedConversation(conversation, _ROLES[role], at or "")
             for conversation, role, at in rows
         ]
+
+    async def newest_ms(self) -> int:
+        """Return when somebody last joined a conversation, in milliseconds since 1970.
+
+        It reads every membership: for a start.
+        """
+        at = await self._database.read(lambda connection: connection.execute(_NEWEST).scalar())
+        return parse_milliseconds(at) if at else 0
 
     async def details(
         self, conversations: Sequence[ConversationId], viewer: Username

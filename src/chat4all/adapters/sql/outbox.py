@@ -69,6 +69,11 @@ _TRIM = delete(outbox).where(
 )
 
 
+def now_ms(connection: Connection) -> int:
+    """Return the database's time, in milliseconds since 1970."""
+    return int(connection.execute(_NOW).scalar_one())
+
+
 class Note(NamedTuple):
     """A change of the subject with this key."""
 
@@ -120,7 +125,7 @@ class SqlOutbox:
         """Return what changed after a position; see `ports.outbox.Outbox`."""
 
         def read(connection: Connection) -> OutboxPage:
-            now: int = connection.execute(_NOW).scalar_one()
+            now = now_ms(connection)
             if position is None:
                 return OutboxPage(now, (), complete=False)
             oldest = position - OVERLAP_SECONDS * 1000

@@ -1,5 +1,7 @@
 """Users, conversations and sessions of one database."""
 
+from collections.abc import Callable
+
 from chat4all.adapters.sql.directory import SqlDirectory
 from chat4all.adapters.sql.memberships import SqlMemberships
 from chat4all.adapters.sql.sessions import SqlSessions
@@ -8,8 +10,13 @@ from chat4all.adapters.sql.users import SqlUsers
 from chat4all.ports.people import PeoplePorts
 
 
-def sql_people(database: Transactions) -> PeoplePorts:
-    """Return the ports on a database."""
+def sql_people(
+    database: Transactions, *, order_ms: Callable[[], int | None] = lambda: None
+) -> PeoplePorts:
+    """Return the ports on a database; `order_ms` is for `SqlDirectory`."""
     return PeoplePorts(
-        SqlUsers(database), SqlDirectory(database), SqlMemberships(database), SqlSessions(database)
+        SqlUsers(database),
+        SqlDirectory(database, order_ms=order_ms),
+        SqlMemberships(database),
+        SqlSessions(database),
     )

@@ -57,6 +57,9 @@ SELECT {MESSAGE} FROM messages WHERE conversation_id = :conversation AND seq IN 
 ) AND seq <= (SELECT seq FROM conversation_heads WHERE conversation_id = :conversation)
 ORDER BY seq
 """
+_READ_SEQ = """
+SELECT read_seq FROM read_markers WHERE conversation_id = :conversation AND username = :username
+"""
 _READ_SEQS = """
 SELECT json_group_array(json_array(username, min(read_seq, head)))
 FROM read_markers JOIN (
@@ -79,6 +82,12 @@ class MessageHistory(Part):
     async def head(self, conversation: ConversationId) -> int:
         """Return the newest visible number; see `ports.history.ConversationHeads`."""
         row = await self._database.read_one(_HEAD, {"conversation": conversation})
+        return 0 if row is None else int(row[0])
+
+    async def read_seq(self, conversation: ConversationId, username: Username) -> int:
+        """Return how far a reader has read; see `ports.history.MarkedHeads`."""
+        values = {"conversation": conversation, "username": username}
+        row = await self._database.read_one(_READ_SEQ, values)
         return 0 if row is None else int(row[0])
 
     async def page(

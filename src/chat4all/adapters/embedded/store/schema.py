@@ -67,5 +67,18 @@ ALTER TABLE read_markers ADD COLUMN read_ms INTEGER
 """
 # The headers of a dead letter's record: JSON, or null where there are none.
 _LETTER_HEADERS = "ALTER TABLE dead_letters ADD COLUMN headers BLOB"
-SCHEMA = (_FIRST, _REPLAYS, _MARKER_TIMES, _LETTER_HEADERS)
+# What conversations are ordered by: when the log took the newest message. Of earlier ones only when
+# they were sent is known, by a clock that may have been wrong: they were sent before this upgrade.
+_ORDER = """
+ALTER TABLE conversation_heads ADD COLUMN order_ms INTEGER;
+UPDATE conversation_heads SET order_ms = (
+    SELECT CAST(round(
+        (min(julianday(created_at), julianday('now')) - 2440587.5) * 86400000
+    ) AS INTEGER)
+    FROM messages
+    WHERE messages.conversation_id = conversation_heads.conversation_id
+      AND messages.seq = conversation_heads.seq
+)
+"""
+SCHEMA = (_FIRST, _REPLAYS, _MARKER_TIMES, _LETTER_HEADERS, _ORDER)
 """Every migration; see `Database`."""

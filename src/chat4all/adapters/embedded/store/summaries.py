@@ -12,9 +12,8 @@ from chat4all.domain.messages import Activity, Overview
 from chat4all.ports.summaries import OverviewQuery
 
 _ACTIVITY = """
-SELECT value, seq, created_at
+SELECT value, seq, coalesce(order_ms, 0)
 FROM json_each(?) JOIN conversation_heads ON conversation_id = value
-                  JOIN messages USING (conversation_id, seq)
 """
 _LAST = f"""
 SELECT {", ".join(f"messages.{name}" for name in COLUMNS)}
@@ -35,10 +34,10 @@ class Summaries(Part):
     async def activity(
         self, conversations: Sequence[ConversationId]
     ) -> Mapping[ConversationId, Activity]:
-        """Return the newest messages' numbers and times; see `ports.summaries`."""
+        """Return the newest messages' numbers and places; see `ports.summaries`."""
         keys = _json(conversations)
         rows = await self._database.read(lambda db: db.execute(_ACTIVITY, (keys,)).fetchall())
-        return {conversation: Activity(seq, at) for conversation, seq, at in rows}
+        return {conversation: Activity(seq, order_ms) for conversation, seq, order_ms in rows}
 
     async def overviews(
         self, queries: Mapping[ConversationId, OverviewQuery]

@@ -37,7 +37,8 @@ ON CONFLICT DO UPDATE SET
 _PUT_HEAD = """
 INSERT INTO conversation_heads VALUES {rows}
 ON CONFLICT DO UPDATE SET seq = excluded.seq, log_epoch = excluded.log_epoch,
-    log_partition = excluded.log_partition, log_offset = excluded.log_offset
+    log_partition = excluded.log_partition, log_offset = excluded.log_offset,
+    order_ms = coalesce(excluded.order_ms, order_ms)
 WHERE excluded.seq > seq
 """
 _LAST_ROW = """
@@ -140,7 +141,10 @@ class SequencedMessages(FollowedLog):
             _put(
                 db,
                 _PUT_HEAD,
-                [(key, head.seq, *head.log_position) for key, head in batch.heads.items()],
+                [
+                    (key, head.seq, *head.log_position, head.order_ms or None)
+                    for key, head in batch.heads.items()
+                ],
             )
             put_offset(db, offset)
 
