@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from chat4all.adapters.sql import Database, SqlDirectory, SqlMemberships, SqlUsers, upgrade
-from chat4all.domain.errors import AlreadyTaken, Conflict, NotAllowed, NotFound, Refused
+from chat4all.domain.errors import (
+    AlreadyTaken,
+    Conflict,
+    NotAllowed,
+    NotFound,
+    NotSignedIn,
+    Refused,
+)
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import Conversation, ConversationType, Role, User
 
@@ -24,7 +31,10 @@ RANK = {Role.MEMBER: 0, Role.ADMIN: 1, Role.OWNER: 2}
 
 
 class Groups(RuleBasedStateMachine):
-    """`roles` is what must be true: for each group who is in it, and as what."""
+    """`roles` is what must be true: for each group who is in it, and as what.
+
+    `off` are those who are disabled.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,6 +47,7 @@ class Groups(RuleBasedStateMachine):
         self._memberships = SqlMemberships(self._database)
         self.there: set[Username] = set()
         self.erased: set[Username] = set()
+        self.off: set[Username] = set()
         self.roles: dict[ConversationId, dict[Username, Role]] = {}
         self.pairs: dict[frozenset[Username], ConversationId] = {}
         for name in PEOPLE:
@@ -93,12 +104,16 @@ class Groups(RuleBasedStateMachine):
             return
         members = self.roles[key]
         expected: type[Refused] | None = None
-        if by not in members:
+        if by in self.off:
+            expected = NotSignedIn
+        elif by not in members:
             expected = NotFound
         elif members[by] is Role.MEMBER or (
             role is not Role.MEMBER and members[by] is not Role.OWNER
         ):
             expected = NotAllowed
+        elif role is not Role.MEMBER and who in self.off:
+            expected = Conflict
         elif who in members:
             expected = AlreadyTaken
         elif who not in self.there:
@@ -113,13 +128,17 @@ class Groups(RuleBasedStateMachine):
             return
         members = self.roles[key]
         expected: type[Refused] | None = None
-        if by not in members:
+        if by in self.off:
+            expected = NotSignedIn
+        elif by not in members:
             expected = NotFound
         elif members[by] is not Role.OWNER:
             expected = NotAllowed
         elif who not in members:
             expected = NotFound
-        elif role is not Role.OWNER and self.is_last_owner(members, who):
+        elif (role is not Role.MEMBER and who in self.off) or (
+            role is not Role.OWNER and self.is_last_owner(members, who)
+        ):
             expected = Conflict
         assert self.tried(self._directory.change_role(key, who, role, by)) == expected
         if expected is None:
@@ -131,7 +150,9 @@ class Groups(RuleBasedStateMachine):
             return
         members = self.roles[key]
         expected: type[Refused] | None = None
-        if by not in members or who not in members:
+        if by in self.off:
+            expected = NotSignedIn
+        elif by not in members or who not in members:
             expected = NotFound
         elif (
             by != who and members[by] is not Role.OWNER and RANK[members[by]] <= RANK[members[who]]
@@ -148,7 +169,9 @@ class Groups(RuleBasedStateMachine):
         if (key := self.group(number)) is None:
             return
         role = self.roles[key].get(by)
-        expected = {None: NotFound, Role.OWNER: None}.get(role, NotAllowed)
+        expected: type[Refused] | None = NotSignedIn
+        if by not in self.off:
+            expected = {None: NotFound, Role.OWNER: None}.get(role, NotAllowed)
         assert self.tried(self._directory.delete_conversation(key, by)) == expected
         if expected is None:
             del self.roles[key]
@@ -159,15 +182,49 @@ class Groups(RuleBasedStateMachine):
         assert self.tried(self._users.erase_user(who)) == expected
         self.there.discard(who)
         self.erased.add(who)
+        self.off.discard(who)
         for key, members in list(self.roles.items()):
-            if members.pop(who, None) is None:
+            role = members.pop(who, None)
+            if role is None:
                 continue
-            if not members:
+            if not members and role is Role.OWNER:
                 del self.roles[key]
-            elif Role.OWNER not in members.values():
-                # Who comes next is another test's: here it is only that somebody does.
-                self.roles[key] = self.found(key)
-                assert set(self.roles[key]) == set(members)
+            elif role is Role.OWNER and not self.acting_owners(members):
+                # Who comes next is another test's: here it is only that somebody does who can.
+                found = self.found(key)
+                heirs = {name for name in found if found[name] != members[name]}
+                assert set(found) == set(members)
+                assert not heirs & self.off
+                assert len(heirs) == bool(members.keys() - self.off)
+                assert all(found[name] is Role.OWNER for name in heirs)
+                self.roles[key] = found
+
+    @rule(who=people, disabled=st.booleans())
+    def disable(self, who: Username, disabled: bool) -> None:
+        expected = None if who in self.there else NotFound
+        assert self.tried(self._users.disable_user(who, disabled=disabled)) == expected
+        if expected is None and disabled:
+            self.off.add(who)
+        elif expected is None:
+            self.off.discard(who)
+            for members in self.roles.values():
+                if who in members and Role.OWNER not in members.values():
+                    members[who] = Role.OWNER
+
+    @rule(number=groups, who=people)
+    def hand_over(self, number: int, who: Username) -> None:
+        if (key := self.group(number)) is None:
+            return
+        members = self.roles[key]
+        expected: type[Refused] | None = None
+        if who not in members:
+            expected = NotFound
+        elif who in self.off:
+            expected = Conflict
+        assert self.tried(self._directory.hand_over(key, who)) == expected
+        if expected is None:
+            demoted = {n: Role.MEMBER if r is Role.OWNER else r for n, r in members.items()}
+            self.roles[key] = demoted | {who: Role.OWNER}
 
     @rule(number=groups, one=people, other=people, leave=st.booleans())
     def two_at_once(self, number: int, one: Username, other: Username, leave: bool) -> None:
@@ -189,9 +246,11 @@ class Groups(RuleBasedStateMachine):
         assert all(o is None or isinstance(o, Refused) for o in outcomes)
         self.roles[key] = self.found(key)
 
-    @staticmethod
-    def is_last_owner(members: dict[Username, Role], who: Username) -> bool:
-        return [name for name, role in members.items() if role is Role.OWNER] == [who]
+    def acting_owners(self, members: dict[Username, Role]) -> set[Username]:
+        return {n for n, role in members.items() if role is Role.OWNER and n not in self.off}
+
+    def is_last_owner(self, members: dict[Username, Role], who: Username) -> bool:
+        return self.acting_owners(members) == {who}
 
     def found(self, key: ConversationId) -> dict[Username, Role]:
         found = self.run(self._directory.members(key))
@@ -202,7 +261,8 @@ class Groups(RuleBasedStateMachine):
     def what_is_there_is_what_must_be(self) -> None:
         for key, members in self.roles.items():
             assert self.found(key) == members
-            assert Role.OWNER in members.values()
+            # Without an owner is only a group in which nobody can sign in.
+            assert Role.OWNER in members.values() or not members.keys() - self.off
         details = self.run(self._memberships.details(sorted(self.roles), PEOPLE[0]))
         assert isinstance(details, dict)
         assert {key: one.count for key, one in details.items()} == {

@@ -4,6 +4,13 @@ Rules are checked against the current roles in the transaction that makes the ch
 who leave at the same time, one is refused. Raises `NotFound` for a user who is not in the
 conversation, `NotAllowed` for a role that may not do it, `Conflict` where a group would be left
 without an owner.
+
+Only users who can sign in count as owners that a group is left with: the last of them cannot leave
+because a disabled one is still there. Nobody else gets a role either. When the last of them is
+erased, nobody can be asked: the first who can sign in becomes an owner, admins before others, then
+by when they joined. Where nobody can, nobody does, until one of the members is enabled again; a
+group without other members is deleted. Disabling changes no role: it is undone by enabling, and
+meanwhile an operator may hand the group over.
 """
 
 from collections.abc import Container
@@ -20,15 +27,18 @@ _RANK = {Role.MEMBER: 0, Role.ADMIN: 1, Role.OWNER: 2}
 
 
 class Standing(NamedTuple):
-    """What the rules depend on. `owners` is how many owners the conversation has.
+    """What the rules depend on.
 
     `asker` is the caller's role, `other` that of the member concerned; None for a non-member.
+    `other_owners` is how many owners can sign in besides the member concerned, `other_is_disabled`
+    whether that member cannot.
     """
 
     type: ConversationType
     asker: Role | None
     other: Role | None
-    owners: int
+    other_owners: int
+    other_is_disabled: bool = False
 
 
 def check_member(members: Container[Username], username: Username) -> None:
@@ -49,8 +59,10 @@ def check_add(standing: Standing, role: Role) -> None:
     asker = _in_a_group(standing)
     if asker is Role.MEMBER:
         raise NotAllowed("only an admin or an owner adds members")
-    if role is not Role.MEMBER and asker is not Role.OWNER:
-        raise NotAllowed("only an owner gives roles")
+    if role is not Role.MEMBER:
+        if asker is not Role.OWNER:
+            raise NotAllowed("only an owner gives roles")
+        _require_enabled(standing)
 
 
 def check_remove(standing: Standing) -> None:
@@ -72,6 +84,8 @@ def check_role(standing: Standing, role: Role) -> None:
     if _in_a_group(standing) is not Role.OWNER:
         raise NotAllowed("only an owner gives roles")
     other = _the_other(standing)
+    if role is not Role.MEMBER:
+        _require_enabled(standing)
     if role is not Role.OWNER:
         _keep_an_owner(standing, other)
 
@@ -80,6 +94,13 @@ def check_change(standing: Standing) -> None:
     """Admins and owners change a group's title and notes."""
     if _in_a_group(standing) is Role.MEMBER:
         raise NotAllowed("only an admin or an owner changes it")
+
+
+def check_hand_over(standing: Standing) -> None:
+    """Operators give a group to any member who can sign in."""
+    _in_a_group(standing)
+    _the_other(standing)
+    _require_enabled(standing)
 
 
 def check_delete(standing: Standing) -> None:
@@ -101,6 +122,11 @@ def _the_other(standing: Standing) -> Role:
     return standing.other
 
 
+def _require_enabled(standing: Standing) -> None:
+    if standing.other_is_disabled:
+        raise Conflict("this user is disabled")
+
+
 def _keep_an_owner(standing: Standing, leaving: Role) -> None:
-    if leaving is Role.OWNER and standing.owners == 1:
+    if leaving is Role.OWNER and standing.other_owners == 0 and not standing.other_is_disabled:
         raise Conflict("it would have no owner: make another member one first, or delete it")

@@ -86,7 +86,7 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
     )
     async def end(session: Annotated[Session, Depends(caller)], session_id: SessionPath) -> None:
         """End one of your sessions: its tokens are refused from now on, elsewhere within 5 s."""
-        await signing_in.end(session.username, session_id)
+        await signing_in.end(session, session_id)
 
     return router
 

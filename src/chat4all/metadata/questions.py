@@ -47,9 +47,13 @@ def questions_for(
         ),
         "change_user": Question(
             internal.ChangeUser,
-            lambda query: users.change_user(query.username, query.changes, query.keep),
+            lambda query: users.change_user(
+                query.username, query.changes, query.keep, query.verified
+            ),
         ),
-        "erase_user": Question(internal.OfUser, lambda of: users.erase_user(of.username)),
+        "erase_user": Question(
+            internal.EraseUser, lambda query: users.erase_user(query.username, query.session)
+        ),
         "aliases": Question(internal.OfUsers, lambda of: users.aliases(of.usernames)),
         "conversation": Question(
             internal.OfConversation, lambda of: directory.conversation(of.conversation_id)
@@ -100,7 +104,8 @@ def questions_for(
         ),
         "sessions_of": Question(internal.OfUser, lambda of: sessions.of_user(of.username)),
         "end_session": Question(
-            internal.EndSession, lambda query: sessions.end(query.session_id, query.username)
+            internal.EndSession,
+            lambda query: sessions.end(query.session_id, query.username, query.by),
         ),
         "outbox": Question(internal.After, lambda after: outbox.after(after.position)),
         "same_secret": Question(internal.SameSecret, same_secret),

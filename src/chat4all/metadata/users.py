@@ -152,7 +152,7 @@ def user_routes(
         What you wrote stays in its conversations, under a name that is nobody's.
         """
         _require_oneself(session, username)
-        await profiles.erase(session.username)
+        await profiles.erase(session.username, session.session_id)
 
     return router
 

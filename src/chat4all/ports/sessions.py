@@ -54,9 +54,12 @@ class Sessions(LiveSessions, Protocol):
         """Return a user's sessions, the last used one first."""
         ...
 
-    async def end(self, session: SessionId, username: Username | None = None) -> None:
+    async def end(
+        self, session: SessionId, username: Username | None = None, by: SessionId | None = None
+    ) -> None:
         """End a session; does nothing when there is none.
 
-        With a `username`, only that user's: raises `NotFound` for any other.
+        With a `username`, only that user's: raises `NotFound` for any other. `by` is the session
+        that asks: raises `NotSignedIn` when it has ended.
         """
         ...

@@ -46,20 +46,28 @@ class Users(UserLookup, Protocol):
         ...
 
     async def change_user(
-        self, username: Username, changes: UserChanges, keep: SessionId | None = None
+        self,
+        username: Username,
+        changes: UserChanges,
+        keep: SessionId | None = None,
+        verified: bytes | None = None,
     ) -> User:
         """Change a user and return them as they are now.
 
-        A new password ends all their sessions but `keep`. Raises `NotFound`, and `AlreadyTaken`
+        `keep` is the caller's session, which a new password does not end; None is an operator.
+        `verified` is the hash that the current password was compared with. Both are compared again
+        in the transaction that makes the change: raises `NotSignedIn` when that session has ended,
+        `NotAllowed` when the password is another one by now. Raises `NotFound`, and `AlreadyTaken`
         for an e-mail in use.
         """
         ...
 
-    async def erase_user(self, username: Username) -> None:
+    async def erase_user(self, username: Username, session: SessionId | None = None) -> None:
         """Erase a user's personal data, and end their sessions and memberships.
 
-        Their messages stay, under an alias (`Aliases`). A group that they alone owned goes to its
-        first admin, or else to its first member; one without other members is deleted.
+        `session` is the caller's: raises `NotSignedIn` when it has ended; None is an operator.
+        Raises `NotFound`. Their messages stay, under an alias (`Aliases`). What becomes of a group
+        that they owned is in `domain.roles`.
         """
         ...
 

@@ -60,7 +60,7 @@ class Profiles:
         A new password ends every session but `keep`, the caller's. Except right after signing in
         it needs the current password, which a finder of a signed-in device does not know. An empty
         display name removes it. Raises `InvalidInput`, `NotAllowed` for a wrong current password,
-        and `AlreadyTaken`.
+        `NotSignedIn` when the caller's session has ended meanwhile, and `AlreadyTaken`.
         """
         errors = [] if display_name is None else display_name_errors(display_name)
         if password is not None:
@@ -69,20 +69,24 @@ class Profiles:
                 errors.append(FieldError("/current_password", "needed for a new password"))
         if errors:
             raise InvalidInput(errors)
-        password_hash = None
+        password_hash = verified = None
         if password is not None:
             if current_password is not None:
-                current_hash = await self._credentials.password_hash(username)
-                if not await self._passwords.verify(current_password, current_hash):
+                verified = await self._credentials.password_hash(username)
+                if not await self._passwords.verify(current_password, verified):
                     raise NotAllowed("the current password is another one")
             password_hash = await self._passwords.hash(password)
         changes = UserChanges(display_name, email, password_hash)
-        return await self._users.change_user(username, changes, keep)
+        # Hashing takes a while: what was checked before is compared again with the change.
+        return await self._users.change_user(username, changes, keep, verified)
 
     async def _has_just_signed_in(self, session: SessionId | None) -> bool:
         stored = None if session is None else await self._sessions.get(session)
         return stored is not None and time.time() - stored.created_at <= JUST_SIGNED_IN_SECONDS
 
-    async def erase(self, username: Username) -> None:
-        """Erase a user: personal data, sessions and memberships. Messages stay, under an alias."""
-        await self._users.erase_user(username)
+    async def erase(self, username: Username, session: SessionId | None = None) -> None:
+        """Erase a user: personal data, sessions and memberships. Messages stay, under an alias.
+
+        `session` is the caller's; raises `NotSignedIn` when it has ended meanwhile.
+        """
+        await self._users.erase_user(username, session)

@@ -98,9 +98,9 @@ class SigningIn:
         """Return a user's sessions, the last used one first."""
         return await self._sessions.of_user(username)
 
-    async def end(self, username: Username, session: SessionId) -> None:
-        """End one of a user's sessions. Raises `NotFound` for any other."""
-        await self._sessions.end(session, username)
+    async def end(self, caller: Session, session: SessionId) -> None:
+        """End one of the caller's sessions. Raises `NotFound` for any other."""
+        await self._sessions.end(session, caller.username, caller.session_id)
 
     async def sign_out(self, session: Session) -> None:
         """End a session; its tokens are refused from now on."""

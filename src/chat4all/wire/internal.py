@@ -53,6 +53,14 @@ class ChangeUser(msgspec.Struct):
     username: Username
     changes: UserChanges
     keep: SessionId | None
+    verified: bytes | None = None
+
+
+class EraseUser(msgspec.Struct):
+    """For `erase_user`."""
+
+    username: Username
+    session: SessionId | None = None
 
 
 class OfUsers(msgspec.Struct):
@@ -143,6 +151,7 @@ class EndSession(msgspec.Struct):
 
     session_id: SessionId
     username: Username | None = None
+    by: SessionId | None = None
 
 
 class OfSession(msgspec.Struct):

@@ -1,10 +1,8 @@
 """A cache of erased users' aliases, and of users without one."""
 
-import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from chat4all.adapters.caching.cache import Cache
+from chat4all.adapters.caching.cache import ListCache
 from chat4all.adapters.caching.following import OutboxFollower
 from chat4all.adapters.interposing import ending_with, interposed
 from chat4all.domain.ids import Username
@@ -21,18 +19,9 @@ U = TypeVar("U", bound=ErasableUsers)
 
 def cached_aliases(users: U, follower: OutboxFollower) -> U:
     """Return the users, with `aliases` answered from a cache."""
+    cache = ListCache[Username, Username](users.aliases, Subject.ALIAS, follower)
 
-    async def load(username: Username) -> Username | None:
-        return (await users.aliases([username])).get(username)
+    def erased(username: Username, *_: Any, **__: Any) -> None:
+        cache.drop(username)
 
-    cache = Cache[Username, Username | None](load, Subject.ALIAS, follower)
-
-    async def aliases(usernames: Sequence[Username]) -> Mapping[Username, Username]:
-        cached = await asyncio.gather(*map(cache.get, usernames))
-        return {
-            username: alias
-            for username, alias in zip(usernames, cached, strict=True)
-            if alias is not None
-        }
-
-    return interposed(users, {"aliases": lambda _: aliases, "erase_user": ending_with(cache.drop)})
+    return interposed(users, {"aliases": lambda _: cache.get, "erase_user": ending_with(erased)})

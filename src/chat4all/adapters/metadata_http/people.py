@@ -52,17 +52,20 @@ class HttpUsers:
         return answer
 
     async def change_user(
-        self, username: Username, changes: UserChanges, keep: SessionId | None = None
+        self,
+        username: Username,
+        changes: UserChanges,
+        keep: SessionId | None = None,
+        verified: bytes | None = None,
     ) -> User:
         """Change a user; see `ports.users.Users`."""
-        changed: User = await self._ask(
-            "change_user", internal.ChangeUser(username, changes, keep), User, writes=True
-        )
+        change = internal.ChangeUser(username, changes, keep, verified)
+        changed: User = await self._ask("change_user", change, User, writes=True)
         return changed
 
-    async def erase_user(self, username: Username) -> None:
+    async def erase_user(self, username: Username, session: SessionId | None = None) -> None:
         """Erase a user; see `ports.users.Users`."""
-        await self._ask("erase_user", internal.OfUser(username), None, writes=True)
+        await self._ask("erase_user", internal.EraseUser(username, session), None, writes=True)
 
     async def aliases(self, usernames: Sequence[Username]) -> Mapping[Username, Username]:
         """Return the aliases of erased users; see `ports.users.Aliases`."""
@@ -215,9 +218,12 @@ class HttpSessions:
         )
         return answer
 
-    async def end(self, session: SessionId, username: Username | None = None) -> None:
+    async def end(
+        self, session: SessionId, username: Username | None = None, by: SessionId | None = None
+    ) -> None:
         """End a session; see `ports.sessions.Sessions`."""
-        await self._ask("end_session", internal.EndSession(session, username), None, writes=True)
+        ending = internal.EndSession(session, username, by)
+        await self._ask("end_session", ending, None, writes=True)
 
 
 class HttpOutbox:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
 
 from chat4all.adapters.sql.tables import conversations, members, private_pairs, users
-from chat4all.domain.errors import NotFound
+from chat4all.domain.errors import NotFound, NotSignedIn
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import Conversation, ConversationChanges, ConversationType, Role
 from chat4all.domain.roles import NO_SUCH_CONVERSATION, Standing
@@ -42,15 +42,36 @@ _LOCKED_TYPE = (
     )
     .with_for_update()
 )
-_ROLES = select(members.c.username, members.c.role).where(
-    members.c.conversation_id == bindparam("conversation"),
-    members.c.username.in_(bindparam("names", expanding=True)),
+_ROLES = (
+    select(users.c.username, members.c.role, users.c.disabled_at)
+    .select_from(
+        users.outerjoin(
+            members,
+            and_(
+                members.c.username == users.c.username,
+                members.c.conversation_id == bindparam("conversation"),
+            ),
+        )
+    )
+    .where(users.c.username.in_(bindparam("names", expanding=True)))
 )
 _COUNT = select(func.count()).where(members.c.conversation_id == bindparam("conversation"))
-_OWNERS = _COUNT.where(members.c.role == Role.OWNER.value)
+_OTHER_OWNERS = (
+    _COUNT.select_from(members.join(users, users.c.username == members.c.username))
+    .where(members.c.role == Role.OWNER.value, users.c.disabled_at.is_(None))
+    .where(members.c.username != bindparam("besides"))
+)
 _ONE_MEMBER = (
     members.c.conversation_id == bindparam("conversation"),
     members.c.username == bindparam("who"),
+)
+_DEMOTE_OWNERS = (
+    update(members)
+    .where(
+        members.c.conversation_id == bindparam("conversation"),
+        members.c.role == Role.OWNER.value,
+    )
+    .values(role=Role.MEMBER.value)
 )
 _SET_ROLE = update(members).where(*_ONE_MEMBER).values(role=bindparam("new_role"))
 _DELETE_MEMBER = delete(members).where(*_ONE_MEMBER)
@@ -64,6 +85,12 @@ _INSERT_PAIR = insert(private_pairs)
 _OF_PAIR = select(private_pairs.c.conversation_id).where(
     private_pairs.c.lesser == bindparam("lesser"), private_pairs.c.greater == bindparam("greater")
 )
+
+_DISABLED = select(users.c.username).where(
+    users.c.username == bindparam("by"), users.c.disabled_at.is_not(None)
+)
+
+DISABLED = "this user is disabled"
 
 _BY_VALUE = {role.value: role for role in Role}
 
@@ -113,20 +140,31 @@ def find_standing(
     """Lock a conversation, and return what the rules of `domain.roles` depend on.
 
     `by` is the caller, None for an operator; `username` is the member concerned, if any. Raises
-    `NotFound` when there is no such conversation.
+    `NotFound` when there is no such conversation, `NotSignedIn` when the caller is disabled.
     """
     kind = connection.execute(_LOCKED_TYPE, {"conversation": conversation}).scalar()
     if kind is None:
         raise NotFound(NO_SUCH_CONVERSATION)
     names = [name for name in (by, username) if name is not None]
     rows = connection.execute(_ROLES, {"conversation": conversation, "names": names}).all()
-    roles = {name: _BY_VALUE[role] for name, role in rows}
+    roles = {name: _BY_VALUE[role] for name, role, _ in rows if role is not None}
+    disabled = {name for name, _, since in rows if since is not None}
+    if by in disabled:
+        raise NotSignedIn(DISABLED)
+    besides = {"conversation": conversation, "besides": username or ""}
     return Standing(
         ConversationType(kind),
         Role.OWNER if by is None else roles.get(by),
         None if username is None else roles.get(username),
-        connection.execute(_OWNERS, {"conversation": conversation}).scalar_one(),
+        connection.execute(_OTHER_OWNERS, besides).scalar_one(),
+        other_is_disabled=username in disabled,
     )
+
+
+def check_enabled(connection: Connection, by: Username) -> None:
+    """Raise `NotSignedIn` when the caller was disabled meanwhile."""
+    if connection.execute(_DISABLED, {"by": by}).first() is not None:
+        raise NotSignedIn(DISABLED)
 
 
 def first_unknown(connection: Connection, usernames: Sequence[Username]) -> Username | None:
@@ -175,6 +213,11 @@ def insert_member(
 ) -> None:
     """Insert a member."""
     connection.execute(_INSERT_MEMBERS, _member(conversation, username, role, joined_at))
+
+
+def demote_owners(connection: Connection, conversation: ConversationId) -> None:
+    """Make every owner a member."""
+    connection.execute(_DEMOTE_OWNERS, {"conversation": conversation})
 
 
 def set_role(

@@ -187,6 +187,28 @@ class SqlDirectory:
 
         await self._change(conversation, None, by, end)
 
+    async def hand_over(self, conversation: ConversationId, username: Username) -> None:
+        """Make a member the only owner of a group; for an operator.
+
+        The owners before become members. Raises `NotFound`, `NotAllowed` for a private
+        conversation and `Conflict` for a disabled user.
+        """
+
+        def hand_over(connection: Connection, standing: Standing) -> None:
+            roles.check_hand_over(standing)
+            rows.demote_owners(connection, conversation)
+            rows.set_role(connection, conversation, username, Role.OWNER)
+            append_audit_entry(
+                connection,
+                None,
+                "group-handed-over",
+                conversation=conversation,
+                username=username,
+                details={"role": Role.OWNER.value, "before": standing.other or ""},
+            )
+
+        await self._change(conversation, username, None, hand_over)
+
     async def ping(self) -> None:
         """Return when the directory can answer."""
         await self._database.read(lambda connection: connection.execute(_ONE).scalar())

@@ -106,8 +106,8 @@ class SqlSessions:
                 raise NotSignedIn("wrong username or password")
             values = {"who": session.username, "kept": SESSIONS_MAX - 1}
             ended = connection.execute(_TOO_MANY, values).scalars().all()
-            for one in ended:
-                connection.execute(_END, {"session": one})
+            if ended:
+                connection.execute(_END, [{"session": one} for one in ended])
             connection.execute(_START, row)
             return (_of(session.session_id), *map(_of, ended))
 
@@ -160,12 +160,18 @@ class SqlSessions:
         )
         return [Session(*row) for row in rows]
 
-    async def end(self, session: SessionId, username: Username | None = None) -> None:
+    async def end(
+        self, session: SessionId, username: Username | None = None, by: SessionId | None = None
+    ) -> None:
         """End a session; see `ports.sessions.Sessions`."""
 
         def end(connection: Connection) -> Sequence[Note]:
+            now = int(time.time())
+            asking = {"session": by, "now": now}
+            if by is not None and connection.execute(_GET, asking).first() is None:
+                raise NotSignedIn("this session has ended")
             if username is not None:
-                values = {"session": session, "now": int(time.time())}
+                values = {"session": session, "now": now}
                 row = connection.execute(_GET, values).first()
                 if row is None or row.username != username:
                     raise NotFound("no such session")

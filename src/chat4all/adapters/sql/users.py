@@ -8,11 +8,11 @@ from sqlalchemy import Boolean, Connection, bindparam, delete, insert, or_, sele
 from sqlalchemy.exc import IntegrityError
 
 from chat4all.adapters.sql.audit import append_audit_entry, rename_in_audit
-from chat4all.adapters.sql.leaving import leave_everything
+from chat4all.adapters.sql.inheriting import inherit_ownerless, leave_everything
 from chat4all.adapters.sql.outbox import Note, write_noting
 from chat4all.adapters.sql.tables import sessions, users
 from chat4all.adapters.sql.transactions import Transactions
-from chat4all.domain.errors import AlreadyTaken, NotFound
+from chat4all.domain.errors import AlreadyTaken, NotAllowed, NotFound, NotSignedIn
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import User, UserChanges
 from chat4all.domain.times import now_utc
@@ -29,7 +29,11 @@ _COLUMNS = (
 )
 _NOT_ERASED = users.c.alias.is_(None)
 _USER = select(*_COLUMNS).where(users.c.username == bindparam("username"), _NOT_ERASED)
-_FOR_UPDATE = _USER.with_for_update()
+_FOR_UPDATE = (
+    select(users.c.password_hash)
+    .where(users.c.username == bindparam("username"), _NOT_ERASED)
+    .with_for_update()
+)
 _NAME = select(users.c.username).where(users.c.username == bindparam("username"))
 _FIND = (
     select(*_COLUMNS)
@@ -53,6 +57,7 @@ _ALIASES = select(users.c.username, users.c.alias).where(
 )
 
 _SESSIONS = select(sessions.c.session_id).where(sessions.c.username == bindparam("username"))
+_OWN_SESSION = _SESSIONS.where(sessions.c.session_id == bindparam("session"))
 _END_SESSIONS = delete(sessions).where(
     sessions.c.username == bindparam("who"), sessions.c.session_id != bindparam("kept")
 )
@@ -122,7 +127,11 @@ class SqlUsers:
         )
 
     async def change_user(
-        self, username: Username, changes: UserChanges, keep: SessionId | None = None
+        self,
+        username: Username,
+        changes: UserChanges,
+        keep: SessionId | None = None,
+        verified: bytes | None = None,
     ) -> User:
         """Change a user; see `ports.users.Users`."""
         values: dict[str, Any] = {}
@@ -133,8 +142,10 @@ class SqlUsers:
         if changes.password_hash is not None:
             values["password_hash"] = changes.password_hash
 
+        changed: list[User] = []
+
         def change(connection: Connection) -> Sequence[Note]:
-            _lock(connection, username)
+            _lock(connection, username, keep, verified)
             if values:
                 connection.execute(
                     update(users).where(users.c.username == username).values(**values)
@@ -143,16 +154,14 @@ class SqlUsers:
             if changes.password_hash is not None:
                 notes += _end_sessions(connection, username, keep)
                 self._audit(connection, "password-changed", username)
+            changed[:] = [_user(connection.execute(_USER, {"username": username}).one())]
             return notes
 
         try:
             await write_noting(self._database, change)
         except IntegrityError as error:
             raise _email_in_use() from error
-        changed = await self.user(username)
-        if changed is None:
-            raise _no_such_user()
-        return changed
+        return changed[0]
 
     async def disable_user(self, username: Username, *, disabled: bool = True) -> None:
         """Keep a user from signing in and end their sessions, or let them in again.
@@ -167,17 +176,17 @@ class SqlUsers:
                 update(users).where(users.c.username == username).values(disabled_at=since)
             )
             self._audit(connection, "user-disabled" if disabled else "user-enabled", username)
-            notes = [Note(Subject.USER, username)]
-            return [*notes, *_end_sessions(connection, username)] if disabled else notes
+            following = _end_sessions if disabled else inherit_ownerless
+            return [Note(Subject.USER, username), *following(connection, username)]
 
         await write_noting(self._database, disable)
 
-    async def erase_user(self, username: Username) -> None:
+    async def erase_user(self, username: Username, session: SessionId | None = None) -> None:
         """Erase a user; see `ports.users.Users`."""
         alias = f"deleted-{secrets.token_hex(16)}"
 
         def erase(connection: Connection) -> Sequence[Note]:
-            _lock(connection, username)
+            _lock(connection, username, session)
             left = leave_everything(connection, username)
             ended = _end_sessions(connection, username)
             connection.execute(
@@ -222,13 +231,22 @@ def _display_names(display_name: str | None) -> dict[str, str | None]:
     return {"display_name": name, "display_key": name and name.casefold()}
 
 
-def _lock(connection: Connection, username: Username) -> None:
-    if connection.execute(_FOR_UPDATE, {"username": username}).first() is None:
-        raise _no_such_user()
-
-
-def _no_such_user() -> NotFound:
-    return NotFound("no such user")
+def _lock(
+    connection: Connection,
+    username: Username,
+    session: SessionId | None = None,
+    verified: bytes | None = None,
+) -> None:
+    """Lock a user, and compare what the change rests on with what is true now (EXACTNESS 19a)."""
+    row = connection.execute(_FOR_UPDATE, {"username": username}).first()
+    if session is not None:
+        own = {"username": username, "session": session}
+        if connection.execute(_OWN_SESSION, own).first() is None:
+            raise NotSignedIn("this session has ended")
+    if row is None:
+        raise NotFound("no such user")
+    if verified is not None and row.password_hash != verified:
+        raise NotAllowed("the current password is another one")
 
 
 def _email_in_use() -> AlreadyTaken:
