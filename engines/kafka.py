@@ -23,7 +23,10 @@ METADATA_REQUEST, METADATA_VERSION = 3, 1
 
 
 class KafkaBroker(Server):
-    """A broker on loopback that makes no topic by itself; `address` is its bootstrap server.
+    """A broker on loopback; `address` is its bootstrap server.
+
+    It makes no topic by itself, unless `auto_create` leaves that at Kafka's own default: then it
+    makes each topic that a client asks about and does not forbid to make, with one partition.
 
     What it acknowledged survives its death, not a power cut: Kafka leaves the writing to the
     kernel and rests on other replicas, of which there are none here.
@@ -39,8 +42,10 @@ class KafkaBroker(Server):
         controller_port: int | None = None,
         heap_mb: int = 256,
         outlives: bool = False,
+        auto_create: bool = False,
     ) -> None:
         super().__init__(folder, outlives=outlives)
+        self._auto_create = auto_create
         self.port = port or free_port()
         self.address = f"127.0.0.1:{self.port}"
         self._controller_port = controller_port or free_port()
@@ -76,7 +81,7 @@ class KafkaBroker(Server):
             "controller.listener.names": "CONTROLLER",
             "controller.quorum.bootstrap.servers": f"127.0.0.1:{self._controller_port}",
             "log.dirs": self.folder / "data",
-            "auto.create.topics.enable": "false",
+            "auto.create.topics.enable": str(self._auto_create).lower(),
             "default.replication.factor": 1,
             "min.insync.replicas": 1,
             "offsets.topic.replication.factor": 1,

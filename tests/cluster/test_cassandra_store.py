@@ -121,6 +121,26 @@ async def test_a_table_of_the_original_layout_is_refused_and_left_alone(
     assert await ask(contact, f"SELECT content FROM {contact.keyspace}.messages") == [("kept",)]
 
 
+async def test_what_exists_is_adopted_only_as_it_would_be_created(
+    cassandra: CassandraNode,
+) -> None:
+    contact = contact_of(cassandra)
+    replication = "{'class': 'SimpleStrategy', 'replication_factor': 1}"
+    await ask(contact, f"CREATE KEYSPACE {contact.keyspace} WITH replication = {replication}")
+    with pytest.raises(StartRefused, match="SimpleStrategy instead of NetworkTopologyStrategy"):
+        await migrate(contact)
+    replication = "{'class': 'NetworkTopologyStrategy', 'replication_factor': 1}"
+    await ask(contact, f"ALTER KEYSPACE {contact.keyspace} WITH replication = {replication}")
+    with pytest.raises(StartRefused, match=r"it has 1 copies in .* instead of 3"):
+        await migrate(contact, replicas=3)
+    await ask(contact, f"CREATE TABLE {contact.keyspace}.message_ids (id uuid PRIMARY KEY)")
+    with pytest.raises(StartRefused, match="message_ids has no column slot"):
+        await migrate(contact)
+    await ask(contact, f"DROP TABLE {contact.keyspace}.message_ids")
+    with pytest.raises(StartRefused, match="there is no table message_ids"):
+        await migrate(contact)
+
+
 async def ask(contact: Contact, statement: str) -> list[object]:
     session = await connect(contact, 30)
     try:

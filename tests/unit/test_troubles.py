@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import httpx
 import pytest
@@ -24,6 +24,7 @@ from chat4all.adapters.kafka import (
     awaited_log,
 )
 from chat4all.adapters.kafka.reachability import Address, addresses_of, check_advertised
+from chat4all.adapters.kafka.topics import Topic
 from chat4all.adapters.metadata_http import HttpOutbox, MetadataService
 from chat4all.adapters.network_errors import reason_of
 from chat4all.adapters.sql.schema import revision
@@ -275,11 +276,12 @@ async def test_an_unexpected_error_of_looking_for_the_log_is_logged_and_tried_ag
         return epoch
 
     monkeypatch.setattr(CassandraEpochs, "newest", newest)
-    monkeypatch.setattr(awaited_log, "RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(awaited_log, "LOOK_SECONDS", 0.001)
     log = AwaitedLog(
         "127.0.0.1:9",
         "chat_messages",
         CassandraEpochs(CassandraSession(Contact(["127.0.0.1"], "k"))),
+        Mock(find=AsyncMock(return_value=Topic(epoch.topic_id, epoch.partitions))),
     )
     async with log.open(), asyncio.timeout(10):
         assert await log.found == epoch

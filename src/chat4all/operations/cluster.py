@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraEpochs, CassandraSession
-from chat4all.adapters.kafka import NO_LOG, KafkaLog, KafkaProducer
+from chat4all.adapters.kafka import NO_LOG, KafkaLog, KafkaProducer, Topics, topic_trouble
 from chat4all.adapters.sql.server_schema import check_revision
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.errors import Unavailable
@@ -28,12 +28,18 @@ async def ready_database(url: str | None) -> AsyncIterator[Transactions]:
 async def log_and_dead_letters(
     kafka: KafkaSettings, cassandra: CassandraSettings
 ) -> AsyncIterator[tuple[KafkaLog, CassandraDeadLetters]]:
-    """Open the log and the dead letters. Raises `Unavailable` if either does not answer."""
+    """Open the log and the dead letters.
+
+    Raises `Unavailable` if either does not answer, or the topic is not the log that it was.
+    """
     session = CassandraSession(contact_of(cassandra))
     try:
         epoch = await CassandraEpochs(session).newest()
         if epoch is None:
             raise Unavailable(NO_LOG)
+        found = await Topics(kafka.bootstrap).find(epoch.topic)
+        if (trouble := topic_trouble(found, epoch)) is not None:
+            raise Unavailable(trouble)
         producer = KafkaProducer(kafka.bootstrap)
         await producer.open()
         try:

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from chat4all.adapters.cassandra import CassandraEpochs, CassandraSession, migrate
-from chat4all.adapters.kafka import Topics, feed_settings, log_settings
+from chat4all.adapters.kafka import Topics, feed_settings, log_settings, topic_trouble
 from chat4all.adapters.sql.server_schema import upgrade_server
 from chat4all.adapters.sql.urls import parse_database_url
 from chat4all.domain.errors import StartRefused
 from chat4all.domain.records import Epoch
+from chat4all.ports.log import Epochs
 from chat4all.processes.cluster import contact_of
 from chat4all.settings import MigrationSettings
 
@@ -16,33 +17,55 @@ async def migrate_cluster(settings: MigrationSettings) -> None:
     """Create what is missing; a second run changes nothing.
 
     Raises `Unavailable` if a part does not answer, and `StartRefused` for a log that is not the
-    store's.
+    store's, or for anything that exists and is not as it would have been created.
     """
-    kafka, created = settings.kafka, settings.topics
     contact = contact_of(settings.cassandra)
     await migrate(contact, replicas=settings.keyspace_replicas)
-    topics = Topics(kafka.bootstrap)
-    await topics.make(kafka.topic_events, created.partitions, created.replicas, feed_settings())
-    topic = await topics.make(
-        kafka.topic,
-        created.partitions,
-        created.replicas,
-        log_settings(created.retention_days, created.replicas),
-    )
-    await topics.begin(kafka.topic, topic.partitions, kafka.group)
     session = CassandraSession(contact)
     try:
-        row = Epoch(0, kafka.topic, topic.topic_id, topic.partitions)
-        stored = await CassandraEpochs(session).add(row)
+        await _make_log(settings, CassandraEpochs(session))
     finally:
         await session.close()
-    if stored != row:
-        raise StartRefused(
-            f"the log of keyspace {settings.cassandra.keyspace} is topic {stored.topic} (id "
-            f"{stored.topic_id}, {stored.partitions} partitions), and Kafka has {row.topic} (id "
-            f"{row.topic_id}, {row.partitions} partitions): name the topic, or another keyspace"
-        )
     if settings.database_url is not None:
         where = parse_database_url(settings.database_url)
         if not isinstance(where, Path):  # a file gets its tables from the service that opens it
             await upgrade_server(where)
+
+
+async def _make_log(settings: MigrationSettings, epochs: Epochs) -> None:
+    """Create or adopt the topics, and record which of them is the log."""
+    kafka, created = settings.kafka, settings.topics
+    topics = Topics(kafka.bootstrap)
+    recorded = await epochs.newest()
+    if recorded is not None:
+        # Before anything is created: a new topic would not be the one that was recorded.
+        trouble: str | None = f"KAFKA_TOPIC_CHAT_MESSAGES is {kafka.topic}"
+        if recorded.topic == kafka.topic:
+            trouble = topic_trouble(await topics.find(kafka.topic), recorded)
+        if trouble is not None:
+            raise _another_log(settings, recorded, trouble)
+    await topics.make(
+        kafka.topic_events,
+        created.partitions,
+        created.replicas,
+        feed_settings(),
+        may_have_more=True,
+    )
+    topic = await topics.make(
+        kafka.topic,
+        created.partitions if recorded is None else recorded.partitions,
+        created.replicas,
+        log_settings(created.retention_days, created.replicas),
+    )
+    await topics.begin(kafka.topic, topic.partitions, kafka.group)
+    row = Epoch(0, kafka.topic, topic.topic_id, topic.partitions)
+    if (stored := await epochs.add(row)) != row:
+        raise _another_log(settings, stored, "another migration has made another one meanwhile")
+
+
+def _another_log(settings: MigrationSettings, recorded: Epoch, trouble: str) -> StartRefused:
+    return StartRefused(
+        f"the log of keyspace {settings.cassandra.keyspace} is topic {recorded.topic} (id "
+        f"{recorded.topic_id}, {recorded.partitions} partitions), and {trouble}: name the topic, "
+        "or another keyspace and group"
+    )

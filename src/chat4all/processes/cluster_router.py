@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from typing import Any
 
 from chat4all import __version__
 from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession, CassandraStore
@@ -40,7 +41,8 @@ class ClusterRouter:
     async def run(self) -> None:
         """Route until `stop`, or until the producer has failed for good."""
         stopping = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait({self._log.found, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {self._log.found, stopping}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not self._stopping.is_set():
             await self._route(self._log.found.result())

@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections import defaultdict
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
@@ -10,6 +11,13 @@ import acsylla
 from acsylla.errors import CassException
 
 from chat4all.adapters.cassandra.session import Contact, connect, describe
+from chat4all.adapters.cassandra.verifying import (
+    Column,
+    Table,
+    expected_tables,
+    keyspace_troubles,
+    table_troubles,
+)
 from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.domain.errors import StartRefused, Unavailable
 
@@ -37,17 +45,24 @@ _APPLY = (
     "VALUES (?, ?, toTimestamp(now())) IF NOT EXISTS"
 )
 
+_KEYSPACE = (
+    "SELECT replication, durable_writes FROM system_schema.keyspaces WHERE keyspace_name = ?"
+)
 _COLUMNS = (
-    "SELECT column_name FROM system_schema.columns "
-    "WHERE keyspace_name = ? AND table_name = 'messages'"
+    "SELECT table_name, column_name, kind, position, type, clustering_order "
+    "FROM system_schema.columns WHERE keyspace_name = ?"
+)
+_TABLES = (
+    "SELECT table_name, default_time_to_live FROM system_schema.tables WHERE keyspace_name = ?"
 )
 
 
 async def migrate(contact: Contact, *, replicas: int = 1) -> None:
     """Create the keyspace and its tables, or bring them to this release; repeating changes nothing.
 
-    Raises `StartRefused` for a table `messages` of the original layout, and `Unavailable` when
-    Cassandra does not answer or another migration does not end.
+    Raises `StartRefused` for a table `messages` of the original layout, and for a keyspace or a
+    table that exists and is not as it would have been created; `Unavailable` when Cassandra does
+    not answer or another migration does not end.
     """
     session: Any = None
     try:
@@ -59,13 +74,15 @@ async def migrate(contact: Contact, *, replicas: int = 1) -> None:
             f"CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = "
             f"{{'class': 'NetworkTopologyStrategy', 'replication_factor': {replicas}}}",
         )
+        await _refuse_the_original(session, contact.keyspace)
+        await _check_keyspace(session, contact.keyspace, replicas)
         await session.set_keyspace(contact.keyspace)
         await _run(session, _MIGRATIONS.replace("{id}", str(uuid.uuid5(_NAMES, contact.keyspace))))
-        await _refuse_the_original(session, contact.keyspace)
         holder = uuid.uuid4()
         await _lock(session, holder)
         try:
             await _apply(session)
+            await _check_tables(session, contact.keyspace)
         finally:
             await _run(session, _UNLOCK, holder)
     except CassException as error:
@@ -99,8 +116,7 @@ async def _apply(session: Any) -> None:
     for number, step in steps().items():
         if number in applied:
             continue
-        text = re.sub(r"--.*", "", step.read_text())
-        for statement in filter(str.strip, text.split(";")):
+        for statement in _statements(step):
             await _run(session, statement)
         await _run(session, _APPLY, number, step.name)
 
@@ -114,9 +130,46 @@ def steps() -> dict[int, Traversable]:
     return numbered
 
 
+def _statements(step: Traversable) -> list[str]:
+    text = re.sub(r"--.*", "", step.read_text())
+    return list(filter(str.strip, text.split(";")))
+
+
+async def _check_keyspace(session: Any, keyspace: str, replicas: int) -> None:
+    ((replication, durable),) = await _run(session, _KEYSPACE, keyspace)
+    troubles = keyspace_troubles(dict(replication), durable=durable, replicas=replicas)
+    if troubles:
+        raise StartRefused(
+            f"keyspace {keyspace} is not as `chat4all migrate` makes it ({'; '.join(troubles)}): "
+            "set CHAT4ALL_CASSANDRA_REPLICAS to what it has, or change it with ALTER KEYSPACE and "
+            "repair it; then run `chat4all migrate` again"
+        )
+
+
+async def _check_tables(session: Any, keyspace: str) -> None:
+    found = await _tables(session, keyspace)
+    all_statements = [one for step in steps().values() for one in _statements(step)]
+    if troubles := table_troubles(found, expected_tables(all_statements)):
+        raise StartRefused(
+            f"the tables of keyspace {keyspace} are not as `chat4all migrate` makes them "
+            f"({'; '.join(troubles)}): name another keyspace with CASSANDRA_KEYSPACE, or set them "
+            "right; then run `chat4all migrate` again"
+        )
+
+
+async def _tables(session: Any, keyspace: str) -> dict[str, Table]:
+    columns: dict[str, dict[str, Column]] = defaultdict(dict)
+    for table, name, *about in await _run(session, _COLUMNS, keyspace):
+        columns[table][name] = Column(*about)
+    return {
+        table: Table(columns[table], seconds)
+        for table, seconds in await _run(session, _TABLES, keyspace)
+    }
+
+
 async def _refuse_the_original(session: Any, keyspace: str) -> None:
-    columns = {name for (name,) in await _run(session, _COLUMNS, keyspace)}
-    if columns and "bucket" not in columns:
+    messages = (await _tables(session, keyspace)).get("messages")
+    if messages is not None and "bucket" not in messages.columns:
         raise StartRefused(
             f"the table messages of keyspace {keyspace} has the original layout, which this "
             "release does not migrate yet: name another keyspace with CASSANDRA_KEYSPACE"

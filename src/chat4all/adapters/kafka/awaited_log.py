@@ -1,23 +1,29 @@
-"""The log of a cluster, unavailable until its topic is known."""
+"""The log of a cluster: unavailable until its topic is known, and while it is another one."""
 
-import asyncio
 import logging
+from asyncio import Future, get_running_loop
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from chat4all.adapters.kafka.log import KafkaLog
 from chat4all.adapters.kafka.producer import KafkaProducer
+from chat4all.adapters.kafka.reachability import PUBLIC
+from chat4all.adapters.kafka.topics import Topics, topic_trouble
 from chat4all.concurrency.outages import OutageLog
-from chat4all.concurrency.retrying import Backoff, retry
+from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.records import Epoch, Headers
 from chat4all.ports.log import Epochs
 
-RETRY_SECONDS = 1.0
-"""The longest wait before the next look for it."""
+LOOK_SECONDS = 1.0
+"""How often the log is looked for, and once it is known, its topic is compared."""
 
 UNEXPECTED = "looking for the log fails unexpectedly: see the log of this process"
+ANOTHER = (
+    "nothing is accepted until the log is the one that the store belongs to; restore it, or name "
+    "another keyspace and group"
+)
 NO_LOG = "the log is not made yet: run `chat4all migrate`"
 
 _log = logging.getLogger(__name__)
@@ -26,18 +32,26 @@ _log = logging.getLogger(__name__)
 class AwaitedLog:
     """A `PartitionedLog` that may not be known yet, with a producer that others may share.
 
-    `failed` is done when the producer has failed for good: it acknowledges nothing any more, and
-    its process has to end (EXACTNESS 11).
+    It takes records only while the topic is the one that its epoch is (EXACTNESS 8): a topic that
+    is deleted and made anew acknowledges records that no router will read.
+
+    `found` has the epoch once it is known. `failed` is done when the producer has failed for good:
+    it acknowledges nothing any more, and its process has to end (EXACTNESS 11).
     """
 
-    def __init__(self, bootstrap: str, topic: str, epochs: Epochs) -> None:
+    def __init__(
+        self, bootstrap: str, topic: str, epochs: Epochs, topics: Topics | None = None
+    ) -> None:
         self.producer = KafkaProducer(bootstrap, on_fatal=self._fail)
         self.epoch: Epoch | None = None
-        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.found: Future[Epoch] = get_running_loop().create_future()
+        self.failed: Future[None] = get_running_loop().create_future()
         self._epochs = epochs
+        self._topics = topics or Topics(bootstrap)
         self._topic = topic
         self._log: KafkaLog | None = None
-        self._trouble = Unavailable("the log is not known yet")
+        self._trouble: Unavailable | None = Unavailable("the log is not known yet")
+        self._is_compared = False
 
     async def append(self, key: ConversationId, value: bytes, headers: Headers = ()) -> LogPosition:
         """Append one record; see `ports.log.MessageLog`."""
@@ -56,43 +70,47 @@ class AwaitedLog:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Look for the log in the background; at the end, finish records in flight."""
+        """Look for the log and compare its topic meanwhile; then finish records in flight."""
         await self.producer.open()
-        self.found = asyncio.create_task(self._find(), name="finding the log")
+        outages = OutageLog(_log, "the log is waited for", "the log is as it must be")
         try:
-            yield
+            async with periodically("looking at the log", self._look, LOOK_SECONDS, outages):
+                yield
         finally:
-            self.found.cancel()
-            await asyncio.wait({self.found})
             await self.producer.close()
 
+    async def _look(self) -> None:
+        """Look at the topic of the newest epoch. Raises what is wrong, for the log."""
+        try:
+            epoch = self.epoch or await self._find()
+            about = await self._topics.find(epoch.topic)
+        except Exception as error:
+            # A topic that was the right one is taken for it while Kafka does not answer.
+            if not self._is_compared:
+                self._trouble = error if isinstance(error, Unavailable) else Unavailable(UNEXPECTED)
+            raise
+        self._is_compared = True
+        trouble = topic_trouble(about, epoch)
+        self._trouble = None if trouble is None else Unavailable(f"{trouble}: {ANOTHER}", PUBLIC)
+        if self._trouble is not None:
+            raise self._trouble
+        if self._log is None or self._log.is_doubted:
+            self._log = KafkaLog(self.producer, epoch)
+        if not self.found.done():
+            self.found.set_result(epoch)
+            _log.info("the log is known", extra={"topic": epoch.topic})
+
     async def _find(self) -> Epoch:
-        outages = OutageLog(_log, "the log is waited for")
-
-        def note(error: Exception) -> None:
-            self._trouble = error if isinstance(error, Unavailable) else Unavailable(UNEXPECTED)
-            outages.failed(error)
-
-        # Looking changes nothing, so any failure can be retried; nothing works without the log.
-        epoch = await retry(
-            self._look,
-            Backoff(RETRY_SECONDS, RETRY_SECONDS),
-            is_temporary=lambda _: True,
-            on_failure=note,
-        )
-        self.epoch, self._log = epoch, KafkaLog(self.producer, epoch)
-        _log.info("the log is known", extra={"topic": epoch.topic})
-        return epoch
-
-    async def _look(self) -> Epoch:
-        epoch = await self._epochs.newest()
-        if epoch is None:
+        self.epoch = await self._epochs.newest()
+        if self.epoch is None:
             raise Unavailable(NO_LOG)
-        return epoch
+        return self.epoch
 
     def _found_log(self) -> KafkaLog:
-        if self._log is None:
+        if self._trouble is not None:
             raise Unavailable(str(self._trouble), self._trouble.public)
+        if self._log is None:
+            raise Unavailable(NO_LOG)
         return self._log
 
     def _fail(self, cause: str) -> None:

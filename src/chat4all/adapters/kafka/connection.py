@@ -16,6 +16,9 @@ def client_config(bootstrap: str, *, quiet: bool = False) -> dict[str, Any]:
     config: dict[str, Any] = {
         "bootstrap.servers": bootstrap,
         "client.id": "chat4all",
+        # Only `chat4all migrate` makes topics. A producer that asks about a topic would otherwise
+        # have a broker with default settings make it, with one partition (EXACTNESS 8).
+        "allow.auto.create.topics": False,
         # Reconnect to a broker within a second instead of ten.
         "reconnect.backoff.max.ms": 1_000,
         "socket.keepalive.enable": True,

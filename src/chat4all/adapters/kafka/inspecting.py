@@ -1,8 +1,6 @@
 """Reading the state of a Kafka cluster, without changing anything."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
@@ -13,24 +11,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from chat4all.adapters.kafka.connection import client_config, describe
 from chat4all.adapters.kafka.reachability import PUBLIC, Address, addresses_in, reach
+from chat4all.adapters.kafka.topic_settings import TopicFacts
 from chat4all.domain.errors import Unavailable
 
 ASK_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class TopicFacts:
-    """A topic as the cluster has it; `settings` are Kafka's own names and values."""
-
-    topic_id: str
-    partitions: int
-    replicas: int
-    settings: Mapping[str, str]
-    leaderless: int
-    """Partitions without a leader."""
-
-    short: int
-    """Partitions with fewer in-sync replicas than they should have."""
 
 
 class KafkaInspection:

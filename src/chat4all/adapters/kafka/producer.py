@@ -29,7 +29,10 @@ NOT_CONFIRMED = "the message log (Kafka) did not confirm it in time"
 
 
 class Delivered(NamedTuple):
-    """Where a record is. `stamp_ms`: the broker's own timestamp; None when it kept ours."""
+    """Where a record is. `stamp_ms`: the broker's own timestamp; None when it kept ours.
+
+    `offset` is negative when the broker does not report it, as for a repetition of its own.
+    """
 
     partition: int
     offset: int
@@ -169,10 +172,11 @@ class KafkaProducer:
                 done.set_exception(OutcomeUnknown(describe(error), NOT_CONFIRMED))
             else:
                 kind, stamp = message.timestamp()
+                offset = message.offset()
                 done.set_result(
                     Delivered(
                         message.partition() or 0,
-                        message.offset() or 0,
+                        -1 if offset is None else offset,
                         stamp if kind == TIMESTAMP_LOG_APPEND_TIME else None,
                     )
                 )

@@ -1,6 +1,7 @@
-"""The topics: created once, with the settings that the log relies on, and identified by id."""
+"""The topics: created once, adopted only as they would be created, and identified by id."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Future
@@ -21,9 +22,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from chat4all.adapters.kafka.connection import client_config, describe
+from chat4all.adapters.kafka.inspecting import KafkaInspection
 from chat4all.adapters.kafka.reachability import PUBLIC, reach
+from chat4all.adapters.kafka.topic_settings import TopicFacts, alter_command, differences
 from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.domain.errors import StartRefused, Unavailable
+from chat4all.domain.records import Epoch
 
 T = TypeVar("T")
 
@@ -40,24 +44,15 @@ class Topic:
     partitions: int
 
 
-def log_settings(retention_days: int, replicas: int) -> dict[str, str]:
-    """Return the settings of the topic of messages (EXACTNESS 8)."""
-    return {
-        "cleanup.policy": "delete",
-        "retention.ms": str(retention_days * 86_400_000),
-        "message.timestamp.type": "LogAppendTime",
-        "min.insync.replicas": "2" if replicas > 2 else "1",
-        "unclean.leader.election.enable": "false",
-    }
-
-
-def feed_settings() -> dict[str, str]:
-    """Return the settings of the topic of live events. Readers that miss some read the store."""
-    return {
-        "cleanup.policy": "delete",
-        "retention.ms": str(3_600_000),
-        "segment.ms": str(600_000),
-    }
+def topic_trouble(about: Topic | None, epoch: Epoch) -> str | None:
+    """Return why a topic is not the one that an epoch is (EXACTNESS 10); None when it is."""
+    if about is None:
+        return f"the log is gone: Kafka has no topic {epoch.topic}"
+    if about.topic_id != epoch.topic_id:
+        return f"{epoch.topic} is not the topic that the log was: it was remade"
+    if about.partitions != epoch.partitions:
+        return f"{epoch.topic} has {about.partitions} partitions instead of {epoch.partitions}"
+    return None
 
 
 def offset_trouble(offset: int, first: int, end: int) -> str | None:
@@ -93,15 +88,26 @@ class Topics:
         return Topic(str(about.topic_id), len(about.partitions))
 
     async def make(
-        self, topic: str, partitions: int, replicas: int, settings: Mapping[str, str]
+        self,
+        topic: str,
+        partitions: int,
+        replicas: int,
+        settings: Mapping[str, str],
+        *,
+        may_have_more: bool = False,
     ) -> Topic:
-        """Create a topic unless it exists, and return it. Safe when two do so at once."""
+        """Create a topic unless it exists, and return it. Safe when two do so at once.
+
+        Raises `StartRefused` for one that exists and differs from what would have been created;
+        `may_have_more`: it may have more partitions.
+        """
         new = NewTopic(topic, partitions, replicas, config=dict(settings))
         try:
             await _answer(self._admin.create_topics([new], request_timeout=ASK_SECONDS)[topic])
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise await self._failure(error) from None
+            await self._check(topic, partitions, replicas, settings, may_have_more=may_have_more)
         return await _until_known(lambda: self._must_find(topic))
 
     async def ends(
@@ -119,6 +125,43 @@ class Topics:
         Raises `StartRefused` when a partition has lost records that no consumer can have read.
         """
         await _until_known(lambda: asyncio.to_thread(self._begin, topic, partitions, group))
+
+    async def _check(
+        self,
+        topic: str,
+        partitions: int,
+        replicas: int,
+        settings: Mapping[str, str],
+        *,
+        may_have_more: bool,
+    ) -> None:
+        """Raise `StartRefused` for a topic that differs from what `make` would have created."""
+        facts = await _until_known(lambda: self._facts(topic))
+        troubles, advice = [], []
+        most = math.inf if may_have_more else partitions
+        if not partitions <= facts.partitions <= most:
+            troubles.append(f"it has {facts.partitions} partitions instead of {partitions}")
+        if facts.replicas != replicas:
+            troubles.append(f"it has {facts.replicas} copies instead of {replicas}")
+        if troubles:
+            advice.append(
+                "set CHAT4ALL_KAFKA_PARTITIONS and CHAT4ALL_KAFKA_REPLICAS to what it has, or "
+                "delete it if nobody needs what is in it"
+            )
+        if found := differences(facts, settings):
+            troubles += map(str, found)
+            advice.append(alter_command(self._bootstrap, topic, found))
+        if troubles:
+            raise StartRefused(
+                f"topic {topic} is not as `chat4all migrate` makes it ({'; '.join(troubles)}): "
+                f"{'; '.join(advice)}; then run `chat4all migrate` again"
+            )
+
+    async def _facts(self, topic: str) -> TopicFacts:
+        facts = await KafkaInspection(self._bootstrap).topic(topic)
+        if facts is None:
+            raise Unavailable(f"Kafka: topic {topic} does not exist")
+        return facts
 
     async def _failure(self, error: KafkaException) -> Unavailable:
         """Describe an error in a sentence; when no broker reported it, say why none answers."""

@@ -2,7 +2,13 @@
 
 from collections.abc import AsyncIterator
 
-from chat4all.adapters.kafka import KafkaInspection, TopicFacts, log_settings
+from chat4all.adapters.kafka import (
+    KafkaInspection,
+    TopicFacts,
+    alter_command,
+    differences,
+    log_settings,
+)
 from chat4all.doctor.cluster.installation import Cluster
 from chat4all.doctor.findings import Finding, Status
 
@@ -63,14 +69,8 @@ def _compare_log_topic(cluster: Cluster, facts: TopicFacts) -> list[Finding]:
             do = "no router goes on: a conversation's messages would be in two of them"
             findings.append(Finding(Status.PROBLEM, says, do))
     expected = log_settings(cluster.settings.log_retention_days, facts.replicas)
-    for setting, value in expected.items():
-        if (actual := facts.settings.get(setting)) != value:
-            findings.append(
-                Finding(
-                    Status.PROBLEM if setting in _LOSING else Status.WARNING,
-                    f"{name}: {setting} is {actual} and should be {value}",
-                    f"`kafka-configs.sh --bootstrap-server {servers} --alter "
-                    f"--topic {name} --add-config {setting}={value}`",
-                )
-            )
+    for one in differences(facts, expected):
+        status = Status.PROBLEM if one.setting in _LOSING else Status.WARNING
+        command = alter_command(servers, name, [one])
+        findings.append(Finding(status, f"{name}: {one}", command))
     return findings
