@@ -6,6 +6,7 @@ from chat4all.adapters.sql import conversation_rows as rows
 from chat4all.adapters.sql.audit import append_audit_entry
 from chat4all.adapters.sql.outbox import Note
 from chat4all.adapters.sql.tables import conversations, members
+from chat4all.domain.acting import Actor
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import ConversationType, Role
 from chat4all.ports.outbox import Subject
@@ -38,8 +39,8 @@ _SUCCESSOR = (
 _LEAVE_ALL = delete(members).where(members.c.username == bindparam("leaving"))
 
 
-def leave_everything(connection: Connection, username: Username) -> list[Note]:
-    """End all memberships of a user, and return the notes for the outbox."""
+def leave_everything(connection: Connection, username: Username, actor: Actor) -> list[Note]:
+    """End all memberships of a user, because of `actor`, and return the notes for the outbox."""
     joined = connection.execute(_MEMBERSHIPS, {"username": username}).all()
     owned = [
         ConversationId(conversation)
@@ -53,11 +54,12 @@ def leave_everything(connection: Connection, username: Username) -> list[Note]:
         successor = connection.execute(_SUCCESSOR, leaving).first()
         if successor is None:
             rows.delete_conversation(connection, conversation)
+            append_audit_entry(connection, actor, "conversation-deleted", conversation=conversation)
         elif successor.role != Role.OWNER:
             rows.set_role(connection, conversation, successor.username, Role.OWNER)
             append_audit_entry(
                 connection,
-                None,
+                actor,
                 "role-inherited",
                 conversation=conversation,
                 username=successor.username,
