@@ -5,6 +5,7 @@ import importlib
 import click
 
 from chat4all import __version__
+from chat4all.domain.acting import Actor, act_as, system_account
 from chat4all.domain.errors import CommandRefused, StartRefused, Unavailable
 
 COMMANDS = {
@@ -64,3 +65,4 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 @click.version_option(__version__, prog_name="chat4all")
 def main() -> None:
     """Chat4All: a messaging backend that loses, doubles and reorders nothing."""
+    act_as(Actor(operator=system_account()))

@@ -99,11 +99,13 @@ async def test_it_works_while_nothing_runs_and_is_noted(tmp_path: Path) -> None:
         ("operator", "user-disabled", "carla"),
         ("bruno", "role-given", "carla"),
         ("bruno", "member-added", "carla"),
+        ("carla", "signed-in", "carla"),
+        ("carla", "user-created", "carla"),
     ]
     assert found[2]["details"] == {"role": "admin", "before": "member"}
     assert found[2]["conversation_id"] == CHAT
     assert "another long one" not in await done(folder, "audit")
-    assert await entries(folder, "--of", "ana") == []
+    assert [e["action"] for e in await entries(folder, "--of", "ana")] == ["user-created"]
     assert len(await entries(folder, "--limit", "1")) == 1
 
 

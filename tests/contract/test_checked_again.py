@@ -30,7 +30,7 @@ async def _people(users: AllUsers, sessions: Sessions) -> None:
 
 @pytest.fixture
 def operator(place: Place) -> SqlUsers:
-    return SqlUsers(place.database, audited=True)
+    return SqlUsers(place.database)
 
 
 async def test_of_two_new_passwords_only_one_is_set(users: AllUsers, sessions: Sessions) -> None:

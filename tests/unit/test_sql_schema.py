@@ -31,7 +31,6 @@ from chat4all.adapters.sql import (
     upgrade,
     users,
 )
-from chat4all.adapters.sql.schema import NEWEST
 from chat4all.adapters.sql.tables import metadata
 from chat4all.domain.errors import StartRefused
 from chat4all.domain.ids import Username
@@ -138,6 +137,7 @@ def test_the_migrations_compile_for_cockroachdb() -> None:
                 "ALTER TABLE conversations ADD COLUMN IF NOT EXISTS",
                 "ALTER TABLE members ADD COLUMN IF NOT EXISTS",
                 "ALTER TABLE sessions ADD COLUMN IF NOT EXISTS",
+                "ALTER TABLE audit ADD COLUMN IF NOT EXISTS",
                 "CREATE TABLE alembic_version",
                 "INSERT INTO alembic_version",
                 "UPDATE alembic_version",
@@ -168,7 +168,8 @@ def test_the_queries_compile_for_cockroachdb() -> None:
         assert str(statement.compile(dialect=dialect, column_keys=columns))
 
 
-EARLIER = [f"{n:04}" for n in range(1, int(NEWEST))]
+VERSIONS = Path(sql.__file__).with_name("migrations") / "versions"
+EARLIER = sorted(path.name[:4] for path in VERSIONS.glob("0*.py"))[:-1]
 
 
 @pytest.mark.parametrize("release", EARLIER)

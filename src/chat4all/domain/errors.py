@@ -51,6 +51,11 @@ class InvalidInput(Refused):
 class NotSignedIn(Refused):
     """There is no token, or it is malformed, expired, revoked or not ours."""
 
+    def __init__(self, detail: str, account: str | None = None) -> None:
+        super().__init__(detail)
+        self.account = account
+        """For the log: the user whose password was guessed wrong."""
+
 
 class NotAllowed(Refused):
     """The caller's role does not allow this, or nobody may do it here (sign-up can be closed)."""

@@ -16,6 +16,7 @@ from chat4all.gateway.pages import (
     page_headers,
     read_page,
 )
+from chat4all.http.access_log import CALLER
 from chat4all.http.bearer import bearer_token
 from chat4all.http.fast_routes import FastRoute
 from chat4all.http.problems import problem_response
@@ -50,6 +51,7 @@ class _HistoryEndpoint:
             return False
         try:
             session = await self._signing_in.authenticate(bearer_token(scope))
+            scope[CALLER] = session
             # A page's statuses were computed for its version's members: compared by identity, and
             # read last, because the version may be superseded while members are asked for.
             if (

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from chat4all.domain.errors import FieldError, InvalidInput
 from chat4all.domain.ids import conversation_id, message_id
 from chat4all.domain.messages import MessageDraft
+from chat4all.http.access_log import CALLER
 from chat4all.http.bearer import bearer_token
 from chat4all.http.bodies import decode_body, read_body
 from chat4all.http.fast_routes import FastRoute
@@ -91,6 +92,7 @@ class _SendEndpoint:
         """Answer 202 once the log has the message, and a problem in every other case."""
         try:
             session = await self._signing_in.authenticate(bearer_token(scope))
+            scope[CALLER] = session
             limits_of(scope).rate.take(scope, session.username)
             draft = _draft(decode_body(await read_body(scope, receive), _decoder))
             accepted = await self._sending.send(session.username, draft, trace_headers(scope))

@@ -5,11 +5,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 
+from chat4all.domain.acting import Actor, act_as
 from chat4all.domain.errors import FieldError, InvalidInput, NotSignedIn
 from chat4all.domain.people import Session
 from chat4all.http.answers import json_response
 from chat4all.http.bearer import Authenticate
-from chat4all.http.limits import SIGN_IN_ACCOUNT, Limits, address_of
+from chat4all.http.limits import SIGN_IN_ACCOUNT, Limits, address_of, client_of
 from chat4all.http.openapi import json_content, problems, rate_limited
 from chat4all.http.paths import SessionPath
 from chat4all.http.route_limits import RouteLimits, limited, limits_of
@@ -42,6 +43,7 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
     @limited(RouteLimits(rate=limits.sign_in_address))
     async def token(form: Annotated[Grant, Form()], request: Request) -> Response:
         """Exchange a username and a password for tokens, or a refresh token for the next ones."""
+        act_as(Actor(address=client_of(request.scope)))
         rate, address = limits_of(request.scope).rate, address_of(request.scope)
         if form.grant_type == "refresh_token":
             fields = _required(form, "refresh_token")

@@ -7,9 +7,11 @@ from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 from starlette.types import Scope
 
+from chat4all.domain.acting import Actor, act_as
 from chat4all.domain.errors import NotSignedIn
 from chat4all.domain.people import Session
-from chat4all.http.limits import Limits
+from chat4all.http.access_log import CALLER
+from chat4all.http.limits import Limits, client_of
 from chat4all.http.rates import RouteRates
 from chat4all.usecases.signing_in import SigningIn
 
@@ -38,6 +40,9 @@ def authenticator(signing_in: SigningIn, limits: Limits) -> Authenticate:
         request: Request, _scheme_for_docs: Annotated[str | None, Depends(_scheme)]
     ) -> Session:
         session = await signing_in.authenticate(bearer_token(request.scope))
+        client = client_of(request.scope)
+        request.scope[CALLER] = session
+        act_as(Actor(session.username, session.session_id, client))
         rates.take(request.scope, session)
         return session
 

@@ -7,6 +7,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from chat4all.http.access_log import AccessLog
 from chat4all.http.frame import Frame, RequestMeter
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -40,7 +41,9 @@ def with_edge(app: ASGIApp, edge: Edge, meter: RequestMeter, *, page_policy: str
             allow_headers=_REQUEST_HEADERS,
             expose_headers=_EXPOSED,
         )
-    app = Frame(app, meter, page_policy=page_policy, cross_origin=bool(edge.cors_origins))
+    app = Frame(
+        app, meter, AccessLog(), page_policy=page_policy, cross_origin=bool(edge.cors_origins)
+    )
     if edge.trusted_proxies:
         app = ProxyHeadersMiddleware(app, list(edge.trusted_proxies))  # type: ignore[arg-type,assignment]
     return app

@@ -3,7 +3,6 @@
 One ASGI layer for all of it: a layer costs more than its work.
 """
 
-import logging
 import re
 import time
 from collections.abc import MutableMapping
@@ -20,7 +19,6 @@ REQUEST_ID = b"x-request-id"
 
 _ADDED = "chat4all.headers"
 _valid_request_id = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
-_log = logging.getLogger("chat4all.access")
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 """API answers are data: whatever they contain, a browser must not run or frame them."""
@@ -30,10 +28,10 @@ _STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
 
 class RequestMeter(Protocol):
-    """Counts requests."""
+    """Counts requests, or logs them."""
 
     def answered(self, scope: Scope, status: int, seconds: float) -> None:
-        """Count a request whose answer begins, `seconds` after it came in."""
+        """Take note of a request whose answer begins, `seconds` after it came in."""
         ...
 
 
@@ -53,10 +51,17 @@ class Frame:
     """
 
     def __init__(
-        self, app: ASGIApp, meter: RequestMeter, *, page_policy: str, cross_origin: bool = False
+        self,
+        app: ASGIApp,
+        meter: RequestMeter,
+        access_log: RequestMeter,
+        *,
+        page_policy: str,
+        cross_origin: bool = False,
     ) -> None:
         self._app = app
         self._meter = meter
+        self._access_log = access_log
         common = (
             (b"x-content-type-options", b"nosniff"),
             (b"referrer-policy", b"no-referrer"),
@@ -89,7 +94,7 @@ class Frame:
                     *scope.get(_ADDED, ()),
                 ]
                 self._meter.answered(scope, status, seconds)
-                _access(scope, status, seconds)
+                self._access_log.answered(scope, status, seconds)
             await send(message)
 
         token = request_id_var.set(request_id)
@@ -118,19 +123,3 @@ def _callers_id(scope: Scope) -> str | None:
         if name == REQUEST_ID:
             return value.decode() if _valid_request_id.match(value) else None
     return None
-
-
-def _access(scope: Scope, status: int, seconds: float) -> None:
-    """Log a request: refusals and failures always, successes only at level DEBUG."""
-    level = logging.DEBUG if status < 400 else logging.INFO if status < 500 else logging.WARNING
-    if _log.isEnabledFor(level):
-        _log.log(
-            level,
-            "request",
-            extra={
-                "method": scope["method"],
-                "path": scope["path"],
-                "status": status,
-                "milliseconds": round(seconds * 1000, 1),
-            },
-        )

@@ -16,6 +16,7 @@ from math import ceil
 
 from starlette.types import Scope
 
+from chat4all.domain.acting import ADDRESS_MAX
 from chat4all.domain.errors import TooMany
 from chat4all.http.frame import add_headers
 
@@ -187,6 +188,12 @@ def make_limits(
 def no_limits() -> Limits:
     """Return limits that limit nothing, for measurements."""
     return Limits(**{field.name: NoLimit() for field in fields(Limits)})
+
+
+def client_of(scope: Scope) -> str:
+    """Return the address that a request came from: the connection's, or a trusted proxy's word."""
+    client = scope.get("client")
+    return str(client[0])[:ADDRESS_MAX] if client else ""
 
 
 def address_of(scope: Scope) -> str:

@@ -37,6 +37,14 @@ from chat4all.wire.problems import MEDIA_TYPE, Problem, ProblemField, ProblemSlu
 SLUG = "chat4all.problem"
 """The scope's key for the kind of problem that a request was answered with."""
 
+REASON = "chat4all.reason"
+"""The scope's key for why a request was refused, in words for the log."""
+
+REASON_MAX = 200
+"""Characters of it."""
+
+_UNKNOWN_FIELD = "Extra inputs are not permitted"  # Pydantic's words
+
 _log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 
@@ -85,16 +93,19 @@ _INTERNAL = _Kind(HTTPStatus.INTERNAL_SERVER_ERROR, ProblemSlug.INTERNAL_ERROR, 
 
 
 class _ProblemResponse(Response):
-    """A problem; its kind is put into the scope for the layers outside."""
+    """A problem; its kind and reason are put into the scope for the layers outside."""
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, problem: Problem, slug: str, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, problem: Problem, slug: str, headers: Mapping[str, str], reason: str
+    ) -> None:
         super().__init__(_encoder.encode(problem), problem.status, headers)
         self._slug = slug
+        self._reason = reason
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[SLUG] = self._slug
+        scope[SLUG], scope[REASON] = self._slug, self._reason
         await super().__call__(scope, receive, send)
 
 
@@ -125,7 +136,20 @@ def problem_response(error: Exception, path: str) -> Response:
         _log.error("unexpected error", exc_info=error)
     elif isinstance(error, Unavailable):
         _log.warning("unavailable", extra={"path": path, "cause": str(error)})
-    return _ProblemResponse(problem, kind.slug, headers)
+    return _ProblemResponse(problem, kind.slug, headers, _reason(error))
+
+
+def _reason(error: Exception) -> str:
+    """Return why, without what the client sent: of invalid fields the names that are ours."""
+    if isinstance(error, InvalidInput):
+        fields = [
+            "an unknown field" if e.detail == _UNKNOWN_FIELD else "/".join(e.pointer.split("/")[:2])
+            for e in error.errors
+        ]
+        return f"invalid: {', '.join(dict.fromkeys(fields))}"[:REASON_MAX]
+    if isinstance(error, NotSignedIn) and error.account is not None:
+        return f"{error}: {error.account}"
+    return str(error)[:REASON_MAX] if isinstance(error, Chat4AllError) else type(error).__name__
 
 
 def _kind_and_headers(error: Exception) -> tuple[_Kind, dict[str, str]]:

@@ -11,7 +11,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from chat4all.domain.acting import act_as
 from chat4all.domain.errors import NotFound
+from chat4all.http.access_log import CALLER
 from chat4all.http.bodies import read_body
 from chat4all.http.problems import BadRequest, problem_response
 from chat4all.http.route_limits import RouteLimits, set_limits
@@ -21,6 +23,7 @@ from chat4all.ports.people import PeoplePorts
 from chat4all.wire import internal
 
 _LIMITS = RouteLimits(body=internal.BODY_MAX)
+_ACTOR = internal.ACTOR_HEADER.lower().encode()
 _SCHEME = internal.SCHEME.lower().encode()
 
 
@@ -73,12 +76,14 @@ class InternalEndpoint:
         return any(hmac.compare_digest(query.proof, ours) for ours in self._secret_proofs)
 
     def _check(self, scope: Scope) -> None:
-        credential = b""
+        credential = actor = b""
         for name, value in scope["headers"]:
             if name == b"authorization":
                 scheme, _, credential = value.partition(b" ")
                 if scheme.lower() != _SCHEME:
                     credential = b""
+            elif name == _ACTOR:
+                actor = value
         # Hashes, so that timing reveals neither the length nor a prefix of the credential.
         if not hmac.compare_digest(hashlib.sha256(credential).digest(), self._credential):
             raise BadRequest(
@@ -86,6 +91,8 @@ class InternalEndpoint:
                 "this is for services, with a credential of their own",
                 {"WWW-Authenticate": internal.SCHEME},
             )
+        scope[CALLER] = internal.decode_actor(actor)
+        act_as(scope[CALLER])
 
     async def _answer(self, scope: Scope, receive: Receive) -> bytes:
         route = self._routes.get(scope["path"])

@@ -5,12 +5,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from chat4all.domain.acting import Actor, act_as
 from chat4all.domain.errors import NotAllowed
 from chat4all.domain.people import DISPLAY_NAME_MAX, Session
 from chat4all.http.answers import json_response
 from chat4all.http.bearer import Authenticate
 from chat4all.http.bodies import json_only
-from chat4all.http.limits import Limits, address_of
+from chat4all.http.limits import Limits, address_of, client_of
 from chat4all.http.openapi import json_content, problems, rate_limited
 from chat4all.http.paging import LINK_HEADER, Cursor, link_next, read_cursor
 from chat4all.http.paths import UserPath
@@ -46,6 +47,7 @@ def user_routes(
     @limited(RouteLimits(rate=limits.sign_up))
     async def create_user(new: NewUser, request: Request) -> Response:
         """Create a user. 409 when the username or the e-mail is in use, 403 where it is closed."""
+        act_as(Actor(address=client_of(request.scope)))
         limits_of(request.scope).rate.take(request.scope, address_of(request.scope))
         user = await signing_up.sign_up(new.username, new.email, new.password)
         return json_response(own_profile(user), status=HTTPStatus.CREATED)

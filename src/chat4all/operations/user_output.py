@@ -31,9 +31,12 @@ def audit_fields(entry: AuditEntry) -> dict[str, object]:
     return {
         "at": format_milliseconds(entry.at),
         "actor": entry.actor or "operator",
+        "operator": entry.operator,
         "action": entry.action,
         "username": entry.username,
         "conversation_id": entry.conversation_id,
+        "session_id": entry.session_id,
+        "address": entry.address,
         "details": dict(entry.details),
     }
 
@@ -41,7 +44,9 @@ def audit_fields(entry: AuditEntry) -> dict[str, object]:
 def audit_line(entry: AuditEntry) -> str:
     """Return an entry of the audit as a line, without the fields that are empty."""
     fields = audit_fields(entry)
-    details = " ".join(f"{name}={value}" for name, value in entry.details.items())
-    names = ("at", "actor", "action", "username", "conversation_id")
-    words = (*(fields[name] for name in names), details)
+    actor = entry.actor or ":".join(filter(None, ("operator", entry.operator)))
+    about = {**entry.details, "by_session": entry.session_id, "from": entry.address}
+    details = " ".join(f"{name}={value}" for name, value in about.items() if value)
+    names = ("action", "username", "conversation_id")
+    words = (fields["at"], actor, *(fields[name] for name in names), details)
     return "  ".join(str(word) for word in words if word)

@@ -66,4 +66,4 @@ async def _opened(data: Path | None, cluster: bool) -> AsyncIterator[OpenedUsers
 
 
 def _users_of(database: Transactions) -> OpenedUsers:
-    return OpenedUsers(SqlUsers(database, audited=True), SqlAudit(database))
+    return OpenedUsers(SqlUsers(database), SqlAudit(database))

@@ -11,7 +11,7 @@ says so. `chat4all migrate` makes the topics, the keyspace and the tables first.
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
@@ -98,7 +98,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
         )
         await feed.open()
         stack.push_async_callback(feed.close)
-        started = partial(_started, "gateway", settings.listening)
+        started = partial(_started, "gateway", settings.listening, settings.changed)
         return await _serve(gateway, listener, metrics, pings, engines.log.failed, started)
 
 
@@ -124,7 +124,7 @@ async def serve_metadata(settings: MetadataSettings) -> bool:
                 own.internal,
             )
         )
-        started = partial(_started, "metadata service", settings.listening)
+        started = partial(_started, "metadata service", settings.listening, settings.changed)
         return await _serve(metadata, listener, metrics, pings, engines.log.failed, started)
 
 
@@ -141,7 +141,7 @@ async def serve_router(settings: RouterSettings) -> bool:
         app = make_router_service(RouterServicePorts(pings, meter, routing.metrics.text))
         server = Server(app, listener)
         try:
-            started = partial(_started, "router", settings.listening)
+            started = partial(_started, "router", settings.listening, settings.changed)
             await serve([server], task, started, end_seconds=END_SECONDS)
         finally:
             stopped_by_signal = not task.done()
@@ -202,5 +202,14 @@ def contact_of(settings: CassandraSettings) -> Contact:
     return Contact(settings.hosts, settings.keyspace, settings.port)
 
 
-def _started(what: str, where: Listening) -> None:
-    _log.info("started", extra={"service": what, "host": where.host, "port": where.port})
+def _started(what: str, where: Listening, changed: Mapping[str, str]) -> None:
+    _log.info(
+        "started",
+        extra={
+            "service": what,
+            "version": __version__,
+            "host": where.host,
+            "port": where.port,
+            "settings": dict(changed),
+        },
+    )

@@ -184,7 +184,7 @@ async def serve_one_machine(settings: OneMachineSettings, router_process: Router
             await serve(
                 [gateway, metadata],
                 parts.routing.task,
-                lambda: print(welcome(settings, has_demo=parts.has_demo), flush=True),  # noqa: T201
+                partial(_started, settings, has_demo=parts.has_demo),
             )
             stopped_by_signal = not parts.routing.task.done()
     if stopped_by_signal:
@@ -192,6 +192,21 @@ async def serve_one_machine(settings: OneMachineSettings, router_process: Router
     else:
         _log.critical("the router's process has ended; nothing that was accepted is lost")
     return stopped_by_signal
+
+
+def _started(settings: OneMachineSettings, *, has_demo: bool) -> None:
+    print(welcome(settings, has_demo=has_demo), flush=True)  # noqa: T201
+    _log.info(
+        "started",
+        extra={
+            "service": "one machine",
+            "version": __version__,
+            "gateway": str(settings.gateway),
+            "metadata": str(settings.metadata),
+            "data": str(settings.data.resolve()),
+            "settings": dict(settings.changed),
+        },
+    )
 
 
 async def _demo(

@@ -1,6 +1,6 @@
 """The settings by part: frozen values. Each process gets its own only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,10 @@ class Listening:
 
     host: str
     port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ class OneMachineSettings:
     log_level: str
     log_retention_days: int
     people: PeopleSettings
+    changed: Mapping[str, str]
+    """Settings that are not the defaults, for the log: secrets without their values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,7 @@ class GatewaySettings:
     cassandra: CassandraSettings
     metadata_url: str
     credential: str | None = field(repr=False)
+    changed: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,7 @@ class MetadataSettings:
     cassandra: CassandraSettings
     database_url: str | None = field(repr=False)
     credential: str | None = field(repr=False)
+    changed: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,7 @@ class RouterSettings:
     kafka: KafkaSettings
     cassandra: CassandraSettings
     session_seconds: int
+    changed: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Every setting, from the environment; read once, in `main`, and frozen."""
 
 import re
+from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -167,6 +168,18 @@ class Settings(BaseSettings):
         return not named.isdisjoint(self.model_fields_set)
 
     @property
+    def changed(self) -> Mapping[str, str]:
+        """The settings that are not the defaults, for the log: secrets without their values."""
+        found = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                found[name] = "(set)"
+            elif value != field.default:
+                found[name] = ",".join(value) if isinstance(value, tuple) else str(value)
+        return found
+
+    @property
     def keys(self) -> TokenKeys:
         """The key that signs tokens, and those whose tokens are accepted as well."""
         accepted = (_text(self.secret_keys_accepted) or "").encode().replace(b",", b" ").split()
@@ -216,6 +229,7 @@ class Settings(BaseSettings):
             self.log_level,
             self.log_retention_days,
             self.people,
+            self.changed,
         )
 
     @property
@@ -228,6 +242,7 @@ class Settings(BaseSettings):
             self.cassandra,
             self.metadata_url,
             _text(self.service_credential),
+            self.changed,
         )
 
     @property
@@ -240,6 +255,7 @@ class Settings(BaseSettings):
             self.cassandra,
             _text(self.database_url),
             _text(self.service_credential),
+            self.changed,
         )
 
     @property
@@ -250,6 +266,7 @@ class Settings(BaseSettings):
             self.kafka,
             self.cassandra,
             self.router_session_seconds,
+            self.changed,
         )
 
     @property

@@ -52,7 +52,9 @@ class SigningIn:
         name = Username(username)
         password_hash = await self._credentials.password_hash(name)
         if not await self._passwords.verify(password, password_hash):
-            raise NotSignedIn("wrong username or password")
+            # Who is nobody is not logged: it may be a password in the wrong field.
+            account = None if password_hash is None else name
+            raise NotSignedIn("wrong username or password", account)
         now = int(time.time())
         session = Session(
             SessionId(str(uuid.uuid4())),

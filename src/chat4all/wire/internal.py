@@ -4,8 +4,11 @@ Answers are the domain's types in JSON (`null` for None), or empty. Fields are o
 with a default: the two sides may be of different releases.
 """
 
+from urllib.parse import quote, unquote_to_bytes
+
 import msgspec
 
+from chat4all.domain.acting import Actor
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.people import (
     Conversation,
@@ -22,8 +25,32 @@ PATH = "/internal/"
 SCHEME = "Chat4All-Service"
 """The `Authorization` scheme: the credential cannot be taken for a user's token, or the reverse."""
 
+ACTOR_HEADER = "Chat4All-Actor"
+"""Who a gateway asks for, from `encode_actor`; believed, since only services have a credential."""
+
 BODY_MAX = 1024 * 1024
 """Bytes in a body: a conversation with 10,000 members takes half of that."""
+
+
+class _Actor(msgspec.Struct, omit_defaults=True):
+    username: Username | None = None
+    session_id: SessionId | None = None
+    address: str | None = None
+
+
+def encode_actor(actor: Actor) -> str:
+    """Return the value of `ACTOR_HEADER`."""
+    fields = _Actor(actor.username, actor.session_id, actor.address)
+    return quote(msgspec.json.encode(fields), safe='{}":,')
+
+
+def decode_actor(header: bytes) -> Actor:
+    """Return whom a header names; nobody where there is none, or none that this release reads."""
+    try:
+        fields = msgspec.json.decode(unquote_to_bytes(header), type=_Actor)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Actor()
+    return Actor(fields.username, fields.session_id, fields.address)
 
 
 class OfUser(msgspec.Struct):

@@ -11,6 +11,7 @@ import msgspec
 from chat4all.adapters.network_errors import reason_of
 from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.concurrency.waiting import BoundedWaiting
+from chat4all.domain.acting import current_actor
 from chat4all.domain.errors import (
     AlreadyTaken,
     Conflict,
@@ -108,10 +109,12 @@ class MetadataService:
         await self._session.close()
 
     async def _send(self, name: str, body: bytes, *, writes: bool) -> tuple[int, bytes]:
+        headers = {internal.ACTOR_HEADER: internal.encode_actor(current_actor())} if writes else {}
+
         async def send() -> tuple[int, bytes]:
             # Redirects are not followed: the credential is for this service alone.
             async with self._session.post(
-                internal.PATH + name, data=body, allow_redirects=False
+                internal.PATH + name, data=body, headers=headers, allow_redirects=False
             ) as answer:
                 if answer.content_length is None or answer.content_length > ANSWER_MAX:
                     raise _failure("the metadata service's answer is too large", writes)

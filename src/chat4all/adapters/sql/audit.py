@@ -1,17 +1,18 @@
-"""The audit: actions of operators, and of members on a conversation or on other members.
+"""The audit: what operators did, and users to accounts, sessions, conversations and one another.
 
 An entry is written in the transaction of its action.
 """
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import uuid_utils
 from sqlalchemy import Boolean, Connection, String, bindparam, insert, or_, select, update
 
 from chat4all.adapters.sql.outbox import Now
 from chat4all.adapters.sql.tables import audit
 from chat4all.adapters.sql.transactions import Transactions
+from chat4all.domain.acting import Actor
 from chat4all.domain.ids import ConversationId, Username
 
 _NOTE = insert(audit).values(at=Now())
@@ -23,6 +24,9 @@ _NEWEST = (
         audit.c.conversation_id,
         audit.c.username,
         audit.c.details,
+        audit.c.session_id,
+        audit.c.address,
+        audit.c.operator,
     )
     .where(
         or_(
@@ -31,11 +35,13 @@ _NEWEST = (
             audit.c.username == bindparam("who", type_=String),
         )
     )
-    .order_by(audit.c.at.desc(), audit.c.entry_id)
+    .order_by(audit.c.at.desc(), audit.c.entry_id.desc())
     .limit(bindparam("limit"))
 )
 _ALIAS_ACTOR = (
-    update(audit).where(audit.c.actor == bindparam("who")).values(actor=bindparam("alias"))
+    update(audit)
+    .where(audit.c.actor == bindparam("who"))
+    .values(actor=bindparam("alias"), session_id=None, address=None)
 )
 _ALIAS_USERNAME = (
     update(audit).where(audit.c.username == bindparam("who")).values(username=bindparam("alias"))
@@ -44,7 +50,11 @@ _ALIAS_USERNAME = (
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One action. `at` in milliseconds since 1970; the actor is None for an operator."""
+    """One action. `at` in milliseconds since 1970.
+
+    Of a user there is the name, and session and address where known; of an operator the account of
+    the operating system, None in what earlier releases noted.
+    """
 
     at: int
     actor: str | None
@@ -52,11 +62,14 @@ class AuditEntry:
     conversation_id: ConversationId | None
     username: str | None
     details: Mapping[str, str]
+    session_id: str | None = None
+    address: str | None = None
+    operator: str | None = None
 
 
 def append_audit_entry(
     connection: Connection,
-    actor: Username | None,
+    actor: Actor,
     action: str,
     *,
     conversation: ConversationId | None = None,
@@ -67,18 +80,25 @@ def append_audit_entry(
     connection.execute(
         _NOTE,
         {
-            "entry_id": str(uuid.uuid4()),
-            "actor": actor,
+            # Increasing, so that entries of one millisecond keep their order.
+            "entry_id": str(uuid_utils.uuid7()),
+            "actor": actor.username,
             "action": action,
             "conversation_id": conversation,
             "username": username,
             "details": dict(details or {}),
+            "session_id": actor.session_id,
+            "address": actor.address,
+            "operator": actor.operator,
         },
     )
 
 
 def rename_in_audit(connection: Connection, username: Username, alias: str) -> None:
-    """Replace an erased user's name by their alias, in the current transaction."""
+    """Replace an erased user's name by their alias, and blank their sessions and addresses.
+
+    In the current transaction.
+    """
     names = {"who": username, "alias": alias}
     connection.execute(_ALIAS_ACTOR, names)
     connection.execute(_ALIAS_USERNAME, names)

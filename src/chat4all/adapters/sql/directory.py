@@ -10,6 +10,7 @@ from chat4all.adapters.sql.audit import append_audit_entry
 from chat4all.adapters.sql.outbox import Note, now_ms, write_noting
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain import roles
+from chat4all.domain.acting import current_actor
 from chat4all.domain.errors import AlreadyTaken, Conflict, NotFound
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import (
@@ -46,7 +47,7 @@ class SqlDirectory:
         if is_private and (first := await self._of_pair(*names)):
             return first
 
-        order_ms = self._order_ms()
+        order_ms, actor = self._order_ms(), current_actor()
 
         def add(connection: Connection) -> Sequence[Note]:
             joined_at = _joined_at(connection, order_ms)
@@ -55,6 +56,13 @@ class SqlDirectory:
                 raise NotFound(f"no such user: {unknown}")
             if is_private:
                 rows.insert_pair(connection, conversation.conversation_id, *names)
+            append_audit_entry(
+                connection,
+                actor,
+                "conversation-created",
+                conversation=conversation.conversation_id,
+                details={"type": conversation.type.value, "members": str(len(names))},
+            )
             return _members_note(conversation.conversation_id)
 
         try:
@@ -90,7 +98,7 @@ class SqlDirectory:
         by: Username | None = None,
     ) -> None:
         """Let a user in; see `ports.directory.Conversations`."""
-        order_ms = self._order_ms()
+        order_ms, actor = self._order_ms(), current_actor(by)
 
         def add(connection: Connection, standing: Standing) -> None:
             roles.check_add(standing, role)
@@ -104,7 +112,7 @@ class SqlDirectory:
             rows.insert_member(connection, conversation, username, role, joined_at)
             append_audit_entry(
                 connection,
-                by,
+                actor,
                 "member-added",
                 conversation=conversation,
                 username=username,
@@ -124,13 +132,14 @@ class SqlDirectory:
         by: Username | None = None,
     ) -> None:
         """Give a member another role; see `ports.directory.Conversations`."""
+        actor = current_actor(by)
 
         def change(connection: Connection, standing: Standing) -> None:
             roles.check_role(standing, role)
             rows.set_role(connection, conversation, username, role)
             append_audit_entry(
                 connection,
-                by,
+                actor,
                 "role-given",
                 conversation=conversation,
                 username=username,
@@ -143,6 +152,7 @@ class SqlDirectory:
         self, conversation: ConversationId, username: Username, by: Username | None = None
     ) -> None:
         """Remove a member; see `ports.directory.Conversations`."""
+        actor = current_actor(by)
 
         def remove(connection: Connection, standing: Standing) -> None:
             if username == by:
@@ -152,7 +162,7 @@ class SqlDirectory:
             rows.delete_member(connection, conversation, username)
             append_audit_entry(
                 connection,
-                by,
+                actor,
                 "member-left" if username == by else "member-removed",
                 conversation=conversation,
                 username=username,
@@ -167,11 +177,12 @@ class SqlDirectory:
         by: Username | None = None,
     ) -> None:
         """Change its title or metadata; see `ports.directory.Conversations`."""
+        actor = current_actor(by)
 
         def change(connection: Connection, standing: Standing) -> None:
             roles.check_change(standing)
             rows.update_conversation(connection, conversation, changes)
-            append_audit_entry(connection, by, "conversation-changed", conversation=conversation)
+            append_audit_entry(connection, actor, "conversation-changed", conversation=conversation)
 
         await self._change(conversation, None, by, change)
 
@@ -179,11 +190,12 @@ class SqlDirectory:
         self, conversation: ConversationId, by: Username | None = None
     ) -> None:
         """End a conversation; see `ports.directory.Conversations`."""
+        actor = current_actor(by)
 
         def end(connection: Connection, standing: Standing) -> None:
             roles.check_delete(standing)
             rows.delete_conversation(connection, conversation)
-            append_audit_entry(connection, by, "conversation-deleted", conversation=conversation)
+            append_audit_entry(connection, actor, "conversation-deleted", conversation=conversation)
 
         await self._change(conversation, None, by, end)
 
@@ -193,6 +205,7 @@ class SqlDirectory:
         The owners before become members. Raises `NotFound`, `NotAllowed` for a private
         conversation and `Conflict` for a disabled user.
         """
+        actor = current_actor()
 
         def hand_over(connection: Connection, standing: Standing) -> None:
             roles.check_hand_over(standing)
@@ -200,7 +213,7 @@ class SqlDirectory:
             rows.set_role(connection, conversation, username, Role.OWNER)
             append_audit_entry(
                 connection,
-                None,
+                actor,
                 "group-handed-over",
                 conversation=conversation,
                 username=username,

@@ -11,6 +11,7 @@ from chat4all.adapters.sql import conversation_rows as rows
 from chat4all.adapters.sql.audit import append_audit_entry
 from chat4all.adapters.sql.outbox import Note
 from chat4all.adapters.sql.tables import conversations, members, users
+from chat4all.domain.acting import Actor
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import ConversationType, Role
 from chat4all.ports.outbox import Subject
@@ -94,8 +95,8 @@ _WITHOUT_OWNER = (
 )
 
 
-def leave_everything(connection: Connection, username: Username) -> list[Note]:
-    """End all memberships of a user, and return the notes for the outbox."""
+def leave_everything(connection: Connection, username: Username, actor: Actor) -> list[Note]:
+    """End all memberships of a user, because of `actor`, and return the notes for the outbox."""
     joined = connection.execute(_MEMBERSHIPS, {"username": username}).all()
     owned = [
         ConversationId(conversation)
@@ -103,22 +104,24 @@ def leave_everything(connection: Connection, username: Username) -> list[Note]:
         if kind == ConversationType.GROUP and role == Role.OWNER
     ]
     if owned:
-        _hand_on(connection, owned, username)
+        _hand_on(connection, owned, username, actor)
     connection.execute(_LEAVE_ALL, {"leaving": username})
     return _notes([conversation for conversation, _, _ in joined])
 
 
-def inherit_ownerless(connection: Connection, username: Username) -> list[Note]:
+def inherit_ownerless(connection: Connection, username: Username, actor: Actor) -> list[Note]:
     """Make a user, who can sign in again, the owner of those of their groups that have none."""
     groups = connection.execute(_WITHOUT_OWNER, {"username": username}).scalars().all()
     if groups:
         connection.execute(_LOCK_CONVERSATIONS, {"groups": groups}).all()
     for group in groups:
-        _inherit(connection, ConversationId(group), username)
+        _inherit(connection, ConversationId(group), username, actor)
     return _notes(groups)
 
 
-def _hand_on(connection: Connection, owned: list[ConversationId], leaving: Username) -> None:
+def _hand_on(
+    connection: Connection, owned: list[ConversationId], leaving: Username, actor: Actor
+) -> None:
     """Give each group that its leaver owns an owner who can sign in; delete those left empty."""
     connection.execute(_LOCK_CONVERSATIONS, {"groups": owned}).all()
     values = {"groups": owned, "leaving": leaving}
@@ -126,16 +129,19 @@ def _hand_on(connection: Connection, owned: list[ConversationId], leaving: Usern
     for group in owned:
         if group not in with_others:
             rows.delete_conversation(connection, group)
+            append_audit_entry(connection, actor, "conversation-deleted", conversation=group)
     for group, successor, role in connection.execute(_SUCCESSORS, values).all():
         if role != Role.OWNER:
-            _inherit(connection, group, successor)
+            _inherit(connection, group, successor, actor)
 
 
-def _inherit(connection: Connection, group: ConversationId, successor: Username) -> None:
+def _inherit(
+    connection: Connection, group: ConversationId, successor: Username, actor: Actor
+) -> None:
     rows.set_role(connection, group, successor, Role.OWNER)
     append_audit_entry(
         connection,
-        None,
+        actor,
         "role-inherited",
         conversation=group,
         username=successor,

@@ -9,9 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from chat4all.adapters.sql.audit import append_audit_entry
 from chat4all.adapters.sql.outbox import Note, write_noting
 from chat4all.adapters.sql.tables import sessions, users
 from chat4all.adapters.sql.transactions import Transactions
+from chat4all.domain.acting import Actor, current_actor
 from chat4all.domain.errors import AlreadyTaken, NotFound, NotSignedIn
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import Session
@@ -99,6 +101,8 @@ class SqlSessions:
             "refresh_hash": refresh.token,
         }
 
+        actor = replace(current_actor(session.username), session_id=session.session_id)
+
         def start(connection: Connection) -> Sequence[Note]:
             # In the transaction: a concurrent change of the password ends this session too.
             now = connection.execute(_MAY_SIGN_IN, {"who": session.username}).scalar()
@@ -108,7 +112,10 @@ class SqlSessions:
             ended = connection.execute(_TOO_MANY, values).scalars().all()
             if ended:
                 connection.execute(_END, [{"session": one} for one in ended])
+            for one in ended:
+                _note_end(connection, actor, session.username, one, "too many sessions")
             connection.execute(_START, row)
+            append_audit_entry(connection, actor, "signed-in", username=session.username)
             return (_of(session.session_id), *map(_of, ended))
 
         try:
@@ -127,6 +134,7 @@ class SqlSessions:
     ) -> Rotation:
         """Replace a spent token by the next one; see `ports.sessions.Sessions`."""
         rotation = Rotation()
+        actor = current_actor()
 
         def rotate(connection: Connection) -> Sequence[Note]:
             nonlocal rotation
@@ -142,6 +150,8 @@ class SqlSessions:
                 return ()
             if kept != spent.token:
                 connection.execute(_END, {"session": session.session_id})
+                why = "a spent refresh token came again"
+                _note_end(connection, actor, session.username, session.session_id, why)
                 rotation = Rotation(ended=session.session_id)
                 return (_of(session.session_id),)
             new = {"session": session.session_id, "token": token, "now": now, "until": expires_at}
@@ -164,18 +174,19 @@ class SqlSessions:
         self, session: SessionId, username: Username | None = None, by: SessionId | None = None
     ) -> None:
         """End a session; see `ports.sessions.Sessions`."""
+        actor = current_actor()
 
         def end(connection: Connection) -> Sequence[Note]:
             now = int(time.time())
             asking = {"session": by, "now": now}
             if by is not None and connection.execute(_GET, asking).first() is None:
                 raise NotSignedIn("this session has ended")
-            if username is not None:
-                values = {"session": session, "now": now}
-                row = connection.execute(_GET, values).first()
-                if row is None or row.username != username:
-                    raise NotFound("no such session")
+            row = connection.execute(_GET, {"session": session, "now": now}).first()
+            if username is not None and (row is None or row.username != username):
+                raise NotFound("no such session")
             connection.execute(_END, {"session": session})
+            if row is not None:
+                _note_end(connection, actor.or_user(row.username), row.username, session)
             return (_of(session),)
 
         await write_noting(self._database, end)
@@ -187,6 +198,13 @@ class SqlSessions:
         self._swept = time.monotonic()
         old = {"now": int(time.time()), "limit": SWEEP_MAX}
         await self._database.write(lambda connection: connection.execute(_SWEEP, old).rowcount)
+
+
+def _note_end(
+    connection: Connection, actor: Actor, username: Username, session: SessionId, why: str = ""
+) -> None:
+    details = {"session": session} | ({"why": why} if why else {})
+    append_audit_entry(connection, actor, "session-ended", username=username, details=details)
 
 
 def _of(session: SessionId) -> Note:

@@ -100,7 +100,7 @@ outbox = Table(
     Index("ix_outbox_at", "at"),
 )
 
-# Actions of operators, and of members on a conversation or on other members.
+# Actions of operators, and of users on their accounts, on conversations and on one another.
 audit = Table(
     "audit",
     metadata,
@@ -113,5 +113,9 @@ audit = Table(
     Column("conversation_id", String(36)),
     Column("username", String(40)),
     Column("details", Json, nullable=False),
+    Column("session_id", String(36)),
+    Column("address", String(64)),
+    # An operator's account of the operating system.
+    Column("operator", String(64)),
     Index("ix_audit_at", "at"),
 )

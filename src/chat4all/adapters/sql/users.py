@@ -12,6 +12,7 @@ from chat4all.adapters.sql.inheriting import inherit_ownerless, leave_everything
 from chat4all.adapters.sql.outbox import Note, write_noting
 from chat4all.adapters.sql.tables import sessions, users
 from chat4all.adapters.sql.transactions import Transactions
+from chat4all.domain.acting import current_actor
 from chat4all.domain.errors import AlreadyTaken, NotAllowed, NotFound, NotSignedIn
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import User, UserChanges
@@ -64,14 +65,10 @@ _END_SESSIONS = delete(sessions).where(
 
 
 class SqlUsers:
-    """The ports of `ports.users`. The tables' keys decide every race.
+    """The ports of `ports.users`. The tables' keys decide every race."""
 
-    `audited`: the caller is an operator, and every change gets an entry in the audit.
-    """
-
-    def __init__(self, database: Transactions, *, audited: bool = False) -> None:
+    def __init__(self, database: Transactions) -> None:
         self._database = database
-        self._audited = audited
 
     async def add_user(self, user: User, password_hash: bytes) -> None:
         """Create a user; see `ports.users.Registrations`."""
@@ -84,9 +81,11 @@ class SqlUsers:
             **_display_names(user.display_name),
         }
 
+        actor = current_actor().or_user(user.username)
+
         def add(connection: Connection) -> Sequence[Note]:
             connection.execute(_ADD, row)
-            self._audit(connection, "user-created", user.username)
+            append_audit_entry(connection, actor, "user-created", username=user.username)
             return (Note(Subject.USER, user.username),)
 
         try:
@@ -142,18 +141,34 @@ class SqlUsers:
         if changes.password_hash is not None:
             values["password_hash"] = changes.password_hash
 
+        actor = current_actor().or_user(username)
         changed: list[User] = []
 
         def change(connection: Connection) -> Sequence[Note]:
             _lock(connection, username, keep, verified)
+            if profile := [name for name in ("display_name", "email") if name in values]:
+                append_audit_entry(
+                    connection,
+                    actor,
+                    "profile-changed",
+                    username=username,
+                    details={"fields": ",".join(profile)},
+                )
             if values:
                 connection.execute(
                     update(users).where(users.c.username == username).values(**values)
                 )
             notes = [Note(Subject.USER, username)]
             if changes.password_hash is not None:
-                notes += _end_sessions(connection, username, keep)
-                self._audit(connection, "password-changed", username)
+                ended = _end_sessions(connection, username, keep)
+                notes += ended
+                append_audit_entry(
+                    connection,
+                    actor,
+                    "password-changed",
+                    username=username,
+                    details=_count(ended),
+                )
             changed[:] = [_user(connection.execute(_USER, {"username": username}).one())]
             return notes
 
@@ -169,25 +184,29 @@ class SqlUsers:
         For an operator. Raises `NotFound`.
         """
         since = now_utc() if disabled else None
+        actor = current_actor()
 
         def disable(connection: Connection) -> Sequence[Note]:
             _lock(connection, username)
             connection.execute(
                 update(users).where(users.c.username == username).values(disabled_at=since)
             )
-            self._audit(connection, "user-disabled" if disabled else "user-enabled", username)
-            following = _end_sessions if disabled else inherit_ownerless
-            return [Note(Subject.USER, username), *following(connection, username)]
+            ended = _end_sessions(connection, username) if disabled else []
+            action = "user-disabled" if disabled else "user-enabled"
+            append_audit_entry(connection, actor, action, username=username, details=_count(ended))
+            inherited = [] if disabled else inherit_ownerless(connection, username, actor)
+            return [Note(Subject.USER, username), *ended, *inherited]
 
         await write_noting(self._database, disable)
 
     async def erase_user(self, username: Username, session: SessionId | None = None) -> None:
         """Erase a user; see `ports.users.Users`."""
         alias = f"deleted-{secrets.token_hex(16)}"
+        actor = current_actor().or_user(username)
 
         def erase(connection: Connection) -> Sequence[Note]:
             _lock(connection, username, session)
-            left = leave_everything(connection, username)
+            left = leave_everything(connection, username, actor)
             ended = _end_sessions(connection, username)
             connection.execute(
                 update(users)
@@ -201,8 +220,9 @@ class SqlUsers:
                     alias=alias,
                 )
             )
+            details = {"memberships": str(len(left))} | _count(ended)
+            append_audit_entry(connection, actor, "user-erased", username=username, details=details)
             rename_in_audit(connection, username, alias)
-            self._audit(connection, "user-erased", alias)
             return [Note(Subject.ALIAS, username), *left, *ended]
 
         await write_noting(self._database, erase)
@@ -216,14 +236,14 @@ class SqlUsers:
         )
         return {username: Username(alias) for username, alias in rows}
 
-    def _audit(self, connection: Connection, action: str, username: str) -> None:
-        if self._audited:
-            append_audit_entry(connection, None, action, username=username)
-
 
 def _user(row: Any) -> User:
     username, email, created_at, display_name, disabled_at = row
     return User(username, email, created_at, display_name, is_disabled=disabled_at is not None)
+
+
+def _count(ended: Sequence[Note]) -> dict[str, str]:
+    return {"sessions_ended": str(len(ended))} if ended else {}
 
 
 def _display_names(display_name: str | None) -> dict[str, str | None]:

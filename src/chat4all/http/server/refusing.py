@@ -9,9 +9,14 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from chat4all.domain.errors import Chat4AllError, Overloaded
+from chat4all.http.access_log import CALLER
 from chat4all.http.edge import REFUSAL
 from chat4all.http.problems import BadRequest, problem_response
 from chat4all.http.server.limits import Refusal
+
+_KEPT = (b"origin", b"x-forwarded-for", b"x-forwarded-proto")
+"""Headers that count in a refusal: whether another site's page may read it (CORS), and whom a
+trusted proxy asked for."""
 
 
 def cycle_of_refusal(protocol: HttpToolsProtocol, refusal: Refusal) -> RequestResponseCycle:
@@ -25,12 +30,10 @@ def cycle_of_refusal(protocol: HttpToolsProtocol, refusal: Refusal) -> RequestRe
         "query_string": b"",
         "scheme": protocol.scheme,
         "client": protocol.client,
-        # CORS: it decides whether another site's page may read the refusal.
-        "headers": [header for header in protocol.headers or () if header[0] == b"origin"],
+        "headers": [header for header in protocol.headers or () if header[0] in _KEPT],
         REFUSAL: partial(_answer, refusal),
     }
-    if "route" in request:
-        scope["route"] = request["route"]
+    scope |= {key: request[key] for key in ("route", CALLER) if key in request}
     cycle = RequestResponseCycle(
         scope=scope,
         transport=protocol.transport,
