@@ -42,6 +42,7 @@ class MessageRecord(NamedTuple):
     """A message that waits for its number.
 
     `fresh`: the gateway made the id itself. `moved`: it was appended again, to its right partition.
+    `mark_read`: it moves its sender's markers.
     """
 
     conversation_id: ConversationId
@@ -51,6 +52,7 @@ class MessageRecord(NamedTuple):
     created_at: str
     fresh: bool = False
     moved: bool = False
+    mark_read: bool = True
 
 
 @dataclass(frozen=True, slots=True)

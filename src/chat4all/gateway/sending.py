@@ -40,7 +40,8 @@ SEND_OPERATION = {
     "operationId": "send_message",
     "description": (
         "202 once the message is durable. Give a `message_id` of your own to make retries safe: "
-        "the same id again is the same message. On 503 retry with the `message_id` of the answer."
+        "the same id again is the same message. On 503 retry with the `message_id` of the answer. "
+        "Your own read marker moves to your message; `mark_read: false` leaves it where it is."
     ),
     "security": [{"OAuth2PasswordBearer": []}],
     "requestBody": {
@@ -139,4 +140,5 @@ def _draft(body: SendMessage) -> MessageDraft:
         _conversation_id(getattr(body, given[0])),
         body.content,
         message_id(body.message_id) if body.message_id else None,
+        body.mark_read,
     )

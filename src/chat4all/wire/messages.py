@@ -66,6 +66,13 @@ class SendMessage(msgspec.Struct):
         ]
         | None
     ) = None
+    mark_read: Annotated[
+        bool,
+        Meta(
+            description="Sending says that you have read the conversation up to your message. "
+            "`false`, for programs, leaves your markers where they are.",
+        ),
+    ] = True
 
 
 class Accepted(msgspec.Struct):
