@@ -130,6 +130,22 @@ async def test_receipts_say_how_far_each_member_has_read_and_when(api: Api) -> N
     assert hers["read_at"].endswith("Z")
 
 
+async def test_programs_send_without_reading(api: Api) -> None:
+    bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
+    await api.send(ana, "read this")
+    await api.send(bruno, "from a program", mark_read=False)
+    await api.routed()
+    assert (await listed(api, bruno))[0]["unread"] == 2
+    receipts = await api.gateway.get(f"/v1/conversations/{CHAT}/receipts", headers=bruno)
+    assert {one["username"]: one["read_seq"] for one in receipts.json()} == {"ana": 1, "bruno": 0}
+    await api.send(bruno, "from a person")
+    await api.routed()
+    assert (await listed(api, bruno))[0]["unread"] == 0
+    body = {"chat_id": CHAT, "content": "x", "mark_read": "no"}
+    answer = await api.gateway.post("/v1/messages", json=body, headers=bruno)
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/mark_read"]
+
+
 async def test_a_new_member_has_nothing_unread(api: Api) -> None:
     bruno = await api.sign_in("bruno")
     carla = await api.sign_up("carla")

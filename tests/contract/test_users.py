@@ -80,6 +80,9 @@ async def test_users_are_found_by_how_their_names_begin(users: AllUsers, place: 
         "an_": ["an_a"],
         "anna b": ["bea"],
         "zoË": ["anna"],
+        "ZOE\u0308": ["anna"],
+        "zo\u200bë": ["anna"],
+        "zoe": [],
         "1": ["bob"],
         "100%": ["bob"],
         "%": [],
@@ -94,6 +97,15 @@ async def test_users_are_found_by_how_their_names_begin(users: AllUsers, place: 
         everybody += names(page)
     assert sorted(everybody) == ["an_a", "anna", "bea", "bob", "zora"]
     assert len(everybody) == 5
+
+
+async def test_a_hash_is_replaced_by_another_of_the_same_password(users: AllUsers) -> None:
+    await add(users, ANA, BRUNO)
+    await users.rehash_password(ANA, b"hash of bruno", b"new")
+    assert await users.password_hash(ANA) == b"hash of ana"
+    await users.rehash_password(ANA, b"hash of ana", b"new")
+    assert await users.password_hash(ANA) == b"new"
+    assert await users.password_hash(BRUNO) == b"hash of bruno"
 
 
 async def test_users_change_themselves(users: AllUsers) -> None:

@@ -91,10 +91,10 @@ async def test_a_store_that_is_away_is_waited_for_and_makes_no_dead_letter(tmp_p
 
 async def test_a_record_of_a_later_version_stops_the_router(tmp_path: Path) -> None:
     async with machine(tmp_path) as m:
-        await m.append(record("a"), record("from the future", v=2))
+        await m.append(record("a"), record("from the future", v=3))
         router = m.router()
         await router.run()
-        with pytest.raises(Unavailable, match="version 2"):
+        with pytest.raises(Unavailable, match="version 3"):
             await router.ping()
         assert m.committed == 0
         assert await m.store.all(10) == []
@@ -392,6 +392,19 @@ async def test_markers_only_grow_and_sending_moves_ones_own(tmp_path: Path) -> N
         m.committed = 0
         await m.route()
         assert await m.store.read_seqs(CHATS[0]) == {"bruno": 3, "ana": 3, "carla": 3}
+
+
+async def test_a_message_that_marks_nothing_leaves_its_senders_markers(tmp_path: Path) -> None:
+    async with machine(tmp_path) as m:
+        await m.append(record("a"), record("b", sender="ana"), record("c", v=2, mark_read=False))
+        await m.append(record("d", sender="carla", v=2, mark_read=False))
+        # At version 1 it is a field that nobody knows.
+        await m.append(record("e", sender="davi", mark_read=False))
+        for _ in range(2):
+            await m.route()
+            assert await m.store.read_seqs(CHATS[0]) == {"bruno": 1, "ana": 2, "davi": 5}
+            await m.check()
+            m.committed = 0  # replayed, it says the same
 
 
 async def test_an_older_marker_written_later_changes_nothing(tmp_path: Path) -> None:

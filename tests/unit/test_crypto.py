@@ -138,6 +138,54 @@ def test_a_secret_that_is_not_safe_stops_the_start(
 
 
 @pytest.mark.anyio
+async def test_an_unknown_user_costs_as_many_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[bytes] = []
+    check = bcrypt.checkpw
+
+    def counted(text: bytes, known: bytes) -> bool:
+        compared.append(text)
+        return check(text, known)
+
+    monkeypatch.setattr(bcrypt, "checkpw", counted)
+    hasher = BcryptPasswords(rounds=4)
+    try:
+        known = await hasher.hash("something else")
+        for password, rounds in [
+            ("ascii", 1),
+            ("contrase\u00f1a", 1),
+            ("contrasen\u0303a", 2),
+            ("a\u200bb", 1),  # it has no normal form
+            ("\ud800", 1),
+            ("x" * 99, 1),
+        ]:
+            for password_hash in (known, None):
+                compared.clear()
+                assert not await hasher.verify(password, password_hash)
+                assert len(compared) == rounds, (password, password_hash)
+    finally:
+        hasher.close()
+
+
+@pytest.mark.anyio
+async def test_only_what_was_hashed_as_it_was_sent_is_hashed_anew() -> None:
+    hasher = BcryptPasswords(rounds=4)
+    try:
+        raw = bcrypt.hashpw("contrasen\u0303a".encode(), bcrypt.gensalt(4))
+        assert await hasher.verify("contrasen\u0303a", raw)
+        assert not await hasher.verify("contrase\u00f1a", raw)
+        anew = await hasher.rehashed("contrasen\u0303a", raw)
+        assert anew is not None
+        for spelling in ("contrasen\u0303a", "contrase\u00f1a"):
+            assert await hasher.verify(spelling, anew)
+            assert await hasher.rehashed(spelling, anew) is None
+        strange = bcrypt.hashpw("👩‍💻👩‍💻".encode(), bcrypt.gensalt(4))
+        assert await hasher.verify("👩‍💻👩‍💻", strange)
+        assert await hasher.rehashed("👩‍💻👩‍💻", strange) is None
+    finally:
+        hasher.close()
+
+
+@pytest.mark.anyio
 async def test_passwords() -> None:
     hasher = BcryptPasswords(rounds=4)
     try:

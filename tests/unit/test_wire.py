@@ -14,7 +14,7 @@ from chat4all.domain.messages import Marker, Receipt, StoredMessage
 from chat4all.domain.records import MarkerRecord, MessageRecord, Record
 from chat4all.wire.events import MalformedEvent, decode_events, encode_event, join_events
 from chat4all.wire.messages import receipt_view
-from chat4all.wire.records import MalformedRecord, decode_record, encode_record
+from chat4all.wire.records import MalformedRecord, decode_record, encode_record, mark_moved
 from tests.records import CHATS, record
 
 OURS = MessageRecord(
@@ -47,7 +47,7 @@ numbers = st.integers(0, 2**53)
 
 RECORDS: dict[type[Record], st.SearchStrategy[Record]] = {
     MessageRecord: st.builds(
-        MessageRecord, chats, message_ids, names, texts, times, st.booleans(), st.booleans()
+        MessageRecord, chats, message_ids, names, texts, times, *[st.booleans()] * 3
     ),
     MarkerRecord: st.builds(MarkerRecord, chats, names, numbers, numbers),
 }
@@ -131,9 +131,34 @@ def test_a_cause_does_not_repeat_the_content() -> None:
 
 
 def test_a_later_version_stops_whatever_its_type_is() -> None:
-    for value in (record(v=2), b'{"type": "not known yet", "v": 2}'):
-        with pytest.raises(RouterStopped, match="version 2"):
+    for value in (record(v=3), b'{"type": "not known yet", "v": 3}'):
+        with pytest.raises(RouterStopped, match="version 3"):
             decode_record(value)
+    # Types that come later have this version too.
+    with pytest.raises(RouterStopped, match="version 2"):
+        decode_record(b'{"type": "not known yet", "v": 2}')
+
+
+def test_a_record_says_the_lowest_version_that_has_its_fields() -> None:
+    silent = OURS._replace(mark_read=False)
+    assert json.loads(encode_record(silent)) == json.loads(encode_record(OURS)) | {
+        "v": 2,
+        "mark_read": False,
+    }
+    assert decode_record(encode_record(silent)) == silent
+    moved = decode_record(mark_moved(encode_record(silent)))
+    assert moved == silent._replace(moved=True)
+
+
+@pytest.mark.parametrize("value", [False, True, 5, None, "no", {"a": 1}])
+def test_fields_of_version_2_are_passed_over_below_it(value: object) -> None:
+    for earlier in (record(mark_read=value), record(mark_read=value, v=1)):
+        found = decode_record(earlier)
+        assert isinstance(found, MessageRecord)
+        assert found.mark_read
+    if not isinstance(value, bool):
+        with pytest.raises(MalformedRecord):
+            decode_record(record(mark_read=value, v=2))
 
 
 def test_unknown_fields_are_passed_over() -> None:

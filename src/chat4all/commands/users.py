@@ -12,7 +12,10 @@ from pydantic import EmailStr, TypeAdapter, ValidationError
 from chat4all.adapters.crypto import BcryptPasswords
 from chat4all.domain.errors import CommandRefused
 from chat4all.domain.ids import Username
-from chat4all.domain.people import UserChanges, display_name_errors, password_errors
+from chat4all.domain.passwords import password_errors
+from chat4all.domain.people import UserChanges
+from chat4all.domain.people import display_name as normal_display_name
+from chat4all.domain.text import UnfitText
 from chat4all.operations.options import cluster_option, data_option, json_option
 from chat4all.operations.user_output import audit_fields, audit_line, user_fields, user_line
 from chat4all.operations.users import OpenedUsers, with_users
@@ -61,8 +64,10 @@ def create(
     cluster: bool,
 ) -> None:
     """Create the user USERNAME, also where sign-up is closed."""
-    if errors := display_name_errors(display_name):
-        raise CommandRefused(f"--display-name: {errors[0].detail}")
+    try:
+        display_name = normal_display_name(display_name)
+    except UnfitText as error:
+        raise CommandRefused(f"--display-name: {error}") from None
     try:
         TypeAdapter(EmailStr).validate_python(email)
     except ValidationError:

@@ -3,6 +3,8 @@
 import re
 from typing import NamedTuple, NewType
 
+from chat4all.domain.text import is_name
+
 ConversationId = NewType("ConversationId", str)
 """A conversation's UUID in its canonical form: lower case, with hyphens (RFC 9562)."""
 
@@ -40,6 +42,13 @@ def conversation_id(text: str) -> ConversationId:
 def message_id(text: str) -> MessageId:
     """Return the id of a message in its canonical form; `ValueError` when it is none."""
     return MessageId(canonical_uuid(text))
+
+
+def username(text: str) -> Username:
+    """Return a name that may be a user's; `ValueError` for what no database takes for a text."""
+    if not is_name(text):
+        raise ValueError("no user has such a name")
+    return Username(text)
 
 
 def session_id(text: str) -> SessionId:

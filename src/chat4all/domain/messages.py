@@ -22,11 +22,15 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MessageDraft:
-    """What a client asks to send; `message_id` is the client's own, for safe retries."""
+    """What a client asks to send; `message_id` is the client's own, for safe retries.
+
+    Unless `mark_read` is false, sending moves the sender's own markers.
+    """
 
     conversation_id: ConversationId
     content: str
     message_id: MessageId | None = None
+    mark_read: bool = True
 
 
 @dataclass(frozen=True, slots=True)

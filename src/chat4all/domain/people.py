@@ -1,4 +1,4 @@
-"""Users, conversations and members, and the rules for their names and passwords."""
+"""Users, conversations and members, and the rules for their names and notes."""
 
 import re
 from collections.abc import Mapping
@@ -7,16 +7,16 @@ from enum import StrEnum
 
 from chat4all.domain.errors import FieldError
 from chat4all.domain.ids import ConversationId, SessionId, Username
+from chat4all.domain.text import UnfitText, one_line, paragraphs
 
 USERNAME_PATTERN = "^[a-z0-9][a-z0-9._-]{1,31}$"
 USERNAME_RULE = (
     "2 to 32 characters: lower-case letters, digits, '.', '_' and '-', the first a letter or digit"
 )
-PASSWORD_MIN = 8
-"""Characters, as NIST SP 800-63B asks for; no rules of composition."""
-PASSWORD_MAX_BYTES = 72
-"""bcrypt ignores what comes after; refusing is safer than truncating."""
 TITLE_MAX = 200
+NOTES_MAX = 32
+NOTE_KEY_MAX = 64
+NOTE_MAX = 1_000
 DISPLAY_NAME_MAX = 80
 DEVICE_MAX = 200
 MEMBERS_MAX = 10_000
@@ -34,24 +34,35 @@ def username_errors(username: str) -> list[FieldError]:
     return []
 
 
-def display_name_errors(name: str) -> list[FieldError]:
-    """Return what is wrong with a display name; empty when it is valid."""
-    if len(name) > DISPLAY_NAME_MAX:
-        return [FieldError("/display_name", f"at most {DISPLAY_NAME_MAX} characters")]
-    if not name.isprintable() or name != name.strip():
-        return [FieldError("/display_name", "printable characters, no space at either end")]
-    return []
+def display_name(text: str) -> str:
+    """Return a display name in its normal form; "" stays. Raises `UnfitText`."""
+    name = text and one_line(text, DISPLAY_NAME_MAX)
+    if name != name.strip():
+        raise UnfitText("no space at either end")
+    return name
 
 
-def password_errors(password: str) -> list[FieldError]:
-    """Return what is wrong with a new password, without its text."""
-    if len(password) < PASSWORD_MIN:
-        return [FieldError("/password", f"at least {PASSWORD_MIN} characters")]
-    if len(password.encode()) > PASSWORD_MAX_BYTES:
-        return [FieldError("/password", f"at most {PASSWORD_MAX_BYTES} bytes in UTF-8")]
-    if "\0" in password:
-        return [FieldError("/password", "a password cannot contain NUL")]
-    return []
+def searched_name(text: str) -> str:
+    """Return how a name that is searched for begins, in its normal form; "" is any name.
+
+    Raises `UnfitText`.
+    """
+    return text and one_line(text, DISPLAY_NAME_MAX)
+
+
+def title(text: str) -> str:
+    """Return a conversation's title in its normal form. Raises `UnfitText`."""
+    return one_line(text, TITLE_MAX)
+
+
+def note_key(text: str) -> str:
+    """Return the key of a conversation's note in its normal form. Raises `UnfitText`."""
+    return one_line(text, NOTE_KEY_MAX)
+
+
+def note(text: str) -> str:
+    """Return a conversation's note in its normal form; "" stays. Raises `UnfitText`."""
+    return text and paragraphs(text, NOTE_MAX)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ class MessageRecord(NamedTuple):
     """A message that waits for its number.
 
     `fresh`: the gateway made the id itself. `moved`: it was appended again, to its right partition.
+    `mark_read`: it moves its sender's markers.
     """
 
     conversation_id: ConversationId
@@ -60,6 +61,7 @@ class MessageRecord(NamedTuple):
     created_at: str
     fresh: bool = False
     moved: bool = False
+    mark_read: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from chat4all.http.answers import json_response
 from chat4all.http.bearer import Authenticate
 from chat4all.http.openapi import json_content, problems
 from chat4all.http.paths import ConversationPath, MessagePath
+from chat4all.http.routes import api_router
 from chat4all.usecases.reading import LIMIT_DEFAULT, LIMIT_MAX, Reading
 from chat4all.wire.messages import MessageView
 from chat4all.wire.records import SEQ_MAX
@@ -24,7 +25,7 @@ Seq = Annotated[int | None, Query(ge=0, le=SEQ_MAX)]
 
 def history_routes(reading: Reading, caller: Authenticate) -> APIRouter:
     """Return the routes that read messages."""
-    router = APIRouter(tags=["Messages"])
+    router = api_router("Messages")
 
     @router.get(
         HISTORY_PATH,

@@ -3,26 +3,27 @@
 from http import HTTPStatus
 from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
 from chat4all.domain.people import Session
 from chat4all.http.answers import json_response
 from chat4all.http.bearer import Authenticate
-from chat4all.http.bodies import decode_body, require_json
+from chat4all.http.bodies import require_json
+from chat4all.http.json_bodies import BodyReader
 from chat4all.http.openapi import json_content, problems
 from chat4all.http.paths import ConversationPath
+from chat4all.http.routes import api_router
 from chat4all.http.tracing import trace_headers
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.reading import Reading
 from chat4all.wire.messages import MarkRead, ReceiptView, receipt_view
 
-_decoder = msgspec.json.Decoder(MarkRead)
+_reader = BodyReader(MarkRead)
 
 
 def marking_routes(marking: Marking, reading: Reading, caller: Authenticate) -> APIRouter:
     """Return the routes that move read markers and list receipts."""
-    router = APIRouter(tags=["Messages"])
+    router = api_router("Messages")
 
     @router.post(
         "/v1/conversations/{conversation_id}/read",
@@ -45,7 +46,7 @@ def marking_routes(marking: Marking, reading: Reading, caller: Authenticate) -> 
     ) -> Response:
         """Say that everything up to and with `seq` was read."""
         require_json(request.headers)
-        mark = decode_body(await request.body(), _decoder)
+        mark = _reader.read(await request.body())
         trace = trace_headers(request.scope)
         await marking.read(session.username, conversation_id, mark.seq, trace)
         return Response(status_code=HTTPStatus.ACCEPTED)

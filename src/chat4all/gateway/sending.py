@@ -4,8 +4,8 @@ FastAPI's overhead for a request is more than all the work here; so this is a fa
 type also makes its schema in /docs (docs/decisions/0003-lean-send-route.md).
 """
 
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache, partial
 from http import HTTPStatus
 
 import msgspec
@@ -14,11 +14,13 @@ from starlette.types import Receive, Scope, Send
 
 from chat4all.domain.errors import FieldError, InvalidInput
 from chat4all.domain.ids import conversation_id, message_id
-from chat4all.domain.messages import MessageDraft
+from chat4all.domain.messages import CONTENT_MAX, MessageDraft
+from chat4all.domain.text import paragraphs
 from chat4all.http.access_log import CALLER
 from chat4all.http.bearer import bearer_token
-from chat4all.http.bodies import decode_body, read_body
+from chat4all.http.bodies import read_body
 from chat4all.http.fast_routes import FastRoute
+from chat4all.http.json_bodies import BodyReader
 from chat4all.http.limits import Limit
 from chat4all.http.openapi import json_content, problems, rate_limited, ref
 from chat4all.http.problems import problem_response
@@ -39,7 +41,8 @@ SEND_OPERATION = {
     "operationId": "send_message",
     "description": (
         "202 once the message is durable. Give a `message_id` of your own to make retries safe: "
-        "the same id again is the same message. On 503 retry with the `message_id` of the answer."
+        "the same id again is the same message. On 503 retry with the `message_id` of the answer. "
+        "Your own read marker moves to your message; `mark_read: false` leaves it where it is."
     ),
     "security": [{"OAuth2PasswordBearer": []}],
     "requestBody": {
@@ -66,7 +69,7 @@ SEND_OPERATION = {
     },
 }
 
-_decoder = msgspec.json.Decoder(SendMessage)
+_CHAT_NAMES = ("chat_id", "conversation_id")
 _encoder = msgspec.json.Encoder()
 _JSON = (b"content-type", b"application/json")
 _conversation_id = lru_cache(CONVERSATIONS_MAX)(conversation_id)
@@ -94,7 +97,7 @@ class _SendEndpoint:
             session = await self._signing_in.authenticate(bearer_token(scope))
             scope[CALLER] = session
             limits_of(scope).rate.take(scope, session.username)
-            draft = _draft(decode_body(await read_body(scope, receive), _decoder))
+            draft = _draft(_reader.read(await read_body(scope, receive)))
             accepted = await self._sending.send(session.username, draft, trace_headers(scope))
         except ClientDisconnect:
             return
@@ -114,14 +117,30 @@ class _SendEndpoint:
         await send({"type": "http.response.body", "body": body})
 
 
+def _chat_errors(given: Collection[str]) -> Sequence[FieldError]:
+    """Say what is wrong with the two names of one field."""
+    match sum(name in given for name in _CHAT_NAMES):
+        case 1:
+            return ()
+        case 0:
+            return [FieldError("/chat_id", "this field is missing")]
+        case _:
+            return [FieldError("/chat_id", "conversation_id is the same: give one")]
+
+
+_reader = BodyReader(
+    SendMessage, {"content": partial(paragraphs, most=CONTENT_MAX)}, among=_chat_errors
+)
+
+
 def _draft(body: SendMessage) -> MessageDraft:
     """Return the draft that a body asks for, with canonical ids."""
-    chats = [chat for chat in (body.chat_id, body.conversation_id) if chat is not msgspec.UNSET]
-    if len(chats) != 1:
-        detail = "this field is missing" if not chats else "conversation_id is the same: give one"
-        raise InvalidInput([FieldError("/chat_id", detail)])
+    given = [name for name in _CHAT_NAMES if getattr(body, name) is not msgspec.UNSET]
+    if len(given) != 1:
+        raise InvalidInput(_chat_errors(given))
     return MessageDraft(
-        _conversation_id(chats[0]),
+        _conversation_id(getattr(body, given[0])),
         body.content,
         message_id(body.message_id) if body.message_id else None,
+        body.mark_read,
     )

@@ -14,6 +14,7 @@ from chat4all.http.limits import SIGN_IN_ACCOUNT, Limits, address_of, client_of
 from chat4all.http.openapi import json_content, problems, rate_limited
 from chat4all.http.paths import SessionPath
 from chat4all.http.route_limits import RouteLimits, limited, limits_of
+from chat4all.http.routes import api_router
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.wire.people import SessionView, Token, session_view, token_view
 from chat4all.wire.requests import Grant
@@ -27,7 +28,7 @@ _FAMILY_LETTERS = 22
 
 def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticate) -> APIRouter:
     """Return the routes for signing in and out."""
-    router = APIRouter(tags=["Signing in"])
+    router = api_router("Signing in")
 
     @router.post(
         "/token",

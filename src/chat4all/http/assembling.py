@@ -29,7 +29,9 @@ def assemble(
     `operations` describe fast routes; see `complete_openapi`. `page_policy` is the Content Security
     Policy of the pages of documentation.
     """
-    install_problems(app)
+    # A redirect would name the host that the request claims, and lose a POST's body.
+    app.router.redirect_slashes = False
+    install_problems(app, [*app.routes, *(route for one in routers for route in one.routes)])
     for router in routers:
         app.include_router(router)
     complete_openapi(app, operations)

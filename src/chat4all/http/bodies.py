@@ -1,25 +1,18 @@
 """Request bodies: bounded by their route's limits, and read without FastAPI on fast routes."""
 
-import re
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import TypeVar
 
-import msgspec
 from fastapi import APIRouter
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chat4all.domain.errors import FieldError, InvalidInput
 from chat4all.http.problems import BadRequest, problem_response
 from chat4all.http.route_limits import DeclaredLimits, limits_of, set_limits
 
-T = TypeVar("T")
-
-_AT = re.compile(r"(?P<what>.*) - at `\$(?P<where>.*)`\Z", re.DOTALL)
-_MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 class BodyLimit:
@@ -101,6 +94,17 @@ def require_json(headers: Headers) -> None:
     _require_json(headers.get("content-type", "").encode("latin-1"))
 
 
+def require_form(headers: Headers) -> None:
+    """Raise `BadRequest` with 415 for a content type that is none of HTML's forms."""
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type and media_type not in _FORMS:
+        raise BadRequest(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"send a form, not JSON: Content-Type: {_FORMS[0]}",
+            {"Accept": ", ".join(_FORMS)},
+        )
+
+
 def _require_json(content_type: bytes) -> None:
     if content_type == b"application/json":
         return
@@ -112,47 +116,6 @@ def _require_json(content_type: bytes) -> None:
             "send JSON: Content-Type: application/json",
             {"Accept": "application/json"},
         )
-
-
-async def json_only(request: Request) -> None:
-    """Refuse, as a FastAPI dependency, a body that is not JSON in UTF-8.
-
-    FastAPI itself would also accept UTF-16 and UTF-32, guessed from zero bytes.
-    """
-    require_json(request.headers)
-    body = await request.body()
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        raise _not_utf8() from None
-    if b"\0" in body:
-        raise _not_utf8()
-
-
-def decode_body(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    """Return the body as the decoder's type.
-
-    Raises `BadRequest` with 400 for what is not JSON and `InvalidInput` for what breaks a rule.
-    """
-    try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise InvalidInput([_field_error(str(error))]) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise _not_utf8() from None
-
-
-def _field_error(text: str) -> FieldError:
-    """Turn msgspec's "what - at `$.where`" into a pointer and a sentence."""
-    at = _AT.match(text)
-    what, where = (at["what"], at["where"]) if at else (text, "")
-    if missing := _MISSING.match(what):
-        return FieldError(_pointer(where) + "/" + missing["field"], "this field is missing")
-    return FieldError(_pointer(where), what)
-
-
-def _pointer(where: str) -> str:
-    return re.sub(r"\[(\d+)\]", r"/\1", where.replace(".", "/"))
 
 
 def too_large(most: int) -> str:
@@ -173,7 +136,3 @@ def _encoded() -> BadRequest:
         "send the body as it is, without Content-Encoding",
         {"Accept-Encoding": "identity", "Connection": "close"},
     )
-
-
-def _not_utf8() -> BadRequest:
-    return BadRequest(HTTPStatus.BAD_REQUEST, "the body is not JSON in UTF-8")

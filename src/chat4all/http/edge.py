@@ -9,6 +9,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from chat4all.http.access_log import AccessLog
 from chat4all.http.frame import Frame, RequestMeter
+from chat4all.http.methods import answer_head
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _REQUEST_HEADERS = ("Authorization", "Content-Type", "Last-Event-ID", "X-Request-Id")
@@ -53,6 +54,8 @@ def _unless_refused(app: ASGIApp) -> ASGIApp:
     # Not a coroutine: every request would pay for another one.
     def answer(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         refusal_or_app: ASGIApp = scope.get(REFUSAL, app)
+        if scope.get("method") == "HEAD":
+            return answer_head(refusal_or_app, scope, receive, send)
         return refusal_or_app(scope, receive, send)
 
     return answer

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from chat4all.http.methods import allow
 from chat4all.http.problems import BadRequest, problem_response
 from chat4all.http.route_limits import DEFAULT_LIMITS, KEY, RouteLimits
 
@@ -80,7 +81,7 @@ async def _answer_other_method(
     refused = BadRequest(
         HTTPStatus.METHOD_NOT_ALLOWED,
         f"this route is {route.method} only",
-        {"Allow": route.method},
+        {"Allow": allow([route.method])},
     )
     await problem_response(refused, scope["path"])(scope, receive, send)
     return True

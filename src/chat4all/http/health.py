@@ -16,6 +16,7 @@ from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import Degraded, Unavailable
 from chat4all.http.answers import json_response
 from chat4all.http.openapi import json_content
+from chat4all.http.routes import api_router
 from chat4all.ports.health import Ping
 from chat4all.wire.health import DependencyHealth, Health, PartStatus, Readiness
 
@@ -33,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 def health_routes(pings: Mapping[str, Ping]) -> APIRouter:
     """Return `/health`, `/health/live` and, from the ports' pings, `/health/ready`."""
-    router = APIRouter(tags=["Health"])
+    router = api_router("Health")
     checks = {name: _Check(ping) for name, ping in pings.items()}
 
     alive: dict[int | str, dict[str, Any]] = {200: {"content": json_content(Health)}}

@@ -8,6 +8,7 @@ from typing import Protocol
 from fastapi import APIRouter, Response
 
 from chat4all.http.frame import RequestMeter
+from chat4all.http.routes import api_router
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -50,7 +51,7 @@ def metrics_routes(
 
     One that fails or takes longer than `seconds` is left out, and `failed` is called.
     """
-    router = APIRouter(tags=["Health"])
+    router = api_router("Health")
 
     async def ask(source: Source) -> bytes:
         try:

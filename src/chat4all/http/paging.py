@@ -1,20 +1,34 @@
 """Pages of lists: `limit`, `cursor`, and a `Link` to the next one (RFC 8288)."""
 
 import base64
-import binascii
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import Query, Response
+from pydantic import AfterValidator
 
-from chat4all.domain.errors import FieldError, InvalidInput
+from chat4all.domain.text import is_name
 
 CURSOR_MAX = 512
 
+
+def _place(cursor: str) -> str:
+    """Return the place in a cursor; `ValueError` for a cursor that is not ours."""
+    try:
+        place = base64.b64decode(cursor, b"-_", validate=True).decode()
+    except ValueError:
+        place = "\0"
+    if not is_name(place):
+        raise ValueError("take it from a Link")
+    return place
+
+
 Cursor = Annotated[
-    str | None,
+    str,
     Query(max_length=CURSOR_MAX, description="Where to go on: from the `Link` of a page."),
+    AfterValidator(_place),
 ]
+"""The query's `cursor`; endpoints get the place in it, "" for the beginning."""
 
 LINK_HEADER: dict[str, Any] = {
     "Link": {
@@ -22,14 +36,6 @@ LINK_HEADER: dict[str, Any] = {
         "schema": {"type": "string"},
     }
 }
-
-
-def read_cursor(cursor: str | None) -> str:
-    """Return the place in a cursor, "" for None; `InvalidInput` for a cursor that is not ours."""
-    try:
-        return base64.urlsafe_b64decode((cursor or "").encode("ascii")).decode()
-    except (binascii.Error, UnicodeError):
-        raise InvalidInput([FieldError("/query/cursor", "take it from a Link")]) from None
 
 
 def link_next(response: Response, path: str, after: str | None, **query: str | int | None) -> None:

@@ -19,6 +19,7 @@ from chat4all.domain.ids import (
     message_id,
     session_id,
 )
+from chat4all.domain.ids import username as canonical_username
 from chat4all.wire.messages import EXAMPLE_MESSAGE
 from chat4all.wire.people import EXAMPLE_CONVERSATION
 
@@ -37,5 +38,13 @@ MessagePath = Annotated[
     AfterValidator(message_id),
 ]
 SessionPath = Annotated[SessionId, Path(pattern=UUID_PATTERN), AfterValidator(session_id)]
-UserPath = Annotated[Username, Path(min_length=1, max_length=USERNAME_PATH_MAX, examples=["carla"])]
-MemberPath = Annotated[Username, Path(min_length=1, max_length=USERNAME_PATH_MAX, examples=["ana"])]
+UserPath = Annotated[
+    Username,
+    Path(min_length=1, max_length=USERNAME_PATH_MAX, examples=["carla"]),
+    AfterValidator(canonical_username),
+]
+MemberPath = Annotated[
+    Username,
+    Path(min_length=1, max_length=USERNAME_PATH_MAX, examples=["ana"]),
+    AfterValidator(canonical_username),
+]

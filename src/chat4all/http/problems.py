@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from chat4all.domain.errors import (
@@ -31,6 +32,7 @@ from chat4all.domain.errors import (
     TooMany,
     Unavailable,
 )
+from chat4all.http.methods import allowed
 from chat4all.http.request_id import current_request_id
 from chat4all.wire.problems import MEDIA_TYPE, Problem, ProblemField, ProblemSlug, type_of
 
@@ -194,8 +196,11 @@ def _of_status(status: HTTPStatus) -> _Kind:
     return _Kind(status, re.sub("[^a-z]+", "-", status.phrase.lower()), status.phrase)
 
 
-def install_problems(app: FastAPI) -> None:
-    """Answer every error that leaves an endpoint of `app` as a problem."""
+def install_problems(app: FastAPI, routes: Sequence[BaseRoute] = ()) -> None:
+    """Answer every error that leaves an endpoint of `app`, which has these routes, as a problem."""
+    explaining = problem_routes()
+    app.include_router(explaining)
+    routes = [*routes, *explaining.routes]
 
     async def answer(request: Request, error: Exception) -> Response:
         if isinstance(error, (RequestValidationError, HTTPException)):
@@ -208,7 +213,11 @@ def install_problems(app: FastAPI) -> None:
             case HTTPException():
                 status = HTTPStatus(error.status_code)
                 detail = error.detail if error.detail != status.phrase else _DETAILS.get(status, "")
-                error = BadRequest(status, detail or status.description, error.headers)
+                headers = dict(error.headers or {})
+                if status is HTTPStatus.METHOD_NOT_ALLOWED:
+                    # The router knows those of the first route only.
+                    headers["Allow"] = allowed(routes, request.scope)
+                error = BadRequest(status, detail or status.description, headers)
         return problem_response(error, request.url.path)
 
     for kind in (
@@ -219,7 +228,6 @@ def install_problems(app: FastAPI) -> None:
         Exception,
     ):
         app.add_exception_handler(kind, answer)
-    app.include_router(problem_routes())
 
 
 class _NoResponse(Response):
@@ -259,7 +267,13 @@ def _from_validation(error: RequestValidationError) -> Chat4AllError:
     errors: Sequence[Mapping[str, Any]] = error.errors()
     if any(e["type"] == "json_invalid" for e in errors):
         return BadRequest(HTTPStatus.BAD_REQUEST, "the body is not JSON")
-    return InvalidInput([FieldError(_pointer(e["loc"]), str(e["msg"])) for e in errors])
+    return InvalidInput(
+        [
+            # A rule of ours; pydantic puts its own words before it.
+            FieldError(_pointer(e["loc"]), str(e["msg"]).removeprefix("Value error, "))
+            for e in errors
+        ]
+    )
 
 
 def _pointer(location: Sequence[str | int]) -> str:

@@ -9,10 +9,10 @@ from chat4all.domain.ids import Username
 from chat4all.domain.people import ConversationChanges, Session
 from chat4all.http.answers import json_response
 from chat4all.http.bearer import Authenticate
-from chat4all.http.bodies import json_only
 from chat4all.http.openapi import json_content, problems
-from chat4all.http.paging import LINK_HEADER, Cursor, link_next, read_cursor
+from chat4all.http.paging import LINK_HEADER, Cursor, link_next
 from chat4all.http.paths import ConversationPath
+from chat4all.http.routes import api_router
 from chat4all.usecases.listing import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, Listing
 from chat4all.usecases.membership import Membership
 from chat4all.wire.people import (
@@ -28,7 +28,7 @@ def conversation_routes(
     membership: Membership, listing: Listing, caller: Authenticate
 ) -> APIRouter:
     """Return the routes of conversations."""
-    router = APIRouter(tags=["Conversations"])
+    router = api_router("Conversations")
 
     @router.get(
         "/v1/conversations",
@@ -42,10 +42,10 @@ def conversation_routes(
     async def list_conversations(
         session: Annotated[Session, Depends(caller)],
         limit: Annotated[int, Query(ge=1, le=LIST_LIMIT_MAX)] = LIST_LIMIT_DEFAULT,
-        cursor: Cursor = None,
+        cursor: Cursor = "",
     ) -> Response:
         """Return the conversations that you are in, those with the newest activity first."""
-        listed, after = await listing.page(session.username, limit, read_cursor(cursor))
+        listed, after = await listing.page(session.username, limit, cursor)
         response = json_response([listed_view(one) for one in listed])
         link_next(response, "/v1/conversations", after, limit=limit)
         return response
@@ -55,7 +55,6 @@ def conversation_routes(
         summary="Start a conversation",
         operation_id="create_conversation",
         status_code=HTTPStatus.CREATED,
-        dependencies=[Depends(json_only)],
         responses={
             200: {
                 "description": "This pair already has one: here.",
@@ -103,7 +102,6 @@ def conversation_routes(
         "/v1/conversations/{conversation_id}",
         summary="Change a conversation",
         operation_id="change_conversation",
-        dependencies=[Depends(json_only)],
         responses={
             200: {"content": json_content(ConversationView)},
             **problems(400, 401, 403, 404, 413, 415, 422, 503),

@@ -9,10 +9,10 @@ from chat4all.domain.ids import Username
 from chat4all.domain.people import Session
 from chat4all.http.answers import json_response
 from chat4all.http.bearer import Authenticate
-from chat4all.http.bodies import json_only
 from chat4all.http.openapi import json_content, problems
-from chat4all.http.paging import LINK_HEADER, Cursor, link_next, read_cursor
+from chat4all.http.paging import LINK_HEADER, Cursor, link_next
 from chat4all.http.paths import ConversationPath, MemberPath
+from chat4all.http.routes import api_router
 from chat4all.usecases.membership import Membership
 from chat4all.wire.people import MemberView
 from chat4all.wire.requests import NewMember, NewRole
@@ -25,7 +25,7 @@ PATH = "/v1/conversations/{conversation_id}/members"
 
 def member_routes(membership: Membership, caller: Authenticate) -> APIRouter:
     """Return the routes of members."""
-    router = APIRouter(tags=["Conversations"])
+    router = api_router("Conversations")
 
     @router.get(
         PATH,
@@ -40,12 +40,10 @@ def member_routes(membership: Membership, caller: Authenticate) -> APIRouter:
         session: Annotated[Session, Depends(caller)],
         conversation_id: ConversationPath,
         limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
-        cursor: Cursor = None,
+        cursor: Cursor = "",
     ) -> Response:
         """Return who is in a conversation that you are in, by name."""
-        members, after = await membership.members(
-            session.username, conversation_id, limit, read_cursor(cursor)
-        )
+        members, after = await membership.members(session.username, conversation_id, limit, cursor)
         response = json_response([MemberView(name, role) for name, role in members.items()])
         link_next(response, PATH.format(conversation_id=conversation_id), after, limit=limit)
         return response
@@ -55,7 +53,6 @@ def member_routes(membership: Membership, caller: Authenticate) -> APIRouter:
         summary="Let somebody in",
         operation_id="add_member",
         status_code=HTTPStatus.CREATED,
-        dependencies=[Depends(json_only)],
         responses={
             201: {"content": json_content(MemberView)},
             **problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
@@ -74,7 +71,6 @@ def member_routes(membership: Membership, caller: Authenticate) -> APIRouter:
         PATH + "/{username}",
         summary="Give somebody another role",
         operation_id="change_role",
-        dependencies=[Depends(json_only)],
         responses={
             200: {"content": json_content(MemberView)},
             **problems(400, 401, 403, 404, 409, 413, 415, 422, 503),

@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from chat4all.http.bodies import decode_body
+from chat4all.http.json_bodies import decode_body
 from chat4all.ports.outbox import Outbox
 from chat4all.ports.people import PeoplePorts
 from chat4all.wire import internal
@@ -42,6 +42,10 @@ def questions_for(
             internal.FindUsers, lambda of: users.find_users(of.prefix, of.limit, of.after)
         ),
         "password_hash": Question(internal.OfUser, lambda of: users.password_hash(of.username)),
+        "rehash_password": Question(
+            internal.RehashPassword,
+            lambda query: users.rehash_password(query.username, query.known, query.new),
+        ),
         "add_user": Question(
             internal.AddUser, lambda new: users.add_user(new.user, new.password_hash)
         ),

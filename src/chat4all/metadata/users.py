@@ -4,18 +4,19 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import AfterValidator
 
 from chat4all.domain.acting import Actor, act_as
 from chat4all.domain.errors import NotAllowed
-from chat4all.domain.people import DISPLAY_NAME_MAX, Session
+from chat4all.domain.people import DISPLAY_NAME_MAX, Session, searched_name
 from chat4all.http.answers import json_response
 from chat4all.http.bearer import Authenticate
-from chat4all.http.bodies import json_only
 from chat4all.http.limits import Limits, address_of, client_of
 from chat4all.http.openapi import json_content, problems, rate_limited
-from chat4all.http.paging import LINK_HEADER, Cursor, link_next, read_cursor
+from chat4all.http.paging import LINK_HEADER, Cursor, link_next
 from chat4all.http.paths import UserPath
 from chat4all.http.route_limits import RouteLimits, limited, limits_of
+from chat4all.http.routes import api_router
 from chat4all.usecases.profiles import FIND_LIMIT_DEFAULT, FIND_LIMIT_MAX, Profiles
 from chat4all.usecases.signing_up import SigningUp
 from chat4all.wire.people import OwnProfile, Profile, own_profile, profile
@@ -28,14 +29,13 @@ def user_routes(
     signing_up: SigningUp, profiles: Profiles, limits: Limits, caller: Authenticate
 ) -> APIRouter:
     """Return the routes of users."""
-    router = APIRouter(tags=["Users"])
+    router = api_router("Users")
 
     @router.post(
         "/v1/users",
         summary="Sign up",
         operation_id="create_user",
         status_code=HTTPStatus.CREATED,
-        dependencies=[Depends(json_only)],
         responses={
             201: {
                 "content": json_content(OwnProfile),
@@ -66,16 +66,17 @@ def user_routes(
         query: Annotated[
             str,
             Query(
-                max_length=DISPLAY_NAME_MAX,
                 description="How their username or display name begins, in any case.",
                 examples=["ca"],
+                json_schema_extra={"maxLength": DISPLAY_NAME_MAX},
             ),
+            AfterValidator(searched_name),
         ] = "",
         limit: Annotated[int, Query(ge=1, le=FIND_LIMIT_MAX)] = FIND_LIMIT_DEFAULT,
-        cursor: Cursor = None,
+        cursor: Cursor = "",
     ) -> Response:
         """Return users by name, all of them or those whose name begins with `query`."""
-        users, after = await profiles.find(query, limit, read_cursor(cursor))
+        users, after = await profiles.find(query, limit, cursor)
         response = json_response([profile(user) for user in users])
         link_next(response, "/v1/users", after, query=query, limit=limit)
         return response
@@ -110,7 +111,6 @@ def user_routes(
         _PATH,
         summary="Change yourself",
         operation_id="change_user",
-        dependencies=[Depends(json_only)],
         responses={
             200: {"content": json_content(OwnProfile)},
             **problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),

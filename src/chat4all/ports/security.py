@@ -9,14 +9,26 @@ class Passwords(Protocol):
     """Hashing that is slow on purpose, off the event loop."""
 
     async def hash(self, password: str) -> bytes:
-        """Return a salted hash. Raises `Overloaded` when too many wait."""
+        """Return a salted hash of the password's normal form.
+
+        Raises `ValueError` for one that has none, and `Overloaded` when too many wait.
+        """
         ...
 
     async def verify(self, password: str, password_hash: bytes | None) -> bool:
         """Say whether the password is the one hashed.
 
-        Without a hash the answer is no, after the time of a comparison: an unknown user must not be
-        refused faster than a wrong password.
+        It is when its normal form is, or the text as it was sent, which earlier releases hashed.
+        Without a hash the answer is no, after the time of as many comparisons: an unknown user must
+        not be refused faster than a wrong password.
+        """
+        ...
+
+    async def rehashed(self, password: str, password_hash: bytes) -> bytes | None:
+        """Return a new hash for a password that `verify` accepted; None where it needs none.
+
+        It needs one where the text was hashed as it was sent: it could then not be spelled in
+        another way.
         """
         ...
 

@@ -25,6 +25,10 @@ class Credentials(Protocol):
         """Return the hash of this user's password; None for a user who may not sign in."""
         ...
 
+    async def rehash_password(self, username: Username, known: bytes, new: bytes) -> None:
+        """Store another hash of the same password, unless the hash is not `known` any more."""
+        ...
+
 
 class UserLookup(Protocol):
     """Who there is."""

@@ -14,12 +14,18 @@ def furthest(
     appended_ms: Mapping[LogPosition, int],
     markers: Iterable[tuple[LogRecord, MarkerRecord]],
 ) -> Sequence[Marker]:
-    """Return one marker per member and conversation; sending counts as reading up to there."""
+    """Return one marker per member and conversation.
+
+    Sending counts as reading up to there, for the messages whose time is in `appended_ms`: the
+    others are of programs that do not read.
+    """
     reached: dict[tuple[ConversationId, Username], tuple[int, int, int, int]] = {}
     for m in messages:
+        at = appended_ms.get(m.log_position)
+        if at is None:
+            continue
         place = (m.conversation_id, m.sender_id)
         delivered, delivered_ms, read, read_ms = reached.get(place, _NOT_REACHED)
-        at = appended_ms[m.log_position]
         # Of equal numbers the later time counts, as in the store: the result must not depend on
         # how records fall into batches.
         delivered, delivered_ms = max((delivered, delivered_ms), (m.seq, at))

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 
 from chat4all.domain.errors import FieldError, InvalidInput, NotAllowed, NotFound
 from chat4all.domain.ids import SessionId, Username
-from chat4all.domain.people import User, UserChanges, display_name_errors, password_errors
+from chat4all.domain.passwords import password_errors
+from chat4all.domain.people import User, UserChanges
+from chat4all.domain.people import display_name as normal_display_name
+from chat4all.domain.text import UnfitText
 from chat4all.ports.security import Passwords
 from chat4all.ports.sessions import LiveSessions
 from chat4all.ports.users import Credentials, Users
@@ -62,7 +65,12 @@ class Profiles:
         display name removes it. Raises `InvalidInput`, `NotAllowed` for a wrong current password,
         `NotSignedIn` when the caller's session has ended meanwhile, and `AlreadyTaken`.
         """
-        errors = [] if display_name is None else display_name_errors(display_name)
+        errors = []
+        if display_name is not None:
+            try:
+                display_name = normal_display_name(display_name)
+            except UnfitText as error:
+                errors.append(FieldError("/display_name", str(error)))
         if password is not None:
             errors += password_errors(password)
             if current_password is None and not await self._has_just_signed_in(keep):

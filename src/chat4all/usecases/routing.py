@@ -92,7 +92,11 @@ class Numbering:
             ]
         )
         numbered = numbering_rules.number_messages(messages, heads, entries, rows)
-        appended_ms = {record.log_position: record.appended_ms for record, _ in messages}
+        appended_ms = {
+            record.log_position: record.appended_ms
+            for record, message in messages
+            if message.mark_read
+        }
         reached = furthest(numbered.messages, appended_ms, markers)
         return Plan(
             StoreBatch(

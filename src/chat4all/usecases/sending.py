@@ -69,6 +69,7 @@ class Sending:
             content=draft.content,
             created_at=now_utc(),
             fresh=draft.message_id is None,
+            mark_read=draft.mark_read,
         )
         try:
             check_member(await self._members.members(draft.conversation_id), sender)

@@ -3,9 +3,10 @@
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from chat4all.domain.errors import NotSignedIn
+from chat4all.domain.errors import NotFound, NotSignedIn, Unavailable
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import DEVICE_MAX, Session, TokenPair
 from chat4all.domain.refresh_tokens import (
@@ -14,6 +15,7 @@ from chat4all.domain.refresh_tokens import (
     next_refresh_token,
     refresh_hashes,
 )
+from chat4all.domain.text import is_name
 from chat4all.ports.security import Passwords, Tokens
 from chat4all.ports.sessions import Sessions
 from chat4all.ports.users import Credentials
@@ -50,8 +52,9 @@ class SigningIn:
         `device` is the client's description of itself (`User-Agent`).
         """
         name = Username(username)
-        password_hash = await self._credentials.password_hash(name)
-        if not await self._passwords.verify(password, password_hash):
+        password_hash = await self._credentials.password_hash(name) if is_name(name) else None
+        is_right = await self._passwords.verify(password, password_hash)
+        if password_hash is None or not is_right:
             # Who is nobody is not logged: it may be a password in the wrong field.
             account = None if password_hash is None else name
             raise NotSignedIn("wrong username or password", account)
@@ -62,10 +65,11 @@ class SigningIn:
             now + self._lifetimes.session,
             created_at=now,
             used_at=now,
-            device="".join(c for c in device if c.isprintable())[:DEVICE_MAX],
+            device="".join(filter(is_name, device))[:DEVICE_MAX],
         )
         token = new_refresh_token()
         await self._sessions.start(session, _hashes(token), password_hash)
+        await self._rehash(name, password, password_hash)
         return self._pair(session, token, now)
 
     async def refresh(self, token: str) -> TokenPair:
@@ -107,6 +111,17 @@ class SigningIn:
     async def sign_out(self, session: Session) -> None:
         """End a session; its tokens are refused from now on."""
         await self._sessions.end(session.session_id)
+
+    async def _rehash(self, username: Username, password: str, password_hash: bytes) -> None:
+        """Store the hash of the normal form, for a password that was hashed as it was sent.
+
+        If that fails, the next sign-in tries again; a metadata service of an earlier release
+        answers that it cannot.
+        """
+        with suppress(Unavailable, NotFound):
+            new = await self._passwords.rehashed(password, password_hash)
+            if new is not None:
+                await self._credentials.rehash_password(username, password_hash, new)
 
     def _pair(self, session: Session, refresh_token: str, now: int) -> TokenPair:
         access = self._tokens.issue(session, now, self._lifetimes.access_token)

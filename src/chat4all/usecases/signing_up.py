@@ -2,7 +2,8 @@
 
 from chat4all.domain.errors import InvalidInput, NotAllowed
 from chat4all.domain.ids import Username
-from chat4all.domain.people import User, password_errors, username_errors
+from chat4all.domain.passwords import password_errors
+from chat4all.domain.people import User, username_errors
 from chat4all.domain.times import now_utc
 from chat4all.ports.security import Passwords
 from chat4all.ports.users import Registrations

@@ -59,6 +59,14 @@ class OfUser(msgspec.Struct):
     username: Username
 
 
+class RehashPassword(msgspec.Struct):
+    """For `rehash_password`."""
+
+    username: Username
+    known: bytes
+    new: bytes
+
+
 class AddUser(msgspec.Struct):
     """For `add_user`."""
 

@@ -10,6 +10,7 @@ from msgspec import Meta
 from chat4all.domain.ids import UUID_PATTERN, Username
 from chat4all.domain.messages import CONTENT_MAX, Receipt, Status, StoredMessage
 from chat4all.domain.records import MessageRecord
+from chat4all.domain.text import CONTROLS
 from chat4all.domain.times import format_milliseconds
 from chat4all.wire.records import SEQ_MAX
 
@@ -36,9 +37,14 @@ class SendMessage(msgspec.Struct):
     content: Annotated[
         str,
         Meta(
-            min_length=1,
-            max_length=CONTENT_MAX,
-            description="The text, 1 to 10,000 characters.",
+            # Checked by the domain, in its normal form.
+            extra_json_schema={
+                "minLength": 1,
+                "maxLength": CONTENT_MAX,
+                "pattern": f"^[^{CONTROLS}]*$",
+            },
+            description="The text, 1 to 10,000 characters, with line breaks and tabs. Kept in "
+            "Unicode's normal form C; it has to show something, and no control characters.",
             examples=["Olá! 🎉"],
         ),
     ]
@@ -60,6 +66,13 @@ class SendMessage(msgspec.Struct):
         ]
         | None
     ) = None
+    mark_read: Annotated[
+        bool,
+        Meta(
+            description="Sending says that you have read the conversation up to your message. "
+            "`false`, for programs, leaves your markers where they are.",
+        ),
+    ] = True
 
 
 class Accepted(msgspec.Struct):

@@ -20,8 +20,14 @@ from chat4all.wire.nesting import NESTING_MAX, is_nested_too_deeply
 
 Id = TypeVar("Id", ConversationId, MessageId)
 
-RECORD_VERSION = 1
-"""The newest record version that this release understands. A missing `v` is the original, 1."""
+RECORD_VERSION = 2
+"""The newest record version that this release understands. A missing `v` is the original, 1.
+
+A record says the lowest version that has all its fields. Below that they are passed over, as every
+earlier release did: two routers must not judge one record differently (EXACTNESS 22).
+"""
+
+_ORIGINAL, _V2 = 1, 2
 
 SENDER_MAX = 256
 """Characters of a `sender_id`: other producers may use longer names than ours."""
@@ -47,7 +53,7 @@ class _Envelope(msgspec.Struct):
 
     type: str
     # Bounded: what becomes of an integer of very many digits is a setting of the interpreter.
-    v: Annotated[int, msgspec.Meta(ge=1, le=SEQ_MAX)] = RECORD_VERSION
+    v: Annotated[int, msgspec.Meta(ge=1, le=SEQ_MAX)] = _ORIGINAL
 
 
 class _ChatMessage(msgspec.Struct, omit_defaults=True):
@@ -59,9 +65,15 @@ class _ChatMessage(msgspec.Struct, omit_defaults=True):
     # Without defaults: `omit_defaults` would leave out two of the original seven fields.
     status: str
     type: str
-    v: int = RECORD_VERSION
+    v: int = _ORIGINAL
     fresh: bool = False
     moved: bool = False
+
+
+class _ChatMessageV2(_ChatMessage, omit_defaults=True):
+    """With the fields that exist at version 2 only."""
+
+    mark_read: bool = True
 
 
 class _ReadMarker(msgspec.Struct):
@@ -70,7 +82,7 @@ class _ReadMarker(msgspec.Struct):
     read_seq: Annotated[int, msgspec.Meta(ge=0, le=SEQ_MAX)]
     delivered_seq: Annotated[int, msgspec.Meta(ge=0, le=SEQ_MAX)]
     type: Literal["read_marker"] = "read_marker"
-    v: int = RECORD_VERSION
+    v: int = _ORIGINAL
 
 
 _OUR_FORM = len("2026-01-31T23:59:59.999Z")
@@ -80,6 +92,7 @@ _header_decoder = msgspec.json.Decoder(tuple[tuple[str, bytes | None], ...])
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _envelopes = msgspec.json.Decoder(_Envelope)
 _chat_messages = msgspec.json.Decoder(_ChatMessage)
+_chat_messages_v2 = msgspec.json.Decoder(_ChatMessageV2)
 _read_markers = msgspec.json.Decoder(_ReadMarker)
 
 
@@ -87,19 +100,20 @@ def encode_record(record: Record) -> bytes:
     """Return the log record's value: JSON in UTF-8."""
     match record:
         case MessageRecord():
-            return _encoder.encode(
-                _ChatMessage(
-                    message_id=record.message_id,
-                    chat_id=record.conversation_id,
-                    sender_id=record.sender_id,
-                    content=record.content,
-                    timestamp_utc=record.created_at,
-                    status="SENT",
-                    type="chat_message",
-                    fresh=record.fresh,
-                    moved=record.moved,
-                )
+            message = _ChatMessageV2(
+                message_id=record.message_id,
+                chat_id=record.conversation_id,
+                sender_id=record.sender_id,
+                content=record.content,
+                timestamp_utc=record.created_at,
+                status="SENT",
+                type="chat_message",
+                fresh=record.fresh,
+                moved=record.moved,
             )
+            if not record.mark_read:
+                message.v, message.mark_read = _V2, False
+            return _encoder.encode(message)
         case MarkerRecord():
             return _encoder.encode(
                 _ReadMarker(
@@ -152,11 +166,20 @@ def decode_record(value: bytes) -> Record:
             )
         match envelope.type:
             case "chat_message":
-                return _message(_chat_messages.decode(value))
+                if envelope.v < _V2:
+                    return _message(_chat_messages.decode(value))
+                fields = _chat_messages_v2.decode(value)
+                return _message(fields, mark_read=fields.mark_read)
             case "read_marker":
                 return _marker(_read_markers.decode(value))
-            case _:
+            case _ if envelope.v == _ORIGINAL:
                 raise MalformedRecord("unknown type")
+            case _:
+                # Of a later release, whose routers give it a number.
+                raise RouterStopped(
+                    f"a record of version {envelope.v} and a type that this release does not know "
+                    "is in the log: update the router"
+                )
     except msgspec.MsgspecError as error:
         # msgspec's text names the field and the rule, never the value.
         raise MalformedRecord(str(error)) from None
@@ -164,7 +187,7 @@ def decode_record(value: bytes) -> Record:
         raise MalformedRecord("not UTF-8") from None
 
 
-def _message(fields: _ChatMessage) -> MessageRecord:
+def _message(fields: _ChatMessage, *, mark_read: bool = True) -> MessageRecord:
     return MessageRecord(
         conversation_id=_id(conversation_id, fields.chat_id, "chat_id"),
         message_id=_id(message_id, fields.message_id, "message_id"),
@@ -173,6 +196,7 @@ def _message(fields: _ChatMessage) -> MessageRecord:
         created_at=_utc_millis(fields.timestamp_utc),
         fresh=fields.fresh,
         moved=fields.moved,
+        mark_read=mark_read,
     )
 
 

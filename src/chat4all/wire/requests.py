@@ -3,30 +3,84 @@
 No other module of `wire` may import this one or pydantic: a client does without.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, EmailStr, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    EmailStr,
+    Field,
+    StringConstraints,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
 
+from chat4all.domain.errors import FieldError
+from chat4all.domain.ids import username
+from chat4all.domain.passwords import PASSWORD_MAX_BYTES, PASSWORD_MIN, password_errors
 from chat4all.domain.people import (
+    DISPLAY_NAME_MAX,
     MEMBERS_MAX,
-    PASSWORD_MAX_BYTES,
-    PASSWORD_MIN,
+    NOTE_KEY_MAX,
+    NOTE_MAX,
+    NOTES_MAX,
     TITLE_MAX,
     USERNAME_PATTERN,
     USERNAME_RULE,
     ConversationType,
     Role,
+    display_name,
+    note,
+    note_key,
+    title,
+    username_errors,
 )
 
-MemberName = Annotated[str, StringConstraints(min_length=1, max_length=32)]
-Title = Annotated[str, StringConstraints(min_length=1, max_length=TITLE_MAX)]
+MemberName = Annotated[
+    str, StringConstraints(min_length=1, max_length=32), AfterValidator(username)
+]
+
+
+# Texts are checked in their normal form, by the domain; their lengths are only described here.
+def _length(least: int, most: int) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "minLength": least, "maxLength": most})
+
+
+def _distinct(value: Any, validate: ValidatorFunctionWrapHandler) -> dict[str, str]:
+    notes: dict[str, str] = validate(value)
+    if len(notes) < len(value):
+        raise ValueError("two keys are the same text")
+    return notes
+
+
+Title = Annotated[str, AfterValidator(title), _length(1, TITLE_MAX)]
 Notes = Annotated[
     dict[
-        Annotated[str, StringConstraints(min_length=1, max_length=64)],
-        Annotated[str, StringConstraints(max_length=1_000)],
+        Annotated[str, AfterValidator(note_key), _length(1, NOTE_KEY_MAX)],
+        Annotated[str, AfterValidator(note), _length(0, NOTE_MAX)],
     ],
-    Field(max_length=32),
+    WrapValidator(_distinct),
+    Field(max_length=NOTES_MAX),
 ]
+
+DisplayName = Annotated[str, AfterValidator(display_name), _length(0, DISPLAY_NAME_MAX)]
+
+
+def _keeping(errors: Callable[[str], Sequence[FieldError]]) -> AfterValidator:
+    """Return the validator by a rule of the domain, so that all broken fields are named at once."""
+
+    def check(value: str) -> str:
+        for error in errors(value):
+            raise ValueError(error.detail)
+        return value
+
+    return AfterValidator(check)
+
+
+NewName = Annotated[str, _keeping(username_errors)]
+NewPassword = Annotated[str, _keeping(password_errors)]
 
 
 class Grant(BaseModel):
@@ -41,14 +95,13 @@ class Grant(BaseModel):
 class NewUser(BaseModel):
     """Somebody who signs up."""
 
-    # The domain checks the rules, with better error texts; here they are only described.
-    username: str = Field(
+    username: NewName = Field(
         description=f"Stays the same for ever: {USERNAME_RULE}.",
         examples=["carla"],
         json_schema_extra={"pattern": USERNAME_PATTERN},
     )
     email: EmailStr = Field(max_length=320, examples=["carla@example.com"])
-    password: str = Field(
+    password: NewPassword = Field(
         description=f"At least {PASSWORD_MIN} characters, at most {PASSWORD_MAX_BYTES} bytes.",
         examples=["uma senha longa"],
         json_schema_extra={
@@ -63,11 +116,11 @@ class NewUser(BaseModel):
 class ChangedUser(BaseModel):
     """What to change about yourself; what is left out stays."""
 
-    display_name: str | None = Field(
+    display_name: DisplayName | None = Field(
         None, description="Shown beside your username; empty takes it away.", examples=["Carla 🎈"]
     )
     email: EmailStr | None = Field(None, max_length=320, examples=["carla@example.org"])
-    password: str | None = Field(
+    password: NewPassword | None = Field(
         None,
         description="A new one. It ends all your other sessions.",
         examples=["outra senha longa"],

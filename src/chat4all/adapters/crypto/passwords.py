@@ -3,8 +3,9 @@
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from math import inf
 from typing import TypeVar
@@ -12,7 +13,8 @@ from typing import TypeVar
 import bcrypt
 
 from chat4all.concurrency.waiting import BoundedWaiting
-from chat4all.domain.people import PASSWORD_MAX_BYTES
+from chat4all.domain.passwords import PASSWORD_MAX_BYTES, normal_password
+from chat4all.domain.text import UnfitText
 
 T = TypeVar("T")
 
@@ -39,21 +41,30 @@ class BcryptPasswords:
 
     async def hash(self, password: str) -> bytes:
         """Return a salted hash; see `ports.security.Passwords`. `ValueError` above 72 bytes."""
-        text = password.encode()
+        text = normal_password(password).encode()
         if len(text) > PASSWORD_MAX_BYTES:
             raise ValueError("bcrypt would ignore the end of this password")
         return await self._run(lambda: bcrypt.hashpw(text, self._salt()))
 
     async def verify(self, password: str, password_hash: bytes | None) -> bool:
         """Compare in a thread; see `ports.security.Passwords`."""
-        text = _hashable(password)
-        return await self._run(
-            partial(self._compare, text or b"", None if text is None else password_hash)
-        )
+        return await self._run(partial(self._is_one_of, _spellings(password), password_hash))
+
+    async def rehashed(self, password: str, password_hash: bytes) -> bytes | None:
+        """Return a hash of its normal form; see `ports.security.Passwords`."""
+        normal, *raw = _spellings(password)
+        if not raw or await self._run(partial(self._compare, normal, password_hash)):
+            return None
+        return await self.hash(password)
 
     def close(self) -> None:
         """Finish the hashes that are running and drop those that wait."""
         self._threads.shutdown(cancel_futures=True)
+
+    def _is_one_of(self, spellings: Sequence[bytes], password_hash: bytes | None) -> bool:
+        if not spellings:  # nobody can have set it
+            return self._compare(b"", None)
+        return any(self._compare(text, password_hash) for text in spellings)
 
     def _compare(self, text: bytes, password_hash: bytes | None) -> bool:
         if password_hash is None:
@@ -75,6 +86,20 @@ def _lower_priority() -> None:
     """Lower this thread's priority: a sign-in can wait a few ms more than other requests."""
     if sys.platform == "linux":  # elsewhere a thread has no priority of its own
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), HASHING_NICENESS)
+
+
+def _spellings(password: str) -> Sequence[bytes]:
+    """Return what was hashed if this is the password: its normal form, then the text as it is.
+
+    Earlier releases hashed the text as it is. Only the user's text decides how many there are, so
+    that an unknown user costs as many rounds.
+    """
+    spellings = []
+    with suppress(UnfitText):
+        spellings.append(normal_password(password))
+    if password not in spellings:
+        spellings.append(password)
+    return [text for one in spellings if (text := _hashable(one)) is not None]
 
 
 def _hashable(password: str) -> bytes | None:

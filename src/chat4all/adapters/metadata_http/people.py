@@ -51,6 +51,11 @@ class HttpUsers:
         )
         return answer
 
+    async def rehash_password(self, username: Username, known: bytes, new: bytes) -> None:
+        """Store another hash; see `ports.users.Credentials`."""
+        change = internal.RehashPassword(username, known, new)
+        await self._ask("rehash_password", change, None, writes=True)
+
     async def change_user(
         self,
         username: Username,

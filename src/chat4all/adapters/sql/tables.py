@@ -13,6 +13,9 @@ from sqlalchemy import (
 
 from chat4all.adapters.sql.types import Json
 
+SEARCH_KEY_MAX = 240
+"""Code points of a name's search key."""
+
 metadata = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",
@@ -32,8 +35,8 @@ users = Table(
     Column("password_hash", LargeBinary(60), nullable=False),
     Column("created_at", String(24), nullable=False),
     Column("display_name", String(80)),
-    # Case-folded, for searches.
-    Column("display_key", String(240)),
+    # What searches compare (`domain.text.search_key`).
+    Column("display_key", String(SEARCH_KEY_MAX)),
     Column("disabled_at", String(24)),
     # An erased user's public name. The row stays, so that its key is never free.
     Column("alias", String(40)),

@@ -10,12 +10,13 @@ from sqlalchemy.exc import IntegrityError
 from chat4all.adapters.sql.audit import append_audit_entry, rename_in_audit
 from chat4all.adapters.sql.inheriting import inherit_ownerless, leave_everything
 from chat4all.adapters.sql.outbox import Note, write_noting
-from chat4all.adapters.sql.tables import sessions, users
+from chat4all.adapters.sql.tables import SEARCH_KEY_MAX, sessions, users
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.acting import current_actor
 from chat4all.domain.errors import AlreadyTaken, NotAllowed, NotFound, NotSignedIn
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import User, UserChanges
+from chat4all.domain.text import casefold, search_key
 from chat4all.domain.times import now_utc
 from chat4all.ports.outbox import Subject
 
@@ -53,6 +54,11 @@ _FIND = (
 _PASSWORD_HASH = select(users.c.password_hash).where(
     users.c.username == bindparam("username"), _NOT_ERASED, users.c.disabled_at.is_(None)
 )
+_REHASH = (
+    update(users)
+    .where(users.c.username == bindparam("who"), users.c.password_hash == bindparam("known"))
+    .values(password_hash=bindparam("new"))
+)
 _ALIASES = select(users.c.username, users.c.alias).where(
     users.c.username.in_(bindparam("names", expanding=True)), users.c.alias.is_not(None)
 )
@@ -75,7 +81,7 @@ class SqlUsers:
         row = {
             "username": user.username,
             "email": user.email,
-            "email_key": user.email.casefold(),
+            "email_key": casefold(user.email),
             "password_hash": password_hash,
             "created_at": user.created_at,
             **_display_names(user.display_name),
@@ -109,7 +115,8 @@ class SqlUsers:
         self, prefix: str, limit: int, after: str = "", *, also_disabled: bool = False
     ) -> Sequence[User]:
         """Return users by name; see `ports.users.Users`. Operators see disabled ones too."""
-        literal = "".join(f"\\{c}" if c in "\\%_" else c for c in prefix.casefold())
+        key = search_key(prefix, SEARCH_KEY_MAX)
+        literal = "".join(f"\\{c}" if c in "\\%_" else c for c in key)
         values = {
             "begins": literal + "%",
             "after": after,
@@ -125,6 +132,11 @@ class SqlUsers:
             lambda connection: connection.execute(_PASSWORD_HASH, {"username": username}).scalar()
         )
 
+    async def rehash_password(self, username: Username, known: bytes, new: bytes) -> None:
+        """Store another hash; see `ports.users.Credentials`."""
+        values = {"who": username, "known": known, "new": new}
+        await self._database.write(lambda connection: connection.execute(_REHASH, values))
+
     async def change_user(
         self,
         username: Username,
@@ -137,7 +149,7 @@ class SqlUsers:
         if changes.display_name is not None:
             values |= _display_names(changes.display_name)
         if changes.email is not None:
-            values |= {"email": changes.email, "email_key": changes.email.casefold()}
+            values |= {"email": changes.email, "email_key": casefold(changes.email)}
         if changes.password_hash is not None:
             values["password_hash"] = changes.password_hash
 
@@ -248,7 +260,7 @@ def _count(ended: Sequence[Note]) -> dict[str, str]:
 
 def _display_names(display_name: str | None) -> dict[str, str | None]:
     name = display_name or None
-    return {"display_name": name, "display_key": name and name.casefold()}
+    return {"display_name": name, "display_key": name and search_key(name, SEARCH_KEY_MAX)}
 
 
 def _lock(

@@ -1,0 +1,176 @@
+"""JSON bodies: one reader for all routes, so that they differ in no answer to a broken body."""
+
+import json
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec.structs import FieldInfo
+
+from chat4all.domain.errors import FieldError, InvalidInput
+from chat4all.http.problems import BadRequest
+
+T = TypeVar("T", bound=msgspec.Struct)
+V = TypeVar("V")
+
+DEPTH_MAX = 64
+"""Arrays and objects within one another. The interpreter's own limit depends on its release and on
+how deep the caller stands."""
+
+DIGITS_MAX = 4_000
+"""Python refuses to convert a longer integer."""
+
+# A string that does not end is taken to the end of the body: the search stays linear.
+_NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|(?P<opens>[\[{])|(?P<closes>[\]}])', re.DOTALL)
+_AT = re.compile(r"(?P<what>.*) - at `\$(?P<where>.*)`\Z", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
+
+_syntax = msgspec.json.Decoder(msgspec.Raw)
+
+
+class BodyReader(Generic[T]):
+    """Reads bodies of one type.
+
+    `rules` say of some fields which text they may have: each returns the value to keep, or raises
+    `ValueError`. `among` says what is wrong with the fields together, by the names of those given.
+    """
+
+    def __init__(
+        self,
+        shape: type[T],
+        rules: Mapping[str, Callable[[Any], Any]] | None = None,
+        among: Callable[[Collection[str]], Sequence[FieldError]] = lambda _: (),
+    ) -> None:
+        self._decoder = msgspec.json.Decoder(shape)
+        self._rules = rules or {}
+        self._among = among
+        # What is broken is looked for a field at a time: the decoder itself stops at the first.
+        self._parts = [_part(field) for field in msgspec.structs.fields(shape)]
+
+    def read(self, body: bytes) -> T:
+        """Return the body.
+
+        Raises `BadRequest` with 400 for what is not JSON, and `InvalidInput` that names every
+        broken field.
+        """
+        _check_encoding(body)
+        try:
+            value = self._decoder.decode(body)
+            for field, rule in self._rules.items():
+                setattr(value, field, rule(getattr(value, field)))
+        except msgspec.ValidationError as error:
+            _check_syntax(body)
+            raise InvalidInput(self._broken(body) or [_field_error(str(error))]) from None
+        except (msgspec.DecodeError, RecursionError):
+            raise not_json() from None
+        except ValueError:  # a rule's
+            raise InvalidInput(self._broken(body)) from None
+        return value
+
+    def _broken(self, body: bytes) -> list[FieldError]:
+        errors: list[FieldError] = []
+        given = set()
+        for name, decoder in self._parts:
+            try:
+                value = getattr(decoder.decode(body), name)
+                if value is msgspec.UNSET:
+                    continue
+                given.add(name)
+                if name in self._rules:
+                    self._rules[name](value)
+            except msgspec.ValidationError as error:
+                found = _field_error(str(error))
+                if not found.pointer:
+                    return []  # it is no object at all
+                given.add(name)
+                errors.append(found)
+            except ValueError as error:
+                errors.append(FieldError(f"/{name}", str(error)))
+        return [*errors, *self._among(given)]
+
+
+def decode_body(body: bytes, decoder: msgspec.json.Decoder[V]) -> V:
+    """Return a body as the decoder's type, for what programs of ours send.
+
+    Raises `BadRequest` with 400 for what is not JSON and `InvalidInput` for the first broken rule.
+    """
+    _check_encoding(body)
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        _check_syntax(body)
+        raise InvalidInput([_field_error(str(error))]) from None
+    except (msgspec.DecodeError, RecursionError):
+        raise not_json() from None
+
+
+def read_json(body: bytes) -> Any:
+    """Return a body of any type. Raises `BadRequest` with 400 for what is not JSON."""
+    _check_encoding(body)
+    _check_syntax(body)
+    # Of what msgspec takes for JSON. Its own untyped values end at numbers that the typed ones,
+    # which pass over unknown fields, never look at.
+    return json.loads(body, parse_int=_integer)
+
+
+def not_json() -> BadRequest:
+    """Return the refusal of a body that cannot be read."""
+    return BadRequest(HTTPStatus.BAD_REQUEST, "the body is not JSON in UTF-8")
+
+
+def _check_encoding(body: bytes) -> None:
+    """Refuse what the decoders would judge by where in the body it stands."""
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            raise not_json() from None
+    if body.count(b"[") + body.count(b"{") > DEPTH_MAX and _depth(body) > DEPTH_MAX:
+        raise BadRequest(HTTPStatus.BAD_REQUEST, f"the body is nested deeper than {DEPTH_MAX}")
+
+
+def _check_syntax(body: bytes) -> None:
+    """Refuse what is not JSON, also after a field that breaks a rule."""
+    try:
+        _syntax.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        raise not_json() from None
+
+
+def _depth(body: bytes) -> int:
+    depth = deepest = 0
+    for token in _NESTING.finditer(body):
+        if token["opens"]:
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token["closes"]:
+            depth -= 1
+    return deepest
+
+
+def _integer(digits: str) -> float:
+    return int(digits) if len(digits) <= DIGITS_MAX else float("inf")
+
+
+def _part(field: FieldInfo) -> tuple[str, msgspec.json.Decoder[Any]]:
+    """Return a field's name, and the decoder of a body that has this field only."""
+    if field.required:
+        only = msgspec.defstruct("Part", [(field.name, field.type)])
+    else:
+        only = msgspec.defstruct("Part", [(field.name, field.type, msgspec.UNSET)])
+    return field.name, msgspec.json.Decoder(only)
+
+
+def _field_error(text: str) -> FieldError:
+    """Turn msgspec's "what - at `$.where`" into a pointer and a sentence."""
+    at = _AT.match(text)
+    what, where = (at["what"], at["where"]) if at else (text, "")
+    if missing := _MISSING.match(what):
+        return FieldError(_pointer(where) + "/" + missing["field"], "this field is missing")
+    return FieldError(_pointer(where), what)
+
+
+def _pointer(where: str) -> str:
+    return re.sub(r"\[(\d+)\]", r"/\1", where.replace(".", "/"))
