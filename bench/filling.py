@@ -127,7 +127,7 @@ def fill_store(data: Path, count: int) -> dict[ConversationId, int]:
     conversation's newest number. Rows go in as the router writes them, in log order, so that the
     file is laid out as it would be.
     """
-    heads: dict[ConversationId, tuple[int, int]] = {}
+    heads: dict[ConversationId, tuple[int, int, int]] = {}
     reached: dict[tuple[ConversationId, Username], tuple[int, int]] = {}
     with contextlib.closing(sqlite3.connect(data / "store.db", isolation_level=None)) as db:
         # Not durable until the end: a fill that is cut off is begun anew.
@@ -140,14 +140,14 @@ def fill_store(data: Path, count: int) -> dict[ConversationId, int]:
             for offset, (m, ms) in chunk:
                 chat = m.conversation_id
                 seq = heads[chat][0] + 1 if chat in heads else 1
-                heads[chat] = (seq, offset)
+                heads[chat] = (seq, offset, ms)
                 reached[chat, m.sender_id] = (seq, ms)
                 place = (0, 0, offset)
                 rows.append((chat, seq, m.message_id, m.sender_id, m.content, m.created_at, *place))
                 ids.append((chat, m.message_id, m.sender_id, seq, *place))
             db.executemany(f"INSERT INTO messages {_MESSAGE} VALUES (?,?,?,?,?,?,?,?,?)", rows)
             db.executemany(f"INSERT INTO message_ids {_ID} VALUES (?,?,?,?,?,?,?)", ids)
-        newest = {chat: seq for chat, (seq, _) in heads.items()}
+        newest = {chat: seq for chat, (seq, *_) in heads.items()}
         read = markers(newest)
         for marker in read:
             member = (marker.conversation_id, marker.username)
@@ -158,8 +158,8 @@ def fill_store(data: Path, count: int) -> dict[ConversationId, int]:
             [(*key, seq, seq, ms, ms) for key, (seq, ms) in reached.items()],
         )
         db.executemany(
-            f"INSERT INTO conversation_heads {_HEAD} VALUES (?,?,0,0,?)",
-            [(chat, seq, offset) for chat, (seq, offset) in heads.items()],
+            f"INSERT INTO conversation_heads {_HEAD} VALUES (?,?,0,0,?,?)",
+            [(chat, *head) for chat, head in heads.items()],
         )
         end = count + len(read)
         _follow(db, data / "log.db", end)
@@ -176,7 +176,7 @@ _MESSAGE = (
 )
 _ID = "(conversation_id, message_id, sender_id, seq, log_epoch, log_partition, log_offset)"
 _MARKER = "(conversation_id, username, delivered_seq, read_seq, delivered_ms, read_ms)"
-_HEAD = "(conversation_id, seq, log_epoch, log_partition, log_offset)"
+_HEAD = "(conversation_id, seq, log_epoch, log_partition, log_offset, order_ms)"
 
 
 def _follow(store: sqlite3.Connection, log: Path, end: int) -> None:

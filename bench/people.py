@@ -178,7 +178,10 @@ def fill_lists(data: Path) -> None:
                 "INSERT INTO messages VALUES (?, 1, ?, ?, ?, ?, 0, 0, 0)",
                 (chat, str(uuid.UUID(int=number)), PEOPLE[1], CONTENT, at),
             )
-            db.execute("INSERT INTO conversation_heads VALUES (?, 1, 0, 0, 0)", (chat,))
+            db.execute(
+                "INSERT INTO conversation_heads VALUES (?, 1, 0, 0, 0, ?)",
+                (chat, FIRST_MS + 1_000 * number),
+            )
             db.executemany(
                 "INSERT INTO read_markers VALUES (?, ?, 1, 1, 0, 0)",
                 [(chat, name) for name in PEOPLE[:MEMBERS]],
