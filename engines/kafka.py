@@ -43,11 +43,13 @@ class KafkaBroker(Server):
         heap_mb: int = 256,
         outlives: bool = False,
         auto_create: bool = False,
+        host: str = "127.0.0.1",
     ) -> None:
         super().__init__(folder, outlives=outlives)
         self._auto_create = auto_create
-        self.port = port or free_port()
-        self.address = f"127.0.0.1:{self.port}"
+        self._host = host
+        self.port = port or free_port(host)
+        self.address = f"{host}:{self.port}"
         self._controller_port = controller_port or free_port()
         self._heap_mb = heap_mb
 
@@ -63,7 +65,7 @@ class KafkaBroker(Server):
         body = struct.pack(">hhih", METADATA_REQUEST, METADATA_VERSION, 1, len(client)) + client
         body += struct.pack(">i", 0)  # of no topic
         try:
-            with connect("127.0.0.1", self.port) as connection:
+            with connect(self._host, self.port) as connection:
                 connection.sendall(struct.pack(">i", len(body)) + body)
                 _, _, brokers = struct.unpack(">iii", receive(connection, 12))
         except OSError:

@@ -178,8 +178,13 @@ class _OneChat:
 
 
 class _NoLog:
+    clock_is_right = True
+
     def __init__(self, error: Exception) -> None:
         self.error = error
+
+    def makes_fresh_ids(self) -> bool:
+        return self.clock_is_right
 
     async def append(self, key: ConversationId, value: bytes, _: Headers = ()) -> LogPosition:
         raise self.error
@@ -243,9 +248,11 @@ async def test_the_gateway_marks_only_its_own_ids_as_fresh() -> None:
             written.append(value)
             return LogPosition(0, 0, 1)
 
-    made = "0199f3a4-7c1e-7d2a-9b6e-3f1c5a8e2d47"
-    sending = Sending(Log(Exception()), _OneChat(), new_id=lambda: made)
+    made, log = "0199f3a4-7c1e-7d2a-9b6e-3f1c5a8e2d47", Log(Exception())
+    sending = Sending(log, _OneChat(), new_id=lambda: made)
     chat = ConversationId(CHAT)
     await sending.send(Username("bruno"), MessageDraft(chat, "x"))
     await sending.send(Username("bruno"), MessageDraft(chat, "x", MessageId(made)))
-    assert [b'"fresh":true' in value for value in written] == [True, False]
+    log.clock_is_right = False  # the next ids would look newer than they are
+    await sending.send(Username("bruno"), MessageDraft(chat, "x"))
+    assert [b'"fresh":true' in value for value in written] == [True, False, False]

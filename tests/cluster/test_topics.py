@@ -15,6 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from chat4all.adapters.kafka import (
+    FEED_ADDED,
     AwaitedLog,
     KafkaAnnouncements,
     KafkaConsumer,
@@ -27,6 +28,7 @@ from chat4all.adapters.kafka import (
     feed_settings,
     log_settings,
 )
+from chat4all.adapters.kafka.clock import ClockWatch
 from chat4all.domain.errors import StartRefused, Unavailable
 from chat4all.domain.records import Epoch
 from engines import CassandraNode, KafkaBroker
@@ -176,6 +178,47 @@ async def test_what_was_created_before_is_adopted(broker: KafkaBroker) -> None:
         await topics.make(events, 16, 1, feed_settings(), may_have_more=True)
     with pytest.raises(StartRefused, match="it has 1 copies instead of 3"):
         await topics.make(name, 4, 3, LOG)
+
+
+async def test_a_feed_of_an_earlier_release_is_given_what_it_lacks(broker: KafkaBroker) -> None:
+    """Its records had the timestamps of those who wrote them."""
+    old = {name: value for name, value in feed_settings().items() if name not in FEED_ADDED}
+    name, changed = new_name(), new_name()
+    await create(broker, name, 4, old)
+    await create(broker, changed, 4, old | {"message.timestamp.type": "CreateTime"})
+    topics = Topics(broker.address)
+    for _ in range(2):
+        await topics.make(name, 4, 1, feed_settings(), added=FEED_ADDED)
+    facts = await KafkaInspection(broker.address).topic(name)
+    assert facts is not None
+    assert facts.settings["message.timestamp.type"] == "LogAppendTime"
+    with pytest.raises(StartRefused, match=r"message\.timestamp\.type is CreateTime"):
+        await topics.make(changed, 4, 1, feed_settings(), added=FEED_ADDED)
+
+
+async def test_clocks_are_compared_without_traffic(broker: KafkaBroker) -> None:
+    """Fails when records of the feed do not come back with the broker's own time."""
+    name = new_name()
+    await Topics(broker.address).make(name, 1, 1, feed_settings())
+    producer = KafkaProducer(broker.address)
+    await producer.open()
+    ahead_ms = 5_000
+    clock = ClockWatch(lambda: time.time_ns() // 1_000_000 + ahead_ms)
+
+    async def agrees() -> bool:
+        with contextlib.suppress(Unavailable):
+            await clock.probe(producer, name)
+        return clock.agrees()
+
+    async def differs() -> bool:
+        return not await agrees()
+
+    try:
+        await until(differs)
+        ahead_ms = 0
+        await until(agrees)
+    finally:
+        await producer.close()
 
 
 @asynccontextmanager

@@ -12,12 +12,9 @@ from chat4all.adapters.kafka.commit_reports import CommitReports
 from chat4all.adapters.kafka.feed import RECORD_MAX, in_records
 from chat4all.adapters.kafka.group_member import BYTES_MAX, TAKE_SECONDS, GroupMember
 from chat4all.adapters.kafka.lag import LagMeter
-from chat4all.adapters.kafka.log import CLOCK_AHEAD_MAX_MS
-from chat4all.adapters.kafka.producer import Delivered
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.events import MessageStored, key_of
-from chat4all.domain.ids import LogPosition
-from chat4all.domain.records import Epoch, Headers
+from chat4all.domain.records import Epoch
 from chat4all.wire.events import decode_events
 from tests.messages import message
 from tests.records import CHATS
@@ -42,42 +39,6 @@ EPOCH = Epoch(3, "chat_messages", "an id", 4)
 def test_partitions_are_those_of_the_java_client(key: bytes, hashed: int) -> None:
     assert partition_of(key, 2**31) == hashed & 0x7FFFFFFF
     assert partition_of(key, 64) == (hashed & 0x7FFFFFFF) % 64
-
-
-class Stamping(KafkaProducer):
-    """A producer whose broker's clock differs from ours."""
-
-    def __init__(self, ahead_ms: int) -> None:
-        super().__init__("nowhere:9")
-        self.ahead_ms = ahead_ms
-
-    def send(
-        self,
-        topic: str,
-        key: bytes,
-        value: bytes,
-        headers: Headers = (),
-        partition: int | None = None,
-    ) -> asyncio.Future[Delivered]:
-        done = asyncio.get_running_loop().create_future()
-        done.set_result(Delivered(1, -1, time.time_ns() // 1_000_000 - self.ahead_ms))
-        return done
-
-    async def ping(self, topic: str) -> None:
-        assert topic == EPOCH.topic
-
-
-async def test_a_clock_that_is_far_ahead_of_the_brokers_is_not_ready() -> None:
-    producer = Stamping(0)
-    log = KafkaLog(producer, EPOCH)
-    for ahead_ms, ready in ((0, True), (CLOCK_AHEAD_MAX_MS + 100, False), (-5_000, True)):
-        producer.ahead_ms = ahead_ms
-        assert await log.append(CHATS[0], b"") == LogPosition(3, 1, -1)
-        if ready:
-            await log.ping()
-        else:
-            with pytest.raises(Unavailable, match="clock"):
-                await log.ping()
 
 
 async def test_after_a_fatal_error_nothing_is_tried_and_the_process_is_told() -> None:

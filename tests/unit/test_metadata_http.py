@@ -1,6 +1,7 @@
 """Asking the metadata service: what is refused, tried again, cached, and for how long."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -256,6 +257,35 @@ async def test_a_lost_connection_is_not_noticed(monkeypatch: pytest.MonkeyPatch)
     async with losing(2, b'{"ana": "owner"}') as (service, asked):
         assert await HttpDirectory(service).members(CHAT) == {ANA: Role.OWNER}
         assert asked == [b"/internal/members"] * 3
+
+
+async def test_a_service_under_another_address_is_found_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fails when an address is kept for longer than a moment after its name was resolved."""
+    monkeypatch.setattr(service_module, "RESOLVE_SECONDS", 0)
+    monkeypatch.setattr(service_module, "WAIT_MAX_SECONDS", 0.0)
+    (port,) = free_ports(1)
+    where, resolve = ["127.0.0.2"], socket.getaddrinfo
+
+    def moved(host: Any, *given: Any, **more: Any) -> Any:
+        return resolve(where[0] if host == "metadata" else host, *given, **more)
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+
+    monkeypatch.setattr(socket, "getaddrinfo", moved)
+    service = MetadataService(f"http://metadata:{port}", CREDENTIAL)
+    for address in ("127.0.0.2", "127.0.0.3"):
+        where[0] = address
+        server = await asyncio.start_server(take, address, port)
+        assert await HttpDirectory(service).members(CHAT) == {}
+        server.close()
+        await server.wait_closed()
+    await service.close()
 
 
 async def test_a_write_is_tried_again_until_the_service_is_there(

@@ -28,6 +28,9 @@ class _Partitions:
         self.appended.append((key, value, headers))
         return LogPosition(0, self.partition_of(key), len(self.appended))
 
+    def makes_fresh_ids(self) -> bool:
+        return True
+
     async def ping(self) -> None:
         """It is there."""
 

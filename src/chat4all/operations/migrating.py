@@ -3,7 +3,13 @@
 from pathlib import Path
 
 from chat4all.adapters.cassandra import CassandraEpochs, CassandraSession, migrate
-from chat4all.adapters.kafka import Topics, feed_settings, log_settings, topic_trouble
+from chat4all.adapters.kafka import (
+    FEED_ADDED,
+    Topics,
+    feed_settings,
+    log_settings,
+    topic_trouble,
+)
 from chat4all.adapters.sql.server_schema import upgrade_server
 from chat4all.adapters.sql.urls import parse_database_url
 from chat4all.domain.errors import StartRefused
@@ -50,6 +56,7 @@ async def _make_log(settings: MigrationSettings, epochs: Epochs) -> None:
         created.replicas,
         feed_settings(),
         may_have_more=True,
+        added=FEED_ADDED,
     )
     topic = await topics.make(
         kafka.topic,

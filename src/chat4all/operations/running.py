@@ -1,12 +1,12 @@
 """Running a service in this process, and loading modules that only a cluster needs."""
 
+import asyncio
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
-import uvloop
-
+from chat4all.concurrency.looping import ServiceLoop
 from chat4all.domain.errors import StartRefused
 from chat4all.settings import Settings
 
@@ -32,7 +32,8 @@ def run_until_stopped(service: Coroutine[Any, Any, bool]) -> bool:
     # A thread that returns from the disk waits this long for a busy event loop to release the
     # interpreter's lock; the default of 5 ms would be most of the time that a 202 takes.
     sys.setswitchinterval(0.0005)
-    return uvloop.run(service)
+    with asyncio.Runner(loop_factory=ServiceLoop) as runner:
+        return runner.run(service)
 
 
 @contextmanager

@@ -19,6 +19,13 @@ class MessageLog(Protocol):
         """
         ...
 
+    def makes_fresh_ids(self) -> bool:
+        """Say whether an id that is made now may pass as fresh (EXACTNESS 6).
+
+        Not while this machine's clock is ahead of the log's.
+        """
+        ...
+
 
 class PartitionedLog(MessageLog, Protocol):
     """A log of several partitions, each ordered by itself."""

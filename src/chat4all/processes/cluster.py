@@ -161,7 +161,12 @@ class _Engines:
 async def _engines(kafka: KafkaSettings, cassandra: CassandraSettings) -> AsyncIterator[_Engines]:
     session = CassandraSession(contact_of(cassandra))
     try:
-        log = AwaitedLog(kafka.bootstrap, kafka.topic, CassandraEpochs(session))
+        log = AwaitedLog(
+            kafka.bootstrap,
+            kafka.topic,
+            CassandraEpochs(session),
+            topic_events=kafka.topic_events,
+        )
         async with log.open():
             yield _Engines(log, session, CassandraStore(session))
     finally:

@@ -68,7 +68,7 @@ class Sending:
             sender_id=sender,
             content=draft.content,
             created_at=now_utc(),
-            fresh=draft.message_id is None,
+            fresh=draft.message_id is None and self._log.makes_fresh_ids(),
             mark_read=draft.mark_read,
         )
         try:

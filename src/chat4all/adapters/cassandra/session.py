@@ -40,6 +40,9 @@ WAITING_MAX = 5_000
 
 RECONNECT_SECONDS = 1.0
 
+ANEW_SECONDS = 5.0
+"""After so long without any answer the names of the hosts are resolved again."""
+
 _TABLE = re.compile(r"\b(FROM|INTO|UPDATE) (\w+)\b(?!\.)")
 
 _NO_ANSWER = (
@@ -90,14 +93,17 @@ class CassandraSession:
     """Runs statements, each prepared once, with a bound on how many are in flight.
 
     It connects when first needed, and again after each failure, so that Cassandra may start later;
-    once connected, the driver reconnects by itself.
+    once connected, the driver reconnects by itself to the addresses that it knows. When nothing has
+    answered for `ANEW_SECONDS`, it connects anew as well, which resolves the names again: in
+    containers a node comes back under another address.
     """
 
     def __init__(self, contact: Contact) -> None:
         self._contact = contact
         self._under_way: dict[str, asyncio.Task[Any]] = {}
-        self._session: Any = None
-        self._prepared: dict[str, Any] = {}
+        self._connection: _Connection | None = None
+        self._unanswered_since: float | None = None
+        """Since when requests were sent and none was answered."""
         self._waiting = BoundedWaiting(
             WAITING_MAX, REQUEST_SECONDS, "requests wait for Cassandra", slots=IN_FLIGHT_MAX
         )
@@ -107,14 +113,14 @@ class CassandraSession:
 
         Raises `Unavailable` when no answer came in time; a write may still have been done.
         """
-        spent = await self._prepare(statement)
-        prepared = self._prepared[statement]
+        connection, spent = await self._prepare(statement)
+        prepared = connection.prepared[statement]
 
         def ask(seconds: float) -> Awaitable[Any]:
             statement = _bound(prepared, values)
             if seconds < REQUEST_SECONDS:
                 statement.set_timeout(seconds)
-            return self._session.execute(statement)  # type: ignore[no-any-return]
+            return connection.session.execute(statement)  # type: ignore[no-any-return]
 
         result = await self._execute(ask, spent)
         return [row.as_tuple() for row in result.all()]
@@ -127,34 +133,38 @@ class CassandraSession:
         if len(statements) == 1:
             await self.run(*statements[0])
             return
-        spent = await self._prepare(*{statement for statement, _ in statements})
+        connection, spent = await self._prepare(*{statement for statement, _ in statements})
 
         def ask(seconds: float) -> Awaitable[Any]:
             batch = acsylla.create_batch_unlogged(timeout=seconds)
             for statement, values in statements:
-                batch.add_statement(_bound(self._prepared[statement], values))
-            return self._session.execute_batch(batch)  # type: ignore[no-any-return]
+                batch.add_statement(_bound(connection.prepared[statement], values))
+            return connection.session.execute_batch(batch)  # type: ignore[no-any-return]
 
         await self._execute(ask, spent)
 
     async def close(self) -> None:
         """Close the connections, also one that is being made."""
-        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
+        while self._under_way:
+            await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        if self._connection is not None:
+            await self._connection.session.close()
 
-    async def _prepare(self, *statements: str) -> float:
+    async def _prepare(self, *statements: str) -> "tuple[_Connection, float]":
         """Prepare those that are not yet; return the seconds that this took of the request's."""
-        missing = [statement for statement in statements if statement not in self._prepared]
-        if not missing:
-            return 0.0
+        connection = self._connection
+        if connection is not None and all(map(connection.prepared.__contains__, statements)):
+            return connection, 0.0
         began = time.monotonic()
-        if self._session is None:
-            await self._once("connect", self._connect, began)
-        for statement in missing:
-            prepare = partial(self._prepare_now, statement)
-            self._prepared[statement] = await self._once(statement, prepare, began)
-        return time.monotonic() - began
+        if connection is None:
+            connection = await self._once("connect", self._connect, began)
+        for statement in statements:
+            if statement not in connection.prepared:
+                prepare = partial(self._prepare_now, connection, statement)
+                connection.prepared[statement] = await self._once(
+                    f"{id(connection)} {statement}", prepare, began
+                )
+        return connection, time.monotonic() - began
 
     async def _once(self, name: str, work: Callable[[], Coroutine[Any, Any, T]], began: float) -> T:
         """Do something once for all callers that need it meanwhile.
@@ -162,31 +172,60 @@ class CassandraSession:
         The driver may take longer than a request that `began` then may: its caller times out, and
         the work continues.
         """
-        task = self._under_way.get(name)
-        if task is None:
-            task = self._under_way[name] = asyncio.create_task(work())
-            task.add_done_callback(lambda done: self._forget(name, done))
+        self._note_asking()
+        task = self._start(name, work)
         await asyncio.wait({task}, timeout=max(0.0, began + REQUEST_SECONDS - time.monotonic()))
         if not task.done():
             raise self._no_answer()
         try:
             result: T = task.result()
         except CassException as error:
-            raise describe(self._contact, error) from error
+            raise self._failure(error) from error
+        except Unavailable:
+            self._unanswered_since = None  # an error is an answer too
+            raise
+        self._unanswered_since = None
         return result
+
+    def _start(self, name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> "asyncio.Task[T]":
+        task = self._under_way.get(name)
+        if task is None:
+            task = self._under_way[name] = asyncio.create_task(work())
+            task.add_done_callback(lambda done: self._forget(name, done))
+        return task
 
     def _forget(self, name: str, done: asyncio.Task[Any]) -> None:
         del self._under_way[name]
         done.exception()  # raised to its callers, or they are gone
 
-    async def _connect(self) -> None:
-        self._session = await connect(self._contact)
+    async def _connect(self) -> "_Connection":
+        self._connection = _Connection(await connect(self._contact))
+        return self._connection
 
-    async def _prepare_now(self, statement: str) -> Any:
+    async def _connect_anew(self) -> None:
+        """Take another session of the driver in the place of one that nothing answers.
+
+        If it cannot be made, the one that there is stays: its node may come back as it was.
+        """
+        before = self._connection
+        await self._connect()
+        if before is not None:
+            await before.session.close()  # ends once its requests have
+
+    def _note_asking(self) -> None:
+        """Note that a request begins; connect anew when none was answered for too long."""
+        now = time.monotonic()
+        if self._unanswered_since is None:
+            self._unanswered_since = now
+        elif now - self._unanswered_since >= ANEW_SECONDS and self._connection is not None:
+            self._unanswered_since = now
+            self._start("connect anew", self._connect_anew)
+
+    async def _prepare_now(self, connection: "_Connection", statement: str) -> Any:
         # Cassandra warns of prepared statements that depend on the session's keyspace.
         qualified = _TABLE.sub(rf'\1 "{self._contact.keyspace}".\2', statement)
         try:
-            return await self._session.create_prepared(qualified)
+            return await connection.session.create_prepared(qualified)
         except CassErrorServerInvalidQuery as error:
             # Our statements are valid: a table or column must be missing.
             raise Unavailable(
@@ -197,16 +236,32 @@ class CassandraSession:
 
     async def _execute(self, ask: Callable[[float], Awaitable[Any]], spent: float = 0.0) -> Any:
         """Wait for a slot, then send within the seconds that are left (EXACTNESS 12a)."""
+        self._note_asking()
         try:
             async with self._waiting.turn(spent) as seconds:
-                return await ask(seconds)
+                result = await ask(seconds)
         except TimeoutError:
             raise self._no_answer() from None
         except CassException as error:
-            raise describe(self._contact, error) from error
+            raise self._failure(error) from error
+        self._unanswered_since = None
+        return result
+
+    def _failure(self, error: CassException) -> Unavailable:
+        if not isinstance(error, _NO_ANSWER):
+            self._unanswered_since = None  # an error is an answer too
+        return describe(self._contact, error)
 
     def _no_answer(self) -> Unavailable:
         return describe(self._contact, CassErrorLibRequestTimedOut("no answer"))
+
+
+class _Connection:
+    """A session of the driver, with the statements that were prepared in it."""
+
+    def __init__(self, session: Any) -> None:
+        self.session = session
+        self.prepared: dict[str, Any] = {}
 
 
 def _bound(prepared: Any, values: Sequence[object]) -> Any:

@@ -125,6 +125,10 @@ class EmbeddedLog:
         self._deadlines.watch(done)
         return await done
 
+    def makes_fresh_ids(self) -> bool:
+        """Return True: ids and records are stamped by one clock; see `ports.log.MessageLog`."""
+        return True
+
     async def read(self, after: int, limit: int) -> Sequence[LogRecord]:
         """Return records above the offset `after`, oldest first."""
 

@@ -10,6 +10,7 @@ from chat4all.adapters.kafka.partitions import partition_of
 from chat4all.adapters.kafka.producer import KafkaProducer
 from chat4all.adapters.kafka.routers import RoutersWatch
 from chat4all.adapters.kafka.topic_settings import (
+    FEED_ADDED,
     Difference,
     TopicFacts,
     alter_command,
@@ -20,6 +21,7 @@ from chat4all.adapters.kafka.topic_settings import (
 from chat4all.adapters.kafka.topics import Topics, topic_trouble
 
 __all__ = [
+    "FEED_ADDED",
     "NO_LOG",
     "AwaitedLog",
     "Difference",

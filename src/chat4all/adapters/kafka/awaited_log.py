@@ -5,6 +5,7 @@ from asyncio import Future, get_running_loop
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from chat4all.adapters.kafka.clock import PROBE_SECONDS, ClockWatch
 from chat4all.adapters.kafka.log import KafkaLog
 from chat4all.adapters.kafka.producer import KafkaProducer
 from chat4all.adapters.kafka.reachability import PUBLIC
@@ -35,12 +36,21 @@ class AwaitedLog:
     It takes records only while the topic is the one that its epoch is (EXACTNESS 8): a topic that
     is deleted and made anew acknowledges records that no router will read.
 
+    Clocks are compared by records to `topic_events`, so that one that was set right is found to be
+    so without traffic.
+
     `found` has the epoch once it is known. `failed` is done when the producer has failed for good:
     it acknowledges nothing any more, and its process has to end (EXACTNESS 11).
     """
 
     def __init__(
-        self, bootstrap: str, topic: str, epochs: Epochs, topics: Topics | None = None
+        self,
+        bootstrap: str,
+        topic: str,
+        epochs: Epochs,
+        topics: Topics | None = None,
+        *,
+        topic_events: str | None = None,
     ) -> None:
         self.producer = KafkaProducer(bootstrap, on_fatal=self._fail)
         self.epoch: Epoch | None = None
@@ -49,6 +59,8 @@ class AwaitedLog:
         self._epochs = epochs
         self._topics = topics or Topics(bootstrap)
         self._topic = topic
+        self._topic_events = topic_events
+        self._clock = ClockWatch()
         self._log: KafkaLog | None = None
         self._trouble: Unavailable | None = Unavailable("the log is not known yet")
         self._is_compared = False
@@ -60,6 +72,10 @@ class AwaitedLog:
     def partition_of(self, conversation: ConversationId) -> int:
         """Return where a conversation's records belong; see `ports.log.PartitionedLog`."""
         return self._found_log().partition_of(conversation)
+
+    def makes_fresh_ids(self) -> bool:
+        """Say whether our clock agrees with Kafka's; see `ports.log.MessageLog`."""
+        return self._clock.agrees()
 
     async def ping(self) -> None:
         """Return when the log can be written to."""
@@ -74,7 +90,10 @@ class AwaitedLog:
         await self.producer.open()
         outages = OutageLog(_log, "the log is waited for", "the log is as it must be")
         try:
-            async with periodically("looking at the log", self._look, LOOK_SECONDS, outages):
+            async with (
+                periodically("looking at the log", self._look, LOOK_SECONDS, outages),
+                periodically("comparing clocks", self._compare_clocks, PROBE_SECONDS),
+            ):
                 yield
         finally:
             await self.producer.close()
@@ -95,10 +114,14 @@ class AwaitedLog:
         if self._trouble is not None:
             raise self._trouble
         if self._log is None or self._log.is_doubted:
-            self._log = KafkaLog(self.producer, epoch)
+            self._log = KafkaLog(self.producer, epoch, self._clock)
         if not self.found.done():
             self.found.set_result(epoch)
             _log.info("the log is known", extra={"topic": epoch.topic})
+
+    async def _compare_clocks(self) -> None:
+        if self._topic_events is not None and self._log is not None:
+            await self._clock.probe(self.producer, self._topic_events)
 
     async def _find(self) -> Epoch:
         self.epoch = await self._epochs.newest()

@@ -21,6 +21,12 @@ def client_config(bootstrap: str, *, quiet: bool = False) -> dict[str, Any]:
         "allow.auto.create.topics": False,
         # Reconnect to a broker within a second instead of ten.
         "reconnect.backoff.max.ms": 1_000,
+        # A broker may be back under another address, and the old one may answer nothing at all: it
+        # is given up after 3 s instead of 30 s, and the name is resolved again.
+        "socket.connection.setup.timeout.ms": 3_000,
+        "broker.address.ttl": 1_000,
+        # When none of the brokers that it knows answers, begin again with the configured ones.
+        "metadata.recovery.strategy": "rebootstrap",
         "socket.keepalive.enable": True,
         "socket.timeout.ms": 10_000,
     }

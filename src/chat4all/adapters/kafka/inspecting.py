@@ -6,6 +6,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     ConfigResource,
+    ConfigSource,
     ResourceType,
 )
 
@@ -52,4 +53,9 @@ class KafkaInspection:
             {key: entry.value for key, entry in settings.items()},
             sum(partition.leader is None for partition in about.partitions),
             sum(len(partition.isr) < len(partition.replicas) for partition in about.partitions),
+            {
+                key
+                for key, entry in settings.items()
+                if entry.source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value
+            },
         )

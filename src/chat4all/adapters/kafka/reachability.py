@@ -126,5 +126,7 @@ async def _trouble(address: Address) -> str | None:
             _, writer = await asyncio.open_connection(address.host, address.port)
     except OSError as error:
         return reason_of(error)
+    except UnicodeError:
+        return NOWHERE  # no name of a host: "kafka..", or one with a part that is too long
     writer.close()
     return None

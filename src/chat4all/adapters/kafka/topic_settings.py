@@ -1,6 +1,6 @@
 """The settings of the topics, and how a topic that exists differs from them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,6 +24,9 @@ class TopicFacts:
 
     short: int
     """Partitions with fewer in-sync replicas than they should have."""
+
+    own: Collection[str] = ()
+    """The settings that were given to the topic; the others are the broker's."""
 
 
 class Difference(NamedTuple):
@@ -55,9 +58,15 @@ def feed_settings() -> dict[str, str]:
     return {
         "cleanup.policy": "delete",
         "retention.ms": str(3_600_000),
+        # By these stamps services compare their clocks with the broker's.
+        "message.timestamp.type": "LogAppendTime",
         "segment.ms": str(600_000),
         "max.message.bytes": str(RECORD_MAX),
     }
+
+
+FEED_ADDED: Collection[str] = ("message.timestamp.type",)
+"""Settings of the feed that earlier releases did not give it."""
 
 
 def differences(facts: TopicFacts, settings: Mapping[str, str]) -> list[Difference]:

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +18,11 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
     NewTopic,
+    ResourceType,
 )
 
 from chat4all.adapters.kafka.connection import client_config, describe
@@ -95,11 +99,13 @@ class Topics:
         settings: Mapping[str, str],
         *,
         may_have_more: bool = False,
+        added: Collection[str] = (),
     ) -> Topic:
         """Create a topic unless it exists, and return it. Safe when two do so at once.
 
         Raises `StartRefused` for one that exists and differs from what would have been created;
-        `may_have_more`: it may have more partitions.
+        `may_have_more`: it may have more partitions. Settings that were `added` by a later release
+        are set where nobody has given them to the topic.
         """
         new = NewTopic(topic, partitions, replicas, config=dict(settings))
         try:
@@ -107,6 +113,7 @@ class Topics:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise await self._failure(error) from None
+            await self._add_settings(topic, {name: settings[name] for name in added})
             await self._check(topic, partitions, replicas, settings, may_have_more=may_have_more)
         return await _until_known(lambda: self._must_find(topic))
 
@@ -156,6 +163,22 @@ class Topics:
                 f"topic {topic} is not as `chat4all migrate` makes it ({'; '.join(troubles)}): "
                 f"{'; '.join(advice)}; then run `chat4all migrate` again"
             )
+
+    async def _add_settings(self, topic: str, settings: Mapping[str, str]) -> None:
+        """Give a topic the settings that it does not have of its own."""
+        own = (await _until_known(lambda: self._facts(topic))).own
+        new = [
+            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+            for name, value in settings.items()
+            if name not in own
+        ]
+        if new:
+            resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=new)
+            altered = self._admin.incremental_alter_configs([resource], request_timeout=ASK_SECONDS)
+            try:
+                await _answer(altered[resource])
+            except KafkaException as error:
+                raise await self._failure(error) from None
 
     async def _facts(self, topic: str) -> TopicFacts:
         facts = await KafkaInspection(self._bootstrap).topic(topic)

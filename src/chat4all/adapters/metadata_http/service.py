@@ -36,6 +36,9 @@ CONNECTIONS = 20
 IDLE_SECONDS = 4.0
 """Less than the service keeps idle connections, so that it does not close one during a request."""
 
+RESOLVE_SECONDS = 1
+"""How long an address is kept; after that the name is resolved again for a new connection."""
+
 WAITING_MAX = 1_000
 """Requests that may be in flight; one more is refused at once."""
 
@@ -79,7 +82,11 @@ class MetadataService:
             },
             # `ask` has a deadline for the whole request.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=IDLE_SECONDS),
+            connector=aiohttp.TCPConnector(
+                limit=CONNECTIONS,
+                keepalive_timeout=IDLE_SECONDS,
+                ttl_dns_cache=RESOLVE_SECONDS,
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         self._waiting = BoundedWaiting(
