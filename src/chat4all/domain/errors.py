@@ -4,6 +4,7 @@ Chat4AllError
 ├── Refused                 the caller has to change the request; retrying it as it is will not help
 │   ├── InvalidInput            a field breaks a rule
 │   ├── NotSignedIn             no token, or an invalid one
+│   ├── InvalidGrant            a refresh token that is not good
 │   ├── NotAllowed              this caller may not do this
 │   ├── NotFound                no such thing, or the caller may not know that it exists
 │   └── Conflict                it contradicts the present state
@@ -50,6 +51,10 @@ class InvalidInput(Refused):
 
 class NotSignedIn(Refused):
     """There is no token, or it is malformed, expired, revoked or not ours."""
+
+
+class InvalidGrant(Refused):
+    """A refresh token that is not good (RFC 6749, section 5.2): sign in again."""
 
 
 class NotAllowed(Refused):

@@ -5,11 +5,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 
-from chat4all.domain.errors import FieldError, InvalidInput, NotSignedIn
+from chat4all.domain.errors import FieldError, InvalidGrant, InvalidInput, NotSignedIn
 from chat4all.domain.people import Session
 from chat4all.http.answers import json_response
 from chat4all.http.bearer import Authenticate
 from chat4all.http.limits import SIGN_IN_ACCOUNT, Limits, address_of
+from chat4all.http.oauth import TOKEN_PATH
 from chat4all.http.openapi import json_content, problems, rate_limited
 from chat4all.http.paths import SessionPath
 from chat4all.http.route_limits import RouteLimits, limited, limits_of
@@ -26,7 +27,7 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
     router = APIRouter(tags=["Signing in"])
 
     @router.post(
-        "/token",
+        TOKEN_PATH,
         summary="Sign in",
         responses={
             200: {
@@ -43,7 +44,7 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
         if form.grant_type == "refresh_token":
             fields = _required(form, "refresh_token")
             # A refresh costs no hash: only guesses are limited.
-            with rate.count_failures(request.scope, address, NotSignedIn):
+            with rate.count_failures(request.scope, address, InvalidGrant):
                 return json_response(token_view(await signing_in.refresh(fields["refresh_token"])))
         fields = _required(form, "username", "password")
         rate.take(request.scope, address)

@@ -22,6 +22,7 @@ from chat4all.domain.errors import (
     Chat4AllError,
     Conflict,
     FieldError,
+    InvalidGrant,
     InvalidInput,
     NotAllowed,
     NotFound,
@@ -31,6 +32,7 @@ from chat4all.domain.errors import (
     TooMany,
     Unavailable,
 )
+from chat4all.http.oauth import TOKEN_PATH, add_oauth_error
 from chat4all.http.request_id import current_request_id
 from chat4all.wire.problems import MEDIA_TYPE, Problem, ProblemField, ProblemSlug, type_of
 
@@ -66,6 +68,7 @@ _KINDS: Sequence[tuple[type[Chat4AllError], _Kind]] = (
         _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, ProblemSlug.INVALID_INPUT, "Invalid input"),
     ),
     (NotSignedIn, _Kind(HTTPStatus.UNAUTHORIZED, ProblemSlug.NOT_SIGNED_IN, "Not signed in")),
+    (InvalidGrant, _Kind(HTTPStatus.BAD_REQUEST, ProblemSlug.INVALID_GRANT, "Invalid grant")),
     (NotAllowed, _Kind(HTTPStatus.FORBIDDEN, ProblemSlug.NOT_ALLOWED, "Not allowed")),
     (NotFound, _Kind(HTTPStatus.NOT_FOUND, ProblemSlug.NOT_FOUND, "Not found")),
     (AlreadyTaken, _Kind(HTTPStatus.CONFLICT, ProblemSlug.ALREADY_TAKEN, "Already taken")),
@@ -121,6 +124,8 @@ def problem_response(error: Exception, path: str) -> Response:
     if isinstance(error, OutcomeUnknown):
         what = "it may or may not have been accepted; retry with the same id"
         problem.detail = what if error.public is None else f"{error.public}: {what}"
+    if path == TOKEN_PATH:
+        add_oauth_error(problem, error)
     if kind is _INTERNAL:
         _log.error("unexpected error", exc_info=error)
     elif isinstance(error, Unavailable):

@@ -1,6 +1,6 @@
 """What gateways ask the metadata service: one question for each method of its ports."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -8,6 +8,7 @@ import msgspec
 from chat4all.http.bodies import decode_body
 from chat4all.ports.outbox import Outbox
 from chat4all.ports.people import PeoplePorts
+from chat4all.ports.sessions import Sessions
 from chat4all.wire import internal
 
 T = TypeVar("T")
@@ -25,6 +26,14 @@ class Question(Generic[T]):
     async def answer(self, body: bytes) -> bytes:
         """Return the answer in JSON. Raises what `decode_body` and the port raise."""
         return _encoder.encode(await self._answer(decode_body(body, self._decoder)))
+
+
+async def _rotate(sessions: Sessions, query: internal.Rotate) -> Sequence[object]:
+    rotation = await sessions.rotate(
+        query.spent, query.token, query.now, query.expires_at, query.others or ()
+    )
+    # Gateways of earlier releases expect two fields.
+    return rotation if query.others is not None else rotation[:2]
 
 
 def questions_for(
@@ -100,7 +109,7 @@ def questions_for(
         ),
         "rotate_session": Question(
             internal.Rotate,
-            lambda query: sessions.rotate(query.spent, query.token, query.now, query.expires_at),
+            lambda query: _rotate(sessions, query),
         ),
         "sessions_of": Question(internal.OfUser, lambda of: sessions.of_user(of.username)),
         "end_session": Question(

@@ -144,6 +144,8 @@ class Rotate(msgspec.Struct):
     token: bytes
     now: int
     expires_at: int
+    others: list[bytes] | None = None
+    """None from a gateway of an earlier release."""
 
 
 class EndSession(msgspec.Struct):

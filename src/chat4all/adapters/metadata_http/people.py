@@ -200,12 +200,17 @@ class HttpSessions:
         return answer
 
     async def rotate(
-        self, spent: RefreshHashes, token: bytes, now: int, expires_at: int
+        self,
+        spent: RefreshHashes,
+        token: bytes,
+        now: int,
+        expires_at: int,
+        others: Sequence[bytes] = (),
     ) -> Rotation:
         """Replace a spent token by the next one; see `ports.sessions.Sessions`."""
         answer: Rotation = await self._ask(
             "rotate_session",
-            internal.Rotate(spent, token, now, expires_at),
+            internal.Rotate(spent, token, now, expires_at, list(others)),
             Rotation,
             writes=True,
         )
