@@ -29,7 +29,7 @@ from chat4all.domain.people import ConversationChanges, Role, UserChanges
 from chat4all.domain.refresh_tokens import new_refresh_token
 from chat4all.ports.outbox import Subject
 from tests.contract.test_directory import ANA, BRUNO, CARLA, group, private, user
-from tests.contract.test_sessions import following, SOON, refreshed, session
+from tests.contract.test_sessions import SOON, following, refreshed, session
 from tests.databases import Databases
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.engines]

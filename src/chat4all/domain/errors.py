@@ -12,7 +12,7 @@ Chat4AllError
 ├── TooMany                 too many requests; the same one will work after a while
 ├── Unavailable             a part does not answer; the same request will work later
 │   ├── Overloaded              a bounded queue is full; nothing was done
-│   └── OutcomeUnknown          it may or may not have been done: retry with the same id
+│   └── OutcomeUnknown          it may or may not have been done; what to do depends on the route
 ├── Degraded                something is wrong that does not stop a process from working
 ├── StartRefused            a process does not start; the message says what to change
 ├── CommandRefused          an operator's command is refused; the message says why, and what to do
@@ -104,7 +104,11 @@ class Overloaded(Unavailable):
 
 
 class OutcomeUnknown(Unavailable):
-    """A write was not acknowledged in time: it may still land. Retry with the same id."""
+    """A write was not acknowledged in time: it may have been done, or be done yet.
+
+    `detail` says what to do. A message is sent again with its `message_id`, a creation with its
+    `Idempotency-Key`.
+    """
 
 
 class Degraded(Chat4AllError):

@@ -11,6 +11,7 @@ from chat4all.http.answers import json_response
 from chat4all.http.bearer import Authenticate
 from chat4all.http.bodies import decode_body, require_json
 from chat4all.http.openapi import json_content, problems
+from chat4all.http.outcomes import MARKER, if_unknown
 from chat4all.http.paths import ConversationPath
 from chat4all.http.tracing import trace_headers
 from chat4all.usecases.marking import Marking
@@ -38,6 +39,7 @@ def marking_routes(marking: Marking, reading: Reading, caller: Authenticate) -> 
             "requestBody": {"required": True, "content": json_content(MarkRead, example={"seq": 1})}
         },
     )
+    @if_unknown(MARKER)
     async def read(
         session: Annotated[Session, Depends(caller)],
         conversation_id: ConversationPath,

@@ -12,6 +12,7 @@ from chat4all.http.bearer import Authenticate
 from chat4all.http.limits import SIGN_IN_ACCOUNT, Limits, address_of
 from chat4all.http.oauth import TOKEN_PATH
 from chat4all.http.openapi import json_content, problems, rate_limited
+from chat4all.http.outcomes import LOGOUT, REMOVAL, TOKEN, if_unknown
 from chat4all.http.paths import SessionPath
 from chat4all.http.route_limits import RouteLimits, limited, limits_of
 from chat4all.usecases.signing_in import SigningIn
@@ -38,6 +39,7 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
         },
     )
     @limited(RouteLimits(rate=limits.sign_in_address))
+    @if_unknown(TOKEN)
     async def token(form: Annotated[Grant, Form()], request: Request) -> Response:
         """Exchange a username and a password for tokens, or a refresh token for the next ones."""
         rate, address = limits_of(request.scope).rate, address_of(request.scope)
@@ -59,6 +61,7 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
         status_code=HTTPStatus.NO_CONTENT,
         responses=problems(401, 503),
     )
+    @if_unknown(LOGOUT)
     async def logout(session: Annotated[Session, Depends(caller)]) -> None:
         """End this session: its tokens are refused from now on, elsewhere within 5 s."""
         await signing_in.sign_out(session)
@@ -81,6 +84,7 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
         status_code=HTTPStatus.NO_CONTENT,
         responses=problems(401, 404, 422, 503),
     )
+    @if_unknown(REMOVAL)
     async def end(session: Annotated[Session, Depends(caller)], session_id: SessionPath) -> None:
         """End one of your sessions: its tokens are refused from now on, elsewhere within 5 s."""
         await signing_in.end(session, session_id)

@@ -32,6 +32,7 @@ from chat4all.domain.errors import (
     TooMany,
     Unavailable,
 )
+from chat4all.http import outcomes
 from chat4all.http.oauth import TOKEN_PATH, add_oauth_error
 from chat4all.http.request_id import current_request_id
 from chat4all.wire.problems import MEDIA_TYPE, Problem, ProblemField, ProblemSlug, type_of
@@ -101,10 +102,11 @@ class _ProblemResponse(Response):
         await super().__call__(scope, receive, send)
 
 
-def problem_response(error: Exception, path: str) -> Response:
+def problem_response(error: Exception, path: str, advice: str | None = None) -> Response:
     """Return the answer to an error. An unexpected one is logged, and the answer says only 500.
 
-    `path` is the path of the request, without its query (which could hold personal data).
+    `path` is the path of the request, without its query (which could hold personal data). `advice`
+    is what to do when the outcome is unknown; see `http.outcomes`.
     """
     kind, headers = _kind_and_headers(error)
     problem = Problem(
@@ -122,7 +124,8 @@ def problem_response(error: Exception, path: str) -> Response:
         problem.message_id = error.message_id
         problem.detail = error.public or problem.detail
     if isinstance(error, OutcomeUnknown):
-        what = "it may or may not have been accepted; retry with the same id"
+        advice = advice or (outcomes.MESSAGE if error.message_id else outcomes.ANY)
+        what = f"it may or may not have been done; {advice}"
         problem.detail = what if error.public is None else f"{error.public}: {what}"
     if path == TOKEN_PATH:
         add_oauth_error(problem, error)
@@ -190,7 +193,7 @@ def install_problems(app: FastAPI) -> None:
                 status = HTTPStatus(error.status_code)
                 detail = error.detail if error.detail != status.phrase else _DETAILS.get(status, "")
                 error = BadRequest(status, detail or status.description, error.headers)
-        return problem_response(error, request.url.path)
+        return problem_response(error, request.url.path, outcomes.advice_of(request.scope))
 
     for kind in (
         Chat4AllError,

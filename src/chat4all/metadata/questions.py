@@ -52,7 +52,7 @@ def questions_for(
         ),
         "password_hash": Question(internal.OfUser, lambda of: users.password_hash(of.username)),
         "add_user": Question(
-            internal.AddUser, lambda new: users.add_user(new.user, new.password_hash)
+            internal.AddUser, lambda new: users.add_user(new.user, new.password_hash, new.key)
         ),
         "change_user": Question(
             internal.ChangeUser,
@@ -71,11 +71,14 @@ def questions_for(
             internal.OfConversation, lambda of: directory.members(of.conversation_id)
         ),
         "add_conversation": Question(
-            internal.AddConversation, lambda new: directory.add_conversation(new.conversation)
+            internal.AddConversation,
+            lambda new: directory.add_conversation(new.conversation, new.by, new.key),
         ),
         "add_member": Question(
             internal.AddMember,
-            lambda new: directory.add_member(new.conversation_id, new.username, new.role, new.by),
+            lambda new: directory.add_member(
+                new.conversation_id, new.username, new.role, new.by, new.key
+            ),
         ),
         "change_role": Question(
             internal.ChangeRole,
@@ -115,6 +118,9 @@ def questions_for(
         "end_session": Question(
             internal.EndSession,
             lambda query: sessions.end(query.session_id, query.username, query.by),
+        ),
+        "creation": Question(
+            internal.FindCreation, lambda query: people.creations.find(query.scope, query.key)
         ),
         "outbox": Question(internal.After, lambda after: outbox.after(after.position)),
         "same_secret": Question(internal.SameSecret, same_secret),

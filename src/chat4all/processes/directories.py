@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from chat4all.adapters.caching import OutboxFollower, cached_people
-from chat4all.adapters.sql import Database, SqlOutbox, sql_people, upgrade
+from chat4all.adapters.sql import Database, SqlOutbox, SqlTrimming, sql_people, upgrade
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import StartRefused
@@ -68,7 +68,8 @@ async def people_in_file(path: Path) -> AsyncIterator[PeopleInFile]:
         await follower.poll()  # so that the first requests are answered
         async with follower.running():
             people = cached_people(sql_people(database), follower)
-            yield PeopleInFile(people, follower, people.directory.ping, outbox)
+            trimming = SqlTrimming(database)
+            yield PeopleInFile(people, follower, people.directory.ping, trimming)
     finally:
         await database.close()
 
@@ -86,7 +87,7 @@ async def people_in_database(settings: MetadataSettings) -> AsyncIterator[OwnPeo
     async with open_database(settings.database_url) as database:
         outbox = SqlOutbox(database)
         internal = InternalPorts(credential.encode(), outbox, proofs(settings.people.keys))
-        trim = partial(trim_all, outbox)
+        trim = partial(trim_all, SqlTrimming(database))
         async with periodically("trimming the outbox", trim, TRIM_EVERY_SECONDS):
             yield OwnPeople(sql_people(database), internal, partial(check_revision, database))
 

@@ -6,6 +6,7 @@ with a default: the two sides may be of different releases.
 
 import msgspec
 
+from chat4all.domain.creations import CreationKey
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.people import (
     Conversation,
@@ -37,6 +38,7 @@ class AddUser(msgspec.Struct):
 
     user: User
     password_hash: bytes
+    key: CreationKey | None = None
 
 
 class FindUsers(msgspec.Struct):
@@ -80,6 +82,8 @@ class AddConversation(msgspec.Struct):
     """For `add_conversation`."""
 
     conversation: Conversation
+    by: Username | None = None
+    key: CreationKey | None = None
 
 
 class OfConversation(msgspec.Struct):
@@ -95,6 +99,7 @@ class AddMember(msgspec.Struct):
     username: Username
     role: Role
     by: Username | None = None
+    key: CreationKey | None = None
 
 
 class ChangeRole(msgspec.Struct):
@@ -160,6 +165,13 @@ class OfSession(msgspec.Struct):
     """Which session; for `session`."""
 
     session_id: SessionId
+
+
+class FindCreation(msgspec.Struct):
+    """For `creation`."""
+
+    scope: Username
+    key: str
 
 
 class After(msgspec.Struct):
