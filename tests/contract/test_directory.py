@@ -134,7 +134,7 @@ async def test_members_are_removed_by_who_may_and_leave(people: AnsweringDirecto
 
 async def test_a_group_keeps_an_owner(people: AnsweringDirectory) -> None:
     chat = (await people.add_conversation(group(ANA, BRUNO))).conversation_id
-    acts: Sequence[Callable[[], Awaitable[None]]] = (
+    acts: Sequence[Callable[[], Awaitable[object]]] = (
         lambda: people.remove_member(chat, ANA, ANA),
         lambda: people.remove_member(chat, ANA),
         lambda: people.change_role(chat, ANA, Role.ADMIN, ANA),
@@ -196,7 +196,7 @@ async def test_what_is_deleted_is_gone_and_its_id_is_not_free(people: AnsweringD
 
 async def test_a_private_conversation_stays_as_it_is(people: AnsweringDirectory) -> None:
     chat = (await people.add_conversation(private(ANA, BRUNO))).conversation_id
-    acts: Sequence[Callable[[], Awaitable[None]]] = (
+    acts: Sequence[Callable[[], Awaitable[object]]] = (
         lambda: people.add_member(chat, CARLA, Role.MEMBER, ANA),
         lambda: people.remove_member(chat, BRUNO, ANA),
         lambda: people.remove_member(chat, ANA, ANA),

@@ -16,7 +16,7 @@ from chat4all.domain.refresh_tokens import (
     next_refresh_token,
     refresh_hashes,
 )
-from chat4all.ports.sessions import Sessions
+from chat4all.ports.sessions import Rotation, Sessions
 from tests.contract.test_directory import ANA, BRUNO, user
 from tests.databases import Place
 
@@ -27,6 +27,13 @@ SOON = int(time.time()) + 3_600
 
 def session(name: str, expires_at: int = SOON) -> Session:
     return Session(SessionId(name), Username(ANA), expires_at)
+
+
+KEY, OTHER_KEY = b"k" * 32, b"o" * 32
+
+
+def following(token: str, key: bytes = KEY) -> str:
+    return next_refresh_token(token, key)
 
 
 def refreshed(token: str = "") -> RefreshHashes:
@@ -75,12 +82,14 @@ async def test_expired_sessions_are_swept(sessions: Sessions) -> None:
 
 async def test_a_token_is_spent_once_and_its_session_goes_on(sessions: Sessions) -> None:
     first = new_refresh_token()
-    second, third = next_refresh_token(first), next_refresh_token(first)
+    second = following(first)
+    third = following(second)
     await sessions.start(session("one"), refreshed(first))
     now = int(time.time())
-    for spent, following in ((first, second), (second, third)):
-        found = await sessions.rotate(refreshed(spent), refreshed(following).token, now, SOON + 60)
+    for spent, last in ((first, second), (second, third)):
+        found = await sessions.rotate(refreshed(spent), refreshed(last).token, now, SOON + 60)
         assert found.session is not None
+        assert found.token == refreshed(last).token
         assert (found.session.session_id, found.ended) == ("one", None)
         assert (found.session.used_at, found.session.expires_at) == (now, SOON + 60)
         assert await sessions.get(SessionId("one")) == found.session
@@ -94,10 +103,11 @@ async def test_a_token_that_comes_again_ends_its_session(sessions: Sessions, whi
     await sessions.start(session("other"), refreshed())
     now = int(time.time())
     for _ in range(2):
-        tokens.append(next_refresh_token(tokens[0]))
+        tokens.append(following(tokens[-1]))
         await sessions.rotate(refreshed(tokens[-2]), refreshed(tokens[-1]).token, now, SOON)
     assert await sessions.get(SessionId("one")) is not None
-    again = next_refresh_token(tokens[0])
+    # Under another key: by their own the last but one may come again.
+    again = following(tokens[which], OTHER_KEY)
     found = await sessions.rotate(refreshed(tokens[which]), refreshed(again).token, now, SOON)
     assert (found.session, found.ended) == (None, "one")
     assert await sessions.get(SessionId("one")) is None
@@ -116,24 +126,75 @@ async def test_an_unknown_token_ends_nothing(sessions: Sessions) -> None:
     assert await sessions.get(SessionId("one")) is not None
 
 
-async def test_of_two_who_spend_a_token_at_once_one_goes_on(sessions: Sessions) -> None:
-    """The other one may be a thief: the session ends."""
+async def test_of_many_who_spend_a_token_at_once_all_get_the_same(sessions: Sessions) -> None:
     token = new_refresh_token()
     await sessions.start(session("one"), refreshed(token))
     now = int(time.time())
 
-    async def spend() -> bool:
-        new = refreshed(next_refresh_token(token)).token
-        return (await sessions.rotate(refreshed(token), new, now, SOON)).session is not None
+    new = refreshed(following(token)).token
 
-    assert (await asyncio.gather(*[spend() for _ in range(20)])).count(True) == 1
-    assert SessionId("one") not in [s.session_id for s in await sessions.of_user(ANA)]
+    async def spend() -> Rotation:
+        return await sessions.rotate(refreshed(token), new, now, SOON)
+
+    found = await asyncio.gather(*[spend() for _ in range(20)])
+    assert {(one.token, one.ended) for one in found} == {(new, None)}
+    assert {one.session.session_id for one in found if one.session is not None} == {"one"}
+    assert await sessions.get(SessionId("one")) is not None
+
+
+async def test_a_successor_may_have_been_made_under_another_key(sessions: Sessions) -> None:
+    """While keys change, processes sign with different ones."""
+    token = new_refresh_token()
+    made, ours = (refreshed(following(token, key)).token for key in (OTHER_KEY, KEY))
+    await sessions.start(session("one"), refreshed(token))
+    now = int(time.time())
+    await sessions.rotate(refreshed(token), made, now, SOON, [ours])
+    again = await sessions.rotate(refreshed(token), ours, now, SOON, [made])
+    assert (again.token, again.ended) == (made, None)
+    assert again.session is not None
+    # A key that is not accepted any more: nobody can say that it was the successor.
+    found = await sessions.rotate(refreshed(token), ours, now, SOON)
+    assert (found.session, found.ended) == (None, "one")
+
+
+@pytest.mark.parametrize(("seconds", "good"), [(0, True), (25, True), (-25, True), (31, False)])
+async def test_a_spent_token_may_come_again_for_30_s_by_the_databases_clock(
+    sessions: Sessions, place: Place, seconds: int, good: bool
+) -> None:
+    token = new_refresh_token()
+    new = refreshed(following(token)).token
+    await sessions.start(session("one"), refreshed(token))
+    # Whatever this process takes the time to be.
+    await sessions.rotate(refreshed(token), new, int(time.time()) - 1_000, SOON)
+    await place.database.write(
+        lambda connection: connection.exec_driver_sql(
+            f"UPDATE sessions SET refreshed_at = refreshed_at - {seconds * 1_000}"
+        )
+    )
+    found = await sessions.rotate(refreshed(token), new, int(time.time()), SOON)
+    assert (found.session is not None, found.ended) == (good, None if good else "one")
+
+
+async def test_once_the_successor_is_used_nothing_comes_again(sessions: Sessions) -> None:
+    tokens = [new_refresh_token()]
+    for _ in range(3):
+        tokens.append(following(tokens[-1]))
+    hashes = [refreshed(token) for token in tokens]
+    await sessions.start(session("one"), hashes[0])
+    now = int(time.time())
+    for number in (0, 0, 1, 1):
+        found = await sessions.rotate(hashes[number], hashes[number + 1].token, now, SOON)
+        assert found.session is not None
+    found = await sessions.rotate(hashes[0], hashes[1].token, now, SOON)
+    assert (found.session, found.ended) == (None, "one")
+    found = await sessions.rotate(hashes[2], hashes[3].token, now, SOON)
+    assert (found.session, found.ended) == (None, None)
 
 
 async def test_an_expired_session_is_not_refreshed(sessions: Sessions) -> None:
     token = new_refresh_token()
     await sessions.start(session("old", expires_at=1), refreshed(token))
-    new = refreshed(next_refresh_token(token)).token
+    new = refreshed(following(token)).token
     found = await sessions.rotate(refreshed(token), new, int(time.time()), SOON)
     assert (found.session, found.ended) == (None, None)
 

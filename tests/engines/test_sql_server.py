@@ -26,10 +26,10 @@ from chat4all.domain.errors import (
 )
 from chat4all.domain.ids import Username
 from chat4all.domain.people import ConversationChanges, Role, UserChanges
-from chat4all.domain.refresh_tokens import new_refresh_token, next_refresh_token
+from chat4all.domain.refresh_tokens import new_refresh_token
 from chat4all.ports.outbox import Subject
 from tests.contract.test_directory import ANA, BRUNO, CARLA, group, private, user
-from tests.contract.test_sessions import SOON, refreshed, session
+from tests.contract.test_sessions import SOON, following, refreshed, session
 from tests.databases import Databases
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.engines]
@@ -313,7 +313,7 @@ async def test_a_commit_of_which_nobody_heard_is_done_once(url: ServerUrl, passe
         assert await sessions.get(one.session_id) is None
 
         first = new_refresh_token()
-        spent, new = refreshed(first), refreshed(next_refresh_token(first)).token
+        spent, new = refreshed(first), refreshed(following(first)).token
         await sessions.start(session("two"), spent)
 
         async def rotate() -> None:

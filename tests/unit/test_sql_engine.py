@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from chat4all.adapters.sql import Database, SqlUsers, engine, upgrade
 from chat4all.adapters.sql.tables import users
-from chat4all.domain.errors import Overloaded, Unavailable
+from chat4all.domain.errors import OutcomeUnknown, Overloaded, Unavailable
 from chat4all.domain.ids import Username
 from chat4all.domain.people import User
 
@@ -210,13 +210,49 @@ async def test_waiting_ends_and_what_has_not_begun_by_then_never_begins(
     halt, began = Halt(), threading.Event()
     holding = asyncio.create_task(database.write(halt))
     await halt.has_begun()
-    with pytest.raises(Unavailable, match=r"^metadata\.db does not answer$"):
+    with pytest.raises(Unavailable, match=r"^metadata\.db does not answer$") as told:
         await database.write(lambda _: began.set())
-    with pytest.raises(Unavailable):
-        await holding
+    assert not isinstance(told.value, OutcomeUnknown)
+    with pytest.raises(OutcomeUnknown, match=r"^metadata\.db does not answer$"):
+        await holding  # it goes on, and may be committed yet
     halt.go.set()
     await database.close()  # after everything that waits
     assert not began.is_set()
+
+
+async def test_reading_has_no_unknown_outcome(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "WAIT_SECONDS", 0.05)
+    database = Database(tmp_path / "metadata.db", busy_seconds=0)
+    halt = Halt()
+    with pytest.raises(Unavailable) as told:
+        await database.read(halt)
+    assert not isinstance(told.value, OutcomeUnknown)
+    halt.go.set()
+    await database.close()
+
+
+async def test_a_commit_that_fails_is_of_unknown_outcome(database: Database) -> None:
+    """An error of the work itself is not: it was rolled back."""
+
+    def fail_at_commit(connection: Connection) -> None:
+        add(connection, "ana")
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.set_authorizer(
+            lambda action, what, *_: (
+                sqlite3.SQLITE_DENY
+                if (action, what) == (sqlite3.SQLITE_TRANSACTION, "COMMIT")
+                else sqlite3.SQLITE_OK
+            )
+        )
+
+    with pytest.raises(OutcomeUnknown):
+        await database.write(fail_at_commit)
+    with pytest.raises(Unavailable) as told:
+        await database.write(lambda connection: connection.execute(text("SELECT * FROM absent")))
+    assert not isinstance(told.value, OutcomeUnknown)
 
 
 async def test_one_more_than_may_wait_is_refused_at_once(

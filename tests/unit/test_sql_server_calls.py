@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from chat4all.adapters.sql import server
 from chat4all.adapters.sql.server import ServerDatabase
 from chat4all.adapters.sql.urls import ServerUrl
-from chat4all.domain.errors import Overloaded, Unavailable
+from chat4all.domain.errors import OutcomeUnknown, Overloaded, Unavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -78,6 +79,48 @@ async def test_what_is_wrong_is_not_tried_again(
     with pytest.raises(Unavailable, match="state 42P01"):
         await database.read(no_work)
     assert count() == 1
+
+
+class Connected:
+    """An engine whose connections do nothing but say what is done with them."""
+
+    def __init__(self) -> None:
+        self.working, self.go = asyncio.Event(), asyncio.Event()
+        self.done: list[str] = []
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator["Connected"]:
+        yield self
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.done.append("rolled back")
+            raise
+        self.done.append("committed")
+
+    async def run_sync(self, _work: object) -> None:
+        self.working.set()
+        await self.go.wait()
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+async def test_nothing_is_committed_once_the_caller_was_told_that_nothing_was_done(
+    given_up: bool,
+) -> None:
+    connected = Connected()
+    call = server._Call(connected, no_work, writes=True)  # type: ignore[arg-type]
+    attempt = asyncio.create_task(call.attempt())
+    await connected.working.wait()
+    if given_up:
+        call.give_up()
+        assert not isinstance(call.failure("no answer in time"), OutcomeUnknown)
+    connected.go.set()
+    await asyncio.wait([attempt])
+    assert connected.done == ["rolled back" if given_up else "committed"]
+    assert (attempt.exception() is None) == (not given_up)
 
 
 async def test_a_server_that_hangs_is_waited_for_no_longer_than_a_call(

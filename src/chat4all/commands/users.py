@@ -77,12 +77,10 @@ def create(
     async def run(opened: OpenedUsers) -> None:
         passwords = BcryptPasswords()
         try:
-            await SigningUp(opened.users, passwords).sign_up(username, email, password)
+            signing_up = SigningUp(opened.users, passwords, opened.creations)
+            await signing_up.sign_up(username, email, password, display_name or None)
         finally:
             passwords.close()
-        if display_name:
-            changes = UserChanges(display_name=display_name)
-            await opened.users.change_user(Username(username), changes)
 
     with_users(run, data, cluster=cluster)
     click.echo(f"{username} can sign in.")

@@ -4,6 +4,7 @@ Chat4AllError
 ├── Refused                 the caller has to change the request; retrying it as it is will not help
 │   ├── InvalidInput            a field breaks a rule
 │   ├── NotSignedIn             no token, or an invalid one
+│   ├── InvalidGrant            a refresh token that is not good
 │   ├── NotAllowed              this caller may not do this
 │   ├── NotFound                no such thing, or the caller may not know that it exists
 │   └── Conflict                it contradicts the present state
@@ -11,7 +12,7 @@ Chat4AllError
 ├── TooMany                 too many requests; the same one will work after a while
 ├── Unavailable             a part does not answer; the same request will work later
 │   ├── Overloaded              a bounded queue is full; nothing was done
-│   └── OutcomeUnknown          it may or may not have been done: retry with the same id
+│   └── OutcomeUnknown          it may or may not have been done; what to do depends on the route
 ├── Degraded                something is wrong that does not stop a process from working
 ├── StartRefused            a process does not start; the message says what to change
 ├── CommandRefused          an operator's command is refused; the message says why, and what to do
@@ -55,6 +56,10 @@ class NotSignedIn(Refused):
         super().__init__(detail)
         self.account = account
         """For the log: the user whose password was guessed wrong."""
+
+
+class InvalidGrant(Refused):
+    """A refresh token that is not good (RFC 6749, section 5.2): sign in again."""
 
 
 class NotAllowed(Refused):
@@ -104,7 +109,11 @@ class Overloaded(Unavailable):
 
 
 class OutcomeUnknown(Unavailable):
-    """A write was not acknowledged in time: it may still land. Retry with the same id."""
+    """A write was not acknowledged in time: it may have been done, or be done yet.
+
+    `detail` says what to do. A message is sent again with its `message_id`, a creation with its
+    `Idempotency-Key`.
+    """
 
 
 class Degraded(Chat4AllError):

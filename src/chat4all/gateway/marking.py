@@ -11,6 +11,7 @@ from chat4all.http.bearer import Authenticate
 from chat4all.http.bodies import require_json
 from chat4all.http.json_bodies import BodyReader
 from chat4all.http.openapi import json_content, problems
+from chat4all.http.outcomes import MARKER, if_unknown
 from chat4all.http.paths import ConversationPath
 from chat4all.http.routes import api_router
 from chat4all.http.tracing import trace_headers
@@ -39,6 +40,7 @@ def marking_routes(marking: Marking, reading: Reading, caller: Authenticate) -> 
             "requestBody": {"required": True, "content": json_content(MarkRead, example={"seq": 1})}
         },
     )
+    @if_unknown(MARKER)
     async def read(
         session: Annotated[Session, Depends(caller)],
         conversation_id: ConversationPath,

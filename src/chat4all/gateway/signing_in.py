@@ -6,12 +6,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request, Response
 
 from chat4all.domain.acting import Actor, act_as
-from chat4all.domain.errors import FieldError, InvalidInput, NotSignedIn
+from chat4all.domain.errors import FieldError, InvalidGrant, InvalidInput, NotSignedIn
 from chat4all.domain.people import Session
 from chat4all.http.answers import json_response
 from chat4all.http.bearer import Authenticate
 from chat4all.http.limits import SIGN_IN_ACCOUNT, Limits, address_of, client_of
+from chat4all.http.oauth import TOKEN_PATH
 from chat4all.http.openapi import json_content, problems, rate_limited
+from chat4all.http.outcomes import LOGOUT, REMOVAL, TOKEN, if_unknown
 from chat4all.http.paths import SessionPath
 from chat4all.http.route_limits import RouteLimits, limited, limits_of
 from chat4all.http.routes import api_router
@@ -31,7 +33,7 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
     router = api_router("Signing in")
 
     @router.post(
-        "/token",
+        TOKEN_PATH,
         summary="Sign in",
         responses={
             200: {
@@ -42,6 +44,7 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
         },
     )
     @limited(RouteLimits(rate=limits.sign_in_address))
+    @if_unknown(TOKEN)
     async def token(form: Annotated[Grant, Form()], request: Request) -> Response:
         """Exchange a username and a password for tokens, or a refresh token for the next ones."""
         act_as(Actor(address=client_of(request.scope)))
@@ -50,7 +53,7 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
             fields = _required(form, "refresh_token")
             limits.refresh.take(request.scope, fields["refresh_token"][:_FAMILY_LETTERS])
             # A refresh costs no hash: by address only guesses are limited.
-            with rate.count_failures(request.scope, address, NotSignedIn):
+            with rate.count_failures(request.scope, address, InvalidGrant):
                 return json_response(token_view(await signing_in.refresh(fields["refresh_token"])))
         fields = _required(form, "username", "password")
         rate.take(request.scope, address)
@@ -65,6 +68,7 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
         status_code=HTTPStatus.NO_CONTENT,
         responses=problems(401, 503),
     )
+    @if_unknown(LOGOUT)
     async def logout(session: Annotated[Session, Depends(caller)]) -> None:
         """End this session: its tokens are refused from now on, elsewhere within 5 s."""
         await signing_in.sign_out(session)
@@ -87,6 +91,7 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
         status_code=HTTPStatus.NO_CONTENT,
         responses=problems(401, 404, 422, 503),
     )
+    @if_unknown(REMOVAL)
     async def end(session: Annotated[Session, Depends(caller)], session_id: SessionPath) -> None:
         """End one of your sessions: its tokens are refused from now on, elsewhere within 5 s."""
         await signing_in.end(session, session_id)

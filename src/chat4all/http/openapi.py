@@ -30,7 +30,9 @@ _DESCRIPTIONS = {
     415: "The body is not said to be JSON.",
     422: "A field breaks a rule; see `errors`.",
     429: "Asked too often; try again after `Retry-After` seconds.",
-    503: "A part that it needs is away; try again after `Retry-After` seconds.",
+    503: "A part that it needs does not answer. Nothing was done: try again after `Retry-After` "
+    "seconds; or, with `/problems/outcome-unknown`, it may have been done: `detail` says how to "
+    "find out.",
 }
 
 

@@ -23,6 +23,7 @@ from chat4all.domain.errors import (
     Chat4AllError,
     Conflict,
     FieldError,
+    InvalidGrant,
     InvalidInput,
     NotAllowed,
     NotFound,
@@ -32,7 +33,9 @@ from chat4all.domain.errors import (
     TooMany,
     Unavailable,
 )
+from chat4all.http import outcomes
 from chat4all.http.methods import allowed
+from chat4all.http.oauth import TOKEN_PATH, add_oauth_error
 from chat4all.http.request_id import current_request_id
 from chat4all.wire.problems import MEDIA_TYPE, Problem, ProblemField, ProblemSlug, type_of
 
@@ -76,6 +79,7 @@ _KINDS: Sequence[tuple[type[Chat4AllError], _Kind]] = (
         _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, ProblemSlug.INVALID_INPUT, "Invalid input"),
     ),
     (NotSignedIn, _Kind(HTTPStatus.UNAUTHORIZED, ProblemSlug.NOT_SIGNED_IN, "Not signed in")),
+    (InvalidGrant, _Kind(HTTPStatus.BAD_REQUEST, ProblemSlug.INVALID_GRANT, "Invalid grant")),
     (NotAllowed, _Kind(HTTPStatus.FORBIDDEN, ProblemSlug.NOT_ALLOWED, "Not allowed")),
     (NotFound, _Kind(HTTPStatus.NOT_FOUND, ProblemSlug.NOT_FOUND, "Not found")),
     (AlreadyTaken, _Kind(HTTPStatus.CONFLICT, ProblemSlug.ALREADY_TAKEN, "Already taken")),
@@ -111,10 +115,11 @@ class _ProblemResponse(Response):
         await super().__call__(scope, receive, send)
 
 
-def problem_response(error: Exception, path: str) -> Response:
+def problem_response(error: Exception, path: str, advice: str | None = None) -> Response:
     """Return the answer to an error. An unexpected one is logged, and the answer says only 500.
 
-    `path` is the path of the request, without its query (which could hold personal data).
+    `path` is the path of the request, without its query (which could hold personal data). `advice`
+    is what to do when the outcome is unknown; see `http.outcomes`.
     """
     kind, headers = _kind_and_headers(error)
     problem = Problem(
@@ -132,8 +137,11 @@ def problem_response(error: Exception, path: str) -> Response:
         problem.message_id = error.message_id
         problem.detail = error.public or problem.detail
     if isinstance(error, OutcomeUnknown):
-        what = "it may or may not have been accepted; retry with the same id"
+        advice = advice or (outcomes.MESSAGE if error.message_id else outcomes.ANY)
+        what = f"it may or may not have been done; {advice}"
         problem.detail = what if error.public is None else f"{error.public}: {what}"
+    if path == TOKEN_PATH:
+        add_oauth_error(problem, error)
     if kind is _INTERNAL:
         _log.error("unexpected error", exc_info=error)
     elif isinstance(error, Unavailable):
@@ -218,7 +226,7 @@ def install_problems(app: FastAPI, routes: Sequence[BaseRoute] = ()) -> None:
                     # The router knows those of the first route only.
                     headers["Allow"] = allowed(routes, request.scope)
                 error = BadRequest(status, detail or status.description, headers)
-        return problem_response(error, request.url.path)
+        return problem_response(error, request.url.path, outcomes.advice_of(request.scope))
 
     for kind in (
         Chat4AllError,

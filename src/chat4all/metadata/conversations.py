@@ -9,7 +9,9 @@ from chat4all.domain.ids import Username
 from chat4all.domain.people import ConversationChanges, Session
 from chat4all.http.answers import json_response
 from chat4all.http.bearer import Authenticate
+from chat4all.http.idempotency import IdempotencyKey
 from chat4all.http.openapi import json_content, problems
+from chat4all.http.outcomes import CREATION, REMOVAL, SAME_VALUE, if_unknown
 from chat4all.http.paging import LINK_HEADER, Cursor, link_next
 from chat4all.http.paths import ConversationPath
 from chat4all.http.routes import api_router
@@ -61,11 +63,12 @@ def conversation_routes(
                 "content": json_content(ConversationView),
             },
             201: {"content": json_content(ConversationView)},
-            **problems(400, 401, 413, 415, 422, 503),
+            **problems(400, 401, 409, 413, 415, 422, 503),
         },
     )
+    @if_unknown(CREATION)
     async def create_conversation(
-        session: Annotated[Session, Depends(caller)], new: NewConversation
+        session: Annotated[Session, Depends(caller)], new: NewConversation, key: IdempotencyKey
     ) -> Response:
         """Create a group, or the private conversation of two people; a pair has one for ever."""
         conversation, created = await membership.create(
@@ -74,6 +77,7 @@ def conversation_routes(
             [Username(name) for name in new.members],
             title=new.title,
             metadata=new.metadata,
+            key=key,
         )
         response = json_response(
             conversation_view(conversation),
@@ -107,6 +111,7 @@ def conversation_routes(
             **problems(400, 401, 403, 404, 413, 415, 422, 503),
         },
     )
+    @if_unknown(SAME_VALUE)
     async def change_conversation(
         session: Annotated[Session, Depends(caller)],
         conversation_id: ConversationPath,
@@ -124,6 +129,7 @@ def conversation_routes(
         status_code=HTTPStatus.NO_CONTENT,
         responses=problems(401, 403, 404, 422, 503),
     )
+    @if_unknown(REMOVAL)
     async def delete_conversation(
         session: Annotated[Session, Depends(caller)], conversation_id: ConversationPath
     ) -> None:

@@ -9,7 +9,9 @@ from chat4all.domain.ids import Username
 from chat4all.domain.people import Session
 from chat4all.http.answers import json_response
 from chat4all.http.bearer import Authenticate
+from chat4all.http.idempotency import IdempotencyKey
 from chat4all.http.openapi import json_content, problems
+from chat4all.http.outcomes import CREATION, REMOVAL, SAME_VALUE, if_unknown
 from chat4all.http.paging import LINK_HEADER, Cursor, link_next
 from chat4all.http.paths import ConversationPath, MemberPath
 from chat4all.http.routes import api_router
@@ -58,13 +60,16 @@ def member_routes(membership: Membership, caller: Authenticate) -> APIRouter:
             **problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
         },
     )
+    @if_unknown(CREATION)
     async def add_member(
         session: Annotated[Session, Depends(caller)],
         conversation_id: ConversationPath,
         new: NewMember,
+        key: IdempotencyKey,
     ) -> Response:
         """Add a member to a group, as an admin or an owner. They see the whole history."""
-        await membership.add(session.username, conversation_id, Username(new.username), new.role)
+        name = Username(new.username)
+        await membership.add(session.username, conversation_id, name, new.role, key=key)
         return json_response(MemberView(new.username, new.role), status=HTTPStatus.CREATED)
 
     @router.patch(
@@ -76,6 +81,7 @@ def member_routes(membership: Membership, caller: Authenticate) -> APIRouter:
             **problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
         },
     )
+    @if_unknown(SAME_VALUE)
     async def change_role(
         session: Annotated[Session, Depends(caller)],
         conversation_id: ConversationPath,
@@ -93,6 +99,7 @@ def member_routes(membership: Membership, caller: Authenticate) -> APIRouter:
         status_code=HTTPStatus.NO_CONTENT,
         responses=problems(401, 403, 404, 409, 422, 503),
     )
+    @if_unknown(REMOVAL)
     async def remove_member(
         session: Annotated[Session, Depends(caller)],
         conversation_id: ConversationPath,

@@ -1,6 +1,6 @@
 """What gateways ask the metadata service: one question for each method of its ports."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -8,6 +8,7 @@ import msgspec
 from chat4all.http.json_bodies import decode_body
 from chat4all.ports.outbox import Outbox
 from chat4all.ports.people import PeoplePorts
+from chat4all.ports.sessions import Sessions
 from chat4all.wire import internal
 
 T = TypeVar("T")
@@ -25,6 +26,14 @@ class Question(Generic[T]):
     async def answer(self, body: bytes) -> bytes:
         """Return the answer in JSON. Raises what `decode_body` and the port raise."""
         return _encoder.encode(await self._answer(decode_body(body, self._decoder)))
+
+
+async def _rotate(sessions: Sessions, query: internal.Rotate) -> Sequence[object]:
+    rotation = await sessions.rotate(
+        query.spent, query.token, query.now, query.expires_at, query.others or ()
+    )
+    # Gateways of earlier releases expect two fields.
+    return rotation if query.others is not None else rotation[:2]
 
 
 def questions_for(
@@ -47,7 +56,7 @@ def questions_for(
             lambda query: users.rehash_password(query.username, query.known, query.new),
         ),
         "add_user": Question(
-            internal.AddUser, lambda new: users.add_user(new.user, new.password_hash)
+            internal.AddUser, lambda new: users.add_user(new.user, new.password_hash, new.key)
         ),
         "change_user": Question(
             internal.ChangeUser,
@@ -66,11 +75,14 @@ def questions_for(
             internal.OfConversation, lambda of: directory.members(of.conversation_id)
         ),
         "add_conversation": Question(
-            internal.AddConversation, lambda new: directory.add_conversation(new.conversation)
+            internal.AddConversation,
+            lambda new: directory.add_conversation(new.conversation, new.by, new.key),
         ),
         "add_member": Question(
             internal.AddMember,
-            lambda new: directory.add_member(new.conversation_id, new.username, new.role, new.by),
+            lambda new: directory.add_member(
+                new.conversation_id, new.username, new.role, new.by, new.key
+            ),
         ),
         "change_role": Question(
             internal.ChangeRole,
@@ -104,12 +116,15 @@ def questions_for(
         ),
         "rotate_session": Question(
             internal.Rotate,
-            lambda query: sessions.rotate(query.spent, query.token, query.now, query.expires_at),
+            lambda query: _rotate(sessions, query),
         ),
         "sessions_of": Question(internal.OfUser, lambda of: sessions.of_user(of.username)),
         "end_session": Question(
             internal.EndSession,
             lambda query: sessions.end(query.session_id, query.username, query.by),
+        ),
+        "creation": Question(
+            internal.FindCreation, lambda query: people.creations.find(query.scope, query.key)
         ),
         "outbox": Question(internal.After, lambda after: outbox.after(after.position)),
         "same_secret": Question(internal.SameSecret, same_secret),

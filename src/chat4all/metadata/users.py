@@ -11,8 +11,10 @@ from chat4all.domain.errors import NotAllowed
 from chat4all.domain.people import DISPLAY_NAME_MAX, Session, searched_name
 from chat4all.http.answers import json_response
 from chat4all.http.bearer import Authenticate
+from chat4all.http.idempotency import IdempotencyKey
 from chat4all.http.limits import Limits, address_of, client_of
 from chat4all.http.openapi import json_content, problems, rate_limited
+from chat4all.http.outcomes import CREATION, LOGOUT, OWN_PROFILE, if_unknown
 from chat4all.http.paging import LINK_HEADER, Cursor, link_next
 from chat4all.http.paths import UserPath
 from chat4all.http.route_limits import RouteLimits, limited, limits_of
@@ -45,11 +47,12 @@ def user_routes(
         },
     )
     @limited(RouteLimits(rate=limits.sign_up))
-    async def create_user(new: NewUser, request: Request) -> Response:
+    @if_unknown(CREATION)
+    async def create_user(new: NewUser, request: Request, key: IdempotencyKey) -> Response:
         """Create a user. 409 when the username or the e-mail is in use, 403 where it is closed."""
         act_as(Actor(address=client_of(request.scope)))
         limits_of(request.scope).rate.take(request.scope, address_of(request.scope))
-        user = await signing_up.sign_up(new.username, new.email, new.password)
+        user = await signing_up.sign_up(new.username, new.email, new.password, key=key)
         return json_response(own_profile(user), status=HTTPStatus.CREATED)
 
     @router.get(
@@ -118,6 +121,7 @@ def user_routes(
     )
     # Password guesses are limited here as they are when signing in.
     @limited(RouteLimits(rate=limits.sign_in_account))
+    @if_unknown(OWN_PROFILE)
     async def change_user(
         session: Annotated[Session, Depends(caller)],
         username: UserPath,
@@ -148,6 +152,7 @@ def user_routes(
         status_code=HTTPStatus.NO_CONTENT,
         responses=problems(401, 403, 404, 422, 503),
     )
+    @if_unknown(LOGOUT)
     async def delete_user(session: Annotated[Session, Depends(caller)], username: UserPath) -> None:
         """Erase your personal data and end your sessions and memberships, for good.
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from chat4all.adapters.sql import Database, SqlAudit, SqlUsers
+from chat4all.adapters.sql import Database, SqlAudit, SqlCreations, SqlUsers
 from chat4all.adapters.sql.schema import NEWEST, revision
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.errors import CommandRefused, InvalidInput, Refused
@@ -20,6 +20,7 @@ class OpenedUsers(NamedTuple):
 
     users: SqlUsers
     audit: SqlAudit
+    creations: SqlCreations
 
 
 def with_users(
@@ -66,4 +67,4 @@ async def _opened(data: Path | None, cluster: bool) -> AsyncIterator[OpenedUsers
 
 
 def _users_of(database: Transactions) -> OpenedUsers:
-    return OpenedUsers(SqlUsers(database), SqlAudit(database))
+    return OpenedUsers(SqlUsers(database), SqlAudit(database), SqlCreations(database))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from chat4all.domain.creations import CreationKey
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.listing import Detail, JoinedConversation
 from chat4all.domain.people import Conversation, ConversationChanges, Role
@@ -21,15 +22,21 @@ class Conversations(Protocol):
     """Conversations, and changes of them.
 
     `by` is the caller; None is an operator, who may do everything. Permission is checked in the
-    transaction that makes the change, by the rules of `domain.roles`, which raise their errors.
+    transaction that makes the change, by the rules of `domain.roles`, which raise their errors;
+    a caller who is disabled gets `NotSignedIn`.
     """
 
-    async def add_conversation(self, conversation: Conversation) -> Conversation:
-        """Create a conversation and return it.
+    async def add_conversation(
+        self,
+        conversation: Conversation,
+        by: Username | None = None,
+        key: CreationKey | None = None,
+    ) -> Conversation:
+        """Create a conversation, keep that under `key`, and return it.
 
         A pair has one private conversation: a second request returns the first and creates nothing,
-        also when both come at once. Raises `NotFound` when a member is not a user, and
-        `AlreadyTaken` when the id is in use.
+        also when both come at once. Raises `NotFound` when a member is not a user, `NotSignedIn`
+        when the caller is disabled, and `AlreadyTaken` when the id or the key is in use.
         """
         ...
 
@@ -43,11 +50,12 @@ class Conversations(Protocol):
         username: Username,
         role: Role,
         by: Username | None = None,
+        key: CreationKey | None = None,
     ) -> None:
-        """Let a user in.
+        """Let a user in, and keep that under `key`.
 
-        Raises `AlreadyTaken` for a member, `NotFound` without such a conversation or user, and
-        `Conflict` when it is full.
+        Raises `AlreadyTaken` for a member, or a key in use, `NotFound` without such a conversation
+        or user, and `Conflict` when it is full.
         """
         ...
 
@@ -72,8 +80,8 @@ class Conversations(Protocol):
         conversation: ConversationId,
         changes: ConversationChanges,
         by: Username | None = None,
-    ) -> None:
-        """Change its title or metadata."""
+    ) -> Conversation:
+        """Change its title or metadata, and return it as it is then."""
         ...
 
     async def delete_conversation(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from chat4all.ports.creations import Creations
 from chat4all.ports.directory import AnsweringDirectory, Memberships
 from chat4all.ports.sessions import Sessions
 from chat4all.ports.users import AllUsers
@@ -15,3 +16,4 @@ class PeoplePorts:
     directory: AnsweringDirectory
     memberships: Memberships
     sessions: Sessions
+    creations: Creations

@@ -1,5 +1,6 @@
 """Password hashing and access tokens."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from chat4all.domain.people import AccessToken, Session
@@ -47,5 +48,12 @@ class Tokens(Protocol):
         """Return the session that a token belongs to; `expires_at` is the token's own.
 
         Raises `NotSignedIn` for a token that is not valid at `now`.
+        """
+        ...
+
+    def refresh_successors(self, token: str) -> Sequence[str]:
+        """Return the refresh token that follows one, then those under other accepted keys.
+
+        While the key changes, another process may have made the successor under one of those.
         """
         ...

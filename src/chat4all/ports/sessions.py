@@ -13,6 +13,8 @@ class Rotation(NamedTuple):
 
     session: Session | None = None
     ended: SessionId | None = None
+    token: bytes | None = None
+    """The hash of the token that is the last one now."""
 
 
 class LiveSessions(Protocol):
@@ -40,13 +42,20 @@ class Sessions(LiveSessions, Protocol):
         ...
 
     async def rotate(
-        self, spent: RefreshHashes, token: bytes, now: int, expires_at: int
+        self,
+        spent: RefreshHashes,
+        token: bytes,
+        now: int,
+        expires_at: int,
+        others: Sequence[bytes] = (),
     ) -> Rotation:
-        """Replace the hash of a refresh token that is spent now by the next one's.
+        """Replace the hash of a refresh token that is spent now by that of the next, `token`.
 
-        The session then lasts until `expires_at`. A token that is not its family's last one was
-        spent before, so two clients have it, and one may have stolen it: its session is ended.
-        Without such a session both fields of the `Rotation` are None.
+        The session then lasts until `expires_at`. A token that was spent before continues its
+        session only if that is less than `REPEAT_SECONDS` ago by the database's clock, and the
+        last token is its successor: `token`, or one of `others`, its successors under other keys.
+        Otherwise two clients have it, one of which may have stolen it: its session is ended.
+        Without such a session all fields of the `Rotation` are None.
         """
         ...
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from chat4all.domain.creations import CreationKey
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import User, UserChanges
 
@@ -10,10 +11,13 @@ from chat4all.domain.people import User, UserChanges
 class Registrations(Protocol):
     """Where new users are stored."""
 
-    async def add_user(self, user: User, password_hash: bytes) -> None:
-        """Create a user. Raises `AlreadyTaken` when the username or the e-mail is in use.
+    async def add_user(
+        self, user: User, password_hash: bytes, key: CreationKey | None = None
+    ) -> None:
+        """Create a user, and keep that under `key`.
 
-        A username is in use for ever, also when its user was erased.
+        Raises `AlreadyTaken` when the username or the e-mail is in use. A username is in use for
+        ever, also when its user was erased.
         """
         ...
 
@@ -28,6 +32,10 @@ class Credentials(Protocol):
     async def rehash_password(self, username: Username, known: bytes, new: bytes) -> None:
         """Store another hash of the same password, unless the hash is not `known` any more."""
         ...
+
+
+class SignUps(Registrations, Credentials, Protocol):
+    """What a sign-up needs."""
 
 
 class UserLookup(Protocol):

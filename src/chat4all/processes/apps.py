@@ -134,12 +134,13 @@ def _people(
     users, directory, sessions = ports.people.users, ports.people.directory, ports.people.sessions
     passwords, tokens, policy = ports.security.passwords, ports.security.tokens, ports.policy
     signing_in = SigningIn(users, sessions, passwords, tokens, policy.lifetimes)
+    creations = ports.people.creations
     marking, names = Marking(log, store, directory), PublicNames(users)
     use_cases = MetadataUseCases(
         signing_in,
-        SigningUp(users, passwords, is_open=policy.sign_up_open),
+        SigningUp(users, passwords, creations, is_open=policy.sign_up_open),
         Profiles(users, users, sessions, passwords),
-        Membership(users, directory, directory, marking),
+        Membership(users, directory, directory, marking, creations),
         Listing(store, ports.people.memberships, names),
     )
     return _People(signing_in, marking, names, metadata_routes(use_cases, policy.limits))

@@ -11,7 +11,14 @@ from functools import partial
 from pathlib import Path
 
 from chat4all.adapters.caching import OutboxFollower, cached_people
-from chat4all.adapters.sql import Database, SqlMemberships, SqlOutbox, sql_people, upgrade
+from chat4all.adapters.sql import (
+    Database,
+    SqlMemberships,
+    SqlOutbox,
+    SqlTrimming,
+    sql_people,
+    upgrade,
+)
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import StartRefused
@@ -74,8 +81,9 @@ async def people_in_file(path: Path, order_ms: Callable[[], int]) -> AsyncIterat
         await follower.poll()  # so that the first requests are answered
         async with follower.running():
             people = cached_people(sql_people(database, order_ms=order_ms), follower)
+            trimming = SqlTrimming(database)
             newest_ms = await SqlMemberships(database).newest_ms()
-            yield PeopleInFile(people, follower, people.directory.ping, outbox, newest_ms)
+            yield PeopleInFile(people, follower, people.directory.ping, trimming, newest_ms)
     finally:
         await database.close()
 
@@ -93,7 +101,7 @@ async def people_in_database(settings: MetadataSettings) -> AsyncIterator[OwnPeo
     async with open_database(settings.database_url) as database:
         outbox = SqlOutbox(database)
         internal = InternalPorts(credential.encode(), outbox, proofs(settings.people.keys))
-        trim = partial(trim_all, outbox)
+        trim = partial(trim_all, SqlTrimming(database))
         async with periodically("trimming the outbox", trim, TRIM_EVERY_SECONDS):
             yield OwnPeople(sql_people(database), internal, partial(check_revision, database))
 

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from chat4all.domain.errors import NotFound, NotSignedIn, Unavailable
+from chat4all.domain.errors import InvalidGrant, NotFound, NotSignedIn, Unavailable
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import DEVICE_MAX, Session, TokenPair
 from chat4all.domain.refresh_tokens import (
     RefreshHashes,
     new_refresh_token,
-    next_refresh_token,
     refresh_hashes,
 )
 from chat4all.domain.text import is_name
@@ -75,19 +74,23 @@ class SigningIn:
     async def refresh(self, token: str) -> TokenPair:
         """Continue a session. This spends the token: the answer has the next one.
 
-        A token that was spent before ends its session: two clients have it, one of which may have
-        stolen it. Raises `NotSignedIn` for that and for every invalid token.
+        The same token again is answered with that very next one, for a short time and while it is
+        unused: an answer may have been lost. A token that was spent before otherwise ends its
+        session: two clients have it, one of which may have stolen it. Raises `InvalidGrant` for
+        that and for every invalid token.
         """
         spent = refresh_hashes(token)
         if spent is not None:
             now = int(time.time())
-            following = next_refresh_token(token)
+            successors = {_hashes(one).token: one for one in self._tokens.refresh_successors(token)}
+            following, *others = successors
             rotation = await self._sessions.rotate(
-                spent, _hashes(following).token, now, now + self._lifetimes.session
+                spent, following, now, now + self._lifetimes.session, others
             )
             if rotation.session is not None:
-                return self._pair(rotation.session, following, now)
-        raise NotSignedIn("this refresh token is not good: sign in again")
+                last = successors[rotation.token or following]
+                return self._pair(rotation.session, last, now)
+        raise InvalidGrant("this refresh token is not good: sign in again")
 
     async def authenticate(self, token: str) -> Session:
         """Return the session of a valid access token. Raises `NotSignedIn` for any other.

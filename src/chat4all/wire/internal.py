@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote_to_bytes
 import msgspec
 
 from chat4all.domain.acting import Actor
+from chat4all.domain.creations import CreationKey
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.people import (
     Conversation,
@@ -72,6 +73,7 @@ class AddUser(msgspec.Struct):
 
     user: User
     password_hash: bytes
+    key: CreationKey | None = None
 
 
 class FindUsers(msgspec.Struct):
@@ -115,6 +117,8 @@ class AddConversation(msgspec.Struct):
     """For `add_conversation`."""
 
     conversation: Conversation
+    by: Username | None = None
+    key: CreationKey | None = None
 
 
 class OfConversation(msgspec.Struct):
@@ -130,6 +134,7 @@ class AddMember(msgspec.Struct):
     username: Username
     role: Role
     by: Username | None = None
+    key: CreationKey | None = None
 
 
 class ChangeRole(msgspec.Struct):
@@ -179,6 +184,8 @@ class Rotate(msgspec.Struct):
     token: bytes
     now: int
     expires_at: int
+    others: list[bytes] | None = None
+    """None from a gateway of an earlier release."""
 
 
 class EndSession(msgspec.Struct):
@@ -193,6 +200,13 @@ class OfSession(msgspec.Struct):
     """Which session; for `session`."""
 
     session_id: SessionId
+
+
+class FindCreation(msgspec.Struct):
+    """For `creation`."""
+
+    scope: Username
+    key: str
 
 
 class After(msgspec.Struct):

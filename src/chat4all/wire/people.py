@@ -124,7 +124,10 @@ class Token(msgspec.Struct, kw_only=True):
     expires_in: Annotated[int, Meta(description="Seconds.", examples=[1800])]
     refresh_token: Annotated[
         str,
-        Meta(description="Good once, for the next two tokens. Used again it ends the session."),
+        Meta(
+            description="Good once, for the next two tokens. Sent again within 30 s, while the "
+            "next one is unused, it is answered with that one; otherwise it ends the session."
+        ),
     ]
 
 

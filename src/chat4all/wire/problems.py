@@ -14,6 +14,7 @@ class ProblemSlug(StrEnum):
 
     INVALID_INPUT = "invalid-input"
     NOT_SIGNED_IN = "not-signed-in"
+    INVALID_GRANT = "invalid-grant"
     NOT_ALLOWED = "not-allowed"
     NOT_FOUND = "not-found"
     ALREADY_TAKEN = "already-taken"
@@ -52,6 +53,13 @@ class Problem(msgspec.Struct, omit_defaults=True):
     errors: list[ProblemField] | None = None
     message_id: Annotated[
         str | None, Meta(description="With 503 on sending: retry with this `message_id`.")
+    ] = None
+    error: Annotated[
+        str | None,
+        Meta(description="From `/token`, for OAuth libraries (RFC 6749, section 5.2)."),
+    ] = None
+    error_description: Annotated[
+        str | None, Meta(description="From `/token`: `detail` in the letters that OAuth allows.")
     ] = None
 
 

@@ -31,7 +31,7 @@ def cached_members(directory: D, follower: OutboxFollower) -> D:
     def changed(conversation: ConversationId, *_: Any, **__: Any) -> None:
         cache.drop(conversation)
 
-    def created(conversation: Conversation) -> None:
+    def created(conversation: Conversation, *_: Any, **__: Any) -> None:
         cache.drop(conversation.conversation_id)
 
     return interposed(

@@ -14,4 +14,5 @@ def cached_people(people: PeoplePorts, follower: OutboxFollower) -> PeoplePorts:
         cached_members(people.directory, follower),
         people.memberships,
         cached_sessions(people.sessions, follower),
+        people.creations,
     )

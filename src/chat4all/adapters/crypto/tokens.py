@@ -12,6 +12,7 @@ from chat4all.adapters.crypto.secret import check_secret, key_id
 from chat4all.domain.errors import NotSignedIn
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import AccessToken, Session
+from chat4all.domain.refresh_tokens import next_refresh_token
 
 ALGORITHM = "HS256"
 """Pinned: a token that names another is refused unread (RFC 8725, section 3.1)."""
@@ -62,6 +63,10 @@ class JwtTokens:
         if session.expires_at <= now:
             raise NotSignedIn("this token has expired: sign in again")
         return session
+
+    def refresh_successors(self, token: str) -> Sequence[str]:
+        """Return the refresh tokens that follow one; see `ports.security.Tokens`."""
+        return [next_refresh_token(token, key) for key in self._keys.values()]
 
     def _verify(self, token: str) -> Session:
         try:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from chat4all.adapters.metadata_http.service import MetadataService
+from chat4all.domain.creations import CreationKey, KeptCreation
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.listing import Detail, JoinedConversation
 from chat4all.domain.people import (
@@ -26,9 +27,11 @@ class HttpUsers:
     def __init__(self, service: MetadataService) -> None:
         self._ask = service.ask
 
-    async def add_user(self, user: User, password_hash: bytes) -> None:
+    async def add_user(
+        self, user: User, password_hash: bytes, key: CreationKey | None = None
+    ) -> None:
         """Create a user; see `ports.users.Registrations`."""
-        await self._ask("add_user", internal.AddUser(user, password_hash), None, writes=True)
+        await self._ask("add_user", internal.AddUser(user, password_hash, key), None, writes=True)
 
     async def user(self, username: Username) -> User | None:
         """Return a user; see `ports.users.Users`."""
@@ -86,11 +89,15 @@ class HttpDirectory:
     def __init__(self, service: MetadataService) -> None:
         self._ask = service.ask
 
-    async def add_conversation(self, conversation: Conversation) -> Conversation:
+    async def add_conversation(
+        self,
+        conversation: Conversation,
+        by: Username | None = None,
+        key: CreationKey | None = None,
+    ) -> Conversation:
         """Create one, or return the pair's first; see `ports.directory.Conversations`."""
-        answer: Conversation = await self._ask(
-            "add_conversation", internal.AddConversation(conversation), Conversation, writes=True
-        )
+        new = internal.AddConversation(conversation, by, key)
+        answer: Conversation = await self._ask("add_conversation", new, Conversation, writes=True)
         return answer
 
     async def conversation(self, conversation: ConversationId) -> Conversation | None:
@@ -113,9 +120,10 @@ class HttpDirectory:
         username: Username,
         role: Role,
         by: Username | None = None,
+        key: CreationKey | None = None,
     ) -> None:
         """Let a user in; see `ports.directory.Conversations`."""
-        new = internal.AddMember(conversation, username, role, by)
+        new = internal.AddMember(conversation, username, role, by, key)
         await self._ask("add_member", new, None, writes=True)
 
     async def change_role(
@@ -141,10 +149,13 @@ class HttpDirectory:
         conversation: ConversationId,
         changes: ConversationChanges,
         by: Username | None = None,
-    ) -> None:
+    ) -> Conversation:
         """Change its title or notes; see `ports.directory.Conversations`."""
         change = internal.ChangeConversation(conversation, changes, by)
-        await self._ask("change_conversation", change, None, writes=True)
+        changed: Conversation = await self._ask(
+            "change_conversation", change, Conversation, writes=True
+        )
+        return changed
 
     async def delete_conversation(
         self, conversation: ConversationId, by: Username | None = None
@@ -205,12 +216,17 @@ class HttpSessions:
         return answer
 
     async def rotate(
-        self, spent: RefreshHashes, token: bytes, now: int, expires_at: int
+        self,
+        spent: RefreshHashes,
+        token: bytes,
+        now: int,
+        expires_at: int,
+        others: Sequence[bytes] = (),
     ) -> Rotation:
         """Replace a spent token by the next one; see `ports.sessions.Sessions`."""
         answer: Rotation = await self._ask(
             "rotate_session",
-            internal.Rotate(spent, token, now, expires_at),
+            internal.Rotate(spent, token, now, expires_at, list(others)),
             Rotation,
             writes=True,
         )
@@ -231,6 +247,20 @@ class HttpSessions:
         await self._ask("end_session", ending, None, writes=True)
 
 
+class HttpCreations:
+    """The port `ports.creations.Creations`."""
+
+    def __init__(self, service: MetadataService) -> None:
+        self._ask = service.ask
+
+    async def find(self, scope: Username, key: str) -> KeptCreation | None:
+        """Return the creation that is kept under a key; see `ports.creations`."""
+        answer: KeptCreation | None = await self._ask(
+            "creation", internal.FindCreation(scope, key), KeptCreation | None, writes=False
+        )
+        return answer
+
+
 class HttpOutbox:
     """The port `ports.outbox.Outbox`, to be read; the service trims its own."""
 
@@ -248,5 +278,9 @@ class HttpOutbox:
 def http_people(service: MetadataService) -> PeoplePorts:
     """Return the ports that ask a service."""
     return PeoplePorts(
-        HttpUsers(service), HttpDirectory(service), HttpMemberships(service), HttpSessions(service)
+        HttpUsers(service),
+        HttpDirectory(service),
+        HttpMemberships(service),
+        HttpSessions(service),
+        HttpCreations(service),
     )

@@ -1,6 +1,7 @@
 """Users, conversations and sessions by SQLAlchemy Core, in SQL that any supported database has."""
 
 from chat4all.adapters.sql.audit import AuditEntry, SqlAudit
+from chat4all.adapters.sql.creations import SqlCreations
 from chat4all.adapters.sql.directory import SqlDirectory
 from chat4all.adapters.sql.engine import Database
 from chat4all.adapters.sql.memberships import SqlMemberships
@@ -8,16 +9,19 @@ from chat4all.adapters.sql.outbox import SqlOutbox
 from chat4all.adapters.sql.people import sql_people
 from chat4all.adapters.sql.schema import upgrade
 from chat4all.adapters.sql.sessions import SqlSessions
+from chat4all.adapters.sql.trimming import SqlTrimming
 from chat4all.adapters.sql.users import SqlUsers
 
 __all__ = [
     "AuditEntry",
     "Database",
     "SqlAudit",
+    "SqlCreations",
     "SqlDirectory",
     "SqlMemberships",
     "SqlOutbox",
     "SqlSessions",
+    "SqlTrimming",
     "SqlUsers",
     "sql_people",
     "upgrade",

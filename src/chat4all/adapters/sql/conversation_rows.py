@@ -111,6 +111,14 @@ def find_conversation(connection: Connection, conversation: ConversationId) -> C
     )
 
 
+def get_conversation(connection: Connection, conversation: ConversationId) -> Conversation:
+    """Return a conversation with its members; raises `NotFound`."""
+    found = find_conversation(connection, conversation)
+    if found is None:
+        raise NotFound(NO_SUCH_CONVERSATION)
+    return found
+
+
 def find_of_pair(
     connection: Connection, lesser: Username, greater: Username
 ) -> Conversation | None:

@@ -7,10 +7,12 @@ from sqlalchemy.exc import IntegrityError
 
 from chat4all.adapters.sql import conversation_rows as rows
 from chat4all.adapters.sql.audit import append_audit_entry
+from chat4all.adapters.sql.creations import is_kept, keep_creation
 from chat4all.adapters.sql.outbox import Note, now_ms, write_noting
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain import roles
 from chat4all.domain.acting import current_actor
+from chat4all.domain.creations import CreationKey
 from chat4all.domain.errors import AlreadyTaken, Conflict, NotFound
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import (
@@ -40,7 +42,12 @@ class SqlDirectory:
         self._database = database
         self._order_ms = order_ms
 
-    async def add_conversation(self, conversation: Conversation) -> Conversation:
+    async def add_conversation(
+        self,
+        conversation: Conversation,
+        by: Username | None = None,
+        key: CreationKey | None = None,
+    ) -> Conversation:
         """Create one, or return the pair's first; see `ports.directory.Conversations`."""
         names = sorted(conversation.members)
         is_private = conversation.type is ConversationType.PRIVATE
@@ -50,6 +57,9 @@ class SqlDirectory:
         order_ms, actor = self._order_ms(), current_actor()
 
         def add(connection: Connection) -> Sequence[Note]:
+            if by is not None:
+                rows.check_enabled(connection, by)
+            keep_creation(connection, key, conversation)
             joined_at = _joined_at(connection, order_ms)
             rows.insert_conversation(connection, conversation, joined_at)
             if unknown := rows.first_unknown(connection, names):
@@ -69,6 +79,8 @@ class SqlDirectory:
             await write_noting(self._database, add)
         except IntegrityError as error:
             # Look up again which key it was, in the current state.
+            if await self._database.read(lambda connection: is_kept(connection, key)):
+                raise _key_in_use() from error
             if is_private and (first := await self._of_pair(*names)):
                 return first
             if unknown := await self._database.read(
@@ -96,6 +108,7 @@ class SqlDirectory:
         username: Username,
         role: Role,
         by: Username | None = None,
+        key: CreationKey | None = None,
     ) -> None:
         """Let a user in; see `ports.directory.Conversations`."""
         order_ms, actor = self._order_ms(), current_actor(by)
@@ -108,6 +121,7 @@ class SqlDirectory:
                 raise Conflict(f"it is full: {MEMBERS_MAX} members")
             if rows.first_unknown(connection, [username]):
                 raise NotFound("no such user")
+            keep_creation(connection, key, None)
             joined_at = _joined_at(connection, order_ms)
             rows.insert_member(connection, conversation, username, role, joined_at)
             append_audit_entry(
@@ -175,16 +189,19 @@ class SqlDirectory:
         conversation: ConversationId,
         changes: ConversationChanges,
         by: Username | None = None,
-    ) -> None:
+    ) -> Conversation:
         """Change its title or metadata; see `ports.directory.Conversations`."""
         actor = current_actor(by)
+        changed: list[Conversation] = []
 
         def change(connection: Connection, standing: Standing) -> None:
             roles.check_change(standing)
             rows.update_conversation(connection, conversation, changes)
             append_audit_entry(connection, actor, "conversation-changed", conversation=conversation)
+            changed[:] = [rows.get_conversation(connection, conversation)]
 
         await self._change(conversation, None, by, change)
+        return changed[0]
 
     async def delete_conversation(
         self, conversation: ConversationId, by: Username | None = None
@@ -247,6 +264,10 @@ class SqlDirectory:
 
 def _joined_at(connection: Connection, order_ms: int | None) -> str:
     return format_milliseconds(now_ms(connection) if order_ms is None else order_ms)
+
+
+def _key_in_use() -> AlreadyTaken:
+    return AlreadyTaken("this Idempotency-Key is in use")
 
 
 def _members_note(conversation: ConversationId) -> Sequence[Note]:

@@ -1,6 +1,7 @@
 """One SQLite file behind an event loop, by SQLAlchemy: its threads, transactions and errors."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,12 +11,14 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from chat4all.concurrency.waiting import BoundedWaiting
-from chat4all.domain.errors import Unavailable
+from chat4all.domain.errors import OutcomeUnknown, Unavailable
 
 T = TypeVar("T")
 
 READERS = 4
 """Threads that read."""
+
+WRITER = "writer"
 
 WAITING_MAX = 1_000
 """Calls that may wait for the writer, and for the readers; one more is refused at once."""
@@ -31,9 +34,10 @@ class Database:
     served: SQLite's busy wait serves the one that wakes at the right moment and starves the rest.
     While another process holds the lock, they do not use up the connections for reading.
 
-    A function is done completely or not at all, also when its caller is cancelled, or gets
-    `Unavailable` because the file does not answer in time: if it is running in a thread by then it
-    continues to its end, which the caller does not learn, as in a crash; otherwise it never begins.
+    A function is done completely or not at all, also when its caller is cancelled, or the file does
+    not answer in time: if it is running in a thread by then it continues to its end, which the
+    caller does not learn, as in a crash: one that writes is `OutcomeUnknown`, as it is when the
+    commit fails. Otherwise it never begins.
     `IntegrityError` passes: the caller knows which of its keys it is about. Any other error of the
     driver is `Unavailable`.
     """
@@ -42,7 +46,7 @@ class Database:
         self.path = path
         # By default SQLite takes the lock at the first write, when another write may have made
         # earlier reads stale.
-        self._writer = _Threads(path, "writer", 1, "BEGIN IMMEDIATE", busy_seconds)
+        self._writer = _Threads(path, WRITER, 1, "BEGIN IMMEDIATE", busy_seconds)
         self._readers = _Threads(path, "reader", READERS, "BEGIN", busy_seconds)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -64,6 +68,7 @@ class _Threads:
 
     def __init__(self, path: Path, name: str, size: int, begin: str, busy_seconds: float) -> None:
         self._file = path.name
+        self._writes = name == WRITER
         self._waiting = BoundedWaiting(
             WAITING_MAX, busy_seconds + WAIT_SECONDS, f"calls wait for {path.name}"
         )
@@ -71,21 +76,31 @@ class _Threads:
         self._engine = _engine(path, size, begin, busy_seconds)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
+        turn = _Turn()
         try:
-            return await self._waiting.in_thread(self._threads, self._transaction, work)
+            return await self._waiting.in_thread(self._threads, self._transaction, work, turn)
         except TimeoutError:
-            raise Unavailable(f"{self._file} does not answer") from None
+            raise self._failure(
+                f"{self._file} does not answer", may_be_done=turn.give_up()
+            ) from None
 
     def close(self) -> None:
         self._threads.shutdown()
         self._engine.dispose()
 
-    def _transaction(self, work: Callable[[Connection], T]) -> T:
+    def _failure(self, detail: str, *, may_be_done: bool) -> Unavailable:
+        return (OutcomeUnknown if may_be_done and self._writes else Unavailable)(detail)
+
+    def _transaction(self, work: Callable[[Connection], T], turn: "_Turn") -> T:
+        turn.begin()
+        committing = False
         try:
             with self._engine.connect() as connection:
                 try:
                     with connection.begin():
-                        return work(connection)
+                        value = work(connection)
+                        committing = True
+                    return value
                 except IntegrityError:
                     raise
                 except DBAPIError:
@@ -96,7 +111,29 @@ class _Threads:
             raise
         except DBAPIError as error:
             # The driver's own short texts: "disk I/O error", "database is locked", ...
-            raise Unavailable(f"{self._file}: {error.orig}") from error
+            detail = f"{self._file}: {error.orig}"
+            raise self._failure(detail, may_be_done=committing) from error
+
+
+class _Turn:
+    """Whether a call has begun in its thread, or its caller gave up before: never both."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._begun = self._given_up = False
+
+    def begin(self) -> None:
+        """Begin; raises `TimeoutError` once the caller has given up."""
+        with self._lock:
+            if self._given_up:
+                raise TimeoutError
+            self._begun = True
+
+    def give_up(self) -> bool:
+        """Let the call not begin any more; return whether it has begun."""
+        with self._lock:
+            self._given_up = True
+            return self._begun
 
 
 def _engine(path: Path, size: int, begin: str, busy_seconds: float) -> Engine:

@@ -11,7 +11,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from chat4all.adapters.sql.tables import outbox
 from chat4all.adapters.sql.transactions import Transactions
-from chat4all.domain.errors import Refused
+from chat4all.domain.errors import OutcomeUnknown, Refused, Unavailable
 from chat4all.ports.outbox import OutboxEntry, OutboxPage, Subject
 
 OVERLAP_SECONDS = 15
@@ -111,7 +111,11 @@ async def write_noting(
     try:
         await database.write(run)
     except (IntegrityError, Refused):
-        if not await database.read(is_noted):
+        try:
+            noted = await database.read(is_noted)
+        except Unavailable as error:
+            raise OutcomeUnknown(str(error), error.public) from error
+        if not noted:
             raise
 
 

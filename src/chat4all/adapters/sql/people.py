@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from chat4all.adapters.sql.creations import SqlCreations
 from chat4all.adapters.sql.directory import SqlDirectory
 from chat4all.adapters.sql.memberships import SqlMemberships
 from chat4all.adapters.sql.sessions import SqlSessions
@@ -19,4 +20,5 @@ def sql_people(
         SqlDirectory(database, order_ms=order_ms),
         SqlMemberships(database),
         SqlSessions(database),
+        SqlCreations(database),
     )

@@ -106,6 +106,7 @@ class ServerDatabase:
             # Closing a connection may take a while longer; the caller need not wait for it.
             return await self._waiting.outlasting(partial(self._attempts, call))
         except TimeoutError:
+            call.give_up()
             raise call.failure(self._no_answer("no answer in time")) from None
 
     async def _attempts(self, call: "_Call[T]") -> T:
@@ -141,6 +142,11 @@ class _Call(Generic[T]):
         self._work = work
         self._writes = writes
         self._may_be_done = False
+        self._given_up = False
+
+    def give_up(self) -> None:
+        """Commit nothing from now on: the caller is told what may have been done until here."""
+        self._given_up = True
 
     async def attempt(self) -> T:
         """Run the transaction once."""
@@ -149,6 +155,8 @@ class _Call(Generic[T]):
             try:
                 async with connection.begin():
                     value = await connection.run_sync(self._work)
+                    if self._given_up:
+                        raise Unavailable("the caller has given up")
                     self._may_be_done = self._writes
             except DBAPIError as error:
                 if isinstance(error, IntegrityError) or _sqlstate(error) in _DEFINITE:

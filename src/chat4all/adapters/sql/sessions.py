@@ -10,14 +10,14 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from sqlalchemy.exc import IntegrityError
 
 from chat4all.adapters.sql.audit import append_audit_entry
-from chat4all.adapters.sql.outbox import Note, write_noting
+from chat4all.adapters.sql.outbox import Note, Now, write_noting
 from chat4all.adapters.sql.tables import sessions, users
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.acting import Actor, current_actor
 from chat4all.domain.errors import AlreadyTaken, NotFound, NotSignedIn
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import Session
-from chat4all.domain.refresh_tokens import RefreshHashes
+from chat4all.domain.refresh_tokens import REPEAT_SECONDS, RefreshHashes
 from chat4all.ports.outbox import Subject
 from chat4all.ports.sessions import Rotation
 
@@ -39,7 +39,7 @@ _OF_USER = (
     .order_by(func.coalesce(sessions.c.used_at, 0).desc(), sessions.c.session_id)
 )
 _OF_FAMILY = (
-    select(*_COLUMNS, sessions.c.refresh_hash)
+    select(*_COLUMNS, sessions.c.refresh_hash, sessions.c.refreshed_at, Now())
     .where(sessions.c.family_hash == bindparam("family"), sessions.c.expires_at > bindparam("now"))
     .with_for_update()
 )
@@ -48,6 +48,7 @@ _ROTATE = (
     .where(sessions.c.session_id == bindparam("session"))
     .values(
         refresh_hash=bindparam("token"),
+        refreshed_at=Now(),
         used_at=bindparam("now"),
         expires_at=bindparam("until"),
     )
@@ -130,7 +131,12 @@ class SqlSessions:
         return None if row is None else Session(*row)
 
     async def rotate(
-        self, spent: RefreshHashes, token: bytes, now: int, expires_at: int
+        self,
+        spent: RefreshHashes,
+        token: bytes,
+        now: int,
+        expires_at: int,
+        others: Sequence[bytes] = (),
     ) -> Rotation:
         """Replace a spent token by the next one; see `ports.sessions.Sessions`."""
         rotation = Rotation()
@@ -142,11 +148,12 @@ class SqlSessions:
             row: Any = connection.execute(_OF_FAMILY, {"family": spent.family, "now": now}).first()
             if row is None:
                 return ()
-            *columns, kept = row
+            *columns, kept, refreshed_at, database_now = row
             session = Session(*columns)
-            # Our own: it was committed when the connection was lost.
-            if kept == token:
-                rotation = Rotation(session)
+            # The spent token is the one before the last, whose answer was lost: perhaps of this
+            # very transaction, when it was committed as the connection was lost.
+            if kept in (token, *others) and _is_recent(refreshed_at, database_now):
+                rotation = Rotation(session, token=kept)
                 return ()
             if kept != spent.token:
                 connection.execute(_END, {"session": session.session_id})
@@ -156,7 +163,7 @@ class SqlSessions:
                 return (_of(session.session_id),)
             new = {"session": session.session_id, "token": token, "now": now, "until": expires_at}
             connection.execute(_ROTATE, new)
-            rotation = Rotation(replace(session, used_at=now, expires_at=expires_at))
+            rotation = Rotation(replace(session, used_at=now, expires_at=expires_at), token=token)
             return (_of(session.session_id),)
 
         await write_noting(self._database, rotate)
@@ -205,6 +212,11 @@ def _note_end(
 ) -> None:
     details = {"session": session} | ({"why": why} if why else {})
     append_audit_entry(connection, actor, "session-ended", username=username, details=details)
+
+
+def _is_recent(refreshed_at: int | None, now: int) -> bool:
+    # Both by the database's clock, in milliseconds, which may be set back.
+    return refreshed_at is not None and abs(now - refreshed_at) < REPEAT_SECONDS * 1000
 
 
 def _of(session: SessionId) -> Note:

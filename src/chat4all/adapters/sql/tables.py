@@ -9,6 +9,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
 )
 
 from chat4all.adapters.sql.types import Json
@@ -86,6 +87,8 @@ sessions = Table(
     # SHA-256 of the family of its refresh tokens, and of the last token.
     Column("family_hash", LargeBinary(32)),
     Column("refresh_hash", LargeBinary(32)),
+    # When the last token was issued: milliseconds since 1970 by the database's clock.
+    Column("refreshed_at", BigInteger),
     Index("ix_sessions_expires_at", "expires_at"),
     Index("ix_sessions_username", "username"),
     Index("ix_sessions_family_hash", "family_hash", unique=True),
@@ -101,6 +104,22 @@ outbox = Table(
     Column("subject", String(16), nullable=False),
     Column("key", String(36), nullable=False),
     Index("ix_outbox_at", "at"),
+)
+
+# Creations that had an `Idempotency-Key`, for a day.
+creations = Table(
+    "creations",
+    metadata,
+    # The username of who creates; of a sign-up, of who is created.
+    Column("scope", String(32), primary_key=True),
+    Column("key", String(36), primary_key=True),
+    # SHA-256 of the request, without a password.
+    Column("request_hash", LargeBinary(32), nullable=False),
+    # What was created, in JSON; as a text, which keeps the order of its fields.
+    Column("created", Text, nullable=False),
+    # Milliseconds since 1970 by the database's clock.
+    Column("at", BigInteger, nullable=False),
+    Index("ix_creations_at", "at"),
 )
 
 # Actions of operators, and of users on their accounts, on conversations and on one another.

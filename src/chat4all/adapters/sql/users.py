@@ -8,11 +8,13 @@ from sqlalchemy import Boolean, Connection, bindparam, delete, insert, or_, sele
 from sqlalchemy.exc import IntegrityError
 
 from chat4all.adapters.sql.audit import append_audit_entry, rename_in_audit
+from chat4all.adapters.sql.creations import forget_creations, keep_creation
 from chat4all.adapters.sql.inheriting import inherit_ownerless, leave_everything
 from chat4all.adapters.sql.outbox import Note, write_noting
 from chat4all.adapters.sql.tables import SEARCH_KEY_MAX, sessions, users
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.acting import current_actor
+from chat4all.domain.creations import CreationKey
 from chat4all.domain.errors import AlreadyTaken, NotAllowed, NotFound, NotSignedIn
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import User, UserChanges
@@ -76,7 +78,9 @@ class SqlUsers:
     def __init__(self, database: Transactions) -> None:
         self._database = database
 
-    async def add_user(self, user: User, password_hash: bytes) -> None:
+    async def add_user(
+        self, user: User, password_hash: bytes, key: CreationKey | None = None
+    ) -> None:
         """Create a user; see `ports.users.Registrations`."""
         row = {
             "username": user.username,
@@ -91,6 +95,7 @@ class SqlUsers:
 
         def add(connection: Connection) -> Sequence[Note]:
             connection.execute(_ADD, row)
+            keep_creation(connection, key, user)
             append_audit_entry(connection, actor, "user-created", username=user.username)
             return (Note(Subject.USER, user.username),)
 
@@ -220,6 +225,7 @@ class SqlUsers:
             _lock(connection, username, session)
             left = leave_everything(connection, username, actor)
             ended = _end_sessions(connection, username)
+            forget_creations(connection, username)
             connection.execute(
                 update(users)
                 .where(users.c.username == username)

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from chat4all.adapters.sql.migrations.adding import add_columns
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,138 @@
+"""What is said where an outcome is unknown: that it is, and what is right for that route."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+
+from chat4all.adapters.sql import SqlDirectory, SqlSessions, SqlUsers
+from chat4all.domain.errors import OutcomeUnknown, Unavailable
+from chat4all.gateway.marking import marking_routes
+from chat4all.gateway.signing_in import signing_in_routes
+from chat4all.http import outcomes
+from chat4all.http.limits import no_limits
+from chat4all.http.openapi import problems
+from chat4all.metadata import MetadataUseCases, metadata_routes
+from tests.api.conftest import CHAT, Api
+
+pytestmark = pytest.mark.anyio
+
+NOBODY: Any = None
+GONE = "A" * 22 + "." + "B" * 43
+
+
+def writing_routes() -> Iterator[APIRoute]:
+    """Yield every route that changes something, except the one that sends messages."""
+    use_cases = MetadataUseCases(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY)
+    limits = no_limits()
+
+    async def caller() -> None:
+        """Nobody."""
+
+    routers: list[APIRouter] = [
+        *metadata_routes(use_cases, limits),
+        signing_in_routes(NOBODY, limits, caller),  # type: ignore[arg-type]
+        marking_routes(NOBODY, NOBODY, caller),  # type: ignore[arg-type]
+    ]
+    for router in routers:
+        for route in router.routes:
+            if isinstance(route, APIRoute) and (route.methods or set()) - {"GET", "HEAD"}:
+                yield route
+
+
+def test_every_route_that_writes_says_what_to_do() -> None:
+    advice = {
+        f"{method} {route.path}": outcomes.advice_of({"endpoint": route.endpoint})
+        for route in writing_routes()
+        for method in route.methods or ()
+    }
+    assert len(advice) > 12
+    assert [route for route, text in advice.items() if not text] == []
+    # What must not be done twice is not just sent again.
+    creations = {route for route, text in advice.items() if text == outcomes.CREATION}
+    assert creations == {
+        "POST /v1/users",
+        "POST /v1/conversations",
+        "POST /v1/conversations/{conversation_id}/members",
+    }
+
+
+MEMBERS = f"/v1/conversations/{CHAT}/members"
+
+
+@pytest.mark.parametrize(
+    ("owner", "port", "method", "path", "body", "said"),
+    [
+        (SqlUsers, "change_user", "PATCH", "/v1/users/bruno", {"email": "x@y.org"}, "profile"),
+        (SqlUsers, "erase_user", "DELETE", "/v1/users/bruno", None, "401 means"),
+        (SqlDirectory, "change_role", "PATCH", f"{MEMBERS}/ana", {"role": "admin"}, "same value"),
+        (SqlDirectory, "remove_member", "DELETE", f"{MEMBERS}/ana", None, "404 means"),
+        (SqlDirectory, "delete_conversation", "DELETE", f"/v1/conversations/{CHAT}", None, "404"),
+        (SqlSessions, "end", "POST", "/v1/logout", None, "401 means"),
+        (SqlSessions, "start", "POST", "/token", {"username": "bruno"}, "send it again"),
+        (SqlSessions, "rotate", "POST", "/token", {"refresh_token": GONE}, "for 30 s"),
+    ],
+)
+async def test_an_unknown_outcome_is_called_one(
+    api: Api,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: type,
+    port: str,
+    method: str,
+    path: str,
+    body: dict[str, str] | None,
+    said: str,
+) -> None:
+    bruno = await api.sign_in("bruno")
+
+    async def unknown(*_: object, **__: object) -> None:
+        raise OutcomeUnknown("10.1.2.3 was lost", "the directory does not answer")
+
+    monkeypatch.setattr(owner, port, unknown)
+    if path == "/token":
+        grant = "refresh_token" if port == "rotate" else "password"
+        form = {"grant_type": grant, "password": "test", **(body or {})}
+        answer = await api.gateway.post(path, data=form)
+    else:
+        answer = await api.gateway.request(method, path, json=body, headers=bruno)
+    detail = check_unknown(answer)
+    assert said in detail
+    assert "Idempotency-Key" not in detail
+    assert "message_id" not in detail
+
+
+def check_unknown(answer: httpx.Response) -> str:
+    problem = answer.json()
+    assert (answer.status_code, problem["type"]) == (503, "/problems/outcome-unknown")
+    assert "Retry-After" in answer.headers
+    detail: str = problem["detail"]
+    assert detail.startswith("the directory does not answer: it may or may not have been done; ")
+    assert "same id" not in detail
+    return detail
+
+
+async def test_a_marker_that_may_be_there_makes_no_unknown_member(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does no harm, and nobody was added: that is known."""
+    bruno = await api.sign_in("bruno")
+    await api.sign_up("carla")
+    await api.send(bruno)
+    await api.routed()
+
+    async def unknown(*_: object) -> None:
+        raise OutcomeUnknown("lost", "the log does not answer")
+
+    monkeypatch.setattr(api.parts.log, "append", unknown)
+    answer = await api.gateway.post(MEMBERS, json={"username": "carla"}, headers=bruno)
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
+
+
+def test_no_text_of_503_is_about_one_kind_of_request_only() -> None:
+    (described,) = [problem["description"] for problem in problems(503).values()]
+    for text in (described, OutcomeUnknown.__doc__ or "", Unavailable.__doc__ or ""):
+        assert not re.search("same id", text, re.IGNORECASE)
