@@ -2,19 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from chat4all.adapters.embedded import EmbeddedStore
 from chat4all.domain.ids import ConversationId
 from chat4all.domain.messages import Head, StoredMessage
 from chat4all.ports.store import IdEntry, IdKey, StoreBatch
 from chat4all.usecases import routing
-from tests.faults.machine import StagedStore, Steps
+from tests.faults.machine import AnyStore, StagedStore, Steps
 from tests.stored import stored
 
 
 class CommitBeforeWrite(StagedStore):
     """Commits the offset before it has stored anything (against rule 7)."""
 
-    def __init__(self, store: EmbeddedStore, steps: Steps, commit: Callable[[int], None]) -> None:
+    def __init__(self, store: AnyStore, steps: Steps, commit: Callable[[int], None]) -> None:
         super().__init__(store, steps)
         self._commit = commit
 
