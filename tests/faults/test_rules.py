@@ -17,6 +17,7 @@ from chat4all.domain.messages import Head, Marker, StoredMessage
 from chat4all.domain.records import Headers, LogRecord
 from chat4all.ports.log import Poll
 from chat4all.ports.store import IdEntry, IdKey, StoreBatch
+from chat4all.usecases import numbering_rules
 from chat4all.usecases.routing import Numbering
 from tests.faults import mutants
 from tests.faults.machine import (
@@ -278,6 +279,15 @@ async def test_mutant_number_from_memory(place: Place) -> None:
         await m.append(record("c"))
         await m.route(store=mutants.NumberFromMemory)
         with pytest.raises(AssertionError):
+            await m.check()
+
+
+async def test_mutant_contents_swapped(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numbering_rules, "number_messages", mutants.number_and_swap_contents)
+    async with machine(place) as m:
+        await m.append(record("a"), record("b"))
+        await m.route()
+        with pytest.raises(AssertionError, match="differs from the log"):
             await m.check()
 
 
