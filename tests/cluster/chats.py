@@ -22,7 +22,7 @@ from chat4all.adapters.kafka.feed import HEARTBEAT
 from chat4all.domain.ids import LogPosition
 from chat4all.domain.records import DeadLetter
 from engines import CassandraNode, KafkaBroker
-from tests.checker import check_history
+from tests.checker import Sent, check_history
 from tests.cluster.cassandra import Asking
 from tests.cluster.services import PARTITIONS, Cluster, Service, a_cluster, all_ready
 from tests.databases import Databases
@@ -49,7 +49,8 @@ class Chats:
             service.start()
         all_ready(services)
         self.tokens = {name: self._sign_up(name) for name in PEOPLE}
-        self.acknowledged: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        self.sent: dict[str, dict[str, Sent]] = defaultdict(lambda: defaultdict(Sent))
+        """What was sent, by chat and sender."""
 
     def close(self) -> None:
         self._group.close()
@@ -103,6 +104,8 @@ class Chats:
         own = message_id or str(uuid.uuid4())
         body = {"chat_id": chat, "content": f"{sender} {own}", "message_id": own}
         url = f"{self.gateways[gateway].url}/v1/messages"
+        sent = self.sent[chat][sender]
+        sent.sends(body["content"], own)
 
         def accepted() -> bool:
             status, answer = call("POST", url, body, self.tokens[sender])
@@ -111,8 +114,8 @@ class Chats:
             return status == 202
 
         until(accepted, 60)
-        if own not in self.acknowledged[chat][sender]:
-            self.acknowledged[chat][sender].append(own)
+        if own not in sent.acknowledged:
+            sent.is_accepted(body["content"], own)
 
     def produce(
         self, values: Sequence[bytes | None], key: bytes, partition: int | None = None
@@ -166,7 +169,7 @@ class Chats:
             readings = [self.read(chat, who, g) for who in PEOPLE for g in range(2)]
             # Whether others have read it may change between two readings.
             histories = [[m | {"status": ""} for m in reading] for reading in readings]
-            check_history(self.acknowledged[chat], histories)
+            check_history(chat, self.sent[chat], histories)
             history = readings[0]
             numbers = {(m["message_id"], m["sender_id"]): m["seq"] for m in history}
             assert self._ids(chat) == numbers, "a message cannot be found by its id"

@@ -31,6 +31,7 @@ from chat4all.router.loop import Router
 from chat4all.usecases import numbering_rules, routing
 from chat4all.usecases.routing import Move, Numbering, Plan
 from chat4all.usecases.versions import ConversationVersions
+from tests.faults.mutants import contents_swapped
 
 STEPS = (
     "planned",
@@ -296,6 +297,7 @@ FAULTS = {
         second_batch_first,
         error_as_dead_letter,
         replay_without_row,
+        contents_swapped,
     )
 }
 

@@ -90,7 +90,7 @@ class Crowd:
 
     def check(self) -> None:
         """Every acknowledged message once, every answer as it must be and in time."""
-        self.people.acknowledged = {c.sender: c.acknowledged for c in self.clients}
+        self.people.sent = {c.sender: c.sent for c in self.clients}
         self.people.check(readers=2)
         assert [client.wrong for client in self.clients] == [[] for _ in self.clients]
         assert max(client.longest for client in self.clients) < REQUEST_SECONDS + SLOW_SECONDS

@@ -43,7 +43,7 @@ def send(on: Chats, chat: str, router: Service) -> str:
     """Send one message, and return its id once it is stored."""
     on.send(chat, PEOPLE[0])
     on.until_routed(router)
-    return on.acknowledged[chat][PEOPLE[0]][-1]
+    return on.sent[chat][PEOPLE[0]].acknowledged[-1]
 
 
 @contextmanager

@@ -49,11 +49,13 @@ def send_and_read(people: People, gateway: Service) -> set[int]:
     """Return the two statuses; what was accepted is kept for the checker."""
     name, token = next(iter(people.tokens.items()))
     body = {"chat_id": people.chat, "content": "x"}
+    people.sent[name].sends(body["content"], None)
     sent, answer = timed("POST", f"{gateway.url}/v1/messages", body, token)
+    people.sent[name].is_told(body["content"], answer.get("message_id"))
     path = f"/v1/conversations/{people.chat}/messages"
     read, _ = timed("GET", gateway.url + path, token=token)
     if sent == 202:
-        people.acknowledged[name].append(answer["message_id"])
+        people.sent[name].is_accepted(body["content"], answer["message_id"])
     assert sent in (202, 503)
     assert read in (200, 503)
     return {sent, read}

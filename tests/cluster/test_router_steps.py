@@ -30,7 +30,8 @@ def write_past_the_gateways(
         record(content, chat=chat, sender=ELSEWHERE, message_id=own)
         for content, own in zip(contents, ids, strict=True)
     ]
-    on.acknowledged[chat][ELSEWHERE] += ids
+    for content, own in zip(contents, ids, strict=True):
+        on.sent[chat][ELSEWHERE].is_accepted(content, own)
     return on.produce(values, chat.encode(), partition)
 
 
@@ -154,6 +155,15 @@ def test_rows_of_which_a_part_is_there_are_written_again(on: Chats) -> None:
 def test_mutant_replay_without_the_message_row(on: Chats) -> None:
     chat = a_replay_of_rows_in_part(on, "replay_without_row")
     with pytest.raises(AssertionError, match="history cannot be read"):
+        on.check(chat)
+
+
+def test_mutant_contents_swapped(on: Chats) -> None:
+    """It keeps every id, sender and number: only who remembers what was sent can tell."""
+    chat = on.chat()
+    write_past_the_gateways(on, chat, ["one", "two", "three", "four"])
+    on.until_routed(on.router("contents_swapped").start())
+    with pytest.raises(AssertionError, match="has another content"):
         on.check(chat)
 
 

@@ -70,7 +70,8 @@ def test_an_id_that_comes_50_times_at_once_and_much_later_is_one_message(on: Cha
     on.send(chat, "ana", 0, own)
     others = [str(uuid.uuid4()) for _ in range(10_000)]
     on.produce([record(chat=chat, message_id=other) for other in others], chat.encode())
-    on.acknowledged[chat]["bruno"] += others
+    for other in others:
+        on.sent[chat]["bruno"].is_accepted("x", other)
     on.send(chat, "ana", 1, own)
     on.until_routed(router)
     on.check(chat)
@@ -171,7 +172,7 @@ def test_records_of_all_producers_are_stored_once_in_one_order(on: Chats) -> Non
             value = record(f"{n}", chat=written, sender=sender, message_id=own)
             for _ in range(chance.choice([1, 1, 1, 2])):
                 producers[producer](written.encode(), value)
-            on.acknowledged[chat][sender].append(own)
+            on.sent[chat][sender].is_accepted(f"{n}", own)
         until(lambda: talk.sent >= 100, 60)
     murmur2.flush(30)
     assert crc32.flush(30) == 0
@@ -181,6 +182,6 @@ def test_records_of_all_producers_are_stored_once_in_one_order(on: Chats) -> Non
     on.until_routed(routers[0])
     on.check(*chats)
     for chat in chats:
-        sent = sum(map(len, on.acknowledged[chat].values()))
+        sent = sum(len(one.acknowledged) for one in on.sent[chat].values())
         assert len(on.read(chat, PEOPLE[1], 1)) == sent
     assert on.letters() == letters

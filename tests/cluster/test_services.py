@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from engines import CassandraNode, KafkaBroker
-from tests.checker import check_history
+from tests.checker import Sent, check_history
 from tests.cluster.services import Cluster, Service, a_cluster, all_ready
 from tests.databases import Databases
 from tests.faults.running import call, until
@@ -50,12 +50,13 @@ class People:
         )
         assert status == 201, body
         self.chat = body["conversation_id"]
-        self.acknowledged: dict[str, list[str]] = {name: [] for name in names}
+        self.sent = {name: Sent() for name in names}
 
     def send(self, name: str, gateway: Service) -> None:
         """Send one message, again and again until it is acknowledged."""
         message = str(uuid.uuid4())
         body = {"chat_id": self.chat, "content": f"{name} {message}", "message_id": message}
+        self.sent[name].sends(body["content"], message)
 
         def accepted() -> bool:
             try:
@@ -68,7 +69,7 @@ class People:
             return status == 202
 
         until(accepted, seconds=60)
-        self.acknowledged[name].append(message)
+        self.sent[name].is_accepted(body["content"], message)
 
     def talk(self, times: int) -> list[threading.Thread]:
         """Let all talk at once, each through one gateway."""
@@ -77,7 +78,7 @@ class People:
             for _ in range(times):
                 self.send(name, self.gateways[number % len(self.gateways)])
 
-        threads = [threading.Thread(target=say, args=item) for item in enumerate(self.acknowledged)]
+        threads = [threading.Thread(target=say, args=item) for item in enumerate(self.sent)]
         for thread in threads:
             thread.start()
         return threads
@@ -92,13 +93,17 @@ class People:
                 return found
             found.extend(page)
 
+    def accepted(self) -> int:
+        return sum(len(one.acknowledged) for one in self.sent.values())
+
     def check(self, readers: int = len(PEOPLE)) -> None:
         """Every acknowledged message once, in the same place for every reader and gateway."""
-        count = sum(map(len, self.acknowledged.values()))
+        count = self.accepted()
         names = list(self.tokens)[:readers]
         until(lambda: len(self.history(names[0], self.gateways[0])) >= count, seconds=60)
         check_history(
-            self.acknowledged,
+            self.chat,
+            self.sent,
             [self.history(name, gateway) for name in names for gateway in self.gateways],
         )
 
@@ -120,8 +125,8 @@ def test_started_in_the_wrong_order_and_killed_under_load(cluster: Cluster) -> N
     threads = people.talk(40)
     for _ in range(2):
         for router in routers:
-            before = sum(map(len, people.acknowledged.values()))
-            until(lambda: sum(map(len, people.acknowledged.values())) >= before + 10)  # noqa: B023
+            before = people.accepted()
+            until(lambda: people.accepted() >= before + 10)  # noqa: B023
             router.stop(signal.SIGKILL)
             router.start()
     gateways[1].stop(signal.SIGKILL)

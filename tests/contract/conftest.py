@@ -48,9 +48,11 @@ from tests.contract.ports import KeptOutbox, Letters, Log, Store, VisibleHistory
 from tests.databases import Databases, Place, place_at
 from tests.feeds import Followed
 from tests.metadata_service import CREDENTIAL, MetadataProcess, metadata_process, serving
+from tests.tables import StoreOnTables, Tables
 
 REAL = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(180)]
 KAFKA = pytest.param("kafka", marks=REAL)
+TABLES = "cassandra's statements, in memory"
 CASSANDRA = pytest.param("cassandra", marks=REAL)
 
 
@@ -108,6 +110,10 @@ async def the_stores(
         async with a_store(request.getfixturevalue("cassandra")) as on:
             yield on.store, on.letters
         return
+    if request.param == TABLES:
+        on_tables = StoreOnTables(Tables())
+        yield on_tables, on_tables
+        return
     embedded = EmbeddedStore(tmp_path / "store.db")
     await embedded.open()
     await embedded.follows("a log")
@@ -115,7 +121,7 @@ async def the_stores(
     await embedded.close()
 
 
-@pytest.fixture(params=["embedded", "embedded, measured", CASSANDRA])
+@pytest.fixture(params=["embedded", "embedded, measured", TABLES, CASSANDRA])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     async with the_stores(request, tmp_path) as (found, _):
         if "measured" in request.param:
@@ -135,7 +141,7 @@ def summaries(store: Store) -> ConversationSummaries:
     return store
 
 
-@pytest.fixture(params=["embedded", "embedded, counted", CASSANDRA])
+@pytest.fixture(params=["embedded", "embedded, counted", TABLES, CASSANDRA])
 async def sink(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Letters]:
     async with the_stores(request, tmp_path) as (_, found):
         counted = "counted" in request.param

@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 
-from tests.checker import check_history
+from tests.checker import Sent, check_history
 from tests.faults.running import CHAT, Running, until
 
 CLIENTS = 8
@@ -32,7 +32,7 @@ class Client(threading.Thread):
         super().__init__()
         self.sender = sender
         self.port = port
-        self.acknowledged: list[str] = []
+        self.sent = Sent()
         self.refused = 0
         self.nameless = 0
         """Refusals that named no id: the gateway did not even read the body."""
@@ -51,6 +51,10 @@ class Client(threading.Thread):
         self._ending = threading.Event()
         self._connection: http.client.HTTPConnection | None = None
 
+    @property
+    def acknowledged(self) -> list[str]:
+        return self.sent.acknowledged
+
     def run(self) -> None:
         while not self._ending.is_set():
             body = {"chat_id": self._chat, "content": f"{self.sender} {uuid.uuid4()}"}
@@ -60,7 +64,7 @@ class Client(threading.Thread):
                 if self._ending.is_set():
                     return
                 time.sleep(0.01)  # as a client waits before it tries again
-            self.acknowledged.append(body["message_id"])
+            self.sent.is_accepted(body["content"], body["message_id"])
             if self._pause:
                 time.sleep(self._pause)
 
@@ -77,6 +81,8 @@ class Client(threading.Thread):
             self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"}
         started = time.monotonic()
+        named = body.get("message_id")
+        self.sent.sends(body["content"], named)
         try:
             self._connection.request("POST", "/v1/messages", json.dumps(body), headers)
             self.waits = True
@@ -89,6 +95,8 @@ class Client(threading.Thread):
             return False
         finally:
             self.waits = False
+        if named is None:
+            self.sent.is_told(body["content"], said.get("message_id"))
         self.answered = time.monotonic()
         self.longest = max(self.longest, self.answered - started)
         if answer.status not in (202, 503):
@@ -144,7 +152,8 @@ def check(running: Running, clients: list[Client]) -> None:
     tokens = [running.token(name) for name in ("bruno", "ana")]
     until(lambda: len(running.history(tokens[0])) >= acknowledged(clients))
     check_history(
-        {client.sender: client.acknowledged for client in clients},
+        CHAT,
+        {client.sender: client.sent for client in clients},
         [running.history(token) for token in (*tokens, tokens[0])],
     )
     assert [client.wrong for client in clients] == [[] for _ in clients]

@@ -1,6 +1,6 @@
 """Mutants of the product, as processes: `python -m tests.faults.launch MUTANT up ...`.
 
-Each breaks one promise that is about the disk, and must be caught every time.
+Each breaks one promise, most of them about the disk, and must be caught every time.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from chat4all.adapters.embedded.log import EmbeddedLog
 from chat4all.cli import main
 from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.records import Headers
+from tests.faults.mutants import contents_swapped
 
 
 def unsynced() -> None:
@@ -67,5 +68,7 @@ def command(name: str) -> list[str]:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path.cwd()))
-    {mutant.__name__: mutant for mutant in (unsynced, early, full_store)}[sys.argv.pop(1)]()
+    {mutant.__name__: mutant for mutant in (unsynced, early, full_store, contents_swapped)}[
+        sys.argv.pop(1)
+    ]()
     main()

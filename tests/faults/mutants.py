@@ -1,20 +1,21 @@
 """Mutants of the router, each breaking one rule; each must be caught every time."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from chat4all.adapters.embedded import EmbeddedStore
 from chat4all.domain.ids import ConversationId
 from chat4all.domain.messages import Head, StoredMessage
 from chat4all.ports.store import IdEntry, IdKey, StoreBatch
-from chat4all.usecases import routing
-from tests.faults.machine import StagedStore, Steps
+from chat4all.usecases import numbering_rules, routing
+from tests.faults.machine import AnyStore, StagedStore, Steps
 from tests.stored import stored
 
 
 class CommitBeforeWrite(StagedStore):
     """Commits the offset before it has stored anything (against rule 7)."""
 
-    def __init__(self, store: EmbeddedStore, steps: Steps, commit: Callable[[int], None]) -> None:
+    def __init__(self, store: AnyStore, steps: Steps, commit: Callable[[int], None]) -> None:
         super().__init__(store, steps)
         self._commit = commit
 
@@ -67,3 +68,25 @@ class KeepsHeads(routing.Numbering):
         for number, assignment in assignments.items():
             if number not in self._partitions:
                 super()._drop_stale_partitions({number: assignment})
+
+
+_number = numbering_rules.number_messages
+
+
+def number_and_swap_contents(*arguments: Any) -> numbering_rules.Numbered:
+    """Give each message of two the other one's content: ids, senders and numbers are all right."""
+    numbered = _number(*arguments)
+    found = numbered.messages
+    for n in range(1, len(found), 2):
+        one, two = found[n - 1 : n + 1]
+        if one.conversation_id == two.conversation_id:
+            found[n - 1 : n + 1] = (
+                replace(one, content=two.content),
+                replace(two, content=one.content),
+            )
+    return numbered
+
+
+def contents_swapped() -> None:
+    """Let the router of this process swap contents."""
+    numbering_rules.number_messages = number_and_swap_contents  # type: ignore[assignment]

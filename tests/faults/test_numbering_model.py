@@ -2,15 +2,23 @@
 
 import asyncio
 import tempfile
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import uuid_utils
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from tests.faults import two_routers
 from tests.faults.machine import STEPS, Machine, machine
+from tests.faults.two_routers import TwoRouters
 from tests.records import CHATS, record
+
+IDLE = 60
+"""Steps after which a router has nothing left to do, most often."""
 
 IDS = [f"0199f3a4-7c1e-7d2a-9b6e-{n:012d}" for n in range(4)]
 
@@ -20,6 +28,14 @@ class Append:
     chat: int
     sender: str
     message_id: int | None
+
+
+@dataclass(frozen=True)
+class Burst:
+    """Some messages of one chat, which are numbered together."""
+
+    chat: int
+    count: int
 
 
 @dataclass(frozen=True)
@@ -39,25 +55,64 @@ class Replay:
     back: int
 
 
-operations = st.lists(
-    st.one_of(
-        st.builds(
-            Append,
-            st.integers(0, 2),
-            st.sampled_from(["ana", "bruno"]),
-            st.none() | st.integers(0, len(IDS) - 1),
-        ),
-        st.builds(Poison, st.sampled_from([b"", b"[]", b'{"type":"?"}', b'{"content":"\\ud800"}'])),
-        st.builds(Route, st.none() | st.sampled_from(STEPS), st.integers(1, 3), st.integers(1, 4)),
-        st.builds(Replay, st.integers(1, 6)),
+@dataclass(frozen=True)
+class Advance:
+    router: int
+    steps: int
+    which: int
+
+
+@dataclass(frozen=True)
+class Assign:
+    router: int
+
+
+@dataclass(frozen=True)
+class Kill:
+    router: int
+    part: bool
+    late: bool
+
+
+@dataclass(frozen=True)
+class Land:
+    """The writes of killed routers arrive."""
+
+
+appends = st.one_of(
+    st.builds(
+        Append,
+        st.integers(0, 2),
+        st.sampled_from(["ana", "bruno"]),
+        st.none() | st.integers(0, len(IDS) - 1),
     ),
+    st.builds(Poison, st.sampled_from([b"", b"[]", b'{"type":"?"}', b'{"content":"\\ud800"}'])),
+)
+of_one_router = st.lists(
+    appends
+    | st.builds(Route, st.none() | st.sampled_from(STEPS), st.integers(1, 3), st.integers(1, 4))
+    | st.builds(Replay, st.integers(1, 6)),
     min_size=3,
     max_size=25,
 )
+routers = st.integers(0, 1)
+of_two_routers = st.lists(
+    appends
+    | st.builds(Burst, st.integers(0, 1), st.integers(2, 6))
+    | st.builds(Advance, routers, st.sampled_from([1, 2, 3, 5, 8, 13, IDLE]), st.integers(0, 3))
+    | st.builds(Assign, routers)
+    | st.builds(Kill, routers, st.booleans(), st.booleans())
+    | st.just(Land()),
+    min_size=5,
+    max_size=40,
+)
 
 
-async def _do(m: Machine, operation: Append | Poison | Route | Replay, number: int) -> None:
-    match operation:
+async def _append(m: Machine, what: Append | Burst | Poison, number: int) -> None:
+    match what:
+        case Burst(chat, count):
+            for _ in range(count):
+                await _append(m, Append(chat, "ana", None), number)
         case Append(chat, sender, None):
             fresh = str(uuid_utils.uuid7())
             await m.append(
@@ -68,6 +123,12 @@ async def _do(m: Machine, operation: Append | Poison | Route | Replay, number: i
             await m.append(record(f"{number}", chat=CHATS[chat], sender=sender, message_id=own))
         case Poison(value):
             await m.append(value)
+
+
+async def _do(m: Machine, operation: object, number: int) -> None:
+    match operation:
+        case Append() | Poison():
+            await _append(m, operation, number)
         case Route(stop_after, times, poll_max):
             m.poll_max = poll_max
             await m.route(stop_after, times)
@@ -76,15 +137,67 @@ async def _do(m: Machine, operation: Append | Poison | Route | Replay, number: i
     event(type(operation).__name__)
 
 
-@settings(max_examples=150)
-@given(operations)
-def test_any_interleaving_equals_the_model(found: list[Append | Poison | Route | Replay]) -> None:
+def equals_the_model(operations: Sequence[object], *, on_disk: bool) -> None:
     async def run() -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            async with machine(Path(folder)) as m:
-                for number, operation in enumerate(found):
+        with tempfile.TemporaryDirectory() if on_disk else nullcontext() as folder:
+            async with machine(None if folder is None else Path(folder)) as m:
+                for number, operation in enumerate(operations):
                     await _do(m, operation, number)
                 await m.route()
                 await m.check()
 
     asyncio.run(run())
+
+
+def two_equal_the_model(operations: Sequence[object]) -> None:
+    async def steps(group: TwoRouters) -> None:
+        for number, operation in enumerate(operations):
+            match operation:
+                case Append() | Burst() | Poison():
+                    await _append(group.machine, operation, number)
+                case Advance(router, count, which):
+                    for _ in range(count):
+                        await group.advance(router, which)
+                case Assign(router):
+                    group.assign(router)
+                case Kill(router, part, late):
+                    await group.kill(router, part=part, late=late)
+                case Land():
+                    group.land()
+            event(type(operation).__name__)
+
+    two_routers.run(steps)
+
+
+@settings(max_examples=15)
+@given(of_one_router)
+def test_any_interleaving_equals_the_model_on_disk(found: list[object]) -> None:
+    equals_the_model(found, on_disk=True)
+
+
+@settings(max_examples=50)
+@given(of_one_router)
+def test_any_interleaving_equals_the_model_where_the_last_write_wins(found: list[object]) -> None:
+    equals_the_model(found, on_disk=False)
+
+
+@settings(max_examples=25)
+@given(of_two_routers)
+def test_two_routers_at_once_equal_the_model(found: list[object]) -> None:
+    two_equal_the_model(found)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@settings(max_examples=400)
+@given(of_one_router)
+def test_many_interleavings_equal_the_model_on_disk(found: list[object]) -> None:
+    equals_the_model(found, on_disk=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@settings(max_examples=1_000)
+@given(of_two_routers)
+def test_two_routers_at_once_equal_the_model_in_many_orders(found: list[object]) -> None:
+    two_equal_the_model(found)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checker import check_history
+from tests.checker import Sent, check_history
 from tests.faults.running import CHAT, Running, call, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -32,19 +32,19 @@ def is_there(pid: int) -> bool:
         return False
 
 
-def send(running: Running, token: str, count: int) -> list[str]:
-    accepted = []
-    for number in range(count):
-        body = {"chat_id": CHAT, "content": f"message {number}"}
+def send(running: Running, token: str, count: int, sent: Sent | None = None) -> Sent:
+    sent = sent or Sent()
+    for _ in range(count):
+        body = {"chat_id": CHAT, "content": f"message {len(sent.acknowledged)}"}
         status, answer = call("POST", f"{running.gateway}/v1/messages", body, token)
         assert status == 202, answer
-        accepted.append(str(answer["message_id"]))
-    return accepted
+        sent.is_accepted(body["content"], str(answer["message_id"]))
+    return sent
 
 
-def check(running: Running, token: str, accepted: list[str]) -> None:
-    until(lambda: len(running.history(token)) >= len(accepted))
-    check_history({"bruno": accepted}, [running.history(token)] * 2)
+def check(running: Running, token: str, sent: Sent) -> None:
+    until(lambda: len(running.history(token)) >= len(sent.acknowledged))
+    check_history(CHAT, {"bruno": sent}, [running.history(token) for _ in range(2)])
 
 
 def test_when_the_router_is_killed_the_gateway_ends_too_and_nothing_is_lost(
@@ -53,13 +53,13 @@ def test_when_the_router_is_killed_the_gateway_ends_too_and_nothing_is_lost(
     running = Running(tmp_path).start()
     try:
         token = running.token("bruno")
-        accepted = send(running, token, 30)
+        sent = send(running, token, 30)
         os.kill(router_of(running), signal.SIGKILL)
         assert running.process is not None
         assert running.process.wait(10) == 1
         assert "the router's process has ended" in running.log()
         running.start()
-        check(running, token, accepted)
+        check(running, token, sent)
     finally:
         running.kill()
 
@@ -68,12 +68,12 @@ def test_when_the_gateway_is_killed_the_router_ends_too(tmp_path: Path) -> None:
     running = Running(tmp_path).start()
     try:
         token = running.token("bruno")
-        accepted = send(running, token, 30)
+        sent = send(running, token, 30)
         router = router_of(running)
         running.kill()
         until(lambda: not is_there(router), seconds=10)
         running.start()
-        check(running, token, accepted)
+        check(running, token, sent)
     finally:
         running.kill()
 
@@ -85,13 +85,13 @@ def test_a_signal_to_the_whole_group_reaches_the_gateway_first(
     running = Running(tmp_path, start_new_session=True).start()
     try:
         token = running.token("bruno")
-        accepted = send(running, token, 30)
+        sent = send(running, token, 30)
         assert running.process is not None
         os.killpg(running.process.pid, number)
         assert running.process.wait(10) == 0
         assert '"CRITICAL"' not in running.log()
         running.start()
-        check(running, token, accepted)
+        check(running, token, sent)
     finally:
         running.kill()
 
@@ -109,8 +109,8 @@ def test_readiness_says_why_the_router_has_stopped_and_sending_goes_on(tmp_path:
     running = Running(tmp_path).start()
     try:
         token = running.token("bruno")
-        accepted = send(running, token, 3)
-        check(running, token, accepted)
+        sent = send(running, token, 3)
+        check(running, token, sent)
         later = json.dumps({"type": "chat_message", "v": 99}).encode()
         db = sqlite3.connect(tmp_path / "data" / "log.db", isolation_level=None)
         db.execute("INSERT INTO records (key, value, appended_ms) VALUES (?, ?, 0)", (CHAT, later))
@@ -147,17 +147,17 @@ def test_while_the_router_is_frozen_no_page_is_answered_from_memory(tmp_path: Pa
     running = Running(tmp_path).start()
     try:
         token = running.token("bruno")
-        accepted = send(running, token, 3)
-        check(running, token, accepted)
+        sent = send(running, token, 3)
+        check(running, token, sent)
         until(lambda: is_cached(running, token))
         router = router_of(running)
         os.kill(router, signal.SIGSTOP)
         until(lambda: not is_cached(running, token))
         assert not is_cached(running, token)
-        accepted += send(running, token, 2)
+        send(running, token, 2, sent)
         os.kill(router, signal.SIGCONT)
-        check(running, token, accepted)
+        check(running, token, sent)
         until(lambda: is_cached(running, token))
-        check(running, token, accepted)
+        check(running, token, sent)
     finally:
         running.kill()
