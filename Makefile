@@ -14,8 +14,8 @@ run: $(VENV)/run.stamp ## start everything on this machine
 	@exec $(BIN)/chat4all up $(ARGS)
 
 test: check ## every test, real processes and engines included
-	@tests/have-strace
-	$(BIN)/pytest -m "slow and not engines"
+	@$(BIN)/python -m tests.have_tools
+	$(BIN)/pytest -m "slow and not engines and not image"
 	@$(BIN)/python -m engines fetch
 	$(BIN)/pytest -m engines
 

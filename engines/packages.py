@@ -24,6 +24,7 @@ JAVA_VERSION = "17"  # the newest that Cassandra 5.0 runs on
 MAVEN_SECONDS = 600
 APT_SECONDS = 900
 STANDARD_ERROR = 2
+POLICY = Path("/usr/sbin/policy-rc.d")
 # Not in the cache folder: two checkouts with caches of their own share the machine.
 APT_LOCK = Path("/run/lock/chat4all-engines-apt.lock")
 
@@ -48,6 +49,18 @@ def locked(file: Path) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def locked_or_failed(file: Path, text: str) -> Iterator[None]:
+    """Hold a lock between processes; Failed with `text` when another one holds it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failed(text) from None
+        yield
+
+
 def find_java() -> Path | None:
     """Return a `java` of the version that is needed."""
     homes = [Path(os.environ["JAVA_HOME"])] if os.environ.get("JAVA_HOME") else []
@@ -60,12 +73,6 @@ def find_java() -> Path | None:
             if f'JAVA_VERSION="{JAVA_VERSION}.' in release and (home / "bin/java").exists():
                 return home / "bin/java"
     return None
-
-
-def find_maven() -> Path | None:
-    """Return `mvn`."""
-    found = shutil.which("mvn")
-    return None if found is None else Path(found)
 
 
 def find_postgres() -> Path | None:
@@ -86,8 +93,19 @@ class Tool:
     find: Callable[[], Path | None]
 
 
+def program(name: str, package: str) -> Tool:
+    """Return the tool that is the program of this name."""
+
+    def find() -> Path | None:
+        # What an administrator runs may not be in a user's path.
+        found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+        return None if found is None else Path(found)
+
+    return Tool(name, package, find)
+
+
 JAVA = Tool("Java 17", "openjdk-17-jre-headless", find_java)
-MAVEN = Tool("Maven", "maven", find_maven)
+MAVEN = program("mvn", "maven")
 POSTGRES = Tool("PostgreSQL", "postgresql", find_postgres)
 
 
@@ -172,13 +190,14 @@ def _install(missing: Sequence[Tool]) -> None:
     apt = shutil.which("apt-get")
     if apt is None or os.geteuid() != 0:
         how = f"run: sudo {command}" if apt else f"on Debian and Ubuntu: {command}"
-        raise Failed(f"the engines need {names}; {how}")
+        raise Failed(f"{names} missing; {how}")
     say(f"installing {names} (once) ...")
     options = ["-qq", "-o", "DPkg::Lock::Timeout=300"]
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     with (
         locked(APT_LOCK),
-        _explained(f"the engines need {names}, which could not be installed: {command}"),
+        _explained(f"{names} missing, and could not be installed: {command}"),
+        _starting_no_services(),
     ):
         _run([apt, *options, "update"], APT_SECONDS, environment)
         packages = [tool.package for tool in missing]
@@ -189,6 +208,20 @@ def _install(missing: Sequence[Tool]) -> None:
         )
     if absent := [tool.name for tool in missing if tool.find() is None]:
         raise Failed(f"{', '.join(absent)} was not found after: {command}")
+
+
+@contextlib.contextmanager
+def _starting_no_services() -> Iterator[None]:
+    """Keep packages from starting servers of their own on this machine; Debian's way to say so."""
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    try:
+        POLICY.chmod(0o755)
+        yield
+    finally:
+        POLICY.unlink()
 
 
 def _run(command: Sequence[str], seconds: float, environment: dict[str, str]) -> None:

@@ -225,11 +225,31 @@ def test_a_missing_tool_is_named_with_its_command(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     absent = packages.Tool("Maven", "maven", lambda: None)
-    with pytest.raises(Failed, match="the engines need Maven; run: sudo apt-get install maven"):
+    with pytest.raises(Failed, match="Maven missing; run: sudo apt-get install maven"):
         packages.tools(absent)
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(Failed, match="on Debian and Ubuntu: apt-get install maven"):
         packages.tools(absent)
+
+
+def test_packages_start_no_services_where_nothing_says_so_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(packages, "POLICY", policy)
+    monkeypatch.setattr(packages, "APT_LOCK", tmp_path / "lock")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(shutil, "which", lambda name, **_: f"/usr/bin/{name}")
+    answers: list[int] = []
+
+    def run(*_: object) -> None:
+        answers.append(subprocess.run([policy, "nginx", "start"], check=False).returncode)
+
+    monkeypatch.setattr(packages, "_run", run)
+    found = iter([None, Path("/usr/sbin/nginx"), Path("/usr/sbin/nginx")])
+    packages.tools(packages.Tool("nginx", "nginx", lambda: next(found)))
+    assert answers == [101, 101]  # "forbidden", as `invoke-rc.d` understands it
+    assert not policy.exists()
 
 
 def test_only_the_java_that_cassandra_runs_on_is_taken(

@@ -1,0 +1,30 @@
+"""`python -m tests.have_tools`: install the programs that tests start, where that is allowed.
+
+Elsewhere one sentence says which are missing and how to install them.
+"""
+
+import sys
+
+from engines import Failed, packages
+
+TOOLS = [
+    packages.program("strace", "strace"),  # watches the disk
+    packages.program("caddy", "caddy"),
+    packages.program("nginx", "nginx"),
+    packages.program("openssl", "openssl"),
+    packages.program("systemd-analyze", "systemd"),
+]
+
+
+def main() -> int:
+    """Return the exit status."""
+    try:
+        packages.tools(*TOOLS)
+    except Failed as failed:
+        packages.say(str(failed))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
