@@ -2,9 +2,11 @@
 
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     Column,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     String,
@@ -114,4 +116,13 @@ audit = Table(
     Column("username", String(40)),
     Column("details", Json, nullable=False),
     Index("ix_audit_at", "at"),
+)
+
+# Which installation the database is of: one row.
+installation = Table(
+    "installation",
+    metadata,
+    Column("only_row", Integer, primary_key=True, autoincrement=False),
+    Column("installation_id", String(36), nullable=False),
+    CheckConstraint("only_row = 1", name="ck_installation_only_row"),
 )

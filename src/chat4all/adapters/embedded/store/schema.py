@@ -1,5 +1,7 @@
 """The tables of `store.db`, as a list of migrations."""
 
+from chat4all.adapters.installation import TABLE
+
 _FIRST = """
 CREATE TABLE messages (
     conversation_id TEXT NOT NULL,
@@ -67,5 +69,5 @@ ALTER TABLE read_markers ADD COLUMN read_ms INTEGER
 """
 # The headers of a dead letter's record: JSON, or null where there are none.
 _LETTER_HEADERS = "ALTER TABLE dead_letters ADD COLUMN headers BLOB"
-SCHEMA = (_FIRST, _REPLAYS, _MARKER_TIMES, _LETTER_HEADERS)
+SCHEMA = (_FIRST, _REPLAYS, _MARKER_TIMES, _LETTER_HEADERS, TABLE)
 """Every migration; see `Database`."""
