@@ -1,6 +1,7 @@
 """Data folders for tests of the operator's commands, made by the product's own parts."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -10,6 +11,9 @@ from tempfile import TemporaryDirectory
 
 from chat4all.adapters.crypto import load_or_make_secret
 from chat4all.adapters.embedded import EmbeddedConsumer, EmbeddedFeed, EmbeddedLog, EmbeddedStore
+from chat4all.adapters.embedded.folder import DATABASES
+from chat4all.adapters.installation import MARKER, begin
+from chat4all.adapters.private_files import open_private
 from chat4all.adapters.sql import Database, upgrade
 from chat4all.router.loop import Router
 from tests.records import CHATS, record
@@ -21,8 +25,11 @@ def make_folder(folder: Path, values: Sequence[bytes] = (), *, routed: bool = Tr
     """Make a data folder whose log has these records, routed or not."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     load_or_make_secret(folder / "secret-key")
-    (folder / "metadata.db").write_bytes(_empty_directory())
+    installation = begin(folder / MARKER, [folder / name for name in DATABASES])
+    with os.fdopen(open_private(folder / "metadata.db"), "wb") as file:
+        file.write(_empty_directory())
     asyncio.run(_make(folder, values, routed))
+    installation.complete()
     return folder
 
 

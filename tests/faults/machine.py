@@ -20,7 +20,7 @@ from chat4all.domain.events import LiveEvent, MessageStored
 from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.messages import Head, StoredMessage
 from chat4all.domain.records import DeadLetter, Headers, LogRecord
-from chat4all.ports.log import PartitionedLog, Poll
+from chat4all.ports.log import MessageLog, PartitionedLog, Poll
 from chat4all.ports.store import IdEntry, IdKey, StoreBatch
 from chat4all.router.loop import Router
 from tests.contract.ports import Letters, Store
@@ -36,12 +36,8 @@ BUCKET = 10
 class AnyStore(Store, Letters, Protocol): ...
 
 
-class ReadableLog(Protocol):
+class ReadableLog(MessageLog, Protocol):
     """A log of one partition, whose first offset is 1."""
-
-    async def append(
-        self, key: ConversationId, value: bytes, headers: Headers = ()
-    ) -> LogPosition: ...
 
     async def read(self, after: int, limit: int) -> Sequence[LogRecord]: ...
 
@@ -61,6 +57,9 @@ class LogInMemory:
             LogRecord(position, key.encode(), value, now, log_append_time=True, headers=headers)
         )
         return position
+
+    def makes_fresh_ids(self) -> bool:
+        return True
 
     async def read(self, after: int, limit: int) -> Sequence[LogRecord]:
         return self._records[after : after + limit]

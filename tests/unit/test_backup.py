@@ -16,6 +16,7 @@ import pytest
 
 from chat4all.adapters.embedded import DataFolder
 from chat4all.adapters.embedded.folder import LOCK, STAGING
+from chat4all.adapters.installation import MARKER
 from chat4all.commands.backup import back_up
 from chat4all.commands.restore import put_back
 from chat4all.domain.errors import CommandRefused, StartRefused
@@ -25,7 +26,7 @@ from tests.folders import POISON, change, history, make_folder, route
 from tests.records import CHATS, record
 from tests.unit.test_commands import chat4all
 
-FILES = {*DATABASES, SECRET, MANIFEST}
+FILES = {*DATABASES, SECRET, MARKER, MANIFEST}
 
 
 @pytest.fixture
@@ -254,7 +255,7 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("renames", range(4))
+@pytest.mark.parametrize("renames", range(5))
 def test_a_restore_that_is_cut_off_is_not_started_from_and_done_again(
     tmp_path: Path, backup: Path, monkeypatch: pytest.MonkeyPatch, renames: int
 ) -> None:

@@ -142,8 +142,11 @@ def test_a_folder_and_its_faults(
 ) -> None:
     assert well(found(data_folder, data))
     data.chmod(0o750)
-    assert "other users" in the_one(found(data_folder, data), Status.WARNING).says
+    assert "other users" in the_one(found(data_folder, data), Status.PROBLEM).says
     data.chmod(0o700)
+    (data / "metadata.db").chmod(0o640)
+    assert "metadata.db can be read" in the_one(found(data_folder, data), Status.PROBLEM).says
+    (data / "metadata.db").chmod(0o600)
     (data / STAGING).mkdir()
     assert "was cut off" in the_one(found(data_folder, data), Status.PROBLEM).says
     (data / STAGING).rmdir()

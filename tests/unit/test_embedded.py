@@ -278,7 +278,7 @@ def test_a_data_folder_has_one_owner(tmp_path: Path) -> None:
             pass
         other.kill()
     with DataFolder(tmp_path) as folder:
-        assert folder.is_new
+        assert folder.begin().is_new
 
 
 @pytest.mark.parametrize("place", ["/proc/nothing/here", "/dev/null/data"])

@@ -38,7 +38,7 @@ def number(
     log_position: LogPosition = HERE,
 ) -> Numbered:
     """Number the message alone, with what the store has of its conversation, id and position."""
-    taken = LogRecord(log_position, b"", b"", 0, log_append_time=True)
+    taken = LogRecord(log_position, b"", b"", 7, log_append_time=True)
     return number_messages(
         [(taken, MESSAGE)],
         {CHATS[0]: head},
@@ -55,8 +55,8 @@ def test_a_new_one_has_the_next_number_also_when_another_router_wrote_it_just_no
     (message,) = numbered.messages
     assert (message.seq, message.log_position) == (5, HERE)
     assert numbered.ids == {id_key(MESSAGE): IdEntry(5, HERE)}
-    assert numbered.heads == {CHATS[0]: Head(5, HERE, MESSAGE.created_at)}
-    assert numbered.heads[CHATS[0]].created_at == MESSAGE.created_at
+    assert numbered.heads == {CHATS[0]: Head(5, HERE)}
+    assert numbered.heads[CHATS[0]].order_ms == 7
 
 
 def test_the_first_of_a_conversation_has_number_one() -> None:
@@ -133,7 +133,7 @@ def test_ids_of_one_batch_are_checked_against_each_other_and_belong_to_their_sen
     elsewhere = MESSAGE._replace(conversation_id=CHATS[1])
     found = number_messages(
         [
-            (LogRecord(at(offset), b"", b"", 0, log_append_time=True), message)
+            (LogRecord(at(offset), b"", b"", 7, log_append_time=True), message)
             for offset, message in enumerate([MESSAGE, of_ana, MESSAGE, elsewhere, of_ana], 20)
         ],
         {CHATS[0]: HEAD, CHATS[1]: NO_HEAD},

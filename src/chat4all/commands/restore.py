@@ -10,6 +10,7 @@ import click
 from chat4all.adapters.crypto import load_or_make_secret
 from chat4all.adapters.embedded import DataFolder, EmbeddedConsumer, EmbeddedLog, EmbeddedStore
 from chat4all.adapters.embedded.folder import LOCK, STAGING
+from chat4all.adapters.private_files import create_private, make_private_folder
 from chat4all.adapters.sql import Database, upgrade
 from chat4all.domain.errors import CommandRefused, StartRefused
 from chat4all.operations.backups import (
@@ -72,12 +73,12 @@ def put_back(source: Path, folder: Path) -> Manifest:
 def _put_back(source: Path, folder: Path, manifest: Manifest) -> None:
     _clear(folder)
     staging = folder / STAGING
-    staging.mkdir(mode=0o700)
+    make_private_folder(staging)
     sync_all(folder)
     room_for(sum(file.bytes for file in manifest.files.values()), folder)
     for name in manifest.files:
+        create_private(staging / name)
         shutil.copyfile(source / name, staging / name)
-        (staging / name).chmod(0o600)
     check_pair(staging, manifest)
     check_databases(staging, f"{source} is damaged")
     try:

@@ -1,14 +1,12 @@
 """`chat4all secrets`."""
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import click
 
 from chat4all.adapters.crypto import load_or_make_secret, next_to, rotate_secret
+from chat4all.adapters.private_files import lock_folder, make_private_folder
 from chat4all.domain.errors import CommandRefused
 
 FILES = ("secret-key", "service-credential")
@@ -44,16 +42,10 @@ def secrets(folder: Path, prepare: bool, rotate: bool) -> None:
     click.echo(f"The secrets are in {folder}.")
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> AbstractContextManager[None]:
     """Lock a folder, so that two commands at the same time create one secret."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        make_private_folder(folder)
+        return lock_folder(folder)
     except OSError as error:
         raise CommandRefused(f"{folder} cannot be used ({error.strerror})") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

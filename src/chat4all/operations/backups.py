@@ -18,12 +18,12 @@ from pathlib import Path
 import msgspec
 
 from chat4all import __version__
-from chat4all.adapters.embedded.inspecting import (
-    NEWEST,
-    look_at_pair,
-    read_only,
-)
+from chat4all.adapters.embedded.folder import installation_trouble
+from chat4all.adapters.embedded.inspecting import NEWEST, look_at_pair
+from chat4all.adapters.installation import MARKER
+from chat4all.adapters.private_files import open_private
 from chat4all.adapters.sql.schema import NEWEST as NEWEST_METADATA
+from chat4all.adapters.sqlite_files import read_only
 from chat4all.domain.errors import CommandRefused
 from chat4all.domain.times import now_utc
 
@@ -32,6 +32,9 @@ DATABASES = ("store.db", "log.db", "metadata.db")
 
 SECRET = "secret-key"  # noqa: S105 - a file's name
 """In the data folder unless SECRET_KEY is set."""
+
+BESIDE = (SECRET, MARKER)
+"""Small files that are copied as they are. The folder of an earlier release has no marker."""
 
 MANIFEST = "manifest.json"
 
@@ -81,11 +84,12 @@ def copy_all(folder: Path, staging: Path) -> Manifest:
         if (pair := look_at_pair(staging, in_use=False)).trouble is None:
             break
     _copy_database(folder / "metadata.db", staging / "metadata.db")
-    if (folder / SECRET).exists():
-        _write(staging / SECRET, (folder / SECRET).read_bytes())
+    for name in BESIDE:
+        if (folder / name).exists():
+            _write(staging / name, (folder / name).read_bytes())
     check_databases(staging, f"{folder} is damaged")
-    if pair.trouble is not None:
-        raise CommandRefused(f"{folder} is damaged: {pair.trouble}")
+    if trouble := pair.trouble or installation_trouble(staging, in_use=False):
+        raise CommandRefused(f"{folder} is damaged: {trouble}")
     manifest = Manifest(
         __version__,
         made_at,
@@ -114,7 +118,7 @@ def check_backup(backup: Path) -> Manifest:
             f"{backup} is damaged: {MANIFEST} was changed ({error}); use another backup"
         ) from None
     missing = {*DATABASES} - {*manifest.files}
-    if missing or {*manifest.files} - {*DATABASES, SECRET}:
+    if missing or {*manifest.files} - {*DATABASES, *BESIDE}:
         raise CommandRefused(f"{backup} is damaged: {MANIFEST} names other files than a backup has")
     for name, file in manifest.files.items():
         try:
@@ -130,6 +134,8 @@ def check_backup(backup: Path) -> Manifest:
 
 def check_pair(folder: Path, manifest: Manifest) -> None:
     """Raise `CommandRefused` unless the files in a folder are a pair that matches the manifest."""
+    if trouble := installation_trouble(folder, in_use=False):
+        raise CommandRefused(f"the backup is damaged: {trouble}")
     pair = look_at_pair(folder, in_use=False)
     if pair.trouble is not None:
         raise CommandRefused(f"the backup is damaged: {pair.trouble}")
@@ -228,8 +234,7 @@ def _copy_database(source: Path, target: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
+    with os.fdopen(open_private(path), "wb") as file:
         file.write(content)
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from chat4all.adapters.embedded.folder import restore_trouble
+from chat4all.adapters.embedded.folder import installation_trouble, restore_trouble
 from chat4all.domain.errors import CommandRefused
 from chat4all.settings import Settings, load_settings
 
@@ -26,4 +26,6 @@ def existing_folder(data: Path | None) -> Path:
         raise CommandRefused(
             f"{folder} has no data of Chat4All: name its folder with --data or CHAT4ALL_DATA"
         )
+    if trouble := installation_trouble(folder):
+        raise CommandRefused(trouble)
     return folder

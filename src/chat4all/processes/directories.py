@@ -4,6 +4,7 @@ One machine has them in a file of its own, a metadata service in its database, a
 cluster asks the metadata service.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from chat4all.adapters.caching import OutboxFollower, cached_people
+from chat4all.adapters.installation import MARKER, begin
+from chat4all.adapters.present_files import PresentFiles
+from chat4all.adapters.private_files import lock_folder
 from chat4all.adapters.sql import (
     Database,
     SqlMemberships,
@@ -67,12 +71,14 @@ class OwnPeople:
 
 
 @asynccontextmanager
-async def people_in_file(path: Path, order_ms: Callable[[], int]) -> AsyncIterator[PeopleInFile]:
+async def people_in_file(
+    path: Path, present: PresentFiles, order_ms: Callable[[], int]
+) -> AsyncIterator[PeopleInFile]:
     """Open a file that only this process serves; it gets its tables here.
 
     `order_ms` returns the time at which somebody joins a conversation.
     """
-    database = Database(path)
+    database = Database(path, present=present)
     try:
         await upgrade(database)
         outbox = SqlOutbox(database)
@@ -95,7 +101,7 @@ async def people_in_database(settings: MetadataSettings) -> AsyncIterator[OwnPeo
     A file gets its tables here; those on a server are made by `chat4all migrate`, and missing ones
     are what `ping` complains of. Raises `StartRefused` for settings that cannot be used.
     """
-    from chat4all.adapters.sql.server_schema import check_revision
+    from chat4all.adapters.sql.same_database import SameDatabase
 
     credential = check_credential(settings.credential)
     async with open_database(settings.database_url) as database:
@@ -103,7 +109,7 @@ async def people_in_database(settings: MetadataSettings) -> AsyncIterator[OwnPeo
         internal = InternalPorts(credential.encode(), outbox, proofs(settings.people.keys))
         trim = partial(trim_all, SqlTrimming(database))
         async with periodically("trimming the outbox", trim, TRIM_EVERY_SECONDS):
-            yield OwnPeople(sql_people(database), internal, partial(check_revision, database))
+            yield OwnPeople(sql_people(database), internal, SameDatabase(database).ping)
 
 
 @asynccontextmanager
@@ -137,16 +143,32 @@ async def open_database(url: str | None) -> AsyncIterator[Transactions]:
     if url is None:
         raise StartRefused("DATABASE_URL is missing: cockroachdb://user@host:26257/database")
     where = parse_database_url(url)
-    database: Database | ServerDatabase
     if isinstance(where, Path):
-        database = Database(where)
-        await upgrade(database)
+        present = PresentFiles()
+        database: Database | ServerDatabase = Database(where, present=present)
     else:
         database = ServerDatabase(where)
     try:
+        if isinstance(database, Database):
+            await _open_file(database, present)
         yield database
     finally:
         await database.close()
+
+
+async def _open_file(database: Database, present: PresentFiles) -> None:
+    """Give a file its tables and its id, or compare that with the marker beside it."""
+    file = database.path
+    marker = file.with_name(f"{file.name}.{MARKER}")
+    try:
+        locked = await asyncio.to_thread(lock_folder, file.parent)
+    except OSError as error:
+        raise StartRefused(f"{file} cannot be used ({error.strerror}): see DATABASE_URL") from error
+    with locked:
+        installation = begin(marker, (file,))
+        await upgrade(database)
+        installation.complete()
+    present.watch(installation.files)
 
 
 async def trim_all(outbox: OutboxTrimming) -> None:

@@ -26,6 +26,7 @@ from chat4all.adapters.embedded import (
     EmbeddedStore,
 )
 from chat4all.adapters.embedded.link import SILENCE_SECONDS
+from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import StartRefused
@@ -88,28 +89,31 @@ async def one_machine(
     wait for a hash that is slow on purpose.
     """
     async with AsyncExitStack() as stack:
+        installation, present = folder.begin(), PresentFiles()
         tokens = tokens_in_folder(settings.people.keys, folder.path)
         if passwords is None:
             passwords = stack.enter_context(closing(BcryptPasswords()))
-        log = EmbeddedLog(folder.path / "log.db")
+        log = EmbeddedLog(folder.path / "log.db", present=present)
         stack.push_async_callback(log.close)
         found = await stack.enter_async_context(
-            people_in_file(folder.path / "metadata.db", log.order_ms)
+            people_in_file(folder.path / "metadata.db", present, log.order_ms)
         )
         people = found.people
-        store = EmbeddedStore(folder.path / "store.db")
+        store = EmbeddedStore(folder.path / "store.db", present=present)
         stack.push_async_callback(store.close)
         feed = EmbeddedFeed(inf if router_process is None else SILENCE_SECONDS)
 
-        has_demo = await _demo(settings, folder, people, passwords)
+        has_demo = await _demo(settings, people, passwords, is_new=installation.is_new)
         if has_demo:
             # Or else the first requests would be overtaken by the news of it.
             await found.follower.poll()
-        # After the demonstration data, so that a first start which was cut off is still the first.
         await log.open()
         log.order_after(found.newest_ms)
         await store.open()
         await EmbeddedConsumer(log, store).check()
+        # After the demonstration data, so that a first start which was cut off is still the first.
+        installation.complete()
+        present.watch(folder.files)
 
         if router_process is None:
             started = in_process_router(log, store, feed)
@@ -210,11 +214,11 @@ def _started(settings: OneMachineSettings, *, has_demo: bool) -> None:
 
 
 async def _demo(
-    settings: OneMachineSettings, folder: DataFolder, people: PeoplePorts, passwords: Passwords
+    settings: OneMachineSettings, people: PeoplePorts, passwords: Passwords, *, is_new: bool
 ) -> bool:
     """Make the demonstration data in a new folder and say whether; refuse it on an open address."""
     host = settings.gateway.host
-    if folder.is_new and settings.demo and is_loopback(host):
+    if is_new and settings.demo and is_loopback(host):
         await make_demo(people.users, people.directory, passwords)
         return True
     if not is_loopback(host) and await demo_passwords_are_active(people.users, passwords):

@@ -24,7 +24,9 @@ import msgspec
 
 from chat4all import __version__
 from chat4all.adapters.embedded import EmbeddedConsumer, EmbeddedLog, EmbeddedStore, GatewayLink
+from chat4all.adapters.embedded.folder import files_of
 from chat4all.adapters.embedded.link import Status, pair
+from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.prometheus import RouterMetrics
 from chat4all.domain.errors import Unavailable
 from chat4all.logs import configure_logging
@@ -128,9 +130,11 @@ async def _route(data: Path, socket_to_gateway: socket.socket) -> None:
     async with AsyncExitStack() as stack:
         link = await GatewayLink.over(socket_to_gateway)
         stack.callback(link.close)
-        log = EmbeddedLog(data / "log.db")
+        present = PresentFiles()
+        present.watch(files_of(data))
+        log = EmbeddedLog(data / "log.db", present=present)
         stack.push_async_callback(log.close)
-        store = EmbeddedStore(data / "store.db")
+        store = EmbeddedStore(data / "store.db", present=present)
         stack.push_async_callback(store.close)
         await log.follow()
         await store.open()

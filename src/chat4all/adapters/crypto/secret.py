@@ -6,6 +6,7 @@ import secrets
 import stat
 from pathlib import Path
 
+from chat4all.adapters.private_files import rename_durably, write_private
 from chat4all.domain.errors import StartRefused
 
 BYTES_MIN = 32
@@ -96,27 +97,14 @@ def _load(path: Path) -> bytes:
 
 
 def _write(path: Path, secret: bytes) -> None:
-    # Written to another file and renamed: a crash leaves no secret or a complete one.
-    beside = path.with_name(f"{path.name}.new")
     try:
-        beside.unlink(missing_ok=True)
-        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(secret)
-            file.flush()
-            os.fsync(file.fileno())
+        write_private(path, secret)
     except OSError as error:
         raise StartRefused(f"{path} cannot be written ({error.strerror})") from error
-    _rename(beside, path)
 
 
 def _rename(beside: Path, path: Path) -> None:
     try:
-        beside.rename(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        rename_durably(beside, path)
     except OSError as error:
         raise StartRefused(f"{path} cannot be written ({error.strerror})") from error

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from chat4all.adapters.embedded.reads import Reads
+from chat4all.adapters.present_files import PresentFiles
+from chat4all.adapters.sqlite_files import read_write
 from chat4all.concurrency.waiting import BoundedWaiting
 from chat4all.domain.errors import StartRefused, Unavailable
 
@@ -60,13 +62,20 @@ class Database:
 
     `schema` has the migrations, each to the next version; they are only ever added. A
     `guest` shares the file with the process that holds the data folder: it neither changes the
-    schema nor checkpoints.
+    schema nor checkpoints. Nothing is read or written once one of the files in `present` is gone.
     """
 
     def __init__(
-        self, path: Path, schema: Sequence[str], *, busy_seconds: float = 5.0, guest: bool = False
+        self,
+        path: Path,
+        schema: Sequence[str],
+        *,
+        busy_seconds: float = 5.0,
+        guest: bool = False,
+        present: PresentFiles | None = None,
     ) -> None:
         self.path = path
+        self._present = present or PresentFiles()
         self._schema = schema
         self._busy_seconds = busy_seconds
         self._guest = guest
@@ -197,6 +206,7 @@ class Database:
         return self._statement(lambda db: db.execute(query, values).fetchone(), writing=False)
 
     def _statement(self, work: Callable[[sqlite3.Connection], T], writing: bool) -> T:
+        self._present.check()
         try:
             return work(self._connection(writing))
         except sqlite3.Error as error:
@@ -210,10 +220,10 @@ class Database:
     def _connection(self, writing: bool) -> sqlite3.Connection:
         db: sqlite3.Connection | None = getattr(self._mine, "connection", None)
         if db is None:
-            db = sqlite3.connect(
+            db = read_write(
                 self.path,
+                self._present,
                 timeout=self._busy_seconds,
-                isolation_level=None,
                 cached_statements=STATEMENTS,
                 # Each is used by one thread only, except for the last call, `close`.
                 check_same_thread=False,

@@ -1,16 +1,31 @@
-"""The data folder: created, checked and locked by one process at a time."""
+"""The data folder: created, closed to others, checked and locked by one process at a time."""
 
 import fcntl
+import logging
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from chat4all.adapters import installation
+from chat4all.adapters.installation import MARKER, Installation
+from chat4all.adapters.private_files import is_open_to_others, make_private_folder, tighten
 from chat4all.domain.errors import StartRefused
+
+_log = logging.getLogger(__name__)
 
 LOCK = "lock"
 STAGING = "restoring"
 """In a data folder until a restore is complete: until then nothing else there counts."""
+
+DATABASES = ("log.db", "store.db", "metadata.db")
+
+_SECRETS = ("secret-key", "service-credential")
+"""Files that a start refuses while others can read them: those who did may have kept them."""
+
+_OURS = (*DATABASES, *_SECRETS, LOCK, MARKER, STAGING, "manifest.json")
+"""What the names of our files begin with. A folder with anything else may be shared on purpose."""
 
 PATIENCE_SECONDS = 2.0
 """How long to wait for the folder: a router whose gateway was killed finishes its batch first."""
@@ -20,7 +35,8 @@ class DataFolder:
     """A folder that only this process uses for as long as the context lasts.
 
     The lock is the kernel's (`flock`): it ends with the process, however that ends. A folder whose
-    restore was cut off can only be taken with `restoring`, which starts over.
+    restore was cut off can only be taken with `restoring`, which starts over. What others can read
+    of ours is closed to them, where we may.
     """
 
     def __init__(
@@ -34,7 +50,7 @@ class DataFolder:
     def __enter__(self) -> "DataFolder":
         """Lock the folder; `StartRefused` with one sentence when that fails."""
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(self.path)
             self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StartRefused(
@@ -53,6 +69,7 @@ class DataFolder:
         if not self._restoring and (trouble := restore_trouble(self.path)):
             self.__exit__(None, None, None)
             raise StartRefused(trouble)
+        _close_to_others(self.path)
         return self
 
     def __exit__(
@@ -73,10 +90,42 @@ class DataFolder:
             raise RuntimeError("the folder is not held")
         return self._lock
 
+    def begin(self) -> Installation:
+        """Return the installation in this folder, to be completed; see `installation.begin`."""
+        return installation.begin(self.path / MARKER, _databases(self.path))
+
     @property
-    def is_new(self) -> bool:
-        """Whether the folder has no data yet."""
-        return not (self.path / "log.db").exists()
+    def files(self) -> Sequence[Path]:
+        """What must not go while a process works on the folder, once everything was opened."""
+        return files_of(self.path)
+
+
+def files_of(path: Path) -> Sequence[Path]:
+    """Return the files of a data folder in use that must not go."""
+    return (*_databases(path), path / MARKER, path / LOCK)
+
+
+def installation_of(path: Path, *, in_use: bool = True) -> Installation:
+    """Return the installation in a data folder, changing nothing; see `installation.look`."""
+    return installation.look(path / MARKER, _databases(path), in_use=in_use)
+
+
+def files_for_owner_only(path: Path) -> Sequence[Path]:
+    """Return the files in a data folder that only its owner may read, but for the secrets."""
+    names = (*DATABASES, MARKER)
+    return [file for file in sorted(path.iterdir()) if file.name.startswith(names)]
+
+
+def installation_trouble(path: Path, *, in_use: bool = True) -> str | None:
+    """Say what is missing in a data folder, or is of another one; None: nothing.
+
+    Changes nothing; for `in_use` see `read_only`.
+    """
+    try:
+        installation_of(path, in_use=in_use)
+    except StartRefused as refused:
+        return str(refused)
+    return None
 
 
 def is_held(path: Path) -> bool:
@@ -99,6 +148,28 @@ def restore_trouble(path: Path) -> str | None:
     if (path / STAGING).exists():
         return f"a restore into {path} was cut off: run `chat4all restore` into it again"
     return None
+
+
+def _databases(path: Path) -> Sequence[Path]:
+    return tuple(path / name for name in DATABASES)
+
+
+def _close_to_others(path: Path) -> None:
+    try:
+        within = list(path.iterdir())
+        ours = [file for file in within if file.name.startswith(_OURS)]
+        only_ours = len(ours) == len(within)
+        closed = tighten(path) if only_ours else not is_open_to_others(path)
+        for file in ours:
+            if not file.name.startswith(_SECRETS) and file.exists():
+                closed = tighten(file) and closed
+    except OSError:
+        closed = False
+    if not closed:
+        _log.warning(
+            "others may read the data folder: make it and its files yours alone",
+            extra={"folder": str(path)},
+        )
 
 
 def _locked(descriptor: int) -> bool:

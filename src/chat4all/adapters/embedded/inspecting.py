@@ -1,36 +1,18 @@
 """Reading the files of a data folder or a backup from outside, without changing them."""
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from chat4all.adapters.embedded import log
 from chat4all.adapters.embedded.consumer import pair_trouble
 from chat4all.adapters.embedded.store.schema import SCHEMA
+from chat4all.adapters.sqlite_files import read_only
 
 NEWEST = {"log.db": len(log.SCHEMA), "store.db": len(SCHEMA)}
 """The version of each file that this release writes; it reads all from 1 on."""
 
 ATTEMPTS = 5
 """How often a pair in use is read before it is reported as broken."""
-
-
-@contextmanager
-def read_only(path: Path, *, in_use: bool = True) -> Iterator[sqlite3.Connection]:
-    """Open a SQLite file for reading; `sqlite3.Error` when that cannot be.
-
-    With `in_use` false no file is created beside it; never for a file that may be written to
-    meanwhile.
-    """
-    how = "mode=ro" if in_use else "mode=ro&immutable=1"
-    db = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, isolation_level=None)
-    try:
-        db.execute("PRAGMA busy_timeout = 5000")
-        yield db
-    finally:
-        db.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from chat4all.adapters.embedded.database import ROWS_MAX, Database, with_rows
 from chat4all.adapters.embedded.deadlines import Deadlines
+from chat4all.adapters.installation import TABLE
+from chat4all.adapters.present_files import PresentFiles
 from chat4all.domain.errors import OutcomeUnknown, Overloaded, Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.records import Headers, LogRecord
@@ -37,7 +39,7 @@ ALTER TABLE records ADD COLUMN order_ms INTEGER;
 CREATE TABLE trimmed (order_ms INTEGER NOT NULL);
 INSERT INTO trimmed SELECT coalesce(max(appended_ms), 0) FROM records
 """
-SCHEMA = (_FIRST, _HEADERS, _ORDER)
+SCHEMA = (_FIRST, _HEADERS, _ORDER, TABLE)
 """Every migration; see `Database`."""
 
 _INSERT = "INSERT INTO records (key, value, appended_ms, headers, order_ms) VALUES {rows}"
@@ -77,8 +79,11 @@ class EmbeddedLog:
         deadline: float = 5.0,
         busy_seconds: float = 5.0,
         guest: bool = False,
+        present: PresentFiles | None = None,
     ) -> None:
-        self._database = Database(path, SCHEMA, busy_seconds=busy_seconds, guest=guest)
+        self._database = Database(
+            path, SCHEMA, busy_seconds=busy_seconds, guest=guest, present=present
+        )
         self._deadlines = Deadlines(deadline, _unknown)
         self._queue: deque[_Waiting] = deque()
         self._flusher: asyncio.Task[None] | None = None

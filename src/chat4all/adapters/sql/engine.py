@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from chat4all.adapters.present_files import PresentFiles
+from chat4all.adapters.sqlite_files import read_write
 from chat4all.concurrency.waiting import BoundedWaiting
 from chat4all.domain.errors import OutcomeUnknown, Unavailable
 
@@ -39,15 +41,18 @@ class Database:
     caller does not learn, as in a crash: one that writes is `OutcomeUnknown`, as it is when the
     commit fails. Otherwise it never begins.
     `IntegrityError` passes: the caller knows which of its keys it is about. Any other error of the
-    driver is `Unavailable`.
+    driver is `Unavailable`. So is any call once one of the files in `present` is gone.
     """
 
-    def __init__(self, path: Path, *, busy_seconds: float = 5.0) -> None:
+    def __init__(
+        self, path: Path, *, busy_seconds: float = 5.0, present: PresentFiles | None = None
+    ) -> None:
         self.path = path
+        present = present or PresentFiles()
         # By default SQLite takes the lock at the first write, when another write may have made
         # earlier reads stale.
-        self._writer = _Threads(path, WRITER, 1, "BEGIN IMMEDIATE", busy_seconds)
-        self._readers = _Threads(path, "reader", READERS, "BEGIN", busy_seconds)
+        self._writer = _Threads(path, present, WRITER, 1, "BEGIN IMMEDIATE", busy_seconds)
+        self._readers = _Threads(path, present, "reader", READERS, "BEGIN", busy_seconds)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work`, which only reads, against one state of the file."""
@@ -66,14 +71,23 @@ class Database:
 class _Threads:
     """A thread for each connection; all transactions begin with the same statement."""
 
-    def __init__(self, path: Path, name: str, size: int, begin: str, busy_seconds: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        present: PresentFiles,
+        name: str,
+        size: int,
+        begin: str,
+        busy_seconds: float,
+    ) -> None:
         self._file = path.name
         self._writes = name == WRITER
+        self._present = present
         self._waiting = BoundedWaiting(
             WAITING_MAX, busy_seconds + WAIT_SECONDS, f"calls wait for {path.name}"
         )
         self._threads = ThreadPoolExecutor(size, thread_name_prefix=f"{path.stem}-{name}")
-        self._engine = _engine(path, size, begin, busy_seconds)
+        self._engine = _engine(path, present, size, begin, busy_seconds)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         turn = _Turn()
@@ -93,6 +107,7 @@ class _Threads:
 
     def _transaction(self, work: Callable[[Connection], T], turn: "_Turn") -> T:
         turn.begin()
+        self._present.check()
         committing = False
         try:
             with self._engine.connect() as connection:
@@ -136,13 +151,15 @@ class _Turn:
             return self._begun
 
 
-def _engine(path: Path, size: int, begin: str, busy_seconds: float) -> Engine:
+def _engine(
+    path: Path, present: PresentFiles, size: int, begin: str, busy_seconds: float
+) -> Engine:
     engine = create_engine(
         URL.create("sqlite+pysqlite", database=str(path)),
         pool_size=size,
         max_overflow=0,
         # The driver begins no transaction itself: `begin` says which lock it takes.
-        connect_args={"timeout": busy_seconds, "isolation_level": None},
+        creator=lambda: read_write(path, present, timeout=busy_seconds, check_same_thread=False),
         hide_parameters=True,  # the error's text is logged, users' data must not be
     )
     event.listen(engine, "connect", _prepare)

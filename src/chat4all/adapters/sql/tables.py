@@ -2,9 +2,11 @@
 
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     Column,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     String,
@@ -140,4 +142,13 @@ audit = Table(
     # An operator's account of the operating system.
     Column("operator", String(64)),
     Index("ix_audit_at", "at"),
+)
+
+# Which installation the database is of: one row.
+installation = Table(
+    "installation",
+    metadata,
+    Column("only_row", Integer, primary_key=True, autoincrement=False),
+    Column("installation_id", String(36), nullable=False),
+    CheckConstraint("only_row = 1", name="ck_installation_only_row"),
 )

@@ -16,6 +16,7 @@ __all__ = ["CHECKS", "OneMachine"]
 
 CHECKS: tuple[Check[OneMachine], ...] = (
     folder.data_folder,
+    folder.installation,
     secret.secret_key,
     folder.disk_space,
     files.files,

@@ -4,8 +4,9 @@ import sqlite3
 import time
 from collections.abc import Iterator
 
-from chat4all.adapters.embedded.inspecting import NEWEST, read_only
+from chat4all.adapters.embedded.inspecting import NEWEST
 from chat4all.adapters.sql.schema import NEWEST as NEWEST_METADATA
+from chat4all.adapters.sqlite_files import read_only
 from chat4all.doctor.findings import Finding, Status
 from chat4all.doctor.one_machine.installation import FILES, OneMachine
 

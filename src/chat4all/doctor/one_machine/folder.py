@@ -2,12 +2,13 @@
 
 import os
 import shutil
-import stat
 from collections.abc import Iterator
 
-from chat4all.adapters.embedded.folder import restore_trouble
+from chat4all.adapters.embedded.folder import files_for_owner_only, installation_of, restore_trouble
+from chat4all.adapters.private_files import is_open_to_others
 from chat4all.doctor.findings import Finding, Status
 from chat4all.doctor.one_machine.installation import OneMachine
+from chat4all.domain.errors import StartRefused
 
 ROOM_LEAST = 100 * 2**20
 ROOM_LITTLE = 2**30
@@ -61,11 +62,35 @@ def data_folder(machine: OneMachine) -> Iterator[Finding]:
             f"{folder} belongs to another user than you",
             "run Chat4All and its commands as that user",
         )
-    if stat.S_IMODE(status.st_mode) & 0o077:
+    if is_open_to_others(folder):
         yield Finding(
-            Status.WARNING, f"{folder} can be read by other users", f"`chmod 700 {folder}`"
+            Status.PROBLEM, f"{folder} can be read by other users", f"`chmod 700 {folder}`"
+        )
+    names = [path.name for path in files_for_owner_only(folder) if is_open_to_others(path)]
+    if names:
+        yield Finding(
+            Status.PROBLEM,
+            f"{' and '.join(names)} can be read by other users",
+            f"`chmod 600` {'it' if len(names) == 1 else 'them'}; passwords' hashes may be known",
         )
     yield Finding(Status.OK, f"{folder.resolve()}")
+
+
+def installation(machine: OneMachine) -> Iterator[Finding]:
+    """Check that no part of the installation is missing, or of another one."""
+    if not machine.has_data:
+        return
+    try:
+        found = installation_of(machine.folder)
+    except StartRefused as refused:
+        yield Finding(Status.PROBLEM, str(refused))
+        return
+    if found.is_complete:
+        yield Finding(Status.OK, f"its files are all of {found.installation_id}")
+    else:
+        yield Finding(
+            Status.WARNING, "its files have no common id yet", "the next start gives them one"
+        )
 
 
 def disk_space(machine: OneMachine) -> Iterator[Finding]:

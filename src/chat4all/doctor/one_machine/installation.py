@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from chat4all.adapters.embedded.folder import DATABASES
 from chat4all.settings import Settings
 
-FILES = ("log.db", "store.db", "metadata.db")
+FILES = DATABASES
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from chat4all.adapters.embedded.inspecting import look_at_pair, read_only
+from chat4all.adapters.embedded.inspecting import look_at_pair
+from chat4all.adapters.sqlite_files import read_only
 from chat4all.doctor.dead_letters import dead_letters_finding
 from chat4all.doctor.findings import Finding, Status
 from chat4all.doctor.one_machine.installation import OneMachine

@@ -8,6 +8,7 @@ from chat4all.adapters.embedded.store.dead_letters import DeadLetterTable
 from chat4all.adapters.embedded.store.history import MessageHistory
 from chat4all.adapters.embedded.store.summaries import Summaries
 from chat4all.adapters.embedded.store.writing import SequencedMessages
+from chat4all.adapters.present_files import PresentFiles
 
 
 class EmbeddedStore(SequencedMessages, MessageHistory, Summaries, DeadLetterTable):
@@ -16,8 +17,17 @@ class EmbeddedStore(SequencedMessages, MessageHistory, Summaries, DeadLetterTabl
     A batch is one transaction, which includes the log's offset.
     """
 
-    def __init__(self, path: Path, *, busy_seconds: float = 5.0, guest: bool = False) -> None:
-        super().__init__(Database(path, schema.SCHEMA, busy_seconds=busy_seconds, guest=guest))
+    def __init__(
+        self,
+        path: Path,
+        *,
+        busy_seconds: float = 5.0,
+        guest: bool = False,
+        present: PresentFiles | None = None,
+    ) -> None:
+        super().__init__(
+            Database(path, schema.SCHEMA, busy_seconds=busy_seconds, guest=guest, present=present)
+        )
 
     async def open(self) -> None:
         """Open the file; see `Database.open`."""

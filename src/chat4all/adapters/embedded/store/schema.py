@@ -1,5 +1,7 @@
 """The tables of `store.db`, as a list of migrations."""
 
+from chat4all.adapters.installation import TABLE
+
 _FIRST = """
 CREATE TABLE messages (
     conversation_id TEXT NOT NULL,
@@ -80,5 +82,5 @@ UPDATE conversation_heads SET order_ms = (
       AND messages.seq = conversation_heads.seq
 )
 """
-SCHEMA = (_FIRST, _REPLAYS, _MARKER_TIMES, _LETTER_HEADERS, _ORDER)
+SCHEMA = (_FIRST, _REPLAYS, _MARKER_TIMES, _LETTER_HEADERS, _ORDER, TABLE)
 """Every migration; see `Database`."""
