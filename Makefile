@@ -6,16 +6,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run test check lint types fast engines engines-down format lock clean help
+.PHONY: run test endurance check lint types fast engines engines-down format lock clean help
 
 run: $(VENV)/run.stamp ## start everything on this machine
 	@exec $(BIN)/chat4all up $(ARGS)
 
 test: check ## every test, real processes and engines included
 	@tests/have-strace
-	$(BIN)/pytest -m "slow and not engines"
+	$(BIN)/pytest -m "slow and not engines and not endurance"
 	@$(BIN)/python -m engines fetch
-	$(BIN)/pytest -m engines
+	$(BIN)/pytest -m "engines and not endurance"
+
+endurance: $(VENV)/dev.stamp ## what takes long: failures again and again, for many minutes
+	@$(BIN)/python -m engines fetch
+	$(BIN)/pytest -m endurance -rP
 
 check: lint types fast ## lint, types and fast tests
 
