@@ -1,5 +1,6 @@
 """Routers that are killed, frozen, restarted and ended hold up nobody for long (EXACTNESS 12b)."""
 
+import random
 import signal
 import time
 from collections.abc import Iterator
@@ -28,6 +29,11 @@ def restart(router: Service) -> float:
     router.start()
     until(router.answers, 60)
     return time.monotonic() - began
+
+
+def wait(seconds: float) -> None:
+    """Let time pass where its passing is what is tested."""
+    time.sleep(seconds)
 
 
 def too_slow(started: float) -> float:
@@ -102,8 +108,7 @@ def test_a_router_that_is_frozen_for_a_moment_keeps_its_partitions(on: Routers) 
     first, *others = on.start()
     own, theirs = partitions_of(first), [partitions_of(router) for router in others]
     first.tell(signal.SIGSTOP)
-    until_time = time.monotonic() + 5
-    until(lambda: time.monotonic() > until_time, 10)
+    wait(5)
     first.tell(signal.SIGCONT)
     on.conversations.go_on()
     assert partitions_of(first) == own
@@ -138,8 +143,7 @@ def test_of_two_routers_of_one_name_the_older_one_stops_for_good(on: Routers) ->
     until(second.ready, 30)
     on.conversations.go_on()
     # It does not take the name back: longer than a member that was lost takes to join again.
-    until_time = time.monotonic() + 3
-    until(lambda: time.monotonic() > until_time, 10)
+    wait(3)
     assert second.ready()
     assert not first.ready()
     assert len(partitions_of(second)) == PARTITIONS
@@ -147,3 +151,33 @@ def test_of_two_routers_of_one_name_the_older_one_stops_for_good(on: Routers) ->
     on.running.remove(first)
     on.conversations.go_on()
     measured("two of one name", on.conversations.stood_still(), 2 * RESTARTED)
+
+
+ENDURANCE_SECONDS = 180
+SEED = 20_261_128
+
+
+@pytest.mark.endurance
+@pytest.mark.timeout(600)
+def test_routers_that_are_killed_and_frozen_by_lot_for_minutes(on: Routers) -> None:
+    """Up to two at a time; each is restarted at once, and nobody waits for anybody else's end."""
+    print("seed", SEED)
+    chance = random.Random(SEED)
+    routers = on.start()
+    ends, slowest, killed = time.monotonic() + ENDURANCE_SECONDS, 0.0, 0
+    while time.monotonic() < ends:
+        for router in chance.sample(routers, chance.choice([1, 1, 2])):
+            if chance.random() < 0.2:
+                router.tell(signal.SIGSTOP)
+                wait(chance.uniform(0.1, 2.0))
+                router.tell(signal.SIGCONT)
+            else:
+                router.kill()
+                slowest = max(slowest, restart(router))
+                killed += 1
+        wait(chance.uniform(0.0, 2.0))
+    on.conversations.go_on(60)
+    stood = on.conversations.stood_still()
+    # Two that are restarted one after the other, the first of them for the second time.
+    measured(f"{killed} kills by lot", stood, 2 * RESTARTED + too_slow(slowest))
+    on.conversations.check()

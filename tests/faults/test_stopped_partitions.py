@@ -157,6 +157,21 @@ async def test_later_polls_go_on_without_the_partition_that_has_stopped() -> Non
     assert parts.contents == {CHATS[0]: ["a"], CHATS[2]: ["c"]}
 
 
+async def test_what_concerns_the_whole_log_stops_the_router() -> None:
+    parts = Parts(said(0, "a"))
+    routed = parts.poll
+
+    async def remade(limit: int) -> Poll:
+        if not parts.records:
+            raise RouterStopped("the topic was remade")
+        return await routed(limit)
+
+    parts.poll = remade  # type: ignore[method-assign]
+    async with asyncio.timeout(5):
+        assert await parts.route() == "the router has stopped: the topic was remade"
+    assert parts.contents == {CHATS[0]: ["a"]}
+
+
 async def test_each_partition_that_stops_is_named_with_its_cause() -> None:
     parts = Parts(said(1, "a contradiction"), (2, FUTURE), said(0, "a"))
     trouble = await parts.route()
