@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from acsylla.errors import CassErrorServerInvalidQuery
 from confluent_kafka import KafkaError, KafkaException
 
-from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession
+from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession, Contact
 from chat4all.adapters.cassandra.dead_letters import BYTES_MAX
-from chat4all.adapters.cassandra.session import Row
+from chat4all.adapters.cassandra.session import Row, describe
 from chat4all.adapters.kafka import KafkaAnnouncements, KafkaProducer
 from chat4all.adapters.kafka.producer import Delivered
 from chat4all.domain.errors import NotAccepted, OutcomeUnknown, Unavailable
@@ -150,3 +151,18 @@ async def test_a_dead_letter_that_is_too_large_is_refused_before_cassandra_is_as
         [DeadLetter(LogPosition(0, 0, 1), "why", b"", bytes(BYTES_MAX))]
     )
     assert len(session.values) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "raised"),
+    [
+        ("Encountered an oversized mutation (17000000/16777216) for keyspace: k", NotAccepted),
+        ("Batch too large", NotAccepted),
+        ("unconfigured table messages", Unavailable),
+    ],
+)
+def test_what_cassandra_refuses_for_its_size_is_told_apart(
+    text: str, raised: type[Exception]
+) -> None:
+    found = describe(Contact(["127.0.0.1"], "k"), CassErrorServerInvalidQuery(text))
+    assert type(found) is raised

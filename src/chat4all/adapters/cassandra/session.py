@@ -19,7 +19,7 @@ from acsylla.errors import (
 )
 
 from chat4all.concurrency.waiting import BoundedWaiting
-from chat4all.domain.errors import Unavailable
+from chat4all.domain.errors import NotAccepted, Unavailable
 
 T = TypeVar("T")
 
@@ -41,6 +41,9 @@ WAITING_MAX = 5_000
 RECONNECT_SECONDS = 1.0
 
 _TABLE = re.compile(r"\b(FROM|INTO|UPDATE) (\w+)\b(?!\.)")
+
+# Other invalid queries are of tables that are missing, which an operator can mend.
+_TOO_LARGE = re.compile("oversized|too large|larger than", re.IGNORECASE)
 
 _NO_ANSWER = (
     CassErrorLibHostResolution,
@@ -205,7 +208,7 @@ class CassandraSession:
         except CassException as error:
             raise describe(self._contact, error) from error
 
-    def _no_answer(self) -> Unavailable:
+    def _no_answer(self) -> NotAccepted | Unavailable:
         return describe(self._contact, CassErrorLibRequestTimedOut("no answer"))
 
 
@@ -215,8 +218,10 @@ def _bound(prepared: Any, values: Sequence[object]) -> Any:
     return statement
 
 
-def describe(contact: Contact, error: CassException) -> Unavailable:
+def describe(contact: Contact, error: CassException) -> NotAccepted | Unavailable:
     """Describe a driver error in a sentence that says what to do."""
+    if isinstance(error, CassErrorServerInvalidQuery) and _TOO_LARGE.search(str(error)):
+        return NotAccepted(f"the message store (Cassandra) does not take this: {error}")
     where = ", ".join(f"{host}:{contact.port}" for host in contact.hosts)
     if isinstance(error, CassErrorLibHostResolution):
         return Unavailable(
