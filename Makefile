@@ -8,16 +8,20 @@ ARGS ?=
 # Where the fast tests have their files: a disk that is busy otherwise makes each commit wait.
 IN_MEMORY := $(if $(wildcard /dev/shm/.),PYTEST_DEBUG_TEMPROOT=/dev/shm)
 
-.PHONY: run test check lint types fast engines engines-down format lock clean help
+.PHONY: run test endurance check lint types fast engines engines-down format lock clean help
 
 run: $(VENV)/run.stamp ## start everything on this machine
 	@exec $(BIN)/chat4all up $(ARGS)
 
 test: check ## every test, real processes and engines included
 	@$(BIN)/python -m tests.have_tools
-	$(BIN)/pytest -m "slow and not engines and not image"
+	$(BIN)/pytest -m "slow and not engines and not image and not endurance"
 	@$(BIN)/python -m engines fetch
-	$(BIN)/pytest -m engines
+	$(BIN)/pytest -m "engines and not endurance"
+
+endurance: $(VENV)/dev.stamp ## what takes long: failures again and again, for many minutes
+	@$(BIN)/python -m engines fetch
+	$(BIN)/pytest -m endurance -rP
 
 check: lint types fast ## lint, types and fast tests
 

@@ -102,6 +102,7 @@ class Stopwatch:
 
     def __init__(self, consumer: KafkaConsumer, count: int) -> None:
         self._consumer = consumer
+        self.stop = consumer.stop
         self._left = count
         self._taken = 0
         self.router: Router | None = None

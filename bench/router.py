@@ -102,6 +102,7 @@ class Stopwatch:
 
     def __init__(self, consumer: EmbeddedConsumer, end: int) -> None:
         self._consumer = consumer
+        self.stop = consumer.stop
         self._end = end
         self.router: Router | None = None
         self.started = self.seconds = 0.0

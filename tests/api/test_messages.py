@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chat4all.domain.errors import OutcomeUnknown, Overloaded
+from chat4all.domain.errors import NotAccepted, OutcomeUnknown, Overloaded
 from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
 from chat4all.domain.messages import MessageDraft
 from chat4all.domain.people import Role
@@ -236,6 +236,23 @@ async def test_a_full_queue_is_503_at_once(api: Api, monkeypatch: pytest.MonkeyP
     answer = await api.gateway.post("/v1/messages", json=body, headers=bruno)
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/overloaded")
     assert uuid.UUID(answer.json()["message_id"])
+
+
+async def test_what_the_log_will_never_take_is_422_without_an_id_to_retry_with(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when it is 503: a client would send it again for ever."""
+    bruno = await api.sign_in("bruno")
+
+    async def fail(key: ConversationId, value: bytes, _: Headers = ()) -> LogPosition:
+        raise NotAccepted("the message log does not take this record: too large")
+
+    monkeypatch.setattr(api.parts.log, "append", fail)
+    body = {"chat_id": CHAT, "content": "x"}
+    answer = await api.gateway.post("/v1/messages", json=body, headers=bruno)
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/not-accepted")
+    assert "Retry-After" not in answer.headers
+    assert "message_id" not in answer.json()
 
 
 async def test_the_gateway_marks_only_its_own_ids_as_fresh() -> None:

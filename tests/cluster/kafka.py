@@ -66,16 +66,23 @@ class ALog:
 
     @asynccontextmanager
     async def consumer(
-        self, *, epoch: Epoch | None = None, busy_seconds: float = 6.0
+        self,
+        *,
+        epoch: Epoch | None = None,
+        busy_seconds: float = 6.0,
+        unconfirmed_seconds: float = 60.0,
+        name: str | None = None,
     ) -> AsyncIterator[KafkaConsumer]:
         """Join the group of this log."""
         consumer = KafkaConsumer(
             self.broker.address,
             epoch or self.epoch,
             self.epoch.topic,
+            name=name,
             session_seconds=6.0,
             busy_seconds=busy_seconds,
             wait_seconds=0.2,
+            unconfirmed_seconds=unconfirmed_seconds,
         )
         await consumer.open()
         try:

@@ -5,6 +5,7 @@ it has something to do there. The others are mistakes that a rule forbids; the l
 outermost: its calls go through the others.
 """
 
+import asyncio
 import os
 import signal
 import sys
@@ -12,11 +13,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from confluent_kafka import KafkaError
+
 from chat4all.adapters.caching import OutboxFollower
 from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession
 from chat4all.adapters.cassandra.session import Statement
 from chat4all.adapters.cassandra.writing import SequencedTables
-from chat4all.adapters.kafka import KafkaAnnouncements, KafkaConsumer, group_member
+from chat4all.adapters.kafka import (
+    KafkaAnnouncements,
+    KafkaConsumer,
+    KafkaProducer,
+    group_member,
+)
 from chat4all.adapters.kafka.group_member import GroupMember
 from chat4all.adapters.sql import SqlDirectory
 from chat4all.cli import main
@@ -57,12 +65,12 @@ class _Death:
     """Sends SIGKILL to its own process at one step; called after each step."""
 
     def __init__(self, step: str) -> None:
-        self._step = step
+        self.step = step
         self.has_messages = False
         """Whether the poll in hand has any: a step is not to be met with nothing to lose."""
 
     def at(self, step: str, work: object = True) -> None:
-        if work and step == self._step:
+        if work and step == self.step:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -146,13 +154,16 @@ def _die_in_the_end(death: _Death) -> None:
         await announce(self, events)
         death.at("announced", events)
 
-    async def moved(log: MessageLog, moves: Sequence[Move]) -> None:
-        await move(log, moves)
+    async def moved(log: MessageLog, moves: Sequence[Move]) -> list[DeadLetter]:
+        refused = await move(log, moves)
         death.at("moved")
+        return refused
 
     async def committed(self: KafkaConsumer, through: Sequence[LogPosition]) -> None:
         death.at("committing", death.has_messages)
         await commit(self, through)
+        while death.step == "committed" and self._member._commits.are_pending:
+            await self._call(self._member.serve)
         death.at("committed", death.has_messages)
 
     KafkaAnnouncements.announce = announced  # type: ignore[method-assign]
@@ -189,6 +200,18 @@ def die_after_removal() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     SqlDirectory.remove_member = removed  # type: ignore[method-assign]
+
+
+def producer_fails() -> None:
+    """Not a mutant: the producer fails for good as soon as it is there."""
+    begin = KafkaProducer.open
+
+    async def opened(self: KafkaProducer) -> None:
+        await begin(self)
+        fatal = KafkaError(KafkaError._FENCED, "another producer has its place", fatal=True)
+        asyncio.get_running_loop().call_later(0.5, self._take_error, fatal)
+
+    KafkaProducer.open = opened  # type: ignore[method-assign]
 
 
 def memory_without_end() -> None:
@@ -290,6 +313,7 @@ FAULTS = {
     for fault in (
         store_away,
         die_after_removal,
+        producer_fails,
         memory_without_end,
         cached_in_silence,
         commit_before_write,

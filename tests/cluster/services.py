@@ -4,6 +4,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,6 +49,22 @@ class Service:
             return call("GET", f"{self.url}/health/ready")[0] == 200
         except OSError:
             return False
+
+    def answers(self) -> bool:
+        try:
+            return call("GET", f"{self.url}/health")[0] == 200
+        except OSError:
+            return False
+
+    def metrics(self) -> str:
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as answer:
+            return str(answer.read().decode())
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(30)
+        self.process = None
 
     def tell(self, number: int) -> None:
         assert self.process is not None

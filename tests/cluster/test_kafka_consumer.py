@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from chat4all.adapters.kafka import KafkaConsumer, Topics, log_settings, partition_of
-from chat4all.domain.errors import RouterStopped, StartRefused, Unavailable
+from chat4all.domain.errors import Degraded, RouterStopped, StartRefused, Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.records import Epoch, LogRecord
 from chat4all.ports.log import Poll
@@ -86,35 +86,89 @@ async def until_it_raises(consumer: KafkaConsumer) -> None:
             assert not (await consumer.poll(100)).records
 
 
+async def until_stopped(consumer: KafkaConsumer, count: int = 1) -> Mapping[int, str]:
+    """Return the partitions that have stopped, once there are so many; they hand out nothing."""
+    async with asyncio.timeout(30):
+        while True:
+            poll = await forgiving(consumer)
+            assert not {r.log_position.partition for r in poll.records} & poll.stopped.keys()
+            if len(poll.stopped) >= count:
+                return poll.stopped
+
+
 async def stops(on: ALog, because: str, epoch: Epoch | None = None) -> None:
     async with on.consumer(epoch=epoch) as consumer:
         with pytest.raises(RouterStopped, match=because):
             await until_it_raises(consumer)
 
 
-async def test_an_offset_beyond_the_end_of_the_log_stops_the_router(on: ALog) -> None:
+async def until_committed(on: ALog, wanted: dict[int, int]) -> None:
+    async with asyncio.timeout(30):
+        while {p: committed(on)[p] for p in wanted} != wanted:
+            await asyncio.sleep(0.05)
+
+
+async def test_an_offset_beyond_the_end_of_the_log_stops_its_partition_alone(on: ALog) -> None:
+    """And in every router that has the partition: none leaves the group because of it."""
     await fill(on, 1, 3)
     commit_as_an_operator(on, 1, 4)
-    await stops(on, "partition 1 .*: the log ends at 3, and 4 is committed")
+    async with on.consumer() as one:
+        stopped = await until_stopped(one)
+        assert stopped.keys() == {1}
+        assert stopped[1].endswith(": the log ends at 3, and 4 is committed: it was cut")
+        await fill(on, 0, 2)
+        await one.commit(last(await take(one, 2)))
+        await until_committed(on, {0: 2, 1: 4})
+    async with on.consumer() as two:
+        assert await until_stopped(two) == stopped
+        await fill(on, 3, 2)
+        await take(two, 2)
 
 
-async def test_an_offset_below_the_start_of_the_log_stops_the_router(on: ALog) -> None:
+async def test_an_offset_below_the_start_of_the_log_stops_its_partition(on: ALog) -> None:
     await fill(on, 2, 5)
     admin = AdminClient({"bootstrap.servers": on.broker.address})
     for done in admin.delete_records([TopicPartition(on.epoch.topic, 2, 4)]).values():
         done.result(10)
-    await stops(on, "partition 2 .*: records 0 to 3 are gone unread")
+    async with on.consumer() as consumer:
+        stopped = await until_stopped(consumer)
+    assert stopped.keys() == {2}
+    assert stopped[2].endswith(": records 0 to 3 are gone unread")
     # Nor is it given a first offset: somebody must say what is to become of what is gone.
     with pytest.raises(StartRefused, match="records below 4 are gone"):
         await Topics(on.broker.address).begin(on.epoch.topic, PARTITIONS, "a new group")
 
 
-async def test_a_group_without_offsets_stops_the_router(kafka: KafkaBroker) -> None:
+async def test_a_group_without_offsets_stops_every_partition(kafka: KafkaBroker) -> None:
     async with a_log(kafka) as on:
         fresh = f"{on.epoch.topic}-2"
         found = await Topics(kafka.address).make(fresh, PARTITIONS, 1, log_settings(30, 1))
         without = on.epoch._replace(topic=fresh, topic_id=found.topic_id)
-        await stops(on, "no offset is committed", without)
+        async with on.consumer(epoch=without) as consumer:
+            stopped = await until_stopped(consumer, PARTITIONS)
+        assert all(cause.endswith(": no offset is committed") for cause in stopped.values())
+
+
+async def test_a_router_for_which_no_partition_is_left_stands_by(on: ALog) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        consumers = [await stack.enter_async_context(on.consumer()) for _ in range(PARTITIONS + 1)]
+        with pytest.raises(Unavailable, match="has no partitions yet"):
+            await consumers[0].ping()
+        members = [Member(consumer) for consumer in consumers]
+
+        async def how(consumer: KafkaConsumer) -> str:
+            try:
+                await consumer.ping()
+            except (Degraded, Unavailable) as error:
+                return f"{type(error).__name__}: {error}"
+            return "routes"
+
+        async with asyncio.timeout(60):
+            while sorted(found := [await how(c) for c in consumers])[1:] != ["routes"] * PARTITIONS:
+                await asyncio.sleep(0.05)
+        assert sum("Degraded: no partition is assigned to this router" in one for one in found) == 1
+        for member in members:
+            await member.stop()
 
 
 async def test_another_topic_of_the_same_name_stops_the_router(on: ALog) -> None:
@@ -214,9 +268,7 @@ async def test_a_late_commit_does_not_undo_the_next_owners(on: ALog) -> None:
                     await asyncio.sleep(0.05)
             # It has done some of it only, and says so too late.
             await one.commit([LogPosition(0, p, 4) for p in range(PARTITIONS)])
-            found = committed(on)
-            assert {p: found[p] for p in mine} == dict.fromkeys(mine, 10)
-            assert {found[p] for p in range(PARTITIONS) if p not in mine} == {5}
+            await until_committed(on, {p: 10 if p in mine else 5 for p in range(PARTITIONS)})
             await second.stop()
     assert len(in_hand) == 40
 
@@ -229,23 +281,38 @@ async def test_a_router_that_is_busy_for_long_stays_in_the_group(on: ALog) -> No
         # What is waited for is that nothing happens: longer than a silent member is kept.
         await asyncio.sleep(8)
         await one.commit(last(first))
-        assert committed(on)[0] == 10
+        await until_committed(on, {0: 10})
         # What had been fetched before comes once, where it left off.
         following = await take(one, 40, limit=10)
         assert [r.log_position.offset for r in first + following] == list(range(50))
         assert (await one.poll(1)).assignments == before
 
 
-async def test_a_commit_that_nobody_answers_is_given_up_and_made_again(tmp_path: Path) -> None:
+async def held_up(consumer: KafkaConsumer, records: list[LogRecord]) -> str:
+    """Return why a batch would have to wait; empty while it would not."""
+    try:
+        await consumer.commit(last(records))
+    except Unavailable as error:
+        return str(error)
+    return ""
+
+
+async def test_a_commit_that_nobody_answers_holds_up_no_batch_and_is_made_again(
+    tmp_path: Path,
+) -> None:
     """Mutant: the library's own way of waiting for a commit, which has no end."""
     with KafkaBroker(tmp_path / "kafka") as broker:
-        async with a_log(broker) as on, on.consumer() as consumer:
+        async with a_log(broker) as on, on.consumer(unconfirmed_seconds=3.0) as consumer:
             await fill(on, 1, 3)
             records = await take(consumer, 3)
             broker.pause()
+            async with asyncio.timeout(2):
+                await consumer.commit(last(records))
+            # It is bounded: with nothing confirmed for long, the next batch waits.
             async with asyncio.timeout(15):
-                with pytest.raises(Unavailable):
-                    await consumer.commit(last(records))
+                while not (trouble := await held_up(consumer, records)):
+                    await asyncio.sleep(0.1)
+                assert "has confirmed no commit for 3 s" in trouble
             broker.resume()
             async with asyncio.timeout(60):
                 while committed(on)[1] != 3:

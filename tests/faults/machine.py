@@ -157,10 +157,14 @@ class StagedConsumer:
         self._machine = machine
         self._steps = steps
         self._after = machine.committed
+        self._stopped: dict[int, str] = {}
         self.router: Router | None = None
         self.assignment = machine.assignment
 
     async def poll(self, limit: int) -> Poll:
+        if self._stopped and self.router is not None:
+            self.router.stop()
+            return Poll((), {0: self.assignment}, self._stopped)
         batch = min(limit, self._machine.poll_max)
         records = await self._machine.log.read(self._after, batch)
         if records:
@@ -173,6 +177,9 @@ class StagedConsumer:
     async def commit(self, through: Sequence[LogPosition]) -> None:
         self._machine.committed = through[-1].offset
         self._steps.done("committed")
+
+    def stop(self, partition: int, cause: str) -> None:
+        self._stopped[partition] = cause
 
 
 class Machine:

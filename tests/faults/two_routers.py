@@ -122,6 +122,9 @@ class _Process:
             self.router.stop()
         return Poll(records, {0: self.assignment} if records else {})
 
+    def stop(self, partition: int, cause: str) -> None:
+        raise AssertionError(cause)
+
     async def commit(self, through: Sequence[LogPosition]) -> None:
         await self.gate.turn()
         if self._group.owner is self:

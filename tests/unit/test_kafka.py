@@ -1,16 +1,13 @@
 """The Kafka adapters' logic, without a broker."""
 
 import asyncio
-import time
 from collections.abc import Iterable
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError
 
 from chat4all.adapters.kafka import KafkaLog, KafkaProducer, Topics, partition_of
-from chat4all.adapters.kafka.commit_reports import CommitReports
 from chat4all.adapters.kafka.feed import RECORD_MAX, in_records
-from chat4all.adapters.kafka.group_member import BYTES_MAX, TAKE_SECONDS, GroupMember
 from chat4all.adapters.kafka.lag import LagMeter
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.events import MessageStored, key_of
@@ -53,89 +50,6 @@ async def test_after_a_fatal_error_nothing_is_tried_and_the_process_is_told() ->
         with pytest.raises(Unavailable, match="there is another one"):
             await attempt
     await producer.close()
-
-
-class Flooding:
-    """A library that always has one more message."""
-
-    def __init__(self, size: int, seconds: float = 0) -> None:
-        self.message = Message("t", 0, 1, b"", bytes(size))
-        self.seconds = seconds
-
-    def poll(self, _: float) -> Message:
-        time.sleep(self.seconds)
-        return self.message
-
-
-@pytest.mark.parametrize(
-    ("flood", "limit", "count"),
-    [
-        (Flooding(10), 500, 500),
-        (Flooding(100_000), 500, BYTES_MAX // 100_000 + 1),
-        (Flooding(10, seconds=TAKE_SECONDS / 4), 500, 5),
-    ],
-    ids=["count", "bytes", "time"],
-)
-def test_a_batch_is_bounded(flood: Flooding, limit: int, count: int) -> None:
-    member = GroupMember(EPOCH, {})
-    member._consumer = flood  # type: ignore[assignment]
-    member.assignments.assign([0])
-    member.take(limit, 1.0)
-    assert 1 <= len(member.hand_out(limit).records) <= count
-
-
-def test_what_was_taken_before_a_partition_went_is_not_handed_out() -> None:
-    """Fails when it is kept by the partition's number alone (against EXACTNESS 2)."""
-    member = GroupMember(EPOCH, {})
-    member._consumer = Flooding(10)  # type: ignore[assignment]
-    member.assignments.assign([0])
-    member.take(5, 1.0)
-    member.assignments.revoke([0])
-    member.assignments.assign([0])
-    assert not member.hand_out(5).records
-    member.take(5, 1.0)
-    assert len(member.hand_out(5).records) == 5
-
-
-class BrokenHeaders(Message):
-    """A message with a header whose name is not UTF-8, as the library reports it."""
-
-    asked = 0
-
-    def headers(self) -> list[tuple[str, str | bytes | None]] | None:
-        self.asked += 1
-        assert self.asked == 1, "the library crashes when it is asked again"
-        raise SystemError("returned a result with an exception set")
-
-
-def test_headers_that_cannot_be_read_do_not_stop_the_router() -> None:
-    """Fails when the records taken with it are lost, or none is ever handed out."""
-    sent: list[tuple[str, str | bytes | None]] = [("trace", b"1"), ("empty", None)]
-    member = GroupMember(EPOCH, {})
-    member.assignments.assign([0])
-    member._taken = [
-        (1, Message("t", 0, 1, b"", b"one", sent)),
-        (1, BrokenHeaders("t", 0, 2, b"", b"two")),
-        (1, Message("t", 0, 3, b"", b"three")),
-    ]
-    records = [*member.hand_out(2).records, *member.hand_out(2).records]
-    assert [(record.value, list(record.headers)) for record in records] == [
-        (b"one", sent),
-        (b"two", []),
-        (b"three", []),
-    ]
-
-
-def test_only_the_report_on_the_very_commit_counts() -> None:
-    reports = CommitReports()
-    assert not reports.confirm({0: 5})
-    reports.add(None, [TopicPartition("t", 0, 4)])  # of a commit that was given up
-    assert not reports.confirm({0: 5})
-    reports.add(None, [TopicPartition("t", 0, 5)])
-    assert reports.confirm({0: 5})
-    reports.add(KafkaError(KafkaError.UNKNOWN_MEMBER_ID), [TopicPartition("t", 0, 6)])
-    with pytest.raises(KafkaException):
-        reports.confirm({0: 6})
 
 
 class Ends(Topics):

@@ -7,8 +7,9 @@ Chat4AllError
 │   ├── InvalidGrant            a refresh token that is not good
 │   ├── NotAllowed              this caller may not do this
 │   ├── NotFound                no such thing, or the caller may not know that it exists
-│   └── Conflict                it contradicts the present state
-│       └── AlreadyTaken            a unique name is in use
+│   ├── Conflict                it contradicts the present state
+│   │   └── AlreadyTaken            a unique name is in use
+│   └── NotAccepted             a part will never take it as it is: it is too large, say
 ├── TooMany                 too many requests; the same one will work after a while
 ├── Unavailable             a part does not answer; the same request will work later
 │   ├── Overloaded              a bounded queue is full; nothing was done
@@ -18,6 +19,7 @@ Chat4AllError
 ├── CommandRefused          an operator's command is refused; the message says why, and what to do
 └── RouterStopped           the store contradicts the log; an operator must look
 
+What is `Refused` is permanent, what is `Unavailable` passes: only the latter is ever retried.
 `chat4all.http.problems` is the one place that turns these into HTTP answers.
 """
 
@@ -76,6 +78,13 @@ class Conflict(Refused):
 
 class AlreadyTaken(Conflict):
     """A name that must be unique is in use."""
+
+
+class NotAccepted(Refused):
+    """A part will never take this as it is, for example because it is too large for it.
+
+    The message names the part and the reason, and nothing of the content.
+    """
 
 
 class TooMany(Chat4AllError):

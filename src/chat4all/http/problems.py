@@ -25,6 +25,7 @@ from chat4all.domain.errors import (
     FieldError,
     InvalidGrant,
     InvalidInput,
+    NotAccepted,
     NotAllowed,
     NotFound,
     NotSignedIn,
@@ -84,6 +85,10 @@ _KINDS: Sequence[tuple[type[Chat4AllError], _Kind]] = (
     (NotFound, _Kind(HTTPStatus.NOT_FOUND, ProblemSlug.NOT_FOUND, "Not found")),
     (AlreadyTaken, _Kind(HTTPStatus.CONFLICT, ProblemSlug.ALREADY_TAKEN, "Already taken")),
     (Conflict, _Kind(HTTPStatus.CONFLICT, ProblemSlug.CONFLICT, "Conflict")),
+    (
+        NotAccepted,
+        _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, ProblemSlug.NOT_ACCEPTED, "Not accepted"),
+    ),
     (
         TooMany,
         _Kind(HTTPStatus.TOO_MANY_REQUESTS, ProblemSlug.TOO_MANY_REQUESTS, "Too many requests"),

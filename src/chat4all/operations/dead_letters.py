@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from chat4all.domain.errors import CommandRefused, Unavailable
+from chat4all.domain.errors import CommandRefused, NotAccepted, Unavailable
 from chat4all.domain.ids import BEFORE_ALL, LogPosition
 from chat4all.domain.records import DeadLetter
 from chat4all.operations.dead_letter_sources import LetterSource
@@ -54,7 +54,7 @@ async def replay_letters(
             try:
                 letter = await _get(opened.letters, position, source)
                 new = await opened.replaying.replay(letter, value, again=again)
-            except (CommandRefused, Unavailable) as error:
+            except (CommandRefused, NotAccepted, Unavailable) as error:
                 outcomes.append(Replayed(name, None, str(error)))
             else:
                 outcomes.append(Replayed(name, source.format_position(new), None))

@@ -11,7 +11,10 @@ class DeadLetterSink(Protocol):
     """Where the router keeps them."""
 
     async def add(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep these; one that is already kept (same log position) stays as it is."""
+        """Keep these; one that is already kept (same log position) stays as it is.
+
+        Raises `NotAccepted` when one of them is too large to be kept.
+        """
         ...
 
 

@@ -1,7 +1,7 @@
 """The durable, ordered log of everything that was accepted."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from chat4all.domain.ids import ConversationId, LogPosition
@@ -15,7 +15,7 @@ class MessageLog(Protocol):
         """Append one record and return its position once it is durable.
 
         Raises `OutcomeUnknown` when the log did not acknowledge in time (the record may still
-        land), `Overloaded` when nothing was sent.
+        land), `Overloaded` when nothing was sent, `NotAccepted` when it will never take it.
         """
         ...
 
@@ -40,11 +40,13 @@ class Poll:
     """Records in log order and, by partition, the number of the assignment that they came under.
 
     A partition's number changes whenever another router may have had it in between: what was
-    cached under another number must be dropped.
+    cached under another number must be dropped. `stopped` has the partitions of which nothing is
+    handed out, though they are assigned, each with the cause.
     """
 
     records: Sequence[LogRecord]
     assignments: Mapping[int, int]
+    stopped: Mapping[int, str] = field(default_factory=dict)
 
 
 class LogConsumer(Protocol):
@@ -55,7 +57,14 @@ class LogConsumer(Protocol):
         ...
 
     async def commit(self, through: Sequence[LogPosition]) -> None:
-        """Commit everything up to and including these positions, one per partition."""
+        """Have everything up to and including these positions committed, one per partition.
+
+        It may be confirmed later: the next batch does not wait for it (EXACTNESS 12b).
+        """
+        ...
+
+    def stop(self, partition: int, cause: str) -> None:
+        """Hand out nothing more of a partition for as long as it stays assigned (EXACTNESS 1)."""
         ...
 
 

@@ -13,7 +13,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from starlette.types import ASGIApp
@@ -25,7 +25,6 @@ from chat4all.adapters.cassandra import (
     CassandraStore,
     Contact,
 )
-from chat4all.adapters.crypto import BcryptPasswords
 from chat4all.adapters.kafka import AwaitedLog, KafkaFeed, KafkaGroup, RoutersWatch
 from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics, ServiceMetrics
 from chat4all.http.health import watched
@@ -34,8 +33,6 @@ from chat4all.http.server.serving import Server, listening, serve
 from chat4all.ports.health import Ping
 from chat4all.processes.apps import make_gateway, make_metadata, make_router_service
 from chat4all.processes.cluster_router import ClusterRouter
-from chat4all.processes.directories import people_in_database, people_of_service
-from chat4all.processes.keys import tokens_in_cluster
 from chat4all.processes.parts import (
     GatewayPorts,
     MetadataPorts,
@@ -64,9 +61,16 @@ kill."""
 
 _log = logging.getLogger(__name__)
 
+# Imports of what deals with people are in the functions: while a router is restarted its
+# conversations stand still, and these would be a third of that.
+
 
 async def serve_gateway(settings: GatewaySettings) -> bool:
     """Run a gateway until told to stop; say whether that is why it ended."""
+    from chat4all.adapters.crypto import BcryptPasswords
+    from chat4all.processes.directories import people_of_service
+    from chat4all.processes.keys import tokens_in_cluster
+
     tokens = tokens_in_cluster(settings.people.keys)
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(_listening(settings.listening, "--port"))
@@ -104,6 +108,10 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
 
 async def serve_metadata(settings: MetadataSettings) -> bool:
     """Run a metadata service until told to stop; say whether that is why it ended."""
+    from chat4all.adapters.crypto import BcryptPasswords
+    from chat4all.processes.directories import people_in_database
+    from chat4all.processes.keys import tokens_in_cluster
+
     tokens = tokens_in_cluster(settings.people.keys)
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(_listening(settings.listening, "--metadata-port"))
@@ -131,9 +139,15 @@ async def serve_metadata(settings: MetadataSettings) -> bool:
 async def serve_router(settings: RouterSettings) -> bool:
     """Run a router until told to stop; say whether that is why it ended."""
     async with AsyncExitStack() as stack:
-        listener = stack.enter_context(_listening(settings.listening, "--router-port"))
+        # First: its port may be a part of the router's name.
+        listener = stack.enter_context(
+            _listening(settings.listening, "--router-port", settings.other_ports)
+        )
+        listening_at = replace(settings.listening, port=listener.getsockname()[1])
         engines = await stack.enter_async_context(_engines(settings.kafka, settings.cassandra))
-        routing = ClusterRouter(settings, engines.log, engines.session, engines.store)
+        routing = ClusterRouter(
+            settings, engines.log, engines.session, engines.store, listening_at.port
+        )
         pings = Pings(engines.log.ping, engines.store.ping, router=routing.ping)
         await stack.enter_async_context(watched(pings.by_name()))
         task = asyncio.create_task(routing.run(), name="router")
@@ -141,7 +155,7 @@ async def serve_router(settings: RouterSettings) -> bool:
         app = make_router_service(RouterServicePorts(pings, meter, routing.metrics.text))
         server = Server(app, listener)
         try:
-            started = partial(_started, "router", settings.listening, settings.changed)
+            started = partial(_started, "router", listening_at, settings.changed)
             await serve([server], task, started, end_seconds=END_SECONDS)
         finally:
             stopped_by_signal = not task.done()
@@ -198,8 +212,10 @@ def _routers_ping(kafka: KafkaSettings, log: AwaitedLog) -> Ping:
     return ping
 
 
-def _listening(where: Listening, option: str) -> AbstractContextManager[socket.socket]:
-    return listening(where.host, where.port, option)
+def _listening(
+    where: Listening, option: str, other_ports: int = 0
+) -> AbstractContextManager[socket.socket]:
+    return listening(where.host, where.port, option, other_ports)
 
 
 def contact_of(settings: CassandraSettings) -> Contact:

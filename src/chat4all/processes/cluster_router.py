@@ -1,6 +1,8 @@
 """A router of a cluster, whose log may have to be waited for."""
 
 import asyncio
+import re
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,8 +29,10 @@ class ClusterRouter:
         log: AwaitedLog,
         session: CassandraSession,
         store: CassandraStore,
+        port: int,
     ) -> None:
         self._settings = settings
+        self._name = settings.name or default_name(socket.gethostname(), port)
         self._log = log
         self._store = store
         self._letters = CassandraDeadLetters(session)
@@ -40,6 +44,7 @@ class ClusterRouter:
 
     async def run(self) -> None:
         """Route until `stop`, or until the producer has failed for good."""
+        self._log.failed.add_done_callback(lambda _: self.stop())
         stopping = asyncio.create_task(self._stopping.wait())
         either: set[asyncio.Future[Any]] = {self._log.found, stopping}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -49,13 +54,15 @@ class ClusterRouter:
 
     async def ping(self) -> None:
         """Return while messages are routed, and the table of dead letters is as it must be."""
-        if self._router is None:
+        if self._router is None or self._consumer is None:
             raise Unavailable("the router waits for the log")
         await self._router.ping()
         if not self._letters_found:
             # Asked until it is found: columns do not go again.
             await self._letters.ping()
             self._letters_found = True
+        # Last: it may say that this one only stands by, which hides no alarm.
+        await self._consumer.ping()
 
     def stop(self) -> None:
         """Ask `run` to end after the batch in hand."""
@@ -69,7 +76,11 @@ class ClusterRouter:
     async def _route(self, epoch: Epoch) -> None:
         kafka = self._settings.kafka
         consumer = KafkaConsumer(
-            kafka.bootstrap, epoch, kafka.group, session_seconds=self._settings.session_seconds
+            kafka.bootstrap,
+            epoch,
+            kafka.group,
+            name=self._name,
+            session_seconds=self._settings.session_seconds,
         )
         feed = KafkaAnnouncements(self._log.producer, kafka.topic_events)
         self._router = make_router(
@@ -83,15 +94,20 @@ class ClusterRouter:
                 POLL_MAX_IN_A_CLUSTER,
             )
         )
-        self._log.failed.add_done_callback(lambda _: self.stop())
         self._consumer = consumer
         await consumer.open()
         try:
             async with periodically("the live feed's heartbeat", feed.beat, HEARTBEAT_SECONDS):
                 await self._router.run()
         finally:
-            # Also when it has stopped with an alarm, so that other routers get its partitions.
-            await consumer.close()
+            # One that has stopped with an alarm does not come back to its partitions either.
+            is_told = self._stopping.is_set()
+            await consumer.close(leaving=self._settings.leaves or not is_told)
         # Stopped with an alarm it does not end by itself: an operator has to look at it, and
         # `/health/ready` says so until then.
         await self._stopping.wait()
+
+
+def default_name(host: str, port: int) -> str:
+    """Return the name of a router without a setting for it: two of a host have different ports."""
+    return f"{re.sub('[^A-Za-z0-9._-]', '-', host)}-{port}"

@@ -104,12 +104,20 @@ class MetadataSettings:
 
 @dataclass(frozen=True, slots=True)
 class RouterSettings:
-    """A router of a cluster. One that is silent for `session_seconds` is replaced."""
+    """A router of a cluster. One that is silent for `session_seconds` is replaced.
+
+    `other_ports`: where its port is in use it may take one of so many that follow. `name` is
+    unique in the group; None for the host's name with the port. `leaves`: when it is told to stop
+    it gives its partitions to others, rather than to be back within a session.
+    """
 
     listening: Listening
+    other_ports: int
     kafka: KafkaSettings
     cassandra: CassandraSettings
     session_seconds: int
+    name: str | None
+    leaves: bool
     changed: Mapping[str, str]
 
 

@@ -28,6 +28,9 @@ _ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 
 _TOPIC = r"^[A-Za-z0-9._-]{1,249}$"
 
+ROUTER_PORTS_MORE = 97
+"""A router whose port was not set takes one of the ports 8002 to 8099."""
+
 _Names = Annotated[tuple[str, ...], NoDecode]
 """Several values, with commas between them."""
 
@@ -133,7 +136,18 @@ class Settings(BaseSettings):
         8002, ge=1, le=65535, description="The router's port, for health and metrics."
     )
     router_session_seconds: int = Field(
-        45, ge=6, le=300, description="After so long a router that says nothing is replaced."
+        10, ge=6, le=300, description="After so long a router that says nothing is replaced."
+    )
+    router_name: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]{1,200}$",
+        description="A router's name, its own and the same after a restart; left out, the name of "
+        "its host with the port.",
+    )
+    router_on_stop: Literal["leave", "return"] = Field(
+        "leave",
+        description="What SIGTERM means to a router: `leave` hands its conversations to others at "
+        "once, `return` keeps them for one that starts under its name within a session.",
     )
     database_url: SecretStr | None = Field(
         None,
@@ -263,9 +277,12 @@ class Settings(BaseSettings):
         """The part for `chat4all router`."""
         return RouterSettings(
             Listening(self.host, self.router_port),
+            0 if "router_port" in self.model_fields_set else ROUTER_PORTS_MORE,
             self.kafka,
             self.cassandra,
             self.router_session_seconds,
+            self.router_name,
+            self.router_on_stop == "leave",
             self.changed,
         )
 

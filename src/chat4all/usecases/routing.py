@@ -27,11 +27,15 @@ HEADS_MAX = 100_000
 
 
 class Move(NamedTuple):
-    """A record in the wrong partition, to be appended again where it belongs (rule 9)."""
+    """A record in the wrong partition, to be appended again where it belongs (rule 9).
+
+    `value` and `headers` are what is appended, `record` is what was read.
+    """
 
     conversation: ConversationId
     value: bytes
     headers: Headers
+    record: LogRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,20 +167,14 @@ def _parse(
         try:
             content = decode_record(record.value)
         except MalformedRecord as error:
-            parsed.letters.append(
-                DeadLetter(
-                    record.log_position,
-                    str(error),
-                    record.key,
-                    record.value,
-                    headers=record.headers,
-                )
-            )
+            parsed.letters.append(dead_letter(record, str(error)))
             continue
         conversation = content.conversation_id
         if partition_of is not None and partition_of(conversation) != record.log_position.partition:
             # Its key is not trusted: two partitions could number one conversation.
-            parsed.moves.append(Move(conversation, mark_moved(record.value), record.headers))
+            parsed.moves.append(
+                Move(conversation, mark_moved(record.value), record.headers, record)
+            )
             continue
         match content:
             case MessageRecord():
@@ -186,6 +184,12 @@ def _parse(
             case _:
                 assert_never(content)
     return parsed
+
+
+def dead_letter(record: LogRecord, cause: str) -> DeadLetter:
+    """Return the letter of a record that can never be processed."""
+    position, key, value = record.log_position, record.key, record.value
+    return DeadLetter(position, cause, key, value, headers=record.headers)
 
 
 def last_of_each_partition(records: Sequence[LogRecord]) -> tuple[LogPosition, ...]:

@@ -19,6 +19,7 @@ class ProblemSlug(StrEnum):
     NOT_FOUND = "not-found"
     ALREADY_TAKEN = "already-taken"
     CONFLICT = "conflict"
+    NOT_ACCEPTED = "not-accepted"
     TOO_MANY_REQUESTS = "too-many-requests"
     OUTCOME_UNKNOWN = "outcome-unknown"
     OVERLOADED = "overloaded"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from chat4all.adapters.cassandra.session import CassandraSession, Row, together
+from chat4all.domain.errors import NotAccepted
 from chat4all.domain.ids import BEFORE_ALL, LogPosition
 from chat4all.domain.records import DeadLetter
 from chat4all.wire.records import decode_headers, encode_headers
@@ -31,6 +32,11 @@ _FROM = (
     "WHERE log_epoch = ? AND log_partition = ? AND log_offset > ? ORDER BY log_offset LIMIT ?"
 )
 _REPLAYED = f"UPDATE dead_letters SET replayed_at = ?, replayed_by = ? {_AT} IF EXISTS"
+
+
+BYTES_MAX = 2 * 1024 * 1024
+"""Bytes of a dead letter: twice what a Kafka topic takes by default. Cassandra takes no write above
+half a segment of its commit log, which is 16 MiB by default."""
 
 
 class CassandraDeadLetters:
@@ -70,12 +76,16 @@ class CassandraDeadLetters:
         await self._session.run(_REPLAYED, (datetime.now(UTC), tuple(by), *log_position))
 
     async def _add(self, letter: DeadLetter) -> None:
+        headers = encode_headers(letter.headers)
+        size = len(letter.key) + len(letter.value) + len(headers or b"")
+        if size > BYTES_MAX:
+            # Cassandra would close the connection, or refuse it in words of its own.
+            raise NotAccepted(f"a dead letter of {size} bytes is too large to be kept")
         # A letter depends on its record alone: two routers that add it at once differ only in the
         # time, so that keeping the first one needs no transaction.
         if not await self._session.run(_IS_THERE, letter.log_position):
             position, now = letter.log_position, datetime.now(UTC)
             values = (*position, letter.cause, letter.key, letter.value, now)
-            headers = encode_headers(letter.headers)
             if headers is None:  # an inserted null would be a tombstone (EXACTNESS 5)
                 await self._session.run(_PUT, values)
             else:

@@ -19,7 +19,7 @@ from acsylla.errors import (
 )
 
 from chat4all.concurrency.waiting import BoundedWaiting
-from chat4all.domain.errors import Unavailable
+from chat4all.domain.errors import NotAccepted, Unavailable
 
 T = TypeVar("T")
 
@@ -44,6 +44,9 @@ ANEW_SECONDS = 5.0
 """After so long without any answer the names of the hosts are resolved again."""
 
 _TABLE = re.compile(r"\b(FROM|INTO|UPDATE) (\w+)\b(?!\.)")
+
+# Other invalid queries are of tables that are missing, which an operator can mend.
+_TOO_LARGE = re.compile("oversized|too large|larger than", re.IGNORECASE)
 
 _NO_ANSWER = (
     CassErrorLibHostResolution,
@@ -247,12 +250,12 @@ class CassandraSession:
         self._unanswered_since = None
         return result
 
-    def _failure(self, error: CassException) -> Unavailable:
+    def _failure(self, error: CassException) -> NotAccepted | Unavailable:
         if not isinstance(error, _NO_ANSWER):
             self._unanswered_since = None  # an error is an answer too
         return describe(self._contact, error)
 
-    def _no_answer(self) -> Unavailable:
+    def _no_answer(self) -> NotAccepted | Unavailable:
         return describe(self._contact, CassErrorLibRequestTimedOut("no answer"))
 
 
@@ -270,8 +273,10 @@ def _bound(prepared: Any, values: Sequence[object]) -> Any:
     return statement
 
 
-def describe(contact: Contact, error: CassException) -> Unavailable:
+def describe(contact: Contact, error: CassException) -> NotAccepted | Unavailable:
     """Describe a driver error in a sentence that says what to do."""
+    if isinstance(error, CassErrorServerInvalidQuery) and _TOO_LARGE.search(str(error)):
+        return NotAccepted(f"the message store (Cassandra) does not take this: {error}")
     where = ", ".join(f"{host}:{contact.port}" for host in contact.hosts)
     if isinstance(error, CassErrorLibHostResolution):
         return Unavailable(

@@ -1,5 +1,6 @@
 """The router's side of the embedded log; its offset is in the store (EXACTNESS 21)."""
 
+import asyncio
 from collections.abc import Sequence
 
 from chat4all.adapters.embedded.log import EmbeddedLog
@@ -47,6 +48,7 @@ class EmbeddedConsumer:
         self._store = store
         self._wait_seconds = wait_seconds
         self._after: int | None = None
+        self._stopped: dict[int, str] = {}
 
     async def check(self) -> None:
         """Raise `StartRefused` unless this store was filled from this log."""
@@ -59,6 +61,9 @@ class EmbeddedConsumer:
 
     async def poll(self, limit: int) -> Poll:
         """Return the next records; see `ports.log.LogConsumer`."""
+        if self._stopped:
+            await asyncio.sleep(self._wait_seconds)
+            return Poll((), {0: 1}, self._stopped)
         if self._after is None:
             _, self._after = await self._store.follows(self._log.log_id)
         records = await self._log.read(self._after, limit)
@@ -72,3 +77,7 @@ class EmbeddedConsumer:
     async def commit(self, through: Sequence[LogPosition]) -> None:
         """Store the offset, unless the store did so in the batch's transaction."""
         await self._store.commit(through)
+
+    def stop(self, partition: int, cause: str) -> None:
+        """Hand out nothing more; see `ports.log.LogConsumer`."""
+        self._stopped[partition] = cause

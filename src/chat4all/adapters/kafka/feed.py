@@ -16,8 +16,8 @@ from chat4all.adapters.kafka.producer import KafkaProducer
 from chat4all.adapters.kafka.reachability import PUBLIC
 from chat4all.concurrency.outages import OutageLog
 from chat4all.concurrency.retrying import Backoff, retry
-from chat4all.domain.errors import Degraded, Unavailable
-from chat4all.domain.events import LiveEvent, by_key
+from chat4all.domain.errors import Degraded, NotAccepted, Unavailable
+from chat4all.domain.events import LiveEvent, by_key, key_of
 from chat4all.ports.feed import FeedListener
 from chat4all.wire.events import decode_events, encode_event, join_events
 
@@ -62,8 +62,16 @@ class KafkaAnnouncements:
         self._partitions = 0
 
     async def announce(self, events: Sequence[LiveEvent]) -> None:
-        """Append the events, those of a key together; see `ports.feed.Announcements`."""
-        await self._append((key, value, None) for key, value in in_records(events))
+        """Append the events, those of a key together; see `ports.feed.Announcements`.
+
+        Of an event that is too large for the topic only its key is announced: a gateway then drops
+        the pages that it has cached of it, and followers find the gap by the next number.
+        """
+        try:
+            await self._append((key, value, None) for key, value in in_records(events))
+        except NotAccepted:
+            for event in events:  # one at a time: a broker refuses a batch as a whole
+                await self._announce_alone(event)
 
     async def beat(self) -> None:
         """Let every gateway hear the feed: one heartbeat in each partition."""
@@ -75,6 +83,14 @@ class KafkaAnnouncements:
                 raise
         count = b"%d" % self._partitions
         await self._append((HEARTBEAT, count, number) for number in range(self._partitions))
+
+    async def _announce_alone(self, event: LiveEvent) -> None:
+        try:
+            await self._append((key, value, None) for key, value in in_records([event]))
+        except NotAccepted as error:
+            key = key_of(event)
+            _log.error("announced by its key only", extra={"key": key, "cause": str(error)})
+            await self._append(iter([(key.encode(), join_events(()), None)]))
 
     async def _append(self, records: Iterator[tuple[bytes, bytes, int | None]]) -> None:
         sent = []

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from chat4all.adapters.kafka.connection import client_config, describe
@@ -43,23 +43,20 @@ class KafkaGroup:
         self._group = group
         self._topics = Topics(bootstrap)
         # No admin requests to the group's coordinator: see `Topics`.
-        config = client_config(bootstrap, quiet=True)
-        self._admin = AdminClient(config)
-        self._outsider = Consumer(config | {"group.id": group, "enable.auto.commit": False})
+        self._admin = AdminClient(client_config(bootstrap, quiet=True))
 
     async def state(self, epoch: Epoch, seconds: float = ASK_SECONDS) -> GroupState:
         """Return the group's state on a log. Raises `Unavailable`."""
         partitions = range(epoch.partitions)
-        places = [TopicPartition(epoch.topic, number) for number in partitions]
         try:
             members, committed, bounds = await asyncio.gather(
                 asyncio.to_thread(self._members, seconds),
-                asyncio.to_thread(self._outsider.committed, places, timeout=seconds),
+                self._topics.committed(epoch.topic, partitions, self._group, seconds),
                 self._topics.ends(epoch.topic, partitions, seconds),
             )
         except KafkaException as error:
             raise Unavailable(describe(error), PUBLIC) from None
-        offsets = {place.partition: place.offset for place in committed if place.offset >= 0}
+        offsets = {partition: offset for partition, offset in committed.items() if offset >= 0}
         return GroupState(members, offsets, bounds)
 
     def _members(self, seconds: float) -> list[str]:

@@ -11,7 +11,7 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaExceptio
 
 from chat4all.adapters.kafka.connection import client_config, describe
 from chat4all.adapters.kafka.reachability import PUBLIC, metadata_of, reach
-from chat4all.domain.errors import OutcomeUnknown, Overloaded, Unavailable
+from chat4all.domain.errors import NotAccepted, OutcomeUnknown, Overloaded, Unavailable
 from chat4all.domain.records import Headers
 
 QUEUE_MAX = 10_000
@@ -26,6 +26,16 @@ LINGER_MS = 1
 POLL_SECONDS = 0.1
 
 NOT_CONFIRMED = "the message log (Kafka) did not confirm it in time"
+
+
+# What a broker, or the library before it asks one, will not take however often it is sent.
+_NEVER = {
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.RECORD_LIST_TOO_LARGE,
+    KafkaError.INVALID_MSG_SIZE,
+    KafkaError.INVALID_RECORD,
+    KafkaError.INVALID_TIMESTAMP,
+}
 
 
 class Delivered(NamedTuple):
@@ -94,7 +104,9 @@ class KafkaProducer:
     ) -> "asyncio.Future[Delivered]":
         """Send a record; the future has its place once it is durable, or `OutcomeUnknown`.
 
-        Without a `partition` it goes to the one that its key hashes to.
+        The future has `NotAccepted` for a record that is too large, for example. A broker refuses
+        a batch as a whole: who sends several at once has to send them again one by one to know
+        which it is. Without a `partition` it goes to the one that its key hashes to.
 
         Raises `Overloaded` or `Unavailable` when it was not sent.
         """
@@ -115,6 +127,9 @@ class KafkaProducer:
         except BufferError:
             raise Overloaded("too many records wait for Kafka") from None
         except KafkaException as error:
+            if error.args[0].code() in _NEVER:
+                done.set_exception(_never(error.args[0]))
+                return done
             raise Unavailable(describe(error), PUBLIC) from None
         self._waiting += 1
         self._idle.clear()
@@ -169,7 +184,11 @@ class KafkaProducer:
             if done.done():
                 continue  # its caller is gone
             if error is not None:
-                done.set_exception(OutcomeUnknown(describe(error), NOT_CONFIRMED))
+                done.set_exception(
+                    _never(error)
+                    if error.code() in _NEVER
+                    else OutcomeUnknown(describe(error), NOT_CONFIRMED)
+                )
             else:
                 kind, stamp = message.timestamp()
                 offset = message.offset()
@@ -183,6 +202,10 @@ class KafkaProducer:
 
     def _take_error(self, error: KafkaError) -> None:
         """Note a fatal error (in the thread); others are temporary, and logged by the library."""
-        if error.fatal():
+        if error.fatal() and self._fatal is None:
             self._fatal = describe(error)
             self._loop.call_soon_threadsafe(self._on_fatal, self._fatal)
+
+
+def _never(error: KafkaError) -> NotAccepted:
+    return NotAccepted(f"the message log (Kafka) does not take this record: {error.str()}")

@@ -79,6 +79,7 @@ class Topics:
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
         self._admin = AdminClient(client_config(bootstrap, quiet=True))
+        self._askers: dict[str, Consumer] = {}
 
     async def find(self, topic: str) -> Topic | None:
         """Return a topic; None when there is none of this name."""
@@ -125,6 +126,22 @@ class Topics:
             return await asyncio.to_thread(self._ends, topic, partitions, seconds)
         except KafkaException as error:
             raise await self._failure(error) from None
+
+    async def committed(
+        self, topic: str, partitions: Iterable[int], group: str, seconds: float = ASK_SECONDS
+    ) -> dict[int, int]:
+        """Return a group's offset in each partition; negative where it has none.
+
+        Not asked by a member: its requests wait while the group waits for another member.
+        """
+        if group not in self._askers:
+            self._askers[group] = self._new_outsider(group)
+        places = [TopicPartition(topic, number) for number in partitions]
+        try:
+            found = await asyncio.to_thread(self._askers[group].committed, places, timeout=seconds)
+        except KafkaException as error:
+            raise await self._failure(error) from None
+        return {place.partition: place.offset for place in found}
 
     async def begin(self, topic: str, partitions: int, group: str) -> None:
         """Commit a group's first offsets where it has none, as nothing was read yet.
@@ -209,9 +226,11 @@ class Topics:
         It queries where a log ends, repeatedly; admin requests for that may make librdkafka (2.16)
         abort the process when a broker dies.
         """
-        return Consumer(
-            client_config(self._bootstrap, quiet=True) | {"group.id": "chat4all-nobody"}
-        )
+        return self._new_outsider("chat4all-nobody")
+
+    def _new_outsider(self, group: str) -> Consumer:
+        config = {"group.id": group, "enable.auto.commit": False}
+        return Consumer(client_config(self._bootstrap, quiet=True) | config)
 
     def _ends(
         self, topic: str, partitions: Iterable[int], seconds: float

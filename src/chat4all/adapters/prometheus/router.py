@@ -39,6 +39,12 @@ class RouterMetrics:
             ["partition"],
             registry=self.registry,
         )
+        self._stopped = Gauge(
+            "chat4all_router_partition_stopped",
+            "1 for each partition of this router that has stopped, with the cause.",
+            ["partition", "cause"],
+            registry=self.registry,
+        )
         self._records = Histogram(
             "chat4all_router_batch_records",
             "Records that were routed together.",
@@ -73,6 +79,9 @@ class RouterMetrics:
             async def polled(limit: int) -> Poll:
                 nonlocal started
                 found: Poll = await call(limit)
+                self._stopped.clear()
+                for partition, cause in found.stopped.items():
+                    self._stopped.labels(partition, cause).set(1)
                 if found.records:
                     self._records.observe(len(found.records))
                     started = time.perf_counter()

@@ -9,7 +9,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from chat4all.adapters.interposing import Call, interposed
 from chat4all.adapters.prometheus.registry import REQUEST_SECONDS, new_registry, text_of
 from chat4all.adapters.prometheus.timing import Timings
-from chat4all.domain.errors import OutcomeUnknown, Unavailable
+from chat4all.domain.errors import NotAccepted, OutcomeUnknown, Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.records import Headers
 from chat4all.ports.log import MessageLog
@@ -128,7 +128,7 @@ class MetadataMetrics(ServiceMetrics):
             except OutcomeUnknown:
                 unknown.inc()
                 raise
-            except Unavailable:
+            except (NotAccepted, Unavailable):
                 refused.inc()
                 raise
             observe(time.perf_counter() - started)

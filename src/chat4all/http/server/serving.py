@@ -1,6 +1,7 @@
 """Serving ASGI applications until a signal ends the process."""
 
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -36,11 +37,14 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def listening(host: str, port: int, option: str) -> Iterator[socket.socket]:
-    """Hold a listening socket; `StartRefused` with one sentence when that fails."""
+def listening(host: str, port: int, option: str, other_ports: int = 0) -> Iterator[socket.socket]:
+    """Hold a listening socket; `StartRefused` with one sentence when that fails.
+
+    Where the port is in use, the next free one of `other_ports` that follow it is taken.
+    """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=2048)
+        listener = _first_free(host, range(port, port + other_ports + 1), family)
     except OSError as error:
         raise StartRefused(
             f"cannot listen on {host}:{port} ({error.strerror}): stop what uses it, or choose "
@@ -48,6 +52,16 @@ def listening(host: str, port: int, option: str) -> Iterator[socket.socket]:
         ) from error
     with listener:
         yield listener
+
+
+def _first_free(host: str, ports: Sequence[int], family: socket.AddressFamily) -> socket.socket:
+    for port in ports:
+        try:
+            return socket.create_server((host, port), family=family, backlog=2048)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or port == ports[-1]:
+                raise
+    raise AssertionError("no port to try")
 
 
 class Server(uvicorn.Server):
