@@ -69,6 +69,18 @@ async def test_a_head_is_read_once_an_assignment_and_rows_only_for_replays() -> 
     assert store.of_positions == [LogPosition(0, 0, 4)]
 
 
+async def test_what_is_cached_is_dropped_with_any_other_assignment_number() -> None:
+    store = Asked()
+    numbering = Numbering(store)
+    for offset, assignment in enumerate([2, 3, 1, 1], start=1):
+        await route(numbering, store, taken(record(), offset), assignment=assignment)
+    assert len(store.of_heads) == 3
+    # A partition that was not in a poll was somebody else's meanwhile.
+    await route(numbering, store, taken(b"poison", 1, partition=1))
+    await route(numbering, store, taken(record(), 5))
+    assert len(store.of_heads) == 4
+
+
 async def test_a_head_that_is_not_known_costs_nothing_where_all_is_cached() -> None:
     store = Asked()
     numbering = Numbering(store)
