@@ -111,6 +111,8 @@ DEAD_LETTERS = [
     extra(b"[" * 100_000),
     b"[" * 200_000,
     b'{"' * 100_000,
+    b"[" * 65 + b'"' + b'\\"' * 500_000,  # quickly: no string ends
+    b"[" * 65 + b'"' + b"\\" * 500_001,
     message(b'"content": ' + arrays(960)),
     message(b'"v": ' + arrays(960)),
     # what JSON is not
