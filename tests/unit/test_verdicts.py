@@ -252,7 +252,9 @@ def test_what_is_numbered_can_be_moved_and_is_judged_the_same_again(value: bytes
 
 
 texts = st.text(st.sampled_from('[]{}",\\:a🎉\n'), max_size=8)
-shallow = st.recursive(texts | st.integers(), lambda x: st.lists(x) | st.dictionaries(texts, x))
+shallow = st.recursive(
+    texts | st.integers(), lambda x: st.lists(x) | st.dictionaries(texts, x), max_leaves=8
+)
 
 
 @settings(max_examples=40)
