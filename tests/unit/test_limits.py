@@ -117,5 +117,6 @@ def test_addresses_of_one_subscriber_share_a_key() -> None:
 
     assert of("192.0.2.1") == of("::ffff:192.0.2.1") != of("192.0.2.2")
     assert of("2001:db8::1") == of("2001:db8::ffff:1") != of("2001:db8:0:1::1")
+    assert of("2001:db8::1") == of("2001:db8:0:0:ff00::1")
     assert of("x" * 1000) == "x" * 64
     assert address_of({"client": None}) == address_of({}) == ""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
@@ -109,7 +109,6 @@ async def pages(fake: Fake, limit: int) -> list[Listed]:
     times=st.lists(st.tuples(st.integers(0, 5), st.one_of(st.none(), st.integers(0, 5)))),
     limit=st.integers(1, 5),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 async def test_pages_together_are_everything_once_the_newest_first(
     times: list[tuple[int, int | None]], limit: int
 ) -> None:

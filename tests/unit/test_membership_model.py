@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Awaitable
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -282,6 +282,4 @@ TestGroups = Groups.TestCase
 TestGroups.settings = settings(
     max_examples=30,
     stateful_step_count=20,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
 )

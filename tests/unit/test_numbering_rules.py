@@ -9,7 +9,7 @@ from chat4all.domain.ids import LogPosition, MessageId, Username
 from chat4all.domain.messages import NO_HEAD, Head
 from chat4all.domain.records import LogRecord, MessageRecord
 from chat4all.ports.store import IdEntry, NumberedRow
-from chat4all.usecases.numbering_rules import Numbered, id_key, number_messages
+from chat4all.usecases.numbering_rules import Numbered, id_key, must_look_up, number_messages
 from tests.records import CHATS
 
 HERE = LogPosition(0, 0, 20)
@@ -142,3 +142,36 @@ def test_ids_of_one_batch_are_checked_against_each_other_and_belong_to_their_sen
     )
     assert [(m.log_position.offset, m.seq) for m in found.messages] == [(20, 5), (21, 6), (23, 1)]
     assert found.heads == {CHATS[0]: Head(6, at(21)), CHATS[1]: Head(1, at(23))}
+
+
+MADE = int("0199f3a47c1e", 16)
+"""When the id of `MESSAGE` was made, in milliseconds."""
+
+
+def looked_up(
+    late: int, head: Head = HEAD, *, stamped_by_the_log: bool = True, **change: object
+) -> bool:
+    message = MESSAGE._replace(**{"fresh": True, **change})  # type: ignore[arg-type]
+    taken = LogRecord(HERE, b"", b"", MADE + late, log_append_time=stamped_by_the_log)
+    return must_look_up(taken, message, head)
+
+
+@pytest.mark.parametrize("late", [0, 1, 999, 1_000])
+def test_an_id_that_was_made_just_now_is_not_looked_up(late: int) -> None:
+    assert not looked_up(late)
+    assert not looked_up(late, NO_HEAD)
+
+
+@pytest.mark.parametrize("late", [-(2**40), -1, 1_001, 2_000, 2**41])
+def test_an_id_that_was_not_made_just_now_is_looked_up(late: int) -> None:
+    assert looked_up(late)
+
+
+def test_every_other_id_is_looked_up() -> None:
+    assert looked_up(1, fresh=False)
+    assert looked_up(1, moved=True)
+    assert looked_up(1, stamped_by_the_log=False)
+    assert looked_up(1, message_id=MessageId("0199f3a4-7c1e-4d2a-9b6e-3f1c5a8e2d47"))
+    assert looked_up(1, PAST)
+    assert looked_up(1, replace(PAST, log_position=HERE))
+    assert not looked_up(1, replace(PAST, log_position=at(19)))

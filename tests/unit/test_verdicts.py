@@ -111,6 +111,8 @@ DEAD_LETTERS = [
     extra(b"[" * 100_000),
     b"[" * 200_000,
     b'{"' * 100_000,
+    b"[" * 65 + b'"' + b'\\"' * 500_000,  # quickly: no string ends
+    b"[" * 65 + b'"' + b"\\" * 500_001,
     message(b'"content": ' + arrays(960)),
     message(b'"v": ' + arrays(960)),
     # what JSON is not
@@ -250,7 +252,9 @@ def test_what_is_numbered_can_be_moved_and_is_judged_the_same_again(value: bytes
 
 
 texts = st.text(st.sampled_from('[]{}",\\:a🎉\n'), max_size=8)
-shallow = st.recursive(texts | st.integers(), lambda x: st.lists(x) | st.dictionaries(texts, x))
+shallow = st.recursive(
+    texts | st.integers(), lambda x: st.lists(x) | st.dictionaries(texts, x), max_leaves=8
+)
 
 
 @settings(max_examples=40)
