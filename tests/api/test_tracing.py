@@ -58,13 +58,14 @@ async def test_two_traces_are_passed_over(api: Api) -> None:
 
 
 async def test_a_trace_is_in_the_record_of_a_marker(api: Api) -> None:
-    bruno = await api.sign_in("bruno")
-    await api.send(bruno)
+    bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
+    for _ in range(2):
+        await api.send(ana)
     await api.routed()
     before = await api.parts.log.end()
-    for headers in (bruno | {"traceparent": TRACE}, bruno):
+    for seq, headers in ((1, bruno | {"traceparent": TRACE}), (2, bruno)):
         path = f"/v1/conversations/{CHAT}/read"
-        answer = await api.gateway.post(path, json={"seq": 1}, headers=headers)
+        answer = await api.gateway.post(path, json={"seq": seq}, headers=headers)
         assert answer.status_code == 202
     traced, untraced = await api.parts.log.read(before, 10)
     assert traced.headers == (("traceparent", TRACE.encode()),)

@@ -22,6 +22,7 @@ from chat4all.adapters.cassandra.session import REQUEST_SECONDS, connect
 from chat4all.domain.errors import StartRefused, Unavailable
 from chat4all.domain.ids import LogPosition
 from chat4all.domain.messages import Head, StoredMessage
+from chat4all.domain.times import parse_milliseconds
 from chat4all.ports.store import StoreBatch
 from engines import CassandraNode
 from tests.cluster.cassandra import AStore, a_store, contact_of
@@ -67,6 +68,17 @@ async def test_a_head_ends_at_the_last_bucket_that_is_full(on: AStore) -> None:
     assert (await on.store.heads(CHATS))[CHATS[0]].seq == 999
     await on.store.write(batch(*numbered(1_000, 1_000), head=0))
     assert (await on.store.heads(CHATS))[CHATS[0]].seq == 1_000
+
+
+async def test_heads_without_a_time_are_ordered_by_no_later_than_the_upgrade(on: AStore) -> None:
+    """As earlier releases wrote them: what is known is what the sender said."""
+    later = replace(message(1, CHATS[1]), created_at="2099-01-01T00:00:00.000Z")
+    await on.store.write(batch(message(1)))
+    await on.store.write(batch(later))
+    found = await on.store.activity(CHATS[:2])
+    assert found[CHATS[0]].order_ms == parse_milliseconds(message(1).created_at)
+    now_ms = time.time_ns() // 1_000_000
+    assert now_ms - 600_000 < found[CHATS[1]].order_ms <= now_ms
 
 
 async def test_a_late_writer_changes_nothing(on: AStore) -> None:

@@ -93,6 +93,8 @@ def test_a_log_of_an_earlier_release_is_backed_up_and_comes_back(
     tmp_path: Path, data: Path
 ) -> None:
     change(data / "log.db", "ALTER TABLE records DROP COLUMN headers")
+    change(data / "log.db", "ALTER TABLE records DROP COLUMN order_ms")
+    change(data / "log.db", "DROP TABLE trimmed")
     change(data / "log.db", "PRAGMA user_version = 1")
     append(data, record("c"))
     back_up(data, tmp_path / "backup")

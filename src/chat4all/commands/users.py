@@ -157,7 +157,7 @@ def passwd(username: str, password_stdin: bool, data: Path | None, cluster: bool
 def audit(
     username: str | None, limit: int, as_json: bool, data: Path | None, cluster: bool
 ) -> None:
-    """List what operators did, and what members did to groups and to one another; newest first."""
+    """List who did what, and from where: operators and users, newest first."""
 
     async def run(opened: OpenedUsers) -> None:
         for entry in await opened.audit.newest(limit, username):

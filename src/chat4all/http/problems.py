@@ -49,8 +49,6 @@ REASON = "chat4all.reason"
 REASON_MAX = 200
 """Characters of it."""
 
-_UNKNOWN_FIELD = "Extra inputs are not permitted"  # Pydantic's words
-
 _log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 
@@ -157,10 +155,7 @@ def problem_response(error: Exception, path: str, advice: str | None = None) -> 
 def _reason(error: Exception) -> str:
     """Return why, without what the client sent: of invalid fields the names that are ours."""
     if isinstance(error, InvalidInput):
-        fields = [
-            "an unknown field" if e.detail == _UNKNOWN_FIELD else "/".join(e.pointer.split("/")[:2])
-            for e in error.errors
-        ]
+        fields = ["/".join(e.pointer.split("/")[:2]) or "the body" for e in error.errors]
         return f"invalid: {', '.join(dict.fromkeys(fields))}"[:REASON_MAX]
     if isinstance(error, NotSignedIn) and error.account is not None:
         return f"{error}: {error.account}"
