@@ -173,7 +173,7 @@ async def test_ready_names_the_unavailable_dependency(api: Api) -> None:
     answer = await api.gateway.get("/health/ready")
     assert answer.status_code == 200
     found = answer.json()["dependencies"]
-    assert set(found) == {"log", "store", "directory", "router"}
+    assert set(found) == {"log", "store", "directory", "router", "background work"}
     assert {d["status"] for d in found.values()} == {"ok"}
     await api.parts.log.append(CHAT, b'{"type":"chat_message","v":9}')  # type: ignore[arg-type]
     while answer.status_code == 200:

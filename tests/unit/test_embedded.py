@@ -171,6 +171,23 @@ async def test_a_poll_wakes_up_when_something_is_appended(tmp_path: Path) -> Non
     await closed(log, store)
 
 
+async def test_what_was_appended_before_the_wait_ends_it_at_once(tmp_path: Path) -> None:
+    """Fails when `wait` clears before it waits: a record that came during the last poll would lie
+    there until the wait is over."""
+    log, store = await opened(tmp_path)
+    await log.append(CHATS[0], b"x")
+    async with asyncio.timeout(10):
+        await log.wait(60)
+        waiting = asyncio.ensure_future(log.wait(60))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not waiting.done(), "it was told of that record before"
+        log.notify()
+        await waiting
+        await log.wait(0.001)
+    await closed(log, store)
+
+
 async def test_a_locked_log_is_an_unknown_outcome_and_comes_back(tmp_path: Path) -> None:
     log, store = await opened(tmp_path, busy_seconds=0.1)
     other = sqlite3.connect(tmp_path / "log.db", isolation_level=None)

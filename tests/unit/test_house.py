@@ -184,3 +184,66 @@ def test_nothing_large_is_loaded_before_the_fork(module: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert loaded.stdout.strip() == "[]"
+
+
+# Background work.
+
+LOOPS = {
+    "concurrency.periodic._Job.repeat": "the one loop of background work",
+    "concurrency.periodic._running": "its task, watched by `ping_background`",
+    "concurrency.retrying.retry": "ends with the deadline, the tries or the context of its caller",
+    "concurrency.waiting.BoundedWaiting.outlasting": "one call, held until it has ended",
+    "adapters.cassandra.session.CassandraSession._start": "one call, held until it has ended",
+    "adapters.embedded.link._Frames.each": "ends with the other process, as its own one then does",
+    "adapters.embedded.link.GatewayLink.run": "one answer, in a task group",
+    "adapters.embedded.log.EmbeddedLog.append": "ends when nothing waits; survives any error",
+    "adapters.embedded.reads.Reads._start": "ends when nothing waits",
+    "adapters.kafka.consumer.KafkaConsumer.poll": "one call, kept for the next caller",
+    "adapters.kafka.feed.KafkaFeed._read_on": "begun anew by `for_ever`",
+    "adapters.kafka.producer.KafkaProducer.open": "a thread, whose end `ping` reports",
+    "http.bodies.read_body": "ends with the request",
+    "http.health._Check.answer": "one answer, awaited",
+    "http.server.serving.serve": "the servers, in a task group",
+    "processes.cluster.serve_router": "the process ends with it",
+    "processes.cluster_router.ClusterRouter.run": "awaited",
+    "processes.router_process._route": "awaited",
+    "processes.routing.forked_router": "the process ends with it",
+    "processes.routing.in_process_router": "awaited",
+    "router.loop.Router._poll": "awaited",
+}
+"""What loops without end or runs beside its caller, outside `concurrency.periodic`: each by what
+ends it or shows its end. Anything else uses `periodically` or `for_ever`."""
+
+BESIDE = {"create_task", "ensure_future", "run_in_executor", "Thread"}
+
+
+def loops_of(module: str, file: Path) -> set[str]:
+    """Return the functions that loop for ever, or start something and do not await it at once."""
+    found: set[str] = set()
+
+    def look(node: ast.AST, names: tuple[str, ...], *, awaited: bool = False) -> None:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            names = (*names, node.name)
+        is_loop = (
+            isinstance(node, ast.While)
+            and isinstance(node.test, ast.Constant)
+            and bool(node.test.value)
+        )
+        is_beside = (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute | ast.Name)
+            and (node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id) in BESIDE
+        )
+        if is_loop or (is_beside and not awaited):
+            found.add(".".join((module.removeprefix("chat4all."), *names)))
+        for child in ast.iter_child_nodes(node):
+            look(child, names, awaited=isinstance(node, ast.Await))
+
+    look(ast.parse(file.read_text()), ())
+    return found
+
+
+def test_background_work_is_run_by_its_helper() -> None:
+    """A loop of its own dies of the first error that nobody thought of, and nobody is told."""
+    found: set[str] = set().union(*(loops_of(module, file) for module, file in MODULES.items()))
+    assert found == set(LOOPS)

@@ -247,3 +247,80 @@ async def test_a_stop_does_not_ask_a_broker_for_every_partition(
         is_closing.set()
         await closing
     assert library.asked == 1
+
+
+BYTES = [
+    b'[{"key": "\xff"}]',
+    b"\xff\xfe",
+    b"",
+    b"null",
+    b"[" * 100_000,
+    b"{}",
+    b'[{"type": "message_stored"}]',
+    b'[{"type": "marker_moved", "marker": {"username": "\xff"}}]',
+    b"\x00" * 1_000,
+]
+
+
+async def test_no_record_ends_the_reading_whatever_its_bytes(
+    monkeypatch: pytest.MonkeyPatch, versions: ConversationVersions, clock: Clock
+) -> None:
+    """Fails when one of them does, or when `ping` is good though nothing is read any more."""
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.001)
+    hub = Hub(versions)
+    library = Library(
+        [
+            *(Message("t", 0, 0, key, value) for value in BYTES for key in (b"\xff", b"a chat")),
+            Message("t", 0, 0, None, None),
+            record(0, value=b"\xff"),
+            record(0, b"the last"),
+        ]
+    )
+    monkeypatch.setattr(module, "Consumer", lambda _: library)
+    feed, keys = KafkaFeed("127.0.0.1:9", "t", clock=clock), []
+    announced = hub.announced
+
+    def note(key: str, decode: Decode) -> None:
+        keys.append(key)
+        announced(key, decode)
+
+    monkeypatch.setattr(hub, "announced", note)
+    feed.listen(hub)
+    async with hub.follow():
+        await feed.open()
+        async with asyncio.timeout(20):
+            while keys[-1:] != ["the last"]:
+                await asyncio.sleep(0.001)
+    await feed.ping()
+    assert library.began == 1
+    await feed.close()
+
+
+async def test_an_unexpected_error_begins_the_reading_anew_and_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.001)
+
+    class Odd(Library):
+        odd = 3
+
+        def poll(self, seconds: float) -> Message | None:
+            if self.began and self.odd:
+                self.odd -= 1
+                raise SystemError("of the library")
+            return super().poll(seconds)
+
+    library, listener = Odd([record(0, b"a chat")]), Counting()
+    monkeypatch.setattr(module, "Consumer", lambda _: library)
+    feed = KafkaFeed("127.0.0.1:9", "t")
+    feed.listen(listener)
+    await feed.open()
+    async with asyncio.timeout(20):
+        while listener.keys != ["a chat"]:
+            await asyncio.sleep(0.001)
+    await feed.ping()
+    await feed.close()
+    assert library.began == 4
+    assert [entry.exc_info is not None for entry in caplog.records] == [True]
+    with pytest.raises(Degraded):
+        await feed.ping()

@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from chat4all.concurrency.outages import OutageLog
-from chat4all.concurrency.periodic import periodically
+from chat4all.concurrency.periodic import UNEXPECTED, periodically
 from chat4all.domain.errors import Degraded, Unavailable
 from chat4all.http.answers import json_response
 from chat4all.http.openapi import json_content
@@ -71,16 +71,16 @@ async def watched(pings: Mapping[str, Ping], seconds: float = WATCH_SECONDS) -> 
     async with AsyncExitStack() as stack:
         for part, ping in pings.items():
             outages = OutageLog(_log, "a part is not well", "a part is well again", part=part)
-            look = partial(_look, ping)
-            await stack.enter_async_context(
-                periodically(f"watching {part}", look, seconds, outages)
-            )
+            look = partial(_look, ping, outages)
+            await stack.enter_async_context(periodically(f"watching {part}", look, seconds))
         yield
 
 
-async def _look(ping: Ping) -> None:
-    if (error := (await _check(ping)).error) is not None:
-        raise Unavailable(error)
+async def _look(ping: Ping, outages: OutageLog) -> None:
+    if (error := (await _check(ping)).error) is None:
+        outages.succeeded()
+    else:
+        outages.failed(Unavailable(error))
 
 
 class _Check:
@@ -112,5 +112,9 @@ async def _check(ping: Ping) -> DependencyHealth:
         status, error = PartStatus.UNAVAILABLE, str(unavailable)
     except Degraded as degraded:
         status, error = PartStatus.DEGRADED, str(degraded)
+    except Exception:
+        # A defect, in the ping or in what it asks: not known to work is not ready.
+        _log.exception("a part cannot be asked")
+        status, error = PartStatus.UNAVAILABLE, UNEXPECTED
     latency = round((time.perf_counter() - started) * 1000, 2)
     return DependencyHealth(status, latency, error)

@@ -1,9 +1,12 @@
 """The live feed: what the router announces, pushed to one listener in each process."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from chat4all.domain.events import LiveEvent
+
+_log = logging.getLogger(__name__)
 
 Decode = Callable[[], Sequence[LiveEvent]]
 """Returns the events of an announcement; raises `MalformedEvent` for one that cannot be read."""
@@ -40,6 +43,18 @@ class FeedListener(Protocol):
         Every part of it was heard within the last `seconds_ago`.
         """
         ...
+
+
+def push(listener: FeedListener, key: str, decode: Decode) -> None:
+    """Hand an announcement to a listener. A defect in handling it does not end the feed.
+
+    What it announced is lost then, and the listener is told so.
+    """
+    try:
+        listener.announced(key, decode)
+    except Exception:
+        _log.exception("an announcement is not handled")
+        listener.lost()
 
 
 class LiveFeed(Protocol):

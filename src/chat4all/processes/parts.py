@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from chat4all.concurrency.periodic import ping_background
 from chat4all.http.metrics import GatewayMeter, Meter, Source
 from chat4all.ports.feed import LiveFeed
 from chat4all.ports.health import Ping
@@ -41,6 +42,7 @@ class Pings:
     router: Ping | None = None
     live_feed: Ping | None = None
     secret_key: Ping | None = None
+    background: Ping = ping_background
 
     def by_name(self) -> Mapping[str, Ping]:
         """Return the pings that are set, by name."""
@@ -51,6 +53,7 @@ class Pings:
             "router": self.router,
             "live feed": self.live_feed,
             "secret key": self.secret_key,
+            "background work": self.background,
         }
         return {name: ping for name, ping in named.items() if ping is not None}
 

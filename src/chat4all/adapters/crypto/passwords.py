@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from math import inf
 from typing import TypeVar
 
 import bcrypt
 
 from chat4all.concurrency.waiting import BoundedWaiting
+from chat4all.domain.errors import Overloaded
 from chat4all.domain.passwords import PASSWORD_MAX_BYTES, normal_password
 from chat4all.domain.text import UnfitText
 
@@ -26,13 +26,17 @@ HASHING_NICENESS = 10
 QUEUE_MAX = 64
 """Hashes that may wait; one more is refused at once."""
 
+WAIT_SECONDS = 10.0
+"""The deadline of a hash, its wait for a thread included: twice that of other parts, because its
+threads give way to everything else."""
+
 
 class BcryptPasswords:
     """The port `ports.security.Passwords`. It leaves one core free."""
 
     def __init__(self, rounds: int = ROUNDS, queue: int = QUEUE_MAX) -> None:
         self._rounds = rounds
-        self._waiting = BoundedWaiting(queue, inf, "passwords wait to be checked")
+        self._waiting = BoundedWaiting(queue, WAIT_SECONDS, "passwords wait to be checked")
         workers = max(1, (os.cpu_count() or 1) - 1)
         self._threads = ThreadPoolExecutor(
             workers, thread_name_prefix="bcrypt", initializer=_lower_priority
@@ -79,7 +83,10 @@ class BcryptPasswords:
         return bcrypt.gensalt(self._rounds)
 
     async def _run(self, work: Callable[[], T]) -> T:
-        return await self._waiting.in_thread(self._threads, work)
+        try:
+            return await self._waiting.in_thread(self._threads, work)
+        except TimeoutError:
+            raise Overloaded("too many passwords wait to be checked") from None
 
 
 def _lower_priority() -> None:

@@ -6,7 +6,7 @@ from math import inf
 
 from chat4all.adapters.embedded.link import Announced
 from chat4all.domain.events import LiveEvent, by_key
-from chat4all.ports.feed import FeedListener
+from chat4all.ports.feed import FeedListener, push
 
 
 class EmbeddedFeed:
@@ -29,7 +29,7 @@ class EmbeddedFeed:
         if self._listener is None:
             return
         for key, of_key in by_key(events).items():
-            self._listener.announced(key, partial(list, of_key))
+            push(self._listener, key, partial(list, of_key))
         self._listener.alive()
 
     def republish(self, announced: Announced) -> None:
@@ -37,7 +37,7 @@ class EmbeddedFeed:
         if self._listener is None:
             return
         for key, encoded in announced.events:
-            self._listener.announced(key, partial(announced.decode, encoded))
+            push(self._listener, key, partial(announced.decode, encoded))
         self._listener.alive()
 
     def heard(self) -> None:

@@ -117,8 +117,12 @@ class _Frames:
             if (take := handle.get(kind)) is None:
                 # Both ends are of one release: a defect, but no reason to stop routing.
                 _log.error("a frame of an unknown kind is ignored", extra={"kind": kind})
-            else:
+                continue
+            try:
                 take(frame[1:])
+            except Exception:
+                # As above: one frame is lost, and the processes go on.
+                _log.exception("a frame is not handled", extra={"kind": kind})
 
     def close(self) -> None:
         self._writer.close()
@@ -239,7 +243,12 @@ class GatewayLink:
         """Handle the gateway's frames until its process has ended."""
 
         async def tell_metrics() -> None:
-            self._frames.send(Kind.METRICS, await metrics())
+            text = b""
+            try:
+                text = await metrics()
+            except Exception:
+                _log.exception("the router's metrics cannot be told")
+            self._frames.send(Kind.METRICS, text)
 
         async with asyncio.TaskGroup() as tasks:
             await self._frames.each(

@@ -1,6 +1,7 @@
 """The message log in one SQLite file: many appends share one synced commit."""
 
 import asyncio
+import logging
 import sqlite3
 import time
 import uuid
@@ -13,10 +14,13 @@ from chat4all.adapters.embedded.database import ROWS_MAX, Database, with_rows
 from chat4all.adapters.embedded.deadlines import Deadlines
 from chat4all.adapters.installation import TABLE
 from chat4all.adapters.present_files import PresentFiles
+from chat4all.concurrency.periodic import UNEXPECTED
 from chat4all.domain.errors import OutcomeUnknown, Overloaded, Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.records import Headers, LogRecord
 from chat4all.wire.records import decode_headers, encode_headers
+
+_log = logging.getLogger(__name__)
 
 # AUTOINCREMENT: without it SQLite reuses the numbers of trimmed rows, and the router, whose offset
 # is above them, would never see records appended there (EXACTNESS 21).
@@ -209,16 +213,23 @@ class EmbeddedLog:
             while batch := self._take():
                 try:
                     last = await self._insert(batch)
-                except Unavailable as error:
+                except Exception as error:
+                    # Whatever it is, the records behind this batch must not wait for ever.
+                    if not isinstance(error, Unavailable):
+                        _log.exception("appending fails")
+                    cause = str(error) if isinstance(error, Unavailable) else UNEXPECTED
                     for waiting in batch:
                         if not waiting.done.done():
-                            waiting.done.set_exception(OutcomeUnknown(str(error)))
+                            waiting.done.set_exception(OutcomeUnknown(cause))
                     continue
                 first = last - len(batch) + 1
                 for offset, waiting in enumerate(batch, first):
                     if not waiting.done.done():
                         waiting.done.set_result(LogPosition(0, 0, offset))
-                self._watcher()
+                try:
+                    self._watcher()
+                except Exception:
+                    _log.exception("the router is not told of new records")
         finally:
             self._flusher = None
 

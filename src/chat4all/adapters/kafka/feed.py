@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from functools import partial
 from math import inf
 from typing import TypeVar
@@ -15,10 +16,10 @@ from chat4all.adapters.kafka.connection import client_config, describe
 from chat4all.adapters.kafka.producer import KafkaProducer
 from chat4all.adapters.kafka.reachability import PUBLIC
 from chat4all.concurrency.outages import OutageLog
-from chat4all.concurrency.retrying import Backoff, retry
+from chat4all.concurrency.periodic import UNEXPECTED, for_ever
 from chat4all.domain.errors import Degraded, NotAccepted, Unavailable
 from chat4all.domain.events import LiveEvent, by_key, key_of
-from chat4all.ports.feed import FeedListener
+from chat4all.ports.feed import FeedListener, push
 from chat4all.wire.events import decode_events, encode_event, join_events
 
 T = TypeVar("T")
@@ -34,9 +35,7 @@ ASK_SECONDS = 2.0
 """How long a broker may take to answer a question; also how long a stop may have to wait."""
 
 RETRY_SECONDS = 1.0
-"""The longest wait before reading again after an error."""
-
-UNEXPECTED = "an unexpected error, see the log of this process"
+"""The wait before reading again after an error."""
 
 HEARTBEAT = b"heartbeat"
 """The key of records that no conversation has; the value is how many partitions the topic has."""
@@ -127,6 +126,8 @@ class KafkaFeed:
         """When anything last came from each partition that is read."""
         self._closing = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka-feed")
+        self._outages = OutageLog(_log, "feed waits")
+        self._background = AsyncExitStack()
         self._trouble: str | None = "the live feed is not read yet"
         self.silence_seconds = SILENCE_SECONDS
 
@@ -137,7 +138,9 @@ class KafkaFeed:
     async def open(self) -> None:
         """Begin to read; once `ping` returns, no later record is missed."""
         self._consumer = Consumer(self._consumer_config)
-        self._reading = asyncio.create_task(self._keep_reading(), name="kafka feed")
+        await self._background.enter_async_context(
+            for_ever("reading the live feed", self._read_on, RETRY_SECONDS, self._outages)
+        )
 
     async def ping(self) -> None:
         """Return while the feed is read from a known offset on. A gateway works without it."""
@@ -147,43 +150,33 @@ class KafkaFeed:
     async def close(self) -> None:
         """Stop reading."""
         self._closing = True
-        self._reading.cancel()
-        await asyncio.wait({self._reading})
+        await self._background.aclose()
         await self._call(self._consumer.close)
         self._thread.shutdown(wait=False)
 
     async def _call(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    async def _keep_reading(self) -> None:
-        outages = OutageLog(_log, "feed waits")
-
-        def note(error: Exception) -> None:
-            cause = str(error) if isinstance(error, Unavailable) else UNEXPECTED
-            self._trouble = f"the live feed is not read: {cause}"
-            outages.failed(error)
-
-        async def read() -> None:
+    async def _read_on(self) -> None:
+        """Read until it fails, from the end on."""
+        try:
             self._heard_at = dict.fromkeys(await self._call(self._begin), -inf)
             # A topic may be found that cannot be read, which the first read finds.
             messages = await self._call(self._read)
             for message in messages:
                 check(message)
             self._trouble = None
-            outages.succeeded()
+            self._outages.succeeded()
             if self._listener is not None:
                 # Only now: every announcement from here on is read (EXACTNESS 20g).
                 self._listener.lost()
             while True:
                 self._take(messages)
                 messages = await self._call(self._read)
-
-        await retry(
-            read,
-            Backoff(RETRY_SECONDS, RETRY_SECONDS),
-            is_temporary=lambda _: True,
-            on_failure=note,
-        )
+        except BaseException as error:
+            cause = str(error) if isinstance(error, Unavailable) else UNEXPECTED
+            self._trouble = f"the live feed is not read: {cause}"
+            raise
 
     def _begin(self) -> Iterable[int]:
         """Read from the end on, as a number: `OFFSET_END` is resolved only at the first fetch."""
@@ -220,9 +213,7 @@ class KafkaFeed:
             if key == HEARTBEAT:
                 self._check_partitions(value)
             else:
-                self._listener.announced(
-                    key.decode(errors="replace"), partial(decode_events, value)
-                )
+                push(self._listener, key.decode(errors="replace"), partial(decode_events, value))
             self._heard_at[message.partition() or 0] = now
         # The feed was heard as long ago as the partition that was silent for longest.
         oldest = min(self._heard_at.values())

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import logging
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, TypeAlias
@@ -27,6 +29,8 @@ POLL_SECONDS = 0.1
 
 NOT_CONFIRMED = "the message log (Kafka) did not confirm it in time"
 
+
+_log = logging.getLogger(__name__)
 
 # What a broker, or the library before it asks one, will not take however often it is sent.
 _NEVER = {
@@ -139,6 +143,8 @@ class KafkaProducer:
         """Return when every partition of a topic has a leader, and brokers can be reached."""
         if self._fatal is not None:
             raise Unavailable(self._fatal, PUBLIC)
+        if not self._thread.is_alive():
+            raise Unavailable("Kafka's reports are not taken any more: restart this process")
         about = (await reach(self._producer, self._bootstrap, topic)).topics[topic]
         if about.error is not None:
             if about.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
@@ -171,7 +177,13 @@ class KafkaProducer:
     def _serve(self) -> None:
         """Take reports for ever (a thread): one wake-up of the loop for all that came together."""
         while not self._closing:
-            self._producer.poll(POLL_SECONDS)
+            try:
+                self._producer.poll(POLL_SECONDS)
+            except Exception:
+                # Of a callback, the logger's for instance. Without this thread nobody would learn
+                # any more that records are durable.
+                _log.exception("serving Kafka's reports fails")
+                time.sleep(POLL_SECONDS)
             if self._reports:
                 reports, self._reports = self._reports, []
                 self._loop.call_soon_threadsafe(self._settle, reports)
