@@ -99,6 +99,24 @@ async def test_users_are_found_by_how_their_names_begin(users: AllUsers, place: 
     assert len(everybody) == 5
 
 
+async def test_contacts_are_found_by_name_too(
+    users: AllUsers, directory: AnsweringDirectory
+) -> None:
+    await add(users, ANA, BRUNO, CARLA)
+    assert await users.find_contacts(ANA, "", 10) == []
+    await directory.add_conversation(private(ANA, BRUNO))
+    await directory.add_conversation(group(BRUNO, CARLA))
+    for viewer, prefix, found in [
+        (ANA, "", [ANA, BRUNO]),
+        (ANA, "b", [BRUNO]),
+        (ANA, "c", []),
+        (BRUNO, "", [ANA, BRUNO, CARLA]),
+    ]:
+        assert names(await users.find_contacts(viewer, prefix, 10)) == found
+    assert names(await users.find_contacts(BRUNO, "", 2)) == [ANA, BRUNO]
+    assert names(await users.find_contacts(BRUNO, "", 2, BRUNO)) == [CARLA]
+
+
 async def test_a_hash_is_replaced_by_another_of_the_same_password(users: AllUsers) -> None:
     await add(users, ANA, BRUNO)
     await users.rehash_password(ANA, b"hash of bruno", b"new")

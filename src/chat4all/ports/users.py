@@ -49,6 +49,12 @@ class Users(UserLookup, Protocol):
         """
         ...
 
+    async def find_contacts(
+        self, viewer: Username, prefix: str, limit: int, after: str = ""
+    ) -> Sequence[User]:
+        """Return those whom `find_users` finds and who are in a conversation with `viewer`."""
+        ...
+
     async def change_user(
         self, username: Username, changes: UserChanges, keep: SessionId | None = None
     ) -> User:

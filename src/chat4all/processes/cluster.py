@@ -94,6 +94,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
                 policy_of(settings.people),
                 pings,
                 metrics,
+                has_demonstration=settings.people.is_development,
             )
         )
         await feed.open()
@@ -122,6 +123,7 @@ async def serve_metadata(settings: MetadataSettings) -> bool:
                 pings,
                 metrics,
                 own.internal,
+                settings.people.is_development,
             )
         )
         started = partial(_started, "metadata service", settings.listening)

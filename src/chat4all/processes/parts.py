@@ -90,6 +90,8 @@ class GatewayPorts:
     meter: GatewayProcessMeter
     other_metrics: Sequence[Source] = ()
     """Metrics of other processes, which this one reports too."""
+    has_demonstration: bool = False
+    """Whether `/docs` tells of the demonstration accounts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class MetadataPorts:
     pings: Pings
     meter: MetadataMeter
     internal: InternalPorts | None = None
+    has_demonstration: bool = False
 
 
 @dataclass(frozen=True, slots=True)

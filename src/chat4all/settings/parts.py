@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chat4all.domain.people import UserSearch
+
 
 @dataclass(frozen=True, slots=True)
 class Listening:
@@ -29,11 +31,13 @@ class PeopleSettings:
     access_token_seconds: int
     session_seconds: int
     sign_up_open: bool
+    user_search: UserSearch
     rate_limits: bool
     send_per_second: int
     sign_ups_per_hour: int
     cors_origins: Sequence[str]
     trusted_proxies: Sequence[str]
+    is_development: bool
 
 
 @dataclass(frozen=True, slots=True)

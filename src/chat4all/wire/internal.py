@@ -55,6 +55,18 @@ class FindUsers(msgspec.Struct):
     after: str
 
 
+class FindContacts(msgspec.Struct):
+    """For `find_contacts`.
+
+    Not a field of `FindUsers`: a service of an earlier release would pass over it, and find all.
+    """
+
+    viewer: Username
+    prefix: str
+    limit: int
+    after: str
+
+
 class ChangeUser(msgspec.Struct):
     """For `change_user`."""
 

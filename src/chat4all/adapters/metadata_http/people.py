@@ -44,6 +44,14 @@ class HttpUsers:
         )
         return answer
 
+    async def find_contacts(
+        self, viewer: Username, prefix: str, limit: int, after: str = ""
+    ) -> Sequence[User]:
+        """Return users by name who share a conversation; see `ports.users.Users`."""
+        query = internal.FindContacts(viewer, prefix, limit, after)
+        answer: Sequence[User] = await self._ask("find_contacts", query, list[User], writes=False)
+        return answer
+
     async def password_hash(self, username: Username) -> bytes | None:
         """Return a user's password hash; see `ports.users.Credentials`."""
         answer: bytes | None = await self._ask(

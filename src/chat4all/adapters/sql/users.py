@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from chat4all.adapters.sql.audit import append_audit_entry, rename_in_audit
 from chat4all.adapters.sql.leaving import leave_everything
 from chat4all.adapters.sql.outbox import Note, write_noting
-from chat4all.adapters.sql.tables import SEARCH_KEY_MAX, sessions, users
+from chat4all.adapters.sql.tables import SEARCH_KEY_MAX, members, sessions, users
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.errors import AlreadyTaken, NotFound
 from chat4all.domain.ids import SessionId, Username
@@ -45,6 +45,14 @@ _FIND = (
     )
     .order_by(users.c.username)
     .limit(bindparam("limit"))
+)
+_THEIRS, _OWN = members.alias(), members.alias()
+_FIND_CONTACTS = _FIND.where(
+    users.c.username.in_(
+        select(_THEIRS.c.username)
+        .join(_OWN, _OWN.c.conversation_id == _THEIRS.c.conversation_id)
+        .where(_OWN.c.username == bindparam("viewer"))
+    )
 )
 _PASSWORD_HASH = select(users.c.password_hash).where(
     users.c.username == bindparam("username"), _NOT_ERASED, users.c.disabled_at.is_(None)
@@ -111,15 +119,18 @@ class SqlUsers:
         self, prefix: str, limit: int, after: str = "", *, also_disabled: bool = False
     ) -> Sequence[User]:
         """Return users by name; see `ports.users.Users`. Operators see disabled ones too."""
-        key = search_key(prefix, SEARCH_KEY_MAX)
-        literal = "".join(f"\\{c}" if c in "\\%_" else c for c in key)
-        values = {
-            "begins": literal + "%",
-            "after": after,
-            "limit": limit,
-            "also_disabled": also_disabled,
-        }
+        values = _found(prefix, limit, after) | {"also_disabled": also_disabled}
         rows = await self._database.read(lambda connection: connection.execute(_FIND, values).all())
+        return [_user(row) for row in rows]
+
+    async def find_contacts(
+        self, viewer: Username, prefix: str, limit: int, after: str = ""
+    ) -> Sequence[User]:
+        """Return users by name who share a conversation; see `ports.users.Users`."""
+        values = _found(prefix, limit, after) | {"also_disabled": False, "viewer": viewer}
+        rows = await self._database.read(
+            lambda connection: connection.execute(_FIND_CONTACTS, values).all()
+        )
         return [_user(row) for row in rows]
 
     async def password_hash(self, username: Username) -> bytes | None:
@@ -222,6 +233,13 @@ class SqlUsers:
     def _audit(self, connection: Connection, action: str, username: str) -> None:
         if self._audited:
             append_audit_entry(connection, None, action, username=username)
+
+
+def _found(prefix: str, limit: int, after: str) -> dict[str, Any]:
+    """Return the values of a query for names that begin in some way."""
+    key = search_key(prefix, SEARCH_KEY_MAX)
+    literal = "".join(f"\\{c}" if c in "\\%_" else c for c in key)
+    return {"begins": literal + "%", "after": after, "limit": limit}
 
 
 def _user(row: Any) -> User:
