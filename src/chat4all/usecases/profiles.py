@@ -56,7 +56,7 @@ class Profiles:
             case UserSearch.EVERYBODY:
                 users = await self._users.find_users(prefix, limit + 1, after)
             case UserSearch.CONTACTS:
-                users = await self._users.find_contacts(viewer, prefix, limit + 1, after)
+                users = await self._users.find_users(prefix, limit + 1, after, contacts_of=viewer)
                 users = await self._with_named(prefix, after, users)
             case UserSearch.NOBODY:
                 users = await self._with_named(prefix, after, ())

@@ -61,10 +61,10 @@ class FindContacts(msgspec.Struct):
     Not a field of `FindUsers`: a service of an earlier release would pass over it, and find all.
     """
 
-    viewer: Username
     prefix: str
     limit: int
     after: str
+    contacts_of: Username
 
 
 class ChangeUser(msgspec.Struct):

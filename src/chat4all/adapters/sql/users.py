@@ -116,21 +116,27 @@ class SqlUsers:
         return None if row is None else _user(row)
 
     async def find_users(
-        self, prefix: str, limit: int, after: str = "", *, also_disabled: bool = False
+        self,
+        prefix: str,
+        limit: int,
+        after: str = "",
+        *,
+        contacts_of: Username | None = None,
+        also_disabled: bool = False,
     ) -> Sequence[User]:
         """Return users by name; see `ports.users.Users`. Operators see disabled ones too."""
-        values = _found(prefix, limit, after) | {"also_disabled": also_disabled}
-        rows = await self._database.read(lambda connection: connection.execute(_FIND, values).all())
-        return [_user(row) for row in rows]
-
-    async def find_contacts(
-        self, viewer: Username, prefix: str, limit: int, after: str = ""
-    ) -> Sequence[User]:
-        """Return users by name who share a conversation; see `ports.users.Users`."""
-        values = _found(prefix, limit, after) | {"also_disabled": False, "viewer": viewer}
-        rows = await self._database.read(
-            lambda connection: connection.execute(_FIND_CONTACTS, values).all()
-        )
+        key = search_key(prefix, SEARCH_KEY_MAX)
+        literal = "".join(f"\\{c}" if c in "\\%_" else c for c in key)
+        values = {
+            "begins": literal + "%",
+            "after": after,
+            "limit": limit,
+            "also_disabled": also_disabled,
+        }
+        query = _FIND
+        if contacts_of is not None:
+            query, values["viewer"] = _FIND_CONTACTS, contacts_of
+        rows = await self._database.read(lambda connection: connection.execute(query, values).all())
         return [_user(row) for row in rows]
 
     async def password_hash(self, username: Username) -> bytes | None:
@@ -233,13 +239,6 @@ class SqlUsers:
     def _audit(self, connection: Connection, action: str, username: str) -> None:
         if self._audited:
             append_audit_entry(connection, None, action, username=username)
-
-
-def _found(prefix: str, limit: int, after: str) -> dict[str, Any]:
-    """Return the values of a query for names that begin in some way."""
-    key = search_key(prefix, SEARCH_KEY_MAX)
-    literal = "".join(f"\\{c}" if c in "\\%_" else c for c in key)
-    return {"begins": literal + "%", "after": after, "limit": limit}
 
 
 def _user(row: Any) -> User:
