@@ -221,6 +221,6 @@ def test_logs_are_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_two_services_of_one_machine_cannot_have_one_port() -> None:
     with pytest.raises(StartRefused, match=r"both have port 8001: .*--port and --metadata-port"):
-        _ = Settings(port=8001).one_machine
+        _ = load_settings(port=8001).one_machine
     # In a cluster they are on machines of their own.
-    assert Settings(port=8001).gateway.listening.port == 8001
+    assert load_settings(port=8001).gateway.listening.port == 8001
