@@ -10,7 +10,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from chat4all.http.frame import Frame, RequestMeter
 from chat4all.http.methods import answer_head
 
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _REQUEST_HEADERS = ("Authorization", "Content-Type", "Last-Event-ID", "X-Request-Id")
 _EXPOSED = ("Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id")
 
