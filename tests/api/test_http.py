@@ -15,9 +15,17 @@ from jsonschema import Draft202012Validator
 from chat4all.domain.errors import Unavailable
 from chat4all.http.health import _check
 from chat4all.logs import quieten_libraries
+from chat4all.metadata.conversations import GROUP_BODY_MAX
+from chat4all.wire.messages import BODY_MAX
 from tests.api.conftest import CHAT, Api, running
 
 pytestmark = pytest.mark.anyio
+
+
+def limit(path: str) -> int:
+    """Return the bytes that a body may have."""
+    return GROUP_BODY_MAX if path == "/v1/conversations" else BODY_MAX
+
 
 JSON = {"Content-Type": "application/json"}
 
@@ -47,7 +55,7 @@ async def test_every_refusal_is_a_problem(api: Api) -> None:
             (b"{not json", as_json, 400),
             (b"\xff\xfe{\0}\0", as_json, 400),
             (b"[" * 60_000, as_json, (400, 422)),
-            (b'"' + b"x" * 70_000 + b'"', as_json, 413),
+            (b'"' + b"x" * (limit(path) + 1) + b'"', as_json, 413),
             (b"{}", as_json, 422),
             (b"[]", as_json, 422),
             (b"null", as_json, 422),
@@ -78,7 +86,7 @@ async def test_a_body_that_does_not_say_its_length_is_cut_off(api: Api) -> None:
         check_problem(answer, 413)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     check_problem(await api.gateway.post("/token", content=endless(), headers=form), 413)
-    assert sent < 4 * 80
+    assert sent < (3 * BODY_MAX + GROUP_BODY_MAX) // 1024 + 4 * 16
 
 
 @pytest.mark.parametrize(
@@ -210,12 +218,65 @@ async def test_the_description_has_every_route_with_its_errors(api: Api) -> None
         assert ("401" in operation["responses"]) == (path == "/token" or not public), path
         for status, response in operation["responses"].items():
             if status >= "400" and path != "/health/ready":
-                content = response["content"]["application/problem+json"]
+                content = resolved(response, described)["content"]["application/problem+json"]
                 kind = await api.gateway.get(content["example"]["type"])
                 assert kind.status_code == 200, (path, status)
     text = json.dumps(described)
     for reference in set(re.findall(r'"#/components/schemas/([^"]+)"', text)):
         assert reference in described["components"]["schemas"], reference
+
+
+def resolved(response: dict[str, Any], described: dict[str, Any]) -> dict[str, Any]:
+    """Return a response, or the one that it refers to."""
+    if "$ref" in response:
+        name = response["$ref"].removeprefix("#/components/responses/")
+        response = described["components"]["responses"][name]
+    return response
+
+
+async def test_each_error_is_described_once(api: Api) -> None:
+    for client in (api.gateway, api.metadata):
+        described = (await client.get("/openapi.json")).json()
+        problems = described["components"]["responses"]
+        statuses = {name.removeprefix("Problem") for name in problems}
+        assert {"400", "401", "404", "422", "503"} <= statuses
+        for methods in described["paths"].values():
+            for operation in methods.values():
+                for status in statuses & operation["responses"].keys():
+                    response = operation["responses"][status]
+                    assert response == {"$ref": f"#/components/responses/Problem{status}"} or (
+                        # Readiness is no problem.
+                        "application/json" in response["content"]
+                    )
+        for status in statuses:
+            assert described["info"]["description"].count(f"| {status} |") == 1
+
+
+async def test_the_page_of_documentation_tells_what_a_newcomer_needs(api: Api) -> None:
+    for client in (api.gateway, api.metadata):
+        root = await client.get("/")
+        assert (root.status_code, root.headers["Location"]) == (307, "/docs")
+        told = (await client.get("/openapi.json")).json()["info"]["description"]
+        for said in ("`bruno`", "`ana`", "`test`", CHAT):
+            assert said in told
+    told = (await api.gateway.get("/openapi.json")).json()["info"]["description"]
+    for said in ("before=", "after=", "around=", "mark_read"):
+        assert said in told
+    described = (await api.gateway.get("/openapi.json")).json()["paths"]
+    history = described["/v1/conversations/{conversation_id}/messages"]["get"]
+    for parameter in history["parameters"]:
+        if parameter["name"] in ("before", "after", "around"):
+            assert "`seq`" in parameter["description"]
+
+
+async def test_the_demonstration_is_told_of_at_every_start_but_not_where_it_is_off(
+    tmp_path: Path,
+) -> None:
+    for demo, told in [(True, True), (False, False), (True, True)]:
+        async with running(tmp_path / "data", demo=demo) as api:
+            for client in (api.gateway, api.metadata):
+                description = (await client.get("/openapi.json")).json()["info"]["description"]
+                assert ("demonstration accounts" in description) == told
 
 
 async def test_docs_need_nothing_from_elsewhere(api: Api) -> None:
@@ -265,7 +326,7 @@ async def test_sending_takes_what_its_description_allows_and_nothing_else(unlimi
         answer = await api.gateway.post("/v1/messages", json=body, headers=bruno)
         wanted = 202 if validator.is_valid(body) else 422
         assert answer.status_code == wanted, body
-        accepted = operation["responses"][str(wanted)]["content"]
+        accepted = resolved(operation["responses"][str(wanted)], described)["content"]
         (schema,) = [found["schema"] for found in accepted.values()]
         answered = Draft202012Validator(schema | {"components": described["components"]})
         answered.validate(answer.json())

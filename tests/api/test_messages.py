@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_message_has_its_fields_and_its_number(api: Api) -> None:
     bruno = await api.sign_in("bruno")
-    message_id = await api.send(bruno, "Olá 🎉\0\n")
+    message_id = await api.send(bruno, "Olá 🎉\t\n")
     await api.routed()
     (message,) = await api.history(bruno)
     created_at = message.pop("created_at")
@@ -29,7 +29,7 @@ async def test_a_message_has_its_fields_and_its_number(api: Api) -> None:
         "conversation_id": CHAT,
         "message_id": message_id,
         "sender_id": "bruno",
-        "content": "Olá 🎉\0\n",
+        "content": "Olá 🎉\t\n",
         "status": "DELIVERED",
         "seq": 1,
     }

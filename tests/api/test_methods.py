@@ -214,6 +214,11 @@ async def test_of_two_equal_keys_the_last_one_counts(api: Api) -> None:
             {"/type", "/title", "/members/0", "/metadata/k", "/metadata/\t/[key]"},
         ),
         (
+            "/v1/conversations",
+            {"type": "private", "title": "x", "members": ["ana", "carla"]},
+            {"/title", "/members"},
+        ),
+        (
             "/v1/messages",
             {"chat_id": 1, "content": " ", "message_id": "x"},
             {"/chat_id", "/content", "/message_id"},

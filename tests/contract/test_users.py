@@ -99,6 +99,24 @@ async def test_users_are_found_by_how_their_names_begin(users: AllUsers, place: 
     assert len(everybody) == 5
 
 
+async def test_contacts_are_found_by_name_too(
+    users: AllUsers, directory: AnsweringDirectory
+) -> None:
+    await add(users, ANA, BRUNO, CARLA)
+    assert await users.find_users("", 10, contacts_of=ANA) == []
+    await directory.add_conversation(private(ANA, BRUNO))
+    await directory.add_conversation(group(BRUNO, CARLA))
+    for viewer, prefix, found in [
+        (ANA, "", [ANA, BRUNO]),
+        (ANA, "b", [BRUNO]),
+        (ANA, "c", []),
+        (BRUNO, "", [ANA, BRUNO, CARLA]),
+    ]:
+        assert names(await users.find_users(prefix, 10, contacts_of=viewer)) == found
+    assert names(await users.find_users("", 2, contacts_of=BRUNO)) == [ANA, BRUNO]
+    assert names(await users.find_users("", 2, BRUNO, contacts_of=BRUNO)) == [CARLA]
+
+
 async def test_a_hash_is_replaced_by_another_of_the_same_password(users: AllUsers) -> None:
     await add(users, ANA, BRUNO)
     await users.rehash_password(ANA, b"hash of bruno", b"new")

@@ -44,6 +44,7 @@ def test_defaults_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CHAT4ALL_LOG_LEVEL", "loud"),
         ("ACCESS_TOKEN_EXPIRE_MINUTES", "0"),
         ("CHAT4ALL_SIGN_UP", "maybe"),
+        ("CHAT4ALL_USER_SEARCH", "friends"),
         ("CHAT4ALL_RATE_LIMITS", "some"),
         ("CHAT4ALL_SEND_PER_SECOND", "0"),
         ("CHAT4ALL_METADATA_URL", "metadata:8001"),
@@ -216,3 +217,10 @@ def test_logs_are_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["message"] == "said"
     assert (found["level"], found["logger"], found["position"]) == ("INFO", "chat4all.x", [0, 0, 1])
     assert "time" in found
+
+
+def test_two_services_of_one_machine_cannot_have_one_port() -> None:
+    with pytest.raises(StartRefused, match=r"both have port 8001: .*--port and --metadata-port"):
+        _ = load_settings(port=8001).one_machine
+    # In a cluster they are on machines of their own.
+    assert load_settings(port=8001).gateway.listening.port == 8001

@@ -86,6 +86,14 @@ class UserChanges:
     password_hash: bytes | None = None
 
 
+class UserSearch(StrEnum):
+    """Whom a user finds by how names begin; a username in full finds anybody."""
+
+    EVERYBODY = "everybody"
+    CONTACTS = "contacts"  # who is in a conversation with them
+    NOBODY = "nobody"
+
+
 class ConversationType(StrEnum):
     """What a conversation is."""
 

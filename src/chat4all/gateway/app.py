@@ -33,6 +33,20 @@ Send with `POST /v1/messages`, read with `GET /v1/conversations/{id}/messages`.
 **202 means durable**: the message is on the disk and will appear exactly once, in the same place
 for every reader. **503** while sending means that the outcome is unknown: retry with the
 `message_id` of the answer.
+
+**Pages of a history.** Every message has a `seq`: 1, 2, 3 … in its conversation. `before=<seq>`
+is the page that ends below it, `after=<seq>` the one that begins above it, `around=<seq>` the one
+with the message itself in its middle; without any of them it is the newest page. `Link` has the
+addresses of the pages beside it.
+
+**Read markers.** Sending moves your own marker to your message: all before it counts as read by
+you. A program that has not read says `"mark_read": false`.
+
+**Text** is kept in Unicode's normal form C, and its length is counted in it. It has to show
+something, and has no control characters; line breaks and tabs are for messages and notes.
+
+**Errors** are `application/problem+json` (RFC 9457). `type` stays the same and can be opened; 422
+names every broken field in `errors`.
 """
 
 
@@ -55,9 +69,15 @@ def gateway_app(
     pings: Mapping[str, Ping],
     meter: GatewayMeter,
     others: Sequence[APIRouter] = (),
+    has_demonstration: bool = False,
 ) -> ASGIApp:
-    """Return the gateway. `others` are the routes of another service that it serves too."""
-    app, page_policy = make_app("Chat4All", DESCRIPTION, __version__)
+    """Return the gateway. `others` are the routes of another service that it serves too.
+
+    `has_demonstration`: its page of documentation tells of the demonstration accounts.
+    """
+    app, page_policy = make_app(
+        "Chat4All", DESCRIPTION, __version__, has_demonstration=has_demonstration
+    )
     caller = authenticator(use_cases.signing_in, limits)
     routers = [
         signing_in_routes(use_cases.signing_in, limits, caller),

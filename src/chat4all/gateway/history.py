@@ -20,7 +20,18 @@ from chat4all.usecases.reading import LIMIT_DEFAULT, LIMIT_MAX, Reading
 from chat4all.wire.messages import MessageView
 from chat4all.wire.records import SEQ_MAX
 
-Seq = Annotated[int | None, Query(ge=0, le=SEQ_MAX)]
+Before = Annotated[
+    int | None,
+    Query(ge=0, le=SEQ_MAX, description="The newest messages whose `seq` is below this one."),
+]
+After = Annotated[
+    int | None,
+    Query(ge=0, le=SEQ_MAX, description="The oldest messages whose `seq` is above this one."),
+]
+Around = Annotated[
+    int | None,
+    Query(ge=0, le=SEQ_MAX, description="The message of this `seq`, and those on both sides."),
+]
 
 
 def history_routes(reading: Reading, caller: Authenticate) -> APIRouter:
@@ -51,11 +62,15 @@ def history_routes(reading: Reading, caller: Authenticate) -> APIRouter:
         session: Annotated[Session, Depends(caller)],
         conversation_id: ConversationPath,
         limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
-        before: Seq = None,
-        after: Seq = None,
-        around: Seq = None,
+        before: Before = None,
+        after: After = None,
+        around: Around = None,
     ) -> Response:
-        """Return the newest page, or the one below `before`, above `after` or around a `seq`."""
+        """Return the newest page, or the one below `before`, above `after` or around a `seq`.
+
+        At most one of the three may be given. Messages are numbered without gaps, and a page is
+        always in their order; `Link` leads to its neighbours.
+        """
         named = {"before": before, "after": after, "around": around}
         bounds = {name: seq for name, seq in named.items() if seq is not None}
         if len(bounds) > 1:

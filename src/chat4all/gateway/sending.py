@@ -135,11 +135,11 @@ _reader = BodyReader(
 
 def _draft(body: SendMessage) -> MessageDraft:
     """Return the draft that a body asks for, with canonical ids."""
-    given = [name for name in _CHAT_NAMES if getattr(body, name) is not msgspec.UNSET]
-    if len(given) != 1:
-        raise InvalidInput(_chat_errors(given))
+    chats = [chat for chat in (body.chat_id, body.conversation_id) if chat is not msgspec.UNSET]
+    if len(chats) != 1:
+        raise InvalidInput(_chat_errors(_CHAT_NAMES[: len(chats)]))
     return MessageDraft(
-        _conversation_id(getattr(body, given[0])),
+        _conversation_id(chats[0]),
         body.content,
         message_id(body.message_id) if body.message_id else None,
         body.mark_read,

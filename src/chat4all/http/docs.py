@@ -9,12 +9,28 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi_offline import FastAPIOffline
 from starlette.responses import HTMLResponse, RedirectResponse
 
+from chat4all.http.openapi import problems_table
+from chat4all.usecases.demonstrating import CHAT, PASSWORD, USERS
 
-def make_app(title: str, description: str, version: str) -> tuple[FastAPI, str]:
+_DEMONSTRATION = (
+    f"**To try it:** press *Authorize* and sign in as `{USERS[0]}` or `{USERS[1]}`, password "
+    f"`{PASSWORD}`. These demonstration accounts share the conversation `{CHAT}`."
+)
+
+
+def make_app(
+    title: str, description: str, version: str, *, has_demonstration: bool = False
+) -> tuple[FastAPI, str]:
     """Return an application whose `/docs` loads nothing from other sites, and that page's policy.
 
-    The policy (Content-Security-Policy) allows the scripts of this page and no others.
+    The page begins with the description, the demonstration accounts where there are some, and a
+    table of all problems. The policy (Content-Security-Policy) allows the scripts of this page and
+    no others.
     """
+    parts = [description.strip(), problems_table()]
+    if has_demonstration:
+        parts.insert(0, _DEMONSTRATION)
+    description = "\n\n".join(parts)
     app = FastAPIOffline(
         title=title, description=description, version=version, docs_url=None, redoc_url=None
     )

@@ -11,7 +11,7 @@ from chat4all.http.access_log import AccessLog
 from chat4all.http.frame import Frame, RequestMeter
 from chat4all.http.methods import answer_head
 
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _REQUEST_HEADERS = (
     "Authorization",
     "Content-Type",

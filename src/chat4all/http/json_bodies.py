@@ -19,6 +19,9 @@ DEPTH_MAX = 64
 """Arrays and objects within one another. The interpreter's own limit depends on its release and on
 how deep the caller stands."""
 
+_SHORT = 2 * DEPTH_MAX
+"""Bytes of a body that cannot be nested deeper."""
+
 DIGITS_MAX = 4_000
 """Python refuses to convert a longer integer."""
 
@@ -45,6 +48,7 @@ class BodyReader(Generic[T]):
     ) -> None:
         self._decoder = msgspec.json.Decoder(shape)
         self._rules = rules or {}
+        self._applied = tuple(self._rules.items())
         self._among = among
         # What is broken is looked for a field at a time: the decoder itself stops at the first.
         self._parts = [_part(field) for field in msgspec.structs.fields(shape)]
@@ -55,11 +59,14 @@ class BodyReader(Generic[T]):
         Raises `BadRequest` with 400 for what is not JSON, and `InvalidInput` that names every
         broken field.
         """
-        _check_encoding(body)
+        if len(body) > _SHORT or not body.isascii():
+            _check_encoding(body)
         try:
             value = self._decoder.decode(body)
-            for field, rule in self._rules.items():
-                setattr(value, field, rule(getattr(value, field)))
+            for field, rule in self._applied:
+                text = getattr(value, field)
+                if (kept := rule(text)) is not text:
+                    setattr(value, field, kept)
         except msgspec.ValidationError as error:
             _check_syntax(body)
             raise InvalidInput(self._broken(body) or [_field_error(str(error))]) from None

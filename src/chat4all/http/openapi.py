@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from inspect import cleandoc
 from typing import Any
 
@@ -26,8 +27,8 @@ _DESCRIPTIONS = {
     403: "Not allowed.",
     404: "No such thing, or not yours to know of.",
     409: "Already taken.",
-    413: f"The body is larger than {BODY_MAX // 1024} KiB.",
-    415: "The body is not said to be JSON.",
+    413: f"The body is larger than {BODY_MAX // 1024} KiB, or than what the route says.",
+    415: "The body is not said to be JSON, or a form where the route takes one.",
     422: "A field breaks a rule; see `errors`.",
     429: "Asked too often; try again after `Retry-After` seconds.",
     503: "A part that it needs does not answer. Nothing was done: try again after `Retry-After` "
@@ -99,6 +100,26 @@ def _problem(status: int) -> dict[str, Any]:
     }
 
 
+def _name_problems(described: dict[str, Any]) -> None:
+    """Describe each problem once, and refer to it from the routes that answer with it."""
+    named: dict[str, Any] = {}
+    for operations in described["paths"].values():
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                if int(status) in _DESCRIPTIONS and response == _problem(int(status)):
+                    named[f"Problem{status}"] = response
+                    operation["responses"][status] = {
+                        "$ref": f"#/components/responses/Problem{status}"
+                    }
+    described.setdefault("components", {})["responses"] = dict(sorted(named.items()))
+
+
+def problems_table() -> str:
+    """Return a table of all problems, for the page of documentation."""
+    rows = [f"| {status} | {text} |" for status, text in _DESCRIPTIONS.items()]
+    return "\n".join(["| status | |", "|---|---|", *rows])
+
+
 def complete_openapi(
     app: FastAPI, operations: Mapping[tuple[str, str], dict[str, Any]] | None = None
 ) -> None:
@@ -118,11 +139,12 @@ def complete_openapi(
                 tags=app.openapi_tags,
             )
             for (path, method), operation in (operations or {}).items():
-                described["paths"].setdefault(path, {})[method] = operation
+                described["paths"].setdefault(path, {})[method] = deepcopy(operation)
             for path, of_path in described["paths"].items():
                 for method, operation in of_path.items():
                     if limit_name(method.upper(), path) is not None:
                         operation["responses"].setdefault("429", _problem(429))
+            _name_problems(described)
             names = {name.decode() for name in _REFERENCES.findall(msgspec.json.encode(described))}
             types = [_referenced[name] for name in sorted(names & _referenced.keys())]
             _, schemas = msgspec.json.schema_components(types, ref_template=_REF)

@@ -54,12 +54,17 @@ def metadata_app(
     meter: RequestMeter,
     edge: Edge,
     internal: ASGIApp | None = None,
+    has_demonstration: bool = False,
 ) -> ASGIApp:
-    """Return the metadata service; `internal` serves gateways in other processes."""
+    """Return the metadata service; `internal` serves gateways in other processes.
+
+    `has_demonstration`: its page of documentation tells of the demonstration accounts.
+    """
     app, page_policy = make_app(
         "Chat4All metadata",
         "Users, conversations and their members. The gateway has these routes too.",
         __version__,
+        has_demonstration=has_demonstration,
     )
     return assemble(
         app,

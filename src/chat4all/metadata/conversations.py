@@ -14,6 +14,7 @@ from chat4all.http.openapi import json_content, problems
 from chat4all.http.outcomes import CREATION, REMOVAL, SAME_VALUE, if_unknown
 from chat4all.http.paging import LINK_HEADER, Cursor, link_next
 from chat4all.http.paths import ConversationPath
+from chat4all.http.route_limits import RouteLimits, limited
 from chat4all.http.routes import api_router
 from chat4all.usecases.listing import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, Listing
 from chat4all.usecases.membership import Membership
@@ -24,6 +25,9 @@ from chat4all.wire.people import (
     listed_view,
 )
 from chat4all.wire.requests import ChangedConversation, NewConversation
+
+GROUP_BODY_MAX = 512 * 1024
+"""Bytes: 10,000 names and all notes of a group, whatever the spaces between them."""
 
 
 def conversation_routes(
@@ -66,11 +70,15 @@ def conversation_routes(
             **problems(400, 401, 409, 413, 415, 422, 503),
         },
     )
+    @limited(RouteLimits(body=GROUP_BODY_MAX))
     @if_unknown(CREATION)
     async def create_conversation(
         session: Annotated[Session, Depends(caller)], new: NewConversation, key: IdempotencyKey
     ) -> Response:
-        """Create a group, or the private conversation of two people; a pair has one for ever."""
+        """Create a group, or the private conversation of two people; a pair has one for ever.
+
+        A group has at most 10,000 members, you among them; a body may have 512 KiB here.
+        """
         conversation, created = await membership.create(
             session.username,
             new.type,

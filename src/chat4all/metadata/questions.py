@@ -50,6 +50,10 @@ def questions_for(
         "find_users": Question(
             internal.FindUsers, lambda of: users.find_users(of.prefix, of.limit, of.after)
         ),
+        "find_contacts": Question(
+            internal.FindContacts,
+            lambda of: users.find_users(of.prefix, of.limit, of.after, contacts_of=of.contacts_of),
+        ),
         "password_hash": Question(internal.OfUser, lambda of: users.password_hash(of.username)),
         "rehash_password": Question(
             internal.RehashPassword,

@@ -65,7 +65,7 @@ def user_routes(
         },
     )
     async def find_users(
-        _session: Annotated[Session, Depends(caller)],
+        session: Annotated[Session, Depends(caller)],
         query: Annotated[
             str,
             Query(
@@ -78,8 +78,11 @@ def user_routes(
         limit: Annotated[int, Query(ge=1, le=FIND_LIMIT_MAX)] = FIND_LIMIT_DEFAULT,
         cursor: Cursor = "",
     ) -> Response:
-        """Return users by name, all of them or those whose name begins with `query`."""
-        users, after = await profiles.find(query, limit, cursor)
+        """Return users by name, all of them or those whose name begins with `query`.
+
+        The server may limit this to those who share a conversation with you, or to whole usernames.
+        """
+        users, after = await profiles.find(session.username, query, limit, cursor)
         response = json_response([profile(user) for user in users])
         link_next(response, "/v1/users", after, query=query, limit=limit)
         return response

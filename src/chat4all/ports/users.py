@@ -49,11 +49,14 @@ class UserLookup(Protocol):
 class Users(UserLookup, Protocol):
     """Users' profiles."""
 
-    async def find_users(self, prefix: str, limit: int, after: str = "") -> Sequence[User]:
+    async def find_users(
+        self, prefix: str, limit: int, after: str = "", *, contacts_of: Username | None = None
+    ) -> Sequence[User]:
         """Return users above the name `after`, by name, at most `limit`.
 
-        With a `prefix` only those whose username or display name begins with it, in any case.
-        Disabled users are left out.
+        With a `prefix` only those whose username or display name begins with it, in any case and
+        spelling; with `contacts_of` only those who are in a conversation with that user. Disabled
+        users are left out.
         """
         ...
 

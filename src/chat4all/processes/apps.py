@@ -64,6 +64,7 @@ def make_gateway(ports: "GatewayPorts") -> "ASGIApp":
             *people.routes,
             metrics_routes(meter.text, ports.other_metrics, failed=meter.source_failed),
         ],
+        has_demonstration=ports.has_demonstration,
     )
 
 
@@ -84,6 +85,7 @@ def make_metadata(ports: "MetadataPorts") -> "ASGIApp":
         meter=meter,
         edge=ports.policy.edge,
         internal=endpoint,
+        has_demonstration=ports.has_demonstration,
     )
 
 
@@ -139,7 +141,7 @@ def _people(
     use_cases = MetadataUseCases(
         signing_in,
         SigningUp(users, passwords, creations, is_open=policy.sign_up_open),
-        Profiles(users, users, sessions, passwords),
+        Profiles(users, users, sessions, passwords, policy.user_search),
         Membership(users, directory, directory, marking, creations),
         Listing(store, ports.people.memberships, names),
     )

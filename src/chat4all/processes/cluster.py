@@ -98,6 +98,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
                 policy_of(settings.people),
                 pings,
                 metrics,
+                has_demonstration=settings.people.is_development,
             )
         )
         await feed.open()
@@ -130,6 +131,7 @@ async def serve_metadata(settings: MetadataSettings) -> bool:
                 pings,
                 metrics,
                 own.internal,
+                settings.people.is_development,
             )
         )
         started = partial(_started, "metadata service", settings.listening, settings.changed)

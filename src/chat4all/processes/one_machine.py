@@ -49,7 +49,7 @@ from chat4all.processes.router_process import RouterProcess
 from chat4all.processes.routing import Routing, forked_router, in_process_router
 from chat4all.processes.welcome import welcome
 from chat4all.settings import OneMachineSettings, is_loopback
-from chat4all.usecases.demonstrating import demo_passwords_are_active, make_demo
+from chat4all.usecases.demonstrating import CHAT, demo_passwords_are_active, make_demo
 
 TRIM_EVERY_SECONDS = 3600.0
 
@@ -122,6 +122,12 @@ async def one_machine(
             started = forked_router(router_process, log, feed)
         routing = await stack.enter_async_context(started)
 
+        # Also at a later start: no other conversation has this id.
+        told = (
+            settings.demo
+            and is_loopback(settings.gateway.host)
+            and await people.directory.conversation(CHAT) is not None
+        )
         gateway_metrics = GatewayMetrics(__version__, SLUG)
         metadata_metrics = MetadataMetrics(__version__, SLUG)
         security = SecurityPorts(passwords, tokens)
@@ -138,6 +144,7 @@ async def one_machine(
                 Pings(log.ping, store.ping, found.ping, routing.ping),
                 gateway_metrics,
                 [routing.metrics],
+                has_demonstration=told,
             )
         )
         metadata = make_metadata(
@@ -149,6 +156,7 @@ async def one_machine(
                 policy,
                 Pings(directory=found.ping),
                 metadata_metrics,
+                has_demonstration=told,
             )
         )
         trim = partial(_trim, log, store, found.outbox, settings.log_retention_days)

@@ -93,6 +93,8 @@ class GatewayPorts:
     meter: GatewayProcessMeter
     other_metrics: Sequence[Source] = ()
     """Metrics of other processes, which this one reports too."""
+    has_demonstration: bool = False
+    """Whether `/docs` tells of the demonstration accounts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ class MetadataPorts:
     pings: Pings
     meter: MetadataMeter
     internal: InternalPorts | None = None
+    has_demonstration: bool = False
 
 
 @dataclass(frozen=True, slots=True)

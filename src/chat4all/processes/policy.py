@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 
+from chat4all.domain.people import UserSearch
 from chat4all.http.edge import Edge
 from chat4all.http.limits import Limits, make_limits, no_limits
 from chat4all.settings import PeopleSettings
@@ -13,10 +14,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How long sessions last, who may sign up, how often anybody may ask, and from where."""
+    """How long sessions last, who may sign up and find whom, how often and from where to ask."""
 
     lifetimes: Lifetimes
     sign_up_open: bool
+    user_search: UserSearch
     limits: Limits
     edge: Edge
 
@@ -26,6 +28,7 @@ def policy_of(settings: PeopleSettings) -> Policy:
     return Policy(
         Lifetimes(settings.access_token_seconds, settings.session_seconds),
         settings.sign_up_open,
+        settings.user_search,
         _limits(settings),
         Edge(settings.cors_origins, settings.trusted_proxies),
     )

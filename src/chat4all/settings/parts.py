@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chat4all.domain.people import UserSearch
+
 
 @dataclass(frozen=True, slots=True)
 class Listening:
@@ -33,6 +35,7 @@ class PeopleSettings:
     access_token_seconds: int
     session_seconds: int
     sign_up_open: bool
+    user_search: UserSearch
     rate_limits: bool
     send_per_second: int
     sign_ups_per_hour: int
@@ -40,6 +43,7 @@ class PeopleSettings:
     conversations_per_hour: int
     cors_origins: Sequence[str]
     trusted_proxies: Sequence[str]
+    is_development: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from chat4all.domain.errors import StartRefused
+from chat4all.domain.people import UserSearch
 from chat4all.settings.parts import (
     CassandraSettings,
     GatewaySettings,
@@ -82,6 +83,10 @@ class Settings(BaseSettings):
     )
     sign_up: Literal["open", "closed"] = Field(
         "open", description="`closed`: nobody signs up; 403."
+    )
+    user_search: UserSearch = Field(
+        UserSearch.EVERYBODY,
+        description="Whom users find by how names begin: `everybody`, `contacts`, `nobody`.",
     )
     rate_limits: bool = Field(True, description="`off` lifts every limit, for measurements.")
     send_per_second: int = Field(
@@ -166,7 +171,9 @@ class Settings(BaseSettings):
     )
     service_credential_file: Path | None = Field(None, description="A file that has it, instead.")
     deployment: Literal["production", "development"] = Field(
-        "production", description="`development` allows `chat4all demo`, whose passwords are known."
+        "production",
+        description="`development` allows `chat4all demo`, whose passwords are known, and `/docs` "
+        "tells them.",
     )
     cors_origins: _Names = Field(
         (), description="Origins whose pages may read answers, with commas between; or `*` alone."
@@ -208,6 +215,7 @@ class Settings(BaseSettings):
             access_token_seconds=self.access_token_expire_minutes * 60,
             session_seconds=self.session_days * 86_400,
             sign_up_open=self.sign_up == "open",
+            user_search=self.user_search,
             rate_limits=self.rate_limits,
             send_per_second=self.send_per_second,
             sign_ups_per_hour=self.sign_ups_per_hour,
@@ -215,6 +223,7 @@ class Settings(BaseSettings):
             conversations_per_hour=self.conversations_per_hour,
             cors_origins=self.cors_origins,
             trusted_proxies=self.trusted_proxies,
+            is_development=self.deployment == "development",
         )
 
     @property
@@ -234,7 +243,12 @@ class Settings(BaseSettings):
 
     @property
     def one_machine(self) -> OneMachineSettings:
-        """The part for `chat4all up`."""
+        """The part for `chat4all up`. Raises `StartRefused` where two services have one port."""
+        if self.port == self.metadata_port:
+            raise StartRefused(
+                f"the gateway and the metadata service both have port {self.port}: give each its "
+                "own, with --port and --metadata-port"
+            )
         return OneMachineSettings(
             Listening(self.host, self.port),
             Listening(self.host, self.metadata_port),

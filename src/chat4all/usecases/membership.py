@@ -67,12 +67,15 @@ class Membership:
         too large, or somebody who is not a user.
         """
         people = dict.fromkeys([creator, *others])
+        errors = []
         if kind is ConversationType.PRIVATE and len(people) != 2:
-            raise InvalidInput([FieldError("/members", "a private conversation has one other")])
+            errors.append(FieldError("/members", "a private conversation has one other"))
+        elif len(people) > MEMBERS_MAX:
+            errors.append(FieldError("/members", f"at most {MEMBERS_MAX} members"))
         if kind is ConversationType.PRIVATE and title is not None:
-            raise InvalidInput([FieldError("/title", "a private conversation has no title")])
-        if len(people) > MEMBERS_MAX:
-            raise InvalidInput([FieldError("/members", f"at most {MEMBERS_MAX} members")])
+            errors.append(FieldError("/title", "a private conversation has no title"))
+        if errors:
+            raise InvalidInput(errors)
         owner = Role.OWNER if kind is ConversationType.GROUP else Role.MEMBER
         new = Conversation(
             ConversationId(str(uuid.uuid4())),

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Sequence
+from typing import assert_never
 
 from chat4all.domain.errors import FieldError, InvalidInput, NotAllowed, NotFound
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.passwords import password_errors
-from chat4all.domain.people import User, UserChanges
+from chat4all.domain.people import User, UserChanges, UserSearch
 from chat4all.domain.people import display_name as normal_display_name
 from chat4all.domain.text import UnfitText
 from chat4all.ports.security import Passwords
@@ -28,11 +29,13 @@ class Profiles:
         credentials: Credentials,
         sessions: LiveSessions,
         passwords: Passwords,
+        search: UserSearch,
     ) -> None:
         self._users = users
         self._credentials = credentials
         self._sessions = sessions
         self._passwords = passwords
+        self._search = search
 
     async def user(self, username: Username) -> User:
         """Return a user. Raises `NotFound`."""
@@ -42,11 +45,30 @@ class Profiles:
         return user
 
     async def find(
-        self, prefix: str, limit: int, after: str
+        self, viewer: Username, prefix: str, limit: int, after: str
     ) -> tuple[Sequence[User], Username | None]:
-        """Return users whose name has this prefix, and the name to continue after, if any."""
-        users = await self._users.find_users(prefix, limit + 1, after)
+        """Return users whose name has this prefix, and the name to continue after, if any.
+
+        They are those whom `viewer` may find; a username in full finds its user.
+        """
+        users: Sequence[User]
+        match self._search:
+            case UserSearch.EVERYBODY:
+                users = await self._users.find_users(prefix, limit + 1, after)
+            case UserSearch.CONTACTS:
+                users = await self._users.find_users(prefix, limit + 1, after, contacts_of=viewer)
+                users = await self._with_named(prefix, after, users)
+            case UserSearch.NOBODY:
+                users = await self._with_named(prefix, after, ())
+            case _:
+                assert_never(self._search)
         return users[:limit], users[limit - 1].username if len(users) > limit else None
+
+    async def _with_named(self, name: str, after: str, users: Sequence[User]) -> Sequence[User]:
+        named = await self._users.user(Username(name)) if name > after else None
+        if named is None or named.is_disabled or named in users:
+            return users
+        return sorted([*users, named], key=lambda user: user.username)
 
     async def change(
         self,

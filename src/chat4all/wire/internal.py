@@ -84,6 +84,18 @@ class FindUsers(msgspec.Struct):
     after: str
 
 
+class FindContacts(msgspec.Struct):
+    """For `find_contacts`.
+
+    Not a field of `FindUsers`: a service of an earlier release would pass over it, and find all.
+    """
+
+    prefix: str
+    limit: int
+    after: str
+    contacts_of: Username
+
+
 class ChangeUser(msgspec.Struct):
     """For `change_user`."""
 

@@ -40,11 +40,15 @@ class HttpUsers:
         )
         return answer
 
-    async def find_users(self, prefix: str, limit: int, after: str = "") -> Sequence[User]:
+    async def find_users(
+        self, prefix: str, limit: int, after: str = "", *, contacts_of: Username | None = None
+    ) -> Sequence[User]:
         """Return users by name; see `ports.users.Users`."""
-        answer: Sequence[User] = await self._ask(
-            "find_users", internal.FindUsers(prefix, limit, after), list[User], writes=False
-        )
+        name: str = "find_users"
+        query: internal.FindUsers | internal.FindContacts = internal.FindUsers(prefix, limit, after)
+        if contacts_of is not None:
+            name, query = "find_contacts", internal.FindContacts(prefix, limit, after, contacts_of)
+        answer: Sequence[User] = await self._ask(name, query, list[User], writes=False)
         return answer
 
     async def password_hash(self, username: Username) -> bytes | None:

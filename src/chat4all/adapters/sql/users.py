@@ -11,7 +11,7 @@ from chat4all.adapters.sql.audit import append_audit_entry, rename_in_audit
 from chat4all.adapters.sql.creations import forget_creations, keep_creation
 from chat4all.adapters.sql.inheriting import inherit_ownerless, leave_everything
 from chat4all.adapters.sql.outbox import Note, write_noting
-from chat4all.adapters.sql.tables import SEARCH_KEY_MAX, sessions, users
+from chat4all.adapters.sql.tables import SEARCH_KEY_MAX, members, sessions, users
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.acting import current_actor
 from chat4all.domain.creations import CreationKey
@@ -52,6 +52,14 @@ _FIND = (
     )
     .order_by(users.c.username)
     .limit(bindparam("limit"))
+)
+_THEIRS, _OWN = members.alias(), members.alias()
+_FIND_CONTACTS = _FIND.where(
+    users.c.username.in_(
+        select(_THEIRS.c.username)
+        .join(_OWN, _OWN.c.conversation_id == _THEIRS.c.conversation_id)
+        .where(_OWN.c.username == bindparam("viewer"))
+    )
 )
 _PASSWORD_HASH = select(users.c.password_hash).where(
     users.c.username == bindparam("username"), _NOT_ERASED, users.c.disabled_at.is_(None)
@@ -117,7 +125,13 @@ class SqlUsers:
         return None if row is None else _user(row)
 
     async def find_users(
-        self, prefix: str, limit: int, after: str = "", *, also_disabled: bool = False
+        self,
+        prefix: str,
+        limit: int,
+        after: str = "",
+        *,
+        contacts_of: Username | None = None,
+        also_disabled: bool = False,
     ) -> Sequence[User]:
         """Return users by name; see `ports.users.Users`. Operators see disabled ones too."""
         key = search_key(prefix, SEARCH_KEY_MAX)
@@ -128,7 +142,10 @@ class SqlUsers:
             "limit": limit,
             "also_disabled": also_disabled,
         }
-        rows = await self._database.read(lambda connection: connection.execute(_FIND, values).all())
+        query = _FIND
+        if contacts_of is not None:
+            query, values["viewer"] = _FIND_CONTACTS, contacts_of
+        rows = await self._database.read(lambda connection: connection.execute(query, values).all())
         return [_user(row) for row in rows]
 
     async def password_hash(self, username: Username) -> bytes | None:
