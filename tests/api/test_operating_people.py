@@ -2,12 +2,18 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from chat4all.adapters.embedded import EmbeddedStore
 from chat4all.cli import main
+from chat4all.domain.ids import ConversationId, Username
+from chat4all.operations import cluster, written
+from chat4all.settings import load_settings
 from tests.api.conftest import CHAT, Api, running
 
 pytestmark = pytest.mark.anyio
@@ -78,6 +84,37 @@ def _version() -> str:
     import httpx  # noqa: PLC0415 - for its version
 
     return httpx.__version__
+
+
+async def test_in_a_cluster_messages_are_those_of_the_users_conversations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The port is Cassandra's, here on a file; pages are smaller than the history."""
+    folder = tmp_path / "data"
+    async with running(folder) as api:
+        ana, bruno = await api.sign_in("ana"), await api.sign_in("bruno")
+        for number in range(7):
+            await api.send(ana if number % 3 else bruno, str(number))
+        await api.routed()
+
+    @asynccontextmanager
+    async def stored(_: object) -> AsyncIterator[EmbeddedStore]:
+        store = EmbeddedStore(folder / "store.db")
+        await store.open()
+        yield store
+        await store.close()
+
+    monkeypatch.setattr(cluster, "stored_history", stored)
+    monkeypatch.setattr(written, "PAGE", 2)
+    found = written.InCluster(load_settings().cassandra)
+    hers, chat = Username("ana"), ConversationId(CHAT)
+    messages = [one async for one in found.messages(hers, [chat])]
+    assert [(one["seq"], one["content"]) for one in messages] == [
+        (number + 1, str(number)) for number in range(7) if number % 3
+    ]
+    assert set(messages[0]) == {"conversation_id", "seq", "message_id", "content", "created_at"}
+    assert [one["read_seq"] async for one in found.markers(hers, [chat])] == [6]
+    assert [one async for one in found.messages(hers, [])] == []
 
 
 async def test_a_deleted_user_is_erased(tmp_path: Path) -> None:
