@@ -67,3 +67,13 @@ async def test_only_the_token_endpoint_has_these_fields(api: Api) -> None:
         await api.metadata.post("/v1/users", json={}),
     ):
         assert {"error", "error_description"}.isdisjoint(answer.json())
+
+
+async def test_its_description_is_its_own(api: Api) -> None:
+    paths = (await api.gateway.get("/openapi.json")).json()["paths"]
+    responses = paths["/token"]["post"]["responses"]
+    assert responses["400"]["description"].startswith("The refresh token")
+    other = paths["/v1/users"]["post"]["responses"]["400"]
+    assert other["content"]["application/problem+json"]["example"]["type"] == (
+        "/problems/bad-request"
+    )

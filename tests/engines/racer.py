@@ -11,11 +11,13 @@ from collections.abc import Awaitable, Callable
 from chat4all.adapters.sql import SqlDirectory, SqlUsers
 from chat4all.adapters.sql.server import ServerDatabase
 from chat4all.adapters.sql.urls import ServerUrl
-from chat4all.domain.errors import AlreadyTaken, Conflict
-from chat4all.domain.ids import ConversationId, Username
-from chat4all.domain.people import Conversation, ConversationType, Role, User
+from chat4all.domain.creations import CreationKey
+from chat4all.domain.errors import AlreadyTaken, Conflict, NotSignedIn
+from chat4all.domain.ids import ConversationId, SessionId, Username
+from chat4all.domain.people import Conversation, ConversationType, Role, User, UserChanges
 
 ONE, OTHER = Username("one"), Username("other")
+OLD = b"the old hash"
 
 
 def group_of(number: int) -> ConversationId:
@@ -24,6 +26,10 @@ def group_of(number: int) -> ConversationId:
 
 def friend_of(number: int) -> Username:
     return Username(f"friend{number}")
+
+
+def session_of(name: Username, number: int) -> SessionId:
+    return SessionId(f"{name}-{number}")
 
 
 class Racer:
@@ -36,6 +42,8 @@ class Racer:
             "email": self.email,
             "pair": self.pair,
             "owner": self.owner,
+            "password": self.password,
+            "creation": self.creation,
         }
 
     async def username(self, number: int) -> bool:
@@ -54,6 +62,29 @@ class Racer:
         try:
             await self._directory.remove_member(group_of(number), self._name, self._name)
         except Conflict:
+            return False
+        return True
+
+    async def password(self, number: int) -> bool:
+        """Both know the old password, each on a device of its own."""
+        new = UserChanges(password_hash=self._name.encode())
+        session = session_of(self._name, number)
+        try:
+            await self._users.change_user(friend_of(number), new, session, OLD)
+        except NotSignedIn:
+            return False
+        return True
+
+    async def creation(self, number: int) -> bool:
+        """Both send one request, of the same user's and with the same key."""
+        group = group_of(uuid.uuid4().int)
+        wanted = Conversation(
+            group, ConversationType.GROUP, None, {friend_of(number): Role.OWNER}, "2026"
+        )
+        key = CreationKey(friend_of(number), str(uuid.UUID(int=number)), b"h" * 32)
+        try:
+            await self._directory.add_conversation(wanted, friend_of(number), key)
+        except AlreadyTaken:
             return False
         return True
 

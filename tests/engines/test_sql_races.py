@@ -2,16 +2,18 @@
 
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
-from chat4all.adapters.sql import SqlDirectory, SqlUsers
+from chat4all.adapters.sql import SqlDirectory, SqlSessions, SqlUsers
 from chat4all.adapters.sql.server import ServerDatabase
-from chat4all.domain.people import Conversation, ConversationType, Role, User
+from chat4all.domain.people import Conversation, ConversationType, Role, Session, User
+from tests.contract.test_sessions import refreshed
 from tests.databases import Databases
-from tests.engines.racer import ONE, OTHER, friend_of, group_of
+from tests.engines.racer import OLD, ONE, OTHER, friend_of, group_of, session_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.engines]
 
@@ -19,13 +21,19 @@ TIMES = 200
 
 
 @pytest.fixture
-async def ready(databases: Databases) -> str:
+async def ready(databases: Databases, kind: str) -> str:
     """A database with the rows that the races are about."""
     url = databases.new()
     database = ServerDatabase(url)
     users, directory = SqlUsers(database), SqlDirectory(database)
     for name in (ONE, OTHER, *map(friend_of, range(TIMES))):
-        await users.add_user(User(name, f"{name}@x.org", ""), b"")
+        await users.add_user(User(name, f"{name}@x.org", ""), OLD)
+    if kind == "password":
+        sessions, end = SqlSessions(database), int(time.time()) + 3_600
+        for number in range(TIMES):
+            for device in (ONE, OTHER):
+                one = Session(session_of(device, number), friend_of(number), end)
+                await sessions.start(one, refreshed())
     owners = dict.fromkeys((ONE, OTHER), Role.OWNER)
     for number in range(TIMES):
         group = Conversation(group_of(number), ConversationType.GROUP, None, owners, "2026")
@@ -52,7 +60,7 @@ def racers(ready: str) -> Iterator[list["subprocess.Popen[str]"]]:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("kind", ["username", "email", "pair", "owner"])
+@pytest.mark.parametrize("kind", ["username", "email", "pair", "owner", "password", "creation"])
 async def test_of_two_who_want_the_same_exactly_one_wins(
     racers: list["subprocess.Popen[str]"], kind: str
 ) -> None:

@@ -1,5 +1,6 @@
 """`chat4all users` on a cluster's database."""
 
+import json
 import subprocess
 import sys
 
@@ -35,6 +36,12 @@ def test_users_of_a_cluster(databases: Databases) -> None:
     assert listed.endswith("(disabled)\n")
     actions = [line.split()[2] for line in command(dsn, "audit").stdout.splitlines()]
     assert actions == ["user-disabled", "user-created"]
+    exported = json.loads(command(dsn, "export", "carla", "--no-messages").stdout)
+    assert exported["profile"]["email"] == "carla@example.com"
+    assert [entry["action"] for entry in exported["audit"]] == actions
+    assert command(dsn, "delete", "carla", "--yes").returncode == 0
+    gone = command(dsn, "export", "carla", "--no-messages")
+    assert (gone.returncode, gone.stderr) == (1, "chat4all: no such user\n")
 
 
 def test_a_database_without_tables_is_told(databases: Databases) -> None:

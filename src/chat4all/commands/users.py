@@ -16,6 +16,7 @@ from chat4all.domain.passwords import password_errors
 from chat4all.domain.people import UserChanges
 from chat4all.domain.people import display_name as normal_display_name
 from chat4all.domain.text import UnfitText
+from chat4all.operations import exporting
 from chat4all.operations.options import cluster_option, data_option, json_option
 from chat4all.operations.user_output import audit_fields, audit_line, user_fields, user_line
 from chat4all.operations.users import OpenedUsers, with_users
@@ -42,7 +43,7 @@ def _password(command: F) -> F:
 
 @click.group()
 def users() -> None:
-    """Create, list, disable and enable users, and give them new passwords.
+    """Create, list, disable, enable, export and delete users, and give them new passwords.
 
     All of this works while Chat4All runs, which knows within 5 s, and while it does not. It is
     noted in the audit.
@@ -110,8 +111,17 @@ def list_(query: str, as_json: bool, data: Path | None, cluster: bool) -> None:
 @_installation
 def disable(username: str, data: Path | None, cluster: bool) -> None:
     """Keep USERNAME from signing in and end all their sessions."""
-    with_users(lambda opened: opened.users.disable_user(Username(username)), data, cluster=cluster)
-    click.echo(f"{username} is disabled, and signed out within 5 s.")
+
+    async def run(opened: OpenedUsers) -> None:
+        await opened.users.disable_user(Username(username))
+        click.echo(f"{username} is disabled, and signed out within 5 s.")
+        if groups := await opened.groups.without_acting_owner():
+            click.echo(
+                f"{len(groups)} groups have no owner who can sign in: `chat4all groups list`, "
+                "`chat4all groups hand-over`."
+            )
+
+    with_users(run, data, cluster=cluster)
 
 
 @users.command()
@@ -147,6 +157,49 @@ def passwd(username: str, password_stdin: bool, data: Path | None, cluster: bool
 
     with_users(run, data, cluster=cluster)
     click.echo(f"{username} has a new password, and is signed out within 5 s.")
+
+
+@users.command()
+@click.argument("username")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_installation
+def delete(username: str, yes: bool, data: Path | None, cluster: bool) -> None:
+    """Erase USERNAME: personal data, sessions and memberships. It cannot be undone.
+
+    What they wrote stays, under an alias, and nobody gets the name again. A group that they alone
+    owned goes to another member.
+    """
+    if not yes:
+        click.confirm(f"Erase {username} for good?", abort=True, err=True)
+
+    async def run(opened: OpenedUsers) -> None:
+        name = Username(username)
+        await opened.users.erase_user(name)
+        alias = (await opened.users.aliases([name]))[name]
+        click.echo(f"{username} is erased, and signed out within 5 s.")
+        click.echo(f"Their messages are shown as {alias}'s.")
+
+    with_users(run, data, cluster=cluster)
+
+
+@users.command()
+@click.argument("username")
+@click.option("--no-messages", is_flag=True, help="Without messages and read markers.")
+@_installation
+def export(username: str, no_messages: bool, data: Path | None, cluster: bool) -> None:
+    """Print all that is kept about USERNAME, as JSON: it is personal data.
+
+    Profile, sessions, memberships, entries of the audit, read markers and their own messages; no
+    secrets. On one machine the messages are those of all conversations, in a cluster those of the
+    conversations that they are in.
+    """
+
+    async def run(opened: OpenedUsers) -> None:
+        written = None if no_messages else opened.written
+        async for text in exporting.export(opened, Username(username), written):
+            click.echo(text, nl=False)
+
+    with_users(run, data, cluster=cluster)
 
 
 @users.command()

@@ -12,7 +12,7 @@ from chat4all.http.answers import json_response
 from chat4all.http.bearer import Authenticate
 from chat4all.http.limits import SIGN_IN_ACCOUNT, Limits, address_of, client_of
 from chat4all.http.oauth import TOKEN_PATH
-from chat4all.http.openapi import json_content, problems, rate_limited
+from chat4all.http.openapi import json_content, problem_meaning, problems, rate_limited
 from chat4all.http.outcomes import LOGOUT, REMOVAL, TOKEN, if_unknown
 from chat4all.http.paths import SessionPath
 from chat4all.http.route_limits import RouteLimits, limited, limits_of
@@ -40,7 +40,9 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
                 "content": json_content(Token),
                 "headers": rate_limited("sign-in-account", *SIGN_IN_ACCOUNT),
             },
-            **problems(400, 401, 413, 422, 429, 503),
+            **problems(413, 422, 429, 503),
+            **problem_meaning(400, "The refresh token is not good: sign in again."),
+            **problem_meaning(401, "Wrong username or password."),
         },
     )
     @limited(RouteLimits(rate=limits.sign_in_address))

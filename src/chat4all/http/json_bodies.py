@@ -11,22 +11,17 @@ from msgspec.structs import FieldInfo
 
 from chat4all.domain.errors import FieldError, InvalidInput
 from chat4all.http.problems import BadRequest
+from chat4all.wire.nesting import NESTING_MAX, is_nested_too_deeply
 
 T = TypeVar("T", bound=msgspec.Struct)
 V = TypeVar("V")
 
-DEPTH_MAX = 64
-"""Arrays and objects within one another. The interpreter's own limit depends on its release and on
-how deep the caller stands."""
-
-_SHORT = 2 * DEPTH_MAX
+_SHORT = 2 * NESTING_MAX
 """Bytes of a body that cannot be nested deeper."""
 
 DIGITS_MAX = 4_000
 """Python refuses to convert a longer integer."""
 
-# A string that does not end is taken to the end of the body: the search stays linear.
-_NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|(?P<opens>[\[{])|(?P<closes>[\]}])', re.DOTALL)
 _AT = re.compile(r"(?P<what>.*) - at `\$(?P<where>.*)`\Z", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
 
@@ -134,8 +129,8 @@ def _check_encoding(body: bytes) -> None:
             body.decode()
         except UnicodeDecodeError:
             raise not_json() from None
-    if body.count(b"[") + body.count(b"{") > DEPTH_MAX and _depth(body) > DEPTH_MAX:
-        raise BadRequest(HTTPStatus.BAD_REQUEST, f"the body is nested deeper than {DEPTH_MAX}")
+    if is_nested_too_deeply(body):
+        raise BadRequest(HTTPStatus.BAD_REQUEST, f"the body is nested deeper than {NESTING_MAX}")
 
 
 def _check_syntax(body: bytes) -> None:
@@ -144,17 +139,6 @@ def _check_syntax(body: bytes) -> None:
         _syntax.decode(body)
     except (msgspec.DecodeError, RecursionError):
         raise not_json() from None
-
-
-def _depth(body: bytes) -> int:
-    depth = deepest = 0
-    for token in _NESTING.finditer(body):
-        if token["opens"]:
-            depth += 1
-            deepest = max(deepest, depth)
-        elif token["closes"]:
-            depth -= 1
-    return deepest
 
 
 def _integer(digits: str) -> float:

@@ -62,6 +62,11 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: _problem(status) for status in statuses}
 
 
+def problem_meaning(status: int, description: str) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a problem that means something else on this route."""
+    return {status: _problem(status) | {"description": description}}
+
+
 def rate_limited(name: str, quota: int, seconds: int) -> dict[str, Any]:
     """Return the `headers` of the answers of a route that has a limit, with an example."""
     return {

@@ -177,8 +177,8 @@ def _kind_and_headers(error: Exception) -> tuple[_Kind, dict[str, str]]:
 
 def kind_of_status(status: int) -> tuple[str, str]:
     """Return the type and title that a problem of this status usually has, for examples in docs."""
-    for _, kind in reversed(_KINDS):
-        if kind.status == status:
+    for error, kind in reversed(_KINDS):
+        if kind.status == status and error is not InvalidGrant:  # that is one route's own
             return type_of(kind.slug), kind.title
     kind = _of_status(HTTPStatus(status))
     return type_of(kind.slug), kind.title

@@ -3,11 +3,17 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraEpochs, CassandraSession
+from chat4all.adapters.cassandra import (
+    CassandraDeadLetters,
+    CassandraEpochs,
+    CassandraSession,
+    CassandraStore,
+)
 from chat4all.adapters.kafka import NO_LOG, KafkaLog, KafkaProducer, Topics, topic_trouble
 from chat4all.adapters.sql.server_schema import check_revision
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.errors import Unavailable
+from chat4all.ports.history import History
 from chat4all.processes.cluster import contact_of
 from chat4all.processes.directories import open_database
 from chat4all.settings import CassandraSettings, KafkaSettings
@@ -22,6 +28,16 @@ async def ready_database(url: str | None) -> AsyncIterator[Transactions]:
     async with open_database(url) as database:
         await check_revision(database)
         yield database
+
+
+@asynccontextmanager
+async def stored_history(settings: CassandraSettings) -> AsyncIterator[History]:
+    """Open the message store for reading; a call raises `Unavailable` if it does not answer."""
+    session = CassandraSession(contact_of(settings))
+    try:
+        yield CassandraStore(session)
+    finally:
+        await session.close()
 
 
 @asynccontextmanager

@@ -1,7 +1,10 @@
-"""Users and entries of the audit as operators read them: fields for JSON, and lines."""
+"""Users, groups and entries of the audit as operators read them: fields for JSON, and lines."""
+
+from collections.abc import Collection
 
 from chat4all.adapters.sql.audit import AuditEntry
-from chat4all.domain.people import User
+from chat4all.domain.ids import Username
+from chat4all.domain.people import Conversation, User
 from chat4all.domain.times import format_milliseconds
 
 
@@ -24,6 +27,30 @@ def user_line(user: User) -> str:
     if user.is_disabled:
         words.append("(disabled)")
     return "  ".join(words)
+
+
+def group_fields(group: Conversation, disabled: Collection[Username]) -> dict[str, object]:
+    """Return the fields of a group's JSON; `disabled` are the members who cannot sign in."""
+    return {
+        "conversation_id": group.conversation_id,
+        "type": group.type,
+        "title": group.title,
+        "created_at": group.created_at,
+        "members": [
+            {"username": name, "role": role, "disabled": name in disabled}
+            for name, role in sorted(group.members.items())
+        ],
+    }
+
+
+def group_text(group: Conversation, disabled: Collection[Username]) -> str:
+    """Return a group as lines: itself, then its members."""
+    words = [group.conversation_id, group.type, group.created_at, group.title or ""]
+    members = [
+        f"{name}  {role}" + ("  (disabled)" if name in disabled else "")
+        for name, role in sorted(group.members.items())
+    ]
+    return "\n".join(["  ".join(words).rstrip(), *members])
 
 
 def audit_fields(entry: AuditEntry) -> dict[str, object]:

@@ -6,21 +6,39 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from chat4all.adapters.sql import Database, SqlAudit, SqlCreations, SqlUsers
+from chat4all.adapters.sql import (
+    Database,
+    SqlAudit,
+    SqlCreations,
+    SqlDirectory,
+    SqlGroups,
+    SqlMemberships,
+    SqlSessions,
+    SqlUsers,
+)
 from chat4all.adapters.sql.schema import NEWEST, revision
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.errors import CommandRefused, InvalidInput, Refused
 from chat4all.logs import quieten_libraries
 from chat4all.operations.installation import existing_folder, is_of_cluster, settings_from
 from chat4all.operations.running import cluster_extra
+from chat4all.operations.written import InCluster, InFolder, Written
 
 
 class OpenedUsers(NamedTuple):
-    """The users of an opened installation, and the audit that records changes."""
+    """The users and groups of an opened installation, and the audit that records changes.
+
+    `written` is what users wrote, which is read from another store.
+    """
 
     users: SqlUsers
     audit: SqlAudit
     creations: SqlCreations
+    directory: SqlDirectory
+    groups: SqlGroups
+    memberships: SqlMemberships
+    sessions: SqlSessions
+    written: Written
 
 
 def with_users(
@@ -52,7 +70,7 @@ async def _opened(data: Path | None, cluster: bool) -> AsyncIterator[OpenedUsers
         with cluster_extra():
             from chat4all.operations.cluster import ready_database  # noqa: PLC0415
         async with ready_database(settings.metadata.database_url) as server:
-            yield _users_of(server)
+            yield _users_of(server, InCluster(settings.cassandra))
         return
     file = existing_folder(data) / "metadata.db"
     database = Database(file)
@@ -61,10 +79,19 @@ async def _opened(data: Path | None, cluster: bool) -> AsyncIterator[OpenedUsers
             raise CommandRefused(
                 f"{file} is another release's: start this release of Chat4All with it once"
             )
-        yield _users_of(database)
+        yield _users_of(database, InFolder(file.parent))
     finally:
         await database.close()
 
 
-def _users_of(database: Transactions) -> OpenedUsers:
-    return OpenedUsers(SqlUsers(database), SqlAudit(database), SqlCreations(database))
+def _users_of(database: Transactions, written: Written) -> OpenedUsers:
+    return OpenedUsers(
+        SqlUsers(database),
+        SqlAudit(database),
+        SqlCreations(database),
+        SqlDirectory(database),
+        SqlGroups(database),
+        SqlMemberships(database),
+        SqlSessions(database),
+        written,
+    )

@@ -4,6 +4,7 @@ from chat4all.adapters.sql.audit import AuditEntry, SqlAudit
 from chat4all.adapters.sql.creations import SqlCreations
 from chat4all.adapters.sql.directory import SqlDirectory
 from chat4all.adapters.sql.engine import Database
+from chat4all.adapters.sql.groups import SqlGroups
 from chat4all.adapters.sql.memberships import SqlMemberships
 from chat4all.adapters.sql.outbox import SqlOutbox
 from chat4all.adapters.sql.people import sql_people
@@ -18,6 +19,7 @@ __all__ = [
     "SqlAudit",
     "SqlCreations",
     "SqlDirectory",
+    "SqlGroups",
     "SqlMemberships",
     "SqlOutbox",
     "SqlSessions",

@@ -1,0 +1,88 @@
+"""All that is kept about a user, as one JSON document, in parts: there may be many messages."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+
+from chat4all.domain.errors import NotFound
+from chat4all.domain.ids import Username
+from chat4all.domain.listing import JoinedConversation
+from chat4all.domain.people import Session
+from chat4all.domain.times import format_seconds
+from chat4all.operations.user_output import audit_fields, user_fields
+from chat4all.operations.users import OpenedUsers
+from chat4all.operations.written import Fields, Written
+
+DETAILS_AT_ONCE = 100
+AUDIT_MAX = 100_000
+
+
+async def export(
+    opened: OpenedUsers, username: Username, written: Written | None
+) -> AsyncIterator[str]:
+    """Yield the document's text; without `written`, neither messages nor read markers.
+
+    Raises `NotFound` before anything is yielded.
+    """
+    user = await opened.users.user(username)
+    if user is None:
+        raise NotFound("no such user")
+    joined = sorted(await opened.memberships.of_user(username))
+    conversations = [one.conversation_id for one in joined]
+    parts = {
+        "profile": user_fields(user),
+        "sessions": [_session(one) for one in await opened.sessions.of_user(username)],
+        "memberships": await _memberships(opened, joined, username),
+        "audit": [audit_fields(entry) for entry in await opened.audit.newest(AUDIT_MAX, username)],
+    }
+    yield json.dumps(parts, indent=2, ensure_ascii=False)[:-2]
+    if written is not None:
+        yield f',\n  "messages_from": {json.dumps(written.reach)}'
+        found = {
+            "read_markers": written.markers(username, conversations),
+            "messages": written.messages(username, conversations),
+        }
+        for name, fields in found.items():
+            yield f',\n  "{name}": ['
+            async for text in _elements(fields):
+                yield text
+            yield "\n  ]"
+    yield "\n}\n"
+
+
+async def _elements(fields: AsyncIterator[Fields]) -> AsyncIterator[str]:
+    separator = ""
+    async for one in fields:
+        yield f"{separator}\n    {json.dumps(one, ensure_ascii=False)}"
+        separator = ","
+
+
+def _session(session: Session) -> Fields:
+    """Return a session without what refreshes it, which is kept as a hash only."""
+    return {
+        "session_id": session.session_id,
+        "device": session.device,
+        "created_at": format_seconds(session.created_at),
+        "last_used_at": format_seconds(session.used_at),
+        "expires_at": format_seconds(session.expires_at),
+    }
+
+
+async def _memberships(
+    opened: OpenedUsers, joined: Sequence[JoinedConversation], username: Username
+) -> list[Fields]:
+    found: list[Fields] = []
+    for first in range(0, len(joined), DETAILS_AT_ONCE):
+        some = joined[first : first + DETAILS_AT_ONCE]
+        details = await opened.memberships.details([one.conversation_id for one in some], username)
+        found += [
+            {
+                "conversation_id": one.conversation_id,
+                "type": details[one.conversation_id].type,
+                "title": details[one.conversation_id].title,
+                "role": one.role,
+                "joined_at": one.joined_at or None,
+            }
+            for one in some
+            if one.conversation_id in details
+        ]
+    return found

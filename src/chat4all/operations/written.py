@@ -1,0 +1,132 @@
+"""What a user has written, read from the message store for an export."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from chat4all.adapters.sqlite_files import read_only
+from chat4all.domain.errors import CommandRefused
+from chat4all.domain.ids import ConversationId, Username
+from chat4all.domain.messages import AllRead
+from chat4all.operations.running import cluster_extra
+from chat4all.settings import CassandraSettings
+from chat4all.wire.messages import MessageView
+
+PAGE = 200
+
+_NOBODY_READ = AllRead(0, None, 0)
+
+_MESSAGES = """
+SELECT conversation_id, seq, message_id, content, created_at FROM messages
+WHERE sender_id = ? ORDER BY conversation_id, seq
+"""
+_MARKERS = """
+SELECT conversation_id, delivered_seq, read_seq FROM read_markers
+WHERE username = ? ORDER BY conversation_id
+"""
+
+Fields = Mapping[str, Any]
+
+_views = msgspec.json.Decoder(list[MessageView])
+
+
+class Written(Protocol):
+    """A user's messages and read markers. `conversations` are those that the user is in."""
+
+    reach: str
+    """Where messages are looked for."""
+
+    def messages(
+        self, username: Username, conversations: Sequence[ConversationId]
+    ) -> AsyncIterator[Fields]:
+        """Yield the fields of each message, by conversation and number."""
+        ...
+
+    def markers(
+        self, username: Username, conversations: Sequence[ConversationId]
+    ) -> AsyncIterator[Fields]:
+        """Yield the fields of each read marker, by conversation."""
+        ...
+
+
+class InFolder:
+    """In a data folder. Every row is looked at, since rows are not found by who wrote them."""
+
+    reach = "every conversation, also those that the user has left"
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "store.db"
+
+    async def messages(
+        self, username: Username, _conversations: Sequence[ConversationId]
+    ) -> AsyncIterator[Fields]:
+        """Yield messages; see `Written`."""
+        for row in self._rows(_MESSAGES, username):
+            yield row
+
+    async def markers(
+        self, username: Username, _conversations: Sequence[ConversationId]
+    ) -> AsyncIterator[Fields]:
+        """Yield read markers; see `Written`."""
+        for row in self._rows(_MARKERS, username):
+            yield row
+
+    def _rows(self, query: str, username: Username) -> Iterator[Fields]:
+        try:
+            with read_only(self._file) as db, closing(db.execute(query, (username,))) as rows:
+                names = [column[0] for column in rows.description]
+                for row in rows:
+                    yield dict(zip(names, row, strict=True))
+        except sqlite3.Error as error:
+            raise CommandRefused(f"{self._file} cannot be read: {error}") from error
+
+
+class InCluster:
+    """In Cassandra, whose rows are found by their conversation only."""
+
+    reach = "the conversations that the user is in"
+
+    def __init__(self, settings: CassandraSettings) -> None:
+        self._settings = settings
+
+    async def messages(
+        self, username: Username, conversations: Sequence[ConversationId]
+    ) -> AsyncIterator[Fields]:
+        """Yield messages; see `Written`. Raises `Unavailable`."""
+        with cluster_extra():
+            from chat4all.operations.cluster import stored_history  # noqa: PLC0415
+        async with stored_history(self._settings) as history:
+            for conversation in sorted(conversations):
+                after, more = 0, True
+                while more:
+                    page = await history.page(conversation, _NOBODY_READ, limit=PAGE, after=after)
+                    after, more = page.last, page.more
+                    for view in _views.decode(page.body):
+                        if view.sender_id == username:
+                            yield {
+                                "conversation_id": conversation,
+                                "seq": view.seq,
+                                "message_id": view.message_id,
+                                "content": view.content,
+                                "created_at": view.created_at,
+                            }
+
+    async def markers(
+        self, username: Username, conversations: Sequence[ConversationId]
+    ) -> AsyncIterator[Fields]:
+        """Yield read markers; see `Written`. Raises `Unavailable`."""
+        with cluster_extra():
+            from chat4all.operations.cluster import stored_history  # noqa: PLC0415
+        async with stored_history(self._settings) as history:
+            for conversation in sorted(conversations):
+                receipt = (await history.receipts(conversation)).get(username)
+                if receipt is not None:
+                    yield {
+                        "conversation_id": conversation,
+                        "delivered_seq": receipt.delivered_seq,
+                        "read_seq": receipt.read_seq,
+                    }

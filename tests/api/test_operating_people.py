@@ -1,0 +1,180 @@
+"""`chat4all users delete|export` and `chat4all groups`, while Chat4All runs and while not."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from chat4all.adapters.embedded import EmbeddedStore
+from chat4all.cli import main
+from chat4all.domain.ids import ConversationId, Username
+from chat4all.operations import cluster, written
+from chat4all.settings import load_settings
+from tests.api.conftest import CHAT, Api, running
+
+pytestmark = pytest.mark.anyio
+
+NOT_THERE = "7f1c2d9e-5f0b-4c57-9a1e-3f2b8d6c4a10"
+
+
+async def command(folder: Path, *arguments: str, stdin: str | None = None) -> Result:
+    given = [*arguments, "--data", str(folder)]
+    return await asyncio.to_thread(CliRunner().invoke, main, given, input=stdin)
+
+
+async def done(folder: Path, *arguments: str) -> str:
+    result = await command(folder, *arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+async def refused(folder: Path, *arguments: str) -> str:
+    result = await command(folder, *arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+async def roles(api: Api, who: dict[str, str]) -> dict[str, str]:
+    answer = await api.gateway.get(f"/v1/conversations/{CHAT}/members", headers=who)
+    return {one["username"]: one["role"] for one in answer.json()}
+
+
+async def test_an_export_has_all_that_is_kept_and_no_secret(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    async with running(folder) as api:
+        ana, bruno = await api.sign_in("ana"), await api.sign_in("bruno")
+        for content in ("one", 'two \u00e9\n"three"'):
+            await api.send(ana, content)
+        await api.send(bruno, "not hers")
+        other = {"type": "group", "title": "Left", "members": ["ana"]}
+        answer = await api.gateway.post("/v1/conversations", json=other, headers=bruno)
+        left = answer.json()["conversation_id"]
+        await api.send(ana, "in a group that she left", chat_id=left)
+        path = f"/v1/conversations/{left}/members/ana"
+        assert (await api.gateway.delete(path, headers=ana)).status_code == 204
+        await api.routed()
+        running_text = await done(folder, "users", "export", "ana")
+    text = await done(folder, "users", "export", "ana")
+    assert text == running_text
+    found = json.loads(text)
+    assert found["profile"]["email"] == "ana@example.com"
+    assert [one["device"] for one in found["sessions"]] == ["python-httpx/" + _version()]
+    assert [(m["conversation_id"], m["role"]) for m in found["memberships"]] == [(CHAT, "member")]
+    assert {m["content"] for m in found["messages"]} == {
+        "one",
+        'two \u00e9\n"three"',
+        "in a group that she left",
+    }
+    assert "every conversation" in found["messages_from"]
+    assert {m["conversation_id"] for m in found["read_markers"]} == {CHAT, left}
+    assert [entry["action"] for entry in found["audit"]] == ["member-left"]
+    for secret in ("hash", "token", "password", "$2b$"):
+        assert secret not in text
+    without = json.loads(await done(folder, "users", "export", "ana", "--no-messages"))
+    assert set(without) == {"profile", "sessions", "memberships", "audit"}
+    assert "no such user" in await refused(folder, "users", "export", "nobody")
+
+
+def _version() -> str:
+    import httpx  # noqa: PLC0415 - for its version
+
+    return httpx.__version__
+
+
+async def test_in_a_cluster_messages_are_those_of_the_users_conversations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The port is Cassandra's, here on a file; pages are smaller than the history."""
+    folder = tmp_path / "data"
+    async with running(folder) as api:
+        ana, bruno = await api.sign_in("ana"), await api.sign_in("bruno")
+        for number in range(7):
+            await api.send(ana if number % 3 else bruno, str(number))
+        await api.routed()
+
+    @asynccontextmanager
+    async def stored(_: object) -> AsyncIterator[EmbeddedStore]:
+        store = EmbeddedStore(folder / "store.db")
+        await store.open()
+        yield store
+        await store.close()
+
+    monkeypatch.setattr(cluster, "stored_history", stored)
+    monkeypatch.setattr(written, "PAGE", 2)
+    found = written.InCluster(load_settings().cassandra)
+    hers, chat = Username("ana"), ConversationId(CHAT)
+    messages = [one async for one in found.messages(hers, [chat])]
+    assert [(one["seq"], one["content"]) for one in messages] == [
+        (number + 1, str(number)) for number in range(7) if number % 3
+    ]
+    assert set(messages[0]) == {"conversation_id", "seq", "message_id", "content", "created_at"}
+    assert [one["read_seq"] async for one in found.markers(hers, [chat])] == [6]
+    assert [one async for one in found.messages(hers, [])] == []
+
+
+async def test_a_deleted_user_is_erased(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    async with running(folder) as api:
+        ana = await api.sign_in("ana")
+        kept = await command(folder, "users", "delete", "bruno", stdin="n\n")
+        assert kept.exit_code == 1
+        assert "bruno" in await roles(api, ana)
+        told = await done(folder, "users", "delete", "bruno", "--yes")
+        assert "deleted-" in told
+        async with asyncio.timeout(5):
+            while await roles(api, ana) != {"ana": "owner"}:
+                await asyncio.sleep(0.01)
+        form = {"username": "bruno", "password": "test"}
+        assert (await api.gateway.post("/token", data=form)).status_code == 401
+    assert "no such user" in await refused(folder, "users", "delete", "bruno", "--yes")
+    audit = await done(folder, "users", "audit", "--json")
+    assert json.loads(audit.splitlines()[0])["action"] == "user-erased"
+
+
+async def test_a_group_whose_owner_is_disabled_is_handed_over(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    async with running(folder) as api:
+        ana = await api.sign_in("ana")
+        assert await done(folder, "groups", "list") == ""
+        told = await done(folder, "users", "disable", "bruno")
+        assert "chat4all groups hand-over" in told
+        assert (await done(folder, "groups", "list")).split()[0] == CHAT
+        (listed,) = (await done(folder, "groups", "list", "--json")).splitlines()
+        assert json.loads(listed) == {"conversation_id": CHAT, "title": "Demonstration"}
+        assert (await done(folder, "groups", "show", CHAT)).splitlines()[1:] == [
+            "ana  member",
+            "bruno  owner  (disabled)",
+        ]
+        await done(folder, "groups", "hand-over", CHAT.upper(), "ana")
+        async with asyncio.timeout(5):
+            while await roles(api, ana) != {"ana": "owner", "bruno": "member"}:
+                await asyncio.sleep(0.01)
+        assert await done(folder, "groups", "list") == ""
+    shown = json.loads(await done(folder, "groups", "show", CHAT, "--json"))
+    assert shown["members"][1] == {"username": "bruno", "role": "member", "disabled": True}
+    (entry,) = (await done(folder, "users", "audit", "--json", "--of", "ana")).splitlines()
+    assert json.loads(entry)["action"] == "group-handed-over"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("show", NOT_THERE), "no such conversation"),
+        (("show", "x"), "a UUID"),
+        (("hand-over", NOT_THERE, "ana"), "no such conversation"),
+        (("hand-over", CHAT, "nobody"), "no such member"),
+        (("hand-over", CHAT, "ana"), "disabled"),
+    ],
+)
+async def test_what_cannot_be_done_with_a_group_is_said(
+    tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    folder = tmp_path / "data"
+    async with running(folder):
+        await done(folder, "users", "disable", "ana")
+    assert said in await refused(folder, "groups", *arguments)
