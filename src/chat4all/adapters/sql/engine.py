@@ -110,6 +110,7 @@ class _Threads:
         except IntegrityError:
             raise
         except DBAPIError as error:
+            self._present.check(at_once=True)  # a file that is gone is the better reason
             # The driver's own short texts: "disk I/O error", "database is locked", ...
             raise Unavailable(f"{self._file}: {error.orig}") from error
 
