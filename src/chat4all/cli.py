@@ -1,12 +1,23 @@
 """The command `chat4all`: its commands, and how a refusal is printed."""
 
+import errno
 import importlib
+import os
+import sys
+from contextlib import suppress
+from typing import Any
 
 import click
 
 from chat4all import __version__
+from chat4all.concurrency.output import open_standard_descriptors
 from chat4all.domain.acting import Actor, act_as, system_account
 from chat4all.domain.errors import CommandRefused, StartRefused, Unavailable
+
+PIPE_CLOSED = 128 + 13
+"""The status of any command whose reader has gone: a shell shows SIGPIPE so."""
+
+_OUTPUT_FAILED = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 COMMANDS = {
     "up": "Start everything on this machine.",
@@ -45,14 +56,50 @@ class _Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run a command. What it prints goes to whatever takes it."""
+        open_standard_descriptors()
+        try:
+            return super().main(*arguments, **options)
+        except OSError as error:
+            if error.filename is not None or error.errno not in _OUTPUT_FAILED:
+                raise
+            _discard_output()
+            _say(f"the output cannot be written ({error.strerror})")
+            sys.exit(1)
+
     def invoke(self, ctx: click.Context) -> object:
+        try:
+            result = self._invoke(ctx)
+            sys.stdout.flush()  # while an error can be told
+        except BrokenPipeError:
+            # The reader has all that it wants: `chat4all users list | head`.
+            _discard_output()
+            raise click.exceptions.Exit(PIPE_CLOSED) from None
+        return result
+
+    def _invoke(self, ctx: click.Context) -> object:
         refused: BaseException | None = None
         try:
             return super().invoke(ctx)
         except* (StartRefused, CommandRefused, Unavailable) as group:
             refused = _first(group)
-        click.echo(f"chat4all: {refused}", err=True)
+        _say(str(refused))
         raise click.exceptions.Exit(1)
+
+
+def _say(sentence: str) -> None:
+    """Print a sentence on standard error, if that takes it: the exit status says it too."""
+    with suppress(OSError):
+        click.echo(f"chat4all: {sentence}", err=True)
+
+
+def _discard_output() -> None:
+    """Let nothing more be written to standard output, also by Python's own shutdown."""
+    with suppress(OSError, ValueError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

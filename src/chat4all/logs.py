@@ -2,9 +2,11 @@
 
 import logging
 import sys
+from functools import partial
 
 from pythonjsonlogger.json import JsonFormatter
 
+from chat4all.concurrency.output import BackgroundStream
 from chat4all.http.request_id import current_request_id
 
 
@@ -28,7 +30,18 @@ def configure_logging(level: str) -> None:
         )
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    if isinstance(sys.stderr, BackgroundStream):
+        sys.stderr.writer.say_dropped = partial(_dropped, handler)
     quieten_libraries()
+
+
+def _dropped(handler: logging.Handler, lines: int) -> str:
+    """Return the log's line that tells how many are missing."""
+    record = logging.LogRecord(
+        __name__, logging.WARNING, "", 0, "lines of the log were dropped", None, None
+    )
+    record.lines = lines
+    return handler.format(record)
 
 
 def quieten_libraries() -> None:

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from chat4all.cli import main
 from tests.api.conftest import CHAT, Api, running
+from tests.folders import change
 
 pytestmark = pytest.mark.anyio
 
@@ -140,6 +141,8 @@ async def test_another_releases_file_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     async with running(folder):
         pass
-    (folder / "metadata.db").unlink()
+    change(folder / "metadata.db", "UPDATE alembic_version SET version_num = '0001'")
     assert "another release" in await refused(folder, "list")
+    (folder / "metadata.db").unlink()
+    assert "metadata.db is missing" in await refused(folder, "list")
     assert "no data" in await refused(tmp_path / "nowhere", "list")

@@ -36,13 +36,13 @@ class PresentFiles:
         """Whether `watch` was called."""
         return bool(self._identities)
 
-    def check(self) -> None:
+    def check(self, *, at_once: bool = False) -> None:
         """Return while all of them were there a moment ago; `Unavailable` says which is not.
 
-        Looks at the disk, now and then: not for an event loop.
+        Looks at the disk, now and then or `at_once`: not for an event loop.
         """
         now = time.monotonic()
-        if now >= self._due or self._trouble is not None:
+        if now >= self._due or at_once or self._trouble is not None:
             self._trouble = self._look()
             self._due = now + self._seconds
         if self._trouble is not None:

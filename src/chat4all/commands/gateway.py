@@ -6,7 +6,7 @@ from chat4all.operations.service_commands import run_service, service_options
 
 
 @click.command()
-@service_options("--port")
+@service_options("port", 8000)
 def gateway(**options: object) -> None:
     """Run a gateway of a cluster: HTTP for clients, on Kafka and Cassandra.
 

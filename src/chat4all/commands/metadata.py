@@ -6,7 +6,7 @@ from chat4all.operations.service_commands import run_service, service_options
 
 
 @click.command()
-@service_options("--metadata-port")
+@service_options("metadata_port", 8001)
 def metadata(**options: object) -> None:
     """Run a metadata service of a cluster, on DATABASE_URL.
 

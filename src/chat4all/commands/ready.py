@@ -13,7 +13,13 @@ ANSWER_SECONDS = 5.0
 
 
 @click.command()
-@click.option("--port", type=int, default=8000, show_default=True, help="The service's port.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8000,
+    show_default=True,
+    help="The port of the gateway, or of another service.",
+)
 def ready(port: int) -> None:
     """Ask the service on a port of this machine whether it has all that it needs.
 

@@ -11,13 +11,16 @@ from chat4all.processes.router_process import RouterProcess
 @click.command()
 @server_options
 @click.option(
-    "--no-demo", "demo", flag_value=False, default=None, help="No demonstration accounts."
+    "--no-demo",
+    "demo",
+    flag_value=False,
+    default=None,
+    help="No demonstration accounts.  [env var: CHAT4ALL_DEMO=false; default: they are made]",
 )
 def up(**options: object) -> None:
     """Start everything on this machine: gateway, router and metadata service.
 
-    Every option can also be set by an environment variable: --metadata-port by
-    CHAT4ALL_METADATA_PORT, and so on.
+    Every other setting is an environment variable; docs/operations/settings.md has them all.
     """
     # Forked while this process is still small and has no threads.
     with RouterProcess() as router:
@@ -28,11 +31,10 @@ def up(**options: object) -> None:
 
 def _serve(router: RouterProcess, options: dict[str, object]) -> bool:
     # Imported here, because modules loaded before the fork are in both processes.
-    from chat4all.logs import configure_logging  # noqa: PLC0415
-    from chat4all.operations.installation import settings_from  # noqa: PLC0415
+    from chat4all.operations.installation import settings_from, start_logging  # noqa: PLC0415
     from chat4all.operations.running import run_until_stopped  # noqa: PLC0415
     from chat4all.processes.one_machine import serve_one_machine  # noqa: PLC0415
 
     settings = settings_from(**options)
-    configure_logging(settings.log_level)
+    start_logging(settings)
     return run_until_stopped(serve_one_machine(settings.one_machine, router))

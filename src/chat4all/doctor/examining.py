@@ -1,7 +1,7 @@
 """Examining an installation: its settings first, then the checks of its kind."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from chat4all.adapters.embedded.folder import is_held
 from chat4all.doctor import one_machine
@@ -11,7 +11,7 @@ from chat4all.domain.errors import StartRefused
 from chat4all.logs import quieten_libraries
 from chat4all.operations.installation import is_of_cluster, settings_from
 from chat4all.operations.running import cluster_extra
-from chat4all.settings import Settings
+from chat4all.settings import Settings, unknown_names
 
 
 def examine(
@@ -28,10 +28,24 @@ def examine(
         # Without settings nothing else can be found.
         return [("settings", Finding(Status.PROBLEM, str(refused)))]
     findings = [("settings", Finding(Status.OK, "usable"))]
+    findings += [("settings", finding) for finding in _unknown_names()]
     if is_of_cluster(settings, requested=cluster, data=options.get("data")):
         quieten_libraries()
         return findings + asyncio.run(_examine_cluster(settings, services))
     return findings + asyncio.run(_examine_one_machine(settings, deep))
+
+
+def _unknown_names() -> Iterator[Finding]:
+    unknown = unknown_names()
+    for name in unknown.get("names", ()):
+        yield Finding(Status.WARNING, f"{name} is no setting", "it does nothing: remove it")
+    for pair in unknown.get("perhaps_misspelt", ()):
+        name, _, meant = pair.partition(" for ")
+        yield Finding(
+            Status.WARNING,
+            f"{name} is set, and {meant}, which is not, is a setting",
+            "rename it if it is meant for Chat4All",
+        )
 
 
 async def _examine_one_machine(settings: Settings, deep: bool) -> list[NamedFinding]:

@@ -1,15 +1,28 @@
 """What a command works on: the settings, and an existing data folder."""
 
+import logging
 from pathlib import Path
 
 from chat4all.adapters.embedded.folder import installation_trouble, restore_trouble
+from chat4all.concurrency.output import write_in_background
 from chat4all.domain.errors import CommandRefused
-from chat4all.settings import Settings, load_settings
+from chat4all.logs import configure_logging
+from chat4all.settings import Settings, load_settings, unknown_names
+
+_log = logging.getLogger(__name__)
 
 
 def settings_from(**options: object) -> Settings:
     """Return the settings; options that are not None override them. `StartRefused` if unusable."""
     return load_settings(**{name: value for name, value in options.items() if value is not None})
+
+
+def start_logging(settings: Settings) -> None:
+    """Let this process log, and whatever it prints be written without waiting for a reader."""
+    write_in_background()
+    configure_logging(settings.log_level)
+    if unknown := unknown_names():
+        _log.warning("environment variables that are no settings are ignored", extra=unknown)
 
 
 def is_of_cluster(settings: Settings, *, requested: bool, data: object) -> bool:

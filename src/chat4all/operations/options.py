@@ -14,7 +14,7 @@ def data_option(command: F) -> F:
     return click.option(
         "--data",
         type=Path,
-        help="Folder of all data, or CHAT4ALL_DATA.  [default: ./chat4all-data]",
+        help="Folder of all data.  [env var: CHAT4ALL_DATA; default: chat4all-data]",
     )(command)
 
 
@@ -35,15 +35,26 @@ def json_option(command: F) -> F:
     )
 
 
+def host_option(command: F) -> F:
+    """Give a command the option `--host`."""
+    return click.option(
+        "--host", help="Address to listen on.  [env var: CHAT4ALL_HOST; default: 127.0.0.1]"
+    )(command)
+
+
 def server_options(command: F) -> F:
     """Give a command the options for where the services listen, and `--data`."""
     for add in (
         data_option,
         click.option(
-            "--metadata-port", type=int, help="The metadata service's port.  [default: 8001]"
+            "--metadata-port",
+            type=int,
+            help="The metadata service's port.  [env var: CHAT4ALL_METADATA_PORT; default: 8001]",
         ),
-        click.option("--port", type=int, help="The gateway's port.  [default: 8000]"),
-        click.option("--host", help="Address to listen on.  [default: 127.0.0.1]"),
+        click.option(
+            "--port", type=int, help="The gateway's port.  [env var: CHAT4ALL_PORT; default: 8000]"
+        ),
+        host_option,
     ):
         command = add(command)
     return command

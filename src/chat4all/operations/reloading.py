@@ -11,8 +11,7 @@ from uvicorn.supervisors.watchfilesreload import WatchFilesReload
 
 import chat4all
 from chat4all.domain.errors import StartRefused
-from chat4all.logs import configure_logging
-from chat4all.operations.installation import settings_from
+from chat4all.operations.installation import settings_from, start_logging
 from chat4all.operations.running import ServiceName, run_until_stopped, service
 
 SOURCE = Path(chat4all.__file__).parent
@@ -38,7 +37,7 @@ def _run(
     sentences: list[str] = []
     try:
         settings = settings_from(**options)
-        configure_logging(settings.log_level)
+        start_logging(settings)
         if run_until_stopped(service(name, settings)):
             return
     except* StartRefused as group:

@@ -177,7 +177,7 @@ async def one_machine(
 
 
 async def serve_one_machine(settings: OneMachineSettings, router_process: RouterProcess) -> bool:
-    """Run a one-machine Chat4All until SIGTERM, SIGINT or SIGHUP; say whether that is why it ended.
+    """Run a one-machine Chat4All until told to stop; say whether that is why it ended.
 
     It also ends when its router's process does.
     """

@@ -13,7 +13,6 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
@@ -28,6 +27,7 @@ from chat4all.adapters.embedded.folder import files_of
 from chat4all.adapters.embedded.link import Status, pair
 from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.prometheus import RouterMetrics
+from chat4all.concurrency.output import flush_output, write_in_background
 from chat4all.domain.errors import Unavailable
 from chat4all.logs import configure_logging
 from chat4all.ports.feed import Announcements
@@ -55,8 +55,6 @@ class RouterProcess:
 
     def __init__(self) -> None:
         self.link, theirs = pair()
-        sys.stdout.flush()
-        sys.stderr.flush()
         self.pid = os.fork()
         if self.pid == 0:
             self.link.close()
@@ -112,8 +110,12 @@ def _main(link: socket.socket) -> int:
         return 0  # the start was refused
     with _closing(descriptors):
         start = msgspec.json.decode(told, type=_Start)
+        write_in_background()
         configure_logging(start.log_level)
-        asyncio.run(_route(Path(start.data), link))
+        try:
+            asyncio.run(_route(Path(start.data), link))
+        finally:
+            flush_output()
     return 0
 
 

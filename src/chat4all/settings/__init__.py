@@ -1,5 +1,6 @@
-"""Every setting: read once from the environment (`reading`), handed out by part (`parts`)."""
+"""Every setting: read once from the environment (`loading`), handed out by part (`parts`)."""
 
+from chat4all.settings.loading import load_settings, unknown_names
 from chat4all.settings.parts import (
     CassandraSettings,
     GatewaySettings,
@@ -13,7 +14,7 @@ from chat4all.settings.parts import (
     TokenKeys,
     TopicSettings,
 )
-from chat4all.settings.reading import Settings, is_loopback, load_settings
+from chat4all.settings.reading import Settings, is_loopback
 
 __all__ = [
     "CassandraSettings",
@@ -30,4 +31,5 @@ __all__ = [
     "TopicSettings",
     "is_loopback",
     "load_settings",
+    "unknown_names",
 ]

@@ -1,4 +1,4 @@
-"""Every setting, from the environment; read once, in `main`, and frozen."""
+"""Every setting, from the environment, and how a value is checked."""
 
 import re
 from collections.abc import Mapping
@@ -6,11 +6,18 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from chat4all.domain.errors import StartRefused
 from chat4all.domain.people import UserSearch
+from chat4all.settings.names import PREFIX, is_injected_port
 from chat4all.settings.parts import (
     CassandraSettings,
     GatewaySettings,
@@ -36,11 +43,22 @@ _Names = Annotated[tuple[str, ...], NoDecode]
 """Several values, with commas between them."""
 
 
+class _Environment(EnvSettingsSource):
+    """The environment without the addresses that a container platform sets for ports."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return {
+            name: value
+            for name, value in super()._load_env_vars().items()
+            if not is_injected_port(name.upper(), value or "")
+        }
+
+
 class Settings(BaseSettings):
     """What can be set. Names without the prefix are those of the original interface."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CHAT4ALL_", frozen=True, extra="forbid", populate_by_name=True
+        env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True
     )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
@@ -181,6 +199,18 @@ class Settings(BaseSettings):
     trusted_proxies: _Names = Field(
         (), description="Addresses or networks whose `X-Forwarded-For` and `-Proto` are believed."
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read options, then the environment."""
+        return init_settings, _Environment(settings_cls)
 
     @property
     def is_cluster(self) -> bool:
@@ -341,51 +371,6 @@ class Settings(BaseSettings):
                     f"{network!r} is not an address or a network like 10.0.0.0/8"
                 ) from None
         return value
-
-
-def load_settings(**options: object) -> Settings:
-    """Return the settings: the `options`, else the environment, else the defaults.
-
-    Raises `StartRefused` with one sentence that names the variable and what is wrong with it.
-    """
-    try:
-        return _with_secrets_of_files(Settings(**options))  # type: ignore[arg-type]
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        field = str(first["loc"][0]) if first["loc"] else ""
-        name = field if field.isupper() else f"CHAT4ALL_{field.upper()}"
-        detail = str(first["msg"]).removeprefix("Value error, ")
-        raise StartRefused(f"{name} is not usable: {detail}") from None
-
-
-def _with_secrets_of_files(settings: Settings) -> Settings:
-    """Add the secrets that are in files, as container platforms provide them."""
-    read = {}
-    for field, variable in (
-        ("secret_key", "SECRET_KEY"),
-        ("service_credential", "CHAT4ALL_SERVICE_CREDENTIAL"),
-    ):
-        file: Path | None = getattr(settings, f"{field}_file")
-        if file is None:
-            continue
-        if getattr(settings, field) is not None:
-            raise StartRefused(f"{variable} and {variable}_FILE are both set: leave one out")
-        read[field] = SecretStr(_read(variable, file))
-    if settings.secret_key_file is not None and settings.secret_keys_accepted is None:
-        file = settings.secret_key_file
-        beside = [file.with_name(f"{file.name}.{which}") for which in ("next", "previous")]
-        others = [_read("SECRET_KEY", other) for other in beside if other.exists()]
-        if others:
-            read["secret_keys_accepted"] = SecretStr(",".join(others))
-    return settings.model_copy(update=read)
-
-
-def _read(variable: str, file: Path) -> str:
-    try:
-        return file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise StartRefused(f"{variable}_FILE is not usable: {file}: {reason}") from None
 
 
 def _text(secret: SecretStr | None) -> str | None:

@@ -211,6 +211,7 @@ class Database:
             return work(self._connection(writing))
         except sqlite3.Error as error:
             self._discard()
+            self._present.check(at_once=True)  # a file that is gone is the better reason
             # SQLite's own short texts: "disk I/O error", "database or disk is full", ...
             raise Unavailable(f"{self.path.name}: {error}") from error
         except BaseException:

@@ -125,6 +125,7 @@ class _Threads:
         except IntegrityError:
             raise
         except DBAPIError as error:
+            self._present.check(at_once=True)  # a file that is gone is the better reason
             # The driver's own short texts: "disk I/O error", "database is locked", ...
             detail = f"{self._file}: {error.orig}"
             raise self._failure(detail, may_be_done=committing) from error

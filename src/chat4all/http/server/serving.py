@@ -17,6 +17,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from chat4all.concurrency.output import flush_output
 from chat4all.domain.errors import StartRefused
 from chat4all.http.server.limits import CONNECTIONS_MAX, REFUSED_SHARE
 from chat4all.http.server.protocol import BoundedProtocol
@@ -136,20 +137,33 @@ async def serve(
     *,
     end_seconds: float | None = None,
 ) -> None:
-    """Serve until SIGTERM, SIGINT or SIGHUP, or until `works` is done, then drain.
+    """Serve until one of `stop_signals`, or until `works` is done, then drain.
 
     `started` is called just before requests are accepted. `end_seconds` after the signal the
     process exits, whatever it is waiting for: only for a process that may be killed.
     """
     _freeze_what_is_loaded()
     stop = partial(_stop, servers, end_seconds)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in stop_signals():
         asyncio.get_running_loop().add_signal_handler(number, stop, 0)
     works.add_done_callback(lambda _: stop(1))
     async with asyncio.TaskGroup() as tasks:
         for server in servers:
             tasks.create_task(server.serve(sockets=[server.listener]))
         started()
+
+
+def stop_signals() -> list[signal.Signals]:
+    """Return the signals that end a service: SIGTERM, and SIGINT and SIGHUP unless it ignores them.
+
+    Whoever started it may have had them ignored on purpose: `nohup` SIGHUP, a shell SIGINT for what
+    it runs in the background.
+    """
+    unless_ignored = (signal.SIGINT, signal.SIGHUP)
+    return [
+        signal.SIGTERM,
+        *(one for one in unless_ignored if signal.getsignal(one) is not signal.SIG_IGN),
+    ]
 
 
 def _stop(servers: Sequence[Server], end_seconds: float | None, status: int) -> None:
@@ -164,6 +178,7 @@ def _stop(servers: Sequence[Server], end_seconds: float | None, status: int) -> 
 
 def _end(status: int) -> None:
     _log.warning("ended without waiting for what has not answered")
+    flush_output()
     os._exit(status)
 
 

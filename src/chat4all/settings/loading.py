@@ -1,0 +1,80 @@
+"""Loading the settings: once, when a command starts; and one sentence where that cannot be."""
+
+import os
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from pydantic import AliasChoices, SecretStr, ValidationError
+
+from chat4all.domain.errors import StartRefused
+from chat4all.settings import names
+from chat4all.settings.names import PREFIX, refuse_misspelt
+from chat4all.settings.reading import Settings
+
+
+@cache
+def setting_names() -> Sequence[str]:
+    """Return the name of every setting, the second names of some included."""
+    return tuple(name for field in Settings.model_fields for name in names_of(field))
+
+
+def names_of(field: str) -> Sequence[str]:
+    """Return the names of one setting in the environment; the first is the usual one."""
+    alias = Settings.model_fields[field].validation_alias
+    if isinstance(alias, AliasChoices):
+        return [str(choice) for choice in alias.choices]
+    return [alias if isinstance(alias, str) else f"{PREFIX}{field.upper()}"]
+
+
+def unknown_names() -> dict[str, list[str]]:
+    """Return what a log should tell of the names in the environment; see `names.unknown_names`."""
+    return names.unknown_names(os.environ, setting_names())
+
+
+def load_settings(**options: object) -> Settings:
+    """Return the settings: the `options`, else the environment, else the defaults.
+
+    Raises `StartRefused` with one sentence that names the variable and what is wrong with it.
+    """
+    refuse_misspelt(os.environ, setting_names())
+    try:
+        return _with_secrets_of_files(Settings(**options))  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = str(first["loc"][0]) if first["loc"] else ""
+        name = field if field.isupper() else f"{PREFIX}{field.upper()}"
+        detail = str(first["msg"]).removeprefix("Value error, ")
+        if first["type"].startswith("bool_"):
+            detail = "write true or false"
+        raise StartRefused(f"{name} is not usable: {detail}") from None
+
+
+def _with_secrets_of_files(settings: Settings) -> Settings:
+    """Add the secrets that are in files, as container platforms provide them."""
+    read = {}
+    for field, variable in (
+        ("secret_key", "SECRET_KEY"),
+        ("service_credential", "CHAT4ALL_SERVICE_CREDENTIAL"),
+    ):
+        file: Path | None = getattr(settings, f"{field}_file")
+        if file is None:
+            continue
+        if getattr(settings, field) is not None:
+            raise StartRefused(f"{variable} and {variable}_FILE are both set: leave one out")
+        read[field] = SecretStr(_read(variable, file))
+    if settings.secret_key_file is not None and settings.secret_keys_accepted is None:
+        file = settings.secret_key_file
+        beside = [file.with_name(f"{file.name}.{which}") for which in ("next", "previous")]
+        others = [_read("SECRET_KEY", other) for other in beside if other.exists()]
+        if others:
+            read["secret_keys_accepted"] = SecretStr(",".join(others))
+    return settings.model_copy(update=read)
+
+
+def _read(variable: str, file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise StartRefused(f"{variable}_FILE is not usable: {file}: {reason}") from None
