@@ -5,7 +5,7 @@ import time
 import pytest
 from confluent_kafka import KafkaError, Message, TopicPartition
 
-from chat4all.adapters.kafka.group_member import BYTES_MAX, TAKE_SECONDS, GroupMember
+from chat4all.adapters.kafka.group_member import BYTES_MAX, HELD_MAX, TAKE_SECONDS, GroupMember
 from chat4all.domain.errors import RouterStopped, Unavailable
 from chat4all.domain.ids import LogPosition
 from chat4all.domain.records import Epoch
@@ -113,9 +113,6 @@ class Playing:
     def resume(self, places: list[TopicPartition]) -> None:
         self.paused -= {place.partition for place in places}
 
-    def incremental_assign(self, places: list[TopicPartition]) -> None:
-        """Nothing."""
-
     def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> None:
         assert asynchronous
         self.requests.append({place.partition: place.offset for place in offsets})
@@ -176,16 +173,35 @@ def test_what_stopped_is_paused_and_the_rest_goes_on() -> None:
 
 
 def test_nothing_is_handed_out_before_its_offset_is_checked() -> None:
-    member, library = playing()
+    """And then in its order; meanwhile the other partitions go on."""
+    member, library = playing(*(Message("t", n % 2, n, b"", b"%d" % n) for n in range(8)))
+    checked(member, 1)
     member._on_assign(library, [TopicPartition("t", 0)])  # type: ignore[arg-type]
-    assert library.paused == {0}
-    member._taken = [(1, Message("t", 0, 1, b"", b"one"))]
+    member.take(2, 1)
+    assert [record.value for record in member.hand_out(10).records] == [b"1", b"3"]
+    member.assignments.check(member.assignments.unchecked, {0: 0}, {})
+    member.take(10, 0.01)
+    poll = member.hand_out(10)
+    by_partition = [
+        [r.value for r in poll.records if r.log_position.partition == n] for n in range(2)
+    ]
+    assert by_partition == [[b"0", b"2", b"4", b"6"], [b"5", b"7"]]
+    assert library.paused == set()
+
+
+def test_what_is_held_until_a_check_is_bounded() -> None:
+    """Fails when a check that takes long fills the memory."""
+    member, library = playing(*(Message("t", 0, n, b"", b"x") for n in range(HELD_MAX + 1)))
+    member._on_assign(library, [TopicPartition("t", 0)])  # type: ignore[arg-type]
+    while library.messages:
+        assert library.paused == set()
+        member.take(10, 0.01)
     member.take(10, 0)
-    assert not member.hand_out(10).records
-    member.assignments.check(member.assignments.unchecked, {0: 1}, {})
+    assert library.paused == {0}
+    member.assignments.check(member.assignments.unchecked, {0: 0}, {})
+    assert len(member.hand_out(10_000).records) == HELD_MAX + 1
     member.take(10, 0)
     assert library.paused == set()
-    assert len(member.hand_out(10).records) == 1
 
 
 def test_a_commit_is_not_waited_for_until_it_takes_too_long() -> None:

@@ -37,6 +37,9 @@ TAKE_SECONDS = 0.05
 BYTES_MAX = 4 * 1024 * 1024
 """Bytes of records after which a batch is full."""
 
+HELD_MAX = 1_000
+"""Messages of partitions that are not checked yet, after which these are paused."""
+
 SLICE_SECONDS = 0.1
 """How long one poll of the library waits: a new assignment is noticed only between two."""
 
@@ -79,6 +82,8 @@ class GroupMember:
         self._paused: Set[int] = frozenset()
         self._taken: list[tuple[int, Message]] = []
         """Messages not handed out yet, each with the number of its assignment."""
+        self._held: list[tuple[int, Message]] = []
+        """The same of partitions that are not checked yet: earlier than what is taken of them."""
         self._error: KafkaError | None = None
         """The last one that may pass."""
         self._fatal: KafkaError | None = None
@@ -118,7 +123,7 @@ class GroupMember:
         self._pause(self._closed())
         self._send_commits()
         until, last = now + wait_seconds, math.inf
-        size = self._size()
+        size = sum(len(message) for _, message in self._taken)
         if self._taken:  # while the last batch was routed
             until, last = now + GATHER_SECONDS, now + TAKE_SECONDS
         while self._is_well() and len(self._taken) < limit and size < BYTES_MAX and now < last:
@@ -141,17 +146,18 @@ class GroupMember:
         """
         if self._fatal is not None:
             raise RouterStopped(self._say_fatal(self._fatal))
-        opened, closed = [], []
-        for number, message in self._taken:
+        unchecked = self.assignments.unchecked
+        opened, held = [], []
+        for number, message in self._held + self._taken if self._held else self._taken:
             partition = message.partition() or 0
             if self.assignments.number_of(partition) != number:
                 continue
             if self.assignments.is_open(partition):
                 opened.append((number, message))
-            elif partition in self.assignments.unchecked:
-                closed.append((number, message))
+            elif partition in unchecked:
+                held.append((number, message))
         records = [self._record(message) for _, message in opened[:limit]]
-        self._taken = closed + opened[limit:]
+        self._taken, self._held = opened[limit:], held
         if not records and self._error is not None:
             error, self._error = self._error, None
             raise Unavailable(describe(error), PUBLIC)
@@ -188,8 +194,16 @@ class GroupMember:
             self._next(CHECK_SECONDS)
 
     def _closed(self) -> Set[int]:
-        assigned = self.assignments.partitions
-        return {partition for partition in assigned if not self.assignments.is_open(partition)}
+        """Return the partitions of which no more messages are wanted now.
+
+        Not at once those that are not checked yet: a partition that was paused is fetched again
+        only after a second, and the check takes less.
+        """
+        stopped = self.assignments.stopped.keys()
+        size = sum(len(message) for _, message in self._held)
+        if len(self._held) > HELD_MAX or size > BYTES_MAX:
+            return stopped | self.assignments.unchecked.keys()
+        return stopped
 
     def _pause(self, partitions: Set[int]) -> None:
         """Have exactly these of the assigned partitions paused."""
@@ -200,12 +214,9 @@ class GroupMember:
             self._consumer.resume(self._places(self._paused - partitions))
             self._paused = frozenset(partitions)
 
-    def _on_assign(self, consumer: Consumer, places: Sequence[TopicPartition]) -> None:
+    def _on_assign(self, _: Consumer, places: Sequence[TopicPartition]) -> None:
         self.assignments.assign(place.partition for place in places)
         _note("partitions assigned", places)
-        # Before the first message comes: none is handed out until the offsets are checked.
-        consumer.incremental_assign(list(places))
-        self._pause(self._paused | {place.partition for place in places})
 
     def _on_revoke(self, _: Consumer, places: Sequence[TopicPartition]) -> None:
         _note("partitions revoked", places)
@@ -258,12 +269,8 @@ class GroupMember:
             return FENCED.format(name=self.config.get("group.instance.id"))
         return f"{self._epoch.topic}: {describe(error)}"
 
-    def _size(self) -> int:
-        """Return the bytes of messages not handed out yet."""
-        return sum(len(message) for _, message in self._taken)
-
     def _next(self, seconds: float) -> bool:
-        """Take one message, if one comes in time.
+        """Take one message, if one comes in time that may be handed out.
 
         One at a time, because rebalance callbacks run in between: a list may have messages from
         before and after a partition was revoked.
@@ -275,10 +282,14 @@ class GroupMember:
         if (error := message.error()) is not None:
             self._take_error(error, message.partition())
             return False
-        number = self.assignments.number_of(message.partition() or 0)
-        if number is not None:
-            self._taken.append((number, message))
-        return number is not None
+        partition = message.partition() or 0
+        if (number := self.assignments.number_of(partition)) is None:
+            return False
+        if not self.assignments.is_open(partition):
+            self._held.append((number, message))
+            return False
+        self._taken.append((number, message))
+        return True
 
     def _places(self, partitions: Set[int]) -> list[TopicPartition]:
         return [TopicPartition(self._epoch.topic, partition) for partition in partitions]
