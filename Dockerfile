@@ -27,7 +27,8 @@ COPY --from=build /opt/chat4all /opt/chat4all
 ENV PATH=/opt/chat4all/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    CHAT4ALL_HOST=0.0.0.0
+    CHAT4ALL_HOST=0.0.0.0 \
+    CHAT4ALL_DATA=/var/lib/chat4all/data
 USER 10001:10001
 WORKDIR /var/lib/chat4all
 EXPOSE 8000 8001 8002

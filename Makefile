@@ -8,7 +8,8 @@ ARGS ?=
 # Where the fast tests have their files: a disk that is busy otherwise makes each commit wait.
 IN_MEMORY := $(if $(wildcard /dev/shm/.),PYTEST_DEBUG_TEMPROOT=/dev/shm)
 
-.PHONY: run test endurance check lint types fast engines engines-down format lock clean help
+.PHONY: run test endurance check lint types fast image-test cluster engines engines-down format lock \
+	clean help
 
 run: $(VENV)/run.stamp ## start everything on this machine
 	@exec $(BIN)/chat4all up $(ARGS)
@@ -35,6 +36,12 @@ types: $(VENV)/dev.stamp
 
 fast: $(VENV)/dev.stamp
 	$(IN_MEMORY) $(BIN)/pytest -m "not slow" --quiet --numprocesses 4
+
+image-test: $(VENV)/dev.stamp ## build the image, start docker-compose.yml (root, Debian 12)
+	$(BIN)/pytest -m image --capture=no tests/image
+
+cluster: $(VENV)/cluster.stamp ## start engines and the three services; Ctrl-C stops all
+	@exec $(BIN)/python -m engines cluster
 
 engines: $(VENV)/made ## start Kafka, Cassandra, PostgreSQL: eval "$(make -s engines)"
 	@$(BIN)/python -m engines up
@@ -74,6 +81,11 @@ $(VENV)/run.stamp: $(VENV)/made requirements/run.txt pyproject.toml
 	@echo "Installing Chat4All into $(VENV) (once) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/cluster.stamp: $(VENV)/run.stamp requirements/cluster.txt
+	@echo "Installing chat4all[cluster] into $(VENV) (once) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/cluster.txt
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt

@@ -1,12 +1,15 @@
-"""`python -m engines up | down | fetch`. Standard output has only what a shell evaluates."""
+"""`python -m engines up | down | fetch | cluster`.
+
+The standard output of `up` has only what a shell evaluates.
+"""
 
 import sys
 
-from engines import developer
+from engines import cluster, developer
 from engines.packages import say
 from engines.server import Failed
 
-USAGE = "python -m engines up | down | fetch"
+USAGE = "python -m engines up | down | fetch | cluster"
 
 
 def main(arguments: list[str]) -> int:
@@ -14,11 +17,13 @@ def main(arguments: list[str]) -> int:
     try:
         match arguments:
             case ["up"]:
-                print(developer.up(), end="")
+                print(developer.exports(developer.up()), end="")
             case ["down"]:
                 developer.down()
             case ["fetch"]:
                 developer.fetch()
+            case ["cluster"]:
+                cluster.run()
             case _:
                 say(USAGE)
                 return 2

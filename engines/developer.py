@@ -1,9 +1,10 @@
 """The developer's instances: fixed ports, data that stays, and what the processes need to know."""
 
+import os
 import secrets
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,7 +18,9 @@ KAFKA_PORT, KAFKA_CONTROLLER_PORT = 29092, 29093
 CASSANDRA_PORT, CASSANDRA_STORAGE_PORT = 9042, 7000
 POSTGRES_PORT = 26257  # CockroachDB's
 KEYSPACE = "chat4all_ks"
-START_SECONDS = 60
+START_SECONDS = 120
+# The services' ports: the settings of the same names, with the same defaults.
+PORTS = {"CHAT4ALL_PORT": 8000, "CHAT4ALL_METADATA_PORT": 8001, "CHAT4ALL_ROUTER_PORT": 8002}
 
 
 def fetch() -> None:
@@ -26,17 +29,17 @@ def fetch() -> None:
         engine.provide()
 
 
-def up() -> str:
-    """Start what is not running, leave alone what is; return the `export` lines.
+def up() -> dict[str, str]:
+    """Start what is not running, leave alone what is; return the settings of services on it.
 
     Failed when one cannot be had; the others go on running.
     """
     with locked(cache() / "developer.lock"):
         kafka, cassandra, postgres = servers = _servers()
-        for missing in [one for one in servers if one.process() is None and not one.answers()]:
+        for missing in not_running():
             missing.provide()
         _together(_start, servers)
-        known = {
+        return {
             "KAFKA_BOOTSTRAP_SERVER": kafka.address,
             "KAFKA_BROKER_URL": kafka.address,
             "CASSANDRA_HOSTS": cassandra.address,
@@ -44,15 +47,37 @@ def up() -> str:
             "CASSANDRA_KEYSPACE": KEYSPACE,
             "DATABASE_URL": postgres.url(),
             "SECRET_KEY": _secret(cache() / "secret-key"),
+            # What gateways and metadata services need of each other.
+            "CHAT4ALL_METADATA_URL": f"http://127.0.0.1:{port('CHAT4ALL_METADATA_PORT')}",
+            "CHAT4ALL_SERVICE_CREDENTIAL": _secret(cache() / "service-credential"),
             "CHAT4ALL_DEPLOYMENT": "development",  # `chat4all demo` may be run
         }
+
+
+def exports(known: Mapping[str, str]) -> str:
+    """Return settings as a shell evaluates them."""
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in known.items())
 
 
+def port(setting: str) -> int:
+    """Return a service's port: what the setting of this name says."""
+    return int(os.environ.get(setting, PORTS[setting]))
+
+
 def down() -> None:
-    """Stop what `up` started; what runs already not is left so."""
+    """Stop what `up` started."""
+    stop(_servers())
+
+
+def stop(servers: Sequence[Server]) -> None:
+    """Stop these, all at once; what runs already not is left so."""
     with locked(cache() / "developer.lock"):
-        _together(_stop, _servers())
+        _together(_stop, servers)
+
+
+def not_running() -> list[Server]:
+    """Return the engines that `up` would start."""
+    return [one for one in _servers() if one.process() is None and not one.answers()]
 
 
 def _servers() -> tuple[KafkaBroker, CassandraNode, PostgresServer]:
@@ -78,6 +103,8 @@ def _servers() -> tuple[KafkaBroker, CassandraNode, PostgresServer]:
 
 def _together(do: Callable[[Server], None], servers: Sequence[Server]) -> None:
     """Do it with all at once; what failed is told together, when all have come to an end."""
+    if not servers:
+        return
     with ThreadPoolExecutor(len(servers)) as pool:
         asked = [pool.submit(do, server) for server in servers]
     errors = [error for one in asked if (error := one.exception()) is not None]

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from engines import CassandraNode, KafkaBroker, free_port, packages
-from tests.compose import DONE, SERVICES, health_check, order
+from tests.compose import DONE, ENGINES, SERVICES, health_check, order
 from tests.databases import Databases
 from tests.faults.running import environment, free_ports, until
 
@@ -110,7 +110,7 @@ class Deployment:
     def up(self) -> list[str]:
         """Start what `docker compose up` starts; return the names in that order."""
         wanted = [name for name, service in SERVICES.items() if "profiles" not in service]
-        names = [name for name in order(*wanted) if "build" in SERVICES[name]]
+        names = [name for name in order(*wanted) if name not in ENGINES]
         for name in names:
             if self._is_job(name):
                 self.run(name)

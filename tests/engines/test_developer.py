@@ -34,7 +34,10 @@ def test_up_starts_what_is_down_and_leaves_alone_what_is_up(
     def cannot_be_had() -> None:
         raise Failed("it runs: nothing of it is needed")
 
-    exports = developer.up()
+    known = developer.up()
+    # What the services need of each other, too.
+    assert known["CHAT4ALL_METADATA_URL"].endswith(f":{developer.port('CHAT4ALL_METADATA_PORT')}")
+    assert len(known["CHAT4ALL_SERVICE_CREDENTIAL"]) >= 32
     before = processes(tmp_path)
     assert set(before) == {"kafka", "cassandra", "postgres"}
     assert None not in before.values()
@@ -44,7 +47,8 @@ def test_up_starts_what_is_down_and_leaves_alone_what_is_up(
     until(lambda: processes(tmp_path)["kafka"] is None)
     for running in (CassandraNode, PostgresServer):
         monkeypatch.setattr(running, "provide", cannot_be_had)
-    assert developer.up() == exports
+    assert [server.name for server in developer.not_running()] == ["kafka"]
+    assert developer.up() == known
     after = processes(tmp_path)
     assert after["kafka"] not in (None, before["kafka"])
     assert after["cassandra"] == before["cassandra"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from chat4all import __version__
 from chat4all.cli import COMMANDS
 from chat4all.settings import Settings
 from tests.compose import DONE, ENGINES, HEALTHY, JOBS, SERVICES, conditions, health_check, order
@@ -76,12 +77,9 @@ def test_kafka_is_told_apart_inside_and_outside_and_needs_no_zookeeper() -> None
 
 
 def test_what_is_started_waits_for_health_and_ends_not_for_time() -> None:
-    assert conditions("migrate") == dict.fromkeys(ENGINES, HEALTHY)
-    for name in OURS:
-        wanted = {"migrate": DONE}
-        if any("secret" in variable.lower() for variable in SERVICES[name]["environment"]):
-            wanted["secrets"] = DONE
-        assert conditions(name) == wanted
+    assert conditions("migrate") == dict.fromkeys(ENGINES, HEALTHY) | {"secrets": DONE}
+    for name in (*OURS, "demo"):
+        assert conditions(name) == {"migrate": DONE}
     for name in (*ENGINES, *OURS):
         assert health_check(name)
     # The engines by themselves, and the secrets without them.
@@ -89,6 +87,44 @@ def test_what_is_started_waits_for_health_and_ends_not_for_time() -> None:
         assert order(name) == [name]
     assert not [name for name in (*ENGINES, *OURS) if "profiles" in SERVICES[name]]
     assert SERVICES["demo"]["profiles"]
+
+
+def test_the_image_is_built_once_and_by_what_is_started_first() -> None:
+    (builder,) = (name for name, service in SERVICES.items() if "build" in service)
+    assert SERVICES[builder]["build"] == "."
+    assert order(builder) == [builder]
+    for name in (*OURS, *JOBS):
+        assert builder in order(name)
+        assert SERVICES[name]["pull_policy"] == ("build" if name == builder else "never")
+
+
+def test_every_image_is_of_a_named_release() -> None:
+    for name, service in SERVICES.items():
+        release = service["image"].partition(":")[2]
+        assert release not in ("", "latest"), name
+        assert name in ENGINES or release == __version__
+
+
+def test_the_page_about_one_container_names_this_release() -> None:
+    page = Path("docs/operations/production.md").read_text()
+    assert set(re.findall(r"\bchat4all:(\d[\w.]*)", page)) == {__version__}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_memory_and_logs_are_bounded(name: str) -> None:
+    service = SERVICES[name]
+    assert service["mem_limit"]
+    assert service["logging"]["driver"] == "json-file"
+    assert set(service["logging"]["options"]) == {"max-size", "max-file"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_asking_an_engine_for_its_health_starts_no_client_of_its_own(engine: str) -> None:
+    """A JVM or a cqlsh costs a second of CPU each time it is started."""
+    program, option, script = health_check(engine)
+    assert (program, option) == ("bash", "-c")
+    programs = set(re.findall(r"(?:^|&& |\| |\$\$\()\s*(\w+)", script))
+    assert programs <= {"exec", "printf", "test", "read", "head", "tail", "tr", "wc"}
 
 
 @pytest.mark.parametrize("name", [*OURS, *JOBS])
@@ -132,8 +168,6 @@ def test_the_engines_are_of_the_releases_that_the_tests_run_on() -> None:
             rf"<artifactId>{artifact}</artifactId>\s*<version>(.*?)</version>", pom
         )
         assert SERVICES[name]["image"].rpartition(":")[2] == release
-    for name in ENGINES:
-        assert not SERVICES[name]["image"].endswith((":latest", name))
 
 
 @pytest.mark.parametrize(
@@ -153,6 +187,7 @@ def test_the_image_has_what_the_compose_file_counts_on() -> None:
     last = stages[1]
     assert "USER 10001:10001" in last
     assert "CHAT4ALL_HOST=0.0.0.0" in last
+    assert "CHAT4ALL_DATA=/var/lib/chat4all/data" in last
     assert 'ENTRYPOINT ["chat4all"]' in last
     assert 'CMD ["chat4all", "ready", "--port", "8000"]' in last
     assert "install -d -m 0700 -o 10001 -g 10001 /var/lib/chat4all" in last

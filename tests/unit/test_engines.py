@@ -289,6 +289,30 @@ def test_the_development_secret_is_made_once_and_for_its_owner(tmp_path: Path) -
     assert (tmp_path / "secret-key").stat().st_mode & 0o777 == 0o600
 
 
+def test_who_comes_second_to_a_lock_is_told_why(tmp_path: Path) -> None:
+    for _ in range(2):  # it is free again afterwards
+        with (
+            packages.locked_or_failed(tmp_path / "lock", "it runs already"),
+            pytest.raises(Failed, match="it runs already"),
+            packages.locked_or_failed(tmp_path / "lock", "it runs already"),
+        ):
+            pass
+
+
+def test_settings_are_exported_as_a_shell_reads_them() -> None:
+    assert (
+        developer.exports({"A": "1", "B": "it's two"}) == "export A=1\nexport B='it'\"'\"'s two'\n"
+    )
+
+
+def test_services_are_where_their_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    for setting, default in developer.PORTS.items():
+        monkeypatch.delenv(setting, raising=False)
+        assert developer.port(setting) == default
+    monkeypatch.setenv("CHAT4ALL_METADATA_PORT", "9001")
+    assert developer.port("CHAT4ALL_METADATA_PORT") == 9001
+
+
 def test_locks_are_between_processes(tmp_path: Path) -> None:
     code = "import sys; from pathlib import Path; from engines.packages import locked\n"
     code += "with locked(Path(sys.argv[1])): print('held', flush=True)"

@@ -1,0 +1,93 @@
+"""The client in docs/clients-without-sockets.md, run as it is shown."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.docs.blocks import blocks
+from tests.faults.running import CHAT, Running, until
+
+pytestmark = pytest.mark.slow
+
+PAGE = Path("docs/clients-without-sockets.md")
+
+
+@pytest.fixture(scope="module")
+def shown() -> dict[str, Any]:
+    """Return the names that the page defines."""
+    names: dict[str, Any] = {}
+    exec(compile("\n".join(blocks(PAGE.read_text(), "python")), PAGE, "exec"), names)
+    return names
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    found = Running(tmp_path).start()
+    yield found
+    found.kill()
+
+
+def test_each_message_is_received_once_and_in_order_while_the_server_is_killed(
+    shown: dict[str, Any], running: Running
+) -> None:
+    bruno, ana = (shown["Client"](running.gateway, name, "test") for name in ("bruno", "ana"))
+    sent: list[tuple[str, str]] = []
+    count = 40
+
+    def send() -> None:
+        for number in range(count):
+            content = f"message {number}"
+            sent.append((shown["send"](bruno, CHAT, content), content))
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    received: list[dict[str, Any]] = []
+    seen: dict[str, int] = {}
+    for so_far in (5, 20):
+        until(lambda: len(sent) >= so_far)  # noqa: B023
+        running.kill()
+        running.start()
+        received += shown["news"](ana, seen)
+
+    def all_received() -> bool:
+        received.extend(shown["news"](ana, seen))
+        return len(received) >= count
+
+    sender.join(60)
+    until(all_received, 30)
+    assert [(one["message_id"], one["content"]) for one in received] == sent
+    assert [one["seq"] for one in received] == list(range(1, count + 1))
+    assert seen == {CHAT: count}
+    assert shown["news"](ana, seen) == []
+
+
+def test_a_token_that_is_refused_is_renewed(shown: dict[str, Any], running: Running) -> None:
+    bruno = shown["Client"](running.gateway, "bruno", "test")
+    first, bruno.access = bruno.refresh, "expired"
+    shown["send"](bruno, CHAT, "with another token")
+    assert bruno.refresh != first
+
+
+def test_more_conversations_than_a_page_are_followed(
+    shown: dict[str, Any], running: Running
+) -> None:
+    bruno = shown["Client"](running.gateway, "bruno", "test")
+    chats = []
+    for number in range(60):
+        group = {"type": "group", "title": str(number), "members": ["ana"]}
+        chats.append(bruno.call("POST", "/v1/conversations", group)[0]["conversation_id"])
+        shown["send"](bruno, chats[-1], f"to {number}")
+    ana = shown["Client"](running.gateway, "ana", "test")
+    received: dict[str, str] = {}
+    seen: dict[str, int] = {}
+
+    def all_received() -> bool:
+        new = shown["news"](ana, seen)
+        received.update({one["conversation_id"]: one["content"] for one in new})
+        return len(received) >= len(chats)
+
+    until(all_received)
+    assert [received[chat] for chat in chats] == [f"to {number}" for number in range(60)]
