@@ -23,6 +23,7 @@ from chat4all.domain.errors import StartRefused, Unavailable
 from chat4all.domain.ids import Username
 from engines import free_port
 from tests.databases import Databases
+from tests.unit.test_sql_schema import revisions
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.engines]
 
@@ -100,7 +101,7 @@ async def test_one_who_is_overtaken_leaves_one_revision(
     await database.close()
 
 
-@pytest.mark.parametrize("release", [f"{n:04}" for n in range(1, int(NEWEST))])
+@pytest.mark.parametrize("release", revisions()[1:])
 @pytest.mark.parametrize("dialect", ["postgresql", "cockroachdb"])
 async def test_a_database_of_an_earlier_release_is_brought_up(
     databases: Databases, dialect: str, release: str
