@@ -100,7 +100,11 @@ async def test_one_who_is_overtaken_leaves_one_revision(
     await database.close()
 
 
-@pytest.mark.parametrize("release", [f"{n:04}" for n in range(1, int(NEWEST))])
+MIGRATIONS = Path(schema.__file__).with_name("migrations")
+EARLIER = sorted(path.name[:4] for path in (MIGRATIONS / "versions").glob("0*.py"))[:-1]
+
+
+@pytest.mark.parametrize("release", EARLIER)
 @pytest.mark.parametrize("dialect", ["postgresql", "cockroachdb"])
 async def test_a_database_of_an_earlier_release_is_brought_up(
     databases: Databases, dialect: str, release: str
@@ -110,8 +114,7 @@ async def test_a_database_of_an_earlier_release_is_brought_up(
 
     def as_it_was(connection: Connection) -> None:
         config = Config()
-        folder = Path(schema.__file__).with_name("migrations")
-        config.set_main_option("script_location", str(folder))
+        config.set_main_option("script_location", str(MIGRATIONS))
         config.attributes["connection"] = connection
         command.upgrade(config, release)
         connection.execute(
