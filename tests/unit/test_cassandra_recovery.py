@@ -1,0 +1,79 @@
+"""What a router finds of what another one wrote in many buckets, on tables in memory."""
+
+from collections.abc import Iterator, Sequence
+from math import log2
+
+import pytest
+
+from chat4all.adapters.cassandra.session import Row
+from chat4all.domain.ids import LogPosition
+from chat4all.ports.store import StoreBatch
+from tests.faults.two_routers import BUCKET, small_buckets
+from tests.messages import batch, message, row_of
+from tests.records import CHATS
+from tests.tables import StoreOnTables, Tables
+
+pytestmark = pytest.mark.anyio
+
+LAST = 10 * BUCKET + 1
+MESSAGES = [message(seq) for seq in range(1, LAST + 1)]
+
+
+class Counted(Tables):
+    """Counts the reads of whole buckets, and of their ends."""
+
+    whole = ends = 0
+
+    async def run(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
+        if "FROM messages" in statement:
+            self.ends += "LIMIT 1" in statement
+            self.whole += "LIMIT 1" not in statement
+        return await super().run(statement, values)
+
+
+@pytest.fixture(autouse=True)
+def buckets() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        small_buckets(patch)
+        yield
+
+
+@pytest.mark.parametrize("written", [0, 1, BUCKET, LAST])
+@pytest.mark.parametrize("last", [1, BUCKET - 1, BUCKET, 3 * BUCKET - 1, LAST])
+async def test_the_last_row_is_found_from_any_head_on(written: int, last: int) -> None:
+    store = StoreOnTables(Tables())
+    await store.write(StoreBatch((), messages=MESSAGES[:last]))
+    if 0 < written <= last:
+        await store.write(StoreBatch((), heads=batch(MESSAGES[written - 1]).heads))
+    found = (await store.heads(CHATS[:2]))[CHATS[0]]
+    assert (found.seq, found.log_position) == (last, MESSAGES[last - 1].log_position)
+
+
+async def test_what_comes_after_a_bucket_that_is_not_full_does_not_count() -> None:
+    store = StoreOnTables(Tables())
+    await store.write(StoreBatch((), messages=[*MESSAGES[: BUCKET + 1], *MESSAGES[2 * BUCKET :]]))
+    assert (await store.heads([CHATS[0]]))[CHATS[0]].seq == BUCKET + 1
+
+
+@pytest.mark.parametrize("seq", [1, BUCKET - 1, BUCKET, BUCKET + 1, 5 * BUCKET, LAST - 1, LAST])
+async def test_the_row_of_a_position_is_found_by_bisection(seq: int) -> None:
+    tables = Counted()
+    store = StoreOnTables(tables)
+    await store.write(batch(*MESSAGES))
+    place = MESSAGES[seq - 1].log_position
+    tables.whole = tables.ends = 0
+    found = await store.at_positions([(CHATS[0], place)])
+    assert found == {place: row_of(MESSAGES[seq - 1])}
+    assert tables.whole == 1
+    assert tables.ends <= 1 + log2(LAST)
+
+
+async def test_rows_of_all_buckets_are_found_and_no_others() -> None:
+    store = StoreOnTables(Tables())
+    await store.write(StoreBatch((), messages=MESSAGES))
+    wanted = [(CHATS[0], one.log_position) for one in MESSAGES]
+    others = [(CHATS[0], LogPosition(0, 0, 10 * seq + 5)) for seq in range(LAST + 2)]
+    elsewhere = [(CHATS[1], wanted[0][1])]
+    assert await store.at_positions(others + elsewhere) == {}
+    found = await store.at_positions(wanted + others + elsewhere)
+    assert found == {one.log_position: row_of(one) for one in MESSAGES}
