@@ -17,6 +17,9 @@ LARGE = 1_040_236
 """Bytes of a record that a broker takes, but not once it is marked as moved."""
 
 
+METRIC = "chat4all_router_partition_stopped{"
+
+
 def trouble(router: Service) -> str:
     """Return what readiness says of the router's work; empty when all is well."""
     try:
@@ -82,7 +85,7 @@ def test_a_contradiction_stops_its_partition_and_the_next_router_goes_on_without
         assert f"the router has stopped in 2 of its {PARTITIONS} partitions: partition 2: " in said
         assert "contradicts the store: it is below the head and has no row" in said
         assert "partition 5: a record of version 99 is in the log" in said
-        assert router.metrics().count("chat4all_router_partition_stopped{") == 2
+        until(lambda router=router: router.metrics().count(METRIC) == 2, 10)  # type: ignore[misc]
         counts = {chat: len(on.read(chat)) for chat in others}
         for chat in others:
             on.send(chat, PEOPLE[2])
