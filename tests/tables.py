@@ -73,7 +73,8 @@ def schema() -> dict[str, Table]:
     for name, added in _ADDED.findall(text):
         more = {column.split()[0] for column in added.split(",")}
         found[name] = found[name]._replace(columns=found[name].columns | more)
-    return found
+    applied = frozenset({"version", "applied_at"})
+    return found | {"schema_migrations": Table(applied, ("version",), (), newest_first=False)}
 
 
 def _names(text: str) -> tuple[str, ...]:

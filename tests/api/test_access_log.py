@@ -116,8 +116,8 @@ async def test_a_failed_sign_in_names_the_account_and_nobody_who_is_none(
         line = the_line(caplog, 401)
         assert line["reason"] == (reason or "wrong username or password")
     form = {"grant_type": "refresh_token", "refresh_token": HIDDEN}
-    assert (await api.gateway.post("/token", data=form)).status_code == 401
-    assert "refresh token" in the_line(caplog, 401)["reason"]
+    assert (await api.gateway.post("/token", data=form)).status_code == 400
+    assert "refresh token" in the_line(caplog, 400)["reason"]
 
 
 async def test_a_refusal_by_a_limit_is_logged(

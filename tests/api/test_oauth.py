@@ -70,10 +70,12 @@ async def test_only_the_token_endpoint_has_these_fields(api: Api) -> None:
 
 
 async def test_its_description_is_its_own(api: Api) -> None:
-    paths = (await api.gateway.get("/openapi.json")).json()["paths"]
+    described = (await api.gateway.get("/openapi.json")).json()
+    paths = described["paths"]
     responses = paths["/token"]["post"]["responses"]
     assert responses["400"]["description"].startswith("The refresh token")
-    other = paths["/v1/users"]["post"]["responses"]["400"]
+    named = paths["/v1/users"]["post"]["responses"]["400"]["$ref"]
+    other = described["components"]["responses"][named.rpartition("/")[2]]
     assert other["content"]["application/problem+json"]["example"]["type"] == (
         "/problems/bad-request"
     )

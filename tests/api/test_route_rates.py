@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 QUOTA = 2
 READING = ("GET", "HEAD", "OPTIONS")
 FORM = {"username": "bruno", "password": "test"}
-SIGN_UP = {"username": "u", "email": "u@example.com", "password": "long enough"}
+SIGN_UP = {"username": "ana", "email": "u@example.com", "password": "long enough"}
 
 
 def small_limits(**_: Any) -> Limits:

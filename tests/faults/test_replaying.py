@@ -118,7 +118,7 @@ async def test_a_replay_has_the_headers_of_the_original(tmp_path: Path) -> None:
         assert appended.headers == trace
 
 
-@pytest.mark.parametrize("value", [POISON, b"\xff", b"[" * 5000, record("later", v=2)])
+@pytest.mark.parametrize("value", [POISON, b"\xff", b"[" * 5000, record("later", v=3)])
 async def test_what_would_be_put_aside_again_or_stop_the_router_is_not_appended(
     tmp_path: Path, value: bytes
 ) -> None:

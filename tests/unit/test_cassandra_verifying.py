@@ -38,7 +38,8 @@ def test_the_migrations_are_understood() -> None:
         "conversation_id": Column("partition_key", 0, "uuid", "none"),
         "seq": Column("regular", -1, "bigint", "none"),
         "log_position": position,
-        "created_at": Column("regular", -1, "timestamp", "none"),  # from a later migration
+        "created_at": Column("regular", -1, "timestamp", "none"),
+        "order_ms": Column("regular", -1, "bigint", "none"),  # from a later migration
     }
     assert {"delivered_ms", "read_ms"} < set(EXPECTED["read_markers"].columns)
 

@@ -199,6 +199,8 @@ LOOPS = {
     "adapters.embedded.log.EmbeddedLog.append": "ends when nothing waits; survives any error",
     "adapters.embedded.reads.Reads._start": "ends when nothing waits",
     "adapters.kafka.consumer.KafkaConsumer.poll": "one call, kept for the next caller",
+    "adapters.kafka.consumer.KafkaConsumer._check_new": "one check, kept for the next poll",
+    "concurrency.output.BackgroundWriter.__init__": "a thread; ends with the process",
     "adapters.kafka.feed.KafkaFeed._read_on": "begun anew by `for_ever`",
     "adapters.kafka.producer.KafkaProducer.open": "a thread, whose end `ping` reports",
     "http.bodies.read_body": "ends with the request",

@@ -205,7 +205,7 @@ async def test_what_is_degraded_is_told_and_leaves_a_gateway_ready() -> None:
         assert answer.status_code == status
         assert (part["status"], part["error"]) == ("degraded", "no router runs")
         assert shown[0] == "Kafka is away"
-        assert shown[1].startswith("it did not confirm: it may or may not have been accepted")
+        assert shown[1].startswith("it did not confirm: it may or may not have been done")
 
 
 @pytest.mark.anyio

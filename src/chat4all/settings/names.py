@@ -25,15 +25,12 @@ _INJECTED = re.compile(
 _INJECTED_PORT = re.compile(r"(tcp|udp|sctp)://.*")
 
 
-def is_injected_port(name: str, value: str) -> bool:
-    """Say whether this is an address for a port, which a container platform set."""
-    return name.endswith("_PORT") and _INJECTED_PORT.fullmatch(value) is not None
-
-
 def is_injected(name: str, value: str) -> bool:
     """Say whether a container platform set this, not a person."""
-    if is_injected_port(name, value) or _INJECTED.fullmatch(name):
+    if _INJECTED.fullmatch(name):
         return True
+    if name.endswith("_PORT"):
+        return _INJECTED_PORT.fullmatch(value) is not None
     return name.endswith("_NAME") and value.startswith("/")
 
 

@@ -17,7 +17,7 @@ from pydantic_settings import (
 
 from chat4all.domain.errors import StartRefused
 from chat4all.domain.people import UserSearch
-from chat4all.settings.names import PREFIX, is_injected_port
+from chat4all.settings.names import PREFIX, is_injected
 from chat4all.settings.parts import (
     CassandraSettings,
     GatewaySettings,
@@ -50,7 +50,7 @@ class _Environment(EnvSettingsSource):
         return {
             name: value
             for name, value in super()._load_env_vars().items()
-            if not is_injected_port(name.upper(), value or "")
+            if not is_injected(name.upper(), value or "")
         }
 
 

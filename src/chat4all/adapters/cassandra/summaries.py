@@ -18,7 +18,8 @@ _ACTIVITY = (
     "SELECT conversation_id, seq, order_ms, toUnixTimestamp(created_at) FROM conversation_heads "
     "WHERE conversation_id IN ?"
 )
-_UPGRADED = "SELECT toUnixTimestamp(applied_at) FROM schema_migrations WHERE version = 5"
+_UPGRADED = "SELECT toUnixTimestamp(applied_at) FROM schema_migrations WHERE version = ?"
+_ORDERED_SINCE = 5
 _READ_BY = "SELECT username, read_seq FROM read_markers WHERE conversation_id = ? AND username IN ?"
 
 
@@ -75,7 +76,7 @@ class CassandraSummaries(Part):
 
     async def _upgraded(self) -> int:
         if self._upgraded_ms is None:
-            rows = await self._session.run(_UPGRADED)
+            rows = await self._session.run(_UPGRADED, (_ORDERED_SINCE,))
             self._upgraded_ms = int(rows[0][0]) if rows else 0
         return self._upgraded_ms
 
