@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -107,8 +108,10 @@ class Parts:
             self._parts = parts
 
         async def add(self, letters: Sequence[DeadLetter]) -> None:
-            if any(len(letter.value) > self._parts.taken_most for letter in letters):
-                raise NotAccepted("too large")
+            for one in letters:
+                headers = sum(len(value or b"") for _, value in one.headers)
+                if len(one.key) + len(one.value) + headers > self._parts.taken_most:
+                    raise NotAccepted("too large")
             self._parts.letters += letters
 
     async def route(self) -> str:
@@ -231,6 +234,18 @@ class NarrowLog:
         if largest > 10_000:
             raise NotAccepted("too large")
         return await self._parts.append(key, value, headers)
+
+
+@pytest.mark.parametrize(
+    "large", [{"key": b"k" * 20_000}, {"headers": (("h", b"x" * 20_000),)}], ids=["key", "headers"]
+)
+async def test_a_dead_letter_is_kept_whatever_makes_it_too_large(large: dict[str, Any]) -> None:
+    """Fails when only a value is left out: its partition then stops, on each router in turn."""
+    parts = Parts((0, b""), said(0, "a"))
+    parts.records[0] = parts.records[0]._replace(**large)
+    assert await parts.route() == ""
+    assert (parts.letters[0].key, parts.letters[0].headers) == (b"", ())
+    assert parts.committed == {0: 1}
 
 
 async def test_a_dead_letter_that_is_too_large_is_kept_without_its_bytes() -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, suppress
 from itertools import islice
 
 import pytest
@@ -19,6 +20,24 @@ from chat4all.domain.errors import Overloaded, Unavailable
 pytestmark = pytest.mark.anyio
 
 log = logging.getLogger("chat4all.test")
+
+
+async def test_a_slot_that_comes_free_too_late_is_not_lost() -> None:
+    """Fails when a slot taken at the deadline is kept: after a hang nothing is ever begun again."""
+    waiting = BoundedWaiting(2_000, 0.05, "calls", slots=4)
+
+    async def hang() -> None:
+        with suppress(TimeoutError):
+            async with waiting.turn() as seconds:
+                await asyncio.sleep(seconds)
+
+    await asyncio.gather(*(hang() for _ in range(1_000)))
+    with pytest.raises(TimeoutError):
+        async with waiting.turn(spent=0.05):
+            raise AssertionError
+    async with AsyncExitStack() as stack, asyncio.timeout(1):
+        for _ in range(4):
+            assert await stack.enter_async_context(waiting.turn()) > 0
 
 
 def failing(*errors: Exception) -> Callable[[], Awaitable[str]]:

@@ -46,6 +46,9 @@ class Stamping(KafkaProducer):
         done.set_result(Delivered(1, -1, stamp if self.has_stamps else None))
         return done
 
+    async def partitions(self, topic: str) -> int:
+        return 2
+
     async def open(self) -> None: ...
     async def close(self) -> None: ...
     async def ping(self, topic: str) -> None: ...
@@ -124,12 +127,37 @@ async def test_traffic_makes_probes_unnecessary(monkeypatch: pytest.MonkeyPatch)
     producer = Stamping()
     clock = ClockWatch(lambda: producer.now_ms)
     for _ in range(3):
-        clock.compare(producer.now_ms, producer.now_ms)
+        clock.compare("t", producer.now_ms, Delivered(0, 0, producer.now_ms))
         await clock.probe(producer, "chat_events")
     assert producer.sent == []
     producer.now_ms += round(PROBE_SECONDS * 1000)
     await clock.probe(producer, "chat_events")
     assert len(producer.sent) == 1
+
+
+async def test_each_broker_is_compared_for_itself() -> None:
+    """Fails when a good answer of one broker hides that another one's clock is behind."""
+    clock = ClockWatch(lambda: NOW_MS)
+    behind, right = Delivered(0, 0, NOW_MS - 6_000), Delivered(1, 0, NOW_MS)
+    clock.compare("t", NOW_MS, behind)
+    clock.compare("t", NOW_MS, right)
+    assert not clock.agrees()
+    producer = Stamping()
+    await clock.probe(producer, "chat_events")  # all of whose partitions are right
+    assert len(producer.sent) == 2
+    assert clock.agrees()
+    clock.compare("t", NOW_MS, behind)
+    clock.compare("t", NOW_MS, right._replace(partition=0))
+    assert clock.agrees()
+
+
+async def test_a_clock_that_was_set_back_is_compared_at_once() -> None:
+    producer = Stamping()
+    clock = ClockWatch(lambda: producer.now_ms)
+    await clock.probe(producer, "chat_events")
+    producer.now_ms -= 3_600_000
+    await clock.probe(producer, "chat_events")
+    assert len(producer.sent) == 2
 
 
 async def test_a_topic_without_the_brokers_stamps_is_told_of() -> None:

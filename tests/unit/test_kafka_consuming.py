@@ -7,6 +7,7 @@ import pytest
 from confluent_kafka import Message, TopicPartition
 
 from chat4all.adapters.kafka import KafkaConsumer
+from chat4all.adapters.kafka import consumer as kafka_consumer
 from chat4all.adapters.kafka.topics import Topic, Topics
 from chat4all.domain.errors import Degraded, RouterStopped, Unavailable
 from chat4all.ports.log import Poll
@@ -23,6 +24,7 @@ class Asked(Topics):
         self.topic: Topic | None = Topic(EPOCH.topic_id, EPOCH.partitions)
         self.offsets = dict.fromkeys(range(EPOCH.partitions), 5)
         self.times = 0
+        self.leaderless: set[int] = set()
 
     async def find(self, topic: str) -> Topic | None:
         self.times += 1
@@ -37,7 +39,7 @@ class Asked(Topics):
     async def ends(
         self, topic: str, partitions: Iterable[int], seconds: float = 0
     ) -> dict[int, tuple[int, int]]:
-        return dict.fromkeys(partitions, (0, 10))
+        return dict.fromkeys(set(partitions) - self.leaderless, (0, 10))
 
 
 def consuming(*messages: Message) -> tuple[KafkaConsumer, Playing, Asked]:
@@ -106,7 +108,8 @@ async def test_another_topic_stops_all_of_them_for_good(topic: Topic, why: str) 
         await consumer.poll(100)
 
 
-async def test_a_check_that_fails_is_made_again() -> None:
+async def test_a_check_that_fails_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_consumer, "CHECK_AGAIN_SECONDS", 0.0)
     consumer, library, topics = consuming()
     topics.topic = None
     topics.answers.set()
@@ -115,6 +118,22 @@ async def test_a_check_that_fails_is_made_again() -> None:
     topics.topic = Topic(EPOCH.topic_id, EPOCH.partitions)
     library.messages.append(Message("t", 2, 5, b"", b"2"))
     assert [record.value for record in (await polled(consumer, 1)).records] == [b"2"]
+
+
+async def test_a_partition_without_a_leader_holds_up_itself_alone() -> None:
+    """Fails when no new partition is handed out for it, or when nobody is told of it."""
+    consumer, library, topics = consuming(*(Message("t", n, 5, b"", b"%d" % n) for n in (1, 2)))
+    topics.leaderless = {2}
+    topics.answers.set()
+    assert [record.value for record in (await polled(consumer, 1)).records] == [b"1"]
+    with pytest.raises(Unavailable, match="no answer about partitions 2, which wait for a leader"):
+        await consumer.ping()
+    library.messages.append(Message("t", 1, 6, b"", b"more"))
+    assert [record.value for record in (await polled(consumer, 1)).records] == [b"more"]
+    topics.leaderless = set()
+    consumer._check_again = 0.0
+    assert [record.value for record in (await polled(consumer, 1)).records] == [b"2"]
+    await consumer.ping()
 
 
 async def test_whether_it_has_partitions() -> None:

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, Message, TopicPartition
 
 from chat4all.adapters.kafka import KafkaAnnouncements, KafkaFeed
 from chat4all.adapters.kafka import feed as module
+from chat4all.adapters.kafka.clock import NO_EVENTS, PROBE
 from chat4all.adapters.kafka.feed import HEARTBEAT, SILENCE_SECONDS
 from chat4all.domain.errors import Degraded, Unavailable
 from chat4all.domain.ids import Username
@@ -47,6 +48,32 @@ def feed(versions: ConversationVersions, clock: Clock) -> KafkaFeed:
 
 def record(partition: int, key: bytes = HEARTBEAT, value: bytes = b"2") -> Message:
     return Message("t", partition, 0, key, value)
+
+
+async def test_silence_is_reported(feed: KafkaFeed, clock: Clock) -> None:
+    """Fails when a feed that no router writes to, or of which one partition is silent, is ready."""
+    feed._trouble = None
+    for partition in (0, 1):
+        with pytest.raises(Degraded, match="silent"):
+            await feed.ping()
+        feed._take([record(partition)])
+    await feed.ping()
+    clock.now += SILENCE_SECONDS + 1
+    feed._take([record(0)])
+    with pytest.raises(Degraded, match="silent"):
+        await feed.ping()
+
+
+async def test_a_comparison_of_clocks_is_no_event(feed: KafkaFeed) -> None:
+    """Fails when readers of the feed take it for one that cannot be understood, and start anew."""
+    versions = ConversationVersions(SILENCE_SECONDS)
+    hub = Hub(versions)
+    feed.listen(hub)
+    async with hub.follow() as follower:
+        feed._take([record(0, PROBE, NO_EVENTS)])
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await follower.next()
 
 
 def test_it_is_heard_once_every_partition_was(

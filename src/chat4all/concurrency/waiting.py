@@ -90,13 +90,18 @@ class BoundedWaiting:
             self._count -= 1
 
     async def _acquire(self, slots: asyncio.Semaphore, seconds: float) -> float:
-        if not slots.locked():
+        if slots.locked():
+            began = time.monotonic()
+            async with asyncio.timeout(None if seconds == inf else seconds):
+                await slots.acquire()
+            seconds -= time.monotonic() - began
+        else:
             await slots.acquire()  # returns without waiting
+        try:
             return _left(seconds)
-        began = time.monotonic()
-        async with asyncio.timeout(None if seconds == inf else seconds):
-            await slots.acquire()
-        return _left(began + seconds - time.monotonic())
+        except TimeoutError:
+            slots.release()  # or else it would be lost: nobody is in it
+            raise
 
     def _check(self) -> None:
         if self._count >= self.limit:

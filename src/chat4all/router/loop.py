@@ -182,7 +182,7 @@ class Router:
             if len(letters) > 1:
                 for letter in letters:
                     await self._add_letters([letter])
-            elif letters[0].value:
+            elif letters[0].key or letters[0].value or letters[0].headers:
                 await self._add_letters([_without_bytes(letters[0], error)])
             else:
                 raise
@@ -268,7 +268,8 @@ async def _move_alone(log: MessageLog, move: Move) -> DeadLetter | None:
 
 
 def _without_bytes(letter: DeadLetter, error: NotAccepted) -> DeadLetter:
-    cause = f"{letter.cause}; only the log has its {len(letter.value)} bytes: {error}"
+    size = len(letter.key) + len(letter.value)
+    cause = f"{letter.cause}; only the log has its {size} bytes: {error}"
     return replace(letter, cause=cause, key=b"", value=b"", headers=())
 
 

@@ -87,7 +87,7 @@ class Assignments:
     def stop(self, partition: int, cause: str) -> None:
         """Hand out nothing more of a partition for as long as it is assigned."""
         if partition in self._numbers:
-            self._stopped[partition] = cause
+            self._stopped.setdefault(partition, cause)  # the first one explains the others
 
     def is_open(self, partition: int) -> bool:
         """Say whether records of an assigned partition may be handed out."""

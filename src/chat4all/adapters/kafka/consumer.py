@@ -11,7 +11,7 @@ from typing import NoReturn, TypeVar
 from chat4all.adapters.kafka.connection import client_config
 from chat4all.adapters.kafka.group_member import GroupMember
 from chat4all.adapters.kafka.lag import LagMeter
-from chat4all.adapters.kafka.topics import Topics, offset_trouble
+from chat4all.adapters.kafka.topics import Topics, offset_trouble, topic_trouble
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import Degraded, RouterStopped, Unavailable
 from chat4all.domain.ids import LogPosition
@@ -31,6 +31,9 @@ LAG_SECONDS = 2.0
 CHECK_SECONDS = 0.25
 """How long a poll that has nothing else waits for a check of committed offsets."""
 
+CHECK_AGAIN_SECONDS = 1.0
+"""How long a check that failed is not begun again."""
+
 HEARTBEAT_SECONDS = 1.0
 
 UNCONFIRMED_SECONDS = 60.0
@@ -43,6 +46,8 @@ STANDBY = (
     "no partition is assigned to this router: consumer group {group} has more routers than {topic} "
     "has partitions ({count}); it stands by"
 )
+
+NO_LEADER = "{topic}: no answer about partitions {partitions}, which wait for a leader"
 
 SERVE_SECONDS = 1.0
 """How often the library is polled while the router is busy."""
@@ -99,6 +104,9 @@ class KafkaConsumer:
         self._polling: asyncio.Future[Poll] | None = None
         self._checking: asyncio.Future[None] | None = None
         self._contradiction: RouterStopped | None = None
+        self._unchecked_cause: Unavailable | None = None
+        """Why assigned partitions cannot be checked; nothing is handed out of them meanwhile."""
+        self._check_again = 0.0
         self._last_poll = time.monotonic()
         self._background = AsyncExitStack()
 
@@ -146,6 +154,8 @@ class KafkaConsumer:
         if not self._assignments.partitions:
             topic, count = self._epoch.topic, self._epoch.partitions
             raise Degraded(STANDBY.format(group=self._group, topic=topic, count=count))
+        if self._unchecked_cause is not None:
+            raise Unavailable(str(self._unchecked_cause), self._unchecked_cause.public)
 
     def lag(self) -> Mapping[int, int]:
         """Return how many records of each assigned partition are not committed.
@@ -186,16 +196,22 @@ class KafkaConsumer:
             raise self._contradiction
         if self._checking is None:
             if not (unchecked := self._assignments.unchecked):
+                self._unchecked_cause = None
                 return None
+            if self._unchecked_cause is not None and time.monotonic() < self._check_again:
+                return self._unchecked_cause
             self._checking = asyncio.create_task(self._check(unchecked))
         await asyncio.wait({self._checking}, timeout=seconds)
         if not self._checking.done():
             return None
         checking, self._checking = self._checking, None
+        self._check_again = time.monotonic() + CHECK_AGAIN_SECONDS
         match checking.exception():
             case None:
+                self._unchecked_cause = None
                 return None
             case Unavailable() as trouble:
+                self._unchecked_cause = trouble
                 return trouble
             case error:
                 raise error
@@ -212,13 +228,8 @@ class KafkaConsumer:
         about = await self._topics.find(topic)
         if about is None:
             raise Unavailable(f"Kafka: topic {topic} does not exist (yet)")
-        if about.topic_id != self._epoch.topic_id:
-            self._contradict(f"{topic} is not the topic that this group has read: it was remade")
-        if about.partitions != self._epoch.partitions:
-            self._contradict(
-                f"{topic} has {about.partitions} partitions instead of {self._epoch.partitions}: "
-                "a conversation's messages would be in two of them"
-            )
+        if (trouble := topic_trouble(about, self._epoch)) is not None:
+            self._contradict(trouble)
         committed = await self._topics.committed(topic, partitions, self._group)
         ends = await self._topics.ends(topic, partitions)
         troubles = {
@@ -226,7 +237,10 @@ class KafkaConsumer:
             for partition, (first, end) in ends.items()
             if (trouble := offset_trouble(committed[partition], first, end)) is not None
         }
-        await self._call(self._assignments.check, unchecked, committed, troubles)
+        checked = {partition: unchecked[partition] for partition in ends}
+        await self._call(self._assignments.check, checked, committed, troubles)
+        if leaderless := [str(number) for number in partitions if number not in ends]:
+            raise Unavailable(NO_LEADER.format(topic=topic, partitions=", ".join(leaderless)))
 
     def _contradict(self, cause: str) -> NoReturn:
         self._contradiction = RouterStopped(cause)

@@ -104,6 +104,9 @@ class KafkaAnnouncements:
                 raise result
 
 
+SILENT = "the live feed is silent: no router writes to it, or a partition of it cannot be read"
+
+
 class KafkaFeed:
     """The gateway's side: one reader without a group, from the end on.
 
@@ -146,6 +149,8 @@ class KafkaFeed:
         """Return while the feed is read from a known offset on. A gateway works without it."""
         if self._trouble is not None:
             raise Degraded(self._trouble)
+        if self._clock() - min(self._heard_at.values(), default=-inf) > SILENCE_SECONDS:
+            raise Degraded(SILENT)
 
     async def close(self) -> None:
         """Stop reading."""

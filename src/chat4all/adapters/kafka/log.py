@@ -34,7 +34,7 @@ class KafkaLog:
             raise Unavailable(WENT_BACK, PUBLIC)
         begun = self._clock.now_ms()
         delivered = await self._producer.send(self._epoch.topic, key.encode(), value, headers)
-        self._clock.compare(begun, delivered.stamp_ms)
+        self._clock.compare(self._epoch.topic, begun, delivered)
         partition, offset = delivered.partition, delivered.offset
         if offset >= 0:
             if offset < self._ends.get(partition, 0):

@@ -39,6 +39,9 @@ ASK_SECONDS = 10.0
 APPEAR_SECONDS = 10.0
 """How long a new topic may be unknown to a broker."""
 
+END_SECONDS = 1.0
+"""How long one partition is asked for its end: one without a leader must not take all the time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -121,7 +124,10 @@ class Topics:
     async def ends(
         self, topic: str, partitions: Iterable[int], seconds: float = ASK_SECONDS
     ) -> dict[int, tuple[int, int]]:
-        """Return the offsets of each partition's first record and of the next one."""
+        """Return the offsets of each partition's first record and of the next one.
+
+        Partitions without a leader are left out, unless no partition answers.
+        """
         try:
             return await asyncio.to_thread(self._ends, topic, partitions, seconds)
         except KafkaException as error:
@@ -139,6 +145,7 @@ class Topics:
         places = [TopicPartition(topic, number) for number in partitions]
         try:
             found = await asyncio.to_thread(self._askers[group].committed, places, timeout=seconds)
+            _check_places(found)
         except KafkaException as error:
             raise await self._failure(error) from None
         return {place.partition: place.offset for place in found}
@@ -237,12 +244,20 @@ class Topics:
     ) -> dict[int, tuple[int, int]]:
         deadline = time.monotonic() + seconds
         bounds = {}
+        failed = None
         for number in partitions:
-            left = max(0.1, deadline - time.monotonic())
-            ends = self._outsider.get_watermark_offsets(TopicPartition(topic, number), timeout=left)
-            if ends is None:
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-            bounds[number] = ends
+            left = min(max(0.1, deadline - time.monotonic()), END_SECONDS)
+            place = TopicPartition(topic, number)
+            try:
+                ends = self._outsider.get_watermark_offsets(place, timeout=left)
+                if ends is None:
+                    raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+            except KafkaException as error:
+                failed = error
+            else:
+                bounds[number] = ends
+        if failed is not None and not bounds:
+            raise failed
         return bounds
 
     def _begin(self, topic: str, partitions: int, group: str) -> None:
@@ -252,6 +267,7 @@ class Topics:
         places = [TopicPartition(topic, number) for number in range(partitions)]
         try:
             committed = consumer.committed(places, timeout=ASK_SECONDS)
+            _check_places(committed)
             missing = [place for place in committed if place.offset < 0]
             for place in missing:
                 first, _ = consumer.get_watermark_offsets(place, timeout=ASK_SECONDS)
@@ -267,6 +283,13 @@ class Topics:
             raise Unavailable(describe(error), PUBLIC) from None
         finally:
             consumer.close()
+
+
+def _check_places(places: Iterable[TopicPartition]) -> None:
+    """Raise the error of a partition: its offset is unknown then, and not missing."""
+    for place in places:
+        if place.error is not None:
+            raise KafkaException(place.error)
 
 
 async def _answer(future: "Future[T]") -> T:

@@ -76,6 +76,8 @@ class Follower:
 
     def put(self, events: Sequence[LiveEvent]) -> None:
         """Buffer events; if they do not fit, the follower has lost events, as by `lose`."""
+        if not events:
+            return  # nothing to wake up for
         if len(self._events) + len(events) > self._buffer:
             self._lost = True
         if not self._lost:
