@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -241,15 +242,20 @@ def test_packages_start_no_services_where_nothing_says_so_yet(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(shutil, "which", lambda name, **_: f"/usr/bin/{name}")
     answers: list[int] = []
+    commands: list[str] = []
 
-    def run(*_: object) -> None:
+    def run(command: Sequence[str], *_: object) -> None:
         answers.append(subprocess.run([policy, "nginx", "start"], check=False).returncode)
+        commands.append(" ".join(command))
 
     monkeypatch.setattr(packages, "_run", run)
     found = iter([None, Path("/usr/sbin/nginx"), Path("/usr/sbin/nginx")])
-    packages.tools(packages.Tool("nginx", "nginx", lambda: next(found)))
-    assert answers == [101, 101]  # "forbidden", as `invoke-rc.d` understands it
+    packages.tools(packages.Tool("nginx", "nginx", lambda: next(found), service="nginx"))
+    assert set(answers) == {101}  # "forbidden", as `invoke-rc.d` understands it
     assert not policy.exists()
+    # Nor do they start with the machine.
+    assert commands[-1] == "/usr/bin/systemctl --quiet disable nginx"
+    assert len(commands) == 3
 
 
 def test_only_the_java_that_cassandra_runs_on_is_taken(
