@@ -258,6 +258,25 @@ def test_packages_start_no_services_where_nothing_says_so_yet(
     assert len(commands) == 3
 
 
+@pytest.mark.parametrize(("free", "folder"), [(63, ""), (4096, "/dev/shm")])
+def test_the_fast_tests_have_their_files_in_memory_only_where_there_is_room(
+    tmp_path: Path, free: int, folder: str
+) -> None:
+    df = tmp_path / "df"
+    df.write_text(f"#!/bin/sh\necho head\necho shm 8192 1 {free} 1% /dev/shm\n")
+    df.chmod(0o755)
+    told = subprocess.run(
+        ["make", "--dry-run", "--always-make", "fast"],
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    (line,) = [line for line in told.stdout.splitlines() if '-m "not slow"' in line]
+    assert line.partition("PYTEST_DEBUG_TEMPROOT=")[2].partition(" ")[0] == folder
+
+
 def test_only_the_java_that_cassandra_runs_on_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
