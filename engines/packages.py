@@ -36,8 +36,9 @@ def cache() -> Path:
 
 def say(text: str) -> None:
     """Tell about progress. Standard output is for what a shell evaluates."""
-    sys.stderr.write(f"{text}\n")  # in one piece: the servers tell at the same time
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # the terminal may be closed
+        sys.stderr.write(f"{text}\n")  # in one piece: the servers tell at the same time
+        sys.stderr.flush()
 
 
 @contextlib.contextmanager
