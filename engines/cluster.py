@@ -39,6 +39,8 @@ def run() -> None:
             ends.append(signal.SIGHUP)
         for number in ends:
             signal.signal(number, signal.default_int_handler)
+        # Else the router takes another port than the one at which it is awaited.
+        os.environ.update({name: str(developer.port(name)) for name in SERVICES.values()})
         engines = developer.claim()
         services = [
             Service(cache() / "cluster" / command, command, developer.port(setting))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from engines import cluster as cluster_command
 from engines import developer, free_port
 from engines.processes import Process
 from tests.faults.running import until
@@ -93,6 +94,15 @@ def test_a_closed_terminal_leaves_no_engine_running(
     process.send_signal(number)
     assert process.wait(20) == 0
     assert cluster.engine() is None
+
+
+def test_the_services_are_told_the_ports_at_which_they_are_awaited(cluster: Cluster) -> None:
+    """A router whose port is not set takes the next free one."""
+    process = cluster.start()
+    names = cluster_command.SERVICES.values()
+    assert cluster.told.split() == [b"ports", *(b"%d" % developer.PORTS[name] for name in names)]
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
 
 
 def test_an_ignored_hangup_stays_ignored(cluster: Cluster) -> None:
