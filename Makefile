@@ -5,8 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
-# Where the fast tests have their files: a disk that is busy otherwise makes each commit wait.
-IN_MEMORY := $(if $(wildcard /dev/shm/.),PYTEST_DEBUG_TEMPROOT=/dev/shm)
+# Where the fast tests have their files: a disk that is busy otherwise makes each commit wait. A
+# container's /dev/shm is often too small (64 MB): at least 2 GiB have to be free.
+IN_MEMORY := $(shell df -Pm /dev/shm 2>/dev/null | \
+	awk 'NR == 2 && $$4 >= 2048 {print "PYTEST_DEBUG_TEMPROOT=/dev/shm"}')
 
 .PHONY: run test endurance check lint types fast image-test cluster engines engines-down format lock \
 	clean help

@@ -18,6 +18,7 @@ def main(arguments: list[str]) -> int:
         match arguments:
             case ["up"]:
                 print(developer.exports(developer.up()), end="")
+                developer.release()  # they are to go on running
             case ["down"]:
                 developer.down()
             case ["fetch"]:

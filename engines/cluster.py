@@ -26,16 +26,22 @@ SERVICES = {
 
 
 def run() -> None:
-    """Start all, say where it is, and stop it at SIGINT or SIGTERM.
+    """Start all, say where it is, and stop it at SIGINT, SIGTERM or when the terminal is closed.
 
     Failed when something cannot be started, or ends by itself; nothing is left running then either.
-    An engine that ran before goes on running.
+    An engine that ran before goes on running, unless an earlier run started it and was killed.
     """
     gateway = f"http://localhost:{developer.port('CHAT4ALL_PORT')}"
     running = f"a cluster runs here already: {gateway}/docs. Ctrl-C in its window stops it."
     with locked_or_failed(cache() / "cluster.lock", running):
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        engines = developer.not_running()
+        ends = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` sets it
+            ends.append(signal.SIGHUP)
+        for number in ends:
+            signal.signal(number, signal.default_int_handler)
+        # Else the router takes another port than the one at which it is awaited.
+        os.environ.update({name: str(developer.port(name)) for name in SERVICES.values()})
+        engines = developer.claim()
         services = [
             Service(cache() / "cluster" / command, command, developer.port(setting))
             for command, setting in SERVICES.items()
@@ -48,10 +54,11 @@ def run() -> None:
         except KeyboardInterrupt:
             say("\nstopping ...")
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in ends:
                 signal.signal(number, _say_stopping)
             for started in (services, engines):
                 developer.stop([one for one in started if one.process() is not None])
+            developer.release()
 
 
 def _start(services: Sequence[Service], gateway: str) -> None:

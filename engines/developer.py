@@ -67,6 +67,7 @@ def port(setting: str) -> int:
 def down() -> None:
     """Stop what `up` started."""
     stop(_servers())
+    release()
 
 
 def stop(servers: Sequence[Server]) -> None:
@@ -78,6 +79,29 @@ def stop(servers: Sequence[Server]) -> None:
 def not_running() -> list[Server]:
     """Return the engines that `up` would start."""
     return [one for one in _servers() if one.process() is None and not one.answers()]
+
+
+def claim() -> list[Server]:
+    """Return the engines that the caller starts and has to stop, until `release`.
+
+    They are written down: when the caller is killed, the next one has them to stop.
+    """
+    file = _claim()
+    before = file.read_text().split() if file.exists() else []
+    absent = {one.name for one in not_running()}
+    claimed: list[Server] = [one for one in _servers() if one.name in absent or one.name in before]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(f"{one.name}\n" for one in claimed))
+    return claimed
+
+
+def release() -> None:
+    """Leave running what runs, also after a `claim`."""
+    _claim().unlink(missing_ok=True)
+
+
+def _claim() -> Path:
+    return cache() / "cluster" / "engines"
 
 
 def _servers() -> tuple[KafkaBroker, CassandraNode, PostgresServer]:

@@ -36,8 +36,9 @@ def cache() -> Path:
 
 def say(text: str) -> None:
     """Tell about progress. Standard output is for what a shell evaluates."""
-    sys.stderr.write(f"{text}\n")  # in one piece: the servers tell at the same time
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # the terminal may be closed
+        sys.stderr.write(f"{text}\n")  # in one piece: the servers tell at the same time
+        sys.stderr.flush()
 
 
 @contextlib.contextmanager
@@ -86,14 +87,15 @@ def find_postgres() -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A program that Debian has, and how to find it."""
+    """A program that Debian has, and how to find it; `service` is one that its package enables."""
 
     name: str
     package: str
     find: Callable[[], Path | None]
+    service: str | None = None
 
 
-def program(name: str, package: str) -> Tool:
+def program(name: str, package: str, *, service: str | None = None) -> Tool:
     """Return the tool that is the program of this name."""
 
     def find() -> Path | None:
@@ -101,12 +103,12 @@ def program(name: str, package: str) -> Tool:
         found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
         return None if found is None else Path(found)
 
-    return Tool(name, package, find)
+    return Tool(name, package, find, service)
 
 
 JAVA = Tool("Java 17", "openjdk-17-jre-headless", find_java)
 MAVEN = program("mvn", "maven")
-POSTGRES = Tool("PostgreSQL", "postgresql", find_postgres)
+POSTGRES = Tool("PostgreSQL", "postgresql", find_postgres, service="postgresql")
 
 
 def tools(*wanted: Tool) -> list[Path]:
@@ -206,8 +208,16 @@ def _install(missing: Sequence[Tool]) -> None:
             APT_SECONDS,
             environment,
         )
+        _disable([tool.service for tool in missing if tool.service is not None], environment)
     if absent := [tool.name for tool in missing if tool.find() is None]:
         raise Failed(f"{', '.join(absent)} was not found after: {command}")
+
+
+def _disable(services: Sequence[str], environment: dict[str, str]) -> None:
+    """Keep services that were just installed from starting with the machine, and taking ports."""
+    systemctl = shutil.which("systemctl")
+    if services and systemctl is not None:
+        _run([systemctl, "--quiet", "disable", *services], APT_SECONDS, environment)
 
 
 @contextlib.contextmanager

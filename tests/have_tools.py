@@ -9,8 +9,9 @@ from engines import Failed, packages
 
 TOOLS = [
     packages.program("strace", "strace"),  # watches the disk
-    packages.program("caddy", "caddy"),
-    packages.program("nginx", "nginx"),
+    packages.program("caddy", "caddy", service="caddy"),
+    packages.program("curl", "curl"),  # the README's session
+    packages.program("nginx", "nginx", service="nginx"),
     packages.program("openssl", "openssl"),
     packages.program("systemd-analyze", "systemd"),
 ]

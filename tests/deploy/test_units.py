@@ -56,6 +56,26 @@ def test_it_may_do_little(installed: Path) -> None:
     assert told.returncode == 0, told.stdout
 
 
+def calls(name: str) -> set[str]:
+    """Return the system calls of a name: a call's own, or a set's with the sets in it."""
+    if not name.startswith("@"):
+        return {name}
+    lines = analyze("syscall-filter", name).stdout.splitlines()[1:]
+    names = {line.strip() for line in lines if line.strip()[:1] not in ("", "#")}
+    return set().union(*map(calls, names))
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_filter_allows_the_calls_that_it_needs(unit: str) -> None:
+    """Hashing lowers its threads' priority, and the limit of open files is raised."""
+    allowed: set[str] = set()
+    for value in values(unit, "SystemCallFilter"):
+        listed = set().union(*map(calls, value.removeprefix("~").split()))
+        allowed = allowed - listed if value.startswith("~") else allowed | listed
+    assert {"setpriority", "prlimit64", "fchmod", "fdatasync"} <= allowed
+    assert not {"mount", "chroot", "bpf", "setuid"} & allowed
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_systemd_waits_longer_than_the_services_take(unit: str) -> None:
     assert values(unit, "TimeoutStopSec") == ["15"]

@@ -1,7 +1,9 @@
 """The client in docs/clients-without-sockets.md, run as it is shown."""
 
 import threading
+import urllib.error
 from collections.abc import Iterator
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,49 @@ def test_each_message_is_received_once_and_in_order_while_the_server_is_killed(
     assert [one["seq"] for one in received] == list(range(1, count + 1))
     assert seen == {CHAT: count}
     assert shown["news"](ana, seen) == []
+
+
+class Scripted:
+    """A client whose conversations `a`, `b` and `c` have two messages each."""
+
+    def __init__(self) -> None:
+        self.refused: dict[str, int] = {}
+        """Status by conversation, of the page after the first message."""
+
+    def call(self, _: str, path: str) -> tuple[list[dict[str, Any]], None]:
+        if path.startswith("/v1/conversations?"):
+            last = {"seq": 2}
+            return [{"conversation_id": chat, "last_message": last} for chat in "abc"], None
+        chat, last_seen = path.split("/")[3], int(path.rpartition("after=")[2])
+        if last_seen == 1 and chat in self.refused:
+            raise urllib.error.HTTPError(path, self.refused[chat], "refused", Message(), None)
+        seq = last_seen + 1
+        return [{"conversation_id": chat, "seq": seq}] if seq <= 2 else [], None
+
+
+def test_what_was_fetched_before_an_error_is_returned_by_the_next_call(
+    shown: dict[str, Any],
+) -> None:
+    client, seen = Scripted(), {"a": 1}
+    client.refused = {"b": 500}
+    with pytest.raises(urllib.error.HTTPError):
+        shown["news"](client, seen)
+    assert seen == {"a": 1}
+    client.refused = {}
+    received = [(one["conversation_id"], one["seq"]) for one in shown["news"](client, seen)]
+    assert received == [("a", 2), ("b", 1), ("b", 2), ("c", 1), ("c", 2)]
+    assert seen == {"a": 2, "b": 2, "c": 2}
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_conversation_that_was_left_meanwhile_holds_up_no_other(
+    shown: dict[str, Any], status: int
+) -> None:
+    client, seen = Scripted(), {"a": 2}
+    client.refused = {"b": status}
+    received = [(one["conversation_id"], one["seq"]) for one in shown["news"](client, seen)]
+    assert received == [("c", 1), ("c", 2)]
+    assert seen == {"a": 2, "c": 2}
 
 
 def test_a_token_that_is_refused_is_renewed(shown: dict[str, Any], running: Running) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import json
 import threading
 from collections.abc import Callable
@@ -202,6 +203,23 @@ async def test_passwords() -> None:
         assert not await hasher.verify("", None)
         with pytest.raises(ValueError, match="end of this password"):
             await hasher.hash("x" * 73)
+    finally:
+        hasher.close()
+
+
+@pytest.mark.anyio
+async def test_passwords_are_checked_where_priorities_cannot_be_lowered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A sandbox's filter of system calls answers EPERM."""
+
+    def forbidden(*_: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.setpriority", forbidden)
+    hasher = BcryptPasswords(rounds=4)
+    try:
+        assert await hasher.verify("a password", await hasher.hash("a password"))
     finally:
         hasher.close()
 

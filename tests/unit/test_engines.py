@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -241,15 +242,39 @@ def test_packages_start_no_services_where_nothing_says_so_yet(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(shutil, "which", lambda name, **_: f"/usr/bin/{name}")
     answers: list[int] = []
+    commands: list[str] = []
 
-    def run(*_: object) -> None:
+    def run(command: Sequence[str], *_: object) -> None:
         answers.append(subprocess.run([policy, "nginx", "start"], check=False).returncode)
+        commands.append(" ".join(command))
 
     monkeypatch.setattr(packages, "_run", run)
     found = iter([None, Path("/usr/sbin/nginx"), Path("/usr/sbin/nginx")])
-    packages.tools(packages.Tool("nginx", "nginx", lambda: next(found)))
-    assert answers == [101, 101]  # "forbidden", as `invoke-rc.d` understands it
+    packages.tools(packages.Tool("nginx", "nginx", lambda: next(found), service="nginx"))
+    assert set(answers) == {101}  # "forbidden", as `invoke-rc.d` understands it
     assert not policy.exists()
+    # Nor do they start with the machine.
+    assert commands[-1] == "/usr/bin/systemctl --quiet disable nginx"
+    assert len(commands) == 3
+
+
+@pytest.mark.parametrize(("free", "folder"), [(63, ""), (4096, "/dev/shm")])
+def test_the_fast_tests_have_their_files_in_memory_only_where_there_is_room(
+    tmp_path: Path, free: int, folder: str
+) -> None:
+    df = tmp_path / "df"
+    df.write_text(f"#!/bin/sh\necho head\necho shm 8192 1 {free} 1% /dev/shm\n")
+    df.chmod(0o755)
+    told = subprocess.run(
+        ["make", "--dry-run", "--always-make", "fast"],
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    (line,) = [line for line in told.stdout.splitlines() if '-m "not slow"' in line]
+    assert line.partition("PYTEST_DEBUG_TEMPROOT=")[2].partition(" ")[0] == folder
 
 
 def test_only_the_java_that_cassandra_runs_on_is_taken(

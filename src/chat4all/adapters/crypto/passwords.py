@@ -90,9 +90,13 @@ class BcryptPasswords:
 
 
 def _lower_priority() -> None:
-    """Lower this thread's priority: a sign-in can wait a few ms more than other requests."""
+    """Lower this thread's priority: a sign-in can wait a few ms more than other requests.
+
+    A sandbox may forbid it; raising here would break the whole pool, and with it every sign-in.
+    """
     if sys.platform == "linux":  # elsewhere a thread has no priority of its own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), HASHING_NICENESS)
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), HASHING_NICENESS)
 
 
 def _spellings(password: str) -> Sequence[bytes]:
