@@ -137,7 +137,8 @@ def test_a_destination_that_takes_no_more_leaves_nothing(tmp_path: Path) -> None
     Running(tmp_path).start().kill()
 
     def little_room() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        # Enough to read a database: SQLite makes a file of 32 KiB beside it.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
 
     (tmp_path / "there").mkdir()
     result = chat4all(
@@ -158,12 +159,12 @@ def test_doctor_sees_what_the_process_itself_complains_of(tmp_path: Path) -> Non
         with closing(sqlite3.connect(tmp_path / "data" / "log.db", isolation_level=None)) as db:
             db.execute(
                 "INSERT INTO records (key, value, appended_ms) VALUES (?, ?, 1)",
-                (CHAT, record("of a later release", v=2)),
+                (CHAT, record("of a later release", v=3)),
             )
         until(lambda: call("GET", f"{running.gateway}/health/ready")[0] == 503)
         result = doctor(running)
         assert result.returncode == 1
-        assert "the router has stopped: a record of version 2" in result.stdout
+        assert "the router has stopped: a record of version 3" in result.stdout
         assert "the router does not go on" in result.stdout
     finally:
         running.kill()

@@ -19,12 +19,20 @@ from tests.folders import make_folder
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 PRODUCT = (sys.executable, "-m", "chat4all")
+LITTLE_ROOM = (
+    sys.executable,
+    "-c",
+    "from chat4all.concurrency import output; output.QUEUE_BYTES = 4096; "
+    "from chat4all.cli import main; main()",
+)
+"""The product, of whose output little may wait: what it logs of refused requests has a rate."""
+
 STOP_SECONDS = 5.0
 
 
-def redirected(how: str, *before: str) -> list[str]:
+def redirected(how: str, *before: str, product: Sequence[str] = PRODUCT) -> list[str]:
     """Return the product as a shell starts it with its output going somewhere else."""
-    return ["bash", "-c", f'exec {" ".join(before)} "$@" {how}', "bash", *PRODUCT]
+    return ["bash", "-c", f'exec {" ".join(before)} "$@" {how}', "bash", *product]
 
 
 @contextmanager
@@ -78,8 +86,8 @@ def test_a_reader_that_comes_back_is_told_what_it_missed(tmp_path: Path) -> None
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    with started(tmp_path, redirected(f"2>{pipe}")) as running:
-        refused_requests(running, 10_000)
+    with started(tmp_path, redirected(f"2>{pipe}", product=LITTLE_ROOM)) as running:
+        refused_requests(running, 2_000)
         read = b""
 
         def told() -> bool:

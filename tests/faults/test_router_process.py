@@ -20,8 +20,9 @@ def router_of(running: Running) -> int:
     """Return the process id of the router: the only child."""
     assert running.process is not None
     parent = running.process.pid
-    (child,) = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return int(child)
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    (child,) = filter(is_there, map(int, children))  # a shell may have left it one that has ended
+    return child
 
 
 def is_there(pid: int) -> bool:

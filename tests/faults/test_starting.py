@@ -35,7 +35,8 @@ def test_the_first_start_says_where_to_go(tmp_path: Path) -> None:
         for part in (f"http://localhost:{running.port}", "/docs", "bruno and ana", CHAT):
             assert part in message
         # The lines that it prints for pasting work as they are.
-        pasted = message[message.index("  TOKEN=") :].replace("localhost", "127.0.0.1")
+        shown = "\n".join(line for line in message.splitlines() if not line.startswith("{"))
+        pasted = shown[shown.index("  TOKEN=") :].replace("localhost", "127.0.0.1")
         answer = subprocess.run(
             ["bash", "-c", pasted], capture_output=True, text=True, check=True, env=environment()
         )

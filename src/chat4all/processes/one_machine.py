@@ -207,7 +207,7 @@ async def serve_one_machine(settings: OneMachineSettings, router_process: Router
 
 
 def _started(settings: OneMachineSettings, *, has_demo: bool) -> None:
-    print(welcome(settings, has_demo=has_demo), flush=True)  # noqa: T201
+    # The welcome comes last: it is what a person at a terminal is to read.
     _log.info(
         "started",
         extra={
@@ -219,6 +219,7 @@ def _started(settings: OneMachineSettings, *, has_demo: bool) -> None:
             "settings": dict(settings.changed),
         },
     )
+    print(welcome(settings, has_demo=has_demo), flush=True)  # noqa: T201
 
 
 async def _demo(
