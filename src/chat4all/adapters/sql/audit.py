@@ -12,7 +12,7 @@ from sqlalchemy import Boolean, Connection, String, bindparam, insert, or_, sele
 from chat4all.adapters.sql.outbox import Now
 from chat4all.adapters.sql.tables import audit
 from chat4all.adapters.sql.transactions import Transactions
-from chat4all.adapters.sql.types import Json
+from chat4all.adapters.sql.types import ByBytes, Json
 from chat4all.domain.acting import Actor
 from chat4all.domain.ids import ConversationId, Username
 
@@ -40,7 +40,7 @@ _NEWEST = (
             audit.c.username == bindparam("who", type_=String),
         )
     )
-    .order_by(audit.c.at.desc(), audit.c.entry_id.desc())
+    .order_by(audit.c.at.desc(), ByBytes(audit.c.entry_id).desc())
     .limit(bindparam("limit"))
 )
 _ALIAS_ACTOR = (

@@ -13,6 +13,7 @@ from chat4all.adapters.sql.audit import SESSION, SESSION_ENDED, append_audit_ent
 from chat4all.adapters.sql.outbox import Note, Now, write_noting
 from chat4all.adapters.sql.tables import sessions, users
 from chat4all.adapters.sql.transactions import Transactions
+from chat4all.adapters.sql.types import ByBytes
 from chat4all.domain.acting import Actor, current_actor
 from chat4all.domain.errors import AlreadyTaken, NotFound, NotSignedIn
 from chat4all.domain.ids import SessionId, Username
@@ -36,7 +37,7 @@ _GET = select(*_COLUMNS).where(
 _OF_USER = (
     select(*_COLUMNS)
     .where(sessions.c.username == bindparam("who"), sessions.c.expires_at > bindparam("now"))
-    .order_by(func.coalesce(sessions.c.used_at, 0).desc(), sessions.c.session_id)
+    .order_by(func.coalesce(sessions.c.used_at, 0).desc(), ByBytes(sessions.c.session_id))
 )
 _OF_FAMILY = (
     select(*_COLUMNS, sessions.c.refresh_hash, sessions.c.refreshed_at, Now())
@@ -64,7 +65,7 @@ _SWEEP = delete(sessions).where(
 _TOO_MANY = (
     select(sessions.c.session_id)
     .where(sessions.c.username == bindparam("who"))
-    .order_by(func.coalesce(sessions.c.used_at, 0).desc(), sessions.c.session_id)
+    .order_by(func.coalesce(sessions.c.used_at, 0).desc(), ByBytes(sessions.c.session_id))
     .offset(bindparam("kept"))
 )
 _MAY_SIGN_IN = select(users.c.password_hash).where(
