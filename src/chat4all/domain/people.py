@@ -9,6 +9,7 @@ from chat4all.domain.errors import FieldError
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.text import UnfitText, one_line, paragraphs
 
+USERNAME_MAX = 32
 USERNAME_PATTERN = "^[a-z0-9][a-z0-9._-]{1,31}$"
 USERNAME_RULE = (
     "2 to 32 characters: lower-case letters, digits, '.', '_' and '-', the first a letter or digit"
