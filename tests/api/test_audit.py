@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, String, text
 
 from chat4all.adapters.metadata_http import MetadataService, http_people
-from chat4all.adapters.sql import AuditEntry, Database, SqlAudit, SqlOutbox, sql_people
+from chat4all.adapters.sql import AuditEntry, Database, SqlAudit, SqlOutbox, sql_people, tables
 from chat4all.adapters.sql.audit import append_audit_entry
 from chat4all.domain.acting import Actor, act_as, current_actor, system_account
 from chat4all.domain.errors import AlreadyTaken, NotAllowed, NotFound, Unavailable
@@ -233,6 +233,20 @@ def test_an_account_without_a_name_has_its_number(monkeypatch: pytest.MonkeyPatc
     assert system_account() == "uid-10001"
     monkeypatch.setattr("os.getuid", lambda: 0)
     assert system_account() == "maria-as-uid-0"
+
+
+def test_a_long_account_fits_into_the_audit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL refuses a longer text than its column has room for, and one that is not UTF-8."""
+    room = tables.audit.c.operator.type
+    assert isinstance(room, String)
+    monkeypatch.setattr("os.getuid", lambda: 0)
+    for asked in ("maria.da.silva@engineering.example.com" * 3, "m\udce9lanie"):
+        monkeypatch.setenv("SUDO_USER", asked)
+        account = system_account()
+        assert account.encode()
+        assert room.length is not None
+        assert 10 < len(account) <= room.length
+        assert account[0] == "m"
 
 
 # Through a gateway.
