@@ -28,6 +28,7 @@ from sqlalchemy import (
     String,
     UnaryExpression,
     Update,
+    event,
     inspect,
     text,
 )
@@ -254,4 +255,33 @@ async def test_a_directory_of_an_earlier_release_keeps_every_row(
     assert await users.password_hash(ana) == b"a"
     assert [one.session_id for one in await kept.of_user(ana)] == ["a session"]
     await users.add_user(User(Username("bruno"), "bruno@example.com", ""), b"hash")
+    await database.close()
+
+
+async def test_a_name_that_changes_while_keys_are_made_keeps_its_key(tmp_path: Path) -> None:
+    """A server's migration runs while the release before serves."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(sql.__file__).with_name("migrations")))
+    renamed = "UPDATE users SET display_name = 'Novo', display_key = 'novo'"
+
+    def rename(_: Any, cursor: Any, statement: str, *__: Any) -> None:
+        if statement.startswith("UPDATE users SET display_key"):
+            cursor.execute(renamed)
+
+    def migrated(connection: Connection) -> Any:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0006")
+        connection.execute(
+            text(
+                "INSERT INTO users (username, email, email_key, password_hash, created_at,"
+                " display_name) VALUES ('ana', 'a@x.org', 'a@x.org', x'61', '', 'Ana')"
+            )
+        )
+        event.listen(connection, "before_cursor_execute", rename)
+        command.upgrade(config, "0007")
+        event.remove(connection, "before_cursor_execute", rename)
+        return connection.execute(text("SELECT display_name, display_key FROM users")).one()
+
+    database = Database(tmp_path / "metadata.db")
+    assert tuple(await database.write(migrated)) == ("Novo", "novo")
     await database.close()
