@@ -36,7 +36,7 @@ NOBODY: Any = None
                 "carla": "carla",
                 "carla2": "",
                 "CARLA": "carla",
-                "Ｃarla": "carla",
+                "\uff23arla": "carla",
             },
         ),
     ],
