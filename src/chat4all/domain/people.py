@@ -160,3 +160,13 @@ class TokenPair:
 
     access: AccessToken
     refresh_token: str
+
+
+def private_errors(others: int, *, has_title: bool) -> list[FieldError]:
+    """Return what is wrong with a private conversation of its creator and `others`."""
+    errors = []
+    if others != 1:
+        errors.append(FieldError("/members", "a private conversation has one other"))
+    if has_title:
+        errors.append(FieldError("/title", "a private conversation has no title"))
+    return errors
