@@ -86,6 +86,17 @@ class Databases:
         """Make a database without tables."""
         return ServerUrl(dialect, self.server.create_database(self._name()))
 
+    def sorted_as(self, locale: str) -> ServerUrl:
+        """Make an empty database with its tables that sorts texts as a language does."""
+        name = self._name()
+        self._do(
+            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' "
+            f"LOCALE_PROVIDER icu ICU_LOCALE '{locale}'"
+        )
+        url = ServerUrl("postgresql", self.server.url(name))
+        in_thread(lambda: upgrade_server(url))
+        return url
+
     def drop_all(self) -> None:
         """Drop every database that was made: after a kill the server syncs each file it has."""
         for name in self._made:

@@ -4,6 +4,7 @@ import errno
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -81,11 +82,20 @@ class _Commands(click.Group):
     def _invoke(self, ctx: click.Context) -> object:
         refused: BaseException | None = None
         try:
+            _check_text(ctx.args)
             return super().invoke(ctx)
         except* (StartRefused, CommandRefused, Unavailable) as group:
             refused = _first(group)
         _say(str(refused))
         raise click.exceptions.Exit(1)
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    """Refuse bytes that are not UTF-8, which Python keeps as code points that nothing takes."""
+    try:
+        "".join(arguments).encode()
+    except UnicodeEncodeError:
+        raise CommandRefused("an argument is not text in UTF-8") from None
 
 
 def _say(sentence: str) -> None:

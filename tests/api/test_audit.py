@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, String, text
 
 from chat4all.adapters.metadata_http import MetadataService, http_people
-from chat4all.adapters.sql import AuditEntry, Database, SqlAudit, SqlOutbox, sql_people
+from chat4all.adapters.sql import AuditEntry, Database, SqlAudit, SqlOutbox, sql_people, tables
+from chat4all.adapters.sql.audit import append_audit_entry
 from chat4all.domain.acting import Actor, act_as, current_actor, system_account
 from chat4all.domain.errors import AlreadyTaken, NotAllowed, NotFound, Unavailable
 from chat4all.domain.ids import ConversationId, SessionId, Username
@@ -22,6 +24,7 @@ from chat4all.wire.internal import decode_actor, encode_actor
 from tests.api.conftest import CHAT, Api, running
 from tests.api.test_limits import from_address
 from tests.api.test_operators import done, entries
+from tests.api.test_sessions import refresh, sign_in
 from tests.contract.test_directory import ANA, BRUNO, group, user
 from tests.contract.test_sessions import refreshed, session
 from tests.databases import place_at
@@ -145,6 +148,52 @@ async def test_who_was_erased_leaves_neither_name_nor_address(tmp_path: Path) ->
     }
 
 
+THIEF = "198.51.100.66"
+
+
+async def test_a_stolen_refresh_token_is_noted_with_its_user_until_they_are_erased(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "data"
+    async with running(folder) as api:
+        bruno, stolen = await api.sign_in("bruno"), await sign_in(api)
+        (own,) = [one for one in await sessions_of(api, bruno) if not one["current"]]
+        following = (await refresh(api, stolen["refresh_token"])).json()
+        await refresh(api, following["refresh_token"])
+        form = {"grant_type": "refresh_token", "refresh_token": stolen["refresh_token"]}
+        async with from_address(api, THIEF) as thief:
+            assert (await thief.post("/token", data=form)).status_code == 400
+        (ended,) = [e for e in await audited(folder) if e.action == "session-ended"]
+        assert (ended.actor, ended.operator, ended.address) == ("bruno", None, THIEF)
+        assert ended.details["session"] == own["session_id"]
+        await api.gateway.delete("/v1/users/bruno", headers=bruno)
+    (ended,) = [e for e in await audited(folder) if e.action == "session-ended"]
+    assert ended.actor == ended.username
+    assert (ended.session_id, ended.address) == (None, None)
+    assert ended.details == {"why": "a spent refresh token came again"}
+
+
+def _end_by_nobody(connection: Connection, username: Username) -> None:
+    details = {"session": "s1", "why": "a spent refresh token came again"}
+    by = Actor(address=THIEF)
+    append_audit_entry(connection, by, "session-ended", username=username, details=details)
+
+
+async def test_erasing_also_blanks_what_named_nobody(tmp_path: Path) -> None:
+    """As earlier releases noted a stolen refresh token."""
+    async with place_at(tmp_path / "metadata.db") as place:
+        people, audit = sql_people(place.database), SqlAudit(place.database)
+        for name in (ANA, BRUNO):
+            await people.users.add_user(user(name), b"")
+            await place.database.write(partial(_end_by_nobody, username=name))
+        await people.users.erase_user(ANA)
+        found = [e for e in await audit.newest(10) if e.action == "session-ended"]
+    assert {(e.username == "bruno", e.address, e.details.get("session")) for e in found} == {
+        (True, THIEF, "s1"),
+        (False, None, None),
+    }
+
+
 async def test_an_operator_is_named_by_the_account_of_the_system(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     async with running(folder):
@@ -184,6 +233,20 @@ def test_an_account_without_a_name_has_its_number(monkeypatch: pytest.MonkeyPatc
     assert system_account() == "uid-10001"
     monkeypatch.setattr("os.getuid", lambda: 0)
     assert system_account() == "maria-as-uid-0"
+
+
+def test_a_long_account_fits_into_the_audit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL refuses a longer text than its column has room for, and one that is not UTF-8."""
+    room = tables.audit.c.operator.type
+    assert isinstance(room, String)
+    monkeypatch.setattr("os.getuid", lambda: 0)
+    for asked in ("maria.da.silva@engineering.example.com" * 3, "m\udce9lanie"):
+        monkeypatch.setenv("SUDO_USER", asked)
+        account = system_account()
+        assert account.encode()
+        assert room.length is not None
+        assert 10 < len(account) <= room.length
+        assert account[0] == "m"
 
 
 # Through a gateway.

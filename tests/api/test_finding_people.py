@@ -3,12 +3,17 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.api.conftest import Api, running
+from chat4all.http.route_limits import DEFAULT_LIMITS, DeclaredLimits
+from chat4all.metadata.conversations import conversation_routes
+from tests.api.conftest import CHAT, Api, running
 
 pytestmark = pytest.mark.anyio
+
+NOBODY: Any = None
 
 
 @pytest.mark.parametrize(
@@ -18,8 +23,22 @@ pytestmark = pytest.mark.anyio
             "everybody",
             {"": "ana bruno carla davi", "c": "carla", "car": "carla", "b": "bruno davi"},
         ),
-        ("contacts", {"": "ana bruno davi", "c": "", "b": "bruno davi", "carla": "carla"}),
-        ("nobody", {"": "", "b": "", "bruno": "bruno", "carla": "carla", "carla2": ""}),
+        (
+            "contacts",
+            {"": "ana bruno davi", "c": "", "b": "bruno davi", "Carla": "carla"},
+        ),
+        (
+            "nobody",
+            {
+                "": "",
+                "b": "",
+                "bruno": "bruno",
+                "carla": "carla",
+                "carla2": "",
+                "CARLA": "carla",
+                "\uff23arla": "carla",
+            },
+        ),
     ],
 )
 async def test_whom_a_user_finds(tmp_path: Path, search: str, found: dict[str, str]) -> None:
@@ -69,6 +88,12 @@ async def test_a_group_of_as_many_names_as_may_be_given(api: Api, tmp_path: Path
     made = await api.gateway.post("/v1/conversations", json=new, headers=bruno)
     assert made.status_code == 201, made.text[:500]
     assert len(made.json()["members"]) == 10_000
+    # What can be created can be changed.
+    path = f"/v1/conversations/{made.json()['conversation_id']}"
+    notes = {"metadata": {f"{n:064}": "🎈" * 1_000 for n in range(32)}}
+    changed = await api.gateway.patch(path, json=notes, headers=bruno)
+    assert changed.status_code == 200, changed.text[:500]
+    assert changed.json()["metadata"] == notes["metadata"]
     new["members"] = [*names, "ana"]
     refused = await api.gateway.post("/v1/conversations", json=new, headers=bruno)
     assert [error["pointer"] for error in refused.json()["errors"]] == ["/members"]
@@ -78,3 +103,16 @@ async def test_a_group_of_as_many_names_as_may_be_given(api: Api, tmp_path: Path
         413,
         "the body is larger than 512 KiB",
     )
+
+
+def test_a_large_body_has_the_time_that_its_size_takes() -> None:
+    declared = DeclaredLimits([conversation_routes(NOBODY, NOBODY, NOBODY)])
+    for method, path in (("POST", "/v1/conversations"), ("PATCH", f"/v1/conversations/{CHAT}")):
+        found = declared.of({"type": "http", "method": method, "path": path})
+        assert found is not None
+        # As fast as any other request must arrive.
+        usual = DEFAULT_LIMITS.body / DEFAULT_LIMITS.seconds
+        assert found.body / found.seconds <= usual
+    for method in ("GET", "DELETE"):
+        scope = {"type": "http", "method": method, "path": f"/v1/conversations/{CHAT}"}
+        assert declared.of(scope) is None

@@ -278,6 +278,7 @@ async def test_the_demonstration_is_told_of_at_every_start_but_not_where_it_is_o
             for client in (api.gateway, api.metadata):
                 description = (await client.get("/openapi.json")).json()["info"]["description"]
                 assert ("demonstration accounts" in description) == told
+                assert ("unless it was changed" in description) == told
 
 
 async def test_docs_need_nothing_from_elsewhere(api: Api) -> None:

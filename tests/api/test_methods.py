@@ -219,6 +219,21 @@ async def test_of_two_equal_keys_the_last_one_counts(api: Api) -> None:
             {"/title", "/members"},
         ),
         (
+            "/v1/conversations",
+            {"type": "private", "title": "\n", "members": []},
+            {"/title", "/members"},
+        ),
+        (
+            "/v1/conversations",
+            {"type": "private", "title": "x", "members": ["ana"], "metadata": {"k": "\0"}},
+            {"/title", "/metadata/k"},
+        ),
+        (
+            "/v1/conversations",
+            {"type": "private", "members": ["ana", "bruno"], "metadata": {"k": "\0"}},
+            {"/metadata/k"},
+        ),
+        (
             "/v1/messages",
             {"chat_id": 1, "content": " ", "message_id": "x"},
             {"/chat_id", "/content", "/message_id"},

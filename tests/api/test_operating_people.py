@@ -84,6 +84,26 @@ async def test_an_export_has_all_that_is_kept_and_no_secret(tmp_path: Path) -> N
     assert "no such user" in await refused(folder, "users", "export", "nobody")
 
 
+async def test_an_export_has_no_address_of_others(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    async with running(folder) as api:
+        ana, bruno = await api.sign_in("ana"), await api.sign_in("bruno")
+        new = {"type": "group", "members": ["ana"]}
+        answer = await api.gateway.post("/v1/conversations", json=new, headers=bruno)
+        path = f"/v1/conversations/{answer.json()['conversation_id']}/members"
+        await api.gateway.patch(f"{path}/ana", json={"role": "owner"}, headers=bruno)
+        await api.gateway.patch(f"{path}/bruno", json={"role": "member"}, headers=ana)
+    await done(folder, "users", "enable", "ana")
+    found = json.loads(await done(folder, "users", "export", "ana", "--no-messages"))["audit"]
+    whose = {
+        (e["actor"], e["action"]): (bool(e["address"]), bool(e["session_id"]), e["operator"])
+        for e in found
+    }
+    assert whose[("operator", "user-enabled")] == (False, False, None)
+    assert whose[("bruno", "role-given")] == (False, False, None)
+    assert whose[("ana", "role-given")] == (True, True, None)
+
+
 def _version() -> str:
     import httpx  # noqa: PLC0415 - for its version
 

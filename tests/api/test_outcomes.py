@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
+from starlette.routing import Match
 
 from chat4all.adapters.sql import SqlDirectory, SqlSessions, SqlUsers
 from chat4all.domain.errors import OutcomeUnknown, Unavailable
@@ -69,9 +70,10 @@ MEMBERS = f"/v1/conversations/{CHAT}/members"
     [
         (SqlUsers, "change_user", "PATCH", "/v1/users/bruno", {"email": "x@y.org"}, "profile"),
         (SqlUsers, "erase_user", "DELETE", "/v1/users/bruno", None, "401 means"),
-        (SqlDirectory, "change_role", "PATCH", f"{MEMBERS}/ana", {"role": "admin"}, "same value"),
+        (SqlDirectory, "change_role", "PATCH", f"{MEMBERS}/ana", {"role": "admin"}, "403 after"),
         (SqlDirectory, "remove_member", "DELETE", f"{MEMBERS}/ana", None, "404 means"),
         (SqlDirectory, "delete_conversation", "DELETE", f"/v1/conversations/{CHAT}", None, "404"),
+        (SqlSessions, "end", "DELETE", f"/v1/sessions/{CHAT}", None, "401 if it was your own"),
         (SqlSessions, "end", "POST", "/v1/logout", None, "401 means"),
         (SqlSessions, "start", "POST", "/token", {"username": "bruno"}, "send it again"),
         (SqlSessions, "rotate", "POST", "/token", {"refresh_token": GONE}, "for 30 s"),
@@ -103,6 +105,49 @@ async def test_an_unknown_outcome_is_called_one(
     assert said in detail
     assert "Idempotency-Key" not in detail
     assert "message_id" not in detail
+
+
+async def test_the_repeat_is_answered_as_the_advice_says(api: Api) -> None:
+    """Of what was done: each request is sent twice."""
+    await api.sign_up("carla")
+    first, bruno = await api.sign_in("bruno"), await api.sign_in("bruno")
+    devices = (await api.gateway.get("/v1/sessions", headers=bruno)).json()
+    other, own = sorted(devices, key=lambda one: bool(one["current"]))[-2:]
+    ana = await api.sign_in("ana")
+    await api.gateway.patch(f"{MEMBERS}/ana", json={"role": "owner"}, headers=bruno)
+
+    async def twice(
+        who: dict[str, str], method: str, path: str, body: dict[str, str] | None = None
+    ) -> tuple[list[int], str]:
+        answers = [
+            (await api.gateway.request(method, path, json=body, headers=who)).status_code
+            for _ in range(2)
+        ]
+        return answers, advice_for(method, path)
+
+    for asked, statuses in (
+        (await twice(bruno, "PATCH", f"{MEMBERS}/ana", {"role": "admin"}), [200, 200]),
+        (await twice(bruno, "PATCH", f"{MEMBERS}/ana", {"role": "owner"}), [200, 200]),
+        (await twice(ana, "PATCH", f"{MEMBERS}/ana", {"role": "member"}), [200, 403]),
+        (await twice(bruno, "DELETE", f"{MEMBERS}/ana"), [204, 404]),
+        (await twice(bruno, "DELETE", f"/v1/sessions/{other['session_id']}"), [204, 404]),
+        (await twice(bruno, "DELETE", f"/v1/sessions/{own['session_id']}"), [204, 401]),
+        (await twice(ana, "POST", "/v1/logout"), [204, 401]),
+    ):
+        assert asked[0] == statuses
+        if statuses[1] >= 400:
+            assert str(statuses[1]) in asked[1], asked[1]
+    assert (await api.gateway.get("/v1/me", headers=first)).status_code == 401
+
+
+def advice_for(method: str, path: str) -> str:
+    """Return the advice of the route of a request."""
+    (found,) = [
+        outcomes.advice_of({"endpoint": route.endpoint})
+        for route in writing_routes()
+        if route.matches({"type": "http", "method": method, "path": path})[0] is Match.FULL
+    ]
+    return found or ""
 
 
 def check_unknown(answer: httpx.Response) -> str:

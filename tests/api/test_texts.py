@@ -8,6 +8,7 @@ from typing import Any
 import bcrypt
 import pytest
 
+from chat4all.adapters.crypto import BcryptPasswords
 from chat4all.adapters.sql import Database, upgrade
 from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.records import MessageRecord
@@ -136,6 +137,31 @@ async def test_a_password_of_an_earlier_release_is_hashed_anew(api: Api, tmp_pat
         assert bcrypt.checkpw(COMPOSED.encode(), now)
         await api.sign_in("carla", COMPOSED)
         await api.sign_in("carla", DECOMPOSED)
+
+
+async def test_two_sign_ins_at_once_with_a_password_of_an_earlier_release(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one stores another hash of the same password while the other compares the first."""
+    verify = BcryptPasswords.verify
+    form = {"username": "bruno", "password": DECOMPOSED}
+    earlier = bcrypt.hashpw(DECOMPOSED.encode(), bcrypt.gensalt(4))
+    with closing(sqlite3.connect(tmp_path / "data" / "metadata.db")) as db:
+        db.execute("UPDATE users SET password_hash = ? WHERE username = 'bruno'", (earlier,))
+        db.commit()
+    begun, others = 0, []
+
+    async def meanwhile(passwords: BcryptPasswords, password: str, known: bytes | None) -> bool:
+        nonlocal begun
+        begun += 1
+        is_first, is_right = begun == 1, await verify(passwords, password, known)
+        if is_first:
+            others.append((await api.gateway.post("/token", data=form)).status_code)
+        return is_right
+
+    monkeypatch.setattr(BcryptPasswords, "verify", meanwhile)
+    assert (await api.gateway.post("/token", data=form)).status_code == 200
+    assert others == [200]
 
 
 async def test_search_keys_of_an_earlier_release_are_made_anew(tmp_path: Path) -> None:

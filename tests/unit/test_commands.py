@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,24 @@ def test_every_command_is_documented() -> None:
 
 def test_an_unknown_command_is_said() -> None:
     assert chat4all("nonsense").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("users", "disable", b"an\xe1"),
+        ("users", "list", "--query", b"an\xe1"),
+        ("groups", "hand-over", b"\xff", "ana"),
+        ("up", "--host", b"\xff"),
+    ],
+)
+def test_an_argument_that_is_not_utf_8_is_one_sentence(
+    tmp_path: Path, arguments: tuple[str | bytes, ...]
+) -> None:
+    result = chat4all(*map(os.fsdecode, arguments), "--data", tmp_path / "data")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "chat4all: an argument is not text in UTF-8\n"
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import httpx
+import msgspec
 import pytest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,6 +19,7 @@ from chat4all.adapters.caching import OutboxFollower, cached_members
 from chat4all.adapters.crypto import proof_of
 from chat4all.adapters.metadata_http import (
     HttpDirectory,
+    HttpMemberships,
     HttpOutbox,
     HttpSessions,
     HttpUsers,
@@ -34,10 +37,19 @@ from chat4all.domain.errors import (
     Unavailable,
 )
 from chat4all.domain.ids import ConversationId, SessionId, Username
-from chat4all.domain.people import Role
+from chat4all.domain.listing import LISTED_MEMBERS_MAX, Detail
+from chat4all.domain.people import (
+    NOTE_KEY_MAX,
+    NOTE_MAX,
+    NOTES_MAX,
+    TITLE_MAX,
+    ConversationType,
+    Role,
+)
 from chat4all.metadata import InternalEndpoint
 from chat4all.processes.directories import people_in_database, people_of_service
 from chat4all.settings import load_settings
+from chat4all.usecases.listing import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX
 from tests.contract.test_directory import ANA, BRUNO, group, user
 from tests.databases import Place, place_at
 from tests.docs.troubles import assert_documented
@@ -372,3 +384,37 @@ async def test_a_start_without_a_database_is_refused() -> None:
     with pytest.raises(StartRefused, match="DATABASE_URL"):
         async with people_in_database(settings.metadata):
             raise AssertionError
+
+
+class LongAnswers:
+    """A service whose conversations have the longest titles, notes and names of members."""
+
+    def __init__(self) -> None:
+        names = [Username(f"a-name-of-32-characters-in-{n:05}") for n in range(LISTED_MEMBERS_MAX)]
+        wide = "\U0001f388"
+        notes = {wide * (NOTE_KEY_MAX - 3) + f"{n:03}": wide * NOTE_MAX for n in range(NOTES_MAX)}
+        members = dict.fromkeys(names, Role.MEMBER)
+        created = "2026-01-31T12:00:00.000Z"
+        self.detail = Detail(
+            ConversationType.GROUP, wide * TITLE_MAX, created, notes, members, 10_000, None
+        )
+        self.sizes: list[int] = []
+
+    async def ask(self, name: str, question: Any, shape: Any, *, writes: bool) -> Any:
+        assert (name, writes) == ("details", False)
+        answer = msgspec.json.encode(dict.fromkeys(question.conversations, self.detail))
+        self.sizes.append(len(answer))
+        return msgspec.json.decode(answer, type=shape)
+
+
+async def test_the_longest_notes_of_a_whole_list_fit() -> None:
+    service: Any = LongAnswers()
+    keys = [ConversationId(str(uuid.UUID(int=number))) for number in range(LIST_LIMIT_MAX)]
+    found = await HttpMemberships(service).details(keys, ANA)
+    assert list(found) == keys
+    assert found[keys[-1]] == service.detail
+    assert max(service.sizes) < service_module.ANSWER_MAX
+    service.sizes.clear()
+    assert await HttpMemberships(service).details([], ANA) == {}
+    await HttpMemberships(service).details(keys[:LIST_LIMIT_DEFAULT], ANA)
+    assert len(service.sizes) == 1, "the usual page is one question"

@@ -1,11 +1,14 @@
 """The directory's migrations."""
 
+import importlib
 import io
+import pkgutil
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -14,25 +17,38 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Delete, Insert, Select, Update, inspect, text
+from sqlalchemy import (
+    BinaryExpression,
+    ClauseElement,
+    Connection,
+    Delete,
+    Insert,
+    Over,
+    Select,
+    String,
+    UnaryExpression,
+    Update,
+    event,
+    inspect,
+    text,
+)
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
+from sqlalchemy.sql.operators import ge, gt, le, lt
+from sqlalchemy.sql.visitors import iterate
 from sqlalchemy_cockroachdb.asyncpg import CockroachDBDialect_asyncpg
 
 from chat4all.adapters import sql
 from chat4all.adapters.sql import (
     Database,
-    audit,
-    conversation_rows,
-    directory,
-    inheriting,
     memberships,
-    outbox,
     schema,
-    sessions,
     upgrade,
     users,
 )
 from chat4all.adapters.sql.schema import NEWEST
 from chat4all.adapters.sql.tables import metadata
+from chat4all.adapters.sql.types import ByBytes
 from chat4all.domain.errors import StartRefused
 from chat4all.domain.ids import Username
 from chat4all.domain.people import User
@@ -151,25 +167,61 @@ def test_the_migrations_compile_for_cockroachdb() -> None:
         ), body
 
 
+def statements() -> list[Select[Any] | Insert | Update | Delete]:
+    """Return the statements of all modules of the adapter."""
+    modules = [
+        importlib.import_module(f"{sql.__name__}.{found.name}")
+        for found in pkgutil.iter_modules(sql.__path__)
+    ]
+    return [
+        memberships._listed(2),
+        *(
+            value
+            for module in modules
+            for value in vars(module).values()
+            if isinstance(value, Select | Insert | Update | Delete)
+        ),
+    ]
+
+
+def is_bare_text(part: ClauseElement) -> bool:
+    """Whether PostgreSQL would sort or compare this as its locale says."""
+    while isinstance(part, UnaryExpression):
+        part = part.element  # of DESC
+    return not isinstance(part, ByBytes) and isinstance(getattr(part, "type", None), String)
+
+
+def test_no_order_depends_on_the_locale_of_the_database() -> None:
+    bare, ordered = [], 0
+    for statement in statements():
+        for part in iterate(statement):
+            if isinstance(part, BinaryExpression) and part.operator in (lt, le, gt, ge):
+                sorted_by: list[Any] = [part.left]
+            elif isinstance(part, Select):
+                sorted_by = list(part._order_by_clauses)
+            elif isinstance(part, Over):
+                sorted_by = [] if part.order_by is None else list(part.order_by)
+            else:
+                continue
+            ordered += len(sorted_by)
+            bare += [str(statement) for one in sorted_by if is_bare_text(one)]
+    assert bare == []
+    assert ordered > 15
+
+
+def test_only_postgresql_is_told_how_to_sort() -> None:
+    dialects: list[Any] = [PGDialect_asyncpg, CockroachDBDialect_asyncpg, SQLiteDialect]
+    said = {
+        dialect.name: 'COLLATE "C"' in str(users._FIND.compile(dialect=dialect()))
+        for dialect in dialects
+    }
+    assert said == {"postgresql": True, "cockroachdb": False, "sqlite": False}
+
+
 def test_the_queries_compile_for_cockroachdb() -> None:
     dialect = CockroachDBDialect_asyncpg()
-    statements = [
-        value
-        for module in (
-            audit,
-            conversation_rows,
-            directory,
-            inheriting,
-            memberships,
-            outbox,
-            sessions,
-            users,
-        )
-        for value in vars(module).values()
-        if isinstance(value, Select | Insert | Update | Delete)
-    ]
-    assert len(statements) > 40
-    for statement in statements:
+    assert len(statements()) > 40
+    for statement in statements():
         columns = statement.table.columns.keys() if isinstance(statement, Insert) else None
         assert str(statement.compile(dialect=dialect, column_keys=columns))
 
@@ -203,4 +255,33 @@ async def test_a_directory_of_an_earlier_release_keeps_every_row(
     assert await users.password_hash(ana) == b"a"
     assert [one.session_id for one in await kept.of_user(ana)] == ["a session"]
     await users.add_user(User(Username("bruno"), "bruno@example.com", ""), b"hash")
+    await database.close()
+
+
+async def test_a_name_that_changes_while_keys_are_made_keeps_its_key(tmp_path: Path) -> None:
+    """A server's migration runs while the release before serves."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(sql.__file__).with_name("migrations")))
+    renamed = "UPDATE users SET display_name = 'Novo', display_key = 'novo'"
+
+    def rename(_: Any, cursor: Any, statement: str, *__: Any) -> None:
+        if statement.startswith("UPDATE users SET display_key"):
+            cursor.execute(renamed)
+
+    def migrated(connection: Connection) -> Any:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0006")
+        connection.execute(
+            text(
+                "INSERT INTO users (username, email, email_key, password_hash, created_at,"
+                " display_name) VALUES ('ana', 'a@x.org', 'a@x.org', x'61', '', 'Ana')"
+            )
+        )
+        event.listen(connection, "before_cursor_execute", rename)
+        command.upgrade(config, "0007")
+        event.remove(connection, "before_cursor_execute", rename)
+        return connection.execute(text("SELECT display_name, display_key FROM users")).one()
+
+    database = Database(tmp_path / "metadata.db")
+    assert tuple(await database.write(migrated)) == ("Novo", "novo")
     await database.close()

@@ -10,6 +10,9 @@ from chat4all.domain.ids import SessionId, Username
 ADDRESS_MAX = 64
 """Characters of an address: an IPv6 address with its zone has less."""
 
+OPERATOR_MAX = 64
+"""Characters of an operator's account; a longer one is cut."""
+
 
 @dataclass(frozen=True, slots=True)
 class Actor:
@@ -41,11 +44,16 @@ def current_actor(username: Username | None = None) -> Actor:
 
 
 def system_account() -> str:
-    """Return the account that runs this process, and through `sudo` the one that asked for it."""
+    """Return the account that runs this process, and through `sudo` the one that asked for it.
+
+    At most `OPERATOR_MAX` characters.
+    """
     uid = os.getuid()
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:  # as in most containers
         name = f"uid-{uid}"
     asked = os.environ.get("SUDO_USER", "") if uid == 0 else ""
-    return f"{asked}-as-{name}" if asked else name
+    account = f"{asked}-as-{name}" if asked else name
+    # What is no text in UTF-8, no database takes.
+    return account.encode(errors="replace").decode()[:OPERATOR_MAX]

@@ -9,6 +9,7 @@ from chat4all.domain.errors import FieldError
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.text import UnfitText, one_line, paragraphs
 
+USERNAME_MAX = 32
 USERNAME_PATTERN = "^[a-z0-9][a-z0-9._-]{1,31}$"
 USERNAME_RULE = (
     "2 to 32 characters: lower-case letters, digits, '.', '_' and '-', the first a letter or digit"
@@ -159,3 +160,13 @@ class TokenPair:
 
     access: AccessToken
     refresh_token: str
+
+
+def private_errors(others: int, *, has_title: bool) -> list[FieldError]:
+    """Return what is wrong with a private conversation of its creator and `others`."""
+    errors = []
+    if others != 1:
+        errors.append(FieldError("/members", "a private conversation has one other"))
+    if has_title:
+        errors.append(FieldError("/title", "a private conversation has no title"))
+    return errors

@@ -13,7 +13,7 @@ from chat4all.http.bearer import Authenticate
 from chat4all.http.limits import SIGN_IN_ACCOUNT, Limits, address_of, client_of
 from chat4all.http.oauth import TOKEN_PATH
 from chat4all.http.openapi import json_content, problem_meaning, problems, rate_limited
-from chat4all.http.outcomes import LOGOUT, REMOVAL, TOKEN, if_unknown
+from chat4all.http.outcomes import LOGOUT, SESSION, TOKEN, if_unknown
 from chat4all.http.paths import SessionPath
 from chat4all.http.route_limits import RouteLimits, limited, limits_of
 from chat4all.http.routes import api_router
@@ -93,7 +93,7 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
         status_code=HTTPStatus.NO_CONTENT,
         responses=problems(401, 404, 422, 503),
     )
-    @if_unknown(REMOVAL)
+    @if_unknown(SESSION)
     async def end(session: Annotated[Session, Depends(caller)], session_id: SessionPath) -> None:
         """End one of your sessions: its tokens are refused from now on, elsewhere within 5 s."""
         await signing_in.end(session, session_id)

@@ -14,7 +14,8 @@ from chat4all.usecases.demonstrating import CHAT, PASSWORD, USERS
 
 _DEMONSTRATION = (
     f"**To try it:** press *Authorize* and sign in as `{USERS[0]}` or `{USERS[1]}`, password "
-    f"`{PASSWORD}`. These demonstration accounts share the conversation `{CHAT}`."
+    f"`{PASSWORD}` unless it was changed. These demonstration accounts share the conversation "
+    f"`{CHAT}`."
 )
 
 

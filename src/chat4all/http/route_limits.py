@@ -81,28 +81,29 @@ def limited(limits: RouteLimits) -> Callable[[E], E]:
 class DeclaredLimits:
     """The limits that the routes of some routers declare, found before FastAPI looks for a route.
 
-    A request of another route costs one look-up in a dict, unless routes with parameters in their
-    paths declare limits.
+    A request of another route costs two look-ups in dicts, unless routes of its method with
+    parameters in their paths declare limits.
     """
 
     def __init__(self, routers: Iterable[APIRouter]) -> None:
         self._exact: dict[tuple[str, str], RouteLimits] = {}
-        self._templates: list[tuple[APIRoute, RouteLimits]] = []
+        self._templates: dict[str, list[tuple[APIRoute, RouteLimits]]] = {}
         for router in routers:
             for route in router.routes:
                 limits = getattr(getattr(route, "endpoint", None), _DECLARED, None)
                 if not isinstance(route, APIRoute) or limits is None:
                     continue
-                if "{" in route.path:
-                    self._templates.append((route, limits))
-                else:
-                    self._exact |= {(method, route.path): limits for method in route.methods or ()}
+                for method in route.methods or ():
+                    if "{" in route.path:
+                        self._templates.setdefault(method, []).append((route, limits))
+                    else:
+                        self._exact[method, route.path] = limits
 
     def of(self, scope: Scope) -> RouteLimits | None:
         """Return the limits of a request's route; None where it declares none."""
         limits = self._exact.get((scope["method"], scope["path"]))
         if limits is None:
-            for route, declared in self._templates:
+            for route, declared in self._templates.get(scope["method"], ()):
                 if route.matches(scope)[0] is Match.FULL:
                     return declared
         return limits

@@ -29,6 +29,11 @@ from chat4all.wire.requests import ChangedConversation, NewConversation
 GROUP_BODY_MAX = 512 * 1024
 """Bytes: 10,000 names and all notes of a group, whatever the spaces between them."""
 
+GROUP_SECONDS = 48.0
+"""Eight times the body of any other request has eight times its time to arrive."""
+
+_GROUP = RouteLimits(body=GROUP_BODY_MAX, seconds=GROUP_SECONDS)
+
 
 def conversation_routes(
     membership: Membership, listing: Listing, caller: Authenticate
@@ -70,7 +75,7 @@ def conversation_routes(
             **problems(400, 401, 409, 413, 415, 422, 503),
         },
     )
-    @limited(RouteLimits(body=GROUP_BODY_MAX))
+    @limited(_GROUP)
     @if_unknown(CREATION)
     async def create_conversation(
         session: Annotated[Session, Depends(caller)], new: NewConversation, key: IdempotencyKey
@@ -119,13 +124,17 @@ def conversation_routes(
             **problems(400, 401, 403, 404, 413, 415, 422, 503),
         },
     )
+    @limited(_GROUP)
     @if_unknown(SAME_VALUE)
     async def change_conversation(
         session: Annotated[Session, Depends(caller)],
         conversation_id: ConversationPath,
         changed: ChangedConversation,
     ) -> Response:
-        """Change a group's title or notes, as an admin or an owner."""
+        """Change a group's title or notes, as an admin or an owner.
+
+        A body may have 512 KiB here.
+        """
         changes = ConversationChanges(changed.title, changed.metadata)
         conversation = await membership.change(session.username, conversation_id, changes)
         return json_response(conversation_view(conversation))

@@ -11,7 +11,7 @@ from chat4all.http.answers import json_response
 from chat4all.http.bearer import Authenticate
 from chat4all.http.idempotency import IdempotencyKey
 from chat4all.http.openapi import json_content, problems
-from chat4all.http.outcomes import CREATION, REMOVAL, SAME_VALUE, if_unknown
+from chat4all.http.outcomes import CREATION, REMOVAL, ROLE, if_unknown
 from chat4all.http.paging import LINK_HEADER, Cursor, link_next
 from chat4all.http.paths import ConversationPath, MemberPath
 from chat4all.http.routes import api_router
@@ -81,7 +81,7 @@ def member_routes(membership: Membership, caller: Authenticate) -> APIRouter:
             **problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
         },
     )
-    @if_unknown(SAME_VALUE)
+    @if_unknown(ROLE)
     async def change_role(
         session: Annotated[Session, Depends(caller)],
         conversation_id: ConversationPath,

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
+from chat4all.adapters.sql.audit import AuditEntry
 from chat4all.domain.errors import NotFound
 from chat4all.domain.ids import Username
 from chat4all.domain.listing import JoinedConversation
@@ -32,7 +34,9 @@ async def export(
         "profile": user_fields(user),
         "sessions": [_session(one) for one in await opened.sessions.of_user(username)],
         "memberships": await _memberships(opened, joined, username),
-        "audit": [audit_fields(entry) for entry in await opened.audit.newest(AUDIT_MAX, username)],
+        "audit": [
+            _entry(entry, username) for entry in await opened.audit.newest(AUDIT_MAX, username)
+        ],
     }
     yield json.dumps(parts, indent=2, ensure_ascii=False)[:-2]
     if written is not None:
@@ -65,6 +69,13 @@ def _session(session: Session) -> Fields:
         "last_used_at": format_seconds(session.used_at),
         "expires_at": format_seconds(session.expires_at),
     }
+
+
+def _entry(entry: AuditEntry, username: Username) -> Fields:
+    """Return an entry; of what others did to the user, without their addresses and sessions."""
+    if entry.actor != username:
+        entry = replace(entry, session_id=None, address=None, operator=None)
+    return audit_fields(entry)
 
 
 async def _memberships(

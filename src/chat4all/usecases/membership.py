@@ -20,6 +20,7 @@ from chat4all.domain.people import (
     ConversationChanges,
     ConversationType,
     Role,
+    private_errors,
 )
 from chat4all.domain.roles import Standing
 from chat4all.domain.times import now_utc
@@ -68,12 +69,10 @@ class Membership:
         """
         people = dict.fromkeys([creator, *others])
         errors = []
-        if kind is ConversationType.PRIVATE and len(people) != 2:
-            errors.append(FieldError("/members", "a private conversation has one other"))
+        if kind is ConversationType.PRIVATE:
+            errors = private_errors(len(people) - 1, has_title=title is not None)
         elif len(people) > MEMBERS_MAX:
-            errors.append(FieldError("/members", f"at most {MEMBERS_MAX} members"))
-        if kind is ConversationType.PRIVATE and title is not None:
-            errors.append(FieldError("/title", "a private conversation has no title"))
+            errors = [FieldError("/members", f"at most {MEMBERS_MAX} members")]
         if errors:
             raise InvalidInput(errors)
         owner = Role.OWNER if kind is ConversationType.GROUP else Role.MEMBER

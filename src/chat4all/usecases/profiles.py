@@ -7,9 +7,9 @@ from typing import assert_never
 from chat4all.domain.errors import FieldError, InvalidInput, NotAllowed, NotFound
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.passwords import password_errors
-from chat4all.domain.people import User, UserChanges, UserSearch
+from chat4all.domain.people import USERNAME_MAX, User, UserChanges, UserSearch
 from chat4all.domain.people import display_name as normal_display_name
-from chat4all.domain.text import UnfitText
+from chat4all.domain.text import UnfitText, search_key
 from chat4all.ports.security import Passwords
 from chat4all.ports.sessions import LiveSessions
 from chat4all.ports.users import Credentials, Users
@@ -65,7 +65,8 @@ class Profiles:
         return users[:limit], users[limit - 1].username if len(users) > limit else None
 
     async def _with_named(self, name: str, after: str, users: Sequence[User]) -> Sequence[User]:
-        named = await self._users.user(Username(name)) if name > after else None
+        key = search_key(name, USERNAME_MAX + 1)  # of a longer one no user is named by a part
+        named = await self._users.user(Username(key)) if key > after else None
         if named is None or named.is_disabled or named in users:
             return users
         return sorted([*users, named], key=lambda user: user.username)

@@ -67,7 +67,15 @@ class SigningIn:
             device="".join(filter(is_name, device))[:DEVICE_MAX],
         )
         token = new_refresh_token()
-        await self._sessions.start(session, _hashes(token), password_hash)
+        try:
+            await self._sessions.start(session, _hashes(token), password_hash)
+        except NotSignedIn:
+            # Another sign-in may have stored the hash of this password's normal form meanwhile.
+            changed = await self._credentials.password_hash(name)
+            if changed == password_hash or not await self._passwords.verify(password, changed):
+                raise
+            await self._sessions.start(session, _hashes(token), changed)
+            return self._pair(session, token, now)
         await self._rehash(name, password, password_hash)
         return self._pair(session, token, now)
 

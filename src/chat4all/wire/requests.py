@@ -4,17 +4,20 @@ No other module of `wire` may import this one or pydantic: a client does without
 """
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     EmailStr,
     Field,
+    ModelWrapValidatorHandler,
     StringConstraints,
+    ValidationError,
     ValidatorFunctionWrapHandler,
     WithJsonSchema,
     WrapValidator,
+    model_validator,
 )
 
 from chat4all.domain.errors import FieldError
@@ -34,6 +37,7 @@ from chat4all.domain.people import (
     display_name,
     note,
     note_key,
+    private_errors,
     title,
     username_errors,
 )
@@ -77,6 +81,24 @@ def _keeping(errors: Callable[[str], Sequence[FieldError]]) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _private_errors(value: dict[str, Any]) -> list[FieldError]:
+    members, has_title = value.get("members"), value.get("title") is not None
+    names = {str(name) for name in members} if isinstance(members, list) else set()
+    # Of two the creator, who is not known here, may be one.
+    return private_errors(1 if len(names) == 2 else len(names), has_title=has_title)
+
+
+def _with_more(error: ValidationError, more: Sequence[FieldError]) -> ValidationError:
+    """Return an error that also names these fields of a body, unless it names them already."""
+    found: list[Any] = [*error.errors()]
+    named = {one["loc"][0] for one in found if one["loc"]}
+    for one in more:
+        if (name := one.pointer.removeprefix("/")) not in named:
+            rule = {"error": ValueError(one.detail)}
+            found.append({"type": "value_error", "loc": (name,), "input": None, "ctx": rule})
+    return ValidationError.from_exception_data(error.title, found)
 
 
 NewName = Annotated[str, _keeping(username_errors)]
@@ -149,6 +171,17 @@ class NewConversation(BaseModel):
         description="Your own notes about it.",
         examples=[{"ticket": "4711"}],
     )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _name_all(cls, value: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Name what is wrong with a private conversation beside fields that are broken alone."""
+        try:
+            return validate(value)
+        except ValidationError as error:
+            if isinstance(value, dict) and value.get("type") == ConversationType.PRIVATE:
+                raise _with_more(error, _private_errors(value)) from None
+            raise
 
 
 class ChangedConversation(BaseModel):

@@ -20,6 +20,9 @@ from chat4all.ports.people import PeoplePorts
 from chat4all.ports.sessions import Rotation
 from chat4all.wire import internal
 
+DETAILS_AT_ONCE = 50
+"""Conversations: with the longest notes they fit into one answer (`service.ANSWER_MAX`)."""
+
 
 class HttpUsers:
     """The ports of `ports.users`."""
@@ -190,13 +193,16 @@ class HttpMemberships:
         self, conversations: Sequence[ConversationId], viewer: Username
     ) -> Mapping[ConversationId, Detail]:
         """Return what a member sees of conversations; see `ports.directory.Memberships`."""
-        answer: Mapping[ConversationId, Detail] = await self._ask(
-            "details",
-            internal.Details(list(conversations), viewer),
-            dict[ConversationId, Detail],
-            writes=False,
-        )
-        return answer
+        found: dict[ConversationId, Detail] = {}
+        for first in range(0, len(conversations), DETAILS_AT_ONCE):
+            some = list(conversations[first : first + DETAILS_AT_ONCE])
+            found |= await self._ask(
+                "details",
+                internal.Details(some, viewer),
+                dict[ConversationId, Detail],
+                writes=False,
+            )
+        return found
 
 
 class HttpSessions:

@@ -12,8 +12,13 @@ from sqlalchemy import Boolean, Connection, String, bindparam, insert, or_, sele
 from chat4all.adapters.sql.outbox import Now
 from chat4all.adapters.sql.tables import audit
 from chat4all.adapters.sql.transactions import Transactions
+from chat4all.adapters.sql.types import ByBytes, Json
 from chat4all.domain.acting import Actor
 from chat4all.domain.ids import ConversationId, Username
+
+SESSION_ENDED = "session-ended"
+SESSION = "session"
+"""The detail that names the session which ended."""
 
 _NOTE = insert(audit).values(at=Now())
 _NEWEST = (
@@ -35,7 +40,7 @@ _NEWEST = (
             audit.c.username == bindparam("who", type_=String),
         )
     )
-    .order_by(audit.c.at.desc(), audit.c.entry_id.desc())
+    .order_by(audit.c.at.desc(), ByBytes(audit.c.entry_id).desc())
     .limit(bindparam("limit"))
 )
 _ALIAS_ACTOR = (
@@ -45,6 +50,24 @@ _ALIAS_ACTOR = (
 )
 _ALIAS_USERNAME = (
     update(audit).where(audit.c.username == bindparam("who")).values(username=bindparam("alias"))
+)
+# Earlier releases named no actor where a spent refresh token ended a session.
+_BLANK_NOBODYS = (
+    update(audit)
+    .where(
+        audit.c.username == bindparam("who"),
+        audit.c.actor.is_(None),
+        audit.c.operator.is_(None),
+    )
+    .values(session_id=None, address=None)
+)
+_ENDED_SESSIONS = select(audit.c.entry_id, audit.c.details).where(
+    audit.c.username == bindparam("who"), audit.c.action == SESSION_ENDED
+)
+_SET_DETAILS = (
+    update(audit)
+    .where(audit.c.entry_id == bindparam("entry"))
+    .values(details=bindparam("left", type_=Json))
 )
 
 
@@ -101,6 +124,14 @@ def rename_in_audit(connection: Connection, username: Username, alias: str) -> N
     """
     names = {"who": username, "alias": alias}
     connection.execute(_ALIAS_ACTOR, names)
+    connection.execute(_BLANK_NOBODYS, {"who": username})
+    ended = [
+        {"entry": entry, "left": {name: details[name] for name in details if name != SESSION}}
+        for entry, details in connection.execute(_ENDED_SESSIONS, {"who": username})
+        if SESSION in details
+    ]
+    if ended:
+        connection.execute(_SET_DETAILS, ended)
     connection.execute(_ALIAS_USERNAME, names)
 
 

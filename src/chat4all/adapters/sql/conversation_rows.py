@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
 
 from chat4all.adapters.sql.tables import conversations, members, private_pairs, users
+from chat4all.adapters.sql.types import ByBytes
 from chat4all.domain.errors import NotFound, NotSignedIn
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import Conversation, ConversationChanges, ConversationType, Role
@@ -30,7 +31,7 @@ _INSERT_MEMBERS = insert(members)
 _MEMBERS = (
     select(members.c.username, members.c.role)
     .where(members.c.conversation_id == bindparam("conversation"))
-    .order_by(members.c.username)
+    .order_by(ByBytes(members.c.username))
 )
 # Changes of one conversation queue for this row: the roles that their rules depend on do not change
 # until the transaction ends.

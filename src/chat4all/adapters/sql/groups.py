@@ -6,6 +6,7 @@ from sqlalchemy import bindparam, exists, select
 
 from chat4all.adapters.sql.tables import conversations, members, users
 from chat4all.adapters.sql.transactions import Transactions
+from chat4all.adapters.sql.types import ByBytes
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import ConversationType, Role
 
@@ -23,7 +24,7 @@ _WITHOUT_ACTING_OWNER = (
         )
         .correlate(conversations),
     )
-    .order_by(conversations.c.conversation_id)
+    .order_by(ByBytes(conversations.c.conversation_id))
 )
 _DISABLED_MEMBERS = (
     select(members.c.username)

@@ -1,50 +1,29 @@
 """Ending an erased user's memberships, and who owns a group next; the rules: `domain.roles`."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import Connection, String, and_, bindparam, case, delete, exists, func, select
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy import Connection, and_, bindparam, case, delete, exists, func, select
 
 from chat4all.adapters.sql import conversation_rows as rows
 from chat4all.adapters.sql.audit import append_audit_entry
 from chat4all.adapters.sql.outbox import Note
 from chat4all.adapters.sql.tables import conversations, members, users
+from chat4all.adapters.sql.types import ByBytes
 from chat4all.domain.acting import Actor
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import ConversationType, Role
 from chat4all.ports.outbox import Subject
 
-
-class _ByBytes(FunctionElement[str]):
-    """A text that is sorted by its bytes: by default PostgreSQL sorts as its locale says."""
-
-    type = String()
-    inherit_cache = True
-    name = "by_bytes"
-
-
-@compiles(_ByBytes)
-def _as_it_is(element: _ByBytes, compiler: Any, **options: Any) -> str:
-    return str(compiler.process(element.clauses, **options))
-
-
-@compiles(_ByBytes, "postgresql")
-def _on_postgresql(element: _ByBytes, compiler: Any, **options: Any) -> str:
-    return f'{compiler.process(element.clauses, **options)} COLLATE "C"'
-
-
 _MEMBERSHIPS = (
     select(members.c.conversation_id, members.c.role, conversations.c.type)
     .join(conversations, conversations.c.conversation_id == members.c.conversation_id)
     .where(members.c.username == bindparam("username"))
-    .order_by(members.c.conversation_id)
+    .order_by(ByBytes(members.c.conversation_id))
 )
 _LOCK_CONVERSATIONS = (
     select(conversations.c.conversation_id)
     .where(conversations.c.conversation_id.in_(bindparam("groups", expanding=True)))
-    .order_by(conversations.c.conversation_id)
+    .order_by(ByBytes(conversations.c.conversation_id))
     .with_for_update()
 )
 _OF_OTHERS = and_(
@@ -64,8 +43,8 @@ _RANKED = (
                 case({Role.OWNER.value: 0, Role.ADMIN.value: 1}, value=members.c.role, else_=2),
                 # Earlier releases noted no time: those members joined first. Where NULL is sorted
                 # differs between databases.
-                func.coalesce(members.c.joined_at, ""),
-                _ByBytes(members.c.username),
+                ByBytes(func.coalesce(members.c.joined_at, "")),
+                ByBytes(members.c.username),
             ),
         )
         .label("place"),
@@ -91,7 +70,7 @@ _WITHOUT_OWNER = (
             _owners.c.role == Role.OWNER.value,
         ),
     )
-    .order_by(members.c.conversation_id)
+    .order_by(ByBytes(members.c.conversation_id))
 )
 
 

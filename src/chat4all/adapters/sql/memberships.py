@@ -10,6 +10,7 @@ from sqlalchemy.sql import Select
 
 from chat4all.adapters.sql.tables import conversations, members, private_pairs, users
 from chat4all.adapters.sql.transactions import Transactions
+from chat4all.adapters.sql.types import ByBytes
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.listing import LISTED_MEMBERS_MAX, Detail, JoinedConversation
 from chat4all.domain.people import ConversationType, Role
@@ -117,7 +118,7 @@ def _listed(count: int) -> Select[Any]:
     each = [
         select(members.c.conversation_id, members.c.username, members.c.role)
         .where(members.c.conversation_id == bindparam(f"keys_{number}"))
-        .order_by(members.c.username)
+        .order_by(ByBytes(members.c.username))
         .limit(LISTED_MEMBERS_MAX)
         .subquery()
         for number in range(count)

@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from chat4all.adapters.sql.audit import append_audit_entry
+from chat4all.adapters.sql.audit import SESSION, SESSION_ENDED, append_audit_entry
 from chat4all.adapters.sql.outbox import Note, Now, write_noting
 from chat4all.adapters.sql.tables import sessions, users
 from chat4all.adapters.sql.transactions import Transactions
+from chat4all.adapters.sql.types import ByBytes
 from chat4all.domain.acting import Actor, current_actor
 from chat4all.domain.errors import AlreadyTaken, NotFound, NotSignedIn
 from chat4all.domain.ids import SessionId, Username
@@ -36,7 +37,7 @@ _GET = select(*_COLUMNS).where(
 _OF_USER = (
     select(*_COLUMNS)
     .where(sessions.c.username == bindparam("who"), sessions.c.expires_at > bindparam("now"))
-    .order_by(func.coalesce(sessions.c.used_at, 0).desc(), sessions.c.session_id)
+    .order_by(func.coalesce(sessions.c.used_at, 0).desc(), ByBytes(sessions.c.session_id))
 )
 _OF_FAMILY = (
     select(*_COLUMNS, sessions.c.refresh_hash, sessions.c.refreshed_at, Now())
@@ -64,7 +65,7 @@ _SWEEP = delete(sessions).where(
 _TOO_MANY = (
     select(sessions.c.session_id)
     .where(sessions.c.username == bindparam("who"))
-    .order_by(func.coalesce(sessions.c.used_at, 0).desc(), sessions.c.session_id)
+    .order_by(func.coalesce(sessions.c.used_at, 0).desc(), ByBytes(sessions.c.session_id))
     .offset(bindparam("kept"))
 )
 _MAY_SIGN_IN = select(users.c.password_hash).where(
@@ -158,7 +159,8 @@ class SqlSessions:
             if kept != spent.token:
                 connection.execute(_END, {"session": session.session_id})
                 why = "a spent refresh token came again"
-                _note_end(connection, actor, session.username, session.session_id, why)
+                by = actor.or_user(session.username)
+                _note_end(connection, by, session.username, session.session_id, why)
                 rotation = Rotation(ended=session.session_id)
                 return (_of(session.session_id),)
             new = {"session": session.session_id, "token": token, "now": now, "until": expires_at}
@@ -210,8 +212,8 @@ class SqlSessions:
 def _note_end(
     connection: Connection, actor: Actor, username: Username, session: SessionId, why: str = ""
 ) -> None:
-    details = {"session": session} | ({"why": why} if why else {})
-    append_audit_entry(connection, actor, "session-ended", username=username, details=details)
+    details = {SESSION: session} | ({"why": why} if why else {})
+    append_audit_entry(connection, actor, SESSION_ENDED, username=username, details=details)
 
 
 def _is_recent(refreshed_at: int | None, now: int) -> bool:

@@ -15,6 +15,7 @@ from sqlalchemy import (
 )
 
 from chat4all.adapters.sql.types import Json
+from chat4all.domain.acting import ADDRESS_MAX, OPERATOR_MAX
 
 SEARCH_KEY_MAX = 240
 """Code points of a name's search key."""
@@ -138,9 +139,9 @@ audit = Table(
     Column("username", String(40)),
     Column("details", Json, nullable=False),
     Column("session_id", String(36)),
-    Column("address", String(64)),
+    Column("address", String(ADDRESS_MAX)),
     # An operator's account of the operating system.
-    Column("operator", String(64)),
+    Column("operator", String(OPERATOR_MAX)),
     Index("ix_audit_at", "at"),
 )
 

@@ -13,6 +13,7 @@ from chat4all.adapters.sql.inheriting import inherit_ownerless, leave_everything
 from chat4all.adapters.sql.outbox import Note, write_noting
 from chat4all.adapters.sql.tables import SEARCH_KEY_MAX, members, sessions, users
 from chat4all.adapters.sql.transactions import Transactions
+from chat4all.adapters.sql.types import ByBytes
 from chat4all.domain.acting import current_actor
 from chat4all.domain.creations import CreationKey
 from chat4all.domain.errors import AlreadyTaken, NotAllowed, NotFound, NotSignedIn
@@ -44,13 +45,13 @@ _FIND = (
     .where(
         _NOT_ERASED,
         or_(bindparam("also_disabled", type_=Boolean), users.c.disabled_at.is_(None)),
-        users.c.username > bindparam("after"),
+        ByBytes(users.c.username) > bindparam("after"),
         or_(
             users.c.username.like(bindparam("begins"), escape="\\"),
             users.c.display_key.like(bindparam("begins"), escape="\\"),
         ),
     )
-    .order_by(users.c.username)
+    .order_by(ByBytes(users.c.username))
     .limit(bindparam("limit"))
 )
 _THEIRS, _OWN = members.alias(), members.alias()

@@ -19,7 +19,11 @@ def upgrade() -> None:
     users = sa.table("users", *map(sa.column, ("username", "display_name", "display_key")))
     set_key = (
         sa.update(users)
-        .where(users.c.username == sa.bindparam("who"))
+        .where(
+            users.c.username == sa.bindparam("who"),
+            # Or else the release before, which still runs, has changed both.
+            users.c.display_name == sa.bindparam("name"),
+        )
         .values(display_key=sa.bindparam("key"))
     )
     connection = op.get_bind()
@@ -29,4 +33,4 @@ def upgrade() -> None:
     for username, display_name, key in connection.execute(named).all():
         new = search_key(display_name, _MOST)
         if new != key:
-            connection.execute(set_key, {"who": username, "key": new})
+            connection.execute(set_key, {"who": username, "name": display_name, "key": new})
