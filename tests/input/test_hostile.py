@@ -51,7 +51,12 @@ def head(*lines: str) -> bytes:
 def failures(running: Running) -> list[str]:
     """Return what the product itself thinks went wrong inside."""
     signs = ('"WARNING"', '"ERROR"', '"CRITICAL"', "Traceback")
-    expected = ("too many connections are open", '"status": 503', "rate limits are off")
+    expected = (
+        "too many connections are open",
+        '"status": 503',
+        "rate limits are off",
+        "were not logged",
+    )
     return [
         line
         for line in running.log().splitlines()
