@@ -50,11 +50,6 @@ class Installation:
     is_new: bool
     is_complete: bool
 
-    @property
-    def files(self) -> Sequence[Path]:
-        """The databases and the marker."""
-        return (*self.databases, self.marker)
-
     def complete(self) -> None:
         """Write the id into every database, which has its tables by now, then the marker."""
         if self.is_complete:

@@ -6,7 +6,7 @@ cluster asks the metadata service.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from chat4all.adapters.sql import (
     upgrade,
 )
 from chat4all.adapters.sql.transactions import Transactions
+from chat4all.adapters.sqlite_files import watching
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import StartRefused
 from chat4all.ports.health import Ping
@@ -143,21 +144,23 @@ async def open_database(url: str | None) -> AsyncIterator[Transactions]:
     if url is None:
         raise StartRefused("DATABASE_URL is missing: cockroachdb://user@host:26257/database")
     where = parse_database_url(url)
-    if isinstance(where, Path):
-        present = PresentFiles()
-        database: Database | ServerDatabase = Database(where, present=present)
-    else:
-        database = ServerDatabase(where)
-    try:
+    async with AsyncExitStack() as stack:
+        if isinstance(where, Path):
+            present = PresentFiles()
+            database: Database | ServerDatabase = Database(where, present=present)
+        else:
+            database = ServerDatabase(where)
+        stack.push_async_callback(database.close)
         if isinstance(database, Database):
-            await _open_file(database, present)
+            stack.enter_context(await _open_file(database, present))
         yield database
-    finally:
-        await database.close()
 
 
-async def _open_file(database: Database, present: PresentFiles) -> None:
-    """Give a file its tables and its id, or compare that with the marker beside it."""
+async def _open_file(database: Database, present: PresentFiles) -> AbstractContextManager[None]:
+    """Give a file its tables and its id, or compare that with the marker beside it.
+
+    Returns what watches both.
+    """
     file = database.path
     marker = file.with_name(f"{file.name}.{MARKER}")
     try:
@@ -168,7 +171,7 @@ async def _open_file(database: Database, present: PresentFiles) -> None:
         installation = begin(marker, (file,))
         await upgrade(database)
         installation.complete()
-    present.watch(installation.files)
+    return watching(present, (file,), (marker,))
 
 
 async def trim_all(outbox: OutboxTrimming) -> None:
