@@ -5,16 +5,17 @@ cluster asks the metadata service.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from chat4all.adapters.caching import OutboxFollower, cached_people
-from chat4all.adapters.installation import MARKER, begin
+from chat4all.adapters.installation import begin, marker_of, private_files_of
 from chat4all.adapters.present_files import PresentFiles
-from chat4all.adapters.private_files import lock_folder
+from chat4all.adapters.private_files import lock_folder, tighten
 from chat4all.adapters.sql import (
     Database,
     SqlMemberships,
@@ -35,6 +36,8 @@ from chat4all.processes.parts import InternalPorts
 from chat4all.settings import GatewaySettings, MetadataSettings
 
 TRIM_EVERY_SECONDS = 60.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,16 +165,31 @@ async def _open_file(database: Database, present: PresentFiles) -> AbstractConte
     Returns what watches both.
     """
     file = database.path
-    marker = file.with_name(f"{file.name}.{MARKER}")
+    marker = marker_of(file)
     try:
         locked = await asyncio.to_thread(lock_folder, file.parent)
     except OSError as error:
         raise StartRefused(f"{file} cannot be used ({error.strerror}): see DATABASE_URL") from error
     with locked:
+        _close_to_others(private_files_of(file))
         installation = begin(marker, (file,))
         await upgrade(database)
         installation.complete()
     return watching(present, (file,), (marker,))
+
+
+def _close_to_others(files: Sequence[Path]) -> None:
+    """Files that SQLite makes beside a database later have its mode."""
+    for file in files:
+        try:
+            closed = tighten(file)
+        except OSError:
+            closed = False
+        if not closed:
+            _log.warning(
+                "others may read a file of the database: make it yours alone",
+                extra={"file": str(file)},
+            )
 
 
 async def trim_all(outbox: OutboxTrimming) -> None:
