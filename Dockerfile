@@ -33,8 +33,8 @@ USER 10001:10001
 WORKDIR /var/lib/chat4all
 EXPOSE 8000 8001 8002
 STOPSIGNAL SIGTERM
-# The gateway's port; the compose file has the other services'.
+# The gateway's port, CHAT4ALL_PORT; the compose file has the other services'.
 HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=3 \
-    CMD ["chat4all", "ready", "--port", "8000"]
+    CMD ["chat4all", "ready"]
 ENTRYPOINT ["chat4all"]
 CMD ["gateway"]

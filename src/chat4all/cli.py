@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -60,6 +61,10 @@ class _Commands(click.Group):
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Run a command. What it prints goes to whatever takes it."""
         open_standard_descriptors()
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                # A name may have characters that the locale lacks.
+                stream.reconfigure(errors="backslashreplace")
         try:
             return super().main(*arguments, **options)
         except OSError as error:

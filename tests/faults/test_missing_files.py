@@ -44,6 +44,11 @@ def remove(name: str) -> Callable[[Path], None]:
     return lambda data: (data / name).unlink()
 
 
+def remove_logs(data: Path) -> None:
+    for path in data.glob("*.db-wal"):
+        path.unlink()
+
+
 def replace(data: Path) -> None:
     shutil.copyfile(data / "metadata.db", data / "copy")
     (data / "copy").rename(data / "metadata.db")
@@ -59,8 +64,8 @@ def move(data: Path) -> None:
 
 @pytest.mark.parametrize(
     "harm",
-    [*map(remove, PARTS), replace, remove_all, move],
-    ids=[*PARTS, "replaced", "all", "moved"],
+    [*map(remove, PARTS), remove_logs, replace, remove_all, move],
+    ids=[*PARTS, "write-ahead logs", "replaced", "all", "moved"],
 )
 def test_what_goes_under_the_running_process_is_noticed_within_seconds(
     tmp_path: Path, harm: Callable[[Path], None]

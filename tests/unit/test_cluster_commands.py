@@ -112,6 +112,12 @@ def test_ready_says_what_is_missed(status: int, body: bytes, code: int, printed:
     assert printed in result.stdout
 
 
+def test_ready_asks_the_port_of_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(200, health(log=None)) as port:
+        monkeypatch.setenv("CHAT4ALL_PORT", str(port))
+        assert chat4all("ready").exit_code == 0
+
+
 def test_ready_of_nobody() -> None:
     (port,) = free_ports(1)
     result = chat4all("ready", "--port", port)

@@ -57,6 +57,24 @@ def test_every_command_is_documented() -> None:
         assert f"chat4all {name}" in pages
 
 
+def test_what_the_locale_cannot_show_is_escaped() -> None:
+    program = (
+        "import click\n"
+        "from chat4all.cli import main\n"
+        "main.callback = None\n"
+        "main.get_command = lambda *_: click.Command("
+        "'shown', callback=lambda: click.echo('Ol\\xe1 \\U0001f389'))\n"
+        "main(['shown'])"
+    )
+    seen = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=False,
+    )
+    assert (seen.returncode, seen.stdout, seen.stderr) == (0, b"Ol\xe1 \\U0001f389\n", b"")
+
+
 def test_an_unknown_command_is_said() -> None:
     assert chat4all("nonsense").exit_code == 2
 

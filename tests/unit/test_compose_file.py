@@ -189,7 +189,7 @@ def test_the_image_has_what_the_compose_file_counts_on() -> None:
     assert "CHAT4ALL_HOST=0.0.0.0" in last
     assert "CHAT4ALL_DATA=/var/lib/chat4all/data" in last
     assert 'ENTRYPOINT ["chat4all"]' in last
-    assert 'CMD ["chat4all", "ready", "--port", "8000"]' in last
+    assert 'CMD ["chat4all", "ready"]' in last
     assert "install -d -m 0700 -o 10001 -g 10001 /var/lib/chat4all" in last
     assert "curl" not in DOCKERFILE
     assert "pip install" not in last

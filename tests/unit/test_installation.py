@@ -5,19 +5,26 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from sqlalchemy import text
 
 from chat4all.adapters import installation as module
 from chat4all.adapters.embedded import DataFolder
 from chat4all.adapters.embedded.folder import DATABASES
-from chat4all.adapters.installation import MARKER
+from chat4all.adapters.installation import MARKER, private_files_of
 from chat4all.adapters.present_files import PresentFiles
+from chat4all.adapters.private_files import is_open_to_others
 from chat4all.adapters.sql import Database, upgrade
 from chat4all.adapters.sql.same_database import SameDatabase
+from chat4all.adapters.sqlite_files import beside
+from chat4all.doctor.cluster.database import database as doctor_database
+from chat4all.doctor.findings import Status
 from chat4all.domain.errors import StartRefused, Unavailable
-from chat4all.processes import one_machine
+from chat4all.processes import directories, one_machine
 from chat4all.processes.directories import open_database
+from chat4all.settings import load_settings
 from tests.api.conftest import running
 from tests.folders import change, make_folder
 from tests.records import record
@@ -25,6 +32,7 @@ from tests.records import record
 pytestmark = pytest.mark.anyio
 
 PARTS = (*DATABASES, MARKER)
+BESIDE = ("log.db-wal", "metadata.db-wal", "store.db-shm")
 
 
 def ids(folder: Path) -> set[str]:
@@ -185,7 +193,7 @@ def test_what_is_gone_is_noticed_and_what_is_back_too(tmp_path: Path, name: str,
     present.check()
 
 
-@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("name", [*PARTS, *BESIDE])
 async def test_nothing_is_accepted_into_a_folder_that_lost_a_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -210,6 +218,23 @@ async def test_nothing_is_accepted_into_a_folder_that_lost_a_part(
         assert not (folder / name).exists()  # nothing opened it anew
         (tmp_path / "aside").rename(folder / name)
         await api.send(who)
+    assert not {path.name for path in folder.iterdir()} & {*BESIDE}
+
+
+async def test_an_error_that_closes_every_connection_is_no_loss_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite removes what it has beside a database together with the last connection."""
+    monkeypatch.setattr(directories, "PresentFiles", lambda: PresentFiles(seconds=0))
+    file = tmp_path / "people.db"
+    async with open_database(f"sqlite:///{file}") as database:
+        for call in (database.write, database.read):
+            with pytest.raises(Unavailable, match="no such table"):
+                await call(lambda connection: connection.execute(text("DELETE FROM nowhere")))
+        await SameDatabase(database).ping()
+        beside(file)[0].unlink()
+        with pytest.raises(Unavailable, match=r"people.db-wal was removed"):
+            await SameDatabase(database).ping()
 
 
 async def test_a_file_of_a_metadata_service_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
@@ -225,6 +250,34 @@ async def test_a_file_of_a_metadata_service_that_is_gone_is_not_made_anew(tmp_pa
         async with open_database(url):
             pass
     assert not file.exists()
+
+
+async def test_a_file_of_a_metadata_service_is_closed_to_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "people.db"
+    url = f"sqlite:///{file}"
+    async with open_database(url):
+        pass
+    parts = (file, file.with_name(f"people.db.{MARKER}"))
+    cluster = Mock(settings=load_settings(database_url=url))
+
+    async def problems() -> list[str]:
+        found = [finding async for finding in doctor_database(cluster)]
+        return [finding.says for finding in found if finding.status is Status.PROBLEM]
+
+    for part in parts:
+        part.chmod(0o644)
+    assert await problems() == [f"{part} can be read by other users" for part in parts]
+    async with open_database(url):
+        assert not any(is_open_to_others(part) for part in private_files_of(file))
+    assert await problems() == []
+    assert not caplog.records
+    file.chmod(0o644)
+    monkeypatch.setattr(directories, "tighten", lambda path: path != file)  # of another owner
+    async with open_database(url):
+        pass
+    assert "others may read a file of the database" in caplog.text
 
 
 async def test_another_database_at_the_same_address_is_noticed(tmp_path: Path) -> None:

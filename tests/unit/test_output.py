@@ -5,8 +5,10 @@ import json
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -109,6 +111,49 @@ def test_a_disk_that_was_full(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> No
     is_full = False
     pipe.writer.write(b"kept\n")
     assert b"kept\nchat4all: 2 lines of output were dropped" in pipe.read_until(b"dropped: nothing")
+
+
+def test_the_number_of_dropped_lines_is_kept_until_it_was_written(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, failing = os.write, [b"lost\nlost\nlost\n", b"chat4all: 3 lines"]
+
+    def write(descriptor: int, chunk: bytes) -> int:
+        if descriptor == pipe.end and failing and bytes(chunk).startswith(failing[0]):
+            failing.pop(0)
+            raise OSError(28, "No space left on device")
+        return real(descriptor, chunk)
+
+    monkeypatch.setattr(os, "write", write)
+    for chunk in (b"lost\nlost\nlost\n", b"kept\n", b"later\n"):
+        pipe.writer.write(chunk)
+        assert pipe.writer.flush(5)
+    assert not failing
+    assert b"later\nchat4all: 3 lines of output" in pipe.read_until(b"dropped: nothing")
+
+
+def test_lines_of_processes_that_share_a_pipe_are_whole(pipe: Pipe) -> None:
+    """The pipe is full again and again, because it is read slowly."""
+    count = 4000
+
+    def lines(letter: bytes) -> bytes:
+        return b"".join(b"%s%05d%s\n" % (letter, n, letter * 90) for n in range(count))
+
+    def work() -> None:
+        other = BackgroundWriter(pipe.end)
+        other.write(lines(b"b"))
+        other.flush(20)
+
+    child = threading.Thread(target=in_child, args=(work,))
+    child.start()
+    pipe.writer.write(lines(b"a"))
+    read = b""
+    deadline = time.monotonic() + 20
+    while read.count(b"\n") < 2 * count and time.monotonic() < deadline:
+        with suppress(BlockingIOError):
+            read += os.read(pipe.reader, 1000)
+    child.join()
+    assert sorted(read.splitlines()) == (lines(b"a") + lines(b"b")).splitlines()
 
 
 @pytest.mark.parametrize("how", ["closed reader", "closed descriptor"])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.private_files import rename_durably, write_private
-from chat4all.adapters.sqlite_files import read_only, read_write
+from chat4all.adapters.sqlite_files import beside, read_only, read_write
 from chat4all.domain.errors import StartRefused
 
 MARKER = "installation"
@@ -50,11 +50,6 @@ class Installation:
     is_new: bool
     is_complete: bool
 
-    @property
-    def files(self) -> Sequence[Path]:
-        """The databases and the marker."""
-        return (*self.databases, self.marker)
-
     def complete(self) -> None:
         """Write the id into every database, which has its tables by now, then the marker."""
         if self.is_complete:
@@ -68,6 +63,16 @@ class Installation:
                     (self.installation_id,),
                 )
         rename_durably(_incomplete(self.marker), self.marker)
+
+
+def marker_of(database: Path) -> Path:
+    """Return the marker of a database that is an installation of its own."""
+    return database.with_name(f"{database.name}.{MARKER}")
+
+
+def private_files_of(database: Path) -> Sequence[Path]:
+    """Return the files of such a database that exist, which only its owner may read."""
+    return [path for path in (database, *beside(database), marker_of(database)) if path.exists()]
 
 
 def begin(marker: Path, databases: Sequence[Path]) -> Installation:

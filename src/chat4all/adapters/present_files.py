@@ -31,6 +31,13 @@ class PresentFiles:
         """Remember which files these are. `OSError` for one that does not exist."""
         self._identities = {path: _identity(path) for path in paths}
 
+    def forget(self, paths: Iterable[Path]) -> None:
+        """Watch these no longer."""
+        gone = {*paths}
+        self._identities = {
+            path: identity for path, identity in self._identities.items() if path not in gone
+        }
+
     @property
     def are_watched(self) -> bool:
         """Whether `watch` was called."""

@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 import click
 
+from chat4all.operations.installation import settings_from
 from chat4all.wire.health import decode_readiness
 
 ANSWER_SECONDS = 5.0
@@ -16,17 +17,15 @@ ANSWER_SECONDS = 5.0
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
-    default=8000,
-    show_default=True,
-    help="The port of the gateway, or of another service.",
+    help="The port of the gateway, or of another service.  [env var: CHAT4ALL_PORT; default: 8000]",
 )
-def ready(port: int) -> None:
+def ready(port: int | None) -> None:
     """Ask the service on a port of this machine whether it has all that it needs.
 
     The exit status is 1 when it has not, or does not answer. What is wrong but does not keep it
     from its work is told, and is none of that.
     """
-    is_ready, errors = _query(port)
+    is_ready, errors = _query(settings_from().port if port is None else port)
     click.echo("; ".join([*["ready"] * is_ready, *errors]))
     if not is_ready:
         sys.exit(1)

@@ -71,10 +71,13 @@ class BackgroundWriter:
 
     def _run(self) -> None:
         while (chunk := self._take()) is not None:
-            if not self._put(chunk):
+            if unwritten := self._put(chunk):
+                self._count_dropped(unwritten.count(b"\n"))
                 self._ended.wait(RETRY_SECONDS)
             elif dropped := self._take_dropped():
-                self._put(f"{self.say_dropped(dropped)}\n".encode(errors="backslashreplace"))
+                line = f"{self.say_dropped(dropped)}\n"
+                if self._put(line.encode(errors="backslashreplace")):
+                    self._count_dropped(dropped)
 
     def _take(self) -> bytes | None:
         """Wait for what is to be written; None at the end."""
@@ -95,22 +98,34 @@ class BackgroundWriter:
             dropped, self._dropped_lines = self._dropped_lines, 0
             return dropped
 
-    def _put(self, chunk: bytes) -> bool:
-        """Write all of it; False when the rest of it was dropped."""
+    def _count_dropped(self, lines: int) -> None:
+        with self._changed:
+            self._dropped_lines += lines
+
+    def _put(self, chunk: bytes) -> bytes:
+        """Write all of it; return what could not be written.
+
+        Several processes may share a pipe, where only short writes are atomic.
+        """
         rest = memoryview(b"\n" + chunk if self._is_torn else chunk)
         while rest:
             try:
-                written = os.write(self._descriptor, rest)
+                written = os.write(self._descriptor, rest[: _atomic(rest)])
             except BlockingIOError:  # another process made the pipe non-blocking
                 select.select([], [self._descriptor], [], RETRY_SECONDS)
             except OSError:
-                with self._changed:
-                    self._dropped_lines += bytes(rest).count(b"\n")
-                return False
+                return bytes(rest[-len(chunk) :])
             else:
                 self._is_torn = rest[written - 1] != ord("\n")
                 rest = rest[written:]
-        return True
+        return b""
+
+
+def _atomic(rest: memoryview) -> int:
+    """Return how many bytes to write at once: whole lines, as many as a pipe takes as one."""
+    if len(rest) <= select.PIPE_BUF:
+        return len(rest)
+    return bytes(rest[: select.PIPE_BUF]).rfind(b"\n") + 1 or select.PIPE_BUF
 
 
 class BackgroundStream(io.TextIOBase):

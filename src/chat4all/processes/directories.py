@@ -5,16 +5,17 @@ cluster asks the metadata service.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from chat4all.adapters.caching import OutboxFollower, cached_people
-from chat4all.adapters.installation import MARKER, begin
+from chat4all.adapters.installation import begin, marker_of, private_files_of
 from chat4all.adapters.present_files import PresentFiles
-from chat4all.adapters.private_files import lock_folder
+from chat4all.adapters.private_files import lock_folder, tighten
 from chat4all.adapters.sql import (
     Database,
     SqlMemberships,
@@ -24,6 +25,7 @@ from chat4all.adapters.sql import (
     upgrade,
 )
 from chat4all.adapters.sql.transactions import Transactions
+from chat4all.adapters.sqlite_files import watching
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import StartRefused
 from chat4all.ports.health import Ping
@@ -34,6 +36,8 @@ from chat4all.processes.parts import InternalPorts
 from chat4all.settings import GatewaySettings, MetadataSettings
 
 TRIM_EVERY_SECONDS = 60.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,32 +147,49 @@ async def open_database(url: str | None) -> AsyncIterator[Transactions]:
     if url is None:
         raise StartRefused("DATABASE_URL is missing: cockroachdb://user@host:26257/database")
     where = parse_database_url(url)
-    if isinstance(where, Path):
-        present = PresentFiles()
-        database: Database | ServerDatabase = Database(where, present=present)
-    else:
-        database = ServerDatabase(where)
-    try:
+    async with AsyncExitStack() as stack:
+        if isinstance(where, Path):
+            present = PresentFiles()
+            database: Database | ServerDatabase = Database(where, present=present)
+        else:
+            database = ServerDatabase(where)
+        stack.push_async_callback(database.close)
         if isinstance(database, Database):
-            await _open_file(database, present)
+            stack.enter_context(await _open_file(database, present))
         yield database
-    finally:
-        await database.close()
 
 
-async def _open_file(database: Database, present: PresentFiles) -> None:
-    """Give a file its tables and its id, or compare that with the marker beside it."""
+async def _open_file(database: Database, present: PresentFiles) -> AbstractContextManager[None]:
+    """Give a file its tables and its id, or compare that with the marker beside it.
+
+    Returns what watches both.
+    """
     file = database.path
-    marker = file.with_name(f"{file.name}.{MARKER}")
+    marker = marker_of(file)
     try:
         locked = await asyncio.to_thread(lock_folder, file.parent)
     except OSError as error:
         raise StartRefused(f"{file} cannot be used ({error.strerror}): see DATABASE_URL") from error
     with locked:
+        _close_to_others(private_files_of(file))
         installation = begin(marker, (file,))
         await upgrade(database)
         installation.complete()
-    present.watch(installation.files)
+    return watching(present, (file,), (marker,))
+
+
+def _close_to_others(files: Sequence[Path]) -> None:
+    """Files that SQLite makes beside a database later have its mode."""
+    for file in files:
+        try:
+            closed = tighten(file)
+        except OSError:
+            closed = False
+        if not closed:
+            _log.warning(
+                "others may read a file of the database: make it yours alone",
+                extra={"file": str(file)},
+            )
 
 
 async def trim_all(outbox: OutboxTrimming) -> None:

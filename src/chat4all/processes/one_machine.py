@@ -25,6 +25,7 @@ from chat4all.adapters.embedded import (
     EmbeddedLog,
     EmbeddedStore,
 )
+from chat4all.adapters.embedded.folder import watching_folder
 from chat4all.adapters.embedded.link import SILENCE_SECONDS
 from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics
@@ -113,7 +114,7 @@ async def one_machine(
         await EmbeddedConsumer(log, store).check()
         # After the demonstration data, so that a first start which was cut off is still the first.
         installation.complete()
-        present.watch(folder.files)
+        stack.enter_context(watching_folder(folder.path, present))
 
         if router_process is None:
             started = in_process_router(log, store, feed)

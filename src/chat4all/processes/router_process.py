@@ -23,7 +23,7 @@ import msgspec
 
 from chat4all import __version__
 from chat4all.adapters.embedded import EmbeddedConsumer, EmbeddedLog, EmbeddedStore, GatewayLink
-from chat4all.adapters.embedded.folder import files_of
+from chat4all.adapters.embedded.folder import watching_folder
 from chat4all.adapters.embedded.link import Status, pair
 from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.prometheus import RouterMetrics
@@ -133,7 +133,7 @@ async def _route(data: Path, socket_to_gateway: socket.socket) -> None:
         link = await GatewayLink.over(socket_to_gateway)
         stack.callback(link.close)
         present = PresentFiles()
-        present.watch(files_of(data))
+        stack.enter_context(watching_folder(data, present))
         log = EmbeddedLog(data / "log.db", present=present)
         stack.push_async_callback(log.close)
         store = EmbeddedStore(data / "store.db", present=present)

@@ -5,12 +5,15 @@ import logging
 import os
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
 from chat4all.adapters import installation
 from chat4all.adapters.installation import MARKER, Installation
+from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.private_files import is_open_to_others, make_private_folder, tighten
+from chat4all.adapters.sqlite_files import watching
 from chat4all.domain.errors import StartRefused
 
 _log = logging.getLogger(__name__)
@@ -94,15 +97,10 @@ class DataFolder:
         """Return the installation in this folder, to be completed; see `installation.begin`."""
         return installation.begin(self.path / MARKER, _databases(self.path))
 
-    @property
-    def files(self) -> Sequence[Path]:
-        """What must not go while a process works on the folder, once everything was opened."""
-        return files_of(self.path)
 
-
-def files_of(path: Path) -> Sequence[Path]:
-    """Return the files of a data folder in use that must not go."""
-    return (*_databases(path), path / MARKER, path / LOCK)
+def watching_folder(path: Path, present: PresentFiles) -> AbstractContextManager[None]:
+    """Watch a data folder, once everything was opened; see `sqlite_files.watching`."""
+    return watching(present, _databases(path), (path / MARKER, path / LOCK))
 
 
 def installation_of(path: Path, *, in_use: bool = True) -> Installation:
