@@ -226,10 +226,14 @@ def test_services_that_are_set_wrongly(cluster: Cluster) -> None:
     assert str(dead) in away
     body = {"chat_id": people.chat, "content": "x"}
     until(lambda: parts(no_kafka)[1]["store"]["error"] is None)
-    status, problem = call("POST", f"{no_kafka.url}/v1/messages", body, people.tokens["bruno"])
-    assert status == 503
-    assert problem["detail"].startswith("the message log (Kafka) did not confirm it in time")
-    assert str(dead) not in json.dumps(problem)
+
+    def refused() -> Any:
+        status, problem = call("POST", f"{no_kafka.url}/v1/messages", body, people.tokens["bruno"])
+        assert status == 503
+        assert str(dead) not in json.dumps(problem)
+        return problem["detail"]
+
+    until(lambda: refused().startswith("the message log (Kafka)"))
 
     # Cassandra not ready.
     not_ready = says(no_cassandra, "store", "Cassandra at")
@@ -302,9 +306,9 @@ async def test_the_lag_of_each_partition_is_told_and_returns_to_nothing(kafka: K
             await fill(on, 2, 4)
             await until_it_is(consumer.lag, {0: 0, 1: 5, 2: 4, 3: 0})
             await consumer.commit(last(taken))
-            assert consumer.lag() == {0: 0, 1: 2, 2: 4, 3: 0}
+            await until_it_is(consumer.lag, {0: 0, 1: 2, 2: 4, 3: 0})
             await consumer.commit(last(await take(consumer, 6)))
-            assert set(consumer.lag().values()) == {0}
+            await until_it_is(consumer.lag, dict.fromkeys(range(4), 0))
             await on.log.append(in_partition(3), b"x")
             await until_it_is(consumer.lag, {0: 0, 1: 0, 2: 0, 3: 1})
         assert consumer.lag() == {}

@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
@@ -105,6 +106,7 @@ class CassandraSession:
         self._contact = contact
         self._under_way: dict[str, asyncio.Task[Any]] = {}
         self._connection: _Connection | None = None
+        self._ending = asyncio.Event()
         self._unanswered_since: float | None = None
         """Since when requests were sent and none was answered."""
         self._waiting = BoundedWaiting(
@@ -148,6 +150,7 @@ class CassandraSession:
 
     async def close(self) -> None:
         """Close the connections, also one that is being made."""
+        self._ending.set()
         while self._under_way:
             await asyncio.gather(*self._under_way.values(), return_exceptions=True)
         if self._connection is not None:
@@ -213,7 +216,11 @@ class CassandraSession:
         before = self._connection
         await self._connect()
         if before is not None:
-            await before.session.close()  # ends once its requests have
+            # Requests that wait for a slot still have it; all of them end within their time.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REQUEST_SECONDS):
+                    await self._ending.wait()
+            await before.session.close()
 
     def _note_asking(self) -> None:
         """Note that a request begins; connect anew when none was answered for too long."""
