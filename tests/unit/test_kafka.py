@@ -1,12 +1,14 @@
 """The Kafka adapters' logic, without a broker."""
 
 import asyncio
+import uuid
 from collections.abc import Iterable
+from types import SimpleNamespace
 
 import pytest
 from confluent_kafka import KafkaError
 
-from chat4all.adapters.kafka import KafkaLog, KafkaProducer, Topics, partition_of
+from chat4all.adapters.kafka import KafkaGroup, KafkaLog, KafkaProducer, Topics, partition_of
 from chat4all.adapters.kafka.feed import RECORD_MAX, in_records
 from chat4all.adapters.kafka.lag import LagMeter
 from chat4all.domain.errors import Unavailable
@@ -100,3 +102,19 @@ def test_announcements_are_cut_into_records_that_a_broker_takes() -> None:
             if key.decode() == chat and isinstance(event, MessageStored)
         ]
         assert found == [e.message.seq for e in events if key_of(e) == chat]
+
+
+@pytest.mark.parametrize("answer", ["named", "other", "partial"])
+async def test_whether_a_name_is_free(answer: str) -> None:
+    """Fails when a group that is not known is taken for one without members."""
+    member = {"named": "a-router-8002-", "other": "a-router-80021-", "partial": "x-"}[answer]
+    group = KafkaGroup("127.0.0.1:9", "g")
+    found = SimpleNamespace(error=None, members=[SimpleNamespace(id=member + str(uuid.uuid4()))])
+    group._admin = SimpleNamespace(  # type: ignore[assignment]
+        list_groups=lambda *_: [] if answer == "partial" else [found]
+    )
+    if answer == "partial":
+        with pytest.raises(Unavailable, match="not known"):
+            await group.has_named("a-router-8002")
+    else:
+        assert await group.has_named("a-router-8002") == (answer == "named")

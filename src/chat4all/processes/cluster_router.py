@@ -1,14 +1,17 @@
 """A router of a cluster, whose log may have to be waited for."""
 
 import asyncio
+import logging
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from chat4all import __version__
 from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession, CassandraStore
-from chat4all.adapters.kafka import AwaitedLog, KafkaAnnouncements, KafkaConsumer
+from chat4all.adapters.kafka import AwaitedLog, KafkaAnnouncements, KafkaConsumer, KafkaGroup
 from chat4all.adapters.kafka.feed import HEARTBEAT_SECONDS
 from chat4all.adapters.prometheus import RouterMetrics
 from chat4all.concurrency.periodic import periodically
@@ -18,6 +21,11 @@ from chat4all.processes.apps import make_router
 from chat4all.processes.router_parts import RouterPorts
 from chat4all.router.loop import POLL_MAX_IN_A_CLUSTER, Router
 from chat4all.settings import RouterSettings
+
+LOOK_SECONDS = 1.0
+"""How often a router whose name another one has looks whether it is free."""
+
+_log = logging.getLogger(__name__)
 
 
 class ClusterRouter:
@@ -74,6 +82,27 @@ class ClusterRouter:
         return {} if self._consumer is None else self._consumer.lag()
 
     async def _route(self, epoch: Epoch) -> None:
+        while await self._route_until_fenced(epoch):
+            # A broker that dies while it answers may leave our own name to a member that is nobody:
+            # it is gone after a session. One that lives keeps the name, and we do not take it.
+            group = KafkaGroup(self._settings.kafka.bootstrap, self._settings.kafka.group)
+            if await self._is_stopped_before(partial(_is_free, group, self._name)):
+                return
+            _log.warning("the router's name is free again", extra={"router": self._name})
+        # Stopped with an alarm it does not end by itself: an operator has to look at it, and
+        # `/health/ready` says so until then.
+        await self._stopping.wait()
+
+    async def _is_stopped_before(self, condition: Callable[[], Awaitable[bool]]) -> bool:
+        """Wait for a condition, or for `stop`; return whether that came first."""
+        while not self._stopping.is_set() and not await condition():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._stopping.wait()
+        return self._stopping.is_set()
+
+    async def _route_until_fenced(self, epoch: Epoch) -> bool:
+        """Route until `stop` or an alarm; return whether it is that another one has our name."""
         kafka = self._settings.kafka
         consumer = KafkaConsumer(
             kafka.bootstrap,
@@ -103,9 +132,14 @@ class ClusterRouter:
             # One that has stopped with an alarm does not come back to its partitions either.
             is_told = self._stopping.is_set()
             await consumer.close(leaving=self._settings.leaves or not is_told)
-        # Stopped with an alarm it does not end by itself: an operator has to look at it, and
-        # `/health/ready` says so until then.
-        await self._stopping.wait()
+        return consumer.is_fenced and not is_told
+
+
+async def _is_free(group: KafkaGroup, name: str) -> bool:
+    try:
+        return not await group.has_named(name)
+    except Unavailable:
+        return False
 
 
 def default_name(host: str, port: int) -> str:

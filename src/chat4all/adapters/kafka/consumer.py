@@ -157,6 +157,11 @@ class KafkaConsumer:
         if self._unchecked_cause is not None:
             raise Unavailable(str(self._unchecked_cause), self._unchecked_cause.public)
 
+    @property
+    def is_fenced(self) -> bool:
+        """Whether the group has given this consumer's name to another one, for good."""
+        return self._member.is_fenced
+
     def lag(self) -> Mapping[int, int]:
         """Return how many records of each assigned partition are not committed.
 

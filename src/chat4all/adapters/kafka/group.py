@@ -1,6 +1,7 @@
 """The routers' group as Kafka has it: members, offsets and lag."""
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from chat4all.domain.errors import Unavailable
 from chat4all.domain.records import Epoch
 
 ASK_SECONDS = 1.5
+
+_UUID = re.compile(r"-[0-9a-fA-F-]{36}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,18 @@ class KafkaGroup:
             raise Unavailable(describe(error), PUBLIC) from None
         offsets = {partition: offset for partition, offset in committed.items() if offset >= 0}
         return GroupState(members, offsets, bounds)
+
+    async def has_named(self, name: str) -> bool:
+        """Say whether a living member has this name. Raises `Unavailable`."""
+        try:
+            groups = await asyncio.to_thread(self._admin.list_groups, self._group, ASK_SECONDS)
+        except KafkaException as error:
+            raise Unavailable(describe(error), PUBLIC) from None
+        if not groups or any(group.error is not None for group in groups):
+            raise Unavailable(f"the members of consumer group {self._group} are not known", PUBLIC)
+        members = [str(member.id) for group in groups for member in group.members]
+        # Kafka makes a member's id from its name, if it has one, and a UUID.
+        return any(_UUID.sub("", member) == name for member in members)
 
     def _members(self, seconds: float) -> list[str]:
         groups = self._admin.list_groups(self._group, seconds)

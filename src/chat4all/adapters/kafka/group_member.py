@@ -60,8 +60,8 @@ _CONTRADICTIONS = {
 _FATAL = {KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID}
 
 FENCED = (
-    "another router runs under the name {name}: give each its own CHAT4ALL_ROUTER_NAME, then start "
-    "this one again"
+    "another router runs under the name {name}: give each its own CHAT4ALL_ROUTER_NAME; this one "
+    "goes on once nobody has the name"
 )
 
 
@@ -264,8 +264,13 @@ class GroupMember:
         else:
             self._error = error
 
+    @property
+    def is_fenced(self) -> bool:
+        """Whether the group has given this member's name to another one."""
+        return self._fatal is not None and "fenced" in self._fatal.str().lower()
+
     def _say_fatal(self, error: KafkaError) -> str:
-        if "fenced" in error.str().lower():
+        if self.is_fenced:
             return FENCED.format(name=self.config.get("group.instance.id"))
         return f"{self._epoch.topic}: {describe(error)}"
 
