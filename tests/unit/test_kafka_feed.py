@@ -50,20 +50,6 @@ def record(partition: int, key: bytes = HEARTBEAT, value: bytes = b"2") -> Messa
     return Message("t", partition, 0, key, value)
 
 
-async def test_silence_is_reported(feed: KafkaFeed, clock: Clock) -> None:
-    """Fails when a feed that no router writes to, or of which one partition is silent, is ready."""
-    feed._trouble = None
-    for partition in (0, 1):
-        with pytest.raises(Degraded, match="silent"):
-            await feed.ping()
-        feed._take([record(partition)])
-    await feed.ping()
-    clock.now += SILENCE_SECONDS + 1
-    feed._take([record(0)])
-    with pytest.raises(Degraded, match="silent"):
-        await feed.ping()
-
-
 async def test_a_comparison_of_clocks_is_no_event(feed: KafkaFeed) -> None:
     """Fails when readers of the feed take it for one that cannot be understood, and start anew."""
     versions = ConversationVersions(SILENCE_SECONDS)

@@ -104,9 +104,6 @@ class KafkaAnnouncements:
                 raise result
 
 
-SILENT = "the live feed is silent: no router writes to it, or a partition of it cannot be read"
-
-
 class KafkaFeed:
     """The gateway's side: one reader without a group, from the end on.
 
@@ -127,7 +124,6 @@ class KafkaFeed:
         self._listener: FeedListener | None = None
         self._heard_at: dict[int, float] = {}
         """When anything last came from each partition that is read."""
-        self._read_since = -inf
         self._closing = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka-feed")
         self._outages = OutageLog(_log, "feed waits")
@@ -150,9 +146,6 @@ class KafkaFeed:
         """Return while the feed is read from a known offset on. A gateway works without it."""
         if self._trouble is not None:
             raise Degraded(self._trouble)
-        heard_at = max(self._read_since, min(self._heard_at.values(), default=-inf))
-        if self._clock() - heard_at > SILENCE_SECONDS:
-            raise Degraded(SILENT)
 
     async def close(self) -> None:
         """Stop reading."""
@@ -172,7 +165,7 @@ class KafkaFeed:
             messages = await self._call(self._read)
             for message in messages:
                 check(message)
-            self._trouble, self._read_since = None, self._clock()
+            self._trouble = None
             self._outages.succeeded()
             if self._listener is not None:
                 # Only now: every announcement from here on is read (EXACTNESS 20g).
