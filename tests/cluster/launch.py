@@ -274,14 +274,14 @@ def second_batch_first() -> None:
 
 def error_as_dead_letter() -> None:
     """Skip a poll when the store is unavailable (against rule 1)."""
-    route, retry = Router._route, Router._retry_until_done
+    carry_out, retry = Router._carry_out, Router._retry_until_done
 
     async def once(self: Router, what: str, step: Callable[[], Any]) -> Any:
         return await (step() if what == "storing" else retry(self, what, step))
 
     async def put_aside(self: Router, poll: Poll) -> None:
         try:
-            await route(self, poll)
+            await carry_out(self, poll)
         except Unavailable as error:
             await self._dead_letters.add(
                 [DeadLetter(r.log_position, str(error), r.key, r.value) for r in poll.records]
@@ -289,7 +289,7 @@ def error_as_dead_letter() -> None:
             await self._consumer.commit(routing.last_of_each_partition(poll.records))
 
     Router._retry_until_done = once  # type: ignore[method-assign]
-    Router._route = put_aside  # type: ignore[method-assign]
+    Router._carry_out = put_aside  # type: ignore[method-assign]
 
 
 def replay_without_row() -> None:
