@@ -14,7 +14,7 @@ from tests.input.wire import Wire, request
 
 SEND = "/v1/messages"
 
-PAUSE = 0.05
+PAUSE = 0.08
 """Seconds between two requests of a thread. It is what they are that attacks, not how many they
 are: against a flood there are limits by user and by address. Of two threads, so seldom that one
 request in a hundred of somebody else's waits for one of them, and not for two."""

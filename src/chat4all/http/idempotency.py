@@ -12,7 +12,7 @@ _UUID = UUID_PATTERN.removeprefix("^").removesuffix("$")
 _KEY = re.compile(rf'(?P<quote>"?)(?P<key>{_UUID})(?P=quote)', re.IGNORECASE)
 
 
-def _read_key(
+async def _read_key(
     request: Request,
     _for_docs: Annotated[
         str | None,
