@@ -113,6 +113,9 @@ def test_a_large_body_has_the_time_that_its_size_takes() -> None:
         # As fast as any other request must arrive.
         usual = DEFAULT_LIMITS.body / DEFAULT_LIMITS.seconds
         assert found.body / found.seconds <= usual
+        assert found.seconds_for([(b"content-length", b"100")]) == DEFAULT_LIMITS.seconds
+        for unusual in ([(b"content-length", b"%d" % found.body)], [], [(b"content-length", b"x")]):
+            assert found.seconds_for(unusual) == found.seconds
     for method in ("GET", "DELETE"):
         scope = {"type": "http", "method": method, "path": f"/v1/conversations/{CHAT}"}
         assert declared.of(scope) is None

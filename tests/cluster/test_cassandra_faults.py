@@ -1,11 +1,22 @@
-"""Cassandra is killed while people write: they go on, the log waits, the router catches up."""
+"""Cassandra is killed or hangs: writers go on, readers are told in time, the router catches up."""
 
 import asyncio
+import time
 
+import aiohttp
 import pytest
 
 from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession, Contact
-from tests.cluster.site import BACK_SECONDS, REQUEST_SECONDS, SLOW_SECONDS, Crowd, Site
+from tests.cluster.services import all_ready
+from tests.cluster.site import (
+    BACK_SECONDS,
+    REQUEST_SECONDS,
+    SLOW_SECONDS,
+    Crowd,
+    Site,
+    new_names,
+)
+from tests.cluster.test_services import People
 from tests.faults.running import call, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(240, func_only=True)]
@@ -58,3 +69,34 @@ def test_cassandra_away_under_load(site: Site, how: str) -> None:
         until(lambda: history_status(crowd) == 200, BACK_SECONDS)
     until(lambda: site.lag() == 0)
     assert dead_letters(site) == 0
+
+
+READERS = 1_000
+
+
+def test_a_thousand_readers_of_a_node_that_hangs_are_told_in_time(site: Site) -> None:
+    """Fails when those who wait for a turn are told after several time-outs, one after another."""
+    people = People(site.gateways, new_names(2))
+    url = f"{site.gateways[0].url}/v1/conversations/{people.chat}/messages"
+    headers = {"Authorization": f"Bearer {next(iter(people.tokens.values()))}"}
+
+    async def read(session: aiohttp.ClientSession) -> tuple[int, float]:
+        began = time.monotonic()
+        async with session.get(url, headers=headers) as answer:
+            await answer.read()
+            return answer.status, time.monotonic() - began
+
+    async def read_all() -> list[tuple[int, float]]:
+        connector = aiohttp.TCPConnector(limit=READERS)
+        timeout = aiohttp.ClientTimeout(total=60)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+            return await asyncio.gather(*(read(session) for _ in range(READERS)))
+
+    site.cassandra.pause()
+    try:
+        results = asyncio.run(read_all())
+    finally:
+        site.cassandra.resume()
+    assert {status for status, _ in results} == {503}
+    assert max(seconds for _, seconds in results) < REQUEST_SECONDS + SLOW_SECONDS
+    all_ready(site.services)

@@ -43,7 +43,9 @@ class RouteLimits:
     """Bytes of the body."""
 
     seconds: float = 6.0
-    """From the request's first byte, or the connection's beginning, to the request's last byte."""
+    """From the request's first byte, or the connection's beginning, to the request's last byte.
+
+    More than the usual only for a body that needs it: see `seconds_for`."""
 
     rate: Limit = UNLIMITED
     """How often one caller may ask. The endpoint takes from it once it knows the caller."""
@@ -52,6 +54,18 @@ class RouteLimits:
     def wire(self) -> int:
         """Bytes of the whole request on the wire: its body in the smallest chunks, and its head."""
         return max(WIRE_MIN, HEAD_MAX + CHUNK_BYTES * self.body)
+
+    def seconds_for(self, headers: Iterable[tuple[bytes, bytes]]) -> float:
+        """Return the seconds for a request with these headers.
+
+        A body of the usual size has the usual time on every route: one that says that it is small
+        must not hold a connection for as long as a large one.
+        """
+        if self.seconds > DEFAULT_LIMITS.seconds:
+            length = dict(headers).get(b"content-length", b"")
+            if length.isdigit() and int(length) <= DEFAULT_LIMITS.body:
+                return DEFAULT_LIMITS.seconds
+        return self.seconds
 
 
 DEFAULT_LIMITS = RouteLimits()

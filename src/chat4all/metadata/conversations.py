@@ -29,7 +29,10 @@ from chat4all.wire.requests import ChangedConversation, NewConversation
 GROUP_BODY_MAX = 512 * 1024
 """Bytes: 10,000 names and all notes of a group, whatever the spaces between them."""
 
-_GROUP = RouteLimits(body=GROUP_BODY_MAX)
+GROUP_SECONDS = 48.0
+"""Eight times the body of any other request has eight times its time to arrive."""
+
+_GROUP = RouteLimits(body=GROUP_BODY_MAX, seconds=GROUP_SECONDS)
 
 
 def conversation_routes(

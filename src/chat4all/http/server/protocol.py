@@ -322,7 +322,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return self._leaving()
         if cycle is not None and not cycle.response_complete:
             if cycle.more_body:
-                return "arriving", cycle.scope, limits_of(cycle.scope).seconds
+                limits = limits_of(cycle.scope)
+                return "arriving", cycle.scope, limits.seconds_for(cycle.scope["headers"])
             return "answering", None, inf
         if not self.is_arriving():
             # Between two requests uvicorn has a timeout itself.
