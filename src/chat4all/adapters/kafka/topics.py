@@ -191,18 +191,26 @@ class Topics:
     async def _add_settings(self, topic: str, settings: Mapping[str, str]) -> None:
         """Give a topic the settings that it does not have of its own."""
         own = (await _until_known(lambda: self._facts(topic))).own
+        missing = {name: value for name, value in settings.items() if name not in own}
+        if not missing:
+            return
         new = [
             ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-            for name, value in settings.items()
-            if name not in own
+            for name, value in missing.items()
         ]
-        if new:
-            resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=new)
-            altered = self._admin.incremental_alter_configs([resource], request_timeout=ASK_SECONDS)
-            try:
-                await _answer(altered[resource])
-            except KafkaException as error:
-                raise await self._failure(error) from None
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=new)
+        altered = self._admin.incremental_alter_configs([resource], request_timeout=ASK_SECONDS)
+        try:
+            await _answer(altered[resource])
+        except KafkaException as error:
+            raise await self._failure(error) from None
+
+        async def known() -> None:
+            # The controller has them; brokers learn of them later.
+            if missing.keys() - (await self._facts(topic)).own:
+                raise Unavailable(f"Kafka: the settings of topic {topic} are not known yet")
+
+        await _until_known(known)
 
     async def _facts(self, topic: str) -> TopicFacts:
         facts = await KafkaInspection(self._bootstrap).topic(topic)
