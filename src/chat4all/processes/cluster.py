@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp
 
@@ -30,6 +31,7 @@ from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics, Servic
 from chat4all.http.health import watched
 from chat4all.http.problems import SLUG
 from chat4all.http.server.serving import Server, listening, serve
+from chat4all.http.server.upgrading import Upgrade
 from chat4all.ports.health import Ping
 from chat4all.processes.apps import make_gateway, make_metadata, make_router_service
 from chat4all.processes.cluster_router import ClusterRouter
@@ -50,6 +52,9 @@ from chat4all.settings import (
     RouterSettings,
 )
 
+if TYPE_CHECKING:
+    from chat4all.gateway.live.sockets import MakeClient
+
 GRACE_SECONDS = 6
 """How long requests may take after SIGTERM: by then each knows what came of it, since no part is
 waited for longer than 5 s."""
@@ -65,7 +70,7 @@ _log = logging.getLogger(__name__)
 # conversations stand still, and these would be a third of that.
 
 
-async def serve_gateway(settings: GatewaySettings) -> bool:
+async def serve_gateway(settings: GatewaySettings, make_client: "MakeClient | None" = None) -> bool:
     """Run a gateway until told to stop; say whether that is why it ended."""
     from chat4all.adapters.crypto import BcryptPasswords
     from chat4all.processes.directories import people_of_service
@@ -99,12 +104,15 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
                 pings,
                 metrics,
                 has_demonstration=settings.people.is_development,
-            )
+            ),
+            make_client,
         )
         await feed.open()
         stack.push_async_callback(feed.close)
         started = partial(_started, "gateway", settings.listening, settings.changed)
-        return await _serve(gateway, listener, metrics, pings, engines.log.failed, started)
+        return await _serve(
+            gateway.app, listener, metrics, pings, engines.log.failed, started, gateway.upgrade
+        )
 
 
 async def serve_metadata(settings: MetadataSettings) -> bool:
@@ -196,9 +204,10 @@ async def _serve(
     pings: Pings,
     failed: "asyncio.Future[None]",
     started: Callable[[], None],
+    upgrade: Upgrade | None = None,
 ) -> bool:
     """Serve until told to stop, or until `failed` is done; say whether it was the former."""
-    server = Server(app, listener, grace_seconds=GRACE_SECONDS)
+    server = Server(app, listener, grace_seconds=GRACE_SECONDS, upgrade=upgrade)
     metrics.watch_connections(server.connections)
     async with watched(pings.by_name()):
         await serve([server], failed, started, end_seconds=END_SECONDS)

@@ -31,8 +31,10 @@ from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import StartRefused
+from chat4all.gateway.live.sockets import MakeClient
 from chat4all.http.problems import SLUG
 from chat4all.http.server.serving import Server, listening, serve
+from chat4all.http.server.upgrading import Upgrade
 from chat4all.ports.outbox import OutboxTrimming
 from chat4all.ports.people import PeoplePorts
 from chat4all.ports.security import Passwords
@@ -62,6 +64,7 @@ class OneMachine:
     """The running parts of a one-machine Chat4All."""
 
     gateway: ASGIApp
+    upgrade: Upgrade | None
     metadata: ASGIApp
     people: PeoplePorts
     follower: OutboxFollower
@@ -81,6 +84,7 @@ async def one_machine(
     *,
     router_process: RouterProcess | None = None,
     passwords: Passwords | None = None,
+    make_client: MakeClient | None = None,
 ) -> AsyncIterator[OneMachine]:
     """Open the folder's files, start the router and hand out the two applications.
 
@@ -146,7 +150,8 @@ async def one_machine(
                 gateway_metrics,
                 [routing.metrics],
                 has_demonstration=told,
-            )
+            ),
+            make_client,
         )
         metadata = make_metadata(
             MetadataPorts(
@@ -163,7 +168,8 @@ async def one_machine(
         trim = partial(_trim, log, store, found.outbox, settings.log_retention_days)
         async with periodically("trimming", trim, TRIM_EVERY_SECONDS):
             yield OneMachine(
-                gateway=gateway,
+                gateway=gateway.app,
+                upgrade=gateway.upgrade,
                 metadata=metadata,
                 people=people,
                 follower=found.follower,
@@ -177,7 +183,11 @@ async def one_machine(
             )
 
 
-async def serve_one_machine(settings: OneMachineSettings, router_process: RouterProcess) -> bool:
+async def serve_one_machine(
+    settings: OneMachineSettings,
+    router_process: RouterProcess,
+    make_client: MakeClient | None = None,
+) -> bool:
     """Run a one-machine Chat4All until told to stop; say whether that is why it ended.
 
     It also ends when its router's process does.
@@ -189,8 +199,10 @@ async def serve_one_machine(settings: OneMachineSettings, router_process: Router
         ) as metadata_socket,
         DataFolder(settings.data) as folder,
     ):
-        async with one_machine(settings, folder, router_process=router_process) as parts:
-            gateway = Server(parts.gateway, gateway_socket, ports=2)
+        async with one_machine(
+            settings, folder, router_process=router_process, make_client=make_client
+        ) as parts:
+            gateway = Server(parts.gateway, gateway_socket, ports=2, upgrade=parts.upgrade)
             metadata = Server(parts.metadata, metadata_socket, ports=2)
             parts.gateway_metrics.watch_connections(gateway.connections)
             parts.metadata_metrics.watch_connections(metadata.connections)
