@@ -101,6 +101,7 @@ class Transport(asyncio.Transport):
         if not self._is_lost:
             self._is_lost = True
             self.protocol.connection_lost(None)
+            del self.protocol  # as a real one does
 
     def is_lost(self) -> bool:
         return self._is_lost
@@ -137,6 +138,7 @@ class Connection:
         socket = live.upgrade(request(SIGNED_IN) if scope is None else scope)
         assert socket is not None
         self.socket = socket
+        self._now = socket.opened_at
         self.transport = Transport()
         self.transport.protocol = socket
         socket.connection_made(self.transport)
@@ -153,6 +155,12 @@ class Connection:
         data = b"".join(frames)
         for first in range(0, len(data), chop or len(data) or 1):
             self.socket.data_received(data[first : first + (chop or len(data))])
+
+    def pass_time(self, seconds: float) -> None:
+        """Let the sweep look twice a second for so long."""
+        for _ in range(int(seconds * 2)):
+            self._now += 0.5
+            self.socket.check(self._now)
 
     def got(self) -> list[Got]:
         """Return the frames that were taken, once."""

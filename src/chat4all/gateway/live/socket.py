@@ -135,6 +135,7 @@ class Socket(Closing):
                 if message is not None:
                     self._deliver(message)
         except TooMany:
+            self._flush()  # pongs: the error comes right before the close
             self.write(TOO_MANY_FRAMES)
             self.fail(CloseCode.TOO_MANY_FRAMES, "too many frames")
         except SocketClosed as error:
