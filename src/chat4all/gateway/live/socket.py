@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TypeAlias
 
 from websockets.frames import Frame, Opcode
@@ -14,17 +13,13 @@ from chat4all.gateway.live.assembling import Assembler
 from chat4all.gateway.live.clients import Credentials, SocketClient
 from chat4all.gateway.live.closing import Closing
 from chat4all.gateway.live.codes import CloseCode, SocketClosed
-from chat4all.gateway.live.framing import error_frame
+from chat4all.gateway.live.last_words import too_many_frames
 from chat4all.gateway.live.timing import Due, Timing
-from chat4all.http.limits import FRAMES, Limit
+from chat4all.http.limits import Limit
 from chat4all.ports.sockets import SocketCounts
 
 STEP = 4 * 1024
 """Bytes that are parsed before the limits are checked again: 700 frames without content."""
-
-TOO_MANY_FRAMES = error_frame(
-    HTTPStatus.TOO_MANY_REQUESTS, "Too many requests", "too many frames", FRAMES[1]
-)
 
 _log = logging.getLogger(__name__)
 
@@ -136,7 +131,7 @@ class Socket(Closing):
                     self._deliver(message)
         except TooMany:
             self._flush()  # pongs: the error comes right before the close
-            self.write(TOO_MANY_FRAMES)
+            self.write(too_many_frames())
             self.fail(CloseCode.TOO_MANY_FRAMES, "too many frames")
         except SocketClosed as error:
             self.fail(error.code, str(error))

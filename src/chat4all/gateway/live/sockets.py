@@ -4,7 +4,6 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Collection
-from http import HTTPStatus
 from itertools import count
 
 from starlette.types import Receive, Scope, Send
@@ -13,8 +12,9 @@ from chat4all.domain.errors import Chat4AllError, Overloaded
 from chat4all.gateway.live.clients import Credentials, SocketClient
 from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.fan_out import fan_out
-from chat4all.gateway.live.framing import error_frame, text_frame
+from chat4all.gateway.live.framing import text_frame
 from chat4all.gateway.live.handshake import PATH, credentials_of, refusal_of, response_to
+from chat4all.gateway.live.last_words import TOO_MANY_SOCKETS, too_many_sockets
 from chat4all.gateway.live.socket import MakeClient, Shared, Socket
 from chat4all.http.access_log import AccessLog
 from chat4all.http.edge import Edge, behind_proxies
@@ -46,8 +46,6 @@ further ones are refused before the handshake."""
 
 AGAIN_SECONDS = (5, 15)
 """After which those are to connect again, at random: they do not all come back together."""
-
-FULL = "too many sockets are open"
 
 
 class LiveSockets:
@@ -98,7 +96,7 @@ class LiveSockets:
         if refusal := refusal_of(scope, self._origins):
             return refusal
         if self.counts.open >= self._most + self._most // REFUSED_SHARE:
-            return _overloaded(FULL, _again_seconds())
+            return _overloaded(TOO_MANY_SOCKETS, _again_seconds())
         return None
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,9 +111,8 @@ class LiveSockets:
         self.counts.open += 1
         self._by_address[address] += 1
         if self.counts.open > self._most or self._by_address[address] > self._most // ADDRESS_SHARE:
-            status = HTTPStatus.SERVICE_UNAVAILABLE
-            socket.write(error_frame(status, "Overloaded", FULL, _again_seconds()))
-            socket.close(CloseCode.TOO_MANY_SOCKETS, FULL)
+            socket.write(too_many_sockets(_again_seconds()))
+            socket.close(CloseCode.TOO_MANY_SOCKETS, TOO_MANY_SOCKETS)
             return _Nobody()
         return self._make_client(socket, credentials)
 
