@@ -38,7 +38,9 @@ def url_of(running: Running) -> str:
 
 async def test_websockets(running: Running) -> None:
     headers = {"Authorization": "Bearer one"}
-    async with websockets.connect(url_of(running), additional_headers=headers) as socket:
+    async with websockets.connect(
+        url_of(running), additional_headers=headers, proxy=None
+    ) as socket:
         await socket.send("token")
         assert await socket.recv() == "one"
         await socket.send("é" * 30_000)
@@ -55,7 +57,8 @@ async def test_websockets(running: Running) -> None:
 
 async def test_websockets_refused(running: Running) -> None:
     with pytest.raises(websockets.InvalidStatus) as refused:
-        await websockets.connect(url_of(running), origin=websockets.Origin("https://evil.example"))
+        evil = websockets.Origin("https://evil.example")
+        await websockets.connect(url_of(running), origin=evil, proxy=None)
     response = refused.value.response
     assert response.status_code == 403
     assert json.loads(response.body)["type"] == "/problems/not-allowed"
