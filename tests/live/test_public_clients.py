@@ -56,8 +56,8 @@ async def test_websockets(running: Running) -> None:
 
 
 async def test_websockets_refused(running: Running) -> None:
+    evil = websockets.Origin("https://evil.example")
     with pytest.raises(websockets.InvalidStatus) as refused:
-        evil = websockets.Origin("https://evil.example")
         await websockets.connect(url_of(running), origin=evil, proxy=None)
     response = refused.value.response
     assert response.status_code == 403
