@@ -21,7 +21,7 @@ from chat4all.http.edge import Edge, behind_proxies
 from chat4all.http.fast_routes import FastRoute
 from chat4all.http.limits import FRAMES, Limit, address_of
 from chat4all.http.problems import problem_response
-from chat4all.http.server.open_files import files_of_each_kind
+from chat4all.http.server.open_files import files_for_sockets
 from chat4all.ports.sockets import SocketCounts
 
 __all__ = [
@@ -71,7 +71,9 @@ class LiveSockets:
         self._make_client = make_client
         self._origins = origins
         self._put_client = behind_proxies(Edge()) if put_client is None else put_client
-        self._most = min(SOCKETS_MAX, files_of_each_kind()) if sockets_max is None else sockets_max
+        self._most = (
+            int(min(SOCKETS_MAX, files_for_sockets())) if sockets_max is None else sockets_max
+        )
         self._by_address: Counter[str] = Counter()
         self._keys = count()
         self._access_log = AccessLog()

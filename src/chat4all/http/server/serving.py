@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from chat4all.concurrency.output import flush_output
 from chat4all.domain.errors import StartRefused
 from chat4all.http.server.limits import CONNECTIONS_MAX, REFUSED_SHARE
-from chat4all.http.server.open_files import files_of_each_kind
+from chat4all.http.server.open_files import files_for_http
 from chat4all.http.server.protocol import BoundedProtocol
 from chat4all.http.server.sweeping import sweep
 from chat4all.http.server.upgrading import Upgrade, UpgradedConnections
@@ -181,7 +181,7 @@ def _end(status: int) -> None:
 
 def _connections_max(ports: int) -> int:
     """Return how many connections a port may have of the files that the system allows."""
-    files = files_of_each_kind() / ports
+    files = files_for_http() / ports
     return max(1, int(min(CONNECTIONS_MAX, files * REFUSED_SHARE / (REFUSED_SHARE + 1))))
 
 
