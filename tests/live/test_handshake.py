@@ -201,7 +201,7 @@ async def test_one_address_has_half_of_all() -> None:
     for one in found:
         one.transport.lose()
     assert not is_refused(Connection(live))
-    assert live._by_address == {"192.0.2.1": 1, "198.51.100.1": 1}
+    assert dict(live._by_address) == {"192.0.2.1": 1, "198.51.100.1": 1}
 
 
 def failing(*_: object) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chat4all.gateway.live import timing
 from chat4all.gateway.live.outgoing import WAITING_MAX
 from chat4all.gateway.live.sockets import (
     Credentials,
@@ -19,7 +20,7 @@ from chat4all.gateway.live.sockets import (
 )
 from chat4all.http.edge import Edge
 from tests.live.frames import BINARY, CONT, PING, PONG, TEXT, Got, close, frame, text
-from tests.live.memory import Recorder
+from tests.live.memory import Connection, Recorder, live_sockets
 from tests.live.serving import Client, Served, handshake, served
 
 pytestmark = pytest.mark.anyio
@@ -222,6 +223,40 @@ async def test_a_flood_that_never_stops_is_cut() -> None:
                 break
         await until(lambda: here.live.counts.open == 0)
         assert here.live.counts.closes == {"4400": 1}
+
+
+MISTAKES = {
+    1002: b"\xff\xff",
+    1007: text(b"\xff"),
+    1009: bytes([0x81, 0xFF]) + b"\xff" * 8,
+    4400: frame(BINARY),
+    4429: frame(PING) * 600,
+}
+
+
+@pytest.mark.parametrize("code", MISTAKES)
+async def test_what_comes_after_a_mistake_is_dropped_slowly(code: int) -> None:
+    connection = Connection(live_sockets()[0])
+    connection.send(MISTAKES[code])
+    assert connection.closed_with() == code
+    assert connection.transport.has_eof
+    received = connection.socket._counts.received
+    for _ in range(3):
+        connection.send(text("late") * 1000)
+        assert not connection.transport.reads
+        await until(lambda: connection.transport.reads)
+    assert connection.socket._counts.received == received
+    connection.transport.lose()
+
+
+async def test_the_server_sweeps_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "FIRST_SECONDS", 0.01)
+    async with served() as here:
+        client = await here.open()
+        client.writer.write(handshake())
+        await client.head()
+        _, last = await client.frames(2)
+        assert last.code == 4401
 
 
 # The end of the server

@@ -119,6 +119,17 @@ async def test_a_replay_never_closes_its_socket(stuck: Connection) -> None:
     assert stuck.socket.is_open
 
 
+async def test_a_replay_waits_until_little_is_waiting(stuck: Connection) -> None:
+    stuck.socket.write(KIB * 20)
+    task = asyncio.create_task(stuck.socket.write_paced(KIB))
+    for _ in range(4):
+        await asyncio.sleep(0)
+        assert waiting(stuck) > PACED_MAX
+        stuck.transport.take(len(KIB))
+    await asyncio.wait_for(task, 5)
+    assert waiting(stuck) == PACED_MAX + len(KIB)
+
+
 async def test_what_is_live_counts_behind_a_replay(stuck: Connection) -> None:
     await stuck.socket.write_paced(KIB * 300)
     still_open = []

@@ -30,3 +30,13 @@ class SocketClient(Protocol):
     def closed(self) -> None:
         """Let go of the socket: the connection is gone. Called exactly once."""
         ...
+
+
+class Nobody:
+    """The client of a socket that is refused."""
+
+    def received(self, frame: bytes) -> None:
+        """Drop it."""
+
+    def closed(self) -> None:
+        """Do nothing."""

@@ -1,5 +1,6 @@
 """The frame before a close that says when to connect again."""
 
+import random
 from math import ceil
 
 import msgspec
@@ -7,6 +8,9 @@ import msgspec
 from chat4all.gateway.live.framing import text_frame
 from chat4all.http.limits import FRAMES
 from chat4all.wire.problems import ProblemSlug, type_of
+
+AGAIN_SECONDS = (5, 15)
+"""At random within these: those who are refused together do not come back together."""
 
 TOO_MANY_SOCKETS = "too many sockets are open"
 
@@ -19,9 +23,15 @@ def too_many_frames() -> bytes:
     )
 
 
-def too_many_sockets(retry_after: float) -> bytes:
+def too_many_sockets() -> bytes:
     """Return the frame before 1013."""
-    return _error(ProblemSlug.OVERLOADED, "Overloaded", 503, TOO_MANY_SOCKETS, retry_after)
+    slug = ProblemSlug.OVERLOADED
+    return _error(slug, "Overloaded", 503, TOO_MANY_SOCKETS, retry_after=again_seconds())
+
+
+def again_seconds() -> float:
+    """Return after how long one of those who are too many is to connect again."""
+    return random.uniform(*AGAIN_SECONDS)  # noqa: S311 - jitter
 
 
 def _error(slug: ProblemSlug, title: str, status: int, detail: str, retry_after: float) -> bytes:

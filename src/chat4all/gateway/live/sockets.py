@@ -1,7 +1,6 @@
 """All WebSockets of one gateway: which are accepted, how many, and what is counted of them."""
 
 import asyncio
-import random
 from collections import Counter
 from collections.abc import Callable, Collection
 from itertools import count
@@ -9,12 +8,12 @@ from itertools import count
 from starlette.types import Receive, Scope, Send
 
 from chat4all.domain.errors import Chat4AllError, Overloaded
-from chat4all.gateway.live.clients import Credentials, SocketClient
+from chat4all.gateway.live.clients import Credentials, Nobody, SocketClient
 from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.fan_out import fan_out
 from chat4all.gateway.live.framing import text_frame
 from chat4all.gateway.live.handshake import PATH, credentials_of, refusal_of, response_to
-from chat4all.gateway.live.last_words import TOO_MANY_SOCKETS, too_many_sockets
+from chat4all.gateway.live.last_words import TOO_MANY_SOCKETS, again_seconds, too_many_sockets
 from chat4all.gateway.live.socket import MakeClient, Shared, Socket
 from chat4all.http.access_log import AccessLog
 from chat4all.http.edge import Edge, behind_proxies
@@ -44,9 +43,6 @@ REFUSED_SHARE = 4
 """A quarter as many in addition are told by a frame when to connect again, which pages can read;
 further ones are refused before the handshake."""
 
-AGAIN_SECONDS = (5, 15)
-"""After which those are to connect again, at random: they do not all come back together."""
-
 
 class LiveSockets:
     """All sockets of one gateway.
@@ -71,9 +67,7 @@ class LiveSockets:
         self._make_client = make_client
         self._origins = origins
         self._put_client = behind_proxies(Edge()) if put_client is None else put_client
-        self._most = (
-            int(min(SOCKETS_MAX, files_for_sockets())) if sockets_max is None else sockets_max
-        )
+        self._most = _sockets_max() if sockets_max is None else sockets_max
         self._by_address: Counter[str] = Counter()
         self._keys = count()
         self._access_log = AccessLog()
@@ -98,7 +92,7 @@ class LiveSockets:
         if refusal := refusal_of(scope, self._origins):
             return refusal
         if self.counts.open >= self._most + self._most // REFUSED_SHARE:
-            return _overloaded(TOO_MANY_SOCKETS, _again_seconds())
+            return _overloaded(TOO_MANY_SOCKETS, again_seconds())
         return None
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,9 +107,9 @@ class LiveSockets:
         self.counts.open += 1
         self._by_address[address] += 1
         if self.counts.open > self._most or self._by_address[address] > self._most // ADDRESS_SHARE:
-            socket.write(too_many_sockets(_again_seconds()))
+            socket.write(too_many_sockets())
             socket.close(CloseCode.TOO_MANY_SOCKETS, TOO_MANY_SOCKETS)
-            return _Nobody()
+            return Nobody()
         return self._make_client(socket, credentials)
 
     def _lost(self, socket: Socket) -> None:
@@ -135,18 +129,8 @@ class LiveSockets:
         )
 
 
-class _Nobody:
-    """The client of a socket that is refused."""
-
-    def received(self, frame: bytes) -> None:
-        pass
-
-    def closed(self) -> None:
-        pass
-
-
-def _again_seconds() -> float:
-    return random.uniform(*AGAIN_SECONDS)  # noqa: S311 - jitter
+def _sockets_max() -> int:
+    return int(min(SOCKETS_MAX, files_for_sockets() * REFUSED_SHARE / (REFUSED_SHARE + 1)))
 
 
 def _overloaded(detail: str, retry_after: float) -> Overloaded:
