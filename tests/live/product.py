@@ -4,12 +4,12 @@ A message `all N` is answered with N frames of 4 KiB to every socket, then `done
 """
 
 import asyncio
-from functools import partial
 from typing import Any
 
 from chat4all.cli import main
+from chat4all.gateway import app
+from chat4all.gateway.app import gateway_app
 from chat4all.gateway.live.sockets import Credentials, Socket, fan_out, text_frame
-from chat4all.processes import one_machine
 
 PAGE = text_frame(b"x" * 4096)
 
@@ -48,7 +48,11 @@ class Talkative:
         self._socket.write(text_frame(b"done"))
 
 
+def with_talkative(*arguments: Any, **options: Any) -> Any:
+    """Return a gateway whose sockets have these clients."""
+    return gateway_app(*arguments, **options | {"make_client": Talkative})
+
+
 if __name__ == "__main__":
-    serve: Any = partial(one_machine.serve_one_machine, make_client=Talkative)
-    one_machine.serve_one_machine = serve
+    app.gateway_app = with_talkative
     main()

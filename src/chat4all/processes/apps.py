@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from chat4all.gateway.app import Gateway
-    from chat4all.gateway.live.sockets import MakeClient
     from chat4all.ports.log import MessageLog
     from chat4all.processes.parts import GatewayPorts, MetadataPorts, RouterServicePorts, StorePorts
     from chat4all.processes.router_parts import RouterPorts
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 # process on one machine is forked while little is loaded, and needs `make_router` alone.
 
 
-def make_gateway(ports: "GatewayPorts", make_client: "MakeClient | None" = None) -> "Gateway":
+def make_gateway(ports: "GatewayPorts") -> "Gateway":
     """Return the gateway, which listens to its feed from now on."""
     from chat4all.gateway.app import GatewayUseCases, gateway_app
     from chat4all.gateway.live.hub import Hub
@@ -62,7 +61,6 @@ def make_gateway(ports: "GatewayPorts", make_client: "MakeClient | None" = None)
         edge=policy.edge,
         pings=ports.pings.by_name(),
         meter=meter,
-        make_client=make_client,
         others=[
             *people.routes,
             metrics_routes(meter.text, ports.other_metrics, failed=meter.source_failed),

@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp
 
@@ -52,9 +51,6 @@ from chat4all.settings import (
     RouterSettings,
 )
 
-if TYPE_CHECKING:
-    from chat4all.gateway.live.sockets import MakeClient
-
 GRACE_SECONDS = 6
 """How long requests may take after SIGTERM: by then each knows what came of it, since no part is
 waited for longer than 5 s."""
@@ -70,7 +66,7 @@ _log = logging.getLogger(__name__)
 # conversations stand still, and these would be a third of that.
 
 
-async def serve_gateway(settings: GatewaySettings, make_client: "MakeClient | None" = None) -> bool:
+async def serve_gateway(settings: GatewaySettings) -> bool:
     """Run a gateway until told to stop; say whether that is why it ended."""
     from chat4all.adapters.crypto import BcryptPasswords
     from chat4all.processes.directories import people_of_service
@@ -104,8 +100,7 @@ async def serve_gateway(settings: GatewaySettings, make_client: "MakeClient | No
                 pings,
                 metrics,
                 has_demonstration=settings.people.is_development,
-            ),
-            make_client,
+            )
         )
         await feed.open()
         stack.push_async_callback(feed.close)

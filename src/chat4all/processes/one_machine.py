@@ -31,7 +31,6 @@ from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import StartRefused
-from chat4all.gateway.live.sockets import MakeClient
 from chat4all.http.problems import SLUG
 from chat4all.http.server.serving import Server, listening, serve
 from chat4all.http.server.upgrading import Upgrade
@@ -84,7 +83,6 @@ async def one_machine(
     *,
     router_process: RouterProcess | None = None,
     passwords: Passwords | None = None,
-    make_client: MakeClient | None = None,
 ) -> AsyncIterator[OneMachine]:
     """Open the folder's files, start the router and hand out the two applications.
 
@@ -150,8 +148,7 @@ async def one_machine(
                 gateway_metrics,
                 [routing.metrics],
                 has_demonstration=told,
-            ),
-            make_client,
+            )
         )
         metadata = make_metadata(
             MetadataPorts(
@@ -183,11 +180,7 @@ async def one_machine(
             )
 
 
-async def serve_one_machine(
-    settings: OneMachineSettings,
-    router_process: RouterProcess,
-    make_client: MakeClient | None = None,
-) -> bool:
+async def serve_one_machine(settings: OneMachineSettings, router_process: RouterProcess) -> bool:
     """Run a one-machine Chat4All until told to stop; say whether that is why it ended.
 
     It also ends when its router's process does.
@@ -199,9 +192,7 @@ async def serve_one_machine(
         ) as metadata_socket,
         DataFolder(settings.data) as folder,
     ):
-        async with one_machine(
-            settings, folder, router_process=router_process, make_client=make_client
-        ) as parts:
+        async with one_machine(settings, folder, router_process=router_process) as parts:
             gateway = Server(parts.gateway, gateway_socket, ports=2, upgrade=parts.upgrade)
             metadata = Server(parts.metadata, metadata_socket, ports=2)
             parts.gateway_metrics.watch_connections(gateway.connections)
