@@ -12,6 +12,7 @@ TOOLS = [
     packages.program("caddy", "caddy", service="caddy"),
     packages.program("curl", "curl"),  # the README's session
     packages.program("nginx", "nginx", service="nginx"),
+    packages.program("node", "nodejs"),  # 20.10 or newer, which has a WebSocket
     packages.program("openssl", "openssl"),
     packages.program("systemd-analyze", "systemd"),
 ]

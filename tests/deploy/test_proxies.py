@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from tests.deploy.proxies import NAME, Proxy, caddy, nginx
 from tests.deploy.upstream import FIRST, SECOND, Upstream, read_until, upstream
@@ -29,8 +31,9 @@ def starts(request: pytest.FixtureRequest) -> Starts:
 @pytest.fixture(scope="module")
 def product(starts: Starts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     """Chat4All itself behind the proxy."""
-    trusting = ["env", "CHAT4ALL_TRUSTED_PROXIES=127.0.0.1", sys.executable, "-m", "chat4all"]
-    running = Running(tmp_path_factory.mktemp("product"), command=trusting).start()
+    trusting = ["env", "CHAT4ALL_TRUSTED_PROXIES=127.0.0.1", sys.executable, "-m"]
+    command = [*trusting, "tests.live.product"]
+    running = Running(tmp_path_factory.mktemp("product"), command=command).start()
     try:
         with starts(tmp_path_factory.mktemp("proxy"), running.port) as proxy:
             yield proxy
@@ -99,6 +102,17 @@ def test_problems_come_through_as_they_are(product: Proxy) -> None:
     assert refused.headers["Content-Type"] == "application/problem+json"
     assert refused.headers["WWW-Authenticate"].startswith("Bearer")
     assert json.loads(refused.body)["type"] == "/problems/not-signed-in"
+
+
+def test_a_page_of_the_site_has_a_socket(product: Proxy) -> None:
+    address = f"wss://{NAME}:{product.port}/v1/live"
+    options: dict[str, Any] = {"ssl": product.context, "open_timeout": 10, "proxy": None}
+    with connect(address, **options | {"origin": product.url}) as one:
+        one.send("x" * 60_000)
+        assert one.recv(10) == "x" * 60_000
+    with pytest.raises(InvalidStatus) as refused:
+        connect(address, **options | {"origin": "https://evil.example"})
+    assert refused.value.response.status_code == 403
 
 
 def test_the_address_that_the_proxy_sees_comes_last(led: tuple[Proxy, Upstream]) -> None:

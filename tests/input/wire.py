@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 SECONDS_MAX = 10.0
 """Every refusal must have come by then."""
@@ -36,7 +36,7 @@ class Wire:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=SECONDS_MAX)
         self._got = b""
 
-    def __enter__(self) -> "Wire":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 from chat4all import __version__
 from chat4all.gateway.fast_history import fast_history_route
 from chat4all.gateway.history import history_routes
+from chat4all.gateway.live.sockets import LiveSockets, MakeClient
 from chat4all.gateway.marking import marking_routes
 from chat4all.gateway.pages import Pages
 from chat4all.gateway.sending import SEND_OPERATION, SEND_PATH, send_route
@@ -16,10 +17,11 @@ from chat4all.gateway.signing_in import signing_in_routes
 from chat4all.http.assembling import assemble
 from chat4all.http.bearer import authenticator
 from chat4all.http.docs import make_app
-from chat4all.http.edge import Edge
+from chat4all.http.edge import Edge, behind_proxies
 from chat4all.http.health import health_routes
 from chat4all.http.limits import Limits
 from chat4all.http.metrics import GatewayMeter
+from chat4all.http.server.upgrading import Upgrade
 from chat4all.ports.health import Ping
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.reading import Reading
@@ -61,6 +63,14 @@ class GatewayUseCases:
     versions: ConversationVersions
 
 
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A gateway: its application, and what takes over connections that become WebSockets."""
+
+    app: ASGIApp
+    upgrade: Upgrade | None
+
+
 def gateway_app(
     use_cases: GatewayUseCases,
     *,
@@ -68,13 +78,24 @@ def gateway_app(
     edge: Edge,
     pings: Mapping[str, Ping],
     meter: GatewayMeter,
+    make_client: MakeClient | None = None,
     others: Sequence[APIRouter] = (),
     has_demonstration: bool = False,
-) -> ASGIApp:
+) -> Gateway:
     """Return the gateway. `others` are the routes of another service that it serves too.
 
+    `make_client` returns what is behind each WebSocket; without it there are none.
     `has_demonstration`: its page of documentation tells of the demonstration accounts.
     """
+    sockets = None
+    if make_client is not None:
+        sockets = LiveSockets(
+            make_client,
+            origins=edge.cors_origins,
+            frames=limits.frames,
+            put_client=behind_proxies(edge),
+        )
+        meter.watch_sockets(sockets.counts)
     app, page_policy = make_app(
         "Chat4All", DESCRIPTION, __version__, has_demonstration=has_demonstration
     )
@@ -86,15 +107,17 @@ def gateway_app(
         *others,
         health_routes(pings),
     ]
-    return assemble(
+    served = assemble(
         app,
         routers,
         meter=meter,
         edge=edge,
         page_policy=page_policy,
         fast=[
+            *([] if sockets is None else [sockets.route]),
             send_route(use_cases.signing_in, use_cases.sending, limits.send, meter.accepted),
             fast_history_route(use_cases.signing_in, use_cases.reading, Pages(use_cases.versions)),
         ],
         operations={(SEND_PATH, "post"): SEND_OPERATION},
     )
+    return Gateway(served, None if sockets is None else sockets.upgrade)

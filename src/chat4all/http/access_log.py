@@ -26,6 +26,13 @@ SAID_AFTER_SECONDS = 5.0
 PATH_MAX = 256
 """Characters of a path. Ours are shorter."""
 
+_SERVER_ERROR = HTTPStatus.INTERNAL_SERVER_ERROR
+
+_ENDED = frozenset({1000, 1001, 1005, 1006, 1012})
+"""Codes that a WebSocket is closed with in the course of things."""
+
+_FAILED = 1011
+
 _log = logging.getLogger("chat4all.access")
 
 
@@ -40,20 +47,31 @@ class AccessLog:
         """Log a request whose answer begins, `seconds` after it came in."""
         if status < HTTPStatus.BAD_REQUEST:
             if _log.isEnabledFor(logging.DEBUG):
-                _log.debug("request", extra=_fields(scope, status, seconds))
-            return
-        is_failure = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+                _log.debug("request", extra=_fields(scope, seconds, status=status))
+        elif (level := self._level(status, is_failure=status >= _SERVER_ERROR)) is not None:
+            reason = scope.get(REASON) or HTTPStatus(status).phrase
+            fields = {"problem": scope.get(SLUG), "reason": reason}
+            _log.log(level, "request", extra=_fields(scope, seconds, status=status) | fields)
+
+    def closed(self, scope: Scope, code: int, reason: str, seconds: float) -> None:
+        """Log a WebSocket that was open for so many seconds, and how it was closed."""
+        if code in _ENDED:
+            if _log.isEnabledFor(logging.DEBUG):
+                _log.debug("socket", extra=_fields(scope, seconds, code=code))
+        elif (level := self._level(code, is_failure=code == _FAILED)) is not None:
+            _log.log(level, "socket", extra=_fields(scope, seconds, code=code) | {"reason": reason})
+
+    def _level(self, status: int, *, is_failure: bool) -> int | None:
+        """Return the level of a refusal or a failure; None when it is not logged."""
         level = logging.WARNING if is_failure else logging.INFO
         if not _log.isEnabledFor(level):
-            return
+            return None
         try:
             self._lines.take({}, "failures" if is_failure else "refusals")
         except TooMany:
             self._leave_out(status)
-        else:
-            reason = scope.get(REASON) or HTTPStatus(status).phrase
-            fields = {"problem": scope.get(SLUG), "reason": reason}
-            _log.log(level, "request", extra=_fields(scope, status, seconds) | fields)
+            return None
+        return level
 
     def _leave_out(self, status: int) -> None:
         if not self._left_out:
@@ -66,12 +84,12 @@ class AccessLog:
         _log.warning("requests were not logged: there were too many", extra={"statuses": counts})
 
 
-def _fields(scope: Scope, status: int, seconds: float) -> dict[str, Any]:
+def _fields(scope: Scope, seconds: float, **outcome: int) -> dict[str, Any]:
     caller = scope.get(CALLER)
     return {
         "method": scope["method"],
         "path": scope["path"][:PATH_MAX],
-        "status": status,
+        **outcome,
         "milliseconds": round(seconds * 1000, 1),
         "client": client_of(scope),
         "user": caller and caller.username,

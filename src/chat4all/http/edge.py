@@ -1,6 +1,7 @@
 """The outermost layers of a service: CORS, trusted proxies, and the frame."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from starlette.middleware.cors import CORSMiddleware
@@ -54,6 +55,25 @@ def with_edge(app: ASGIApp, edge: Edge, meter: RequestMeter, *, page_policy: str
     if edge.trusted_proxies:
         app = ProxyHeadersMiddleware(app, list(edge.trusted_proxies))  # type: ignore[arg-type,assignment]
     return app
+
+
+def behind_proxies(edge: Edge) -> Callable[[Scope], None]:
+    """Return what puts the client that a trusted proxy names into a request's scope.
+
+    For requests that no application gets; applications get them through `with_edge`.
+    """
+    middleware = ProxyHeadersMiddleware(_nothing, list(edge.trusted_proxies))
+
+    def put(scope: Scope) -> None:
+        # It awaits only the application.
+        with suppress(StopIteration):
+            middleware(scope, _nothing, _nothing).send(None)  # type: ignore[arg-type]
+
+    return put
+
+
+async def _nothing(*_: object) -> None:
+    pass
 
 
 def _unless_refused(app: ASGIApp) -> ASGIApp:

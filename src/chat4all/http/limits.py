@@ -32,6 +32,7 @@ CHANGE = (300, 60)
 ACCOUNT = (60, 60)
 FIND = (200, 20)
 LIST = (1_000, 50)
+FRAMES = (500, 5)
 
 Clock = Callable[[], float]
 
@@ -86,6 +87,10 @@ class Limit:
             left += self._give_back(key)
         finally:
             self._report(scope, left)
+
+    def forget(self, key: str) -> None:
+        """Drop what was counted of a key that will not be used again."""
+        self._full_at.pop(key, None)
 
     def _take(self, scope: Scope, key: str) -> int:
         """Return how many are left after this one."""
@@ -157,6 +162,8 @@ class Limits:
     """By user: searches for users."""
     list: Limit
     """By user: lists that may be long."""
+    frames: Limit
+    """By WebSocket: frames of any kind that a client sends."""
 
 
 def make_limits(
@@ -182,6 +189,7 @@ def make_limits(
         account=Limit("account", *ACCOUNT, clock=clock),
         find=Limit("find", *FIND, clock=clock),
         list=Limit("list", *LIST, clock=clock),
+        frames=Limit("frames", *FRAMES, clock=clock),
     )
 
 

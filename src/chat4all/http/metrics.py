@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 
 from chat4all.http.frame import RequestMeter
 from chat4all.http.routes import api_router
+from chat4all.ports.sockets import SocketCounts
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -35,6 +36,10 @@ class GatewayMeter(Meter, Protocol):
 
     accepted: Callable[[], None]
     """Counts a message that is answered with 202."""
+
+    def watch_sockets(self, counts: SocketCounts) -> None:
+        """Report these from now on."""
+        ...
 
 
 _log = logging.getLogger(__name__)

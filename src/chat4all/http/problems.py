@@ -267,6 +267,7 @@ _DETAILS = {
     HTTPStatus.REQUEST_URI_TOO_LONG: "the request line is too long",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "the headers are too large",
     HTTPStatus.TOO_MANY_REQUESTS: "wait for answers",
+    HTTPStatus.UPGRADE_REQUIRED: "this route speaks the WebSocket protocol, version 13",
 }
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fastapi import APIRouter
     from starlette.types import ASGIApp
 
+    from chat4all.gateway.app import Gateway
     from chat4all.ports.log import MessageLog
     from chat4all.processes.parts import GatewayPorts, MetadataPorts, RouterServicePorts, StorePorts
     from chat4all.processes.router_parts import RouterPorts
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 # process on one machine is forked while little is loaded, and needs `make_router` alone.
 
 
-def make_gateway(ports: "GatewayPorts") -> "ASGIApp":
-    """Return the gateway's application, which listens to its feed from now on."""
+def make_gateway(ports: "GatewayPorts") -> "Gateway":
+    """Return the gateway, which listens to its feed from now on."""
     from chat4all.gateway.app import GatewayUseCases, gateway_app
     from chat4all.gateway.live.hub import Hub
     from chat4all.http.metrics import metrics_routes
@@ -120,9 +121,7 @@ class _People:
 
 
 def _people(
-    ports: "GatewayPorts | MetadataPorts",
-    log: "MessageLog",
-    store: "StorePorts",
+    ports: "GatewayPorts | MetadataPorts", log: "MessageLog", store: "StorePorts"
 ) -> _People:
     from chat4all.metadata import MetadataUseCases, metadata_routes
     from chat4all.usecases.listing import Listing

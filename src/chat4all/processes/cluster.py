@@ -30,6 +30,7 @@ from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics, Servic
 from chat4all.http.health import watched
 from chat4all.http.problems import SLUG
 from chat4all.http.server.serving import Server, listening, serve
+from chat4all.http.server.upgrading import Upgrade
 from chat4all.ports.health import Ping
 from chat4all.processes.apps import make_gateway, make_metadata, make_router_service
 from chat4all.processes.cluster_router import ClusterRouter
@@ -104,7 +105,9 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
         await feed.open()
         stack.push_async_callback(feed.close)
         started = partial(_started, "gateway", settings.listening, settings.changed)
-        return await _serve(gateway, listener, metrics, pings, engines.log.failed, started)
+        return await _serve(
+            gateway.app, listener, metrics, pings, engines.log.failed, started, gateway.upgrade
+        )
 
 
 async def serve_metadata(settings: MetadataSettings) -> bool:
@@ -196,9 +199,10 @@ async def _serve(
     pings: Pings,
     failed: "asyncio.Future[None]",
     started: Callable[[], None],
+    upgrade: Upgrade | None = None,
 ) -> bool:
     """Serve until told to stop, or until `failed` is done; say whether it was the former."""
-    server = Server(app, listener, grace_seconds=GRACE_SECONDS)
+    server = Server(app, listener, grace_seconds=GRACE_SECONDS, upgrade=upgrade)
     metrics.watch_connections(server.connections)
     async with watched(pings.by_name()):
         await serve([server], failed, started, end_seconds=END_SECONDS)

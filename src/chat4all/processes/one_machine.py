@@ -33,6 +33,7 @@ from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import StartRefused
 from chat4all.http.problems import SLUG
 from chat4all.http.server.serving import Server, listening, serve
+from chat4all.http.server.upgrading import Upgrade
 from chat4all.ports.outbox import OutboxTrimming
 from chat4all.ports.people import PeoplePorts
 from chat4all.ports.security import Passwords
@@ -62,6 +63,7 @@ class OneMachine:
     """The running parts of a one-machine Chat4All."""
 
     gateway: ASGIApp
+    upgrade: Upgrade | None
     metadata: ASGIApp
     people: PeoplePorts
     follower: OutboxFollower
@@ -163,7 +165,8 @@ async def one_machine(
         trim = partial(_trim, log, store, found.outbox, settings.log_retention_days)
         async with periodically("trimming", trim, TRIM_EVERY_SECONDS):
             yield OneMachine(
-                gateway=gateway,
+                gateway=gateway.app,
+                upgrade=gateway.upgrade,
                 metadata=metadata,
                 people=people,
                 follower=found.follower,
@@ -190,7 +193,7 @@ async def serve_one_machine(settings: OneMachineSettings, router_process: Router
         DataFolder(settings.data) as folder,
     ):
         async with one_machine(settings, folder, router_process=router_process) as parts:
-            gateway = Server(parts.gateway, gateway_socket, ports=2)
+            gateway = Server(parts.gateway, gateway_socket, ports=2, upgrade=parts.upgrade)
             metadata = Server(parts.metadata, metadata_socket, ports=2)
             parts.gateway_metrics.watch_connections(gateway.connections)
             parts.metadata_metrics.watch_connections(metadata.connections)

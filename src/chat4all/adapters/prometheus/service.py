@@ -8,11 +8,13 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from chat4all.adapters.interposing import Call, interposed
 from chat4all.adapters.prometheus.registry import REQUEST_SECONDS, new_registry, text_of
+from chat4all.adapters.prometheus.sockets import SocketMetrics
 from chat4all.adapters.prometheus.timing import Timings
 from chat4all.domain.errors import NotAccepted, OutcomeUnknown, Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.records import Headers
 from chat4all.ports.log import MessageLog
+from chat4all.ports.sockets import SocketCounts
 
 T = TypeVar("T")
 L = TypeVar("L", bound=MessageLog)
@@ -148,3 +150,9 @@ class GatewayMetrics(MetadataMetrics):
             registry=self.registry,
         )
         self.accepted: Callable[[], None] = accepted.inc
+        self._sockets = SocketMetrics()
+        self.registry.register(self._sockets)
+
+    def watch_sockets(self, counts: SocketCounts) -> None:
+        """Report these whenever metrics are read."""
+        self._sockets.counts = counts

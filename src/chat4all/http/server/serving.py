@@ -5,12 +5,11 @@ import errno
 import gc
 import logging
 import os
-import resource
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -20,6 +19,7 @@ from starlette.types import ASGIApp
 from chat4all.concurrency.output import flush_output
 from chat4all.domain.errors import StartRefused
 from chat4all.http.server.limits import CONNECTIONS_MAX, REFUSED_SHARE
+from chat4all.http.server.open_files import files_for_http
 from chat4all.http.server.protocol import BoundedProtocol
 from chat4all.http.server.sweeping import sweep
 from chat4all.http.server.upgrading import Upgrade, UpgradedConnections
@@ -30,9 +30,6 @@ closes it and never sends into a connection that is just being closed."""
 
 GRACE_SECONDS = 3
 """How long requests that are being answered may take after SIGTERM, on one machine."""
-
-OWN_FILES = 100
-"""Open files that are not clients' connections."""
 
 _log = logging.getLogger(__name__)
 
@@ -122,7 +119,7 @@ class Server(uvicorn.Server):
             # All are made by the configuration above.
             connections: Iterable[Any] = self.server_state.connections
             sweep(connections, asyncio.get_running_loop().time())
-            self.upgraded.sweep()
+            await self.upgraded.sweep()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -184,16 +181,8 @@ def _end(status: int) -> None:
 
 def _connections_max(ports: int) -> int:
     """Return how many connections a port may have of the files that the system allows."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        # Many systems give 1,024 by default, for old programs that use `select`.
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-            soft = hard
-    if soft == resource.RLIM_INFINITY:
-        return CONNECTIONS_MAX
-    files = (soft - OWN_FILES) // ports
-    return max(1, min(CONNECTIONS_MAX, files * REFUSED_SHARE // (REFUSED_SHARE + 1)))
+    files = files_for_http() / ports
+    return max(1, int(min(CONNECTIONS_MAX, files * REFUSED_SHARE / (REFUSED_SHARE + 1))))
 
 
 def _freeze_what_is_loaded() -> None:

@@ -2,12 +2,19 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from math import ceil
 from typing import TypeAlias
 
 from starlette.types import Scope
 
 POLL_SECONDS = 0.05
+
+SLICE = 250
+"""Connections that are looked at in one go."""
+
+TELLING_SHARE = 0.5
+"""Of the time that all have to end, in which they are told."""
 
 
 class UpgradedProtocol(asyncio.Protocol, ABC):
@@ -17,9 +24,14 @@ class UpgradedProtocol(asyncio.Protocol, ABC):
     `data_received` gets every byte after the request, also those that came together with it.
     """
 
+    __slots__ = ()
+
     @abstractmethod
     def shutdown(self) -> None:
         """Close in the protocol's way: the server ends. It is cut off if it takes too long."""
+
+    def check(self, now: float) -> None:
+        """Act on a state that lasts too long; see `sweeping.Timed`."""
 
 
 Upgrade: TypeAlias = Callable[[Scope], UpgradedProtocol | None]
@@ -46,8 +58,38 @@ class UpgradedConnections:
         """Keep a connection until it is closed."""
         self._transports[protocol] = transport
 
-    def sweep(self) -> None:
-        """Drop those that are closed; call it twice a second or so."""
+    async def sweep(self) -> None:
+        """Drop those that are closed, check the others; call it twice a second or so."""
+        self._drop_closed()
+        now = asyncio.get_running_loop().time()
+        for some in _slices(tuple(self._transports)):
+            for protocol in some:
+                protocol.check(now)
+            # What they write may take milliseconds.
+            await asyncio.sleep(0)
+
+    async def end(self, seconds: float) -> None:
+        """Close all, and wait for it; those that take longer than `seconds` are cut off.
+
+        They are told one after the other, within a part of that time: their clients connect again
+        as soon as they are told, to other servers.
+        """
+        self.is_ending = True
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        protocols = tuple(self._transports)
+        told = 0
+        while self._transports and (elapsed := loop.time() - began) < seconds:
+            share = min(1.0, (elapsed + POLL_SECONDS) / (seconds * TELLING_SHARE))
+            for protocol in protocols[told : (told := ceil(len(protocols) * share))]:
+                protocol.shutdown()
+            await asyncio.sleep(POLL_SECONDS)
+            self._drop_closed()
+        for transport in self._transports.values():
+            transport.abort()
+        self._transports.clear()
+
+    def _drop_closed(self) -> None:
         closed = [
             protocol
             for protocol, transport in self._transports.items()
@@ -56,16 +98,7 @@ class UpgradedConnections:
         for protocol in closed:
             del self._transports[protocol]
 
-    async def end(self, seconds: float) -> None:
-        """Close all and wait for it; those that take longer than `seconds` are cut off."""
-        self.is_ending = True
-        for protocol in tuple(self._transports):
-            protocol.shutdown()
-        deadline = asyncio.get_running_loop().time() + seconds
-        self.sweep()
-        while self._transports and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(POLL_SECONDS)
-            self.sweep()
-        for transport in self._transports.values():
-            transport.abort()
-        self._transports.clear()
+
+def _slices(protocols: Sequence[UpgradedProtocol]) -> Iterator[Sequence[UpgradedProtocol]]:
+    for first in range(0, len(protocols), SLICE):
+        yield protocols[first : first + SLICE]
