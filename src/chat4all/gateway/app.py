@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from starlette.types import ASGIApp
 
 from chat4all import __version__
+from chat4all.gateway.changing import changing_routes
 from chat4all.gateway.fast_history import fast_history_route
 from chat4all.gateway.history import history_routes
 from chat4all.gateway.marking import marking_routes
@@ -21,6 +22,7 @@ from chat4all.http.health import health_routes
 from chat4all.http.limits import Limits
 from chat4all.http.metrics import GatewayMeter
 from chat4all.ports.health import Ping
+from chat4all.usecases.changing import Changing
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
@@ -58,6 +60,7 @@ class GatewayUseCases:
     sending: Sending
     reading: Reading
     marking: Marking
+    changing: Changing
     versions: ConversationVersions
 
 
@@ -82,6 +85,7 @@ def gateway_app(
     routers = [
         signing_in_routes(use_cases.signing_in, limits, caller),
         history_routes(use_cases.reading, caller),
+        changing_routes(use_cases.changing, caller),
         marking_routes(use_cases.marking, use_cases.reading, caller),
         *others,
         health_routes(pings),
