@@ -91,7 +91,7 @@ class History(Protocol):
 class ChangedMessages(Protocol):
     """What became of a conversation's messages, none of it above its head.
 
-    For who reads after an announcement or a break: `position` first, the rest after it.
+    After an announcement or a break: `position` is read first, the rest after it.
     """
 
     async def position(self, conversation: ConversationId) -> Position:
@@ -110,6 +110,10 @@ class ChangedMessages(Protocol):
         """Return the messages that have these numbers as they are now, lowest number first."""
         ...
 
+
+class MessageVersions(Protocol):
+    """What a message was before, and who reacted to it."""
+
     async def versions(self, conversation: ConversationId, seq: int) -> Sequence[Version]:
         """Return every text that a message had, its first one included, earliest first.
 
@@ -122,5 +126,5 @@ class ChangedMessages(Protocol):
         ...
 
 
-class MessageStates(History, ChangedMessages, Protocol):
-    """What who changes messages asks of the store."""
+class ChangeableMessages(History, MessageVersions, Protocol):
+    """What is asked of the store before a message is changed."""

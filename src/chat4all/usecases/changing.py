@@ -20,7 +20,7 @@ from chat4all.domain.records import (
 from chat4all.domain.roles import check_member
 from chat4all.domain.times import now_utc
 from chat4all.ports.directory import Members
-from chat4all.ports.history import MessageStates
+from chat4all.ports.history import ChangeableMessages
 from chat4all.ports.log import MessageLog
 from chat4all.usecases.public_names import PublicNames
 from chat4all.usecases.reading import own_or_first
@@ -42,7 +42,7 @@ class Changing:
     def __init__(
         self,
         log: MessageLog,
-        history: MessageStates,
+        history: ChangeableMessages,
         members: Members,
         names: PublicNames,
         *,

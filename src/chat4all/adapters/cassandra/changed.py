@@ -28,7 +28,7 @@ _EDITS = (
 
 
 class ChangedTables(Part):
-    """`ports.history.ChangedMessages`."""
+    """`ports.history.ChangedMessages` and `MessageVersions`."""
 
     async def position(self, conversation: ConversationId) -> Position:
         """Return the newest visible numbers; see `ports.history.ChangedMessages`."""
@@ -56,7 +56,7 @@ class ChangedTables(Part):
         return await self._with_numbers(conversation, sorted({n for n in numbers if n <= head}))
 
     async def versions(self, conversation: ConversationId, seq: int) -> Sequence[Version]:
-        """Return every text of a message; see `ports.history.ChangedMessages`."""
+        """Return every text of a message; see `ports.history.MessageVersions`."""
         place = (UUID(conversation), bucket_of(seq), seq)
         edits = await self._session.run(_EDITS, place)
         if not edits:
@@ -69,7 +69,7 @@ class ChangedTables(Part):
         return [Version(content, None), *texts]
 
     async def reactions(self, conversation: ConversationId, seq: int) -> Sequence[ReactionCount]:
-        """Return the reactions to a message; see `ports.history.ChangedMessages`."""
+        """Return the reactions to a message; see `ports.history.MessageVersions`."""
         place = (UUID(conversation), bucket_of(seq), seq)
         for _, deleted_ms, cells in await self._session.run(_STATE, place):
             if deleted_ms is None:

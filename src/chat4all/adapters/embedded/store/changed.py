@@ -39,7 +39,7 @@ _IS_DELETED = "SELECT 1 FROM messages WHERE (conversation_id, seq) = (?, ?) AND 
 
 
 class MessageChanges(Part):
-    """`ports.history.ChangedMessages`."""
+    """`ports.history.ChangedMessages` and `MessageVersions`."""
 
     async def position(self, conversation: ConversationId) -> Position:
         """Return the newest visible numbers; see `ports.history.ChangedMessages`."""
@@ -70,7 +70,7 @@ class MessageChanges(Part):
         return await self._database.read(select)
 
     async def versions(self, conversation: ConversationId, seq: int) -> Sequence[Version]:
-        """Return every text of a message; see `ports.history.ChangedMessages`."""
+        """Return every text of a message; see `ports.history.MessageVersions`."""
         values = {"conversation": conversation, "seq": seq}
 
         def select(db: sqlite3.Connection) -> list[Version]:
@@ -79,7 +79,7 @@ class MessageChanges(Part):
         return await self._database.read(select)
 
     async def reactions(self, conversation: ConversationId, seq: int) -> Sequence[ReactionCount]:
-        """Return the reactions to a message; see `ports.history.ChangedMessages`."""
+        """Return the reactions to a message; see `ports.history.MessageVersions`."""
 
         def select(db: sqlite3.Connection) -> tuple[ReactionCount, ...]:
             if db.execute(_IS_DELETED, (conversation, seq)).fetchone():
