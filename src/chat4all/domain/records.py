@@ -122,7 +122,8 @@ class DeadLetter:
     """A record that cannot be processed: its cause, its original bytes, headers and position.
 
     Times in milliseconds since 1970. `put_aside_ms` is when it was kept, None where unknown;
-    `replayed_by` is the record by which it was last appended again, if it was.
+    `replayed_by` is the record by which it was last appended again, if it was. `value` is empty
+    then.
     """
 
     log_position: LogPosition

@@ -69,6 +69,10 @@ class Replaying:
                 f"{name} was replayed as {self._written(letter.replayed_by)}: add --again to do it "
                 "anyway (the same message is stored once)"
             )
+        if letter.replayed_by is not None and value is None:
+            raise CommandRefused(
+                f"the bytes of {name} are not kept since it was replayed: give them with --value"
+            )
         record_bytes = letter.value if value is None else value
         try:
             record = decode_record(record_bytes)

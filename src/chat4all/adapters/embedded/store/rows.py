@@ -40,7 +40,7 @@ values_of: Callable[[StoredMessage], tuple[object, ...]] = attrgetter(
 AS_JSON = {
     **{name: name for name in (*_PLAIN, *_CHANGED)},
     "content": _CONTENT,
-    "reactions": "json(coalesce(reactions, '[]'))",
+    "reactions": "CASE WHEN reactions IS NULL THEN json('[]') ELSE json(reactions) END",
     "log_position": f"json_array({', '.join(_POSITION)})",
 }
 """For each field of `StoredMessage` the expression of its value in JSON."""
