@@ -11,13 +11,11 @@ from chat4all.domain.changes import (
     ChangeHead,
     Deleted,
     Edited,
-    Effect,
-    NumberedChange,
     Reacted,
     ReactionCount,
     Version,
 )
-from chat4all.domain.ids import ChangeId, ConversationId, LogPosition, Username
+from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.messages import AllRead, Head, StoredMessage
 from chat4all.domain.position import Position
 from chat4all.ports.store import (
@@ -29,7 +27,7 @@ from chat4all.ports.store import (
     TargetKey,
 )
 from tests.contract.ports import Store
-from tests.messages import batch, message
+from tests.messages import at_change, batch, changed, changes, message, time_of
 from tests.records import CHATS
 from tests.stored import stored
 
@@ -37,42 +35,6 @@ pytestmark = pytest.mark.anyio
 
 THUMB, HEART = EMOJIS[0], EMOJIS[2]
 ANA, BRUNO = Username("ana"), Username("bruno")
-
-
-def at(change: int) -> LogPosition:
-    """Above those of `message`."""
-    return LogPosition(0, 0, 100_000 + 10 * change)
-
-
-def time_of(change: int) -> str:
-    return f"2026-01-31T13:{change // 60 % 60:02}:{change % 60:02}.000Z"
-
-
-def changed(
-    number: int,
-    effect: Effect,
-    seq: int = 1,
-    author: Username = BRUNO,
-    chat: ConversationId = CHATS[0],
-) -> NumberedChange:
-    of = ChangeId(str(uuid.UUID(int=number)))
-    return NumberedChange(chat, number, seq, of, author, time_of(number), effect, at(number))
-
-
-def changes(*found: NumberedChange, head: int | None = None) -> StoreBatch:
-    last = found[-1]
-    heads = {last.conversation_id: ChangeHead(head or last.change, last.log_position)}
-    return StoreBatch(
-        through=(last.log_position,),
-        changes=found,
-        change_ids={
-            ChangeKey(c.conversation_id, c.change_id, c.author): ChangeEntry(
-                c.change, c.log_position
-            )
-            for c in found
-        },
-        change_heads={} if head == 0 else heads,
-    )
 
 
 async def the(store: Store, seq: int = 1) -> StoredMessage:
@@ -85,15 +47,15 @@ async def test_what_was_written_for_changes_is_found_again(store: Store) -> None
     assert await store.change_heads([CHATS[0]]) == {}
     first, second = changed(1, Edited("new"), seq=2), changed(2, Deleted(), author=ANA)
     await store.write(changes(first, second, head=0))
-    assert await store.change_heads(CHATS[:2]) == {CHATS[0]: ChangeHead(2, at(2))}
+    assert await store.change_heads(CHATS[:2]) == {CHATS[0]: ChangeHead(2, at_change(2))}
     keys = [ChangeKey(CHATS[0], c.change_id, c.author) for c in (first, second)]
     others = [ChangeKey(CHATS[0], first.change_id, ANA), keys[0]._replace(conversation_id=CHATS[1])]
     assert await store.find_change_ids([*keys, *others]) == {
-        keys[0]: ChangeEntry(1, at(1)),
-        keys[1]: ChangeEntry(2, at(2)),
+        keys[0]: ChangeEntry(1, at_change(1)),
+        keys[1]: ChangeEntry(2, at_change(2)),
     }
-    places = [(CHATS[0], at(2)), (CHATS[0], at(3)), (CHATS[1], at(1))]
-    assert await store.changes_at(places) == {at(2): ChangeRow(2, second.change_id, ANA)}
+    places = [(CHATS[0], at_change(2)), (CHATS[0], at_change(3)), (CHATS[1], at_change(1))]
+    assert await store.changes_at(places) == {at_change(2): ChangeRow(2, second.change_id, ANA)}
     targets = [TargetKey(CHATS[0], n) for n in (1, 2, 3)]
     assert await store.targets(targets) == {
         targets[0]: Target(message(1).log_position, BRUNO, is_deleted=True),
@@ -115,7 +77,7 @@ async def test_a_change_is_not_visible_above_the_head(store: Store) -> None:
     assert list(await store.changed(CHATS[0], after=1_003, limit=9)) == []
     assert list(await store.changed(CHATS[1], after=0, limit=9)) == []
     assert await store.position(CHATS[1]) == Position(0, 0)
-    assert await store.change_heads(CHATS[:1]) == {CHATS[0]: ChangeHead(1_005, at(1_005))}
+    assert await store.change_heads(CHATS[:1]) == {CHATS[0]: ChangeHead(1_005, at_change(1_005))}
 
 
 async def test_an_edit_leaves_the_first_text_where_it_was(store: Store) -> None:
@@ -196,12 +158,12 @@ async def test_a_message_shows_ten_names_of_a_reaction(store: Store) -> None:
 async def test_the_two_numbers_of_a_head_are_written_apart(store: Store) -> None:
     """A late head of one takes the other nowhere, in whatever order they land (EXACTNESS 25)."""
     edits = [changed(n, Edited(f"{n}")) for n in (1, 2, 3)]
-    early, late = message(1), replace(message(2), log_position=at(9))
+    early, late = message(1), replace(message(2), log_position=at_change(9))
     heads: list[Head | ChangeHead] = [
         Head(1, early.log_position),
         Head(2, late.log_position),
-        ChangeHead(1, at(1)),
-        ChangeHead(3, at(3)),
+        ChangeHead(1, at_change(1)),
+        ChangeHead(3, at_change(3)),
     ]
     for number, order in enumerate(itertools.permutations(heads)):
         if isinstance(order[0], ChangeHead):
