@@ -44,6 +44,10 @@ addresses of the pages beside it.
 **Read markers.** Sending moves your own marker to your message: all before it counts as read by
 you. A program that has not read says `"mark_read": false`.
 
+**Changes.** A message can be edited, deleted and reacted to. A change is accepted with a
+`change_id` as a message is with its `message_id`, and is made once. Changes are numbered beside the
+messages: `Chat4All-Position`, `<seq>.<change>`, says how far a page goes.
+
 **Text** is kept in Unicode's normal form C, and its length is counted in it. It has to show
 something, and has no control characters; line breaks and tabs are for messages and notes.
 

@@ -17,7 +17,7 @@ from chat4all.http.bearer import Authenticate
 from chat4all.http.bodies import require_json
 from chat4all.http.idempotency import ChangeIdKey
 from chat4all.http.json_bodies import BodyReader
-from chat4all.http.openapi import json_content, problems
+from chat4all.http.openapi import json_content, problem_meaning, problems
 from chat4all.http.outcomes import CHANGE, EDIT, if_unknown
 from chat4all.http.paths import ConversationPath, EmojiPath, MessagePath
 from chat4all.http.routes import api_router
@@ -55,7 +55,11 @@ def changing_routes(changing: Changing, caller: Authenticate) -> APIRouter:
         operation_id="edit_message",
         status_code=HTTPStatus.ACCEPTED,
         response_class=Response,
-        responses={**_ACCEPTED, **problems(400, 401, 403, 404, 409, 413, 415, 422, 503)},
+        responses={
+            **_ACCEPTED,
+            **problems(400, 401, 403, 404, 413, 415, 422, 503),
+            **problem_meaning(409, "It is deleted, or was edited 100 times."),
+        },
         openapi_extra={
             "requestBody": {
                 "required": True,
@@ -173,7 +177,11 @@ def changing_routes(changing: Changing, caller: Authenticate) -> APIRouter:
             operation_id=name,
             status_code=HTTPStatus.ACCEPTED,
             response_class=Response,
-            responses={**_ACCEPTED, **problems(401, 404, 409, 422, 503)},
+            responses={
+                **_ACCEPTED,
+                **problems(401, 404, 422, 503),
+                **problem_meaning(409, "The message is deleted."),
+            },
         )
 
     @router.get(
