@@ -73,7 +73,7 @@ class RouterMetrics:
         )
         self._announced = Counter(
             "chat4all_router_announcements",
-            "Messages and markers that were announced.",
+            "Messages, changes and markers that were announced.",
             registry=self.registry,
         )
         self._store = Timings(
