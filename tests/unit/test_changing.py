@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chat4all.domain.changes import ReactionCount, Version
-from chat4all.domain.errors import OutcomeUnknown, Unavailable
+from chat4all.domain.errors import InvalidInput, OutcomeUnknown, Unavailable
 from chat4all.domain.ids import ChangeId, ConversationId, LogPosition, MessageId, Username
 from chat4all.domain.messages import Receipt, StoredMessage
 from chat4all.domain.people import Role
@@ -115,6 +115,13 @@ async def test_an_unknown_outcome_of_a_fresh_id_is_told_no_sooner_than_a_retry_i
         error, took = await refused(fake, own)
         assert error.change_id == (own or error.change_id)
         assert took < NOT_BEFORE
+
+
+async def test_what_is_no_reaction_is_refused() -> None:
+    fake = Fake()
+    with pytest.raises(InvalidInput, match="/emoji"):
+        await changing(fake).react(BRUNO, CHATS[0], message(1).message_id, "🦜", given=True)
+    assert fake.appended == []
 
 
 async def test_what_could_not_be_looked_up_carries_its_id_too() -> None:

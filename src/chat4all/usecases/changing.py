@@ -6,7 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from chat4all.domain.changes import EDITS_MAX, ReactionCount, Version, emoji, renamed
-from chat4all.domain.errors import Conflict, NotAllowed, NotFound, OutcomeUnknown, Unavailable
+from chat4all.domain.errors import (
+    Conflict,
+    FieldError,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    OutcomeUnknown,
+    Unavailable,
+)
 from chat4all.domain.ids import ChangeId, ConversationId, MessageId, Username
 from chat4all.domain.messages import StoredMessage
 from chat4all.domain.people import Role
@@ -120,9 +128,12 @@ class Changing:
     ) -> ChangeId:
         """Give a reaction, or take it back; doing so again changes nothing.
 
-        Raises `ValueError` for what is no reaction, `Conflict` when the message is deleted.
+        Raises `InvalidInput` for what is no reaction, `Conflict` when the message is deleted.
         """
-        one = emoji(reaction)
+        try:
+            one = emoji(reaction)
+        except ValueError as error:
+            raise InvalidInput([FieldError("/emoji", str(error))]) from None
 
         async def record(of: dict[str, Any]) -> ChangeRecord:
             message, _ = await self._find(author, conversation, message_id)
