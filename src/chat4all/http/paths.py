@@ -45,6 +45,7 @@ EmojiPath = Annotated[
         max_length=8,
         description=f"One of {' '.join(EMOJIS)}, percent-encoded.",
         examples=[EMOJIS[0]],
+        json_schema_extra={"enum": [*EMOJIS]},
     ),
     AfterValidator(emoji),
 ]
