@@ -16,6 +16,7 @@ from chat4all.adapters.cassandra import CassandraSession, Contact
 from chat4all.adapters.cassandra.history import CassandraHistory
 from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
 from chat4all.domain.messages import AllRead, Status, StoredMessage
+from chat4all.domain.position import Position
 from chat4all.domain.records import MessageRecord
 from chat4all.wire.messages import MessageView, accepted_view, message_view
 from tests.api.conftest import CHAT, Api, running
@@ -34,8 +35,8 @@ STORED = StoredMessage(
 class OneMessage(CassandraHistory):
     """On Cassandra, but for its answers."""
 
-    async def head(self, conversation: ConversationId) -> int:
-        return STORED.seq
+    async def position(self, conversation: ConversationId) -> Position:
+        return Position(STORED.seq)
 
     async def _between(
         self, conversation: ConversationId, first: int, last: int

@@ -3,9 +3,10 @@
 import uuid
 from dataclasses import replace
 
-from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
+from chat4all.domain.changes import ChangeHead, Effect, NumberedChange
+from chat4all.domain.ids import ChangeId, ConversationId, LogPosition, MessageId, Username
 from chat4all.domain.messages import Head, Marker, StoredMessage
-from chat4all.ports.store import IdEntry, IdKey, NumberedRow, StoreBatch
+from chat4all.ports.store import ChangeEntry, ChangeKey, IdEntry, IdKey, NumberedRow, StoreBatch
 from tests.records import CHATS
 
 
@@ -47,3 +48,41 @@ def at(second: int, one: StoredMessage) -> StoredMessage:
 
 def row_of(found: StoredMessage) -> NumberedRow:
     return NumberedRow(found.seq, found.message_id, found.sender_id)
+
+
+def at_change(change: int) -> LogPosition:
+    """Above those of `message`."""
+    return LogPosition(0, 0, 100_000 + 10 * change)
+
+
+def time_of(change: int) -> str:
+    return f"2026-01-31T13:{change // 60 % 60:02}:{change % 60:02}.000Z"
+
+
+def changed(
+    number: int,
+    effect: Effect,
+    seq: int = 1,
+    author: str = "bruno",
+    chat: ConversationId = CHATS[0],
+) -> NumberedChange:
+    of = ChangeId(str(uuid.UUID(int=number)))
+    return NumberedChange(
+        chat, number, seq, of, Username(author), time_of(number), effect, at_change(number)
+    )
+
+
+def changes(*found: NumberedChange, head: int | None = None) -> StoreBatch:
+    last = found[-1]
+    heads = {last.conversation_id: ChangeHead(head or last.change, last.log_position)}
+    return StoreBatch(
+        through=(last.log_position,),
+        changes=found,
+        change_ids={
+            ChangeKey(c.conversation_id, c.change_id, c.author): ChangeEntry(
+                c.change, c.log_position
+            )
+            for c in found
+        },
+        change_heads={} if head == 0 else heads,
+    )

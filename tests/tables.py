@@ -19,10 +19,12 @@ from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession, 
 from chat4all.adapters.cassandra.session import Row, Statement
 
 _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \((.*?)\n\)([^;]*);", re.DOTALL)
-_ADDED = re.compile(r"ALTER TABLE (\w+) ADD IF NOT EXISTS \(?([\w ,]+?)\)?;")
+_ADDED = re.compile(r"ALTER TABLE (\w+) ADD IF NOT EXISTS \(?([\w\s,<>]+?)\)?;")
+_OF_A_TYPE = re.compile(r"<[^<>]*>")
 _KEY = re.compile(r"PRIMARY KEY \((?:\(([^)]*)\)|(\w+))(?:, ([^)]*))?\)")
 _INSERT = re.compile(r"INSERT INTO (\w+) \(([^)]*)\) VALUES \([?, ]*\)( USING TIMESTAMP \?)?\Z")
 _UPDATE = re.compile(r"UPDATE (\w+) SET (.*) WHERE (.*) IF EXISTS\Z")
+_CELL = re.compile(r"UPDATE (\w+) USING TIMESTAMP \? SET (\w+)\[\?\] = \? WHERE (.*)\Z")
 _SELECT = re.compile(
     r"SELECT (?P<distinct>DISTINCT )?(?P<what>.*?) FROM (?P<table>\w+)(?: WHERE (?P<where>.*?))?"
     r"(?: ORDER BY \w+(?P<order> ASC| DESC)?)?(?: LIMIT (?P<limit>\d+|\?))?\Z"
@@ -71,7 +73,7 @@ def schema() -> dict[str, Table]:
             frozenset(columns - {"PRIMARY"}), partition, clustering, "DESC" in options
         )
     for name, added in _ADDED.findall(text):
-        more = {column.split()[0] for column in added.split(",")}
+        more = {column.split()[0] for column in _OF_A_TYPE.sub("", added).split(",")}
         found[name] = found[name]._replace(columns=found[name].columns | more)
     applied = frozenset({"version", "applied_at"})
     return found | {"schema_migrations": Table(applied, ("version",), (), newest_first=False)}
@@ -79,6 +81,13 @@ def schema() -> dict[str, Table]:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(re.findall(r"\w+", text))
+
+
+class _Cell(NamedTuple):
+    """One entry of a map, which has a write time of its own."""
+
+    key: str
+    value: object
 
 
 class Tables:
@@ -121,7 +130,11 @@ class Tables:
                 assert value is not None, "an inserted null is a tombstone"
             cells = self._cells(table, row)
             for name in row.keys() - set(shape.keys) if columns is None else row.keys() & columns:
-                _put(cells, name, write_time, row[name])
+                if isinstance(value := row[name], _Cell):
+                    of_a_map = cells.setdefault(name, (0, {}))[1]
+                    _put(of_a_map, value.key, write_time, value.value)
+                else:
+                    _put(cells, name, write_time, value)
 
     def _cells(self, table: str, row: dict[str, Any]) -> Cells:
         shape = schema()[table]
@@ -189,6 +202,8 @@ def _clusterings(
 def _value(column: str, place: dict[str, Any], cells: Cells) -> Any:
     name = column.removeprefix("toUnixTimestamp(").removesuffix(")")
     value = place[name] if name in place else cells.get(name, (0, None))[1]
+    if isinstance(value, dict):
+        return {key: of_one for key, (_, of_one) in value.items()}
     if name != column and isinstance(value, datetime):
         return int(value.timestamp() * 1_000 + 0.5)
     return value
@@ -203,6 +218,14 @@ def _columns(statement: str) -> tuple[str, tuple[str, ...], bool]:
 
 def _inserted(statement: str, values: Sequence[Any]) -> tuple[str, dict[str, Any], int]:
     """Return the table, the values by column and the write time."""
+    if cell := _CELL.match(statement):
+        write_time, key, value, *of_row = values
+        names = re.findall(r"(\w+) = \?", cell[3])
+        return (
+            cell[1],
+            dict(zip(names, of_row, strict=True)) | {cell[2]: _Cell(key, value)},
+            write_time,
+        )
     table, columns, timed = _columns(statement)
     write_time = values[-1] if timed else time.time_ns() // 1_000
     return table, dict(zip(columns, values, strict=not timed)), write_time

@@ -175,6 +175,7 @@ async def test_an_allowed_origin_may_read_answers(open_to_one: Api) -> None:
             assert answer.headers["vary"] == "Origin" or allowed is None
             exposed = answer.headers["access-control-expose-headers"].split(", ")
             assert set(exposed) == {
+                "Chat4All-Position",
                 "Link",
                 "Location",
                 "RateLimit",

@@ -270,4 +270,7 @@ async def test_the_key_is_described(api: Api) -> None:
         "/v1/users",
         "/v1/conversations",
         "/v1/conversations/{conversation_id}/members",
+        # As the id of a change, where there is no body that has one.
+        "/v1/conversations/{conversation_id}/messages/{message_id}",
+        "/v1/conversations/{conversation_id}/messages/{message_id}/reactions/{emoji}",
     }

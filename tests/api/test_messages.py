@@ -32,6 +32,9 @@ async def test_a_message_has_its_fields_and_its_number(api: Api) -> None:
         "content": "Olá 🎉\t\n",
         "status": "DELIVERED",
         "seq": 1,
+        "edited_at": None,
+        "deleted_at": None,
+        "reactions": [],
     }
 
 

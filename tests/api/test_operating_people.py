@@ -48,15 +48,26 @@ async def test_an_export_has_all_that_is_kept_and_no_secret(tmp_path: Path) -> N
     folder = tmp_path / "data"
     async with running(folder) as api:
         ana, bruno = await api.sign_in("ana"), await api.sign_in("bruno")
+        edited = await api.send(ana, "first")
         for content in ("one", 'two \u00e9\n"three"'):
             await api.send(ana, content)
-        await api.send(bruno, "not hers")
+        anothers = await api.send(bruno, "not hers")
         other = {"type": "group", "title": "Left", "members": ["ana"]}
         answer = await api.gateway.post("/v1/conversations", json=other, headers=bruno)
         left = answer.json()["conversation_id"]
         await api.send(ana, "in a group that she left", chat_id=left)
         path = f"/v1/conversations/{left}/members/ana"
         assert (await api.gateway.delete(path, headers=ana)).status_code == 204
+        await api.routed()
+        messages = f"/v1/conversations/{CHAT}/messages"
+        for answer in (
+            await api.gateway.patch(
+                f"{messages}/{edited}", json={"content": "second"}, headers=ana
+            ),
+            await api.gateway.put(f"{messages}/{anothers}/reactions/👍", headers=ana),
+            await api.gateway.put(f"{messages}/{anothers}/reactions/👎", headers=bruno),
+        ):
+            assert answer.status_code == 202
         await api.routed()
         running_text = await done(folder, "users", "export", "ana")
     text = await done(folder, "users", "export", "ana")
@@ -69,7 +80,11 @@ async def test_an_export_has_all_that_is_kept_and_no_secret(tmp_path: Path) -> N
         "one",
         'two \u00e9\n"three"',
         "in a group that she left",
+        "second",
     }
+    texts = {m["content"]: m["texts"] for m in found["messages"]}
+    assert (texts["one"], texts["second"]) == ([], ["first", "second"])
+    assert found["reactions"] == [{"conversation_id": CHAT, "seq": 4, "emoji": "👍"}]
     assert "every conversation" in found["messages_from"]
     assert {m["conversation_id"] for m in found["read_markers"]} == {CHAT, left}
     assert [entry["action"] for entry in found["audit"]] == [
@@ -117,8 +132,16 @@ async def test_in_a_cluster_messages_are_those_of_the_users_conversations(
     folder = tmp_path / "data"
     async with running(folder) as api:
         ana, bruno = await api.sign_in("ana"), await api.sign_in("bruno")
-        for number in range(7):
-            await api.send(ana if number % 3 else bruno, str(number))
+        sent = [await api.send(ana if n % 3 else bruno, str(n)) for n in range(7)]
+        await api.routed()
+        path = f"/v1/conversations/{CHAT}/messages"
+        body = {"content": "edited"}
+        answers = [
+            await api.gateway.patch(f"{path}/{sent[1]}", json=body, headers=ana),
+            await api.gateway.put(f"{path}/{sent[6]}/reactions/👍", headers=ana),
+            await api.gateway.put(f"{path}/{sent[5]}/reactions/👍", headers=bruno),
+        ]
+        assert [answer.status_code for answer in answers] == [202] * 3
         await api.routed()
 
     @asynccontextmanager
@@ -134,9 +157,22 @@ async def test_in_a_cluster_messages_are_those_of_the_users_conversations(
     hers, chat = Username("ana"), ConversationId(CHAT)
     messages = [one async for one in found.messages(hers, [chat])]
     assert [(one["seq"], one["content"]) for one in messages] == [
-        (number + 1, str(number)) for number in range(7) if number % 3
+        (number + 1, "edited" if number == 1 else str(number)) for number in range(7) if number % 3
     ]
-    assert set(messages[0]) == {"conversation_id", "seq", "message_id", "content", "created_at"}
+    assert [one["texts"] for one in messages[:2]] == [["1", "edited"], []]
+    assert [one async for one in found.reactions(hers, [chat])] == [
+        {"conversation_id": CHAT, "seq": 7, "emoji": "👍"}
+    ]
+    assert set(messages[0]) == {
+        "conversation_id",
+        "seq",
+        "message_id",
+        "content",
+        "created_at",
+        "edited_at",
+        "deleted_at",
+        "texts",
+    }
     assert [one["read_seq"] async for one in found.markers(hers, [chat])] == [6]
     assert [one async for one in found.messages(hers, [])] == []
 

@@ -115,6 +115,22 @@ TABLE: dict[str, list[Case]] = {
     "POST /v1/messages": [case((202, 202, 202, 404, 404), {"chat_id": "(chat)", "content": "x"})],
     "GET /v1/conversations/{conversation_id}/messages": [case(IN_IT)],
     "GET /v1/conversations/{conversation_id}/messages/{message_id}": [case(IN_IT)],
+    "PATCH /v1/conversations/{conversation_id}/messages/{message_id}": [
+        case((202, 403, 403, 404, 404), {"content": "x"}),  # it is the owner's
+    ],
+    "DELETE /v1/conversations/{conversation_id}/messages/{message_id}": [
+        case((202, 202, 403, 404, 404)),
+    ],
+    "GET /v1/conversations/{conversation_id}/messages/{message_id}/edits": [
+        case((200, 200, 403, 404, 404)),
+    ],
+    "GET /v1/conversations/{conversation_id}/messages/{message_id}/reactions": [case(IN_IT)],
+    "PUT /v1/conversations/{conversation_id}/messages/{message_id}/reactions/{emoji}": [
+        case((202, 202, 202, 404, 404), emoji="👍"),
+    ],
+    "DELETE /v1/conversations/{conversation_id}/messages/{message_id}/reactions/{emoji}": [
+        case((202, 202, 202, 404, 404), emoji="👍"),
+    ],
     "GET /v1/conversations/{conversation_id}/receipts": [case(IN_IT)],
     "POST /v1/conversations/{conversation_id}/read": [case((202, 202, 202, 404, 404), {"seq": 0})],
 }

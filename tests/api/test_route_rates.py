@@ -93,7 +93,13 @@ async def test_the_description_says_that_they_are_limited(api: Api) -> None:
 
 
 async def test_a_limited_route_is_refused_when_nothing_is_left(small: Small) -> None:
-    names = {"conversation_id": CHAT, "username": "ana", "session_id": str(uuid.uuid4())}
+    names = {
+        "conversation_id": CHAT,
+        "username": "ana",
+        "session_id": str(uuid.uuid4()),
+        "message_id": str(uuid.uuid4()),
+        "emoji": "👍",
+    }
     tried = 0
     for client in clients(small.api):
         for route in set(BY_ROUTE) & set(await described(client)):
@@ -162,7 +168,7 @@ def fields_of(cell: str) -> set[str]:
     """Return the routes that a cell of the documentation names."""
     found = set[str]()
     for part in cell.split(";"):
-        methods = re.findall(r"(GET|POST|PATCH|DELETE)", part)
+        methods = re.findall(r"(GET|POST|PUT|PATCH|DELETE)", part)
         path = re.search(r"/[\w/{}]+", part)
         found |= {f"{method} {path[0]}" for method in methods if path}
     return found

@@ -17,6 +17,7 @@ from confluent_kafka import KafkaError
 
 from chat4all.adapters.caching import OutboxFollower
 from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession
+from chat4all.adapters.cassandra.changing import SequencedChangesTables
 from chat4all.adapters.cassandra.session import Statement
 from chat4all.adapters.cassandra.writing import SequencedTables
 from chat4all.adapters.kafka import (
@@ -117,10 +118,12 @@ def _die_while_planning(death: _Death) -> None:
 
 
 def _die_while_writing(death: _Death) -> None:
-    one_by_one, write = SequencedTables._write_in_order, SequencedTables.write
+    one_by_one, write = SequencedChangesTables._write_in_order, SequencedTables.write
     run, run_together = CassandraSession.run, CassandraSession.batch
 
-    async def part_by_part(self: SequencedTables, batches: Sequence[Sequence[Statement]]) -> None:
+    async def part_by_part(
+        self: SequencedChangesTables, batches: Sequence[Sequence[Statement]]
+    ) -> None:
         for number, part in enumerate(batches):
             death.at("first batch", number == 1)
             await one_by_one(self, [part])
@@ -141,7 +144,7 @@ def _die_while_writing(death: _Death) -> None:
         await write(self, batch)
         death.at("heads", batch.heads)
 
-    SequencedTables._write_in_order = part_by_part  # type: ignore[method-assign]
+    SequencedChangesTables._write_in_order = part_by_part  # type: ignore[method-assign]
     CassandraSession.run = run_one  # type: ignore[method-assign]
     CassandraSession.batch = run_batch  # type: ignore[method-assign]
     SequencedTables.write = written  # type: ignore[method-assign]
@@ -264,12 +267,14 @@ def heads_kept() -> None:
 
 def second_batch_first() -> None:
     """Write a conversation's batches in any order (against rule 3)."""
-    one_by_one = SequencedTables._write_in_order
+    one_by_one = SequencedChangesTables._write_in_order
 
-    async def backwards(self: SequencedTables, batches: Sequence[Sequence[Statement]]) -> None:
+    async def backwards(
+        self: SequencedChangesTables, batches: Sequence[Sequence[Statement]]
+    ) -> None:
         await one_by_one(self, batches[::-1])
 
-    SequencedTables._write_in_order = backwards  # type: ignore[method-assign]
+    SequencedChangesTables._write_in_order = backwards  # type: ignore[method-assign]
 
 
 def error_as_dead_letter() -> None:

@@ -17,16 +17,19 @@ from chat4all.adapters.cassandra import (
     CassandraStore,
     Contact,
     migrate,
+    migrating,
 )
 from chat4all.adapters.cassandra.session import REQUEST_SECONDS, connect
+from chat4all.domain.changes import Deleted, Edited, Reacted
 from chat4all.domain.errors import StartRefused, Unavailable
 from chat4all.domain.ids import LogPosition
 from chat4all.domain.messages import Head, StoredMessage
+from chat4all.domain.position import Position
 from chat4all.domain.times import parse_milliseconds
 from chat4all.ports.store import StoreBatch
 from engines import CassandraNode
 from tests.cluster.cassandra import AStore, a_store, contact_of
-from tests.messages import batch, message, row_of
+from tests.messages import batch, changed, changes, message, row_of
 from tests.records import CHATS
 from tests.stored import stored
 
@@ -260,6 +263,33 @@ async def test_a_keyspace_of_an_earlier_release_is_reported_before_it_is_needed(
         await earlier.store.ping()
         with pytest.raises(Unavailable, match="run `chat4all migrate`"):
             await earlier.letters.ping()
+
+
+async def test_messages_of_the_release_before_take_changes(
+    cassandra: CassandraNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contact = contact_of(cassandra)
+    with monkeypatch.context() as before:
+        earlier = {number: step for number, step in migrating.steps().items() if number < 6}
+        before.setattr(migrating, "steps", lambda: earlier)
+        await migrate(contact)
+    async with a_store(cassandra, contact) as on:
+        await on.store.write(batch(message(1), message(2)))
+        with pytest.raises(Unavailable, match="run `chat4all migrate`"):
+            await on.store.ping()
+    await migrate(contact)
+    async with a_store(cassandra, contact) as on:
+        await on.store.ping()
+        assert await on.store.position(CHATS[0]) == Position(2, 0)
+        page = await stored(on.store, CHATS[0], limit=10)
+        assert list(page.messages) == [message(1), message(2)]
+        reacted = changed(3, Reacted("👍", given=True))
+        await on.store.write(changes(changed(1, Edited("new")), changed(2, Deleted(), seq=2)))
+        await on.store.write(changes(reacted))
+        first, second = await on.store.with_numbers(CHATS[0], [1, 2])
+        assert (first.content, second.content) == ("new", "")
+        assert [one.count for one in first.reactions] == [1]
+        assert await on.store.position(CHATS[0]) == Position(2, 3)
 
 
 @asynccontextmanager

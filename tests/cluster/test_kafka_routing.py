@@ -3,6 +3,7 @@
 import asyncio
 import random
 import uuid
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
@@ -15,7 +16,7 @@ from engines import CassandraNode, KafkaBroker
 from tests.cluster.cassandra import AStore, a_store
 from tests.cluster.kafka import PARTITIONS, ALog, a_log
 from tests.cluster.test_kafka_consumer import commit_as_an_operator
-from tests.records import record
+from tests.records import deletion, edit, reaction, record
 from tests.stored import stored
 
 pytestmark = [
@@ -71,15 +72,69 @@ async def test_records_of_all_producers_are_stored_once_in_one_order(
         assert await store.letters.all(10) == []
 
 
-async def route(on: ALog, store: AStore, *, routers: int, count: int) -> None:
-    """Let routers run until so many messages are stored."""
+async def test_changes_are_made_once_in_whichever_partition_their_records_are(
+    kafka: KafkaBroker, cassandra: CassandraNode
+) -> None:
+    chats = CHATS[:5]
+    async with a_log(kafka) as on, a_store(cassandra) as store:
+        for chat in CHATS:
+            await on.log.append(chat, record("first", chat=chat))
+        await route(on, store, routers=1, count=len(CHATS))
+        producers = [other_producer(on, name) for name in ("consistent_random", "murmur2_random")]
+        for number, chat in enumerate(chats):
+            made = [
+                edit("second", chat=chat),
+                reaction("👍", chat=chat, author="ana"),
+                edit("another's", chat=chat, author="ana"),  # a dead letter
+            ]
+            if number % 2:
+                made.append(deletion(chat=chat, author="ana", as_admin=True))
+            for value in made * 2:
+                producers[number % 2].produce(on.epoch.topic, value, chat)
+        for producer in producers:
+            assert producer.flush(30) == 0
+
+        async def states() -> list[tuple[str, bool, int]]:
+            found = []
+            for chat in chats:
+                (message,) = await store.store.with_numbers(chat, [1])
+                change = (await store.store.position(chat)).change
+                found.append((message.content, message.deleted_at is not None, change))
+            return found
+
+        wanted = [("", True, 3) if number % 2 else ("second", False, 2) for number in range(5)]
+
+        async def all_is_made() -> None:
+            async with asyncio.timeout(60):
+                while await states() != wanted:
+                    await asyncio.sleep(0.05)
+
+        await route(on, store, routers=2, until=all_is_made)
+        for partition in range(PARTITIONS):
+            commit_as_an_operator(on, partition, 0)
+        await on.log.append(CHATS[6], record("the last", chat=CHATS[6]))
+        await route(on, store, routers=1, count=len(CHATS) + 1)
+        assert await states() == wanted
+        causes = {letter.cause for letter in await store.letters.all(100)}
+        assert causes == {"its author may not change this message"}
+
+
+async def route(
+    on: ALog,
+    store: AStore,
+    *,
+    routers: int,
+    count: int = 0,
+    until: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Let routers run until so many messages are stored, or something else is done."""
     async with AsyncExitStack() as stack:
         running = []
         for _ in range(routers):
             member = await stack.enter_async_context(on.consumer())
             router = Router(member, store.store, store.letters, EmbeddedFeed(), on.log)
             running.append((router, asyncio.ensure_future(router.run())))
-        await until_all_is_stored(store, count)
+        await (until_all_is_stored(store, count) if until is None else until())
         for router, task in running:
             await router.ping()
             router.stop()

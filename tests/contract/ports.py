@@ -4,20 +4,20 @@ from typing import Protocol
 
 from chat4all.ports.dead_letters import DeadLetters, DeadLetterSink
 from chat4all.ports.health import CanPing
-from chat4all.ports.history import ConversationHeads, History
+from chat4all.ports.history import ChangedMessages, ConversationHeads, History, MessageVersions
 from chat4all.ports.log import MessageLog
 from chat4all.ports.outbox import Outbox, OutboxTrimming
-from chat4all.ports.store import SequencedStore
+from chat4all.ports.store import RoutedStore
 from chat4all.ports.summaries import ConversationSummaries
 
 
 class Log(MessageLog, CanPing, Protocol): ...
 
 
-class VisibleHistory(History, ConversationHeads, Protocol): ...
+class VisibleHistory(History, ConversationHeads, ChangedMessages, MessageVersions, Protocol): ...
 
 
-class Store(SequencedStore, VisibleHistory, ConversationSummaries, CanPing, Protocol): ...
+class Store(RoutedStore, VisibleHistory, ConversationSummaries, CanPing, Protocol): ...
 
 
 class Letters(DeadLetterSink, DeadLetters, Protocol): ...

@@ -99,7 +99,7 @@ async def test_what_is_shown_is_the_page_with_its_statuses(
         ends = (page.messages[0].seq, page.messages[-1].seq) if page.messages else (0, 0)
         assert (shown.first, shown.last) == ends, bound
         assert shown.size == len(page.messages), bound
-        assert shown.senders == {m.sender_id for m in page.messages}, bound
+        assert shown.names == {m.sender_id for m in page.messages}, bound
         assert shown.more == (0 < shown.last < page.head), bound
     empty = await history.page(CHATS[2], all_read, limit=5)
     assert empty == EncodedPage(b"[]", 0, 0, more=False)

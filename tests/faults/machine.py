@@ -16,19 +16,31 @@ from pathlib import Path
 from typing import Protocol
 
 from chat4all.adapters.embedded import EmbeddedFeed, EmbeddedLog, EmbeddedStore
-from chat4all.domain.events import LiveEvent, MessageStored
-from chat4all.domain.ids import ConversationId, LogPosition
+from chat4all.domain.changes import count_reactions
+from chat4all.domain.events import LiveEvent, MessageChanged, MessageStored
+from chat4all.domain.ids import ConversationId, LogPosition, Username
 from chat4all.domain.messages import Head, StoredMessage
 from chat4all.domain.records import DeadLetter, Headers, LogRecord
 from chat4all.ports.log import MessageLog, PartitionedLog, Poll
 from chat4all.ports.store import IdEntry, IdKey, StoreBatch
 from chat4all.router.loop import Router
 from tests.contract.ports import Letters, Store
-from tests.records import CHATS, Row, model
+from tests.records import CHATS, Chat, Row, model, modelled
 from tests.stored import stored
 from tests.tables import StoreOnTables, Tables
 
-STEPS = ("dead letters", "messages", "ids", "markers", "heads", "announced", "committed")
+STEPS = (
+    "dead letters",
+    "messages",
+    "ids",
+    "changes",
+    "change ids",
+    "markers",
+    "heads",
+    "change heads",
+    "announced",
+    "committed",
+)
 BUCKET = 10
 """Numbers that the staged store writes at once."""
 
@@ -93,6 +105,15 @@ class StagedStore:
         self._store = store
         self._steps = steps
         self.at_positions = store.at_positions
+        self.change_heads = store.change_heads
+        self.find_change_ids = store.find_change_ids
+        self.changes_at = store.changes_at
+        self.targets = store.targets
+        self.position = store.position
+        self.changed = store.changed
+        self.with_numbers = store.with_numbers
+        self.versions = store.versions
+        self.reactions = store.reactions
         self.head = store.head
         self.page = store.page
         self.read_seqs = store.read_seqs
@@ -117,10 +138,17 @@ class StagedStore:
             self._steps.done("messages")
         await self._store.write(StoreBatch(through=(), ids=batch.ids))
         self._steps.done("ids")
+        for change in batch.changes:
+            await self._store.write(StoreBatch(through=(), changes=[change]))
+            self._steps.done("changes")
+        await self._store.write(StoreBatch(through=(), change_ids=batch.change_ids))
+        self._steps.done("change ids")
         await self._store.write(StoreBatch(through=(), markers=batch.markers))
         self._steps.done("markers")
         await self._store.write(StoreBatch(through=(), heads=batch.heads))
         self._steps.done("heads")
+        await self._store.write(StoreBatch(through=(), change_heads=batch.change_heads))
+        self._steps.done("change heads")
 
     def in_order(
         self, buckets: Sequence[Sequence[StoredMessage]]
@@ -260,13 +288,47 @@ class Machine:
             for chat, newest in self._newest.items()
             if taken_ms[newest.log_position]
         }
-        assert await self.store.activity(list(places)) == places, "a list has it elsewhere"
+        activity = await self.store.activity(list(places))
+        found = {chat: (one.seq, one.order_ms) for chat, one in activity.items()}
+        assert found == places, "a list has it elsewhere"
         numbers: dict[tuple[str, int], str] = {}
         for message in (event.message for event in self.heard if isinstance(event, MessageStored)):
             place = (message.conversation_id, message.seq)
             known = numbers.setdefault(place, message.message_id)
             assert known == message.message_id, "a number was announced for two messages"
         assert len(numbers) == sum(len(rows) for rows in wanted.values()), "not all was announced"
+        for name, of_chat in modelled(records).items():
+            await self._check_changes(ConversationId(name), of_chat)
+
+    async def _check_changes(self, chat: ConversationId, wanted: Chat) -> None:
+        """Assert that changes have their numbers, and messages what the changes come to."""
+        numbered = list(enumerate(wanted.changes, start=1))
+        assert await self.store.position(chat) == (len(wanted.messages), len(numbered))
+        assert list(await self.store.changed(chat, after=0, limit=10_000)) == numbered
+        for seq, message in enumerate(wanted.messages, start=1):
+            (found,) = await self.store.with_numbers(chat, [seq])
+            assert (found.deleted_at is not None) == message.is_deleted
+            texts = [version.content for version in await self.store.versions(chat, seq)]
+            gone = message.is_deleted
+            assert texts == ([] if gone or len(message.versions) == 1 else message.versions)
+            assert (found.edited_at is not None) == bool(texts)
+            given = [] if gone else [(*key, n) for key, n in message.reactions.items()]
+            counted = count_reactions((e, Username(name), n) for e, name, n in given)
+            assert found.reactions == counted, "reactions differ from the log"
+        self._check_heard(chat, numbered)
+
+    def _check_heard(self, chat: ConversationId, numbered: Sequence[tuple[int, int]]) -> None:
+        """Assert that each change was announced, and none before its message (rule 20b)."""
+        known: set[int] = set()
+        changed: dict[int, int] = {}
+        for event in self.heard:
+            match event:
+                case MessageStored(message) if message.conversation_id == chat:
+                    known.add(message.seq)
+                case MessageChanged(conversation, seq, change) if conversation == chat:
+                    assert seq in known, "a change was announced before its message"
+                    assert changed.setdefault(change, seq) == seq
+        assert sorted(changed.items()) == list(numbered), "not all changes were announced"
 
 
 @asynccontextmanager

@@ -4,8 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from chat4all.domain.ids import ConversationId
+from chat4all.domain.changes import ChangeHead, Edited
+from chat4all.domain.events import MessageStored
+from chat4all.domain.ids import BEFORE_ALL, ConversationId
 from chat4all.domain.messages import Head, StoredMessage
+from chat4all.ports.log import Poll
 from chat4all.ports.store import IdEntry, IdKey, StoreBatch
 from chat4all.usecases import numbering_rules, routing
 from tests.faults.machine import AnyStore, StagedStore, Steps
@@ -90,3 +93,60 @@ def number_and_swap_contents(*arguments: Any) -> numbering_rules.Numbered:
 def contents_swapped() -> None:
     """Let the router of this process swap contents."""
     numbering_rules.number_messages = number_and_swap_contents  # type: ignore[assignment]
+
+
+class KeepsWhatItFinds(StagedStore):
+    """Keeps with each edit the text that it finds, instead of the edit's own (against rule 23)."""
+
+    kept: dict[tuple[ConversationId, int], dict[int, str]]
+
+    async def write(self, batch: StoreBatch) -> None:
+        for change in batch.changes:
+            if isinstance(change.effect, Edited):
+                place = (change.conversation_id, change.seq)
+                # What the batch itself brings is written by now.
+                await self._store.write(StoreBatch(through=(), messages=batch.messages))
+                await self._store.write(StoreBatch(through=(), heads=batch.heads))
+                (found,) = await self._store.with_numbers(place[0], [change.seq])
+                self.kept.setdefault(place, {})[change.change] = found.content
+            await self._store.write(StoreBatch(through=(), changes=[change]))
+            self._steps.done("changes")
+        await super().write(batch)
+
+
+class SharedGuard(StagedStore):
+    """Writes the head of the changes only together with a newer one of messages (rule 25)."""
+
+    async def write(self, batch: StoreBatch) -> None:
+        moved = {
+            conversation: head
+            for conversation, head in batch.change_heads.items()
+            if conversation in batch.heads
+            and batch.heads[conversation].seq > (await self._store.position(conversation)).seq
+        }
+        await super().write(replace(batch, change_heads=moved))
+
+
+class NumbersFromTheFirstHead(routing.Numbering):
+    """Remembers the head of the changes only where messages were written too (against rule 25)."""
+
+    async def plan(self, poll: Poll) -> routing.Plan:
+        plan = await super().plan(poll)
+        for partition in self._partitions.values():
+            for conversation, head in plan.batch.change_heads.items():
+                before = ChangeHead(head.change - len(plan.batch.changes), BEFORE_ALL)
+                partition.change_heads.setdefault(conversation, before)
+        return plan
+
+    def written(self, plan: routing.Plan) -> None:
+        if plan.batch.messages:
+            super().written(plan)
+
+
+class AnnouncesChangesFirst(routing.Numbering):
+    """Announces changes before the messages that they change (against rule 20b)."""
+
+    async def plan(self, poll: Poll) -> routing.Plan:
+        plan = await super().plan(poll)
+        events = sorted(plan.events, key=lambda event: isinstance(event, MessageStored))
+        return replace(plan, events=events)

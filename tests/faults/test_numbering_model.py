@@ -12,10 +12,11 @@ import uuid_utils
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from chat4all.domain.changes import EMOJIS
 from tests.faults import two_routers
 from tests.faults.machine import STEPS, Machine, machine
 from tests.faults.two_routers import TwoRouters
-from tests.records import CHATS, record
+from tests.records import CHATS, deletion, edit, reaction, record
 
 IDLE = 60
 """Steps after which a router has nothing left to do, most often."""
@@ -36,6 +37,17 @@ class Burst:
 
     chat: int
     count: int
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of a message, which may be another's, or not be there."""
+
+    chat: int
+    author: str
+    seq: int
+    change_id: int | None
+    what: str
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,14 @@ appends = st.one_of(
         st.sampled_from(["ana", "bruno"]),
         st.none() | st.integers(0, len(IDS) - 1),
     ),
+    st.builds(
+        Change,
+        st.integers(0, 2),
+        st.sampled_from(["ana", "bruno"]),
+        st.integers(1, 6),
+        st.none() | st.integers(0, len(IDS) - 1),
+        st.sampled_from(["edit", "edit", "delete", "delete as admin", "react", "unreact"]),
+    ),
     st.builds(Poison, st.sampled_from([b"", b"[]", b'{"type":"?"}', b'{"content":"\\ud800"}'])),
 )
 of_one_router = st.lists(
@@ -108,7 +128,7 @@ of_two_routers = st.lists(
 )
 
 
-async def _append(m: Machine, what: Append | Burst | Poison, number: int) -> None:
+async def _append(m: Machine, what: Append | Burst | Change | Poison, number: int) -> None:
     match what:
         case Burst(chat, count):
             for _ in range(count):
@@ -121,13 +141,31 @@ async def _append(m: Machine, what: Append | Burst | Poison, number: int) -> Non
         case Append(chat, sender, int(index)):
             own = IDS[index]
             await m.append(record(f"{number}", chat=CHATS[chat], sender=sender, message_id=own))
+        case Change():
+            await m.append(_change(what, number))
         case Poison(value):
             await m.append(value)
 
 
+def _change(what: Change, number: int) -> bytes:
+    made = str(uuid_utils.uuid7()) if what.change_id is None else IDS[what.change_id]
+    about = {"chat": CHATS[what.chat], "author": what.author, "change_id": made}
+    fresh = what.change_id is None
+    match what.what:
+        case "edit":
+            return edit(f"edit {number}", what.seq, fresh=fresh, **about)
+        case "delete" | "delete as admin":
+            as_admin = what.what != "delete"
+            return deletion(what.seq, fresh=fresh, as_admin=as_admin, **about)
+        case _:
+            given = what.what == "react"
+            emoji = EMOJIS[what.seq % 2]
+            return reaction(emoji, what.seq, given=given, fresh=fresh, **about)
+
+
 async def _do(m: Machine, operation: object, number: int) -> None:
     match operation:
-        case Append() | Poison():
+        case Append() | Change() | Poison():
             await _append(m, operation, number)
         case Route(stop_after, times, poll_max):
             m.poll_max = poll_max
@@ -153,7 +191,7 @@ def two_equal_the_model(operations: Sequence[object]) -> None:
     async def steps(group: TwoRouters) -> None:
         for number, operation in enumerate(operations):
             match operation:
-                case Append() | Burst() | Poison():
+                case Append() | Burst() | Change() | Poison():
                     await _append(group.machine, operation, number)
                 case Advance(router, count, which):
                     for _ in range(count):

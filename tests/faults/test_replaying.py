@@ -41,9 +41,11 @@ async def test_a_corrected_replay_gets_the_next_number_and_is_there_once(tmp_pat
         marked = await m.store.get(letter.log_position)
         assert marked is not None
         assert marked.replayed_by == LogPosition(0, 0, 4)
-        assert (marked.value, marked.cause) == (POISON, letter.cause)
+        assert (marked.value, marked.cause) == (b"", letter.cause)
         with pytest.raises(CommandRefused, match="was replayed as 4"):
             await replaying.replay(marked, corrected)
+        with pytest.raises(CommandRefused, match="are not kept since it was replayed"):
+            await replaying.replay(marked, again=True)
         await replaying.replay(marked, corrected, again=True)
         await m.append(record("later"))
         await m.route()

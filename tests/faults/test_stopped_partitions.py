@@ -7,13 +7,24 @@ from typing import Any
 
 import pytest
 
+from chat4all.domain.changes import ChangeHead
 from chat4all.domain.errors import NotAccepted, OutcomeUnknown, RouterStopped, Unavailable
 from chat4all.domain.events import LiveEvent
 from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.messages import Head
 from chat4all.domain.records import DeadLetter, Headers, LogRecord
 from chat4all.ports.log import Poll
-from chat4all.ports.store import IdEntry, IdKey, NumberedRow, StoreBatch
+from chat4all.ports.store import (
+    ChangeEntry,
+    ChangeKey,
+    ChangeRow,
+    IdEntry,
+    IdKey,
+    NumberedRow,
+    StoreBatch,
+    Target,
+    TargetKey,
+)
 from chat4all.router.loop import Router
 from tests.records import CHATS, record
 
@@ -87,6 +98,22 @@ class Parts:
     async def at_positions(
         self, positions: Sequence[tuple[ConversationId, LogPosition]]
     ) -> Mapping[LogPosition, NumberedRow]:
+        return {}
+
+    async def change_heads(
+        self, conversations: Sequence[ConversationId]
+    ) -> Mapping[ConversationId, ChangeHead]:
+        return {}
+
+    async def find_change_ids(self, keys: Sequence[ChangeKey]) -> Mapping[ChangeKey, ChangeEntry]:
+        return {}
+
+    async def changes_at(
+        self, positions: Sequence[tuple[ConversationId, LogPosition]]
+    ) -> Mapping[LogPosition, ChangeRow]:
+        return {}
+
+    async def targets(self, keys: Sequence[TargetKey]) -> Mapping[TargetKey, Target]:
         return {}
 
     async def write(self, batch: StoreBatch) -> None:

@@ -10,13 +10,15 @@ import pytest
 
 from tests.faults import two_routers
 from tests.faults.two_routers import TwoRouters
-from tests.records import CHATS, record
+from tests.records import CHATS, deletion, edit, reaction, record
 
 POISON = b'{"content": "\\ud800"}'
 OWN = str(uuid.UUID(int=7))
 
 STEPS = range(1, 22)
 """More than a batch of these records takes."""
+
+STEPS_OF_CHANGES = range(1, 40, 2)
 
 IDLE = 60
 
@@ -30,6 +32,20 @@ async def append_a_bit_of_all(group: TwoRouters) -> None:
         record("c", chat=CHATS[1]),
         record("b again", message_id=OWN),
         *[record(f"{n}") for n in range(5)],
+    )
+
+
+async def append_changes(group: TwoRouters) -> None:
+    """Over the edge of a bucket of changes too; one has an id that is used again."""
+    await group.machine.append(
+        record("changed"),
+        edit("b edited", seq=2, change_id=OWN),
+        reaction("👍", author="ana"),
+        deletion(3),
+        edit("b edited again", seq=2, change_id=OWN),
+        edit("too late", seq=3),
+        *[edit(f"{n}") for n in range(4)],
+        reaction("👍", author="ana", given=False),
     )
 
 
@@ -52,6 +68,26 @@ def test_one_that_is_killed_at_any_step_changes_nothing(left: str) -> None:
             await append_a_bit_of_all(group)
 
         two_routers.run(killed)
+
+
+@pytest.mark.parametrize("left", ["nothing", "part", "late", "frozen"])
+def test_one_that_ends_or_is_frozen_at_any_step_of_changes_undoes_nothing(left: str) -> None:
+    for step in STEPS_OF_CHANGES:
+
+        async def ended(group: TwoRouters, step: int = step) -> None:
+            await append_a_bit_of_all(group)
+            await go_on(group, 0)
+            await append_changes(group)
+            await go_on(group, 0, step)
+            group.assign(1)
+            if left != "frozen":
+                await group.kill(0, part=left == "part", late=left == "late")
+            await append_changes(group)
+            await go_on(group, 1)
+            group.land()
+            await go_on(group, 0, step)
+
+        two_routers.run(ended)
 
 
 @pytest.mark.parametrize("comes_back", [False, True])

@@ -52,7 +52,9 @@ class Member:
         status, accepted = call("POST", f"{running.gateway}/v1/messages", body, self.token)
         assert status == 202
         self.message_id = str(accepted["message_id"])
-        until(lambda: len(running.history(self.token)) > 0)
+        _, accepted = call("POST", f"{running.gateway}/v1/messages", body, self.token)
+        self.to_delete = str(accepted["message_id"])
+        until(lambda: len(running.history(self.token)) > 1)
         user = {"username": "carla", "email": "carla@example.com", "password": "long enough"}
         call("POST", f"{running.gateway}/v1/users", user)
         self.group = self._new_group()
@@ -110,6 +112,8 @@ class Member:
                 body["chat_id"] = CHAT
             case "POST /v1/conversations/{conversation_id}/read":
                 body["seq"] = 1
+            case "DELETE /v1/conversations/{conversation_id}/messages/{message_id}":
+                case.path_parameters["message_id"] = self.to_delete
             case "POST /v1/conversations/{conversation_id}/members":
                 case.path_parameters["conversation_id"] = self.group
                 body["username"] = "carla"

@@ -53,7 +53,7 @@ async def follower() -> OutboxFollower:
 
 async def test_200_former_senders_are_one_question(users: Users, follower: OutboxFollower) -> None:
     names = PublicNames(cached_aliases(users, follower))  # type: ignore[type-var]
-    page = EncodedPage(b"[]", 1, 200, more=False, senders=frozenset(SENDERS))
+    page = EncodedPage(b"[]", 1, 200, more=False, names=frozenset(SENDERS))
     for _ in range(2):
         await names.in_page(page, {})
         assert len(await names.aliases(SENDERS, {})) == 100

@@ -26,10 +26,14 @@ def test_the_migrations_are_understood() -> None:
         "read_markers",
         "dead_letters",
         "log_epochs",
+        "changes",
+        "change_ids",
+        "edits",
     }
     position = Column("regular", -1, "frozen<tuple<int, int, bigint>>", "none")
     messages = EXPECTED["messages"].columns
-    assert len(messages) == 9
+    assert len(messages) == 13
+    assert messages["reactions"] == Column("regular", -1, "map<text, bigint>", "none")
     assert messages["bucket"] == Column("partition_key", 1, "int", "none")
     assert messages["seq"] == Column("clustering", 0, "bigint", "desc")
     assert messages["log_position"] == position
@@ -40,6 +44,8 @@ def test_the_migrations_are_understood() -> None:
         "log_position": position,
         "created_at": Column("regular", -1, "timestamp", "none"),
         "order_ms": Column("regular", -1, "bigint", "none"),  # from a later migration
+        "change": Column("regular", -1, "bigint", "none"),
+        "change_position": position,
     }
     assert {"delivered_ms", "read_ms"} < set(EXPECTED["read_markers"].columns)
 

@@ -12,10 +12,15 @@ from chat4all.adapters.embedded import EmbeddedConsumer, EmbeddedLog, EmbeddedSt
 from chat4all.adapters.embedded import log as log_module
 from chat4all.adapters.embedded.inspecting import NEWEST, look_at_pair
 from chat4all.adapters.embedded.store import schema
+from chat4all.adapters.installation import TABLE
+from chat4all.domain.changes import Deleted, Edited
 from chat4all.domain.errors import StartRefused
 from chat4all.domain.ids import LogPosition
+from chat4all.domain.messages import AllRead
+from chat4all.domain.position import Position
 from chat4all.domain.records import DeadLetter
 from chat4all.ports.store import StoreBatch
+from tests.messages import batch, changed, changes, message
 from tests.records import CHATS
 
 pytestmark = pytest.mark.anyio
@@ -134,7 +139,32 @@ async def test_a_store_of_version_1_keeps_every_row(tmp_path: Path) -> None:
         for table, row in ROWS.items():
             (found,) = db.execute(f"SELECT * FROM {table}").fetchall()
             assert found[: len(row)] == row
-            assert set(found[len(row) :]) <= {None, SENT_MS}
+            # There were no changes.
+            assert set(found[len(row) :]) <= {None, SENT_MS, 0}
+
+
+async def test_messages_of_the_release_before_take_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store.db"
+    with monkeypatch.context() as before:
+        # The last step is the one of changes.
+        before.setattr(schema, "SCHEMA", schema.SCHEMA[: schema.SCHEMA.index(TABLE) + 1])
+        store = EmbeddedStore(path)
+        await store.open()
+        await store.write(batch(message(1), message(2)))
+        await store.close()
+    store = EmbeddedStore(path)
+    await store.open()
+    assert await store.position(CHATS[0]) == Position(2, 0)
+    assert list(await store.with_numbers(CHATS[0], [1, 2])) == [message(1), message(2)]
+    page = await store.page(CHATS[0], AllRead(0, None, 0), limit=5)
+    assert (page.size, page.position) == (2, Position(2, 0))
+    await store.write(changes(changed(1, Edited("new")), changed(2, Deleted(), seq=2)))
+    first, second = await store.with_numbers(CHATS[0], [1, 2])
+    assert (first.content, second.content) == ("new", "")
+    assert await store.position(CHATS[0]) == Position(2, 2)
+    await store.close()
 
 
 @pytest.mark.parametrize("sent_at", ["2099-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"])

@@ -7,11 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chat4all.domain.changes import EMOJIS
 from chat4all.domain.errors import RouterStopped
-from chat4all.domain.events import LiveEvent, MarkerMoved, MessageStored
-from chat4all.domain.ids import LogPosition, MessageId, Username
+from chat4all.domain.events import LiveEvent, MarkerMoved, MessageChanged, MessageStored
+from chat4all.domain.ids import ChangeId, LogPosition, MessageId, Username
 from chat4all.domain.messages import Marker, Receipt, StoredMessage
-from chat4all.domain.records import MarkerRecord, MessageRecord, Record
+from chat4all.domain.records import (
+    DeletionRecord,
+    EditRecord,
+    MarkerRecord,
+    MessageRecord,
+    ReactionRecord,
+    Record,
+)
 from chat4all.wire.events import MalformedEvent, decode_events, encode_event, join_events
 from chat4all.wire.messages import receipt_view
 from chat4all.wire.records import MalformedRecord, decode_record, encode_record, mark_moved
@@ -45,11 +53,26 @@ texts = st.text(max_size=10_000)
 times = st.datetimes().map(lambda t: t.isoformat(timespec="milliseconds") + "Z")
 numbers = st.integers(0, 2**53)
 
+of_changes: dict[str, st.SearchStrategy[Any]] = {
+    "conversation_id": chats,
+    "change_id": st.uuids().map(str).map(ChangeId),
+    "author": names,
+    "seq": st.integers(1, 2**53),
+    "changed_at": times,
+    "fresh": st.booleans(),
+    "moved": st.booleans(),
+}
+
 RECORDS: dict[type[Record], st.SearchStrategy[Record]] = {
     MessageRecord: st.builds(
         MessageRecord, chats, message_ids, names, texts, times, *[st.booleans()] * 3
     ),
     MarkerRecord: st.builds(MarkerRecord, chats, names, numbers, numbers),
+    EditRecord: st.builds(EditRecord, **of_changes, content=texts),
+    DeletionRecord: st.builds(DeletionRecord, **of_changes, as_admin=st.booleans()),
+    ReactionRecord: st.builds(
+        ReactionRecord, **of_changes, emoji=st.sampled_from(EMOJIS), given=st.booleans()
+    ),
 }
 
 
@@ -124,6 +147,55 @@ def test_what_can_never_be_processed_is_malformed(change: dict[str, Any]) -> Non
             decode_record(json.dumps({k: v for k, v in good.items() if k != field}).encode())
 
 
+EDIT = EditRecord(
+    conversation_id=CHATS[0],
+    change_id=ChangeId(CHATS[1]),
+    author=Username("bruno"),
+    seq=1,
+    changed_at="2026-01-31T12:00:00.123Z",
+    content="text",
+)
+REACTION = ReactionRecord(
+    **{name: getattr(EDIT, name) for name in ("conversation_id", "change_id", "author", "seq")},
+    changed_at=EDIT.changed_at,
+    emoji=EMOJIS[0],
+    given=False,
+)
+
+
+@pytest.mark.parametrize(
+    ("found", "change"),
+    [
+        (EDIT, {"seq": 0}),
+        (EDIT, {"seq": 2**53 + 1}),
+        (EDIT, {"author": ""}),
+        (EDIT, {"change_id": "abc"}),
+        (EDIT, {"content": "x" * 10_001}),
+        (EDIT, {"timestamp_utc": "yesterday"}),
+        (REACTION, {"emoji": "🦜"}),
+        (REACTION, {"emoji": "❤"}),  # the form of the list only
+    ],
+)
+def test_a_change_that_can_never_be_made_is_malformed(
+    found: Record, change: dict[str, Any]
+) -> None:
+    good = json.loads(encode_record(found))
+    with pytest.raises(MalformedRecord):
+        decode_record(json.dumps(good | change).encode())
+    for field in set(good) - {"v"}:
+        with pytest.raises(MalformedRecord):
+            decode_record(json.dumps({k: v for k, v in good.items() if k != field}).encode())
+
+
+@pytest.mark.parametrize("found", [EDIT, REACTION])
+def test_a_change_exists_at_version_2_only(found: Record) -> None:
+    """At version 1 every release before made it a dead letter (EXACTNESS 22)."""
+    for v in ({"v": 1}, {}):
+        said = {k: x for k, x in json.loads(encode_record(found)).items() if k != "v"} | v
+        with pytest.raises(MalformedRecord, match="unknown type"):
+            decode_record(json.dumps(said).encode())
+
+
 def test_a_cause_does_not_repeat_the_content() -> None:
     with pytest.raises(MalformedRecord) as refused:
         decode_record(record(content="private" * 2_000))
@@ -174,6 +246,7 @@ EVENTS: dict[type[LiveEvent], st.SearchStrategy[LiveEvent]] = {
     MarkerMoved: st.builds(
         MarkerMoved, st.builds(Marker, chats, names, numbers, numbers, numbers, numbers)
     ),
+    MessageChanged: st.builds(MessageChanged, chats, numbers, numbers),
 }
 
 

@@ -112,6 +112,9 @@ class Unavailable(Chat4AllError):
     message_id: str | None = None
     """On sending: the id to try again with."""
 
+    change_id: str | None = None
+    """On editing, deleting and reacting: the id to try again with."""
+
 
 class Overloaded(Unavailable):
     """A bounded queue is full. Nothing was done, and nothing is done later."""

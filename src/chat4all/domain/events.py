@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
+from chat4all.domain.ids import ConversationId
 from chat4all.domain.messages import Marker, StoredMessage
 
 
@@ -21,7 +22,19 @@ class MarkerMoved:
     marker: Marker
 
 
-LiveEvent: TypeAlias = MessageStored | MarkerMoved
+@dataclass(frozen=True, slots=True)
+class MessageChanged:
+    """The message `seq` was edited, deleted or reacted to, by the change of this number.
+
+    Its state is in the store: a router writes reactions without knowing the others.
+    """
+
+    conversation_id: ConversationId
+    seq: int
+    change: int
+
+
+LiveEvent: TypeAlias = MessageStored | MarkerMoved | MessageChanged
 
 
 def key_of(event: LiveEvent) -> str:
@@ -31,6 +44,8 @@ def key_of(event: LiveEvent) -> str:
             return message.conversation_id
         case MarkerMoved(marker):
             return marker.conversation_id
+        case MessageChanged(conversation_id=conversation):
+            return conversation
         case _:
             assert_never(event)
 

@@ -11,6 +11,9 @@ ConversationId = NewType("ConversationId", str)
 MessageId = NewType("MessageId", str)
 """A message's UUID in its canonical form. It belongs to its sender: two may use the same one."""
 
+ChangeId = NewType("ChangeId", str)
+"""The UUID of an edit, deletion or reaction in its canonical form. It belongs to its author."""
+
 Username = NewType("Username", str)
 """A user's unchangeable name; `sender_id` on the wire."""
 
@@ -42,6 +45,11 @@ def conversation_id(text: str) -> ConversationId:
 def message_id(text: str) -> MessageId:
     """Return the id of a message in its canonical form; `ValueError` when it is none."""
     return MessageId(canonical_uuid(text))
+
+
+def change_id(text: str) -> ChangeId:
+    """Return the id of a change in its canonical form; `ValueError` when it is none."""
+    return ChangeId(canonical_uuid(text))
 
 
 def username(text: str) -> Username:

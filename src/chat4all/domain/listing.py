@@ -48,8 +48,9 @@ class Listed:
     head: int
     unread: int
     last: tuple[StoredMessage, Status] | None
+    change: int = 0
 
     @property
     def position(self) -> Position:
         """How far a client that has received this has seen the conversation."""
-        return Position(self.head)
+        return Position(self.head, self.change)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from heapq import nsmallest
 from typing import NamedTuple
 
+from chat4all.domain.changes import ReactionCount, renamed
 from chat4all.domain.ids import BEFORE_ALL, ConversationId, LogPosition, MessageId, Username
 
 CONTENT_MAX = 10_000
@@ -38,7 +39,8 @@ class StoredMessage:
     """A numbered message as the store keeps it.
 
     `created_at` is RFC 3339 in UTC with milliseconds and `Z`; `log_position` is that of the
-    record which created the message, and never changes.
+    record which created the message, and never changes. `content` is the text as it is now, empty
+    once the message is deleted; nothing is left of its edits and reactions then.
     """
 
     conversation_id: ConversationId
@@ -48,10 +50,21 @@ class StoredMessage:
     content: str
     created_at: str
     log_position: LogPosition
+    edited_at: str | None = None
+    deleted_at: str | None = None
+    reactions: tuple[ReactionCount, ...] = ()
 
-    def sent_by(self, name: Username) -> "StoredMessage":
-        """Return it under another sender's name."""
-        return self if name == self.sender_id else replace(self, sender_id=name)
+    @property
+    def names(self) -> frozenset[Username]:
+        """The users whom it names: its sender, and those who reacted."""
+        return frozenset({self.sender_id}.union(*(one.names for one in self.reactions)))
+
+    def under(self, aliases: Mapping[Username, Username]) -> "StoredMessage":
+        """Return it with other names in the place of some."""
+        if not aliases:
+            return self
+        sender = aliases.get(self.sender_id, self.sender_id)
+        return replace(self, sender_id=sender, reactions=renamed(self.reactions, aliases))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +109,14 @@ class Receipt(NamedTuple):
 
 
 class Activity(NamedTuple):
-    """The newest number of a conversation, and its place among others.
+    """The newest numbers of a conversation, and its place among others.
 
     `order_ms` is when the log took the message, in milliseconds since 1970 by the log's clock.
     """
 
     seq: int
     order_ms: int
+    change: int = 0
 
 
 class Overview(NamedTuple):

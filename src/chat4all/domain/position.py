@@ -1,6 +1,11 @@
 """How far a client has seen a conversation."""
 
+import re
 from typing import NamedTuple
+
+POSITION_PATTERN = "^[0-9]{1,16}[.][0-9]{1,16}$"
+
+_POSITION = re.compile(POSITION_PATTERN.removesuffix("$") + r"\Z")
 
 
 class Position(NamedTuple):
@@ -12,5 +17,21 @@ class Position(NamedTuple):
     seq: int
     change: int = 0
 
+    @classmethod
+    def parse(cls, text: str) -> "Position":
+        """Return the position that is written so; `ValueError` for any other text."""
+        if _POSITION.match(text) is None:
+            raise ValueError("not a position")
+        seq, _, change = text.partition(".")
+        return cls(int(seq), int(change))
+
+    def covers(self, least: "Position") -> bool:
+        """Return whether it goes at least as far in both numbers."""
+        return self.seq >= least.seq and self.change >= least.change
+
     def __str__(self) -> str:
         return f"{self.seq}.{self.change}"
+
+
+START = Position(0)
+"""The position of a conversation without messages."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
+from chat4all.domain.ids import ChangeId, ConversationId, LogPosition, MessageId, Username
 
 
 class Epoch(NamedTuple):
@@ -74,7 +74,46 @@ class MarkerRecord:
     read_seq: int
 
 
-Record: TypeAlias = MessageRecord | MarkerRecord
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    """A change of the message `seq`, that waits for its number; `author` makes it.
+
+    `fresh` and `moved` are those of `MessageRecord`, for the change's own id.
+    """
+
+    conversation_id: ConversationId
+    change_id: ChangeId
+    author: Username
+    seq: int
+    changed_at: str
+    fresh: bool = False
+    moved: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditRecord(_Change):
+    """A message gets another text."""
+
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletionRecord(_Change):
+    """A message is deleted: its own author's, or any by somebody who is an admin."""
+
+    as_admin: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReactionRecord(_Change):
+    """A reaction is given or taken back."""
+
+    emoji: str
+    given: bool
+
+
+ChangeRecord: TypeAlias = EditRecord | DeletionRecord | ReactionRecord
+Record: TypeAlias = MessageRecord | MarkerRecord | ChangeRecord
 """Every kind of record. A `match` over it ends with `assert_never`."""
 
 
@@ -83,7 +122,8 @@ class DeadLetter:
     """A record that cannot be processed: its cause, its original bytes, headers and position.
 
     Times in milliseconds since 1970. `put_aside_ms` is when it was kept, None where unknown;
-    `replayed_by` is the record by which it was last appended again, if it was.
+    `replayed_by` is the record by which it was last appended again, if it was. `value` is empty
+    then.
     """
 
     log_position: LogPosition

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from starlette.types import ASGIApp
 
 from chat4all import __version__
+from chat4all.gateway.changing import changing_routes
 from chat4all.gateway.fast_history import fast_history_route
 from chat4all.gateway.history import history_routes
 from chat4all.gateway.live.sockets import LiveSockets, MakeClient
@@ -23,6 +24,7 @@ from chat4all.http.limits import Limits
 from chat4all.http.metrics import GatewayMeter
 from chat4all.http.server.upgrading import Upgrade
 from chat4all.ports.health import Ping
+from chat4all.usecases.changing import Changing
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
@@ -44,6 +46,10 @@ addresses of the pages beside it.
 **Read markers.** Sending moves your own marker to your message: all before it counts as read by
 you. A program that has not read says `"mark_read": false`.
 
+**Changes.** A message can be edited, deleted and reacted to. A change is accepted with a
+`change_id` as a message is with its `message_id`, and is made once. Changes are numbered beside the
+messages: `Chat4All-Position`, `<seq>.<change>`, says how far a page goes.
+
 **Text** is kept in Unicode's normal form C, and its length is counted in it. It has to show
 something, and has no control characters; line breaks and tabs are for messages and notes.
 
@@ -60,6 +66,7 @@ class GatewayUseCases:
     sending: Sending
     reading: Reading
     marking: Marking
+    changing: Changing
     versions: ConversationVersions
 
 
@@ -103,6 +110,7 @@ def gateway_app(
     routers = [
         signing_in_routes(use_cases.signing_in, limits, caller),
         history_routes(use_cases.reading, caller),
+        changing_routes(use_cases.changing, caller),
         marking_routes(use_cases.marking, use_cases.reading, caller),
         *others,
         health_routes(pings),

@@ -8,6 +8,7 @@ import re
 from starlette.types import Receive, Scope, Send
 
 from chat4all.domain.ids import UUID_PATTERN, Username, conversation_id
+from chat4all.domain.position import Position
 from chat4all.gateway.pages import (
     HISTORY_PATH,
     PageAnswer,
@@ -80,8 +81,15 @@ def _page_query(path: str, query: bytes) -> PageQuery | None:
         return None
     limit: int | None = None
     bounds: dict[str, int] = {}
+    at_least: Position | None = None
     for part in query.split(b"&") if query else ():
         name, _, digits = part.partition(b"=")
+        if name == b"at_least" and at_least is None:
+            try:
+                at_least = Position.parse(digits.decode("ascii"))
+            except ValueError:
+                return None
+            continue
         if not digits.isdigit() or len(digits) > _DIGITS_MAX:
             return None
         if name == b"limit" and limit is None:
@@ -93,4 +101,4 @@ def _page_query(path: str, query: bytes) -> PageQuery | None:
     limit = LIMIT_DEFAULT if limit is None else limit
     if not 1 <= limit <= LIMIT_MAX or max(bounds.values(), default=0) > SEQ_MAX:
         return None
-    return PageQuery(conversation_id(conversation[1]), limit, bounds)
+    return PageQuery(conversation_id(conversation[1]), limit, bounds, at_least)

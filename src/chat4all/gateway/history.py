@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from chat4all.domain.errors import FieldError, InvalidInput
 from chat4all.domain.people import Session
+from chat4all.domain.position import POSITION_PATTERN, Position
 from chat4all.gateway.pages import HISTORY_PATH, PageQuery, page_headers, read_page
 from chat4all.http.answers import json_response
 from chat4all.http.bearer import Authenticate
@@ -32,6 +33,14 @@ Around = Annotated[
     int | None,
     Query(ge=0, le=SEQ_MAX, description="The message of this `seq`, and those on both sides."),
 ]
+AtLeast = Annotated[
+    str | None,
+    Query(
+        pattern=POSITION_PATTERN,
+        description="A position that you know of: no cached page that is older will do.",
+        examples=["12.3"],
+    ),
+]
 
 
 def history_routes(reading: Reading, caller: Authenticate) -> APIRouter:
@@ -52,7 +61,12 @@ def history_routes(reading: Reading, caller: Authenticate) -> APIRouter:
                         "description": 'The neighbouring pages, RFC 8288: `rel="prev"` is older, '
                         '`rel="next"` newer.',
                         "schema": {"type": "string"},
-                    }
+                    },
+                    "Chat4All-Position": {
+                        "description": "What it was read at, `<seq>.<change>`. What the page shows "
+                        "may be newer, never older.",
+                        "schema": {"type": "string", "example": "12.3"},
+                    },
                 },
             },
             **problems(401, 404, 422, 503),
@@ -65,6 +79,7 @@ def history_routes(reading: Reading, caller: Authenticate) -> APIRouter:
         before: Before = None,
         after: After = None,
         around: Around = None,
+        at_least: AtLeast = None,
     ) -> Response:
         """Return the newest page, or the one below `before`, above `after` or around a `seq`.
 
@@ -75,7 +90,9 @@ def history_routes(reading: Reading, caller: Authenticate) -> APIRouter:
         bounds = {name: seq for name, seq in named.items() if seq is not None}
         if len(bounds) > 1:
             raise InvalidInput([FieldError("/query", "give one of before, after and around")])
-        query = PageQuery(conversation_id, limit, bounds)
+        query = PageQuery(
+            conversation_id, limit, bounds, Position.parse(at_least) if at_least else None
+        )
         page = await read_page(reading, session.username, query)
         response = Response(page.body)
         response.raw_headers = page_headers(query, page)

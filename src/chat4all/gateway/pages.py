@@ -12,6 +12,7 @@ from typing import TypeAlias
 from cachetools import LRUCache
 
 from chat4all.domain.ids import ConversationId, Username
+from chat4all.domain.position import Position
 from chat4all.usecases.reading import HistoryPage, Reading
 from chat4all.usecases.versions import ConversationVersions
 
@@ -29,11 +30,15 @@ Address: TypeAlias = tuple[str, bytes]
 
 @dataclass(frozen=True, slots=True)
 class PageQuery:
-    """Which page: `bounds` has at most one of before, after and around."""
+    """Which page: `bounds` has at most one of before, after and around.
+
+    `at_least` is a position that a cached page has to reach (EXACTNESS 20a).
+    """
 
     conversation: ConversationId
     limit: int
     bounds: Mapping[str, int]
+    at_least: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ def page_headers(query: PageQuery, page: HistoryPage) -> list[tuple[bytes, bytes
         if seq is not None
     ]
     headers = [
+        (b"chat4all-position", str(page.position).encode()),
         (b"content-length", b"%d" % len(page.body)),
         (b"content-type", b"application/json"),
     ]
@@ -80,10 +86,16 @@ class Pages:
             self._answers[address] = answer
 
     def get(self, address: Address) -> PageAnswer | None:
-        """Return the cached answer to an address, if its conversation has not changed."""
+        """Return the cached answer to an address, if its conversation has not changed.
+
+        One that does not reach the least position that its query names is not returned either.
+        """
         try:
             answer = self._answers[address]
         except KeyError:
+            return None
+        least = answer.query.at_least
+        if least is not None and not answer.page.position.covers(least):
             return None
         is_current = self._versions.is_current(answer.query.conversation, answer.page.version)
         return answer if is_current else None

@@ -20,7 +20,15 @@ _REQUEST_HEADERS = (
     "Last-Event-ID",
     "X-Request-Id",
 )
-_EXPOSED = ("Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id")
+_EXPOSED = (
+    "Chat4All-Position",
+    "Link",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Request-Id",
+)
 
 REFUSAL = "chat4all.refusal"
 """The scope's key for an ASGI application that answers with the connection's refusal."""

@@ -25,6 +25,25 @@ async def _read_key(
         ),
     ] = None,
 ) -> str | None:
+    return _key_of(request)
+
+
+async def _read_change_id(
+    request: Request,
+    _for_docs: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            description="Your own id of this change, a UUID, quoted or bare: sending it again is "
+            "safe, the change is made once.",
+            examples=['"8e03978e-40d5-43e8-bc93-6894a57f9324"'],
+        ),
+    ] = None,
+) -> str | None:
+    return _key_of(request)
+
+
+def _key_of(request: Request) -> str | None:
     values = request.headers.getlist("Idempotency-Key")
     if not values:
         return None
@@ -37,3 +56,6 @@ async def _read_key(
 
 IdempotencyKey: TypeAlias = Annotated[str | None, Depends(_read_key)]
 """The key in its canonical form, whichever way it was written; None for a request without one."""
+
+ChangeIdKey: TypeAlias = Annotated[str | None, Depends(_read_change_id)]
+"""The same header, as the id of a change of a message, on routes without a body."""

@@ -18,7 +18,7 @@ from chat4all.wire.problems import MEDIA_TYPE, Problem
 _REF = "#/components/schemas/{name}"
 _REFERENCES = re.compile(rb'"#/components/schemas/(\w+)"')
 
-_referenced: dict[str, type[msgspec.Struct]] = {}
+_referenced: dict[str, type[Any]] = {}
 """Every type that a description refers to, by its name there."""
 
 _DESCRIPTIONS = {
@@ -37,16 +37,14 @@ _DESCRIPTIONS = {
 }
 
 
-def ref(struct: type[msgspec.Struct]) -> dict[str, str]:
+def ref(struct: type[Any]) -> dict[str, str]:
     """Return the reference to a type's schema, which `complete_openapi` adds."""
     if _referenced.setdefault(struct.__name__, struct) is not struct:
         raise TypeError(f"two types are described as {struct.__name__}")
     return {"$ref": _REF.format(name=struct.__name__)}
 
 
-def json_content(
-    *structs: type[msgspec.Struct], many: bool = False, example: Any = None
-) -> dict[str, Any]:
+def json_content(*structs: type[Any], many: bool = False, example: Any = None) -> dict[str, Any]:
     """Return the `content` of a body of this type, of one of several, or of a list of it."""
     schema: dict[str, Any] = (
         ref(structs[0]) if len(structs) == 1 else {"anyOf": [ref(struct) for struct in structs]}

@@ -18,6 +18,8 @@ REMOVAL = "send it again; 404 means that it was done"
 SESSION = "send it again; 404, or 401 if it was your own, means that it was done"
 ROLE = "send it again; 403 after changing your own role means that it was done"
 SAME_VALUE = "send it again: it sets the same value"
+EDIT = "send it again with the `change_id` of this answer"
+CHANGE = "send it again with the `change_id` of this answer as the Idempotency-Key"
 MARKER = "send it again: a marker only grows"
 OWN_PROFILE = (
     "look at your profile before you send it again; a new password was set if you can sign in "

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Path
 from pydantic import AfterValidator
 
+from chat4all.domain.changes import EMOJIS, emoji
 from chat4all.domain.ids import (
     UUID_PATTERN,
     ConversationId,
@@ -36,6 +37,17 @@ MessagePath = Annotated[
     MessageId,
     Path(pattern=UUID_PATTERN, examples=[EXAMPLE_MESSAGE]),
     AfterValidator(message_id),
+]
+EmojiPath = Annotated[
+    str,
+    Path(
+        min_length=1,
+        max_length=8,
+        description=f"One of {' '.join(EMOJIS)}, percent-encoded.",
+        examples=[EMOJIS[0]],
+        json_schema_extra={"enum": [*EMOJIS]},
+    ),
+    AfterValidator(emoji),
 ]
 SessionPath = Annotated[SessionId, Path(pattern=UUID_PATTERN), AfterValidator(session_id)]
 UserPath = Annotated[

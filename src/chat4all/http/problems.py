@@ -138,6 +138,7 @@ def problem_response(error: Exception, path: str, advice: str | None = None) -> 
         problem.detail = "the request breaks a rule; see errors"
     if isinstance(error, Unavailable):
         problem.message_id = error.message_id
+        problem.change_id = error.change_id
         problem.detail = error.public or problem.detail
     if isinstance(error, OutcomeUnknown):
         advice = advice or (outcomes.MESSAGE if error.message_id else outcomes.ANY)

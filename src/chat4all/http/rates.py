@@ -15,6 +15,7 @@ from chat4all.http.limits import Limits
 _READ = frozenset({"GET", "HEAD", "OPTIONS"})
 _CONVERSATION = "/v1/conversations/{conversation_id}"
 _MEMBER = _CONVERSATION + "/members/{username}"
+_MESSAGE = _CONVERSATION + "/messages/{message_id}"
 
 BY_ROUTE: Mapping[str, str] = MappingProxyType(
     {
@@ -34,6 +35,10 @@ BY_ROUTE: Mapping[str, str] = MappingProxyType(
         f"POST {_CONVERSATION}/members": "change",
         f"PATCH {_MEMBER}": "change",
         f"DELETE {_MEMBER}": "change",
+        f"PATCH {_MESSAGE}": "send",
+        f"DELETE {_MESSAGE}": "send",
+        f"PUT {_MESSAGE}/reactions/{{emoji}}": "send",
+        f"DELETE {_MESSAGE}/reactions/{{emoji}}": "send",
         f"POST {_CONVERSATION}/read": "mark",
         "GET /v1/users": "find",
         "GET /v1/sessions": "list",
@@ -41,6 +46,8 @@ BY_ROUTE: Mapping[str, str] = MappingProxyType(
         f"GET {_CONVERSATION}": "list",
         f"GET {_CONVERSATION}/members": "list",
         f"GET {_CONVERSATION}/receipts": "list",
+        f"GET {_MESSAGE}/edits": "list",
+        f"GET {_MESSAGE}/reactions": "list",
     }
 )
 """For each route the field of `Limits` that it counts against."""

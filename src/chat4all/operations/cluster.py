@@ -13,7 +13,7 @@ from chat4all.adapters.kafka import NO_LOG, KafkaLog, KafkaProducer, Topics, top
 from chat4all.adapters.sql.server_schema import check_revision
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.errors import Unavailable
-from chat4all.ports.history import History
+from chat4all.ports.history import ChangeableMessages
 from chat4all.processes.cluster import contact_of
 from chat4all.processes.directories import open_database
 from chat4all.settings import CassandraSettings, KafkaSettings
@@ -31,7 +31,7 @@ async def ready_database(url: str | None) -> AsyncIterator[Transactions]:
 
 
 @asynccontextmanager
-async def stored_history(settings: CassandraSettings) -> AsyncIterator[History]:
+async def stored_history(settings: CassandraSettings) -> AsyncIterator[ChangeableMessages]:
     """Open the message store for reading; a call raises `Unavailable` if it does not answer."""
     session = CassandraSession(contact_of(settings))
     try:

@@ -21,7 +21,7 @@ AUDIT_MAX = 100_000
 async def export(
     opened: OpenedUsers, username: Username, written: Written | None
 ) -> AsyncIterator[str]:
-    """Yield the document's text; without `written`, neither messages nor read markers.
+    """Yield the document's text; without `written`, nothing that is in the message store.
 
     Raises `NotFound` before anything is yielded.
     """
@@ -44,6 +44,7 @@ async def export(
         found = {
             "read_markers": written.markers(username, conversations),
             "messages": written.messages(username, conversations),
+            "reactions": written.reactions(username, conversations),
         }
         for name, fields in found.items():
             yield f',\n  "{name}": ['

@@ -9,10 +9,12 @@ from typing import Any, Protocol
 import msgspec
 
 from chat4all.adapters.sqlite_files import read_only
+from chat4all.domain.changes import ReactionCount, Version
 from chat4all.domain.errors import CommandRefused
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.messages import AllRead
 from chat4all.operations.running import cluster_extra
+from chat4all.ports.history import History
 from chat4all.settings import CassandraSettings
 from chat4all.wire.messages import MessageView
 
@@ -21,8 +23,20 @@ PAGE = 200
 _NOBODY_READ = AllRead(0, None, 0)
 
 _MESSAGES = """
-SELECT conversation_id, seq, message_id, content, created_at FROM messages
-WHERE sender_id = ? ORDER BY conversation_id, seq
+SELECT conversation_id, seq, message_id, coalesce(edited_content, content) AS content, created_at,
+    edited_at, deleted_at, CASE WHEN edited_at IS NULL THEN '[]' ELSE (
+        SELECT json_group_array(text) FROM (
+            SELECT messages.content AS text, 0 AS number UNION ALL
+            SELECT edits.content, "change" FROM edits
+            WHERE edits.conversation_id = messages.conversation_id AND edits.seq = messages.seq
+            ORDER BY number
+        )
+    ) END AS texts
+FROM messages WHERE sender_id = ? ORDER BY conversation_id, seq
+"""
+_REACTIONS = """
+SELECT conversation_id, seq, emoji FROM reactions
+WHERE username = ? AND given ORDER BY conversation_id, seq, emoji
 """
 _MARKERS = """
 SELECT conversation_id, delivered_seq, read_seq FROM read_markers
@@ -35,7 +49,7 @@ _views = msgspec.json.Decoder(list[MessageView])
 
 
 class Written(Protocol):
-    """A user's messages and read markers. `conversations` are those that the user is in."""
+    """What a user has written. `conversations` are those that the user is in."""
 
     reach: str
     """Where messages are looked for."""
@@ -43,7 +57,16 @@ class Written(Protocol):
     def messages(
         self, username: Username, conversations: Sequence[ConversationId]
     ) -> AsyncIterator[Fields]:
-        """Yield the fields of each message, by conversation and number."""
+        """Yield the fields of each message, by conversation and number.
+
+        `texts` are all that it had if it was edited, earliest first.
+        """
+        ...
+
+    def reactions(
+        self, username: Username, conversations: Sequence[ConversationId]
+    ) -> AsyncIterator[Fields]:
+        """Yield the fields of each reaction that is given, by conversation and number."""
         ...
 
     def markers(
@@ -66,6 +89,13 @@ class InFolder:
     ) -> AsyncIterator[Fields]:
         """Yield messages; see `Written`."""
         for row in self._rows(_MESSAGES, username):
+            yield {**row, "texts": msgspec.json.decode(row["texts"])}
+
+    async def reactions(
+        self, username: Username, _conversations: Sequence[ConversationId]
+    ) -> AsyncIterator[Fields]:
+        """Yield reactions; see `Written`."""
+        for row in self._rows(_REACTIONS, username):
             yield row
 
     async def markers(
@@ -100,20 +130,40 @@ class InCluster:
         with cluster_extra():
             from chat4all.operations.cluster import stored_history  # noqa: PLC0415
         async with stored_history(self._settings) as history:
-            for conversation in sorted(conversations):
-                after, more = 0, True
-                while more:
-                    page = await history.page(conversation, _NOBODY_READ, limit=PAGE, after=after)
-                    after, more = page.last, page.more
-                    for view in _views.decode(page.body):
-                        if view.sender_id == username:
-                            yield {
-                                "conversation_id": conversation,
-                                "seq": view.seq,
-                                "message_id": view.message_id,
-                                "content": view.content,
-                                "created_at": view.created_at,
-                            }
+            async for conversation, view in _all_of(history, conversations):
+                if view.sender_id == username:
+                    versions: Sequence[Version] = ()
+                    if view.edited_at is not None:
+                        versions = await history.versions(conversation, view.seq or 0)
+                    yield {
+                        "conversation_id": conversation,
+                        "seq": view.seq,
+                        "message_id": view.message_id,
+                        "content": view.content,
+                        "created_at": view.created_at,
+                        "edited_at": view.edited_at,
+                        "deleted_at": view.deleted_at,
+                        "texts": [version.content for version in versions],
+                    }
+
+    async def reactions(
+        self, username: Username, conversations: Sequence[ConversationId]
+    ) -> AsyncIterator[Fields]:
+        """Yield reactions; see `Written`. Raises `Unavailable`."""
+        with cluster_extra():
+            from chat4all.operations.cluster import stored_history  # noqa: PLC0415
+        async with stored_history(self._settings) as history:
+            async for conversation, view in _all_of(history, conversations):
+                reactions: Sequence[ReactionCount] = view.reactions
+                if any(len(one.names) < one.count for one in reactions):
+                    reactions = await history.reactions(conversation, view.seq or 0)
+                for one in reactions:
+                    if username in one.names:
+                        yield {
+                            "conversation_id": conversation,
+                            "seq": view.seq,
+                            "emoji": one.emoji,
+                        }
 
     async def markers(
         self, username: Username, conversations: Sequence[ConversationId]
@@ -130,3 +180,16 @@ class InCluster:
                         "delivered_seq": receipt.delivered_seq,
                         "read_seq": receipt.read_seq,
                     }
+
+
+async def _all_of(
+    history: History, conversations: Sequence[ConversationId]
+) -> AsyncIterator[tuple[ConversationId, MessageView]]:
+    """Yield every message of some conversations, as it is shown."""
+    for conversation in sorted(conversations):
+        after, more = 0, True
+        while more:
+            page = await history.page(conversation, _NOBODY_READ, limit=PAGE, after=after)
+            after, more = page.last, page.more
+            for view in _views.decode(page.body):
+                yield conversation, view

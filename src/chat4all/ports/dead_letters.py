@@ -30,5 +30,8 @@ class DeadLetters(Protocol):
         ...
 
     async def replayed(self, log_position: LogPosition, by: LogPosition) -> None:
-        """Note that this letter was appended again as the record at `by`; the last one counts."""
+        """Note that this letter was appended again as the record at `by`; the last one counts.
+
+        Its value is emptied: a message that is deleted later must not be left here (EXACTNESS 27).
+        """
         ...

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from chat4all.domain.changes import ReactionCount, Version
 from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.messages import AllRead, Receipt, StoredMessage
+from chat4all.domain.position import START, Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,15 +15,17 @@ class EncodedPage:
     """Consecutive messages as readers see them.
 
     `body` is a JSON array of `wire.messages.MessageView`, oldest first; `first` and `last` are the
-    numbers at its ends, 0 when it is empty; `more` says whether newer messages follow; `senders`
-    are the users who wrote them, each once.
+    numbers at its ends, 0 when it is empty; `more` says whether newer messages follow; `names`
+    are the users whom they name, each once. The messages may be ahead of `position`, never behind
+    it (EXACTNESS 20a).
     """
 
     body: bytes
     first: int
     last: int
     more: bool
-    senders: frozenset[Username] = frozenset()
+    names: frozenset[Username] = frozenset()
+    position: Position = START
 
     @property
     def size(self) -> int:
@@ -82,3 +86,45 @@ class History(Protocol):
     async def receipts(self, conversation: ConversationId) -> Mapping[Username, Receipt]:
         """Return what each reader has received and read, at most the head."""
         ...
+
+
+class ChangedMessages(Protocol):
+    """What became of a conversation's messages, none of it above its head.
+
+    After an announcement or a break: `position` is read first, the rest after it.
+    """
+
+    async def position(self, conversation: ConversationId) -> Position:
+        """Return the newest visible numbers of messages and changes."""
+        ...
+
+    async def changed(
+        self, conversation: ConversationId, *, after: int, limit: int
+    ) -> Sequence[tuple[int, int]]:
+        """Return the oldest visible changes above `after`, each with the `seq` that it changed."""
+        ...
+
+    async def with_numbers(
+        self, conversation: ConversationId, numbers: Sequence[int]
+    ) -> Sequence[StoredMessage]:
+        """Return the messages that have these numbers as they are now, lowest number first."""
+        ...
+
+
+class MessageVersions(Protocol):
+    """What a message was before, and who reacted to it."""
+
+    async def versions(self, conversation: ConversationId, seq: int) -> Sequence[Version]:
+        """Return every text that a message had, its first one included, earliest first.
+
+        Empty when it was never edited, and once it is deleted.
+        """
+        ...
+
+    async def reactions(self, conversation: ConversationId, seq: int) -> Sequence[ReactionCount]:
+        """Return the reactions to a message with all names; none once it is deleted."""
+        ...
+
+
+class ChangeableMessages(History, MessageVersions, Protocol):
+    """What is asked of the store before a message is changed."""

@@ -38,6 +38,7 @@ def make_gateway(ports: "GatewayPorts") -> "Gateway":
     from chat4all.gateway.app import GatewayUseCases, gateway_app
     from chat4all.gateway.live.hub import Hub
     from chat4all.http.metrics import metrics_routes
+    from chat4all.usecases.changing import Changing
     from chat4all.usecases.reading import Reading
     from chat4all.usecases.sending import Sending
     from chat4all.usecases.versions import ConversationVersions, SupersededByAliases
@@ -55,6 +56,7 @@ def make_gateway(ports: "GatewayPorts") -> "Gateway":
             sending,
             Reading(store, directory, sending, versions, people.names),
             people.marking,
+            Changing(log, store, directory, people.names),
             versions,
         ),
         limits=policy.limits,

@@ -11,7 +11,7 @@ from chat4all.concurrency.periodic import ping_background
 from chat4all.http.metrics import GatewayMeter, Meter, Source
 from chat4all.ports.feed import LiveFeed
 from chat4all.ports.health import Ping
-from chat4all.ports.history import History, MarkedHeads
+from chat4all.ports.history import ChangedMessages, History, MarkedHeads, MessageVersions
 from chat4all.ports.log import MessageLog
 from chat4all.ports.outbox import Changes, Outbox
 from chat4all.ports.people import PeoplePorts
@@ -20,7 +20,9 @@ from chat4all.ports.summaries import ConversationSummaries
 from chat4all.processes.policy import Policy
 
 
-class StorePorts(MarkedHeads, History, ConversationSummaries, Protocol):
+class StorePorts(
+    MarkedHeads, History, ChangedMessages, MessageVersions, ConversationSummaries, Protocol
+):
     """All that readers ask of the store, where one adapter answers it."""
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from chat4all.ports.dead_letters import DeadLetterSink
 from chat4all.ports.feed import Announcements
 from chat4all.ports.log import LogConsumer, PartitionedLog
-from chat4all.ports.store import SequencedStore
+from chat4all.ports.store import RoutedStore
 
 
 class RouterMeter(Protocol):
@@ -19,7 +19,7 @@ class RouterMeter(Protocol):
         """Return the consumer, its batches measured."""
         ...
 
-    def store(self, store: SequencedStore) -> SequencedStore:
+    def store(self, store: RoutedStore) -> RoutedStore:
         """Return the store, timed."""
         ...
 
@@ -37,7 +37,7 @@ class RouterPorts:
     """A router's. `log` takes records that are in a wrong partition; None where there is one."""
 
     consumer: LogConsumer
-    store: SequencedStore
+    store: RoutedStore
     dead_letters: DeadLetterSink
     feed: Announcements
     meter: RouterMeter

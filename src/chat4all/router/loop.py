@@ -14,7 +14,7 @@ from chat4all.domain.records import DeadLetter, LogRecord
 from chat4all.ports.dead_letters import DeadLetterSink
 from chat4all.ports.feed import Announcements
 from chat4all.ports.log import LogConsumer, MessageLog, PartitionedLog, Poll
-from chat4all.ports.store import SequencedStore
+from chat4all.ports.store import RoutedStore
 from chat4all.usecases.routing import Move, Numbering, dead_letter
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class Router:
     def __init__(
         self,
         consumer: LogConsumer,
-        store: SequencedStore,
+        store: RoutedStore,
         dead_letters: DeadLetterSink,
         feed: Announcements,
         log: PartitionedLog | None = None,

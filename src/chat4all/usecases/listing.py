@@ -6,7 +6,7 @@ from heapq import nlargest
 from chat4all.domain.errors import FieldError, InvalidInput
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.listing import Detail, JoinedConversation, Listed
-from chat4all.domain.messages import AllRead, Overview, Status
+from chat4all.domain.messages import Activity, AllRead, Overview, Status
 from chat4all.domain.times import format_milliseconds, parse_milliseconds
 from chat4all.ports.directory import Memberships
 from chat4all.ports.summaries import ConversationSummaries, OverviewQuery
@@ -60,7 +60,7 @@ class Listing:
         )
         aliases = await self._aliases(overviews, details)
         return [
-            _listed(joined[key], details[key], overviews.get(key), aliases, username)
+            _listed(joined[key], details[key], overviews.get(key), aliases, username, activity)
             for key in keys
             if key in details  # otherwise it was deleted meanwhile
         ], more
@@ -70,12 +70,14 @@ class Listing:
         overviews: Mapping[ConversationId, Overview],
         details: Mapping[ConversationId, Detail],
     ) -> Mapping[Username, Username]:
-        senders = {
-            one.last.sender_id
+        former = {
+            name
             for key, one in overviews.items()
-            if one.last is not None and one.last.sender_id not in details[key].members
+            if one.last is not None
+            for name in one.last.names
+            if name not in details[key].members
         }
-        return await self._names.aliases(senders, ())
+        return await self._names.aliases(former, ())
 
 
 def _joined_ms(joined: JoinedConversation) -> int:
@@ -109,6 +111,7 @@ def _listed(
     overview: Overview | None,
     aliases: Mapping[Username, Username],
     username: Username,
+    activity: Mapping[ConversationId, Activity],
 ) -> Listed:
     last = None
     head = unread = 0
@@ -119,5 +122,7 @@ def _listed(
         status = Status.DELIVERED
         if _is_whole(detail):
             status = AllRead.by(detail.members, overview.read).status(message)
-        last = (message.sent_by(aliases.get(message.sender_id, message.sender_id)), status)
-    return Listed(joined.conversation_id, detail, joined.role, head, unread, last)
+        last = (message.under(aliases), status)
+    key = joined.conversation_id
+    change = activity[key].change if last is not None else 0
+    return Listed(key, detail, joined.role, head, unread, last, change)

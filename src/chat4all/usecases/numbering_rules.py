@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chat4all.domain.errors import RouterStopped
-from chat4all.domain.ids import ConversationId, LogPosition, uuid7_time
+from chat4all.domain.ids import ConversationId, LogPosition, Username, uuid7_time
 from chat4all.domain.messages import NO_HEAD, Head, StoredMessage
 from chat4all.domain.records import LogRecord, MessageRecord
-from chat4all.ports.store import IdEntry, IdKey, NumberedRow
+from chat4all.ports.store import ChangeEntry, ChangeRow, IdEntry, IdKey, NumberedRow
 
 FRESH_MS = 1_000
 """An id that a gateway made and the log stamped within this time cannot be a retry: the gateway
@@ -16,13 +16,18 @@ reports an unknown outcome no sooner than 2 s after it made the id (rule 6)."""
 
 def must_look_up(record: LogRecord, message: MessageRecord, head: Head) -> bool:
     """Say whether this id may have been used at an earlier position (rule 6)."""
-    if record.log_position <= head.log_position:
-        return True
-    made_ms = uuid7_time(message.message_id)
+    return record.log_position <= head.log_position or may_be_used(
+        record, message.message_id, fresh=message.fresh, moved=message.moved
+    )
+
+
+def may_be_used(record: LogRecord, uuid: str, *, fresh: bool, moved: bool) -> bool:
+    """Say whether an id may have been used before: it is not sure that it was just made."""
+    made_ms = uuid7_time(uuid)
     return (
         made_ms is None
-        or not message.fresh
-        or message.moved
+        or not fresh
+        or moved
         or not record.log_append_time
         or not 0 <= record.appended_ms - made_ms <= FRESH_MS
     )
@@ -56,12 +61,14 @@ def number_messages(
         key = id_key(message)
         first = numbered.ids.get(key) or entries.get(key)
         if log_position <= watermarks[conversation].log_position:
-            seq = _number_of_replay(log_position, message, rows.get(log_position), first)
+            owner = (message.message_id, message.sender_id)
+            seq = number_of_replay(log_position, owner, rows.get(log_position), first)
             if seq is not None and log_position == watermarks[conversation].log_position:
                 # A head that was recovered from its row does not have it.
                 numbered.heads[conversation] = Head(seq, log_position, record.order_ms)
         else:
-            seq = _number_of_new(log_position, numbered.heads.get(conversation, NO_HEAD), first)
+            head = numbered.heads.get(conversation, NO_HEAD)
+            seq = number_of_new(log_position, head.seq + 1, first)
             if seq is not None:
                 numbered.heads[conversation] = Head(seq, log_position, record.order_ms)
         if seq is not None:
@@ -70,42 +77,42 @@ def number_messages(
     return numbered
 
 
-def _number_of_replay(
+def number_of_replay(
     log_position: LogPosition,
-    message: MessageRecord,
-    row: NumberedRow | None,
-    first: IdEntry | None,
+    owner: tuple[str, Username],
+    row: NumberedRow | ChangeRow | None,
+    first: IdEntry | ChangeEntry | None,
 ) -> int | None:
     """Return the number that a record at or below the watermark has; None for a duplicate (rule 4).
 
-    If it has one, all its writes are made again: those after its row may be missing.
+    If it has one, all its writes are made again: those after its row may be missing. `owner` is
+    the record's id and whose it is.
     """
     if row is not None:
-        message_id, sender = row.message_id, row.sender_id
-        if message_id is not None and (message_id, sender) != (
-            message.message_id,
-            message.sender_id,
-        ):
-            raise _contradiction(log_position, "its row is another message's")
-        return row.seq
+        number, *of = row
+        if of[0] is not None and tuple(of) != owner:
+            raise contradiction(log_position, "its row is another message's")
+        return number
     if first is not None and first.log_position < log_position:
         return None
-    raise _contradiction(log_position, "it is below the head and has no row")
+    raise contradiction(log_position, "it is below the head and has no row")
 
 
-def _number_of_new(log_position: LogPosition, head: Head, first: IdEntry | None) -> int | None:
-    """Return the next number, or None when the id was used before (rule 6)."""
-    seq = head.seq + 1
+def number_of_new(
+    log_position: LogPosition, following: int, first: IdEntry | ChangeEntry | None
+) -> int | None:
+    """Return the number that follows, or None when the id was used before (rule 6)."""
     if first is None:
-        return seq
+        return following
     if first.log_position < log_position:
         return None
-    if first == IdEntry(seq, log_position):
-        return seq  # another router was faster; this one repeats its writes
-    raise _contradiction(log_position, "its id is known with another number or from later on")
+    if first == (following, log_position):
+        return following  # another router was faster; this one repeats its writes
+    raise contradiction(log_position, "its id is known with another number or from later on")
 
 
-def _contradiction(log_position: LogPosition, what: str) -> RouterStopped:
+def contradiction(log_position: LogPosition, what: str) -> RouterStopped:
+    """Return the error for a record that does not fit what was written."""
     return RouterStopped(
         f"the record at epoch {log_position.epoch}, partition {log_position.partition}, offset "
         f"{log_position.offset} contradicts the store: {what}; nothing was written for it"

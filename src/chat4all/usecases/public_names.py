@@ -1,4 +1,4 @@
-"""Public names of senders: an erased user's messages stay, under an alias."""
+"""Public names in messages: what an erased user wrote or reacted to stays, under an alias."""
 
 from collections.abc import Collection, Mapping
 
@@ -21,17 +21,17 @@ class PublicNames:
 
     async def in_page(self, page: EncodedPage, members: Collection[Username]) -> bytes:
         """Return a page's body as these members read it."""
-        aliases = await self.aliases(page.senders, members)
+        aliases = await self.aliases(page.names, members)
         if not aliases:
             return page.body
         views = _views.decode(page.body)
         for view in views:
-            view.sender_id = aliases.get(Username(view.sender_id), view.sender_id)
+            view.under(aliases)
         return _encoder.encode(views)
 
     async def aliases(
-        self, senders: Collection[Username], members: Collection[Username]
+        self, names: Collection[Username], members: Collection[Username]
     ) -> Mapping[Username, Username]:
-        """Return the aliases of those senders who have one; members have none."""
-        former = sorted(sender for sender in senders if sender not in members)
+        """Return the aliases of those users who have one; members have none."""
+        former = sorted(name for name in names if name not in members)
         return await self._aliases.aliases(former) if former else {}

@@ -1,12 +1,13 @@
 """Read a conversation: pages of its history, and single messages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chat4all.domain.errors import NotFound
 from chat4all.domain.ids import ConversationId, MessageId, Username
-from chat4all.domain.messages import AllRead, Receipt
+from chat4all.domain.messages import AllRead, Receipt, StoredMessage
 from chat4all.domain.people import Role
+from chat4all.domain.position import START, Position
 from chat4all.domain.roles import check_member
 from chat4all.ports.directory import Members
 from chat4all.ports.history import History
@@ -27,6 +28,7 @@ class HistoryPage:
 
     `body` is a JSON array of `wire.messages.MessageView`, oldest first. `older` is the `before` of
     the next older page, `newer` the `after` of the next newer one; None when there is no such page.
+    It was read at `position`, and may be ahead of it, never behind (EXACTNESS 20a).
     The page is valid, statuses included, while its conversation is at this `version`.
     """
 
@@ -34,6 +36,12 @@ class HistoryPage:
     version: ConversationVersion
     older: int | None
     newer: int | None
+    position: Position = START
+
+
+def own_or_first(messages: Sequence[StoredMessage], user: Username) -> StoredMessage:
+    """Return which of the messages with one id a user means: their own, else the first."""
+    return next((m for m in messages if m.sender_id == user), messages[0])
 
 
 class Reading:
@@ -84,6 +92,7 @@ class Reading:
             version,
             older=page.first if page.first > 1 else None,
             newer=page.last if page.more else None,
+            position=page.position,
         )
 
     async def message(
@@ -97,12 +106,11 @@ class Reading:
         members = await self.members(reader, conversation)
         messages = await self._history.with_id(conversation, message_id)
         if messages:
-            message = next((m for m in messages if m.sender_id == reader), messages[0])
+            message = own_or_first(messages, reader)
             version = self._versions.current(conversation, members)
             all_read = await self._all_read(conversation, members, version)
-            aliases = await self._names.aliases([message.sender_id], members)
-            sender = aliases.get(message.sender_id, message.sender_id)
-            return message_view(message.sent_by(sender), all_read.status(message))
+            aliases = await self._names.aliases(message.names, members)
+            return message_view(message.under(aliases), all_read.status(message))
         accepted = self._sending.recent(conversation, message_id, reader)
         if accepted is None:
             raise NotFound("no such message")

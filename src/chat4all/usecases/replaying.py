@@ -11,7 +11,15 @@ from typing import assert_never
 
 from chat4all.domain.errors import CommandRefused, RouterStopped
 from chat4all.domain.ids import LogPosition, uuid7_time
-from chat4all.domain.records import DeadLetter, MarkerRecord, MessageRecord
+from chat4all.domain.records import (
+    ChangeRecord,
+    DeadLetter,
+    DeletionRecord,
+    EditRecord,
+    MarkerRecord,
+    MessageRecord,
+    ReactionRecord,
+)
 from chat4all.ports.dead_letters import DeadLetters
 from chat4all.ports.log import MessageLog
 from chat4all.usecases.numbering_rules import FRESH_MS
@@ -61,6 +69,10 @@ class Replaying:
                 f"{name} was replayed as {self._written(letter.replayed_by)}: add --again to do it "
                 "anyway (the same message is stored once)"
             )
+        if letter.replayed_by is not None and value is None:
+            raise CommandRefused(
+                f"the bytes of {name} are not kept since it was replayed: give them with --value"
+            )
         record_bytes = letter.value if value is None else value
         try:
             record = decode_record(record_bytes)
@@ -72,10 +84,10 @@ class Replaying:
         except RouterStopped as error:
             raise CommandRefused(f"{name} would stop the router: {error}") from None
         match record:
-            case MessageRecord():
+            case MessageRecord() | EditRecord() | DeletionRecord() | ReactionRecord():
                 if self._may_pass_as_fresh(record):
                     raise CommandRefused(
-                        f"the message id of {name} was made a moment ago or is from the future: "
+                        f"the id of {name} was made a moment ago or is from the future: "
                         "try again later"
                     )
             case MarkerRecord():
@@ -86,12 +98,13 @@ class Replaying:
         await self._letters.replayed(letter.log_position, position)
         return position
 
-    def _may_pass_as_fresh(self, record: MessageRecord) -> bool:
+    def _may_pass_as_fresh(self, record: MessageRecord | ChangeRecord) -> bool:
         """Say whether the router may not look up this id, because it seems just made.
 
         It would store a second replay of it as another message (EXACTNESS 6).
         """
         if not record.fresh or record.moved:
             return False
-        made_ms = uuid7_time(record.message_id)
+        uuid = record.message_id if isinstance(record, MessageRecord) else record.change_id
+        made_ms = uuid7_time(uuid)
         return made_ms is not None and self._now_ms() - made_ms <= FRESH_MS

@@ -6,21 +6,35 @@ that was killed, restarted or fell behind can only write what is already there. 
 in docs/exactness.md; each step below names its own.
 """
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, assert_never
+from typing import NamedTuple, TypeVar, assert_never
 
 from cachetools import LRUCache
 
-from chat4all.domain.events import LiveEvent, MarkerMoved, MessageStored
+from chat4all.domain.changes import NO_CHANGE, ChangeHead
+from chat4all.domain.events import LiveEvent, MarkerMoved, MessageChanged, MessageStored
 from chat4all.domain.ids import ConversationId, LogPosition
-from chat4all.domain.messages import NO_HEAD, Head
-from chat4all.domain.records import DeadLetter, Headers, LogRecord, MarkerRecord, MessageRecord
+from chat4all.domain.messages import NO_HEAD, Head, StoredMessage
+from chat4all.domain.records import (
+    ChangeRecord,
+    DeadLetter,
+    DeletionRecord,
+    EditRecord,
+    Headers,
+    LogRecord,
+    MarkerRecord,
+    MessageRecord,
+    ReactionRecord,
+)
 from chat4all.ports.log import Poll
-from chat4all.ports.store import SequencedStore, StoreBatch
-from chat4all.usecases import numbering_rules
+from chat4all.ports.store import RoutedStore, StoreBatch, TargetKey
+from chat4all.usecases import numbering_changes, numbering_rules
 from chat4all.usecases.markers import furthest
 from chat4all.wire.records import MalformedRecord, decode_record, mark_moved
+
+R = TypeVar("R", MessageRecord, ChangeRecord)
+H = TypeVar("H", Head, ChangeHead)
 
 HEADS_MAX = 100_000
 """Conversations whose head is cached in one partition."""
@@ -54,6 +68,9 @@ class _Partition:
 
     assignment: int
     heads: MutableMapping[ConversationId, Head] = field(default_factory=lambda: LRUCache(HEADS_MAX))
+    change_heads: MutableMapping[ConversationId, ChangeHead] = field(
+        default_factory=lambda: LRUCache(HEADS_MAX)
+    )
 
 
 class Numbering:
@@ -64,7 +81,7 @@ class Numbering:
 
     def __init__(
         self,
-        store: SequencedStore,
+        store: RoutedStore,
         partition_of: Callable[[ConversationId], int] | None = None,
     ) -> None:
         self._store = store
@@ -79,8 +96,8 @@ class Numbering:
         the same poll may be planned again.
         """
         self._drop_stale_partitions(poll.assignments)
-        messages, markers, letters, moves = _parse(poll.records, self._partition_of)
-        heads = await self._heads(messages)
+        messages, markers, parsed_changes, letters, moves = _parse(poll.records, self._partition_of)
+        heads = await self._heads_of(messages, NO_HEAD, lambda p: p.heads, self._store.heads)
         entries = await self._store.find_ids(
             [
                 numbering_rules.id_key(message)
@@ -102,6 +119,9 @@ class Numbering:
             if message.mark_read
         }
         reached = furthest(numbered.messages, appended_ms, markers)
+        changed = numbering_changes.NumberedChanges()
+        if parsed_changes:
+            changed = await self._number_changes(parsed_changes, numbered.messages)
         return Plan(
             StoreBatch(
                 through=last_of_each_partition(poll.records),
@@ -109,20 +129,60 @@ class Numbering:
                 ids=numbered.ids,
                 markers=reached,
                 heads=numbered.heads,
+                changes=changed.changes,
+                change_ids=changed.ids,
+                change_heads=changed.heads,
             ),
-            letters,
+            [*letters, *(dead_letter(record, cause) for record, cause in changed.invalid)],
             [
+                # A change never before its message (EXACTNESS 20b).
                 *map(MessageStored, numbered.messages),
+                *(MessageChanged(c.conversation_id, c.seq, c.change) for c in changed.changes),
                 *map(MarkerMoved, reached),
             ],
             moves,
         )
 
     def written(self, plan: Plan) -> None:
-        """Cache the heads of a plan that is written."""
-        partitions = {m.conversation_id: m.log_position.partition for m in plan.batch.messages}
+        """Cache the heads of a plan that is written, those of messages and of changes apart."""
+        batch = plan.batch
+        partitions = {m.conversation_id: m.log_position.partition for m in batch.messages}
         for conversation, partition in partitions.items():
-            self._partitions[partition].heads[conversation] = plan.batch.heads[conversation]
+            self._partitions[partition].heads[conversation] = batch.heads[conversation]
+        partitions = {c.conversation_id: c.log_position.partition for c in batch.changes}
+        for conversation, partition in partitions.items():
+            cached = self._partitions[partition].change_heads
+            cached[conversation] = batch.change_heads[conversation]
+
+    async def _number_changes(
+        self,
+        changes: Sequence[tuple[LogRecord, ChangeRecord]],
+        messages: Sequence[StoredMessage],
+    ) -> numbering_changes.NumberedChanges:
+        """Return the changes of a poll, numbered; `messages` are those of the same poll."""
+        heads = await self._heads_of(
+            changes, NO_CHANGE, lambda p: p.change_heads, self._store.change_heads
+        )
+        entries = await self._store.find_change_ids(
+            [
+                numbering_changes.change_key(change)
+                for record, change in changes
+                if numbering_changes.must_look_up_change(
+                    record, change, heads[change.conversation_id]
+                )
+            ]
+        )
+        rows = await self._store.changes_at(
+            [
+                (change.conversation_id, record.log_position)
+                for record, change in changes
+                if record.log_position <= heads[change.conversation_id].log_position
+            ]
+        )
+        among = numbering_changes.targets_among(messages)
+        wanted = {TargetKey(change.conversation_id, change.seq) for _, change in changes}
+        stored = await self._store.targets(sorted(wanted - among.keys()))
+        return numbering_changes.number_changes(changes, heads, entries, rows, {**stored, **among})
 
     def _drop_stale_partitions(self, assignments: Mapping[int, int]) -> None:
         """Drop what was cached under another assignment than the present one (rule 2)."""
@@ -133,27 +193,33 @@ class Numbering:
             for number, assignment in assignments.items()
         }
 
-    async def _heads(
-        self, messages: Sequence[tuple[LogRecord, MessageRecord]]
-    ) -> dict[ConversationId, Head]:
+    async def _heads_of(
+        self,
+        records: Sequence[tuple[LogRecord, R]],
+        none: H,
+        cache: Callable[[_Partition], MutableMapping[ConversationId, H]],
+        ask: Callable[[Sequence[ConversationId]], Awaitable[Mapping[ConversationId, H]]],
+    ) -> dict[ConversationId, H]:
         """Return the head of every conversation of a batch, asking for those not cached."""
-        heads: dict[ConversationId, Head] = {}
+        heads: dict[ConversationId, H] = {}
         missing: list[ConversationId] = []
-        for record, message in messages:
-            conversation = message.conversation_id
+        for record, content in records:
+            conversation = content.conversation_id
             if conversation not in heads:
-                cached = self._partitions[record.log_position.partition].heads.get(conversation)
+                partition = self._partitions[record.log_position.partition]
+                cached = cache(partition).get(conversation)
                 if cached is None:
                     missing.append(conversation)
-                heads[conversation] = cached or NO_HEAD
+                heads[conversation] = none if cached is None else cached
         if missing:
-            heads.update(await self._store.heads(missing))
+            heads.update(await ask(missing))
         return heads
 
 
 class _Parsed(NamedTuple):
     messages: list[tuple[LogRecord, MessageRecord]]
     markers: list[tuple[LogRecord, MarkerRecord]]
+    changes: list[tuple[LogRecord, ChangeRecord]]
     letters: list[DeadLetter]
     moves: list[Move]
 
@@ -162,7 +228,7 @@ def _parse(
     records: Sequence[LogRecord], partition_of: Callable[[ConversationId], int] | None
 ) -> _Parsed:
     """Decode all before any is numbered: a bad record must not fail its batch (rule 1)."""
-    parsed = _Parsed([], [], [], [])
+    parsed = _Parsed([], [], [], [], [])
     for record in records:
         try:
             content = decode_record(record.value)
@@ -181,6 +247,8 @@ def _parse(
                 parsed.messages.append((record, content))
             case MarkerRecord():
                 parsed.markers.append((record, content))
+            case EditRecord() | DeletionRecord() | ReactionRecord():
+                parsed.changes.append((record, content))
             case _:
                 assert_never(content)
     return parsed

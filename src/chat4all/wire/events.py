@@ -9,7 +9,8 @@ from typing import TypeAlias, assert_never
 
 import msgspec
 
-from chat4all.domain.events import LiveEvent, MarkerMoved, MessageStored
+from chat4all.domain.events import LiveEvent, MarkerMoved, MessageChanged, MessageStored
+from chat4all.domain.ids import ConversationId
 from chat4all.domain.messages import Marker, StoredMessage
 from chat4all.wire.nesting import NESTING_MAX, is_nested_too_deeply
 
@@ -26,7 +27,13 @@ class _MarkerMoved(msgspec.Struct, tag_field="type", tag="marker"):
     marker: Marker
 
 
-_Event: TypeAlias = _MessageStored | _MarkerMoved
+class _MessageChanged(msgspec.Struct, tag_field="type", tag="message_changed"):
+    conversation_id: ConversationId
+    seq: int
+    change: int
+
+
+_Event: TypeAlias = _MessageStored | _MarkerMoved | _MessageChanged
 
 _encoder = msgspec.json.Encoder()
 _events = msgspec.json.Decoder(list[_Event])
@@ -39,6 +46,8 @@ def encode_event(event: LiveEvent) -> bytes:
             return _encoder.encode(_MessageStored(message))
         case MarkerMoved(marker):
             return _encoder.encode(_MarkerMoved(marker))
+        case MessageChanged(conversation, seq, change):
+            return _encoder.encode(_MessageChanged(conversation, seq, change))
         case _:
             assert_never(event)
 
@@ -66,5 +75,7 @@ def _event(decoded: _Event) -> LiveEvent:
             return MessageStored(message)
         case _MarkerMoved(marker=marker):
             return MarkerMoved(marker)
+        case _MessageChanged(conversation_id=conversation, seq=seq, change=change):
+            return MessageChanged(conversation, seq, change)
         case _:
             assert_never(decoded)

@@ -1,12 +1,13 @@
 """What clients send and receive. The schemas in /docs are made from these types."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+from chat4all.domain.changes import ReactionCount, renamed
 from chat4all.domain.ids import UUID_PATTERN, Username
 from chat4all.domain.messages import CONTENT_MAX, Receipt, Status, StoredMessage
 from chat4all.domain.records import MessageRecord
@@ -19,6 +20,7 @@ BODY_MAX = 64 * 1024
 
 EXAMPLE_CHAT = "550e8400-e29b-41d4-a716-446655440000"
 EXAMPLE_MESSAGE = "0199f3a4-7c1e-7d2a-9b6e-3f1c5a8e2d47"
+EXAMPLE_CHANGE = "0199f3a5-0b52-7c1d-8f3a-5d9e2c7b4a10"
 
 _Uuid = Annotated[
     str,
@@ -31,23 +33,26 @@ _Uuid = Annotated[
 ]
 
 
+NewContent = Annotated[
+    str,
+    Meta(
+        # Checked by the domain, in its normal form.
+        extra_json_schema={
+            "minLength": 1,
+            "maxLength": CONTENT_MAX,
+            "pattern": f"^[^{CONTROLS}]*$",
+        },
+        description="The text, 1 to 10,000 characters, with line breaks and tabs. Kept in "
+        "Unicode's normal form C; it has to show something, and no control characters.",
+        examples=["Olá! 🎉"],
+    ),
+]
+
+
 class SendMessage(msgspec.Struct):
     """The body of `POST /v1/messages`. Unknown fields are passed over."""
 
-    content: Annotated[
-        str,
-        Meta(
-            # Checked by the domain, in its normal form.
-            extra_json_schema={
-                "minLength": 1,
-                "maxLength": CONTENT_MAX,
-                "pattern": f"^[^{CONTROLS}]*$",
-            },
-            description="The text, 1 to 10,000 characters, with line breaks and tabs. Kept in "
-            "Unicode's normal form C; it has to show something, and no control characters.",
-            examples=["Olá! 🎉"],
-        ),
-    ]
+    content: NewContent
     chat_id: (
         Annotated[_Uuid, Meta(description="The conversation.", examples=[EXAMPLE_CHAT])]
         | msgspec.UnsetType
@@ -91,7 +96,9 @@ class MessageView(msgspec.Struct):
     conversation_id: Annotated[str, Meta(examples=[EXAMPLE_CHAT])]
     message_id: Annotated[str, Meta(examples=[EXAMPLE_MESSAGE])]
     sender_id: Annotated[str, Meta(description="A username.", examples=["bruno"])]
-    content: Annotated[str, Meta(examples=["Olá! 🎉"])]
+    content: Annotated[
+        str, Meta(description="As it is now; empty once it is deleted.", examples=["Olá! 🎉"])
+    ]
     created_at: Annotated[
         str, Meta(description="RFC 3339, UTC.", examples=["2026-01-31T12:00:00.000Z"])
     ]
@@ -107,6 +114,58 @@ class MessageView(msgspec.Struct):
         Meta(
             description="Its number in the conversation: 1, 2, 3 …; null while `SENT`.",
             examples=[1],
+        ),
+    ]
+    edited_at: Annotated[
+        str | None, Meta(description="When its text was last edited; null where it never was.")
+    ]
+    deleted_at: Annotated[
+        str | None,
+        Meta(description="When it was deleted: it keeps its `seq`, and loses everything else."),
+    ]
+    reactions: Annotated[
+        tuple[ReactionCount, ...],
+        Meta(description="Those that were given, each with the first ten names."),
+    ]
+
+    def under(self, aliases: Mapping[Username, Username]) -> None:
+        """Put other names in the place of some."""
+        self.sender_id = aliases.get(Username(self.sender_id), self.sender_id)
+        self.reactions = renamed(self.reactions, aliases)
+
+
+class EditMessage(msgspec.Struct):
+    """The body of `PATCH …/messages/{message_id}`. Unknown fields are passed over."""
+
+    content: NewContent
+    change_id: (
+        Annotated[
+            _Uuid,
+            Meta(
+                description="Your own id of this edit: sending it again is safe, it is made once.",
+                examples=[EXAMPLE_CHANGE],
+            ),
+        ]
+        | None
+    ) = None
+
+
+class AcceptedChange(msgspec.Struct):
+    """The log has the change: it will be made, once."""
+
+    change_id: Annotated[str, Meta(examples=[EXAMPLE_CHANGE])]
+    status: Annotated[str, Meta(examples=["accepted"])] = "accepted"
+
+
+class VersionView(msgspec.Struct):
+    """A text that a message had or has."""
+
+    content: Annotated[str, Meta(examples=["Olá! 🎉"])]
+    edited_at: Annotated[
+        str | None,
+        Meta(
+            description="RFC 3339, UTC; null for the first one.",
+            examples=["2026-01-31T12:00:00.000Z"],
         ),
     ]
 
@@ -151,6 +210,7 @@ def _time(ms: int | None) -> str | None:
 
 
 _STORED = tuple(name for name in MessageView.__struct_fields__ if name != "status")
+_WHILE_SENT: dict[str, Any] = {"reactions": ()}
 _STATUS = MessageView.__struct_fields__.index("status")
 _stored: Callable[[StoredMessage], tuple[Any, ...]] = attrgetter(*_STORED)
 
@@ -165,7 +225,9 @@ def message_view(message: StoredMessage, status: Status) -> MessageView:
 def accepted_view(record: MessageRecord) -> MessageView:
     """Return what its sender sees of a message that the log has and the store does not have yet.
 
-    Fields that the store will set are null.
+    Fields that the store will set are null; it has no reactions yet.
     """
-    fields: dict[str, Any] = {name: getattr(record, name, None) for name in _STORED}
+    fields: dict[str, Any] = {
+        name: getattr(record, name, _WHILE_SENT.get(name)) for name in _STORED
+    }
     return MessageView(**fields, status=Status.SENT)

@@ -55,6 +55,10 @@ class Problem(msgspec.Struct, omit_defaults=True):
     message_id: Annotated[
         str | None, Meta(description="With 503 on sending: retry with this `message_id`.")
     ] = None
+    change_id: Annotated[
+        str | None,
+        Meta(description="With 503 on editing, deleting and reacting: retry with this id."),
+    ] = None
     error: Annotated[
         str | None,
         Meta(description="From `/token`, for OAuth libraries (RFC 6749, section 5.2)."),

@@ -7,18 +7,36 @@ A message's record has the original fields: `message_id`, `chat_id`, `sender_id`
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Literal, TypeVar, assert_never
+from typing import Annotated, Any, Literal, TypeVar, assert_never
 
 import msgspec
 
+from chat4all.domain.changes import EMOJIS
 from chat4all.domain.errors import RouterStopped
-from chat4all.domain.ids import ConversationId, MessageId, Username, conversation_id, message_id
+from chat4all.domain.ids import (
+    ChangeId,
+    ConversationId,
+    MessageId,
+    Username,
+    change_id,
+    conversation_id,
+    message_id,
+)
 from chat4all.domain.messages import CONTENT_MAX
-from chat4all.domain.records import Headers, MarkerRecord, MessageRecord, Record
+from chat4all.domain.records import (
+    ChangeRecord,
+    DeletionRecord,
+    EditRecord,
+    Headers,
+    MarkerRecord,
+    MessageRecord,
+    ReactionRecord,
+    Record,
+)
 from chat4all.domain.times import format_utc
 from chat4all.wire.nesting import NESTING_MAX, is_nested_too_deeply
 
-Id = TypeVar("Id", ConversationId, MessageId)
+Id = TypeVar("Id", ConversationId, MessageId, ChangeId)
 
 RECORD_VERSION = 2
 """The newest record version that this release understands. A missing `v` is the original, 1.
@@ -85,6 +103,32 @@ class _ReadMarker(msgspec.Struct):
     v: int = _ORIGINAL
 
 
+class _Change(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What the records of all changes have; they exist at version 2 only."""
+
+    change_id: str
+    chat_id: str
+    author: Annotated[str, msgspec.Meta(min_length=1, max_length=SENDER_MAX)]
+    seq: Annotated[int, msgspec.Meta(ge=1, le=SEQ_MAX)]
+    timestamp_utc: str
+    type: str
+    v: int
+    fresh: bool = False
+    moved: bool = False
+
+
+class _Edit(_Change, omit_defaults=True, kw_only=True):
+    content: Annotated[str, msgspec.Meta(max_length=CONTENT_MAX)]
+
+
+class _Deletion(_Change, omit_defaults=True, kw_only=True):
+    as_admin: bool = False
+
+
+class _Reaction(_Change, omit_defaults=True, kw_only=True):
+    emoji: str
+
+
 _OUR_FORM = len("2026-01-31T23:59:59.999Z")
 
 _encoder = msgspec.json.Encoder()
@@ -94,6 +138,9 @@ _envelopes = msgspec.json.Decoder(_Envelope)
 _chat_messages = msgspec.json.Decoder(_ChatMessage)
 _chat_messages_v2 = msgspec.json.Decoder(_ChatMessageV2)
 _read_markers = msgspec.json.Decoder(_ReadMarker)
+_edits = msgspec.json.Decoder(_Edit)
+_deletions = msgspec.json.Decoder(_Deletion)
+_reactions = msgspec.json.Decoder(_Reaction)
 
 
 def encode_record(record: Record) -> bytes:
@@ -123,8 +170,31 @@ def encode_record(record: Record) -> bytes:
                     delivered_seq=record.delivered_seq,
                 )
             )
+        case EditRecord():
+            edit = _Edit(type="message_edit", content=record.content, **_said(record))
+            return _encoder.encode(edit)
+        case DeletionRecord():
+            deletion = _Deletion(type="message_deletion", as_admin=record.as_admin, **_said(record))
+            return _encoder.encode(deletion)
+        case ReactionRecord():
+            kind = "reaction_added" if record.given else "reaction_removed"
+            return _encoder.encode(_Reaction(type=kind, emoji=record.emoji, **_said(record)))
         case _:
             assert_never(record)
+
+
+def _said(record: ChangeRecord) -> dict[str, Any]:
+    """Return what the records of all changes say, by the names of the wire."""
+    return {
+        "change_id": record.change_id,
+        "chat_id": record.conversation_id,
+        "author": record.author,
+        "seq": record.seq,
+        "timestamp_utc": record.changed_at,
+        "v": _V2,
+        "fresh": record.fresh,
+        "moved": record.moved,
+    }
 
 
 def encode_headers(headers: Headers) -> bytes | None:
@@ -174,17 +244,35 @@ def decode_record(value: bytes) -> Record:
                 return _marker(_read_markers.decode(value))
             case _ if envelope.v == _ORIGINAL:
                 raise MalformedRecord("unknown type")
-            case _:
-                # Of a later release, whose routers give it a number.
-                raise RouterStopped(
-                    f"a record of version {envelope.v} and a type that this release does not know "
-                    "is in the log: update the router"
-                )
+            case kind:
+                return _decode_change(kind, value, envelope.v)
     except msgspec.MsgspecError as error:
         # msgspec's text names the field and the rule, never the value.
         raise MalformedRecord(str(error)) from None
     except UnicodeDecodeError:
         raise MalformedRecord("not UTF-8") from None
+
+
+def _decode_change(kind: str, value: bytes, version: int) -> ChangeRecord:
+    match kind:
+        case "message_edit":
+            edit = _edits.decode(value)
+            return EditRecord(**_change(edit), content=edit.content)
+        case "message_deletion":
+            deletion = _deletions.decode(value)
+            return DeletionRecord(**_change(deletion), as_admin=deletion.as_admin)
+        case "reaction_added" | "reaction_removed":
+            reaction = _reactions.decode(value)
+            if reaction.emoji not in EMOJIS:
+                raise MalformedRecord("emoji is none of those that there are")
+            given = kind == "reaction_added"
+            return ReactionRecord(**_change(reaction), emoji=reaction.emoji, given=given)
+        case _:
+            # Of a later release, whose routers give it a number.
+            raise RouterStopped(
+                f"a record of version {version} and a type that this release does not know "
+                "is in the log: update the router"
+            )
 
 
 def _message(fields: _ChatMessage, *, mark_read: bool = True) -> MessageRecord:
@@ -207,6 +295,19 @@ def _marker(fields: _ReadMarker) -> MarkerRecord:
         delivered_seq=fields.delivered_seq,
         read_seq=fields.read_seq,
     )
+
+
+def _change(fields: _Change) -> dict[str, Any]:
+    """Return what all changes have, by the names of the domain."""
+    return {
+        "conversation_id": _id(conversation_id, fields.chat_id, "chat_id"),
+        "change_id": _id(change_id, fields.change_id, "change_id"),
+        "author": Username(fields.author),
+        "seq": fields.seq,
+        "changed_at": _utc_millis(fields.timestamp_utc),
+        "fresh": fields.fresh,
+        "moved": fields.moved,
+    }
 
 
 def _id(canonical: Callable[[str], Id], text: str, field: str) -> Id:

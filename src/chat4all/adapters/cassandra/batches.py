@@ -34,6 +34,21 @@ def in_batches(messages: Sequence[StoredMessage]) -> Iterator[list[StoredMessage
     yield part
 
 
+def in_parts(statements: Sequence[Statement]) -> Iterator[list[Statement]]:
+    """Cut what is written to one partition, in any order, into batches."""
+    part: list[Statement] = []
+    size = 0
+    for statement in statements:
+        weight = _weight(statement)
+        if part and size + weight > BATCH_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(statement)
+        size += weight
+    if part:
+        yield part
+
+
 def in_packs(groups: Iterable[Sequence[Statement]]) -> Iterator[list[Statement]]:
     """Combine small groups, each of which writes to a partition of its own.
 

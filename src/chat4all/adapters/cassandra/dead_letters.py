@@ -31,7 +31,7 @@ _FROM = (
     f"SELECT {_COLUMNS} FROM dead_letters "
     "WHERE log_epoch = ? AND log_partition = ? AND log_offset > ? ORDER BY log_offset LIMIT ?"
 )
-_REPLAYED = f"UPDATE dead_letters SET replayed_at = ?, replayed_by = ? {_AT} IF EXISTS"
+_REPLAYED = f"UPDATE dead_letters SET replayed_at = ?, replayed_by = ?, value = ? {_AT} IF EXISTS"
 
 
 BYTES_MAX = 2 * 1024 * 1024
@@ -73,7 +73,7 @@ class CassandraDeadLetters:
 
     async def replayed(self, log_position: LogPosition, by: LogPosition) -> None:
         """Mark a dead letter; see `ports.dead_letters.DeadLetters`."""
-        await self._session.run(_REPLAYED, (datetime.now(UTC), tuple(by), *log_position))
+        await self._session.run(_REPLAYED, (datetime.now(UTC), tuple(by), b"", *log_position))
 
     async def _add(self, letter: DeadLetter) -> None:
         headers = encode_headers(letter.headers)

@@ -5,9 +5,10 @@ from uuid import UUID
 
 import msgspec
 
+from chat4all.adapters.cassandra.changed import ChangedTables
 from chat4all.adapters.cassandra.keys import bucket_of, slot_of
 from chat4all.adapters.cassandra.messages import MESSAGE, message_of
-from chat4all.adapters.cassandra.part import FIND_IDS, HEAD, Part, head_seq
+from chat4all.adapters.cassandra.part import FIND_IDS, HEAD, head_seq
 from chat4all.adapters.cassandra.session import together
 from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.messages import AllRead, Receipt, StoredMessage
@@ -28,7 +29,7 @@ _RECEIPTS = (
 _encoder = msgspec.json.Encoder()
 
 
-class CassandraHistory(Part):
+class CassandraHistory(ChangedTables):
     """`ports.history.History`."""
 
     async def head(self, conversation: ConversationId) -> int:
@@ -50,7 +51,9 @@ class CassandraHistory(Part):
         after: int | None = None,
     ) -> EncodedPage:
         """Return consecutive messages as readers see them; see `ports.history.History`."""
-        head = await self.head(conversation)
+        # Before the rows: they may be ahead of the position, never behind it (EXACTNESS 20a).
+        position = await self.position(conversation)
+        head = position.seq
         if after is None:
             last = head if before is None else min(head, before - 1)
             first = max(1, last - limit + 1)
@@ -58,11 +61,12 @@ class CassandraHistory(Part):
             first, last = after + 1, min(head, after + limit)
         messages = await self._between(conversation, first, last)
         if not messages:
-            return EncodedPage(b"[]", 0, 0, more=False)
+            return EncodedPage(b"[]", 0, 0, more=False, position=position)
         first, last = messages[0].seq, messages[-1].seq
         views = [message_view(message, all_read.status(message)) for message in messages]
-        senders = frozenset(message.sender_id for message in messages)
-        return EncodedPage(_encoder.encode(views), first, last, last < head, senders)
+        names = frozenset(message.sender_id for message in messages)
+        names = names.union(*(m.names for m in messages if m.reactions))
+        return EncodedPage(_encoder.encode(views), first, last, last < head, names, position)
 
     async def with_id(
         self, conversation: ConversationId, message_id: MessageId

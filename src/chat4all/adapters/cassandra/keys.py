@@ -34,6 +34,10 @@ def first_wins_timestamp(position: LogPosition) -> int:
     return (1 << 49) - log_timestamp(position)
 
 
+TERMINAL_TIMESTAMP = 1 << 50
+"""The write time of what nothing brings back: above every record's, below every clock's."""
+
+
 def position_of(column: tuple[int, int, int] | None) -> LogPosition:
     """Return the log position in a column; below all others where there is none."""
     return BEFORE_ALL if column is None else LogPosition(*column)

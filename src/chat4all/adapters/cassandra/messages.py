@@ -1,6 +1,7 @@
 """The rows of `messages`: the one list of a message's columns, and how each is written and read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -8,7 +9,8 @@ from uuid import UUID
 
 from chat4all.adapters.cassandra.keys import bucket_of, log_timestamp, position_of
 from chat4all.adapters.cassandra.session import Row, Statement
-from chat4all.domain.ids import ConversationId
+from chat4all.domain.changes import count_reactions
+from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.messages import Status, StoredMessage
 from chat4all.domain.times import format_milliseconds
 
@@ -33,12 +35,19 @@ _COLUMNS = (
     ),
     _Column("log_position", tuple, position_of),
 )
+# What changes leave on a message; written by `changes`.
+_CHANGED = (
+    _Column("edited_content"),
+    _Column("edited_at", selected="toUnixTimestamp({})"),
+    _Column("deleted_at", selected="toUnixTimestamp({})"),
+    _Column("reactions"),
+)
 _NAMES = [column.name for column in _COLUMNS]
 _READ = [(n, column.read) for n, column in enumerate(_COLUMNS) if column.read]
 _WRITTEN = [(n, column.written) for n, column in enumerate(_COLUMNS) if column.written]
 _fields: Callable[[StoredMessage], tuple[Any, ...]] = attrgetter(*_NAMES)
 
-MESSAGE = ", ".join(column.selected.format(column.name) for column in _COLUMNS)
+MESSAGE = ", ".join(column.selected.format(column.name) for column in (*_COLUMNS, *_CHANGED))
 """What is selected of `messages` for `message_of`."""
 
 _INSERTED = ("conversation_id", "bucket", "status", *_NAMES)
@@ -64,7 +73,25 @@ def put_message(message: StoredMessage) -> Statement:
 
 def message_of(conversation: ConversationId, row: Row) -> StoredMessage:
     """Return the message in a row of `MESSAGE`."""
-    values = [*row]
+    values = [*row[: len(_COLUMNS)]]
     for n, read in _READ:
         values[n] = read(values[n])
-    return StoredMessage(conversation, *values)
+    message = StoredMessage(conversation, *values)
+    edited_content, edited_ms, deleted_ms, reactions = row[len(_COLUMNS) :]
+    if deleted_ms is not None:
+        # No text, even where this is read before the text is emptied.
+        return replace(message, content="", deleted_at=format_milliseconds(deleted_ms))
+    if reactions:
+        message = replace(message, reactions=count_reactions(reactions_in(reactions)))
+    if edited_ms is not None:
+        edited_at = format_milliseconds(edited_ms)
+        message = replace(message, content=edited_content, edited_at=edited_at)
+    return message
+
+
+def reactions_in(cells: Mapping[str, int] | None) -> Iterator[tuple[str, Username, int]]:
+    """Return the reactions that are given: emoji, name, and the number of the change."""
+    for key, number in (cells or {}).items():
+        if number > 0:
+            emoji, _, name = key.partition(" ")
+            yield emoji, Username(name), number

@@ -9,8 +9,9 @@ from chat4all.adapters.cassandra.messages import MESSAGE, message_of
 from chat4all.adapters.cassandra.session import CassandraSession, Row, together
 from chat4all.domain.ids import ConversationId
 from chat4all.domain.messages import StoredMessage
+from chat4all.domain.position import START, Position
 
-HEAD = "SELECT seq, log_position FROM conversation_heads WHERE conversation_id = ?"
+HEAD = "SELECT seq, log_position, change FROM conversation_heads WHERE conversation_id = ?"
 FIND_IDS = (
     "SELECT message_id, sender_id, seq, log_position FROM message_ids "
     "WHERE conversation_id = ? AND slot IN ? AND message_id IN ?"
@@ -41,6 +42,14 @@ class Part:
         return sorted(messages, key=lambda message: message.seq)
 
 
+def position_in(rows: Sequence[Row]) -> Position:
+    """Return the position in the answer to `HEAD`."""
+    if not rows:
+        return START
+    seq, _, change = rows[0]
+    return Position(seq or 0, change or 0)
+
+
 def head_seq(rows: Sequence[Row]) -> int:
-    """Return the number in the answer to `HEAD`; 0 when nothing was written."""
-    return rows[0][0] if rows else 0
+    """Return the number of the newest message in the answer to `HEAD`; 0 where there is none."""
+    return position_in(rows).seq

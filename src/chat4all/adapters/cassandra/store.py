@@ -4,12 +4,12 @@ from chat4all.adapters.cassandra.history import CassandraHistory
 from chat4all.adapters.cassandra.summaries import CassandraSummaries
 from chat4all.adapters.cassandra.writing import SequencedTables
 
-_PING = "SELECT seq FROM conversation_heads LIMIT 1"
+_PING = "SELECT seq, change FROM conversation_heads LIMIT 1"
 
 
 class CassandraStore(SequencedTables, CassandraHistory, CassandraSummaries):
     """Every port of the store, on the tables of `migrations/`."""
 
     async def ping(self) -> None:
-        """Return when the store can be read."""
+        """Return when the store can be read. `Unavailable` also before `chat4all migrate`."""
         await self._session.run(_PING)

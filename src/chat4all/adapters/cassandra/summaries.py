@@ -15,7 +15,8 @@ HEADS_PER_REQUEST = 20
 """Heads read in one request; the coordinator reads each of them."""
 
 _ACTIVITY = (
-    "SELECT conversation_id, seq, order_ms, toUnixTimestamp(created_at) FROM conversation_heads "
+    "SELECT conversation_id, seq, order_ms, toUnixTimestamp(created_at), change "
+    "FROM conversation_heads "
     "WHERE conversation_id IN ?"
 )
 _UPGRADED = "SELECT toUnixTimestamp(applied_at) FROM schema_migrations WHERE version = ?"
@@ -40,20 +41,25 @@ class CassandraSummaries(Part):
             for first in range(0, len(keys), HEADS_PER_REQUEST)
         )
         heads = {
-            ConversationId(str(key)): (seq, order_ms, sent_ms)
+            ConversationId(str(key)): (seq, order_ms, sent_ms, change or 0)
             for rows in answers
-            for key, seq, order_ms, sent_ms in rows
+            for key, seq, order_ms, sent_ms, change in rows
+            if seq is not None
         }
         activity = {
-            key: Activity(seq, order_ms)
-            for key, (seq, order_ms, _) in heads.items()
+            key: Activity(seq, order_ms, change)
+            for key, (seq, order_ms, _, change) in heads.items()
             if order_ms is not None
         }
-        earlier = {key: (seq, ms) for key, (seq, _, ms) in heads.items() if key not in activity}
+        earlier = {
+            key: (seq, sent_ms, change)
+            for key, (seq, _, sent_ms, change) in heads.items()
+            if key not in activity
+        }
         return activity | await self._of_earlier_releases(earlier)
 
     async def _of_earlier_releases(
-        self, heads: Mapping[ConversationId, tuple[int, int | None]]
+        self, heads: Mapping[ConversationId, tuple[int, int | None, int]]
     ) -> dict[ConversationId, Activity]:
         """Order heads by when their messages were sent: at the latest, at this release's upgrade.
 
@@ -63,15 +69,17 @@ class CassandraSummaries(Part):
             return {}
         upgraded_ms = await self._upgraded()
         # The first releases did not write even that.
-        untimed = [(key, seq) for key, (seq, sent_ms) in heads.items() if sent_ms is None]
+        untimed = [(key, seq) for key, (seq, sent_ms, _) in heads.items() if sent_ms is None]
         messages = await together(self._with_numbers(key, [seq]) for key, seq in untimed)
         of_messages = {
             key: parse_milliseconds(message[0].created_at) if message else 0
             for (key, _), message in zip(untimed, messages, strict=True)
         }
         return {
-            key: Activity(seq, min(of_messages[key] if sent_ms is None else sent_ms, upgraded_ms))
-            for key, (seq, sent_ms) in heads.items()
+            key: Activity(
+                seq, min(of_messages[key] if sent_ms is None else sent_ms, upgraded_ms), change
+            )
+            for key, (seq, sent_ms, change) in heads.items()
         }
 
     async def _upgraded(self) -> int:

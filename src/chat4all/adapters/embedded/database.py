@@ -62,7 +62,8 @@ class Database:
 
     `schema` has the migrations, each to the next version; they are only ever added. A
     `guest` shares the file with the process that holds the data folder: it neither changes the
-    schema nor checkpoints. Nothing is read or written once one of the files in `present` is gone.
+    schema nor checkpoints. `overwrite_deleted`: nothing that was deleted is left in the file
+    (EXACTNESS 27). Nothing is read or written once one of the files in `present` is gone.
     """
 
     def __init__(
@@ -73,12 +74,14 @@ class Database:
         busy_seconds: float = 5.0,
         guest: bool = False,
         present: PresentFiles | None = None,
+        overwrite_deleted: bool = False,
     ) -> None:
         self.path = path
         self._present = present or PresentFiles()
         self._schema = schema
         self._busy_seconds = busy_seconds
         self._guest = guest
+        self._overwrite_deleted = overwrite_deleted
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-writer")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"{path.stem}-reader")
         self._checkpointed = time.monotonic()
@@ -236,6 +239,8 @@ class Database:
                 db.execute("PRAGMA synchronous = FULL")
                 db.execute("PRAGMA wal_autocheckpoint = 0")
                 db.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
+                if self._overwrite_deleted:
+                    db.execute("PRAGMA secure_delete = ON").fetchall()
             else:
                 db.execute("PRAGMA query_only = ON")
         return db

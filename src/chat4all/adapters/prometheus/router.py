@@ -19,11 +19,20 @@ from chat4all.domain.ids import LogPosition
 from chat4all.ports.dead_letters import DeadLetterSink
 from chat4all.ports.feed import Announcements
 from chat4all.ports.log import LogConsumer, Poll
-from chat4all.ports.store import SequencedStore
+from chat4all.ports.store import RoutedStore
 
 S = TypeVar("S", bound=DeadLetterSink)
 
-ROUTING = ("heads", "find_ids", "at_positions", "write")
+ROUTING = (
+    "heads",
+    "find_ids",
+    "at_positions",
+    "change_heads",
+    "find_change_ids",
+    "changes_at",
+    "targets",
+    "write",
+)
 """The methods of a store that a router calls."""
 
 
@@ -64,7 +73,7 @@ class RouterMetrics:
         )
         self._announced = Counter(
             "chat4all_router_announcements",
-            "Messages and markers that were announced.",
+            "Messages, changes and markers that were announced.",
             registry=self.registry,
         )
         self._store = Timings(
@@ -94,7 +103,7 @@ class RouterMetrics:
 
         return interposed(consumer, {"poll": poll, "commit": counting(observe)})
 
-    def store(self, store: SequencedStore) -> SequencedStore:
+    def store(self, store: RoutedStore) -> RoutedStore:
         """Return the store, timed."""
         return self._store.timed(store)
 

@@ -19,7 +19,21 @@ from chat4all.ports.sockets import SocketCounts
 T = TypeVar("T")
 L = TypeVar("L", bound=MessageLog)
 
-READS = ("head", "page", "read_seq", "read_seqs", "receipts", "activity", "overviews", "with_id")
+READS = (
+    "head",
+    "page",
+    "read_seq",
+    "read_seqs",
+    "receipts",
+    "activity",
+    "overviews",
+    "with_id",
+    "position",
+    "changed",
+    "with_numbers",
+    "versions",
+    "reactions",
+)
 """What gateways and metadata services ask of a store."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

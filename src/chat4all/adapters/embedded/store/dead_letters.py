@@ -25,8 +25,8 @@ SELECT {_COLUMNS} FROM dead_letters WHERE (log_epoch, log_partition, log_offset)
 ORDER BY log_epoch, log_partition, log_offset LIMIT ?
 """
 _REPLAYED = f"""
-UPDATE dead_letters SET (replayed_ms, replayed_epoch, replayed_partition, replayed_offset)
-    = (?, ?, ?, ?) {_AT}
+UPDATE dead_letters SET (replayed_ms, replayed_epoch, replayed_partition, replayed_offset, value)
+    = (?, ?, ?, ?, x'') {_AT}
 """
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from chat4all.adapters.embedded.database import Database
 from chat4all.adapters.embedded.store import schema
+from chat4all.adapters.embedded.store.changing import SequencedChangesTable
 from chat4all.adapters.embedded.store.dead_letters import DeadLetterTable
 from chat4all.adapters.embedded.store.history import MessageHistory
 from chat4all.adapters.embedded.store.summaries import Summaries
@@ -11,7 +12,9 @@ from chat4all.adapters.embedded.store.writing import SequencedMessages
 from chat4all.adapters.present_files import PresentFiles
 
 
-class EmbeddedStore(SequencedMessages, MessageHistory, Summaries, DeadLetterTable):
+class EmbeddedStore(
+    SequencedMessages, SequencedChangesTable, MessageHistory, Summaries, DeadLetterTable
+):
     """Every port of the store, and dead letters, on one file.
 
     A batch is one transaction, which includes the log's offset.
@@ -26,7 +29,14 @@ class EmbeddedStore(SequencedMessages, MessageHistory, Summaries, DeadLetterTabl
         present: PresentFiles | None = None,
     ) -> None:
         super().__init__(
-            Database(path, schema.SCHEMA, busy_seconds=busy_seconds, guest=guest, present=present)
+            Database(
+                path,
+                schema.SCHEMA,
+                busy_seconds=busy_seconds,
+                guest=guest,
+                present=present,
+                overwrite_deleted=True,
+            )
         )
 
     async def open(self) -> None:

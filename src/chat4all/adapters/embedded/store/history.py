@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from chat4all.adapters.embedded.store.part import Part
+from chat4all.adapters.embedded.store.changed import MessageChanges
 from chat4all.adapters.embedded.store.rows import AS_JSON, MESSAGE, message_of
+from chat4all.domain.changes import ReactionCount
 from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.messages import AllRead, Receipt, Status, StoredMessage
+from chat4all.domain.position import START, Position
 from chat4all.ports.history import EncodedPage
 from chat4all.wire.messages import MessageView
 
@@ -38,9 +40,11 @@ def _view() -> str:
 # all of them on the event loop.
 _PAGE = f"""
 SELECT min(seq), max(seq), max(seq) < head,
-       CAST('[' || group_concat(message) || ']' AS BLOB), json_group_array(DISTINCT sender_id)
+       CAST('[' || group_concat(message) || ']' AS BLOB), json_group_array(DISTINCT sender_id),
+       group_concat(reactions),
+       (SELECT seq || '.' || "change" FROM conversation_heads WHERE conversation_id = :conversation)
 FROM (
-    SELECT head, seq, sender_id, json_object({_view()}) AS message
+    SELECT head, seq, sender_id, reactions, json_object({_view()}) AS message
     FROM (SELECT seq AS head FROM conversation_heads WHERE conversation_id = :conversation)
     CROSS JOIN messages
     WHERE conversation_id = :conversation AND {{bounds}}
@@ -73,10 +77,11 @@ FROM read_markers JOIN conversation_heads USING (conversation_id)
 WHERE conversation_id = ?
 """
 _senders = msgspec.json.Decoder(list[Username])
+_reactions = msgspec.json.Decoder(list[tuple[ReactionCount, ...]])
 _read_seqs = msgspec.json.Decoder(list[tuple[Username, int]])
 
 
-class MessageHistory(Part):
+class MessageHistory(MessageChanges):
     """`ports.history.History`: SQLite builds a page's JSON."""
 
     async def head(self, conversation: ConversationId) -> int:
@@ -100,7 +105,7 @@ class MessageHistory(Part):
         after: int | None = None,
     ) -> EncodedPage:
         """Return consecutive messages as readers see them; see `ports.history.History`."""
-        first, last, more, body, senders = await self._database.read_one(
+        first, last, more, body, senders, reactions, at = await self._database.read_one(
             _PAGE_BELOW if after is None else _PAGE_ABOVE,
             {
                 "conversation": conversation,
@@ -112,9 +117,14 @@ class MessageHistory(Part):
                 "others": all_read.others,
             },
         )
+        position = START if at is None else Position.parse(at)
         if not body:
-            return EncodedPage(b"[]", 0, 0, more=False)
-        return EncodedPage(body, first, last, bool(more), frozenset(_senders.decode(senders)))
+            return EncodedPage(b"[]", 0, 0, more=False, position=position)
+        names = frozenset(_senders.decode(senders))
+        if reactions:
+            of_all = _reactions.decode(f"[{reactions}]")
+            names = names.union(*(one.names for of_one in of_all for one in of_one))
+        return EncodedPage(body, first, last, bool(more), names, position)
 
     async def with_id(
         self, conversation: ConversationId, message_id: MessageId

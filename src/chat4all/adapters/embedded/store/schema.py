@@ -82,5 +82,53 @@ UPDATE conversation_heads SET order_ms = (
       AND messages.seq = conversation_heads.seq
 )
 """
-SCHEMA = (_FIRST, _REPLAYS, _MARKER_TIMES, _LETTER_HEADERS, _ORDER, TABLE)
+# Edits, deletions and reactions. A message's own text stays as it was sent until it is deleted.
+# What its changes come to is kept beside it, so that a page needs no other table; `reactions` is
+# the JSON that readers get.
+_CHANGES = """
+ALTER TABLE messages ADD COLUMN edited_content TEXT;
+ALTER TABLE messages ADD COLUMN edited_at TEXT;
+ALTER TABLE messages ADD COLUMN deleted_at TEXT;
+ALTER TABLE messages ADD COLUMN reactions TEXT;
+ALTER TABLE conversation_heads ADD COLUMN "change" INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE changes (
+    conversation_id TEXT NOT NULL,
+    "change" INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    change_id TEXT NOT NULL,
+    author TEXT NOT NULL,
+    log_epoch INTEGER NOT NULL,
+    log_partition INTEGER NOT NULL,
+    log_offset INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, "change")
+) WITHOUT ROWID;
+CREATE TABLE change_ids (
+    conversation_id TEXT NOT NULL,
+    change_id TEXT NOT NULL,
+    author TEXT NOT NULL,
+    "change" INTEGER NOT NULL,
+    log_epoch INTEGER NOT NULL,
+    log_partition INTEGER NOT NULL,
+    log_offset INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, change_id, author)
+) WITHOUT ROWID;
+CREATE TABLE edits (
+    conversation_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    "change" INTEGER NOT NULL,
+    content TEXT NOT NULL,
+    edited_at TEXT NOT NULL,
+    PRIMARY KEY (conversation_id, seq, "change")
+) WITHOUT ROWID;
+CREATE TABLE reactions (
+    conversation_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    emoji TEXT NOT NULL,
+    username TEXT NOT NULL,
+    "change" INTEGER NOT NULL,
+    given INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, seq, emoji, username)
+) WITHOUT ROWID
+"""
+SCHEMA = (_FIRST, _REPLAYS, _MARKER_TIMES, _LETTER_HEADERS, _ORDER, TABLE, _CHANGES)
 """Every migration; see `Database`."""

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from chat4all.adapters.embedded.store.part import Part
-from chat4all.adapters.embedded.store.rows import COLUMNS, message_of
+from chat4all.adapters.embedded.store.rows import MESSAGE, message_of
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.messages import Activity, Overview
 from chat4all.ports.summaries import OverviewQuery
 
 _ACTIVITY = """
-SELECT value, seq, coalesce(order_ms, 0)
+SELECT value, seq, coalesce(order_ms, 0), "change"
 FROM json_each(?) JOIN conversation_heads ON conversation_id = value
 """
 _LAST = f"""
-SELECT {", ".join(f"messages.{name}" for name in COLUMNS)}
+SELECT {MESSAGE}
 FROM json_each(?) CROSS JOIN messages
     ON messages.conversation_id = json_extract(value, '$[0]')
     AND messages.seq = json_extract(value, '$[1]')
@@ -37,7 +37,7 @@ class Summaries(Part):
         """Return the newest messages' numbers and places; see `ports.summaries`."""
         keys = _json(conversations)
         rows = await self._database.read(lambda db: db.execute(_ACTIVITY, (keys,)).fetchall())
-        return {conversation: Activity(seq, order_ms) for conversation, seq, order_ms in rows}
+        return {conversation: Activity(*of_one) for conversation, *of_one in rows}
 
     async def overviews(
         self, queries: Mapping[ConversationId, OverviewQuery]

@@ -4,8 +4,9 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 
 from chat4all.adapters.embedded.database import in_parts, with_rows
+from chat4all.adapters.embedded.store.changing import put_change_heads, put_changes
 from chat4all.adapters.embedded.store.followed import FollowedLog, highest_offset, put_offset
-from chat4all.adapters.embedded.store.rows import MESSAGE, message_of, values_of
+from chat4all.adapters.embedded.store.rows import COLUMNS, values_of
 from chat4all.domain.errors import RouterStopped
 from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.messages import Head, StoredMessage
@@ -14,7 +15,7 @@ from chat4all.ports.store import IdEntry, IdKey, NumberedRow, StoreBatch
 # A number belongs to one record for ever. Writing it again for the same record changes nothing;
 # for another one the NOT NULL fails and rolls the whole batch back.
 _PUT_MESSAGE = f"""
-INSERT INTO messages ({MESSAGE}) VALUES {{rows}}
+INSERT INTO messages ({COLUMNS}) VALUES {{rows}}
 ON CONFLICT DO UPDATE SET log_offset = CASE
     WHEN (log_epoch, log_partition, log_offset)
        = (excluded.log_epoch, excluded.log_partition, excluded.log_offset) THEN log_offset END
@@ -35,7 +36,8 @@ ON CONFLICT DO UPDATE SET
              ELSE max(coalesce(read_ms, 0), excluded.read_ms) END)
 """
 _PUT_HEAD = """
-INSERT INTO conversation_heads VALUES {rows}
+INSERT INTO conversation_heads
+    (conversation_id, seq, log_epoch, log_partition, log_offset, order_ms) VALUES {rows}
 ON CONFLICT DO UPDATE SET seq = excluded.seq, log_epoch = excluded.log_epoch,
     log_partition = excluded.log_partition, log_offset = excluded.log_offset,
     order_ms = coalesce(excluded.order_ms, order_ms)
@@ -50,7 +52,10 @@ WITH wanted (conversation_id, message_id, sender_id) AS (VALUES {rows})
 SELECT conversation_id, message_id, sender_id, seq, log_epoch, log_partition, log_offset
 FROM wanted JOIN message_ids USING (conversation_id, message_id, sender_id)
 """
-_NEWEST_FIRST = f"SELECT {MESSAGE} FROM messages WHERE conversation_id = ? ORDER BY seq DESC"
+_NEWEST_FIRST = """
+SELECT seq, message_id, sender_id, log_epoch, log_partition, log_offset FROM messages
+WHERE conversation_id = ? ORDER BY seq DESC
+"""
 
 
 class SequencedMessages(FollowedLog):
@@ -101,13 +106,12 @@ class SequencedMessages(FollowedLog):
                 lowest = min(wanted)
                 # Downwards from the newest: a replay is never far from the end. Numbers and
                 # positions grow together, so the first one below the lowest ends the search.
-                for message in map(message_of, db.execute(_NEWEST_FIRST, (conversation,))):
-                    if message.log_position < lowest:
+                for *row, epoch, partition, offset in db.execute(_NEWEST_FIRST, (conversation,)):
+                    at = LogPosition(epoch, partition, offset)
+                    if at < lowest:
                         break
-                    if message.log_position in wanted:
-                        found[message.log_position] = NumberedRow(
-                            message.seq, message.message_id, message.sender_id
-                        )
+                    if at in wanted:
+                        found[at] = NumberedRow(*row)
             return found
 
         return await self._database.read(select)
@@ -123,6 +127,8 @@ class SequencedMessages(FollowedLog):
                 _PUT_ID,
                 [(*key, entry.seq, *entry.log_position) for key, entry in batch.ids.items()],
             )
+            if batch.changes or batch.change_ids:
+                put_changes(db, batch)
             _put(
                 db,
                 _PUT_MARKER,
@@ -146,6 +152,8 @@ class SequencedMessages(FollowedLog):
                     for key, head in batch.heads.items()
                 ],
             )
+            if batch.change_heads:
+                put_change_heads(db, batch)
             put_offset(db, offset)
 
         await self._database.write(put)
