@@ -190,6 +190,7 @@ def test_nothing_large_is_loaded_before_the_fork(module: str) -> None:
 
 LOOPS = {
     "concurrency.periodic._Job.repeat": "the one loop of background work",
+    "concurrency.keyed.KeyedWork._start": "one run for a key, held until it has ended",
     "concurrency.periodic._running": "its task, watched by `ping_background`",
     "concurrency.retrying.retry": "ends with the deadline, the tries or the context of its caller",
     "concurrency.waiting.BoundedWaiting.outlasting": "one call, held until it has ended",
