@@ -87,7 +87,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
             feed.ping,
             found.same_secret,
         )
-        gateway = make_gateway(
+        gateway, live = make_gateway(
             GatewayPorts(
                 found.people,
                 found.follower,
@@ -103,6 +103,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
         )
         await feed.open()
         stack.push_async_callback(feed.close)
+        await stack.enter_async_context(live.running())
         started = partial(_started, "gateway", settings.listening, settings.changed)
         return await _serve(gateway, listener, metrics, pings, engines.log.failed, started)
 

@@ -31,6 +31,7 @@ from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import StartRefused
+from chat4all.gateway.live.live import Live
 from chat4all.http.problems import SLUG
 from chat4all.http.server.serving import Server, listening, serve
 from chat4all.ports.outbox import OutboxTrimming
@@ -62,6 +63,7 @@ class OneMachine:
     """The running parts of a one-machine Chat4All."""
 
     gateway: ASGIApp
+    live: Live
     metadata: ASGIApp
     people: PeoplePorts
     follower: OutboxFollower
@@ -133,7 +135,7 @@ async def one_machine(
         metadata_metrics = MetadataMetrics(__version__, SLUG)
         security = SecurityPorts(passwords, tokens)
         policy = policy_of(settings.people)
-        gateway = make_gateway(
+        gateway, live = make_gateway(
             GatewayPorts(
                 people,
                 found.follower,
@@ -146,8 +148,10 @@ async def one_machine(
                 gateway_metrics,
                 [routing.metrics],
                 has_demonstration=told,
+                generation=installation.installation_id,
             )
         )
+        await stack.enter_async_context(live.running())
         metadata = make_metadata(
             MetadataPorts(
                 people,
@@ -164,6 +168,7 @@ async def one_machine(
         async with periodically("trimming", trim, TRIM_EVERY_SECONDS):
             yield OneMachine(
                 gateway=gateway,
+                live=live,
                 metadata=metadata,
                 people=people,
                 follower=found.follower,
