@@ -52,11 +52,12 @@ class Live:
                 )
             )
             await stack.enter_async_context(
-                periodically("checking live sessions", self._check, CHECK_EVERY_SECONDS)
+                periodically("checking live sessions", self.check, CHECK_EVERY_SECONDS)
             )
             yield
 
-    async def _check(self) -> None:
+    async def check(self) -> None:
+        """Close the sockets whose token has expired, or never came."""
         now = time.monotonic()
         for client in tuple(self._clients):
             client.check(now)

@@ -57,6 +57,8 @@ class Asked:
 
     positions: dict[ConversationId, Position]
     is_of_another_generation: bool = False
+    is_told: bool = False
+    """Whether `resumed` was sent."""
 
 
 class Resuming:
@@ -138,9 +140,11 @@ class Resuming:
                     await self._bring(follower, one, asked, heads)
         await self._say_removed(follower, asked, set(joined))
         await self._admit_joined(follower)
-        markers = await self._markers(follower)
-        await follower.socket.write_paced(follower.wrapped(Resumed(markers)))
-        await self._admit_joined(follower)
+        if not asked.is_told:
+            markers = await self._markers(follower)
+            await follower.socket.write_paced(follower.wrapped(Resumed(markers)))
+            asked.is_told = True
+        await self._admit_joined(follower)  # what came while that was written
         follower.stage = Stage.FOLLOWING
 
     async def _bring(
@@ -188,12 +192,16 @@ class Resuming:
             run = await self._next(followed, position)
             # Looked at again after what was read, and before it is written.
             if follower.username not in await self._members.of(conversation):
+                if asked.positions.pop(conversation, None) is not None:
+                    self._delivery.remove(follower, conversation)
                 return
             frames = opening + (run.above(position.seq, follower.wrap) if run else b"")
             if frames:
                 await follower.socket.write_paced(frames)
                 position, opening = run.position if run else position, b""
                 asked.positions[conversation] = position
+        # From here on what it has is kept there: it may be removed and come again.
+        asked.positions.pop(conversation, None)
         self._hub.attach(follower, followed, position)
 
     async def _next(self, followed: Followed, position: Position) -> Run | None:
