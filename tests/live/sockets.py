@@ -16,8 +16,8 @@ DEADLINE_SECONDS = 10.0
 Frame = dict[str, Any]
 
 
-def frames_in(raw: bytes) -> list[Frame]:
-    """Return the JSON of unmasked text frames (RFC 6455, section 5.2)."""
+def contents_of(raw: bytes) -> list[bytes]:
+    """Return what is in unmasked text frames (RFC 6455, section 5.2)."""
     found = []
     while raw:
         assert raw[0] == 0x81
@@ -25,9 +25,14 @@ def frames_in(raw: bytes) -> list[Frame]:
         if size >= 126:
             start = 4 if size == 126 else 10
             size = int.from_bytes(raw[2:start], "big")
-        found.append(json.loads(raw[start : start + size]))
+        found.append(raw[start : start + size])
         raw = raw[start + size :]
     return found
+
+
+def frames_in(raw: bytes) -> list[Frame]:
+    """Return the JSON of unmasked text frames."""
+    return [json.loads(content) for content in contents_of(raw)]
 
 
 async def until(condition: Callable[[], object]) -> None:

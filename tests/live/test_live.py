@@ -114,7 +114,7 @@ async def test_what_cannot_be_understood_closes_the_socket(api: Api) -> None:
         await socket.heard("hello")
         assert socket.client is not None
         socket.client.received(raw)
-        await until(lambda socket=socket: socket.code)
+        await until(partial(getattr, socket, "code"))
         assert socket.code == 4400, raw
 
 
