@@ -17,6 +17,7 @@ from chat4all.http.assembling import assemble
 from chat4all.http.bearer import authenticator
 from chat4all.http.docs import make_app
 from chat4all.http.edge import Edge
+from chat4all.http.fast_routes import FastRoute
 from chat4all.http.health import health_routes
 from chat4all.http.limits import Limits
 from chat4all.http.metrics import GatewayMeter
@@ -70,8 +71,11 @@ def gateway_app(
     meter: GatewayMeter,
     others: Sequence[APIRouter] = (),
     has_demonstration: bool = False,
+    fast: Sequence[FastRoute] = (),
 ) -> ASGIApp:
     """Return the gateway. `others` are the routes of another service that it serves too.
+
+    `fast` are further routes that are answered before FastAPI.
 
     `has_demonstration`: its page of documentation tells of the demonstration accounts.
     """
@@ -93,6 +97,7 @@ def gateway_app(
         edge=edge,
         page_policy=page_policy,
         fast=[
+            *fast,
             send_route(use_cases.signing_in, use_cases.sending, limits.send, meter.accepted),
             fast_history_route(use_cases.signing_in, use_cases.reading, Pages(use_cases.versions)),
         ],

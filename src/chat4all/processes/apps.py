@@ -64,6 +64,7 @@ def make_gateway(ports: "GatewayPorts") -> "tuple[ASGIApp, Live]":
             metrics_routes(meter.text, ports.other_metrics, failed=meter.source_failed),
         ],
         has_demonstration=ports.has_demonstration,
+        fast=live.routes,
     )
     return app, live
 

@@ -11,6 +11,7 @@ from chat4all.gateway.live.live import Live
 from chat4all.gateway.live.membership import PresentMembers
 from chat4all.gateway.live.resuming import Resuming
 from chat4all.gateway.live.socket_client import ClientParts
+from chat4all.gateway.live.streams import events_route
 from chat4all.processes.parts import GatewayPorts, StorePorts
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.public_names import PublicNames
@@ -61,6 +62,15 @@ def make_live(ports: GatewayPorts, store: StorePorts, use_cases: LiveUseCases) -
             for_sockets,
             ports.generation,
         ),
+        [
+            events_route(
+                use_cases.signing_in,
+                use_cases.reading,
+                followers,
+                resuming,
+                ports.policy.limits.list,
+            )
+        ],
     )
 
 

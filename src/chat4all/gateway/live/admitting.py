@@ -125,8 +125,8 @@ class Admission:
     ) -> None:
         for username in usernames:
             for follower in tuple(self._followers.users.get(username, ())):
-                if conversation in follower.conversations:
-                    continue
+                if conversation in follower.conversations or follower.only is not None:
+                    continue  # a stream ends with its user's membership
                 if follower.stage is Stage.FOLLOWING:
                     await self.admit(follower, conversation)
                 elif follower.stage is Stage.RESUMING:

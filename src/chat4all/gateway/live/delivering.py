@@ -89,6 +89,8 @@ class Delivery:
         """Let somebody who is no member any more follow no longer, and say so."""
         self._followers.detach(follower, conversation)
         follower.say(ConversationFrame(conversation, "removed"))
+        if follower.only is not None:
+            follower.socket.close(1000)
 
     async def _deliver(self, followed: Followed, taken: Announced) -> None:
         conversation = followed.conversation

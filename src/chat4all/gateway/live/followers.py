@@ -38,12 +38,20 @@ class Stage(Enum):
 class Follower:
     """A signed-in connection."""
 
-    __slots__ = ("conversations", "joined", "session", "socket", "stage", "wrap")
+    __slots__ = ("conversations", "joined", "only", "session", "socket", "stage", "wrap")
 
-    def __init__(self, socket: LiveSocket, wrap: Wrap, session: Session) -> None:
+    def __init__(
+        self,
+        socket: LiveSocket,
+        wrap: Wrap,
+        session: Session,
+        only: ConversationId | None = None,
+    ) -> None:
         self.socket = socket
         self.wrap = wrap
         self.session = session
+        self.only = only
+        """What a stream is about; None: all that its user is in."""
         self.stage = Stage.SIGNED_IN
         self.conversations: set[ConversationId] = set()
         self.joined: set[ConversationId] = set()

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from chat4all.concurrency.keyed import KeyedWork
@@ -11,7 +11,8 @@ from chat4all.concurrency.periodic import periodically
 from chat4all.gateway.live.admitting import Admission
 from chat4all.gateway.live.connections import LiveCredentials, LiveSocket
 from chat4all.gateway.live.hub import COMPARE_EVERY_SECONDS, Hub
-from chat4all.gateway.live.socket_client import ClientParts, LiveClient
+from chat4all.gateway.live.socket_client import TOKEN, ClientParts, LiveClient
+from chat4all.http.fast_routes import FastRoute
 
 CHECK_EVERY_SECONDS = 1.0
 
@@ -24,8 +25,12 @@ _log = logging.getLogger(__name__)
 class Live:
     """The sockets' clients, and the background work of live delivery."""
 
-    def __init__(self, hub: Hub, admission: Admission, parts: ClientParts) -> None:
+    def __init__(
+        self, hub: Hub, admission: Admission, parts: ClientParts, routes: Sequence[FastRoute] = ()
+    ) -> None:
         self.hub = hub
+        self.routes = routes
+        """Of HTTP."""
         self._admission = admission
         self._parts = parts
         self._clients: set[LiveClient] = set()
@@ -57,7 +62,10 @@ class Live:
             yield
 
     async def check(self) -> None:
-        """Close the sockets whose token has expired, or never came."""
+        """Close the connections whose token has expired, or never came."""
+        for follower in self._parts.followers.all():
+            if follower.session.expires_at <= time.time():
+                follower.socket.close(TOKEN, "the token has expired")
         now = time.monotonic()
         for client in tuple(self._clients):
             client.check(now)

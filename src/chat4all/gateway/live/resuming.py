@@ -130,8 +130,9 @@ class Resuming:
 
     async def _resume_once(self, follower: Follower, asked: Asked) -> None:
         """Do what is left to do; after an error it goes on from there."""
-        username = follower.username
-        joined = [one.conversation_id for one in await self._memberships.of_user(username)]
+        username, joined = follower.username, [follower.only] if follower.only else []
+        if follower.only is None:
+            joined = [one.conversation_id for one in await self._memberships.of_user(username)]
         with ExitStack() as holds:
             for part in _parts(joined):
                 followed = [holds.enter_context(self._hub.held(one)) for one in part]
@@ -192,7 +193,7 @@ class Resuming:
             run = await self._next(followed, position)
             # Looked at again after what was read, and before it is written.
             if follower.username not in await self._members.of(conversation):
-                if asked.positions.pop(conversation, None) is not None:
+                if asked.positions.pop(conversation, None) is not None or follower.only:
                     self._delivery.remove(follower, conversation)
                 return
             frames = opening + (run.above(position.seq, follower.wrap) if run else b"")
