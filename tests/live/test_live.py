@@ -120,7 +120,7 @@ async def test_what_cannot_be_understood_closes_the_socket(api: Api) -> None:
 
 async def test_a_flood_of_frames_closes_the_socket_and_says_when_to_come_back(api: Api) -> None:
     socket = await resumed(api.parts.live, await api.sign_in("ana"))
-    for _ in range(200):
+    for _ in range(300):
         socket.say(type="read", conversation_id=CHAT, seq=0)
     assert socket.code == 4429
     assert socket.of_type("error")[-1]["retry_after"] == 1

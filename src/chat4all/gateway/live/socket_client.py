@@ -50,7 +50,7 @@ LIVE_PATH = "/v1/live"
 AUTH_SECONDS = 10.0
 """After which a connection without a token is closed."""
 
-FRAMES_MAX = 64
+FRAMES_MAX = 256
 """Frames of one client that may wait while another one is done."""
 
 BYTES_MAX = 4 * FRAME_MAX
