@@ -103,6 +103,11 @@ class Hub:
             self.deliver(followed.conversation)
         followed.head = max(followed.head, position.seq)
 
+    def head(self, conversation: ConversationId) -> int:
+        """Return the newest message that is known of a conversation that is followed; else 0."""
+        followed = self._followers.get(conversation)
+        return 0 if followed is None else followed.head
+
     def deliver(self, conversation: ConversationId) -> None:
         """Deliver what a conversation has to deliver."""
         self._work.mark(conversation)

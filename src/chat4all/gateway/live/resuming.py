@@ -237,13 +237,13 @@ class Resuming:
         """Return how far the follower's user has read each conversation, at most to its head."""
         markers: dict[str, int] = {}
         for part in _parts(sorted(follower.conversations)):
-            heads = await self._bounded(self._summaries.activity, part)
             asked = {
-                one: OverviewQuery(activity.seq, [follower.username])
-                for one, activity in heads.items()
+                one: OverviewQuery(head, [follower.username])
+                for one in part
+                if (head := self._hub.head(one))
             }
             for one, found in (await self._bounded(self._summaries.overviews, asked)).items():
-                if read := min(found.read.get(follower.username, 0), heads[one].seq):
+                if read := min(found.read.get(follower.username, 0), asked[one].seq):
                     markers[one] = read
         return markers
 
