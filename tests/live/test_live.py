@@ -206,6 +206,23 @@ async def test_ones_own_message_says_that_one_has_read_it(api: Api) -> None:
     assert socket.of_type("read") == []
 
 
+async def test_who_types_is_told_to_others_and_ends_no_cached_page(api: Api) -> None:
+    ana, bruno = await api.sign_in("ana"), await api.sign_in("bruno")
+    await api.history(ana)
+    versions = api.parts.live.hub._versions
+    kept = versions._versions[CHAT]
+    one, other, own = [await resumed(api.parts.live, who) for who in (ana, bruno, ana)]
+    for _ in range(3):  # a client that says it again and again
+        one.say(type="typing", conversation_id=CHAT)
+    frame = await other.heard("typing")
+    assert frame == {"type": "typing", "conversation_id": CHAT, "username": "ana"}
+    one.say(type="typing", conversation_id=ELSEWHERE)
+    assert (await one.heard("error"))["problem"] == "/problems/not-found"
+    assert len(other.of_type("typing")) == 1
+    assert one.of_type("typing") + own.of_type("typing") == []
+    assert versions._versions[CHAT] is kept
+
+
 async def test_who_joins_follows_at_once_and_who_leaves_is_told_no_more(api: Api) -> None:
     ana, carla = await api.sign_in("ana"), await api.sign_up("carla")
     made = await api.gateway.post(

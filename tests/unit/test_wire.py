@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat4all.domain.errors import RouterStopped
-from chat4all.domain.events import LiveEvent, MarkerMoved, MessageStored
+from chat4all.domain.events import LiveEvent, MarkerMoved, MessageStored, Typing
 from chat4all.domain.ids import LogPosition, MessageId, Username
 from chat4all.domain.messages import Marker, Receipt, StoredMessage
 from chat4all.domain.records import MarkerRecord, MessageRecord, Record
@@ -174,6 +174,7 @@ EVENTS: dict[type[LiveEvent], st.SearchStrategy[LiveEvent]] = {
     MarkerMoved: st.builds(
         MarkerMoved, st.builds(Marker, chats, names, numbers, numbers, numbers, numbers)
     ),
+    Typing: st.builds(Typing, chats, names),
 }
 
 

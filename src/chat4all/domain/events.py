@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
+from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.messages import Marker, StoredMessage
 
 
@@ -21,16 +22,29 @@ class MarkerMoved:
     marker: Marker
 
 
-LiveEvent: TypeAlias = MessageStored | MarkerMoved
+@dataclass(frozen=True, slots=True)
+class Typing:
+    """A member is typing. It is stored nowhere, and may be lost."""
+
+    conversation_id: ConversationId
+    username: Username
+
+
+TYPING = "typing:"
+"""What the key of `Typing` has before its conversation: such an event ends no cached page."""
+
+LiveEvent: TypeAlias = MessageStored | MarkerMoved | Typing
 
 
 def key_of(event: LiveEvent) -> str:
-    """Return the key that an event is announced under: its conversation."""
+    """Return the key that an event is announced under: its conversation, if that has changed."""
     match event:
         case MessageStored(message):
             return message.conversation_id
         case MarkerMoved(marker):
             return marker.conversation_id
+        case Typing(conversation_id=conversation):
+            return TYPING + conversation
         case _:
             assert_never(event)
 

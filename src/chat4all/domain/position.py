@@ -3,7 +3,9 @@
 import re
 from typing import NamedTuple
 
-_WRITTEN = re.compile(r"([0-9]{1,16})\.([0-9]{1,16})", re.ASCII)
+POSITION_PATTERN = "^[0-9]{1,16}[.][0-9]{1,16}$"
+
+_POSITION = re.compile(POSITION_PATTERN.removesuffix("$") + r"\Z")
 
 
 class Position(NamedTuple):
@@ -15,13 +17,21 @@ class Position(NamedTuple):
     seq: int
     change: int = 0
 
+    @classmethod
+    def parse(cls, text: str) -> "Position":
+        """Return the position that is written so; `ValueError` for any other text."""
+        if _POSITION.match(text) is None:
+            raise ValueError("not a position")
+        seq, _, change = text.partition(".")
+        return cls(int(seq), int(change))
+
+    def covers(self, least: "Position") -> bool:
+        """Return whether it goes at least as far in both numbers."""
+        return self.seq >= least.seq and self.change >= least.change
+
     def __str__(self) -> str:
         return f"{self.seq}.{self.change}"
 
-    @classmethod
-    def parse(cls, text: str) -> "Position":
-        """Return the position that a client sent back; `ValueError` for what is none."""
-        written = _WRITTEN.fullmatch(text)
-        if written is None:
-            raise ValueError("not a position: <seq>.<change>")
-        return cls(int(written[1]), int(written[2]))
+
+START = Position(0)
+"""The position of a conversation without messages."""

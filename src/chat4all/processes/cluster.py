@@ -25,7 +25,13 @@ from chat4all.adapters.cassandra import (
     CassandraStore,
     Contact,
 )
-from chat4all.adapters.kafka import AwaitedLog, KafkaFeed, KafkaGroup, RoutersWatch
+from chat4all.adapters.kafka import (
+    AwaitedLog,
+    KafkaAnnouncements,
+    KafkaFeed,
+    KafkaGroup,
+    RoutersWatch,
+)
 from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics, ServiceMetrics
 from chat4all.http.health import watched
 from chat4all.http.problems import SLUG
@@ -95,6 +101,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
                 engines.log,
                 engines.store,
                 feed,
+                KafkaAnnouncements(engines.log.producer, settings.kafka.topic_events),
                 policy_of(settings.people),
                 pings,
                 metrics,

@@ -12,6 +12,7 @@ from chat4all.gateway.live.membership import PresentMembers
 from chat4all.gateway.live.resuming import Resuming
 from chat4all.gateway.live.socket_client import ClientParts
 from chat4all.gateway.live.streams import events_route
+from chat4all.gateway.live.typing_members import TypingMembers
 from chat4all.processes.parts import GatewayPorts, StorePorts
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.public_names import PublicNames
@@ -58,6 +59,7 @@ def make_live(ports: GatewayPorts, store: StorePorts, use_cases: LiveUseCases) -
             ports.policy.limits,
             followers,
             resuming,
+            TypingMembers(members, ports.announcements),
             ports.meter.accepted,
             for_sockets,
             ports.generation,

@@ -143,6 +143,7 @@ async def one_machine(
                 log,
                 store,
                 feed,
+                feed,
                 policy,
                 Pings(log.ping, store.ping, found.ping, routing.ping),
                 gateway_metrics,

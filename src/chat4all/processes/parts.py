@@ -9,7 +9,7 @@ from typing import Protocol
 
 from chat4all.concurrency.periodic import ping_background
 from chat4all.http.metrics import GatewayMeter, Meter, Source
-from chat4all.ports.feed import LiveFeed
+from chat4all.ports.feed import Announcements, LiveFeed
 from chat4all.ports.health import Ping
 from chat4all.ports.history import History, MarkedHeads
 from chat4all.ports.log import MessageLog
@@ -88,6 +88,7 @@ class GatewayPorts:
     log: MessageLog
     store: StorePorts
     feed: LiveFeed
+    announcements: Announcements
     policy: Policy
     pings: Pings
     meter: GatewayProcessMeter

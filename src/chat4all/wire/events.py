@@ -9,7 +9,8 @@ from typing import TypeAlias, assert_never
 
 import msgspec
 
-from chat4all.domain.events import LiveEvent, MarkerMoved, MessageStored
+from chat4all.domain.events import LiveEvent, MarkerMoved, MessageStored, Typing
+from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.messages import Marker, StoredMessage
 from chat4all.wire.nesting import NESTING_MAX, is_nested_too_deeply
 
@@ -26,7 +27,12 @@ class _MarkerMoved(msgspec.Struct, tag_field="type", tag="marker"):
     marker: Marker
 
 
-_Event: TypeAlias = _MessageStored | _MarkerMoved
+class _Typing(msgspec.Struct, tag_field="type", tag="typing"):
+    conversation_id: ConversationId
+    username: Username
+
+
+_Event: TypeAlias = _MessageStored | _MarkerMoved | _Typing
 
 _encoder = msgspec.json.Encoder()
 _events = msgspec.json.Decoder(list[_Event])
@@ -39,6 +45,8 @@ def encode_event(event: LiveEvent) -> bytes:
             return _encoder.encode(_MessageStored(message))
         case MarkerMoved(marker):
             return _encoder.encode(_MarkerMoved(marker))
+        case Typing(conversation, username):
+            return _encoder.encode(_Typing(conversation, username))
         case _:
             assert_never(event)
 
@@ -66,5 +74,7 @@ def _event(decoded: _Event) -> LiveEvent:
             return MessageStored(message)
         case _MarkerMoved(marker=marker):
             return MarkerMoved(marker)
+        case _Typing(conversation_id=conversation, username=username):
+            return Typing(conversation, username)
         case _:
             assert_never(decoded)

@@ -86,7 +86,13 @@ class MarkAsRead(msgspec.Struct, tag_field="type", tag="read"):
     seq: Annotated[int, Meta(ge=0, le=SEQ_MAX, examples=[12])]
 
 
-ClientFrame: TypeAlias = Auth | Resume | Send | MarkAsRead
+class SayTyping(msgspec.Struct, tag_field="type", tag="typing"):
+    """Say that you are typing; again every few seconds while you are."""
+
+    conversation_id: _Conversation
+
+
+ClientFrame: TypeAlias = Auth | Resume | Send | MarkAsRead | SayTyping
 """Everything that a client may send."""
 
 
@@ -172,6 +178,13 @@ class ReadFrame(msgspec.Struct, tag_field="type", tag="read"):
     seq: Annotated[int, Meta(examples=[12])]
 
 
+class TypingFrame(msgspec.Struct, tag_field="type", tag="typing"):
+    """A member is typing. Let it expire after 8 s."""
+
+    conversation_id: _Conversation
+    username: Annotated[str, Meta(examples=["ana"])]
+
+
 ConversationEvent: TypeAlias = Literal["added", "changed", "removed"]
 
 
@@ -229,6 +242,7 @@ ServerFrame: TypeAlias = (
     | Reload
     | MessageFrame
     | ReadFrame
+    | TypingFrame
     | ConversationFrame
     | AcceptedFrame
     | ErrorFrame

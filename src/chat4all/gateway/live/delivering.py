@@ -24,7 +24,13 @@ from chat4all.gateway.live.runs import (
 from chat4all.ports.history import ConversationHeads
 from chat4all.usecases.public_names import PublicNames
 from chat4all.usecases.reading import Reading
-from chat4all.wire.frames import RESUME_MAX, ConversationFrame, ReadFrame, Reload
+from chat4all.wire.frames import (
+    RESUME_MAX,
+    ConversationFrame,
+    ReadFrame,
+    Reload,
+    TypingFrame,
+)
 
 SLICE = 250
 """Connections that are written to in one turn of the event loop."""
@@ -106,6 +112,8 @@ class Delivery:
             await self._fan_out(followed, send(await self._next(followed, floor, head, announced)))
         if taken.markers:
             await self._tell_markers(followed, taken)
+        if taken.typing:
+            await self._fan_out(followed, _say_typing(conversation, taken.typing))
 
     async def _next(self, followed: Followed, floor: int, head: int, announced: Run | None) -> Run:
         """Return messages that begin right above `floor`: from the store if not announced."""
@@ -196,5 +204,15 @@ def _say_read(conversation: ConversationId, moved: dict[Username, int]) -> Step:
             frames = (ReadFrame(conversation, username, seq) for username, seq in moved.items())
             wrapped[follower.wrap] = b"".join(map(follower.wrapped, frames))
         follower.socket.write(wrapped[follower.wrap])
+
+    return step
+
+
+def _say_typing(conversation: ConversationId, usernames: set[Username]) -> Step:
+    def step(follower: Follower, _: Position) -> None:
+        for username in usernames:
+            if username != follower.username:
+                frame = follower.wrapped(TypingFrame(conversation, username))
+                follower.socket.write_passing(frame)
 
     return step

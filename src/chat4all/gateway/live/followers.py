@@ -21,6 +21,9 @@ PENDING_MAX = 1_000
 """Announced messages that may wait for one conversation; beyond that they are read from the store.
 """
 
+TYPING_MAX = 100
+"""Members of one conversation who type at a time; further ones are not told."""
+
 MARKERS_MAX = 1_000
 """Members whose markers may wait for one conversation; further ones are dropped."""
 
@@ -79,6 +82,7 @@ class Announced(NamedTuple):
     is_incomplete: bool
     """Announcements are missing: the store has to be read."""
     members_changed: bool
+    typing: set[Username]
 
 
 class Followed:
@@ -89,6 +93,7 @@ class Followed:
         "_markers",
         "_members_changed",
         "_messages",
+        "_typing",
         "conversation",
         "head",
         "holds",
@@ -112,6 +117,7 @@ class Followed:
         self._markers: dict[Username, int] = {}
         self._is_incomplete = False
         self._members_changed = False
+        self._typing: set[Username] = set()
 
     def put(self, messages: Iterable[StoredMessage]) -> None:
         """Note messages that were announced."""
@@ -125,6 +131,11 @@ class Followed:
         """Note how far a member has read."""
         if username in self._markers or len(self._markers) < MARKERS_MAX:
             self._markers[username] = max(seq, self._markers.get(username, 0))
+
+    def put_typing(self, username: Username) -> None:
+        """Note that a member is typing."""
+        if len(self._typing) < TYPING_MAX:
+            self._typing.add(username)
 
     def missed(self) -> None:
         """Note that announcements are missing."""
@@ -142,8 +153,10 @@ class Followed:
             self._markers if markers else {},
             self._is_incomplete,
             self._members_changed,
+            self._typing,
         )
         self._messages = []
+        self._typing = set()
         if markers:
             self._markers = {}
         self._is_incomplete = self._members_changed = False
@@ -154,7 +167,7 @@ class Followed:
         return bool(self._markers)
 
     def put_back(self, taken: Announced) -> None:
-        """Note again what could not be delivered."""
+        """Note again what could not be delivered, and may not be lost."""
         self._is_incomplete = True
         self._members_changed |= taken.members_changed
         for username, seq in taken.markers.items():

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from chat4all.concurrency.keyed import KeyedWork
 from chat4all.concurrency.outages import OutageLog
-from chat4all.domain.events import MarkerMoved, MessageStored
+from chat4all.domain.events import TYPING, MarkerMoved, MessageStored, Typing
 from chat4all.domain.ids import ConversationId
 from chat4all.domain.messages import Activity
 from chat4all.domain.position import Position
@@ -56,7 +56,7 @@ class Hub:
     def announced(self, key: str, decode: Decode) -> None:
         """Handle an announcement; one that nobody follows is not decoded. See `FeedListener`."""
         self._versions.supersede(key)
-        followed = self._followers.get(key)
+        followed = self._followers.get(key.removeprefix(TYPING))
         if followed is None:
             return
         try:
@@ -70,6 +70,8 @@ class Hub:
             for event in events:
                 if isinstance(event, MarkerMoved) and event.marker.read_seq:
                     followed.put_marker(event.marker.username, event.marker.read_seq)
+                elif isinstance(event, Typing):
+                    followed.put_typing(event.username)
             if not events:
                 followed.missed()  # its key alone was announced
         self._work.mark(followed.conversation)

@@ -49,6 +49,7 @@ class Live:
         async with AsyncExitStack() as stack:
             for close in (self.hub.close, self._admission.close):
                 stack.push_async_callback(close)
+            stack.push_async_callback(self._parts.typing.close)
             stack.push_async_callback(self._parts.resuming.close)
             stack.push_async_callback(self._work.close)
             await stack.enter_async_context(

@@ -13,6 +13,7 @@ from chat4all.domain.errors import (
     Overloaded,
     TooMany,
 )
+from chat4all.domain.events import Typing
 from chat4all.domain.ids import ConversationId, conversation_id
 from chat4all.domain.people import Session
 from chat4all.domain.position import Position
@@ -20,6 +21,7 @@ from chat4all.domain.times import now_utc
 from chat4all.gateway.live.connections import LiveCredentials, LiveSocket, Wrap
 from chat4all.gateway.live.followers import Follower, Followers
 from chat4all.gateway.live.resuming import Asked, Resuming
+from chat4all.gateway.live.typing_members import TypingMembers
 from chat4all.gateway.sending import read_draft
 from chat4all.http import outcomes
 from chat4all.http.access_log import CALLER
@@ -40,6 +42,7 @@ from chat4all.wire.frames import (
     MalformedFrame,
     MarkAsRead,
     Resume,
+    SayTyping,
     ServerFrame,
     encode_frame,
     envelope,
@@ -55,6 +58,9 @@ FRAMES_MAX = 256
 
 BYTES_MAX = 4 * FRAME_MAX
 
+TYPING_SECONDS = 2.0
+"""How often a client is believed to go on typing."""
+
 POSITIONS_MAX = 20_000
 """Of one resume."""
 
@@ -63,6 +69,7 @@ FAILED, TRY_LATER, NOT_UNDERSTOOD, TOKEN, FLOOD = 1011, 1013, 4400, 4401, 4429
 _auth = BodyReader(Auth)
 _resume = BodyReader(Resume)
 _read = BodyReader(MarkAsRead)
+_typing = BodyReader(SayTyping)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,7 @@ class ClientParts:
     limits: Limits
     followers: Followers
     resuming: Resuming
+    typing: TypingMembers
     accepted: Callable[[], None]
     wrap: Wrap
     generation: str | None
@@ -101,6 +109,8 @@ class LiveClient:
         self._frames: deque[bytes] = deque()
         self._bytes = 0
         self._follower: Follower | None = None
+        self._typed: Typing | None = None
+        self._typed_at = 0.0
         self._positions: dict[ConversationId, Position] = {}
         if self._token is not None:
             work.mark(self)
@@ -158,6 +168,8 @@ class LiveClient:
                 self._begin_resume(self._follower, _resume.read(frame))
             case "send":
                 await self._send(self._follower.session, frame, ref)
+            case "typing":
+                await self._say_typing(self._follower.session, _typing.read(frame))
             case "read":
                 await self._mark(self._follower.session, _read.read(frame))
             case _:
@@ -204,6 +216,14 @@ class LiveClient:
         accepted = await self._parts.sending.send(session.username, draft)
         self._parts.accepted()
         self._say(AcceptedFrame(ref, accepted))
+
+    async def _say_typing(self, session: Session, frame: SayTyping) -> None:
+        self._parts.limits.mark.take({}, session.username)
+        typing = Typing(conversation_id(frame.conversation_id), session.username)
+        now = time.monotonic()
+        if self._typed != typing or now - self._typed_at >= TYPING_SECONDS:
+            self._typed, self._typed_at = typing, now
+            await self._parts.typing.say(typing)
 
     async def _mark(self, session: Session, frame: MarkAsRead) -> None:
         self._parts.limits.mark.take({}, session.username)
