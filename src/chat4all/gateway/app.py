@@ -97,9 +97,9 @@ def gateway_app(
         edge=edge,
         page_policy=page_policy,
         fast=[
-            *fast,
             send_route(use_cases.signing_in, use_cases.sending, limits.send, meter.accepted),
             fast_history_route(use_cases.signing_in, use_cases.reading, Pages(use_cases.versions)),
+            *fast,
         ],
         operations={(SEND_PATH, "post"): SEND_OPERATION},
     )
