@@ -122,6 +122,15 @@ async def test_a_stream_ends_with_the_membership_or_the_session(api: Api) -> Non
             await events.next()
 
 
+async def test_streams_end_when_the_server_begins_to_end(api: Api) -> None:
+    ana = await api.sign_in("ana")
+    async with serving(api.parts.gateway) as url, listening(url, ana) as events:
+        await events.types(2)
+        api.parts.live.end_streams()
+        with pytest.raises(AssertionError, match="has ended"):
+            await events.next()
+
+
 async def test_who_may_not_read_gets_no_stream(api: Api) -> None:
     carla, ana = await api.sign_up("carla"), await api.sign_in("ana")
     for who, status in ((carla, 404), ({}, 401), (ana | {"Last-Event-ID": "x"}, 422)):

@@ -16,8 +16,6 @@ from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanag
 from dataclasses import dataclass, replace
 from functools import partial
 
-from starlette.types import ASGIApp
-
 from chat4all import __version__
 from chat4all.adapters.cassandra import (
     CassandraEpochs,
@@ -112,7 +110,8 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
         stack.push_async_callback(feed.close)
         await stack.enter_async_context(live.running())
         started = partial(_started, "gateway", settings.listening, settings.changed)
-        return await _serve(gateway, listener, metrics, pings, engines.log.failed, started)
+        server = Server(gateway, listener, grace_seconds=GRACE_SECONDS, ending=live.end_streams)
+        return await _serve(server, metrics, pings, engines.log.failed, started)
 
 
 async def serve_metadata(settings: MetadataSettings) -> bool:
@@ -143,7 +142,8 @@ async def serve_metadata(settings: MetadataSettings) -> bool:
             )
         )
         started = partial(_started, "metadata service", settings.listening, settings.changed)
-        return await _serve(metadata, listener, metrics, pings, engines.log.failed, started)
+        server = Server(metadata, listener, grace_seconds=GRACE_SECONDS)
+        return await _serve(server, metrics, pings, engines.log.failed, started)
 
 
 async def serve_router(settings: RouterSettings) -> bool:
@@ -198,15 +198,13 @@ async def _engines(kafka: KafkaSettings, cassandra: CassandraSettings) -> AsyncI
 
 
 async def _serve(
-    app: ASGIApp,
-    listener: socket.socket,
+    server: Server,
     metrics: ServiceMetrics,
     pings: Pings,
     failed: "asyncio.Future[None]",
     started: Callable[[], None],
 ) -> bool:
     """Serve until told to stop, or until `failed` is done; say whether it was the former."""
-    server = Server(app, listener, grace_seconds=GRACE_SECONDS)
     metrics.watch_connections(server.connections)
     async with watched(pings.by_name()):
         await serve([server], failed, started, end_seconds=END_SECONDS)

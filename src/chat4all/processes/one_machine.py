@@ -196,7 +196,7 @@ async def serve_one_machine(settings: OneMachineSettings, router_process: Router
         DataFolder(settings.data) as folder,
     ):
         async with one_machine(settings, folder, router_process=router_process) as parts:
-            gateway = Server(parts.gateway, gateway_socket, ports=2)
+            gateway = Server(parts.gateway, gateway_socket, ports=2, ending=parts.live.end_streams)
             metadata = Server(parts.metadata, metadata_socket, ports=2)
             parts.gateway_metrics.watch_connections(gateway.connections)
             parts.metadata_metrics.watch_connections(metadata.connections)

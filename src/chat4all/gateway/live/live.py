@@ -16,6 +16,8 @@ from chat4all.http.fast_routes import FastRoute
 
 CHECK_EVERY_SECONDS = 1.0
 
+RESTARTING = 1012
+
 CLIENTS_AT_ONCE = 10_000
 """Sockets whose frames are done at once: all of them, as requests are."""
 
@@ -42,6 +44,12 @@ class Live:
         client = LiveClient(self._parts, self._work, socket, credentials, self._clients.discard)
         self._clients.add(client)
         return client
+
+    def end_streams(self) -> None:
+        """End the streams of events, whose clients connect again elsewhere."""
+        for follower in self._parts.followers.all():
+            if follower.only is not None:
+                follower.socket.close(RESTARTING)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
