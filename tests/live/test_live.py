@@ -1,6 +1,5 @@
 """What is said over a socket, on the whole one-machine system."""
 
-import asyncio
 import time
 from dataclasses import replace
 from functools import partial
@@ -202,8 +201,12 @@ async def test_ones_own_message_says_that_one_has_read_it(api: Api) -> None:
     for _ in range(3):
         await api.send(ana)
     await socket.heard("message", 3)
-    await asyncio.sleep(0)
+    hub = api.parts.live.hub
+    await hub.compare()  # which sees to markers that could not be told before
+    await until(lambda: len(hub._work) == 0)
     assert socket.of_type("read") == []
+    (followed,) = hub._followers.conversations()
+    assert not followed.has_markers()
 
 
 async def test_who_types_is_told_to_others_and_ends_no_cached_page(api: Api) -> None:

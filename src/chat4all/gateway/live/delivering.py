@@ -5,7 +5,7 @@ Nothing is written for who is not a member at that moment (20f). A position move
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 from chat4all.domain.errors import Unavailable
@@ -111,7 +111,7 @@ class Delivery:
         while (floor := followed.floor()) < head:
             await self._fan_out(followed, send(await self._next(followed, floor, head, announced)))
         if taken.markers:
-            await self._tell_markers(followed, taken)
+            await self._tell_markers(followed, taken.markers)
         if taken.typing:
             await self._fan_out(followed, _say_typing(conversation, taken.typing))
 
@@ -136,14 +136,12 @@ class Delivery:
         aliases = await self._names.aliases({one.sender_id for one in consecutive}, members)
         return run_of_announced(consecutive, aliases)
 
-    async def _tell_markers(self, followed: Followed, taken: Announced) -> None:
-        # One's own message says that one has read up to it.
-        sent = {(message.sender_id, message.seq) for message in taken.messages}
+    async def _tell_markers(self, followed: Followed, markers: Mapping[Username, int]) -> None:
         members = await self._members.of(followed.conversation)
         moved = {
             username: min(seq, followed.head)
-            for username, seq in taken.markers.items()
-            if username in members and (username, seq) not in sent
+            for username, seq in markers.items()
+            if username in members
         }
         if moved:
             await self._fan_out(followed, _say_read(followed.conversation, moved))

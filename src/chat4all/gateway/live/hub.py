@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import assert_never
 
 from chat4all.concurrency.keyed import KeyedWork
 from chat4all.concurrency.outages import OutageLog
-from chat4all.domain.events import TYPING, MarkerMoved, MessageStored, Typing
+from chat4all.domain.events import TYPING, LiveEvent, MarkerMoved, MessageStored, Typing
 from chat4all.domain.ids import ConversationId
 from chat4all.domain.messages import Activity
 from chat4all.domain.position import Position
@@ -66,14 +67,7 @@ class Hub:
             _log.error("an announcement cannot be read", extra={"cause": str(error)})
             followed.missed()
         else:
-            followed.put(event.message for event in events if isinstance(event, MessageStored))
-            for event in events:
-                if isinstance(event, MarkerMoved) and event.marker.read_seq:
-                    followed.put_marker(event.marker.username, event.marker.read_seq)
-                elif isinstance(event, Typing):
-                    followed.put_typing(event.username)
-            if not events:
-                followed.missed()  # its key alone was announced
+            _put(events, followed)
         self._work.mark(followed.conversation)
 
     def lost(self) -> None:
@@ -139,3 +133,24 @@ class Hub:
     async def close(self) -> None:
         """Deliver nothing more."""
         await self._work.close()
+
+
+def _put(events: Sequence[LiveEvent], followed: Followed) -> None:
+    """Note what was announced together."""
+    if not events:
+        followed.missed()  # its key alone was announced
+    messages = [event.message for event in events if isinstance(event, MessageStored)]
+    followed.put(messages)
+    sent = {(message.sender_id, message.seq) for message in messages}
+    for event in events:
+        match event:
+            case MessageStored():
+                pass
+            case MarkerMoved(marker):
+                # One's own message says that one has read up to it.
+                if marker.read_seq and (marker.username, marker.read_seq) not in sent:
+                    followed.put_marker(marker.username, marker.read_seq)
+            case Typing(username=username):
+                followed.put_typing(username)
+            case _:
+                assert_never(event)
