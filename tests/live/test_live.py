@@ -6,11 +6,12 @@ from functools import partial
 from typing import Any
 from unittest.mock import AsyncMock, patch
 
+import jwt
 import pytest
 
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.events import MessageStored
-from chat4all.domain.ids import ConversationId
+from chat4all.domain.ids import ConversationId, SessionId
 from chat4all.gateway.live import socket_client
 from chat4all.gateway.live.hub import COMPARED_IN
 from chat4all.wire.events import decode_events
@@ -171,6 +172,23 @@ async def test_a_socket_ends_with_its_session_or_its_token(api: Api) -> None:
     await api.parts.live.check()
     await until(lambda: other.code == 4401)
     await until(lambda: api.parts.live.hub._followers.conversations() == [])
+
+
+async def test_a_session_that_ends_while_it_is_looked_up_is_found_to_have_ended(api: Api) -> None:
+    """Fails when a socket outlives a session whose end was told before the socket was known."""
+    ana = await api.sign_in("ana")
+    sessions = api.parts.live._parts.signing_in._sessions
+    found = await sessions.get(api_session(ana))
+    with patch.object(sessions, "get", AsyncMock(side_effect=[found, None])):
+        socket = connect(api.parts.live, ana)
+        await until(lambda: socket.code == 4401)
+    assert socket.of_type("hello") == []
+
+
+def api_session(who: dict[str, str]) -> SessionId:
+    token = who["Authorization"].removeprefix("Bearer ")
+    claims = jwt.decode(token, options={"verify_signature": False})
+    return SessionId(claims["jti"])
 
 
 async def test_a_socket_that_never_says_who_it_is_is_closed(

@@ -187,6 +187,8 @@ class LiveClient:
             raise NotSignedIn("this token is another user's")
         else:
             self._parts.followers.renew(self._follower, session)
+        # Its end is heard of from here on; it may have come while the session was looked up.
+        await self._parts.signing_in.authenticate(token)
         self._say(
             Hello(
                 session.username,

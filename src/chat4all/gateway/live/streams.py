@@ -9,7 +9,13 @@ import re
 
 from starlette.types import Receive, Scope, Send
 
-from chat4all.domain.errors import FieldError, InvalidInput, Overloaded
+from chat4all.domain.errors import (
+    FieldError,
+    InvalidInput,
+    NotSignedIn,
+    Overloaded,
+    Unavailable,
+)
 from chat4all.domain.ids import UUID_PATTERN, ConversationId, conversation_id
 from chat4all.domain.people import Session
 from chat4all.domain.position import Position
@@ -162,19 +168,20 @@ class _EventsEndpoint:
             return True
         await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
         if scope["method"] == "GET":  # by now it would say so if it were HEAD
-            await self._stream(session, conversation, last, receive, send)
+            await self._stream(scope, conversation, last, receive, send)
         await send({"type": "http.response.body", "body": b""})
         return True
 
     async def _stream(
         self,
-        session: Session,
+        scope: Scope,
         conversation: ConversationId,
         last: Position | None,
         receive: Receive,
         send: Send,
     ) -> None:
         stream = Stream()
+        session: Session = scope[CALLER]
         follower = Follower(stream, as_event, session, only=conversation)
         self._count += 1
         self._followers.enter(follower)
@@ -183,9 +190,13 @@ class _EventsEndpoint:
             if last is not None:
                 # The first event has an id, whatever follows.
                 follower.say(Heartbeat(), last)
+            # The session's end is heard of from here on; it may have come meanwhile.
+            await self._signing_in.authenticate(bearer_token(scope))
             self._resuming.begin(follower, Asked({} if last is None else {conversation: last}))
             while (chunk := await stream.next(COMMENT_SECONDS)) is not None:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except (NotSignedIn, Unavailable):
+            pass  # it ends; its client asks again and is told
         finally:
             self._count -= 1
             stream.close(1001)
