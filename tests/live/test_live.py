@@ -11,7 +11,7 @@ import pytest
 
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.events import MessageStored
-from chat4all.domain.ids import ConversationId, SessionId
+from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.gateway.live import socket_client
 from chat4all.gateway.live.hub import COMPARED_IN
 from chat4all.wire.events import decode_events
@@ -211,6 +211,25 @@ async def test_read_markers_reach_all_devices_and_other_members(api: Api) -> Non
         assert frame == {"type": "read", "conversation_id": CHAT, "username": "bruno", "seq": 1}
     later = await resumed(api.parts.live, bruno)
     assert later.of_type("resumed") == [{"type": "resumed", "markers": {CHAT: 1}}]
+
+
+async def test_markers_that_come_too_fast_are_told_together_a_moment_later(api: Api) -> None:
+    ana, bruno = await api.sign_in("ana"), await api.sign_in("bruno")
+    for _ in range(4):
+        await api.send(ana)
+    await api.routed()
+    reading, told = [await resumed(api.parts.live, who) for who in (bruno, ana)]
+    reading.say(type="read", conversation_id=CHAT, seq=1)
+    assert (await told.heard("read"))["seq"] == 1
+    hub = api.parts.live.hub
+    (followed,) = hub._followers.conversations()
+    for seq in (2, 3, 4):
+        reading.say(type="read", conversation_id=CHAT, seq=seq)
+    await until(lambda: followed._markers.get(Username("bruno")) == 4)
+    assert len(told.of_type("read")) == 1
+    followed.markers_from = 0.0
+    await hub.compare()
+    assert (await told.heard("read", 2))["seq"] == 4
 
 
 async def test_ones_own_message_says_that_one_has_read_it(api: Api) -> None:

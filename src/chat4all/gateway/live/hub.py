@@ -53,6 +53,7 @@ class Hub:
         outages = OutageLog(_log, "live delivery waits", "live delivery goes on")
         self._work = KeyedWork(deliver, outages, at_once=DELIVERIES_MAX, rest_seconds=RETRY_SECONDS)
         self._to_compare: list[ConversationId] = []
+        self._with_markers: set[ConversationId] = set()
 
     def announced(self, key: str, decode: Decode) -> None:
         """Handle an announcement; one that nobody follows is not decoded. See `FeedListener`."""
@@ -68,6 +69,8 @@ class Hub:
             followed.missed()
         else:
             _put(events, followed)
+            if followed.has_markers():
+                self._with_markers.add(followed.conversation)
         self._work.mark(followed.conversation)
 
     def lost(self) -> None:
@@ -113,10 +116,8 @@ class Hub:
 
         While the feed is silent everything is compared every few seconds, else twice a minute.
         """
+        self._deliver_markers()
         all_followed = self._followers.conversations()
-        for followed in all_followed:
-            if followed.has_markers():
-                self.deliver(followed.conversation)
         if not self._to_compare:
             self._to_compare = [followed.conversation for followed in all_followed]
         rounds = COMPARED_IN if self._versions.is_heard() else COMPARED_IN_SILENCE
@@ -129,6 +130,13 @@ class Hub:
                 if followed_now is not None and followed_now.head < activity.seq:
                     followed_now.head = activity.seq
                     self.deliver(conversation)
+
+    def _deliver_markers(self) -> None:
+        """Deliver the markers that came too soon after others to be told at once."""
+        followed = map(self._followers.get, self._with_markers)
+        self._with_markers = {one.conversation for one in followed if one and one.has_markers()}
+        for conversation in self._with_markers:
+            self.deliver(conversation)
 
     async def close(self) -> None:
         """Deliver nothing more."""
