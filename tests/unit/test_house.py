@@ -190,6 +190,7 @@ def test_nothing_large_is_loaded_before_the_fork(module: str) -> None:
 
 LOOPS = {
     "concurrency.periodic._Job.repeat": "the one loop of background work",
+    "concurrency.keyed.KeyedWork._start": "one run for a key, held until it has ended",
     "concurrency.periodic._running": "its task, watched by `ping_background`",
     "concurrency.retrying.retry": "ends with the deadline, the tries or the context of its caller",
     "concurrency.waiting.BoundedWaiting.outlasting": "one call, held until it has ended",
@@ -203,6 +204,7 @@ LOOPS = {
     "concurrency.output.BackgroundWriter.__init__": "a thread; ends with the process",
     "adapters.kafka.feed.KafkaFeed._read_on": "begun anew by `for_ever`",
     "adapters.kafka.producer.KafkaProducer.open": "a thread, whose end `ping` reports",
+    "gateway.live.streams._EventsEndpoint._stream": "one request's, cancelled at its end",
     "http.bodies.read_body": "ends with the request",
     "http.health._Check.answer": "one answer, awaited",
     "http.server.serving.serve": "the servers, in a task group",

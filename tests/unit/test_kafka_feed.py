@@ -14,12 +14,12 @@ from chat4all.adapters.kafka import feed as module
 from chat4all.adapters.kafka.clock import NO_EVENTS, PROBE
 from chat4all.adapters.kafka.feed import HEARTBEAT, SILENCE_SECONDS
 from chat4all.domain.errors import Degraded, Unavailable
-from chat4all.domain.ids import Username
+from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import Role
-from chat4all.gateway.live.hub import Hub
 from chat4all.ports.feed import Decode
 from chat4all.usecases.versions import ConversationVersions
 from tests.clocks import Clock
+from tests.feeds import Listener, a_hub
 from tests.records import CHATS
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +41,7 @@ def versions(clock: Clock) -> ConversationVersions:
 def feed(versions: ConversationVersions, clock: Clock) -> KafkaFeed:
     """A feed of two partitions."""
     reading = KafkaFeed("127.0.0.1:9", "t", clock=clock)
-    reading.listen(Hub(versions))
+    reading.listen(a_hub(versions))
     reading._heard_at = {0: float("-inf"), 1: float("-inf")}
     return reading
 
@@ -52,10 +52,9 @@ def record(partition: int, key: bytes = HEARTBEAT, value: bytes = b"2") -> Messa
 
 async def test_a_comparison_of_clocks_is_no_event(feed: KafkaFeed) -> None:
     """Fails when readers of the feed take it for one that cannot be understood, and start anew."""
-    versions = ConversationVersions(SILENCE_SECONDS)
-    hub = Hub(versions)
-    feed.listen(hub)
-    async with hub.follow() as follower:
+    listener = Listener()
+    feed.listen(listener)
+    async with listener.follow() as follower:
         feed._take([record(0, PROBE, NO_EVENTS)])
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
@@ -280,7 +279,7 @@ async def test_no_record_ends_the_reading_whatever_its_bytes(
 ) -> None:
     """Fails when one of them does, or when `ping` is good though nothing is read any more."""
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.001)
-    hub = Hub(versions)
+    hub = a_hub(versions)
     library = Library(
         [
             *(Message("t", 0, 0, key, value) for value in BYTES for key in (b"\xff", b"a chat")),
@@ -299,7 +298,7 @@ async def test_no_record_ends_the_reading_whatever_its_bytes(
 
     monkeypatch.setattr(hub, "announced", note)
     feed.listen(hub)
-    async with hub.follow():
+    with hub.held(ConversationId("a chat")):  # or else it would not be decoded
         await feed.open()
         async with asyncio.timeout(20):
             while keys[-1:] != ["the last"]:

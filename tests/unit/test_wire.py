@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from chat4all.domain.changes import EMOJIS
 from chat4all.domain.errors import RouterStopped
-from chat4all.domain.events import LiveEvent, MarkerMoved, MessageChanged, MessageStored
+from chat4all.domain.events import (
+    LiveEvent,
+    MarkerMoved,
+    MessageChanged,
+    MessageStored,
+    Typing,
+)
 from chat4all.domain.ids import ChangeId, LogPosition, MessageId, Username
 from chat4all.domain.messages import Marker, Receipt, StoredMessage
 from chat4all.domain.records import (
@@ -247,6 +253,7 @@ EVENTS: dict[type[LiveEvent], st.SearchStrategy[LiveEvent]] = {
         MarkerMoved, st.builds(Marker, chats, names, numbers, numbers, numbers, numbers)
     ),
     MessageChanged: st.builds(MessageChanged, chats, numbers, numbers),
+    Typing: st.builds(Typing, chats, names),
 }
 
 

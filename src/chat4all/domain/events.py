@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
-from chat4all.domain.ids import ConversationId
+from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.messages import Marker, StoredMessage
 
 
@@ -34,11 +34,22 @@ class MessageChanged:
     change: int
 
 
-LiveEvent: TypeAlias = MessageStored | MarkerMoved | MessageChanged
+@dataclass(frozen=True, slots=True)
+class Typing:
+    """A member is typing. It is stored nowhere, and may be lost."""
+
+    conversation_id: ConversationId
+    username: Username
+
+
+TYPING = "typing:"
+"""What the key of `Typing` has before its conversation: such an event ends no cached page."""
+
+LiveEvent: TypeAlias = MessageStored | MarkerMoved | MessageChanged | Typing
 
 
 def key_of(event: LiveEvent) -> str:
-    """Return the key that an event is announced under: its conversation."""
+    """Return the key that an event is announced under: its conversation, if that has changed."""
     match event:
         case MessageStored(message):
             return message.conversation_id
@@ -46,6 +57,8 @@ def key_of(event: LiveEvent) -> str:
             return marker.conversation_id
         case MessageChanged(conversation_id=conversation):
             return conversation
+        case Typing(conversation_id=conversation):
+            return TYPING + conversation
         case _:
             assert_never(event)
 

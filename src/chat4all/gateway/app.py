@@ -19,6 +19,7 @@ from chat4all.http.assembling import assemble
 from chat4all.http.bearer import authenticator
 from chat4all.http.docs import make_app
 from chat4all.http.edge import Edge, behind_proxies
+from chat4all.http.fast_routes import FastRoute
 from chat4all.http.health import health_routes
 from chat4all.http.limits import Limits
 from chat4all.http.metrics import GatewayMeter
@@ -75,7 +76,7 @@ class Gateway:
     """A gateway: its application, and what takes over connections that become WebSockets."""
 
     app: ASGIApp
-    upgrade: Upgrade | None
+    upgrade: Upgrade
 
 
 def gateway_app(
@@ -85,24 +86,24 @@ def gateway_app(
     edge: Edge,
     pings: Mapping[str, Ping],
     meter: GatewayMeter,
-    make_client: MakeClient | None = None,
+    make_client: MakeClient,
     others: Sequence[APIRouter] = (),
     has_demonstration: bool = False,
+    fast: Sequence[FastRoute] = (),
 ) -> Gateway:
     """Return the gateway. `others` are the routes of another service that it serves too.
 
-    `make_client` returns what is behind each WebSocket; without it there are none.
-    `has_demonstration`: its page of documentation tells of the demonstration accounts.
+    `make_client` returns what is behind each WebSocket. `fast` are further routes that are answered
+    before FastAPI. `has_demonstration`: its page of documentation tells of the demonstration
+    accounts.
     """
-    sockets = None
-    if make_client is not None:
-        sockets = LiveSockets(
-            make_client,
-            origins=edge.cors_origins,
-            frames=limits.frames,
-            put_client=behind_proxies(edge),
-        )
-        meter.watch_sockets(sockets.counts)
+    sockets = LiveSockets(
+        make_client,
+        origins=edge.cors_origins,
+        frames=limits.frames,
+        put_client=behind_proxies(edge),
+    )
+    meter.watch_sockets(sockets.counts)
     app, page_policy = make_app(
         "Chat4All", DESCRIPTION, __version__, has_demonstration=has_demonstration
     )
@@ -122,10 +123,11 @@ def gateway_app(
         edge=edge,
         page_policy=page_policy,
         fast=[
-            *([] if sockets is None else [sockets.route]),
+            sockets.route,
             send_route(use_cases.signing_in, use_cases.sending, limits.send, meter.accepted),
             fast_history_route(use_cases.signing_in, use_cases.reading, Pages(use_cases.versions)),
+            *fast,
         ],
         operations={(SEND_PATH, "post"): SEND_OPERATION},
     )
-    return Gateway(served, None if sockets is None else sockets.upgrade)
+    return Gateway(served, sockets.upgrade)

@@ -97,7 +97,7 @@ class _SendEndpoint:
             session = await self._signing_in.authenticate(bearer_token(scope))
             scope[CALLER] = session
             limits_of(scope).rate.take(scope, session.username)
-            draft = _draft(_reader.read(await read_body(scope, receive)))
+            draft = read_draft(await read_body(scope, receive))
             accepted = await self._sending.send(session.username, draft, trace_headers(scope))
         except ClientDisconnect:
             return
@@ -133,8 +133,9 @@ _reader = BodyReader(
 )
 
 
-def _draft(body: SendMessage) -> MessageDraft:
-    """Return the draft that a body asks for, with canonical ids."""
+def read_draft(raw: bytes) -> MessageDraft:
+    """Return the draft that a body asks for, with canonical ids; raises as `BodyReader.read`."""
+    body = _reader.read(raw)
     chats = [chat for chat in (body.chat_id, body.conversation_id) if chat is not msgspec.UNSET]
     if len(chats) != 1:
         raise InvalidInput(_chat_errors(_CHAT_NAMES[: len(chats)]))

@@ -118,8 +118,17 @@ class _ProblemResponse(Response):
         await super().__call__(scope, receive, send)
 
 
-def problem_response(error: Exception, path: str, advice: str | None = None) -> Response:
-    """Return the answer to an error. An unexpected one is logged, and the answer says only 500.
+@dataclass(frozen=True, slots=True)
+class Described:
+    """An error as clients read it, and the headers of an answer with it."""
+
+    problem: Problem
+    slug: str
+    headers: Mapping[str, str]
+
+
+def describe(error: Exception, path: str, advice: str | None = None) -> Described:
+    """Return what clients are told of an error. An unexpected one is logged, and is only a 500.
 
     `path` is the path of the request, without its query (which could hold personal data). `advice`
     is what to do when the outcome is unknown; see `http.outcomes`.
@@ -150,7 +159,13 @@ def problem_response(error: Exception, path: str, advice: str | None = None) -> 
         _log.error("unexpected error", exc_info=error)
     elif isinstance(error, Unavailable):
         _log.warning("unavailable", extra={"path": path, "cause": str(error)})
-    return _ProblemResponse(problem, kind.slug, headers, _reason(error))
+    return Described(problem, kind.slug, headers)
+
+
+def problem_response(error: Exception, path: str, advice: str | None = None) -> Response:
+    """Return the answer to an error; see `describe`."""
+    told = describe(error, path, advice)
+    return _ProblemResponse(told.problem, told.slug, told.headers, _reason(error))
 
 
 def _reason(error: Exception) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from chat4all.gateway.app import Gateway
+    from chat4all.gateway.live.live import Live
     from chat4all.ports.log import MessageLog
     from chat4all.processes.parts import GatewayPorts, MetadataPorts, RouterServicePorts, StorePorts
     from chat4all.processes.router_parts import RouterPorts
@@ -33,11 +34,11 @@ if TYPE_CHECKING:
 # process on one machine is forked while little is loaded, and needs `make_router` alone.
 
 
-def make_gateway(ports: "GatewayPorts") -> "Gateway":
-    """Return the gateway, which listens to its feed from now on."""
+def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
+    """Return the gateway and its live delivery, which listens to the feed from now on."""
     from chat4all.gateway.app import GatewayUseCases, gateway_app
-    from chat4all.gateway.live.hub import Hub
     from chat4all.http.metrics import metrics_routes
+    from chat4all.processes.live import LiveUseCases, make_live
     from chat4all.usecases.changing import Changing
     from chat4all.usecases.reading import Reading
     from chat4all.usecases.sending import Sending
@@ -46,29 +47,29 @@ def make_gateway(ports: "GatewayPorts") -> "Gateway":
     policy, meter, directory = ports.policy, ports.meter, ports.people.directory
     log, store = meter.log(ports.log), meter.reads(ports.store)
     versions = ConversationVersions(ports.feed.silence_seconds)
-    ports.feed.listen(Hub(versions))
     ports.changes.add_listener(SupersededByAliases(versions))
     people = _people(ports, log, store)
+    signing_in, marking, names = people.signing_in, people.marking, people.names
     sending = Sending(log, directory)
-    return gateway_app(
-        GatewayUseCases(
-            people.signing_in,
-            sending,
-            Reading(store, directory, sending, versions, people.names),
-            people.marking,
-            Changing(log, store, directory, people.names),
-            versions,
-        ),
+    reading = Reading(store, directory, sending, versions, names)
+    live_cases = LiveUseCases(signing_in, sending, reading, marking, names, versions)
+    live = make_live(ports, store, live_cases)
+    changing = Changing(log, store, directory, names)
+    gateway = gateway_app(
+        GatewayUseCases(signing_in, sending, reading, marking, changing, versions),
         limits=policy.limits,
         edge=policy.edge,
         pings=ports.pings.by_name(),
         meter=meter,
+        make_client=live.client,
         others=[
             *people.routes,
             metrics_routes(meter.text, ports.other_metrics, failed=meter.source_failed),
         ],
         has_demonstration=ports.has_demonstration,
+        fast=live.routes,
     )
+    return gateway, live
 
 
 def make_metadata(ports: "MetadataPorts") -> "ASGIApp":

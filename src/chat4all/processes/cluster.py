@@ -16,8 +16,6 @@ from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanag
 from dataclasses import dataclass, replace
 from functools import partial
 
-from starlette.types import ASGIApp
-
 from chat4all import __version__
 from chat4all.adapters.cassandra import (
     CassandraEpochs,
@@ -25,12 +23,17 @@ from chat4all.adapters.cassandra import (
     CassandraStore,
     Contact,
 )
-from chat4all.adapters.kafka import AwaitedLog, KafkaFeed, KafkaGroup, RoutersWatch
+from chat4all.adapters.kafka import (
+    AwaitedLog,
+    KafkaAnnouncements,
+    KafkaFeed,
+    KafkaGroup,
+    RoutersWatch,
+)
 from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics, ServiceMetrics
 from chat4all.http.health import watched
 from chat4all.http.problems import SLUG
 from chat4all.http.server.serving import Server, listening, serve
-from chat4all.http.server.upgrading import Upgrade
 from chat4all.ports.health import Ping
 from chat4all.processes.apps import make_gateway, make_metadata, make_router_service
 from chat4all.processes.cluster_router import ClusterRouter
@@ -88,7 +91,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
             feed.ping,
             found.same_secret,
         )
-        gateway = make_gateway(
+        gateway, live = make_gateway(
             GatewayPorts(
                 found.people,
                 found.follower,
@@ -96,6 +99,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
                 engines.log,
                 engines.store,
                 feed,
+                KafkaAnnouncements(engines.log.producer, settings.kafka.topic_events),
                 policy_of(settings.people),
                 pings,
                 metrics,
@@ -104,10 +108,16 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
         )
         await feed.open()
         stack.push_async_callback(feed.close)
+        await stack.enter_async_context(live.running())
         started = partial(_started, "gateway", settings.listening, settings.changed)
-        return await _serve(
-            gateway.app, listener, metrics, pings, engines.log.failed, started, gateway.upgrade
+        server = Server(
+            gateway.app,
+            listener,
+            grace_seconds=GRACE_SECONDS,
+            upgrade=gateway.upgrade,
+            ending=live.end_streams,
         )
+        return await _serve(server, metrics, pings, engines.log.failed, started)
 
 
 async def serve_metadata(settings: MetadataSettings) -> bool:
@@ -138,7 +148,8 @@ async def serve_metadata(settings: MetadataSettings) -> bool:
             )
         )
         started = partial(_started, "metadata service", settings.listening, settings.changed)
-        return await _serve(metadata, listener, metrics, pings, engines.log.failed, started)
+        server = Server(metadata, listener, grace_seconds=GRACE_SECONDS)
+        return await _serve(server, metrics, pings, engines.log.failed, started)
 
 
 async def serve_router(settings: RouterSettings) -> bool:
@@ -193,16 +204,13 @@ async def _engines(kafka: KafkaSettings, cassandra: CassandraSettings) -> AsyncI
 
 
 async def _serve(
-    app: ASGIApp,
-    listener: socket.socket,
+    server: Server,
     metrics: ServiceMetrics,
     pings: Pings,
     failed: "asyncio.Future[None]",
     started: Callable[[], None],
-    upgrade: Upgrade | None = None,
 ) -> bool:
     """Serve until told to stop, or until `failed` is done; say whether it was the former."""
-    server = Server(app, listener, grace_seconds=GRACE_SECONDS, upgrade=upgrade)
     metrics.watch_connections(server.connections)
     async with watched(pings.by_name()):
         await serve([server], failed, started, end_seconds=END_SECONDS)

@@ -31,6 +31,7 @@ from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import StartRefused
+from chat4all.gateway.live.live import Live
 from chat4all.http.problems import SLUG
 from chat4all.http.server.serving import Server, listening, serve
 from chat4all.http.server.upgrading import Upgrade
@@ -63,7 +64,8 @@ class OneMachine:
     """The running parts of a one-machine Chat4All."""
 
     gateway: ASGIApp
-    upgrade: Upgrade | None
+    upgrade: Upgrade
+    live: Live
     metadata: ASGIApp
     people: PeoplePorts
     follower: OutboxFollower
@@ -135,7 +137,7 @@ async def one_machine(
         metadata_metrics = MetadataMetrics(__version__, SLUG)
         security = SecurityPorts(passwords, tokens)
         policy = policy_of(settings.people)
-        gateway = make_gateway(
+        gateway, live = make_gateway(
             GatewayPorts(
                 people,
                 found.follower,
@@ -143,13 +145,16 @@ async def one_machine(
                 log,
                 store,
                 feed,
+                feed,
                 policy,
                 Pings(log.ping, store.ping, found.ping, routing.ping),
                 gateway_metrics,
                 [routing.metrics],
                 has_demonstration=told,
+                generation=installation.installation_id,
             )
         )
+        await stack.enter_async_context(live.running())
         metadata = make_metadata(
             MetadataPorts(
                 people,
@@ -167,6 +172,7 @@ async def one_machine(
             yield OneMachine(
                 gateway=gateway.app,
                 upgrade=gateway.upgrade,
+                live=live,
                 metadata=metadata,
                 people=people,
                 follower=found.follower,
@@ -193,7 +199,13 @@ async def serve_one_machine(settings: OneMachineSettings, router_process: Router
         DataFolder(settings.data) as folder,
     ):
         async with one_machine(settings, folder, router_process=router_process) as parts:
-            gateway = Server(parts.gateway, gateway_socket, ports=2, upgrade=parts.upgrade)
+            gateway = Server(
+                parts.gateway,
+                gateway_socket,
+                ports=2,
+                upgrade=parts.upgrade,
+                ending=parts.live.end_streams,
+            )
             metadata = Server(parts.metadata, metadata_socket, ports=2)
             parts.gateway_metrics.watch_connections(gateway.connections)
             parts.metadata_metrics.watch_connections(metadata.connections)

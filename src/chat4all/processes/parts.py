@@ -9,7 +9,7 @@ from typing import Protocol
 
 from chat4all.concurrency.periodic import ping_background
 from chat4all.http.metrics import GatewayMeter, Meter, Source
-from chat4all.ports.feed import LiveFeed
+from chat4all.ports.feed import Announcements, LiveFeed
 from chat4all.ports.health import Ping
 from chat4all.ports.history import ChangedMessages, History, MarkedHeads, MessageVersions
 from chat4all.ports.log import MessageLog
@@ -90,6 +90,7 @@ class GatewayPorts:
     log: MessageLog
     store: StorePorts
     feed: LiveFeed
+    announcements: Announcements
     policy: Policy
     pings: Pings
     meter: GatewayProcessMeter
@@ -97,6 +98,8 @@ class GatewayPorts:
     """Metrics of other processes, which this one reports too."""
     has_demonstration: bool = False
     """Whether `/docs` tells of the demonstration accounts."""
+    generation: str | None = None
+    """Of the store: clients' positions of another one are of no use. None where it has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Read a conversation: pages of its history, and single messages."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chat4all.domain.errors import NotFound
 from chat4all.domain.ids import ConversationId, MessageId, Username
@@ -10,7 +10,7 @@ from chat4all.domain.people import Role
 from chat4all.domain.position import START, Position
 from chat4all.domain.roles import check_member
 from chat4all.ports.directory import Members
-from chat4all.ports.history import History
+from chat4all.ports.history import EncodedPage, History
 from chat4all.usecases.public_names import PublicNames
 from chat4all.usecases.sending import Sending
 from chat4all.usecases.versions import ConversationVersion, ConversationVersions
@@ -94,6 +94,19 @@ class Reading:
             newer=page.last if page.more else None,
             position=page.position,
         )
+
+    async def above(
+        self,
+        conversation: ConversationId,
+        members: Mapping[Username, Role],
+        after: int,
+        limit: int,
+    ) -> EncodedPage:
+        """Return the oldest messages above `after`, as these members read them."""
+        version = self._versions.current(conversation, members)
+        all_read = await self._all_read(conversation, members, version)
+        page = await self._history.page(conversation, all_read, limit=limit, after=after)
+        return replace(page, body=await self._names.in_page(page, members))
 
     async def message(
         self, reader: Username, conversation: ConversationId, message_id: MessageId

@@ -9,8 +9,14 @@ from typing import TypeAlias, assert_never
 
 import msgspec
 
-from chat4all.domain.events import LiveEvent, MarkerMoved, MessageChanged, MessageStored
-from chat4all.domain.ids import ConversationId
+from chat4all.domain.events import (
+    LiveEvent,
+    MarkerMoved,
+    MessageChanged,
+    MessageStored,
+    Typing,
+)
+from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.messages import Marker, StoredMessage
 from chat4all.wire.nesting import NESTING_MAX, is_nested_too_deeply
 
@@ -33,7 +39,12 @@ class _MessageChanged(msgspec.Struct, tag_field="type", tag="message_changed"):
     change: int
 
 
-_Event: TypeAlias = _MessageStored | _MarkerMoved | _MessageChanged
+class _Typing(msgspec.Struct, tag_field="type", tag="typing"):
+    conversation_id: ConversationId
+    username: Username
+
+
+_Event: TypeAlias = _MessageStored | _MarkerMoved | _MessageChanged | _Typing
 
 _encoder = msgspec.json.Encoder()
 _events = msgspec.json.Decoder(list[_Event])
@@ -48,6 +59,8 @@ def encode_event(event: LiveEvent) -> bytes:
             return _encoder.encode(_MarkerMoved(marker))
         case MessageChanged(conversation, seq, change):
             return _encoder.encode(_MessageChanged(conversation, seq, change))
+        case Typing(conversation, username):
+            return _encoder.encode(_Typing(conversation, username))
         case _:
             assert_never(event)
 
@@ -77,5 +90,7 @@ def _event(decoded: _Event) -> LiveEvent:
             return MarkerMoved(marker)
         case _MessageChanged(conversation_id=conversation, seq=seq, change=change):
             return MessageChanged(conversation, seq, change)
+        case _Typing(conversation_id=conversation, username=username):
+            return Typing(conversation, username)
         case _:
             assert_never(decoded)

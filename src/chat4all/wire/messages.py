@@ -22,7 +22,7 @@ EXAMPLE_CHAT = "550e8400-e29b-41d4-a716-446655440000"
 EXAMPLE_MESSAGE = "0199f3a4-7c1e-7d2a-9b6e-3f1c5a8e2d47"
 EXAMPLE_CHANGE = "0199f3a5-0b52-7c1d-8f3a-5d9e2c7b4a10"
 
-_Uuid = Annotated[
+Uuid = Annotated[
     str,
     Meta(
         pattern=UUID_PATTERN,
@@ -54,16 +54,16 @@ class SendMessage(msgspec.Struct):
 
     content: NewContent
     chat_id: (
-        Annotated[_Uuid, Meta(description="The conversation.", examples=[EXAMPLE_CHAT])]
+        Annotated[Uuid, Meta(description="The conversation.", examples=[EXAMPLE_CHAT])]
         | msgspec.UnsetType
     ) = msgspec.UNSET
     conversation_id: (
-        Annotated[_Uuid, Meta(description="Another name of `chat_id`.", examples=[EXAMPLE_CHAT])]
+        Annotated[Uuid, Meta(description="Another name of `chat_id`.", examples=[EXAMPLE_CHAT])]
         | msgspec.UnsetType
     ) = msgspec.UNSET
     message_id: (
         Annotated[
-            _Uuid,
+            Uuid,
             Meta(
                 description="Your own id: posting it again is safe, the message appears once.",
                 examples=[EXAMPLE_MESSAGE],
@@ -140,7 +140,7 @@ class EditMessage(msgspec.Struct):
     content: NewContent
     change_id: (
         Annotated[
-            _Uuid,
+            Uuid,
             Meta(
                 description="Your own id of this edit: sending it again is safe, it is made once.",
                 examples=[EXAMPLE_CHANGE],

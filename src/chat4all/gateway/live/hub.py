@@ -1,104 +1,171 @@
-"""The live feed's one listener in a gateway: it ends cached versions and serves followers."""
+"""The hub of a gateway: the live feed's one listener, and where connections meet conversations."""
 
-import asyncio
 import logging
-from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import assert_never
 
-from chat4all.domain.errors import Overloaded
-from chat4all.domain.events import LiveEvent
+from chat4all.concurrency.keyed import KeyedWork
+from chat4all.concurrency.outages import OutageLog
+from chat4all.domain.events import (
+    TYPING,
+    LiveEvent,
+    MarkerMoved,
+    MessageChanged,
+    MessageStored,
+    Typing,
+)
+from chat4all.domain.ids import ConversationId
+from chat4all.domain.messages import Activity
+from chat4all.domain.position import Position
+from chat4all.gateway.live.followers import Followed, Follower, Followers, Stage
 from chat4all.ports.feed import Decode
 from chat4all.usecases.versions import ConversationVersions
 from chat4all.wire.events import MalformedEvent
 
-BUFFER_MAX = 10_000
-"""Events that may wait for one follower; with more it must start again."""
+DELIVERIES_MAX = 16
+"""Conversations that are delivered at once; each may read the store."""
+
+RETRY_SECONDS = 1.0
+
+COMPARE_EVERY_SECONDS = 1.0
+COMPARED_IN = 30
+"""Rounds in which every conversation that is followed is compared with the store once."""
+
+COMPARED_IN_SILENCE = 3
+COMPARED_MAX = 500
+"""Conversations of one question to the store."""
 
 _log = logging.getLogger(__name__)
 
 
 class Hub:
-    """Hands announcements to every follower; never waits for a slow one."""
+    """Ends cached versions, and delivers to those who follow; never waits for a slow one.
 
-    def __init__(self, versions: ConversationVersions, buffer: int = BUFFER_MAX) -> None:
+    `deliver` is `Delivery.deliver`, `activity` that of `ports.summaries.ConversationSummaries`.
+    """
+
+    def __init__(
+        self,
+        versions: ConversationVersions,
+        followers: Followers,
+        deliver: Callable[[ConversationId], Awaitable[None]],
+        activity: Callable[
+            [Sequence[ConversationId]], Awaitable[Mapping[ConversationId, Activity]]
+        ],
+    ) -> None:
         self._versions = versions
-        self._buffer = buffer
-        self._followers: set[Follower] = set()
+        self._followers = followers
+        self._activity = activity
+        outages = OutageLog(_log, "live delivery waits", "live delivery goes on")
+        self._work = KeyedWork(deliver, outages, at_once=DELIVERIES_MAX, rest_seconds=RETRY_SECONDS)
+        self._to_compare: list[ConversationId] = []
+        self._with_markers: set[ConversationId] = set()
 
     def announced(self, key: str, decode: Decode) -> None:
-        """Handle an announcement; without followers it is not decoded. See `FeedListener`."""
+        """Handle an announcement; one that nobody follows is not decoded. See `FeedListener`."""
         self._versions.supersede(key)
-        if not self._followers:
+        followed = self._followers.get(key.removeprefix(TYPING))
+        if followed is None:
             return
         try:
             events = decode()
         except MalformedEvent as error:
-            # Its events are lost: followers must read the store.
+            # Its events are lost: the store has them.
             _log.error("an announcement cannot be read", extra={"cause": str(error)})
-            self._lose()
+            followed.missed()
         else:
-            for follower in self._followers:
-                follower.put(events)
+            _put(events, followed)
+            if followed.has_markers():
+                self._with_markers.add(followed.conversation)
+        self._work.mark(followed.conversation)
 
     def lost(self) -> None:
-        """Handle missing announcements; see `FeedListener`."""
+        """Read everything that is followed from the store; see `FeedListener`."""
         self._versions.supersede_all()
-        self._lose()
+        for followed in self._followers.conversations():
+            followed.missed()
+            self._work.mark(followed.conversation)
 
     def alive(self, seconds_ago: float = 0.0) -> None:
-        """Keep cached pages usable; see `FeedListener`."""
+        """Note that the feed is heard; after a silence, read the store. See `FeedListener`."""
+        was_heard = self._versions.is_heard()
         self._versions.heard(seconds_ago)
+        if not was_heard and self._versions.is_heard():
+            self.lost()
 
-    @asynccontextmanager
-    async def follow(self) -> "AsyncIterator[Follower]":
-        """Follow every announcement from now on."""
-        follower = Follower(self._buffer)
-        self._followers.add(follower)
-        try:
-            yield follower
-        finally:
-            self._followers.discard(follower)
+    @contextmanager
+    def held(self, conversation: ConversationId) -> Iterator[Followed]:
+        """Keep the head of a conversation from here on, to attach somebody to it."""
+        with self._followers.held(conversation) as followed:
+            yield followed
 
-    def _lose(self) -> None:
-        for follower in self._followers:
-            follower.lose()
+    def attach(self, follower: Follower, followed: Followed, position: Position) -> None:
+        """Deliver a held conversation to a follower that has everything up to a position."""
+        if follower.stage is Stage.GONE or not follower.socket.is_open:
+            return
+        self._followers.attach(follower, followed, position)
+        if position.seq < followed.head:
+            self.deliver(followed.conversation)
+        followed.head = max(followed.head, position.seq)
 
+    def head(self, conversation: ConversationId) -> int:
+        """Return the newest message that is known of a conversation that is followed; else 0."""
+        followed = self._followers.get(conversation)
+        return 0 if followed is None else followed.head
 
-class Follower:
-    """One follower's bounded buffer."""
+    def deliver(self, conversation: ConversationId) -> None:
+        """Deliver what a conversation has to deliver."""
+        self._work.mark(conversation)
 
-    def __init__(self, buffer: int) -> None:
-        self._buffer = buffer
-        self._events: deque[LiveEvent] = deque()
-        self._ready = asyncio.Event()
-        self._lost = False
+    async def compare(self) -> None:
+        """Compare a part of what is followed with the store: an announcement may have been lost.
 
-    def put(self, events: Sequence[LiveEvent]) -> None:
-        """Buffer events; if they do not fit, the follower has lost events, as by `lose`."""
-        if not events:
-            return  # nothing to wake up for
-        if len(self._events) + len(events) > self._buffer:
-            self._lost = True
-        if not self._lost:
-            self._events.extend(events)
-        self._ready.set()
-
-    def lose(self) -> None:
-        """Note that events are missing from here on."""
-        self._lost = True
-        self._ready.set()
-
-    async def next(self) -> Sequence[LiveEvent]:
-        """Wait for events and return them in order.
-
-        Raises `Overloaded` once some are missing: read the store and follow again.
+        While the feed is silent everything is compared every few seconds, else twice a minute.
         """
-        await self._ready.wait()
-        if self._events:
-            events = tuple(self._events)
-            self._events.clear()
-            if not self._lost:
-                self._ready.clear()
-            return events
-        raise Overloaded("events are missing from here on: follow again")
+        self._deliver_markers()
+        all_followed = self._followers.conversations()
+        if not self._to_compare:
+            self._to_compare = [followed.conversation for followed in all_followed]
+        rounds = COMPARED_IN if self._versions.is_heard() else COMPARED_IN_SILENCE
+        share = -(-len(all_followed) // rounds)
+        part, self._to_compare = self._to_compare[:share], self._to_compare[share:]
+        for start in range(0, len(part), COMPARED_MAX):
+            asked = part[start : start + COMPARED_MAX]
+            for conversation, activity in (await self._activity(asked)).items():
+                followed_now = self._followers.get(conversation)
+                if followed_now is not None and followed_now.head < activity.seq:
+                    followed_now.head = activity.seq
+                    self.deliver(conversation)
+
+    def _deliver_markers(self) -> None:
+        """Deliver the markers that came too soon after others to be told at once."""
+        followed = map(self._followers.get, self._with_markers)
+        self._with_markers = {one.conversation for one in followed if one and one.has_markers()}
+        for conversation in self._with_markers:
+            self.deliver(conversation)
+
+    async def close(self) -> None:
+        """Deliver nothing more."""
+        await self._work.close()
+
+
+def _put(events: Sequence[LiveEvent], followed: Followed) -> None:
+    """Note what was announced together."""
+    if not events:
+        followed.missed()  # its key alone was announced
+    messages = [event.message for event in events if isinstance(event, MessageStored)]
+    followed.put(messages)
+    sent = {(message.sender_id, message.seq) for message in messages}
+    for event in events:
+        match event:
+            case MessageStored() | MessageChanged():
+                pass  # changes are read from pages, which are not kept beyond them
+            case MarkerMoved(marker):
+                # One's own message says that one has read up to it.
+                if marker.read_seq and (marker.username, marker.read_seq) not in sent:
+                    followed.put_marker(marker.username, marker.read_seq)
+            case Typing(username=username):
+                followed.put_typing(username)
+            case _:
+                assert_never(event)

@@ -67,7 +67,8 @@ class Server(uvicorn.Server):
 
     `serve` handles signals, because a process may have several servers. `grace_seconds`: how long
     requests in progress may take after a signal; then they are cut. `upgrade` returns the protocol
-    to take over a connection that offers another one; without it all stay HTTP.
+    to take over a connection that offers another one; without it all stay HTTP. `ending` is called
+    when it begins to end, for answers that would not end by themselves.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Server(uvicorn.Server):
         ports: int = 1,
         grace_seconds: int = GRACE_SECONDS,
         upgrade: Upgrade | None = None,
+        ending: Callable[[], None] = lambda: None,
     ) -> None:
         self.upgraded = UpgradedConnections()
         protocol = partial(
@@ -102,6 +104,7 @@ class Server(uvicorn.Server):
             )
         )
         self.listener = listener
+        self._ending = ending
         self._grace_seconds = grace_seconds
 
     def connections(self) -> int:
@@ -124,6 +127,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End all connections, those that were handed over included."""
+        self._ending()
         await asyncio.gather(super().shutdown(sockets), self.upgraded.end(self._grace_seconds))
 
 

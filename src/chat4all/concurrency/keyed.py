@@ -1,0 +1,94 @@
+"""Work by key: one task at a time for each key, a bounded number of them at once."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Hashable
+from functools import partial
+from typing import Generic, TypeVar
+
+from chat4all.concurrency.outages import OutageLog
+
+K = TypeVar("K", bound=Hashable)
+
+
+class KeyedWork(Generic[K]):
+    """Runs `work(key)` for each key that is marked; a key that is marked meanwhile is run anew.
+
+    At most `at_once` keys run at a time, in the order in which they were marked; the others wait,
+    each once. A run that raises is logged to `outages`, and begins anew after some `rest_seconds`;
+    with None it does not. Marking is cheap and never waits; it needs a running event loop.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[K], Awaitable[object]],
+        outages: OutageLog,
+        *,
+        at_once: int,
+        rest_seconds: float | None = None,
+    ) -> None:
+        self._work = work
+        self._outages = outages
+        self._at_once = at_once
+        self._rest_seconds = rest_seconds
+        self._waiting: dict[K, None] = {}
+        self._running: dict[K, asyncio.Task[None]] = {}
+        self._again: set[K] = set()
+        self._resting: dict[K, asyncio.TimerHandle] = {}
+
+    def __len__(self) -> int:
+        """Return how many keys wait or run."""
+        return len(self._waiting) + len(self._running)
+
+    def mark(self, key: K) -> None:
+        """Run the work for this key soon; if it is running now, once more after that."""
+        if key in self._running:
+            self._again.add(key)
+            return
+        if (resting := self._resting.pop(key, None)) is not None:
+            resting.cancel()
+        self._waiting[key] = None
+        self._start()
+
+    def forget(self, key: K) -> None:
+        """Cancel the work for this key, whether it waits or runs."""
+        self._waiting.pop(key, None)
+        self._again.discard(key)
+        if (resting := self._resting.pop(key, None)) is not None:
+            resting.cancel()
+        if (task := self._running.get(key)) is not None:
+            task.cancel()
+
+    async def close(self) -> None:
+        """Cancel everything, and wait until it has ended."""
+        tasks = set(self._running.values())
+        for key in (*self._waiting, *self._resting, *self._running):
+            self.forget(key)
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _start(self) -> None:
+        while self._waiting and len(self._running) < self._at_once:
+            key = next(iter(self._waiting))
+            del self._waiting[key]
+            task = self._running[key] = asyncio.create_task(self._run(key))
+            task.add_done_callback(partial(self._ended, key))
+
+    async def _run(self, key: K) -> None:
+        try:
+            await self._work(key)
+        except Exception as error:
+            self._outages.failed(error)
+            if self._rest_seconds is not None and key not in self._again:
+                rest = self._rest_seconds * random.uniform(0.5, 1)  # noqa: S311 - jitter
+                self._resting[key] = asyncio.get_running_loop().call_later(rest, self.mark, key)
+        else:
+            self._outages.succeeded()
+
+    def _ended(self, key: K, _: "asyncio.Task[None]") -> None:
+        del self._running[key]
+        if key in self._again:
+            self._again.discard(key)
+            self.mark(key)
+        else:
+            self._start()

@@ -1,0 +1,139 @@
+"""Members who come and go while they are connected, and sessions that end.
+
+What the outbox says is a hint to ask the directory again, never the answer (EXACTNESS 20f).
+"""
+
+import logging
+from collections.abc import Sequence
+
+from chat4all.concurrency.keyed import KeyedWork
+from chat4all.concurrency.outages import OutageLog
+from chat4all.domain.errors import Unavailable
+from chat4all.domain.ids import ConversationId, SessionId, Username
+from chat4all.domain.position import Position
+from chat4all.gateway.live.delivering import Delivery
+from chat4all.gateway.live.followers import Follower, Followers, Stage
+from chat4all.gateway.live.hub import Hub
+from chat4all.gateway.live.membership import PresentMembers
+from chat4all.ports.directory import Memberships
+from chat4all.ports.history import ConversationHeads
+from chat4all.ports.outbox import OutboxEntry, Subject
+from chat4all.ports.sessions import LiveSessions
+from chat4all.wire.frames import ConversationFrame
+
+AT_ONCE = 8
+RETRY_SECONDS = 0.5
+TRIES = 10
+
+TOKEN_CLOSED = 4401
+
+_log = logging.getLogger(__name__)
+
+
+class Admission:
+    """Attaches new members, detaches former ones, and closes what has no session any more."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        followers: Followers,
+        delivery: Delivery,
+        members: PresentMembers,
+        memberships: Memberships,
+        heads: ConversationHeads,
+        sessions: LiveSessions,
+    ) -> None:
+        self._hub = hub
+        self._followers = followers
+        self._delivery = delivery
+        self._members = members
+        self._memberships = memberships
+        self._heads = heads
+        self._sessions = sessions
+        outages = OutageLog(
+            _log, "live connections wait for the directory", "live connections go on"
+        )
+        self._work = KeyedWork(self._check, outages, at_once=AT_ONCE, rest_seconds=RETRY_SECONDS)
+
+    def changed(self, entries: Sequence[OutboxEntry]) -> None:
+        """See `ports.outbox.ChangeListener`."""
+        if not self._followers.users:
+            return
+        for entry in entries:
+            if entry.subject is Subject.MEMBERS:
+                followed = self._followers.get(entry.key)
+                if followed is not None:
+                    followed.changed()
+                    self._hub.deliver(followed.conversation)
+                self._work.mark((Subject.MEMBERS, entry.key))
+            elif entry.subject is Subject.SESSION and entry.key in self._followers.sessions:
+                self._work.mark((Subject.SESSION, entry.key))
+
+    def all_changed(self) -> None:
+        """See `ports.outbox.ChangeListener`."""
+        for followed in self._followers.conversations():
+            followed.changed()
+            self._hub.deliver(followed.conversation)
+            self._work.mark((Subject.MEMBERS, followed.conversation))
+        for username in self._followers.users:
+            self._work.mark((Subject.USER, username))
+        for session in self._followers.sessions:
+            self._work.mark((Subject.SESSION, session))
+
+    async def admit(self, follower: Follower, conversation: ConversationId) -> None:
+        """Let a follower follow a conversation from now on, if its user is a member of it."""
+        with self._hub.held(conversation) as followed:
+            for _ in range(TRIES):
+                version = followed.members_version
+                members = await self._members.of(conversation)
+                if follower.username not in members or conversation in follower.conversations:
+                    return
+                at = Position(await self._heads.head(conversation))
+                # Nothing is awaited from here on: what changed meanwhile is seen now, or later.
+                if version == followed.members_version:
+                    if conversation not in follower.conversations:
+                        follower.say(ConversationFrame(conversation, "added", str(at)), at)
+                        self._hub.attach(follower, followed, at)
+                    return
+        raise Unavailable("the members of a conversation change too often to be read")
+
+    async def close(self) -> None:
+        """Check nothing more."""
+        await self._work.close()
+
+    async def _check(self, what: tuple[Subject, str]) -> None:
+        subject, key = what
+        if subject is Subject.MEMBERS:
+            await self._check_members(ConversationId(key))
+        elif subject is Subject.USER:
+            username = Username(key)
+            for joined in await self._memberships.of_user(username):
+                await self._admit_users(joined.conversation_id, [username])
+        else:
+            await self._check_session(SessionId(key))
+
+    async def _check_members(self, conversation: ConversationId) -> None:
+        members = await self._members.of(conversation)
+        followed = self._followers.get(conversation)
+        for follower in tuple(followed.positions) if followed is not None else ():
+            if follower.username not in members:
+                self._delivery.remove(follower, conversation)
+        await self._admit_users(conversation, [*(members.keys() & self._followers.users.keys())])
+
+    async def _admit_users(
+        self, conversation: ConversationId, usernames: Sequence[Username]
+    ) -> None:
+        for username in usernames:
+            for follower in tuple(self._followers.users.get(username, ())):
+                if conversation in follower.conversations or follower.only is not None:
+                    continue  # a stream ends with its user's membership
+                if follower.stage is Stage.FOLLOWING:
+                    await self.admit(follower, conversation)
+                elif follower.stage is Stage.RESUMING:
+                    follower.joined.add(conversation)
+
+    async def _check_session(self, session: SessionId) -> None:
+        stored = await self._sessions.get(session)
+        if stored is None:
+            for follower in tuple(self._followers.sessions.get(session, ())):
+                follower.socket.close(TOKEN_CLOSED, "this session has ended")

@@ -1,0 +1,255 @@
+"""Who follows what in this gateway: connections, and the conversations that they follow.
+
+For each connection and conversation one position, and nothing else that grows.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from enum import Enum, auto
+from typing import NamedTuple, TypeVar
+
+from chat4all.domain.ids import ConversationId, SessionId, Username
+from chat4all.domain.messages import StoredMessage
+from chat4all.domain.people import Session
+from chat4all.domain.position import Position
+from chat4all.gateway.live.connections import LiveSocket, Wrap
+from chat4all.wire.frames import ServerFrame, encode_frame
+
+K = TypeVar("K")
+
+PENDING_MAX = 1_000
+"""Announced messages that may wait for one conversation; beyond that they are read from the store.
+"""
+
+TYPING_MAX = 100
+"""Members of one conversation who type at a time; further ones are not told."""
+
+MARKERS_MAX = 1_000
+"""Members whose markers may wait for one conversation; further ones are dropped."""
+
+
+class Stage(Enum):
+    """How far a connection is."""
+
+    SIGNED_IN = auto()
+    RESUMING = auto()
+    FOLLOWING = auto()
+    """It gets what its user joins."""
+    GONE = auto()
+
+
+class Follower:
+    """A signed-in connection."""
+
+    __slots__ = ("conversations", "joined", "only", "session", "socket", "stage", "wrap")
+
+    def __init__(
+        self,
+        socket: LiveSocket,
+        wrap: Wrap,
+        session: Session,
+        only: ConversationId | None = None,
+    ) -> None:
+        self.socket = socket
+        self.wrap = wrap
+        self.session = session
+        self.only = only
+        """What a stream is about; None: all that its user is in."""
+        self.stage = Stage.SIGNED_IN
+        self.conversations: set[ConversationId] = set()
+        self.joined: set[ConversationId] = set()
+        """Whose members changed while it resumed: to be looked at before it is current."""
+
+    @property
+    def username(self) -> Username:
+        """Whose connection it is."""
+        return self.session.username
+
+    def wrapped(self, frame: ServerFrame, position: Position | None = None) -> bytes:
+        """Return a frame as this connection carries it."""
+        return self.wrap(encode_frame(frame), "" if position is None else str(position))
+
+    def say(self, frame: ServerFrame, position: Position | None = None) -> None:
+        """Write one frame."""
+        self.socket.write(self.wrapped(frame, position))
+
+
+class Announced(NamedTuple):
+    """What is to be delivered in one conversation."""
+
+    messages: list[StoredMessage]
+    markers: dict[Username, int]
+    is_incomplete: bool
+    """Announcements are missing: the store has to be read."""
+    members_changed: bool
+    typing: set[Username]
+
+
+class Followed:
+    """A conversation that somebody here follows, or is about to."""
+
+    __slots__ = (
+        "_is_incomplete",
+        "_markers",
+        "_members_changed",
+        "_messages",
+        "_typing",
+        "conversation",
+        "head",
+        "holds",
+        "markers_from",
+        "members_version",
+        "positions",
+    )
+
+    def __init__(self, conversation: ConversationId) -> None:
+        self.conversation = conversation
+        self.positions: dict[Follower, Position] = {}
+        """What each follower was sent, without a gap."""
+        self.head = 0
+        """The newest message that is known to be stored, while this is followed."""
+        self.holds = 0
+        self.members_version = 0
+        """Grows when its members may have changed."""
+        self.markers_from = 0.0
+        """When the next markers may be told, by the loop's clock."""
+        self._messages: list[StoredMessage] = []
+        self._markers: dict[Username, int] = {}
+        self._is_incomplete = False
+        self._members_changed = False
+        self._typing: set[Username] = set()
+
+    def put(self, messages: Iterable[StoredMessage]) -> None:
+        """Note messages that were announced."""
+        for message in messages:
+            self.head = max(self.head, message.seq)
+            self._messages.append(message)
+        if len(self._messages) > PENDING_MAX:
+            self._messages.clear()  # the head says that they are to be read
+
+    def put_marker(self, username: Username, seq: int) -> None:
+        """Note how far a member has read."""
+        if username in self._markers or len(self._markers) < MARKERS_MAX:
+            self._markers[username] = max(seq, self._markers.get(username, 0))
+
+    def put_typing(self, username: Username) -> None:
+        """Note that a member is typing."""
+        if len(self._typing) < TYPING_MAX:
+            self._typing.add(username)
+
+    def missed(self) -> None:
+        """Note that announcements are missing."""
+        self._is_incomplete = True
+
+    def changed(self) -> None:
+        """Note that its members, or its title, may have changed."""
+        self.members_version += 1
+        self._members_changed = True
+
+    def take(self, *, markers: bool) -> Announced:
+        """Return what was noted, once; the markers only where they are wanted."""
+        taken = Announced(
+            self._messages,
+            self._markers if markers else {},
+            self._is_incomplete,
+            self._members_changed,
+            self._typing,
+        )
+        self._messages = []
+        self._typing = set()
+        if markers:
+            self._markers = {}
+        self._is_incomplete = self._members_changed = False
+        return taken
+
+    def has_markers(self) -> bool:
+        """Return whether markers wait."""
+        return bool(self._markers)
+
+    def put_back(self, taken: Announced) -> None:
+        """Note again what could not be delivered, and may not be lost."""
+        self._is_incomplete = True
+        self._members_changed |= taken.members_changed
+        for username, seq in taken.markers.items():
+            self.put_marker(username, seq)
+
+    def floor(self) -> int:
+        """Return the least number that a follower has; the head where nobody follows."""
+        return min((position.seq for position in self.positions.values()), default=self.head)
+
+
+class Followers:
+    """All connections of this gateway that are signed in, and what they follow."""
+
+    def __init__(self) -> None:
+        self._followed: dict[str, Followed] = {}
+        self.users: dict[Username, set[Follower]] = {}
+        self.sessions: dict[SessionId, set[Follower]] = {}
+
+    def get(self, conversation: str) -> Followed | None:
+        """Return a conversation if it is followed here."""
+        return self._followed.get(conversation)
+
+    def conversations(self) -> list[Followed]:
+        """Return all conversations that are followed here."""
+        return list(self._followed.values())
+
+    def all(self) -> list[Follower]:
+        """Return all connections."""
+        return [follower for one in self.users.values() for follower in one]
+
+    def enter(self, follower: Follower) -> None:
+        """Keep a connection that is signed in."""
+        self.users.setdefault(follower.username, set()).add(follower)
+        self.sessions.setdefault(follower.session.session_id, set()).add(follower)
+
+    def renew(self, follower: Follower, session: Session) -> None:
+        """Give a connection another session of the same user."""
+        _discard(self.sessions, follower.session.session_id, follower)
+        follower.session = session
+        self.sessions.setdefault(session.session_id, set()).add(follower)
+
+    def leave(self, follower: Follower) -> None:
+        """Forget a connection, and what it follows."""
+        follower.stage = Stage.GONE
+        for conversation in tuple(follower.conversations):
+            self.detach(follower, conversation)
+        _discard(self.users, follower.username, follower)
+        _discard(self.sessions, follower.session.session_id, follower)
+
+    def attach(self, follower: Follower, followed: Followed, position: Position) -> None:
+        """Let a connection follow a held conversation from a position on."""
+        followed.positions[follower] = position
+        follower.conversations.add(followed.conversation)
+
+    def detach(self, follower: Follower, conversation: ConversationId) -> None:
+        """Let a connection not follow a conversation any more."""
+        follower.conversations.discard(conversation)
+        followed = self._followed.get(conversation)
+        if followed is not None and followed.positions.pop(follower, None) is not None:
+            self._drop_unless_followed(followed)
+
+    @contextmanager
+    def held(self, conversation: ConversationId) -> Iterator[Followed]:
+        """Follow a conversation for somebody who is about to: its head is kept from here on."""
+        followed = self._followed.get(conversation)
+        if followed is None:
+            followed = self._followed[conversation] = Followed(conversation)
+        followed.holds += 1
+        try:
+            yield followed
+        finally:
+            followed.holds -= 1
+            self._drop_unless_followed(followed)
+
+    def _drop_unless_followed(self, followed: Followed) -> None:
+        if not followed.positions and not followed.holds:
+            self._followed.pop(followed.conversation, None)
+
+
+def _discard(among: dict[K, set[Follower]], key: K, follower: Follower) -> None:
+    of_key = among.get(key)
+    if of_key is not None:
+        of_key.discard(follower)
+        if not of_key:
+            del among[key]

@@ -1,0 +1,80 @@
+"""Live delivery of one gateway, put together."""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from chat4all.concurrency.keyed import KeyedWork
+from chat4all.concurrency.outages import OutageLog
+from chat4all.concurrency.periodic import periodically
+from chat4all.gateway.live.admitting import Admission
+from chat4all.gateway.live.connections import LiveCredentials, LiveSocket
+from chat4all.gateway.live.hub import COMPARE_EVERY_SECONDS, Hub
+from chat4all.gateway.live.socket_client import TOKEN, ClientParts, LiveClient
+from chat4all.http.fast_routes import FastRoute
+
+CHECK_EVERY_SECONDS = 1.0
+
+RESTARTING = 1012
+
+CLIENTS_AT_ONCE = 10_000
+"""Sockets whose frames are done at once: all of them, as requests are."""
+
+_log = logging.getLogger(__name__)
+
+
+class Live:
+    """The sockets' clients, and the background work of live delivery."""
+
+    def __init__(
+        self, hub: Hub, admission: Admission, parts: ClientParts, routes: Sequence[FastRoute] = ()
+    ) -> None:
+        self.hub = hub
+        self.routes = routes
+        """Of HTTP."""
+        self._admission = admission
+        self._parts = parts
+        self._clients: set[LiveClient] = set()
+        outages = OutageLog(_log, "a client's frame failed")
+        self._work = KeyedWork[LiveClient](LiveClient.do, outages, at_once=CLIENTS_AT_ONCE)
+
+    def client(self, socket: LiveSocket, credentials: LiveCredentials) -> LiveClient:
+        """Return the client of a new socket; it is told when the socket is closed."""
+        client = LiveClient(self._parts, self._work, socket, credentials, self._clients.discard)
+        self._clients.add(client)
+        return client
+
+    def end_streams(self) -> None:
+        """End the streams of events, whose clients connect again elsewhere."""
+        for follower in self._parts.followers.all():
+            if follower.only is not None:
+                follower.socket.close(RESTARTING)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Do the background work while in this context; leaving it ends everything."""
+        async with AsyncExitStack() as stack:
+            for close in (self.hub.close, self._admission.close):
+                stack.push_async_callback(close)
+            stack.push_async_callback(self._parts.typing.close)
+            stack.push_async_callback(self._parts.resuming.close)
+            stack.push_async_callback(self._work.close)
+            await stack.enter_async_context(
+                periodically(
+                    "comparing live conversations", self.hub.compare, COMPARE_EVERY_SECONDS
+                )
+            )
+            await stack.enter_async_context(
+                periodically("checking live sessions", self.check, CHECK_EVERY_SECONDS)
+            )
+            yield
+
+    async def check(self) -> None:
+        """Close the connections whose token has expired, or never came."""
+        for follower in self._parts.followers.all():
+            if follower.session.expires_at <= time.time():
+                follower.socket.close(TOKEN, "the token has expired")
+        now = time.monotonic()
+        for client in tuple(self._clients):
+            client.check(now)

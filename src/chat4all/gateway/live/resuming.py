@@ -1,0 +1,261 @@
+"""Resume: what a client missed, joined to what is live without a hole and without a double.
+
+Follow first, then read (EXACTNESS 20f): from then on the head of a conversation is kept here. It is
+read until its end meets that head, and attached with nothing awaited in between (20d).
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+from chat4all.concurrency.keyed import KeyedWork
+from chat4all.concurrency.outages import OutageLog
+from chat4all.concurrency.retrying import Backoff, retry
+from chat4all.concurrency.waiting import BoundedWaiting
+from chat4all.domain.errors import Conflict, Overloaded, Unavailable
+from chat4all.domain.ids import ConversationId
+from chat4all.domain.messages import Activity
+from chat4all.domain.position import Position
+from chat4all.gateway.live.admitting import Admission
+from chat4all.gateway.live.delivering import NOT_STORED_YET, PAGE, Delivery
+from chat4all.gateway.live.followers import Followed, Follower, Stage
+from chat4all.gateway.live.hub import Hub
+from chat4all.gateway.live.membership import PresentMembers
+from chat4all.gateway.live.runs import Run
+from chat4all.ports.directory import Memberships
+from chat4all.ports.summaries import ConversationSummaries, OverviewQuery
+from chat4all.wire.frames import RESUME_MAX, ConversationFrame, Reload, Resumed
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+RESUMES_AT_ONCE = 256
+RESUMES_WAITING_MAX = 2_000
+"""Further ones are refused: they come again after `RETRY_AFTER_SECONDS`."""
+
+RETRY_AFTER_SECONDS = 5.0
+
+READS_AT_ONCE = 16
+READS_WAITING_MAX = 1_000
+READ_SECONDS = 10.0
+"""How long one read of a resume may take, its wait for a turn included."""
+
+ASKED_MAX = 500
+"""Conversations of one question to the store."""
+
+BACKOFF = Backoff(first=0.2, most=2.0, tries=6)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Asked:
+    """What a client says that it has. A position moves on with what is sent."""
+
+    positions: dict[ConversationId, Position]
+    is_of_another_generation: bool = False
+    is_told: bool = False
+    """Whether `resumed` was sent."""
+
+
+class Resuming:
+    """Resumes connections, a bounded number at once; the others wait in line."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        delivery: Delivery,
+        admission: Admission,
+        members: PresentMembers,
+        memberships: Memberships,
+        summaries: ConversationSummaries,
+        *,
+        waiting_max: int = RESUMES_WAITING_MAX,
+        at_once: int = RESUMES_AT_ONCE,
+        backoff: Backoff = BACKOFF,
+    ) -> None:
+        self._hub = hub
+        self._delivery = delivery
+        self._admission = admission
+        self._members = members
+        self._memberships = memberships
+        self._summaries = summaries
+        self._most = at_once + waiting_max
+        self._backoff = backoff
+        self._asked: dict[Follower, Asked] = {}
+        self._reads = BoundedWaiting(
+            READS_WAITING_MAX, READ_SECONDS, "reads wait for a turn", slots=READS_AT_ONCE
+        )
+        outages = OutageLog(_log, "resuming fails", "resuming goes on")
+        self._work = KeyedWork(self._resume, outages, at_once=at_once)
+
+    def begin(self, follower: Follower, asked: Asked) -> None:
+        """Resume a connection in the background.
+
+        Raises `Conflict` for a second resume and `Overloaded` when too many wait.
+        """
+        if follower.stage is not Stage.SIGNED_IN:
+            raise Conflict("this connection has resumed: connect again to resume again")
+        if len(self._work) >= self._most:
+            error = Overloaded("too many connections resume at once")
+            error.retry_after = RETRY_AFTER_SECONDS
+            raise error
+        follower.stage = Stage.RESUMING
+        self._asked[follower] = asked
+        self._work.mark(follower)
+
+    def forget(self, follower: Follower) -> None:
+        """End the resume of a connection that is gone."""
+        self._work.forget(follower)
+        self._asked.pop(follower, None)
+
+    async def close(self) -> None:
+        """End every resume."""
+        await self._work.close()
+
+    async def _resume(self, follower: Follower) -> None:
+        asked = self._asked[follower]
+        try:
+            await retry(lambda: self._resume_once(follower, asked), self._backoff)
+        except ConnectionError:
+            return  # it is gone
+        except Exception:
+            follower.socket.close(1011, "resuming failed")
+            raise
+        finally:
+            self._asked.pop(follower, None)
+
+    async def _resume_once(self, follower: Follower, asked: Asked) -> None:
+        """Do what is left to do; after an error it goes on from there."""
+        username, joined = follower.username, [follower.only] if follower.only else []
+        if follower.only is None:
+            joined = [one.conversation_id for one in await self._memberships.of_user(username)]
+        with ExitStack() as holds:
+            for part in _parts(joined):
+                followed = [holds.enter_context(self._hub.held(one)) for one in part]
+                heads = await self._bounded(self._summaries.activity, part)
+                for one in followed:
+                    await self._bring(follower, one, asked, heads)
+        await self._say_removed(follower, asked, set(joined))
+        await self._admit_joined(follower)
+        if not asked.is_told:
+            markers = await self._markers(follower)
+            await follower.socket.write_paced(follower.wrapped(Resumed(markers)))
+            asked.is_told = True
+        await self._admit_joined(follower)  # what came while that was written
+        follower.stage = Stage.FOLLOWING
+
+    async def _bring(
+        self,
+        follower: Follower,
+        followed: Followed,
+        asked: Asked,
+        heads: Mapping[ConversationId, Activity],
+    ) -> None:
+        """Send what is missing of one conversation, and attach the follower to it."""
+        conversation = followed.conversation
+        if conversation in follower.conversations:
+            return
+        head = heads[conversation].seq if conversation in heads else 0
+        followed.head = max(followed.head, head)
+        opening = b""
+        position = asked.positions.get(conversation)
+        at = Position(head)
+        if position is None:
+            opening = follower.wrapped(ConversationFrame(conversation, "added", str(at)), at)
+        elif (
+            asked.is_of_another_generation
+            or position.seq > head  # the store has just been read: it was never there
+            or head - position.seq > RESUME_MAX
+        ):
+            opening = follower.wrapped(Reload(conversation, str(at)), at)
+        await self.replay(follower, followed, asked, at if opening else position or at, opening)
+
+    async def replay(
+        self,
+        follower: Follower,
+        followed: Followed,
+        asked: Asked,
+        position: Position,
+        opening: bytes = b"",
+    ) -> None:
+        """Send a held conversation from a position on, until it meets the head that is kept.
+
+        `opening` comes before all else. Attaches the follower unless its user is no member.
+        """
+        conversation = followed.conversation
+        version = -1
+        while version != followed.members_version or position.seq < followed.head:
+            version = followed.members_version
+            run = await self._next(followed, position)
+            # Looked at again after what was read, and before it is written.
+            if follower.username not in await self._members.of(conversation):
+                if asked.positions.pop(conversation, None) is not None or follower.only:
+                    self._delivery.remove(follower, conversation)
+                return
+            frames = opening + (run.above(position.seq, follower.wrap) if run else b"")
+            if frames:
+                await follower.socket.write_paced(frames)
+                position, opening = run.position if run else position, b""
+                asked.positions[conversation] = position
+        # From here on what it has is kept there: it may be removed and come again.
+        asked.positions.pop(conversation, None)
+        self._hub.attach(follower, followed, position)
+
+    async def _next(self, followed: Followed, position: Position) -> Run | None:
+        if position.seq >= followed.head:
+            return None
+        conversation, after = followed.conversation, position.seq
+        run = await self._bounded(self._delivery.page, conversation, after, PAGE)
+        if run is None:
+            raise Unavailable(NOT_STORED_YET)
+        return run
+
+    async def _say_removed(
+        self, follower: Follower, asked: Asked, joined: set[ConversationId]
+    ) -> None:
+        former = [one for one in asked.positions if one not in joined]
+        for part in _parts(former):
+            frames = [follower.wrapped(ConversationFrame(one, "removed")) for one in part]
+            await follower.socket.write_paced(b"".join(frames))
+            for one in part:
+                del asked.positions[one]
+
+    async def _admit_joined(self, follower: Follower) -> None:
+        while follower.joined:
+            conversation = follower.joined.pop()
+            try:
+                await self._admission.admit(follower, conversation)
+            except BaseException:
+                follower.joined.add(conversation)
+                raise
+
+    async def _markers(self, follower: Follower) -> dict[str, int]:
+        """Return how far the follower's user has read each conversation, at most to its head."""
+        markers: dict[str, int] = {}
+        for part in _parts(sorted(follower.conversations)):
+            asked = {
+                one: OverviewQuery(head, [follower.username])
+                for one in part
+                if (head := self._hub.head(one))
+            }
+            for one, found in (await self._bounded(self._summaries.overviews, asked)).items():
+                if read := min(found.read.get(follower.username, 0), asked[one].seq):
+                    markers[one] = read
+        return markers
+
+    async def _bounded(self, read: Callable[P, Awaitable[T]], *a: P.args, **kw: P.kwargs) -> T:
+        """Read the store when it is this read's turn; a wait that is too long is `Unavailable`."""
+        try:
+            async with self._reads.turn() as seconds, asyncio.timeout(seconds):
+                return await read(*a, **kw)
+        except TimeoutError:
+            raise Unavailable("the store does not answer in time") from None
+
+
+def _parts(conversations: Sequence[ConversationId]) -> Iterator[Sequence[ConversationId]]:
+    for start in range(0, len(conversations), ASKED_MAX):
+        yield conversations[start : start + ASKED_MAX]

@@ -1,0 +1,222 @@
+"""`GET /v1/conversations/{id}/events`: one conversation as server-sent events.
+
+For clients that cannot have a socket. The frames are the same; an event's id is its position, so
+that `Last-Event-ID` resumes.
+"""
+
+import asyncio
+import re
+
+from starlette.types import Receive, Scope, Send
+
+from chat4all.domain.errors import (
+    FieldError,
+    InvalidInput,
+    NotSignedIn,
+    Overloaded,
+    Unavailable,
+)
+from chat4all.domain.ids import UUID_PATTERN, ConversationId, conversation_id
+from chat4all.domain.people import Session
+from chat4all.domain.position import Position
+from chat4all.gateway.live.followers import Follower, Followers
+from chat4all.gateway.live.resuming import Asked, Resuming
+from chat4all.http.access_log import CALLER
+from chat4all.http.bearer import bearer_token
+from chat4all.http.fast_routes import FastRoute
+from chat4all.http.limits import Limit
+from chat4all.http.problems import problem_response
+from chat4all.usecases.reading import Reading
+from chat4all.usecases.signing_in import SigningIn
+from chat4all.wire.frames import Heartbeat
+
+EVENTS_PATH = "/v1/conversations/{conversation_id}/events"
+
+COMMENT_SECONDS = 15.0
+"""After so much silence a comment is sent, so that nothing in between takes it for dead."""
+
+COMMENT = b":\n\n"
+
+WAITING_MAX = 256 * 1024
+"""Bytes that may wait for one stream; with more it ends, and its client resumes."""
+
+PACED_SECONDS = 30.0
+"""How long a part of a replay may wait for a client that takes nothing."""
+
+STREAMS_MAX = 1_000
+"""Of one gateway. Each takes an HTTP connection."""
+
+_PATH = re.compile(EVENTS_PATH.format(conversation_id=f"({UUID_PATTERN[1:-1]})"))
+_HEADERS = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
+
+
+def as_event(payload: bytes, position: str) -> bytes:
+    """Return a frame as an event; see `Wrap`. JSON has no line breaks of its own."""
+    identified = b"id: " + position.encode() + b"\n" if position else b""
+    return identified + b"data: " + payload + b"\n\n"
+
+
+class Stream:
+    """What waits for one stream; see `LiveSocket`."""
+
+    def __init__(self) -> None:
+        self._waiting: list[bytes] = []
+        self._size = 0
+        self._changed = asyncio.Event()
+        self._taken = asyncio.Event()
+        self.is_open = True
+
+    def write(self, frames: bytes) -> None:
+        """Let frames wait; too many end the stream."""
+        if not self.is_open:
+            return
+        if self._size + len(frames) > WAITING_MAX:
+            self.close(4408)
+            return
+        self._add(frames)
+
+    def write_passing(self, frames: bytes) -> bool:
+        """Let frames wait, unless much does already."""
+        if not self.is_open or self._size + len(frames) > WAITING_MAX // 2:
+            return False
+        self._add(frames)
+        return True
+
+    async def write_paced(self, frames: bytes) -> None:
+        """Let frames wait once everything before them is taken. Raises `ConnectionError`."""
+        try:
+            async with asyncio.timeout(PACED_SECONDS):
+                while self._waiting and self.is_open:
+                    self._taken.clear()
+                    await self._taken.wait()
+        except TimeoutError:
+            self.close(4408)
+        if not self.is_open:
+            raise ConnectionError
+        self._add(frames)
+
+    def close(self, code: int, reason: str = "") -> None:  # noqa: ARG002 - a stream has no codes
+        """End the stream after what waits."""
+        self.is_open = False
+        self._changed.set()
+        self._taken.set()
+
+    async def next(self, seconds: float) -> bytes | None:
+        """Return what waits, or a comment after so many seconds; None at the end."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not self._waiting and self.is_open:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return COMMENT
+        waited = b"".join(self._waiting)
+        self._waiting.clear()
+        self._size = 0
+        self._taken.set()
+        return waited or None
+
+    def _add(self, frames: bytes) -> None:
+        self._waiting.append(frames)
+        self._size += len(frames)
+        self._changed.set()
+
+
+def events_route(
+    signing_in: SigningIn,
+    reading: Reading,
+    followers: Followers,
+    resuming: Resuming,
+    rate: Limit,
+) -> FastRoute:
+    """Return the route of streams."""
+    endpoint = _EventsEndpoint(signing_in, reading, followers, resuming, rate)
+    return FastRoute(EVENTS_PATH, "GET", endpoint)
+
+
+class _EventsEndpoint:
+    def __init__(
+        self,
+        signing_in: SigningIn,
+        reading: Reading,
+        followers: Followers,
+        resuming: Resuming,
+        rate: Limit,
+    ) -> None:
+        self._signing_in = signing_in
+        self._reading = reading
+        self._followers = followers
+        self._resuming = resuming
+        self._rate = rate
+        self._count = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Answer with a stream that lasts until one side ends it, or with a problem; or decline."""
+        path = _PATH.fullmatch(scope["path"])
+        if path is None:
+            return False
+        try:
+            session = await self._signing_in.authenticate(bearer_token(scope))
+            scope[CALLER] = session
+            self._rate.take(scope, session.username)
+            conversation, last = conversation_id(path[1]), _last_event_id(scope)
+            await self._reading.members(session.username, conversation)
+            if self._count >= STREAMS_MAX:
+                raise Overloaded("too many streams")
+        except Exception as error:
+            await problem_response(error, scope["path"])(scope, receive, send)
+            return True
+        await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
+        if scope["method"] == "GET":  # by now it would say so if it were HEAD
+            await self._stream(scope, conversation, last, receive, send)
+        await send({"type": "http.response.body", "body": b""})
+        return True
+
+    async def _stream(
+        self,
+        scope: Scope,
+        conversation: ConversationId,
+        last: Position | None,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        stream = Stream()
+        session: Session = scope[CALLER]
+        follower = Follower(stream, as_event, session, only=conversation)
+        self._count += 1
+        self._followers.enter(follower)
+        gone = asyncio.create_task(_end_with(receive, stream))
+        try:
+            if last is not None:
+                # The first event has an id, whatever follows.
+                follower.say(Heartbeat(), last)
+            # The session's end is heard of from here on; it may have come meanwhile.
+            await self._signing_in.authenticate(bearer_token(scope))
+            self._resuming.begin(follower, Asked({} if last is None else {conversation: last}))
+            while (chunk := await stream.next(COMMENT_SECONDS)) is not None:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except (NotSignedIn, Unavailable):
+            pass  # it ends; its client asks again and is told
+        finally:
+            self._count -= 1
+            stream.close(1001)
+            gone.cancel()
+            self._resuming.forget(follower)
+            self._followers.leave(follower)
+
+
+async def _end_with(receive: Receive, stream: Stream) -> None:
+    """End a stream when its client is gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    stream.close(1001)
+
+
+def _last_event_id(scope: Scope) -> Position | None:
+    for name, value in scope["headers"]:
+        if name == b"last-event-id" and value:
+            try:
+                return Position.parse(value.decode("latin-1"))
+            except ValueError as error:
+                raise InvalidInput([FieldError("/header/Last-Event-ID", str(error))]) from None
+    return None

@@ -1,0 +1,81 @@
+"""Live delivery of a gateway, made from its ports and use cases."""
+
+from dataclasses import dataclass
+
+from chat4all.gateway.live.admitting import Admission
+from chat4all.gateway.live.delivering import Delivery
+from chat4all.gateway.live.followers import Followers
+from chat4all.gateway.live.framing import text_frame
+from chat4all.gateway.live.hub import Hub
+from chat4all.gateway.live.live import Live
+from chat4all.gateway.live.membership import PresentMembers
+from chat4all.gateway.live.resuming import Resuming
+from chat4all.gateway.live.socket_client import ClientParts
+from chat4all.gateway.live.streams import events_route
+from chat4all.gateway.live.typing_members import TypingMembers
+from chat4all.processes.parts import GatewayPorts, StorePorts
+from chat4all.usecases.marking import Marking
+from chat4all.usecases.public_names import PublicNames
+from chat4all.usecases.reading import Reading
+from chat4all.usecases.sending import Sending
+from chat4all.usecases.signing_in import SigningIn
+from chat4all.usecases.versions import ConversationVersions
+
+
+@dataclass(frozen=True, slots=True)
+class LiveUseCases:
+    """What sockets do, and what tells what is new."""
+
+    signing_in: SigningIn
+    sending: Sending
+    reading: Reading
+    marking: Marking
+    names: PublicNames
+    versions: ConversationVersions
+
+
+def make_live(ports: GatewayPorts, store: StorePorts, use_cases: LiveUseCases) -> Live:
+    """Return live delivery, which listens to the feed and to the directory's changes from now on.
+
+    It delivers without being run; `Live.running` finds what was lost, and ends sessions.
+    """
+    people, followers = ports.people, Followers()
+    members = PresentMembers(people.directory)
+    delivery = Delivery(followers, members, use_cases.reading, store, use_cases.names)
+    hub = Hub(use_cases.versions, followers, delivery.deliver, store.activity)
+    admission = Admission(
+        hub, followers, delivery, members, people.memberships, store, people.sessions
+    )
+    resuming = Resuming(hub, delivery, admission, members, people.memberships, store)
+    ports.feed.listen(hub)
+    ports.changes.add_listener(admission)
+    return Live(
+        hub,
+        admission,
+        ClientParts(
+            use_cases.signing_in,
+            use_cases.sending,
+            use_cases.marking,
+            ports.policy.limits,
+            followers,
+            resuming,
+            TypingMembers(members, ports.announcements),
+            ports.meter.accepted,
+            for_sockets,
+            ports.generation,
+        ),
+        [
+            events_route(
+                use_cases.signing_in,
+                use_cases.reading,
+                followers,
+                resuming,
+                ports.policy.limits.list,
+            )
+        ],
+    )
+
+
+def for_sockets(payload: bytes, _position: str) -> bytes:
+    """Return a frame as sockets carry it; see `Wrap`."""
+    return text_frame(payload)

@@ -1,0 +1,167 @@
+"""Server-sent events: one conversation, over HTTP as it is served."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from chat4all.domain.ids import ConversationId
+from chat4all.gateway.live import streams
+from chat4all.gateway.live.streams import WAITING_MAX, Stream, as_event
+from tests.api.conftest import CHAT, Api
+from tests.live.sockets import until
+from tests.metadata_service import serving
+
+pytestmark = pytest.mark.anyio
+
+PATH = f"/v1/conversations/{CHAT}/events"
+Event = tuple[str, dict[str, Any]]
+
+
+class Events:
+    """The events of a stream, each with its id, or ""."""
+
+    def __init__(self, lines: AsyncIterator[str]) -> None:
+        self._lines = lines
+
+    async def next(self) -> Event:
+        found, comments = {"id": ""}, 0
+        async with asyncio.timeout(10):
+            async for line in self._lines:
+                if line.startswith(":"):
+                    comments += 1
+                elif line:
+                    name, _, value = line.partition(": ")
+                    found[name] = value
+                elif "data" in found:
+                    return found["id"], json.loads(found["data"])
+                elif comments:
+                    return "", {"type": "(comment)"}
+        raise AssertionError("the stream has ended")
+
+    async def types(self, count: int) -> list[tuple[str, str]]:
+        events = [await self.next() for _ in range(count)]
+        return [(at, frame["type"]) for at, frame in events]
+
+
+@asynccontextmanager
+async def listening(url: str, who: dict[str, str], **headers: str) -> AsyncIterator[Events]:
+    async with (
+        httpx.AsyncClient(base_url=url, timeout=10) as client,
+        client.stream("GET", PATH, headers=who | headers) as answer,
+    ):
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "text/event-stream"
+        assert answer.headers["cache-control"] == "no-store"
+        yield Events(answer.aiter_lines())
+
+
+async def test_a_stream_begins_with_a_position_and_goes_on_with_what_is_live(api: Api) -> None:
+    ana = await api.sign_in("ana")
+    await api.send(ana)
+    await api.routed()
+    async with serving(api.parts.gateway) as url:
+        async with listening(url, ana) as events:
+            assert await events.types(2) == [("1.0", "conversation"), ("", "resumed")]
+            await api.send(ana, "two")
+            at, frame = await events.next()
+            assert (at, frame["message"]["content"]) == ("2.0", "two")
+            assert [frame["message"]] == (await api.history(ana))[1:]
+        followers = api.parts.live.hub._followers
+        await until(lambda: not followers.users and not followers.conversations())
+
+
+async def test_the_last_event_id_resumes(api: Api) -> None:
+    ana = await api.sign_in("ana")
+    for _ in range(3):
+        await api.send(ana)
+    await api.routed()
+    last = "Last-Event-ID"
+    async with serving(api.parts.gateway) as url:
+        async with listening(url, ana, **{last: "1.0"}) as events:
+            assert await events.types(4) == [
+                ("1.0", "heartbeat"),
+                ("2.0", "message"),
+                ("3.0", "message"),
+                ("", "resumed"),
+            ]
+        async with listening(url, ana, **{last: "3.0"}) as events:
+            assert await events.types(2) == [("3.0", "heartbeat"), ("", "resumed")]
+        async with listening(url, ana, **{last: "9.0"}) as events:
+            assert await events.types(2) == [("9.0", "heartbeat"), ("3.0", "reload")]
+
+
+async def test_a_silent_stream_has_comments(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "COMMENT_SECONDS", 0.01)
+    ana = await api.sign_in("ana")
+    async with serving(api.parts.gateway) as url, listening(url, ana) as events:
+        await events.types(2)
+        assert (await events.next())[1]["type"] == "(comment)"
+
+
+async def test_a_stream_ends_with_the_membership_or_the_session(api: Api) -> None:
+    ana, bruno = await api.sign_in("ana"), await api.sign_in("bruno")
+    async with serving(api.parts.gateway) as url, listening(url, bruno) as events:
+        await events.types(2)
+        await api.gateway.post("/v1/logout", headers=bruno)
+        await api.parts.follower.poll()
+        with pytest.raises(AssertionError, match="has ended"):
+            await events.next()
+    followers = api.parts.live.hub._followers
+    await until(lambda: not followers.users)
+    async with serving(api.parts.gateway) as url, listening(url, ana) as events:
+        await events.types(2)
+        (follower,) = followers.all()
+        api.parts.live._admission._delivery.remove(follower, ConversationId(CHAT))
+        assert (await events.next())[1]["event"] == "removed"
+        with pytest.raises(AssertionError, match="has ended"):
+            await events.next()
+
+
+async def test_streams_end_when_the_server_begins_to_end(api: Api) -> None:
+    ana = await api.sign_in("ana")
+    async with serving(api.parts.gateway) as url, listening(url, ana) as events:
+        await events.types(2)
+        api.parts.live.end_streams()
+        with pytest.raises(AssertionError, match="has ended"):
+            await events.next()
+
+
+async def test_who_may_not_read_gets_no_stream(api: Api) -> None:
+    carla, ana = await api.sign_up("carla"), await api.sign_in("ana")
+    for who, status in ((carla, 404), ({}, 401), (ana | {"Last-Event-ID": "x"}, 422)):
+        assert (await api.gateway.get(PATH, headers=who)).status_code == status
+    head = await api.gateway.head(PATH, headers=ana)
+    assert (head.status_code, head.headers["content-type"]) == (200, "text/event-stream")
+    assert (await api.gateway.post(PATH, headers=ana)).status_code == 405
+    elsewhere = PATH.replace(CHAT, "nothing")
+    assert (await api.gateway.get(elsewhere, headers=ana)).status_code == 404
+
+
+async def test_a_stream_that_nobody_reads_ends_when_too_much_waits() -> None:
+    stream = Stream()
+    event = as_event(b"{}", "1.0")
+    stream.write(event * (WAITING_MAX // len(event)))
+    assert stream.is_open
+    assert not stream.write_passing(event)
+    stream.write(event)
+    assert not stream.is_open
+
+
+async def test_a_replay_waits_for_its_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Stream()
+    await stream.write_paced(b"x" * WAITING_MAX)  # outside the cap
+    writing = asyncio.ensure_future(stream.write_paced(b"y"))
+    await asyncio.sleep(0)
+    assert not writing.done()
+    assert await stream.next(1) == b"x" * WAITING_MAX
+    await writing
+    monkeypatch.setattr(streams, "PACED_SECONDS", 0.001)
+    with pytest.raises(ConnectionError):
+        await stream.write_paced(b"z")
+    assert await stream.next(1) == b"y"
+    assert await stream.next(1) is None

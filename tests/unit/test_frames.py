@@ -1,0 +1,74 @@
+"""Frames of the live interface, as bytes."""
+
+import json
+
+import pytest
+
+from chat4all.domain.ids import Username
+from chat4all.domain.messages import Status
+from chat4all.domain.position import Position
+from chat4all.gateway.live.framing import text_frame
+from chat4all.gateway.live.runs import newest_consecutive, run_of_announced, run_of_page
+from chat4all.ports.history import EncodedPage
+from chat4all.wire.frames import HEARTBEAT, encode_frame
+from chat4all.wire.messages import message_view
+from tests.live.sockets import contents_of, frames_in
+from tests.messages import message
+
+
+def wrap(payload: bytes, position: str) -> bytes:
+    return text_frame(payload) if position else b""
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
+def test_a_text_frame_says_how_long_it_is(size: int) -> None:
+    raw = text_frame(b"x" * size)
+    assert contents_of(raw) == [b"x" * size]
+
+
+def test_a_message_is_the_same_from_the_feed_and_from_the_store() -> None:
+    rows = [message(seq) for seq in (4, 5, 6)]
+    views = [message_view(row, Status.DELIVERED) for row in rows]
+    page = run_of_page(EncodedPage(encode_frame(views), 4, 6, more=False))
+    announced = run_of_announced(rows, {})
+    assert page is not None
+    for seq, expected in ((3, [4, 5, 6]), (4, [5, 6]), (5, [6]), (0, [4, 5, 6])):
+        found = frames_in(announced.above(seq, wrap))
+        assert found == frames_in(page.above(seq, wrap))
+        assert [frame["message"]["seq"] for frame in found] == expected
+        assert [frame["position"] for frame in found] == [f"{one}.0" for one in expected]
+    assert (announced.first, announced.last, announced.position) == (4, 6, Position(6))
+
+
+def test_a_sender_who_was_erased_has_an_alias() -> None:
+    row = message(1)
+    frame = frames_in(
+        run_of_announced([row], {row.sender_id: Username("deleted-1")}).above(0, wrap)
+    )[0]
+    assert frame["message"]["sender_id"] == "deleted-1"
+
+
+def test_of_what_was_announced_the_newest_that_are_consecutive_count() -> None:
+    rows = [message(seq) for seq in (7, 3, 5, 8, 6, 8)]
+    assert [row.seq for row in newest_consecutive(rows)] == [5, 6, 7, 8]
+    assert newest_consecutive([]) == []
+
+
+def test_a_page_without_messages_is_no_run() -> None:
+    assert run_of_page(EncodedPage(b"[]", 0, 0, more=False)) is None
+
+
+def test_a_heartbeat_is_a_frame() -> None:
+    assert json.loads(HEARTBEAT) == {"type": "heartbeat"}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1", "1.", ".1", "1.2.3", "-1.0", "1.0\n", "²1.0", "9" * 17 + ".0"]
+)
+def test_what_is_no_position_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="position"):
+        Position.parse(text)
+
+
+def test_a_position_is_read_as_it_is_written() -> None:
+    assert Position.parse(str(Position(12, 3))) == Position(12, 3)
