@@ -49,6 +49,7 @@ def live_through(steps: Sequence[Step], seed: int) -> None:
         with (
             patch.object(delivering, "PAGE", PAGE),
             patch.object(resuming, "PAGE", PAGE),
+            patch.object(random, "uniform", random.Random(seed).uniform),  # the jitter of retries
             asyncio.Runner(loop_factory=FastLoop) as runner,
         ):
             runner.run(_live_through(steps, seed))

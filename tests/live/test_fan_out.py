@@ -3,8 +3,9 @@
 import asyncio
 import random
 from collections import Counter
+from unittest.mock import patch
 
-from chat4all.domain.ids import SessionId, Username
+from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.people import Role, Session
 from chat4all.domain.position import Position
 from chat4all.gateway.live.followers import Follower
@@ -60,6 +61,33 @@ async def fan_out() -> None:
 def test_all_are_written_the_same_bytes_a_slice_in_each_turn_of_the_loop() -> None:
     with asyncio.Runner(loop_factory=FastLoop) as runner:
         runner.run(fan_out())
+
+
+async def announced_while_the_head_is_read() -> None:
+    world, chat = World(random.Random(1)), CHATS_USED[0]
+    await world.follower.poll()
+    client = Client(world, USERS[0])
+    client.connect()
+    await asyncio.sleep(3)
+    head = world.head
+
+    async def late(conversation: ConversationId) -> int:
+        stored = await head(conversation)
+        if conversation == chat:
+            world.announce(chat, world.store(chat))
+        return stored
+
+    with patch.object(world, "head", late):
+        world.hub.lost()
+        await asyncio.sleep(3)
+    assert client.has[chat] == [1]
+    await world.close()
+
+
+def test_what_is_announced_while_the_head_is_read_counts() -> None:
+    """Fails when the head that was read replaces the one that was announced meanwhile."""
+    with asyncio.Runner(loop_factory=FastLoop) as runner:
+        runner.run(announced_while_the_head_is_read())
 
 
 async def forgotten_changes() -> None:

@@ -101,7 +101,8 @@ class Delivery:
     async def _deliver(self, followed: Followed, taken: Announced) -> None:
         conversation = followed.conversation
         if taken.is_incomplete:
-            followed.head = max(followed.head, await self._heads.head(conversation))
+            stored = await self._heads.head(conversation)
+            followed.head = max(followed.head, stored)  # it may have grown meanwhile
         if taken.members_changed:
             await self._fan_out(followed, _say_changed(conversation))
         head = followed.head  # what is announced from here on is for the next time
