@@ -10,7 +10,7 @@ import random
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import jwt
@@ -42,33 +42,40 @@ def fill_people(data: Path) -> list[str]:
 
     Everybody is a member of every conversation.
     """
+    return fill_directory(data, PEOPLE, dict.fromkeys(CHATS, PEOPLE))
+
+
+def fill_directory(
+    data: Path, names: Sequence[Username], members: Mapping[ConversationId, Sequence[Username]]
+) -> list[str]:
+    """Put these users and conversations into a data folder; return the users' tokens."""
     now = int(time.time())
     (data / "secret-key").write_text(SECRET)
     (data / "secret-key").chmod(0o600)
-    sessions = {name: str(uuid.uuid4()) for name in PEOPLE}
+    sessions = {name: str(uuid.uuid4()) for name in names}
     with contextlib.closing(sqlite3.connect(data / "metadata.db")) as db, db:
         db.executemany(
             "INSERT INTO users (username, email, email_key, password_hash, created_at) "
             "VALUES (?, ?, ?, x'00', '')",
-            [(n, n, n) for n in PEOPLE],
+            [(n, n, n) for n in names],
         )
         db.executemany(
             "INSERT INTO conversations (conversation_id, type, title, metadata, created_at) "
             "VALUES (?, 'group', NULL, '{}', '')",
-            [(c,) for c in CHATS],
+            [(c,) for c in members],
         )
         db.executemany(
             "INSERT INTO members (conversation_id, username, role) VALUES (?, ?, 'member')",
-            [(chat, name) for chat in CHATS for name in PEOPLE],
+            [(chat, name) for chat, those in members.items() for name in those],
         )
         db.executemany(
             "INSERT INTO sessions (session_id, username, expires_at) VALUES (?, ?, ?)",
-            [(sessions[name], name, now + TOKEN_SECONDS) for name in PEOPLE],
+            [(sessions[name], name, now + TOKEN_SECONDS) for name in names],
         )
     claims = {"iss": "chat4all", "aud": "chat4all", "iat": now, "exp": now + TOKEN_SECONDS}
     return [
         jwt.encode({**claims, "sub": name, "jti": sessions[name]}, SECRET, "HS256")
-        for name in PEOPLE
+        for name in names
     ]
 
 

@@ -1,19 +1,19 @@
 """All parts of `chat4all bench`, one after the other, and what comes out of them."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import accept, history, machine, people, router, start
+from . import accept, history, live, machine, people, router, start
 from .figures import Figure
 from .quiet import Rounds, Say
 from .running import BenchmarkFailed
 
-PARTS = ("accept", "router", "history", "people", "start")
+PARTS = ("accept", "router", "history", "people", "live", "start")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,17 @@ class Effort:
     idle_seconds: float = start.IDLE_SECONDS
     router_messages: int = router.MESSAGES
     large_store: int = history.LARGE
+    idle_sockets: int = live.IDLE
 
 
 FULL = Effort()
 QUICK = Effort(
-    rounds=2, load_seconds=1.0, idle_seconds=1.0, router_messages=4_000, large_store=20_000
+    rounds=2,
+    load_seconds=1.0,
+    idle_seconds=1.0,
+    router_messages=4_000,
+    large_store=20_000,
+    idle_sockets=500,
 )
 """To see that it works. Its figures are no more than a hint."""
 
@@ -114,24 +120,31 @@ def _say_of(part: str, say: Say, text: str) -> None:
 
 def _measure(part: str, folder: Path, effort: Effort, say: Say) -> Part:
     try:
-        match part:
-            case "accept":
-                rounds = accept.measure(folder, effort.rounds, effort.load_seconds, say)
-                return Part(rounds, accept.figures(rounds))
-            case "router":
-                rounds = router.measure(folder, effort.rounds, say, messages=effort.router_messages)
-                return Part(rounds, router.figures(rounds))
-            case "history":
-                rounds = history.measure(
-                    folder, effort.rounds, effort.load_seconds, say, large=effort.large_store
-                )
-                return Part(rounds, history.figures(rounds))
-            case "people":
-                rounds = people.measure(folder, effort.rounds, effort.load_seconds, say)
-                return Part(rounds, people.figures(rounds))
-            case _:
-                rounds = start.measure(folder, effort.rounds, say, idle_seconds=effort.idle_seconds)
-                return Part(rounds, start.figures(rounds))
+        rounds, figures = _rounds(part, folder, effort, say)
     except BenchmarkFailed as error:
         say(f"no figure: {error}")
         return Part(None, (), str(error))
+    return Part(rounds, figures(rounds))
+
+
+def _rounds(
+    part: str, folder: Path, effort: Effort, say: Say
+) -> tuple[Rounds, Callable[[Rounds], Sequence[Figure]]]:
+    count, seconds = effort.rounds, effort.load_seconds
+    match part:
+        case "accept":
+            return accept.measure(folder, count, seconds, say), accept.figures
+        case "router":
+            messages = effort.router_messages
+            return router.measure(folder, count, say, messages=messages), router.figures
+        case "history":
+            large = effort.large_store
+            return history.measure(folder, count, seconds, say, large=large), history.figures
+        case "people":
+            return people.measure(folder, count, seconds, say), people.figures
+        case "live":
+            idle = effort.idle_sockets
+            return live.measure(folder, count, seconds, say, idle=idle), live.figures
+        case _:
+            idle_seconds = effort.idle_seconds
+            return start.measure(folder, count, say, idle_seconds=idle_seconds), start.figures

@@ -13,7 +13,7 @@ import click
 
 import chat4all
 
-PARTS = ("accept", "router", "history", "people", "start")
+PARTS = ("accept", "router", "history", "people", "live", "start")
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 

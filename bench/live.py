@@ -1,0 +1,261 @@
+"""Live delivery: one message to a thousand sockets, from POST to the frame, and idle sockets.
+
+- Messages in a group of 1,000 connected people: deliveries a second, to those of a bare loop over
+  as many sockets of the same class.
+- From POST to the frame at the recipient, open loop, 20 pairs: the p99 to that of a floor that
+  syncs twice; at 100 and at 1,000 messages a second.
+- A group of 100 connected people in which 100 messages a second are said: the p99 of a delivery.
+- What an idle socket of somebody in ten conversations takes of memory.
+"""
+
+import json
+import subprocess
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from chat4all.domain.ids import ConversationId, Username
+
+from .figures import Figure, percentiles
+from .filling import fill_directory
+from .live_client import DUE
+from .machine import memory_of
+from .quiet import Rounds, Say, quiet_rounds
+from .running import HEALTH, BenchmarkFailed, environment, free_ports, module, process, product
+
+CROWD = 1_000
+CROWD_MESSAGES = 100
+GROUP = 100
+PAIRS = 20
+IDLE = 5_000
+IDLE_IN = 10
+"""Conversations of each idle person, of 50 people each."""
+
+PATIENCE_SECONDS = 60.0
+CONNECTIONS = 32
+PADDING = "x" * 80
+
+NAMES = [Username(f"user{n}") for n in range(IDLE)]
+CROWDED, GROUPED, FIRST_PAIR, FIRST_IDLE = 1, 2, 10, 1_000
+
+Values = Mapping[str, Any]
+
+
+def _chat(number: int) -> ConversationId:
+    return ConversationId(str(uuid.UUID(int=number)))
+
+
+def _members() -> dict[ConversationId, list[Username]]:
+    """Return who is in which conversation: the crowd, the group, the pairs, and the idle."""
+    found = {_chat(CROWDED): NAMES[:CROWD], _chat(GROUPED): NAMES[:GROUP]}
+    for pair in range(PAIRS):
+        found[_chat(FIRST_PAIR + pair)] = NAMES[2 * pair : 2 * pair + 2]
+    width = IDLE // 50
+    for n, name in enumerate(NAMES):
+        for k in range(IDLE_IN):
+            number = FIRST_IDLE + k * width + n * (k + 1) % width
+            found.setdefault(_chat(number), []).append(name)
+    return found
+
+
+def measure(folder: Path, rounds: int, seconds: float, say: Say, *, idle: int = IDLE) -> Rounds:
+    """Run; `seconds` is the length of each load, `idle` how many sockets are idle."""
+    data = folder / "live"
+    port, metadata_port, floor_port, loop_port = free_ports(4)
+    command = product(data, port, metadata_port, "--no-demo")
+    with process(command, port, *HEALTH):
+        pass
+    tokens = fill_directory(data, NAMES, _members())
+    syncs = folder / "live-floor"
+    syncs.mkdir()
+
+    def deliver(
+        what: str,
+        to: int,
+        sockets: Sequence[str],
+        requests: Sequence[str],
+        messages: int,
+        deliveries: int,
+        rate: float | None = None,
+    ) -> dict[str, float]:
+        with Clients(
+            what,
+            port=to,
+            sockets=sockets,
+            requests=requests,
+            messages=messages,
+            deliveries=deliveries,
+            rate=rate,
+        ) as clients:
+            return clients.result()
+
+    def crowd(what: str, to: int) -> dict[str, float]:
+        requests = [_post(tokens[0], CROWDED)]
+        return deliver(what, to, tokens[:CROWD], requests, CROWD_MESSAGES, CROWD)
+
+    def pairs(rate: float) -> tuple[dict[str, float], dict[str, float]]:
+        messages = int(rate * seconds)
+        numbers = [str(n) for n in range(PAIRS)]
+        theirs = [_post(number, FIRST_PAIR) for number in numbers]
+        at_floor = deliver("the floor", floor_port, numbers, theirs, messages, 1, rate)
+        requests = [_post(tokens[2 * n], FIRST_PAIR + n) for n in range(PAIRS)]
+        recipients = tokens[1 : 2 * PAIRS : 2]
+        ours = deliver("the product", port, recipients, requests, messages, 1, rate)
+        say(f"at {rate:,.0f}/s: p99 {at_floor['p99']:.1f} and {ours['p99']:.1f} ms")
+        return at_floor, ours
+
+    def one_round() -> Values:
+        loop = crowd("the bare loop", loop_port)
+        many = crowd("the product", port)
+        say(f"to {CROWD:,}: loop {loop['rate']:,.0f}/s, product {many['rate']:,.0f}/s")
+        floor, ours = pairs(100)
+        floor_fast, ours_fast = pairs(1_000)
+        messages = int(100 * seconds)
+        grouped = deliver(
+            "the product",
+            port,
+            tokens[:GROUP],
+            [_post(token, GROUPED) for token in tokens[:GROUP]],
+            messages,
+            GROUP,
+            100,
+        )
+        say(f"in a group of {GROUP}: p99 {grouped['p99']:.1f} ms")
+        return {
+            "loop": loop,
+            "crowd": many,
+            "floor": floor,
+            "pairs": ours,
+            "floor_fast": floor_fast,
+            "pairs_fast": ours_fast,
+            "group": grouped,
+        }
+
+    def idle_kilobytes() -> float:
+        with process(command, port, *HEALTH) as running:
+            before: float = memory_of(running.pid)["processes"][0]["rss_mib"]
+            with Clients("the product", port=port, sockets=tokens[:idle]):
+                after: float = memory_of(running.pid)["processes"][0]["rss_mib"]
+        say(f"{idle:,} idle sockets: {before:.0f} MiB, {after:.0f} MiB")
+        return (after - before) * 1024 / idle
+
+    each = idle_kilobytes()
+    with (
+        process(command, port, *HEALTH),
+        process(module("live_floor", str(floor_port), str(syncs)), floor_port),
+        process(module("live_loop", str(loop_port)), loop_port),
+    ):
+        return quiet_rounds(lambda: {**one_round(), "idle_socket_kb": each}, rounds, say)
+
+
+class Clients:
+    """The generator, connected; leaving the context ends it."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        port: int,
+        sockets: Sequence[str],
+        requests: Sequence[str] = (),
+        messages: int = 0,
+        deliveries: int = 0,
+        rate: float | None = None,
+    ) -> None:
+        self._what = what
+        self._expected = messages * deliveries
+        self._job = {
+            "host": "127.0.0.1",
+            "port": port,
+            "sockets": sockets,
+            "requests": requests,
+            "connections": min(CONNECTIONS, max(1, messages)),
+            "messages": messages,
+            "deliveries": deliveries,
+            "rate": rate,
+            "patience": PATIENCE_SECONDS,
+        }
+
+    def __enter__(self) -> "Clients":
+        self._process = subprocess.Popen(
+            module("live_client"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(self._job) + "\n")
+        self._process.stdin.flush()
+        if self._process.stdout.readline() != "ready\n":
+            self.__exit__()
+            raise BenchmarkFailed(f"not all sockets to {self._what} were opened and resumed")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def result(self) -> dict[str, float]:
+        """Return deliveries a second and the percentiles of their latencies in ms."""
+        assert self._process.stdout is not None
+        found = json.loads(self._process.stdout.readline())
+        if found["failed"] or found["deliveries"] != self._expected:
+            raise BenchmarkFailed(
+                f"{found['deliveries']:,} of {self._expected:,} deliveries came from {self._what}, "
+                f"{found['failed']} requests or connections failed"
+            )
+        rate = found["deliveries"] / max(found["seconds"], 1e-6)
+        return {"rate": rate, **percentiles(found["latencies_ms"])}
+
+
+def figures(rounds: Rounds) -> list[Figure]:
+    """Compare with the bars."""
+    middle = rounds.medians
+
+    def p99(key: str, title: str, bar: float, ours: str, floor: str) -> Figure:
+        a, b = middle[ours]["p99"], middle[floor]["p99"]
+        return Figure(key, title, a / b, bar, False, ours=a, theirs=b, of="ms")
+
+    many, loop = middle["crowd"]["rate"], middle["loop"]["rate"]
+    return [
+        Figure(
+            "crowd_to_loop",
+            f"One message to {CROWD:,} sockets, deliveries",
+            many / loop,
+            0.8,
+            True,
+            ours=many,
+            theirs=loop,
+            of="/s",
+        ),
+        p99("live_p99_to_floor", "p99 of a delivery at 100/s", 2.0, "pairs", "floor"),
+        p99("live_p99_fast", "p99 of a delivery at 1,000/s", 4.0, "pairs_fast", "floor_fast"),
+        Figure(
+            "group_p99",
+            f"p99 of a delivery in a group of {GROUP}, 100 messages/s",
+            middle["group"]["p99"],
+            50.0,
+            False,
+            "ms",
+        ),
+        Figure(
+            "idle_socket_kb",
+            f"An idle socket of somebody in {IDLE_IN} conversations",
+            middle["idle_socket_kb"],
+            15.0,
+            False,
+            "KB",
+        ),
+    ]
+
+
+def _post(token: str, number: int) -> str:
+    body = json.dumps({"chat_id": _chat(number), "content": DUE + PADDING})
+    return (
+        "POST /v1/messages HTTP/1.1\r\nhost: localhost\r\n"
+        f"authorization: Bearer {token}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\n\r\n{body}"
+    )
