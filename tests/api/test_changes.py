@@ -168,6 +168,26 @@ async def test_of_two_messages_with_one_id_ones_own_is_meant(api: Api) -> None:
     assert [m["content"] for m in await api.history(ana)] == ["first", "ana's"]
 
 
+async def test_of_messages_with_one_id_the_number_says_which_is_meant(api: Api) -> None:
+    """Else a copied id would shield a message from being deleted by an admin."""
+    bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
+    both = await sent(api, ana)
+    carla = await api.sign_up("carla")
+    created = await api.gateway.post(
+        f"/v1/conversations/{CHAT}/members", json={"username": "carla"}, headers=bruno
+    )
+    assert created.status_code == 201, created.text
+    await api.send(carla, "a copied id", message_id=both)
+    await api.routed()
+    answer = await api.gateway.delete(f"{PATH}/{both}?seq=9", headers=bruno)
+    assert answer.status_code == 404
+    await done(api, await api.gateway.delete(f"{PATH}/{both}?seq=2", headers=bruno))
+    assert [m["content"] for m in await api.history(bruno)] == ["first", ""]
+    thumb = f"{PATH}/{both}/reactions/{quote(THUMB)}"
+    assert (await api.gateway.put(f"{thumb}?seq=2", headers=bruno)).status_code == 409
+    await done(api, await api.gateway.put(f"{thumb}?seq=1", headers=bruno))
+
+
 async def test_the_same_change_again_is_made_once(api: Api) -> None:
     bruno = await api.sign_in("bruno")
     message, own = await sent(api, bruno), str(uuid.uuid4())
@@ -285,4 +305,7 @@ async def test_a_page_that_is_older_than_a_position_is_not_used(
     assert await position(api, bruno) == "1.0"
     assert (await api.history(bruno, query))[0]["content"] == "second"
     assert await position(api, bruno, query) == "1.1"
+    await sent(api, bruno)
+    newest = await api.gateway.get(f"{PATH}{query}&limit=1", headers=bruno)
+    assert "at_least=1.1" in newest.links["prev"]["url"]
     assert (await api.gateway.get(f"{PATH}?at_least=1", headers=bruno)).status_code == 422

@@ -56,7 +56,8 @@ async def test_what_was_written_for_changes_is_found_again(store: Store) -> None
     }
     places = [(CHATS[0], at_change(2)), (CHATS[0], at_change(3)), (CHATS[1], at_change(1))]
     assert await store.changes_at(places) == {at_change(2): ChangeRow(2, second.change_id, ANA)}
-    targets = [TargetKey(CHATS[0], n) for n in (1, 2, 3)]
+    # A record may name any number.
+    targets = [TargetKey(CHATS[0], n) for n in (1, 2, 3, 2_147_483_648_000, 2**53)]
     assert await store.targets(targets) == {
         targets[0]: Target(message(1).log_position, BRUNO, is_deleted=True),
         targets[1]: Target(message(2).log_position, BRUNO, is_deleted=False),

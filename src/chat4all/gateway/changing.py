@@ -19,7 +19,7 @@ from chat4all.http.idempotency import ChangeIdKey
 from chat4all.http.json_bodies import BodyReader
 from chat4all.http.openapi import json_content, problem_meaning, problems
 from chat4all.http.outcomes import CHANGE, EDIT, if_unknown
-from chat4all.http.paths import ConversationPath, EmojiPath, MessagePath
+from chat4all.http.paths import ConversationPath, EmojiPath, MessagePath, SeqQuery
 from chat4all.http.routes import api_router
 from chat4all.http.tracing import trace_headers
 from chat4all.usecases.changing import Changing
@@ -73,6 +73,7 @@ def changing_routes(changing: Changing, caller: Authenticate) -> APIRouter:
         conversation_id: ConversationPath,
         message_id: MessagePath,
         request: Request,
+        seq: SeqQuery = None,
     ) -> Response:
         """Give your own message another text; up to 100 times, and not once it is deleted.
 
@@ -86,6 +87,7 @@ def changing_routes(changing: Changing, caller: Authenticate) -> APIRouter:
                 conversation_id,
                 message_id,
                 body.content,
+                seq=seq,
                 change_id=_own_id(body.change_id),
                 headers=trace_headers(request.scope),
             )
@@ -106,6 +108,7 @@ def changing_routes(changing: Changing, caller: Authenticate) -> APIRouter:
         message_id: MessagePath,
         request: Request,
         key: ChangeIdKey,
+        seq: SeqQuery = None,
     ) -> Response:
         """Delete your own message or, as an admin or owner, any.
 
@@ -116,6 +119,7 @@ def changing_routes(changing: Changing, caller: Authenticate) -> APIRouter:
                 session.username,
                 conversation_id,
                 message_id,
+                seq=seq,
                 change_id=_own_id(key),
                 headers=trace_headers(request.scope),
             )
@@ -139,9 +143,10 @@ def changing_routes(changing: Changing, caller: Authenticate) -> APIRouter:
         session: Annotated[Session, Depends(caller)],
         conversation_id: ConversationPath,
         message_id: MessagePath,
+        seq: SeqQuery = None,
     ) -> Response:
         """Return what was edited, for the author of the message, admins and owners."""
-        found = await changing.versions(session.username, conversation_id, message_id)
+        found = await changing.versions(session.username, conversation_id, message_id, seq)
         return json_response([VersionView(*version) for version in found])
 
     async def react(
@@ -151,6 +156,7 @@ def changing_routes(changing: Changing, caller: Authenticate) -> APIRouter:
         emoji: EmojiPath,
         request: Request,
         key: ChangeIdKey,
+        seq: SeqQuery = None,
     ) -> Response:
         """Give or take back a reaction, as the method says; the same again changes nothing."""
         return _accepted(
@@ -160,6 +166,7 @@ def changing_routes(changing: Changing, caller: Authenticate) -> APIRouter:
                 message_id,
                 emoji,
                 given=request.method == "PUT",
+                seq=seq,
                 change_id=_own_id(key),
                 headers=trace_headers(request.scope),
             )
@@ -201,10 +208,11 @@ def changing_routes(changing: Changing, caller: Authenticate) -> APIRouter:
         session: Annotated[Session, Depends(caller)],
         conversation_id: ConversationPath,
         message_id: MessagePath,
+        seq: SeqQuery = None,
     ) -> Response:
         """Return all reactions to a message; in the history it shows ten names of each."""
         return json_response(
-            await changing.reactions(session.username, conversation_id, message_id)
+            await changing.reactions(session.username, conversation_id, message_id, seq)
         )
 
     return router

@@ -59,8 +59,9 @@ def page_headers(query: PageQuery, page: HistoryPage) -> list[tuple[bytes, bytes
     """Return the headers of a page. Its `Link` names no host, to be right behind any proxy."""
     places = {"prev": ("before", page.older), "next": ("after", page.newer)}
     path = HISTORY_PATH.format(conversation_id=query.conversation)
+    also = "" if query.at_least is None else f"&at_least={query.at_least}"
     links = [
-        f'<{path}?{bound}={seq}&limit={query.limit}>; rel="{rel}"'
+        f'<{path}?{bound}={seq}&limit={query.limit}{also}>; rel="{rel}"'
         for rel, (bound, seq) in places.items()
         if seq is not None
     ]

@@ -1,4 +1,4 @@
-"""Ids in paths: one type for each kind of id.
+"""Ids in paths: one type for each kind of id, and the number that may stand beside a message's.
 
 Endpoints get ids in their canonical form only, however they are spelled. A text that breaks the
 pattern is answered 422.
@@ -6,7 +6,7 @@ pattern is answered 422.
 
 from typing import Annotated
 
-from fastapi import Path
+from fastapi import Path, Query
 from pydantic import AfterValidator
 
 from chat4all.domain.changes import EMOJIS, emoji
@@ -23,6 +23,7 @@ from chat4all.domain.ids import (
 from chat4all.domain.ids import username as canonical_username
 from chat4all.wire.messages import EXAMPLE_MESSAGE
 from chat4all.wire.people import EXAMPLE_CONVERSATION
+from chat4all.wire.records import SEQ_MAX
 
 USERNAME_PATH_MAX = 40
 """Longer than any username: an unknown name is a 404, and no longer one is looked up."""
@@ -37,6 +38,15 @@ MessagePath = Annotated[
     MessageId,
     Path(pattern=UUID_PATTERN, examples=[EXAMPLE_MESSAGE]),
     AfterValidator(message_id),
+]
+SeqQuery = Annotated[
+    int | None,
+    Query(
+        ge=1,
+        le=SEQ_MAX,
+        description="The number of the message, which says which one is meant where several "
+        "members have used its id. Without it: your own, else the first.",
+    ),
 ]
 EmojiPath = Annotated[
     str,

@@ -63,7 +63,7 @@ class RouteLimits:
         """
         if self.seconds > DEFAULT_LIMITS.seconds:
             length = dict(headers).get(b"content-length", b"")
-            if length.isdigit() and int(length) <= DEFAULT_LIMITS.body:
+            if length.isdigit() and len(length) < 10 and int(length) <= DEFAULT_LIMITS.body:
                 return DEFAULT_LIMITS.seconds
         return self.seconds
 

@@ -44,6 +44,8 @@ class Changing:
     that is not there, and `Unavailable` with the id to retry with: as `OutcomeUnknown` when the
     change may or may not be made.
 
+    `seq` is the number of the message, which names one where several members used its id.
+
     Who may do it is decided here, and written into the record: a router must not depend on roles.
     """
 
@@ -71,6 +73,7 @@ class Changing:
         message_id: MessageId,
         content: str,
         *,
+        seq: int | None = None,
         change_id: ChangeId | None = None,
         headers: Headers = (),
     ) -> ChangeId:
@@ -80,7 +83,7 @@ class Changing:
         """
 
         async def record(of: dict[str, Any]) -> ChangeRecord:
-            message, _ = await self._find(author, conversation, message_id)
+            message, _ = await self._find(author, conversation, message_id, seq)
             if message.sender_id != author:
                 raise NotAllowed("only its author edits a message")
             _check_present(message)
@@ -98,6 +101,7 @@ class Changing:
         conversation: ConversationId,
         message_id: MessageId,
         *,
+        seq: int | None = None,
         change_id: ChangeId | None = None,
         headers: Headers = (),
     ) -> ChangeId:
@@ -107,7 +111,7 @@ class Changing:
         """
 
         async def record(of: dict[str, Any]) -> ChangeRecord:
-            message, role = await self._find(author, conversation, message_id)
+            message, role = await self._find(author, conversation, message_id, seq)
             is_own = message.sender_id == author
             if not is_own and role is Role.MEMBER:
                 raise NotAllowed("only its author, an admin or an owner deletes a message")
@@ -123,6 +127,7 @@ class Changing:
         reaction: str,
         *,
         given: bool,
+        seq: int | None = None,
         change_id: ChangeId | None = None,
         headers: Headers = (),
     ) -> ChangeId:
@@ -136,7 +141,7 @@ class Changing:
             raise InvalidInput([FieldError("/emoji", str(error))]) from None
 
         async def record(of: dict[str, Any]) -> ChangeRecord:
-            message, _ = await self._find(author, conversation, message_id)
+            message, _ = await self._find(author, conversation, message_id, seq)
             if given:
                 _check_present(message)
             return ReactionRecord(**of, seq=message.seq, emoji=one, given=given)
@@ -144,23 +149,31 @@ class Changing:
         return await self._append(author, conversation, change_id, headers, record)
 
     async def versions(
-        self, reader: Username, conversation: ConversationId, message_id: MessageId
+        self,
+        reader: Username,
+        conversation: ConversationId,
+        message_id: MessageId,
+        seq: int | None = None,
     ) -> list[Version]:
         """Return every text that a message had, for its author and admins; see `ports.history`.
 
         Raises `NotAllowed` for everybody else.
         """
-        message, role = await self._find(reader, conversation, message_id)
+        message, role = await self._find(reader, conversation, message_id, seq)
         if message.sender_id != reader and role is Role.MEMBER:
             raise NotAllowed("only its author, an admin or an owner sees the earlier texts")
         return list(await self._history.versions(conversation, message.seq))
 
     async def reactions(
-        self, reader: Username, conversation: ConversationId, message_id: MessageId
+        self,
+        reader: Username,
+        conversation: ConversationId,
+        message_id: MessageId,
+        seq: int | None = None,
     ) -> tuple[ReactionCount, ...]:
         """Return the reactions to a message, with all names."""
         members = await self._members.members(conversation)
-        message, _ = await self._find(reader, conversation, message_id, members)
+        message, _ = await self._find(reader, conversation, message_id, seq, members)
         found = await self._history.reactions(conversation, message.seq)
         names = {name for one in found for name in one.names}
         return renamed(found, await self._names.aliases(names, members))
@@ -170,13 +183,22 @@ class Changing:
         user: Username,
         conversation: ConversationId,
         message_id: MessageId,
+        seq: int | None,
         members: Mapping[Username, Role] | None = None,
     ) -> tuple[StoredMessage, Role]:
-        """Return the message that a member means, and the member's role."""
+        """Return the message that a member means, and the member's role.
+
+        Several members may have used one id; then `seq` says which message is meant, or else it is
+        the member's own, or the first.
+        """
         if members is None:
             members = await self._members.members(conversation)
         check_member(members, user)
-        messages = await self._history.with_id(conversation, message_id)
+        messages = [
+            message
+            for message in await self._history.with_id(conversation, message_id)
+            if seq is None or message.seq == seq
+        ]
         if not messages:
             raise NotFound("no such message")
         return own_or_first(messages, user), members[user]

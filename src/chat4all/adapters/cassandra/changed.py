@@ -7,7 +7,7 @@ from chat4all.adapters.cassandra.keys import bucket_of
 from chat4all.adapters.cassandra.messages import reactions_in
 from chat4all.adapters.cassandra.part import HEAD, Part, position_in
 from chat4all.adapters.cassandra.session import together
-from chat4all.domain.changes import ReactionCount, Version, count_reactions
+from chat4all.domain.changes import EDITS_MAX, ReactionCount, Version, count_reactions
 from chat4all.domain.ids import ConversationId
 from chat4all.domain.messages import StoredMessage
 from chat4all.domain.position import Position
@@ -23,7 +23,7 @@ _STATE = (
 )
 _EDITS = (
     "SELECT content, toUnixTimestamp(edited_at) FROM edits "
-    "WHERE conversation_id = ? AND bucket = ? AND seq = ?"
+    f"WHERE conversation_id = ? AND bucket = ? AND seq = ? LIMIT {EDITS_MAX}"
 )
 
 

@@ -7,6 +7,9 @@ from chat4all.domain.ids import BEFORE_ALL, LogPosition
 BUCKET = 1_000
 """Numbers in one partition of `messages`: 64 MiB at the very most."""
 
+BUCKET_MAX = 2**31 - 1
+"""The largest `int` of Cassandra."""
+
 SLOTS = 16
 """Partitions of `message_ids` in one conversation."""
 

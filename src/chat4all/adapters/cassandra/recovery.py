@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from chat4all.adapters.cassandra.keys import BUCKET, bucket_of, position_of
+from chat4all.adapters.cassandra.keys import BUCKET, BUCKET_MAX, bucket_of, position_of
 from chat4all.adapters.cassandra.part import Part
 from chat4all.adapters.cassandra.session import Row, together
 from chat4all.domain.changes import ChangeHead
@@ -102,7 +102,9 @@ class Recovery(Part):
         """Return the messages of these numbers; see `ports.store.SequencedChanges`."""
         buckets = defaultdict[tuple[ConversationId, int], set[int]](set)
         for conversation, seq in keys:
-            buckets[conversation, bucket_of(seq)].add(seq)
+            # No bucket above has rows, and none can be asked for: a record may name any number.
+            if bucket_of(seq) <= BUCKET_MAX:
+                buckets[conversation, bucket_of(seq)].add(seq)
         answers = await together(
             self._session.run(_TARGETS, (UUID(conversation), bucket, sorted(numbers)))
             for (conversation, bucket), numbers in buckets.items()

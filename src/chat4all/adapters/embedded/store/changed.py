@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from chat4all.adapters.embedded.store.changing import GIVEN
 from chat4all.adapters.embedded.store.part import Part
 from chat4all.adapters.embedded.store.rows import MESSAGE, message_of
-from chat4all.domain.changes import ReactionCount, Version, count_reactions
+from chat4all.domain.changes import EDITS_MAX, ReactionCount, Version, count_reactions
 from chat4all.domain.ids import ConversationId
 from chat4all.domain.messages import StoredMessage
 from chat4all.domain.position import START, Position
@@ -32,7 +32,7 @@ SELECT * FROM (
     WHERE conversation_id = :conversation AND seq = :seq
       AND (SELECT deleted_at IS NULL FROM messages
            WHERE conversation_id = :conversation AND seq = :seq)
-    ORDER BY "change"
+    ORDER BY "change" LIMIT :most
 )
 """
 _IS_DELETED = "SELECT 1 FROM messages WHERE (conversation_id, seq) = (?, ?) AND deleted_at NOT NULL"
@@ -71,7 +71,7 @@ class MessageChanges(Part):
 
     async def versions(self, conversation: ConversationId, seq: int) -> Sequence[Version]:
         """Return every text of a message; see `ports.history.MessageVersions`."""
-        values = {"conversation": conversation, "seq": seq}
+        values = {"conversation": conversation, "seq": seq, "most": EDITS_MAX}
 
         def select(db: sqlite3.Connection) -> list[Version]:
             return [Version(*row) for row in db.execute(_VERSIONS, values)]

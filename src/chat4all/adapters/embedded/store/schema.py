@@ -128,7 +128,8 @@ CREATE TABLE reactions (
     "change" INTEGER NOT NULL,
     given INTEGER NOT NULL,
     PRIMARY KEY (conversation_id, seq, emoji, username)
-) WITHOUT ROWID
+) WITHOUT ROWID;
+UPDATE dead_letters SET value = x'' WHERE replayed_ms IS NOT NULL
 """
 SCHEMA = (_FIRST, _REPLAYS, _MARKER_TIMES, _LETTER_HEADERS, _ORDER, TABLE, _CHANGES)
 """Every migration; see `Database`."""
