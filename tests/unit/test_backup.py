@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from chat4all.adapters.embedded import DataFolder
-from chat4all.adapters.embedded.folder import LOCK, STAGING
+from chat4all.adapters.embedded.folder import GENERATION, LOCK, STAGING, generation_of
 from chat4all.adapters.installation import MARKER
 from chat4all.commands.backup import back_up
 from chat4all.commands.restore import put_back
@@ -70,7 +70,12 @@ def test_what_is_backed_up_comes_back(tmp_path: Path, data: Path) -> None:
     again = tmp_path / "deep" / "again"
     result = chat4all("restore", tmp_path / "backup", "--data", again)
     assert result.exit_code == 0, result.output
-    assert names(again) == FILES - {MANIFEST} | {LOCK}
+    assert names(again) == FILES - {MANIFEST} | {LOCK, GENERATION}
+    # Positions of before the restore may stand for other messages from here on.
+    put_back(tmp_path / "backup", tmp_path / "twice")
+    generations = {generation_of(folder) for folder in (data, again, tmp_path / "twice")}
+    assert len(generations) == 3
+    assert None in generations
     route(again)
     assert history(again) == [(1, "a"), (2, "b"), (3, "accepted, not yet routed")]
     assert (again / SECRET).read_bytes() == (data / SECRET).read_bytes()
@@ -257,7 +262,7 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("renames", range(5))
+@pytest.mark.parametrize("renames", range(7))
 def test_a_restore_that_is_cut_off_is_not_started_from_and_done_again(
     tmp_path: Path, backup: Path, monkeypatch: pytest.MonkeyPatch, renames: int
 ) -> None:
@@ -285,7 +290,7 @@ def test_a_restore_that_is_cut_off_is_not_started_from_and_done_again(
         pass
     assert "was cut off" in chat4all("dead-letters", "list", "--data", left).stderr
     put_back(backup, left)
-    assert names(left) == FILES - {MANIFEST} | {LOCK}
+    assert names(left) == FILES - {MANIFEST} | {LOCK, GENERATION}
     assert history(left) == [(1, "a"), (2, "b")]
 
 

@@ -9,7 +9,7 @@ import click
 
 from chat4all.adapters.crypto import load_or_make_secret
 from chat4all.adapters.embedded import DataFolder, EmbeddedConsumer, EmbeddedLog, EmbeddedStore
-from chat4all.adapters.embedded.folder import LOCK, STAGING
+from chat4all.adapters.embedded.folder import LOCK, STAGING, begin_generation
 from chat4all.adapters.private_files import create_private, make_private_folder
 from chat4all.adapters.sql import Database, upgrade
 from chat4all.domain.errors import CommandRefused, StartRefused
@@ -85,6 +85,7 @@ def _put_back(source: Path, folder: Path, manifest: Manifest) -> None:
         asyncio.run(_open(staging))
     except StartRefused as refused:
         raise CommandRefused(f"{source} cannot be used: {refused}") from refused
+    begin_generation(staging)
     sync_all(staging)
     for path in sorted(staging.iterdir(), key=lambda path: path.name == LAST):
         path.rename(folder / path.name)

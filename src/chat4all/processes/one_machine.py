@@ -25,7 +25,7 @@ from chat4all.adapters.embedded import (
     EmbeddedLog,
     EmbeddedStore,
 )
-from chat4all.adapters.embedded.folder import watching_folder
+from chat4all.adapters.embedded.folder import generation_of, watching_folder
 from chat4all.adapters.embedded.link import SILENCE_SECONDS
 from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics
@@ -151,7 +151,7 @@ async def one_machine(
                 gateway_metrics,
                 [routing.metrics],
                 has_demonstration=told,
-                generation=installation.installation_id,
+                generation=generation_of(folder.path) or installation.installation_id,
             )
         )
         await stack.enter_async_context(live.running())

@@ -4,6 +4,7 @@ import fcntl
 import logging
 import os
 import time
+import uuid
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,7 +13,12 @@ from types import TracebackType
 from chat4all.adapters import installation
 from chat4all.adapters.installation import MARKER, Installation
 from chat4all.adapters.present_files import PresentFiles
-from chat4all.adapters.private_files import is_open_to_others, make_private_folder, tighten
+from chat4all.adapters.private_files import (
+    is_open_to_others,
+    make_private_folder,
+    tighten,
+    write_private,
+)
 from chat4all.adapters.sqlite_files import watching
 from chat4all.domain.errors import StartRefused
 
@@ -27,7 +33,9 @@ DATABASES = ("log.db", "store.db", "metadata.db")
 _SECRETS = ("secret-key", "service-credential")
 """Files that a start refuses while others can read them: those who did may have kept them."""
 
-_OURS = (*DATABASES, *_SECRETS, LOCK, MARKER, STAGING, "manifest.json")
+GENERATION = "generation"
+
+_OURS = (*DATABASES, *_SECRETS, LOCK, MARKER, STAGING, GENERATION, "manifest.json")
 """What the names of our files begin with. A folder with anything else may be shared on purpose."""
 
 PATIENCE_SECONDS = 2.0
@@ -96,6 +104,22 @@ class DataFolder:
     def begin(self) -> Installation:
         """Return the installation in this folder, to be completed; see `installation.begin`."""
         return installation.begin(self.path / MARKER, _databases(self.path))
+
+
+def begin_generation(path: Path) -> None:
+    """Let the messages in a data folder be told from those that clients know: it was restored.
+
+    Their positions may stand for other messages from here on (EXACTNESS 20h).
+    """
+    write_private(path / GENERATION, str(uuid.uuid4()).encode())
+
+
+def generation_of(path: Path) -> str | None:
+    """Return what `begin_generation` wrote; None in a folder that was never restored."""
+    try:
+        return (path / GENERATION).read_text()
+    except FileNotFoundError:
+        return None
 
 
 def watching_folder(path: Path, present: PresentFiles) -> AbstractContextManager[None]:
