@@ -57,6 +57,10 @@ class FakeSocket:
     def is_open(self) -> bool:
         return self.code is None
 
+    @property
+    def has_room(self) -> bool:
+        return True
+
     def write(self, frames: bytes) -> None:
         if self.is_open:
             self.writes += 1

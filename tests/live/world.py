@@ -261,6 +261,10 @@ class Link:
         session = Session(SessionId(str(id(self))), client.username, 2**40)
         self.follower = Follower(self, for_sockets, session)
 
+    @property
+    def has_room(self) -> bool:
+        return self.client.world.turns.randrange(3) > 0
+
     def write(self, frames: bytes) -> None:
         if self.is_open:
             self._check(frames)

@@ -17,6 +17,11 @@ class LiveSocket(Protocol):
         """Whether anything can still be written."""
         ...
 
+    @property
+    def has_room(self) -> bool:
+        """Whether less than half of what may wait does."""
+        ...
+
     def write(self, frames: bytes) -> None:
         """Write frames now; a connection for which too much waits closes itself."""
         ...

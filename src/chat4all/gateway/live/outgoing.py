@@ -56,6 +56,11 @@ class Outgoing(UpgradedProtocol):
         self._drained: asyncio.Event | None = None
         """Set once that ends; there is one only while somebody waits for it."""
 
+    @property
+    def has_room(self) -> bool:
+        """Whether less than half of `WAITING_MAX` is waiting."""
+        return not self._is_full or self._waiting() < PASSING_MAX
+
     def write(self, frames: bytes) -> None:
         """Write frames; a closed socket ignores them.
 

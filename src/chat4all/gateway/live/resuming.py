@@ -196,11 +196,14 @@ class Resuming:
                 if asked.positions.pop(conversation, None) is not None or follower.only:
                     self._delivery.remove(follower, conversation)
                 return
-            frames = opening + (run.above(position.seq, follower.wrap) if run else b"")
-            if frames:
-                await follower.socket.write_paced(frames)
-                position, opening = run.position if run else position, b""
+            if opening:
+                await follower.socket.write_paced(opening)
+                opening = b""
                 asked.positions[conversation] = position
+            while run is not None and position.seq < run.last:
+                frames, moved = run.piece_above(position.seq, follower.wrap)
+                await follower.socket.write_paced(frames)
+                asked.positions[conversation] = position = moved
         # From here on what it has is kept there: it may be removed and come again.
         asked.positions.pop(conversation, None)
         self._hub.attach(follower, followed, position)

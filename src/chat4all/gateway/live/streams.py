@@ -66,6 +66,11 @@ class Stream:
         self._taken = asyncio.Event()
         self.is_open = True
 
+    @property
+    def has_room(self) -> bool:
+        """Whether less than half of `WAITING_MAX` is waiting."""
+        return self._size < WAITING_MAX // 2
+
     def write(self, frames: bytes) -> None:
         """Let frames wait; too many end the stream."""
         if not self.is_open:
