@@ -71,12 +71,18 @@ class FakeSocket:
         return self.is_open
 
     async def write_paced(self, frames: bytes) -> None:
+        await self.room()
+        self.write(frames)
+
+    def write_part(self, frames: bytes) -> None:
+        self.write(frames)
+
+    async def room(self) -> None:
         if self.paused is not None:
             await self.paused.wait()
         await asyncio.sleep(0)
         if not self.is_open:
             raise ConnectionError
-        self.write(frames)
 
     def close(self, code: int, reason: str = "") -> None:
         if self.code is None:

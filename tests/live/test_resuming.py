@@ -144,3 +144,35 @@ async def test_a_socket_that_goes_ends_its_resume(api: Api) -> None:
     assert resuming._asked == {}
     assert api.parts.live.hub._followers.conversations() == []
     assert api.parts.live._clients == set()
+
+
+async def test_who_is_removed_while_a_replay_waits_for_room_is_sent_no_more_of_it(api: Api) -> None:
+    ana = await api.sign_in("ana")
+    carla = await api.sign_up("carla")
+    made = await api.gateway.post(
+        "/v1/conversations",
+        json={"type": "group", "title": "G", "members": ["carla"]},
+        headers=ana,
+    )
+    chat = made.json()["conversation_id"]
+    await api.send(ana, "before", chat_id=chat)
+    await api.routed()
+    socket = connect(api.parts.live, carla)
+    await socket.heard("hello")
+    socket.paused = asyncio.Event()
+    waits = asyncio.Event()
+    room = socket.room
+
+    async def noted() -> None:
+        waits.set()
+        await room()
+
+    socket.room = noted  # type: ignore[method-assign]
+    socket.say(type="resume", positions={chat: "0.0"})
+    await asyncio.wait_for(waits.wait(), 10)
+    path = f"/v1/conversations/{chat}/members/carla"
+    assert (await api.gateway.delete(path, headers=ana)).status_code == 204
+    socket.paused.set()
+    await socket.heard("resumed")
+    assert socket.seqs() == []
+    assert [frame["event"] for frame in socket.of_type("conversation")] == ["removed"]

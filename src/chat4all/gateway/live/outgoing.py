@@ -87,8 +87,16 @@ class Outgoing(UpgradedProtocol):
     async def write_paced(self, frames: bytes) -> None:
         """Write frames as soon as little is waiting, however much was written before.
 
-        They do not count as waiting, so that no replay closes its socket. Raises `ConnectionError`
-        when the socket is closed; that happens too when nothing has been taken for 30 s.
+        Raises `ConnectionError` when the socket is closed.
+        """
+        await self.room()
+        self.write_part(frames)
+
+    async def room(self) -> None:
+        """Wait until little is waiting.
+
+        Raises `ConnectionError` when the socket is closed; that happens too when nothing has been
+        taken for 30 s.
         """
         while self.is_open and self._is_full:
             if self._drained is None:
@@ -96,6 +104,14 @@ class Outgoing(UpgradedProtocol):
             await self._drained.wait()
         if not self.is_open:
             raise ConnectionError("the socket is closed")
+
+    def write_part(self, frames: bytes) -> None:
+        """Write a part of a replay; a closed socket ignores it.
+
+        It does not count as waiting, so that no replay closes its socket.
+        """
+        if not self.is_open:
+            return
         self._transport.write(frames)
         self._written += len(frames)
         self._paced_end = self._written

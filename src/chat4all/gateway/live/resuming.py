@@ -192,21 +192,32 @@ class Resuming:
             version = followed.members_version
             run = await self._next(followed, position)
             # Looked at again after what was read, and before it is written.
-            if follower.username not in await self._members.of(conversation):
-                if asked.positions.pop(conversation, None) is not None or follower.only:
-                    self._delivery.remove(follower, conversation)
+            if not await self._is_member(follower, conversation, asked):
                 return
-            if opening:
-                await follower.socket.write_paced(opening)
-                opening = b""
+            while opening or (run is not None and position.seq < run.last):
+                await follower.socket.room()
+                if not await self._is_member(follower, conversation, asked):
+                    return
+                # Nothing is awaited between this look and the write.
+                if opening:
+                    frames, opening = opening, b""
+                elif run is not None:
+                    frames, position = run.piece_above(position.seq, follower.wrap)
+                follower.socket.write_part(frames)
                 asked.positions[conversation] = position
-            while run is not None and position.seq < run.last:
-                frames, moved = run.piece_above(position.seq, follower.wrap)
-                await follower.socket.write_paced(frames)
-                asked.positions[conversation] = position = moved
         # From here on what it has is kept there: it may be removed and come again.
         asked.positions.pop(conversation, None)
         self._hub.attach(follower, followed, position)
+
+    async def _is_member(
+        self, follower: Follower, conversation: ConversationId, asked: Asked
+    ) -> bool:
+        """Say whether a follower's user is a member; one that was told of it is told if not."""
+        if follower.username in await self._members.of(conversation):
+            return True
+        if asked.positions.pop(conversation, None) is not None or follower.only:
+            self._delivery.remove(follower, conversation)
+        return False
 
     async def _next(self, followed: Followed, position: Position) -> Run | None:
         if position.seq >= followed.head:

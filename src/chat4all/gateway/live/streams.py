@@ -89,6 +89,11 @@ class Stream:
 
     async def write_paced(self, frames: bytes) -> None:
         """Let frames wait once everything before them is taken. Raises `ConnectionError`."""
+        await self.room()
+        self.write_part(frames)
+
+    async def room(self) -> None:
+        """Wait until everything is taken. Raises `ConnectionError`."""
         try:
             async with asyncio.timeout(PACED_SECONDS):
                 while self._waiting and self.is_open:
@@ -98,7 +103,11 @@ class Stream:
             self.close(4408)
         if not self.is_open:
             raise ConnectionError
-        self._add(frames)
+
+    def write_part(self, frames: bytes) -> None:
+        """Let a part of a replay wait; it ends no stream."""
+        if self.is_open:
+            self._add(frames)
 
     def close(self, code: int, reason: str = "") -> None:  # noqa: ARG002 - a stream has no codes
         """End the stream after what waits."""
