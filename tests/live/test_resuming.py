@@ -110,6 +110,7 @@ async def test_a_client_that_reads_slowly_holds_nobody_up_and_misses_nothing(api
 async def test_a_herd_is_queued_and_what_is_too_much_is_told_when_to_come_back(api: Api) -> None:
     resuming = api.parts.live._parts.resuming
     resuming._most, resuming._work._at_once = 20, 4
+    resuming._most_of_user = 50
     await stored(api, 1, 50)
     ana = await api.sign_in("ana")
     herd = [connect(api.parts.live, ana) for _ in range(50)]
@@ -176,3 +177,21 @@ async def test_who_is_removed_while_a_replay_waits_for_room_is_sent_no_more_of_i
     await socket.heard("resumed")
     assert socket.seqs() == []
     assert [frame["event"] for frame in socket.of_type("conversation")] == ["removed"]
+
+
+async def test_one_user_resumes_few_connections_at_once(api: Api) -> None:
+    await stored(api, 1, 1)
+    ana = await api.sign_in("ana")
+    herd = [connect(api.parts.live, ana) for _ in range(9)]
+    for socket in herd:
+        await socket.heard("hello")
+        socket.paused = asyncio.Event()
+        socket.say(type="resume", positions={CHAT: "0.0"})
+    await until(lambda: herd[8].code == 1013)
+    other = await resumed(api.parts.live, await api.sign_in("bruno"), **{CHAT: "0.0"})
+    assert other.seqs() == [1]
+    for socket in herd[:8]:
+        assert socket.paused is not None
+        socket.paused.set()
+        await socket.heard("resumed")
+    await resumed(api.parts.live, ana)

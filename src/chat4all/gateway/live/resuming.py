@@ -36,6 +36,9 @@ RESUMES_AT_ONCE = 256
 RESUMES_WAITING_MAX = 2_000
 """Further ones are refused: they come again after `RETRY_AFTER_SECONDS`."""
 
+RESUMES_OF_USER_MAX = 8
+"""Of one user's connections at once; further ones are refused in the same way."""
+
 RETRY_AFTER_SECONDS = 5.0
 
 READS_AT_ONCE = 16
@@ -84,6 +87,7 @@ class Resuming:
         self._memberships = memberships
         self._summaries = summaries
         self._most = at_once + waiting_max
+        self._most_of_user = RESUMES_OF_USER_MAX
         self._backoff = backoff
         self._asked: dict[Follower, Asked] = {}
         self._reads = BoundedWaiting(
@@ -99,7 +103,8 @@ class Resuming:
         """
         if follower.stage is not Stage.SIGNED_IN:
             raise Conflict("this connection has resumed: connect again to resume again")
-        if len(self._work) >= self._most:
+        of_user = sum(one.username == follower.username for one in self._asked)
+        if len(self._work) >= self._most or of_user >= self._most_of_user:
             error = Overloaded("too many connections resume at once")
             error.retry_after = RETRY_AFTER_SECONDS
             raise error
