@@ -1,5 +1,6 @@
 """What is said over a socket, on the whole one-machine system."""
 
+import asyncio
 import time
 from dataclasses import replace
 from functools import partial
@@ -368,3 +369,33 @@ async def test_deliveries_are_held_while_the_directory_is_not_certain(
     api.parts.follower._polled_at = polled
     api.parts.live.hub.deliver(ConversationId(CHAT))  # it would try again by itself
     await bruno.heard("message")
+
+
+async def test_a_socket_that_cannot_say_hello_is_closed(api: Api) -> None:
+    ana = await api.sign_in("ana")
+    sessions = api.parts.live._parts.signing_in._sessions
+    found = await sessions.get(api_session(ana))
+    with patch.object(sessions, "get", AsyncMock(side_effect=[found, Unavailable("gone")])):
+        socket = connect(api.parts.live, ana)
+        await until(lambda: socket.code is not None)
+    assert socket.code == 1011
+    assert socket.of_type("hello") == []
+
+
+async def test_an_auth_frame_that_is_invalid_is_not_our_failure(api: Api) -> None:
+    socket = connect(api.parts.live, None)
+    socket.say(type="auth", token=7)
+    await until(lambda: socket.code is not None)
+    assert socket.code == 4400
+
+
+async def test_a_directory_that_takes_too_long_to_sign_in_is_our_failure(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket_client, "AUTH_SECONDS", 0.0)
+    ana = await api.sign_in("ana")
+    sessions = api.parts.live._parts.signing_in._sessions
+    with patch.object(sessions, "get", lambda _: asyncio.Event().wait()):
+        socket = connect(api.parts.live, ana)
+        await api.parts.live.check()
+    assert socket.code == 1011
