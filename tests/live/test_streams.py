@@ -198,3 +198,13 @@ async def test_streams_are_bounded_and_counted_before_anything_is_awaited(
         assert sorted(statuses) == [200, 200, 200, 503, 503]
         may_begin.set()
     assert not endpoint._open
+
+
+async def test_a_replay_that_waits_does_not_count_against_what_is_live() -> None:
+    stream = Stream()
+    await stream.write_paced(b"x" * WAITING_MAX)
+    assert stream.has_room
+    assert stream.write_passing(b"y")
+    stream.write(b"z")
+    assert stream.is_open
+    assert await stream.next(1) == b"x" * WAITING_MAX + b"yz"

@@ -67,6 +67,7 @@ class Stream:
     def __init__(self) -> None:
         self._waiting: list[bytes] = []
         self._size = 0
+        """Bytes that wait, without those of a replay."""
         self._changed = asyncio.Event()
         self._taken = asyncio.Event()
         self.is_open = True
@@ -112,7 +113,8 @@ class Stream:
     def write_part(self, frames: bytes) -> None:
         """Let a part of a replay wait; it ends no stream."""
         if self.is_open:
-            self._add(frames)
+            self._waiting.append(frames)
+            self._changed.set()
 
     def close(self, code: int, reason: str = "") -> None:  # noqa: ARG002 - a stream has no codes
         """End the stream after what waits."""
