@@ -15,6 +15,7 @@ from chat4all.domain.events import MessageStored
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.gateway.live import socket_client
 from chat4all.gateway.live.hub import COMPARED_IN
+from chat4all.ports.outbox import Subject
 from chat4all.wire.events import decode_events
 from tests.api.conftest import CHAT, Api
 from tests.live.sockets import connect, resumed, until
@@ -399,3 +400,16 @@ async def test_a_directory_that_takes_too_long_to_sign_in_is_our_failure(
         socket = connect(api.parts.live, ana)
         await api.parts.live.check()
     assert socket.code == 1011
+
+
+async def test_a_session_that_ends_does_not_wait_behind_conversations(api: Api) -> None:
+    ana = await api.sign_in("ana")
+    socket = await resumed(api.parts.live, ana)
+    admission = api.parts.live._admission
+    with patch.object(admission._members, "of", lambda _: asyncio.Event().wait()):
+        for number in range(50):
+            admission._work.mark((Subject.MEMBERS, str(number)))
+        await api.gateway.post("/v1/logout", headers=ana)
+        await api.parts.follower.poll()
+        await until(lambda: socket.code == 4401)
+    assert len(admission._work) >= 50
