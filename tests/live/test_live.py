@@ -79,9 +79,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"type": "read", "conversation_id": CHAT, "seq": -1}, "invalid-input"),
     ({"type": "read", "conversation_id": ELSEWHERE, "seq": 1}, "not-found"),
     ({"type": "dance", "ref": "x"}, "invalid-input"),
-    ({"type": "resume", "positions": {CHAT: "12"}}, "invalid-input"),
-    ({"type": "resume", "positions": {"a chat": "12.0"}}, "invalid-input"),
     ({"type": "resume"}, "conflict"),
+    ({"type": "resume", "positions": {CHAT: "12.0"}, "more": True}, "conflict"),
+    ({"type": "resume", "positions": {"a chat": "12"}}, "conflict"),
 ]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from chat4all.domain.events import MessageStored
 from chat4all.domain.ids import ConversationId
+from chat4all.gateway.live import socket_client
 from tests.api.conftest import CHAT, Api
 from tests.live.sockets import FakeSocket, connect, resumed, until
 from tests.messages import batch, message
@@ -195,3 +196,35 @@ async def test_one_user_resumes_few_connections_at_once(api: Api) -> None:
         socket.paused.set()
         await socket.heard("resumed")
     await resumed(api.parts.live, ana)
+
+
+async def test_positions_that_are_none_are_refused(api: Api) -> None:
+    socket = connect(api.parts.live, await api.sign_in("ana"))
+    for count, positions in enumerate(({CHAT: "12"}, {"a chat": "12.0"}), 1):
+        socket.say(type="resume", positions=positions)
+        assert (await socket.heard("error", count))["problem"] == "/problems/invalid-input"
+    socket.say(type="resume")
+    await socket.heard("resumed")
+
+
+async def test_a_resume_whose_last_frame_does_not_come_keeps_nothing(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    socket = connect(api.parts.live, await api.sign_in("ana"))
+    client = socket.client
+    assert client is not None
+    socket.say(type="resume", positions={STRANGE: "1.0"}, more=True)
+    await until(lambda: client._positions)
+    await api.parts.live.check()
+    assert socket.is_open
+    monkeypatch.setattr(socket_client, "POSITIONS_SECONDS", 0.0)
+    await api.parts.live.check()
+    assert (socket.code, client._positions) == (4408, {})
+
+
+async def test_a_second_resume_in_several_frames_keeps_nothing(api: Api) -> None:
+    socket = await resumed(api.parts.live, await api.sign_in("ana"))
+    socket.say(type="resume", positions={STRANGE: "1.0"}, more=True)
+    assert (await socket.heard("error"))["problem"] == "/problems/conflict"
+    assert socket.client is not None
+    assert socket.client._positions == {}

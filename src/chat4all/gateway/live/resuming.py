@@ -101,8 +101,7 @@ class Resuming:
 
         Raises `Conflict` for a second resume and `Overloaded` when too many wait.
         """
-        if follower.stage is not Stage.SIGNED_IN:
-            raise Conflict("this connection has resumed: connect again to resume again")
+        self.require_first(follower)
         of_user = sum(one.username == follower.username for one in self._asked)
         if len(self._work) >= self._most or of_user >= self._most_of_user:
             error = Overloaded("too many connections resume at once")
@@ -111,6 +110,12 @@ class Resuming:
         follower.stage = Stage.RESUMING
         self._asked[follower] = asked
         self._work.mark(follower)
+
+    @staticmethod
+    def require_first(follower: Follower) -> None:
+        """Raise `Conflict` unless the connection has not resumed yet."""
+        if follower.stage is not Stage.SIGNED_IN:
+            raise Conflict("this connection has resumed: connect again to resume again")
 
     def forget(self, follower: Follower) -> None:
         """End the resume of a connection that is gone."""

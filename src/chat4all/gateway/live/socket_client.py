@@ -64,7 +64,10 @@ TYPING_SECONDS = 2.0
 POSITIONS_MAX = 20_000
 """Of one resume."""
 
-FAILED, TRY_LATER, NOT_UNDERSTOOD, TOKEN, FLOOD = 1011, 1013, 4400, 4401, 4429
+POSITIONS_SECONDS = 30.0
+"""Within which the last frame of a resume must come."""
+
+FAILED, TRY_LATER, NOT_UNDERSTOOD, TOKEN, SLOW, FLOOD = 1011, 1013, 4400, 4401, 4408, 4429
 
 _auth = BodyReader(Auth)
 _resume = BodyReader(Resume)
@@ -114,6 +117,7 @@ class LiveClient:
         self._typed: Typing | None = None
         self._typed_at = 0.0
         self._positions: dict[ConversationId, Position] = {}
+        self._positions_since = 0.0
         if self._token is not None:
             work.mark(self)
 
@@ -140,7 +144,10 @@ class LiveClient:
         self._gone(self)
 
     def check(self, now: float) -> None:
-        """Close a socket that has not signed in in time."""
+        """Close a socket that has not signed in, or not ended its resume frames, in time."""
+        if self._positions and now - self._positions_since >= POSITIONS_SECONDS:
+            self._positions.clear()
+            self._socket.close(SLOW, "a resume did not arrive whole within 30 s")
         if self._said_hello or now - self._since < AUTH_SECONDS:
             return
         if self._token_came:
@@ -173,6 +180,7 @@ class LiveClient:
             raise NotSignedIn("send a token first")
         match kind:
             case "resume":
+                self._parts.resuming.require_first(self._follower)
                 self._begin_resume(self._follower, _resume.read(frame))
             case "send":
                 await self._send(self._follower.session, frame, ref)
@@ -211,6 +219,8 @@ class LiveClient:
         )
 
     def _begin_resume(self, follower: Follower, frame: Resume) -> None:
+        if not self._positions:
+            self._positions_since = time.monotonic()
         self._positions.update(_read_positions(frame.positions))
         if len(self._positions) > POSITIONS_MAX:
             self._positions.clear()
