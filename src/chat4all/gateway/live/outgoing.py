@@ -18,6 +18,9 @@ PASSING_MAX = WAITING_MAX // 2
 PACED_MAX = 16 * 1024
 """What is paced is written once no more than this is waiting."""
 
+ROOM_SECONDS = 30.0
+"""In which a client must take a part of a replay, of 64 KB as a rule."""
+
 SEND_BUFFER = 64 * 1024
 """Bytes that the system may hold in addition. By default it is megabytes."""
 
@@ -95,13 +98,18 @@ class Outgoing(UpgradedProtocol):
     async def room(self) -> None:
         """Wait until little is waiting.
 
-        Raises `ConnectionError` when the socket is closed; that happens too when nothing has been
-        taken for 30 s.
+        Raises `ConnectionError` when the socket is closed; that happens too when what waits, a part
+        of a replay as a rule, has not been taken within 30 s.
         """
-        while self.is_open and self._is_full:
-            if self._drained is None:
-                self._drained = asyncio.Event()
-            await self._drained.wait()
+        if self.is_open and self._is_full:
+            try:
+                async with asyncio.timeout(ROOM_SECONDS):
+                    while self.is_open and self._is_full:
+                        if self._drained is None:
+                            self._drained = asyncio.Event()
+                        await self._drained.wait()
+            except TimeoutError:
+                self.close(CloseCode.TOO_SLOW, "a replay was taken too slowly")
         if not self.is_open:
             raise ConnectionError("the socket is closed")
 
