@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 from unittest.mock import patch
 
-from chat4all.gateway.live import delivering, resuming
+from chat4all.gateway.live import delivering, resuming, runs
 from tests.clocks import FastLoop
 from tests.live.world import CHATS_USED, USERS, Client, World
 
@@ -48,6 +48,7 @@ def live_through(steps: Sequence[Step], seed: int) -> None:
     try:
         with (
             patch.object(delivering, "PAGE", PAGE),
+            patch.object(runs, "PIECE_MAX", 1),  # a frame at a time
             patch.object(resuming, "PAGE", PAGE),
             patch.object(random, "uniform", random.Random(seed).uniform),  # the jitter of retries
             asyncio.Runner(loop_factory=FastLoop) as runner,
@@ -154,10 +155,15 @@ async def _settle(world: World, clients: list[Client], changes: set[asyncio.Task
     await asyncio.sleep(SETTLED_SECONDS)
     for client in clients:
         client.connect()  # a resume that was given up
+    for _ in range(20):
+        await asyncio.sleep(SETTLED_SECONDS)
+        world.hub.deliver_what_waits()  # as once a second
     await asyncio.sleep(SETTLED_SECONDS)
     if world.has_lost:
         world.hub.lost()
-        await asyncio.sleep(SETTLED_SECONDS)
+        for _ in range(20):
+            await asyncio.sleep(SETTLED_SECONDS)
+            world.hub.deliver_what_waits()
 
 
 def _judge(world: World, clients: list[Client]) -> None:

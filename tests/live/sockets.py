@@ -57,6 +57,10 @@ class FakeSocket:
     def is_open(self) -> bool:
         return self.code is None
 
+    @property
+    def has_room(self) -> bool:
+        return True
+
     def write(self, frames: bytes) -> None:
         if self.is_open:
             self.writes += 1
@@ -67,12 +71,18 @@ class FakeSocket:
         return self.is_open
 
     async def write_paced(self, frames: bytes) -> None:
+        await self.room()
+        self.write(frames)
+
+    def write_part(self, frames: bytes) -> None:
+        self.write(frames)
+
+    async def room(self) -> None:
         if self.paused is not None:
             await self.paused.wait()
         await asyncio.sleep(0)
         if not self.is_open:
             raise ConnectionError
-        self.write(frames)
 
     def close(self, code: int, reason: str = "") -> None:
         if self.code is None:

@@ -80,9 +80,10 @@ async def test_numbers(live: LiveSockets) -> None:
     await connection.socket.write_paced(b"\x81\x00")
     connection.socket.write_passing(b"\x81\x00")
     Connection(live).send(close(3456))
+    Connection(live).send(close(1011))
     counts = live.counts
-    assert (counts.open, counts.received, counts.written, counts.dropped) == (1, 5, 4, 0)
-    assert counts.closes == {"other": 1}
+    assert (counts.open, counts.received, counts.written, counts.dropped) == (1, 6, 4, 0)
+    assert counts.closes == {"client": 2}
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
@@ -126,6 +127,17 @@ async def test_the_access_log(caplog: pytest.LogCaptureFixture) -> None:
     }
     assert SECRET not in caplog.text
     assert "words of a client" not in caplog.text
+
+
+async def test_a_client_that_closes_as_if_we_had_failed_is_no_failure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    live, _ = live_sockets()
+    connection = Connection(live)
+    connection.send(close(1011))
+    connection.transport.lose()
+    assert [(line["level"], line["code"]) for line in lines(caplog)] == [("DEBUG", 1011)]
 
 
 async def test_a_crowd_that_is_refused_is_logged_within_limits(

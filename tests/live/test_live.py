@@ -1,5 +1,6 @@
 """What is said over a socket, on the whole one-machine system."""
 
+import asyncio
 import time
 from dataclasses import replace
 from functools import partial
@@ -14,6 +15,7 @@ from chat4all.domain.events import MessageStored
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.gateway.live import socket_client
 from chat4all.gateway.live.hub import COMPARED_IN
+from chat4all.ports.outbox import Subject
 from chat4all.wire.events import decode_events
 from tests.api.conftest import CHAT, Api
 from tests.live.sockets import connect, resumed, until
@@ -77,9 +79,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"type": "read", "conversation_id": CHAT, "seq": -1}, "invalid-input"),
     ({"type": "read", "conversation_id": ELSEWHERE, "seq": 1}, "not-found"),
     ({"type": "dance", "ref": "x"}, "invalid-input"),
-    ({"type": "resume", "positions": {CHAT: "12"}}, "invalid-input"),
-    ({"type": "resume", "positions": {"a chat": "12.0"}}, "invalid-input"),
     ({"type": "resume"}, "conflict"),
+    ({"type": "resume", "positions": {CHAT: "12.0"}, "more": True}, "conflict"),
+    ({"type": "resume", "positions": {"a chat": "12"}}, "conflict"),
 ]
 
 
@@ -368,3 +370,46 @@ async def test_deliveries_are_held_while_the_directory_is_not_certain(
     api.parts.follower._polled_at = polled
     api.parts.live.hub.deliver(ConversationId(CHAT))  # it would try again by itself
     await bruno.heard("message")
+
+
+async def test_a_socket_that_cannot_say_hello_is_closed(api: Api) -> None:
+    ana = await api.sign_in("ana")
+    sessions = api.parts.live._parts.signing_in._sessions
+    found = await sessions.get(api_session(ana))
+    with patch.object(sessions, "get", AsyncMock(side_effect=[found, Unavailable("gone")])):
+        socket = connect(api.parts.live, ana)
+        await until(lambda: socket.code is not None)
+    assert socket.code == 1011
+    assert socket.of_type("hello") == []
+
+
+async def test_an_auth_frame_that_is_invalid_is_not_our_failure(api: Api) -> None:
+    socket = connect(api.parts.live, None)
+    socket.say(type="auth", token=7)
+    await until(lambda: socket.code is not None)
+    assert socket.code == 4400
+
+
+async def test_a_directory_that_takes_too_long_to_sign_in_is_our_failure(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket_client, "AUTH_SECONDS", 0.0)
+    ana = await api.sign_in("ana")
+    sessions = api.parts.live._parts.signing_in._sessions
+    with patch.object(sessions, "get", lambda _: asyncio.Event().wait()):
+        socket = connect(api.parts.live, ana)
+        await api.parts.live.check()
+    assert socket.code == 1011
+
+
+async def test_a_session_that_ends_does_not_wait_behind_conversations(api: Api) -> None:
+    ana = await api.sign_in("ana")
+    socket = await resumed(api.parts.live, ana)
+    admission = api.parts.live._admission
+    with patch.object(admission._members, "of", lambda _: asyncio.Event().wait()):
+        for number in range(50):
+            admission._work.mark((Subject.MEMBERS, str(number)))
+        await api.gateway.post("/v1/logout", headers=ana)
+        await api.parts.follower.poll()
+        await until(lambda: socket.code == 4401)
+    assert len(admission._work) >= 50

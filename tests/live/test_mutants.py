@@ -9,6 +9,7 @@ from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import Role
 from chat4all.domain.position import Position
 from chat4all.gateway.live import delivering
+from chat4all.gateway.live.connections import Wrap
 from chat4all.gateway.live.delivering import Delivery, Step
 from chat4all.gateway.live.followers import Followed, Follower, Followers
 from chat4all.gateway.live.hub import Hub
@@ -59,8 +60,10 @@ def position_before_the_frame(patch: Patch) -> None:
 
 
 def _end_of(step: Step) -> Position | None:
-    (run,) = [cell.cell_contents for cell in step.__closure__ or ()]
-    return run.position if isinstance(run, Run) else None
+    for cell in step.__closure__ or ():
+        if isinstance(cell.cell_contents, Run):
+            return cell.cell_contents.position
+    return None
 
 
 def attached_before_the_replay(patch: Patch) -> None:
@@ -85,10 +88,15 @@ def resume_that_ends_one_short(patch: Patch) -> None:
     """Send all of a page but its last message."""
     page = Delivery.page
 
+    class Short(Run):
+        def piece_above(self, seq: int, wrap: Wrap) -> tuple[bytes, Position]:
+            frames, at = super().piece_above(seq, wrap)
+            return (b"" if at.seq == self.last else frames), at
+
     async def short(self: Delivery, chat: ConversationId, after: int, limit: int) -> Run | None:
         run = await page(self, chat, after, limit)
         if run is not None and run.last > run.first:
-            run._payloads = run._payloads[:-1]
+            return Short(run.first, run._payloads)
         return run
 
     patch.setattr(Delivery, "page", short)
@@ -102,12 +110,13 @@ def gap_ignored(patch: Patch) -> None:
     ) -> Run:
         return announced or await following(self, followed, floor, head, announced)
 
-    def send(run: Run) -> Step:
+    def send(run: Run, _head: int, _lagging: set[Follower]) -> Step:
         def step(follower: Follower, position: Position) -> Position | None:
             if position.seq >= run.last:
                 return None
-            follower.socket.write(run.above(position.seq, follower.wrap))
-            return run.position
+            frames, moved = run.piece_above(position.seq, follower.wrap)
+            follower.socket.write(frames)
+            return moved
 
         return step
 

@@ -7,6 +7,7 @@ import pytest
 
 from chat4all.domain.events import MessageStored
 from chat4all.domain.ids import ConversationId
+from chat4all.gateway.live import socket_client
 from tests.api.conftest import CHAT, Api
 from tests.live.sockets import FakeSocket, connect, resumed, until
 from tests.messages import batch, message
@@ -110,6 +111,7 @@ async def test_a_client_that_reads_slowly_holds_nobody_up_and_misses_nothing(api
 async def test_a_herd_is_queued_and_what_is_too_much_is_told_when_to_come_back(api: Api) -> None:
     resuming = api.parts.live._parts.resuming
     resuming._most, resuming._work._at_once = 20, 4
+    resuming._most_of_user = 50
     await stored(api, 1, 50)
     ana = await api.sign_in("ana")
     herd = [connect(api.parts.live, ana) for _ in range(50)]
@@ -144,3 +146,85 @@ async def test_a_socket_that_goes_ends_its_resume(api: Api) -> None:
     assert resuming._asked == {}
     assert api.parts.live.hub._followers.conversations() == []
     assert api.parts.live._clients == set()
+
+
+async def test_who_is_removed_while_a_replay_waits_for_room_is_sent_no_more_of_it(api: Api) -> None:
+    ana = await api.sign_in("ana")
+    carla = await api.sign_up("carla")
+    made = await api.gateway.post(
+        "/v1/conversations",
+        json={"type": "group", "title": "G", "members": ["carla"]},
+        headers=ana,
+    )
+    chat = made.json()["conversation_id"]
+    await api.send(ana, "before", chat_id=chat)
+    await api.routed()
+    socket = connect(api.parts.live, carla)
+    await socket.heard("hello")
+    socket.paused = asyncio.Event()
+    waits = asyncio.Event()
+    room = socket.room
+
+    async def noted() -> None:
+        waits.set()
+        await room()
+
+    socket.room = noted  # type: ignore[method-assign]
+    socket.say(type="resume", positions={chat: "0.0"})
+    await asyncio.wait_for(waits.wait(), 10)
+    path = f"/v1/conversations/{chat}/members/carla"
+    assert (await api.gateway.delete(path, headers=ana)).status_code == 204
+    socket.paused.set()
+    await socket.heard("resumed")
+    assert socket.seqs() == []
+    assert [frame["event"] for frame in socket.of_type("conversation")] == ["removed"]
+
+
+async def test_one_user_resumes_few_connections_at_once(api: Api) -> None:
+    await stored(api, 1, 1)
+    ana = await api.sign_in("ana")
+    herd = [connect(api.parts.live, ana) for _ in range(9)]
+    for socket in herd:
+        await socket.heard("hello")
+        socket.paused = asyncio.Event()
+        socket.say(type="resume", positions={CHAT: "0.0"})
+    await until(lambda: herd[8].code == 1013)
+    other = await resumed(api.parts.live, await api.sign_in("bruno"), **{CHAT: "0.0"})
+    assert other.seqs() == [1]
+    for socket in herd[:8]:
+        assert socket.paused is not None
+        socket.paused.set()
+        await socket.heard("resumed")
+    await resumed(api.parts.live, ana)
+
+
+async def test_positions_that_are_none_are_refused(api: Api) -> None:
+    socket = connect(api.parts.live, await api.sign_in("ana"))
+    for count, positions in enumerate(({CHAT: "12"}, {"a chat": "12.0"}), 1):
+        socket.say(type="resume", positions=positions)
+        assert (await socket.heard("error", count))["problem"] == "/problems/invalid-input"
+    socket.say(type="resume")
+    await socket.heard("resumed")
+
+
+async def test_a_resume_whose_last_frame_does_not_come_keeps_nothing(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    socket = connect(api.parts.live, await api.sign_in("ana"))
+    client = socket.client
+    assert client is not None
+    socket.say(type="resume", positions={STRANGE: "1.0"}, more=True)
+    await until(lambda: client._positions)
+    await api.parts.live.check()
+    assert socket.is_open
+    monkeypatch.setattr(socket_client, "POSITIONS_SECONDS", 0.0)
+    await api.parts.live.check()
+    assert (socket.code, client._positions) == (4408, {})
+
+
+async def test_a_second_resume_in_several_frames_keeps_nothing(api: Api) -> None:
+    socket = await resumed(api.parts.live, await api.sign_in("ana"))
+    socket.say(type="resume", positions={STRANGE: "1.0"}, more=True)
+    assert (await socket.heard("error"))["problem"] == "/problems/conflict"
+    assert socket.client is not None
+    assert socket.client._positions == {}

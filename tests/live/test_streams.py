@@ -165,3 +165,46 @@ async def test_a_replay_waits_for_its_reader(monkeypatch: pytest.MonkeyPatch) ->
         await stream.write_paced(b"z")
     assert await stream.next(1) == b"y"
     assert await stream.next(1) is None
+
+
+async def test_streams_are_bounded_and_counted_before_anything_is_awaited(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (route,) = api.parts.live.routes
+    endpoint: Any = route.endpoint
+    assert endpoint._most <= 500
+    ana, bruno = await api.sign_in("ana"), await api.sign_in("bruno")
+    monkeypatch.setattr(endpoint, "_most", 3)
+    monkeypatch.setattr(streams, "STREAMS_OF_USER_MAX", 2)
+    may_begin, statuses = asyncio.Event(), []
+
+    async def ask(who: dict[str, str]) -> None:
+        async def send(message: Any) -> None:
+            if "status" in message:
+                statuses.append(message["status"])
+                await may_begin.wait()
+
+        async def receive() -> Any:
+            return {"type": "http.disconnect"}
+
+        headers = [(b"authorization", who["Authorization"].encode())]
+        scope = {"type": "http", "method": "GET", "path": PATH, "headers": headers}
+        await endpoint(scope, receive, send)
+
+    async with asyncio.TaskGroup() as tasks:
+        for who in (ana, ana, ana, bruno, bruno):
+            tasks.create_task(ask(who))
+        await until(lambda: len(statuses) == 5)
+        assert sorted(statuses) == [200, 200, 200, 503, 503]
+        may_begin.set()
+    assert not endpoint._open
+
+
+async def test_a_replay_that_waits_does_not_count_against_what_is_live() -> None:
+    stream = Stream()
+    await stream.write_paced(b"x" * WAITING_MAX)
+    assert stream.has_room
+    assert stream.write_passing(b"y")
+    stream.write(b"z")
+    assert stream.is_open
+    assert await stream.next(1) == b"x" * WAITING_MAX + b"yz"

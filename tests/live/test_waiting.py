@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from chat4all.gateway.live import outgoing
 from chat4all.gateway.live.fan_out import SLICE, fan_out
 from chat4all.gateway.live.outgoing import PACED_MAX, PASSING_MAX, WAITING_MAX
 from chat4all.gateway.live.sockets import LiveSockets, text_frame
@@ -157,6 +158,17 @@ async def test_a_replay_learns_that_the_socket_is_gone(stuck: Connection, how: s
     assert [type(one) for one in found] == [asyncio.CancelledError, *[ConnectionError] * 2]
     with pytest.raises(ConnectionError):
         await stuck.socket.write_paced(KIB)
+
+
+async def test_a_replay_that_is_hardly_taken_closes_its_socket(
+    stuck: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outgoing, "ROOM_SECONDS", 0.01)
+    await stuck.socket.write_paced(KIB * 64)
+    stuck.transport.take(len(KIB))
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(stuck.socket.write_paced(KIB), 5)
+    assert stuck.socket.close_code == 4408
 
 
 # Times

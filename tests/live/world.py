@@ -261,6 +261,10 @@ class Link:
         session = Session(SessionId(str(id(self))), client.username, 2**40)
         self.follower = Follower(self, for_sockets, session)
 
+    @property
+    def has_room(self) -> bool:
+        return self.client.world.turns.randrange(3) > 0
+
     def write(self, frames: bytes) -> None:
         if self.is_open:
             self._check(frames)
@@ -271,12 +275,17 @@ class Link:
         return True
 
     async def write_paced(self, frames: bytes) -> None:
-        self._check(frames)
+        await self.room()
+        self.write_part(frames)
+
+    async def room(self) -> None:
         for _ in range(self.client.world.turns.randrange(5)):
             await asyncio.sleep(0)
         if not self.is_open:
             raise ConnectionError
-        self._tell(frames)
+
+    def write_part(self, frames: bytes) -> None:
+        self.write(frames)
 
     def close(self, code: int, reason: str = "") -> None:
         assert (code, reason) == (1011, "resuming failed")

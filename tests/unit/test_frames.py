@@ -33,8 +33,8 @@ def test_a_message_is_the_same_from_the_feed_and_from_the_store() -> None:
     announced = run_of_announced(rows, {})
     assert page is not None
     for seq, expected in ((3, [4, 5, 6]), (4, [5, 6]), (5, [6]), (0, [4, 5, 6])):
-        found = frames_in(announced.above(seq, wrap))
-        assert found == frames_in(page.above(seq, wrap))
+        found = frames_in(announced.piece_above(seq, wrap)[0])
+        assert found == frames_in(page.piece_above(seq, wrap)[0])
         assert [frame["message"]["seq"] for frame in found] == expected
         assert [frame["position"] for frame in found] == [f"{one}.0" for one in expected]
     assert (announced.first, announced.last, announced.position) == (4, 6, Position(6))
@@ -43,7 +43,7 @@ def test_a_message_is_the_same_from_the_feed_and_from_the_store() -> None:
 def test_a_sender_who_was_erased_has_an_alias() -> None:
     row = message(1)
     frame = frames_in(
-        run_of_announced([row], {row.sender_id: Username("deleted-1")}).above(0, wrap)
+        run_of_announced([row], {row.sender_id: Username("deleted-1")}).piece_above(0, wrap)[0]
     )[0]
     assert frame["message"]["sender_id"] == "deleted-1"
 

@@ -53,9 +53,11 @@ class AccessLog:
             fields = {"problem": scope.get(SLUG), "reason": reason}
             _log.log(level, "request", extra=_fields(scope, seconds, status=status) | fields)
 
-    def closed(self, scope: Scope, code: int, reason: str, seconds: float) -> None:
+    def closed(
+        self, scope: Scope, code: int, reason: str, seconds: float, *, by_client: bool = False
+    ) -> None:
         """Log a WebSocket that was open for so many seconds, and how it was closed."""
-        if code in _ENDED:
+        if by_client or code in _ENDED:
             if _log.isEnabledFor(logging.DEBUG):
                 _log.debug("socket", extra=_fields(scope, seconds, code=code))
         elif (level := self._level(code, is_failure=code == _FAILED)) is not None:

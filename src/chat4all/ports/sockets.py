@@ -17,4 +17,4 @@ class SocketCounts:
     dropped: int = 0
     """Writes of what may be lost, left out because too much was waiting for that socket."""
     closes: Counter[str] = field(default_factory=Counter)
-    """By close code; 1006 where the connection was lost."""
+    """By close code; 1006 where the connection was lost, `client` where the client closed."""

@@ -54,6 +54,10 @@ class Admission:
             _log, "live connections wait for the directory", "live connections go on"
         )
         self._work = KeyedWork(self._check, outages, at_once=AT_ONCE, rest_seconds=RETRY_SECONDS)
+        # Of their own: they do not wait behind thousands of conversations.
+        self._session_work = KeyedWork(
+            self._check_session, outages, at_once=AT_ONCE, rest_seconds=RETRY_SECONDS
+        )
 
     def changed(self, entries: Sequence[OutboxEntry]) -> None:
         """See `ports.outbox.ChangeListener`."""
@@ -67,7 +71,7 @@ class Admission:
                     self._hub.deliver(followed.conversation)
                 self._work.mark((Subject.MEMBERS, entry.key))
             elif entry.subject is Subject.SESSION and entry.key in self._followers.sessions:
-                self._work.mark((Subject.SESSION, entry.key))
+                self._session_work.mark(SessionId(entry.key))
 
     def all_changed(self) -> None:
         """See `ports.outbox.ChangeListener`."""
@@ -78,7 +82,7 @@ class Admission:
         for username in self._followers.users:
             self._work.mark((Subject.USER, username))
         for session in self._followers.sessions:
-            self._work.mark((Subject.SESSION, session))
+            self._session_work.mark(session)
 
     async def admit(self, follower: Follower, conversation: ConversationId) -> None:
         """Let a follower follow a conversation from now on, if its user is a member of it."""
@@ -100,17 +104,16 @@ class Admission:
     async def close(self) -> None:
         """Check nothing more."""
         await self._work.close()
+        await self._session_work.close()
 
     async def _check(self, what: tuple[Subject, str]) -> None:
         subject, key = what
         if subject is Subject.MEMBERS:
             await self._check_members(ConversationId(key))
-        elif subject is Subject.USER:
+        else:
             username = Username(key)
             for joined in await self._memberships.of_user(username):
                 await self._admit_users(joined.conversation_id, [username])
-        else:
-            await self._check_session(SessionId(key))
 
     async def _check_members(self, conversation: ConversationId) -> None:
         members = await self._members.of(conversation)

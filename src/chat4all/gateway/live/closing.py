@@ -27,13 +27,22 @@ _quiet.setLevel(logging.WARNING)
 class Closing(Outgoing):
     """A socket as far as its end goes, by whichever side."""
 
-    __slots__ = ("_is_deaf", "_parser", "_timing", "close_code", "close_reason")
+    __slots__ = (
+        "_is_deaf",
+        "_parser",
+        "_timing",
+        "close_code",
+        "close_reason",
+        "is_closed_by_client",
+    )
 
     def __init__(self, counts: SocketCounts, timing: Timing) -> None:
         super().__init__(counts)
         self.close_code: int = CloseCode.LOST
         """That of the side which began to close."""
         self.close_reason = ""
+        self.is_closed_by_client = False
+        """Whether the client sent its close frame first."""
         self._timing = timing
         # Larger than a message, which `Assembler` measures.
         self._parser = ServerProtocol(
@@ -82,6 +91,7 @@ class Closing(Outgoing):
     def _send_close(self, frames: bytes) -> None:
         parser = self._parser
         if parser.close_rcvd is not None:
+            self.is_closed_by_client = self.close_code == CloseCode.LOST
             self._note(parser.close_rcvd.code, "by the client")
         elif parser.close_sent is not None:
             self._note(parser.close_sent.code, parser.close_sent.reason)

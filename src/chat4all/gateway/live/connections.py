@@ -17,12 +17,25 @@ class LiveSocket(Protocol):
         """Whether anything can still be written."""
         ...
 
+    @property
+    def has_room(self) -> bool:
+        """Whether less than half of what may wait does."""
+        ...
+
     def write(self, frames: bytes) -> None:
         """Write frames now; a connection for which too much waits closes itself."""
         ...
 
     def write_passing(self, frames: bytes) -> bool:
         """Write what may be lost; say whether it was written."""
+        ...
+
+    async def room(self) -> None:
+        """Wait until a part of a replay can be written. Raises `ConnectionError`."""
+        ...
+
+    def write_part(self, frames: bytes) -> None:
+        """Write a part of a replay now; it does not count as waiting."""
         ...
 
     async def write_paced(self, frames: bytes) -> None:

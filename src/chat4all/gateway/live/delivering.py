@@ -109,12 +109,26 @@ class Delivery:
         if head - followed.floor() > RESUME_MAX:
             await self._fan_out(followed, _reload_if_far_behind(conversation, head))
         announced = await self._announced(followed, taken.messages)
-        while (floor := followed.floor()) < head:
-            await self._fan_out(followed, send(await self._next(followed, floor, head, announced)))
+        await self._send(followed, head, announced)
         if taken.markers:
             await self._tell_markers(followed, taken.markers)
         if taken.typing:
             await self._fan_out(followed, _say_typing(conversation, taken.typing))
+
+    async def _send(self, followed: Followed, head: int, announced: Run | None) -> None:
+        """Send everybody what there is up to `head`, in pieces.
+
+        Whose socket has no room for the next piece is sent it later, and holds nobody up.
+        """
+        run: Run | None = None
+        lagging: set[Follower] = set()
+        while (floor := followed.floor(lagging)) < head:
+            if run is None or not run.first - 1 <= floor < run.last:
+                run = await self._next(followed, floor, head, announced)
+            await self._fan_out(followed, send(run, head, lagging))
+            if followed.floor(lagging) < head:
+                await asyncio.sleep(0)  # what was written can leave
+        followed.is_lagged_behind = bool(lagging)
 
     async def _next(self, followed: Followed, floor: int, head: int, announced: Run | None) -> Run:
         """Return messages that begin right above `floor`: from the store if not announced."""
@@ -164,15 +178,22 @@ class Delivery:
                     followed.positions[follower] = moved
 
 
-def send(run: Run) -> Step:
-    """Return the step that sends a follower what it lacks of a run, unless there is a gap."""
+def send(run: Run, head: int, lagging: set[Follower]) -> Step:
+    """Return the step that sends a follower the next piece of a run, unless there is a gap.
+
+    One that has no room for a piece which more follows is added to `lagging` instead.
+    """
 
     def step(follower: Follower, position: Position) -> Position | None:
         # Who came meanwhile may have less, or more: the next round is for them.
         if not run.first - 1 <= position.seq < run.last:
             return None
-        follower.socket.write(run.above(position.seq, follower.wrap))
-        return run.position
+        frames, moved = run.piece_above(position.seq, follower.wrap)
+        if moved.seq < head and not follower.socket.has_room:
+            lagging.add(follower)
+            return None
+        follower.socket.write(frames)
+        return moved
 
     return step
 

@@ -3,7 +3,7 @@
 For each connection and conversation one position, and nothing else that grows.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
 from typing import NamedTuple, TypeVar
@@ -97,6 +97,7 @@ class Followed:
         "conversation",
         "head",
         "holds",
+        "is_lagged_behind",
         "markers_from",
         "members_version",
         "positions",
@@ -111,6 +112,8 @@ class Followed:
         self.holds = 0
         self.members_version = 0
         """Grows when its members may have changed."""
+        self.is_lagged_behind = False
+        """Whether somebody had no room for all that there is, and is to be sent the rest."""
         self.markers_from = 0.0
         """When the next markers may be told, by the loop's clock."""
         self._messages: list[StoredMessage] = []
@@ -173,9 +176,12 @@ class Followed:
         for username, seq in taken.markers.items():
             self.put_marker(username, seq)
 
-    def floor(self) -> int:
+    def floor(self, without: Collection[Follower] = ()) -> int:
         """Return the least number that a follower has; the head where nobody follows."""
-        return min((position.seq for position in self.positions.values()), default=self.head)
+        of_followers = (
+            position.seq for follower, position in self.positions.items() if follower not in without
+        )
+        return min(of_followers, default=self.head)
 
 
 class Followers:

@@ -123,7 +123,7 @@ class Hub:
 
         While the feed is silent everything is compared every few seconds, else twice a minute.
         """
-        self._deliver_markers()
+        self.deliver_what_waits()
         all_followed = self._followers.conversations()
         if not self._to_compare:
             self._to_compare = [followed.conversation for followed in all_followed]
@@ -138,8 +138,11 @@ class Hub:
                     followed_now.head = activity.seq
                     self.deliver(conversation)
 
-    def _deliver_markers(self) -> None:
-        """Deliver the markers that came too soon after others to be told at once."""
+    def deliver_what_waits(self) -> None:
+        """Deliver markers that came too soon after others, and what a socket had no room for."""
+        for one in self._followers.conversations():
+            if one.is_lagged_behind:
+                self.deliver(one.conversation)
         followed = map(self._followers.get, self._with_markers)
         self._with_markers = {one.conversation for one in followed if one and one.has_markers()}
         for conversation in self._with_markers:

@@ -18,6 +18,9 @@ PASSING_MAX = WAITING_MAX // 2
 PACED_MAX = 16 * 1024
 """What is paced is written once no more than this is waiting."""
 
+ROOM_SECONDS = 30.0
+"""In which a client must take a part of a replay, of 64 KB as a rule."""
+
 SEND_BUFFER = 64 * 1024
 """Bytes that the system may hold in addition. By default it is megabytes."""
 
@@ -56,6 +59,11 @@ class Outgoing(UpgradedProtocol):
         self._drained: asyncio.Event | None = None
         """Set once that ends; there is one only while somebody waits for it."""
 
+    @property
+    def has_room(self) -> bool:
+        """Whether less than half of `WAITING_MAX` is waiting."""
+        return not self._is_full or self._waiting() < PASSING_MAX
+
     def write(self, frames: bytes) -> None:
         """Write frames; a closed socket ignores them.
 
@@ -82,15 +90,36 @@ class Outgoing(UpgradedProtocol):
     async def write_paced(self, frames: bytes) -> None:
         """Write frames as soon as little is waiting, however much was written before.
 
-        They do not count as waiting, so that no replay closes its socket. Raises `ConnectionError`
-        when the socket is closed; that happens too when nothing has been taken for 30 s.
+        Raises `ConnectionError` when the socket is closed.
         """
-        while self.is_open and self._is_full:
-            if self._drained is None:
-                self._drained = asyncio.Event()
-            await self._drained.wait()
+        await self.room()
+        self.write_part(frames)
+
+    async def room(self) -> None:
+        """Wait until little is waiting.
+
+        Raises `ConnectionError` when the socket is closed; that happens too when what waits, a part
+        of a replay as a rule, has not been taken within 30 s.
+        """
+        if self.is_open and self._is_full:
+            try:
+                async with asyncio.timeout(ROOM_SECONDS):
+                    while self.is_open and self._is_full:
+                        if self._drained is None:
+                            self._drained = asyncio.Event()
+                        await self._drained.wait()
+            except TimeoutError:
+                self.close(CloseCode.TOO_SLOW, "a replay was taken too slowly")
         if not self.is_open:
             raise ConnectionError("the socket is closed")
+
+    def write_part(self, frames: bytes) -> None:
+        """Write a part of a replay; a closed socket ignores it.
+
+        It does not count as waiting, so that no replay closes its socket.
+        """
+        if not self.is_open:
+            return
         self._transport.write(frames)
         self._written += len(frames)
         self._paced_end = self._written

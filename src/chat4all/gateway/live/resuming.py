@@ -36,6 +36,9 @@ RESUMES_AT_ONCE = 256
 RESUMES_WAITING_MAX = 2_000
 """Further ones are refused: they come again after `RETRY_AFTER_SECONDS`."""
 
+RESUMES_OF_USER_MAX = 8
+"""Of one user's connections at once; further ones are refused in the same way."""
+
 RETRY_AFTER_SECONDS = 5.0
 
 READS_AT_ONCE = 16
@@ -84,6 +87,7 @@ class Resuming:
         self._memberships = memberships
         self._summaries = summaries
         self._most = at_once + waiting_max
+        self._most_of_user = RESUMES_OF_USER_MAX
         self._backoff = backoff
         self._asked: dict[Follower, Asked] = {}
         self._reads = BoundedWaiting(
@@ -97,15 +101,21 @@ class Resuming:
 
         Raises `Conflict` for a second resume and `Overloaded` when too many wait.
         """
-        if follower.stage is not Stage.SIGNED_IN:
-            raise Conflict("this connection has resumed: connect again to resume again")
-        if len(self._work) >= self._most:
+        self.require_first(follower)
+        of_user = sum(one.username == follower.username for one in self._asked)
+        if len(self._work) >= self._most or of_user >= self._most_of_user:
             error = Overloaded("too many connections resume at once")
             error.retry_after = RETRY_AFTER_SECONDS
             raise error
         follower.stage = Stage.RESUMING
         self._asked[follower] = asked
         self._work.mark(follower)
+
+    @staticmethod
+    def require_first(follower: Follower) -> None:
+        """Raise `Conflict` unless the connection has not resumed yet."""
+        if follower.stage is not Stage.SIGNED_IN:
+            raise Conflict("this connection has resumed: connect again to resume again")
 
     def forget(self, follower: Follower) -> None:
         """End the resume of a connection that is gone."""
@@ -192,18 +202,32 @@ class Resuming:
             version = followed.members_version
             run = await self._next(followed, position)
             # Looked at again after what was read, and before it is written.
-            if follower.username not in await self._members.of(conversation):
-                if asked.positions.pop(conversation, None) is not None or follower.only:
-                    self._delivery.remove(follower, conversation)
+            if not await self._is_member(follower, conversation, asked):
                 return
-            frames = opening + (run.above(position.seq, follower.wrap) if run else b"")
-            if frames:
-                await follower.socket.write_paced(frames)
-                position, opening = run.position if run else position, b""
+            while opening or (run is not None and position.seq < run.last):
+                await follower.socket.room()
+                if not await self._is_member(follower, conversation, asked):
+                    return
+                # Nothing is awaited between this look and the write.
+                if opening:
+                    frames, opening = opening, b""
+                elif run is not None:
+                    frames, position = run.piece_above(position.seq, follower.wrap)
+                follower.socket.write_part(frames)
                 asked.positions[conversation] = position
         # From here on what it has is kept there: it may be removed and come again.
         asked.positions.pop(conversation, None)
         self._hub.attach(follower, followed, position)
+
+    async def _is_member(
+        self, follower: Follower, conversation: ConversationId, asked: Asked
+    ) -> bool:
+        """Say whether a follower's user is a member; one that was told of it is told if not."""
+        if follower.username in await self._members.of(conversation):
+            return True
+        if asked.positions.pop(conversation, None) is not None or follower.only:
+            self._delivery.remove(follower, conversation)
+        return False
 
     async def _next(self, followed: Followed, position: Position) -> Run | None:
         if position.seq >= followed.head:

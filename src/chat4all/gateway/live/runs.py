@@ -12,6 +12,9 @@ from chat4all.ports.history import EncodedPage
 from chat4all.wire.frames import MessageFrame, encode_frame
 from chat4all.wire.messages import message_view
 
+PIECE_MAX = 64 * 1024
+"""Bytes that are written to one connection at once; one frame may be larger."""
+
 _views = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -25,20 +28,32 @@ class Run:
         """Where a connection is that has all of them."""
         self._payloads = payloads
         self._wrapped: dict[Wrap, Sequence[bytes]] = {}
-        self._whole: dict[Wrap, bytes] = {}
+        self._pieces: dict[tuple[Wrap, int], tuple[bytes, Position]] = {}
 
-    def above(self, seq: int, wrap: Wrap) -> bytes:
-        """Return the frames of all messages above `seq`, as one kind of connection has them."""
+    def piece_above(self, seq: int, wrap: Wrap) -> tuple[bytes, Position]:
+        """Return frames of messages above `seq`, and the position of a connection that has them.
+
+        They are as one kind of connection has them, at most `PIECE_MAX` bytes or one frame.
+        """
+        seq = max(seq, self.first - 1)
+        piece = self._pieces.get((wrap, seq))
+        if piece is None:
+            piece = self._pieces[wrap, seq] = self._piece_above(seq, wrap)
+        return piece
+
+    def _piece_above(self, seq: int, wrap: Wrap) -> tuple[bytes, Position]:
         wrapped = self._wrapped.get(wrap)
         if wrapped is None:
             wrapped = self._wrapped[wrap] = [
                 wrap(payload, str(Position(self.first + number)))
                 for number, payload in enumerate(self._payloads)
             ]
-            self._whole[wrap] = b"".join(wrapped)
-        if seq < self.first:
-            return self._whole[wrap]
-        return b"".join(wrapped[seq + 1 - self.first :])
+        start = end = seq + 1 - self.first
+        size = 0
+        while end < len(wrapped) and (end == start or size + len(wrapped[end]) <= PIECE_MAX):
+            size += len(wrapped[end])
+            end += 1
+        return b"".join(wrapped[start:end]), Position(self.first + end - 1)
 
 
 def run_of_page(page: EncodedPage) -> Run | None:

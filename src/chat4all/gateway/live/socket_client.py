@@ -27,7 +27,7 @@ from chat4all.http import outcomes
 from chat4all.http.access_log import CALLER
 from chat4all.http.json_bodies import BodyReader
 from chat4all.http.limits import Limits
-from chat4all.http.problems import describe
+from chat4all.http.problems import BadRequest, describe
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.sending import Sending
 from chat4all.usecases.signing_in import SigningIn
@@ -64,7 +64,10 @@ TYPING_SECONDS = 2.0
 POSITIONS_MAX = 20_000
 """Of one resume."""
 
-FAILED, TRY_LATER, NOT_UNDERSTOOD, TOKEN, FLOOD = 1011, 1013, 4400, 4401, 4429
+POSITIONS_SECONDS = 30.0
+"""Within which the last frame of a resume must come."""
+
+FAILED, TRY_LATER, NOT_UNDERSTOOD, TOKEN, SLOW, FLOOD = 1011, 1013, 4400, 4401, 4408, 4429
 
 _auth = BodyReader(Auth)
 _resume = BodyReader(Resume)
@@ -109,9 +112,12 @@ class LiveClient:
         self._frames: deque[bytes] = deque()
         self._bytes = 0
         self._follower: Follower | None = None
+        self._said_hello = False
+        self._token_came = self._token is not None
         self._typed: Typing | None = None
         self._typed_at = 0.0
         self._positions: dict[ConversationId, Position] = {}
+        self._positions_since = 0.0
         if self._token is not None:
             work.mark(self)
 
@@ -138,8 +144,15 @@ class LiveClient:
         self._gone(self)
 
     def check(self, now: float) -> None:
-        """Close a socket that has not signed in in time."""
-        if self._follower is None and now - self._since >= AUTH_SECONDS:
+        """Close a socket that has not signed in, or not ended its resume frames, in time."""
+        if self._positions and now - self._positions_since >= POSITIONS_SECONDS:
+            self._positions.clear()
+            self._socket.close(SLOW, "a resume did not arrive whole within 30 s")
+        if self._said_hello or now - self._since < AUTH_SECONDS:
+            return
+        if self._token_came:
+            self._socket.close(FAILED, "signing in takes too long")
+        else:
             self._socket.close(TOKEN, "no token came in time")
 
     async def do(self) -> None:
@@ -159,12 +172,15 @@ class LiveClient:
 
     async def _do(self, kind: str, frame: bytes, ref: str | None) -> None:
         if kind == "auth":
-            await self._sign_in(_auth.read(frame).token)
+            token = _auth.read(frame).token
+            self._token_came = True
+            await self._sign_in(token)
             return
         if self._follower is None:
             raise NotSignedIn("send a token first")
         match kind:
             case "resume":
+                self._parts.resuming.require_first(self._follower)
                 self._begin_resume(self._follower, _resume.read(frame))
             case "send":
                 await self._send(self._follower.session, frame, ref)
@@ -189,6 +205,7 @@ class LiveClient:
             self._parts.followers.renew(self._follower, session)
         # Its end is heard of from here on; it may have come while the session was looked up.
         await self._parts.signing_in.authenticate(token)
+        self._said_hello = True
         self._say(
             Hello(
                 session.username,
@@ -202,6 +219,8 @@ class LiveClient:
         )
 
     def _begin_resume(self, follower: Follower, frame: Resume) -> None:
+        if not self._positions:
+            self._positions_since = time.monotonic()
         self._positions.update(_read_positions(frame.positions))
         if len(self._positions) > POSITIONS_MAX:
             self._positions.clear()
@@ -242,8 +261,11 @@ class LiveClient:
                 self._socket.close(TOKEN, "the token is not good")
             elif kind == "resume" and isinstance(error, Overloaded):
                 self._socket.close(TRY_LATER, "too many resumes")
-            elif self._follower is None:
-                self._socket.close(FAILED, "signing in failed")
+            elif not self._said_hello:
+                if isinstance(error, (BadRequest, InvalidInput)):
+                    self._socket.close(NOT_UNDERSTOOD, "this auth frame is invalid")
+                else:
+                    self._socket.close(FAILED, "signing in failed")
 
     def _refuse(self, error: Exception, ref: str | None = None, advice: str | None = None) -> None:
         told = describe(error, LIVE_PATH, advice)

@@ -118,14 +118,17 @@ class LiveSockets:
         self._by_address[address] -= 1
         if not self._by_address[address]:
             del self._by_address[address]
+        is_clients = socket.is_closed_by_client
         known = socket.close_code in set(CloseCode)
-        self.counts.closes[str(int(socket.close_code)) if known else "other"] += 1
+        counted = "client" if is_clients else str(int(socket.close_code)) if known else "other"
+        self.counts.closes[counted] += 1
         self._shared.frames.forget(socket.key)
         self._access_log.closed(
             socket.scope,
             socket.close_code,
             socket.close_reason,
             self._shared.clock() - socket.opened_at,
+            by_client=is_clients,
         )
 
 

@@ -6,6 +6,7 @@ that `Last-Event-ID` resumes.
 
 import asyncio
 import re
+from collections import Counter
 
 from starlette.types import Receive, Scope, Send
 
@@ -16,7 +17,7 @@ from chat4all.domain.errors import (
     Overloaded,
     Unavailable,
 )
-from chat4all.domain.ids import UUID_PATTERN, ConversationId, conversation_id
+from chat4all.domain.ids import UUID_PATTERN, ConversationId, Username, conversation_id
 from chat4all.domain.people import Session
 from chat4all.domain.position import Position
 from chat4all.gateway.live.followers import Follower, Followers
@@ -26,6 +27,8 @@ from chat4all.http.bearer import bearer_token
 from chat4all.http.fast_routes import FastRoute
 from chat4all.http.limits import Limit
 from chat4all.http.problems import problem_response
+from chat4all.http.server.limits import CONNECTIONS_MAX
+from chat4all.http.server.open_files import PORTS_MAX, files_for_http
 from chat4all.usecases.reading import Reading
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.wire.frames import Heartbeat
@@ -43,8 +46,10 @@ WAITING_MAX = 256 * 1024
 PACED_SECONDS = 30.0
 """How long a part of a replay may wait for a client that takes nothing."""
 
-STREAMS_MAX = 1_000
-"""Of one gateway. Each takes an HTTP connection."""
+STREAMS_SHARE = 4
+"""A quarter of the HTTP connections of a port at most are streams."""
+
+STREAMS_OF_USER_MAX = 20
 
 _PATH = re.compile(EVENTS_PATH.format(conversation_id=f"({UUID_PATTERN[1:-1]})"))
 _HEADERS = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
@@ -62,9 +67,15 @@ class Stream:
     def __init__(self) -> None:
         self._waiting: list[bytes] = []
         self._size = 0
+        """Bytes that wait, without those of a replay."""
         self._changed = asyncio.Event()
         self._taken = asyncio.Event()
         self.is_open = True
+
+    @property
+    def has_room(self) -> bool:
+        """Whether less than half of `WAITING_MAX` is waiting."""
+        return self._size < WAITING_MAX // 2
 
     def write(self, frames: bytes) -> None:
         """Let frames wait; too many end the stream."""
@@ -84,6 +95,11 @@ class Stream:
 
     async def write_paced(self, frames: bytes) -> None:
         """Let frames wait once everything before them is taken. Raises `ConnectionError`."""
+        await self.room()
+        self.write_part(frames)
+
+    async def room(self) -> None:
+        """Wait until everything is taken. Raises `ConnectionError`."""
         try:
             async with asyncio.timeout(PACED_SECONDS):
                 while self._waiting and self.is_open:
@@ -93,7 +109,12 @@ class Stream:
             self.close(4408)
         if not self.is_open:
             raise ConnectionError
-        self._add(frames)
+
+    def write_part(self, frames: bytes) -> None:
+        """Let a part of a replay wait; it ends no stream."""
+        if self.is_open:
+            self._waiting.append(frames)
+            self._changed.set()
 
     def close(self, code: int, reason: str = "") -> None:  # noqa: ARG002 - a stream has no codes
         """End the stream after what waits."""
@@ -148,7 +169,8 @@ class _EventsEndpoint:
         self._followers = followers
         self._resuming = resuming
         self._rate = rate
-        self._count = 0
+        self._most = max(1, int(min(CONNECTIONS_MAX, files_for_http() / PORTS_MAX) / STREAMS_SHARE))
+        self._open: Counter[Username] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Answer with a stream that lasts until one side ends it, or with a problem; or decline."""
@@ -161,16 +183,25 @@ class _EventsEndpoint:
             self._rate.take(scope, session.username)
             conversation, last = conversation_id(path[1]), _last_event_id(scope)
             await self._reading.members(session.username, conversation)
-            if self._count >= STREAMS_MAX:
-                raise Overloaded("too many streams")
+            self._count(session.username)
         except Exception as error:
             await problem_response(error, scope["path"])(scope, receive, send)
             return True
-        await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
-        if scope["method"] == "GET":  # by now it would say so if it were HEAD
-            await self._stream(scope, conversation, last, receive, send)
-        await send({"type": "http.response.body", "body": b""})
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
+            if scope["method"] == "GET":  # by now it would say so if it were HEAD
+                await self._stream(scope, conversation, last, receive, send)
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            self._open -= Counter([session.username])
         return True
+
+    def _count(self, username: Username) -> None:
+        if self._open.total() >= self._most:
+            raise Overloaded("too many streams")
+        if self._open[username] >= STREAMS_OF_USER_MAX:
+            raise Overloaded("this user has too many streams")
+        self._open[username] += 1
 
     async def _stream(
         self,
@@ -183,7 +214,6 @@ class _EventsEndpoint:
         stream = Stream()
         session: Session = scope[CALLER]
         follower = Follower(stream, as_event, session, only=conversation)
-        self._count += 1
         self._followers.enter(follower)
         gone = asyncio.create_task(_end_with(receive, stream))
         try:
@@ -198,7 +228,6 @@ class _EventsEndpoint:
         except (NotSignedIn, Unavailable):
             pass  # it ends; its client asks again and is told
         finally:
-            self._count -= 1
             stream.close(1001)
             gone.cancel()
             self._resuming.forget(follower)

@@ -4,10 +4,13 @@
 cancelled for one that fires.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from heapq import nsmallest
 from operator import itemgetter
 from typing import Protocol
+
+_log = logging.getLogger(__name__)
 
 
 class Timed(Protocol):
@@ -33,7 +36,15 @@ class Replaceable(Protocol):
 def sweep(connections: Iterable[Timed], now: float) -> None:
     """Check every connection; call it twice a second or so with the event loop's time."""
     for connection in tuple(connections):
+        check(connection, now)
+
+
+def check(connection: Timed, now: float) -> None:
+    """Check one connection; what it raises is logged, since it must not end the server."""
+    try:
         connection.check(now)
+    except Exception:
+        _log.exception("a connection could not be checked")
 
 
 def close_the_idle(connections: Sequence[Replaceable], count: int) -> None:

@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 from starlette.types import Scope
 
+from chat4all.http.server.sweeping import check
+
 POLL_SECONDS = 0.05
 
 SLICE = 250
@@ -64,7 +66,7 @@ class UpgradedConnections:
         now = asyncio.get_running_loop().time()
         for some in _slices(tuple(self._transports)):
             for protocol in some:
-                protocol.check(now)
+                check(protocol, now)
             # What they write may take milliseconds.
             await asyncio.sleep(0)
 
