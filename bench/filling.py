@@ -152,7 +152,9 @@ def fill_store(data: Path, count: int) -> dict[ConversationId, int]:
                 place = (0, 0, offset)
                 rows.append((chat, seq, m.message_id, m.sender_id, m.content, m.created_at, *place))
                 ids.append((chat, m.message_id, m.sender_id, seq, *place))
-            db.executemany(f"INSERT INTO messages {_MESSAGE} VALUES (?,?,?,?,?,?,?,?,?)", rows)
+            db.executemany(
+                f"INSERT INTO messages {MESSAGE_COLUMNS} VALUES (?,?,?,?,?,?,?,?,?)", rows
+            )
             db.executemany(f"INSERT INTO message_ids {_ID} VALUES (?,?,?,?,?,?,?)", ids)
         newest = {chat: seq for chat, (seq, *_) in heads.items()}
         read = markers(newest)
@@ -165,7 +167,7 @@ def fill_store(data: Path, count: int) -> dict[ConversationId, int]:
             [(*key, seq, seq, ms, ms) for key, (seq, ms) in reached.items()],
         )
         db.executemany(
-            f"INSERT INTO conversation_heads {_HEAD} VALUES (?,?,0,0,?,?)",
+            f"INSERT INTO conversation_heads {HEAD_COLUMNS} VALUES (?,?,0,0,?,?)",
             [(chat, *head) for chat, head in heads.items()],
         )
         end = count + len(read)
@@ -177,13 +179,13 @@ def fill_store(data: Path, count: int) -> dict[ConversationId, int]:
     return newest
 
 
-_MESSAGE = (
+MESSAGE_COLUMNS = (
     "(conversation_id, seq, message_id, sender_id, content, created_at, "
     "log_epoch, log_partition, log_offset)"
 )
 _ID = "(conversation_id, message_id, sender_id, seq, log_epoch, log_partition, log_offset)"
 _MARKER = "(conversation_id, username, delivered_seq, read_seq, delivered_ms, read_ms)"
-_HEAD = "(conversation_id, seq, log_epoch, log_partition, log_offset, order_ms)"
+HEAD_COLUMNS = "(conversation_id, seq, log_epoch, log_partition, log_offset, order_ms)"
 
 
 def _follow(store: sqlite3.Connection, log: Path, end: int) -> None:

@@ -84,8 +84,8 @@ def measure(folder: Path, rounds: int, seconds: float, say: Say, *, large: int =
         wanted = fields_of_a_page(floor_port, at_floor[0])
         for name, (_, at) in commands.items():
             for request in requests[name][:20]:
-                if fields_of_a_page(at, request) != wanted:
-                    raise BenchmarkFailed("floor and product do not answer with the same fields")
+                if not set(wanted) <= set(fields_of_a_page(at, request)):
+                    raise BenchmarkFailed("the product leaves out fields that the floor has")
         return quiet_rounds(one_round, rounds, say)
 
 

@@ -28,7 +28,14 @@ from chat4all.domain.ids import ConversationId
 from chat4all.domain.times import format_utc
 
 from .figures import Figure
-from .filling import CHATS, FIRST_MS, PEOPLE, fill_people
+from .filling import (
+    CHATS,
+    FIRST_MS,
+    HEAD_COLUMNS,
+    MESSAGE_COLUMNS,
+    PEOPLE,
+    fill_people,
+)
 from .list_floor import PATH
 from .quiet import Rounds, Say, quiet_rounds
 from .running import HEALTH, free_ports, generate, module, process, product
@@ -175,11 +182,11 @@ def fill_lists(data: Path) -> None:
         for number, chat in enumerate(everywhere):
             at = format_utc(_moment(number))
             db.execute(
-                "INSERT INTO messages VALUES (?, 1, ?, ?, ?, ?, 0, 0, 0)",
+                f"INSERT INTO messages {MESSAGE_COLUMNS} VALUES (?, 1, ?, ?, ?, ?, 0, 0, 0)",
                 (chat, str(uuid.UUID(int=number)), PEOPLE[1], CONTENT, at),
             )
             db.execute(
-                "INSERT INTO conversation_heads VALUES (?, 1, 0, 0, 0, ?)",
+                f"INSERT INTO conversation_heads {HEAD_COLUMNS} VALUES (?, 1, 0, 0, 0, ?)",
                 (chat, FIRST_MS + 1_000 * number),
             )
             db.executemany(
