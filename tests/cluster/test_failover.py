@@ -59,16 +59,17 @@ def on(routers_of_all: Routers) -> Iterator[Routers]:
     routers_of_all.end()
 
 
-def test_routers_that_are_killed_and_restarted(on: Routers) -> None:
+@pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.endurance)])
+def test_routers_that_are_killed_and_restarted(on: Routers, times: int) -> None:
     first, *_ = on.start()
     slowest = 0.0
-    for _ in range(10):
+    for _ in range(times):
         first.kill()
         slowest = max(slowest, restart(first))
         until(lambda: bool(partitions_of(first)), 30)
         on.conversations.go_on()
     stood = on.conversations.stood_still()
-    measured("killed and restarted, ten times in a row", stood, RESTARTED + too_slow(slowest))
+    measured(f"killed and restarted, {times} times in a row", stood, RESTARTED + too_slow(slowest))
 
 
 def test_a_router_that_is_killed_for_good(on: Routers) -> None:
@@ -83,7 +84,7 @@ def test_a_router_that_is_killed_for_good(on: Routers) -> None:
     measured("killed for good, its own", on.conversations.stood_still(own), OWN)
 
 
-@pytest.mark.parametrize("on_stop", ["leave", "return"])
+@pytest.mark.parametrize("on_stop", ["leave", pytest.param("return", marks=pytest.mark.endurance)])
 def test_a_rolling_restart(on: Routers, on_stop: str) -> None:
     routers = on.start(CHAT4ALL_ROUTER_ON_STOP=on_stop)
     slowest = 0.0
