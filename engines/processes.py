@@ -48,6 +48,16 @@ class Process:
         new.write_text(f"{self.pid} {self.started} {self.boot}\n")
         new.replace(file)
 
+    def has_stopped(self) -> bool:
+        """Say whether every thread is stopped by a signal, or the process has ended."""
+        states = set()
+        with contextlib.suppress(OSError):
+            for stat in Path(f"/proc/{self.pid}/task").glob("*/stat"):
+                with contextlib.suppress(OSError):
+                    # The name, in brackets, may hold anything.
+                    states.add(stat.read_text().rpartition(") ")[2][:1])
+        return states <= {"T", "Z", "X"}
+
     def runs(self) -> bool:
         """Tell whether it is still there (a stopped one is, a zombie is not)."""
         return Process.of(self.pid) == self

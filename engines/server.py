@@ -111,8 +111,14 @@ class Server(abc.ABC):
             self.kill()
 
     def pause(self) -> None:
-        """SIGSTOP: connections stay open, nothing is answered."""
-        self._send(signal.SIGSTOP)
+        """SIGSTOP: connections stay open, nothing is answered from when this returns."""
+        family = self._send(signal.SIGSTOP)
+        deadline = time.monotonic() + 30
+        while not all(process.has_stopped() for process in family):
+            # Each thread stops when it is next scheduled: until then it may answer.
+            if time.monotonic() > deadline:
+                raise Failed(f"{self.name} does not stop")
+            time.sleep(0.001)
 
     def resume(self) -> None:
         """SIGCONT, after `pause`."""
