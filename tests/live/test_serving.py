@@ -259,6 +259,16 @@ async def test_the_server_sweeps_them(monkeypatch: pytest.MonkeyPatch) -> None:
         assert last.code == 4401
 
 
+async def test_much_behind_a_close(caplog: pytest.LogCaptureFixture) -> None:
+    async with served() as here:
+        client = await here.connect()
+        client.writer.write(close(1000) + text("late") * 1_000)
+        assert [one.payload for one in await client.rest()] == [HELLO.payload, b"\x03\xe8"]
+        await until(lambda: here.live.counts.open == 0)
+        assert here.live.counts.closes == {"1000": 1}
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
 # The end of the server
 
 

@@ -39,7 +39,7 @@ class Edge:
     """Which sites and proxies are trusted. An empty one is off, and adds no layer."""
 
     cors_origins: Sequence[str] = ()
-    """Origins whose pages may read answers, or `*` alone."""
+    """Origins whose pages may read answers and open sockets, or `*` alone."""
 
     trusted_proxies: Sequence[str] = ()
     """Addresses and networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted."""

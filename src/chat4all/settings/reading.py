@@ -194,7 +194,7 @@ class Settings(BaseSettings):
         "tells them.",
     )
     cors_origins: _Names = Field(
-        (), description="Origins whose pages may read answers, with commas between; or `*` alone."
+        (), description="Origins whose pages may read answers and open sockets; or `*` alone."
     )
     trusted_proxies: _Names = Field(
         (), description="Addresses or networks whose `X-Forwarded-For` and `-Proto` are believed."

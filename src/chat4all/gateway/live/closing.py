@@ -103,8 +103,9 @@ class Closing(Outgoing):
 
     def _drain(self) -> None:
         """Read what is dropped slowly: other clients come first."""
-        self._transport.pause_reading()
-        asyncio.get_running_loop().call_later(DRAIN_EVERY_SECONDS, self._go_on_draining)
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_later(DRAIN_EVERY_SECONDS, self._go_on_draining)
 
     def _go_on_draining(self) -> None:
         if not self._transport.is_closing():
