@@ -11,6 +11,7 @@ from chat4all.concurrency.outages import OutageLog
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.position import Position
+from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.delivering import Delivery
 from chat4all.gateway.live.followers import Follower, Followers, Stage
 from chat4all.gateway.live.hub import Hub
@@ -24,8 +25,6 @@ from chat4all.wire.frames import ConversationFrame
 AT_ONCE = 8
 RETRY_SECONDS = 0.5
 TRIES = 10
-
-TOKEN_CLOSED = 4401
 
 _log = logging.getLogger(__name__)
 
@@ -139,4 +138,4 @@ class Admission:
         stored = await self._sessions.get(session)
         if stored is None:
             for follower in tuple(self._followers.sessions.get(session, ())):
-                follower.socket.close(TOKEN_CLOSED, "this session has ended")
+                follower.socket.close(CloseCode.NOT_SIGNED_IN, "this session has ended")

@@ -17,7 +17,8 @@ class CloseCode(IntEnum):
     TOO_BIG = 1009
     FAILED = 1011
     RESTARTING = 1012
-    TOO_MANY_SOCKETS = 1013
+    TRY_LATER = 1013
+    """Too many sockets, or too many that resume at once."""
     NOT_UNDERSTOOD = 4400
     NOT_SIGNED_IN = 4401
     TOO_SLOW = 4408

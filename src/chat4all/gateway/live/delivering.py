@@ -12,6 +12,7 @@ from chat4all.domain.errors import Unavailable
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.messages import StoredMessage
 from chat4all.domain.position import Position
+from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.connections import Wrap
 from chat4all.gateway.live.followers import Announced, Followed, Follower, Followers
 from chat4all.gateway.live.membership import PresentMembers
@@ -96,7 +97,7 @@ class Delivery:
         self._followers.detach(follower, conversation)
         follower.say(ConversationFrame(conversation, "removed"))
         if follower.only is not None:
-            follower.socket.close(1000)
+            follower.socket.close(CloseCode.NORMAL)
 
     async def _deliver(self, followed: Followed, taken: Announced) -> None:
         conversation = followed.conversation

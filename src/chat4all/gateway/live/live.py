@@ -9,14 +9,13 @@ from chat4all.concurrency.keyed import KeyedWork
 from chat4all.concurrency.outages import OutageLog
 from chat4all.concurrency.periodic import periodically
 from chat4all.gateway.live.admitting import Admission
+from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.connections import LiveCredentials, LiveSocket
 from chat4all.gateway.live.hub import COMPARE_EVERY_SECONDS, Hub
-from chat4all.gateway.live.socket_client import TOKEN, ClientParts, LiveClient
+from chat4all.gateway.live.socket_client import ClientParts, LiveClient
 from chat4all.http.fast_routes import FastRoute
 
 CHECK_EVERY_SECONDS = 1.0
-
-RESTARTING = 1012
 
 CLIENTS_AT_ONCE = 10_000
 """Sockets whose frames are done at once: all of them, as requests are."""
@@ -49,7 +48,7 @@ class Live:
         """End the streams of events, whose clients connect again elsewhere."""
         for follower in self._parts.followers.all():
             if follower.only is not None:
-                follower.socket.close(RESTARTING)
+                follower.socket.close(CloseCode.RESTARTING)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -74,7 +73,7 @@ class Live:
         """Close the connections whose token has expired, or never came."""
         for follower in self._parts.followers.all():
             if follower.session.expires_at <= time.time():
-                follower.socket.close(TOKEN, "the token has expired")
+                follower.socket.close(CloseCode.NOT_SIGNED_IN, "the token has expired")
         now = time.monotonic()
         for client in tuple(self._clients):
             client.check(now)

@@ -20,6 +20,7 @@ from chat4all.domain.ids import ConversationId
 from chat4all.domain.messages import Activity
 from chat4all.domain.position import Position
 from chat4all.gateway.live.admitting import Admission
+from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.delivering import NOT_STORED_YET, PAGE, Delivery
 from chat4all.gateway.live.followers import Followed, Follower, Stage
 from chat4all.gateway.live.hub import Hub
@@ -133,7 +134,7 @@ class Resuming:
         except ConnectionError:
             return  # it is gone
         except Exception:
-            follower.socket.close(1011, "resuming failed")
+            follower.socket.close(CloseCode.FAILED, "resuming failed")
             raise
         finally:
             self._asked.pop(follower, None)

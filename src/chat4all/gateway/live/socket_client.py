@@ -18,6 +18,7 @@ from chat4all.domain.ids import ConversationId, conversation_id
 from chat4all.domain.people import Session
 from chat4all.domain.position import Position
 from chat4all.domain.times import now_utc
+from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.connections import LiveCredentials, LiveSocket, Wrap
 from chat4all.gateway.live.followers import Follower, Followers
 from chat4all.gateway.live.resuming import Asked, Resuming
@@ -66,8 +67,6 @@ POSITIONS_MAX = 20_000
 
 POSITIONS_SECONDS = 30.0
 """Within which the last frame of a resume must come."""
-
-FAILED, TRY_LATER, NOT_UNDERSTOOD, TOKEN, SLOW, FLOOD = 1011, 1013, 4400, 4401, 4408, 4429
 
 _auth = BodyReader(Auth)
 _resume = BodyReader(Resume)
@@ -128,7 +127,7 @@ class LiveClient:
         if len(self._frames) >= FRAMES_MAX or self._bytes + len(frame) > BYTES_MAX:
             self._frames.clear()
             self._refuse(TooMany("too many frames wait", 1.0))
-            self._socket.close(FLOOD, "too many frames")
+            self._socket.close(CloseCode.TOO_MANY_FRAMES, "too many frames")
             return
         self._frames.append(frame)
         self._bytes += len(frame)
@@ -147,13 +146,13 @@ class LiveClient:
         """Close a socket that has not signed in, or not ended its resume frames, in time."""
         if self._positions and now - self._positions_since >= POSITIONS_SECONDS:
             self._positions.clear()
-            self._socket.close(SLOW, "a resume did not arrive whole within 30 s")
+            self._socket.close(CloseCode.TOO_SLOW, "a resume did not arrive whole within 30 s")
         if self._said_hello or now - self._since < AUTH_SECONDS:
             return
         if self._token_came:
-            self._socket.close(FAILED, "signing in takes too long")
+            self._socket.close(CloseCode.FAILED, "signing in takes too long")
         else:
-            self._socket.close(TOKEN, "no token came in time")
+            self._socket.close(CloseCode.NOT_SIGNED_IN, "no token came in time")
 
     async def do(self) -> None:
         """Do what was said, in order."""
@@ -166,7 +165,7 @@ class LiveClient:
             try:
                 said = envelope(frame)
             except MalformedFrame as error:
-                self._socket.close(NOT_UNDERSTOOD, str(error)[:100])
+                self._socket.close(CloseCode.NOT_UNDERSTOOD, str(error)[:100])
                 return
             await self._answer(said.ref, self._do(said.type, frame, said.ref), said.type)
 
@@ -258,14 +257,14 @@ class LiveClient:
         except Exception as error:
             self._refuse(error, ref, outcomes.MARKER if kind == "read" else None)
             if isinstance(error, NotSignedIn):
-                self._socket.close(TOKEN, "the token is not good")
+                self._socket.close(CloseCode.NOT_SIGNED_IN, "the token is not good")
             elif kind == "resume" and isinstance(error, Overloaded):
-                self._socket.close(TRY_LATER, "too many resumes")
+                self._socket.close(CloseCode.TRY_LATER, "too many resumes")
             elif not self._said_hello:
                 if isinstance(error, (BadRequest, InvalidInput)):
-                    self._socket.close(NOT_UNDERSTOOD, "this auth frame is invalid")
+                    self._socket.close(CloseCode.NOT_UNDERSTOOD, "this auth frame is invalid")
                 else:
-                    self._socket.close(FAILED, "signing in failed")
+                    self._socket.close(CloseCode.FAILED, "signing in failed")
 
     def _refuse(self, error: Exception, ref: str | None = None, advice: str | None = None) -> None:
         told = describe(error, LIVE_PATH, advice)

@@ -108,7 +108,7 @@ class LiveSockets:
         self._by_address[address] += 1
         if self.counts.open > self._most or self._by_address[address] > self._most // ADDRESS_SHARE:
             socket.write(too_many_sockets())
-            socket.close(CloseCode.TOO_MANY_SOCKETS, TOO_MANY_SOCKETS)
+            socket.close(CloseCode.TRY_LATER, TOO_MANY_SOCKETS)
             return Nobody()
         return self._make_client(socket, credentials)
 

@@ -20,6 +20,7 @@ from chat4all.domain.errors import (
 from chat4all.domain.ids import UUID_PATTERN, ConversationId, Username, conversation_id
 from chat4all.domain.people import Session
 from chat4all.domain.position import Position
+from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.followers import Follower, Followers
 from chat4all.gateway.live.resuming import Asked, Resuming
 from chat4all.http.access_log import CALLER
@@ -82,7 +83,7 @@ class Stream:
         if not self.is_open:
             return
         if self._size + len(frames) > WAITING_MAX:
-            self.close(4408)
+            self.close(CloseCode.TOO_SLOW)
             return
         self._add(frames)
 
@@ -106,7 +107,7 @@ class Stream:
                     self._taken.clear()
                     await self._taken.wait()
         except TimeoutError:
-            self.close(4408)
+            self.close(CloseCode.TOO_SLOW)
         if not self.is_open:
             raise ConnectionError
 
@@ -228,7 +229,7 @@ class _EventsEndpoint:
         except (NotSignedIn, Unavailable):
             pass  # it ends; its client asks again and is told
         finally:
-            stream.close(1001)
+            stream.close(CloseCode.GOING_AWAY)
             gone.cancel()
             self._resuming.forget(follower)
             self._followers.leave(follower)
@@ -238,7 +239,7 @@ async def _end_with(receive: Receive, stream: Stream) -> None:
     """End a stream when its client is gone."""
     while (await receive())["type"] != "http.disconnect":
         pass
-    stream.close(1001)
+    stream.close(CloseCode.GOING_AWAY)
 
 
 def _last_event_id(scope: Scope) -> Position | None:
