@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from chat4all.gateway.live.assembling import MESSAGE_MAX
+from chat4all.wire.frames import FRAME_MAX
 from tests.live.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, Got, close, frame, text
 from tests.live.memory import Connection, live_sockets
 
@@ -324,19 +324,19 @@ async def test_a_reason_of_ours_is_cut_between_letters(connection: Connection) -
 
 @pytest.mark.parametrize("pieces", [1, 2, 51, 256])
 async def test_9_the_largest_message(connection: Connection, pieces: int) -> None:
-    size = MESSAGE_MAX // pieces
-    parts = [b"*" * size] * pieces + [b"*" * (MESSAGE_MAX - size * pieces)]
+    size = FRAME_MAX // pieces
+    parts = [b"*" * size] * pieces + [b"*" * (FRAME_MAX - size * pieces)]
     frames = [frame(TEXT if n == 0 else CONT, p, fin=False) for n, p in enumerate(parts)]
     # A control frame within it does not count.
     connection.send(*frames, frame(PING, b"!" * 125), frame(CONT))
-    assert connection.client.messages == [b"*" * MESSAGE_MAX]
+    assert connection.client.messages == [b"*" * FRAME_MAX]
     assert connection.got() == [Got(PONG, b"!" * 125)]
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 256])
 async def test_9_one_byte_more(connection: Connection, pieces: int) -> None:
-    size = (MESSAGE_MAX + 1) // pieces
-    parts = [b"*" * size] * pieces + [b"*" * (MESSAGE_MAX + 1 - size * pieces)]
+    size = (FRAME_MAX + 1) // pieces
+    parts = [b"*" * size] * pieces + [b"*" * (FRAME_MAX + 1 - size * pieces)]
     frames = [frame(TEXT if n == 0 else CONT, p, fin=False) for n, p in enumerate(parts)]
     connection.send(*frames)
     assert connection.closed_with() == 1009

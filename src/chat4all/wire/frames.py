@@ -24,7 +24,7 @@ HEARTBEAT_SECONDS = 25
 """After so much silence a server says `heartbeat`."""
 
 FRAME_MAX = 64 * 1024
-"""Bytes of one frame of a client."""
+"""Bytes of one message of a client, in however many frames of the protocol it comes."""
 
 RESUME_MAX = 1_000
 """Messages of one conversation that are sent again; beyond that it is `reload`."""

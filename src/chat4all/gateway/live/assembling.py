@@ -5,9 +5,7 @@ import codecs
 from websockets.frames import Frame, Opcode
 
 from chat4all.gateway.live.codes import CloseCode, SocketClosed
-
-MESSAGE_MAX = 64 * 1024
-"""Bytes of a message, in however many frames it comes."""
+from chat4all.wire.frames import FRAME_MAX
 
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -35,8 +33,8 @@ class Assembler:
             raise SocketClosed(CloseCode.NOT_UNDERSTOOD, "send text frames")
         data = bytes(frame.data)
         begun = self._begun
-        if len(data) + (len(begun.content) if begun else 0) > MESSAGE_MAX:
-            raise SocketClosed(CloseCode.TOO_BIG, f"more than {MESSAGE_MAX // 1024} KiB")
+        if len(data) + (len(begun.content) if begun else 0) > FRAME_MAX:
+            raise SocketClosed(CloseCode.TOO_BIG, f"more than {FRAME_MAX // 1024} KiB")
         try:
             if begun is None and frame.fin:
                 if not data.isascii():

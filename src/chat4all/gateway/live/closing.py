@@ -6,12 +6,12 @@ import logging
 from websockets.protocol import SEND_EOF, State
 from websockets.server import ServerProtocol
 
-from chat4all.gateway.live.assembling import MESSAGE_MAX
 from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.outgoing import Outgoing
 from chat4all.gateway.live.timing import Timing
 from chat4all.http.server.limits import DRAIN_EVERY_SECONDS
 from chat4all.ports.sockets import SocketCounts
+from chat4all.wire.frames import FRAME_MAX
 
 CONTROL_MAX = 125
 """Bytes of a control frame, which may come within a message that has reached its limit."""
@@ -46,7 +46,7 @@ class Closing(Outgoing):
         self._timing = timing
         # Larger than a message, which `Assembler` measures.
         self._parser = ServerProtocol(
-            state=State.OPEN, max_size=MESSAGE_MAX + CONTROL_MAX, logger=_quiet
+            state=State.OPEN, max_size=FRAME_MAX + CONTROL_MAX, logger=_quiet
         )
         self._is_deaf = False
         """Whether what comes in is dropped."""

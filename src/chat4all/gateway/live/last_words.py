@@ -3,10 +3,9 @@
 import random
 from math import ceil
 
-import msgspec
-
 from chat4all.gateway.live.framing import text_frame
 from chat4all.http.limits import FRAMES
+from chat4all.wire.frames import ErrorFrame, encode_frame
 from chat4all.wire.problems import ProblemSlug, type_of
 
 AGAIN_SECONDS = (5, 15)
@@ -35,12 +34,5 @@ def again_seconds() -> float:
 
 
 def _error(slug: ProblemSlug, title: str, status: int, detail: str, retry_after: float) -> bytes:
-    error = {
-        "type": "error",
-        "problem": type_of(slug),
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "retry_after": ceil(retry_after),
-    }
-    return text_frame(msgspec.json.encode(error))
+    error = ErrorFrame(type_of(slug), title, status, detail, retry_after=ceil(retry_after))
+    return text_frame(encode_frame(error))

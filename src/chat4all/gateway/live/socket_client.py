@@ -21,6 +21,7 @@ from chat4all.domain.times import now_utc
 from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.connections import LiveCredentials, LiveSocket, Wrap
 from chat4all.gateway.live.followers import Follower, Followers
+from chat4all.gateway.live.handshake import PATH
 from chat4all.gateway.live.resuming import Asked, Resuming
 from chat4all.gateway.live.typing_members import TypingMembers
 from chat4all.gateway.sending import read_draft
@@ -48,8 +49,6 @@ from chat4all.wire.frames import (
     encode_frame,
     envelope,
 )
-
-LIVE_PATH = "/v1/live"
 
 AUTH_SECONDS = 10.0
 """After which a connection without a token is closed."""
@@ -267,7 +266,7 @@ class LiveClient:
                     self._socket.close(CloseCode.FAILED, "signing in failed")
 
     def _refuse(self, error: Exception, ref: str | None = None, advice: str | None = None) -> None:
-        told = describe(error, LIVE_PATH, advice)
+        told = describe(error, PATH, advice)
         after, problem = told.headers.get("Retry-After"), told.problem
         self._say(
             ErrorFrame(

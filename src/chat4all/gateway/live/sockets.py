@@ -22,6 +22,7 @@ from chat4all.http.limits import FRAMES, Limit, address_of
 from chat4all.http.problems import problem_response
 from chat4all.http.server.open_files import files_for_sockets
 from chat4all.ports.sockets import SocketCounts
+from chat4all.wire.frames import Heartbeat, encode_frame
 
 __all__ = [
     "Credentials",
@@ -49,7 +50,7 @@ class LiveSockets:
 
     `upgrade` is for `Server(upgrade=…)`, which also sweeps them twice a second and ends them;
     `route` answers requests for a socket that are refused. `origins` are those whose pages may
-    connect besides its own, or `*`; `heartbeat` is the content of that frame.
+    connect besides its own, or `*`.
     """
 
     def __init__(
@@ -57,7 +58,6 @@ class LiveSockets:
         make_client: MakeClient,
         *,
         origins: Collection[str] = (),
-        heartbeat: bytes = b'{"type":"heartbeat"}',
         frames: Limit | None = None,
         put_client: Callable[[Scope], None] | None = None,
         sockets_max: int | None = None,
@@ -73,7 +73,7 @@ class LiveSockets:
         self._access_log = AccessLog()
         self._shared = Shared(
             self._begin,
-            text_frame(heartbeat),
+            text_frame(encode_frame(Heartbeat())),
             Limit("frames", *FRAMES) if frames is None else frames,
             self.counts,
             self._lost,

@@ -2,8 +2,7 @@
 
 from enum import Enum, auto
 
-HEARTBEAT_SECONDS = 25.0
-"""Without anything else to send, after which a heartbeat is sent."""
+from chat4all.wire.frames import HEARTBEAT_SECONDS
 
 FIRST_SECONDS = 10.0
 """Within which the first message must come from who has not signed in by the handshake."""
