@@ -4,16 +4,20 @@ Each POST is answered 202 and written to every socket, a slice at a time; there 
 no hub, and nobody is asked who may read. Started by `python -m bench.live_loop PORT`.
 """
 
+import asyncio
 import resource
 import sys
 
 import uvloop
 from starlette.types import Receive, Scope, Send
 
-from chat4all.gateway.live.sockets import Credentials, LiveSockets, Socket, fan_out, text_frame
+from chat4all.gateway.live.sockets import Credentials, LiveSockets, Socket, text_frame
 from chat4all.http.server.serving import Server, listening
 
 from .live_client import DUE, RESUMED, stamp_of
+
+SLICE = 250
+"""Sockets that are written to in one turn of the event loop."""
 
 FRAME = (
     '{"type":"message","message":{"conversation_id":"00000000-0000-0000-0000-000000000001",'
@@ -45,8 +49,11 @@ class Everybody:
         await send({"type": "http.response.start", "status": 202, "headers": answer})
         await send({"type": "http.response.body", "body": b"{}"})
         if body:
-            frame = FRAME.replace(DUE.encode(), stamp_of(body))
-            await fan_out(self._sockets, text_frame(frame))
+            frame = text_frame(FRAME.replace(DUE.encode(), stamp_of(body)))
+            for first in range(0, len(self._sockets), SLICE):
+                for socket in self._sockets[first : first + SLICE]:
+                    socket.write(frame)
+                await asyncio.sleep(0)
 
 
 class Client:

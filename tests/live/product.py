@@ -9,7 +9,7 @@ from typing import Any
 from chat4all.cli import main
 from chat4all.gateway import app
 from chat4all.gateway.app import gateway_app
-from chat4all.gateway.live.sockets import Credentials, Socket, fan_out, text_frame
+from chat4all.gateway.live.sockets import Credentials, Socket, text_frame
 
 PAGE = text_frame(b"x" * 4096)
 
@@ -42,7 +42,8 @@ class Talkative:
 
     async def _tell_all(self, count: int) -> None:
         for _ in range(count):
-            await fan_out([*_sockets], PAGE)
+            for one in [*_sockets]:
+                one.write(PAGE)
             await self._socket.write_paced(b"")  # no faster than the one who asked takes it
             await asyncio.sleep(0)
         self._socket.write(text_frame(b"done"))

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from chat4all.gateway.live import outgoing
-from chat4all.gateway.live.fan_out import SLICE, fan_out
 from chat4all.gateway.live.outgoing import PACED_MAX, PASSING_MAX, WAITING_MAX
 from chat4all.gateway.live.sockets import LiveSockets, text_frame
 from tests.live.frames import CLOSE, PONG, TEXT, Got, close, frame, text
@@ -241,24 +240,6 @@ async def test_each_message_has_its_own_30_seconds(live: LiveSockets) -> None:
 
 
 # Many at once
-
-
-async def test_the_loop_runs_between_slices(live: LiveSockets) -> None:
-    sockets = [Connection(live) for _ in range(2 * SLICE + 10)]
-    sockets[0].transport.lose()
-    turns = []
-
-    async def others() -> None:
-        while True:
-            turns.append(sum(bool(one.transport.taken) for one in sockets))
-            await asyncio.sleep(0)
-
-    task = asyncio.create_task(others())
-    await fan_out([one.socket for one in sockets], text_frame(b"{}"))
-    task.cancel()
-    assert {SLICE - 1, 2 * SLICE - 1} <= set(turns)
-    assert [one.got() for one in sockets[1:]] == [[Got(TEXT, b"{}")]] * (2 * SLICE + 9)
-    assert live.counts.written == 2 * SLICE + 9
 
 
 async def test_the_end_of_a_client_that_answers_late(live: LiveSockets) -> None:

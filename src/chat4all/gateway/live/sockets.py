@@ -10,7 +10,6 @@ from starlette.types import Receive, Scope, Send
 from chat4all.domain.errors import Chat4AllError, Overloaded
 from chat4all.gateway.live.clients import Credentials, Nobody, SocketClient
 from chat4all.gateway.live.codes import CloseCode
-from chat4all.gateway.live.fan_out import fan_out
 from chat4all.gateway.live.framing import text_frame
 from chat4all.gateway.live.handshake import PATH, credentials_of, refusal_of, response_to
 from chat4all.gateway.live.last_words import TOO_MANY_SOCKETS, again_seconds, too_many_sockets
@@ -30,7 +29,6 @@ __all__ = [
     "MakeClient",
     "Socket",
     "SocketClient",
-    "fan_out",
     "text_frame",
 ]
 
