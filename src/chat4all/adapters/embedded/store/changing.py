@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
-from chat4all.adapters.embedded.database import in_parts, with_rows
+from chat4all.adapters.embedded.store.numbered import created_by, first_uses, newest
 from chat4all.adapters.embedded.store.part import Part
 from chat4all.adapters.embedded.store.rows import reactions_column
 from chat4all.domain.changes import (
@@ -84,54 +84,27 @@ class SequencedChangesTable(Part):
         self, conversations: Sequence[ConversationId]
     ) -> Mapping[ConversationId, ChangeHead]:
         """Return the last written changes; see `ports.store.SequencedChanges`."""
-
-        def select(db: sqlite3.Connection) -> dict[ConversationId, ChangeHead]:
-            heads = {}
-            for conversation in conversations:
-                row = db.execute(_LAST_CHANGE, (conversation,)).fetchone()
-                if row is not None:
-                    heads[conversation] = ChangeHead(row[0], LogPosition(*row[1:]))
-            return heads
-
-        return await self._database.read(select)
+        return await self._database.read(
+            lambda db: newest(db, _LAST_CHANGE, conversations, ChangeHead)
+        )
 
     async def find_change_ids(self, keys: Sequence[ChangeKey]) -> Mapping[ChangeKey, ChangeEntry]:
         """Return where ids were first used; see `ports.store.SequencedChanges`."""
-
-        def select(db: sqlite3.Connection) -> dict[ChangeKey, ChangeEntry]:
-            entries = {}
-            for part in in_parts(keys):
-                rows = db.execute(
-                    with_rows(_FIND_IDS, 3, len(part)), [value for key in part for value in key]
-                )
-                for conversation, change_id, author, change, *position in rows:
-                    key = ChangeKey(conversation, change_id, author)
-                    entries[key] = ChangeEntry(change, LogPosition(*position))
-            return entries
-
-        return await self._database.read(select) if keys else {}
+        if not keys:
+            return {}
+        return await self._database.read(
+            lambda db: first_uses(db, _FIND_IDS, keys, ChangeKey, ChangeEntry)
+        )
 
     async def changes_at(
         self, positions: Sequence[tuple[ConversationId, LogPosition]]
     ) -> Mapping[LogPosition, ChangeRow]:
         """Return what these records created; see `ports.store.SequencedChanges`."""
-        by_conversation: dict[ConversationId, set[LogPosition]] = {}
-        for conversation, position in positions:
-            by_conversation.setdefault(conversation, set()).add(position)
-
-        def select(db: sqlite3.Connection) -> dict[LogPosition, ChangeRow]:
-            found = {}
-            for conversation, wanted in by_conversation.items():
-                lowest = min(wanted)
-                for *row, epoch, partition, offset in db.execute(_NEWEST_FIRST, (conversation,)):
-                    at = LogPosition(epoch, partition, offset)
-                    if at < lowest:
-                        break
-                    if at in wanted:
-                        found[at] = ChangeRow(*row)
-            return found
-
-        return await self._database.read(select) if positions else {}
+        if not positions:
+            return {}
+        return await self._database.read(
+            lambda db: created_by(db, _NEWEST_FIRST, positions, ChangeRow)
+        )
 
     async def targets(self, keys: Sequence[TargetKey]) -> Mapping[TargetKey, Target]:
         """Return the messages of these numbers; see `ports.store.SequencedChanges`."""

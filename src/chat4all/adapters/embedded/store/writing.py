@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from chat4all.adapters.embedded.database import in_parts, with_rows
 from chat4all.adapters.embedded.store.changing import put_change_heads, put_changes
 from chat4all.adapters.embedded.store.followed import FollowedLog, highest_offset, put_offset
+from chat4all.adapters.embedded.store.numbered import created_by, first_uses, newest
 from chat4all.adapters.embedded.store.rows import COLUMNS, values_of
 from chat4all.domain.errors import RouterStopped
 from chat4all.domain.ids import ConversationId, LogPosition
@@ -63,58 +64,21 @@ class SequencedMessages(FollowedLog):
 
     async def heads(self, conversations: Sequence[ConversationId]) -> Mapping[ConversationId, Head]:
         """Return the last written messages; see `ports.store.SequencedStore`."""
-
-        def select(db: sqlite3.Connection) -> dict[ConversationId, Head]:
-            heads = {}
-            for conversation in conversations:
-                row = db.execute(_LAST_ROW, (conversation,)).fetchone()
-                if row is not None:
-                    heads[conversation] = Head(row[0], LogPosition(*row[1:]))
-            return heads
-
-        return await self._database.read(select)
+        return await self._database.read(lambda db: newest(db, _LAST_ROW, conversations, Head))
 
     async def find_ids(self, keys: Sequence[IdKey]) -> Mapping[IdKey, IdEntry]:
         """Return where ids were first used; see `ports.store.SequencedStore`."""
-
-        def select(db: sqlite3.Connection) -> dict[IdKey, IdEntry]:
-            entries = {}
-            for part in in_parts(keys):
-                rows = db.execute(
-                    with_rows(_FIND_IDS, 3, len(part)), [value for key in part for value in key]
-                )
-                for conversation, message_id, sender, seq, *position in rows:
-                    key = IdKey(conversation, message_id, sender)
-                    entries[key] = IdEntry(seq, LogPosition(*position))
-            return entries
-
         if not keys:
             return {}
-        return await self._database.read(select)
+        return await self._database.read(lambda db: first_uses(db, _FIND_IDS, keys, IdKey, IdEntry))
 
     async def at_positions(
         self, positions: Sequence[tuple[ConversationId, LogPosition]]
     ) -> Mapping[LogPosition, NumberedRow]:
         """Return what these records created; see `ports.store.SequencedStore`."""
-        by_conversation: dict[ConversationId, set[LogPosition]] = {}
-        for conversation, position in positions:
-            by_conversation.setdefault(conversation, set()).add(position)
-
-        def select(db: sqlite3.Connection) -> dict[LogPosition, NumberedRow]:
-            found = {}
-            for conversation, wanted in by_conversation.items():
-                lowest = min(wanted)
-                # Downwards from the newest: a replay is never far from the end. Numbers and
-                # positions grow together, so the first one below the lowest ends the search.
-                for *row, epoch, partition, offset in db.execute(_NEWEST_FIRST, (conversation,)):
-                    at = LogPosition(epoch, partition, offset)
-                    if at < lowest:
-                        break
-                    if at in wanted:
-                        found[at] = NumberedRow(*row)
-            return found
-
-        return await self._database.read(select)
+        return await self._database.read(
+            lambda db: created_by(db, _NEWEST_FIRST, positions, NumberedRow)
+        )
 
     async def write(self, batch: StoreBatch) -> None:
         """Write all of it or nothing; see `ports.store.SequencedStore`."""
