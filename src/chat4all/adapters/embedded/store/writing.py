@@ -76,6 +76,8 @@ class SequencedMessages(FollowedLog):
         self, positions: Sequence[tuple[ConversationId, LogPosition]]
     ) -> Mapping[LogPosition, NumberedRow]:
         """Return what these records created; see `ports.store.SequencedStore`."""
+        if not positions:
+            return {}  # as a rule: only replays are looked up
         return await self._database.read(
             lambda db: created_by(db, _NEWEST_FIRST, positions, NumberedRow)
         )
