@@ -38,7 +38,7 @@ def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
     """Return the gateway and its live delivery, which listens to the feed from now on."""
     from chat4all.gateway.app import GatewayUseCases, gateway_app
     from chat4all.http.metrics import metrics_routes
-    from chat4all.processes.live import LiveUseCases, make_live
+    from chat4all.processes.live import make_live
     from chat4all.usecases.changing import Changing
     from chat4all.usecases.reading import Reading
     from chat4all.usecases.sending import Sending
@@ -49,14 +49,18 @@ def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
     versions = ConversationVersions(ports.feed.silence_seconds)
     ports.changes.add_listener(SupersededByAliases(versions))
     people = _people(ports, log, store)
-    signing_in, marking, names = people.signing_in, people.marking, people.names
     sending = Sending(log, directory)
-    reading = Reading(store, directory, sending, versions, names)
-    live_cases = LiveUseCases(signing_in, sending, reading, marking, names, versions)
-    live = make_live(ports, store, live_cases)
-    changing = Changing(log, store, directory, names)
+    use_cases = GatewayUseCases(
+        people.signing_in,
+        sending,
+        Reading(store, directory, sending, versions, people.names),
+        people.marking,
+        Changing(log, store, directory, people.names),
+        versions,
+    )
+    live = make_live(ports, store, use_cases, people.names)
     gateway = gateway_app(
-        GatewayUseCases(signing_in, sending, reading, marking, changing, versions),
+        use_cases,
         limits=policy.limits,
         edge=policy.edge,
         pings=ports.pings.by_name(),

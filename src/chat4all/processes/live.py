@@ -1,7 +1,6 @@
 """Live delivery of a gateway, made from its ports and use cases."""
 
-from dataclasses import dataclass
-
+from chat4all.gateway.app import GatewayUseCases
 from chat4all.gateway.live.admitting import Admission
 from chat4all.gateway.live.delivering import Delivery
 from chat4all.gateway.live.followers import Followers
@@ -14,34 +13,19 @@ from chat4all.gateway.live.socket_client import ClientParts
 from chat4all.gateway.live.streams import events_route
 from chat4all.gateway.live.typing_members import TypingMembers
 from chat4all.processes.parts import GatewayPorts, StorePorts
-from chat4all.usecases.marking import Marking
 from chat4all.usecases.public_names import PublicNames
-from chat4all.usecases.reading import Reading
-from chat4all.usecases.sending import Sending
-from chat4all.usecases.signing_in import SigningIn
-from chat4all.usecases.versions import ConversationVersions
 
 
-@dataclass(frozen=True, slots=True)
-class LiveUseCases:
-    """What sockets do, and what tells what is new."""
-
-    signing_in: SigningIn
-    sending: Sending
-    reading: Reading
-    marking: Marking
-    names: PublicNames
-    versions: ConversationVersions
-
-
-def make_live(ports: GatewayPorts, store: StorePorts, use_cases: LiveUseCases) -> Live:
+def make_live(
+    ports: GatewayPorts, store: StorePorts, use_cases: GatewayUseCases, names: PublicNames
+) -> Live:
     """Return live delivery, which listens to the feed and to the directory's changes from now on.
 
     It delivers without being run; `Live.running` finds what was lost, and ends sessions.
     """
     people, followers = ports.people, Followers()
     members = PresentMembers(people.directory)
-    delivery = Delivery(followers, members, use_cases.reading, store, use_cases.names)
+    delivery = Delivery(followers, members, use_cases.reading, store, names)
     hub = Hub(use_cases.versions, followers, delivery.deliver, store.activity)
     admission = Admission(
         hub, followers, delivery, members, people.memberships, store, people.sessions
