@@ -1,6 +1,5 @@
 """Edit and delete messages, and react to them: changes travel through the log like messages."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -12,7 +11,6 @@ from chat4all.domain.errors import (
     InvalidInput,
     NotAllowed,
     NotFound,
-    OutcomeUnknown,
     Unavailable,
 )
 from chat4all.domain.ids import ChangeId, ConversationId, MessageId, Username
@@ -32,7 +30,11 @@ from chat4all.ports.history import ChangeableMessages
 from chat4all.ports.log import MessageLog
 from chat4all.usecases.public_names import PublicNames
 from chat4all.usecases.reading import own_or_first
-from chat4all.usecases.sending import UNKNOWN_NOT_BEFORE_SECONDS, new_message_id
+from chat4all.usecases.sending import (
+    UNKNOWN_NOT_BEFORE_SECONDS,
+    answer_no_sooner,
+    new_message_id,
+)
 from chat4all.wire.records import encode_record
 
 
@@ -226,9 +228,7 @@ class Changing:
             value = encode_record(await record(of))
             await self._log.append(conversation, value, headers)
         except Unavailable as error:
-            if isinstance(error, OutcomeUnknown) and fresh:
-                # As with messages (EXACTNESS 6).
-                await asyncio.sleep(started + self._unknown_not_before - time.monotonic())
+            await answer_no_sooner(error, started + self._unknown_not_before, fresh=fresh)
             error.change_id = made
             raise
         return made

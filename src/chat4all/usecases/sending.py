@@ -75,8 +75,7 @@ class Sending:
             check_member(await self._members.members(draft.conversation_id), sender)
             await self._log.append(record.conversation_id, encode_record(record), headers)
         except Unavailable as error:
-            if isinstance(error, OutcomeUnknown) and record.fresh:
-                await asyncio.sleep(started + self._unknown_not_before - time.monotonic())
+            await answer_no_sooner(error, started + self._unknown_not_before, fresh=record.fresh)
             error.message_id = record.message_id
             raise
         self._recent.keep(record, started)
@@ -87,6 +86,15 @@ class Sending:
     ) -> MessageRecord | None:
         """Return a sender's message by its id, if it was accepted here less than a minute ago."""
         return self._recent.get((conversation, message_id, sender), time.monotonic())
+
+
+async def answer_no_sooner(error: Unavailable, when: float, *, fresh: bool) -> None:
+    """Wait until `when`, by the monotonic clock, if an error leaves open what became of a new id.
+
+    A retry with an id that was marked `fresh` must be told from it by its time (EXACTNESS 6).
+    """
+    if fresh and isinstance(error, OutcomeUnknown):
+        await asyncio.sleep(when - time.monotonic())
 
 
 class _Recent:
