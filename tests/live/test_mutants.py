@@ -62,7 +62,7 @@ def position_before_the_frame(patch: Patch) -> None:
 def _end_of(step: Step) -> Position | None:
     for cell in step.__closure__ or ():
         if isinstance(cell.cell_contents, Run):
-            return cell.cell_contents.position
+            return Position(cell.cell_contents.last)
     return None
 
 

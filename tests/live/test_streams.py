@@ -11,7 +11,8 @@ import pytest
 
 from chat4all.domain.ids import ConversationId
 from chat4all.gateway.live import streams
-from chat4all.gateway.live.streams import WAITING_MAX, Stream, as_event
+from chat4all.gateway.live.outgoing import WAITING_MAX
+from chat4all.gateway.live.streams import Stream, as_event
 from tests.api.conftest import CHAT, Api
 from tests.live.sockets import until
 from tests.metadata_service import serving
@@ -160,7 +161,7 @@ async def test_a_replay_waits_for_its_reader(monkeypatch: pytest.MonkeyPatch) ->
     assert not writing.done()
     assert await stream.next(1) == b"x" * WAITING_MAX
     await writing
-    monkeypatch.setattr(streams, "PACED_SECONDS", 0.001)
+    monkeypatch.setattr(streams, "ROOM_SECONDS", 0.001)
     with pytest.raises(ConnectionError):
         await stream.write_paced(b"z")
     assert await stream.next(1) == b"y"

@@ -24,8 +24,6 @@ class Run:
     def __init__(self, first: int, payloads: Sequence[bytes]) -> None:
         self.first = first
         self.last = first + len(payloads) - 1
-        self.position = Position(self.last)
-        """Where a connection is that has all of them."""
         self._payloads = payloads
         self._wrapped: dict[Wrap, Sequence[bytes]] = {}
         self._pieces: dict[tuple[Wrap, int], tuple[bytes, Position]] = {}

@@ -22,6 +22,7 @@ from chat4all.domain.people import Session
 from chat4all.domain.position import Position
 from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.followers import Follower, Followers
+from chat4all.gateway.live.outgoing import PASSING_MAX, ROOM_SECONDS, WAITING_MAX
 from chat4all.gateway.live.resuming import Asked, Resuming
 from chat4all.http.access_log import CALLER
 from chat4all.http.bearer import bearer_token
@@ -40,12 +41,6 @@ COMMENT_SECONDS = 15.0
 """After so much silence a comment is sent, so that nothing in between takes it for dead."""
 
 COMMENT = b":\n\n"
-
-WAITING_MAX = 256 * 1024
-"""Bytes that may wait for one stream; with more it ends, and its client resumes."""
-
-PACED_SECONDS = 30.0
-"""How long a part of a replay may wait for a client that takes nothing."""
 
 STREAMS_SHARE = 4
 """A quarter of the HTTP connections of a port at most are streams."""
@@ -76,7 +71,7 @@ class Stream:
     @property
     def has_room(self) -> bool:
         """Whether less than half of `WAITING_MAX` is waiting."""
-        return self._size < WAITING_MAX // 2
+        return self._size < PASSING_MAX
 
     def write(self, frames: bytes) -> None:
         """Let frames wait; too many end the stream."""
@@ -89,7 +84,7 @@ class Stream:
 
     def write_passing(self, frames: bytes) -> bool:
         """Let frames wait, unless much does already."""
-        if not self.is_open or self._size + len(frames) > WAITING_MAX // 2:
+        if not self.is_open or self._size + len(frames) > PASSING_MAX:
             return False
         self._add(frames)
         return True
@@ -102,7 +97,7 @@ class Stream:
     async def room(self) -> None:
         """Wait until everything is taken. Raises `ConnectionError`."""
         try:
-            async with asyncio.timeout(PACED_SECONDS):
+            async with asyncio.timeout(ROOM_SECONDS):
                 while self._waiting and self.is_open:
                     self._taken.clear()
                     await self._taken.wait()
