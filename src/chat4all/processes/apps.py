@@ -11,24 +11,17 @@ Each is made from one frozen value of ports (`parts`, `router_parts`). `one_mach
 fill that value with adapters and own their lifetimes; nothing else differs between the two.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chat4all.router.loop import POLL_MAX, Router
 
 if TYPE_CHECKING:
-    from fastapi import APIRouter
     from starlette.types import ASGIApp
 
     from chat4all.gateway.app import Gateway
     from chat4all.gateway.live.live import Live
-    from chat4all.ports.log import MessageLog
-    from chat4all.processes.parts import GatewayPorts, MetadataPorts, RouterServicePorts, StorePorts
+    from chat4all.processes.parts import GatewayPorts, MetadataPorts, RouterServicePorts
     from chat4all.processes.router_parts import RouterPorts
-    from chat4all.usecases.marking import Marking
-    from chat4all.usecases.public_names import PublicNames
-    from chat4all.usecases.signing_in import SigningIn
 
 # Imports of what answers HTTP are in the functions, and `parts` is for types only: the router's
 # process on one machine is forked while little is loaded, and needs `make_router` alone.
@@ -39,6 +32,7 @@ def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
     from chat4all.gateway.app import GatewayUseCases, gateway_app
     from chat4all.http.metrics import metrics_routes
     from chat4all.processes.live import make_live
+    from chat4all.processes.people import make_people
     from chat4all.usecases.changing import Changing
     from chat4all.usecases.reading import Reading
     from chat4all.usecases.sending import Sending
@@ -48,7 +42,7 @@ def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
     log, store = meter.log(ports.log), meter.reads(ports.store)
     versions = ConversationVersions(ports.feed.silence_seconds)
     ports.changes.add_listener(SupersededByAliases(versions))
-    people = _people(ports, log, store)
+    people = make_people(ports, log, store)
     sending = Sending(log, directory)
     use_cases = GatewayUseCases(
         people.signing_in,
@@ -80,9 +74,10 @@ def make_metadata(ports: "MetadataPorts") -> "ASGIApp":
     """Return the metadata service's application."""
     from chat4all.http.metrics import metrics_routes
     from chat4all.metadata import InternalEndpoint, metadata_app
+    from chat4all.processes.people import make_people
 
     meter, endpoint = ports.meter, None
-    people = _people(ports, meter.log(ports.log), meter.reads(ports.store))
+    people = make_people(ports, meter.log(ports.log), meter.reads(ports.store))
     if (internal := ports.internal) is not None:
         endpoint = InternalEndpoint(
             internal.credential, ports.people, internal.outbox, secret_proofs=internal.secret_proofs
@@ -115,40 +110,3 @@ def make_router_service(ports: "RouterServicePorts") -> "ASGIApp":
     from chat4all.router.app import router_app
 
     return router_app(ports.pings.by_name(), ports.meter, ports.metrics)
-
-
-@dataclass(frozen=True, slots=True)
-class _People:
-    """What gateways and metadata services have in common."""
-
-    signing_in: "SigningIn"
-    marking: "Marking"
-    names: "PublicNames"
-    routes: "Sequence[APIRouter]"
-
-
-def _people(
-    ports: "GatewayPorts | MetadataPorts", log: "MessageLog", store: "StorePorts"
-) -> _People:
-    from chat4all.metadata import MetadataUseCases, metadata_routes
-    from chat4all.usecases.listing import Listing
-    from chat4all.usecases.marking import Marking
-    from chat4all.usecases.membership import Membership
-    from chat4all.usecases.profiles import Profiles
-    from chat4all.usecases.public_names import PublicNames
-    from chat4all.usecases.signing_in import SigningIn
-    from chat4all.usecases.signing_up import SigningUp
-
-    users, directory, sessions = ports.people.users, ports.people.directory, ports.people.sessions
-    passwords, tokens, policy = ports.security.passwords, ports.security.tokens, ports.policy
-    signing_in = SigningIn(users, sessions, passwords, tokens, policy.lifetimes)
-    creations = ports.people.creations
-    marking, names = Marking(log, store, directory), PublicNames(users)
-    use_cases = MetadataUseCases(
-        signing_in,
-        SigningUp(users, passwords, creations, is_open=policy.sign_up_open),
-        Profiles(users, users, sessions, passwords, policy.user_search),
-        Membership(users, directory, directory, marking, creations),
-        Listing(store, ports.people.memberships, names),
-    )
-    return _People(signing_in, marking, names, metadata_routes(use_cases, policy.limits))

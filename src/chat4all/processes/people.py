@@ -1,0 +1,44 @@
+"""What gateways and metadata services have in common: signing in, markers, people's routes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+
+from chat4all.metadata import MetadataUseCases, metadata_routes
+from chat4all.ports.log import MessageLog
+from chat4all.processes.parts import GatewayPorts, MetadataPorts, StorePorts
+from chat4all.usecases.listing import Listing
+from chat4all.usecases.marking import Marking
+from chat4all.usecases.membership import Membership
+from chat4all.usecases.profiles import Profiles
+from chat4all.usecases.public_names import PublicNames
+from chat4all.usecases.signing_in import SigningIn
+from chat4all.usecases.signing_up import SigningUp
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """The use cases that a gateway needs besides, and the routes of all of them."""
+
+    signing_in: SigningIn
+    marking: Marking
+    names: PublicNames
+    routes: Sequence[APIRouter]
+
+
+def make_people(ports: GatewayPorts | MetadataPorts, log: MessageLog, store: StorePorts) -> People:
+    """Return the use cases about people and conversations, with the routes that offer them."""
+    users, directory, sessions = ports.people.users, ports.people.directory, ports.people.sessions
+    passwords, tokens, policy = ports.security.passwords, ports.security.tokens, ports.policy
+    signing_in = SigningIn(users, sessions, passwords, tokens, policy.lifetimes)
+    creations = ports.people.creations
+    marking, names = Marking(log, store, directory), PublicNames(users)
+    use_cases = MetadataUseCases(
+        signing_in,
+        SigningUp(users, passwords, creations, is_open=policy.sign_up_open),
+        Profiles(users, users, sessions, passwords, policy.user_search),
+        Membership(users, directory, directory, marking, creations),
+        Listing(store, ports.people.memberships, names),
+    )
+    return People(signing_in, marking, names, metadata_routes(use_cases, policy.limits))
