@@ -3,7 +3,6 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,8 +11,6 @@ from chat4all.metadata.conversations import conversation_routes
 from tests.api.conftest import CHAT, Api, running
 
 pytestmark = pytest.mark.anyio
-
-NOBODY: Any = None
 
 
 @pytest.mark.parametrize(
@@ -106,7 +103,7 @@ async def test_a_group_of_as_many_names_as_may_be_given(api: Api, tmp_path: Path
 
 
 def test_a_large_body_has_the_time_that_its_size_takes() -> None:
-    declared = DeclaredLimits([conversation_routes(NOBODY, NOBODY, NOBODY)])
+    declared = DeclaredLimits([conversation_routes()])
     for method, path in (("POST", "/v1/conversations"), ("PATCH", f"/v1/conversations/{CHAT}")):
         found = declared.of({"type": "http", "method": method, "path": path})
         assert found is not None

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
@@ -15,30 +14,18 @@ from chat4all.domain.errors import OutcomeUnknown, Unavailable
 from chat4all.gateway.marking import marking_routes
 from chat4all.gateway.signing_in import signing_in_routes
 from chat4all.http import outcomes
-from chat4all.http.limits import no_limits
 from chat4all.http.openapi import problems
-from chat4all.metadata import MetadataUseCases, metadata_routes
+from chat4all.metadata import metadata_routes
 from tests.api.conftest import CHAT, Api
 
 pytestmark = pytest.mark.anyio
 
-NOBODY: Any = None
 GONE = "A" * 22 + "." + "B" * 43
 
 
 def writing_routes() -> Iterator[APIRoute]:
     """Yield every route that changes something, except the one that sends messages."""
-    use_cases = MetadataUseCases(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY)
-    limits = no_limits()
-
-    async def caller() -> None:
-        """Nobody."""
-
-    routers: list[APIRouter] = [
-        *metadata_routes(use_cases, limits),
-        signing_in_routes(NOBODY, limits, caller),  # type: ignore[arg-type]
-        marking_routes(NOBODY, NOBODY, caller),  # type: ignore[arg-type]
-    ]
+    routers: list[APIRouter] = [*metadata_routes(), signing_in_routes(), marking_routes()]
     for router in routers:
         for route in router.routes:
             if isinstance(route, APIRoute) and (route.methods or set()) - {"GET", "HEAD"}:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from fastapi import APIRouter
 from starlette.types import ASGIApp
@@ -16,13 +17,14 @@ from chat4all.gateway.pages import Pages
 from chat4all.gateway.sending import SEND_OPERATION, SEND_PATH, send_route
 from chat4all.gateway.signing_in import signing_in_routes
 from chat4all.http.assembling import assemble
-from chat4all.http.bearer import authenticator
+from chat4all.http.bound import Bound
 from chat4all.http.docs import make_app
 from chat4all.http.edge import Edge, behind_proxies
 from chat4all.http.fast_routes import FastRoute
 from chat4all.http.health import health_routes
 from chat4all.http.limits import Limits
 from chat4all.http.metrics import GatewayMeter
+from chat4all.http.rates import RouteRates
 from chat4all.http.server.upgrading import Upgrade
 from chat4all.ports.health import Ping
 from chat4all.usecases.changing import Changing
@@ -88,10 +90,11 @@ def gateway_app(
     meter: GatewayMeter,
     make_client: MakeClient,
     others: Sequence[APIRouter] = (),
+    uses: Bound = MappingProxyType({}),
     has_demonstration: bool = False,
     fast: Sequence[FastRoute] = (),
 ) -> Gateway:
-    """Return the gateway. `others` are the routes of another service that it serves too.
+    """Return the gateway. `others` are routes of another service that it serves too, with `uses`.
 
     `make_client` returns what is behind each WebSocket. `fast` are further routes that are answered
     before FastAPI. `has_demonstration`: its page of documentation tells of the demonstration
@@ -104,15 +107,12 @@ def gateway_app(
         put_client=behind_proxies(edge),
     )
     meter.watch_sockets(sockets.counts)
-    app, page_policy = make_app(
-        "Chat4All", DESCRIPTION, __version__, has_demonstration=has_demonstration
-    )
-    caller = authenticator(use_cases.signing_in, limits)
+    app, page_policy = make_app("Chat4All", DESCRIPTION, __version__, has_demonstration=has_demonstration)
     routers = [
-        signing_in_routes(use_cases.signing_in, limits, caller),
-        history_routes(use_cases.reading, caller),
-        changing_routes(use_cases.changing, caller),
-        marking_routes(use_cases.marking, use_cases.reading, caller),
+        signing_in_routes(),
+        history_routes(),
+        changing_routes(),
+        marking_routes(),
         *others,
         health_routes(pings),
     ]
@@ -122,6 +122,15 @@ def gateway_app(
         meter=meter,
         edge=edge,
         page_policy=page_policy,
+        uses={
+            **uses,
+            SigningIn: use_cases.signing_in,
+            Reading: use_cases.reading,
+            Marking: use_cases.marking,
+            Changing: use_cases.changing,
+            Limits: limits,
+            RouteRates: RouteRates(limits),
+        },
         fast=[
             sockets.route,
             send_route(use_cases.signing_in, use_cases.sending, limits.send, meter.accepted),

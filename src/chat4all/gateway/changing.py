@@ -1,6 +1,6 @@
 """Edits, deletions and reactions of messages: `PATCH`, `DELETE`, `…/edits` and `…/reactions`."""
 
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -13,8 +13,9 @@ from chat4all.domain.people import Session
 from chat4all.domain.text import paragraphs
 from chat4all.gateway.pages import HISTORY_PATH
 from chat4all.http.answers import json_response
-from chat4all.http.bearer import Authenticate
+from chat4all.http.bearer import caller
 from chat4all.http.bodies import require_json
+from chat4all.http.bound import bound
 from chat4all.http.idempotency import ChangeIdKey
 from chat4all.http.json_bodies import BodyReader
 from chat4all.http.openapi import json_content, problem_meaning, problems
@@ -45,7 +46,8 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {
 _reader = BodyReader(EditMessage, {"content": partial(paragraphs, most=CONTENT_MAX)})
 
 
-def changing_routes(changing: Changing, caller: Authenticate) -> APIRouter:
+@cache
+def changing_routes() -> APIRouter:
     """Return the routes that change messages and show what was changed."""
     router = api_router("Messages")
 
@@ -70,6 +72,7 @@ def changing_routes(changing: Changing, caller: Authenticate) -> APIRouter:
     @if_unknown(EDIT)
     async def edit(
         session: Annotated[Session, Depends(caller)],
+        changing: Annotated[Changing, bound(Changing)],
         conversation_id: ConversationPath,
         message_id: MessagePath,
         request: Request,
@@ -104,6 +107,7 @@ def changing_routes(changing: Changing, caller: Authenticate) -> APIRouter:
     @if_unknown(CHANGE)
     async def delete(
         session: Annotated[Session, Depends(caller)],
+        changing: Annotated[Changing, bound(Changing)],
         conversation_id: ConversationPath,
         message_id: MessagePath,
         request: Request,
@@ -141,6 +145,7 @@ def changing_routes(changing: Changing, caller: Authenticate) -> APIRouter:
     )
     async def edits(
         session: Annotated[Session, Depends(caller)],
+        changing: Annotated[Changing, bound(Changing)],
         conversation_id: ConversationPath,
         message_id: MessagePath,
         seq: SeqQuery = None,
@@ -151,6 +156,7 @@ def changing_routes(changing: Changing, caller: Authenticate) -> APIRouter:
 
     async def react(
         session: Annotated[Session, Depends(caller)],
+        changing: Annotated[Changing, bound(Changing)],
         conversation_id: ConversationPath,
         message_id: MessagePath,
         emoji: EmojiPath,
@@ -206,6 +212,7 @@ def changing_routes(changing: Changing, caller: Authenticate) -> APIRouter:
     )
     async def reactions(
         session: Annotated[Session, Depends(caller)],
+        changing: Annotated[Changing, bound(Changing)],
         conversation_id: ConversationPath,
         message_id: MessagePath,
         seq: SeqQuery = None,

@@ -4,6 +4,7 @@ Ordinary requests for a page are answered by the fast route (`fast_history`). Th
 everything else: unusual spellings of the query, refusals, and the description in /docs.
 """
 
+from functools import cache
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -13,7 +14,8 @@ from chat4all.domain.people import Session
 from chat4all.domain.position import POSITION_PATTERN, Position
 from chat4all.gateway.pages import HISTORY_PATH, PageQuery, page_headers, read_page
 from chat4all.http.answers import json_response
-from chat4all.http.bearer import Authenticate
+from chat4all.http.bearer import caller
+from chat4all.http.bound import bound
 from chat4all.http.openapi import json_content, problems
 from chat4all.http.paths import ConversationPath, MessagePath
 from chat4all.http.routes import api_router
@@ -43,7 +45,8 @@ AtLeast = Annotated[
 ]
 
 
-def history_routes(reading: Reading, caller: Authenticate) -> APIRouter:
+@cache
+def history_routes() -> APIRouter:
     """Return the routes that read messages."""
     router = api_router("Messages")
 
@@ -74,6 +77,7 @@ def history_routes(reading: Reading, caller: Authenticate) -> APIRouter:
     )
     async def history(
         session: Annotated[Session, Depends(caller)],
+        reading: Annotated[Reading, bound(Reading)],
         conversation_id: ConversationPath,
         limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
         before: Before = None,
@@ -110,6 +114,7 @@ def history_routes(reading: Reading, caller: Authenticate) -> APIRouter:
     )
     async def message(
         session: Annotated[Session, Depends(caller)],
+        reading: Annotated[Reading, bound(Reading)],
         conversation_id: ConversationPath,
         message_id: MessagePath,
     ) -> Response:

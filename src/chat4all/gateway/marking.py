@@ -1,5 +1,6 @@
 """`POST /v1/conversations/{id}/read` and the receipts."""
 
+from functools import cache
 from http import HTTPStatus
 from typing import Annotated
 
@@ -7,8 +8,9 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from chat4all.domain.people import Session
 from chat4all.http.answers import json_response
-from chat4all.http.bearer import Authenticate
+from chat4all.http.bearer import caller
 from chat4all.http.bodies import require_json
+from chat4all.http.bound import bound
 from chat4all.http.json_bodies import BodyReader
 from chat4all.http.openapi import json_content, problems
 from chat4all.http.outcomes import MARKER, if_unknown
@@ -22,7 +24,8 @@ from chat4all.wire.messages import MarkRead, ReceiptView, receipt_view
 _reader = BodyReader(MarkRead)
 
 
-def marking_routes(marking: Marking, reading: Reading, caller: Authenticate) -> APIRouter:
+@cache
+def marking_routes() -> APIRouter:
     """Return the routes that move read markers and list receipts."""
     router = api_router("Messages")
 
@@ -43,6 +46,7 @@ def marking_routes(marking: Marking, reading: Reading, caller: Authenticate) -> 
     @if_unknown(MARKER)
     async def read(
         session: Annotated[Session, Depends(caller)],
+        marking: Annotated[Marking, bound(Marking)],
         conversation_id: ConversationPath,
         request: Request,
     ) -> Response:
@@ -67,7 +71,9 @@ def marking_routes(marking: Marking, reading: Reading, caller: Authenticate) -> 
         },
     )
     async def receipts(
-        session: Annotated[Session, Depends(caller)], conversation_id: ConversationPath
+        session: Annotated[Session, Depends(caller)],
+        reading: Annotated[Reading, bound(Reading)],
+        conversation_id: ConversationPath,
     ) -> Response:
         """Return how far each member has received and read, and since when."""
         members = await reading.receipts(session.username, conversation_id)

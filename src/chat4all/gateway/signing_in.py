@@ -1,5 +1,6 @@
 """`POST /token`, `POST /v1/logout` and `/v1/sessions`."""
 
+from functools import cache
 from http import HTTPStatus
 from typing import Annotated
 
@@ -9,13 +10,13 @@ from chat4all.domain.acting import Actor, act_as
 from chat4all.domain.errors import FieldError, InvalidGrant, InvalidInput, NotSignedIn
 from chat4all.domain.people import Session
 from chat4all.http.answers import json_response
-from chat4all.http.bearer import Authenticate
+from chat4all.http.bearer import caller
+from chat4all.http.bound import bound
 from chat4all.http.limits import SIGN_IN_ACCOUNT, Limits, address_of, client_of
 from chat4all.http.oauth import TOKEN_PATH
 from chat4all.http.openapi import json_content, problem_meaning, problems, rate_limited
 from chat4all.http.outcomes import LOGOUT, SESSION, TOKEN, if_unknown
 from chat4all.http.paths import SessionPath
-from chat4all.http.route_limits import RouteLimits, limited, limits_of
 from chat4all.http.routes import api_router
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.wire.people import SessionView, Token, session_view, token_view
@@ -28,7 +29,8 @@ _FAMILY_LETTERS = 22
 """Of a refresh token: the same in all tokens of a device."""
 
 
-def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticate) -> APIRouter:
+@cache
+def signing_in_routes() -> APIRouter:
     """Return the routes for signing in and out."""
     router = api_router("Signing in")
 
@@ -45,12 +47,16 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
             **problem_meaning(401, "Wrong username or password."),
         },
     )
-    @limited(RouteLimits(rate=limits.sign_in_address))
     @if_unknown(TOKEN)
-    async def token(form: Annotated[Grant, Form()], request: Request) -> Response:
+    async def token(
+        signing_in: Annotated[SigningIn, bound(SigningIn)],
+        limits: Annotated[Limits, bound(Limits)],
+        form: Annotated[Grant, Form()],
+        request: Request,
+    ) -> Response:
         """Exchange a username and a password for tokens, or a refresh token for the next ones."""
         act_as(Actor(address=client_of(request.scope)))
-        rate, address = limits_of(request.scope).rate, address_of(request.scope)
+        rate, address = limits.sign_in_address, address_of(request.scope)
         if form.grant_type == "refresh_token":
             fields = _required(form, "refresh_token")
             limits.refresh.take(request.scope, fields["refresh_token"][:_FAMILY_LETTERS])
@@ -71,7 +77,10 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
         responses=problems(401, 503),
     )
     @if_unknown(LOGOUT)
-    async def logout(session: Annotated[Session, Depends(caller)]) -> None:
+    async def logout(
+        session: Annotated[Session, Depends(caller)],
+        signing_in: Annotated[SigningIn, bound(SigningIn)],
+    ) -> None:
         """End this session: its tokens are refused from now on, elsewhere within 5 s."""
         await signing_in.sign_out(session)
 
@@ -81,7 +90,10 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
         operation_id="list_sessions",
         responses={200: {"content": json_content(SessionView, many=True)}, **problems(401, 503)},
     )
-    async def sessions(session: Annotated[Session, Depends(caller)]) -> Response:
+    async def sessions(
+        session: Annotated[Session, Depends(caller)],
+        signing_in: Annotated[SigningIn, bound(SigningIn)],
+    ) -> Response:
         """Return where you are signed in, the last used device first."""
         own = await signing_in.sessions(session.username)
         return json_response([session_view(one, session.session_id) for one in own])
@@ -94,7 +106,11 @@ def signing_in_routes(signing_in: SigningIn, limits: Limits, caller: Authenticat
         responses=problems(401, 404, 422, 503),
     )
     @if_unknown(SESSION)
-    async def end(session: Annotated[Session, Depends(caller)], session_id: SessionPath) -> None:
+    async def end(
+        session: Annotated[Session, Depends(caller)],
+        signing_in: Annotated[SigningIn, bound(SigningIn)],
+        session_id: SessionPath,
+    ) -> None:
         """End one of your sessions: its tokens are refused from now on, elsewhere within 5 s."""
         await signing_in.end(session, session_id)
 

@@ -1,7 +1,6 @@
 """Authentication: the bearer token of a request, and the session that it belongs to."""
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
@@ -11,11 +10,10 @@ from chat4all.domain.acting import Actor, act_as
 from chat4all.domain.errors import NotSignedIn
 from chat4all.domain.people import Session
 from chat4all.http.access_log import CALLER
-from chat4all.http.limits import Limits, client_of
+from chat4all.http.bound import bound
+from chat4all.http.limits import client_of
 from chat4all.http.rates import RouteRates
 from chat4all.usecases.signing_in import SigningIn
-
-Authenticate: TypeAlias = Callable[..., Awaitable[Session]]
 
 # Only for the "Authorize" button in /docs; the token is read by `bearer_token`.
 _scheme = OAuth2PasswordBearer(tokenUrl="/token", auto_error=False)
@@ -32,18 +30,16 @@ def bearer_token(scope: Scope) -> str:
     raise NotSignedIn("send a token: Authorization: Bearer <token>")
 
 
-def authenticator(signing_in: SigningIn, limits: Limits) -> Authenticate:
-    """Return a FastAPI dependency that gives the caller's session, and counts the request."""
-    rates = RouteRates(limits)
-
-    async def authenticate(
-        request: Request, _scheme_for_docs: Annotated[str | None, Depends(_scheme)]
-    ) -> Session:
-        session = await signing_in.authenticate(bearer_token(request.scope))
-        client = client_of(request.scope)
-        request.scope[CALLER] = session
-        act_as(Actor(session.username, session.session_id, client))
-        rates.take(request.scope, session)
-        return session
-
-    return authenticate
+async def caller(
+    request: Request,
+    signing_in: Annotated[SigningIn, bound(SigningIn)],
+    rates: Annotated[RouteRates, bound(RouteRates)],
+    _scheme_for_docs: Annotated[str | None, Depends(_scheme)],
+) -> Session:
+    """Return the caller's session, and count the request: a FastAPI dependency."""
+    session = await signing_in.authenticate(bearer_token(request.scope))
+    client = client_of(request.scope)
+    request.scope[CALLER] = session
+    act_as(Actor(session.username, session.session_id, client))
+    rates.take(request.scope, session)
+    return session

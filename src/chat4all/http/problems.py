@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from math import ceil
 from typing import Any
@@ -200,6 +201,7 @@ def kind_of_status(status: int) -> tuple[str, str]:
     return type_of(kind.slug), kind.title
 
 
+@cache
 def problem_routes() -> APIRouter:
     """Return `/problems/{kind}`, which describes the `type` of a problem."""
     router = APIRouter(include_in_schema=False)
@@ -223,7 +225,7 @@ def _of_status(status: HTTPStatus) -> _Kind:
 def install_problems(app: FastAPI, routes: Sequence[BaseRoute] = ()) -> None:
     """Answer every error that leaves an endpoint of `app`, which has these routes, as a problem."""
     explaining = problem_routes()
-    app.include_router(explaining)
+    app.router.routes.extend(explaining.routes)
     routes = [*routes, *explaining.routes]
 
     async def answer(request: Request, error: Exception) -> Response:

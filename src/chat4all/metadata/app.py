@@ -2,19 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from fastapi import APIRouter
 from starlette.types import ASGIApp
 
 from chat4all import __version__
 from chat4all.http.assembling import assemble
-from chat4all.http.bearer import authenticator
+from chat4all.http.bound import Bound
 from chat4all.http.docs import make_app
 from chat4all.http.edge import Edge
 from chat4all.http.fast_routes import FastRoute
 from chat4all.http.frame import RequestMeter
 from chat4all.http.health import health_routes
 from chat4all.http.limits import Limits
+from chat4all.http.rates import RouteRates
 from chat4all.metadata.conversations import conversation_routes
 from chat4all.metadata.members import member_routes
 from chat4all.metadata.users import user_routes
@@ -38,14 +40,22 @@ class MetadataUseCases:
     listing: Listing
 
 
-def metadata_routes(use_cases: MetadataUseCases, limits: Limits) -> Sequence[APIRouter]:
+def metadata_routes() -> Sequence[APIRouter]:
     """Return the service's routes, for its own application or for a gateway that serves them."""
-    caller = authenticator(use_cases.signing_in, limits)
-    return [
-        user_routes(use_cases.signing_up, use_cases.profiles, limits, caller),
-        conversation_routes(use_cases.membership, use_cases.listing, caller),
-        member_routes(use_cases.membership, caller),
-    ]
+    return [user_routes(), conversation_routes(), member_routes()]
+
+
+def metadata_uses(use_cases: MetadataUseCases, limits: Limits) -> Bound:
+    """Return what the endpoints of these routes use."""
+    return {
+        SigningIn: use_cases.signing_in,
+        SigningUp: use_cases.signing_up,
+        Profiles: use_cases.profiles,
+        Membership: use_cases.membership,
+        Listing: use_cases.listing,
+        Limits: limits,
+        RouteRates: RouteRates(limits),
+    }
 
 
 def metadata_app(
@@ -53,12 +63,14 @@ def metadata_app(
     pings: Mapping[str, Ping],
     meter: RequestMeter,
     edge: Edge,
+    uses: Bound = MappingProxyType({}),
     internal: ASGIApp | None = None,
     has_demonstration: bool = False,
 ) -> ASGIApp:
     """Return the metadata service; `internal` serves gateways in other processes.
 
-    `has_demonstration`: its page of documentation tells of the demonstration accounts.
+    `uses` is what the endpoints of `routes` use. `has_demonstration`: its page of documentation
+    tells of the demonstration accounts.
     """
     app, page_policy = make_app(
         "Chat4All metadata",
@@ -72,5 +84,6 @@ def metadata_app(
         meter=meter,
         edge=edge,
         page_policy=page_policy,
+        uses=uses,
         fast=[] if internal is None else [FastRoute(INTERNAL_PATH + "{name}", None, internal)],
     )

@@ -1,5 +1,6 @@
 """`/v1/conversations`."""
 
+from functools import cache
 from http import HTTPStatus
 from typing import Annotated
 
@@ -8,7 +9,8 @@ from fastapi import APIRouter, Depends, Query, Response
 from chat4all.domain.ids import Username
 from chat4all.domain.people import ConversationChanges, Session
 from chat4all.http.answers import json_response
-from chat4all.http.bearer import Authenticate
+from chat4all.http.bearer import caller
+from chat4all.http.bound import bound
 from chat4all.http.idempotency import IdempotencyKey
 from chat4all.http.openapi import json_content, problems
 from chat4all.http.outcomes import CREATION, REMOVAL, SAME_VALUE, if_unknown
@@ -35,9 +37,8 @@ GROUP_SECONDS = 48.0
 _GROUP = RouteLimits(body=GROUP_BODY_MAX, seconds=GROUP_SECONDS)
 
 
-def conversation_routes(
-    membership: Membership, listing: Listing, caller: Authenticate
-) -> APIRouter:
+@cache
+def conversation_routes() -> APIRouter:
     """Return the routes of conversations."""
     router = api_router("Conversations")
 
@@ -52,6 +53,7 @@ def conversation_routes(
     )
     async def list_conversations(
         session: Annotated[Session, Depends(caller)],
+        listing: Annotated[Listing, bound(Listing)],
         limit: Annotated[int, Query(ge=1, le=LIST_LIMIT_MAX)] = LIST_LIMIT_DEFAULT,
         cursor: Cursor = "",
     ) -> Response:
@@ -78,7 +80,10 @@ def conversation_routes(
     @limited(_GROUP)
     @if_unknown(CREATION)
     async def create_conversation(
-        session: Annotated[Session, Depends(caller)], new: NewConversation, key: IdempotencyKey
+        session: Annotated[Session, Depends(caller)],
+        membership: Annotated[Membership, bound(Membership)],
+        new: NewConversation,
+        key: IdempotencyKey,
     ) -> Response:
         """Create a group, or the private conversation of two people; a pair has one for ever.
 
@@ -109,7 +114,9 @@ def conversation_routes(
         },
     )
     async def read_conversation(
-        session: Annotated[Session, Depends(caller)], conversation_id: ConversationPath
+        session: Annotated[Session, Depends(caller)],
+        membership: Annotated[Membership, bound(Membership)],
+        conversation_id: ConversationPath,
     ) -> Response:
         """Return a conversation that you are in."""
         conversation = await membership.conversation(session.username, conversation_id)
@@ -128,6 +135,7 @@ def conversation_routes(
     @if_unknown(SAME_VALUE)
     async def change_conversation(
         session: Annotated[Session, Depends(caller)],
+        membership: Annotated[Membership, bound(Membership)],
         conversation_id: ConversationPath,
         changed: ChangedConversation,
     ) -> Response:
@@ -148,7 +156,9 @@ def conversation_routes(
     )
     @if_unknown(REMOVAL)
     async def delete_conversation(
-        session: Annotated[Session, Depends(caller)], conversation_id: ConversationPath
+        session: Annotated[Session, Depends(caller)],
+        membership: Annotated[Membership, bound(Membership)],
+        conversation_id: ConversationPath,
     ) -> None:
         """End a group for everybody, as an owner. Nobody reads or writes it any more."""
         await membership.delete(session.username, conversation_id)

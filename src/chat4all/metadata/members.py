@@ -1,5 +1,6 @@
 """`/v1/conversations/{id}/members`."""
 
+from functools import cache
 from http import HTTPStatus
 from typing import Annotated
 
@@ -8,7 +9,8 @@ from fastapi import APIRouter, Depends, Query, Response
 from chat4all.domain.ids import Username
 from chat4all.domain.people import Session
 from chat4all.http.answers import json_response
-from chat4all.http.bearer import Authenticate
+from chat4all.http.bearer import caller
+from chat4all.http.bound import bound
 from chat4all.http.idempotency import IdempotencyKey
 from chat4all.http.openapi import json_content, problems
 from chat4all.http.outcomes import CREATION, REMOVAL, ROLE, if_unknown
@@ -25,7 +27,8 @@ LIMIT_MAX = 1_000
 PATH = "/v1/conversations/{conversation_id}/members"
 
 
-def member_routes(membership: Membership, caller: Authenticate) -> APIRouter:
+@cache
+def member_routes() -> APIRouter:
     """Return the routes of members."""
     router = api_router("Conversations")
 
@@ -40,6 +43,7 @@ def member_routes(membership: Membership, caller: Authenticate) -> APIRouter:
     )
     async def list_members(
         session: Annotated[Session, Depends(caller)],
+        membership: Annotated[Membership, bound(Membership)],
         conversation_id: ConversationPath,
         limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
         cursor: Cursor = "",
@@ -63,6 +67,7 @@ def member_routes(membership: Membership, caller: Authenticate) -> APIRouter:
     @if_unknown(CREATION)
     async def add_member(
         session: Annotated[Session, Depends(caller)],
+        membership: Annotated[Membership, bound(Membership)],
         conversation_id: ConversationPath,
         new: NewMember,
         key: IdempotencyKey,
@@ -84,6 +89,7 @@ def member_routes(membership: Membership, caller: Authenticate) -> APIRouter:
     @if_unknown(ROLE)
     async def change_role(
         session: Annotated[Session, Depends(caller)],
+        membership: Annotated[Membership, bound(Membership)],
         conversation_id: ConversationPath,
         username: MemberPath,
         new: NewRole,
@@ -102,6 +108,7 @@ def member_routes(membership: Membership, caller: Authenticate) -> APIRouter:
     @if_unknown(REMOVAL)
     async def remove_member(
         session: Annotated[Session, Depends(caller)],
+        membership: Annotated[Membership, bound(Membership)],
         conversation_id: ConversationPath,
         username: MemberPath,
     ) -> None:

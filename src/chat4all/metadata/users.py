@@ -1,5 +1,6 @@
 """`/v1/users`."""
 
+from functools import cache
 from http import HTTPStatus
 from typing import Annotated
 
@@ -10,14 +11,14 @@ from chat4all.domain.acting import Actor, act_as
 from chat4all.domain.errors import NotAllowed
 from chat4all.domain.people import DISPLAY_NAME_MAX, Session, searched_name
 from chat4all.http.answers import json_response
-from chat4all.http.bearer import Authenticate
+from chat4all.http.bearer import caller
+from chat4all.http.bound import bound
 from chat4all.http.idempotency import IdempotencyKey
 from chat4all.http.limits import Limits, address_of, client_of
 from chat4all.http.openapi import json_content, problems, rate_limited
 from chat4all.http.outcomes import CREATION, LOGOUT, OWN_PROFILE, if_unknown
 from chat4all.http.paging import LINK_HEADER, Cursor, link_next
 from chat4all.http.paths import UserPath
-from chat4all.http.route_limits import RouteLimits, limited, limits_of
 from chat4all.http.routes import api_router
 from chat4all.usecases.profiles import FIND_LIMIT_DEFAULT, FIND_LIMIT_MAX, Profiles
 from chat4all.usecases.signing_up import SigningUp
@@ -27,9 +28,8 @@ from chat4all.wire.requests import ChangedUser, NewUser
 _PATH = "/v1/users/{username}"
 
 
-def user_routes(
-    signing_up: SigningUp, profiles: Profiles, limits: Limits, caller: Authenticate
-) -> APIRouter:
+@cache
+def user_routes() -> APIRouter:
     """Return the routes of users."""
     router = api_router("Users")
 
@@ -46,12 +46,17 @@ def user_routes(
             **problems(400, 403, 409, 413, 415, 422, 429, 503),
         },
     )
-    @limited(RouteLimits(rate=limits.sign_up))
     @if_unknown(CREATION)
-    async def create_user(new: NewUser, request: Request, key: IdempotencyKey) -> Response:
+    async def create_user(
+        signing_up: Annotated[SigningUp, bound(SigningUp)],
+        limits: Annotated[Limits, bound(Limits)],
+        new: NewUser,
+        request: Request,
+        key: IdempotencyKey,
+    ) -> Response:
         """Create a user. 409 when the username or the e-mail is in use, 403 where it is closed."""
         act_as(Actor(address=client_of(request.scope)))
-        limits_of(request.scope).rate.take(request.scope, address_of(request.scope))
+        limits.sign_up.take(request.scope, address_of(request.scope))
         user = await signing_up.sign_up(new.username, new.email, new.password, key=key)
         return json_response(own_profile(user), status=HTTPStatus.CREATED)
 
@@ -66,6 +71,7 @@ def user_routes(
     )
     async def find_users(
         session: Annotated[Session, Depends(caller)],
+        profiles: Annotated[Profiles, bound(Profiles)],
         query: Annotated[
             str,
             Query(
@@ -93,7 +99,9 @@ def user_routes(
         operation_id="read_me",
         responses={200: {"content": json_content(OwnProfile)}, **problems(401, 404, 503)},
     )
-    async def me(session: Annotated[Session, Depends(caller)]) -> Response:
+    async def me(
+        session: Annotated[Session, Depends(caller)], profiles: Annotated[Profiles, bound(Profiles)]
+    ) -> Response:
         """Return your own profile."""
         return json_response(own_profile(await profiles.user(session.username)))
 
@@ -107,7 +115,9 @@ def user_routes(
         },
     )
     async def read_user(
-        session: Annotated[Session, Depends(caller)], username: UserPath
+        session: Annotated[Session, Depends(caller)],
+        profiles: Annotated[Profiles, bound(Profiles)],
+        username: UserPath,
     ) -> Response:
         """Return somebody's profile; the e-mail only of your own."""
         user = await profiles.user(username)
@@ -122,11 +132,11 @@ def user_routes(
             **problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
         },
     )
-    # Password guesses are limited here as they are when signing in.
-    @limited(RouteLimits(rate=limits.sign_in_account))
     @if_unknown(OWN_PROFILE)
     async def change_user(
         session: Annotated[Session, Depends(caller)],
+        profiles: Annotated[Profiles, bound(Profiles)],
+        limits: Annotated[Limits, bound(Limits)],
         username: UserPath,
         changed: ChangedUser,
         request: Request,
@@ -136,8 +146,8 @@ def user_routes(
         A new password ends all your other sessions within 5 s.
         """
         _require_oneself(session, username)
-        rate = limits_of(request.scope).rate
-        with rate.count_failures(request.scope, username, NotAllowed):
+        # Password guesses are limited here as they are when signing in.
+        with limits.sign_in_account.count_failures(request.scope, username, NotAllowed):
             user = await profiles.change(
                 session.username,
                 display_name=changed.display_name,
@@ -156,7 +166,11 @@ def user_routes(
         responses=problems(401, 403, 404, 422, 503),
     )
     @if_unknown(LOGOUT)
-    async def delete_user(session: Annotated[Session, Depends(caller)], username: UserPath) -> None:
+    async def delete_user(
+        session: Annotated[Session, Depends(caller)],
+        profiles: Annotated[Profiles, bound(Profiles)],
+        username: UserPath,
+    ) -> None:
         """Erase your personal data and end your sessions and memberships, for good.
 
         What you wrote stays in its conversations, under a name that is nobody's.

@@ -64,6 +64,7 @@ def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
             *people.routes,
             metrics_routes(meter.text, ports.other_metrics, failed=meter.source_failed),
         ],
+        uses=people.uses,
         has_demonstration=ports.has_demonstration,
         fast=live.routes,
     )
@@ -87,6 +88,7 @@ def make_metadata(ports: "MetadataPorts") -> "ASGIApp":
         pings=ports.pings.by_name(),
         meter=meter,
         edge=ports.policy.edge,
+        uses=people.uses,
         internal=endpoint,
         has_demonstration=ports.has_demonstration,
     )

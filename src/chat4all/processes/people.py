@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter
 
-from chat4all.metadata import MetadataUseCases, metadata_routes
+from chat4all.http.bound import Bound
+from chat4all.metadata import MetadataUseCases, metadata_routes, metadata_uses
 from chat4all.ports.log import MessageLog
 from chat4all.processes.parts import GatewayPorts, MetadataPorts, StorePorts
 from chat4all.usecases.listing import Listing
@@ -19,12 +20,13 @@ from chat4all.usecases.signing_up import SigningUp
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """The use cases that a gateway needs besides, and the routes of all of them."""
+    """The use cases that a gateway needs besides; the routes of all of them, and what those use."""
 
     signing_in: SigningIn
     marking: Marking
     names: PublicNames
     routes: Sequence[APIRouter]
+    uses: Bound
 
 
 def make_people(ports: GatewayPorts | MetadataPorts, log: MessageLog, store: StorePorts) -> People:
@@ -41,4 +43,5 @@ def make_people(ports: GatewayPorts | MetadataPorts, log: MessageLog, store: Sto
         Membership(users, directory, directory, marking, creations),
         Listing(store, ports.people.memberships, names),
     )
-    return People(signing_in, marking, names, metadata_routes(use_cases, policy.limits))
+    uses = metadata_uses(use_cases, policy.limits)
+    return People(signing_in, marking, names, metadata_routes(), uses)
