@@ -65,7 +65,7 @@ class Place:
 @asynccontextmanager
 async def place() -> AsyncIterator[Place]:
     found = Place()
-    app = with_edge(found.app, Edge((ORIGIN,)), NoMeter(), page_policy="")
+    app = with_edge(found.app, Edge((ORIGIN,)), NoMeter(), pages={})
     config = uvicorn.Config(
         app,
         http=partial(BoundedProtocol, connections_max=ROOM),  # type: ignore[arg-type]

@@ -67,7 +67,7 @@ def application() -> ASGIApp:
         FastRoute("/fast/usual", "POST", count),
     ]
     served = FastRoutes(fast, BodyLimit(app, [router]))
-    return with_edge(served, Edge(), NoMeter(), page_policy="")
+    return with_edge(served, Edge(), NoMeter(), pages={})
 
 
 class Client:

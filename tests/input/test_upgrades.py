@@ -94,7 +94,7 @@ async def client_of(running: Running) -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def with_hook(hook: Hook | None, **options: int) -> AsyncIterator[tuple[Running, Client]]:
-    application = with_edge(app, Edge(), NoMeter(), page_policy="")
+    application = with_edge(app, Edge(), NoMeter(), pages={})
     async with (
         serving(application, upgrade=hook, **options) as running,
         client_of(running) as client,

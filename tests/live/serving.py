@@ -124,7 +124,7 @@ async def served(
 
     edge = edge or Edge()
     live = LiveSockets(make_client, origins=edge.cors_origins, **options)
-    application = with_edge(FastRoutes([live.route], app), edge, NoMeter(), page_policy="")
+    application = with_edge(FastRoutes([live.route], app), edge, NoMeter(), pages={})
     async with serving(application, upgrade=live.upgrade, grace_seconds=grace_seconds) as running:
         found = Served(live, running)
         try:

@@ -10,6 +10,7 @@ from starlette.types import Scope
 
 from chat4all.gateway.live.live import Live
 from chat4all.gateway.live.socket_client import LiveClient
+from tests.live.described import check_frame
 
 DEADLINE_SECONDS = 10.0
 
@@ -31,8 +32,11 @@ def contents_of(raw: bytes) -> list[bytes]:
 
 
 def frames_in(raw: bytes) -> list[Frame]:
-    """Return the JSON of unmasked text frames."""
-    return [json.loads(content) for content in contents_of(raw)]
+    """Return the JSON of unmasked text frames, each of which must be as it is described."""
+    found: list[Frame] = [json.loads(content) for content in contents_of(raw)]
+    for frame in found:
+        check_frame(frame)
+    return found
 
 
 async def until(condition: Callable[[], object]) -> None:

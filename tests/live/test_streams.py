@@ -14,6 +14,7 @@ from chat4all.gateway.live import streams
 from chat4all.gateway.live.outgoing import WAITING_MAX
 from chat4all.gateway.live.streams import Stream, as_event
 from tests.api.conftest import CHAT, Api
+from tests.live.described import check_frame, of_streams
 from tests.live.sockets import until
 from tests.metadata_service import serving
 
@@ -39,7 +40,10 @@ class Events:
                     name, _, value = line.partition(": ")
                     found[name] = value
                 elif "data" in found:
-                    return found["id"], json.loads(found["data"])
+                    frame = json.loads(found["data"])
+                    check_frame(frame)
+                    assert frame["type"] in of_streams()
+                    return found["id"], frame
                 elif comments:
                     return "", {"type": "(comment)"}
         raise AssertionError("the stream has ended")

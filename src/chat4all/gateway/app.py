@@ -11,6 +11,8 @@ from chat4all import __version__
 from chat4all.gateway.changing import changing_routes
 from chat4all.gateway.fast_history import fast_history_route
 from chat4all.gateway.history import history_routes
+from chat4all.gateway.live.describing import PAGE_PATH, describing_routes
+from chat4all.gateway.live.page import POLICY
 from chat4all.gateway.live.sockets import LiveSockets, MakeClient
 from chat4all.gateway.marking import marking_routes
 from chat4all.gateway.pages import Pages
@@ -52,6 +54,9 @@ you. A program that has not read says `"mark_read": false`.
 **Changes.** A message can be edited, deleted and reacted to. A change is accepted with a
 `change_id` as a message is with its `message_id`, and is made once. Changes are numbered beside the
 messages: `Chat4All-Position`, `<seq>.<change>`, says how far a page goes.
+
+**Live.** `GET /v1/live` is a WebSocket that tells what happens: [its frames](/docs/live), for
+programs `/asyncapi.json`.
 
 **Text** is kept in Unicode's normal form C, and its length is counted in it. It has to show
 something, and has no control characters; line breaks and tabs are for messages and notes.
@@ -107,12 +112,13 @@ def gateway_app(
         put_client=behind_proxies(edge),
     )
     meter.watch_sockets(sockets.counts)
-    app, page_policy = make_app("Chat4All", DESCRIPTION, __version__, has_demonstration=has_demonstration)
+    app, pages = make_app("Chat4All", DESCRIPTION, __version__, has_demonstration=has_demonstration)
     routers = [
         signing_in_routes(),
         history_routes(),
         changing_routes(),
         marking_routes(),
+        describing_routes(),
         *others,
         health_routes(pings),
     ]
@@ -121,7 +127,7 @@ def gateway_app(
         routers,
         meter=meter,
         edge=edge,
-        page_policy=page_policy,
+        pages={**pages, PAGE_PATH: POLICY},
         uses={
             **uses,
             SigningIn: use_cases.signing_in,

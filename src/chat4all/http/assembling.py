@@ -22,7 +22,7 @@ def assemble(
     *,
     meter: RequestMeter,
     edge: Edge,
-    page_policy: str,
+    pages: Mapping[str, str] = MappingProxyType({}),
     uses: Bound = MappingProxyType({}),
     fast: Sequence[FastRoute] = (),
     operations: Mapping[tuple[str, str], dict[str, Any]] | None = None,
@@ -30,8 +30,8 @@ def assemble(
     """Return the service that answers the `fast` routes first, then those of the routers.
 
     `uses` is what the endpoints of the routers use. `operations` describe fast routes; see
-    `complete_openapi`. `page_policy` is the Content Security Policy of the pages
-    of documentation.
+    `complete_openapi`. `pages` has the Content Security Policies of pages, by their
+    paths.
     """
     # A redirect would name the host that the request claims, and lose a POST's body.
     app.router.redirect_slashes = False
@@ -44,4 +44,4 @@ def assemble(
     served: ASGIApp = BodyLimit(app, routers)
     if fast:
         served = FastRoutes(fast, served)
-    return with_edge(served, edge, meter, page_policy=page_policy)
+    return with_edge(served, edge, meter, pages=pages)

@@ -21,7 +21,7 @@ _DEMONSTRATION = (
 
 def make_app(
     title: str, description: str, version: str, *, has_demonstration: bool = False
-) -> tuple[FastAPI, str]:
+) -> tuple[FastAPI, dict[str, str]]:
     """Return an application whose `/docs` loads nothing from other sites, and that page's policy.
 
     The page begins with the description, the demonstration accounts where there are some, and a
@@ -58,8 +58,9 @@ def make_app(
     scripts = re.findall(rb"<script>(.*?)</script>", html, re.DOTALL)
     hashes = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{value}'" for value in hashes)
-    return app, (
+    policy = (
         f"default-src 'none'; script-src 'self' {allowed}; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     )
+    return app, {"/docs": policy}

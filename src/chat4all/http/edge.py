@@ -1,6 +1,6 @@
 """The outermost layers of a service: CORS, trusted proxies, and the frame."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -45,8 +45,10 @@ class Edge:
     """Addresses and networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted."""
 
 
-def with_edge(app: ASGIApp, edge: Edge, meter: RequestMeter, *, page_policy: str) -> ASGIApp:
-    """Return the application as it is served."""
+def with_edge(
+    app: ASGIApp, edge: Edge, meter: RequestMeter, *, pages: Mapping[str, str]
+) -> ASGIApp:
+    """Return the application as it is served; see `Frame` for `pages`."""
     app = _unless_refused(app)
     if edge.cors_origins:
         # No credentials: tokens are in a header, which other sites' pages cannot set.
@@ -57,9 +59,7 @@ def with_edge(app: ASGIApp, edge: Edge, meter: RequestMeter, *, page_policy: str
             allow_headers=_REQUEST_HEADERS,
             expose_headers=_EXPOSED,
         )
-    app = Frame(
-        app, meter, AccessLog(), page_policy=page_policy, cross_origin=bool(edge.cors_origins)
-    )
+    app = Frame(app, meter, AccessLog(), pages=pages, cross_origin=bool(edge.cors_origins))
     if edge.trusted_proxies:
         app = ProxyHeadersMiddleware(app, list(edge.trusted_proxies))  # type: ignore[arg-type,assignment]
     return app

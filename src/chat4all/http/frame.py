@@ -5,7 +5,7 @@ One ASGI layer for all of it: a layer costs more than its work.
 
 import re
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Protocol, TypeAlias
 
 import uuid_utils
@@ -23,7 +23,7 @@ _valid_request_id = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 """API answers are data: whatever they contain, a browser must not run or frame them."""
 
-_PUBLIC = ("/openapi.json", "/problems/", "/static-offline-docs/")
+_PUBLIC = ("/openapi.json", "/asyncapi.json", "/problems/", "/static-offline-docs/")
 _STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -46,8 +46,9 @@ def add_headers(scope: MutableMapping[str, Any], *headers: Header) -> None:
 class Frame:
     """ASGI middleware, the outermost of ours.
 
-    Takes the caller's `X-Request-Id` if it is valid, or makes one. `page_policy` is the
-    content security policy of `/docs`; `cross_origin` says that other sites' pages may read.
+    Takes the caller's `X-Request-Id` if it is valid, or makes one. `pages` has the
+    content security policies of pages, by path; `cross_origin` says that other sites' pages may
+    read.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Frame:
         meter: RequestMeter,
         access_log: RequestMeter,
         *,
-        page_policy: str,
+        pages: Mapping[str, str],
         cross_origin: bool = False,
     ) -> None:
         self._app = app
@@ -71,10 +72,12 @@ class Frame:
             ),
         )
         api = (b"content-security-policy", API_POLICY.encode())
-        page = (b"content-security-policy", page_policy.encode())
         self._public = (*common, api)
         self._private = (*common, api, (b"cache-control", b"no-store"))
-        self._page = (*common, page)
+        self._pages = {
+            path: (*common, (b"content-security-policy", policy.encode()))
+            for path, policy in pages.items()
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; its id is in the context meanwhile."""
@@ -108,8 +111,8 @@ class Frame:
         headers: tuple[Header, ...]
         if path.startswith("/v1/"):
             headers = self._private
-        elif path == "/docs":
-            headers = self._page
+        elif (page := self._pages.get(path)) is not None:
+            headers = page
         elif path.startswith(_PUBLIC):
             headers = self._public
         else:

@@ -72,7 +72,7 @@ def metadata_app(
     `uses` is what the endpoints of `routes` use. `has_demonstration`: its page of documentation
     tells of the demonstration accounts.
     """
-    app, page_policy = make_app(
+    app, pages = make_app(
         "Chat4All metadata",
         "Users, conversations and their members. The gateway has these routes too.",
         __version__,
@@ -83,7 +83,7 @@ def metadata_app(
         [*routes, health_routes(pings)],
         meter=meter,
         edge=edge,
-        page_policy=page_policy,
+        pages=pages,
         uses=uses,
         fast=[] if internal is None else [FastRoute(INTERNAL_PATH + "{name}", None, internal)],
     )

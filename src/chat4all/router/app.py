@@ -20,4 +20,4 @@ def router_app(pings: Mapping[str, Ping], meter: Meter, metrics: Source) -> ASGI
         health_routes(pings),
         metrics_routes(meter.text, [metrics], failed=meter.source_failed),
     ]
-    return assemble(app, routers, meter=meter, edge=Edge(), page_policy="")
+    return assemble(app, routers, meter=meter, edge=Edge())

@@ -124,15 +124,27 @@ def envelope(frame: bytes) -> Envelope:
 class Hello(msgspec.Struct, tag_field="type", tag="hello", omit_defaults=True):
     """You are signed in."""
 
-    username: str
-    session_id: str
-    server_time: Annotated[str, Meta(description="RFC 3339, UTC.")]
-    heartbeat_s: Annotated[
-        int, Meta(description="You hear something at least this often, in seconds.")
+    username: Annotated[str, Meta(examples=["ana"])]
+    session_id: Annotated[str, Meta(examples=["0199f3a0-2d6b-7a51-8c0f-6e4b1d9a7f35"])]
+    server_time: Annotated[
+        str, Meta(description="RFC 3339, UTC.", examples=["2026-01-31T12:00:00.000Z"])
     ]
-    frame_max: Annotated[int, Meta(description="Bytes of one frame of yours.")]
+    heartbeat_s: Annotated[
+        int,
+        Meta(
+            description="You hear something at least this often, in seconds.",
+            examples=[HEARTBEAT_SECONDS],
+        ),
+    ]
+    frame_max: Annotated[
+        int, Meta(description="Bytes of one frame of yours.", examples=[FRAME_MAX])
+    ]
     resume_max: Annotated[
-        int, Meta(description="More missed messages of one conversation are a `reload`.")
+        int,
+        Meta(
+            description="More missed messages of one conversation are a `reload`.",
+            examples=[RESUME_MAX],
+        ),
     ]
     generation: Annotated[
         str | None,
@@ -211,7 +223,7 @@ class ConversationFrame(msgspec.Struct, tag_field="type", tag="conversation", om
 class AcceptedFrame(msgspec.Struct, tag_field="type", tag="accepted"):
     """It is durable; the answer to what you sent with this `ref`."""
 
-    ref: str | None
+    ref: Annotated[str, Meta(examples=["1"])] | None
     message_id: Annotated[str, Meta(examples=[EXAMPLE_MESSAGE])]
 
 
@@ -221,9 +233,9 @@ class ErrorFrame(msgspec.Struct, tag_field="type", tag="error", omit_defaults=Tr
     problem: Annotated[
         str, Meta(description="The `type` of the problem.", examples=["/problems/not-found"])
     ]
-    title: str
-    status: int
-    detail: str
+    title: Annotated[str, Meta(examples=["Not found"])]
+    status: Annotated[int, Meta(examples=[404])]
+    detail: Annotated[str, Meta(examples=["no such conversation, or you are not in it"])]
     ref: str | None = None
     retry_after: Annotated[int | None, Meta(description="Seconds after which to try again.")] = None
     errors: list[ProblemField] | None = None
