@@ -31,6 +31,7 @@ COMMANDS = {
     "users": "Create, list, disable, delete users, and what was done to them.",
     "groups": "Show groups, and give one to another owner.",
     "secrets": "Make a cluster's secrets, once.",
+    "listen": "Print what happens in a user's conversations, as it happens.",
     "ready": "Ask a service on this machine whether it is ready.",
     "doctor": "Say what is wrong with this installation.",
     "dead-letters": "List, show and replay records that could not be processed.",

@@ -206,6 +206,8 @@ LOOPS = {
     "adapters.kafka.producer.KafkaProducer.open": "a thread, whose end `ping` reports",
     "gateway.live.streams._EventsEndpoint._stream": "one request's, cancelled at its end",
     "http.bodies.read_body": "ends with the request",
+    "operations.listening.Listener.frames": "what its caller reads; the command ends with it",
+    "operations.listening.Listener._next": "ends with a frame, or after 35 s",
     "http.health._Check.answer": "one answer, awaited",
     "http.server.serving.serve": "the servers, in a task group",
     "processes.cluster.serve_router": "the process ends with it",

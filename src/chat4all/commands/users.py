@@ -17,7 +17,7 @@ from chat4all.domain.people import UserChanges
 from chat4all.domain.people import display_name as normal_display_name
 from chat4all.domain.text import UnfitText
 from chat4all.operations import exporting
-from chat4all.operations.options import cluster_option, data_option, json_option
+from chat4all.operations.options import cluster_option, data_option, json_option, password_option
 from chat4all.operations.user_output import audit_fields, audit_line, user_fields, user_line
 from chat4all.operations.users import OpenedUsers, with_users
 from chat4all.usecases.signing_up import SigningUp
@@ -30,15 +30,6 @@ PAGE = 500
 def _installation(command: F) -> F:
     """Give a command the options that select an installation."""
     return data_option(cluster_option(command))
-
-
-def _password(command: F) -> F:
-    """Give a command the option `--password-stdin`."""
-    return click.option(
-        "--password-stdin",
-        is_flag=True,
-        help="Read the password from standard input, its first line, instead of asking for it.",
-    )(command)
 
 
 @click.group()
@@ -54,7 +45,7 @@ def users() -> None:
 @click.argument("username")
 @click.option("--email", required=True, help="E-mail address.")
 @click.option("--display-name", default="", help="Shown beside the username.")
-@_password
+@password_option
 @_installation
 def create(
     username: str,
@@ -139,7 +130,7 @@ def enable(username: str, data: Path | None, cluster: bool) -> None:
 
 @users.command()
 @click.argument("username")
-@_password
+@password_option
 @_installation
 def passwd(username: str, password_stdin: bool, data: Path | None, cluster: bool) -> None:
     """Give USERNAME a new password and end all their sessions."""

@@ -35,6 +35,15 @@ def json_option(command: F) -> F:
     )
 
 
+def password_option(command: F) -> F:
+    """Give a command the option `--password-stdin`."""
+    return click.option(
+        "--password-stdin",
+        is_flag=True,
+        help="Read the password from standard input, its first line, instead of asking for it.",
+    )(command)
+
+
 def host_option(command: F) -> F:
     """Give a command the option `--host`."""
     return click.option(
