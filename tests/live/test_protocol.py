@@ -4,9 +4,11 @@ Each test has the number of the suite's group. Messages are ours: text, of at mo
 """
 
 import struct
+from unittest.mock import patch
 
 import pytest
 
+from chat4all.gateway.live.framing import text_frame
 from chat4all.wire.frames import FRAME_MAX
 from tests.live.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, Got, close, frame, text
 from tests.live.memory import Connection, live_sockets
@@ -124,6 +126,17 @@ async def test_5_6_to_5_8_a_ping_in_between(connection: Connection, chop: int) -
     connection.send(*pieces, chop=chop)
     assert connection.client.messages == [b"fragment1fragment2"]
     assert connection.got() == [Got(PONG, b"ping")]
+
+
+@pytest.mark.parametrize("chop", CHOPS)
+async def test_5_6_to_5_8_the_ping_is_answered_before_the_message(
+    connection: Connection, chop: int
+) -> None:
+    client, socket = connection.client, connection.socket
+    with patch.object(client, "received", lambda message: socket.write(text_frame(message))):
+        pieces = [text("fragment1", fin=False), frame(PING, b"ping"), frame(CONT, b"fragment2")]
+        connection.send(*pieces, chop=chop)
+    assert connection.got() == [Got(PONG, b"ping"), Got(TEXT, b"fragment1fragment2")]
 
 
 @pytest.mark.parametrize("fin", [True, False])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from websockets.frames import Frame, Opcode
+from websockets.protocol import State
 
 from chat4all.domain.errors import TooMany
 from chat4all.gateway.live.assembling import Assembler
@@ -138,6 +139,8 @@ class Socket(Closing):
 
     def _deliver(self, message: bytes) -> None:
         self._timing.message_came()
+        if self._parser.state is State.OPEN:
+            self._flush()  # a ping is answered before what came after it
         if self.is_open and self._client is not None:
             try:
                 self._client.received(message)
