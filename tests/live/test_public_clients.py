@@ -1,5 +1,6 @@
 """Clients that others wrote, against the product in a process of its own."""
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -8,12 +9,14 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+import httpx
 import pytest
 import websockets
 
-from tests.faults.running import Running, until
+from tests.faults.running import CHAT, Running, call, until
 from tests.input.test_fairness import resident
 from tests.input.wire import Wire
 from tests.live.frames import CLOSE, Got, close, parse, text
@@ -91,6 +94,99 @@ def test_node(running: Running) -> None:
     command = ["node", "--experimental-websocket", "--no-warnings", "-e", NODE, url_of(running)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.stdout.splitlines() == ["chat4all.v1", "three", "4408 as you wish true"], done
+
+
+# What happens in a conversation
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    found = Running(tmp_path_factory.mktemp("product")).start()
+    yield found
+    found.kill()
+
+
+def send(product: Running, content: str) -> None:
+    body = {"chat_id": CHAT, "content": content}
+    assert call("POST", f"{product.gateway}/v1/messages", body, product.token("bruno"))[0] == 202
+
+
+LISTEN = """
+const [url, token] = process.argv.slice(1);
+const socket = new WebSocket(url, ["chat4all.v1", `bearer.${token}`]);
+socket.onmessage = ({ data }) => {
+  const frame = JSON.parse(data);
+  if (frame.type === "hello") socket.send(JSON.stringify({ type: "resume", positions: {} }));
+  if (frame.type === "resumed") console.log("resumed");
+  if (frame.type === "message") { console.log(frame.message.content); socket.close(1000); }
+};
+"""
+
+
+def test_node_hears_a_message(product: Running) -> None:
+    command = ["node", "--experimental-websocket", "--no-warnings", "-e", LISTEN]
+    with subprocess.Popen(
+        [*command, url_of(product), product.token("ana")], stdout=subprocess.PIPE, text=True
+    ) as node:
+        assert node.stdout is not None
+        assert node.stdout.readline() == "resumed\n"
+        send(product, "Olá! 🎉")
+        assert node.stdout.readline() == "Olá! 🎉\n"
+        assert node.wait(30) == 0
+
+
+async def test_aiohttp_hears_a_message(product: Running) -> None:
+    headers = {"Authorization": f"Bearer {product.token('ana')}"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(url_of(product), headers=headers) as socket,
+    ):
+        await socket.send_json({"type": "resume", "positions": {}})
+        await hear(socket, "resumed")
+        send(product, "by aiohttp")
+        assert (await hear(socket, "message"))["message"]["content"] == "by aiohttp"
+
+
+async def hear(socket: aiohttp.ClientWebSocketResponse, kind: str) -> Any:
+    """Return the next frame of a type."""
+    while True:
+        frame = await socket.receive_json(timeout=30)
+        if frame["type"] == kind:
+            return frame
+
+
+async def test_httpx_hears_events_and_resumes(product: Running) -> None:
+    headers = {"Authorization": f"Bearer {product.token('ana')}"}
+    path = f"/v1/conversations/{CHAT}/events"
+
+    async def events(count: int, **more: str) -> list[tuple[str, str]]:
+        """Return id and text of so many messages; the first one is sent once the stream began."""
+        found: list[tuple[str, str]] = []
+        async with client.stream("GET", path, headers=headers | more) as stream:
+            assert stream.headers["content-type"] == "text/event-stream"
+            at = ""
+            async for line in stream.aiter_lines():
+                name, _, value = line.partition(": ")
+                if name == "id":
+                    at = value
+                if name != "data":
+                    continue
+                frame = json.loads(value)
+                if frame["type"] == "resumed" and not more:
+                    await asyncio.to_thread(send, product, "one")
+                elif frame["type"] == "message":
+                    found.append((at, frame["message"]["content"]))
+                    if len(found) == count:
+                        break
+        return found
+
+    async with httpx.AsyncClient(base_url=product.gateway, timeout=30, trust_env=False) as client:
+        ((position, content),) = await events(1)
+        assert content == "one"
+        send(product, "two")
+        send(product, "three")
+        missed = await events(2, **{"Last-Event-ID": position})
+        assert [content for _, content in missed] == ["two", "three"]
 
 
 # Raw frames
