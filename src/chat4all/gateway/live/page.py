@@ -93,7 +93,7 @@ def _fields(schema: Described) -> str:
         for name, field in schema["properties"].items()
         if name != "type"
     ]
-    return _table(("field", "", ""), rows) if rows else ""
+    return _table(("field", "type", "meaning"), rows) if rows else ""
 
 
 def _description(field: Described) -> str:
@@ -128,12 +128,12 @@ def _links(operation: Described, described: Described) -> str:
         )
         for name in names
     ]
-    return _table(("type", ""), rows)
+    return _table(("type", "meaning"), rows)
 
 
 def _codes(codes: Iterable[Described]) -> str:
     rows = [(str(one["code"]), _inline(one["description"])) for one in codes]
-    return _table(("code", "what it means"), rows)
+    return _table(("code", "meaning"), rows)
 
 
 def _schemes(described: Described) -> str:
@@ -142,7 +142,7 @@ def _schemes(described: Described) -> str:
         (f"<code>{escape(one.get('name', 'Authorization'))}</code>", _inline(one["description"]))
         for one in schemes
     ]
-    return _table(("header", ""), rows)
+    return _table(("header", "meaning"), rows)
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
