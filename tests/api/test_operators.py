@@ -2,17 +2,26 @@
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from chat4all.adapters.crypto import BcryptPasswords
 from chat4all.cli import main
-from tests.api.conftest import CHAT, Api, running
+from chat4all.commands import users
+from tests.api.conftest import CHAT, ROUNDS, Api, running
 from tests.folders import change
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the commands hash as the system under test does."""
+    monkeypatch.setattr(users, "BcryptPasswords", partial(BcryptPasswords, rounds=ROUNDS))
 
 
 def command(folder: Path, *arguments: str, stdin: str | None = None) -> Result:
