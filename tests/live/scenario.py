@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 from unittest.mock import patch
 
-from chat4all.gateway.live import delivering, resuming, runs
+from chat4all.gateway.live import next_runs, runs
 from tests.clocks import FastLoop
 from tests.live.world import CHATS_USED, USERS, Client, World
 
@@ -47,9 +47,8 @@ def live_through(steps: Sequence[Step], seed: int) -> None:
     log.addHandler(errors)
     try:
         with (
-            patch.object(delivering, "PAGE", PAGE),
+            patch.object(next_runs, "PAGE", PAGE),
             patch.object(runs, "PIECE_MAX", 1),  # a frame at a time
-            patch.object(resuming, "PAGE", PAGE),
             patch.object(random, "uniform", random.Random(seed).uniform),  # the jitter of retries
             asyncio.Runner(loop_factory=FastLoop) as runner,
         ):

@@ -69,15 +69,15 @@ async def announced_while_the_head_is_read() -> None:
     client = Client(world, USERS[0])
     client.connect()
     await asyncio.sleep(3)
-    head = world.head
+    position = world.position
 
-    async def late(conversation: ConversationId) -> int:
-        stored = await head(conversation)
+    async def late(conversation: ConversationId) -> Position:
+        stored = await position(conversation)
         if conversation == chat:
             world.announce(chat, world.store(chat))
         return stored
 
-    with patch.object(world, "head", late):
+    with patch.object(world, "position", late):
         world.hub.lost()
         await asyncio.sleep(3)
     assert client.has[chat] == [1]

@@ -8,14 +8,14 @@ import pytest
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import Role
 from chat4all.domain.position import Position
-from chat4all.gateway.live import delivering
 from chat4all.gateway.live.connections import Wrap
 from chat4all.gateway.live.delivering import Delivery, Step
 from chat4all.gateway.live.followers import Followed, Follower, Followers
 from chat4all.gateway.live.hub import Hub
 from chat4all.gateway.live.membership import PresentMembers
+from chat4all.gateway.live.next_runs import NOTHING, Known, NextRuns
 from chat4all.gateway.live.resuming import Asked, Resuming
-from chat4all.gateway.live.runs import Run
+from chat4all.gateway.live.runs import Messages, Run
 from tests.live.scenario import live_through, random_steps
 
 LIVES = 150
@@ -45,24 +45,24 @@ def position_before_the_frame(patch: Patch) -> None:
     fan_out = Delivery._fan_out
 
     async def moved_first(self: Delivery, followed: Followed, step: Step) -> None:
-        before, written = dict(followed.positions), []
+        before, run = dict(followed.positions), _run_of(step)
 
         def note(follower: Follower, position: Position) -> Position | None:
-            written.append(follower)
             return step(follower, before[follower])
 
         for follower, at in before.items():
-            if step.__qualname__.startswith("send") and (moved := _end_of(step)):
-                followed.positions[follower] = max(at, moved)
+            if run is not None:
+                followed.positions[follower] = at.joined(run._moved(at, run.last))
         await fan_out(self, followed, note)
 
     patch.setattr(Delivery, "_fan_out", moved_first)
 
 
-def _end_of(step: Step) -> Position | None:
-    for cell in step.__closure__ or ():
-        if isinstance(cell.cell_contents, Run):
-            return Position(cell.cell_contents.last)
+def _run_of(step: Step) -> Run | None:
+    if step.__qualname__.startswith("send"):
+        for cell in step.__closure__ or ():
+            if isinstance(cell.cell_contents, Run):
+                return cell.cell_contents
     return None
 
 
@@ -78,51 +78,44 @@ def attached_before_the_replay(patch: Patch) -> None:
         position: Position,
         opening: bytes = b"",
     ) -> None:
-        self._hub.attach(follower, followed, Position(followed.head))
+        self._hub.attach(follower, followed, followed.head)
         await replay(self, follower, followed, asked, position, opening)
 
     patch.setattr(Resuming, "replay", early)
 
 
 def resume_that_ends_one_short(patch: Patch) -> None:
-    """Send all of a page but its last message."""
-    page = Delivery.page
+    """Send all of a page of messages but its last one."""
+    piece_above = Run.piece_above
 
-    class Short(Run):
-        def piece_above(self, seq: int, wrap: Wrap) -> tuple[bytes, Position]:
-            frames, at = super().piece_above(seq, wrap)
-            return (b"" if at.seq == self.last else frames), at
+    def short(self: Run, position: Position, wrap: Wrap) -> tuple[bytes, Position]:
+        frames, at = piece_above(self, position, wrap)
+        is_last = isinstance(self, Messages) and self.last > self.first and not self.follows(at)
+        return (b"" if is_last else frames), at
 
-    async def short(self: Delivery, chat: ConversationId, after: int, limit: int) -> Run | None:
-        run = await page(self, chat, after, limit)
-        if run is not None and run.last > run.first:
-            return Short(run.first, run._payloads)
-        return run
-
-    patch.setattr(Delivery, "page", short)
+    patch.setattr(Run, "piece_above", short)
 
 
 def gap_ignored(patch: Patch) -> None:
     """Send what was announced, whatever is missing before it."""
 
     async def announced_if_any(
-        self: Delivery, followed: Followed, floor: int, head: int, announced: Run | None
+        self: NextRuns,
+        conversation: ConversationId,
+        position: Position,
+        head: Position,
+        known: Known = NOTHING,
     ) -> Run:
-        return announced or await following(self, followed, floor, head, announced)
+        if known.messages and position.seq < head.seq:
+            return known.messages
+        return await after(self, conversation, position, head, known)
 
-    def send(run: Run, _head: int, _lagging: set[Follower]) -> Step:
-        def step(follower: Follower, position: Position) -> Position | None:
-            if position.seq >= run.last:
-                return None
-            frames, moved = run.piece_above(position.seq, follower.wrap)
-            follower.socket.write(frames)
-            return moved
+    def follows(self: Run, position: Position) -> bool:
+        return position.seq < self.last
 
-        return step
-
-    following = Delivery._next
-    patch.setattr(Delivery, "_next", announced_if_any)
-    patch.setattr(delivering, "send", send)
+    after = NextRuns.after
+    patch.setattr(NextRuns, "after", announced_if_any)
+    patch.setattr(Messages, "follows", follows)
 
 
 def members_loaded_across_a_removal(patch: Patch) -> None:

@@ -27,6 +27,7 @@ from chat4all.gateway.live.delivering import Delivery
 from chat4all.gateway.live.followers import Follower, Followers
 from chat4all.gateway.live.hub import Hub
 from chat4all.gateway.live.membership import PresentMembers
+from chat4all.gateway.live.next_runs import NextRuns
 from chat4all.gateway.live.resuming import Asked, Resuming
 from chat4all.ports.history import EncodedPage
 from chat4all.ports.outbox import OutboxEntry, OutboxPage, Subject
@@ -72,22 +73,21 @@ class World:
         reading = Reading(store, directory, None, self.versions, names)  # type: ignore[arg-type]
         self.followers = Followers()
         members = PresentMembers(directory)
-        self.delivery = Delivery(
-            self.followers, members, reading, store, names, slice_size=slice_size
-        )
+        runs = NextRuns(members, reading, store, names)
+        self.delivery = Delivery(self.followers, members, runs, slice_size=slice_size)
         self.hub = Hub(self.versions, self.followers, self.delivery.deliver, self.activity)
         self.admission = Admission(
             self.hub, self.followers, self.delivery, members, memberships, store, self
         )
         self.resuming = Resuming(
-            self.hub, self.delivery, self.admission, members, memberships, store
+            self.hub, self.delivery, runs, self.admission, members, memberships, store
         )
         self.follower.add_listener(self.admission)
 
     # The store.
 
-    async def head(self, conversation: ConversationId) -> int:
-        return await self._later(len(self.rows[conversation]))
+    async def position(self, conversation: ConversationId) -> Position:
+        return await self._later(Position(len(self.rows[conversation])))
 
     async def page(
         self,

@@ -27,7 +27,7 @@ FRAME_MAX = 64 * 1024
 """Bytes of one message of a client, in however many frames of the protocol it comes."""
 
 RESUME_MAX = 1_000
-"""Messages of one conversation that are sent again; beyond that it is `reload`."""
+"""Messages and changes of one conversation that are sent again; beyond that it is `reload`."""
 
 REF_MAX = 128
 """Characters of a client's own name for a request."""
@@ -46,7 +46,7 @@ _Position = Annotated[
     Meta(
         description="Everything up to here has been sent to you: `<seq>.<change>`. Keep it, and "
         "send it back with `resume`.",
-        examples=["12.0"],
+        examples=["12.3"],
     ),
 ]
 
@@ -132,7 +132,8 @@ class Hello(msgspec.Struct, tag_field="type", tag="hello", omit_defaults=True):
     ]
     frame_max: Annotated[int, Meta(description="Bytes of one frame of yours.")]
     resume_max: Annotated[
-        int, Meta(description="More missed messages of one conversation are a `reload`.")
+        int,
+        Meta(description="More missed messages and changes of one conversation are a `reload`."),
     ]
     generation: Annotated[
         str | None,
@@ -165,6 +166,13 @@ class Reload(msgspec.Struct, tag_field="type", tag="reload"):
 
 class MessageFrame(msgspec.Struct, tag_field="type", tag="message"):
     """A message is stored."""
+
+    message: MessageView | msgspec.Raw
+    position: _Position
+
+
+class MessageChangedFrame(msgspec.Struct, tag_field="type", tag="message_changed"):
+    """A message was edited, deleted or reacted to: this is how it is now."""
 
     message: MessageView | msgspec.Raw
     position: _Position
@@ -241,6 +249,7 @@ ServerFrame: TypeAlias = (
     | Resumed
     | Reload
     | MessageFrame
+    | MessageChangedFrame
     | ReadFrame
     | TypingFrame
     | ConversationFrame
