@@ -42,7 +42,10 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {
     }
 }
 
-_reader = BodyReader(EditMessage, {"content": partial(paragraphs, most=CONTENT_MAX)})
+CONTENT_RULE = {"content": partial(paragraphs, most=CONTENT_MAX)}
+"""See `BodyReader`."""
+
+_reader = BodyReader(EditMessage, CONTENT_RULE)
 
 
 def changing_routes(changing: Changing, caller: Authenticate) -> APIRouter:

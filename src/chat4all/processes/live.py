@@ -41,6 +41,7 @@ def make_live(
         ClientParts(
             use_cases.signing_in,
             use_cases.sending,
+            use_cases.changing,
             use_cases.marking,
             ports.policy.limits,
             followers,

@@ -9,10 +9,13 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from chat4all.domain.changes import EMOJIS
 from chat4all.wire.messages import (
+    EXAMPLE_CHANGE,
     EXAMPLE_CHAT,
     EXAMPLE_MESSAGE,
     MessageView,
+    NewContent,
     SendMessage,
     Uuid,
 )
@@ -92,7 +95,74 @@ class SayTyping(msgspec.Struct, tag_field="type", tag="typing"):
     conversation_id: _Conversation
 
 
-ClientFrame: TypeAlias = Auth | Resume | Send | MarkAsRead | SayTyping
+class ChangeOf(msgspec.Struct, kw_only=True):
+    """What all frames that change a message have in common."""
+
+    conversation_id: _Conversation
+    message_id: Annotated[Uuid, Meta(examples=[EXAMPLE_MESSAGE])]
+    seq: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=SEQ_MAX,
+                description="The number of the message, which says which one is meant where "
+                "several members have used its id. Without it: your own, else the first.",
+                examples=[12],
+            ),
+        ]
+        | None
+    ) = None
+    change_id: (
+        Annotated[
+            Uuid,
+            Meta(
+                description="Your own id of this change: sending it again is safe, it is made "
+                "once.",
+                examples=[EXAMPLE_CHANGE],
+            ),
+        ]
+        | None
+    ) = None
+    ref: _Ref | None = None
+
+
+_Emoji = Annotated[
+    str,
+    Meta(
+        description="One of the reactions that there are.",
+        examples=[EMOJIS[0]],
+        # Checked by the domain, with or without a variation selector.
+        extra_json_schema={"enum": [*EMOJIS]},
+    ),
+]
+
+
+class Edit(ChangeOf, tag_field="type", tag="edit", kw_only=True):
+    """Give your own message another text, as `PATCH …/messages/{message_id}` does."""
+
+    content: NewContent
+
+
+class Delete(ChangeOf, tag_field="type", tag="delete", kw_only=True):
+    """Delete a message, as `DELETE …/messages/{message_id}` does."""
+
+
+class React(ChangeOf, tag_field="type", tag="react", kw_only=True):
+    """Give a reaction, as `PUT …/reactions/{emoji}` does."""
+
+    emoji: _Emoji
+
+
+class Unreact(ChangeOf, tag_field="type", tag="unreact", kw_only=True):
+    """Take a reaction back, as `DELETE …/reactions/{emoji}` does."""
+
+    emoji: _Emoji
+
+
+ClientFrame: TypeAlias = (
+    Auth | Resume | Send | Edit | Delete | React | Unreact | MarkAsRead | SayTyping
+)
 """Everything that a client may send."""
 
 
@@ -216,11 +286,23 @@ class ConversationFrame(msgspec.Struct, tag_field="type", tag="conversation", om
     ) = None
 
 
-class AcceptedFrame(msgspec.Struct, tag_field="type", tag="accepted"):
+class AcceptedFrame(msgspec.Struct, tag_field="type", tag="accepted", omit_defaults=True):
     """It is durable; the answer to what you sent with this `ref`."""
 
     ref: str | None
-    message_id: Annotated[str, Meta(examples=[EXAMPLE_MESSAGE])]
+    message_id: (
+        Annotated[str, Meta(description="Of what was sent.", examples=[EXAMPLE_MESSAGE])] | None
+    ) = None
+    change_id: (
+        Annotated[
+            str,
+            Meta(
+                description="Of an edit, a deletion or a reaction.",
+                examples=[EXAMPLE_CHANGE],
+            ),
+        ]
+        | None
+    ) = None
 
 
 class ErrorFrame(msgspec.Struct, tag_field="type", tag="error", omit_defaults=True):
@@ -237,6 +319,10 @@ class ErrorFrame(msgspec.Struct, tag_field="type", tag="error", omit_defaults=Tr
     errors: list[ProblemField] | None = None
     message_id: Annotated[
         str | None, Meta(description="With 503 on sending: retry with this `message_id`.")
+    ] = None
+    change_id: Annotated[
+        str | None,
+        Meta(description="With 503 on editing, deleting and reacting: retry with this id."),
     ] = None
 
 
