@@ -8,7 +8,7 @@ from unittest.mock import patch
 import pytest
 
 from chat4all.domain.changes import EMOJIS
-from chat4all.domain.errors import OutcomeUnknown
+from chat4all.domain.errors import OutcomeUnknown, TooMany
 from chat4all.domain.events import MessageChanged, MessageStored
 from chat4all.domain.ids import ConversationId
 from tests.api.changing import HEART, PATH, THUMB, delete, edit, react, sent
@@ -246,6 +246,22 @@ async def test_changes_that_are_refused_are_answered_as_the_routes_do(api: Api) 
         error = await socket.heard("error", count)
         assert (error["problem"], error["ref"]) == (f"/problems/{problem}", str(count)), frame
     assert (await api.gateway.get(PATH, headers=ana)).headers["chat4all-position"] == "1.0"
+
+
+async def test_changes_count_against_the_same_limit_as_by_the_routes(api: Api) -> None:
+    ana = await api.sign_in("ana")
+    message = await sent(api, ana)
+    socket = await resumed(api.parts.live, ana)
+    limit = api.parts.live._parts.limits.send
+    with patch.object(limit, "_take", side_effect=TooMany("too many requests", 3.0)):
+        answer = await api.gateway.delete(f"{PATH}/{message}", headers=ana)
+        assert answer.status_code == 429
+        for count, kind in enumerate(("edit", "delete", "react", "unreact"), 1):
+            socket.say(
+                type=kind, conversation_id=CHAT, message_id=message, content="x", emoji=THUMB
+            )
+            assert (await socket.heard("error", count))["retry_after"] == 3
+    assert (await api.history(ana))[0]["deleted_at"] is None
 
 
 async def test_an_unknown_outcome_of_a_change_names_the_id_to_retry_with(api: Api) -> None:

@@ -14,11 +14,11 @@ from chat4all.domain.errors import (
     TooMany,
 )
 from chat4all.domain.events import Typing
-from chat4all.domain.ids import ConversationId, conversation_id
+from chat4all.domain.ids import ConversationId, Username, conversation_id
 from chat4all.domain.people import Session
 from chat4all.domain.position import Position
 from chat4all.domain.times import now_utc
-from chat4all.gateway.live.changing_frames import CHANGES
+from chat4all.gateway.live.changing_frames import CHANGES, Change
 from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.connections import LiveCredentials, LiveSocket, Wrap
 from chat4all.gateway.live.followers import Follower, Followers
@@ -189,9 +189,7 @@ class LiveClient:
             case "send":
                 await self._send(self._follower.session, frame, ref)
             case "edit" | "delete" | "react" | "unreact":
-                change = CHANGES[kind]
-                made = await change(self._parts.changing, self._follower.username, frame)
-                self._say(AcceptedFrame(ref, change_id=made))
+                await self._change(self._follower.username, CHANGES[kind], frame, ref)
             case "typing":
                 await self._say_typing(self._follower.session, _typing.read(frame))
             case "read":
@@ -245,6 +243,13 @@ class LiveClient:
         accepted = await self._parts.sending.send(session.username, draft)
         self._parts.accepted()
         self._say(AcceptedFrame(ref, accepted))
+
+    async def _change(
+        self, author: Username, change: Change, frame: bytes, ref: str | None
+    ) -> None:
+        self._parts.limits.send.take({}, author)
+        made = await change(self._parts.changing, author, frame)
+        self._say(AcceptedFrame(ref, change_id=made))
 
     async def _say_typing(self, session: Session, frame: SayTyping) -> None:
         self._parts.limits.mark.take({}, session.username)
