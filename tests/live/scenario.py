@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import TypeAlias
 from unittest.mock import patch
 
-from chat4all.gateway.live import delivering, resuming, runs
+from chat4all.domain.events import LiveEvent
+from chat4all.domain.ids import ConversationId
+from chat4all.gateway.live import delivering, next_runs, resuming, runs
 from tests.clocks import FastLoop
-from tests.live.world import CHATS_USED, USERS, Client, World
+from tests.live.world import CHATS_USED, USERS, Client, World, seen_as
 
 Step: TypeAlias = tuple[str, int, int]
 """What happens, and two numbers that say to whom."""
@@ -20,6 +22,14 @@ WHAT = (
     "send, announced late",
     "send, announced twice",
     "send, not announced",
+    "change",
+    "change three",
+    "change, announced late",
+    "change, announced twice",
+    "change, not announced",
+    "delete",
+    "send and change, announced together",
+    "send and change, only that announced",
     "announce what is late",
     "poll the outbox",
     "lose the outbox",
@@ -29,10 +39,16 @@ WHAT = (
     "join",
     "leave",
     "leave amid sends",
+    "leave amid a replay",
+    "resume amid sends",
+    "resume amid sends",
     "wait",
 )
 
 SETTLED_SECONDS = 60.0
+
+MISSED_MAX = 12
+"""In every third life: beyond it a client has to reload."""
 
 PAGE = 2
 """Messages that are read at once: so that a replay takes several reads."""
@@ -43,13 +59,15 @@ def live_through(steps: Sequence[Step], seed: int) -> None:
 
     What a client finds is raised in the hub's own tasks, which log it and go on.
     """
+    missed = MISSED_MAX if seed % 3 == 0 else 1_000
     errors, log = _Errors(), logging.getLogger("chat4all")
     log.addHandler(errors)
     try:
         with (
-            patch.object(delivering, "PAGE", PAGE),
+            patch.object(next_runs, "PAGE", PAGE),
             patch.object(runs, "PIECE_MAX", 1),  # a frame at a time
-            patch.object(resuming, "PAGE", PAGE),
+            patch.object(resuming, "RESUME_MAX", missed),
+            patch.object(delivering, "RESUME_MAX", missed),
             patch.object(random, "uniform", random.Random(seed).uniform),  # the jitter of retries
             asyncio.Runner(loop_factory=FastLoop) as runner,
         ):
@@ -108,6 +126,22 @@ async def _step(
         case "send, not announced":
             world.store(chat)
             world.has_lost = True
+        case "change" | "delete" | "change three":
+            world.announce(chat, _changed(world, chat, what, one))
+        case "change, announced late":
+            world.late.append((chat, _changed(world, chat, what, one)))
+        case "change, announced twice":
+            events = _changed(world, chat, what, one)
+            world.announce(chat, events)
+            world.late.append((chat, events))
+        case "change, not announced":
+            _changed(world, chat, what, one)
+            world.has_lost = True
+        case "send and change, announced together" | "send and change, only that announced":
+            sent = world.store(chat)
+            events = world.change(chat, len(world.rows[chat]), "edit")
+            world.announce(chat, sent + events if "together" in what else events)
+            world.late.append((chat, sent))
         case "announce what is late":
             for where, events in world.late:
                 world.announce(where, events)
@@ -137,19 +171,56 @@ async def _step(
             for _ in range(4):
                 world.announce(chat, world.store(chat))
                 await world.turn()
+        case "leave amid a replay":
+            await world.directory.add_member(chat, client.username)
+            await world.follower.poll()
+            client.connect()
+            await asyncio.sleep(3)
+            client.cut()
+            for _ in range(4):
+                world.announce(chat, [*world.store(chat), *_changed(world, chat, what, one)])
+            client.connect()
+            for _ in range(one + 8):
+                await world.turn()
+            await world.directory.remove_member(chat, client.username)
+        case "resume amid sends":
+            client.cut()
+            world.announce(chat, world.store(chat))
+            client.connect()
+            for number in range(6):
+                await world.turn()
+                sends = (one + number) % 3
+                events = world.store(chat) if sends else _changed(world, chat, what, number)
+                world.announce(chat, events)
         case "wait":
             await world.follower.poll()
             await asyncio.sleep(3)
 
 
+def _changed(world: World, chat: ConversationId, what: str, one: int) -> list[LiveEvent]:
+    """Change messages, if there are any."""
+    events: list[LiveEvent] = []
+    rows = world.rows[chat]
+    for number in range(3 if what == "change three" else 1) if rows else ():
+        how = "delete" if what == "delete" else ("edit", "react")[(one + number) % 2]
+        # More often one of the newest: those are also among what clients miss.
+        events += world.change(chat, max(1, len(rows) - (one + number) // 2), how)
+    return events
+
+
 async def _settle(world: World, clients: list[Client], changes: set[asyncio.Task[None]]) -> None:
     """Let everything come to an end; nothing is healed that is not healed in life."""
     await asyncio.gather(*changes)
+    if world.turns.randrange(2):
+        for client in clients:
+            client.cut()  # nobody is left who keeps a head for the others
     for client in clients:
         client.connect()
     for chat in CHATS_USED:  # the last ones: no later one shows that they are missing
         await world.turn()
         world.announce(chat, world.store(chat))
+        await world.turn()
+        world.announce(chat, world.change(chat, 1, "edit"))
     await _step(world, clients, changes, "announce what is late", 0)
     await world.follower.poll()
     await asyncio.sleep(SETTLED_SECONDS)
@@ -171,8 +242,9 @@ def _judge(world: World, clients: list[Client]) -> None:
         assert client.is_current, f"{client.username} has not resumed"
         for chat in CHATS_USED:
             if client.username in world.inside[chat]:
-                everything = [row.seq for row in world.rows[chat]]
+                everything = {row.seq: seen_as(row) for row in world.rows[chat]}
                 assert client.has.get(chat) == everything, f"{client.username} in {chat}"
+                assert client.positions[chat] == world.stored(chat)
             else:
                 assert chat not in client.has, f"{client.username} is not in {chat}"
     assert {one.conversation for one in world.followers.conversations()} <= set(CHATS_USED)

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from chat4all.domain.events import MessageStored
 from chat4all.domain.ids import ConversationId
-from chat4all.gateway.live.runs import PIECE_MAX, Run
+from chat4all.domain.position import Position
+from chat4all.gateway.live.runs import PIECE_MAX, Entry, Messages
 from tests.api.conftest import CHAT, Api
 from tests.live.sockets import FakeSocket, resumed, until
 from tests.messages import batch, message
@@ -15,14 +17,14 @@ pytestmark = pytest.mark.anyio
 
 
 def test_a_piece_is_bounded_and_a_large_frame_is_one_of_its_own() -> None:
-    payloads = [b"x" * size for size in (40_000, 20_000, 10_000, 100_000, 1)]
-    run = Run(5, payloads)
-    ends, position = [], 4
-    while position < run.last:
+    views = [msgspec.Raw(b'"%s"' % (b"x" * size)) for size in (40_000, 20_000, 10_000, 100_000, 1)]
+    run = Messages(5, [Entry(5 + number, view) for number, view in enumerate(views)])
+    ends, position = [], Position(4, 2)
+    while run.follows(position):
         frames, at = run.piece_above(position, lambda payload, _: payload)
-        assert len(frames) <= PIECE_MAX or at.seq == position + 1
-        position = at.seq
-        ends.append(position)
+        assert len(frames) <= PIECE_MAX or at == (position.seq + 1, 2)
+        position = at
+        ends.append(position.seq)
     assert ends == [6, 7, 8, 9]
 
 

@@ -1,24 +1,28 @@
 """Mutants of live delivery, each breaking one rule; each must be caught every time."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import Role
-from chat4all.domain.position import Position
-from chat4all.gateway.live import delivering
+from chat4all.domain.position import START, Position
+from chat4all.gateway.live import next_runs
 from chat4all.gateway.live.connections import Wrap
 from chat4all.gateway.live.delivering import Delivery, Step
 from chat4all.gateway.live.followers import Followed, Follower, Followers
 from chat4all.gateway.live.hub import Hub
 from chat4all.gateway.live.membership import PresentMembers
+from chat4all.gateway.live.next_runs import NOTHING, Known, NextRuns
 from chat4all.gateway.live.resuming import Asked, Resuming
-from chat4all.gateway.live.runs import Run
+from chat4all.gateway.live.runs import Changes, Messages, Run
+from chat4all.usecases.reading import Reading
+from chat4all.wire.messages import MessageView
 from tests.live.scenario import live_through, random_steps
 
-LIVES = 150
+LIVES = 80
 """A mutant that survives so many lives is not caught."""
 
 Patch = pytest.MonkeyPatch
@@ -45,24 +49,24 @@ def position_before_the_frame(patch: Patch) -> None:
     fan_out = Delivery._fan_out
 
     async def moved_first(self: Delivery, followed: Followed, step: Step) -> None:
-        before, written = dict(followed.positions), []
+        before, run = dict(followed.positions), _run_of(step)
 
         def note(follower: Follower, position: Position) -> Position | None:
-            written.append(follower)
             return step(follower, before[follower])
 
         for follower, at in before.items():
-            if step.__qualname__.startswith("send") and (moved := _end_of(step)):
-                followed.positions[follower] = max(at, moved)
+            if run is not None:
+                followed.positions[follower] = at.joined(run._moved(at, run.last))
         await fan_out(self, followed, note)
 
     patch.setattr(Delivery, "_fan_out", moved_first)
 
 
-def _end_of(step: Step) -> Position | None:
-    for cell in step.__closure__ or ():
-        if isinstance(cell.cell_contents, Run):
-            return Position(cell.cell_contents.last)
+def _run_of(step: Step) -> Run | None:
+    if step.__qualname__.startswith("send"):
+        for cell in step.__closure__ or ():
+            if isinstance(cell.cell_contents, Run):
+                return cell.cell_contents
     return None
 
 
@@ -78,51 +82,136 @@ def attached_before_the_replay(patch: Patch) -> None:
         position: Position,
         opening: bytes = b"",
     ) -> None:
-        self._hub.attach(follower, followed, Position(followed.head))
+        self._hub.attach(follower, followed, followed.head)
         await replay(self, follower, followed, asked, position, opening)
 
     patch.setattr(Resuming, "replay", early)
 
 
 def resume_that_ends_one_short(patch: Patch) -> None:
-    """Send all of a page but its last message."""
-    page = Delivery.page
+    """Send all of a page of messages but its last one."""
+    _end_one_short(patch, Messages)
 
-    class Short(Run):
-        def piece_above(self, seq: int, wrap: Wrap) -> tuple[bytes, Position]:
-            frames, at = super().piece_above(seq, wrap)
-            return (b"" if at.seq == self.last else frames), at
 
-    async def short(self: Delivery, chat: ConversationId, after: int, limit: int) -> Run | None:
-        run = await page(self, chat, after, limit)
-        if run is not None and run.last > run.first:
-            return Short(run.first, run._payloads)
-        return run
+def resume_that_ends_one_change_short(patch: Patch) -> None:
+    """Send all of some changes but the last one."""
+    _end_one_short(patch, Changes)
 
-    patch.setattr(Delivery, "page", short)
+
+def _end_one_short(patch: Patch, kind: type[Run]) -> None:
+    piece_above = Run.piece_above
+
+    def short(self: Run, position: Position, wrap: Wrap) -> tuple[bytes, Position]:
+        frames, at = piece_above(self, position, wrap)
+        is_last = isinstance(self, kind) and self.last > self.first and not self.follows(at)
+        return (b"" if is_last else frames), at
+
+    patch.setattr(Run, "piece_above", short)
 
 
 def gap_ignored(patch: Patch) -> None:
     """Send what was announced, whatever is missing before it."""
 
     async def announced_if_any(
-        self: Delivery, followed: Followed, floor: int, head: int, announced: Run | None
+        self: NextRuns,
+        conversation: ConversationId,
+        position: Position,
+        head: Position,
+        known: Known = NOTHING,
     ) -> Run:
-        return announced or await following(self, followed, floor, head, announced)
+        if known.messages and position.seq < head.seq:
+            return known.messages
+        return await after(self, conversation, position, head, known)
 
-    def send(run: Run, _head: int, _lagging: set[Follower]) -> Step:
-        def step(follower: Follower, position: Position) -> Position | None:
-            if position.seq >= run.last:
-                return None
-            frames, moved = run.piece_above(position.seq, follower.wrap)
-            follower.socket.write(frames)
-            return moved
+    def follows(self: Run, position: Position) -> bool:
+        return position.seq < self.last
 
-        return step
+    after = NextRuns.after
+    patch.setattr(NextRuns, "after", announced_if_any)
+    patch.setattr(Messages, "follows", follows)
 
-    following = Delivery._next
-    patch.setattr(Delivery, "_next", announced_if_any)
-    patch.setattr(delivering, "send", send)
+
+def gap_of_changes_ignored(patch: Patch) -> None:
+    """Send the changes that were announced, whatever is missing before them."""
+
+    def announced(
+        changes: Iterable[tuple[int, int]], after: int, limit: int
+    ) -> Sequence[tuple[int, int]]:
+        return sorted(one for one in changes if one[0] > after)[:limit]
+
+    def follows(self: Run, position: Position) -> bool:
+        return position.seq >= self.needs and position.change < self.last
+
+    patch.setattr(next_runs, "next_changes", announced)
+    patch.setattr(Changes, "follows", follows)
+
+
+def change_before_its_message(patch: Patch) -> None:
+    """Send the changes first, whatever messages are missing."""
+    after = NextRuns.after
+
+    async def changes_first(
+        self: NextRuns,
+        conversation: ConversationId,
+        position: Position,
+        head: Position,
+        known: Known = NOTHING,
+    ) -> Run:
+        if position.change < head.change:
+            head = Position(position.seq, head.change)
+        run = await after(self, conversation, position, head, known)
+        run.needs = 0
+        return run
+
+    patch.setattr(NextRuns, "after", changes_first)
+
+
+def page_older_than_its_position(patch: Patch) -> None:
+    """Show a message as it was kept when it was read for an earlier change."""
+    kept: dict[tuple[ConversationId, int], MessageView] = {}
+    numbered = Reading.numbered
+
+    async def kept_first(
+        self: Reading,
+        conversation: ConversationId,
+        members: Mapping[Username, Role],
+        numbers: Collection[int],
+    ) -> Mapping[int, MessageView]:
+        read = await numbered(self, conversation, members, numbers)
+        return {seq: kept.setdefault((conversation, seq), view) for seq, view in read.items()}
+
+    patch.setattr(Reading, "numbered", kept_first)
+
+
+def head_whose_axes_share_a_guard(patch: Patch) -> None:
+    """Keep the greater of the head and what is announced, as if one number decided."""
+
+    def guarded(put: Callable[..., None]) -> Callable[..., None]:
+        def announced(self: Followed, *what: Any) -> None:
+            before, self.head = self.head, START
+            put(self, *what)
+            self.head = max(before, self.head)
+
+        return announced
+
+    patch.setattr(Followed, "put", guarded(Followed.put))
+    patch.setattr(Followed, "put_change", guarded(Followed.put_change))
+
+
+def membership_looked_at_when_a_replay_begins(patch: Patch) -> None:
+    """Go on with a replay whose user is removed meanwhile."""
+    is_member = Resuming._is_member
+    found: dict[tuple[Follower, ConversationId], bool] = {}
+
+    async def once(
+        self: Resuming, follower: Follower, conversation: ConversationId, asked: Asked
+    ) -> bool:
+        key = follower, conversation
+        if key not in found:
+            found[key] = await is_member(self, follower, conversation, asked)
+        return found[key]
+
+    patch.setattr(Resuming, "_is_member", once)
 
 
 def members_loaded_across_a_removal(patch: Patch) -> None:
@@ -159,7 +248,13 @@ MUTANTS: list[Callable[[Patch], None]] = [
     position_before_the_frame,
     attached_before_the_replay,
     resume_that_ends_one_short,
+    resume_that_ends_one_change_short,
     gap_ignored,
+    gap_of_changes_ignored,
+    change_before_its_message,
+    page_older_than_its_position,
+    head_whose_axes_share_a_guard,
+    membership_looked_at_when_a_replay_begins,
     members_loaded_across_a_removal,
     membership_looked_at_once,
 ]

@@ -13,6 +13,7 @@ from chat4all.domain.ids import ConversationId
 from chat4all.gateway.live import streams
 from chat4all.gateway.live.outgoing import WAITING_MAX
 from chat4all.gateway.live.streams import Stream, as_event
+from tests.api.changing import THUMB, delete, edit, react, sent
 from tests.api.conftest import CHAT, Api
 from tests.live.described import check_frame, of_streams
 from tests.live.sockets import until
@@ -98,6 +99,30 @@ async def test_the_last_event_id_resumes(api: Api) -> None:
             assert await events.types(2) == [("3.0", "heartbeat"), ("", "resumed")]
         async with listening(url, ana, **{last: "9.0"}) as events:
             assert await events.types(2) == [("9.0", "heartbeat"), ("3.0", "reload")]
+
+
+async def test_the_last_event_id_has_both_numbers(api: Api) -> None:
+    ana = await api.sign_in("ana")
+    message = await sent(api, ana)
+    await edit(api, ana, message, "two")
+    await sent(api, ana)
+    await react(api, ana, message, THUMB)
+    async with serving(api.parts.gateway) as url:
+        async with listening(url, ana, **{"Last-Event-ID": "1.0"}) as events:
+            assert await events.types(4) == [
+                ("1.0", "heartbeat"),
+                ("2.0", "message"),
+                ("2.2", "message_changed"),
+                ("", "resumed"),
+            ]
+            await delete(api, ana, message)
+            at, frame = await events.next()
+            assert (at, frame["type"]) == ("2.3", "message_changed")
+            assert frame["message"] == (await api.history(ana))[0]
+        async with listening(url, ana, **{"Last-Event-ID": "2.2"}) as events:
+            assert (await events.types(3))[1] == ("2.3", "message_changed")
+        async with listening(url, ana, **{"Last-Event-ID": "2.4"}) as events:
+            assert await events.types(2) == [("2.4", "heartbeat"), ("2.3", "reload")]
 
 
 async def test_a_silent_stream_has_comments(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

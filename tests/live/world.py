@@ -10,13 +10,14 @@ import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from chat4all.adapters.caching import OutboxFollower
 from chat4all.adapters.caching.members import cached_members
-from chat4all.domain.events import LiveEvent, MessageStored
+from chat4all.domain.changes import ReactionCount
+from chat4all.domain.events import LiveEvent, MessageChanged, MessageStored
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.listing import JoinedConversation
 from chat4all.domain.messages import Activity, AllRead, Overview, StoredMessage
@@ -27,6 +28,7 @@ from chat4all.gateway.live.delivering import Delivery
 from chat4all.gateway.live.followers import Follower, Followers
 from chat4all.gateway.live.hub import Hub
 from chat4all.gateway.live.membership import PresentMembers
+from chat4all.gateway.live.next_runs import NextRuns
 from chat4all.gateway.live.resuming import Asked, Resuming
 from chat4all.ports.history import EncodedPage
 from chat4all.ports.outbox import OutboxEntry, OutboxPage, Subject
@@ -42,10 +44,39 @@ from tests.records import CHATS
 
 T = TypeVar("T")
 
+TURNS_MAX = 5_000
+"""Waits for the store and the directory in one life; few have more than 500."""
+
 USERS = [Username(name) for name in ("ana", "bruno", "carla")]
 CHATS_USED = CHATS[:2]
 
 _encoder = msgspec.json.Encoder()
+
+
+class Seen(NamedTuple):
+    """What a client shows of a message, and the number of the newest change that is in it."""
+
+    change: int
+    content: str
+    is_deleted: bool
+    reactions: int
+
+
+def seen_first(seq: int) -> Seen:
+    """Return how a message is that was not changed."""
+    return Seen(0, message(seq).content, is_deleted=False, reactions=0)
+
+
+def seen_as(one: StoredMessage) -> Seen:
+    """Return how a stored message is to be seen."""
+    count = sum(reaction.count for reaction in one.reactions)
+    return Seen(int(one.edited_at or 0), one.content, one.deleted_at is not None, count)
+
+
+def seen_in(view: dict[str, Any]) -> Seen:
+    """Return how a frame shows a message."""
+    count = sum(reaction["count"] for reaction in view["reactions"])
+    return Seen(int(view["edited_at"] or 0), view["content"], view["deleted_at"] is not None, count)
 
 
 class World:
@@ -53,8 +84,11 @@ class World:
 
     def __init__(self, turns: random.Random, slice_size: int = 1) -> None:
         self.turns = turns
+        self.turned = 0
         self.now = 100.0
         self.rows: dict[str, list[StoredMessage]] = defaultdict(list)
+        self.changes: dict[str, list[StoredMessage]] = defaultdict(list)
+        """Each message as its change left it; `edited_at` is the number of its newest change."""
         self.inside: dict[str, dict[Username, Role]] = {
             chat: {USERS[0]: Role.OWNER} for chat in CHATS_USED
         }
@@ -72,22 +106,32 @@ class World:
         reading = Reading(store, directory, None, self.versions, names)  # type: ignore[arg-type]
         self.followers = Followers()
         members = PresentMembers(directory)
-        self.delivery = Delivery(
-            self.followers, members, reading, store, names, slice_size=slice_size
-        )
+        runs = NextRuns(members, reading, store, names)
+        self.delivery = Delivery(self.followers, members, runs, slice_size=slice_size)
         self.hub = Hub(self.versions, self.followers, self.delivery.deliver, self.activity)
         self.admission = Admission(
             self.hub, self.followers, self.delivery, members, memberships, store, self
         )
         self.resuming = Resuming(
-            self.hub, self.delivery, self.admission, members, memberships, store
+            self.hub, self.delivery, runs, self.admission, members, memberships, store
         )
         self.follower.add_listener(self.admission)
 
     # The store.
 
-    async def head(self, conversation: ConversationId) -> int:
-        return await self._later(len(self.rows[conversation]))
+    async def position(self, conversation: ConversationId) -> Position:
+        return await self._later(self.stored(conversation))
+
+    async def changed(
+        self, conversation: ConversationId, *, after: int, limit: int
+    ) -> Sequence[tuple[int, int]]:
+        changes = self.changes[conversation][after : after + limit]
+        return await self._later([(int(one.edited_at or 0), one.seq) for one in changes])
+
+    async def with_numbers(
+        self, conversation: ConversationId, numbers: Sequence[int]
+    ) -> Sequence[StoredMessage]:
+        return await self._later([self.rows[conversation][seq - 1] for seq in numbers])
 
     async def page(
         self,
@@ -117,7 +161,11 @@ class World:
         self, conversations: Sequence[ConversationId]
     ) -> Mapping[ConversationId, Activity]:
         return await self._later(
-            {one: Activity(len(self.rows[one]), 0) for one in conversations if self.rows[one]}
+            {
+                one: Activity(self.stored(one).seq, 0, self.stored(one).change)
+                for one in conversations
+                if self.rows[one]
+            }
         )
 
     async def overviews(
@@ -174,6 +222,8 @@ class World:
 
     async def turn(self) -> None:
         """Let some turns of the loop pass."""
+        self.turned += 1
+        assert self.turned < TURNS_MAX, "something goes on for ever"
         for _ in range(self.turns.randrange(8)):
             await asyncio.sleep(0)
 
@@ -188,6 +238,30 @@ class World:
         ]
         rows += new
         return [MessageStored(one) for one in new]
+
+    def change(self, chat: ConversationId, seq: int, how: str) -> list[LiveEvent]:
+        """Store a change of a message, and return its announcement; of a deleted one nothing is
+        left that could change."""
+        number, one = len(self.changes[chat]) + 1, self.rows[chat][seq - 1]
+        one = replace(one, edited_at=str(number))
+        if how == "delete" or one.deleted_at:
+            one = replace(one, content="", reactions=(), deleted_at=one.deleted_at or str(number))
+        elif how == "edit":
+            one = replace(one, content=f"edited by {number}")
+        else:
+            one = replace(one, reactions=(ReactionCount("👍", number, ()),))
+        self.rows[chat][seq - 1] = one
+        self.changes[chat].append(one)
+        return [MessageChanged(chat, seq, number)]
+
+    def stored(self, chat: str) -> Position:
+        """Return the newest numbers."""
+        return Position(len(self.rows[chat]), len(self.changes[chat]))
+
+    def as_of(self, chat: str, position: Position) -> dict[int, Seen]:
+        """Return what the history showed at a position."""
+        seen = {row.seq: seen_first(row.seq) for row in self.rows[chat][: position.seq]}
+        return seen | {one.seq: seen_as(one) for one in self.changes[chat][: position.change]}
 
     def announce(self, chat: str, events: list[LiveEvent]) -> None:
         self.hub.announced(chat, lambda: events)
@@ -204,7 +278,7 @@ class Client:
         self.world = world
         self.username = username
         self.positions: dict[str, Position] = {}
-        self.has: dict[str, list[int]] = {}
+        self.has: dict[str, dict[int, Seen]] = {}
         self.is_current = False
         self.link: Link | None = None
 
@@ -227,21 +301,13 @@ class Client:
 
     def told(self, frame: Frame) -> None:
         kind = frame["type"]
-        if kind == "message":
-            view = frame["message"]
-            chat, seq = view["conversation_id"], view["seq"]
-            assert frame["position"] == str(Position(seq))
-            assert chat in self.has, f"{self.username} was told of a conversation without a start"
-            assert seq == self.positions[chat].seq + 1, (
-                f"{self.username} has {self.positions[chat]} and was told {seq}"
-            )
-            self.positions[chat] = Position(seq)
-            self.has[chat].append(seq)
+        if kind in ("message", "message_changed"):
+            self._shown(frame)
         elif kind == "reload" or (kind == "conversation" and frame["event"] == "added"):
             chat = frame["conversation_id"]
             at = self.positions[chat] = Position.parse(frame["position"])
-            assert at.seq <= len(self.world.rows[chat])
-            self.has[chat] = list(range(1, at.seq + 1))  # as the history has it
+            assert self.world.stored(chat).covers(at)
+            self.has[chat] = self.world.as_of(chat, at)  # or newer: it need not be
         elif kind == "conversation" and frame["event"] == "removed":
             self.has.pop(frame["conversation_id"], None)
             self.positions.pop(frame["conversation_id"], None)
@@ -250,6 +316,26 @@ class Client:
             self.is_current = True
         else:
             assert (kind, frame.get("event")) == ("conversation", "changed"), frame
+
+    def _shown(self, frame: Frame) -> None:
+        view, at = frame["message"], Position.parse(frame["position"])
+        chat, seq, seen = view["conversation_id"], view["seq"], seen_in(view)
+        assert chat in self.has, f"{self.username} was told of a conversation without a start"
+        has, before = self.has[chat], self.positions[chat]
+        told = f"{self.username} has {before} and was told {at}, {seq}"
+        if frame["type"] == "message":
+            assert at == (before.seq + 1, before.change), told
+            assert seq == at.seq, told
+        else:
+            assert at.seq == before.seq, told
+            assert at.change > before.change, told
+            assert seq in has, told
+            assert seen.change >= has[seq].change, told  # what was deleted stays deleted
+        has[seq] = seen
+        for number, one in enumerate(self.world.changes[chat][: at.change], 1):
+            if one.seq == seq or number > before.change:
+                assert has[one.seq].change >= number, f"{told}; {one.seq} is from before {number}"
+        self.positions[chat] = at
 
 
 class Link:
@@ -295,7 +381,7 @@ class Link:
     def _check(self, frames: bytes) -> None:
         """Nothing is written for who is no member."""
         for frame in frames_in(frames):
-            if frame["type"] == "message":
+            if frame["type"] in ("message", "message_changed"):
                 inside = self.client.world.inside[frame["message"]["conversation_id"]]
                 assert self.client.username in inside, f"{self.client.username} is no member"
 

@@ -6,9 +6,15 @@ import pytest
 
 from chat4all.domain.ids import Username
 from chat4all.domain.messages import Status
-from chat4all.domain.position import Position
+from chat4all.domain.position import START, Position
 from chat4all.gateway.live.framing import text_frame
-from chat4all.gateway.live.runs import newest_consecutive, run_of_announced, run_of_page
+from chat4all.gateway.live.runs import (
+    Changes,
+    newest_consecutive,
+    next_changes,
+    run_of_announced,
+    run_of_page,
+)
 from chat4all.ports.history import EncodedPage
 from chat4all.wire.frames import HEARTBEAT, encode_frame
 from chat4all.wire.messages import message_view
@@ -32,19 +38,41 @@ def test_a_message_is_the_same_from_the_feed_and_from_the_store() -> None:
     page = run_of_page(EncodedPage(encode_frame(views), 4, 6, more=False))
     announced = run_of_announced(rows, {})
     assert page is not None
-    for seq, expected in ((3, [4, 5, 6]), (4, [5, 6]), (5, [6]), (0, [4, 5, 6])):
-        found = frames_in(announced.piece_above(seq, wrap)[0])
-        assert found == frames_in(page.piece_above(seq, wrap)[0])
+    for seq, expected in ((3, [4, 5, 6]), (4, [5, 6]), (5, [6])):
+        at = Position(seq, 7)
+        found = frames_in(announced.piece_above(at, wrap)[0])
+        assert found == frames_in(page.piece_above(at, wrap)[0])
         assert [frame["message"]["seq"] for frame in found] == expected
-        assert [frame["position"] for frame in found] == [f"{one}.0" for one in expected]
-    assert (announced.first, announced.last) == (4, 6)
-    assert announced.piece_above(3, wrap)[1] == Position(6)
+        assert [frame["position"] for frame in found] == [f"{one}.7" for one in expected]
+    assert [seq for seq in range(9) if announced.follows(Position(seq))] == [3, 4, 5]
+    assert announced.piece_above(Position(3, 7), wrap)[1] == Position(6, 7)
+
+
+def test_changes_are_in_their_order_and_several_in_a_row_of_a_message_are_one_frame() -> None:
+    views = {seq: message_view(message(seq), Status.DELIVERED) for seq in (1, 2)}
+    run = Changes([(4, 1), (5, 1), (6, 2), (7, 1)], views)
+    for change, expected in ((3, [5, 6, 7]), (4, [5, 6, 7]), (5, [6, 7]), (6, [7])):
+        raw, at = run.piece_above(Position(9, change), wrap)
+        found = frames_in(raw)
+        assert at == Position(9, 7)
+        assert [frame["type"] for frame in found] == ["message_changed"] * len(expected)
+        assert [frame["position"] for frame in found] == [f"9.{one}" for one in expected]
+        assert [frame["message"]["seq"] for frame in found] == [1, 2, 1][-len(expected) :]
+    assert [at for at in range(9) if run.follows(Position(9, at))] == [3, 4, 5, 6]
+    assert not run.follows(Position(1, 3))  # it has not been sent the second message
+
+
+def test_of_changes_those_count_that_come_next() -> None:
+    announced = [(9, 1), (6, 2), (5, 1), (7, 1), (5, 1)]
+    assert next_changes(announced, 4, 10) == [(5, 1), (6, 2), (7, 1)]
+    assert next_changes(announced, 5, 1) == [(6, 2)]
+    assert next_changes(announced, 3, 10) == []
 
 
 def test_a_sender_who_was_erased_has_an_alias() -> None:
     row = message(1)
     frame = frames_in(
-        run_of_announced([row], {row.sender_id: Username("deleted-1")}).piece_above(0, wrap)[0]
+        run_of_announced([row], {row.sender_id: Username("deleted-1")}).piece_above(START, wrap)[0]
     )[0]
     assert frame["message"]["sender_id"] == "deleted-1"
 

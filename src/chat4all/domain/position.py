@@ -29,6 +29,14 @@ class Position(NamedTuple):
         """Return whether it goes at least as far in both numbers."""
         return self.seq >= least.seq and self.change >= least.change
 
+    def joined(self, other: "Position") -> "Position":
+        """Return the position that has the greater of both numbers of each."""
+        return Position(max(self.seq, other.seq), max(self.change, other.change))
+
+    def behind(self, head: "Position") -> int:
+        """Return how many messages and changes it is short of a head."""
+        return max(head.seq - self.seq, 0) + max(head.change - self.change, 0)
+
     def __str__(self) -> str:
         return f"{self.seq}.{self.change}"
 

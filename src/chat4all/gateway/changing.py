@@ -43,7 +43,10 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {
     }
 }
 
-_reader = BodyReader(EditMessage, {"content": partial(paragraphs, most=CONTENT_MAX)})
+CONTENT_RULE = {"content": partial(paragraphs, most=CONTENT_MAX)}
+"""See `BodyReader`."""
+
+_reader = BodyReader(EditMessage, CONTENT_RULE)
 
 
 @cache

@@ -111,6 +111,10 @@ class ChangedMessages(Protocol):
         ...
 
 
+class ShownMessages(History, ChangedMessages, Protocol):
+    """What is asked of the store to show messages."""
+
+
 class MessageVersions(Protocol):
     """What a message was before, and who reacted to it."""
 

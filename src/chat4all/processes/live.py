@@ -8,6 +8,7 @@ from chat4all.gateway.live.framing import text_frame
 from chat4all.gateway.live.hub import Hub
 from chat4all.gateway.live.live import Live
 from chat4all.gateway.live.membership import PresentMembers
+from chat4all.gateway.live.next_runs import NextRuns
 from chat4all.gateway.live.resuming import Resuming
 from chat4all.gateway.live.socket_client import ClientParts
 from chat4all.gateway.live.streams import events_route
@@ -25,12 +26,13 @@ def make_live(
     """
     people, followers = ports.people, Followers()
     members = PresentMembers(people.directory)
-    delivery = Delivery(followers, members, use_cases.reading, store, names)
+    runs = NextRuns(members, use_cases.reading, store, names)
+    delivery = Delivery(followers, members, runs)
     hub = Hub(use_cases.versions, followers, delivery.deliver, store.activity)
     admission = Admission(
         hub, followers, delivery, members, people.memberships, store, people.sessions
     )
-    resuming = Resuming(hub, delivery, admission, members, people.memberships, store)
+    resuming = Resuming(hub, delivery, runs, admission, members, people.memberships, store)
     ports.feed.listen(hub)
     ports.changes.add_listener(admission)
     return Live(
@@ -39,6 +41,7 @@ def make_live(
         ClientParts(
             use_cases.signing_in,
             use_cases.sending,
+            use_cases.changing,
             use_cases.marking,
             ports.policy.limits,
             followers,

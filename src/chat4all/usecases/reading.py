@@ -1,6 +1,6 @@
 """Read a conversation: pages of its history, and single messages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chat4all.domain.errors import NotFound
@@ -10,7 +10,7 @@ from chat4all.domain.people import Role
 from chat4all.domain.position import START, Position
 from chat4all.domain.roles import check_member
 from chat4all.ports.directory import Members
-from chat4all.ports.history import EncodedPage, History
+from chat4all.ports.history import EncodedPage, ShownMessages
 from chat4all.usecases.public_names import PublicNames
 from chat4all.usecases.sending import Sending
 from chat4all.usecases.versions import ConversationVersion, ConversationVersions
@@ -49,7 +49,7 @@ class Reading:
 
     def __init__(
         self,
-        history: History,
+        history: ShownMessages,
         members: Members,
         sending: Sending,
         versions: ConversationVersions,
@@ -108,6 +108,17 @@ class Reading:
         page = await self._history.page(conversation, all_read, limit=limit, after=after)
         return replace(page, body=await self._names.in_page(page, members))
 
+    async def numbered(
+        self,
+        conversation: ConversationId,
+        members: Mapping[Username, Role],
+        numbers: Collection[int],
+    ) -> Mapping[int, MessageView]:
+        """Return the messages that have these numbers, by them, as these members read them now."""
+        found = await self._history.with_numbers(conversation, sorted(numbers))
+        views = await self._views(conversation, members, found)
+        return {message.seq: view for message, view in zip(found, views, strict=True)}
+
     async def message(
         self, reader: Username, conversation: ConversationId, message_id: MessageId
     ) -> MessageView:
@@ -119,11 +130,8 @@ class Reading:
         members = await self.members(reader, conversation)
         messages = await self._history.with_id(conversation, message_id)
         if messages:
-            message = own_or_first(messages, reader)
-            version = self._versions.current(conversation, members)
-            all_read = await self._all_read(conversation, members, version)
-            aliases = await self._names.aliases(message.names, members)
-            return message_view(message.under(aliases), all_read.status(message))
+            (view,) = await self._views(conversation, members, [own_or_first(messages, reader)])
+            return view
         accepted = self._sending.recent(conversation, message_id, reader)
         if accepted is None:
             raise NotFound("no such message")
@@ -144,6 +152,19 @@ class Reading:
         members = await self._members.members(conversation)
         check_member(members, reader)
         return members
+
+    async def _views(
+        self,
+        conversation: ConversationId,
+        members: Mapping[Username, Role],
+        messages: Sequence[StoredMessage],
+    ) -> list[MessageView]:
+        """Return messages as these members read them."""
+        version = self._versions.current(conversation, members)
+        all_read = await self._all_read(conversation, members, version)
+        names = frozenset[Username]().union(*(message.names for message in messages))
+        aliases = await self._names.aliases(names, members)
+        return [message_view(one.under(aliases), all_read.status(one)) for one in messages]
 
     async def _all_read(
         self,

@@ -9,10 +9,13 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from chat4all.domain.changes import EMOJIS
 from chat4all.wire.messages import (
+    EXAMPLE_CHANGE,
     EXAMPLE_CHAT,
     EXAMPLE_MESSAGE,
     MessageView,
+    NewContent,
     SendMessage,
     Uuid,
 )
@@ -27,7 +30,7 @@ FRAME_MAX = 64 * 1024
 """Bytes of one message of a client, in however many frames of the protocol it comes."""
 
 RESUME_MAX = 1_000
-"""Messages of one conversation that are sent again; beyond that it is `reload`."""
+"""Messages and changes of one conversation that are sent again; beyond that it is `reload`."""
 
 REF_MAX = 128
 """Characters of a client's own name for a request."""
@@ -46,7 +49,7 @@ _Position = Annotated[
     Meta(
         description="Everything up to here has been sent to you: `<seq>.<change>`. Keep it, and "
         "send it back with `resume`.",
-        examples=["12.0"],
+        examples=["12.3"],
     ),
 ]
 
@@ -92,7 +95,74 @@ class SayTyping(msgspec.Struct, tag_field="type", tag="typing"):
     conversation_id: _Conversation
 
 
-ClientFrame: TypeAlias = Auth | Resume | Send | MarkAsRead | SayTyping
+class ChangeOf(msgspec.Struct, kw_only=True):
+    """What all frames that change a message have in common."""
+
+    conversation_id: _Conversation
+    message_id: Annotated[Uuid, Meta(examples=[EXAMPLE_MESSAGE])]
+    seq: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=SEQ_MAX,
+                description="The number of the message, which says which one is meant where "
+                "several members have used its id. Without it: your own, else the first.",
+                examples=[12],
+            ),
+        ]
+        | None
+    ) = None
+    change_id: (
+        Annotated[
+            Uuid,
+            Meta(
+                description="Your own id of this change: sending it again is safe, it is made "
+                "once.",
+                examples=[EXAMPLE_CHANGE],
+            ),
+        ]
+        | None
+    ) = None
+    ref: _Ref | None = None
+
+
+_Emoji = Annotated[
+    str,
+    Meta(
+        description="One of the reactions that there are.",
+        examples=[EMOJIS[0]],
+        # Checked by the domain, with or without a variation selector.
+        extra_json_schema={"enum": [*EMOJIS]},
+    ),
+]
+
+
+class Edit(ChangeOf, tag_field="type", tag="edit", kw_only=True):
+    """Give your own message another text, as `PATCH …/messages/{message_id}` does."""
+
+    content: NewContent
+
+
+class Delete(ChangeOf, tag_field="type", tag="delete", kw_only=True):
+    """Delete a message, as `DELETE …/messages/{message_id}` does."""
+
+
+class React(ChangeOf, tag_field="type", tag="react", kw_only=True):
+    """Give a reaction, as `PUT …/reactions/{emoji}` does."""
+
+    emoji: _Emoji
+
+
+class Unreact(ChangeOf, tag_field="type", tag="unreact", kw_only=True):
+    """Take a reaction back, as `DELETE …/reactions/{emoji}` does."""
+
+    emoji: _Emoji
+
+
+ClientFrame: TypeAlias = (
+    Auth | Resume | Send | Edit | Delete | React | Unreact | MarkAsRead | SayTyping
+)
 """Everything that a client may send."""
 
 
@@ -142,7 +212,7 @@ class Hello(msgspec.Struct, tag_field="type", tag="hello", omit_defaults=True):
     resume_max: Annotated[
         int,
         Meta(
-            description="More missed messages of one conversation are a `reload`.",
+            description="More missed messages and changes of one conversation are a `reload`.",
             examples=[RESUME_MAX],
         ),
     ]
@@ -177,6 +247,13 @@ class Reload(msgspec.Struct, tag_field="type", tag="reload"):
 
 class MessageFrame(msgspec.Struct, tag_field="type", tag="message"):
     """A message is stored."""
+
+    message: MessageView | msgspec.Raw
+    position: _Position
+
+
+class MessageChangedFrame(msgspec.Struct, tag_field="type", tag="message_changed"):
+    """A message was edited, deleted or reacted to: this is how it is now."""
 
     message: MessageView | msgspec.Raw
     position: _Position
@@ -220,11 +297,23 @@ class ConversationFrame(msgspec.Struct, tag_field="type", tag="conversation", om
     ) = None
 
 
-class AcceptedFrame(msgspec.Struct, tag_field="type", tag="accepted"):
+class AcceptedFrame(msgspec.Struct, tag_field="type", tag="accepted", omit_defaults=True):
     """It is durable; the answer to what you sent with this `ref`."""
 
     ref: Annotated[str, Meta(examples=["1"])] | None
-    message_id: Annotated[str, Meta(examples=[EXAMPLE_MESSAGE])]
+    message_id: (
+        Annotated[str, Meta(description="Of what was sent.", examples=[EXAMPLE_MESSAGE])] | None
+    ) = None
+    change_id: (
+        Annotated[
+            str,
+            Meta(
+                description="Of an edit, a deletion or a reaction.",
+                examples=[EXAMPLE_CHANGE],
+            ),
+        ]
+        | None
+    ) = None
 
 
 class ErrorFrame(msgspec.Struct, tag_field="type", tag="error", omit_defaults=True):
@@ -242,6 +331,10 @@ class ErrorFrame(msgspec.Struct, tag_field="type", tag="error", omit_defaults=Tr
     message_id: Annotated[
         str | None, Meta(description="With 503 on sending: retry with this `message_id`.")
     ] = None
+    change_id: Annotated[
+        str | None,
+        Meta(description="With 503 on editing, deleting and reacting: retry with this id."),
+    ] = None
 
 
 class Heartbeat(msgspec.Struct, tag_field="type", tag="heartbeat"):
@@ -253,6 +346,7 @@ ServerFrame: TypeAlias = (
     | Resumed
     | Reload
     | MessageFrame
+    | MessageChangedFrame
     | ReadFrame
     | TypingFrame
     | ConversationFrame

@@ -10,14 +10,13 @@ from chat4all.concurrency.keyed import KeyedWork
 from chat4all.concurrency.outages import OutageLog
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.ids import ConversationId, SessionId, Username
-from chat4all.domain.position import Position
 from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.delivering import Delivery
 from chat4all.gateway.live.followers import Follower, Followers, Stage
 from chat4all.gateway.live.hub import Hub
 from chat4all.gateway.live.membership import PresentMembers
 from chat4all.ports.directory import Memberships
-from chat4all.ports.history import ConversationHeads
+from chat4all.ports.history import ChangedMessages
 from chat4all.ports.outbox import OutboxEntry, Subject
 from chat4all.ports.sessions import LiveSessions
 from chat4all.wire.frames import ConversationFrame
@@ -39,7 +38,7 @@ class Admission:
         delivery: Delivery,
         members: PresentMembers,
         memberships: Memberships,
-        heads: ConversationHeads,
+        changed: ChangedMessages,
         sessions: LiveSessions,
     ) -> None:
         self._hub = hub
@@ -47,7 +46,7 @@ class Admission:
         self._delivery = delivery
         self._members = members
         self._memberships = memberships
-        self._heads = heads
+        self._changed = changed
         self._sessions = sessions
         outages = OutageLog(
             _log, "live connections wait for the directory", "live connections go on"
@@ -91,7 +90,7 @@ class Admission:
                 members = await self._members.of(conversation)
                 if follower.username not in members or conversation in follower.conversations:
                     return
-                at = Position(await self._heads.head(conversation))
+                at = await self._changed.position(conversation)
                 # Nothing is awaited from here on: what changed meanwhile is seen now, or later.
                 if version == followed.members_version:
                     if conversation not in follower.conversations:

@@ -5,26 +5,17 @@ Nothing is written for who is not a member at that moment (20f). A position move
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from chat4all.domain.errors import Unavailable
 from chat4all.domain.ids import ConversationId, Username
-from chat4all.domain.messages import StoredMessage
 from chat4all.domain.position import Position
 from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.connections import Wrap
 from chat4all.gateway.live.followers import Announced, Followed, Follower, Followers
 from chat4all.gateway.live.membership import PresentMembers
-from chat4all.gateway.live.runs import (
-    Run,
-    newest_consecutive,
-    run_of_announced,
-    run_of_page,
-)
-from chat4all.ports.history import ConversationHeads
-from chat4all.usecases.public_names import PublicNames
-from chat4all.usecases.reading import Reading
+from chat4all.gateway.live.next_runs import Known, NextRuns
+from chat4all.gateway.live.runs import Run
 from chat4all.wire.frames import (
     RESUME_MAX,
     ConversationFrame,
@@ -36,13 +27,8 @@ from chat4all.wire.frames import (
 SLICE = 250
 """Connections that are written to in one turn of the event loop."""
 
-PAGE = 100
-"""Messages that are read at once."""
-
 MARKERS_SECONDS = 1.0
 """Markers of one conversation are told at most once in this time."""
-
-NOT_STORED_YET = "the store does not have what was announced yet"
 
 Step: TypeAlias = Callable[[Follower, Position], Position | None]
 """Writes to a follower at a position; returns the new one, or None when it stays."""
@@ -55,17 +41,13 @@ class Delivery:
         self,
         followers: Followers,
         members: PresentMembers,
-        reading: Reading,
-        heads: ConversationHeads,
-        names: PublicNames,
+        runs: NextRuns,
         *,
         slice_size: int = SLICE,
     ) -> None:
         self._followers = followers
         self._members = members
-        self._reading = reading
-        self._heads = heads
-        self._names = names
+        self._runs = runs
         self._slice = slice_size
 
     async def deliver(self, conversation: ConversationId) -> None:
@@ -87,11 +69,6 @@ class Delivery:
         if with_markers:
             followed.markers_from = loop.time() + MARKERS_SECONDS
 
-    async def page(self, conversation: ConversationId, after: int, limit: int) -> Run | None:
-        """Read the next messages above `after`; None where there are none."""
-        members = await self._members.of(conversation)
-        return run_of_page(await self._reading.above(conversation, members, after, limit))
-
     def remove(self, follower: Follower, conversation: ConversationId) -> None:
         """Let somebody who is no member any more follow no longer, and say so."""
         self._followers.detach(follower, conversation)
@@ -102,60 +79,41 @@ class Delivery:
     async def _deliver(self, followed: Followed, taken: Announced) -> None:
         conversation = followed.conversation
         if taken.is_incomplete:
-            stored = await self._heads.head(conversation)
-            followed.head = max(followed.head, stored)  # it may have grown meanwhile
+            followed.raise_head(await self._runs.head(conversation))
         if taken.members_changed:
             await self._fan_out(followed, _say_changed(conversation))
         head = followed.head  # what is announced from here on is for the next time
-        if head - followed.floor() > RESUME_MAX:
+        if followed.floor().behind(head) > RESUME_MAX:
             await self._fan_out(followed, _reload_if_far_behind(conversation, head))
-        announced = await self._announced(followed, taken.messages)
-        await self._send(followed, head, announced)
+        known = await self._runs.known(conversation, followed.floor(), taken)
+        await self._send(followed, head, known)
         if taken.markers:
             await self._tell_markers(followed, taken.markers)
         if taken.typing:
             await self._fan_out(followed, _say_typing(conversation, taken.typing))
 
-    async def _send(self, followed: Followed, head: int, announced: Run | None) -> None:
+    async def _send(self, followed: Followed, head: Position, known: Known) -> None:
         """Send everybody what there is up to `head`, in pieces.
 
         Whose socket has no room for the next piece is sent it later, and holds nobody up.
         """
         run: Run | None = None
         lagging: set[Follower] = set()
-        while (floor := followed.floor(lagging)) < head:
-            if run is None or not run.first - 1 <= floor < run.last:
-                run = await self._next(followed, floor, head, announced)
+        while not (floor := followed.floor(lagging)).covers(head):
+            if run is None or not run.follows(floor):
+                run = await self._runs.after(followed.conversation, floor, head, known)
+                # A change was announced, and its message was not.
+                head = head.joined(Position(run.needs))
+                followed.raise_head(head)
             await self._fan_out(followed, send(run, head, lagging))
-            if followed.floor(lagging) < head:
+            if not followed.floor(lagging).covers(head):
                 await asyncio.sleep(0)  # what was written can leave
         followed.is_lagged_behind = bool(lagging)
-
-    async def _next(self, followed: Followed, floor: int, head: int, announced: Run | None) -> Run:
-        """Return messages that begin right above `floor`: from the store if not announced."""
-        end = head
-        if announced is not None and floor < announced.last:
-            if announced.first <= floor + 1:
-                return announced
-            end = announced.first - 1
-        run = await self.page(followed.conversation, floor, min(PAGE, end - floor))
-        if run is None:
-            raise Unavailable(NOT_STORED_YET)
-        return run
-
-    async def _announced(self, followed: Followed, messages: Iterable[StoredMessage]) -> Run | None:
-        floor = followed.floor()
-        consecutive = newest_consecutive([one for one in messages if one.seq > floor])
-        if not consecutive:
-            return None
-        members = await self._members.of(followed.conversation)
-        aliases = await self._names.aliases({one.sender_id for one in consecutive}, members)
-        return run_of_announced(consecutive, aliases)
 
     async def _tell_markers(self, followed: Followed, markers: Mapping[Username, int]) -> None:
         members = await self._members.of(followed.conversation)
         moved = {
-            username: min(seq, followed.head)
+            username: min(seq, followed.head.seq)
             for username, seq in markers.items()
             if username in members
         }
@@ -179,7 +137,7 @@ class Delivery:
                     followed.positions[follower] = moved
 
 
-def send(run: Run, head: int, lagging: set[Follower]) -> Step:
+def send(run: Run, head: Position, lagging: set[Follower]) -> Step:
     """Return the step that sends a follower the next piece of a run, unless there is a gap.
 
     One that has no room for a piece which more follows is added to `lagging` instead.
@@ -187,10 +145,10 @@ def send(run: Run, head: int, lagging: set[Follower]) -> Step:
 
     def step(follower: Follower, position: Position) -> Position | None:
         # Who came meanwhile may have less, or more: the next round is for them.
-        if not run.first - 1 <= position.seq < run.last:
+        if follower in lagging or not run.follows(position):
             return None
-        frames, moved = run.piece_above(position.seq, follower.wrap)
-        if moved.seq < head and not follower.socket.has_room:
+        frames, moved = run.piece_above(position, follower.wrap)
+        if not moved.covers(head) and not follower.socket.has_room:
             lagging.add(follower)
             return None
         follower.socket.write(frames)
@@ -199,13 +157,12 @@ def send(run: Run, head: int, lagging: set[Follower]) -> Step:
     return step
 
 
-def _reload_if_far_behind(conversation: ConversationId, head: int) -> Step:
+def _reload_if_far_behind(conversation: ConversationId, head: Position) -> Step:
     def step(follower: Follower, position: Position) -> Position | None:
-        if head - position.seq <= RESUME_MAX:
+        if position.behind(head) <= RESUME_MAX:
             return None
-        at = Position(head)
-        follower.say(Reload(conversation, str(at)), at)
-        return at
+        follower.say(Reload(conversation, str(head)), head)
+        return head
 
     return step
 

@@ -11,15 +11,15 @@ from typing import NamedTuple, TypeVar
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.messages import StoredMessage
 from chat4all.domain.people import Session
-from chat4all.domain.position import Position
+from chat4all.domain.position import START, Position
 from chat4all.gateway.live.connections import LiveSocket, Wrap
 from chat4all.wire.frames import ServerFrame, encode_frame
 
 K = TypeVar("K")
 
 PENDING_MAX = 1_000
-"""Announced messages that may wait for one conversation; beyond that they are read from the store.
-"""
+"""Announced messages that may wait for one conversation, and as many changes; beyond that they are
+read from the store."""
 
 TYPING_MAX = 100
 """Members of one conversation who type at a time; further ones are not told."""
@@ -78,6 +78,8 @@ class Announced(NamedTuple):
     """What is to be delivered in one conversation."""
 
     messages: list[StoredMessage]
+    changes: dict[int, int]
+    """The numbers of changes, each with that of its message."""
     markers: dict[Username, int]
     is_incomplete: bool
     """Announcements are missing: the store has to be read."""
@@ -89,6 +91,7 @@ class Followed:
     """A conversation that somebody here follows, or is about to."""
 
     __slots__ = (
+        "_changes",
         "_is_incomplete",
         "_markers",
         "_members_changed",
@@ -107,8 +110,8 @@ class Followed:
         self.conversation = conversation
         self.positions: dict[Follower, Position] = {}
         """What each follower was sent, without a gap."""
-        self.head = 0
-        """The newest message that is known to be stored, while this is followed."""
+        self.head = START
+        """The newest numbers that are known to be stored, while this is followed."""
         self.holds = 0
         self.members_version = 0
         """Grows when its members may have changed."""
@@ -117,6 +120,7 @@ class Followed:
         self.markers_from = 0.0
         """When the next markers may be told, by the loop's clock."""
         self._messages: list[StoredMessage] = []
+        self._changes: dict[int, int] = {}
         self._markers: dict[Username, int] = {}
         self._is_incomplete = False
         self._members_changed = False
@@ -125,10 +129,21 @@ class Followed:
     def put(self, messages: Iterable[StoredMessage]) -> None:
         """Note messages that were announced."""
         for message in messages:
-            self.head = max(self.head, message.seq)
+            self.raise_head(Position(message.seq))
             self._messages.append(message)
         if len(self._messages) > PENDING_MAX:
             self._messages.clear()  # the head says that they are to be read
+
+    def put_change(self, change: int, seq: int) -> None:
+        """Note that a change of the message `seq` was announced: that message is stored too."""
+        self.raise_head(Position(seq, change))
+        self._changes[change] = seq
+        if len(self._changes) > PENDING_MAX:
+            self._changes.clear()
+
+    def raise_head(self, stored: Position) -> None:
+        """Note numbers that are stored. Each counts by itself: neither takes the other back."""
+        self.head = self.head.joined(stored)
 
     def put_marker(self, username: Username, seq: int) -> None:
         """Note how far a member has read."""
@@ -153,12 +168,14 @@ class Followed:
         """Return what was noted, once; the markers only where they are wanted."""
         taken = Announced(
             self._messages,
+            self._changes,
             self._markers if markers else {},
             self._is_incomplete,
             self._members_changed,
             self._typing,
         )
         self._messages = []
+        self._changes = {}
         self._typing = set()
         if markers:
             self._markers = {}
@@ -176,12 +193,14 @@ class Followed:
         for username, seq in taken.markers.items():
             self.put_marker(username, seq)
 
-    def floor(self, without: Collection[Follower] = ()) -> int:
-        """Return the least number that a follower has; the head where nobody follows."""
-        of_followers = (
-            position.seq for follower, position in self.positions.items() if follower not in without
-        )
-        return min(of_followers, default=self.head)
+    def floor(self, without: Collection[Follower] = ()) -> Position:
+        """Return the least numbers that followers have; the head where nobody follows."""
+        of_followers = {
+            position for follower, position in self.positions.items() if follower not in without
+        }
+        if not of_followers:
+            return self.head
+        return Position(*map(min, zip(*of_followers, strict=True)))
 
 
 class Followers:

@@ -17,7 +17,7 @@ from chat4all.domain.events import (
 )
 from chat4all.domain.ids import ConversationId
 from chat4all.domain.messages import Activity
-from chat4all.domain.position import Position
+from chat4all.domain.position import START, Position
 from chat4all.gateway.live.followers import Followed, Follower, Followers, Stage
 from chat4all.ports.feed import Decode
 from chat4all.usecases.versions import ConversationVersions
@@ -105,14 +105,14 @@ class Hub:
         if follower.stage is Stage.GONE or not follower.socket.is_open:
             return
         self._followers.attach(follower, followed, position)
-        if position.seq < followed.head:
+        if not position.covers(followed.head):
             self.deliver(followed.conversation)
-        followed.head = max(followed.head, position.seq)
+        followed.raise_head(position)
 
-    def head(self, conversation: ConversationId) -> int:
-        """Return the newest message that is known of a conversation that is followed; else 0."""
+    def head(self, conversation: ConversationId) -> Position:
+        """Return the newest numbers that are known of a conversation that is followed."""
         followed = self._followers.get(conversation)
-        return 0 if followed is None else followed.head
+        return START if followed is None else followed.head
 
     def deliver(self, conversation: ConversationId) -> None:
         """Deliver what a conversation has to deliver."""
@@ -134,8 +134,9 @@ class Hub:
             asked = part[start : start + COMPARED_MAX]
             for conversation, activity in (await self._activity(asked)).items():
                 followed_now = self._followers.get(conversation)
-                if followed_now is not None and followed_now.head < activity.seq:
-                    followed_now.head = activity.seq
+                stored = Position(activity.seq, activity.change)
+                if followed_now is not None and not followed_now.head.covers(stored):
+                    followed_now.raise_head(stored)
                     self.deliver(conversation)
 
     def deliver_what_waits(self) -> None:
@@ -162,8 +163,10 @@ def _put(events: Sequence[LiveEvent], followed: Followed) -> None:
     sent = {(message.sender_id, message.seq) for message in messages}
     for event in events:
         match event:
-            case MessageStored() | MessageChanged():
-                pass  # changes are read from pages, which are not kept beyond them
+            case MessageStored():
+                pass  # noted together, above
+            case MessageChanged(seq=seq, change=change):
+                followed.put_change(change, seq)
             case MarkerMoved(marker):
                 # One's own message says that one has read up to it.
                 if marker.read_seq and (marker.username, marker.read_seq) not in sent:

@@ -6,7 +6,7 @@ read until its end meets that head, and attached with nothing awaited in between
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
@@ -17,14 +17,14 @@ from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.concurrency.waiting import BoundedWaiting
 from chat4all.domain.errors import Conflict, Overloaded, Unavailable
 from chat4all.domain.ids import ConversationId
-from chat4all.domain.messages import Activity
-from chat4all.domain.position import Position
+from chat4all.domain.position import START, Position
 from chat4all.gateway.live.admitting import Admission
 from chat4all.gateway.live.codes import CloseCode
-from chat4all.gateway.live.delivering import NOT_STORED_YET, PAGE, Delivery
+from chat4all.gateway.live.delivering import Delivery
 from chat4all.gateway.live.followers import Followed, Follower, Stage
 from chat4all.gateway.live.hub import Hub
 from chat4all.gateway.live.membership import PresentMembers
+from chat4all.gateway.live.next_runs import NextRuns
 from chat4all.gateway.live.runs import Run
 from chat4all.ports.directory import Memberships
 from chat4all.ports.summaries import ConversationSummaries, OverviewQuery
@@ -72,6 +72,7 @@ class Resuming:
         self,
         hub: Hub,
         delivery: Delivery,
+        runs: NextRuns,
         admission: Admission,
         members: PresentMembers,
         memberships: Memberships,
@@ -83,6 +84,7 @@ class Resuming:
     ) -> None:
         self._hub = hub
         self._delivery = delivery
+        self._runs = runs
         self._admission = admission
         self._members = members
         self._memberships = memberships
@@ -147,9 +149,10 @@ class Resuming:
         with ExitStack() as holds:
             for part in _parts(joined):
                 followed = [holds.enter_context(self._hub.held(one)) for one in part]
-                heads = await self._bounded(self._summaries.activity, part)
+                found = await self._bounded(self._summaries.activity, part)
+                heads = {one: Position(at.seq, at.change) for one, at in found.items()}
                 for one in followed:
-                    await self._bring(follower, one, asked, heads)
+                    await self._bring(follower, one, asked, heads.get(one.conversation, START))
         await self._say_removed(follower, asked, set(joined))
         await self._admit_joined(follower)
         if not asked.is_told:
@@ -164,26 +167,27 @@ class Resuming:
         follower: Follower,
         followed: Followed,
         asked: Asked,
-        heads: Mapping[ConversationId, Activity],
+        head: Position,
     ) -> None:
-        """Send what is missing of one conversation, and attach the follower to it."""
+        """Send what is missing of one conversation, and attach the follower to it.
+
+        `head` has just been read from the store.
+        """
         conversation = followed.conversation
         if conversation in follower.conversations:
             return
-        head = heads[conversation].seq if conversation in heads else 0
-        followed.head = max(followed.head, head)
+        followed.raise_head(head)
         opening = b""
         position = asked.positions.get(conversation)
-        at = Position(head)
         if position is None:
-            opening = follower.wrapped(ConversationFrame(conversation, "added", str(at)), at)
+            opening = follower.wrapped(ConversationFrame(conversation, "added", str(head)), head)
         elif (
             asked.is_of_another_generation
-            or position.seq > head  # the store has just been read: it was never there
-            or head - position.seq > RESUME_MAX
+            or not head.covers(position)  # it was never there
+            or position.behind(head) > RESUME_MAX
         ):
-            opening = follower.wrapped(Reload(conversation, str(at)), at)
-        await self.replay(follower, followed, asked, at if opening else position or at, opening)
+            opening = follower.wrapped(Reload(conversation, str(head)), head)
+        await self.replay(follower, followed, asked, head if opening else position or head, opening)
 
     async def replay(
         self,
@@ -199,13 +203,13 @@ class Resuming:
         """
         conversation = followed.conversation
         version = -1
-        while version != followed.members_version or position.seq < followed.head:
+        while version != followed.members_version or not position.covers(followed.head):
             version = followed.members_version
             run = await self._next(followed, position)
             # Looked at again after what was read, and before it is written.
             if not await self._is_member(follower, conversation, asked):
                 return
-            while opening or (run is not None and position.seq < run.last):
+            while opening or (run is not None and run.follows(position)):
                 await follower.socket.room()
                 if not await self._is_member(follower, conversation, asked):
                     return
@@ -213,7 +217,7 @@ class Resuming:
                 if opening:
                     frames, opening = opening, b""
                 elif run is not None:
-                    frames, position = run.piece_above(position.seq, follower.wrap)
+                    frames, position = run.piece_above(position, follower.wrap)
                 follower.socket.write_part(frames)
                 asked.positions[conversation] = position
         # From here on what it has is kept there: it may be removed and come again.
@@ -231,12 +235,12 @@ class Resuming:
         return False
 
     async def _next(self, followed: Followed, position: Position) -> Run | None:
-        if position.seq >= followed.head:
+        head = followed.head
+        if position.covers(head):
             return None
-        conversation, after = followed.conversation, position.seq
-        run = await self._bounded(self._delivery.page, conversation, after, PAGE)
-        if run is None:
-            raise Unavailable(NOT_STORED_YET)
+        run = await self._bounded(self._runs.after, followed.conversation, position, head)
+        # A change was announced, and its message was not.
+        followed.raise_head(Position(run.needs))
         return run
 
     async def _say_removed(
@@ -265,7 +269,7 @@ class Resuming:
             asked = {
                 one: OverviewQuery(head, [follower.username])
                 for one in part
-                if (head := self._hub.head(one))
+                if (head := self._hub.head(one).seq)
             }
             for one, found in (await self._bounded(self._summaries.overviews, asked)).items():
                 if read := min(found.read.get(follower.username, 0), asked[one].seq):

@@ -14,10 +14,11 @@ from chat4all.domain.errors import (
     TooMany,
 )
 from chat4all.domain.events import Typing
-from chat4all.domain.ids import ConversationId, conversation_id
+from chat4all.domain.ids import ConversationId, Username, conversation_id
 from chat4all.domain.people import Session
 from chat4all.domain.position import Position
 from chat4all.domain.times import now_utc
+from chat4all.gateway.live.changing_frames import CHANGES, Change
 from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.connections import LiveCredentials, LiveSocket, Wrap
 from chat4all.gateway.live.followers import Follower, Followers
@@ -30,6 +31,7 @@ from chat4all.http.access_log import CALLER
 from chat4all.http.json_bodies import BodyReader
 from chat4all.http.limits import Limits
 from chat4all.http.problems import BadRequest, describe
+from chat4all.usecases.changing import Changing
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.sending import Sending
 from chat4all.usecases.signing_in import SigningIn
@@ -67,6 +69,9 @@ POSITIONS_MAX = 20_000
 POSITIONS_SECONDS = 30.0
 """Within which the last frame of a resume must come."""
 
+_ADVICE = {"read": outcomes.MARKER} | dict.fromkeys(CHANGES, outcomes.EDIT)
+"""What is right when the outcome is unknown; see `outcomes`."""
+
 _auth = BodyReader(Auth)
 _resume = BodyReader(Resume)
 _read = BodyReader(MarkAsRead)
@@ -79,6 +84,7 @@ class ClientParts:
 
     signing_in: SigningIn
     sending: Sending
+    changing: Changing
     marking: Marking
     limits: Limits
     followers: Followers
@@ -182,6 +188,8 @@ class LiveClient:
                 self._begin_resume(self._follower, _resume.read(frame))
             case "send":
                 await self._send(self._follower.session, frame, ref)
+            case "edit" | "delete" | "react" | "unreact":
+                await self._change(self._follower.username, CHANGES[kind], frame, ref)
             case "typing":
                 await self._say_typing(self._follower.session, _typing.read(frame))
             case "read":
@@ -236,6 +244,13 @@ class LiveClient:
         self._parts.accepted()
         self._say(AcceptedFrame(ref, accepted))
 
+    async def _change(
+        self, author: Username, change: Change, frame: bytes, ref: str | None
+    ) -> None:
+        self._parts.limits.send.take({}, author)
+        made = await change(self._parts.changing, author, frame)
+        self._say(AcceptedFrame(ref, change_id=made))
+
     async def _say_typing(self, session: Session, frame: SayTyping) -> None:
         self._parts.limits.mark.take({}, session.username)
         typing = Typing(conversation_id(frame.conversation_id), session.username)
@@ -254,7 +269,7 @@ class LiveClient:
         try:
             await doing
         except Exception as error:
-            self._refuse(error, ref, outcomes.MARKER if kind == "read" else None)
+            self._refuse(error, ref, _ADVICE.get(kind))
             if isinstance(error, NotSignedIn):
                 self._socket.close(CloseCode.NOT_SIGNED_IN, "the token is not good")
             elif kind == "resume" and isinstance(error, Overloaded):
@@ -278,6 +293,7 @@ class LiveClient:
                 None if after is None else int(after),
                 problem.errors,
                 problem.message_id,
+                problem.change_id,
             )
         )
 

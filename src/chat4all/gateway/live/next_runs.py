@@ -1,0 +1,112 @@
+"""What a connection lacks: messages first, then changes, as they are now (EXACTNESS 20b)."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from chat4all.domain.errors import Unavailable
+from chat4all.domain.ids import ConversationId
+from chat4all.domain.position import Position
+from chat4all.gateway.live.followers import Announced
+from chat4all.gateway.live.membership import PresentMembers
+from chat4all.gateway.live.runs import (
+    Changes,
+    Run,
+    newest_consecutive,
+    next_changes,
+    run_of_announced,
+    run_of_page,
+)
+from chat4all.ports.history import ChangedMessages
+from chat4all.usecases.public_names import PublicNames
+from chat4all.usecases.reading import Reading
+
+PAGE = 100
+"""Messages, or changes, that are read at once."""
+
+NOT_STORED_YET = "the store does not have what was announced yet"
+
+
+class Known(NamedTuple):
+    """What need not be asked of the store, since it was announced."""
+
+    messages: Run | None
+    changes: Mapping[int, int]
+    """The messages that were changed, by the numbers of the changes."""
+
+
+NOTHING = Known(None, {})
+
+
+class NextRuns:
+    """Reads what comes next in conversations, a bounded number of messages or changes at once."""
+
+    def __init__(
+        self,
+        members: PresentMembers,
+        reading: Reading,
+        changed: ChangedMessages,
+        names: PublicNames,
+    ) -> None:
+        self._members = members
+        self._reading = reading
+        self._changed = changed
+        self._names = names
+
+    async def head(self, conversation: ConversationId) -> Position:
+        """Return the newest numbers that are stored."""
+        return await self._changed.position(conversation)
+
+    async def known(
+        self, conversation: ConversationId, floor: Position, announced: Announced
+    ) -> Known:
+        """Return what was announced above a position as it can be sent."""
+        messages = newest_consecutive([one for one in announced.messages if one.seq > floor.seq])
+        if not messages:
+            return Known(None, announced.changes)
+        members = await self._members.of(conversation)
+        aliases = await self._names.aliases({one.sender_id for one in messages}, members)
+        return Known(run_of_announced(messages, aliases), announced.changes)
+
+    async def after(
+        self,
+        conversation: ConversationId,
+        position: Position,
+        head: Position,
+        known: Known = NOTHING,
+    ) -> Run:
+        """Return what comes right after a position, which the head is above.
+
+        Raises `Unavailable`, also when the store does not have it yet.
+        """
+        if position.seq < head.seq:
+            run = await self._messages(conversation, position.seq, head.seq, known.messages)
+        else:
+            run = await self._changes(conversation, position.change, head.change, known.changes)
+        if run is None:
+            raise Unavailable(NOT_STORED_YET)
+        return run
+
+    async def _messages(
+        self, conversation: ConversationId, after: int, head: int, announced: Run | None
+    ) -> Run | None:
+        if announced is not None and after < announced.last:
+            if announced.first <= after + 1:
+                return announced
+            head = announced.first - 1
+        members = await self._members.of(conversation)
+        limit = min(PAGE, head - after)
+        return run_of_page(await self._reading.above(conversation, members, after, limit))
+
+    async def _changes(
+        self, conversation: ConversationId, after: int, head: int, announced: Mapping[int, int]
+    ) -> Run | None:
+        numbers = next_changes(announced.items(), after, PAGE)
+        if not numbers:
+            limit = min(PAGE, head - after)
+            stored = await self._changed.changed(conversation, after=after, limit=limit)
+            numbers = next_changes(stored, after, limit)
+        seqs = {seq for _, seq in numbers}
+        members = await self._members.of(conversation)
+        # Once the changes are known, not before: what is shown may not be from before them.
+        messages = await self._reading.numbered(conversation, members, seqs)
+        return Changes(numbers, messages) if numbers and messages.keys() >= seqs else None
