@@ -19,7 +19,7 @@ from chat4all.adapters.caching.members import cached_members
 from chat4all.domain.events import LiveEvent, MessageStored
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.listing import JoinedConversation
-from chat4all.domain.messages import Activity, AllRead, Overview, StoredMessage
+from chat4all.domain.messages import Activity, AllRead, StoredMessage
 from chat4all.domain.people import Role, Session
 from chat4all.domain.position import Position
 from chat4all.gateway.live.admitting import Admission
@@ -30,7 +30,6 @@ from chat4all.gateway.live.membership import PresentMembers
 from chat4all.gateway.live.resuming import Asked, Resuming
 from chat4all.ports.history import EncodedPage
 from chat4all.ports.outbox import OutboxEntry, OutboxPage, Subject
-from chat4all.ports.summaries import OverviewQuery
 from chat4all.processes.live import for_sockets
 from chat4all.usecases.public_names import PublicNames
 from chat4all.usecases.reading import Reading
@@ -75,7 +74,9 @@ class World:
         self.delivery = Delivery(
             self.followers, members, reading, store, names, slice_size=slice_size
         )
-        self.hub = Hub(self.versions, self.followers, self.delivery.deliver, self.activity)
+        self.hub = Hub(
+            self.versions, self.followers, self.delivery.deliver, self.activity, self.read_by
+        )
         self.admission = Admission(
             self.hub, self.followers, self.delivery, members, memberships, store, self
         )
@@ -120,10 +121,10 @@ class World:
             {one: Activity(len(self.rows[one]), 0) for one in conversations if self.rows[one]}
         )
 
-    async def overviews(
-        self, queries: Mapping[ConversationId, OverviewQuery]
-    ) -> Mapping[ConversationId, Overview]:
-        return await self._later({one: Overview(None, {}) for one in queries})
+    async def read_by(
+        self, readers: Mapping[ConversationId, Sequence[Username]]
+    ) -> Mapping[ConversationId, Mapping[Username, int]]:
+        return await self._later({one: {} for one in readers})
 
     # The directory and its outbox.
 

@@ -26,7 +26,7 @@ def make_live(
     people, followers = ports.people, Followers()
     members = PresentMembers(people.directory)
     delivery = Delivery(followers, members, use_cases.reading, store, names)
-    hub = Hub(use_cases.versions, followers, delivery.deliver, store.activity)
+    hub = Hub(use_cases.versions, followers, delivery.deliver, store.activity, store.read_by)
     admission = Admission(
         hub, followers, delivery, members, people.memberships, store, people.sessions
     )

@@ -3,7 +3,7 @@
 For each connection and conversation one position, and nothing else that grows.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum, auto
 from typing import NamedTuple, TypeVar
@@ -99,6 +99,7 @@ class Followed:
         "holds",
         "is_lagged_behind",
         "markers_from",
+        "markers_told",
         "members_version",
         "positions",
     )
@@ -116,6 +117,8 @@ class Followed:
         """Whether somebody had no room for all that there is, and is to be sent the rest."""
         self.markers_from = 0.0
         """When the next markers may be told, by the loop's clock."""
+        self.markers_told: dict[Username, int] = {}
+        """How far those who follow have read, as all their connections know."""
         self._messages: list[StoredMessage] = []
         self._markers: dict[Username, int] = {}
         self._is_incomplete = False
@@ -134,6 +137,11 @@ class Followed:
         """Note how far a member has read."""
         if username in self._markers or len(self._markers) < MARKERS_MAX:
             self._markers[username] = max(seq, self._markers.get(username, 0))
+
+    def told_marker(self, username: Username, seq: int) -> None:
+        """Note how far somebody has read, if one of those who follow, as they know by now."""
+        if (known := self.markers_told.get(username)) is not None:
+            self.markers_told[username] = max(known, seq)
 
     def put_typing(self, username: Username) -> None:
         """Note that a member is typing."""
@@ -226,6 +234,7 @@ class Followers:
     def attach(self, follower: Follower, followed: Followed, position: Position) -> None:
         """Let a connection follow a held conversation from a position on."""
         followed.positions[follower] = position
+        followed.markers_told.setdefault(follower.username, 0)
         follower.conversations.add(followed.conversation)
 
     def detach(self, follower: Follower, conversation: ConversationId) -> None:
@@ -233,7 +242,16 @@ class Followers:
         follower.conversations.discard(conversation)
         followed = self._followed.get(conversation)
         if followed is not None and followed.positions.pop(follower, None) is not None:
+            if not self._is_followed_by_others(follower, followed):
+                followed.markers_told.pop(follower.username, None)
             self._drop_unless_followed(followed)
+
+    def told_markers(self, follower: Follower, markers: Mapping[str, int]) -> None:
+        """Note what a connection is told of its user's markers; others of theirs are not told."""
+        for conversation, seq in markers.items():
+            followed = self._followed.get(conversation)
+            if followed is not None and not self._is_followed_by_others(follower, followed):
+                followed.told_marker(follower.username, seq)
 
     @contextmanager
     def held(self, conversation: ConversationId) -> Iterator[Followed]:
@@ -247,6 +265,11 @@ class Followers:
         finally:
             followed.holds -= 1
             self._drop_unless_followed(followed)
+
+    def _is_followed_by_others(self, follower: Follower, followed: Followed) -> bool:
+        """Return whether another connection of the same user follows a conversation."""
+        of_user = self.users.get(follower.username, ())
+        return any(one is not follower and one in followed.positions for one in of_user)
 
     def _drop_unless_followed(self, followed: Followed) -> None:
         if not followed.positions and not followed.holds:
