@@ -103,7 +103,7 @@ async def test_a_conversation_in_common_is_found_for_those_who_have_one(
     await directory.add_conversation(again)
     both = {together.conversation_id, again.conversation_id}
     assert (await memberships.shared(BRUNO, [ANA, ANA]))[ANA] in both
-    for one in both:
-        await directory.delete_conversation(one)
+    for chat in both:
+        await directory.delete_conversation(chat)
     assert await memberships.shared(ANA, [BRUNO]) == {}
     assert await memberships.shared(ANA, []) == {}

@@ -1,7 +1,7 @@
-"""A second gateway of the installation that a test runs, with a live feed between the two."""
+"""Further gateways of the installation that a test runs, with a live feed between them."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 from unittest.mock import patch
@@ -29,10 +29,12 @@ class SharedFeed:
         self.gateways: list[Any] = []
         self.keys: list[str] = []
         """Of everything that was announced."""
+        self.events: list[LiveEvent] = []
 
     async def announce(self, events: Sequence[LiveEvent]) -> None:
         for key, of_key in by_key(events).items():
             self.keys.append(key)
+            self.events += of_key
             encoded = join_events(map(encode_event, of_key))
             for one in self.gateways:
                 one.announced(key, partial(decode_events, encoded))
@@ -41,11 +43,25 @@ class SharedFeed:
 
 
 @asynccontextmanager
-async def second_gateway(api: Api) -> AsyncIterator[tuple[Live, SharedFeed]]:
-    """Run another gateway on the same store, log and directory."""
-    parts, feed, own = api.parts, EmbeddedFeed(), SharedFeed()
-    first: Any = parts.live
-    signing_in = first._parts.signing_in
+async def more_gateways(api: Api, count: int = 1) -> AsyncIterator[tuple[list[Live], SharedFeed]]:
+    """Run further gateways on the same store, log and directory."""
+    shared = SharedFeed()
+    shared.gateways.append(api.parts.feed._listener)
+    with patch.object(api.parts.feed, "announce", shared.announce):
+        async with AsyncExitStack() as stack:
+            lives = []
+            for _ in range(count):
+                feed = EmbeddedFeed()
+                live = a_gateway(api, feed, shared)
+                shared.gateways.append(feed._listener)
+                await stack.enter_async_context(live.running())
+                lives.append(live)
+            yield lives, shared
+
+
+def a_gateway(api: Api, feed: EmbeddedFeed, shared: SharedFeed) -> Live:
+    parts = api.parts
+    signing_in: Any = parts.live._parts.signing_in
     _, live = make_gateway(
         GatewayPorts(
             parts.people,
@@ -54,13 +70,10 @@ async def second_gateway(api: Api) -> AsyncIterator[tuple[Live, SharedFeed]]:
             parts.log,
             parts.store,
             feed,
-            own,
+            shared,
             Policy(signing_in._lifetimes, True, UserSearch.EVERYBODY, no_limits(), Edge()),
             Pings(),
             GatewayMetrics(__version__, SLUG),
         )
     )
-    own.gateways = [parts.feed._listener, feed._listener]
-    with patch.object(parts.feed, "announce", own.announce):
-        async with live.running():
-            yield live, own
+    return live

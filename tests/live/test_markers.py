@@ -8,7 +8,7 @@ import pytest
 from chat4all.gateway.live.hub import COMPARED_IN, Hub
 from chat4all.gateway.live.live import Live
 from tests.api.conftest import CHAT, Api
-from tests.live.gateways import second_gateway
+from tests.live.gateways import more_gateways
 from tests.live.sockets import FakeSocket, resumed, until
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +36,7 @@ def told(socket: FakeSocket) -> list[tuple[str, int]]:
 
 async def test_a_marker_reaches_all_devices_over_two_gateways(api: Api) -> None:
     ana, bruno = await api.sign_in("ana"), await api.sign_in("bruno")
-    async with second_gateway(api) as (other, _):
+    async with more_gateways(api) as ([other], _):
         for _ in range(3):
             await api.send(ana)
         await api.routed()

@@ -14,6 +14,8 @@ from chat4all.domain.events import (
     MarkerMoved,
     MessageChanged,
     MessageStored,
+    PresenceAsked,
+    PresenceSeen,
     Typing,
 )
 from chat4all.domain.ids import ChangeId, LogPosition, MessageId, Username
@@ -254,6 +256,8 @@ EVENTS: dict[type[LiveEvent], st.SearchStrategy[LiveEvent]] = {
     ),
     MessageChanged: st.builds(MessageChanged, chats, numbers, numbers),
     Typing: st.builds(Typing, chats, names),
+    PresenceAsked: st.builds(PresenceAsked, texts, st.lists(names), st.booleans()),
+    PresenceSeen: st.builds(PresenceSeen, texts, st.dictionaries(names, numbers)),
 }
 
 

@@ -1,6 +1,6 @@
 """Live events: what connected clients get at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
@@ -42,10 +42,37 @@ class Typing:
     username: Username
 
 
+@dataclass(frozen=True, slots=True)
+class PresenceAsked:
+    """A gateway has clients that watch these users: whoever has them is to say so.
+
+    `is_new`: it does not know yet who of them is online, and waits for an answer.
+    """
+
+    gateway: str
+    usernames: Sequence[Username]
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceSeen:
+    """How many milliseconds ago each of these users last had a connection to a gateway; 0: now."""
+
+    gateway: str
+    seen_ms: Mapping[Username, int]
+
+
 TYPING = "typing:"
 """What the key of `Typing` has before its conversation: such an event ends no cached page."""
 
-LiveEvent: TypeAlias = MessageStored | MarkerMoved | MessageChanged | Typing
+PRESENCE = "presence:"
+"""What the keys of all events about presence begin with; the gateway that tells it follows."""
+
+PRESENCE_SEEN = PRESENCE + "seen:"
+
+LiveEvent: TypeAlias = (
+    MessageStored | MarkerMoved | MessageChanged | Typing | PresenceAsked | PresenceSeen
+)
 
 
 def key_of(event: LiveEvent) -> str:
@@ -59,6 +86,10 @@ def key_of(event: LiveEvent) -> str:
             return conversation
         case Typing(conversation_id=conversation):
             return TYPING + conversation
+        case PresenceAsked(gateway=gateway):
+            return PRESENCE + gateway
+        case PresenceSeen(gateway=gateway):
+            return PRESENCE_SEEN + gateway
         case _:
             assert_never(event)
 

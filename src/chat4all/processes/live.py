@@ -5,13 +5,16 @@ from chat4all.gateway.live.admitting import Admission
 from chat4all.gateway.live.delivering import Delivery
 from chat4all.gateway.live.followers import Followers
 from chat4all.gateway.live.framing import text_frame
+from chat4all.gateway.live.hearing import Hearing
 from chat4all.gateway.live.hub import Hub
 from chat4all.gateway.live.live import Live
 from chat4all.gateway.live.membership import PresentMembers
+from chat4all.gateway.live.presence import Presence
 from chat4all.gateway.live.resuming import Resuming
 from chat4all.gateway.live.socket_client import ClientParts
 from chat4all.gateway.live.streams import events_route
 from chat4all.gateway.live.typing_members import TypingMembers
+from chat4all.gateway.live.watching import Watching
 from chat4all.processes.parts import GatewayPorts, StorePorts
 from chat4all.usecases.public_names import PublicNames
 
@@ -31,8 +34,12 @@ def make_live(
         hub, followers, delivery, members, people.memberships, store, people.sessions
     )
     resuming = Resuming(hub, delivery, admission, members, people.memberships, store)
-    ports.feed.listen(hub)
+    others = None if ports.is_only_gateway else ports.announcements
+    presence = Presence(followers, others, use_cases.versions.is_heard)
+    watching = Watching(presence, members, people.memberships)
+    ports.feed.listen(Hearing(hub, presence))
     ports.changes.add_listener(admission)
+    ports.changes.add_listener(watching)
     return Live(
         hub,
         admission,
@@ -44,6 +51,7 @@ def make_live(
             followers,
             resuming,
             TypingMembers(members, ports.announcements),
+            watching,
             ports.meter.accepted,
             for_sockets,
             ports.generation,

@@ -151,6 +151,7 @@ async def one_machine(
                 gateway_metrics,
                 [routing.metrics],
                 has_demonstration=told,
+                is_only_gateway=True,
                 generation=generation_of(folder.path) or installation.installation_id,
             )
         )

@@ -98,6 +98,8 @@ class GatewayPorts:
     """Metrics of other processes, which this one reports too."""
     has_demonstration: bool = False
     """Whether `/docs` tells of the demonstration accounts."""
+    is_only_gateway: bool = False
+    """Whether nobody has sockets but this process."""
     generation: str | None = None
     """Of the store: clients' positions of another one are of no use. None where it has none."""
 

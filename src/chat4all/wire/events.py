@@ -14,6 +14,8 @@ from chat4all.domain.events import (
     MarkerMoved,
     MessageChanged,
     MessageStored,
+    PresenceAsked,
+    PresenceSeen,
     Typing,
 )
 from chat4all.domain.ids import ConversationId, Username
@@ -44,7 +46,20 @@ class _Typing(msgspec.Struct, tag_field="type", tag="typing"):
     username: Username
 
 
-_Event: TypeAlias = _MessageStored | _MarkerMoved | _MessageChanged | _Typing
+class _PresenceAsked(msgspec.Struct, tag_field="type", tag="presence_asked"):
+    gateway: str
+    usernames: list[Username]
+    is_new: bool
+
+
+class _PresenceSeen(msgspec.Struct, tag_field="type", tag="presence_seen"):
+    gateway: str
+    seen_ms: dict[Username, int]
+
+
+_Event: TypeAlias = (
+    _MessageStored | _MarkerMoved | _MessageChanged | _Typing | _PresenceAsked | _PresenceSeen
+)
 
 _encoder = msgspec.json.Encoder()
 _events = msgspec.json.Decoder(list[_Event])
@@ -61,6 +76,10 @@ def encode_event(event: LiveEvent) -> bytes:
             return _encoder.encode(_MessageChanged(conversation, seq, change))
         case Typing(conversation, username):
             return _encoder.encode(_Typing(conversation, username))
+        case PresenceAsked(gateway, usernames, is_new):
+            return _encoder.encode(_PresenceAsked(gateway, list(usernames), is_new))
+        case PresenceSeen(gateway, seen_ms):
+            return _encoder.encode(_PresenceSeen(gateway, dict(seen_ms)))
         case _:
             assert_never(event)
 
@@ -92,5 +111,9 @@ def _event(decoded: _Event) -> LiveEvent:
             return MessageChanged(conversation, seq, change)
         case _Typing(conversation_id=conversation, username=username):
             return Typing(conversation, username)
+        case _PresenceAsked(gateway=gateway, usernames=usernames, is_new=is_new):
+            return PresenceAsked(gateway, usernames, is_new)
+        case _PresenceSeen(gateway=gateway, seen_ms=seen_ms):
+            return PresenceSeen(gateway, seen_ms)
         case _:
             assert_never(decoded)

@@ -33,6 +33,10 @@ REF_MAX = 128
 """Characters of a client's own name for a request."""
 
 
+WATCH_MAX = 200
+"""Users whom one connection watches."""
+
+
 class MalformedFrame(ValueError):
     """A frame that cannot be understood; the text says why, without its content."""
 
@@ -92,7 +96,17 @@ class SayTyping(msgspec.Struct, tag_field="type", tag="typing"):
     conversation_id: _Conversation
 
 
-ClientFrame: TypeAlias = Auth | Resume | Send | MarkAsRead | SayTyping
+class Watch(msgspec.Struct, tag_field="type", tag="watch"):
+    """Be told who of these users is online, now and whenever that changes.
+
+    It replaces the users that you named before; an empty list ends it. Of those who share no
+    conversation with you nothing is told.
+    """
+
+    usernames: Annotated[list[str], Meta(max_length=WATCH_MAX, examples=[["ana"]])]
+
+
+ClientFrame: TypeAlias = Auth | Resume | Send | MarkAsRead | SayTyping | Watch
 """Everything that a client may send."""
 
 
@@ -185,6 +199,29 @@ class TypingFrame(msgspec.Struct, tag_field="type", tag="typing"):
     username: Annotated[str, Meta(examples=["ana"])]
 
 
+PresenceStatus: TypeAlias = Literal["online", "offline"]
+
+
+class PresenceFrame(msgspec.Struct, tag_field="type", tag="presence", omit_defaults=True):
+    """Whether a user whom you watch is connected.
+
+    A user is `offline` 45 s after the last connection ended.
+    """
+
+    username: Annotated[str, Meta(examples=["ana"])]
+    status: PresenceStatus
+    last_seen: (
+        Annotated[
+            str,
+            Meta(
+                description="With `offline`: when that user was last connected, as far as it is "
+                "known. It is not stored. RFC 3339, UTC."
+            ),
+        ]
+        | None
+    ) = None
+
+
 ConversationEvent: TypeAlias = Literal["added", "changed", "removed"]
 
 
@@ -243,6 +280,7 @@ ServerFrame: TypeAlias = (
     | MessageFrame
     | ReadFrame
     | TypingFrame
+    | PresenceFrame
     | ConversationFrame
     | AcceptedFrame
     | ErrorFrame

@@ -3,7 +3,7 @@
 For each connection and conversation one position, and nothing else that grows.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum, auto
 from typing import NamedTuple, TypeVar
@@ -197,6 +197,8 @@ class Followers:
 
     def __init__(self) -> None:
         self._followed: dict[str, Followed] = {}
+        self.noticed: Callable[[Username], None] = lambda _: None
+        """Called when the first connection of a user has come, or the last one has gone."""
         self.users: dict[Username, set[Follower]] = {}
         self.sessions: dict[SessionId, set[Follower]] = {}
 
@@ -214,8 +216,11 @@ class Followers:
 
     def enter(self, follower: Follower) -> None:
         """Keep a connection that is signed in."""
+        is_first = follower.username not in self.users
         self.users.setdefault(follower.username, set()).add(follower)
         self.sessions.setdefault(follower.session.session_id, set()).add(follower)
+        if is_first:
+            self.noticed(follower.username)
 
     def renew(self, follower: Follower, session: Session) -> None:
         """Give a connection another session of the same user."""
@@ -230,6 +235,8 @@ class Followers:
             self.detach(follower, conversation)
         _discard(self.users, follower.username, follower)
         _discard(self.sessions, follower.session.session_id, follower)
+        if follower.username not in self.users:
+            self.noticed(follower.username)
 
     def attach(self, follower: Follower, followed: Followed, position: Position) -> None:
         """Let a connection follow a held conversation from a position on."""

@@ -13,6 +13,8 @@ from chat4all.domain.events import (
     MarkerMoved,
     MessageChanged,
     MessageStored,
+    PresenceAsked,
+    PresenceSeen,
     Typing,
 )
 from chat4all.domain.ids import ConversationId
@@ -178,6 +180,8 @@ def _put(events: Sequence[LiveEvent], followed: Followed) -> None:
         match event:
             case MessageStored() | MessageChanged():
                 pass  # changes are read from pages, which are not kept beyond them
+            case PresenceAsked() | PresenceSeen():
+                pass  # of no conversation: see `presence`
             case MarkerMoved(marker):
                 if (marker.username, marker.read_seq) in sent:
                     # One's own message says that one has read up to it.

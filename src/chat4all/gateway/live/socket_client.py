@@ -24,6 +24,7 @@ from chat4all.gateway.live.followers import Follower, Followers
 from chat4all.gateway.live.handshake import PATH
 from chat4all.gateway.live.resuming import Asked, Resuming
 from chat4all.gateway.live.typing_members import TypingMembers
+from chat4all.gateway.live.watching import Watching
 from chat4all.gateway.sending import read_draft
 from chat4all.http import outcomes
 from chat4all.http.access_log import CALLER
@@ -46,6 +47,7 @@ from chat4all.wire.frames import (
     Resume,
     SayTyping,
     ServerFrame,
+    Watch,
     encode_frame,
     envelope,
 )
@@ -71,6 +73,7 @@ _auth = BodyReader(Auth)
 _resume = BodyReader(Resume)
 _read = BodyReader(MarkAsRead)
 _typing = BodyReader(SayTyping)
+_watch = BodyReader(Watch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class ClientParts:
     followers: Followers
     resuming: Resuming
     typing: TypingMembers
+    watching: Watching
     accepted: Callable[[], None]
     wrap: Wrap
     generation: str | None
@@ -138,6 +142,7 @@ class LiveClient:
         self._work.forget(self)
         if self._follower is not None:
             self._parts.resuming.forget(self._follower)
+            self._parts.watching.forget(self._follower)
             self._parts.followers.leave(self._follower)
         self._gone(self)
 
@@ -184,6 +189,9 @@ class LiveClient:
                 await self._send(self._follower.session, frame, ref)
             case "typing":
                 await self._say_typing(self._follower.session, _typing.read(frame))
+            case "watch":
+                self._parts.limits.list.take({}, self._follower.username)
+                self._parts.watching.watch(self._follower, _watch.read(frame).usernames)
             case "read":
                 await self._mark(self._follower.session, _read.read(frame))
             case _:
