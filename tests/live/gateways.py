@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from chat4all import __version__
 from chat4all.adapters.embedded import EmbeddedFeed
+from chat4all.adapters.embedded.folder import FolderGeneration
 from chat4all.adapters.prometheus import GatewayMetrics
 from chat4all.domain.events import LiveEvent, by_key
 from chat4all.domain.people import UserSearch
@@ -74,6 +76,7 @@ def a_gateway(api: Api, feed: EmbeddedFeed, shared: SharedFeed) -> Live:
             Policy(signing_in._lifetimes, True, UserSearch.EVERYBODY, no_limits(), Edge()),
             Pings(),
             GatewayMetrics(__version__, SLUG),
+            FolderGeneration(Path("nowhere"), "the only one"),
         )
     )
     return live

@@ -96,6 +96,52 @@ async def test_the_last_event_id_resumes(api: Api) -> None:
             assert await events.types(2) == [("9.0", "heartbeat"), ("3.0", "reload")]
 
 
+class AnotherGeneration:
+    """That of a folder that was restored, or of a cluster, which does not know its first one."""
+
+    def __init__(self, first: str | None, now: str) -> None:
+        self.first = first
+        self.now = now
+
+    async def current(self) -> str:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [
+        ("first", "2.0", "reload"),
+        ("first", "2.0@first", "reload"),
+        ("first", "2.0@other", "reload"),
+        ("first", "2.0@now", "message"),
+        (None, "2.0", "message"),
+        (None, "2.0@other", "reload"),
+        (None, "2.0@now", "message"),
+        ("now", "2.0", "message"),
+        ("now", "2.0@other", "reload"),
+    ],
+)
+async def test_the_id_of_an_event_of_another_generation_is_a_reload(
+    api: Api, first: str | None, last: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = await api.sign_in("ana")
+    for _ in range(3):
+        await api.send(ana)
+    await api.routed()
+    endpoint = api.parts.live.routes[0].endpoint
+    monkeypatch.setattr(endpoint, "_generation", AnotherGeneration(first, "now"))
+    of = "" if first == "now" else "@now"
+    async with serving(api.parts.gateway) as url:
+        async with listening(url, ana, **{"Last-Event-ID": last}) as events:
+            at, frame = await events.next()
+            if expected == "message":
+                assert (at, frame["type"]) == (f"2.0{of}", "heartbeat")
+                at, frame = await events.next()
+            assert (at, frame["type"]) == (f"3.0{of}", expected)
+        async with listening(url, ana, **{"Last-Event-ID": at}) as events:
+            assert await events.types(2) == [(at, "heartbeat"), ("", "resumed")]
+
+
 async def test_a_silent_stream_has_comments(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "COMMENT_SECONDS", 0.01)
     ana = await api.sign_in("ana")

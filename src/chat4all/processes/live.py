@@ -62,6 +62,7 @@ def make_live(
                 use_cases.reading,
                 followers,
                 resuming,
+                ports.generation,
                 ports.policy.limits.list,
             )
         ],

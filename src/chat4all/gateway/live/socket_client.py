@@ -31,6 +31,7 @@ from chat4all.http.access_log import CALLER
 from chat4all.http.json_bodies import BodyReader
 from chat4all.http.limits import Limits
 from chat4all.http.problems import BadRequest, describe
+from chat4all.ports.generation import Generation
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.sending import Sending
 from chat4all.usecases.signing_in import SigningIn
@@ -90,7 +91,7 @@ class ClientParts:
     watching: Watching
     accepted: Callable[[], None]
     wrap: Wrap
-    generation: str | None
+    generation: Generation
 
 
 class LiveClient:
@@ -115,6 +116,8 @@ class LiveClient:
         self._bytes = 0
         self._follower: Follower | None = None
         self._said_hello = False
+        self._generation = ""
+        """As `hello` says it."""
         self._token_came = self._token is not None
         self._typed: Typing | None = None
         self._typed_at = 0.0
@@ -211,6 +214,7 @@ class LiveClient:
             self._parts.followers.renew(self._follower, session)
         # Its end is heard of from here on; it may have come while the session was looked up.
         await self._parts.signing_in.authenticate(token)
+        self._generation = await self._parts.generation.current()
         self._said_hello = True
         self._say(
             Hello(
@@ -220,7 +224,7 @@ class LiveClient:
                 HEARTBEAT_SECONDS,
                 FRAME_MAX,
                 RESUME_MAX,
-                self._parts.generation,
+                self._generation,
             )
         )
 
@@ -234,7 +238,7 @@ class LiveClient:
         if frame.more:
             return
         positions, self._positions = self._positions, {}
-        is_other = frame.generation is not None and frame.generation != self._parts.generation
+        is_other = frame.generation is not None and frame.generation != self._generation
         self._parts.resuming.begin(follower, Asked(positions, is_other))
 
     async def _send(self, session: Session, frame: bytes, ref: str | None) -> None:
