@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -176,6 +177,36 @@ async def test_streams_end_when_the_server_begins_to_end(api: Api) -> None:
         api.parts.live.end_streams()
         with pytest.raises(AssertionError, match="has ended"):
             await events.next()
+
+
+async def test_a_stream_that_signs_in_while_the_server_begins_to_end_ends(api: Api) -> None:
+    ana = await api.sign_in("ana")
+    endpoint = api.parts.live.routes[0].endpoint
+    members, is_asked, may_answer = endpoint._reading.members, asyncio.Event(), asyncio.Event()
+
+    async def slow(*of: Any) -> Any:
+        is_asked.set()
+        await may_answer.wait()
+        return await members(*of)
+
+    async with serving(api.parts.gateway) as url:
+        with patch.object(endpoint._reading, "members", slow):
+            opening = asyncio.create_task(_begin(url, ana))
+            await is_asked.wait()
+            api.parts.live.end_streams()
+            may_answer.set()
+            async with asyncio.timeout(5):
+                assert await opening == []
+    assert not api.parts.live.hub._followers.users
+
+
+async def _begin(url: str, who: dict[str, str]) -> list[str]:
+    async with (
+        httpx.AsyncClient(base_url=url, timeout=10) as client,
+        client.stream("GET", PATH, headers=who) as answer,
+    ):
+        assert answer.status_code == 200
+        return [line async for line in answer.aiter_lines()]
 
 
 async def test_who_may_not_read_gets_no_stream(api: Api) -> None:

@@ -199,6 +199,8 @@ class Followers:
         self._followed: dict[str, Followed] = {}
         self.noticed: Callable[[Username], None] = lambda _: None
         """Called when the first connection of a user has come, or the last one has gone."""
+        self.is_ending = False
+        """Whether the server ends: no stream begins any more."""
         self.users: dict[Username, set[Follower]] = {}
         self.sessions: dict[SessionId, set[Follower]] = {}
 

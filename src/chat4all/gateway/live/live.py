@@ -46,7 +46,11 @@ class Live:
         return client
 
     def end_streams(self) -> None:
-        """End the streams of events, whose clients connect again elsewhere."""
+        """End the streams of events, whose clients connect again elsewhere.
+
+        Those that are still signing in end once they have.
+        """
+        self._parts.followers.is_ending = True
         for follower in self._parts.followers.all():
             if follower.only is not None:
                 follower.socket.close(CloseCode.RESTARTING)

@@ -23,6 +23,7 @@ from chat4all.gateway.live.connections import LiveCredentials, LiveSocket, Wrap
 from chat4all.gateway.live.followers import Follower, Followers
 from chat4all.gateway.live.handshake import PATH
 from chat4all.gateway.live.resuming import Asked, Resuming
+from chat4all.gateway.live.timing import FIRST_SECONDS
 from chat4all.gateway.live.typing_members import TypingMembers
 from chat4all.gateway.live.watching import Watching
 from chat4all.gateway.sending import read_draft
@@ -52,9 +53,6 @@ from chat4all.wire.frames import (
     encode_frame,
     envelope,
 )
-
-AUTH_SECONDS = 10.0
-"""After which a connection without a token is closed."""
 
 FRAMES_MAX = 256
 """Frames of one client that may wait while another one is done."""
@@ -154,7 +152,7 @@ class LiveClient:
         if self._positions and now - self._positions_since >= POSITIONS_SECONDS:
             self._positions.clear()
             self._socket.close(CloseCode.TOO_SLOW, "a resume did not arrive whole within 30 s")
-        if self._said_hello or now - self._since < AUTH_SECONDS:
+        if self._said_hello or now - self._since < FIRST_SECONDS:
             return
         if self._token_came:
             self._socket.close(CloseCode.FAILED, "signing in takes too long")

@@ -238,6 +238,8 @@ class _EventsEndpoint:
         receive: Receive,
         send: Send,
     ) -> None:
+        if self._followers.is_ending:
+            return  # an error would keep browsers from connecting again
         stream = Stream()
         session: Session = scope[CALLER]
         first = self._generation.first
