@@ -181,7 +181,7 @@ async def test_streams_end_when_the_server_begins_to_end(api: Api) -> None:
 
 async def test_a_stream_that_signs_in_while_the_server_begins_to_end_ends(api: Api) -> None:
     ana = await api.sign_in("ana")
-    endpoint = api.parts.live.routes[0].endpoint
+    endpoint: Any = api.parts.live.routes[0].endpoint
     members, is_asked, may_answer = endpoint._reading.members, asyncio.Event(), asyncio.Event()
 
     async def slow(*of: Any) -> Any:

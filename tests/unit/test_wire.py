@@ -12,6 +12,7 @@ from chat4all.domain.errors import RouterStopped
 from chat4all.domain.events import (
     LiveEvent,
     MarkerMoved,
+    MembershipsChanged,
     MessageChanged,
     MessageStored,
     PresenceAsked,
@@ -257,6 +258,7 @@ EVENTS: dict[type[LiveEvent], st.SearchStrategy[LiveEvent]] = {
     MessageChanged: st.builds(MessageChanged, chats, numbers, numbers),
     Typing: st.builds(Typing, chats, names),
     PresenceAsked: st.builds(PresenceAsked, texts, st.lists(names), st.booleans()),
+    MembershipsChanged: st.builds(MembershipsChanged, names),
     PresenceSeen: st.builds(PresenceSeen, texts, st.dictionaries(names, numbers)),
 }
 

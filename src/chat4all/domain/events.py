@@ -62,6 +62,19 @@ class PresenceSeen:
     seen_ms: Mapping[Username, int]
 
 
+@dataclass(frozen=True, slots=True)
+class MembershipsChanged:
+    """A user was added to a conversation, or removed from one.
+
+    A hint to ask the directory again, never the answer: it may come late (EXACTNESS 20f).
+    """
+
+    username: Username
+
+
+USER = "user:"
+"""What the key of `MembershipsChanged` has before its user: it reaches gateways of that user."""
+
 TYPING = "typing:"
 """What the key of `Typing` has before its conversation: such an event ends no cached page."""
 
@@ -71,27 +84,37 @@ PRESENCE = "presence:"
 PRESENCE_SEEN = PRESENCE + "seen:"
 
 LiveEvent: TypeAlias = (
-    MessageStored | MarkerMoved | MessageChanged | Typing | PresenceAsked | PresenceSeen
+    MessageStored
+    | MarkerMoved
+    | MessageChanged
+    | Typing
+    | PresenceAsked
+    | PresenceSeen
+    | MembershipsChanged
 )
 
 
 def key_of(event: LiveEvent) -> str:
     """Return the key that an event is announced under: its conversation, if that has changed."""
+    key: str
     match event:
         case MessageStored(message):
-            return message.conversation_id
+            key = message.conversation_id
         case MarkerMoved(marker):
-            return marker.conversation_id
+            key = marker.conversation_id
         case MessageChanged(conversation_id=conversation):
-            return conversation
+            key = conversation
         case Typing(conversation_id=conversation):
-            return TYPING + conversation
+            key = TYPING + conversation
         case PresenceAsked(gateway=gateway):
-            return PRESENCE + gateway
+            key = PRESENCE + gateway
         case PresenceSeen(gateway=gateway):
-            return PRESENCE_SEEN + gateway
+            key = PRESENCE_SEEN + gateway
+        case MembershipsChanged(username):
+            key = USER + username
         case _:
             assert_never(event)
+    return key
 
 
 def by_key(events: Sequence[LiveEvent]) -> dict[str, list[LiveEvent]]:

@@ -142,6 +142,7 @@ async def serve_metadata(settings: MetadataSettings) -> bool:
                 SecurityPorts(passwords, tokens),
                 engines.log,
                 engines.store,
+                KafkaAnnouncements(engines.log.producer, settings.kafka.topic_events),
                 policy_of(settings.people),
                 pings,
                 metrics,

@@ -6,6 +6,7 @@ from chat4all.gateway.live.delivering import Delivery
 from chat4all.gateway.live.followers import Followers
 from chat4all.gateway.live.framing import text_frame
 from chat4all.gateway.live.hearing import Hearing
+from chat4all.gateway.live.hints import MembershipHints
 from chat4all.gateway.live.hub import Hub
 from chat4all.gateway.live.live import Live
 from chat4all.gateway.live.membership import PresentMembers
@@ -37,7 +38,8 @@ def make_live(
     others = None if ports.is_only_gateway else ports.announcements
     presence = Presence(followers, others, use_cases.versions.is_heard)
     watching = Watching(presence, members, people.memberships)
-    ports.feed.listen(Hearing(hub, presence))
+    hints = MembershipHints(followers, ports.changes.poll)
+    ports.feed.listen(Hearing(hub, presence, hints))
     ports.changes.add_listener(admission)
     ports.changes.add_listener(watching)
     return Live(
@@ -52,6 +54,7 @@ def make_live(
             resuming,
             TypingMembers(members, ports.announcements),
             watching,
+            hints,
             ports.meter.accepted,
             for_sockets,
             ports.generation,

@@ -162,6 +162,7 @@ async def one_machine(
                 security,
                 log,
                 store,
+                feed,
                 policy,
                 Pings(directory=found.ping),
                 metadata_metrics,

@@ -124,6 +124,7 @@ class MetadataPorts:
     security: SecurityPorts
     log: MessageLog
     store: StorePorts
+    announcements: Announcements
     policy: Policy
     pings: Pings
     meter: MetadataMeter

@@ -1,21 +1,27 @@
 """The live feed's one listener in a gateway: it hands what is announced to who needs it."""
 
-from chat4all.domain.events import PRESENCE
+from chat4all.domain.events import PRESENCE, USER
+from chat4all.gateway.live.hints import MembershipHints
 from chat4all.gateway.live.presence import Presence
 from chat4all.ports.feed import Decode, FeedListener
 
 
 class Hearing:
-    """Tells presence from everything else, by its key; see `FeedListener`."""
+    """Tells what is about people from what is about conversations, by its key."""
 
-    def __init__(self, conversations: FeedListener, presence: Presence) -> None:
+    def __init__(
+        self, conversations: FeedListener, presence: Presence, hints: MembershipHints
+    ) -> None:
         self._conversations = conversations
         self._presence = presence
+        self._hints = hints
 
     def announced(self, key: str, decode: Decode) -> None:
         """Handle an announcement; see `FeedListener`."""
         if key.startswith(PRESENCE):
             self._presence.announced(key, decode)
+        elif key.startswith(USER):
+            self._hints.heard(key)
         else:
             self._conversations.announced(key, decode)
 

@@ -11,6 +11,7 @@ from chat4all.domain.events import (
     TYPING,
     LiveEvent,
     MarkerMoved,
+    MembershipsChanged,
     MessageChanged,
     MessageStored,
     PresenceAsked,
@@ -180,8 +181,8 @@ def _put(events: Sequence[LiveEvent], followed: Followed) -> None:
         match event:
             case MessageStored() | MessageChanged():
                 pass  # changes are read from pages, which are not kept beyond them
-            case PresenceAsked() | PresenceSeen():
-                pass  # of no conversation: see `presence`
+            case PresenceAsked() | PresenceSeen() | MembershipsChanged():
+                pass  # of no conversation: see `hearing`
             case MarkerMoved(marker):
                 if (marker.username, marker.read_seq) in sent:
                     # One's own message says that one has read up to it.

@@ -63,6 +63,7 @@ class Live:
                 stack.push_async_callback(close)
             stack.push_async_callback(self._parts.typing.close)
             stack.push_async_callback(self._parts.watching.close)
+            stack.push_async_callback(self._parts.hints.close)
             stack.push_async_callback(self._parts.resuming.close)
             stack.push_async_callback(self._work.close)
             await stack.enter_async_context(

@@ -22,6 +22,7 @@ from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.connections import LiveCredentials, LiveSocket, Wrap
 from chat4all.gateway.live.followers import Follower, Followers
 from chat4all.gateway.live.handshake import PATH
+from chat4all.gateway.live.hints import MembershipHints
 from chat4all.gateway.live.resuming import Asked, Resuming
 from chat4all.gateway.live.timing import FIRST_SECONDS
 from chat4all.gateway.live.typing_members import TypingMembers
@@ -87,6 +88,7 @@ class ClientParts:
     resuming: Resuming
     typing: TypingMembers
     watching: Watching
+    hints: MembershipHints
     accepted: Callable[[], None]
     wrap: Wrap
     generation: Generation
