@@ -13,6 +13,10 @@ ReadBy: TypeAlias = Callable[
 """`ports.summaries.ConversationSummaries.read_by`."""
 
 
+ASKED_MAX = 50
+"""Conversations of one question: some stores read each by itself, and others wait behind them."""
+
+
 class LostMarker(NamedTuple):
     """How far a user has read, which not all connections of that user were told."""
 
@@ -28,12 +32,15 @@ async def lost_markers(
 
     None is beyond the head: later comparisons find the rest.
     """
-    readers = {
-        one: [*followed.markers_told]
-        for one in conversations
-        if (followed := followers.get(one)) is not None and followed.head
-    }
-    found = await read_by(readers) if readers else {}
+    found: dict[ConversationId, Mapping[Username, int]] = {}
+    for start in range(0, len(conversations), ASKED_MAX):
+        readers = {
+            one: [*followed.markers_told]
+            for one in conversations[start : start + ASKED_MAX]
+            if (followed := followers.get(one)) is not None and followed.head
+        }
+        if readers:
+            found.update(await read_by(readers))
     lost = []
     for conversation, read in found.items():
         followed = followers.get(conversation)
