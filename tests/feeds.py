@@ -8,7 +8,7 @@ from math import inf
 
 from chat4all.domain.errors import Overloaded
 from chat4all.domain.events import LiveEvent
-from chat4all.domain.ids import ConversationId
+from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.messages import Activity
 from chat4all.gateway.live.followers import Followers
 from chat4all.gateway.live.hub import Hub
@@ -25,9 +25,15 @@ async def no_activity(_: Sequence[ConversationId]) -> Mapping[ConversationId, Ac
     return {}
 
 
+async def none_read(
+    _: Mapping[ConversationId, Sequence[Username]],
+) -> Mapping[ConversationId, Mapping[Username, int]]:
+    return {}
+
+
 def a_hub(versions: ConversationVersions | None = None) -> Hub:
     """Return a hub that nobody follows."""
-    return Hub(versions or ConversationVersions(inf), Followers(), nothing, no_activity)
+    return Hub(versions or ConversationVersions(inf), Followers(), nothing, no_activity, none_read)
 
 
 class Listener:

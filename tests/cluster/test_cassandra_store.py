@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import acsylla
 import pytest
 
 from chat4all.adapters.cassandra import (
     CassandraDeadLetters,
+    CassandraGeneration,
     CassandraSession,
     CassandraStore,
     Contact,
@@ -272,6 +274,7 @@ async def test_messages_of_the_release_before_take_changes(
     with monkeypatch.context() as before:
         earlier = {number: step for number, step in migrating.steps().items() if number < 6}
         before.setattr(migrating, "steps", lambda: earlier)
+        before.setattr(migrating, "_begin_generation", AsyncMock())
         await migrate(contact)
     async with a_store(cassandra, contact) as on:
         await on.store.write(batch(message(1), message(2)))
@@ -290,6 +293,29 @@ async def test_messages_of_the_release_before_take_changes(
         assert (first.content, second.content) == ("new", "")
         assert [one.count for one in first.reactions] == [1]
         assert await on.store.position(CHATS[0]) == Position(2, 3)
+
+
+async def test_a_keyspace_that_was_emptied_or_made_anew_is_another_generation(
+    cassandra: CassandraNode,
+) -> None:
+    contact = contact_of(cassandra)
+    found = []
+    for statement in (
+        None,
+        None,  # a second migration changes nothing
+        f'TRUNCATE "{contact.keyspace}".store_generation',
+        f'DROP KEYSPACE "{contact.keyspace}"',
+    ):
+        if statement is not None:
+            session = await connect(contact, 60)
+            await session.execute(acsylla.create_statement(statement))
+            await session.close()
+        await migrate(contact)
+        reading = CassandraSession(contact)
+        found.append(await CassandraGeneration(reading).current())
+        await reading.close()
+    assert found[0] == found[1]
+    assert len(set(found)) == 3
 
 
 @asynccontextmanager

@@ -87,3 +87,23 @@ async def test_of_a_large_group_the_first_members_and_how_many_there_are(
     found = await memberships.details(wanted, names[0])
     assert [list(found[key].members) for key in wanted] == [names[:100]] * 2
     assert [found[key].count for key in wanted] == [100, 101]
+
+
+async def test_a_conversation_in_common_is_found_for_those_who_have_one(
+    memberships: Memberships, directory: AnsweringDirectory
+) -> None:
+    together, left, others = group(ANA, BRUNO), group(ANA, CARLA), group(BRUNO, CARLA)
+    for one in (together, left, others):
+        await directory.add_conversation(one)
+    await directory.remove_member(left.conversation_id, CARLA, ANA)
+    nobody = Username("nobody")
+    found = await memberships.shared(ANA, [BRUNO, CARLA, nobody])
+    assert found == {BRUNO: together.conversation_id}
+    again = group(ANA, BRUNO)
+    await directory.add_conversation(again)
+    both = {together.conversation_id, again.conversation_id}
+    assert (await memberships.shared(BRUNO, [ANA, ANA]))[ANA] in both
+    for chat in both:
+        await directory.delete_conversation(chat)
+    assert await memberships.shared(ANA, [BRUNO]) == {}
+    assert await memberships.shared(ANA, []) == {}

@@ -120,6 +120,7 @@ class StagedStore:
         self.receipts = store.receipts
         self.activity = store.activity
         self.overviews = store.overviews
+        self.read_by = store.read_by
         self.with_id = store.with_id
         self.ping = store.ping
         self.all = store.all

@@ -16,7 +16,8 @@ from jsonschema import Draft7Validator, ValidationError
 from chat4all.gateway.live.asyncapi import frames_of, live_description, type_of_frame
 from chat4all.gateway.live.codes import MEANINGS, CloseCode
 from chat4all.wire import frames
-from chat4all.wire.frames import ClientFrame, ServerFrame
+from chat4all.wire.client_frames import ClientFrame
+from chat4all.wire.frames import ServerFrame
 from tests.api.conftest import CHAT, Api
 from tests.live.described import check_frame, payload_validator
 from tests.live.sockets import resumed

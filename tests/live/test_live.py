@@ -196,7 +196,7 @@ def api_session(who: dict[str, str]) -> SessionId:
 async def test_a_socket_that_never_says_who_it_is_is_closed(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socket_client, "AUTH_SECONDS", 0.0)
+    monkeypatch.setattr(socket_client, "FIRST_SECONDS", 0.0)
     socket = connect(api.parts.live, None)
     await api.parts.live.check()
     assert socket.code == 4401
@@ -393,7 +393,7 @@ async def test_an_auth_frame_that_is_invalid_is_not_our_failure(api: Api) -> Non
 async def test_a_directory_that_takes_too_long_to_sign_in_is_our_failure(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socket_client, "AUTH_SECONDS", 0.0)
+    monkeypatch.setattr(socket_client, "FIRST_SECONDS", 0.0)
     ana = await api.sign_in("ana")
     sessions = api.parts.live._parts.signing_in._sessions
     with patch.object(sessions, "get", lambda _: asyncio.Event().wait()):

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -125,12 +126,58 @@ async def test_the_last_event_id_has_both_numbers(api: Api) -> None:
             assert await events.types(2) == [("2.4", "heartbeat"), ("2.3", "reload")]
 
 
+class AnotherGeneration:
+    """That of a folder that was restored, or of a cluster, which does not know its first one."""
+
+    def __init__(self, first: str | None, now: str) -> None:
+        self.first = first
+        self.now = now
+
+    async def current(self) -> str:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [
+        ("first", "2.0", "reload"),
+        ("first", "2.0@first", "reload"),
+        ("first", "2.0@other", "reload"),
+        ("first", "2.0@now", "message"),
+        (None, "2.0", "message"),
+        (None, "2.0@other", "reload"),
+        (None, "2.0@now", "message"),
+        ("now", "2.0", "message"),
+        ("now", "2.0@other", "reload"),
+    ],
+)
+async def test_the_id_of_an_event_of_another_generation_is_a_reload(
+    api: Api, first: str | None, last: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = await api.sign_in("ana")
+    for _ in range(3):
+        await api.send(ana)
+    await api.routed()
+    endpoint = api.parts.live.routes[0].endpoint
+    monkeypatch.setattr(endpoint, "_generation", AnotherGeneration(first, "now"))
+    of = "" if first == "now" else "@now"
+    async with serving(api.parts.gateway) as url:
+        async with listening(url, ana, **{"Last-Event-ID": last}) as events:
+            at, frame = await events.next()
+            if expected == "message":
+                assert (at, frame["type"]) == (f"2.0{of}", "heartbeat")
+                at, frame = await events.next()
+            assert (at, frame["type"]) == (f"3.0{of}", expected)
+        async with listening(url, ana, **{"Last-Event-ID": at}) as events:
+            assert await events.types(2) == [(at, "heartbeat"), ("", "resumed")]
+
+
 async def test_a_silent_stream_has_comments(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "COMMENT_SECONDS", 0.01)
     ana = await api.sign_in("ana")
     async with serving(api.parts.gateway) as url, listening(url, ana) as events:
-        await events.types(2)
-        assert (await events.next())[1]["type"] == "(comment)"
+        while (await events.next())[1]["type"] != "(comment)":
+            pass
 
 
 async def test_a_stream_ends_with_the_membership_or_the_session(api: Api) -> None:
@@ -159,6 +206,36 @@ async def test_streams_end_when_the_server_begins_to_end(api: Api) -> None:
         api.parts.live.end_streams()
         with pytest.raises(AssertionError, match="has ended"):
             await events.next()
+
+
+async def test_a_stream_that_signs_in_while_the_server_begins_to_end_ends(api: Api) -> None:
+    ana = await api.sign_in("ana")
+    endpoint: Any = api.parts.live.routes[0].endpoint
+    members, is_asked, may_answer = endpoint._reading.members, asyncio.Event(), asyncio.Event()
+
+    async def slow(*of: Any) -> Any:
+        is_asked.set()
+        await may_answer.wait()
+        return await members(*of)
+
+    async with serving(api.parts.gateway) as url:
+        with patch.object(endpoint._reading, "members", slow):
+            opening = asyncio.create_task(_begin(url, ana))
+            await is_asked.wait()
+            api.parts.live.end_streams()
+            may_answer.set()
+            async with asyncio.timeout(5):
+                assert await opening == []
+    assert not api.parts.live.hub._followers.users
+
+
+async def _begin(url: str, who: dict[str, str]) -> list[str]:
+    async with (
+        httpx.AsyncClient(base_url=url, timeout=10) as client,
+        client.stream("GET", PATH, headers=who) as answer,
+    ):
+        assert answer.status_code == 200
+        return [line async for line in answer.aiter_lines()]
 
 
 async def test_who_may_not_read_gets_no_stream(api: Api) -> None:

@@ -20,7 +20,7 @@ from chat4all.domain.changes import ReactionCount
 from chat4all.domain.events import LiveEvent, MessageChanged, MessageStored
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.listing import JoinedConversation
-from chat4all.domain.messages import Activity, AllRead, Overview, StoredMessage
+from chat4all.domain.messages import Activity, AllRead, StoredMessage
 from chat4all.domain.people import Role, Session
 from chat4all.domain.position import Position
 from chat4all.gateway.live.admitting import Admission
@@ -32,7 +32,6 @@ from chat4all.gateway.live.next_runs import NextRuns
 from chat4all.gateway.live.resuming import Asked, Resuming
 from chat4all.ports.history import EncodedPage
 from chat4all.ports.outbox import OutboxEntry, OutboxPage, Subject
-from chat4all.ports.summaries import OverviewQuery
 from chat4all.processes.live import for_sockets
 from chat4all.usecases.public_names import PublicNames
 from chat4all.usecases.reading import Reading
@@ -108,7 +107,9 @@ class World:
         members = PresentMembers(directory)
         runs = NextRuns(members, reading, store, names)
         self.delivery = Delivery(self.followers, members, runs, slice_size=slice_size)
-        self.hub = Hub(self.versions, self.followers, self.delivery.deliver, self.activity)
+        self.hub = Hub(
+            self.versions, self.followers, self.delivery.deliver, self.activity, self.read_by
+        )
         self.admission = Admission(
             self.hub, self.followers, self.delivery, members, memberships, store, self
         )
@@ -168,10 +169,10 @@ class World:
             }
         )
 
-    async def overviews(
-        self, queries: Mapping[ConversationId, OverviewQuery]
-    ) -> Mapping[ConversationId, Overview]:
-        return await self._later({one: Overview(None, {}) for one in queries})
+    async def read_by(
+        self, readers: Mapping[ConversationId, Sequence[Username]]
+    ) -> Mapping[ConversationId, Mapping[Username, int]]:
+        return await self._later({one: {} for one in readers})
 
     # The directory and its outbox.
 

@@ -29,6 +29,7 @@ def test_the_migrations_are_understood() -> None:
         "changes",
         "change_ids",
         "edits",
+        "store_generation",
     }
     position = Column("regular", -1, "frozen<tuple<int, int, bigint>>", "none")
     messages = EXPECTED["messages"].columns

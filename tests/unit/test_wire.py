@@ -12,8 +12,11 @@ from chat4all.domain.errors import RouterStopped
 from chat4all.domain.events import (
     LiveEvent,
     MarkerMoved,
+    MembershipsChanged,
     MessageChanged,
     MessageStored,
+    PresenceAsked,
+    PresenceSeen,
     Typing,
 )
 from chat4all.domain.ids import ChangeId, LogPosition, MessageId, Username
@@ -254,6 +257,9 @@ EVENTS: dict[type[LiveEvent], st.SearchStrategy[LiveEvent]] = {
     ),
     MessageChanged: st.builds(MessageChanged, chats, numbers, numbers),
     Typing: st.builds(Typing, chats, names),
+    PresenceAsked: st.builds(PresenceAsked, texts, st.lists(names), st.booleans()),
+    MembershipsChanged: st.builds(MembershipsChanged, names),
+    PresenceSeen: st.builds(PresenceSeen, texts, st.dictionaries(names, numbers)),
 }
 
 

@@ -1,6 +1,6 @@
 """Live events: what connected clients get at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
@@ -42,25 +42,79 @@ class Typing:
     username: Username
 
 
+@dataclass(frozen=True, slots=True)
+class PresenceAsked:
+    """A gateway has clients that watch these users: whoever has them is to say so.
+
+    `is_new`: it does not know yet who of them is online, and waits for an answer.
+    """
+
+    gateway: str
+    usernames: Sequence[Username]
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceSeen:
+    """How many milliseconds ago each of these users last had a connection to a gateway; 0: now."""
+
+    gateway: str
+    seen_ms: Mapping[Username, int]
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipsChanged:
+    """A user was added to a conversation, or removed from one.
+
+    A hint to ask the directory again, never the answer: it may come late (EXACTNESS 20f).
+    """
+
+    username: Username
+
+
+USER = "user:"
+"""What the key of `MembershipsChanged` has before its user: it reaches gateways of that user."""
+
 TYPING = "typing:"
 """What the key of `Typing` has before its conversation: such an event ends no cached page."""
 
-LiveEvent: TypeAlias = MessageStored | MarkerMoved | MessageChanged | Typing
+PRESENCE = "presence:"
+"""What the keys of all events about presence begin with; the gateway that tells it follows."""
+
+PRESENCE_SEEN = PRESENCE + "seen:"
+
+LiveEvent: TypeAlias = (
+    MessageStored
+    | MarkerMoved
+    | MessageChanged
+    | Typing
+    | PresenceAsked
+    | PresenceSeen
+    | MembershipsChanged
+)
 
 
 def key_of(event: LiveEvent) -> str:
     """Return the key that an event is announced under: its conversation, if that has changed."""
+    key: str
     match event:
         case MessageStored(message):
-            return message.conversation_id
+            key = message.conversation_id
         case MarkerMoved(marker):
-            return marker.conversation_id
+            key = marker.conversation_id
         case MessageChanged(conversation_id=conversation):
-            return conversation
+            key = conversation
         case Typing(conversation_id=conversation):
-            return TYPING + conversation
+            key = TYPING + conversation
+        case PresenceAsked(gateway=gateway):
+            key = PRESENCE + gateway
+        case PresenceSeen(gateway=gateway):
+            key = PRESENCE_SEEN + gateway
+        case MembershipsChanged(username):
+            key = USER + username
         case _:
             assert_never(event)
+    return key
 
 
 def by_key(events: Sequence[LiveEvent]) -> dict[str, list[LiveEvent]]:

@@ -113,6 +113,9 @@ def questions_for(
             internal.Details,
             lambda query: memberships.details(query.conversations, query.viewer),
         ),
+        "shared": Question(
+            internal.Shared, lambda query: memberships.shared(query.viewer, query.usernames)
+        ),
         "session": Question(internal.OfSession, lambda of: sessions.get(of.session_id)),
         "start_session": Question(
             internal.StartSession,

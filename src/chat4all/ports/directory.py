@@ -100,7 +100,7 @@ class AnsweringDirectory(Directory, CanPing, Protocol):
 
 
 class Memberships(Protocol):
-    """A user's conversations, for lists."""
+    """A user's conversations, for lists, and with whom they are."""
 
     async def of_user(self, username: Username) -> Sequence[JoinedConversation]:
         """Return all memberships of a user."""
@@ -112,5 +112,14 @@ class Memberships(Protocol):
         """Return what a member sees of these conversations, in one round trip for all.
 
         Those that do not exist any more are left out.
+        """
+        ...
+
+    async def shared(
+        self, viewer: Username, usernames: Sequence[Username]
+    ) -> Mapping[Username, ConversationId]:
+        """Return one conversation that each of these users has in common with a viewer.
+
+        Those who share none are left out.
         """
         ...

@@ -65,6 +65,10 @@ class ChangeListener(Protocol):
 class Changes(Protocol):
     """The changes, for listeners in a process that follows the outbox."""
 
+    async def poll(self) -> None:
+        """Look for changes now, and tell the listeners. Raises `Unavailable`."""
+        ...
+
     def add_listener(self, listener: ChangeListener) -> None:
         """Call a listener for every change from now on; it must have nothing cached yet."""
         ...

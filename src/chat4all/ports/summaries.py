@@ -35,3 +35,12 @@ class ConversationSummaries(Protocol):
     ) -> Mapping[ConversationId, Overview]:
         """Return what lists show of these conversations."""
         ...
+
+    async def read_by(
+        self, readers: Mapping[ConversationId, Sequence[Username]]
+    ) -> Mapping[ConversationId, Mapping[Username, int]]:
+        """Return how far these readers have read their conversations; those who have are named.
+
+        A marker may be ahead of the conversation's head.
+        """
+        ...

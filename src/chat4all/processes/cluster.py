@@ -19,6 +19,7 @@ from functools import partial
 from chat4all import __version__
 from chat4all.adapters.cassandra import (
     CassandraEpochs,
+    CassandraGeneration,
     CassandraSession,
     CassandraStore,
     Contact,
@@ -103,6 +104,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
                 policy_of(settings.people),
                 pings,
                 metrics,
+                CassandraGeneration(engines.session),
                 has_demonstration=settings.people.is_development,
             )
         )
@@ -140,6 +142,7 @@ async def serve_metadata(settings: MetadataSettings) -> bool:
                 SecurityPorts(passwords, tokens),
                 engines.log,
                 engines.store,
+                KafkaAnnouncements(engines.log.producer, settings.kafka.topic_events),
                 policy_of(settings.people),
                 pings,
                 metrics,

@@ -25,7 +25,7 @@ from chat4all.adapters.embedded import (
     EmbeddedLog,
     EmbeddedStore,
 )
-from chat4all.adapters.embedded.folder import generation_of, watching_folder
+from chat4all.adapters.embedded.folder import FolderGeneration, watching_folder
 from chat4all.adapters.embedded.link import SILENCE_SECONDS
 from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics
@@ -149,9 +149,10 @@ async def one_machine(
                 policy,
                 Pings(log.ping, store.ping, found.ping, routing.ping),
                 gateway_metrics,
+                FolderGeneration(folder.path, installation.installation_id),
                 [routing.metrics],
                 has_demonstration=told,
-                generation=generation_of(folder.path) or installation.installation_id,
+                is_only_gateway=True,
             )
         )
         await stack.enter_async_context(live.running())
@@ -161,6 +162,7 @@ async def one_machine(
                 security,
                 log,
                 store,
+                feed,
                 policy,
                 Pings(directory=found.ping),
                 metadata_metrics,

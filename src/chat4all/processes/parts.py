@@ -10,6 +10,7 @@ from typing import Protocol
 from chat4all.concurrency.periodic import ping_background
 from chat4all.http.metrics import GatewayMeter, Meter, Source
 from chat4all.ports.feed import Announcements, LiveFeed
+from chat4all.ports.generation import Generation
 from chat4all.ports.health import Ping
 from chat4all.ports.history import ChangedMessages, History, MarkedHeads, MessageVersions
 from chat4all.ports.log import MessageLog
@@ -94,12 +95,13 @@ class GatewayPorts:
     policy: Policy
     pings: Pings
     meter: GatewayProcessMeter
+    generation: Generation
     other_metrics: Sequence[Source] = ()
     """Metrics of other processes, which this one reports too."""
     has_demonstration: bool = False
     """Whether `/docs` tells of the demonstration accounts."""
-    generation: str | None = None
-    """Of the store: clients' positions of another one are of no use. None where it has none."""
+    is_only_gateway: bool = False
+    """Whether nobody has sockets but this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,7 @@ class MetadataPorts:
     security: SecurityPorts
     log: MessageLog
     store: StorePorts
+    announcements: Announcements
     policy: Policy
     pings: Pings
     meter: MetadataMeter

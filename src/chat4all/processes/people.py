@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter
 
+from chat4all.adapters.announcing import announcing_members
 from chat4all.http.bound import Bound
 from chat4all.metadata import MetadataUseCases, metadata_routes, metadata_uses
 from chat4all.ports.log import MessageLog
@@ -40,7 +41,13 @@ def make_people(ports: GatewayPorts | MetadataPorts, log: MessageLog, store: Sto
         signing_in,
         SigningUp(users, passwords, creations, is_open=policy.sign_up_open),
         Profiles(users, users, sessions, passwords, policy.user_search),
-        Membership(users, directory, directory, marking, creations),
+        Membership(
+            users,
+            directory,
+            announcing_members(directory, ports.announcements),
+            marking,
+            creations,
+        ),
         Listing(store, ports.people.memberships, names),
     )
     uses = metadata_uses(use_cases, policy.limits)

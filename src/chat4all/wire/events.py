@@ -12,8 +12,11 @@ import msgspec
 from chat4all.domain.events import (
     LiveEvent,
     MarkerMoved,
+    MembershipsChanged,
     MessageChanged,
     MessageStored,
+    PresenceAsked,
+    PresenceSeen,
     Typing,
 )
 from chat4all.domain.ids import ConversationId, Username
@@ -44,7 +47,30 @@ class _Typing(msgspec.Struct, tag_field="type", tag="typing"):
     username: Username
 
 
-_Event: TypeAlias = _MessageStored | _MarkerMoved | _MessageChanged | _Typing
+class _PresenceAsked(msgspec.Struct, tag_field="type", tag="presence_asked"):
+    gateway: str
+    usernames: list[Username]
+    is_new: bool
+
+
+class _PresenceSeen(msgspec.Struct, tag_field="type", tag="presence_seen"):
+    gateway: str
+    seen_ms: dict[Username, int]
+
+
+class _MembershipsChanged(msgspec.Struct, tag_field="type", tag="memberships_changed"):
+    username: Username
+
+
+_Event: TypeAlias = (
+    _MessageStored
+    | _MarkerMoved
+    | _MessageChanged
+    | _Typing
+    | _PresenceAsked
+    | _PresenceSeen
+    | _MembershipsChanged
+)
 
 _encoder = msgspec.json.Encoder()
 _events = msgspec.json.Decoder(list[_Event])
@@ -52,17 +78,25 @@ _events = msgspec.json.Decoder(list[_Event])
 
 def encode_event(event: LiveEvent) -> bytes:
     """Return one event: a JSON object in UTF-8."""
+    encoded: _Event
     match event:
         case MessageStored(message):
-            return _encoder.encode(_MessageStored(message))
+            encoded = _MessageStored(message)
         case MarkerMoved(marker):
-            return _encoder.encode(_MarkerMoved(marker))
+            encoded = _MarkerMoved(marker)
         case MessageChanged(conversation, seq, change):
-            return _encoder.encode(_MessageChanged(conversation, seq, change))
+            encoded = _MessageChanged(conversation, seq, change)
         case Typing(conversation, username):
-            return _encoder.encode(_Typing(conversation, username))
+            encoded = _Typing(conversation, username)
+        case PresenceAsked(gateway, usernames, is_new):
+            encoded = _PresenceAsked(gateway, list(usernames), is_new)
+        case PresenceSeen(gateway, seen_ms):
+            encoded = _PresenceSeen(gateway, dict(seen_ms))
+        case MembershipsChanged(username):
+            encoded = _MembershipsChanged(username)
         case _:
             assert_never(event)
+    return _encoder.encode(encoded)
 
 
 def join_events(encoded: Iterable[bytes]) -> bytes:
@@ -83,14 +117,22 @@ def decode_events(raw: bytes) -> list[LiveEvent]:
 
 
 def _event(decoded: _Event) -> LiveEvent:
+    event: LiveEvent
     match decoded:
         case _MessageStored(message=message):
-            return MessageStored(message)
+            event = MessageStored(message)
         case _MarkerMoved(marker=marker):
-            return MarkerMoved(marker)
+            event = MarkerMoved(marker)
         case _MessageChanged(conversation_id=conversation, seq=seq, change=change):
-            return MessageChanged(conversation, seq, change)
+            event = MessageChanged(conversation, seq, change)
         case _Typing(conversation_id=conversation, username=username):
-            return Typing(conversation, username)
+            event = Typing(conversation, username)
+        case _PresenceAsked(gateway=gateway, usernames=usernames, is_new=is_new):
+            event = PresenceAsked(gateway, usernames, is_new)
+        case _PresenceSeen(gateway=gateway, seen_ms=seen_ms):
+            event = PresenceSeen(gateway, seen_ms)
+        case _MembershipsChanged(username=username):
+            event = MembershipsChanged(username)
         case _:
             assert_never(decoded)
+    return event

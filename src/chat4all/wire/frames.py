@@ -1,27 +1,18 @@
-"""Every frame of the live interface, both ways: JSON objects whose `type` is their tag.
-
-A frame of a client is read in two steps: first `envelope`, which says its type and the `ref` that
-an error answers to, then the whole as its type.
-"""
+"""Every frame that servers send: JSON objects whose `type` is their tag."""
 
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
-from chat4all.domain.changes import EMOJIS
 from chat4all.wire.messages import (
     EXAMPLE_CHANGE,
     EXAMPLE_CHAT,
     EXAMPLE_MESSAGE,
     MessageView,
-    NewContent,
-    SendMessage,
     Uuid,
 )
-from chat4all.wire.nesting import NESTING_MAX, is_nested_too_deeply
 from chat4all.wire.problems import ProblemField
-from chat4all.wire.records import SEQ_MAX
 
 HEARTBEAT_SECONDS = 25
 """After so much silence a server says `heartbeat`."""
@@ -32,19 +23,9 @@ FRAME_MAX = 64 * 1024
 RESUME_MAX = 1_000
 """Messages and changes of one conversation that are sent again; beyond that it is `reload`."""
 
-REF_MAX = 128
-"""Characters of a client's own name for a request."""
 
-
-class MalformedFrame(ValueError):
-    """A frame that cannot be understood; the text says why, without its content."""
-
-
-_Ref = Annotated[
-    str, Meta(max_length=REF_MAX, description="Yours; the answer repeats it.", examples=["1"])
-]
-_Conversation = Annotated[Uuid, Meta(examples=[EXAMPLE_CHAT])]
-_Position = Annotated[
+ConversationField = Annotated[Uuid, Meta(examples=[EXAMPLE_CHAT])]
+PositionField = Annotated[
     str,
     Meta(
         description="Everything up to here has been sent to you: `<seq>.<change>`. Keep it, and "
@@ -52,143 +33,6 @@ _Position = Annotated[
         examples=["12.3"],
     ),
 ]
-
-
-# What clients send.
-
-
-class Auth(msgspec.Struct, tag_field="type", tag="auth"):
-    """The token: first of all where it is not in the request, later to renew it."""
-
-    token: Annotated[str, Meta(description="An access token.")]
-
-
-class Resume(msgspec.Struct, tag_field="type", tag="resume"):
-    """Follow all of your conversations, and send what you have missed of these."""
-
-    positions: Annotated[
-        dict[str, str],
-        Meta(description="How far you have each conversation.", examples=[{EXAMPLE_CHAT: "12.0"}]),
-    ] = {}
-    generation: Annotated[
-        str | None, Meta(description="That of the `hello` under which you got the positions.")
-    ] = None
-    more: Annotated[bool, Meta(description="Whether another such frame follows.")] = False
-
-
-class Send(SendMessage, tag_field="type", tag="send", kw_only=True):
-    """Send a message, as `POST /v1/messages` does."""
-
-    ref: _Ref | None = None
-
-
-class MarkAsRead(msgspec.Struct, tag_field="type", tag="read"):
-    """Move your own read marker, as `POST /v1/conversations/{id}/read` does."""
-
-    conversation_id: _Conversation
-    seq: Annotated[int, Meta(ge=0, le=SEQ_MAX, examples=[12])]
-
-
-class SayTyping(msgspec.Struct, tag_field="type", tag="typing"):
-    """Say that you are typing; again every few seconds while you are."""
-
-    conversation_id: _Conversation
-
-
-class ChangeOf(msgspec.Struct, kw_only=True):
-    """What all frames that change a message have in common."""
-
-    conversation_id: _Conversation
-    message_id: Annotated[Uuid, Meta(examples=[EXAMPLE_MESSAGE])]
-    seq: (
-        Annotated[
-            int,
-            Meta(
-                ge=1,
-                le=SEQ_MAX,
-                description="The number of the message, which says which one is meant where "
-                "several members have used its id. Without it: your own, else the first.",
-                examples=[12],
-            ),
-        ]
-        | None
-    ) = None
-    change_id: (
-        Annotated[
-            Uuid,
-            Meta(
-                description="Your own id of this change: sending it again is safe, it is made "
-                "once.",
-                examples=[EXAMPLE_CHANGE],
-            ),
-        ]
-        | None
-    ) = None
-    ref: _Ref | None = None
-
-
-_Emoji = Annotated[
-    str,
-    Meta(
-        description="One of the reactions that there are.",
-        examples=[EMOJIS[0]],
-        # Checked by the domain, with or without a variation selector.
-        extra_json_schema={"enum": [*EMOJIS]},
-    ),
-]
-
-
-class Edit(ChangeOf, tag_field="type", tag="edit", kw_only=True):
-    """Give your own message another text, as `PATCH …/messages/{message_id}` does."""
-
-    content: NewContent
-
-
-class Delete(ChangeOf, tag_field="type", tag="delete", kw_only=True):
-    """Delete a message, as `DELETE …/messages/{message_id}` does."""
-
-
-class React(ChangeOf, tag_field="type", tag="react", kw_only=True):
-    """Give a reaction, as `PUT …/reactions/{emoji}` does."""
-
-    emoji: _Emoji
-
-
-class Unreact(ChangeOf, tag_field="type", tag="unreact", kw_only=True):
-    """Take a reaction back, as `DELETE …/reactions/{emoji}` does."""
-
-    emoji: _Emoji
-
-
-ClientFrame: TypeAlias = (
-    Auth | Resume | Send | Edit | Delete | React | Unreact | MarkAsRead | SayTyping
-)
-"""Everything that a client may send."""
-
-
-class Envelope(msgspec.Struct):
-    """What all frames of clients have in common."""
-
-    type: str
-    ref: _Ref | None = None
-
-
-_envelope = msgspec.json.Decoder(Envelope)
-
-
-def envelope(frame: bytes) -> Envelope:
-    """Return a frame's type and `ref`. Raises `MalformedFrame`."""
-    if is_nested_too_deeply(frame):
-        raise MalformedFrame(f"nested deeper than {NESTING_MAX}")
-    try:
-        return _envelope.decode(frame)
-    except msgspec.ValidationError as error:
-        raise MalformedFrame(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise MalformedFrame("not JSON") from None
-
-
-# What servers send.
 
 
 class Hello(msgspec.Struct, tag_field="type", tag="hello", omit_defaults=True):
@@ -241,28 +85,28 @@ class Reload(msgspec.Struct, tag_field="type", tag="reload"):
     What is live goes on after `position`.
     """
 
-    conversation_id: _Conversation
-    position: _Position
+    conversation_id: ConversationField
+    position: PositionField
 
 
 class MessageFrame(msgspec.Struct, tag_field="type", tag="message"):
     """A message is stored."""
 
     message: MessageView | msgspec.Raw
-    position: _Position
+    position: PositionField
 
 
 class MessageChangedFrame(msgspec.Struct, tag_field="type", tag="message_changed"):
     """A message was edited, deleted or reacted to: this is how it is now."""
 
     message: MessageView | msgspec.Raw
-    position: _Position
+    position: PositionField
 
 
 class ReadFrame(msgspec.Struct, tag_field="type", tag="read"):
     """A member has read up to `seq`."""
 
-    conversation_id: _Conversation
+    conversation_id: ConversationField
     username: Annotated[str, Meta(examples=["ana"])]
     seq: Annotated[int, Meta(examples=[12])]
 
@@ -270,8 +114,31 @@ class ReadFrame(msgspec.Struct, tag_field="type", tag="read"):
 class TypingFrame(msgspec.Struct, tag_field="type", tag="typing"):
     """A member is typing. Let it expire after 8 s."""
 
-    conversation_id: _Conversation
+    conversation_id: ConversationField
     username: Annotated[str, Meta(examples=["ana"])]
+
+
+PresenceStatus: TypeAlias = Literal["online", "offline"]
+
+
+class PresenceFrame(msgspec.Struct, tag_field="type", tag="presence", omit_defaults=True):
+    """Whether a user whom you watch is connected.
+
+    A user is `offline` 45 s after the last connection ended.
+    """
+
+    username: Annotated[str, Meta(examples=["ana"])]
+    status: PresenceStatus
+    last_seen: (
+        Annotated[
+            str,
+            Meta(
+                description="With `offline`: when that user was last connected, as far as it is "
+                "known. It is not stored. RFC 3339, UTC."
+            ),
+        ]
+        | None
+    ) = None
 
 
 ConversationEvent: TypeAlias = Literal["added", "changed", "removed"]
@@ -283,7 +150,7 @@ class ConversationFrame(msgspec.Struct, tag_field="type", tag="conversation", om
     Or you are not in it any more: nothing more of it comes then.
     """
 
-    conversation_id: _Conversation
+    conversation_id: ConversationField
     event: ConversationEvent
     position: (
         Annotated[
@@ -349,6 +216,7 @@ ServerFrame: TypeAlias = (
     | MessageChangedFrame
     | ReadFrame
     | TypingFrame
+    | PresenceFrame
     | ConversationFrame
     | AcceptedFrame
     | ErrorFrame

@@ -125,6 +125,13 @@ class Details(msgspec.Struct):
     viewer: Username
 
 
+class Shared(msgspec.Struct):
+    """For `shared`."""
+
+    viewer: Username
+    usernames: list[Username]
+
+
 class AddConversation(msgspec.Struct):
     """For `add_conversation`."""
 

@@ -49,6 +49,8 @@ class OutboxFollower:
         self._seen: frozenset[str] = frozenset()
         """Entries of the last page: the next one repeats most of them."""
         self._listeners: list[ChangeListener] = []
+        self._polling = asyncio.Lock()
+        """One poll at a time: a page that comes late would take the position back."""
         self._trouble = f"{source_name} has not been heard yet"
 
     def add_listener(self, listener: ChangeListener) -> None:
@@ -66,6 +68,10 @@ class OutboxFollower:
 
     async def poll(self) -> None:
         """Read the outbox once, and tell the listeners what changed. Raises `Unavailable`."""
+        async with self._polling:
+            await self._poll()
+
+    async def _poll(self) -> None:
         began = self._clock()
         try:
             async with asyncio.timeout(POLL_SECONDS):

@@ -45,6 +45,10 @@ _APPLY = (
     "VALUES (?, ?, toTimestamp(now())) IF NOT EXISTS"
 )
 
+_BEGIN_GENERATION = (
+    "INSERT INTO store_generation (only_row, generation) VALUES (1, ?) IF NOT EXISTS"
+)
+
 _KEYSPACE = (
     "SELECT replication, durable_writes FROM system_schema.keyspaces WHERE keyspace_name = ?"
 )
@@ -83,6 +87,7 @@ async def migrate(contact: Contact, *, replicas: int = 1) -> None:
         try:
             await _apply(session)
             await _check_tables(session, contact.keyspace)
+            await _begin_generation(session)
         finally:
             await _run(session, _UNLOCK, holder)
     except CassException as error:
@@ -119,6 +124,11 @@ async def _apply(session: Any) -> None:
         for statement in _statements(step):
             await _run(session, statement)
         await _run(session, _APPLY, number, step.name)
+
+
+async def _begin_generation(session: Any) -> None:
+    """Give the store a generation unless it has one; see `generation`."""
+    await _run(session, _BEGIN_GENERATION, str(uuid.uuid4()))
 
 
 def steps() -> dict[int, Traversable]:

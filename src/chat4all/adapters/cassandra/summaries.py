@@ -1,6 +1,6 @@
 """The newest messages of many conversations, for lists."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,8 @@ _ACTIVITY = (
 )
 _UPGRADED = "SELECT toUnixTimestamp(applied_at) FROM schema_migrations WHERE version = ?"
 _ORDERED_SINCE = 5
+READERS_PER_REQUEST = 100
+
 _READ_BY = "SELECT username, read_seq FROM read_markers WHERE conversation_id = ? AND username IN ?"
 
 
@@ -93,10 +95,7 @@ class CassandraSummaries(Part):
     ) -> Mapping[ConversationId, Overview]:
         """Return what lists show; see `ports.summaries`."""
         last = [self._with_numbers(key, [query.seq]) for key, query in queries.items()]
-        readers = [
-            self._session.run(_READ_BY, (UUID(key), list(query.readers)))
-            for key, query in queries.items()
-        ]
+        readers = [self._read_by(key, query.readers) for key, query in queries.items()]
         answers: Sequence[Any] = await together([*last, *readers])
         messages, markers = answers[: len(queries)], answers[len(queries) :]
         return {
@@ -106,3 +105,25 @@ class CassandraSummaries(Part):
             )
             for (key, query), message, rows in zip(queries.items(), messages, markers, strict=True)
         }
+
+    async def read_by(
+        self, readers: Mapping[ConversationId, Sequence[Username]]
+    ) -> Mapping[ConversationId, Mapping[Username, int]]:
+        """Return how far these readers have read; see `ports.summaries`."""
+        asked = [
+            (key, of_one[first : first + READERS_PER_REQUEST])
+            for key, of_one in readers.items()
+            for first in range(0, len(of_one), READERS_PER_REQUEST)
+        ]
+        answers: Sequence[Any] = await together(self._read_by(key, some) for key, some in asked)
+        read: dict[ConversationId, dict[Username, int]] = {}
+        for (key, _), rows in zip(asked, answers, strict=True):
+            for name, seq in rows:
+                if seq is not None:
+                    read.setdefault(key, {})[Username(name)] = seq
+        return read
+
+    def _read_by(
+        self, key: ConversationId, readers: Sequence[Username]
+    ) -> Coroutine[Any, Any, Any]:
+        return self._session.run(_READ_BY, (UUID(key), list(readers)))

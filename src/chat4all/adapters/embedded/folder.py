@@ -122,6 +122,18 @@ def generation_of(path: Path) -> str | None:
         return None
 
 
+class FolderGeneration:
+    """The port `ports.generation.Generation`: the folder's, or else that of its installation."""
+
+    def __init__(self, path: Path, installation_id: str) -> None:
+        self.first: str | None = installation_id
+        self._generation = generation_of(path) or installation_id
+
+    async def current(self) -> str:
+        """Return the id; see `ports.generation.Generation`."""
+        return self._generation
+
+
 def watching_folder(path: Path, present: PresentFiles) -> AbstractContextManager[None]:
     """Watch a data folder, once everything was opened; see `sqlite_files.watching`."""
     return watching(present, _databases(path), (path / MARKER, path / LOCK))

@@ -204,6 +204,18 @@ class HttpMemberships:
             )
         return found
 
+    async def shared(
+        self, viewer: Username, usernames: Sequence[Username]
+    ) -> Mapping[Username, ConversationId]:
+        """Return a conversation in common with each; see `ports.directory.Memberships`."""
+        answer: Mapping[Username, ConversationId] = await self._ask(
+            "shared",
+            internal.Shared(viewer, list(usernames)),
+            dict[Username, ConversationId],
+            writes=False,
+        )
+        return answer
+
 
 class HttpSessions:
     """The port `ports.sessions.Sessions`."""

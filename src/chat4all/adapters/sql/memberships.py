@@ -20,6 +20,16 @@ _OF_USER = select(members.c.conversation_id, members.c.role, members.c.joined_at
     members.c.username == bindparam("username")
 )
 _NEWEST = select(func.max(members.c.joined_at))
+_theirs = members.alias("theirs")
+_SHARED = (
+    select(_theirs.c.username, func.min(_theirs.c.conversation_id))
+    .join(members, members.c.conversation_id == _theirs.c.conversation_id)
+    .where(
+        members.c.username == bindparam("viewer"),
+        _theirs.c.username.in_(bindparam("names", expanding=True)),
+    )
+    .group_by(_theirs.c.username)
+)
 _CONVERSATIONS = select(
     conversations.c.conversation_id,
     conversations.c.type,
@@ -78,6 +88,18 @@ class SqlMemberships:
         return await self._database.read(
             lambda connection: _details(connection, list(conversations), viewer)
         )
+
+    async def shared(
+        self, viewer: Username, usernames: Sequence[Username]
+    ) -> Mapping[Username, ConversationId]:
+        """Return a conversation in common with each; see `ports.directory.Memberships`."""
+        if not usernames:
+            return {}
+        asked = {"viewer": viewer, "names": list(usernames)}
+        rows = await self._database.read(
+            lambda connection: connection.execute(_SHARED, asked).all()
+        )
+        return {username: conversation for username, conversation in rows}  # noqa: C416 - of rows
 
 
 def _details(

@@ -1,6 +1,6 @@
 """The description of the live interface (AsyncAPI 3), made from the types that frames have.
 
-A frame that is added to `wire.frames` is described without anything done here.
+A frame that is added to `wire.frames` or `wire.client_frames` is described with nothing done here.
 """
 
 import inspect
@@ -15,7 +15,8 @@ from chat4all.gateway.live.codes import MEANINGS
 from chat4all.gateway.live.handshake import PATH, SUBPROTOCOL
 from chat4all.gateway.live.schema_examples import example_of
 from chat4all.gateway.live.streams import EVENTS_PATH
-from chat4all.wire.frames import AcceptedFrame, ClientFrame, ErrorFrame, Hello, ServerFrame
+from chat4all.wire.client_frames import ClientFrame
+from chat4all.wire.frames import AcceptedFrame, ErrorFrame, Hello, ServerFrame
 from chat4all.wire.messages import EXAMPLE_CHAT
 
 ASYNCAPI: Final = "3.0.0"

@@ -7,7 +7,7 @@ from chat4all.domain.ids import ChangeId, Username, change_id, conversation_id, 
 from chat4all.gateway.changing import CONTENT_RULE
 from chat4all.http.json_bodies import BodyReader
 from chat4all.usecases.changing import Changing
-from chat4all.wire.frames import ChangeOf, Delete, Edit, React, Unreact
+from chat4all.wire.client_frames import ChangeOf, Delete, Edit, React, Unreact
 
 Change = Callable[[Changing, Username, bytes], Awaitable[ChangeId]]
 """Does what a frame of a user says, and returns the id of the change that was accepted."""

@@ -119,6 +119,8 @@ class Delivery:
         }
         if moved:
             await self._fan_out(followed, _say_read(followed.conversation, moved))
+            for username, seq in moved.items():
+                followed.told_marker(username, seq)
 
     async def _fan_out(self, followed: Followed, step: Step) -> None:
         """Take the step for each follower, in slices; the event loop gets its turn between them."""

@@ -3,7 +3,7 @@
 For each connection and conversation one position, and nothing else that grows.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum, auto
 from typing import NamedTuple, TypeVar
@@ -102,6 +102,7 @@ class Followed:
         "holds",
         "is_lagged_behind",
         "markers_from",
+        "markers_told",
         "members_version",
         "positions",
     )
@@ -119,6 +120,8 @@ class Followed:
         """Whether somebody had no room for all that there is, and is to be sent the rest."""
         self.markers_from = 0.0
         """When the next markers may be told, by the loop's clock."""
+        self.markers_told: dict[Username, int] = {}
+        """How far those who follow have read, as all their connections know."""
         self._messages: list[StoredMessage] = []
         self._changes: dict[int, int] = {}
         self._markers: dict[Username, int] = {}
@@ -149,6 +152,11 @@ class Followed:
         """Note how far a member has read."""
         if username in self._markers or len(self._markers) < MARKERS_MAX:
             self._markers[username] = max(seq, self._markers.get(username, 0))
+
+    def told_marker(self, username: Username, seq: int) -> None:
+        """Note how far somebody has read, if one of those who follow, as they know by now."""
+        if (known := self.markers_told.get(username)) is not None:
+            self.markers_told[username] = max(known, seq)
 
     def put_typing(self, username: Username) -> None:
         """Note that a member is typing."""
@@ -208,6 +216,10 @@ class Followers:
 
     def __init__(self) -> None:
         self._followed: dict[str, Followed] = {}
+        self.noticed: Callable[[Username], None] = lambda _: None
+        """Called when the first connection of a user has come, or the last one has gone."""
+        self.is_ending = False
+        """Whether the server ends: no stream begins any more."""
         self.users: dict[Username, set[Follower]] = {}
         self.sessions: dict[SessionId, set[Follower]] = {}
 
@@ -225,8 +237,11 @@ class Followers:
 
     def enter(self, follower: Follower) -> None:
         """Keep a connection that is signed in."""
+        is_first = follower.username not in self.users
         self.users.setdefault(follower.username, set()).add(follower)
         self.sessions.setdefault(follower.session.session_id, set()).add(follower)
+        if is_first:
+            self.noticed(follower.username)
 
     def renew(self, follower: Follower, session: Session) -> None:
         """Give a connection another session of the same user."""
@@ -241,10 +256,13 @@ class Followers:
             self.detach(follower, conversation)
         _discard(self.users, follower.username, follower)
         _discard(self.sessions, follower.session.session_id, follower)
+        if follower.username not in self.users:
+            self.noticed(follower.username)
 
     def attach(self, follower: Follower, followed: Followed, position: Position) -> None:
         """Let a connection follow a held conversation from a position on."""
         followed.positions[follower] = position
+        followed.markers_told.setdefault(follower.username, 0)
         follower.conversations.add(followed.conversation)
 
     def detach(self, follower: Follower, conversation: ConversationId) -> None:
@@ -252,7 +270,16 @@ class Followers:
         follower.conversations.discard(conversation)
         followed = self._followed.get(conversation)
         if followed is not None and followed.positions.pop(follower, None) is not None:
+            if not self._is_followed_by_others(follower, followed):
+                followed.markers_told.pop(follower.username, None)
             self._drop_unless_followed(followed)
+
+    def told_markers(self, follower: Follower, markers: Mapping[str, int]) -> None:
+        """Note what a connection is told of its user's markers; others of theirs are not told."""
+        for conversation, seq in markers.items():
+            followed = self._followed.get(conversation)
+            if followed is not None and not self._is_followed_by_others(follower, followed):
+                followed.told_marker(follower.username, seq)
 
     @contextmanager
     def held(self, conversation: ConversationId) -> Iterator[Followed]:
@@ -266,6 +293,11 @@ class Followers:
         finally:
             followed.holds -= 1
             self._drop_unless_followed(followed)
+
+    def _is_followed_by_others(self, follower: Follower, followed: Followed) -> bool:
+        """Return whether another connection of the same user follows a conversation."""
+        of_user = self.users.get(follower.username, ())
+        return any(one is not follower and one in followed.positions for one in of_user)
 
     def _drop_unless_followed(self, followed: Followed) -> None:
         if not followed.positions and not followed.holds:

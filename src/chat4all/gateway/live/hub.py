@@ -11,13 +11,17 @@ from chat4all.domain.events import (
     TYPING,
     LiveEvent,
     MarkerMoved,
+    MembershipsChanged,
     MessageChanged,
     MessageStored,
+    PresenceAsked,
+    PresenceSeen,
     Typing,
 )
 from chat4all.domain.ids import ConversationId
 from chat4all.domain.messages import Activity
 from chat4all.domain.position import START, Position
+from chat4all.gateway.live.comparing import ReadBy, lost_markers
 from chat4all.gateway.live.followers import Followed, Follower, Followers, Stage
 from chat4all.ports.feed import Decode
 from chat4all.usecases.versions import ConversationVersions
@@ -42,7 +46,8 @@ _log = logging.getLogger(__name__)
 class Hub:
     """Ends cached versions, and delivers to those who follow; never waits for a slow one.
 
-    `deliver` is `Delivery.deliver`, `activity` that of `ports.summaries.ConversationSummaries`.
+    `deliver` is `Delivery.deliver`; `activity` and `read_by` are those of
+    `ports.summaries.ConversationSummaries`.
     """
 
     def __init__(
@@ -53,10 +58,12 @@ class Hub:
         activity: Callable[
             [Sequence[ConversationId]], Awaitable[Mapping[ConversationId, Activity]]
         ],
+        read_by: ReadBy,
     ) -> None:
         self._versions = versions
         self._followers = followers
         self._activity = activity
+        self._read_by = read_by
         outages = OutageLog(_log, "live delivery waits", "live delivery goes on")
         self._work = KeyedWork(deliver, outages, at_once=DELIVERIES_MAX, rest_seconds=RETRY_SECONDS)
         self._to_compare: list[ConversationId] = []
@@ -114,6 +121,10 @@ class Hub:
         followed = self._followers.get(conversation)
         return START if followed is None else followed.head
 
+    def told_markers(self, follower: Follower, markers: Mapping[str, int]) -> None:
+        """Note the markers that a connection is told; see `Followers.told_markers`."""
+        self._followers.told_markers(follower, markers)
+
     def deliver(self, conversation: ConversationId) -> None:
         """Deliver what a conversation has to deliver."""
         self._work.mark(conversation)
@@ -138,6 +149,12 @@ class Hub:
                 if followed_now is not None and not followed_now.head.covers(stored):
                     followed_now.raise_head(stored)
                     self.deliver(conversation)
+            for followed_now, username, seq in await lost_markers(
+                self._followers, asked, self._read_by
+            ):
+                followed_now.put_marker(username, seq)
+                self._with_markers.add(followed_now.conversation)
+                self.deliver(followed_now.conversation)
 
     def deliver_what_waits(self) -> None:
         """Deliver markers that came too soon after others, and what a socket had no room for."""
@@ -167,9 +184,13 @@ def _put(events: Sequence[LiveEvent], followed: Followed) -> None:
                 pass  # noted together, above
             case MessageChanged(seq=seq, change=change):
                 followed.put_change(change, seq)
+            case PresenceAsked() | PresenceSeen() | MembershipsChanged():
+                pass  # of no conversation: see `hearing`
             case MarkerMoved(marker):
-                # One's own message says that one has read up to it.
-                if marker.read_seq and (marker.username, marker.read_seq) not in sent:
+                if (marker.username, marker.read_seq) in sent:
+                    # One's own message says that one has read up to it.
+                    followed.told_marker(marker.username, marker.read_seq)
+                elif marker.read_seq:
                     followed.put_marker(marker.username, marker.read_seq)
             case Typing(username=username):
                 followed.put_typing(username)

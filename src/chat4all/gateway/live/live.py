@@ -16,6 +16,7 @@ from chat4all.gateway.live.socket_client import ClientParts, LiveClient
 from chat4all.http.fast_routes import FastRoute
 
 CHECK_EVERY_SECONDS = 1.0
+TICK_SECONDS = 1.0
 
 CLIENTS_AT_ONCE = 10_000
 """Sockets whose frames are done at once: all of them, as requests are."""
@@ -45,7 +46,11 @@ class Live:
         return client
 
     def end_streams(self) -> None:
-        """End the streams of events, whose clients connect again elsewhere."""
+        """End the streams of events, whose clients connect again elsewhere.
+
+        Those that are still signing in end once they have.
+        """
+        self._parts.followers.is_ending = True
         for follower in self._parts.followers.all():
             if follower.only is not None:
                 follower.socket.close(CloseCode.RESTARTING)
@@ -57,12 +62,17 @@ class Live:
             for close in (self.hub.close, self._admission.close):
                 stack.push_async_callback(close)
             stack.push_async_callback(self._parts.typing.close)
+            stack.push_async_callback(self._parts.watching.close)
+            stack.push_async_callback(self._parts.hints.close)
             stack.push_async_callback(self._parts.resuming.close)
             stack.push_async_callback(self._work.close)
             await stack.enter_async_context(
                 periodically(
                     "comparing live conversations", self.hub.compare, COMPARE_EVERY_SECONDS
                 )
+            )
+            await stack.enter_async_context(
+                periodically("telling who is online", self._parts.watching.tick, TICK_SECONDS)
             )
             await stack.enter_async_context(
                 periodically("checking live sessions", self.check, CHECK_EVERY_SECONDS)

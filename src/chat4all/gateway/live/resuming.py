@@ -27,7 +27,7 @@ from chat4all.gateway.live.membership import PresentMembers
 from chat4all.gateway.live.next_runs import NextRuns
 from chat4all.gateway.live.runs import Run
 from chat4all.ports.directory import Memberships
-from chat4all.ports.summaries import ConversationSummaries, OverviewQuery
+from chat4all.ports.summaries import ConversationSummaries
 from chat4all.wire.frames import RESUME_MAX, ConversationFrame, Reload, Resumed
 
 T = TypeVar("T")
@@ -266,14 +266,12 @@ class Resuming:
         """Return how far the follower's user has read each conversation, at most to its head."""
         markers: dict[str, int] = {}
         for part in _parts(sorted(follower.conversations)):
-            asked = {
-                one: OverviewQuery(head, [follower.username])
-                for one in part
-                if (head := self._hub.head(one).seq)
-            }
-            for one, found in (await self._bounded(self._summaries.overviews, asked)).items():
-                if read := min(found.read.get(follower.username, 0), asked[one].seq):
+            heads = {one: head for one in part if (head := self._hub.head(one).seq)}
+            asked = {one: [follower.username] for one in heads}
+            for one, found in (await self._bounded(self._summaries.read_by, asked)).items():
+                if read := min(found.get(follower.username, 0), heads[one]):
                     markers[one] = read
+        self._hub.told_markers(follower, markers)
         return markers
 
     async def _bounded(self, read: Callable[P, Awaitable[T]], *a: P.args, **kw: P.kwargs) -> T:

@@ -23,37 +23,41 @@ from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.connections import LiveCredentials, LiveSocket, Wrap
 from chat4all.gateway.live.followers import Follower, Followers
 from chat4all.gateway.live.handshake import PATH
+from chat4all.gateway.live.hints import MembershipHints
 from chat4all.gateway.live.resuming import Asked, Resuming
+from chat4all.gateway.live.timing import FIRST_SECONDS
 from chat4all.gateway.live.typing_members import TypingMembers
+from chat4all.gateway.live.watching import Watching
 from chat4all.gateway.sending import read_draft
 from chat4all.http import outcomes
 from chat4all.http.access_log import CALLER
 from chat4all.http.json_bodies import BodyReader
 from chat4all.http.limits import Limits
 from chat4all.http.problems import BadRequest, describe
+from chat4all.ports.generation import Generation
 from chat4all.usecases.changing import Changing
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.sending import Sending
 from chat4all.usecases.signing_in import SigningIn
+from chat4all.wire.client_frames import (
+    Auth,
+    MalformedFrame,
+    MarkAsRead,
+    Resume,
+    SayTyping,
+    Watch,
+    envelope,
+)
 from chat4all.wire.frames import (
     FRAME_MAX,
     HEARTBEAT_SECONDS,
     RESUME_MAX,
     AcceptedFrame,
-    Auth,
     ErrorFrame,
     Hello,
-    MalformedFrame,
-    MarkAsRead,
-    Resume,
-    SayTyping,
     ServerFrame,
     encode_frame,
-    envelope,
 )
-
-AUTH_SECONDS = 10.0
-"""After which a connection without a token is closed."""
 
 FRAMES_MAX = 256
 """Frames of one client that may wait while another one is done."""
@@ -76,6 +80,7 @@ _auth = BodyReader(Auth)
 _resume = BodyReader(Resume)
 _read = BodyReader(MarkAsRead)
 _typing = BodyReader(SayTyping)
+_watch = BodyReader(Watch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +95,11 @@ class ClientParts:
     followers: Followers
     resuming: Resuming
     typing: TypingMembers
+    watching: Watching
+    hints: MembershipHints
     accepted: Callable[[], None]
     wrap: Wrap
-    generation: str | None
+    generation: Generation
 
 
 class LiveClient:
@@ -117,6 +124,8 @@ class LiveClient:
         self._bytes = 0
         self._follower: Follower | None = None
         self._said_hello = False
+        self._generation = ""
+        """As `hello` says it."""
         self._token_came = self._token is not None
         self._typed: Typing | None = None
         self._typed_at = 0.0
@@ -144,6 +153,7 @@ class LiveClient:
         self._work.forget(self)
         if self._follower is not None:
             self._parts.resuming.forget(self._follower)
+            self._parts.watching.forget(self._follower)
             self._parts.followers.leave(self._follower)
         self._gone(self)
 
@@ -152,7 +162,7 @@ class LiveClient:
         if self._positions and now - self._positions_since >= POSITIONS_SECONDS:
             self._positions.clear()
             self._socket.close(CloseCode.TOO_SLOW, "a resume did not arrive whole within 30 s")
-        if self._said_hello or now - self._since < AUTH_SECONDS:
+        if self._said_hello or now - self._since < FIRST_SECONDS:
             return
         if self._token_came:
             self._socket.close(CloseCode.FAILED, "signing in takes too long")
@@ -192,6 +202,9 @@ class LiveClient:
                 await self._change(self._follower.username, CHANGES[kind], frame, ref)
             case "typing":
                 await self._say_typing(self._follower.session, _typing.read(frame))
+            case "watch":
+                self._parts.limits.list.take({}, self._follower.username)
+                self._parts.watching.watch(self._follower, _watch.read(frame).usernames)
             case "read":
                 await self._mark(self._follower.session, _read.read(frame))
             case _:
@@ -211,6 +224,7 @@ class LiveClient:
             self._parts.followers.renew(self._follower, session)
         # Its end is heard of from here on; it may have come while the session was looked up.
         await self._parts.signing_in.authenticate(token)
+        self._generation = await self._parts.generation.current()
         self._said_hello = True
         self._say(
             Hello(
@@ -220,7 +234,7 @@ class LiveClient:
                 HEARTBEAT_SECONDS,
                 FRAME_MAX,
                 RESUME_MAX,
-                self._parts.generation,
+                self._generation,
             )
         )
 
@@ -234,7 +248,7 @@ class LiveClient:
         if frame.more:
             return
         positions, self._positions = self._positions, {}
-        is_other = frame.generation is not None and frame.generation != self._parts.generation
+        is_other = frame.generation is not None and frame.generation != self._generation
         self._parts.resuming.begin(follower, Asked(positions, is_other))
 
     async def _send(self, session: Session, frame: bytes, ref: str | None) -> None:

@@ -1,12 +1,15 @@
 """`GET /v1/conversations/{id}/events`: one conversation as server-sent events.
 
 For clients that cannot have a socket. The frames are the same; an event's id is its position, so
-that `Last-Event-ID` resumes.
+that `Last-Event-ID` resumes. Of a store that is not known to be the first one the id has its
+generation too: `12.0@<generation>`.
 """
 
 import asyncio
 import re
 from collections import Counter
+from functools import lru_cache
+from typing import NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
@@ -21,6 +24,7 @@ from chat4all.domain.ids import UUID_PATTERN, ConversationId, Username, conversa
 from chat4all.domain.people import Session
 from chat4all.domain.position import Position
 from chat4all.gateway.live.codes import CloseCode
+from chat4all.gateway.live.connections import Wrap
 from chat4all.gateway.live.followers import Follower, Followers
 from chat4all.gateway.live.outgoing import PASSING_MAX, ROOM_SECONDS, WAITING_MAX
 from chat4all.gateway.live.resuming import Asked, Resuming
@@ -31,6 +35,7 @@ from chat4all.http.limits import Limit
 from chat4all.http.problems import problem_response
 from chat4all.http.server.limits import CONNECTIONS_MAX
 from chat4all.http.server.open_files import PORTS_MAX, files_for_http
+from chat4all.ports.generation import Generation
 from chat4all.usecases.reading import Reading
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.wire.frames import Heartbeat
@@ -47,6 +52,9 @@ STREAMS_SHARE = 4
 
 STREAMS_OF_USER_MAX = 20
 
+OF_GENERATION = "@"
+"""What is between the position and the generation in the id of an event."""
+
 _PATH = re.compile(EVENTS_PATH.format(conversation_id=f"({UUID_PATTERN[1:-1]})"))
 _HEADERS = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
 
@@ -55,6 +63,24 @@ def as_event(payload: bytes, position: str) -> bytes:
     """Return a frame as an event; see `Wrap`. JSON has no line breaks of its own."""
     identified = b"id: " + position.encode() + b"\n" if position else b""
     return identified + b"data: " + payload + b"\n\n"
+
+
+@lru_cache(maxsize=2)
+def as_events_of(generation: str) -> Wrap:
+    """Return an `as_event` whose ids name their generation, as those of the first one do not."""
+    suffix = OF_GENERATION + generation
+
+    def as_event_of(payload: bytes, position: str) -> bytes:
+        return as_event(payload, position + suffix if position else "")
+
+    return as_event_of
+
+
+class LastEvent(NamedTuple):
+    """The last event that a client has."""
+
+    position: Position
+    generation: str | None
 
 
 class Stream:
@@ -144,10 +170,11 @@ def events_route(
     reading: Reading,
     followers: Followers,
     resuming: Resuming,
+    generation: Generation,
     rate: Limit,
 ) -> FastRoute:
     """Return the route of streams."""
-    endpoint = _EventsEndpoint(signing_in, reading, followers, resuming, rate)
+    endpoint = _EventsEndpoint(signing_in, reading, followers, resuming, generation, rate)
     return FastRoute(EVENTS_PATH, "GET", endpoint)
 
 
@@ -158,12 +185,14 @@ class _EventsEndpoint:
         reading: Reading,
         followers: Followers,
         resuming: Resuming,
+        generation: Generation,
         rate: Limit,
     ) -> None:
         self._signing_in = signing_in
         self._reading = reading
         self._followers = followers
         self._resuming = resuming
+        self._generation = generation
         self._rate = rate
         self._most = max(1, int(min(CONNECTIONS_MAX, files_for_http() / PORTS_MAX) / STREAMS_SHARE))
         self._open: Counter[Username] = Counter()
@@ -179,6 +208,7 @@ class _EventsEndpoint:
             self._rate.take(scope, session.username)
             conversation, last = conversation_id(path[1]), _last_event_id(scope)
             await self._reading.members(session.username, conversation)
+            generation = await self._generation.current()
             self._count(session.username)
         except Exception as error:
             await problem_response(error, scope["path"])(scope, receive, send)
@@ -186,7 +216,7 @@ class _EventsEndpoint:
         try:
             await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
             if scope["method"] == "GET":  # by now it would say so if it were HEAD
-                await self._stream(scope, conversation, last, receive, send)
+                await self._stream(scope, conversation, last, generation, receive, send)
             await send({"type": "http.response.body", "body": b""})
         finally:
             self._open -= Counter([session.username])
@@ -203,22 +233,32 @@ class _EventsEndpoint:
         self,
         scope: Scope,
         conversation: ConversationId,
-        last: Position | None,
+        last: LastEvent | None,
+        generation: str,
         receive: Receive,
         send: Send,
     ) -> None:
+        if self._followers.is_ending:
+            return  # an error would keep browsers from connecting again
         stream = Stream()
         session: Session = scope[CALLER]
-        follower = Follower(stream, as_event, session, only=conversation)
+        first = self._generation.first
+        wrap = as_event if generation == first else as_events_of(generation)
+        follower = Follower(stream, wrap, session, only=conversation)
         self._followers.enter(follower)
         gone = asyncio.create_task(_end_with(receive, stream))
         try:
+            asked = Asked({})
             if last is not None:
-                # The first event has an id, whatever follows.
-                follower.say(Heartbeat(), last)
+                claimed = last.generation or first
+                is_other = claimed is not None and claimed != generation
+                asked = Asked({conversation: last.position}, is_other)
+                if not is_other:
+                    # The first event has an id, whatever follows.
+                    follower.say(Heartbeat(), last.position)
             # The session's end is heard of from here on; it may have come meanwhile.
             await self._signing_in.authenticate(bearer_token(scope))
-            self._resuming.begin(follower, Asked({} if last is None else {conversation: last}))
+            self._resuming.begin(follower, asked)
             while (chunk := await stream.next(COMMENT_SECONDS)) is not None:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except (NotSignedIn, Unavailable):
@@ -237,11 +277,12 @@ async def _end_with(receive: Receive, stream: Stream) -> None:
     stream.close(CloseCode.GOING_AWAY)
 
 
-def _last_event_id(scope: Scope) -> Position | None:
+def _last_event_id(scope: Scope) -> LastEvent | None:
     for name, value in scope["headers"]:
         if name == b"last-event-id" and value:
             try:
-                return Position.parse(value.decode("latin-1"))
+                position, _, generation = value.decode("latin-1").partition(OF_GENERATION)
+                return LastEvent(Position.parse(position), generation or None)
             except ValueError as error:
                 raise InvalidInput([FieldError("/header/Last-Event-ID", str(error))]) from None
     return None

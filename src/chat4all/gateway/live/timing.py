@@ -5,7 +5,7 @@ from enum import Enum, auto
 from chat4all.wire.frames import HEARTBEAT_SECONDS
 
 FIRST_SECONDS = 10.0
-"""Within which the first message must come from who has not signed in by the handshake."""
+"""Within which a client must have signed in; its first message, where the handshake did not."""
 
 TAKE_SECONDS = 30.0
 """Within which a client must take something of what waits for it."""

@@ -22,9 +22,9 @@ FROM json_each(?) CROSS JOIN messages
     AND messages.seq = json_extract(value, '$[1]')
 """
 _READ_BY = """
-SELECT json_extract(value, '$[0]'), username, min(read_seq, json_extract(value, '$[1]'))
+SELECT conversation_id, username, read_seq
 FROM json_each(?) CROSS JOIN read_markers
-    ON conversation_id = json_extract(value, '$[0]') AND username = json_extract(value, '$[2]')
+    ON conversation_id = json_extract(value, '$[0]') AND username = json_extract(value, '$[1]')
 """
 
 
@@ -44,19 +44,32 @@ class Summaries(Part):
     ) -> Mapping[ConversationId, Overview]:
         """Return what lists show; see `ports.summaries`."""
         last = _json([(key, query.seq) for key, query in queries.items()])
-        readers = _json(
-            [(key, query.seq, reader) for key, query in queries.items() for reader in query.readers]
-        )
+        readers = _readers({key: query.readers for key, query in queries.items()})
 
         def select(db: sqlite3.Connection) -> dict[ConversationId, Overview]:
             rows = map(message_of, db.execute(_LAST, (last,)))
             messages = {message.conversation_id: message for message in rows}
             read: dict[ConversationId, dict[Username, int]] = {key: {} for key in queries}
             for conversation, username, seq in db.execute(_READ_BY, (readers,)):
-                read[conversation][username] = seq
+                read[conversation][username] = min(seq, queries[conversation].seq)
             return {key: Overview(messages.get(key), read[key]) for key in queries}
 
         return await self._database.read(select)
+
+    async def read_by(
+        self, readers: Mapping[ConversationId, Sequence[Username]]
+    ) -> Mapping[ConversationId, Mapping[Username, int]]:
+        """Return how far these readers have read; see `ports.summaries`."""
+        asked = _readers(readers)
+        rows = await self._database.read(lambda db: db.execute(_READ_BY, (asked,)).fetchall())
+        read: dict[ConversationId, dict[Username, int]] = {}
+        for conversation, username, seq in rows:
+            read.setdefault(conversation, {})[username] = seq
+        return read
+
+
+def _readers(readers: Mapping[ConversationId, Sequence[Username]]) -> str:
+    return _json([(key, reader) for key, of_one in readers.items() for reader in of_one])
 
 
 def _json(values: object) -> str:

@@ -1,0 +1,229 @@
+"""Clients that watch who is online: only users who share a conversation with them.
+
+That is looked at when they say whom they watch, when members change, and before each frame.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+
+from chat4all.concurrency.keyed import KeyedWork
+from chat4all.concurrency.outages import OutageLog
+from chat4all.domain.errors import Overloaded
+from chat4all.domain.ids import ConversationId, Username
+from chat4all.domain.ids import username as username_of
+from chat4all.domain.times import format_milliseconds
+from chat4all.gateway.live.followers import Follower, Stage
+from chat4all.gateway.live.membership import PresentMembers
+from chat4all.gateway.live.presence import Presence
+from chat4all.ports.directory import Memberships
+from chat4all.ports.outbox import OutboxEntry, Subject
+from chat4all.wire.frames import PresenceFrame
+
+WATCHES_MAX = 200_000
+"""Users of all watch lists of a gateway together, each as often as it is in one."""
+
+AT_ONCE = 16
+RETRY_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Watch:
+    """Whom one connection watches."""
+
+    __slots__ = ("due", "follower", "must_share", "told", "usernames", "via")
+
+    def __init__(self, follower: Follower, usernames: frozenset[Username]) -> None:
+        self.follower = follower
+        self.usernames = usernames
+        self.via: dict[Username, ConversationId] = {}
+        """By which conversation each of those may be watched who may."""
+        self.told: dict[Username, bool] = {}
+        """Whether each was online, as was last told."""
+        self.due: set[Username] = set()
+        """Of whom something may have to be told."""
+        self.must_share = True
+        """Whether it has to be looked up anew who shares a conversation."""
+
+
+class Watching:
+    """The watch lists of this gateway's connections."""
+
+    def __init__(
+        self, presence: Presence, members: PresentMembers, memberships: Memberships
+    ) -> None:
+        self.presence = presence
+        self._members = members
+        self._memberships = memberships
+        self._watches: dict[Follower, Watch] = {}
+        self._of_user: dict[Username, set[Watch]] = {}
+        """By who watches."""
+        self._watchers: dict[Username, set[Watch]] = {}
+        """By who is watched."""
+        self._size = 0
+        outages = OutageLog(_log, "who is online is not told", "who is online is told again")
+        self._work = KeyedWork(self._do, outages, at_once=AT_ONCE, rest_seconds=RETRY_SECONDS)
+        presence.changed = self._changed
+
+    def watch(self, follower: Follower, names: Iterable[str]) -> None:
+        """Let a connection watch these users in place of others, and tell it their presence soon.
+
+        Raises `Overloaded` when too many are watched.
+        """
+        usernames = frozenset(_usernames(names))
+        self.forget(follower)
+        if not usernames or follower.stage is Stage.GONE or not follower.socket.is_open:
+            return
+        if self._size + len(usernames) > WATCHES_MAX:
+            raise Overloaded("too many users are watched")
+        # Members who change from here on are heard of; who shares a conversation is asked then.
+        watch = self._watches[follower] = Watch(follower, usernames)
+        self._of_user.setdefault(follower.username, set()).add(watch)
+        self._size += len(usernames)
+        self._work.mark(watch)
+
+    def forget(self, follower: Follower) -> None:
+        """Let a connection watch nobody."""
+        watch = self._watches.pop(follower, None)
+        if watch is None:
+            return
+        self._size -= len(watch.usernames)
+        self._work.forget(watch)
+        _discard(self._of_user, follower.username, watch)
+        for username in tuple(watch.via):
+            self._let_no_longer(watch, username)
+
+    def changed(self, entries: Sequence[OutboxEntry]) -> None:
+        """See `ports.outbox.ChangeListener`."""
+        if self._watches:
+            for entry in entries:
+                if entry.subject is Subject.MEMBERS:
+                    self._work.mark(ConversationId(entry.key))
+
+    def all_changed(self) -> None:
+        """See `ports.outbox.ChangeListener`."""
+        for watch in self._watches.values():
+            watch.must_share = True
+            self._work.mark(watch)
+
+    async def tick(self) -> None:
+        """Do what is due once a second."""
+        await self.presence.tick()
+        for watch in self._watches.values():
+            if watch.due or watch.must_share:
+                self._work.mark(watch)  # there was no room for it, or members have changed
+
+    async def close(self) -> None:
+        """Tell nothing more."""
+        await self._work.close()
+        await self.presence.close()
+
+    def _changed(self, username: Username) -> None:
+        for watch in self._watchers.get(username, ()):
+            watch.due.add(username)
+            self._work.mark(watch)
+
+    def _let(self, watch: Watch, username: Username, via: ConversationId) -> None:
+        """Let a user be watched, who shares a conversation with the watcher."""
+        watch.via[username] = via
+        self._watchers.setdefault(username, set()).add(watch)
+        self.presence.want(username)
+        watch.due.add(username)
+        self._work.mark(watch)
+
+    def _let_no_longer(self, watch: Watch, username: Username) -> None:
+        del watch.via[username]
+        watch.told.pop(username, None)
+        watch.due.discard(username)
+        _discard(self._watchers, username, watch)
+        if username not in self._watchers:
+            self.presence.forget(username)
+
+    async def _do(self, what: "Watch | ConversationId") -> None:
+        if isinstance(what, Watch):
+            await self._tell(what)
+        else:
+            await self._look_at_members(what)
+
+    async def _look_at_members(self, conversation: ConversationId) -> None:
+        """Let members be watched who were not before; who may no longer be is found in time."""
+        members = await self._members.of(conversation)
+        for watcher in members.keys() & self._of_user.keys():
+            for watch in self._of_user.get(watcher, ()):
+                for username in watch.usernames & members.keys():
+                    if username not in watch.via:
+                        self._let(watch, username, conversation)
+
+    async def _tell(self, watch: Watch) -> None:
+        """Tell a connection what is due. Raises `Unavailable`; it stays due."""
+        if watch.must_share:
+            await self._find_shared(watch)
+        for username in tuple(watch.due):
+            state = self.presence.state(username)
+            if state is None or state.is_online == watch.told.get(username):
+                watch.due.discard(username)  # it is due again once there is something to tell
+            elif await self._may_be_told(watch, username):
+                # Nothing is awaited between this look and the write.
+                self._write(watch, username)
+
+    async def _find_shared(self, watch: Watch) -> None:
+        """Let those users be watched who share a conversation with the watcher."""
+        others = [one for one in watch.usernames if one not in watch.via]
+        watch.must_share = False
+        try:
+            shared = await self._memberships.shared(watch.follower.username, others)
+        except BaseException:
+            watch.must_share = True
+            raise
+        if self._is_current(watch):
+            for username, via in shared.items():
+                if username not in watch.via:
+                    self._let(watch, username, via)
+
+    async def _may_be_told(self, watch: Watch, username: Username) -> bool:
+        """Return whether two users share a conversation now."""
+        via = watch.via.get(username)
+        if via is None:
+            return False
+        members = await self._members.of(via)
+        if watch.via.get(username) != via:
+            return False  # it is watched no longer, or by another conversation: it is due again
+        if username in members and watch.follower.username in members:
+            return True
+        self._let_no_longer(watch, username)
+        watch.must_share = True  # they may share another one; it is looked up at the next tick
+        return False
+
+    def _write(self, watch: Watch, username: Username) -> None:
+        state = self.presence.state(username)
+        if state is None:
+            return
+        frame = PresenceFrame(username, "online")
+        if not state.is_online:
+            ago = state.seen_ago
+            at = None if ago is None else format_milliseconds(int((time.time() - ago) * 1000))
+            frame = PresenceFrame(username, "offline", at)
+        # It stays due where there is no room for it.
+        if watch.follower.socket.write_passing(watch.follower.wrapped(frame)):
+            watch.told[username] = state.is_online
+            watch.due.discard(username)
+
+    def _is_current(self, watch: Watch) -> bool:
+        return self._watches.get(watch.follower) is watch
+
+
+def _usernames(names: Iterable[str]) -> Iterable[Username]:
+    for name in names:
+        try:
+            yield username_of(name)
+        except ValueError:
+            continue  # nobody has it
+
+
+def _discard(among: dict[Username, set[Watch]], key: Username, watch: Watch) -> None:
+    of_key = among.get(key)
+    if of_key is not None:
+        of_key.discard(watch)
+        if not of_key:
+            del among[key]
