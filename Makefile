@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# Set in many containers, it makes every process compile every module anew: seconds each for tests,
+# whose assertions are rewritten first.
+export PYTHONDONTWRITEBYTECODE =
 # Where the fast tests have their files: a disk that is busy otherwise makes each commit wait. A
 # container's /dev/shm is often too small (64 MB): at least 2 GiB have to be free.
 IN_MEMORY := $(shell df -Pm /dev/shm 2>/dev/null | \
