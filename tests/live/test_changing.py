@@ -167,6 +167,7 @@ async def test_what_is_announced_again_brings_no_deleted_text_back(api: Api) -> 
 
     with patch.object(api.parts.live.hub, "announced", keeping):
         message = await sent(api, ana, "a secret")
+        await socket.heard("message")
         await delete(api, ana, message)
     await socket.heard("message_changed")
     again = [one for one in heard if isinstance(one, MessageStored | MessageChanged)]
@@ -179,6 +180,20 @@ async def test_what_is_announced_again_brings_no_deleted_text_back(api: Api) -> 
         await one.heard("message", 2)
         shown = [frame["message"]["content"] for frame in one.of_type("message", "message_changed")]
         assert shown == texts
+
+
+async def test_what_is_deleted_before_it_is_delivered_is_not_shown(api: Api) -> None:
+    ana = await api.sign_in("ana")
+    socket = await resumed(api.parts.live, ana)
+    heard: list[Any] = []
+    hub = api.parts.live.hub
+    with patch.object(hub, "announced", lambda _, decode: heard.extend(decode())):
+        message = await sent(api, ana, "a secret")
+        await delete(api, ana, message)
+    hub.announced(CHAT, lambda: heard)
+    await socket.heard("message_changed")
+    assert told(socket) == [("message", "1.0"), ("changed", "1.1")]
+    assert "a secret" not in str(socket.frames)
 
 
 async def test_all_sockets_share_one_read_of_a_change(api: Api) -> None:
