@@ -55,6 +55,20 @@ def told(socket: FakeSocket) -> list[tuple[str, str]]:
     return [(frame["type"].removeprefix("message_"), frame["position"]) for frame in frames]
 
 
+async def waits_with(socket: FakeSocket, count: int) -> None:
+    """Return once a socket that has so many messages of a replay waits for room."""
+    room, waits = socket.room, asyncio.Event()
+
+    async def noted() -> None:
+        if len(socket.seqs()) == count:
+            socket.paused = socket.paused or asyncio.Event()
+            waits.set()
+        await room()
+
+    socket.room = noted  # type: ignore[method-assign]
+    await asyncio.wait_for(waits.wait(), 10)
+
+
 async def test_a_resume_sends_messages_then_changes_as_they_are_now(api: Api) -> None:
     ana = await api.sign_in("ana")
     first, second = await sent(api, ana, "one"), await sent(api, ana, "two")
@@ -153,6 +167,7 @@ async def test_what_is_announced_again_brings_no_deleted_text_back(api: Api) -> 
 
     with patch.object(api.parts.live.hub, "announced", keeping):
         message = await sent(api, ana, "a secret")
+        await socket.heard("message")
         await delete(api, ana, message)
     await socket.heard("message_changed")
     again = [one for one in heard if isinstance(one, MessageStored | MessageChanged)]
@@ -165,6 +180,20 @@ async def test_what_is_announced_again_brings_no_deleted_text_back(api: Api) -> 
         await one.heard("message", 2)
         shown = [frame["message"]["content"] for frame in one.of_type("message", "message_changed")]
         assert shown == texts
+
+
+async def test_what_is_deleted_before_it_is_delivered_is_not_shown(api: Api) -> None:
+    ana = await api.sign_in("ana")
+    socket = await resumed(api.parts.live, ana)
+    heard: list[Any] = []
+    hub = api.parts.live.hub
+    with patch.object(hub, "announced", lambda _, decode: heard.extend(decode())):
+        message = await sent(api, ana, "a secret")
+        await delete(api, ana, message)
+    hub.announced(CHAT, lambda: heard)
+    await socket.heard("message_changed")
+    assert told(socket) == [("message", "1.0"), ("changed", "1.1")]
+    assert "a secret" not in str(socket.frames)
 
 
 async def test_all_sockets_share_one_read_of_a_change(api: Api) -> None:
@@ -281,6 +310,27 @@ async def test_an_unknown_outcome_of_a_change_names_the_id_to_retry_with(api: Ap
         error = await socket.heard("error")
     assert (error["problem"], error["change_id"]) == ("/problems/outcome-unknown", own)
     assert "`change_id`" in error["detail"]
+
+
+async def test_what_is_deleted_while_a_replay_waits_for_room_is_not_sent(api: Api) -> None:
+    ana = await api.sign_in("ana")
+    first, second = await sent(api, ana, "x" * 9_000), await sent(api, ana, "a secret")
+    socket = connect(api.parts.live, ana)
+    await socket.heard("hello")
+    socket.say(type="resume", positions={CHAT: "0.0"})
+    with patch("chat4all.gateway.live.runs.PIECE_MAX", 1):  # a frame at a time
+        await waits_with(socket, 1)
+        await delete(api, ana, second)
+        await edit(api, ana, first, "two")
+        assert socket.paused is not None
+        socket.paused.set()
+        await socket.heard("resumed")
+    messages, changes = (
+        [("message", "1.0"), ("message", "2.0")],
+        [("changed", "2.1"), ("changed", "2.2")],
+    )
+    assert told(socket) == messages + changes
+    assert "a secret" not in str(socket.frames)
 
 
 async def test_who_is_removed_is_not_told_of_changes(api: Api) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.api.changing import PATH, THUMB
 from tests.api.conftest import CHAT, Api
 from tests.live.sockets import FakeSocket, connect, until
 
@@ -15,7 +16,7 @@ STEPS = 120
 
 
 class Device:
-    """Keeps the numbers that it is told, and its position."""
+    """Keeps what it is told, and its position."""
 
     def __init__(self, api: Api, who: dict[str, str]) -> None:
         self._api = api
@@ -23,6 +24,7 @@ class Device:
         self._read = 0
         self.socket: FakeSocket | None = None
         self.has: list[dict[str, Any]] = []
+        """Message n is at n - 1."""
         self.position = "0.0"
 
     def connect(self) -> None:
@@ -41,11 +43,40 @@ class Device:
         if self.socket is None:
             return
         for frame in self.socket.frames[self._read :]:
-            assert frame["type"] in {"hello", "message", "read", "resumed"}
-            if frame["type"] == "message":
-                self.has.append(frame["message"])
-                self.position = frame["position"]
+            match frame["type"]:
+                case "message":
+                    self.has.append(frame["message"])
+                    self.position = frame["position"]
+                    assert frame["message"]["seq"] == len(self.has)
+                case "message_changed":
+                    self.has[frame["message"]["seq"] - 1] = frame["message"]
+                    self.position = frame["position"]
+                case kind:
+                    assert kind in {"hello", "read", "resumed"}
         self._read = len(self.socket.frames)
+
+
+async def change(api: Api, who: dict[str, str], message: str, number: int) -> bool:
+    """Change one's own message in one of four ways; say whether it was accepted."""
+    path = f"{PATH}/{message}"
+    reaction = f"{path}/reactions/{THUMB}"
+    match number % 4:
+        case 0:
+            text = {"content": f"edited by {number}"}
+            answer = await api.gateway.patch(path, json=text, headers=who)
+        case 1:
+            answer = await api.gateway.put(reaction, headers=who)
+        case 2:
+            answer = await api.gateway.delete(reaction, headers=who)
+        case _:
+            answer = await api.gateway.delete(path, headers=who)
+    assert answer.status_code in {202, 404, 409}, answer.text  # not stored yet, or deleted
+    return answer.status_code == 202
+
+
+def state(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a message without its status, which no frame repeats."""
+    return {name: value for name, value in message.items() if name != "status"}
 
 
 async def test_every_device_has_the_history_whatever_was_cut(api: Api) -> None:
@@ -53,11 +84,14 @@ async def test_every_device_has_the_history_whatever_was_cut(api: Api) -> None:
     senders = [await api.sign_in("ana"), await api.sign_in("bruno")]
     devices = [Device(api, who) for who in (*senders, *senders)]
     devices[0].connect()
+    sent: list[tuple[int, str]] = []
+    done = 0
     for number in range(STEPS):
         device = pick.choice(devices)
-        match pick.randrange(6):
+        match pick.randrange(9):
             case 0 | 1 | 2:
-                await api.send(pick.choice(senders), f"text {number}")
+                author = pick.randrange(2)
+                sent.append((author, await api.send(senders[author], f"text {number}")))
             case 3:
                 device.read()
                 device.cut()
@@ -65,20 +99,24 @@ async def test_every_device_has_the_history_whatever_was_cut(api: Api) -> None:
                 device.connect()
             case 5:
                 device.read()
+            case _:
+                if sent:
+                    author, message = pick.choice(sent[-8:])
+                    done += await change(api, senders[author], message, number)
         for _ in range(pick.randrange(3)):
             await asyncio.sleep(0)
     await api.routed()
     history = await api.history(senders[0], "?limit=200")
-    assert len(history) > STEPS // 4
+    assert (len(history) > STEPS // 5, done > STEPS // 8) == (True, True)
+    end = f"{len(history)}.{done}"
     for device in devices:
         device.connect()
 
     def all_have_all() -> bool:
         for device in devices:
             device.read()
-        return all(len(device.has) >= len(history) for device in devices)
+        return all(device.position == end for device in devices)
 
     await until(all_have_all)
-    texts = [(message["seq"], message["content"]) for message in history]
     for device in devices:
-        assert [(message["seq"], message["content"]) for message in device.has] == texts
+        assert [state(message) for message in device.has] == [state(one) for one in history]

@@ -59,8 +59,14 @@ class NextRuns:
     async def known(
         self, conversation: ConversationId, floor: Position, announced: Announced
     ) -> Known:
-        """Return what was announced above a position as it can be sent."""
-        messages = newest_consecutive([one for one in announced.messages if one.seq > floor.seq])
+        """Return what was announced above a position as it can be sent.
+
+        Messages that are changed already are not: they are read from the store as they are now.
+        """
+        changed = set(announced.changes.values())
+        messages = newest_consecutive(
+            [one for one in announced.messages if one.seq > floor.seq and one.seq not in changed]
+        )
         if not messages:
             return Known(None, announced.changes)
         members = await self._members.of(conversation)

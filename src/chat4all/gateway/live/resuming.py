@@ -202,22 +202,24 @@ class Resuming:
         `opening` comes before all else. Attaches the follower unless its user is no member.
         """
         conversation = followed.conversation
-        version = -1
+        version = change = -1
+        run: Run | None = None
         while version != followed.members_version or not position.covers(followed.head):
+            if opening or not position.covers(followed.head):
+                await follower.socket.room()
             version = followed.members_version
-            run = await self._next(followed, position)
-            # Looked at again after what was read, and before it is written.
+            # After the wait for room: what was read before it may have been deleted meanwhile.
+            if not run or not run.follows(position) or change != followed.head.change:
+                change = followed.head.change
+                run = await self._next(followed, position)
+            # Looked at after what was read; nothing is awaited between this and the write.
             if not await self._is_member(follower, conversation, asked):
                 return
-            while opening or (run is not None and run.follows(position)):
-                await follower.socket.room()
-                if not await self._is_member(follower, conversation, asked):
-                    return
-                # Nothing is awaited between this look and the write.
-                if opening:
-                    frames, opening = opening, b""
-                elif run is not None:
-                    frames, position = run.piece_above(position, follower.wrap)
+            frames, opening = opening, b""
+            if run and run.follows(position):
+                piece, position = run.piece_above(position, follower.wrap)
+                frames += piece
+            if frames:
                 follower.socket.write_part(frames)
                 asked.positions[conversation] = position
         # From here on what it has is kept there: it may be removed and come again.
