@@ -14,6 +14,14 @@ class OverviewQuery(NamedTuple):
     readers: Sequence[Username]
 
 
+class MentionsQuery(NamedTuple):
+    """A query for the messages above `after`, up to `through`, that mention a user."""
+
+    username: Username
+    after: int
+    through: int
+
+
 class ConversationSummaries(Protocol):
     """The newest messages of many conversations, in one round trip for all."""
 
@@ -34,4 +42,13 @@ class ConversationSummaries(Protocol):
         self, queries: Mapping[ConversationId, OverviewQuery]
     ) -> Mapping[ConversationId, Overview]:
         """Return what lists show of these conversations."""
+        ...
+
+    async def mentions(
+        self, queries: Mapping[ConversationId, MentionsQuery]
+    ) -> Mapping[ConversationId, Sequence[int]]:
+        """Return the numbers of these messages, lowest first; conversations without are left out.
+
+        The cost does not depend on messages that mention nobody.
+        """
         ...

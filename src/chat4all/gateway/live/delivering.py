@@ -145,11 +145,15 @@ class Delivery:
 
     async def _announced(self, followed: Followed, messages: Iterable[StoredMessage]) -> Run | None:
         floor = followed.floor()
-        consecutive = newest_consecutive([one for one in messages if one.seq > floor])
+        # A reply is read from the store, which knows what it answers as that is now.
+        consecutive = newest_consecutive(
+            [one for one in messages if one.seq > floor and one.reply_seq is None]
+        )
         if not consecutive:
             return None
         members = await self._members.of(followed.conversation)
-        aliases = await self._names.aliases({one.sender_id for one in consecutive}, members)
+        names = {name for one in consecutive for name in (one.sender_id, *one.mentions)}
+        aliases = await self._names.aliases(names, members)
         return run_of_announced(consecutive, aliases)
 
     async def _tell_markers(self, followed: Followed, markers: Mapping[Username, int]) -> None:
