@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jsonschema
 import pytest
 
 from tests.api.conftest import CHAT, Api
@@ -143,3 +144,30 @@ async def test_the_description_has_every_kind(api: Api) -> None:
     assert {"text", "location", "contact", "custom", "system", "image"} <= set(kinds)
     options = described["SendMessage"]["properties"]["payload"]["anyOf"][0]["anyOf"]
     assert [one["title"] for one in options] == ["Location", "Contact", "Custom"]
+
+
+async def test_what_is_sent_and_shown_is_as_it_is_described(api: Api) -> None:
+    bruno = await api.sign_in("bruno")
+    described = (await api.gateway.get("/openapi.json")).json()
+    first = await api.send(bruno, "first")
+    await api.routed()
+    bodies = [
+        {"chat_id": CHAT, "kind": kind, "payload": payload} | ({"content": text} if text else {})
+        for kind, payload, text in SENT
+    ]
+    bodies += [{"chat_id": CHAT, "content": "x", "reply_to": first, "mentions": ["ana"]}]
+    posted = described["paths"]["/v1/messages"]["post"]["requestBody"]
+    of_bodies = posted["content"]["application/json"]["schema"]
+    checked = {"components": described["components"]}
+    for body in bodies:
+        jsonschema.validate(body, checked | of_bodies)
+        assert (await api.gateway.post("/v1/messages", json=body, headers=bruno)).is_success
+    for broken in ({}, {"kind": "location"}, {"content": "x", "mentions": "ana"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({"chat_id": CHAT} | broken, checked | of_bodies)
+    await api.routed()
+    of_messages = {"items": {"$ref": "#/components/schemas/MessageView"}}
+    jsonschema.validate(await api.history(bruno), checked | of_messages)
+    listed = (await api.gateway.get("/v1/conversations", headers=bruno)).json()
+    of_lists = {"items": {"$ref": "#/components/schemas/ListedConversation"}}
+    jsonschema.validate(listed, checked | of_lists)

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from chat4all.adapters.embedded.store.changed import MessageChanges
-from chat4all.adapters.embedded.store.rows import AS_JSON, MESSAGE, REPLY_TO, message_of
+from chat4all.adapters.embedded.store.rows import ANSWERED, AS_JSON, MESSAGE, message_of
 from chat4all.domain.changes import ReactionCount
 from chat4all.domain.ids import ConversationId, MessageId, Username
-from chat4all.domain.kinds import Reply
 from chat4all.domain.messages import AllRead, Receipt, Status, StoredMessage
 from chat4all.domain.position import START, Position
 from chat4all.ports.history import EncodedPage
@@ -35,6 +34,11 @@ def _view() -> str:
     return ", ".join(f"'{key}', {expressions[field]}" for key, field in names)
 
 
+_NAMED = f"""
+        CASE WHEN kind IS NOT NULL THEN json_array(
+            json(coalesce(mentions, '[]')), (SELECT answered.sender_id {ANSWERED})
+        ) END"""
+
 # One row with a page of `MessageView`s. Numbers have no gaps, so the bounds say which messages it
 # has. The text has the order of the subquery: SQLite does not merge an ordered subquery into an
 # aggregate ("flattening", rule 16). Each sender once: comparing them here costs less than decoding
@@ -42,10 +46,10 @@ def _view() -> str:
 _PAGE = f"""
 SELECT min(seq), max(seq), max(seq) < head,
        CAST('[' || group_concat(message) || ']' AS BLOB), json_group_array(DISTINCT sender_id),
-       group_concat(reactions), group_concat(mentions), group_concat(reply_to),
+       group_concat(reactions), group_concat(named),
        (SELECT seq || '.' || "change" FROM conversation_heads WHERE conversation_id = :conversation)
 FROM (
-    SELECT head, seq, sender_id, reactions, mentions, {REPLY_TO} AS reply_to,
+    SELECT head, seq, sender_id, reactions, {_NAMED} AS named,
         json_object({_view()}) AS message
     FROM (SELECT seq AS head FROM conversation_heads WHERE conversation_id = :conversation)
     CROSS JOIN messages
@@ -80,8 +84,7 @@ WHERE conversation_id = ?
 """
 _senders = msgspec.json.Decoder(list[Username])
 _reactions = msgspec.json.Decoder(list[tuple[ReactionCount, ...]])
-_mentions = msgspec.json.Decoder(list[tuple[Username, ...]])
-_replies = msgspec.json.Decoder(list[Reply])
+_others = msgspec.json.Decoder(list[tuple[tuple[Username, ...], Username | None]])
 _read_seqs = msgspec.json.Decoder(list[tuple[Username, int]])
 
 
@@ -156,14 +159,13 @@ class MessageHistory(MessageChanges):
         return await self._database.read(select)
 
 
-def _named(
-    reactions: str | None, mentions: str | None, replies: str | None
-) -> Iterator[Iterable[Username]]:
-    """Return the users in the columns of a page; most pages have none."""
+def _named(reactions: str | None, others: str | None) -> Iterator[Iterable[Username]]:
+    """Return the users in the columns of a page besides its senders; most pages have none."""
     if reactions:
         for of_one in _reactions.decode(f"[{reactions}]"):
             yield from (reaction.names for reaction in of_one)
-    if mentions:
-        yield from _mentions.decode(f"[{mentions}]")
-    if replies:
-        yield [reply.sender_id for reply in _replies.decode(f"[{replies}]")]
+    if others:
+        for mentions, answered in _others.decode(f"[{others}]"):
+            yield mentions
+            if answered is not None:
+                yield [answered]

@@ -38,10 +38,17 @@ COLUMNS = ", ".join((*_PLAIN, *_POSITION))
 ALL_COLUMNS = ", ".join((*_PLAIN, *_POSITION, *SELDOM))
 """The columns of a message that is not plain, in the order of `all_values_of`."""
 
+# A reply to a message that is not there, or not before it, answers none: other producers may write
+# any number.
+ANSWERED = """
+    FROM messages AS answered
+    WHERE answered.conversation_id = messages.conversation_id
+      AND answered.seq = messages.reply_seq AND answered.seq < messages.seq"""
+"""Where the message is, as `answered`, that a message answers."""
+
 _ANSWERED_CONTENT = "coalesce(answered.edited_content, answered.content)"
 
-# A reply to a message that is not there, or not before it, answers none: other producers may write
-# any number. Only what may be too long is cut: `substr` would end at a null character.
+# Only what may be too long is cut: `substr` would end at a null character.
 REPLY_TO = f"""
 CASE WHEN reply_seq IS NOT NULL THEN (
     SELECT json_object(
@@ -50,10 +57,7 @@ CASE WHEN reply_seq IS NOT NULL THEN (
         'content', CASE WHEN length(CAST({_ANSWERED_CONTENT} AS BLOB)) <= {PREVIEW_MAX}
             THEN {_ANSWERED_CONTENT} ELSE substr({_ANSWERED_CONTENT}, 1, {PREVIEW_MAX}) END,
         'deleted', json(iif(answered.deleted_at IS NULL, 'false', 'true'))
-    )
-    FROM messages AS answered
-    WHERE answered.conversation_id = messages.conversation_id
-      AND answered.seq = messages.reply_seq AND answered.seq < messages.seq
+    ) {ANSWERED}
 ) END"""
 """The expression of the message that is answered, as it is now: JSON."""
 
