@@ -44,7 +44,7 @@ class Kind(StrEnum):
 class Reply:
     """The message that another one answers, as it is now.
 
-    `content` is at most the first `PREVIEW_MAX` characters, empty once the message is `deleted`.
+    `content` has at most the first 200 characters, and is empty once the message is `deleted`.
     """
 
     seq: int

@@ -27,9 +27,10 @@ SELECT json_extract(value, '$[0]'), username, min(read_seq, json_extract(value, 
 FROM json_each(?) CROSS JOIN read_markers
     ON conversation_id = json_extract(value, '$[0]') AND username = json_extract(value, '$[2]')
 """
+# Left to itself SQLite reads every message in between.
 _MENTIONS = """
 SELECT conversation_id, seq
-FROM json_each(?) AS asked CROSS JOIN messages
+FROM json_each(?) AS asked CROSS JOIN messages INDEXED BY mentioned
     ON conversation_id = json_extract(asked.value, '$[0]')
     AND seq > json_extract(asked.value, '$[2]') AND seq <= json_extract(asked.value, '$[3]')
 WHERE mentions IS NOT NULL AND EXISTS (
