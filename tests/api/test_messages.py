@@ -35,6 +35,10 @@ async def test_a_message_has_its_fields_and_its_number(api: Api) -> None:
         "edited_at": None,
         "deleted_at": None,
         "reactions": [],
+        "kind": "text",
+        "payload": None,
+        "reply_to": None,
+        "mentions": [],
     }
 
 
