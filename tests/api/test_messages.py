@@ -35,6 +35,10 @@ async def test_a_message_has_its_fields_and_its_number(api: Api) -> None:
         "edited_at": None,
         "deleted_at": None,
         "reactions": [],
+        "kind": "text",
+        "payload": None,
+        "reply_to": None,
+        "mentions": [],
     }
 
 
@@ -258,6 +262,11 @@ async def test_what_the_log_will_never_take_is_422_without_an_id_to_retry_with(
     assert "message_id" not in answer.json()
 
 
+class _NothingStored:
+    async def with_id(self, conversation: ConversationId, message_id: MessageId) -> list[Any]:
+        return []
+
+
 async def test_the_gateway_marks_only_its_own_ids_as_fresh() -> None:
     written: list[bytes] = []
 
@@ -269,7 +278,7 @@ async def test_the_gateway_marks_only_its_own_ids_as_fresh() -> None:
             return LogPosition(0, 0, 1)
 
     made, log = "0199f3a4-7c1e-7d2a-9b6e-3f1c5a8e2d47", Log(Exception())
-    sending = Sending(log, _OneChat(), new_id=lambda: made)
+    sending = Sending(log, _OneChat(), _NothingStored(), new_id=lambda: made)
     chat = ConversationId(CHAT)
     await sending.send(Username("bruno"), MessageDraft(chat, "x"))
     await sending.send(Username("bruno"), MessageDraft(chat, "x", MessageId(made)))

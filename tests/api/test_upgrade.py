@@ -48,6 +48,9 @@ async def test_nothing_is_lost_and_everything_goes_on(tmp_path: Path) -> None:
                 (3, "before 2 🎉", "DELIVERED"),
                 (4, "accepted, not stored", "DELIVERED"),
             ]
+            assert {(m["kind"], m["reply_to"], *m["mentions"]) for m in history[:4]} == {
+                ("text", None)
+            }
             listed = (await api.gateway.get("/v1/conversations", headers=ana)).json()
             group = next(one for one in listed if one["title"] == "Equipe")
             assert group["metadata"] == {"a": "b"}
@@ -56,8 +59,10 @@ async def test_nothing_is_lost_and_everything_goes_on(tmp_path: Path) -> None:
             assert said["sender_id"].startswith("deleted-")
             (letter,) = await api.parts.store.all(10)
             assert (letter.log_position, letter.cause) == (LogPosition(0, 0, 6), "unknown type")
-            sent = await api.send(bruno, f"after {start}")
+            answers = {"reply_to": history[0]["message_id"], "mentions": ["ana"]}
+            sent = await api.send(bruno, f"after {start}", **answers)
             await api.routed()
             newest = (await api.history(ana))[-1]
+            assert newest["reply_to"]["content"] == "before 0 🎉"
             assert (newest["seq"], newest["message_id"]) == (5 + start, sent)
     assert {name: version(folder / name) for name in inspecting.NEWEST} == inspecting.NEWEST

@@ -24,11 +24,13 @@ from chat4all.adapters.cassandra import (
 from chat4all.adapters.cassandra.session import REQUEST_SECONDS, connect
 from chat4all.domain.changes import Deleted, Edited, Reacted
 from chat4all.domain.errors import StartRefused, Unavailable
-from chat4all.domain.ids import LogPosition
+from chat4all.domain.ids import LogPosition, Username
+from chat4all.domain.kinds import Kind
 from chat4all.domain.messages import Head, StoredMessage
 from chat4all.domain.position import Position
 from chat4all.domain.times import parse_milliseconds
 from chat4all.ports.store import StoreBatch
+from chat4all.ports.summaries import MentionsQuery
 from engines import CassandraNode
 from tests.cluster.cassandra import AStore, a_store, contact_of
 from tests.messages import batch, changed, changes, message, row_of
@@ -267,7 +269,7 @@ async def test_a_keyspace_of_an_earlier_release_is_reported_before_it_is_needed(
             await earlier.letters.ping()
 
 
-async def test_messages_of_the_release_before_take_changes(
+async def test_messages_of_the_release_before_take_changes_and_replies(
     cassandra: CassandraNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contact = contact_of(cassandra)
@@ -293,6 +295,12 @@ async def test_messages_of_the_release_before_take_changes(
         assert (first.content, second.content) == ("new", "")
         assert [one.count for one in first.reactions] == [1]
         assert await on.store.position(CHATS[0]) == Position(2, 3)
+        reply = replace(message(3), reply_seq=1, mentions=(Username("ana"),), kind=Kind.CUSTOM)
+        await on.store.write(batch(reply))
+        (found,) = await on.store.with_numbers(CHATS[0], [3])
+        assert found == replace(reply, reply_to=first.as_reply())
+        asked = MentionsQuery(Username("ana"), 0, 3)
+        assert await on.store.mentions({CHATS[0]: asked}) == {CHATS[0]: [3]}
 
 
 async def test_a_keyspace_that_was_emptied_or_made_anew_is_another_generation(

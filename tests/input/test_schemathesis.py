@@ -109,7 +109,7 @@ class Member:
         match case.operation.label:
             case "POST /v1/messages":
                 body.pop("conversation_id", None)
-                body["chat_id"] = CHAT
+                body |= {"chat_id": CHAT, "reply_to": self.message_id, "mentions": ["ana"]}
             case "POST /v1/conversations/{conversation_id}/read":
                 body["seq"] = 1
             case "DELETE /v1/conversations/{conversation_id}/messages/{message_id}":

@@ -15,7 +15,7 @@ from jsonschema import Draft7Validator, ValidationError
 
 from chat4all.gateway.live.asyncapi import frames_of, live_description, type_of_frame
 from chat4all.gateway.live.codes import MEANINGS, CloseCode
-from chat4all.wire import frames
+from chat4all.wire import client_frames, frames
 from chat4all.wire.client_frames import ClientFrame
 from chat4all.wire.frames import ServerFrame
 from tests.api.conftest import CHAT, Api
@@ -66,7 +66,7 @@ def test_every_frame_is_described_and_no_other() -> None:
     # Also those that somebody forgot to put into one of the unions.
     tagged = {
         one.__name__
-        for one in vars(frames).values()
+        for one in (*vars(frames).values(), *vars(client_frames).values())
         if isinstance(one, type)
         and issubclass(one, msgspec.Struct)
         and one.__struct_config__.tag is not None

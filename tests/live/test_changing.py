@@ -49,6 +49,24 @@ async def test_a_change_reaches_everybody_as_the_history_has_it(api: Api) -> Non
         assert len(socket.of_type("message_changed")) == 5
 
 
+async def test_a_changed_reply_is_told_with_what_it_answers_as_that_is_now(api: Api) -> None:
+    ana, bruno = await api.sign_in("ana"), await api.sign_in("bruno")
+    socket = await resumed(api.parts.live, bruno)
+    first = await sent(api, ana, "first")
+    reply = await api.send(bruno, "reply", reply_to=first)
+    await api.routed()
+    await edit(api, ana, first, "second")
+    await react(api, bruno, reply, THUMB)
+    frame = await socket.heard("message_changed", 2)
+    assert frame["message"] == (await api.history(bruno))[1]
+    assert frame["message"]["reply_to"]["content"] == "second"
+    await delete(api, ana, first)
+    await react(api, ana, reply, THUMB)
+    frame = await socket.heard("message_changed", 4)
+    assert frame["message"] == (await api.history(bruno))[1]
+    assert frame["message"]["reply_to"]["content"] == ""
+
+
 def told(socket: FakeSocket) -> list[tuple[str, str]]:
     """Return what was shown, in short."""
     frames = socket.of_type("message", "message_changed", "reload")

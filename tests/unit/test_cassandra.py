@@ -391,7 +391,7 @@ class Heads(CassandraSession):
         if table == "schema_migrations":
             return [(self._came,)]
         if table == "messages":
-            return [(1, uuid.UUID(int=1), "ana", "x", 4_000, *[None] * 5)]
+            return [(1, uuid.UUID(int=1), "ana", "x", 4_000, *[None] * 9)]
         return [*self._heads]
 
 

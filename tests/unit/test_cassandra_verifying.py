@@ -29,11 +29,12 @@ def test_the_migrations_are_understood() -> None:
         "changes",
         "change_ids",
         "edits",
+        "mentions",
         "store_generation",
     }
     position = Column("regular", -1, "frozen<tuple<int, int, bigint>>", "none")
     messages = EXPECTED["messages"].columns
-    assert len(messages) == 13
+    assert len(messages) == 17
     assert messages["reactions"] == Column("regular", -1, "map<text, bigint>", "none")
     assert messages["bucket"] == Column("partition_key", 1, "int", "none")
     assert messages["seq"] == Column("clustering", 0, "bigint", "desc")

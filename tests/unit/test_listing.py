@@ -13,7 +13,7 @@ from chat4all.domain.listing import Detail, JoinedConversation, Listed
 from chat4all.domain.messages import Activity, Overview, StoredMessage
 from chat4all.domain.people import ConversationType, Role
 from chat4all.domain.times import parse_milliseconds
-from chat4all.ports.summaries import OverviewQuery
+from chat4all.ports.summaries import MentionsQuery, OverviewQuery
 from chat4all.usecases.listing import Listing
 from chat4all.usecases.public_names import PublicNames
 
@@ -35,6 +35,7 @@ class Fake:
         self.read: dict[ConversationId, dict[Username, int]] = {}
         self.large: set[ConversationId] = set()
         self.asked: Counter[str] = Counter()
+        self.looked_through: dict[ConversationId, MentionsQuery] = {}
 
     def chat(self, number: int) -> ConversationId:
         return ConversationId(f"00000000-0000-0000-0000-{number:012}")
@@ -85,6 +86,13 @@ class Fake:
             found[key] = Overview(message, {who: read[who] for who in one.readers if who in read})
         return found
 
+    async def mentions(
+        self, asked: Mapping[ConversationId, MentionsQuery]
+    ) -> Mapping[ConversationId, Sequence[int]]:
+        self.asked["mentions"] += 1
+        self.looked_through = dict(asked)
+        return {key: range(one.after + 1, one.through + 1) for key, one in asked.items()}
+
     async def aliases(self, usernames: Sequence[Username]) -> Mapping[Username, Username]:
         self.asked["aliases"] += 1
         return {name: Username("deleted-1") for name in usernames if name == GONE}
@@ -133,7 +141,8 @@ async def test_fifty_cost_as_many_rounds_as_one() -> None:
         page, _ = await listing(fake).page(ANA, 50, "")
         assert len(page) == count
         assert set(fake.asked.values()) == {1}
-        assert set(fake.asked) == {"of_user", "details", "activity", "overviews", "aliases"}
+        once = {"of_user", "details", "activity", "overviews", "mentions", "aliases"}
+        assert set(fake.asked) == once
 
 
 async def test_what_is_unread_and_what_the_last_message_is() -> None:
@@ -155,3 +164,17 @@ async def test_what_is_unread_and_what_the_last_message_is() -> None:
     # Who else of so many has read it is not asked for in a list.
     assert (one.seq, one.sender_id, status) == (9, "deleted-1", "DELIVERED")
     assert found[silent].last is None
+
+
+async def test_mentions_are_looked_for_where_something_is_unread_and_not_too_far_back() -> None:
+    fake = Fake()
+    few, many, read = (fake.chat(n) for n in range(3))
+    fake.joined = dict.fromkeys((few, many, read), moment(1))
+    fake.last = {key: (5_000, moment(2), BRUNO) for key in fake.joined}
+    fake.read = {few: {ANA: 4_998}, read: {ANA: 5_000}}
+    found = {one.conversation_id: list(one.unread_mentions) for one in await pages(fake, 10)}
+    assert found == {few: [4_999, 5_000], many: list(range(4_951, 5_001)), read: []}
+    assert fake.looked_through == {
+        few: MentionsQuery(ANA, 4_998, 5_000),
+        many: MentionsQuery(ANA, 4_000, 5_000),
+    }

@@ -20,6 +20,7 @@ from chat4all.domain.events import (
     Typing,
 )
 from chat4all.domain.ids import ChangeId, LogPosition, MessageId, Username
+from chat4all.domain.kinds import MENTIONS_MAX, PAYLOAD_MAX, Kind
 from chat4all.domain.messages import Marker, Receipt, StoredMessage
 from chat4all.domain.records import (
     DeletionRecord,
@@ -72,9 +73,21 @@ of_changes: dict[str, st.SearchStrategy[Any]] = {
     "moved": st.booleans(),
 }
 
+values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-1e300, 1e300) | st.text(),
+    lambda one: st.lists(one, max_size=3) | st.dictionaries(st.text(max_size=9), one, max_size=3),
+    max_leaves=8,
+)
+of_kinds: dict[str, st.SearchStrategy[Any]] = {
+    "kind": st.sampled_from(Kind),
+    "payload": st.none() | st.dictionaries(st.text(max_size=9), values, max_size=3),
+    "reply_seq": st.none() | st.integers(1, 2**53),
+    "mentions": st.lists(names, max_size=3, unique=True).map(tuple),
+}
+
 RECORDS: dict[type[Record], st.SearchStrategy[Record]] = {
     MessageRecord: st.builds(
-        MessageRecord, chats, message_ids, names, texts, times, *[st.booleans()] * 3
+        MessageRecord, chats, message_ids, names, texts, times, *[st.booleans()] * 3, **of_kinds
     ),
     MarkerRecord: st.builds(MarkerRecord, chats, names, numbers, numbers),
     EditRecord: st.builds(EditRecord, **of_changes, content=texts),
@@ -242,15 +255,77 @@ def test_fields_of_version_2_are_passed_over_below_it(value: object) -> None:
             decode_record(record(mark_read=value, v=2))
 
 
+OF_V2: dict[str, Any] = {
+    "kind": "location",
+    "payload": {"lat": 1.5, "n": -(2**53), "more": [{"a": None}, "🎉"]},
+    "reply_seq": 2**53,
+    "mentions": ["ana", "bruno"],
+}
+
+
+@pytest.mark.parametrize("field", OF_V2)
+def test_a_kind_is_of_version_2_alone(field: str) -> None:
+    """Without it a foreign record with `kind: 5` is numbered by one release and put aside by the
+    next (EXACTNESS 22)."""
+    ours = decode_record(record(message_id=OURS.message_id))
+    others: list[Any] = [OF_V2[field], 5, [], {}, "", None, "x" * 300]
+    versions: list[dict[str, Any]] = [{}, {"v": 1}]
+    for other in others:
+        for earlier in versions:
+            found = decode_record(record(message_id=OURS.message_id, **{field: other}, **earlier))
+            assert found == ours
+    found = decode_record(record(message_id=OURS.message_id, v=2, **{field: OF_V2[field]}))
+    assert isinstance(found, MessageRecord)
+    assert found != ours
+    said = json.loads(encode_record(found))
+    assert (said["v"], said[field]) == (2, OF_V2[field])
+    assert decode_record(mark_moved(encode_record(found))) == found._replace(moved=True)
+
+
+BROKEN: list[dict[str, Any]] = [
+    *[{"kind": value} for value in (5, None, "", "Text", "a secret", ["text"])],
+    *[{"payload": value} for value in (5, "x", [1], True)],
+    {"payload": {"a": 2**53 + 1}},
+    {"payload": {"a": [-(2**53) - 1]}},
+    {"payload": {"a": "x" * PAYLOAD_MAX}},
+    *[{"reply_seq": value} for value in (0, -1, 1.0, "1", 2**53 + 1)],
+    *[{"mentions": value} for value in (None, "ana", [1], [""], ["x" * 257])],
+    {"mentions": ["ana"] * (MENTIONS_MAX + 1)},
+]
+
+
+@pytest.mark.parametrize("fields", BROKEN)
+def test_a_record_with_a_broken_field_of_version_2_is_malformed(fields: dict[str, Any]) -> None:
+    with pytest.raises(MalformedRecord) as refused:
+        decode_record(record(v=2, **fields))
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1" * 17, "9" * 5_000])
+def test_a_number_that_not_every_parser_has_is_malformed(number: str) -> None:
+    value = record(v=2, payload={"a": "x"}).replace(b'"x"}', number.encode() + b"}")
+    with pytest.raises(MalformedRecord, match="number"):
+        decode_record(value)
+
+
+@pytest.mark.parametrize("text", ["\\ud800", "\\udc00x", "\\u12", "\\x41"])
+def test_a_payload_that_is_no_text_is_malformed(text: str) -> None:
+    value = record(v=2, payload={"a": ["y"]}).replace(b'"y"', f'"{text}"'.encode())
+    with pytest.raises(MalformedRecord):
+        decode_record(value)
+
+
 def test_unknown_fields_are_passed_over() -> None:
-    assert isinstance(decode_record(record(kind="text", more={"a": [1]})), MessageRecord)
+    assert isinstance(decode_record(record(kinds="text", more={"a": [1]})), MessageRecord)
 
 
 positions = st.builds(LogPosition, numbers, numbers, numbers)
 EVENTS: dict[type[LiveEvent], st.SearchStrategy[LiveEvent]] = {
     MessageStored: st.builds(
         MessageStored,
-        st.builds(StoredMessage, chats, numbers, message_ids, names, texts, times, positions),
+        st.builds(
+            StoredMessage, chats, numbers, message_ids, names, texts, times, positions, **of_kinds
+        ),
     ),
     MarkerMoved: st.builds(
         MarkerMoved, st.builds(Marker, chats, names, numbers, numbers, numbers, numbers)

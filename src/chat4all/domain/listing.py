@@ -1,6 +1,6 @@
 """A user's conversations as a list shows them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -40,7 +40,10 @@ class Detail:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One conversation of a list. `last` has its sender's public name."""
+    """One conversation of a list. `last` has its sender's public name.
+
+    `unread_mentions` are the numbers of unread messages that mention the user, lowest first.
+    """
 
     conversation_id: ConversationId
     detail: Detail
@@ -49,6 +52,7 @@ class Listed:
     unread: int
     last: tuple[StoredMessage, Status] | None
     change: int = 0
+    unread_mentions: Sequence[int] = ()
 
     @property
     def position(self) -> Position:

@@ -1,13 +1,14 @@
 """Messages, their statuses, and how far members have received and read them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from heapq import nsmallest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from chat4all.domain.changes import ReactionCount, renamed
 from chat4all.domain.ids import BEFORE_ALL, ConversationId, LogPosition, MessageId, Username
+from chat4all.domain.kinds import PREVIEW_MAX, Kind, Reply
 
 CONTENT_MAX = 10_000
 """Characters in one message's content."""
@@ -25,13 +26,17 @@ class Status(StrEnum):
 class MessageDraft:
     """What a client asks to send; `message_id` is the client's own, for safe retries.
 
-    Unless `mark_read` is false, sending moves the sender's own markers.
+    Unless `mark_read` is false, sending moves the sender's own markers. `payload` fits the kind.
     """
 
     conversation_id: ConversationId
     content: str
     message_id: MessageId | None = None
     mark_read: bool = True
+    kind: Kind = Kind.TEXT
+    payload: Mapping[str, Any] | None = None
+    reply_to: MessageId | None = None
+    mentions: tuple[Username, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,10 @@ class StoredMessage:
 
     `created_at` is RFC 3339 in UTC with milliseconds and `Z`; `log_position` is that of the
     record which created the message, and never changes. `content` is the text as it is now, empty
-    once the message is deleted; nothing is left of its edits and reactions then.
+    once the message is deleted; nothing is left of its edits, reactions, payload and mentions then.
+
+    `reply_seq` is the number of the message that it answers. `reply_to` is that message: a store
+    looks for it when it is read, and it is kept nowhere.
     """
 
     conversation_id: ConversationId
@@ -53,18 +61,57 @@ class StoredMessage:
     edited_at: str | None = None
     deleted_at: str | None = None
     reactions: tuple[ReactionCount, ...] = ()
+    kind: Kind = Kind.TEXT
+    payload: Mapping[str, Any] | None = None
+    reply_seq: int | None = None
+    mentions: tuple[Username, ...] = ()
+    reply_to: Reply | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a text and nothing else, as most messages are."""
+        return (
+            self.kind is Kind.TEXT
+            and self.payload is None
+            and self.reply_seq is None
+            and not self.mentions
+        )
 
     @property
     def names(self) -> frozenset[Username]:
-        """The users whom it names: its sender, and those who reacted."""
-        return frozenset({self.sender_id}.union(*(one.names for one in self.reactions)))
+        """The users whom it names: its sender, those who reacted, who is mentioned or answered."""
+        names = {self.sender_id, *self.mentions}
+        if self.reply_to is not None:
+            names.add(self.reply_to.sender_id)
+        return frozenset(names.union(*(one.names for one in self.reactions)))
 
     def under(self, aliases: Mapping[Username, Username]) -> "StoredMessage":
         """Return it with other names in the place of some."""
         if not aliases:
             return self
-        sender = aliases.get(self.sender_id, self.sender_id)
-        return replace(self, sender_id=sender, reactions=renamed(self.reactions, aliases))
+        return replace(
+            self,
+            sender_id=aliases.get(self.sender_id, self.sender_id),
+            reactions=renamed(self.reactions, aliases),
+            mentions=tuple(aliases.get(name, name) for name in self.mentions),
+            reply_to=self.reply_to and self.reply_to.under(aliases),
+        )
+
+    def as_reply(self) -> Reply:
+        """Return what a message that answers this one shows of it."""
+        return Reply(
+            self.seq,
+            self.message_id,
+            self.sender_id,
+            self.kind,
+            self.content[:PREVIEW_MAX],
+            self.deleted_at is not None,
+        )
+
+
+def own_or_first(messages: Sequence[StoredMessage], user: Username) -> StoredMessage:
+    """Return which of the messages with one id a user means: their own, else the first."""
+    return next((m for m in messages if m.sender_id == user), messages[0])
 
 
 @dataclass(frozen=True, slots=True)

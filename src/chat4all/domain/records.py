@@ -3,11 +3,12 @@
 Types that have an instance for every message are tuples: creating one takes a third of the time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from chat4all.domain.ids import ChangeId, ConversationId, LogPosition, MessageId, Username
+from chat4all.domain.kinds import Kind
 
 
 class Epoch(NamedTuple):
@@ -51,7 +52,8 @@ class MessageRecord(NamedTuple):
     """A message that waits for its number.
 
     `fresh`: the gateway made the id itself. `moved`: it was appended again, to its right partition.
-    `mark_read`: it moves its sender's markers.
+    `mark_read`: it moves its sender's markers. `reply_seq`: the number of the message that it
+    answers.
     """
 
     conversation_id: ConversationId
@@ -62,6 +64,10 @@ class MessageRecord(NamedTuple):
     fresh: bool = False
     moved: bool = False
     mark_read: bool = True
+    kind: Kind = Kind.TEXT
+    payload: Mapping[str, Any] | None = None
+    reply_seq: int | None = None
+    mentions: tuple[Username, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

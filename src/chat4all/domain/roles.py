@@ -13,10 +13,10 @@ group without other members is deleted. Disabling changes no role: it is undone 
 meanwhile an operator may hand the group over.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
-from chat4all.domain.errors import Conflict, NotAllowed, NotFound
+from chat4all.domain.errors import Conflict, FieldError, InvalidInput, NotAllowed, NotFound
 from chat4all.domain.ids import Username
 from chat4all.domain.people import ConversationType, Role
 
@@ -45,6 +45,17 @@ def check_member(members: Container[Username], username: Username) -> None:
     """Raise `NotFound` unless a user is a member: others cannot tell whether it exists."""
     if username not in members:
         raise NotFound(NO_SUCH_CONVERSATION)
+
+
+def check_mentioned(members: Container[Username], mentions: Iterable[Username]) -> None:
+    """Raise `InvalidInput` that names every mention of somebody who is not a member."""
+    errors = [
+        FieldError(f"/mentions/{place}", "not a member of this conversation")
+        for place, name in enumerate(mentions)
+        if name not in members
+    ]
+    if errors:
+        raise InvalidInput(errors)
 
 
 def require_member(role: Role | None) -> Role:

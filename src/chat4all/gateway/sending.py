@@ -5,7 +5,8 @@ type also makes its schema in /docs (docs/decisions/0003-lean-send-route.md).
 """
 
 from collections.abc import Callable, Collection, Sequence
-from functools import lru_cache, partial
+from dataclasses import replace
+from functools import lru_cache
 from http import HTTPStatus
 
 import msgspec
@@ -13,9 +14,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from chat4all.domain.errors import FieldError, InvalidInput
-from chat4all.domain.ids import conversation_id, message_id
+from chat4all.domain.ids import Username, conversation_id, message_id
+from chat4all.domain.kinds import Kind
 from chat4all.domain.messages import CONTENT_MAX, MessageDraft
 from chat4all.domain.text import paragraphs
+from chat4all.gateway.payloads import payload_of
 from chat4all.http.access_log import CALLER
 from chat4all.http.bearer import bearer_token
 from chat4all.http.bodies import read_body
@@ -42,7 +45,8 @@ SEND_OPERATION = {
     "description": (
         "202 once the message is durable. Give a `message_id` of your own to make retries safe: "
         "the same id again is the same message. On 503 retry with the `message_id` of the answer. "
-        "Your own read marker moves to your message; `mark_read: false` leaves it where it is."
+        "Your own read marker moves to your message; `mark_read: false` leaves it where it is. "
+        "A reply to a message that you have just sent waits until that is stored."
     ),
     "security": [{"OAuth2PasswordBearer": []}],
     "requestBody": {
@@ -50,7 +54,10 @@ SEND_OPERATION = {
         "content": {
             "application/json": {
                 "schema": {
-                    "allOf": [ref(SendMessage)],
+                    "allOf": [
+                        ref(SendMessage),
+                        {"anyOf": [{"required": ["content"]}, {"required": ["kind", "payload"]}]},
+                    ],
                     "oneOf": [{"required": ["chat_id"]}, {"required": ["conversation_id"]}],
                 },
                 "example": {"chat_id": EXAMPLE_CHAT, "content": "Olá! 🎉"},
@@ -117,31 +124,55 @@ class _SendEndpoint:
         await send({"type": "http.response.body", "body": body})
 
 
-def _chat_errors(given: Collection[str]) -> Sequence[FieldError]:
-    """Say what is wrong with the two names of one field."""
+def _errors_among(given: Collection[str]) -> Sequence[FieldError]:
+    """Say what is wrong with the two names of one field, and that a text is missing."""
+    errors = []
     match sum(name in given for name in _CHAT_NAMES):
-        case 1:
-            return ()
         case 0:
-            return [FieldError("/chat_id", "this field is missing")]
-        case _:
-            return [FieldError("/chat_id", "conversation_id is the same: give one")]
+            errors.append(FieldError("/chat_id", "this field is missing"))
+        case 2:
+            errors.append(FieldError("/chat_id", "conversation_id is the same: give one"))
+    if "content" not in given and "kind" not in given:
+        errors.append(FieldError("/content", "this field is missing"))
+    return errors
 
 
-_reader = BodyReader(
-    SendMessage, {"content": partial(paragraphs, most=CONTENT_MAX)}, among=_chat_errors
-)
+def _content(text: str | msgspec.UnsetType) -> str | msgspec.UnsetType:
+    return text if text is msgspec.UNSET else paragraphs(text, CONTENT_MAX)
+
+
+_reader = BodyReader(SendMessage, {"content": _content}, among=_errors_among)
 
 
 def read_draft(raw: bytes) -> MessageDraft:
     """Return the draft that a body asks for, with canonical ids; raises as `BodyReader.read`."""
     body = _reader.read(raw)
-    chats = [chat for chat in (body.chat_id, body.conversation_id) if chat is not msgspec.UNSET]
-    if len(chats) != 1:
-        raise InvalidInput(_chat_errors(_CHAT_NAMES[: len(chats)]))
-    return MessageDraft(
-        _conversation_id(chats[0]),
-        body.content,
+    chat = body.chat_id if body.chat_id is not msgspec.UNSET else body.conversation_id
+    if chat is msgspec.UNSET or msgspec.UNSET not in (body.chat_id, body.conversation_id):
+        raise InvalidInput(_errors_among(_given(body)))
+    content = body.content
+    if body.kind is Kind.TEXT and content is msgspec.UNSET:
+        raise InvalidInput([FieldError("/content", "this field is missing")])
+    draft = MessageDraft(
+        _conversation_id(chat),
+        "" if content is msgspec.UNSET else content,
         message_id(body.message_id) if body.message_id else None,
         body.mark_read,
     )
+    is_plain = body.kind is Kind.TEXT and body.payload is None
+    if is_plain and body.reply_to is None and not body.mentions:
+        return draft
+    return replace(
+        draft,
+        kind=body.kind,
+        payload=payload_of(body.kind, body.payload),
+        reply_to=message_id(body.reply_to) if body.reply_to else None,
+        mentions=tuple(map(Username, dict.fromkeys(body.mentions))),
+    )
+
+
+def _given(body: SendMessage) -> Collection[str]:
+    return [
+        *(name for name in (*_CHAT_NAMES, "content") if getattr(body, name) is not msgspec.UNSET),
+        *(["kind"] if body.kind is not Kind.TEXT else []),
+    ]

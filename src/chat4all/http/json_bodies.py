@@ -11,6 +11,7 @@ from msgspec.structs import FieldInfo
 
 from chat4all.domain.errors import FieldError, InvalidInput
 from chat4all.http.problems import BadRequest
+from chat4all.wire.decoding import without_value
 from chat4all.wire.nesting import NESTING_MAX, is_nested_too_deeply
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -156,7 +157,7 @@ def _part(field: FieldInfo) -> tuple[str, msgspec.json.Decoder[Any]]:
 
 def _field_error(text: str) -> FieldError:
     """Turn msgspec's "what - at `$.where`" into a pointer and a sentence."""
-    at = _AT.match(text)
+    at = _AT.match(text := without_value(text))
     what, where = (at["what"], at["where"]) if at else (text, "")
     if missing := _MISSING.match(what):
         return FieldError(_pointer(where) + "/" + missing["field"], "this field is missing")

@@ -49,7 +49,17 @@ class MarkedHeads(ConversationHeads, Protocol):
         ...
 
 
-class History(Protocol):
+class MessagesById(Protocol):
+    """A conversation's messages by their ids, none above its head."""
+
+    async def with_id(
+        self, conversation: ConversationId, message_id: MessageId
+    ) -> Sequence[StoredMessage]:
+        """Return the visible messages with this id, one a sender, lowest number first."""
+        ...
+
+
+class History(MessagesById, Protocol):
     """A conversation's messages, none above its head."""
 
     async def page(
@@ -68,12 +78,6 @@ class History(Protocol):
         because history is read more often than anything else: a store that can make JSON itself
         builds no objects first.
         """
-        ...
-
-    async def with_id(
-        self, conversation: ConversationId, message_id: MessageId
-    ) -> Sequence[StoredMessage]:
-        """Return the visible messages with this id, one a sender, lowest number first."""
         ...
 
     async def read_seqs(self, conversation: ConversationId) -> Mapping[Username, int]:

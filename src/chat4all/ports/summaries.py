@@ -14,6 +14,14 @@ class OverviewQuery(NamedTuple):
     readers: Sequence[Username]
 
 
+class MentionsQuery(NamedTuple):
+    """A query for the messages above `after`, up to `through`, that mention a user."""
+
+    username: Username
+    after: int
+    through: int
+
+
 class ConversationSummaries(Protocol):
     """The newest messages of many conversations, in one round trip for all."""
 
@@ -42,5 +50,14 @@ class ConversationSummaries(Protocol):
         """Return how far these readers have read their conversations; those who have are named.
 
         A marker may be ahead of the conversation's head.
+        """
+        ...
+
+    async def mentions(
+        self, queries: Mapping[ConversationId, MentionsQuery]
+    ) -> Mapping[ConversationId, Sequence[int]]:
+        """Return the numbers of these messages, lowest first; conversations without are left out.
+
+        The cost does not depend on messages that mention nobody.
         """
         ...

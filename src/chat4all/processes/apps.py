@@ -43,7 +43,7 @@ def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
     versions = ConversationVersions(ports.feed.silence_seconds)
     ports.changes.add_listener(SupersededByAliases(versions))
     people = make_people(ports, log, store)
-    sending = Sending(log, directory)
+    sending = Sending(log, directory, store)
     use_cases = GatewayUseCases(
         people.signing_in,
         sending,

@@ -14,7 +14,7 @@ from chat4all.domain.errors import (
     Unavailable,
 )
 from chat4all.domain.ids import ChangeId, ConversationId, MessageId, Username
-from chat4all.domain.messages import StoredMessage
+from chat4all.domain.messages import StoredMessage, own_or_first
 from chat4all.domain.people import Role
 from chat4all.domain.records import (
     ChangeRecord,
@@ -29,7 +29,6 @@ from chat4all.ports.directory import Members
 from chat4all.ports.history import ChangeableMessages
 from chat4all.ports.log import MessageLog
 from chat4all.usecases.public_names import PublicNames
-from chat4all.usecases.reading import own_or_first
 from chat4all.usecases.sending import (
     UNKNOWN_NOT_BEFORE_SECONDS,
     answer_no_sooner,

@@ -5,11 +5,12 @@ from heapq import nlargest
 
 from chat4all.domain.errors import FieldError, InvalidInput
 from chat4all.domain.ids import ConversationId, Username
+from chat4all.domain.kinds import UNREAD_MAX, UNREAD_MENTIONS_MAX
 from chat4all.domain.listing import Detail, JoinedConversation, Listed
 from chat4all.domain.messages import Activity, AllRead, Overview, Status
 from chat4all.domain.times import format_milliseconds, parse_milliseconds
 from chat4all.ports.directory import Memberships
-from chat4all.ports.summaries import ConversationSummaries, OverviewQuery
+from chat4all.ports.summaries import ConversationSummaries, MentionsQuery, OverviewQuery
 from chat4all.usecases.public_names import PublicNames
 
 LIST_LIMIT_DEFAULT = 50
@@ -58,12 +59,33 @@ class Listing:
                 if key in activity and key in details
             }
         )
+        mentions = await self._mentions(overviews, username)
         aliases = await self._aliases(overviews, details)
         return [
-            _listed(joined[key], details[key], overviews.get(key), aliases, username, activity)
+            _listed(
+                joined[key],
+                details[key],
+                overviews.get(key),
+                aliases,
+                username,
+                activity,
+                mentions.get(key, ()),
+            )
             for key in keys
             if key in details  # otherwise it was deleted meanwhile
         ], more
+
+    async def _mentions(
+        self, overviews: Mapping[ConversationId, Overview], username: Username
+    ) -> Mapping[ConversationId, Sequence[int]]:
+        """Return which unread messages mention the user, the newest ones of each conversation."""
+        unread = {
+            key: MentionsQuery(username, max(read, one.last.seq - UNREAD_MAX), one.last.seq)
+            for key, one in overviews.items()
+            if one.last is not None and (read := one.read.get(username, 0)) < one.last.seq
+        }
+        found = await self._summaries.mentions(unread) if unread else {}
+        return {key: seqs[-UNREAD_MENTIONS_MAX:] for key, seqs in found.items()}
 
     async def _aliases(
         self,
@@ -112,6 +134,7 @@ def _listed(
     aliases: Mapping[Username, Username],
     username: Username,
     activity: Mapping[ConversationId, Activity],
+    mentions: Sequence[int],
 ) -> Listed:
     last = None
     head = unread = 0
@@ -125,4 +148,4 @@ def _listed(
         last = (message.under(aliases), status)
     key = joined.conversation_id
     change = activity[key].change if last is not None else 0
-    return Listed(key, detail, joined.role, head, unread, last, change)
+    return Listed(key, detail, joined.role, head, unread, last, change, mentions)

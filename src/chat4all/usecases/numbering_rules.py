@@ -133,4 +133,8 @@ def _stored(message: MessageRecord, seq: int, log_position: LogPosition) -> Stor
         message.content,
         message.created_at,
         log_position,
+        kind=message.kind,
+        payload=message.payload,
+        reply_seq=message.reply_seq,
+        mentions=message.mentions,
     )

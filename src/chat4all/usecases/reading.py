@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from chat4all.domain.errors import NotFound
 from chat4all.domain.ids import ConversationId, MessageId, Username
-from chat4all.domain.messages import AllRead, Receipt, StoredMessage
+from chat4all.domain.messages import AllRead, Receipt, StoredMessage, own_or_first
 from chat4all.domain.people import Role
 from chat4all.domain.position import START, Position
 from chat4all.domain.roles import check_member
@@ -37,11 +37,6 @@ class HistoryPage:
     older: int | None
     newer: int | None
     position: Position = START
-
-
-def own_or_first(messages: Sequence[StoredMessage], user: Username) -> StoredMessage:
-    """Return which of the messages with one id a user means: their own, else the first."""
-    return next((m for m in messages if m.sender_id == user), messages[0])
 
 
 class Reading:

@@ -8,13 +8,15 @@ from typing import TypeAlias
 
 import uuid_utils
 
-from chat4all.domain.errors import OutcomeUnknown, Unavailable
+from chat4all.concurrency.retrying import Backoff, retry
+from chat4all.domain.errors import FieldError, InvalidInput, OutcomeUnknown, Unavailable
 from chat4all.domain.ids import ConversationId, MessageId, Username
-from chat4all.domain.messages import MessageDraft
+from chat4all.domain.messages import MessageDraft, own_or_first
 from chat4all.domain.records import Headers, MessageRecord
-from chat4all.domain.roles import check_member
+from chat4all.domain.roles import check_member, check_mentioned
 from chat4all.domain.times import now_utc
 from chat4all.ports.directory import Members
+from chat4all.ports.history import MessagesById
 from chat4all.ports.log import MessageLog
 from chat4all.wire.records import encode_record
 
@@ -27,7 +29,16 @@ RECENT_SECONDS = 60.0
 RECENT_MAX = 10_000
 
 
+STORED_SECONDS = 2.0
+"""How long a reply waits until the message that it answers is stored, if that was just accepted."""
+
+STORED_SOON = Backoff(0.01, 0.25)
+
 _RecentKey: TypeAlias = tuple[ConversationId, MessageId, Username]
+
+
+class _NotStoredYet(Unavailable):
+    pass
 
 
 def new_message_id() -> str:
@@ -42,12 +53,14 @@ class Sending:
         self,
         log: MessageLog,
         members: Members,
+        answered: MessagesById,
         *,
         new_id: Callable[[], str] = new_message_id,
         unknown_not_before: float = UNKNOWN_NOT_BEFORE_SECONDS,
     ) -> None:
         self._log = log
         self._members = members
+        self._answered = answered
         self._new_id = new_id
         self._unknown_not_before = unknown_not_before
         self._recent = _Recent()
@@ -58,8 +71,10 @@ class Sending:
         `headers` are the record's headers.
 
         Raises `NotFound` when the sender is not a member (or there is no such conversation: the
-        answers are the same), and `Unavailable` with the id to retry with: as `OutcomeUnknown`
-        when the message may or may not appear; in all other cases nothing was done.
+        answers are the same), `InvalidInput` when it answers a message that is not there or
+        mentions somebody who is not a member, and `Unavailable` with the id to retry with: as
+        `OutcomeUnknown` when the message may or may not appear; in all other cases nothing was
+        done.
         """
         started = time.monotonic()
         record = MessageRecord(
@@ -70,9 +85,18 @@ class Sending:
             created_at=now_utc(),
             fresh=draft.message_id is None and self._log.makes_fresh_ids(),
             mark_read=draft.mark_read,
+            kind=draft.kind,
+            payload=draft.payload,
+            mentions=draft.mentions,
         )
         try:
-            check_member(await self._members.members(draft.conversation_id), sender)
+            members = await self._members.members(draft.conversation_id)
+            check_member(members, sender)
+            if draft.mentions:
+                check_mentioned(members, draft.mentions)
+            if draft.reply_to is not None:
+                seq = await self._find(sender, draft.conversation_id, draft.reply_to)
+                record = record._replace(reply_seq=seq)
             await self._log.append(record.conversation_id, encode_record(record), headers)
         except Unavailable as error:
             await answer_no_sooner(error, started + self._unknown_not_before, fresh=record.fresh)
@@ -86,6 +110,30 @@ class Sending:
     ) -> MessageRecord | None:
         """Return a sender's message by its id, if it was accepted here less than a minute ago."""
         return self._recent.get((conversation, message_id, sender), time.monotonic())
+
+    async def _find(
+        self, sender: Username, conversation: ConversationId, message_id: MessageId
+    ) -> int:
+        """Return the number of the message that is answered: the sender's own, else the first.
+
+        One that was just accepted here is waited for. Raises `InvalidInput` when there is none.
+        """
+
+        async def find() -> int:
+            messages = await self._answered.with_id(conversation, message_id)
+            if messages:
+                return own_or_first(messages, sender).seq
+            if self.recent(conversation, message_id, sender) is None:
+                detail = "there is no such message in this conversation"
+                raise InvalidInput([FieldError("/reply_to", detail)])
+            raise _NotStoredYet("the message that is answered is not stored yet")
+
+        return await retry(
+            find,
+            STORED_SOON,
+            is_temporary=lambda error: isinstance(error, _NotStoredYet),
+            seconds=STORED_SECONDS,
+        )
 
 
 async def answer_no_sooner(error: Unavailable, when: float, *, fresh: bool) -> None:

@@ -9,10 +9,12 @@ from msgspec import Meta
 
 from chat4all.domain.changes import ReactionCount, renamed
 from chat4all.domain.ids import UUID_PATTERN, Username
+from chat4all.domain.kinds import MENTIONS_MAX, Kind, Reply
 from chat4all.domain.messages import CONTENT_MAX, Receipt, Status, StoredMessage
 from chat4all.domain.records import MessageRecord
 from chat4all.domain.text import CONTROLS
 from chat4all.domain.times import format_milliseconds
+from chat4all.wire.payloads import DESCRIBED
 from chat4all.wire.records import SEQ_MAX
 
 BODY_MAX = 64 * 1024
@@ -52,7 +54,7 @@ NewContent = Annotated[
 class SendMessage(msgspec.Struct):
     """The body of `POST /v1/messages`. Unknown fields are passed over."""
 
-    content: NewContent
+    content: NewContent | msgspec.UnsetType = msgspec.UNSET
     chat_id: (
         Annotated[Uuid, Meta(description="The conversation.", examples=[EXAMPLE_CHAT])]
         | msgspec.UnsetType
@@ -78,6 +80,36 @@ class SendMessage(msgspec.Struct):
             "`false`, for programs, leaves your markers where they are.",
         ),
     ] = True
+    kind: Annotated[
+        Kind,
+        Meta(
+            description="`text`, `location`, `contact` or `custom`: the others are the service's "
+            "own, or come with files. `content` may be left out for all but `text`."
+        ),
+    ] = Kind.TEXT
+    payload: Annotated[
+        Annotated[dict[str, msgspec.Raw], DESCRIBED] | None,
+        Meta(description="What the kind asks for; none for `text`. At most 16 KiB."),
+    ] = None
+    reply_to: (
+        Annotated[
+            Uuid,
+            Meta(
+                description="The message of this conversation that it answers. Where several have "
+                "this id: your own, else the first.",
+                examples=[EXAMPLE_MESSAGE],
+            ),
+        ]
+        | None
+    ) = None
+    mentions: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=32)], ...],
+        Meta(
+            max_length=MENTIONS_MAX,
+            description="Usernames of members who are to be told.",
+            examples=[["ana"]],
+        ),
+    ] = ()
 
 
 class Accepted(msgspec.Struct):
@@ -121,17 +153,34 @@ class MessageView(msgspec.Struct):
     ]
     deleted_at: Annotated[
         str | None,
-        Meta(description="When it was deleted: it keeps its `seq`, and loses everything else."),
+        Meta(
+            description="When it was deleted: it loses its text, payload, mentions and reactions."
+        ),
     ]
     reactions: Annotated[
         tuple[ReactionCount, ...],
         Meta(description="Those that were given, each with the first ten names."),
     ]
+    kind: Annotated[Kind, Meta(description="What it is.", examples=["text"])]
+    payload: Annotated[
+        Annotated[dict[str, Any], DESCRIBED] | None,
+        Meta(description="What its kind has besides the text; null for `text`."),
+    ]
+    reply_to: Annotated[
+        Reply | None,
+        Meta(
+            description="The message that it answers, as that is now: at most the first 200 "
+            "characters, empty once it is deleted. Null while this one is `SENT`."
+        ),
+    ]
+    mentions: Annotated[tuple[Username, ...], Meta(description="Usernames.", examples=[["ana"]])]
 
     def under(self, aliases: Mapping[Username, Username]) -> None:
         """Put other names in the place of some."""
         self.sender_id = aliases.get(Username(self.sender_id), self.sender_id)
         self.reactions = renamed(self.reactions, aliases)
+        self.mentions = tuple(aliases.get(name, name) for name in self.mentions)
+        self.reply_to = self.reply_to and self.reply_to.under(aliases)
 
 
 class EditMessage(msgspec.Struct):
@@ -225,7 +274,7 @@ def message_view(message: StoredMessage, status: Status) -> MessageView:
 def accepted_view(record: MessageRecord) -> MessageView:
     """Return what its sender sees of a message that the log has and the store does not have yet.
 
-    Fields that the store will set are null; it has no reactions yet.
+    Fields that the store will set are null, the message that it answers too; it has no reactions.
     """
     fields: dict[str, Any] = {
         name: getattr(record, name, _WHILE_SENT.get(name)) for name in _STORED

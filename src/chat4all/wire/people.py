@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from chat4all.domain.ids import SessionId, Username
+from chat4all.domain.kinds import UNREAD_MENTIONS_MAX
 from chat4all.domain.listing import Listed
 from chat4all.domain.people import Conversation, ConversationType, Role, Session, TokenPair, User
 from chat4all.domain.times import format_seconds
@@ -79,6 +80,14 @@ class ListedConversation(ConversationView):
     position: Annotated[
         str, Meta(description="How far this goes: `<seq>.<change>`.", examples=["12.0"])
     ]
+    unread_mentions: Annotated[
+        tuple[int, ...],
+        Meta(
+            description="The `seq` of each unread message that mentions you, lowest first: the "
+            f"newest {UNREAD_MENTIONS_MAX}, among the newest 1,000 that are unread.",
+            examples=[[12]],
+        ),
+    ]
 
 
 def conversation_view(conversation: Conversation) -> ConversationView:
@@ -109,6 +118,7 @@ def listed_view(listed: Listed) -> ListedConversation:
         message_view(*listed.last) if listed.last is not None else None,
         listed.unread,
         str(listed.position),
+        tuple(listed.unread_mentions),
     )
 
 

@@ -22,6 +22,7 @@ from chat4all.domain.ids import (
     conversation_id,
     message_id,
 )
+from chat4all.domain.kinds import MENTIONS_MAX, PAYLOAD_MAX, Kind
 from chat4all.domain.messages import CONTENT_MAX
 from chat4all.domain.records import (
     ChangeRecord,
@@ -34,7 +35,9 @@ from chat4all.domain.records import (
     Record,
 )
 from chat4all.domain.times import format_utc
+from chat4all.wire.decoding import without_value
 from chat4all.wire.nesting import NESTING_MAX, is_nested_too_deeply
+from chat4all.wire.payloads import NUMBER_MAX, read_payload
 
 Id = TypeVar("Id", ConversationId, MessageId, ChangeId)
 
@@ -50,8 +53,7 @@ _ORIGINAL, _V2 = 1, 2
 SENDER_MAX = 256
 """Characters of a `sender_id`: other producers may use longer names than ours."""
 
-SEQ_MAX = 2**53
-"""The largest number that every JSON parser represents exactly (RFC 8259, section 6)."""
+SEQ_MAX = NUMBER_MAX
 
 # Narrower than `datetime.fromisoformat`, which accepts more with every Python release: two routers
 # on different releases must not judge one record differently. Only the calendar is left to it.
@@ -92,6 +94,20 @@ class _ChatMessageV2(_ChatMessage, omit_defaults=True):
     """With the fields that exist at version 2 only."""
 
     mark_read: bool = True
+    kind: Kind = Kind.TEXT
+    # Its values are not read by the decoder, whose idea of numbers is the interpreter's.
+    payload: dict[str, msgspec.Raw] | None = None
+    reply_seq: Annotated[int, msgspec.Meta(ge=1, le=SEQ_MAX)] | None = None
+    mentions: Annotated[
+        tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=SENDER_MAX)], ...],
+        msgspec.Meta(max_length=MENTIONS_MAX),
+    ] = ()
+
+
+_OF_V2 = (True, Kind.TEXT, None, None, ())
+"""What the fields of version 2 are in a record that says none of them."""
+
+_FIRST_OF_V2 = MessageRecord._fields.index("mark_read")
 
 
 class _ReadMarker(msgspec.Struct):
@@ -158,8 +174,13 @@ def encode_record(record: Record) -> bytes:
                 fresh=record.fresh,
                 moved=record.moved,
             )
-            if not record.mark_read:
-                message.v, message.mark_read = _V2, False
+            if record[_FIRST_OF_V2:] != _OF_V2:
+                message.v, message.mark_read = _V2, record.mark_read
+                message.kind, message.reply_seq = record.kind, record.reply_seq
+                message.mentions = record.mentions
+                if (payload := record.payload) is not None:
+                    values = {key: _encoder.encode(value) for key, value in payload.items()}
+                    message.payload = {key: msgspec.Raw(raw) for key, raw in values.items()}
             return _encoder.encode(message)
         case MarkerRecord():
             return _encoder.encode(
@@ -238,8 +259,7 @@ def decode_record(value: bytes) -> Record:
             case "chat_message":
                 if envelope.v < _V2:
                     return _message(_chat_messages.decode(value))
-                fields = _chat_messages_v2.decode(value)
-                return _message(fields, mark_read=fields.mark_read)
+                return _message_v2(_chat_messages_v2.decode(value))
             case "read_marker":
                 return _marker(_read_markers.decode(value))
             case _ if envelope.v == _ORIGINAL:
@@ -247,8 +267,8 @@ def decode_record(value: bytes) -> Record:
             case kind:
                 return _decode_change(kind, value, envelope.v)
     except msgspec.MsgspecError as error:
-        # msgspec's text names the field and the rule, never the value.
-        raise MalformedRecord(str(error)) from None
+        # msgspec's text names the field and the rule, and no value but one that is not in a list.
+        raise MalformedRecord(without_value(str(error))) from None
     except UnicodeDecodeError:
         raise MalformedRecord("not UTF-8") from None
 
@@ -275,7 +295,27 @@ def _decode_change(kind: str, value: bytes, version: int) -> ChangeRecord:
             )
 
 
-def _message(fields: _ChatMessage, *, mark_read: bool = True) -> MessageRecord:
+def _message_v2(fields: _ChatMessageV2) -> MessageRecord:
+    return _message(fields)._replace(
+        mark_read=fields.mark_read,
+        kind=fields.kind,
+        payload=None if fields.payload is None else _payload(fields.payload),
+        reply_seq=fields.reply_seq,
+        mentions=tuple(dict.fromkeys(map(Username, fields.mentions))),
+    )
+
+
+def _payload(fields: dict[str, msgspec.Raw]) -> dict[str, Any]:
+    payload = _encoder.encode(fields)
+    if len(payload) > PAYLOAD_MAX:
+        raise MalformedRecord("payload is too large")
+    try:
+        return read_payload(payload)
+    except ValueError:
+        raise MalformedRecord("payload has a number that is too large") from None
+
+
+def _message(fields: _ChatMessage) -> MessageRecord:
     return MessageRecord(
         conversation_id=_id(conversation_id, fields.chat_id, "chat_id"),
         message_id=_id(message_id, fields.message_id, "message_id"),
@@ -284,7 +324,6 @@ def _message(fields: _ChatMessage, *, mark_read: bool = True) -> MessageRecord:
         created_at=_utc_millis(fields.timestamp_utc),
         fresh=fields.fresh,
         moved=fields.moved,
-        mark_read=mark_read,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from chat4all.adapters.cassandra.keys import bucket_of
 from chat4all.adapters.cassandra.session import Statement
+from chat4all.domain.kinds import PAYLOAD_MAX
 from chat4all.domain.messages import StoredMessage
 
 BATCH_BYTES = 1024 * 1024
@@ -20,11 +21,16 @@ PACK_BYTES = 4 * 1024
 
 
 def in_batches(messages: Sequence[StoredMessage]) -> Iterator[list[StoredMessage]]:
-    """Cut one conversation's messages, in their order, into batches of one bucket each."""
+    """Cut one conversation's messages, in their order, into batches of one bucket each.
+
+    What a message has besides its text is counted as if it were as large as it can be.
+    """
     part: list[StoredMessage] = []
     size = 0
     for message in messages:
         weight = len(message.content.encode()) + ROW_BYTES
+        if not message.is_plain:
+            weight += PAYLOAD_MAX
         full = part and size + weight > BATCH_BYTES
         if full or (part and bucket_of(message.seq) != bucket_of(part[0].seq)):
             yield part

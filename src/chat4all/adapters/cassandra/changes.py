@@ -44,8 +44,12 @@ _DELETED_AT = (
     "USING TIMESTAMP ?"
 )
 _BLANK = (
-    "INSERT INTO messages (conversation_id, bucket, seq, content, edited_content) "
-    "VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?"
+    "INSERT INTO messages (conversation_id, bucket, seq, content, edited_content, payload, "
+    "mentions) VALUES (?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
+)
+_BLANK_MENTIONS = (
+    "INSERT INTO mentions (conversation_id, bucket, seq, names) VALUES (?, ?, ?, ?) "
+    "USING TIMESTAMP ?"
 )
 _REACTED = (
     "UPDATE messages USING TIMESTAMP ? SET reactions[?] = ? "
@@ -108,6 +112,11 @@ def blank_edit(change: NumberedChange, of: int) -> Statement:
     return _BLANK_EDIT, (*_message(change), of, "", TERMINAL_TIMESTAMP)
 
 
+def blank_mentions(deletion: NumberedChange) -> Statement:
+    """Empty whom the message mentioned that a change deletes; it may have mentioned nobody."""
+    return _BLANK_MENTIONS, (*_message(deletion), "", TERMINAL_TIMESTAMP)
+
+
 def put_effect(change: NumberedChange) -> list[Statement]:
     """Do to the message what a change says.
 
@@ -128,7 +137,7 @@ def put_effect(change: NumberedChange) -> list[Statement]:
             )
             return [
                 (_DELETED_AT, (*message, at, first)),
-                (_BLANK, (*message, "", "", TERMINAL_TIMESTAMP)),
+                (_BLANK, (*message, "", "", "", "", TERMINAL_TIMESTAMP)),
             ]
         case Reacted(emoji, given):
             number = change.change if given else -change.change

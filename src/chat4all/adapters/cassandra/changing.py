@@ -8,6 +8,7 @@ from uuid import UUID
 from chat4all.adapters.cassandra.batches import in_packs, in_parts
 from chat4all.adapters.cassandra.changes import (
     blank_edit,
+    blank_mentions,
     put_change,
     put_change_id,
     put_edit,
@@ -87,7 +88,7 @@ class SequencedChangesTables(Recovery):
         await self._write_parts(effects.values())
         # What a deletion has to empty is earlier in the log, so it is written by now.
         await together(
-            self._blank_edits(change)
+            self._blank_tables(change)
             for change in batch.changes
             if isinstance(change.effect, Deleted)
         )
@@ -97,11 +98,13 @@ class SequencedChangesTables(Recovery):
             ids[key.conversation_id, slot].append(put_change_id(key, entry))
         await self._write_packed(ids.values())
 
-    async def _blank_edits(self, deletion: NumberedChange) -> None:
-        """Empty every text that a deleted message had."""
+    async def _blank_tables(self, deletion: NumberedChange) -> None:
+        """Empty every text that a deleted message had, and whom it mentioned."""
         place = (UUID(deletion.conversation_id), bucket_of(deletion.seq), deletion.seq)
         edits = await self._session.run(_EDITS, place)
-        await self._write_parts([[blank_edit(deletion, of) for (of,) in edits]])
+        await self._write_parts(
+            [[blank_mentions(deletion)], [blank_edit(deletion, of) for (of,) in edits]]
+        )
 
     async def _write_in_order(self, batches: Sequence[Sequence[Statement]]) -> None:
         """Write what a conversation numbers in the order of the numbers (rule 3)."""

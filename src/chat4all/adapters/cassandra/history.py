@@ -65,7 +65,7 @@ class CassandraHistory(ChangedTables):
         first, last = messages[0].seq, messages[-1].seq
         views = [message_view(message, all_read.status(message)) for message in messages]
         names = frozenset(message.sender_id for message in messages)
-        names = names.union(*(m.names for m in messages if m.reactions))
+        names = names.union(*(m.names for m in messages if m.reactions or not m.is_plain))
         return EncodedPage(_encoder.encode(views), first, last, last < head, names, position)
 
     async def with_id(
@@ -113,4 +113,5 @@ class CassandraHistory(ChangedTables):
             self._session.run(_BETWEEN, (UUID(conversation), bucket, first, last))
             for bucket in range(bucket_of(first), bucket_of(last) + 1)
         )
-        return [message_of(conversation, row) for rows in answers for row in rows]
+        messages = [message_of(conversation, row) for rows in answers for row in rows]
+        return await self._answering(conversation, messages)

@@ -11,8 +11,10 @@ from chat4all.adapters.cassandra.keys import bucket_of, log_timestamp, position_
 from chat4all.adapters.cassandra.session import Row, Statement
 from chat4all.domain.changes import count_reactions
 from chat4all.domain.ids import ConversationId, Username
+from chat4all.domain.kinds import Kind
 from chat4all.domain.messages import Status, StoredMessage
 from chat4all.domain.times import format_milliseconds
+from chat4all.wire.payloads import as_column, names_in, payload_in
 
 
 class _Column(NamedTuple):
@@ -42,17 +44,37 @@ _CHANGED = (
     _Column("deleted_at", selected="toUnixTimestamp({})"),
     _Column("reactions"),
 )
+# What messages have that are not plain; written where there is any.
+_SELDOM = (
+    _Column("kind", str, Kind),
+    _Column("payload", as_column, payload_in),
+    _Column("reply_seq"),
+    _Column("mentions", as_column, names_in),
+)
 _NAMES = [column.name for column in _COLUMNS]
 _READ = [(n, column.read) for n, column in enumerate(_COLUMNS) if column.read]
 _WRITTEN = [(n, column.written) for n, column in enumerate(_COLUMNS) if column.written]
 _fields: Callable[[StoredMessage], tuple[Any, ...]] = attrgetter(*_NAMES)
 
-MESSAGE = ", ".join(column.selected.format(column.name) for column in (*_COLUMNS, *_CHANGED))
+MESSAGE = ", ".join(
+    column.selected.format(column.name) for column in (*_COLUMNS, *_CHANGED, *_SELDOM)
+)
 """What is selected of `messages` for `message_of`."""
 
 _INSERTED = ("conversation_id", "bucket", "status", *_NAMES)
-_PUT_MESSAGE = (
-    f"INSERT INTO messages ({', '.join(_INSERTED)}) VALUES ({', '.join('?' * len(_INSERTED))}) "
+
+
+def _put(*more: str) -> str:
+    columns = (*_INSERTED, *more)
+    return (
+        f"INSERT INTO messages ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "
+        "USING TIMESTAMP ?"
+    )
+
+
+_PUT_PLAIN = _put()
+_PUT_MENTIONS = (
+    "INSERT INTO mentions (conversation_id, bucket, seq, names) VALUES (?, ?, ?, ?) "
     "USING TIMESTAMP ?"
 )
 
@@ -62,11 +84,32 @@ def put_message(message: StoredMessage) -> Statement:
     values = [*_fields(message)]
     for n, written in _WRITTEN:
         values[n] = written(values[n])
-    return _PUT_MESSAGE, (
+    statement = _PUT_PLAIN
+    if not message.is_plain:
+        # A null is never inserted.
+        given = {column: getattr(message, column.name) for column in _SELDOM}
+        given = {column: value for column, value in given.items() if value not in (None, ())}
+        statement = _put(*(column.name for column in given))
+        values += [
+            value if column.written is None else column.written(value)
+            for column, value in given.items()
+        ]
+    return statement, (
         UUID(message.conversation_id),
         bucket_of(message.seq),
         Status.DELIVERED.value,
         *values,
+        log_timestamp(message.log_position),
+    )
+
+
+def put_mentions(message: StoredMessage) -> Statement:
+    """Write whom a message mentions where unread mentions are looked for."""
+    return _PUT_MENTIONS, (
+        UUID(message.conversation_id),
+        bucket_of(message.seq),
+        message.seq,
+        as_column(message.mentions),
         log_timestamp(message.log_position),
     )
 
@@ -77,10 +120,22 @@ def message_of(conversation: ConversationId, row: Row) -> StoredMessage:
     for n, read in _READ:
         values[n] = read(values[n])
     message = StoredMessage(conversation, *values)
-    edited_content, edited_ms, deleted_ms, reactions = row[len(_COLUMNS) :]
+    edited_content, edited_ms, deleted_ms, reactions, *seldom = row[len(_COLUMNS) :]
+    if seldom[0] is not None:
+        given = {
+            column.name: value if column.read is None else column.read(value)
+            for column, value in zip(_SELDOM, seldom, strict=True)
+        }
+        message = replace(message, **given)
     if deleted_ms is not None:
         # No text, even where this is read before the text is emptied.
-        return replace(message, content="", deleted_at=format_milliseconds(deleted_ms))
+        return replace(
+            message,
+            content="",
+            payload=None,
+            mentions=(),
+            deleted_at=format_milliseconds(deleted_ms),
+        )
     if reactions:
         message = replace(message, reactions=count_reactions(reactions_in(reactions)))
     if edited_ms is not None:

@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
-from chat4all.adapters.cassandra.keys import bucket_of
+from chat4all.adapters.cassandra.keys import BUCKET_MAX, bucket_of
 from chat4all.adapters.cassandra.messages import MESSAGE, message_of
 from chat4all.adapters.cassandra.session import CassandraSession, Row, together
 from chat4all.domain.ids import ConversationId
@@ -31,6 +32,32 @@ class Part:
         self, conversation: ConversationId, numbers: Sequence[int]
     ) -> list[StoredMessage]:
         """Return the messages that have these numbers, lowest first."""
+        return await self._answering(conversation, await self._rows(conversation, numbers))
+
+    async def _answering(
+        self, conversation: ConversationId, messages: list[StoredMessage]
+    ) -> list[StoredMessage]:
+        """Return messages with those that they answer: all of these are read at once.
+
+        A reply to a message that is not there, or not before it, answers none: other producers may
+        write any number.
+        """
+        wanted = {m.reply_seq for m in messages if m.reply_seq and m.reply_seq < m.seq}
+        if not wanted:
+            return messages
+        # No bucket above has rows, and none can be asked for.
+        known = [seq for seq in sorted(wanted) if bucket_of(seq) <= BUCKET_MAX]
+        answered = {one.seq: one.as_reply() for one in await self._rows(conversation, known)}
+        return [
+            replace(message, reply_to=answered.get(message.reply_seq))
+            if message.reply_seq in wanted and message.reply_seq < message.seq
+            else message
+            for message in messages
+        ]
+
+    async def _rows(
+        self, conversation: ConversationId, numbers: Sequence[int]
+    ) -> list[StoredMessage]:
         buckets = defaultdict[int, list[int]](list)
         for seq in numbers:
             buckets[bucket_of(seq)].append(seq)

@@ -4,7 +4,7 @@ from chat4all.adapters.cassandra.history import CassandraHistory
 from chat4all.adapters.cassandra.summaries import CassandraSummaries
 from chat4all.adapters.cassandra.writing import SequencedTables
 
-_PING = "SELECT seq, change FROM conversation_heads LIMIT 1"
+_PING = "SELECT seq, names FROM mentions LIMIT 1"
 
 
 class CassandraStore(SequencedTables, CassandraHistory, CassandraSummaries):

@@ -1,15 +1,18 @@
 """The newest messages of many conversations, for lists."""
 
+from collections import defaultdict
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from chat4all.adapters.cassandra.keys import bucket_of
 from chat4all.adapters.cassandra.part import Part
 from chat4all.adapters.cassandra.session import CassandraSession, together
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.messages import Activity, Overview
 from chat4all.domain.times import parse_milliseconds
-from chat4all.ports.summaries import OverviewQuery
+from chat4all.ports.summaries import MentionsQuery, OverviewQuery
+from chat4all.wire.payloads import names_in
 
 HEADS_PER_REQUEST = 20
 """Heads read in one request; the coordinator reads each of them."""
@@ -24,6 +27,10 @@ _ORDERED_SINCE = 5
 READERS_PER_REQUEST = 100
 
 _READ_BY = "SELECT username, read_seq FROM read_markers WHERE conversation_id = ? AND username IN ?"
+_MENTIONS = (
+    "SELECT seq, names FROM mentions "
+    "WHERE conversation_id = ? AND bucket = ? AND seq >= ? AND seq <= ? ORDER BY seq ASC"
+)
 
 
 class CassandraSummaries(Part):
@@ -127,3 +134,23 @@ class CassandraSummaries(Part):
         self, key: ConversationId, readers: Sequence[Username]
     ) -> Coroutine[Any, Any, Any]:
         return self._session.run(_READ_BY, (UUID(key), list(readers)))
+
+    async def mentions(
+        self, queries: Mapping[ConversationId, MentionsQuery]
+    ) -> Mapping[ConversationId, Sequence[int]]:
+        """Return which messages mention a user; see `ports.summaries`."""
+        asked = [
+            (key, query, bucket)
+            for key, query in queries.items()
+            for bucket in range(bucket_of(query.after + 1), bucket_of(query.through) + 1)
+        ]
+        answers = await together(
+            self._session.run(_MENTIONS, (UUID(key), bucket, query.after + 1, query.through))
+            for key, query, bucket in asked
+        )
+        found = defaultdict[ConversationId, list[int]](list)
+        for (key, query, _), rows in zip(asked, answers, strict=True):
+            for seq, names in rows:
+                if query.username in names_in(names):
+                    found[key].append(seq)
+        return dict(found)

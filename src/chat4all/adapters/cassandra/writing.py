@@ -8,7 +8,7 @@ from chat4all.adapters.cassandra.batches import in_batches, in_packs
 from chat4all.adapters.cassandra.changes import put_change_head
 from chat4all.adapters.cassandra.changing import SequencedChangesTables
 from chat4all.adapters.cassandra.keys import position_of, slot_of
-from chat4all.adapters.cassandra.messages import put_message
+from chat4all.adapters.cassandra.messages import put_mentions, put_message
 from chat4all.adapters.cassandra.part import FIND_IDS
 from chat4all.adapters.cassandra.session import Statement, together
 from chat4all.adapters.cassandra.statements import put_head, put_id, put_marker
@@ -67,4 +67,11 @@ class SequencedTables(SequencedChangesTables):
         ]
         long = [each for each in batches if len(each) > 1]
         short = in_packs(each[0] for each in batches if len(each) == 1)
-        await together([*map(self._write_in_order, long), *map(self._session.batch, short)])
+        mentioning = [[put_mentions(message)] for message in messages if message.mentions]
+        await together(
+            [
+                *map(self._write_in_order, long),
+                *map(self._session.batch, short),
+                *map(self._session.batch, in_packs(mentioning)),
+            ]
+        )

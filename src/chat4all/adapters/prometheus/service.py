@@ -27,6 +27,7 @@ READS = (
     "receipts",
     "activity",
     "overviews",
+    "mentions",
     "with_id",
     "position",
     "changed",

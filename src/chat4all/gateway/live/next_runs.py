@@ -61,16 +61,22 @@ class NextRuns:
     ) -> Known:
         """Return what was announced above a position as it can be sent.
 
-        Messages that are changed already are not: they are read from the store as they are now.
+        Messages that are changed already are not: they are read from the store as they are now. Nor
+        are replies: the store knows what they answer as that is now.
         """
         changed = set(announced.changes.values())
         messages = newest_consecutive(
-            [one for one in announced.messages if one.seq > floor.seq and one.seq not in changed]
+            [
+                one
+                for one in announced.messages
+                if one.seq > floor.seq and one.seq not in changed and one.reply_seq is None
+            ]
         )
         if not messages:
             return Known(None, announced.changes)
         members = await self._members.of(conversation)
-        aliases = await self._names.aliases({one.sender_id for one in messages}, members)
+        names = {name for one in messages for name in (one.sender_id, *one.mentions)}
+        aliases = await self._names.aliases(names, members)
         return Known(run_of_announced(messages, aliases), announced.changes)
 
     async def after(

@@ -59,7 +59,7 @@ UPDATE messages SET (edited_content, edited_at) = (
 """
 _DELETED = """
 UPDATE messages SET content = '', edited_content = NULL, edited_at = NULL, reactions = NULL,
-    deleted_at = coalesce(deleted_at, ?)
+    payload = NULL, mentions = NULL, deleted_at = coalesce(deleted_at, ?)
 WHERE conversation_id = ? AND seq = ?
 """
 _BLANK_EDITS = "UPDATE edits SET content = '' WHERE conversation_id = ? AND seq = ?"

@@ -1,12 +1,12 @@
 """Pages of a conversation, single messages and markers: what readers need."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from chat4all.adapters.embedded.store.changed import MessageChanges
-from chat4all.adapters.embedded.store.rows import AS_JSON, MESSAGE, message_of
+from chat4all.adapters.embedded.store.rows import ANSWERED, AS_JSON, MESSAGE, message_of
 from chat4all.domain.changes import ReactionCount
 from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.messages import AllRead, Receipt, Status, StoredMessage
@@ -34,6 +34,11 @@ def _view() -> str:
     return ", ".join(f"'{key}', {expressions[field]}" for key, field in names)
 
 
+_NAMED = f"""
+        CASE WHEN kind IS NOT NULL THEN json_array(
+            json(coalesce(mentions, '[]')), (SELECT answered.sender_id {ANSWERED})
+        ) END"""
+
 # One row with a page of `MessageView`s. Numbers have no gaps, so the bounds say which messages it
 # has. The text has the order of the subquery: SQLite does not merge an ordered subquery into an
 # aggregate ("flattening", rule 16). Each sender once: comparing them here costs less than decoding
@@ -41,10 +46,11 @@ def _view() -> str:
 _PAGE = f"""
 SELECT min(seq), max(seq), max(seq) < head,
        CAST('[' || group_concat(message) || ']' AS BLOB), json_group_array(DISTINCT sender_id),
-       group_concat(reactions),
+       group_concat(reactions), group_concat(named),
        (SELECT seq || '.' || "change" FROM conversation_heads WHERE conversation_id = :conversation)
 FROM (
-    SELECT head, seq, sender_id, reactions, json_object({_view()}) AS message
+    SELECT head, seq, sender_id, reactions, {_NAMED} AS named,
+        json_object({_view()}) AS message
     FROM (SELECT seq AS head FROM conversation_heads WHERE conversation_id = :conversation)
     CROSS JOIN messages
     WHERE conversation_id = :conversation AND {{bounds}}
@@ -78,6 +84,7 @@ WHERE conversation_id = ?
 """
 _senders = msgspec.json.Decoder(list[Username])
 _reactions = msgspec.json.Decoder(list[tuple[ReactionCount, ...]])
+_others = msgspec.json.Decoder(list[tuple[tuple[Username, ...], Username | None]])
 _read_seqs = msgspec.json.Decoder(list[tuple[Username, int]])
 
 
@@ -105,7 +112,7 @@ class MessageHistory(MessageChanges):
         after: int | None = None,
     ) -> EncodedPage:
         """Return consecutive messages as readers see them; see `ports.history.History`."""
-        first, last, more, body, senders, reactions, at = await self._database.read_one(
+        first, last, more, body, senders, *named, at = await self._database.read_one(
             _PAGE_BELOW if after is None else _PAGE_ABOVE,
             {
                 "conversation": conversation,
@@ -120,10 +127,7 @@ class MessageHistory(MessageChanges):
         position = START if at is None else Position.parse(at)
         if not body:
             return EncodedPage(b"[]", 0, 0, more=False, position=position)
-        names = frozenset(_senders.decode(senders))
-        if reactions:
-            of_all = _reactions.decode(f"[{reactions}]")
-            names = names.union(*(one.names for of_one in of_all for one in of_one))
+        names = frozenset(_senders.decode(senders)).union(*_named(*named))
         return EncodedPage(body, first, last, bool(more), names, position)
 
     async def with_id(
@@ -153,3 +157,15 @@ class MessageHistory(MessageChanges):
             }
 
         return await self._database.read(select)
+
+
+def _named(reactions: str | None, others: str | None) -> Iterator[Iterable[Username]]:
+    """Return the users in the columns of a page besides its senders; most pages have none."""
+    if reactions:
+        for of_one in _reactions.decode(f"[{reactions}]"):
+            yield from (reaction.names for reaction in of_one)
+    if others:
+        for mentions, answered in _others.decode(f"[{others}]"):
+            yield mentions
+            if answered is not None:
+                yield [answered]

@@ -131,5 +131,14 @@ CREATE TABLE reactions (
 ) WITHOUT ROWID;
 UPDATE dead_letters SET value = x'' WHERE replayed_ms IS NOT NULL
 """
-SCHEMA = (_FIRST, _REPLAYS, _MARKER_TIMES, _LETTER_HEADERS, _ORDER, TABLE, _CHANGES)
+# What few messages have besides their text. All four are null where a message has none of it: a
+# page tells them apart by the kind alone. The index finds unread mentions without reading others.
+_KINDS = """
+ALTER TABLE messages ADD COLUMN kind TEXT;
+ALTER TABLE messages ADD COLUMN payload TEXT;
+ALTER TABLE messages ADD COLUMN reply_seq INTEGER;
+ALTER TABLE messages ADD COLUMN mentions TEXT;
+CREATE INDEX mentioned ON messages (conversation_id, seq) WHERE mentions IS NOT NULL
+"""
+SCHEMA = (_FIRST, _REPLAYS, _MARKER_TIMES, _LETTER_HEADERS, _ORDER, TABLE, _CHANGES, _KINDS)
 """Every migration; see `Database`."""

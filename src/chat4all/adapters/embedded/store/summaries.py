@@ -1,6 +1,7 @@
 """The newest messages of many conversations, for lists."""
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -9,7 +10,7 @@ from chat4all.adapters.embedded.store.part import Part
 from chat4all.adapters.embedded.store.rows import MESSAGE, message_of
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.messages import Activity, Overview
-from chat4all.ports.summaries import OverviewQuery
+from chat4all.ports.summaries import MentionsQuery, OverviewQuery
 
 _ACTIVITY = """
 SELECT value, seq, coalesce(order_ms, 0), "change"
@@ -25,6 +26,17 @@ _READ_BY = """
 SELECT conversation_id, username, read_seq
 FROM json_each(?) CROSS JOIN read_markers
     ON conversation_id = json_extract(value, '$[0]') AND username = json_extract(value, '$[1]')
+"""
+# Left to itself SQLite reads every message in between.
+_MENTIONS = """
+SELECT conversation_id, seq
+FROM json_each(?) AS asked CROSS JOIN messages INDEXED BY mentioned
+    ON conversation_id = json_extract(asked.value, '$[0]')
+    AND seq > json_extract(asked.value, '$[2]') AND seq <= json_extract(asked.value, '$[3]')
+WHERE mentions IS NOT NULL AND EXISTS (
+    SELECT 1 FROM json_each(mentions) AS named
+    WHERE named.value = json_extract(asked.value, '$[1]')
+) ORDER BY seq
 """
 
 
@@ -66,6 +78,17 @@ class Summaries(Part):
         for conversation, username, seq in rows:
             read.setdefault(conversation, {})[username] = seq
         return read
+
+    async def mentions(
+        self, queries: Mapping[ConversationId, MentionsQuery]
+    ) -> Mapping[ConversationId, Sequence[int]]:
+        """Return which messages mention a user; see `ports.summaries`."""
+        asked = _json([(key, *query) for key, query in queries.items()])
+        rows = await self._database.read(lambda db: db.execute(_MENTIONS, (asked,)).fetchall())
+        found = defaultdict[ConversationId, list[int]](list)
+        for conversation, seq in rows:
+            found[conversation].append(seq)
+        return dict(found)
 
 
 def _readers(readers: Mapping[ConversationId, Sequence[Username]]) -> str:

@@ -7,7 +7,7 @@ from chat4all.adapters.embedded.database import in_parts, with_rows
 from chat4all.adapters.embedded.store.changing import put_change_heads, put_changes
 from chat4all.adapters.embedded.store.followed import FollowedLog, highest_offset, put_offset
 from chat4all.adapters.embedded.store.numbered import created_by, first_uses, newest
-from chat4all.adapters.embedded.store.rows import COLUMNS, values_of
+from chat4all.adapters.embedded.store.rows import ALL_COLUMNS, COLUMNS, all_values_of, values_of
 from chat4all.domain.errors import RouterStopped
 from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.messages import Head, StoredMessage
@@ -15,12 +15,14 @@ from chat4all.ports.store import IdEntry, IdKey, NumberedRow, StoreBatch
 
 # A number belongs to one record for ever. Writing it again for the same record changes nothing;
 # for another one the NOT NULL fails and rolls the whole batch back.
-_PUT_MESSAGE = f"""
-INSERT INTO messages ({COLUMNS}) VALUES {{rows}}
+_PUT_MESSAGE = """
+INSERT INTO messages ({columns}) VALUES {rows}
 ON CONFLICT DO UPDATE SET log_offset = CASE
     WHEN (log_epoch, log_partition, log_offset)
        = (excluded.log_epoch, excluded.log_partition, excluded.log_offset) THEN log_offset END
 """
+_PUT_PLAIN = _PUT_MESSAGE.replace("{columns}", COLUMNS)
+_PUT_ANY = _PUT_MESSAGE.replace("{columns}", ALL_COLUMNS)
 _PUT_ID = "INSERT INTO message_ids VALUES {rows} ON CONFLICT DO NOTHING"
 _PUT_MARKER = """
 INSERT INTO read_markers VALUES {rows}
@@ -128,7 +130,8 @@ class SequencedMessages(FollowedLog):
 
 def _put_messages(db: sqlite3.Connection, messages: Sequence[StoredMessage]) -> None:
     try:
-        _put(db, _PUT_MESSAGE, [values_of(message) for message in messages])
+        _put(db, _PUT_PLAIN, [values_of(message) for message in messages if message.is_plain])
+        _put(db, _PUT_ANY, [all_values_of(message) for message in messages if not message.is_plain])
     except sqlite3.IntegrityError:
         raise RouterStopped(
             "a number is already another message's: the log and the store contradict "

@@ -1,0 +1,113 @@
+"""What messages of each kind have besides their text, and how that is read and kept."""
+
+import json
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+NUMBER_MAX = 2**53
+"""The largest number that every JSON parser represents exactly (RFC 8259, section 6)."""
+
+_DIGITS_MAX = len(str(NUMBER_MAX))
+
+NAME_MAX = 200
+"""Characters of a name or an address in a payload."""
+
+PHONE_MAX = 40
+EMAIL_MAX = 320
+REACHED_MAX = 10
+"""Phone numbers, and e-mail addresses, of one contact."""
+
+T = TypeVar("T")
+
+
+def _line(most: int, *examples: str) -> Meta:
+    # Checked by the domain, in its normal form.
+    return Meta(extra_json_schema={"minLength": 1, "maxLength": most}, examples=list(examples))
+
+
+class Location(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """The payload of a `location`: a place on earth, by WGS 84."""
+
+    lat: Annotated[float, Meta(ge=-90, le=90, description="Degrees north.", examples=[-23.5505])]
+    lon: Annotated[float, Meta(ge=-180, le=180, description="Degrees east.", examples=[-46.6333])]
+    name: Annotated[str, _line(NAME_MAX, "Praça da Sé")] | None = None
+    address: Annotated[str, _line(NAME_MAX, "Sé, São Paulo")] | None = None
+
+
+class Contact(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """The payload of a `contact`: somebody, and how to reach them."""
+
+    name: Annotated[str, _line(NAME_MAX, "Ana Souza")]
+    phones: Annotated[
+        tuple[Annotated[str, _line(PHONE_MAX, "+55 11 91234-5678")], ...],
+        Meta(max_length=REACHED_MAX),
+    ] = ()
+    emails: Annotated[
+        tuple[Annotated[str, _line(EMAIL_MAX, "ana@example.com")], ...],
+        Meta(max_length=REACHED_MAX),
+    ] = ()
+    username: Annotated[str, _line(32, "ana")] | None = None
+
+
+def _inline(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    schema: dict[str, Any] = msgspec.json.schema(struct)["$defs"][struct.__name__]
+    return schema
+
+
+DESCRIBED = Meta(
+    extra_json_schema={
+        "anyOf": [
+            _inline(Location),
+            _inline(Contact),
+            {"type": "object", "title": "Custom", "description": "The payload of a `custom`."},
+        ]
+    },
+    examples=[{"lat": -23.5505, "lon": -46.6333}],
+)
+"""How payloads of all kinds are described together."""
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder()
+
+
+def read_payload(raw: bytes) -> dict[str, Any]:
+    """Return a JSON object that msgspec takes for JSON.
+
+    Raises `ValueError` for a number that not every parser represents. The answer depends on the
+    bytes alone: a parser's own limits are the interpreter's (EXACTNESS 1).
+    """
+    found: dict[str, Any] = json.loads(raw, parse_int=_integer, parse_float=_float)
+    return found
+
+
+def _integer(digits: str) -> int:
+    if len(digits.removeprefix("-")) > _DIGITS_MAX or abs(number := int(digits)) > NUMBER_MAX:
+        raise ValueError("a number beyond 2^53")
+    return number
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if not isfinite(number):
+        raise ValueError("a number that is too large")
+    return number
+
+
+def as_column(value: Mapping[str, Any] | Sequence[str]) -> str:
+    """Return a payload or names as a store keeps them."""
+    return _encoder.encode(value).decode()
+
+
+def payload_in(column: str | None) -> dict[str, Any] | None:
+    """Return the payload that a store keeps; None where there is none, or where it is emptied."""
+    found: dict[str, Any] | None = _decoder.decode(column) if column else None
+    return found
+
+
+def names_in(column: str | None) -> tuple[Any, ...]:
+    """Return the names that a store keeps."""
+    return tuple(_decoder.decode(column)) if column else ()
