@@ -142,6 +142,8 @@ async def test_in_a_cluster_messages_are_those_of_the_users_conversations(
             await api.gateway.put(f"{path}/{sent[5]}/reactions/👍", headers=bruno),
         ]
         assert [answer.status_code for answer in answers] == [202] * 3
+        more = {"kind": "custom", "payload": {"a": [1]}, "mentions": ["bruno"]}
+        await api.send(ana, "7", reply_to=sent[0], **more)
         await api.routed()
 
     @asynccontextmanager
@@ -157,7 +159,7 @@ async def test_in_a_cluster_messages_are_those_of_the_users_conversations(
     hers, chat = Username("ana"), ConversationId(CHAT)
     messages = [one async for one in found.messages(hers, [chat])]
     assert [(one["seq"], one["content"]) for one in messages] == [
-        (number + 1, "edited" if number == 1 else str(number)) for number in range(7) if number % 3
+        (number + 1, "edited" if number == 1 else str(number)) for number in range(8) if number % 3
     ]
     assert [one["texts"] for one in messages[:2]] == [["1", "edited"], []]
     assert [one async for one in found.reactions(hers, [chat])] == [
@@ -172,8 +174,16 @@ async def test_in_a_cluster_messages_are_those_of_the_users_conversations(
         "edited_at",
         "deleted_at",
         "texts",
+        "kind",
+        "payload",
+        "reply_to_seq",
+        "mentions",
     }
-    assert [one["read_seq"] async for one in found.markers(hers, [chat])] == [6]
+    said = {"payload": {"a": [1]}, "reply_to_seq": 1, "mentions": ("bruno",), "kind": "custom"}
+    for place in (found, written.InFolder(folder)):
+        *_, last = [one async for one in place.messages(hers, [chat])]
+        assert {name: last[name] for name in said} == said
+    assert [one["read_seq"] async for one in found.markers(hers, [chat])] == [8]
     assert [one async for one in found.messages(hers, [])] == []
 
 

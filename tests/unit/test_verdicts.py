@@ -36,6 +36,16 @@ def extra(value: bytes) -> bytes:
     return message(b'"extra": ' + value)
 
 
+def of_v2(more: bytes) -> bytes:
+    """Return a message of version 2 with more fields."""
+    return message(b'"v": 2, ' + more)
+
+
+def payload(value: bytes) -> bytes:
+    """Return a message whose payload has a value."""
+    return of_v2(b'"payload": {"a": ' + value + b"}")
+
+
 def marker(seq: bytes) -> bytes:
     head = {"type": "read_marker", "chat_id": CHATS[0], "username": "ana", "delivered_seq": 1}
     return json.dumps(head).encode()[:-1] + b', "read_seq": ' + seq + b"}"
@@ -87,6 +97,14 @@ NUMBERED = [
     timed("9999-12-31T23:59:59.999999999Z"),
     timed("2024-02-29T12:00:00.1-2359"),
     timed("2026-01-31 12:00:00"),
+    # what exists at version 2 only
+    message(b'"kind": 5, "payload": [], "reply_seq": 0, "mentions": 1'),
+    of_v2(b'"kind": "video", "payload": null, "reply_seq": null, "mentions": []'),
+    payload(arrays(NESTING_MAX - 2)),
+    payload(objects(NESTING_MAX - 2)),
+    *[payload(b"%d" % number) for number in (SEQ_MAX, -SEQ_MAX)],
+    payload(b"[-0, -0.0, 1e-999, 1E+300, 0.%s]" % (b"1" * 9_000)),
+    payload(b'"\\ud83c\\udf89 \\u0000"'),
     # markers
     marker(b"0"),
     marker(b"-0"),
@@ -139,6 +157,16 @@ DEAD_LETTERS = [
     *[marker(n) for n in (b"-1", b"1.0", b"1e1", b"1e999", b"%d" % (SEQ_MAX + 1), b"%d" % 2**64)],
     *[marker(b"1" * n) for n in (641, 1_000, DIGITS_OF_THE_INTERPRETER + 1)],
     *[message(b'"fresh": ' + value) for value in (b"1", b"null", b'"true"')],
+    # what exists at version 2 only
+    *[of_v2(b'"kind": ' + value) for value in (b"5", b"null", b'"Text"', b'"sticker"')],
+    *[of_v2(b'"payload": ' + value) for value in (b"5", b"[]", b'"x"', b"false")],
+    *[of_v2(b'"reply_seq": ' + value) for value in (b"0", b"1.0", b"%d" % (SEQ_MAX + 1))],
+    *[of_v2(b'"mentions": ' + value) for value in (b"null", b"{}", b'"x"', b"[1]", b'[""]')],
+    *[payload(number) for number in (b"%d" % (SEQ_MAX + 1), b"1" * 641, b"1e999", b"NaN")],
+    *[payload(b"[-%s]" % (b"1" * n)) for n in (1_000, DIGITS_OF_THE_INTERPRETER + 1)],
+    payload(arrays(NESTING_MAX - 1)),
+    payload(b'{"a": "\\ud800"}'),
+    payload(b'"%s"' % (b"x" * 16_384)),
     # identifiers as Python's `uuid` would take them
     *[
         message(b'"message_id": "%s"' % text)

@@ -17,6 +17,7 @@ from chat4all.operations.running import cluster_extra
 from chat4all.ports.history import History
 from chat4all.settings import CassandraSettings
 from chat4all.wire.messages import MessageView
+from chat4all.wire.payloads import names_in, payload_in
 
 PAGE = 200
 
@@ -31,7 +32,8 @@ SELECT conversation_id, seq, message_id, coalesce(edited_content, content) AS co
             WHERE edits.conversation_id = messages.conversation_id AND edits.seq = messages.seq
             ORDER BY number
         )
-    ) END AS texts
+    ) END AS texts, coalesce(kind, 'text') AS kind, payload, reply_seq AS reply_to_seq,
+    coalesce(mentions, '[]') AS mentions
 FROM messages WHERE sender_id = ? ORDER BY conversation_id, seq
 """
 _REACTIONS = """
@@ -59,7 +61,8 @@ class Written(Protocol):
     ) -> AsyncIterator[Fields]:
         """Yield the fields of each message, by conversation and number.
 
-        `texts` are all that it had if it was edited, earliest first.
+        `texts` are all that it had if it was edited, earliest first; `reply_to_seq` is the number
+        of the message that it answers.
         """
         ...
 
@@ -89,7 +92,11 @@ class InFolder:
     ) -> AsyncIterator[Fields]:
         """Yield messages; see `Written`."""
         for row in self._rows(_MESSAGES, username):
-            yield {**row, "texts": msgspec.json.decode(row["texts"])}
+            yield row | {
+                "texts": msgspec.json.decode(row["texts"]),
+                "payload": payload_in(row["payload"]),
+                "mentions": names_in(row["mentions"]),
+            }
 
     async def reactions(
         self, username: Username, _conversations: Sequence[ConversationId]
@@ -105,7 +112,7 @@ class InFolder:
         for row in self._rows(_MARKERS, username):
             yield row
 
-    def _rows(self, query: str, username: Username) -> Iterator[Fields]:
+    def _rows(self, query: str, username: Username) -> Iterator[dict[str, Any]]:
         try:
             with read_only(self._file) as db, closing(db.execute(query, (username,))) as rows:
                 names = [column[0] for column in rows.description]
@@ -144,6 +151,10 @@ class InCluster:
                         "edited_at": view.edited_at,
                         "deleted_at": view.deleted_at,
                         "texts": [version.content for version in versions],
+                        "kind": view.kind,
+                        "payload": view.payload,
+                        "reply_to_seq": view.reply_to and view.reply_to.seq,
+                        "mentions": view.mentions,
                     }
 
     async def reactions(
