@@ -1,5 +1,6 @@
 """How the benchmarks evaluate measurements, with made-up numbers."""
 
+import importlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bench import accept, history, machine, people, picture, router, running, start
+from bench import accept, history, machine, people, router, running, start
 from bench.figures import PERCENTILES, Figure, amount, medians, percentile
 from bench.filling import READ
 from bench.machine import CpuTimes, cpu_times, filesystem, memory_of, others_share
@@ -336,7 +337,8 @@ def test_the_result_for_machines_has_all_of_it() -> None:
 )
 def test_the_picture_is_a_png(result: Result, tmp_path: Path) -> None:
     file = tmp_path / "figures.png"
-    picture.draw(result, file)
+    # Loads matplotlib, which takes a second of each process that collects tests.
+    importlib.import_module("bench.picture").draw(result, file)
     assert file.read_bytes().startswith(b"\x89PNG\r\n")
     assert file.stat().st_size > 20_000
 
