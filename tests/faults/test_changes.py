@@ -203,7 +203,9 @@ async def test_nothing_of_a_deleted_message_is_left_in_the_file(tmp_path: Path) 
         await m.check()
     path = tmp_path / "store.db"
     with closing(sqlite3.connect(path)) as db:
-        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master")]
+        tables = [
+            name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        ]
         columns = [row for name in tables for row in db.execute(f'SELECT * FROM "{name}"')]
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert "another 49" in str(columns)

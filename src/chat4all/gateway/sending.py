@@ -127,13 +127,13 @@ class _SendEndpoint:
 def _errors_among(given: Collection[str]) -> Sequence[FieldError]:
     """Say what is wrong with the two names of one field, and that a text is missing."""
     errors = []
+    if "content" not in given and "kind" not in given:
+        errors.append(FieldError("/content", "this field is missing"))
     match sum(name in given for name in _CHAT_NAMES):
         case 0:
             errors.append(FieldError("/chat_id", "this field is missing"))
         case 2:
             errors.append(FieldError("/chat_id", "conversation_id is the same: give one"))
-    if "content" not in given and "kind" not in given:
-        errors.append(FieldError("/content", "this field is missing"))
     return errors
 
 

@@ -16,7 +16,7 @@ from chat4all.gateway.live.handshake import PATH, SUBPROTOCOL
 from chat4all.gateway.live.schema_examples import example_of
 from chat4all.gateway.live.streams import EVENTS_PATH
 from chat4all.wire.client_frames import ClientFrame
-from chat4all.wire.frames import AcceptedFrame, ErrorFrame, Hello, ServerFrame
+from chat4all.wire.frames import AcceptedFrame, ErrorFrame, Hello, PresenceFrame, ServerFrame
 from chat4all.wire.messages import EXAMPLE_CHAT
 
 ASYNCAPI: Final = "3.0.0"
@@ -26,7 +26,7 @@ Schema: TypeAlias = dict[str, Any]
 _Frame: TypeAlias = type[msgspec.Struct]
 
 _ANSWERS: tuple[_Frame, ...] = (AcceptedFrame, ErrorFrame)
-_SOCKETS_ONLY: tuple[_Frame, ...] = (Hello, *_ANSWERS)
+_SOCKETS_ONLY: tuple[_Frame, ...] = (Hello, PresenceFrame, *_ANSWERS)
 """What no stream has: nothing can be sent on it."""
 
 _DESCRIPTION = f"""
@@ -185,9 +185,9 @@ def _schemas(frames: Iterable[_Frame]) -> dict[str, Schema]:
 def _tidy(schema: Any) -> Any:
     """Return a schema without what is about encoding only: JSON that is encoded already may be any.
 
-    Descriptions are docstrings, with their indentation.
+    Descriptions are docstrings, with their indentation, and defaults may be tuples.
     """
-    if isinstance(schema, list):
+    if isinstance(schema, list | tuple):
         return [_tidy(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
