@@ -23,7 +23,8 @@ test: check ## every test, real processes and engines included
 	@$(BIN)/python -m tests.have_tools
 	$(BIN)/pytest -m "slow and not engines and not image and not endurance"
 	@$(BIN)/python -m engines fetch
-	$(BIN)/pytest -m "engines and not endurance"
+	$(BIN)/pytest -m "engines and not alone and not endurance" --numprocesses 2 --dist loadfile
+	$(BIN)/pytest -m "engines and alone and not endurance"
 
 endurance: $(VENV)/dev.stamp ## what takes long: failures again and again, for many minutes
 	@$(BIN)/python -m engines fetch

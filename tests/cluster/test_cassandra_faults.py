@@ -19,7 +19,12 @@ from tests.cluster.site import (
 from tests.cluster.test_services import People
 from tests.faults.running import call, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(240, func_only=True)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.engines,
+    pytest.mark.alone,
+    pytest.mark.timeout(240, func_only=True),
+]
 
 
 def history_status(crowd: Crowd) -> int:

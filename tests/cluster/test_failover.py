@@ -13,7 +13,12 @@ from tests.cluster.services import PARTITIONS, Service
 from tests.databases import Databases
 from tests.faults.running import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.engines,
+    pytest.mark.alone,
+    pytest.mark.timeout(240),
+]
 
 RESTARTED, OTHERS, OWN, ENDED = 3.0, 3.0, 12.0, 3.0
 """How long a conversation may stand still, in seconds."""

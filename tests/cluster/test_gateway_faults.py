@@ -14,7 +14,12 @@ from tests.cluster.site import BACK_SECONDS, DRAIN_SECONDS, Site
 from tests.faults.clients import Client
 from tests.faults.running import call, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(240, func_only=True)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.engines,
+    pytest.mark.alone,
+    pytest.mark.timeout(240, func_only=True),
+]
 
 
 @contextmanager

@@ -21,6 +21,7 @@ pytestmark = [
     pytest.mark.anyio,
     pytest.mark.slow,
     pytest.mark.engines,
+    pytest.mark.alone,
     pytest.mark.timeout(240),
 ]
 

@@ -11,7 +11,12 @@ from tests.cluster.site import Site, new_names
 from tests.cluster.test_services import People
 from tests.faults.running import call, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(240, func_only=True)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.engines,
+    pytest.mark.alone,
+    pytest.mark.timeout(240, func_only=True),
+]
 
 REFUSED_SECONDS = 5.0
 
