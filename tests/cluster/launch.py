@@ -32,7 +32,10 @@ from chat4all.cli import main
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.events import LiveEvent
 from chat4all.domain.ids import ConversationId, LogPosition, Username
+from chat4all.domain.position import Position
 from chat4all.domain.records import DeadLetter
+from chat4all.gateway.live.followers import Followed, Follower
+from chat4all.gateway.live.resuming import Asked, Resuming
 from chat4all.ports.log import MessageLog, Poll
 from chat4all.ports.store import StoreBatch
 from chat4all.router import loop
@@ -313,6 +316,24 @@ def replay_without_row() -> None:
     numbering_rules.number_messages = without_rows  # type: ignore[assignment]
 
 
+def attached_at_the_head() -> None:
+    """Begin every resume at the head, whatever the client says that it has (against rule 20)."""
+    replay = Resuming.replay
+
+    async def nothing(
+        self: Resuming,
+        follower: Follower,
+        followed: Followed,
+        asked: Asked,
+        position: Position,
+        opening: bytes = b"",
+    ) -> None:
+        assert followed.head.covers(position)
+        await replay(self, follower, followed, asked, followed.head, opening)
+
+    Resuming.replay = nothing  # type: ignore[method-assign]
+
+
 FAULTS = {
     fault.__name__: fault
     for fault in (
@@ -320,6 +341,7 @@ FAULTS = {
         die_after_removal,
         producer_fails,
         memory_without_end,
+        attached_at_the_head,
         cached_in_silence,
         commit_before_write,
         heads_kept,
