@@ -5,11 +5,12 @@
 - From POST to the frame at the recipient, open loop, 20 pairs: the p99 to that of a floor that
   syncs twice; at 100 and at 1,000 messages a second.
 - A group of 100 connected people in which 100 messages a second are said: the p99 of a delivery.
+- A herd: 1,000 people of a group connect at once and resume, each 20 messages behind.
+- Accepts a second while all recipients are connected, and while others are, to those of nobody.
 - What an idle socket of somebody in ten conversations takes of memory.
 """
 
-import json
-import subprocess
+import itertools
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,21 +20,25 @@ from chat4all.domain.ids import ConversationId, Username
 
 from .figures import Figure, percentiles
 from .filling import fill_directory
+from .live_accept import accept_figures, accepts
 from .live_client import DUE
+from .live_running import Clients
 from .machine import memory_of
 from .quiet import Rounds, Say, quiet_rounds
-from .running import HEALTH, BenchmarkFailed, environment, free_ports, module, process, product
+from .running import HEALTH, free_ports, module, process, product
+from .workload import post_message
 
 CROWD = 1_000
 CROWD_MESSAGES = 100
+BEHIND = 20
+"""Messages that each of a herd has missed."""
+
 GROUP = 100
 PAIRS = 20
 IDLE = 5_000
 IDLE_IN = 10
 """Conversations of each idle person, of 50 people each."""
 
-PATIENCE_SECONDS = 60.0
-CONNECTIONS = 32
 PADDING = "x" * 80
 
 NAMES = [Username(f"user{n}") for n in range(IDLE)]
@@ -94,6 +99,13 @@ def measure(folder: Path, rounds: int, seconds: float, say: Say, *, idle: int = 
         requests = [_post(tokens[0], CROWDED)]
         return deliver(what, to, tokens[:CROWD], requests, CROWD_MESSAGES, CROWD)
 
+    heads = itertools.count(CROWD_MESSAGES, CROWD_MESSAGES)
+
+    def herd() -> dict[str, float]:
+        positions = {str(_chat(CROWDED)): f"{next(heads) - BEHIND}.0"}
+        with Clients("the product", port=port, sockets=tokens[:CROWD], positions=positions) as all_:
+            return percentiles(all_.resumed_ms)
+
     def pairs(rate: float) -> tuple[dict[str, float], dict[str, float]]:
         messages = int(rate * seconds)
         numbers = [str(n) for n in range(PAIRS)]
@@ -109,6 +121,8 @@ def measure(folder: Path, rounds: int, seconds: float, say: Say, *, idle: int = 
         loop = crowd("the bare loop", loop_port)
         many = crowd("the product", port)
         say(f"to {CROWD:,}: loop {loop['rate']:,.0f}/s, product {many['rate']:,.0f}/s")
+        resumed = herd()
+        say(f"a herd of {CROWD:,}: p99 to `resumed` {resumed['p99']:,.0f} ms")
         floor, ours = pairs(100)
         floor_fast, ours_fast = pairs(1_000)
         messages = int(100 * seconds)
@@ -122,14 +136,18 @@ def measure(folder: Path, rounds: int, seconds: float, say: Say, *, idle: int = 
             100,
         )
         say(f"in a group of {GROUP}: p99 {grouped['p99']:.1f} ms")
+        pairs_of = [(_chat(FIRST_PAIR + n), tokens[2 * n : 2 * n + 2]) for n in range(PAIRS // 2)]
+        accepted = accepts(port, pairs_of, tokens[2 * PAIRS : 2 * PAIRS + CROWD], seconds, say)
         return {
             "loop": loop,
             "crowd": many,
+            "herd": resumed,
             "floor": floor,
             "pairs": ours,
             "floor_fast": floor_fast,
             "pairs_fast": ours_fast,
             "group": grouped,
+            "accepts": accepted,
         }
 
     def idle_kilobytes() -> float:
@@ -147,68 +165,6 @@ def measure(folder: Path, rounds: int, seconds: float, say: Say, *, idle: int = 
         process(module("live_loop", str(loop_port)), loop_port),
     ):
         return quiet_rounds(lambda: {**one_round(), "idle_socket_kb": each}, rounds, say)
-
-
-class Clients:
-    """The generator, connected; leaving the context ends it."""
-
-    def __init__(
-        self,
-        what: str,
-        *,
-        port: int,
-        sockets: Sequence[str],
-        requests: Sequence[str] = (),
-        messages: int = 0,
-        deliveries: int = 0,
-        rate: float | None = None,
-    ) -> None:
-        self._what = what
-        self._expected = messages * deliveries
-        self._job = {
-            "host": "127.0.0.1",
-            "port": port,
-            "sockets": sockets,
-            "requests": requests,
-            "connections": min(CONNECTIONS, max(1, messages)),
-            "messages": messages,
-            "deliveries": deliveries,
-            "rate": rate,
-            "patience": PATIENCE_SECONDS,
-        }
-
-    def __enter__(self) -> "Clients":
-        self._process = subprocess.Popen(
-            module("live_client"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment(),
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(self._job) + "\n")
-        self._process.stdin.flush()
-        if self._process.stdout.readline() != "ready\n":
-            self.__exit__()
-            raise BenchmarkFailed(f"not all sockets to {self._what} were opened and resumed")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def result(self) -> dict[str, float]:
-        """Return deliveries a second and the percentiles of their latencies in ms."""
-        assert self._process.stdout is not None
-        found = json.loads(self._process.stdout.readline())
-        if found["failed"] or found["deliveries"] != self._expected:
-            raise BenchmarkFailed(
-                f"{found['deliveries']:,} of {self._expected:,} deliveries came from {self._what}, "
-                f"{found['failed']} requests or connections failed"
-            )
-        rate = found["deliveries"] / max(found["seconds"], 1e-6)
-        return {"rate": rate, **percentiles(found["latencies_ms"])}
 
 
 def figures(rounds: Rounds) -> list[Figure]:
@@ -234,6 +190,14 @@ def figures(rounds: Rounds) -> list[Figure]:
         p99("live_p99_to_floor", "p99 of a delivery at 100/s", 2.0, "pairs", "floor"),
         p99("live_p99_fast", "p99 of a delivery at 1,000/s", 4.0, "pairs_fast", "floor_fast"),
         Figure(
+            "herd_p99",
+            f"p99 to `resumed` of {CROWD:,} who connect at once, {BEHIND} messages behind",
+            middle["herd"]["p99"],
+            5_000.0,
+            False,
+            "ms",
+        ),
+        Figure(
             "group_p99",
             f"p99 of a delivery in a group of {GROUP}, 100 messages/s",
             middle["group"]["p99"],
@@ -249,13 +213,9 @@ def figures(rounds: Rounds) -> list[Figure]:
             False,
             "KB",
         ),
+        *accept_figures(middle["accepts"]),
     ]
 
 
 def _post(token: str, number: int) -> str:
-    body = json.dumps({"chat_id": _chat(number), "content": DUE + PADDING})
-    return (
-        "POST /v1/messages HTTP/1.1\r\nhost: localhost\r\n"
-        f"authorization: Bearer {token}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\n\r\n{body}"
-    )
+    return post_message(token, {"chat_id": _chat(number), "content": DUE + PADDING})

@@ -1,9 +1,11 @@
 """The load generator of live delivery: a process of its own, with all the clients in it.
 
 `python -m bench.live_client` reads a job as JSON from standard input, connects, prints `ready`,
-does the job and prints its result as JSON, each on a line.
+does the job and prints its result as JSON, each on a line. Before `ready` comes a line with the
+milliseconds from each connection to its `resumed`, as JSON.
 
-Job: `host`, `port`, `sockets` (each the token of its user), `requests` (each a whole HTTP/1.1
+Job: `host`, `port`, `sockets` (each the token of its user), `positions` (those that all of them
+resume from, at most one), `requests` (each a whole HTTP/1.1
 request that leads to one message, sent in turns), `rate` (requests a second, open loop) or null
 (closed loop over `connections`), `messages` (how many requests), `deliveries` (frames that arrive
 for one message), and `patience`, the seconds that the whole may take.
@@ -32,7 +34,6 @@ RESUMED = b'{"type":"resumed"}'
 
 _MARK = b"DUE-"
 _DIGITS = len(DUE) - len(_MARK)
-_MASKED_RESUME = b'{"type":"resume","positions":{}}'
 
 
 def stamp_of(request: bytes) -> bytes:
@@ -62,11 +63,13 @@ class Listener(asyncio.Protocol):
         self._token = token
         self._rest = b""
         self._resumed = False
+        self._began = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._began = time.monotonic()
         self._transport = cast("asyncio.Transport", transport)
         self._transport.write(handshake(self._token))
-        self._transport.write(masked(_MASKED_RESUME))
+        self._transport.write(masked(self._run.resume))
 
     def data_received(self, data: bytes) -> None:
         now = time.monotonic()
@@ -76,7 +79,7 @@ class Listener(asyncio.Protocol):
                 self._rest = data
                 return
             self._resumed = True
-            self._run.is_ready()
+            self._run.is_ready(now - self._began)
         at = data.find(_MARK)
         while at >= 0 and at + len(DUE) <= len(data):
             digits = data[at + len(_MARK) : at + len(DUE)]
@@ -123,7 +126,9 @@ class Run:
     def __init__(self, job: dict[str, Any]) -> None:
         self._job = job
         self._requests: list[bytes] = [request.encode() for request in job["requests"]]
-        self._sent = self._ready = self.failed = 0
+        self.resume = json.dumps({"type": "resume", "positions": job["positions"]}).encode()
+        self.resumed: list[float] = []
+        self._sent = self.failed = 0
         self._expected = job["messages"] * job["deliveries"]
         self._idle: deque[Sender] = deque()
         self._due: deque[float] = deque()
@@ -131,9 +136,9 @@ class Run:
         self.first = self.last = 0.0
         self.latencies: list[float] = []
 
-    def is_ready(self) -> None:
-        self._ready += 1
-        if self._ready == len(self._job["sockets"]):
+    def is_ready(self, seconds: float) -> None:
+        self.resumed.append(seconds)
+        if len(self.resumed) == len(self._job["sockets"]):
             self._all_ready.set()
 
     def next_request(self) -> bytes:
@@ -172,6 +177,7 @@ class Run:
             for _ in range(job["connections"])
         ]
         await self._all_ready.wait()
+        print(json.dumps([_milliseconds(seconds) for seconds in self.resumed]))
         print("ready", flush=True)
         if not job["messages"]:
             await self._done.wait()  # idle, until killed
@@ -194,6 +200,10 @@ class Run:
                 self._due.append(due)
 
 
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 3)
+
+
 async def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -208,7 +218,7 @@ async def main() -> None:
         "deliveries": len(run.latencies),
         "failed": run.failed,
         "seconds": run.last - run.first,
-        "latencies_ms": [round(latency * 1000, 3) for latency in run.latencies],
+        "latencies_ms": [_milliseconds(latency) for latency in run.latencies],
     }
     print(json.dumps(result), flush=True)
 

@@ -3,7 +3,7 @@
 import json
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 USERS = 100
 CONVERSATIONS = 200
@@ -27,6 +27,11 @@ def _request(token: str, chat: str, *, own_id: bool) -> str:
     message = {"chat_id": chat, "content": CONTENT}
     if own_id:
         message["message_id"] = str(uuid.uuid4())
+    return post_message(token, message)
+
+
+def post_message(token: str, message: Mapping[str, str]) -> str:
+    """Return a whole `POST /v1/messages`."""
     body = json.dumps(message)
     return (
         "POST /v1/messages HTTP/1.1\r\nhost: localhost\r\n"

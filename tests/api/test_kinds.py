@@ -5,6 +5,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from chat4all.gateway.payloads import ERRORS_MAX
 from tests.api.conftest import CHAT, Api
 
 pytestmark = pytest.mark.anyio
@@ -102,6 +103,22 @@ async def test_what_does_not_fit_the_kind_is_refused_where_it_is(api: Api) -> No
         assert answer.status_code == 422, body
         assert [error["pointer"] for error in answer.json()["errors"]] == pointers, body
         assert "dance" not in answer.text
+
+
+async def test_a_payload_that_is_broken_everywhere_has_a_short_answer(api: Api) -> None:
+    bruno = await api.sign_in("bruno")
+    for payload in ({"x": [" "] * 10_000}, {f"{n}\t": n for n in range(3_000)}):
+        answer = await send(api, bruno, kind="custom", payload=payload)
+        assert answer.status_code == 422
+        assert len(answer.json()["errors"]) == ERRORS_MAX
+
+
+async def test_a_payload_is_measured_as_it_is_kept(api: Api) -> None:
+    bruno = await api.sign_in("bruno")
+    escaped = {"x": "é" * 5_000}  # 30,000 bytes as they are sent
+    assert (await send(api, bruno, kind="custom", payload=escaped)).status_code == 202
+    answer = await send(api, bruno, kind="custom", payload={"x": "é" * 9_000})
+    assert answer.status_code == 422
 
 
 async def test_the_texts_of_a_payload_are_kept_in_their_normal_form(api: Api) -> None:

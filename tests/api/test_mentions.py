@@ -56,6 +56,9 @@ async def test_only_members_are_mentioned(api: Api) -> None:
     answer = await api.gateway.post("/v1/messages", json=body, headers=bruno)
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/mentions/0", "/mentions/2"]
+    twice = body | {"mentions": ["ana", "ana", "nobody"]}
+    answer = await api.gateway.post("/v1/messages", json=twice, headers=bruno)
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/mentions/2"]
     many = body | {"mentions": ["ana"] * (MENTIONS_MAX + 1)}
     answer = await api.gateway.post("/v1/messages", json=many, headers=bruno)
     assert answer.status_code == 422

@@ -109,6 +109,42 @@ async def test_a_reply_to_what_is_not_stored_in_time_is_to_be_tried_again(
     assert (await api.gateway.post("/v1/messages", json=body, headers=ana)).status_code == 202
 
 
+async def test_a_reply_to_what_another_gateway_accepted_waits_for_a_moment(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
+    monkeypatch.setattr(sending, "ELSEWHERE_SECONDS", 10)
+    first = str(uuid.uuid4())
+    body = {"chat_id": CHAT, "content": "x", "reply_to": first}
+    reply = asyncio.create_task(api.gateway.post("/v1/messages", json=body, headers=ana))
+    await api.send(bruno, message_id=first)
+    await api.routed()
+    assert (await reply).status_code == 202
+
+
+async def test_what_was_accepted_is_so_again_after_whom_it_mentions_has_left(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bruno = await api.sign_in("bruno")
+    first = await api.send(bruno)
+    reply = str(uuid.uuid4())
+    body = {"message_id": reply, "chat_id": CHAT, "content": "x", "mentions": ["ana"]}
+    for _ in range(2):  # from what was just accepted, then from the store
+        answer = await api.gateway.post("/v1/messages", json=body, headers=bruno)
+        assert (answer.status_code, answer.json()["message_id"]) == (202, reply)
+        await api.routed()
+        removed = f"/v1/conversations/{CHAT}/members/ana"
+        assert (await api.metadata.delete(removed, headers=bruno)).status_code in {204, 404}
+        monkeypatch.setattr(sending, "RECENT_SECONDS", 0)
+    answer = await api.gateway.post("/v1/messages", json=body, headers=bruno)
+    assert answer.status_code == 202
+    answer = await api.gateway.post(
+        "/v1/messages", json=body | {"message_id": str(uuid.uuid4())}, headers=bruno
+    )
+    assert answer.status_code == 422
+    assert [one["message_id"] for one in await api.history(bruno)] == [first, reply]
+
+
 async def test_of_two_messages_with_one_id_ones_own_is_answered(api: Api) -> None:
     bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
     both = str(uuid.uuid4())

@@ -15,6 +15,7 @@ from jsonschema import Draft7Validator, ValidationError
 
 from chat4all.gateway.live.asyncapi import frames_of, live_description, type_of_frame
 from chat4all.gateway.live.codes import MEANINGS, CloseCode
+from chat4all.gateway.sending import read_draft
 from chat4all.wire import client_frames, frames
 from chat4all.wire.client_frames import ClientFrame
 from chat4all.wire.frames import ServerFrame
@@ -86,6 +87,11 @@ def test_a_frame_says_what_it_is_and_has_an_example(frame: type[msgspec.Struct])
     payload_validator(frame.__name__).validate(example["payload"])
     assert example["payload"]["type"] == message["name"]
     msgspec.json.decode(msgspec.json.encode(example["payload"]), type=frame)
+
+
+def test_the_example_of_a_message_to_send_is_one_that_is_accepted() -> None:
+    (example,) = live_description()["components"]["messages"]["Send"]["examples"]
+    assert read_draft(msgspec.json.encode(example["payload"])).content
 
 
 def test_every_close_code_says_what_to_do() -> None:

@@ -27,6 +27,9 @@ CUSTOM_NESTING_MAX = 8
 
 KEY_MAX = 64
 
+ERRORS_MAX = 20
+"""Errors of one payload that are named."""
+
 Payload: TypeAlias = Mapping[str, Any]
 Check: TypeAlias = Callable[[bytes | None], Payload | None]
 """Returns the payload to keep; raises `InvalidInput`, with pointers from the body on."""
@@ -37,10 +40,10 @@ _decoder = msgspec.json.Decoder()
 
 def payload_of(kind: Kind, given: Mapping[str, msgspec.Raw] | None) -> Payload | None:
     """Return the payload of a message of this kind, in its normal form. Raises `InvalidInput`."""
-    raw = None if given is None else _encoder.encode(given)
-    if raw is not None and len(raw) > PAYLOAD_MAX:
+    kept = _CHECKS[kind](None if given is None else _encoder.encode(given))
+    if kept is not None and len(_encoder.encode(kept)) > PAYLOAD_MAX:
         raise _invalid("/payload", f"at most {PAYLOAD_MAX:,} bytes")
-    return _CHECKS[kind](raw)
+    return kept
 
 
 def _invalid(pointer: str, detail: str) -> InvalidInput:
@@ -74,8 +77,6 @@ def _of_custom(raw: bytes | None) -> Payload:
     kept: Payload = _checked(payload, "", 1, errors)
     if errors:
         raise _within_payload(errors)
-    if len(_encoder.encode(kept)) > PAYLOAD_MAX:
-        raise _invalid("/payload", f"at most {PAYLOAD_MAX:,} bytes")
     return kept
 
 
@@ -91,6 +92,8 @@ def _within_payload(errors: Sequence[FieldError]) -> InvalidInput:
 
 def _checked(value: Any, pointer: str, level: int, errors: list[FieldError]) -> Any:
     """Return a value with its texts in their normal form; add what is wrong with it."""
+    if len(errors) == ERRORS_MAX:
+        return None
     if isinstance(value, dict | list) and level > CUSTOM_NESTING_MAX:
         errors.append(FieldError(pointer, f"nested deeper than {CUSTOM_NESTING_MAX}"))
         return None
@@ -113,6 +116,8 @@ def _checked_members(
 ) -> Iterator[tuple[str, Any]]:
     seen = set()
     for key, value in members.items():
+        if len(errors) == ERRORS_MAX:
+            return
         try:
             name = one_line(key, KEY_MAX)
             if name in seen:

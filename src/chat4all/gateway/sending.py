@@ -167,7 +167,7 @@ def read_draft(raw: bytes) -> MessageDraft:
         kind=body.kind,
         payload=payload_of(body.kind, body.payload),
         reply_to=message_id(body.reply_to) if body.reply_to else None,
-        mentions=tuple(map(Username, dict.fromkeys(body.mentions))),
+        mentions=tuple(map(Username, body.mentions)),
     )
 
 

@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from math import inf
 from typing import TypeAlias
 
 import uuid_utils
 
 from chat4all.concurrency.retrying import Backoff, retry
+from chat4all.concurrency.waiting import BoundedWaiting
 from chat4all.domain.errors import FieldError, InvalidInput, OutcomeUnknown, Unavailable
 from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.messages import MessageDraft, own_or_first
@@ -28,13 +30,24 @@ after that, its timestamp in the log is too late to pass as fresh, and a retry i
 RECENT_SECONDS = 60.0
 RECENT_MAX = 10_000
 
-
 STORED_SECONDS = 2.0
-"""How long a reply waits until the message that it answers is stored, if that was just accepted."""
+"""How long a reply waits until the message that it answers is stored, if it was accepted here."""
+
+ELSEWHERE_SECONDS = 0.25
+"""The same if another gateway may have accepted it."""
 
 STORED_SOON = Backoff(0.01, 0.25)
 
+REPLIES_WAITING_MAX = 256
+"""Replies that wait so; one more is told to come again."""
+
+REPLIES_AT_ONCE = 16
+"""Of those, how many ask the store."""
+
 _RecentKey: TypeAlias = tuple[ConversationId, MessageId, Username]
+
+
+NOT_STORED_YET = "the message that is answered is not stored yet"
 
 
 class _NotStoredYet(Unavailable):
@@ -53,17 +66,20 @@ class Sending:
         self,
         log: MessageLog,
         members: Members,
-        answered: MessagesById,
+        stored: MessagesById,
         *,
         new_id: Callable[[], str] = new_message_id,
         unknown_not_before: float = UNKNOWN_NOT_BEFORE_SECONDS,
     ) -> None:
         self._log = log
         self._members = members
-        self._answered = answered
+        self._stored = stored
         self._new_id = new_id
         self._unknown_not_before = unknown_not_before
         self._recent = _Recent()
+        self._replies = BoundedWaiting(
+            REPLIES_WAITING_MAX, inf, "replies wait for what they answer", slots=REPLIES_AT_ONCE
+        )
 
     async def send(self, sender: Username, draft: MessageDraft, headers: Headers = ()) -> MessageId:
         """Append the draft to the log and return the message's id once the log has it.
@@ -87,16 +103,17 @@ class Sending:
             mark_read=draft.mark_read,
             kind=draft.kind,
             payload=draft.payload,
-            mentions=draft.mentions,
         )
         try:
             members = await self._members.members(draft.conversation_id)
             check_member(members, sender)
-            if draft.mentions:
-                check_mentioned(members, draft.mentions)
-            if draft.reply_to is not None:
-                seq = await self._find(sender, draft.conversation_id, draft.reply_to)
-                record = record._replace(reply_seq=seq)
+            if draft.mentions or draft.reply_to is not None:
+                try:
+                    record = await self._referring(record, draft, members)
+                except InvalidInput:
+                    if await self._has_accepted(sender, draft):
+                        return record.message_id
+                    raise
             await self._log.append(record.conversation_id, encode_record(record), headers)
         except Unavailable as error:
             await answer_no_sooner(error, started + self._unknown_not_before, fresh=record.fresh)
@@ -111,29 +128,71 @@ class Sending:
         """Return a sender's message by its id, if it was accepted here less than a minute ago."""
         return self._recent.get((conversation, message_id, sender), time.monotonic())
 
-    async def _find(
+    async def _referring(
+        self, record: MessageRecord, draft: MessageDraft, members: Container[Username]
+    ) -> MessageRecord:
+        """Return a record with those whom the draft mentions and the number that it answers."""
+        check_mentioned(members, draft.mentions)
+        record = record._replace(mentions=tuple(dict.fromkeys(draft.mentions)))
+        if draft.reply_to is None:
+            return record
+        sender, conversation = record.sender_id, record.conversation_id
+        seq = await self._seq_of(sender, conversation, draft.reply_to)
+        return record._replace(reply_seq=seq or await self._seq_soon(sender, draft, draft.reply_to))
+
+    async def _has_accepted(self, sender: Username, draft: MessageDraft) -> bool:
+        """Say whether a draft is a retry: what it refers to may be gone since it was accepted."""
+        conversation, message_id = draft.conversation_id, draft.message_id
+        if message_id is None:
+            return False
+        if self.recent(conversation, message_id, sender) is not None:
+            return True
+        messages = await self._stored.with_id(conversation, message_id)
+        return any(message.sender_id == sender for message in messages)
+
+    async def _seq_of(
         self, sender: Username, conversation: ConversationId, message_id: MessageId
-    ) -> int:
-        """Return the number of the message that is answered: the sender's own, else the first.
+    ) -> int | None:
+        """Return the number of the message with an id: the sender's own, else the first.
 
-        One that was just accepted here is waited for. Raises `InvalidInput` when there is none.
+        None while there is none, or only somebody else's and the sender's own was just accepted.
         """
+        messages = await self._stored.with_id(conversation, message_id)
+        if not messages:
+            return None
+        found = own_or_first(messages, sender)
+        is_other = found.sender_id != sender
+        if is_other and self.recent(conversation, message_id, sender) is not None:
+            return None
+        return found.seq
 
-        async def find() -> int:
-            messages = await self._answered.with_id(conversation, message_id)
-            if messages:
-                return own_or_first(messages, sender).seq
-            if self.recent(conversation, message_id, sender) is None:
-                detail = "there is no such message in this conversation"
-                raise InvalidInput([FieldError("/reply_to", detail)])
-            raise _NotStoredYet("the message that is answered is not stored yet")
+    async def _seq_soon(self, sender: Username, draft: MessageDraft, message_id: MessageId) -> int:
+        """Return the number of a message that is not stored yet, once it is.
 
-        return await retry(
-            find,
-            STORED_SOON,
-            is_temporary=lambda error: isinstance(error, _NotStoredYet),
-            seconds=STORED_SECONDS,
-        )
+        Raises `InvalidInput` if it does not come in time, and `Unavailable` if it has to come.
+        """
+        conversation = draft.conversation_id
+        must_come = self.recent(conversation, message_id, sender) is not None
+        seconds = STORED_SECONDS if must_come else ELSEWHERE_SECONDS
+
+        async def look() -> int:
+            if (seq := await self._seq_of(sender, conversation, message_id)) is None:
+                raise _NotStoredYet(NOT_STORED_YET)
+            return seq
+
+        try:
+            async with asyncio.timeout(seconds), self._replies.turn():
+                return await retry(
+                    look,
+                    STORED_SOON,
+                    is_temporary=lambda error: isinstance(error, _NotStoredYet),
+                    seconds=seconds,
+                )
+        except (TimeoutError, _NotStoredYet):
+            if must_come:
+                raise Unavailable(NOT_STORED_YET) from None
+            detail = "there is no such message in this conversation"
+            raise InvalidInput([FieldError("/reply_to", detail)]) from None
 
 
 async def answer_no_sooner(error: Unavailable, when: float, *, fresh: bool) -> None:

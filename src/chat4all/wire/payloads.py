@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -20,8 +20,6 @@ PHONE_MAX = 40
 EMAIL_MAX = 320
 REACHED_MAX = 10
 """Phone numbers, and e-mail addresses, of one contact."""
-
-T = TypeVar("T")
 
 
 def _line(most: int, *examples: str) -> Meta:
@@ -66,7 +64,6 @@ DESCRIBED = Meta(
             {"type": "object", "title": "Custom", "description": "The payload of a `custom`."},
         ]
     },
-    examples=[{"lat": -23.5505, "lon": -46.6333}],
 )
 """How payloads of all kinds are described together."""
 

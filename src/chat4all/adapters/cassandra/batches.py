@@ -23,14 +23,14 @@ PACK_BYTES = 4 * 1024
 def in_batches(messages: Sequence[StoredMessage]) -> Iterator[list[StoredMessage]]:
     """Cut one conversation's messages, in their order, into batches of one bucket each.
 
-    What a message has besides its text is counted as if it were as large as it can be.
+    A payload is counted as four times what a record may have: numbers are written out in full.
     """
     part: list[StoredMessage] = []
     size = 0
     for message in messages:
         weight = len(message.content.encode()) + ROW_BYTES
         if not message.is_plain:
-            weight += PAYLOAD_MAX
+            weight += 4 * PAYLOAD_MAX
         full = part and size + weight > BATCH_BYTES
         if full or (part and bucket_of(message.seq) != bucket_of(part[0].seq)):
             yield part

@@ -7,7 +7,7 @@ from uuid import UUID
 from chat4all.adapters.cassandra.batches import in_batches, in_packs
 from chat4all.adapters.cassandra.changes import put_change_head
 from chat4all.adapters.cassandra.changing import SequencedChangesTables
-from chat4all.adapters.cassandra.keys import position_of, slot_of
+from chat4all.adapters.cassandra.keys import bucket_of, position_of, slot_of
 from chat4all.adapters.cassandra.messages import put_mentions, put_message
 from chat4all.adapters.cassandra.part import FIND_IDS
 from chat4all.adapters.cassandra.session import Statement, together
@@ -67,11 +67,15 @@ class SequencedTables(SequencedChangesTables):
         ]
         long = [each for each in batches if len(each) > 1]
         short = in_packs(each[0] for each in batches if len(each) == 1)
-        mentioning = [[put_mentions(message)] for message in messages if message.mentions]
+        mentioning = defaultdict[tuple[ConversationId, int], list[Statement]](list)
+        for message in messages:
+            if message.mentions:
+                key = message.conversation_id, bucket_of(message.seq)
+                mentioning[key].append(put_mentions(message))
         await together(
             [
                 *map(self._write_in_order, long),
                 *map(self._session.batch, short),
-                *map(self._session.batch, in_packs(mentioning)),
             ]
         )
+        await self._write_parts(mentioning.values())

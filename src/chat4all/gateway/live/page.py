@@ -115,7 +115,7 @@ def _kind(schema: Described) -> str:
         return f"array of {_kind(schema['items'])}"
     if kind == "object" and isinstance(more := schema.get("additionalProperties"), dict):
         return f"object of {_kind(more)}"
-    return escape(str(schema.get("format", kind)))
+    return escape(str(schema.get("format") or schema.get("title", kind)))
 
 
 def _links(operation: Described, described: Described) -> str:
