@@ -153,12 +153,14 @@ async def test_a_lost_announcement_of_a_change_is_found_in_the_store(api: Api) -
     await edit(api, ana, message, "two")
     await socket.heard("message_changed")
     assert told(socket) == [("message", "1.0"), ("changed", "1.2")]
+    assert (await api.history(ana))[0]["content"] == "two"  # which keeps the page
     with patch.object(api.parts.live.hub, "announced"):
         await delete(api, ana, message)
     for _ in range(30):
         await api.parts.live.hub.compare()
     await socket.heard("message_changed", 2)
     assert told(socket)[2:] == [("changed", "1.3")]
+    assert (await api.history(ana))[0]["content"] == ""
 
 
 async def test_a_change_whose_message_was_not_announced_comes_after_it(api: Api) -> None:

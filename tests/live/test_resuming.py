@@ -83,6 +83,15 @@ async def test_positions_may_come_in_several_frames(api: Api) -> None:
     assert [frame["conversation_id"] for frame in socket.of_type("conversation")] == [STRANGE]
 
 
+async def test_a_generation_counts_whichever_frame_says_it(api: Api) -> None:
+    await stored(api, 1, 3)
+    socket = connect(api.parts.live, await api.sign_in("ana"))
+    socket.say(type="resume", positions={CHAT: "3.0"}, generation="other", more=True)
+    socket.say(type="resume", positions={})
+    await socket.heard("resumed")
+    assert said(socket) == [("reload", None, "3.0")]
+
+
 async def test_who_missed_very_much_while_connected_is_told_to_reload(api: Api) -> None:
     """A feed that was away for long: what lies between is not pushed at a socket."""
     ana = await resumed(api.parts.live, await api.sign_in("ana"))

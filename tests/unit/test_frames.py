@@ -35,7 +35,7 @@ def test_a_text_frame_says_how_long_it_is(size: int) -> None:
 def test_a_message_is_the_same_from_the_feed_and_from_the_store() -> None:
     rows = [message(seq) for seq in (4, 5, 6)]
     views = [message_view(row, Status.DELIVERED) for row in rows]
-    page = run_of_page(EncodedPage(encode_frame(views), 4, 6, more=False))
+    page = run_of_page(EncodedPage(encode_frame(views), 4, 6, more=False), 3)
     announced = run_of_announced(rows, {})
     assert page is not None
     for seq, expected in ((3, [4, 5, 6]), (4, [5, 6]), (5, [6])):
@@ -46,6 +46,19 @@ def test_a_message_is_the_same_from_the_feed_and_from_the_store() -> None:
         assert [frame["position"] for frame in found] == [f"{one}.7" for one in expected]
     assert [seq for seq in range(9) if announced.follows(Position(seq))] == [3, 4, 5]
     assert announced.piece_above(Position(3, 7), wrap)[1] == Position(6, 7)
+
+
+def test_rows_that_the_store_has_lost_are_passed_over() -> None:
+    views = [message_view(message(seq), Status.DELIVERED) for seq in (7, 9)]
+    page = run_of_page(EncodedPage(encode_frame(views), 7, 9, more=False), 5)
+    assert page is not None
+    assert page.follows(Position(5))
+    frames, at = page.piece_above(Position(5), wrap)
+    assert [(one["message"]["seq"], one["position"]) for one in frames_in(frames)] == [
+        (7, "7.0"),
+        (9, "9.0"),
+    ]
+    assert at == Position(9)
 
 
 def test_changes_are_in_their_order_and_several_in_a_row_of_a_message_are_one_frame() -> None:
@@ -84,7 +97,7 @@ def test_of_what_was_announced_the_newest_that_are_consecutive_count() -> None:
 
 
 def test_a_page_without_messages_is_no_run() -> None:
-    assert run_of_page(EncodedPage(b"[]", 0, 0, more=False)) is None
+    assert run_of_page(EncodedPage(b"[]", 0, 0, more=False), 5) is None
 
 
 def test_a_heartbeat_is_a_frame() -> None:

@@ -1,5 +1,6 @@
 """Generations of a store: on Cassandra a row that `chat4all migrate` makes, else the folder's."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,22 @@ async def test_a_keyspace_that_was_made_anew_is_noticed_within_half_a_minute() -
     assert session.asked == 1
     session.rows = [("two",)]
     clock.now += 30
+    assert await generation.current() == "two"
+
+
+async def test_all_who_wait_share_one_question_and_an_outage_changes_nothing() -> None:
+    session: Any = Session()
+    clock = Clock()
+    generation = CassandraGeneration(session, clock=clock)
+    session.rows = [("one",)]
+    assert {*await asyncio.gather(*[generation.current() for _ in range(100)])} == {"one"}
+    assert session.asked == 1
+    session.rows = []  # it does not answer as it did
+    clock.now += 30
+    assert {*await asyncio.gather(*[generation.current() for _ in range(100)])} == {"one"}
+    assert session.asked == 2
+    session.rows = [("two",)]
+    clock.now += 3
     assert await generation.current() == "two"
 
 

@@ -195,6 +195,7 @@ LOOPS = {
     "concurrency.retrying.retry": "ends with the deadline, the tries or the context of its caller",
     "concurrency.waiting.BoundedWaiting.outlasting": "one call, held until it has ended",
     "adapters.cassandra.session.CassandraSession._start": "one call, held until it has ended",
+    "adapters.cassandra.generation.CassandraGeneration.current": "one question, shared and awaited",
     "adapters.embedded.link._Frames.each": "ends with the other process, as its own one then does",
     "adapters.embedded.link.GatewayLink.run": "one answer, in a task group",
     "adapters.embedded.log.EmbeddedLog.append": "ends when nothing waits; survives any error",

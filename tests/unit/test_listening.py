@@ -1,6 +1,7 @@
 """`chat4all listen` against a gateway that says what a test wants."""
 
 import asyncio
+import itertools
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -48,11 +49,12 @@ class Gateway:
         self.heard: list[dict[str, Any]] = []
         self.scripts: Iterator[Script] = iter(())
         self.url = ""
+        self.generations: Iterator[str] = itertools.repeat("g1")
 
     async def answer(self, socket: ServerConnection) -> None:
         assert socket.request is not None
         self.authorized.append(socket.request.headers["Authorization"])
-        await say(socket, type="hello", generation="g1")
+        await say(socket, type="hello", generation=next(self.generations))
         self.heard.append(json.loads(await socket.recv()))
         await next(self.scripts)(socket)
 
@@ -111,6 +113,19 @@ async def test_after_a_break_it_asks_for_what_came_after_the_last_frame(gateway:
     assert gateway.authorized == ["Bearer token-1"] * 2
     (why,) = gateway.told
     assert why.startswith("the connection was closed with 1012 because; connecting again in 0.0 s")
+
+
+async def test_positions_are_those_of_their_own_generation_until_resumed(gateway: Gateway) -> None:
+    gateway.generations = itertools.chain(["g1", "g2", "g2"], itertools.repeat("g2"))
+    resumed = {"type": "resumed", "markers": {}}
+    await gateway.frames(
+        8,
+        saying(message(1), resumed),
+        saying(),
+        saying(resumed),
+        saying(message(2), close=None),
+    )
+    assert [one["generation"] for one in gateway.heard] == ["g1", "g1", "g1", "g2"]
 
 
 def hello() -> dict[str, Any]:

@@ -16,7 +16,7 @@ from websockets.frames import Close
 from chat4all import __version__
 from chat4all.concurrency.retrying import Backoff
 from chat4all.domain.errors import CommandRefused
-from chat4all.operations.signing_in import Account, NoAnswer
+from chat4all.operations.signing_in import Account, NoAnswer, seconds_of
 
 Frame = dict[str, Any]
 
@@ -48,6 +48,8 @@ class Listener:
         self._tell = tell
         self._positions: dict[str, str] = {}
         self._generation: str | None = None
+        """Of the positions."""
+        self._generation_now: str | None = None
         self._has_begun = False
         self._delays = BACKOFF.delays()
         self._retry_after = 0.0
@@ -121,8 +123,11 @@ class Listener:
         self._has_begun = True
         match frame:
             case {"type": "hello"}:
-                self._generation = frame.get("generation")
+                self._generation_now = frame.get("generation")
+                if not self._positions:
+                    self._generation = self._generation_now
             case {"type": "resumed"}:
+                self._generation = self._generation_now
                 self._delays = BACKOFF.delays()
             case {"type": "error", "retry_after": seconds}:
                 self._retry_after = seconds
@@ -154,7 +159,7 @@ class Listener:
                 said = f"{self._url} is answered with {response.status_code}"
                 if response.status_code != 429 and response.status_code < 500:
                     raise CommandRefused(said)
-                self._retry_after = float(response.headers.get("Retry-After", 1))
+                self._retry_after = seconds_of(response.headers.get("Retry-After"))
                 return said
             case NoAnswer(retry_after=seconds):
                 self._retry_after = seconds

@@ -7,6 +7,7 @@ import urllib.parse
 import urllib.request
 from contextlib import suppress
 from http import HTTPStatus
+from http.client import HTTPException
 from typing import Any
 
 from chat4all import __version__
@@ -15,6 +16,9 @@ from chat4all.domain.errors import CommandRefused
 ANSWER_SECONDS = 10.0
 
 LOGOUT_SECONDS = 2.0
+
+SERVER_ERRORS = 500
+"""From here on a status is about the server."""
 
 RENEWED_AT = 0.8
 """The share of its lifetime after which a token is renewed."""
@@ -48,12 +52,12 @@ class Account:
         if self._refresh_token is not None:
             form = {"grant_type": "refresh_token", "refresh_token": self._refresh_token}
             status, body = self._ask(form)
-            if status is HTTPStatus.OK:
+            if status == HTTPStatus.OK:
                 self._take(body)
                 return
             self._refresh_token = None  # the session has ended; the password may still be good
         status, body = self._ask({"username": self._username, "password": self._password})
-        if status is not HTTPStatus.OK:
+        if status != HTTPStatus.OK:
             detail = body.get("detail", f"status {status}")
             raise CommandRefused(f"{self._username} cannot sign in: {detail}")
         self._take(body)
@@ -65,29 +69,35 @@ class Account:
             request = urllib.request.Request(  # noqa: S310 - the scheme was checked
                 f"{self._url}/v1/logout", b"", headers, method="POST"
             )
-            with suppress(OSError), urllib.request.urlopen(request, timeout=LOGOUT_SECONDS):  # noqa: S310
-                pass
+            with suppress(OSError, HTTPException):
+                urllib.request.urlopen(request, timeout=LOGOUT_SECONDS).close()  # noqa: S310
 
     def _take(self, body: dict[str, Any]) -> None:
         self.token, self._refresh_token = body["access_token"], body["refresh_token"]
         self.renew_at = time.monotonic() + RENEWED_AT * body["expires_in"]
 
-    def _ask(self, form: dict[str, str]) -> tuple[HTTPStatus, dict[str, Any]]:
+    def _ask(self, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
         data = urllib.parse.urlencode(form).encode()
         request = urllib.request.Request(f"{self._url}/token", data, _HEADERS)  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
-                return HTTPStatus.OK, _object(answer.read())
+                return answer.status, _object(answer.read())
         except urllib.error.HTTPError as error:
             with error:
-                status, body = HTTPStatus(error.code), _object(error.read())
-            if status is HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                detail = body.get("detail", status.phrase)
-                raise NoAnswer(detail, float(error.headers.get("Retry-After", 1))) from None
-            return status, body
+                if error.code == HTTPStatus.TOO_MANY_REQUESTS or error.code >= SERVER_ERRORS:
+                    why = f"{self._url} is answered with {error.code}"
+                    raise NoAnswer(why, seconds_of(error.headers.get("Retry-After"))) from None
+                return error.code, _object(error.read())
+        except HTTPException:
+            raise CommandRefused("--url: it does not answer as Chat4All does") from None
         except OSError as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
             raise NoAnswer(f"{self._url} does not answer: {reason}") from None
+
+
+def seconds_of(retry_after: str | None) -> float:
+    """Return the seconds that an answer asks to wait; 1 where it says a date, or nothing."""
+    return float(retry_after) if retry_after and retry_after.isdecimal() else 1.0
 
 
 def _object(body: bytes) -> dict[str, Any]:

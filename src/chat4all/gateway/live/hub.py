@@ -121,6 +121,17 @@ class Hub:
         followed = self._followers.get(conversation)
         return START if followed is None else followed.head
 
+    def raise_head(self, followed: Followed, stored: Position) -> bool:
+        """Note the numbers that the store has; say whether any of them was not known.
+
+        Then an announcement is late or lost, and pages that are kept may show what was deleted.
+        """
+        if followed.head.covers(stored):
+            return False
+        self._versions.supersede(followed.conversation)
+        followed.raise_head(stored)
+        return True
+
     def told_markers(self, follower: Follower, markers: Mapping[str, int]) -> None:
         """Note the markers that a connection is told; see `Followers.told_markers`."""
         self._followers.told_markers(follower, markers)
@@ -146,8 +157,7 @@ class Hub:
             for conversation, activity in (await self._activity(asked)).items():
                 followed_now = self._followers.get(conversation)
                 stored = Position(activity.seq, activity.change)
-                if followed_now is not None and not followed_now.head.covers(stored):
-                    followed_now.raise_head(stored)
+                if followed_now is not None and self.raise_head(followed_now, stored):
                     self.deliver(conversation)
             for followed_now, username, seq in await lost_markers(
                 self._followers, asked, self._read_by

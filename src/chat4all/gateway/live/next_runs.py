@@ -107,7 +107,7 @@ class NextRuns:
             head = announced.first - 1
         members = await self._members.of(conversation)
         limit = min(PAGE, head - after)
-        return run_of_page(await self._reading.above(conversation, members, after, limit))
+        return run_of_page(await self._reading.above(conversation, members, after, limit), after)
 
     async def _changes(
         self, conversation: ConversationId, after: int, head: int, announced: Mapping[int, int]

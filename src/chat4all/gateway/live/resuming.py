@@ -176,7 +176,7 @@ class Resuming:
         conversation = followed.conversation
         if conversation in follower.conversations:
             return
-        followed.raise_head(head)
+        self._hub.raise_head(followed, head)
         opening = b""
         position = asked.positions.get(conversation)
         if position is None:

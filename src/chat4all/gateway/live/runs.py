@@ -23,6 +23,13 @@ View: TypeAlias = MessageView | msgspec.Raw
 _views = msgspec.json.Decoder(list[msgspec.Raw])
 
 
+class _Numbered(msgspec.Struct):
+    seq: int
+
+
+_numbered = msgspec.json.Decoder(_Numbered)
+
+
 class Entry(NamedTuple):
     """A message as it is shown, and the number that a connection has once it was sent it."""
 
@@ -131,12 +138,19 @@ class Changes(Run):
         return MessageChangedFrame(view, position)
 
 
-def run_of_page(page: EncodedPage) -> Run | None:
-    """Return the messages of a page of the history; None for an empty one."""
+def run_of_page(page: EncodedPage, after: int) -> Run | None:
+    """Return the messages of a page of the history that begins above `after`; None if it is empty.
+
+    Rows that the store has lost, or that an operator has deleted, are passed over.
+    """
     if not page.size:
         return None
-    views = enumerate(_views.decode(page.body), page.first)
-    return Messages(page.first, [Entry(seq, view) for seq, view in views])
+    views = _views.decode(page.body)
+    numbers: Sequence[int] = range(page.first, page.last + 1)
+    if len(numbers) != len(views):
+        numbers = [_numbered.decode(view).seq for view in views]
+    entries = [Entry(seq, view) for seq, view in zip(numbers, views, strict=True)]
+    return Messages(after + 1, entries)
 
 
 def run_of_announced(

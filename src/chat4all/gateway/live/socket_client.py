@@ -131,6 +131,7 @@ class LiveClient:
         self._typed_at = 0.0
         self._positions: dict[ConversationId, Position] = {}
         self._positions_since = 0.0
+        self._are_of_another_generation = False
         if self._token is not None:
             work.mark(self)
 
@@ -245,11 +246,12 @@ class LiveClient:
         if len(self._positions) > POSITIONS_MAX:
             self._positions.clear()
             raise InvalidInput([FieldError("/positions", f"at most {POSITIONS_MAX} in all")])
+        if frame.generation is not None and frame.generation != self._generation:
+            self._are_of_another_generation = True
         if frame.more:
             return
         positions, self._positions = self._positions, {}
-        is_other = frame.generation is not None and frame.generation != self._generation
-        self._parts.resuming.begin(follower, Asked(positions, is_other))
+        self._parts.resuming.begin(follower, Asked(positions, self._are_of_another_generation))
 
     async def _send(self, session: Session, frame: bytes, ref: str | None) -> None:
         self._parts.limits.send.take({}, session.username)
