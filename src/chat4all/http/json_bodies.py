@@ -27,6 +27,7 @@ _AT = re.compile(r"(?P<what>.*) - at `\$(?P<where>.*)`\Z", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
 
 _syntax = msgspec.json.Decoder(msgspec.Raw)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class BodyReader(Generic[T]):
@@ -75,20 +76,23 @@ class BodyReader(Generic[T]):
     def _broken(self, body: bytes) -> list[FieldError]:
         errors: list[FieldError] = []
         given = set()
+        try:
+            fields = _fields.decode(body)
+        except msgspec.ValidationError:
+            return []  # it is no object at all
         for name, decoder in self._parts:
+            # Of the body only this field, however large the others are.
+            part = b'{"%s":%s}' % (name.encode(), fields[name]) if name in fields else b"{}"
             try:
-                value = getattr(decoder.decode(body), name)
+                value = getattr(decoder.decode(part), name)
                 if value is msgspec.UNSET:
                     continue
                 given.add(name)
                 if name in self._rules:
                     self._rules[name](value)
             except msgspec.ValidationError as error:
-                found = _field_error(str(error))
-                if not found.pointer:
-                    return []  # it is no object at all
                 given.add(name)
-                errors.append(found)
+                errors.append(_field_error(str(error)))
             except ValueError as error:
                 errors.append(FieldError(f"/{name}", str(error)))
         return [*errors, *self._among(given)]
