@@ -131,7 +131,9 @@ class World:
 
         def is_quiet() -> bool:
             return all(
-                len(one.watching._work) + len(one.presence._announcing) == 0
+                not one.watching._handing
+                and not one.watching._work
+                and not one.presence._announcing
                 for one in self.feed.gateways
             )
 

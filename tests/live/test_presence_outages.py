@@ -64,7 +64,7 @@ async def tick(gateway: Gateway) -> None:
     """Let a second pass, and clients be told, whether or not an announcement is under way."""
     gateway.world.clock.now += 1
     await gateway.watching.tick()
-    await until(lambda: not gateway.watching._work)
+    await until(lambda: not gateway.watching._handing and not gateway.watching._work)
 
 
 async def test_a_question_that_fails_is_asked_again_and_nobody_is_offline_before(

@@ -24,6 +24,7 @@ from chat4all.domain.events import (
 )
 from chat4all.domain.ids import Username
 from chat4all.gateway.live.followers import Followers
+from chat4all.gateway.live.turns import in_turns
 from chat4all.ports.feed import Announcements, Decode
 from chat4all.wire.events import MalformedEvent
 
@@ -59,9 +60,6 @@ ASKED_MAX = 50_000
 LEFT_MAX = 10_000
 """Users of whom is remembered when they left."""
 
-SLICE = 1_000
-"""Users who are looked at in one turn of the event loop."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -89,8 +87,8 @@ class Presence:
     """Keeps the presence of the users who are wanted here, and answers for the users of this one.
 
     `announcements` None: there are no other gateways. `is_heard` says whether the feed is.
-    `changed` is called for a user whose presence has become known, or is another now. `clock` is
-    monotonic, in seconds.
+    `changed` is called for a user whose presence has become known, or is another now; for many in
+    one turn of the event loop. `clock` is monotonic, in seconds.
     """
 
     def __init__(
@@ -187,10 +185,8 @@ class Presence:
                 self._certain_from = inf  # other gateways may forget the questions
             if self._to_ask or self._to_tell or self._ask_all or self._repeat_all:
                 self._announcing.mark("")  # it may have failed
-        for names in _slices(list(self._wanted), SLICE):
-            for username in names:
-                self._look(username, now)
-            await asyncio.sleep(0)
+        async for username in in_turns(list(self._wanted)):
+            self._look(username, now)
 
     async def close(self) -> None:
         """Tell nothing more."""
@@ -247,13 +243,11 @@ class Presence:
 
     async def _begin_round(self, now: float) -> None:
         self._repeat_all = bool(self._wanted)
-        for names in _slices(list(self._asked), SLICE):
-            for username in names:
-                if self._asked[username] <= now:
-                    del self._asked[username]
-                elif username in self._followers.users:
-                    self._to_tell.add(username)
-            await asyncio.sleep(0)
+        async for username in in_turns(list(self._asked)):
+            if self._asked[username] <= now:
+                del self._asked[username]
+            elif username in self._followers.users:
+                self._to_tell.add(username)
 
     def _tell(self, usernames: Iterable[Username]) -> None:
         self._to_tell.update(usernames)

@@ -5,7 +5,7 @@ That is looked at when they say whom they watch, when members change, and before
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from chat4all.concurrency.keyed import KeyedWork
 from chat4all.concurrency.outages import OutageLog
@@ -16,6 +16,7 @@ from chat4all.domain.times import format_milliseconds
 from chat4all.gateway.live.followers import Follower, Stage
 from chat4all.gateway.live.membership import PresentMembers
 from chat4all.gateway.live.presence import Presence
+from chat4all.gateway.live.turns import in_turns
 from chat4all.ports.directory import Memberships
 from chat4all.ports.outbox import OutboxEntry, Subject
 from chat4all.wire.frames import PresenceFrame
@@ -61,9 +62,15 @@ class Watching:
         """By who watches."""
         self._watchers: dict[Username, set[Watch]] = {}
         """By who is watched."""
+        self._news: set[Username] = set()
+        """Whose presence has changed, and whose watchers do not know it yet."""
+        self._is_lost = False
+        """Whether anybody's conversations may have changed."""
         self._size = 0
         outages = OutageLog(_log, "who is online is not told", "who is online is told again")
         self._work = KeyedWork(self._do, outages, at_once=AT_ONCE, rest_seconds=RETRY_SECONDS)
+        # One at a time, for everybody: a name may have as many watchers as there are connections.
+        self._handing = KeyedWork[str](self._hand_on, outages, at_once=1)
         presence.changed = self._changed
 
     def watch(self, follower: Follower, names: Iterable[str]) -> None:
@@ -103,26 +110,47 @@ class Watching:
 
     def all_changed(self) -> None:
         """See `ports.outbox.ChangeListener`."""
-        for watch in self._watches.values():
-            watch.must_share = True
-            self._work.mark(watch)
+        self._is_lost = True
+        self._handing.mark("")
 
     async def tick(self) -> None:
         """Do what is due once a second."""
         await self.presence.tick()
-        for watch in self._watches.values():
+        async for watch in in_turns(self._current()):
             if watch.due or watch.must_share:
                 self._work.mark(watch)  # there was no room for it, or members have changed
 
     async def close(self) -> None:
         """Tell nothing more."""
+        await self._handing.close()
         await self._work.close()
         await self.presence.close()
 
     def _changed(self, username: Username) -> None:
-        for watch in self._watchers.get(username, ()):
-            watch.due.add(username)
-            self._work.mark(watch)
+        self._news.add(username)
+        self._handing.mark("")
+
+    async def _hand_on(self, _: str) -> None:
+        """Let watchers look at what has changed."""
+        if self._is_lost:
+            self._is_lost = False
+            async for watch in in_turns(self._current()):
+                watch.must_share = True
+                self._work.mark(watch)
+        async for watch, username in in_turns(self._take_news()):
+            if username in watch.via:
+                watch.due.add(username)
+                self._work.mark(watch)
+
+    def _take_news(self) -> "Iterator[tuple[Watch, Username]]":
+        while self._news:
+            username = self._news.pop()
+            for watch in tuple(self._watchers.get(username, ())):
+                yield watch, username
+
+    def _current(self) -> "Iterator[Watch]":
+        """Yield the watches there are now, without those that have ended meanwhile."""
+        return (one for one in tuple(self._watches.values()) if self._is_current(one))
 
     def _let(self, watch: Watch, username: Username, via: ConversationId) -> None:
         """Let a user be watched, who shares a conversation with the watcher."""
@@ -139,6 +167,7 @@ class Watching:
         _discard(self._watchers, username, watch)
         if username not in self._watchers:
             self.presence.forget(username)
+            self._news.discard(username)
 
     async def _do(self, what: "Watch | ConversationId") -> None:
         if isinstance(what, Watch):
@@ -149,11 +178,15 @@ class Watching:
     async def _look_at_members(self, conversation: ConversationId) -> None:
         """Let members be watched who were not before; who may no longer be is found in time."""
         members = await self._members.of(conversation)
-        for watcher in members.keys() & self._of_user.keys():
-            for watch in self._of_user.get(watcher, ()):
-                for username in watch.usernames & members.keys():
-                    if username not in watch.via:
-                        self._let(watch, username, conversation)
+        async for watch, username in in_turns(self._watched_by(members)):
+            if username in members and username not in watch.via and self._is_current(watch):
+                self._let(watch, username, conversation)
+
+    def _watched_by(self, usernames: Collection[Username]) -> "Iterator[tuple[Watch, Username]]":
+        for watcher in tuple(name for name in usernames if name in self._of_user):
+            for watch in tuple(self._of_user.get(watcher, ())):
+                for username in watch.usernames:
+                    yield watch, username
 
     async def _tell(self, watch: Watch) -> None:
         """Tell a connection what is due. Raises `Unavailable`; it stays due."""
