@@ -306,6 +306,34 @@ async def test_what_is_remembered_is_bounded(world: World, monkeypatch: Patch) -
     assert here.presence._left.maxsize == presence.LEFT_MAX
 
 
+@pytest.mark.parametrize("limit", ["WATCHES_MAX", "USER_WATCHES_MAX"])
+async def test_a_list_that_is_refused_leaves_the_former_one(
+    world: World, monkeypatch: Patch, limit: str
+) -> None:
+    here, there = world.gateways
+    monkeypatch.setattr(watching, limit, 2)
+    ana = here.connect("ana")
+    here.watch(ana, "bruno", "carla")
+    here.watch(ana, "carla", "bruno")  # in place of as many
+    with pytest.raises(Overloaded):
+        here.watch(ana, "bruno", "carla", "davi")
+    there.connect("bruno")
+    await world.settle()
+    assert ana.told == [ONLINE]
+    here.watch(ana)
+    assert (here.watching._watches, here.watching._size) == ({}, 0)
+
+
+async def test_one_user_cannot_use_up_what_all_may_watch(world: World, monkeypatch: Patch) -> None:
+    here, _ = world.gateways
+    monkeypatch.setattr(watching, "USER_WATCHES_MAX", 3)
+    here.watch(here.connect("ana"), "made-up", "made-up-too")
+    with pytest.raises(Overloaded):
+        here.watch(here.connect("ana"), "bruno", "carla")
+    here.watch(here.connect("ana"), "bruno")
+    here.watch(here.connect("bruno"), "ana", "carla")
+
+
 async def test_what_is_not_asked_for_is_not_decoded_and_what_cannot_be_read_does_no_harm(
     world: World,
 ) -> None:

@@ -24,6 +24,9 @@ from chat4all.wire.frames import PresenceFrame
 WATCHES_MAX = 200_000
 """Users of all watch lists of a gateway together, each as often as it is in one."""
 
+USER_WATCHES_MAX = 2_000
+"""The same of one user's connections: a user may not leave nothing for the others."""
+
 AT_ONCE = 16
 RETRY_SECONDS = 1.0
 
@@ -76,14 +79,15 @@ class Watching:
     def watch(self, follower: Follower, names: Iterable[str]) -> None:
         """Let a connection watch these users in place of others, and tell it their presence soon.
 
-        Raises `Overloaded` when too many are watched.
+        Raises `Overloaded` when too many are watched; it watches the former ones then.
         """
         usernames = frozenset(_usernames(names))
-        self.forget(follower)
-        if not usernames or follower.stage is Stage.GONE or not follower.socket.is_open:
+        if follower.stage is Stage.GONE or not follower.socket.is_open:
             return
-        if self._size + len(usernames) > WATCHES_MAX:
-            raise Overloaded("too many users are watched")
+        self._check_room(follower, len(usernames))
+        self.forget(follower)
+        if not usernames:
+            return
         # Members who change from here on are heard of; who shares a conversation is asked then.
         watch = self._watches[follower] = Watch(follower, usernames)
         self._of_user.setdefault(follower.username, set()).add(watch)
@@ -125,6 +129,16 @@ class Watching:
         await self._handing.close()
         await self._work.close()
         await self.presence.close()
+
+    def _check_room(self, follower: Follower, size: int) -> None:
+        """Raise `Overloaded` where a connection may not watch so many."""
+        if (former := self._watches.get(follower)) is not None:
+            size -= len(former.usernames)
+        of_user = sum(len(one.usernames) for one in self._of_user.get(follower.username, ()))
+        if size > 0 and of_user + size > USER_WATCHES_MAX:
+            raise Overloaded("too many users are watched by one user's connections")
+        if size > 0 and self._size + size > WATCHES_MAX:
+            raise Overloaded("too many users are watched")
 
     def _changed(self, username: Username) -> None:
         self._news.add(username)
