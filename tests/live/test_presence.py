@@ -1,6 +1,6 @@
 """Who is online: told to those who watch and share a conversation, over any number of gateways."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from math import inf
@@ -183,6 +183,29 @@ async def test_nothing_is_told_while_members_are_not_certain(world: World) -> No
     world.people.is_certain = True
     await world.pass_time(1)
     assert ana.told == [OFFLINE, ONLINE]
+
+
+async def test_what_is_due_is_one_write_after_one_look_at_all_members(world: World) -> None:
+    here, there = world.gateways
+    for name in ("ana", "davi"):
+        world.add(name, OTHER_CHAT)
+    names = ["bruno", "carla", "davi"]
+    for name in names:
+        there.connect(name)
+    here.watch(here.connect("ana"), *names)
+    await world.settle()
+    ana = here.connect("ana")
+    here.watch(ana, *names)
+    await world.settle()
+    assert (ana.writes, sorted(ana.told)) == (1, [(name, "online") for name in names])
+    # While the members of each conversation are read, somebody leaves the other one.
+    loading = world.people.loading
+    loading[CHAT] = lambda: world.remove("davi", OTHER_CHAT)
+    loading[OTHER_CHAT] = lambda: world.remove("bruno", CHAT)
+    ana = here.connect("ana")
+    here.watch(ana, *names)
+    await world.settle()
+    assert (loading, ana.told) == ({}, [("carla", "online")])
 
 
 async def test_watching_others_replaces_and_watching_again_tells_again(world: World) -> None:
@@ -389,7 +412,7 @@ def offline_at_once(patch: Patch) -> None:
 def without_a_common_conversation(patch: Patch) -> None:
     """Look at what two users share only when one begins to watch."""
 
-    async def always(_: Watching, watch: Watch, username: Username) -> bool:
+    def always(_: Watching, watch: Watch, username: Username, _members: object) -> bool:
         return username in watch.via
 
     patch.setattr(Watching, "_may_be_told", always)
@@ -411,10 +434,11 @@ def told_though_there_was_no_room(patch: Patch) -> None:
     """Take a frame for told that was dropped."""
     write = Watching._write
 
-    def regardless(self: Watching, watch: Watch, username: Username) -> None:
-        write(self, watch, username)
-        watch.told[username] = (self.presence.state(username) or State(False, None)).is_online
-        watch.due.discard(username)
+    def regardless(self: Watching, watch: Watch, usernames: Iterable[Username]) -> None:
+        for username in usernames:
+            write(self, watch, [username])
+            watch.told[username] = (self.presence.state(username) or State(False, None)).is_online
+            watch.due.discard(username)
 
     patch.setattr(Watching, "_write", regardless)
 

@@ -5,17 +5,18 @@ That is looked at when they say whom they watch, when members change, and before
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from chat4all.concurrency.keyed import KeyedWork
 from chat4all.concurrency.outages import OutageLog
-from chat4all.domain.errors import Overloaded
+from chat4all.domain.errors import Overloaded, Unavailable
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.ids import username as username_of
+from chat4all.domain.people import Role
 from chat4all.domain.times import format_milliseconds
 from chat4all.gateway.live.followers import Follower, Stage
-from chat4all.gateway.live.membership import PresentMembers
-from chat4all.gateway.live.presence import Presence
+from chat4all.gateway.live.membership import TRIES, PresentMembers
+from chat4all.gateway.live.presence import Presence, State
 from chat4all.gateway.live.turns import in_turns
 from chat4all.ports.directory import Memberships
 from chat4all.ports.outbox import OutboxEntry, Subject
@@ -206,13 +207,30 @@ class Watching:
         """Tell a connection what is due. Raises `Unavailable`; it stays due."""
         if watch.must_share:
             await self._find_shared(watch)
-        for username in tuple(watch.due):
-            state = self.presence.state(username)
-            if state is None or state.is_online == watch.told.get(username):
-                watch.due.discard(username)  # it is due again once there is something to tell
-            elif await self._may_be_told(watch, username):
-                # Nothing is awaited between this look and the write.
-                self._write(watch, username)
+        due = [username for username in tuple(watch.due) if self._is_news(watch, username)]
+        members = await self._members_of({watch.via[username] for username in due})
+        # Nothing is awaited between this look and the write.
+        self._write(watch, [one for one in due if self._may_be_told(watch, one, members)])
+
+    def _is_news(self, watch: Watch, username: Username) -> bool:
+        state = self.presence.state(username)
+        if state is not None and state.is_online != watch.told.get(username):
+            return True
+        watch.due.discard(username)  # it is due again once there is something to tell
+        return False
+
+    async def _members_of(
+        self, conversations: Collection[ConversationId]
+    ) -> dict[ConversationId, Mapping[Username, Role]]:
+        """Return the members of several conversations, as they are at one moment."""
+        found: dict[ConversationId, Mapping[Username, Role]] = {}
+        for _ in range(TRIES):
+            again = {one: await self._members.of(one) for one in conversations}
+            # Identical ones were kept, and so returned at once: nothing has run in between.
+            if all(members is found.get(one) for one, members in again.items()):
+                return again
+            found = again
+        raise Unavailable("the members of conversations change too often to be read")
 
     async def _find_shared(self, watch: Watch) -> None:
         """Let those users be watched who share a conversation with the watcher."""
@@ -228,36 +246,45 @@ class Watching:
                 if username not in watch.via:
                     self._let(watch, username, via)
 
-    async def _may_be_told(self, watch: Watch, username: Username) -> bool:
-        """Return whether two users share a conversation now."""
+    def _may_be_told(
+        self,
+        watch: Watch,
+        username: Username,
+        members: Mapping[ConversationId, Mapping[Username, Role]],
+    ) -> bool:
+        """Return whether two users share one of these conversations now."""
         via = watch.via.get(username)
-        if via is None:
-            return False
-        members = await self._members.of(via)
-        if watch.via.get(username) != via:
+        if via is None or via not in members:
             return False  # it is watched no longer, or by another conversation: it is due again
-        if username in members and watch.follower.username in members:
+        if username in members[via] and watch.follower.username in members[via]:
             return True
         self._let_no_longer(watch, username)
         watch.must_share = True  # they may share another one; it is looked up at the next tick
         return False
 
-    def _write(self, watch: Watch, username: Username) -> None:
-        state = self.presence.state(username)
-        if state is None:
-            return
-        frame = PresenceFrame(username, "online")
-        if not state.is_online:
-            ago = state.seen_ago
-            at = None if ago is None else format_milliseconds(int((time.time() - ago) * 1000))
-            frame = PresenceFrame(username, "offline", at)
+    def _write(self, watch: Watch, usernames: Iterable[Username]) -> None:
+        """Write what is due of these users, all at once."""
+        told: dict[Username, bool] = {}
+        frames = []
+        for username in usernames:
+            if (state := self.presence.state(username)) is not None:
+                told[username] = state.is_online
+                frames.append(watch.follower.wrapped(_frame(username, state)))
         # It stays due where there is no room for it.
-        if watch.follower.socket.write_passing(watch.follower.wrapped(frame)):
-            watch.told[username] = state.is_online
-            watch.due.discard(username)
+        if frames and watch.follower.socket.write_passing(b"".join(frames)):
+            watch.told |= told
+            watch.due -= told.keys()
 
     def _is_current(self, watch: Watch) -> bool:
         return self._watches.get(watch.follower) is watch
+
+
+def _frame(username: Username, state: State) -> PresenceFrame:
+    if state.is_online:
+        return PresenceFrame(username, "online")
+    ago = state.seen_ago
+    at = None if ago is None else format_milliseconds(int((time.time() - ago) * 1000))
+    return PresenceFrame(username, "offline", at)
 
 
 def _usernames(names: Iterable[str]) -> Iterable[Username]:
