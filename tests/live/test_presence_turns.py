@@ -36,21 +36,23 @@ def counted(on: object, method: str) -> Iterator[Counter[int]]:
     loop = asyncio.get_running_loop()
     calls: Counter[int] = Counter()
     turn = 0
+    ended = False
     original: Callable[..., Any] = getattr(on, method)
 
     def next_turn() -> None:
-        nonlocal turn, handle
+        nonlocal turn
         turn += 1
-        handle = loop.call_soon(next_turn)
+        if not ended:
+            loop.call_soon(next_turn)
 
     def call(*arguments: Any) -> Any:
         calls[turn] += 1
         return original(*arguments)
 
-    handle = loop.call_soon(next_turn)
+    loop.call_soon(next_turn)
     with patch.object(on, method, call):
         yield calls
-    handle.cancel()
+    ended = True
 
 
 async def watchers_of(world: World) -> list[Device]:
