@@ -12,7 +12,7 @@ from chat4all.domain.events import PresenceAsked
 from chat4all.domain.ids import Username
 from chat4all.gateway.live import presence, watching
 from chat4all.gateway.live.presence import Presence, State
-from chat4all.gateway.live.watching import Watch, Watching
+from chat4all.gateway.live.watching import Watching, WatchList
 from chat4all.wire.events import decode_events
 from tests.live.presence_world import CHAT, OTHER_CHAT, World
 
@@ -412,7 +412,7 @@ def offline_at_once(patch: Patch) -> None:
 def without_a_common_conversation(patch: Patch) -> None:
     """Look at what two users share only when one begins to watch."""
 
-    def always(_: Watching, watch: Watch, username: Username, _members: object) -> bool:
+    def always(_: Watching, watch: WatchList, username: Username, _members: object) -> bool:
         return username in watch.via
 
     patch.setattr(Watching, "_may_be_told", always)
@@ -422,7 +422,7 @@ def state_as_difference(patch: Patch) -> None:
     """Tell only what changes from now on, and take for told what there was no room for."""
     let = Watching._let
 
-    def known(self: Watching, watch: Watch, username: Username, via: object) -> None:
+    def known(self: Watching, watch: WatchList, username: Username, via: object) -> None:
         let(self, watch, username, via)  # type: ignore[arg-type]
         if (state := self.presence.state(username)) is not None:
             watch.told[username] = state.is_online
@@ -434,7 +434,7 @@ def told_though_there_was_no_room(patch: Patch) -> None:
     """Take a frame for told that was dropped."""
     write = Watching._write
 
-    def regardless(self: Watching, watch: Watch, usernames: Iterable[Username]) -> None:
+    def regardless(self: Watching, watch: WatchList, usernames: Iterable[Username]) -> None:
         for username in usernames:
             write(self, watch, [username])
             watch.told[username] = (self.presence.state(username) or State(False, None)).is_online

@@ -14,7 +14,7 @@ from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.ids import username as username_of
 from chat4all.domain.people import Role
 from chat4all.domain.times import format_milliseconds
-from chat4all.gateway.live.followers import Follower, Stage
+from chat4all.gateway.live.followers import Follower, Stage, discard
 from chat4all.gateway.live.membership import TRIES, PresentMembers
 from chat4all.gateway.live.presence import Presence, State
 from chat4all.gateway.live.turns import in_turns
@@ -34,7 +34,7 @@ RETRY_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
-class Watch:
+class WatchList:
     """Whom one connection watches."""
 
     __slots__ = ("due", "follower", "must_share", "told", "usernames", "via")
@@ -61,10 +61,10 @@ class Watching:
         self.presence = presence
         self._members = members
         self._memberships = memberships
-        self._watches: dict[Follower, Watch] = {}
-        self._of_user: dict[Username, set[Watch]] = {}
+        self._watches: dict[Follower, WatchList] = {}
+        self._of_user: dict[Username, set[WatchList]] = {}
         """By who watches."""
-        self._watchers: dict[Username, set[Watch]] = {}
+        self._watchers: dict[Username, set[WatchList]] = {}
         """By who is watched."""
         self._news: set[Username] = set()
         """Whose presence has changed, and whose watchers do not know it yet."""
@@ -90,7 +90,7 @@ class Watching:
         if not usernames:
             return
         # Members who change from here on are heard of; who shares a conversation is asked then.
-        watch = self._watches[follower] = Watch(follower, usernames)
+        watch = self._watches[follower] = WatchList(follower, usernames)
         self._of_user.setdefault(follower.username, set()).add(watch)
         self._size += len(usernames)
         self._work.mark(watch)
@@ -102,7 +102,7 @@ class Watching:
             return
         self._size -= len(watch.usernames)
         self._work.forget(watch)
-        _discard(self._of_user, follower.username, watch)
+        discard(self._of_user, follower.username, watch)
         for username in tuple(watch.via):
             self._let_no_longer(watch, username)
 
@@ -157,17 +157,17 @@ class Watching:
                 watch.due.add(username)
                 self._work.mark(watch)
 
-    def _take_news(self) -> "Iterator[tuple[Watch, Username]]":
+    def _take_news(self) -> Iterator[tuple[WatchList, Username]]:
         while self._news:
             username = self._news.pop()
             for watch in tuple(self._watchers.get(username, ())):
                 yield watch, username
 
-    def _current(self) -> "Iterator[Watch]":
+    def _current(self) -> Iterator[WatchList]:
         """Yield the watches there are now, without those that have ended meanwhile."""
         return (one for one in tuple(self._watches.values()) if self._is_current(one))
 
-    def _let(self, watch: Watch, username: Username, via: ConversationId) -> None:
+    def _let(self, watch: WatchList, username: Username, via: ConversationId) -> None:
         """Let a user be watched, who shares a conversation with the watcher."""
         watch.via[username] = via
         self._watchers.setdefault(username, set()).add(watch)
@@ -175,17 +175,17 @@ class Watching:
         watch.due.add(username)
         self._work.mark(watch)
 
-    def _let_no_longer(self, watch: Watch, username: Username) -> None:
+    def _let_no_longer(self, watch: WatchList, username: Username) -> None:
         del watch.via[username]
         watch.told.pop(username, None)
         watch.due.discard(username)
-        _discard(self._watchers, username, watch)
+        discard(self._watchers, username, watch)
         if username not in self._watchers:
             self.presence.forget(username)
             self._news.discard(username)
 
-    async def _do(self, what: "Watch | ConversationId") -> None:
-        if isinstance(what, Watch):
+    async def _do(self, what: "WatchList | ConversationId") -> None:
+        if isinstance(what, WatchList):
             await self._tell(what)
         else:
             await self._look_at_members(what)
@@ -197,13 +197,13 @@ class Watching:
             if username in members and username not in watch.via and self._is_current(watch):
                 self._let(watch, username, conversation)
 
-    def _watched_by(self, usernames: Collection[Username]) -> "Iterator[tuple[Watch, Username]]":
+    def _watched_by(self, usernames: Collection[Username]) -> Iterator[tuple[WatchList, Username]]:
         for watcher in tuple(name for name in usernames if name in self._of_user):
             for watch in tuple(self._of_user.get(watcher, ())):
                 for username in watch.usernames:
                     yield watch, username
 
-    async def _tell(self, watch: Watch) -> None:
+    async def _tell(self, watch: WatchList) -> None:
         """Tell a connection what is due. Raises `Unavailable`; it stays due."""
         if watch.must_share:
             await self._find_shared(watch)
@@ -212,7 +212,7 @@ class Watching:
         # Nothing is awaited between this look and the write.
         self._write(watch, [one for one in due if self._may_be_told(watch, one, members)])
 
-    def _is_news(self, watch: Watch, username: Username) -> bool:
+    def _is_news(self, watch: WatchList, username: Username) -> bool:
         state = self.presence.state(username)
         if state is not None and state.is_online != watch.told.get(username):
             return True
@@ -232,7 +232,7 @@ class Watching:
             found = again
         raise Unavailable("the members of conversations change too often to be read")
 
-    async def _find_shared(self, watch: Watch) -> None:
+    async def _find_shared(self, watch: WatchList) -> None:
         """Let those users be watched who share a conversation with the watcher."""
         others = [one for one in watch.usernames if one not in watch.via]
         watch.must_share = False
@@ -248,7 +248,7 @@ class Watching:
 
     def _may_be_told(
         self,
-        watch: Watch,
+        watch: WatchList,
         username: Username,
         members: Mapping[ConversationId, Mapping[Username, Role]],
     ) -> bool:
@@ -262,7 +262,7 @@ class Watching:
         watch.must_share = True  # they may share another one; it is looked up at the next tick
         return False
 
-    def _write(self, watch: Watch, usernames: Iterable[Username]) -> None:
+    def _write(self, watch: WatchList, usernames: Iterable[Username]) -> None:
         """Write what is due of these users, all at once."""
         told: dict[Username, bool] = {}
         frames = []
@@ -275,7 +275,7 @@ class Watching:
             watch.told |= told
             watch.due -= told.keys()
 
-    def _is_current(self, watch: Watch) -> bool:
+    def _is_current(self, watch: WatchList) -> bool:
         return self._watches.get(watch.follower) is watch
 
 
@@ -293,11 +293,3 @@ def _usernames(names: Iterable[str]) -> Iterable[Username]:
             yield username_of(name)
         except ValueError:
             continue  # nobody has it
-
-
-def _discard(among: dict[Username, set[Watch]], key: Username, watch: Watch) -> None:
-    of_key = among.get(key)
-    if of_key is not None:
-        of_key.discard(watch)
-        if not of_key:
-            del among[key]
