@@ -1,6 +1,7 @@
 """Gateways that tell each other who is online, with a clock that stands still until it is moved."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chat4all.domain.errors import Unavailable
@@ -27,10 +28,16 @@ class People:
         self.inside: dict[str, dict[Username, Role]] = {}
         self.is_certain = True
         self.asked = 0
+        self.loading: dict[str, Callable[[], None]] = {}
+        """What happens while the members of a conversation are read the next time."""
 
     async def members(self, conversation: ConversationId) -> Mapping[Username, Role]:
         if not self.is_certain:
             raise Unavailable("the outbox cannot be followed")
+        if (happens := self.loading.pop(conversation, None)) is not None:
+            await asyncio.sleep(0)
+            happens()
+            self.inside[conversation] = dict(self.inside[conversation])
         return self.inside.setdefault(conversation, {})
 
     async def shared(
@@ -131,7 +138,9 @@ class World:
 
         def is_quiet() -> bool:
             return all(
-                len(one.watching._work) + len(one.presence._announcing) == 0
+                not one.watching._handing
+                and not one.watching._work
+                and not one.presence._announcing
                 for one in self.feed.gateways
             )
 

@@ -1,6 +1,6 @@
 """Who is online: told to those who watch and share a conversation, over any number of gateways."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from math import inf
@@ -12,7 +12,7 @@ from chat4all.domain.events import PresenceAsked
 from chat4all.domain.ids import Username
 from chat4all.gateway.live import presence, watching
 from chat4all.gateway.live.presence import Presence, State
-from chat4all.gateway.live.watching import Watch, Watching
+from chat4all.gateway.live.watching import Watching, WatchList
 from chat4all.wire.events import decode_events
 from tests.live.presence_world import CHAT, OTHER_CHAT, World
 
@@ -185,6 +185,29 @@ async def test_nothing_is_told_while_members_are_not_certain(world: World) -> No
     assert ana.told == [OFFLINE, ONLINE]
 
 
+async def test_what_is_due_is_one_write_after_one_look_at_all_members(world: World) -> None:
+    here, there = world.gateways
+    for name in ("ana", "davi"):
+        world.add(name, OTHER_CHAT)
+    names = ["bruno", "carla", "davi"]
+    for name in names:
+        there.connect(name)
+    here.watch(here.connect("ana"), *names)
+    await world.settle()
+    ana = here.connect("ana")
+    here.watch(ana, *names)
+    await world.settle()
+    assert (ana.writes, sorted(ana.told)) == (1, [(name, "online") for name in names])
+    # While the members of each conversation are read, somebody leaves the other one.
+    loading = world.people.loading
+    loading[CHAT] = lambda: world.remove("davi", OTHER_CHAT)
+    loading[OTHER_CHAT] = lambda: world.remove("bruno", CHAT)
+    ana = here.connect("ana")
+    here.watch(ana, *names)
+    await world.settle()
+    assert (loading, ana.told) == ({}, [("carla", "online")])
+
+
 async def test_watching_others_replaces_and_watching_again_tells_again(world: World) -> None:
     here, there = world.gateways
     ana = here.connect("ana")
@@ -306,6 +329,34 @@ async def test_what_is_remembered_is_bounded(world: World, monkeypatch: Patch) -
     assert here.presence._left.maxsize == presence.LEFT_MAX
 
 
+@pytest.mark.parametrize("limit", ["WATCHES_MAX", "USER_WATCHES_MAX"])
+async def test_a_list_that_is_refused_leaves_the_former_one(
+    world: World, monkeypatch: Patch, limit: str
+) -> None:
+    here, there = world.gateways
+    monkeypatch.setattr(watching, limit, 2)
+    ana = here.connect("ana")
+    here.watch(ana, "bruno", "carla")
+    here.watch(ana, "carla", "bruno")  # in place of as many
+    with pytest.raises(Overloaded):
+        here.watch(ana, "bruno", "carla", "davi")
+    there.connect("bruno")
+    await world.settle()
+    assert ana.told == [ONLINE]
+    here.watch(ana)
+    assert (here.watching._watches, here.watching._size) == ({}, 0)
+
+
+async def test_one_user_cannot_use_up_what_all_may_watch(world: World, monkeypatch: Patch) -> None:
+    here, _ = world.gateways
+    monkeypatch.setattr(watching, "USER_WATCHES_MAX", 3)
+    here.watch(here.connect("ana"), "made-up", "made-up-too")
+    with pytest.raises(Overloaded):
+        here.watch(here.connect("ana"), "bruno", "carla")
+    here.watch(here.connect("ana"), "bruno")
+    here.watch(here.connect("bruno"), "ana", "carla")
+
+
 async def test_what_is_not_asked_for_is_not_decoded_and_what_cannot_be_read_does_no_harm(
     world: World,
 ) -> None:
@@ -361,7 +412,7 @@ def offline_at_once(patch: Patch) -> None:
 def without_a_common_conversation(patch: Patch) -> None:
     """Look at what two users share only when one begins to watch."""
 
-    async def always(_: Watching, watch: Watch, username: Username) -> bool:
+    def always(_: Watching, watch: WatchList, username: Username, _members: object) -> bool:
         return username in watch.via
 
     patch.setattr(Watching, "_may_be_told", always)
@@ -371,7 +422,7 @@ def state_as_difference(patch: Patch) -> None:
     """Tell only what changes from now on, and take for told what there was no room for."""
     let = Watching._let
 
-    def known(self: Watching, watch: Watch, username: Username, via: object) -> None:
+    def known(self: Watching, watch: WatchList, username: Username, via: object) -> None:
         let(self, watch, username, via)  # type: ignore[arg-type]
         if (state := self.presence.state(username)) is not None:
             watch.told[username] = state.is_online
@@ -383,10 +434,11 @@ def told_though_there_was_no_room(patch: Patch) -> None:
     """Take a frame for told that was dropped."""
     write = Watching._write
 
-    def regardless(self: Watching, watch: Watch, username: Username) -> None:
-        write(self, watch, username)
-        watch.told[username] = (self.presence.state(username) or State(False, None)).is_online
-        watch.due.discard(username)
+    def regardless(self: Watching, watch: WatchList, usernames: Iterable[Username]) -> None:
+        for username in usernames:
+            write(self, watch, [username])
+            watch.told[username] = (self.presence.state(username) or State(False, None)).is_online
+            watch.due.discard(username)
 
     patch.setattr(Watching, "_write", regardless)
 

@@ -16,6 +16,7 @@ from chat4all.gateway.live.connections import LiveSocket, Wrap
 from chat4all.wire.frames import ServerFrame, encode_frame
 
 K = TypeVar("K")
+V = TypeVar("V")
 
 PENDING_MAX = 1_000
 """Announced messages that may wait for one conversation, and as many changes; beyond that they are
@@ -245,7 +246,7 @@ class Followers:
 
     def renew(self, follower: Follower, session: Session) -> None:
         """Give a connection another session of the same user."""
-        _discard(self.sessions, follower.session.session_id, follower)
+        discard(self.sessions, follower.session.session_id, follower)
         follower.session = session
         self.sessions.setdefault(session.session_id, set()).add(follower)
 
@@ -254,8 +255,8 @@ class Followers:
         follower.stage = Stage.GONE
         for conversation in tuple(follower.conversations):
             self.detach(follower, conversation)
-        _discard(self.users, follower.username, follower)
-        _discard(self.sessions, follower.session.session_id, follower)
+        discard(self.users, follower.username, follower)
+        discard(self.sessions, follower.session.session_id, follower)
         if follower.username not in self.users:
             self.noticed(follower.username)
 
@@ -304,9 +305,10 @@ class Followers:
             self._followed.pop(followed.conversation, None)
 
 
-def _discard(among: dict[K, set[Follower]], key: K, follower: Follower) -> None:
+def discard(among: dict[K, set[V]], key: K, one: V) -> None:
+    """Take one out of the set of a key, and the key out once its set is empty."""
     of_key = among.get(key)
     if of_key is not None:
-        of_key.discard(follower)
+        of_key.discard(one)
         if not of_key:
             del among[key]

@@ -24,6 +24,7 @@ from chat4all.domain.events import (
 )
 from chat4all.domain.ids import Username
 from chat4all.gateway.live.followers import Followers
+from chat4all.gateway.live.turns import in_turns
 from chat4all.ports.feed import Announcements, Decode
 from chat4all.wire.events import MalformedEvent
 
@@ -39,25 +40,25 @@ ASKED_SECONDS = 2.5 * ROUND_SECONDS
 """How long a question of another gateway counts."""
 
 ANSWER_SECONDS = 1.0
-"""After so long without an answer nobody has a user."""
+"""So long after a question was announced, without an answer, nobody has a user."""
 
 CERTAIN_SECONDS = 3 * ANSWER_SECONDS
-"""After a silence of the feed nobody is said to be offline for so long."""
+"""Nobody is said to be offline for so long after the feed was silent, or took no question."""
 
 GATHER_SECONDS = 0.05
 """What comes within so short a time is told together."""
 
 NAMES_MAX = 1_000
-"""Users of one announcement."""
+"""Users of one event."""
+
+EVENTS_MAX = 4
+"""Events of one announcement: they are encoded in one turn of the event loop, and decoded too."""
 
 ASKED_MAX = 50_000
 """Users whom other gateways ask about; of further ones they hear only while they ask anew."""
 
 LEFT_MAX = 10_000
 """Users of whom is remembered when they left."""
-
-SLICE = 1_000
-"""Users who are looked at in one turn of the event loop."""
 
 _log = logging.getLogger(__name__)
 
@@ -74,8 +75,9 @@ class _Wanted:
 
     __slots__ = ("is_online", "seen_at", "since")
 
-    def __init__(self, since: float, seen_at: float) -> None:
-        self.since = since
+    def __init__(self, seen_at: float) -> None:
+        self.since = inf
+        """When the first question about this user had been announced."""
         self.seen_at = seen_at
         self.is_online: bool | None = None
         """None until it is known."""
@@ -85,8 +87,8 @@ class Presence:
     """Keeps the presence of the users who are wanted here, and answers for the users of this one.
 
     `announcements` None: there are no other gateways. `is_heard` says whether the feed is.
-    `changed` is called for a user whose presence has become known, or is another now. `clock` is
-    monotonic, in seconds.
+    `changed` is called for a user whose presence has become known, or is another now; for many in
+    one turn of the event loop. `clock` is monotonic, in seconds.
     """
 
     def __init__(
@@ -109,11 +111,16 @@ class Presence:
         self._left: LRUCache[Username, float] = LRUCache(LEFT_MAX)
         """When users left whom this gateway had."""
         self._to_ask: set[Username] = set()
-        self._to_repeat: set[Username] = set()
+        self._ask_all = False
+        """Whether to ask about everybody as if for the first time."""
+        self._repeat_all = False
+        """Whether to ask about everybody again, so that the questions are not forgotten."""
         self._to_tell: set[Username] = set()
         self._next_round = 0.0
         self._was_heard = announcements is None
         self._certain_from = -inf
+        """Until then nobody is said to be offline."""
+        self._announcing_since = inf
         outages = OutageLog(_log, "who is online is not told to other gateways", "it is told again")
         self._announcing = KeyedWork[str](self._announce, outages, at_once=1)
         followers.noticed = self._noticed
@@ -123,7 +130,7 @@ class Presence:
         if username in self._wanted:
             return
         now = self._clock()
-        self._wanted[username] = _Wanted(now, self._left.get(username, -inf))
+        self._wanted[username] = _Wanted(self._left.get(username, -inf))
         if self._announcements is not None:
             self._to_ask.add(username)
             self._announcing.mark("")
@@ -160,10 +167,9 @@ class Presence:
     def lost(self) -> None:
         """Ask anew: announcements are missing; see `FeedListener`."""
         if self._announcements is not None:
-            self._certain_from = self._clock() + CERTAIN_SECONDS
-            if self._wanted:
-                self._to_ask.update(self._wanted)
-                self._announcing.mark("")
+            self._certain_from = inf
+            self._ask_all = True
+            self._announcing.mark("")
 
     async def tick(self) -> None:
         """Find who is offline by now, and tell other gateways what is due; once a second."""
@@ -174,11 +180,13 @@ class Presence:
                 self.lost()
             if now >= self._next_round:
                 self._next_round = now + ROUND_SECONDS
-                self._begin_round(now)
-        for names in _slices(list(self._wanted), SLICE):
-            for username in names:
-                self._look(username, now)
-            await asyncio.sleep(0)
+                await self._begin_round(now)
+            if now - self._announcing_since > ROUND_SECONDS:
+                self._certain_from = inf  # other gateways may forget the questions
+            if self._to_ask or self._to_tell or self._ask_all or self._repeat_all:
+                self._announcing.mark("")  # it may have failed
+        async for username in in_turns(list(self._wanted)):
+            self._look(username, now)
 
     async def close(self) -> None:
         """Tell nothing more."""
@@ -233,12 +241,13 @@ class Presence:
                 wanted.seen_at = max(wanted.seen_at, now - max(0, milliseconds) / 1000)
                 self._look(username, now)
 
-    def _begin_round(self, now: float) -> None:
-        self._asked = {name: until for name, until in self._asked.items() if until > now}
-        self._tell(self._asked.keys() & self._followers.users.keys())
-        if self._wanted:
-            self._to_repeat.update(self._wanted)
-            self._announcing.mark("")
+    async def _begin_round(self, now: float) -> None:
+        self._repeat_all = bool(self._wanted)
+        async for username in in_turns(list(self._asked)):
+            if self._asked[username] <= now:
+                del self._asked[username]
+            elif username in self._followers.users:
+                self._to_tell.add(username)
 
     def _tell(self, usernames: Iterable[Username]) -> None:
         self._to_tell.update(usernames)
@@ -246,22 +255,54 @@ class Presence:
             self._announcing.mark("")
 
     async def _announce(self, _: str) -> None:
-        """Announce what is to be told. What is lost is told again in the next round."""
+        """Announce what is to be told. Raises `Unavailable`; it is to be told still."""
         await asyncio.sleep(GATHER_SECONDS)
-        if self._announcements is None:
-            return
+        ask_all, repeat_all = self._ask_all, self._repeat_all
+        new = list(self._wanted if ask_all else self._to_ask)
+        again = list(self._wanted) if repeat_all and not ask_all else []
+        told = list(self._to_tell)
+        self._ask_all = self._repeat_all = False
+        self._to_ask, self._to_tell = set(), set()
+        self._announcing_since = self._clock()
+        try:
+            for names in _slices(new, EVENTS_MAX * NAMES_MAX):
+                await self._ask(names)
+            for names in _slices(again, EVENTS_MAX * NAMES_MAX):
+                await self._send(self._questions(names, is_new=False))
+            for names in _slices(told, EVENTS_MAX * NAMES_MAX):
+                await self._send(self._answers(names))
+        except Exception:
+            self._certain_from = inf
+            self._ask_all |= ask_all
+            self._repeat_all |= repeat_all
+            self._to_ask.update(one for one in new if one in self._wanted)
+            self._to_tell.update(told)
+            raise
+        finally:
+            self._announcing_since = inf
+        if self._certain_from == inf and not (self._ask_all or self._repeat_all):
+            self._certain_from = self._clock() + CERTAIN_SECONDS
+
+    async def _ask(self, usernames: Sequence[Username]) -> None:
+        """Ask about users of whom nothing is known; the answers are waited for from then on."""
+        asked = [wanted for one in usernames if (wanted := self._wanted.get(one)) is not None]
+        await self._send(self._questions(usernames, is_new=True))
         now = self._clock()
-        new, again, told = self._to_ask, self._to_repeat - self._to_ask, self._to_tell
-        self._to_ask, self._to_repeat, self._to_tell = set(), set(), set()
-        events: list[LiveEvent] = [
-            PresenceAsked(self._gateway, names, is_new)
-            for asked, is_new in ((new, True), (again, False))
-            for names in _slices(list(asked), NAMES_MAX)
-        ]
-        seen = [(one, ms) for one in told if (ms := self._seen_ms(one, now)) is not None]
-        events += [PresenceSeen(self._gateway, dict(some)) for some in _slices(seen, NAMES_MAX)]
-        if events:
+        for wanted in asked:
+            wanted.since = min(wanted.since, now)
+
+    async def _send(self, events: list[LiveEvent]) -> None:
+        if events and self._announcements is not None:
             await self._announcements.announce(events)
+
+    def _questions(self, usernames: Sequence[Username], *, is_new: bool) -> list[LiveEvent]:
+        names = [one for one in usernames if one in self._wanted]
+        return [PresenceAsked(self._gateway, some, is_new) for some in _slices(names, NAMES_MAX)]
+
+    def _answers(self, usernames: Sequence[Username]) -> list[LiveEvent]:
+        now = self._clock()
+        seen = [(one, ms) for one in usernames if (ms := self._seen_ms(one, now)) is not None]
+        return [PresenceSeen(self._gateway, dict(some)) for some in _slices(seen, NAMES_MAX)]
 
     def _seen_ms(self, username: Username, now: float) -> int | None:
         if username in self._followers.users:
