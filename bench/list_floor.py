@@ -1,8 +1,8 @@
 """The floor of a list of conversations: the same rows, asked for as plainly as can be.
 
 One route of bare FastAPI that reads what the list is made of, with the queries written out and
-without a word about who asks: all memberships of one user, the newest message's time of each, and
-of the newest fifty titles, members, last messages and markers. Started by `python -m
+without a word about who asks: all memberships of one user, when the log had the newest message of
+each, and of the newest fifty titles, members, last messages and markers. Started by `python -m
 bench.list_floor PORT DATA`: uvicorn, uvloop, httptools, one worker.
 """
 
@@ -27,7 +27,7 @@ def rows(store: sqlite3.Connection, metadata: sqlite3.Connection) -> dict[str, A
         "SELECT conversation_id, role, joined_at FROM members WHERE username = ?", (WHO,)
     ).fetchall()
     newest = store.execute(
-        "SELECT created_at, conversation_id, seq FROM json_each(?) "
+        "SELECT order_ms, conversation_id, seq FROM json_each(?) "
         "JOIN conversation_heads ON conversation_id = value "
         "JOIN messages USING (conversation_id, seq) ORDER BY 1 DESC, 2 DESC LIMIT ?",
         (json.dumps([row[0] for row in joined]), PAGE),
