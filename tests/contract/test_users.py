@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -14,6 +13,7 @@ from chat4all.adapters.sql import SqlUsers
 from chat4all.domain.errors import AlreadyTaken, NotFound, Unavailable
 from chat4all.domain.ids import Username
 from chat4all.domain.people import Role, User, UserChanges
+from chat4all.domain.times import now_utc
 from chat4all.ports.directory import AnsweringDirectory
 from chat4all.ports.sessions import Sessions
 from chat4all.ports.users import AllUsers
@@ -210,14 +210,22 @@ async def test_who_is_erased_is_nobody_any_more(
         await directory.add_conversation(group(BRUNO, ANA))
 
 
+async def next_millisecond() -> None:
+    """Let time pass between two who join: within one millisecond neither is the first."""
+    now = now_utc()
+    async with asyncio.timeout(5):
+        while now_utc() == now:
+            await asyncio.sleep(0)
+
+
 async def test_what_an_erased_user_owned_alone_is_handed_over(
     users: AllUsers, directory: AnsweringDirectory
 ) -> None:
     await add(users, ANA, BRUNO, CARLA)
     to_admin = (await directory.add_conversation(group(ANA, BRUNO, CARLA))).conversation_id
     await directory.change_role(to_admin, CARLA, Role.ADMIN, ANA)
-    late = replace(group(ANA, CARLA), created_at=time.strftime("2026-01-01T00:00:00.000Z"))
-    to_first = (await directory.add_conversation(late)).conversation_id
+    to_first = (await directory.add_conversation(group(ANA, CARLA))).conversation_id
+    await next_millisecond()
     await directory.add_member(to_first, BRUNO, Role.MEMBER, ANA)
     with_another = (await directory.add_conversation(group(ANA, BRUNO, CARLA))).conversation_id
     await directory.change_role(with_another, CARLA, Role.OWNER, ANA)
