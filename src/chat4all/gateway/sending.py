@@ -148,11 +148,14 @@ def read_draft(raw: bytes) -> MessageDraft:
     """Return the draft that a body asks for, with canonical ids; raises as `BodyReader.read`."""
     body = _reader.read(raw)
     chat = body.chat_id if body.chat_id is not msgspec.UNSET else body.conversation_id
-    if chat is msgspec.UNSET or msgspec.UNSET not in (body.chat_id, body.conversation_id):
-        raise InvalidInput(_errors_among(_given(body)))
     content = body.content
-    if body.kind is Kind.TEXT and content is msgspec.UNSET:
-        raise InvalidInput([FieldError("/content", "this field is missing")])
+    lacks_text = content is msgspec.UNSET and body.kind is Kind.TEXT
+    if (
+        lacks_text
+        or chat is msgspec.UNSET
+        or msgspec.UNSET not in (body.chat_id, body.conversation_id)
+    ):
+        raise InvalidInput(_errors_among(_given(body)))
     draft = MessageDraft(
         _conversation_id(chat),
         "" if content is msgspec.UNSET else content,
