@@ -1,6 +1,6 @@
 """Who is online: told to those who watch and share a conversation, over any number of gateways."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from math import inf
@@ -21,19 +21,6 @@ pytestmark = pytest.mark.anyio
 ONLINE, OFFLINE = ("bruno", "online"), ("bruno", "offline")
 
 Patch = pytest.MonkeyPatch
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(presence, "GATHER_SECONDS", 0.0)
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    found = World()
-    await found.start()
-    yield found
-    await found.close()
 
 
 async def test_presence_is_told_at_once_and_whenever_it_changes(world: World) -> None:
@@ -460,6 +447,7 @@ MUTANTS: list[Callable[[Patch], None]] = [
 ]
 
 
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize("mutate", MUTANTS, ids=lambda mutant: mutant.__name__)
 async def test_a_mutant_is_caught(mutate: Callable[[Patch], None], monkeypatch: Patch) -> None:
     mutate(monkeypatch)
@@ -467,6 +455,7 @@ async def test_a_mutant_is_caught(mutate: Callable[[Patch], None], monkeypatch: 
         await live_all()
 
 
+@pytest.mark.usefixtures("at_once")
 async def test_without_a_mutant_nothing_is_caught() -> None:
     await live_all()
 

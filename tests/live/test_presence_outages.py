@@ -1,7 +1,7 @@
 """Who is online while questions and answers are late or lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from unittest.mock import Mock, patch
 
@@ -16,19 +16,6 @@ from tests.live.sockets import until
 pytestmark = pytest.mark.anyio
 
 ONLINE, OFFLINE = ("bruno", "online"), ("bruno", "offline")
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence, "GATHER_SECONDS", 0.0)
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    found = World()
-    await found.start()
-    yield found
-    await found.close()
 
 
 @contextmanager
