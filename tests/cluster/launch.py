@@ -32,7 +32,6 @@ from chat4all.cli import main
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.events import LiveEvent
 from chat4all.domain.ids import ConversationId, LogPosition, Username
-from chat4all.domain.position import Position
 from chat4all.domain.records import DeadLetter
 from chat4all.gateway.live.followers import Followed, Follower
 from chat4all.gateway.live.resuming import Asked, Resuming
@@ -320,18 +319,13 @@ def attached_at_the_head() -> None:
     """Begin every resume at the head, whatever the client says that it has (against rule 20)."""
     replay = Resuming.replay
 
-    async def nothing(
-        self: Resuming,
-        follower: Follower,
-        followed: Followed,
-        asked: Asked,
-        position: Position,
-        opening: bytes = b"",
+    async def at_the_head(
+        self: Resuming, follower: Follower, followed: Followed, asked: Asked, *of: Any
     ) -> None:
-        assert followed.head.covers(position)
-        await replay(self, follower, followed, asked, followed.head, opening)
+        _, *opening = of
+        await replay(self, follower, followed, asked, followed.head, *opening)
 
-    Resuming.replay = nothing  # type: ignore[method-assign]
+    Resuming.replay = at_the_head  # type: ignore[assignment, method-assign]
 
 
 FAULTS = {
