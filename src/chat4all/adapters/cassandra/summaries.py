@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from chat4all.adapters.cassandra.keys import bucket_of
 from chat4all.adapters.cassandra.part import Part
 from chat4all.adapters.cassandra.session import CassandraSession, together
+from chat4all.concurrency.slices import slices
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.messages import Activity, Overview
 from chat4all.domain.times import parse_milliseconds
@@ -17,6 +18,9 @@ from chat4all.wire.payloads import names_in
 HEADS_PER_REQUEST = 20
 """Heads read in one request; the coordinator reads each of them."""
 
+READERS_PER_REQUEST = 100
+"""Readers of one conversation whose markers are read in one request."""
+
 _ACTIVITY = (
     "SELECT conversation_id, seq, order_ms, toUnixTimestamp(created_at), change "
     "FROM conversation_heads "
@@ -24,13 +28,14 @@ _ACTIVITY = (
 )
 _UPGRADED = "SELECT toUnixTimestamp(applied_at) FROM schema_migrations WHERE version = ?"
 _ORDERED_SINCE = 5
-READERS_PER_REQUEST = 100
 
 _READ_BY = "SELECT username, read_seq FROM read_markers WHERE conversation_id = ? AND username IN ?"
 _MENTIONS = (
     "SELECT seq, names FROM mentions "
     "WHERE conversation_id = ? AND bucket = ? AND seq >= ? AND seq <= ? ORDER BY seq ASC"
 )
+
+_Readers: TypeAlias = tuple[ConversationId, Sequence[Username]]
 
 
 class CassandraSummaries(Part):
@@ -46,8 +51,7 @@ class CassandraSummaries(Part):
         """Return the newest messages' numbers and places; see `ports.summaries`."""
         keys = [UUID(conversation) for conversation in conversations]
         answers = await together(
-            self._session.run(_ACTIVITY, (keys[first : first + HEADS_PER_REQUEST],))
-            for first in range(0, len(keys), HEADS_PER_REQUEST)
+            self._session.run(_ACTIVITY, (some,)) for some in slices(keys, HEADS_PER_REQUEST)
         )
         heads = {
             ConversationId(str(key)): (seq, order_ms, sent_ms, change or 0)
@@ -102,38 +106,26 @@ class CassandraSummaries(Part):
     ) -> Mapping[ConversationId, Overview]:
         """Return what lists show; see `ports.summaries`."""
         last = [self._with_numbers(key, [query.seq]) for key, query in queries.items()]
-        readers = [self._read_by(key, query.readers) for key, query in queries.items()]
-        answers: Sequence[Any] = await together([*last, *readers])
-        messages, markers = answers[: len(queries)], answers[len(queries) :]
+        asked = _in_requests({key: query.readers for key, query in queries.items()})
+        answers: Sequence[Any] = await together([*last, *self._read_by(asked)])
+        messages, read = answers[: len(queries)], _markers(asked, answers[len(queries) :])
         return {
             key: Overview(
                 message[0] if message else None,
-                {Username(name): min(read, query.seq) for name, read in rows if read is not None},
+                {name: min(seq, query.seq) for name, seq in read.get(key, {}).items()},
             )
-            for (key, query), message, rows in zip(queries.items(), messages, markers, strict=True)
+            for (key, query), message in zip(queries.items(), messages, strict=True)
         }
 
     async def read_by(
         self, readers: Mapping[ConversationId, Sequence[Username]]
     ) -> Mapping[ConversationId, Mapping[Username, int]]:
         """Return how far these readers have read; see `ports.summaries`."""
-        asked = [
-            (key, of_one[first : first + READERS_PER_REQUEST])
-            for key, of_one in readers.items()
-            for first in range(0, len(of_one), READERS_PER_REQUEST)
-        ]
-        answers: Sequence[Any] = await together(self._read_by(key, some) for key, some in asked)
-        read: dict[ConversationId, dict[Username, int]] = {}
-        for (key, _), rows in zip(asked, answers, strict=True):
-            for name, seq in rows:
-                if seq is not None:
-                    read.setdefault(key, {})[Username(name)] = seq
-        return read
+        asked = _in_requests(readers)
+        return _markers(asked, await together(self._read_by(asked)))
 
-    def _read_by(
-        self, key: ConversationId, readers: Sequence[Username]
-    ) -> Coroutine[Any, Any, Any]:
-        return self._session.run(_READ_BY, (UUID(key), list(readers)))
+    def _read_by(self, asked: Sequence[_Readers]) -> list[Coroutine[Any, Any, Any]]:
+        return [self._session.run(_READ_BY, (UUID(key), list(some))) for key, some in asked]
 
     async def mentions(
         self, queries: Mapping[ConversationId, MentionsQuery]
@@ -154,3 +146,23 @@ class CassandraSummaries(Part):
                 if query.username in names_in(names):
                     found[key].append(seq)
         return dict(found)
+
+
+def _in_requests(readers: Mapping[ConversationId, Sequence[Username]]) -> list[_Readers]:
+    return [
+        (key, some)
+        for key, of_one in readers.items()
+        for some in slices(of_one, READERS_PER_REQUEST)
+    ]
+
+
+def _markers(
+    asked: Sequence[_Readers], answers: Sequence[Any]
+) -> dict[ConversationId, dict[Username, int]]:
+    """Return how far readers have read, of the rows of these requests."""
+    read: dict[ConversationId, dict[Username, int]] = {}
+    for (key, _), rows in zip(asked, answers, strict=True):
+        for name, seq in rows:
+            if seq is not None:
+                read.setdefault(key, {})[Username(name)] = seq
+    return read
