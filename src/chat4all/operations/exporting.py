@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from chat4all.adapters.sql.audit import AuditEntry
+from chat4all.concurrency.slices import slices
 from chat4all.domain.errors import NotFound
 from chat4all.domain.ids import Username
 from chat4all.domain.listing import JoinedConversation
@@ -83,8 +84,7 @@ async def _memberships(
     opened: OpenedUsers, joined: Sequence[JoinedConversation], username: Username
 ) -> list[Fields]:
     found: list[Fields] = []
-    for first in range(0, len(joined), DETAILS_AT_ONCE):
-        some = joined[first : first + DETAILS_AT_ONCE]
+    for some in slices(joined, DETAILS_AT_ONCE):
         details = await opened.memberships.details([one.conversation_id for one in some], username)
         found += [
             {

@@ -15,6 +15,7 @@ from websockets.frames import Close
 
 from chat4all import __version__
 from chat4all.concurrency.retrying import Backoff
+from chat4all.concurrency.slices import slices
 from chat4all.domain.errors import CommandRefused
 from chat4all.operations.signing_in import Account, NoAnswer, seconds_of
 
@@ -108,7 +109,7 @@ class Listener:
 
     async def _resume(self, socket: ClientConnection) -> None:
         has = list(self._positions.items())
-        pieces = [has[n : n + POSITIONS_MAX] for n in range(0, len(has), POSITIONS_MAX)] or [[]]
+        pieces = [*slices(has, POSITIONS_MAX)] or [[]]
         for number, piece in enumerate(pieces, 1):
             await _say(
                 socket,

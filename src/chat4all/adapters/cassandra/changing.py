@@ -17,6 +17,7 @@ from chat4all.adapters.cassandra.changes import (
 from chat4all.adapters.cassandra.keys import bucket_of, position_of, slot_of
 from chat4all.adapters.cassandra.recovery import Recovery
 from chat4all.adapters.cassandra.session import Row, Statement, together
+from chat4all.concurrency.slices import slices
 from chat4all.domain.changes import Deleted, NumberedChange
 from chat4all.domain.ids import ChangeId, ConversationId, Username
 from chat4all.ports.store import ChangeEntry, ChangeKey, StoreBatch
@@ -57,9 +58,9 @@ class SequencedChangesTables(Recovery):
         for conversation, uuid in ids:
             by_conversation[conversation].append(UUID(uuid))
         queries = [
-            (conversation, of_one[first : first + IDS_PER_REQUEST])
+            (conversation, some)
             for conversation, of_one in by_conversation.items()
-            for first in range(0, len(of_one), IDS_PER_REQUEST)
+            for some in slices(of_one, IDS_PER_REQUEST)
         ]
         answers = await together(
             self._session.run(statement, (UUID(conversation), list(set(map(slot_of, some))), some))

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from chat4all.adapters.embedded.reads import Reads
 from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.sqlite_files import read_write
+from chat4all.concurrency.slices import slices
 from chat4all.concurrency.waiting import BoundedWaiting
 from chat4all.domain.errors import StartRefused, Unavailable
 
@@ -50,7 +51,7 @@ def with_rows(statement: str, width: int, rows: int) -> str:
 
 def in_parts(rows: Sequence[T]) -> Iterator[Sequence[T]]:
     """Return rows in parts that fit one statement."""
-    return (rows[first : first + ROWS_MAX] for first in range(0, len(rows), ROWS_MAX))
+    return slices(rows, ROWS_MAX)
 
 
 class Database:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from chat4all.adapters.metadata_http.service import MetadataService
+from chat4all.concurrency.slices import slices
 from chat4all.domain.creations import CreationKey, KeptCreation
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.listing import Detail, JoinedConversation
@@ -194,11 +195,10 @@ class HttpMemberships:
     ) -> Mapping[ConversationId, Detail]:
         """Return what a member sees of conversations; see `ports.directory.Memberships`."""
         found: dict[ConversationId, Detail] = {}
-        for first in range(0, len(conversations), DETAILS_AT_ONCE):
-            some = list(conversations[first : first + DETAILS_AT_ONCE])
+        for some in slices(conversations, DETAILS_AT_ONCE):
             found |= await self._ask(
                 "details",
-                internal.Details(some, viewer),
+                internal.Details(list(some), viewer),
                 dict[ConversationId, Detail],
                 writes=False,
             )

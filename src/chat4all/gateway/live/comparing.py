@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
+from chat4all.concurrency.slices import slices
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.gateway.live.followers import Followed, Followers
 
@@ -33,10 +34,10 @@ async def lost_markers(
     None is beyond the head: later comparisons find the rest.
     """
     found: dict[ConversationId, Mapping[Username, int]] = {}
-    for start in range(0, len(conversations), ASKED_MAX):
+    for asked in slices(conversations, ASKED_MAX):
         readers = {
             one: [*followed.markers_told]
-            for one in conversations[start : start + ASKED_MAX]
+            for one in asked
             if (followed := followers.get(one)) is not None and followed.head.seq
         }
         if readers:

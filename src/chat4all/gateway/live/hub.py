@@ -7,6 +7,7 @@ from typing import assert_never
 
 from chat4all.concurrency.keyed import KeyedWork
 from chat4all.concurrency.outages import OutageLog
+from chat4all.concurrency.slices import slices
 from chat4all.domain.events import (
     TYPING,
     LiveEvent,
@@ -152,8 +153,7 @@ class Hub:
         rounds = COMPARED_IN if self._versions.is_heard() else COMPARED_IN_SILENCE
         share = -(-len(all_followed) // rounds)
         part, self._to_compare = self._to_compare[:share], self._to_compare[share:]
-        for start in range(0, len(part), COMPARED_MAX):
-            asked = part[start : start + COMPARED_MAX]
+        for asked in slices(part, COMPARED_MAX):
             for conversation, activity in (await self._activity(asked)).items():
                 followed_now = self._followers.get(conversation)
                 stored = Position(activity.seq, activity.change)

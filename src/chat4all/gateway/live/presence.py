@@ -8,14 +8,15 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from cachetools import LRUCache
 
 from chat4all.concurrency.keyed import KeyedWork
 from chat4all.concurrency.outages import OutageLog
+from chat4all.concurrency.slices import slices
 from chat4all.domain.events import (
     PRESENCE_SEEN,
     LiveEvent,
@@ -27,8 +28,6 @@ from chat4all.gateway.live.followers import Followers
 from chat4all.gateway.live.turns import in_turns
 from chat4all.ports.feed import Announcements, Decode
 from chat4all.wire.events import MalformedEvent
-
-T = TypeVar("T")
 
 OFFLINE_SECONDS = 45.0
 """A user is offline so long after the last connection has gone, or a gateway was last heard."""
@@ -265,11 +264,11 @@ class Presence:
         self._to_ask, self._to_tell = set(), set()
         self._announcing_since = self._clock()
         try:
-            for names in _slices(new, EVENTS_MAX * NAMES_MAX):
+            for names in slices(new, EVENTS_MAX * NAMES_MAX):
                 await self._ask(names)
-            for names in _slices(again, EVENTS_MAX * NAMES_MAX):
+            for names in slices(again, EVENTS_MAX * NAMES_MAX):
                 await self._send(self._questions(names, is_new=False))
-            for names in _slices(told, EVENTS_MAX * NAMES_MAX):
+            for names in slices(told, EVENTS_MAX * NAMES_MAX):
                 await self._send(self._answers(names))
         except Exception:
             self._certain_from = inf
@@ -297,20 +296,15 @@ class Presence:
 
     def _questions(self, usernames: Sequence[Username], *, is_new: bool) -> list[LiveEvent]:
         names = [one for one in usernames if one in self._wanted]
-        return [PresenceAsked(self._gateway, some, is_new) for some in _slices(names, NAMES_MAX)]
+        return [PresenceAsked(self._gateway, some, is_new) for some in slices(names, NAMES_MAX)]
 
     def _answers(self, usernames: Sequence[Username]) -> list[LiveEvent]:
         now = self._clock()
         seen = [(one, ms) for one in usernames if (ms := self._seen_ms(one, now)) is not None]
-        return [PresenceSeen(self._gateway, dict(some)) for some in _slices(seen, NAMES_MAX)]
+        return [PresenceSeen(self._gateway, dict(some)) for some in slices(seen, NAMES_MAX)]
 
     def _seen_ms(self, username: Username, now: float) -> int | None:
         if username in self._followers.users:
             return 0
         left = self._left.get(username)
         return None if left is None else max(0, int((now - left) * 1000))
-
-
-def _slices(of: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    for start in range(0, len(of), size):
-        yield of[start : start + size]

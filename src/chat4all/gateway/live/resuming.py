@@ -6,7 +6,7 @@ read until its end meets that head, and attached with nothing awaited in between
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
@@ -14,6 +14,7 @@ from typing import ParamSpec, TypeVar
 from chat4all.concurrency.keyed import KeyedWork
 from chat4all.concurrency.outages import OutageLog
 from chat4all.concurrency.retrying import Backoff, retry
+from chat4all.concurrency.slices import slices
 from chat4all.concurrency.waiting import BoundedWaiting
 from chat4all.domain.errors import Conflict, Overloaded, Unavailable
 from chat4all.domain.ids import ConversationId
@@ -147,7 +148,7 @@ class Resuming:
         if follower.only is None:
             joined = [one.conversation_id for one in await self._memberships.of_user(username)]
         with ExitStack() as holds:
-            for part in _parts(joined):
+            for part in slices(joined, ASKED_MAX):
                 followed = [holds.enter_context(self._hub.held(one)) for one in part]
                 found = await self._bounded(self._summaries.activity, part)
                 heads = {one: Position(at.seq, at.change) for one, at in found.items()}
@@ -249,7 +250,7 @@ class Resuming:
         self, follower: Follower, asked: Asked, joined: set[ConversationId]
     ) -> None:
         former = [one for one in asked.positions if one not in joined]
-        for part in _parts(former):
+        for part in slices(former, ASKED_MAX):
             frames = [follower.wrapped(ConversationFrame(one, "removed")) for one in part]
             await follower.socket.write_paced(b"".join(frames))
             for one in part:
@@ -267,7 +268,7 @@ class Resuming:
     async def _markers(self, follower: Follower) -> dict[str, int]:
         """Return how far the follower's user has read each conversation, at most to its head."""
         markers: dict[str, int] = {}
-        for part in _parts(sorted(follower.conversations)):
+        for part in slices(sorted(follower.conversations), ASKED_MAX):
             heads = {one: head for one in part if (head := self._hub.head(one).seq)}
             asked = {one: [follower.username] for one in heads}
             for one, found in (await self._bounded(self._summaries.read_by, asked)).items():
@@ -283,8 +284,3 @@ class Resuming:
                 return await read(*a, **kw)
         except TimeoutError:
             raise Unavailable("the store does not answer in time") from None
-
-
-def _parts(conversations: Sequence[ConversationId]) -> Iterator[Sequence[ConversationId]]:
-    for start in range(0, len(conversations), ASKED_MAX):
-        yield conversations[start : start + ASKED_MAX]

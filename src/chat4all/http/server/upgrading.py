@@ -2,12 +2,13 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from math import ceil
 from typing import TypeAlias
 
 from starlette.types import Scope
 
+from chat4all.concurrency.slices import slices
 from chat4all.http.server.sweeping import check
 
 POLL_SECONDS = 0.05
@@ -64,7 +65,7 @@ class UpgradedConnections:
         """Drop those that are closed, check the others; call it twice a second or so."""
         self._drop_closed()
         now = asyncio.get_running_loop().time()
-        for some in _slices(tuple(self._transports)):
+        for some in slices(tuple(self._transports), SLICE):
             for protocol in some:
                 check(protocol, now)
             # What they write may take milliseconds.
@@ -99,8 +100,3 @@ class UpgradedConnections:
         ]
         for protocol in closed:
             del self._transports[protocol]
-
-
-def _slices(protocols: Sequence[UpgradedProtocol]) -> Iterator[Sequence[UpgradedProtocol]]:
-    for first in range(0, len(protocols), SLICE):
-        yield protocols[first : first + SLICE]
