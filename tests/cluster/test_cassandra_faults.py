@@ -57,7 +57,7 @@ def test_cassandra_away_under_load(site: Site, how: str) -> None:
             site.cassandra.pause()
         until(lambda: history_status(crowd) == 503)
         until(lambda: "Cassandra" in site.trouble(site.router, "router"))
-        assert site.trouble(site.gateways[0], "store") != ""
+        until(lambda: site.trouble(site.gateways[0], "store") != "")
         before, refused = site.committed(), sum(client.refused for client in crowd.clients)
         for times in (5, 20):
             # Nobody who writes notices. What they write waits.
