@@ -9,6 +9,7 @@ from engines import Failed, packages
 
 TOOLS = [
     packages.program("strace", "strace"),  # watches the disk
+    packages.program("chromium", "chromium"),  # the chat page
     packages.program("caddy", "caddy", service="caddy"),
     packages.program("curl", "curl"),  # the README's session
     packages.program("nginx", "nginx", service="nginx"),
