@@ -5,6 +5,7 @@ import sys
 import click
 
 from chat4all.operations.options import server_options
+from chat4all.operations.starting import starting
 from chat4all.processes.router_process import RouterProcess
 
 
@@ -23,7 +24,7 @@ def up(**options: object) -> None:
     Every other setting is an environment variable; docs/operations/settings.md has them all.
     """
     # Forked while this process is still small and has no threads.
-    with RouterProcess() as router:
+    with starting(), RouterProcess() as router:
         was_stopped = _serve(router, options)
     if not was_stopped:
         sys.exit(1)

@@ -9,6 +9,7 @@ import click
 from chat4all.operations.installation import settings_from, start_logging
 from chat4all.operations.options import host_option
 from chat4all.operations.running import ServiceName, run_until_stopped, service
+from chat4all.operations.starting import starting
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,5 +54,7 @@ def run_service(name: ServiceName, options: dict[str, object]) -> None:
         from chat4all.operations.reloading import run_reloading  # noqa: PLC0415
 
         run_reloading(name, settings_options)
-    elif not run_until_stopped(service(name, settings)):
-        sys.exit(1)
+        return
+    with starting():
+        if not run_until_stopped(service(name, settings)):
+            sys.exit(1)

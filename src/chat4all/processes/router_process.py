@@ -10,6 +10,7 @@ so that it stays small. Neither outlives the other (docs/decisions/0005-router-p
 """
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -55,6 +56,8 @@ class RouterProcess:
 
     def __init__(self) -> None:
         self.link, theirs = pair()
+        # A collection in one process would write to every object, and so copy what both share.
+        gc.freeze()
         self.pid = os.fork()
         if self.pid == 0:
             self.link.close()
@@ -105,6 +108,7 @@ def _main(link: socket.socket) -> int:
     # They reach the whole group of processes. The gateway's process drains first, then this one.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    gc.enable()
     told, descriptors, _, _ = socket.recv_fds(link, 65_536, 1)
     if not told:
         return 0  # the start was refused
