@@ -8,6 +8,8 @@ ARGS ?=
 # Set in many containers, it makes every process compile every module anew: seconds each for tests,
 # whose assertions are rewritten first.
 export PYTHONDONTWRITEBYTECODE =
+# A file's tests share what they start.
+BY_TWO := --numprocesses 2 --dist loadfile
 # Where the fast tests have their files: a disk that is busy otherwise makes each commit wait. A
 # container's /dev/shm is often too small (64 MB): at least 2 GiB have to be free.
 IN_MEMORY := $(shell df -Pm /dev/shm 2>/dev/null | \
@@ -21,10 +23,10 @@ run: $(VENV)/run.stamp ## start everything on this machine
 
 test: check ## every test, real processes and engines included
 	@$(BIN)/python -m tests.have_tools
-	$(BIN)/pytest -m "slow and not engines and not image and not endurance"
+	$(BIN)/pytest -m "slow and not engines and not alone and not image and not endurance" $(BY_TWO)
 	@$(BIN)/python -m engines fetch
-	$(BIN)/pytest -m "engines and not alone and not endurance" --numprocesses 2 --dist loadfile
-	$(BIN)/pytest -m "engines and alone and not endurance"
+	$(BIN)/pytest -m "engines and not alone and not endurance" $(BY_TWO)
+	$(BIN)/pytest -m "alone and not endurance"
 
 endurance: $(VENV)/dev.stamp ## what takes long: failures again and again, for many minutes
 	@$(BIN)/python -m engines fetch

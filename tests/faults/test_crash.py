@@ -10,7 +10,7 @@ from tests.faults import launch
 from tests.faults.clients import acknowledged, check, clients_of
 from tests.faults.running import Running, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
 
 
 def test_nothing_is_lost_doubled_or_moved_by_20_kills(tmp_path: Path) -> None:

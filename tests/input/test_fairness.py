@@ -19,7 +19,7 @@ import pytest
 from tests.faults.running import CHAT, Running, environment
 from tests.input.attacks import ATTACKS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(180)]
 
 REQUESTS = 300
 """In one window, quiet or attacked."""
