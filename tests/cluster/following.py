@@ -125,9 +125,12 @@ def _numbers(position: str) -> tuple[int, ...]:
 class Writer(threading.Thread):
     """Sends messages and changes its own, each again and again until the outcome is known."""
 
-    def __init__(self, people: People, name: str, gateway: Service, seed: int) -> None:
+    def __init__(
+        self, people: People, name: str, gateway: Service, seed: int, pause: float = 0.02
+    ) -> None:
         super().__init__(daemon=True)
         self.name = name
+        self._pause = pause
         self.sent: list[tuple[float, str]] = []
         """When sending began, and the message's id."""
         self.changes = 0
@@ -142,7 +145,7 @@ class Writer(threading.Thread):
         assert not self.is_alive()
 
     def run(self) -> None:
-        while not self._ends.wait(0.02):
+        while not self._ends.wait(self._pause):
             began = time.monotonic()
             self._people.send(self.name, self._gateway)
             (*_, message) = self._people.sent[self.name].acknowledged
