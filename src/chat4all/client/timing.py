@@ -31,9 +31,9 @@ FIRST_DELAY_SECONDS = 1.0
 MOST_DELAY_SECONDS = 20.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pace:
-    """Every wait that the client chooses, times `factor`; tests have no time."""
+    """Every wait that the client chooses, times `factor`: tests have no time."""
 
     factor: float = 1.0
 
