@@ -7,6 +7,7 @@ from unittest.mock import patch
 from uuid import uuid4
 
 from chat4all.client import calling, live, tokens
+from chat4all.wire import client_frames
 from chat4all.wire.client_frames import Resume
 
 Mutant = Callable[[], AbstractContextManager[Any]]
@@ -43,7 +44,7 @@ def no_positions() -> AbstractContextManager[Any]:
     def mutant(_: dict[str, str], generation: str | None, more: bool) -> Resume:
         return Resume({}, generation, more)
 
-    return patch.object(live.client_frames, "Resume", mutant)
+    return patch.object(client_frames, "Resume", mutant)
 
 
 def refresh_each() -> AbstractContextManager[Any]:
