@@ -88,7 +88,7 @@ class Playing:
 
     async def _do(self, step: Json) -> None:
         what, value = next(iter(step.items()))
-        self._record.tell(f"step: {readable(str(step))[:200]}")
+        self._record.tell(f"step: {step}")
         match what:
             case "hello":
                 self._hello(value)
@@ -243,7 +243,7 @@ class Playing:
 
     async def _hear(self) -> None:
         while (frame := await self._socket.received.get()) is not None:
-            self._record.tell(f"frame: {readable(str(frame))[:300]}")
+            self._record.tell(f"frame: {frame}")
             match frame.get("type"):
                 case "auth":
                     self._authenticate(frame["token"])
