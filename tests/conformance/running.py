@@ -216,13 +216,14 @@ def _story(scenario: Scenario, wrong: Sequence[str], record: Record) -> str:
     return f"{scenario.name}: {scenario.about}\n{told}\nWhat happened:\n{story}"
 
 
-async def found_out(driver: Driver | Drive, names: Sequence[str] | None = None) -> list[str]:
-    """Return the names of the scenarios, of all or of these, that a driver does not pass."""
-    failed = []
-    for name, scenario in scenarios().items():
-        if names is None or name in names:
-            try:
-                await play(scenario, driver)
-            except AssertionError:
-                failed.append(name)
+async def found_out(
+    driver: Driver | Drive, names: Sequence[str], seconds: float = SECONDS
+) -> dict[str, str]:
+    """Return what is wrong in those of these scenarios that a driver does not pass."""
+    failed = {}
+    for name in names:
+        try:
+            await play(scenarios()[name], driver, seconds)
+        except AssertionError as error:
+            failed[name] = str(error)
     return failed

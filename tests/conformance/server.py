@@ -11,7 +11,7 @@ import h11
 
 from tests.conformance.data import Json, Scenario
 from tests.conformance.record import Record
-from tests.conformance.routes import Reply, Request, Routes
+from tests.conformance.routes import FORM, Reply, Request, Routes
 from tests.conformance.script import Playing
 from tests.conformance.store import Store
 from tests.conformance.tokens import Tokens
@@ -149,6 +149,9 @@ class ScriptedServer:
         if steps and not self._is_free:
             self._playing.append(playing)
         await playing.play(token)
+        if playing.is_refused and playing in self._playing:
+            self._playing.remove(playing)
+            self._scripts.insert(0, steps)
         self._last_end = time.monotonic()
         self.record.tell("a connection ended")
 
@@ -196,7 +199,7 @@ async def _read(
 def _decoded(headers: dict[str, str], body: bytes) -> object:
     if not body:
         return None
-    if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+    if headers.get("content-type", "").startswith(FORM):
         return dict(parse_qsl(body.decode(), keep_blank_values=True))
     return json.loads(body)
 

@@ -53,7 +53,7 @@ FOUND_IN = {
         "not_accepted": "before its Retry-After",
         "too_many_requests": "before its Retry-After",
         "try_later_1013": "connected again in less than",
-        "handshake_refused": "connected again in less than",
+        "handshake_retry_after": "connected again in less than",
     },
     "gives-up": {
         "not_accepted": "the action failed",
