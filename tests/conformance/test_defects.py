@@ -28,6 +28,9 @@ FOUND_IN = {
         "five_calls_one_refresh": "refreshed with",
         "five_calls_one_get_token": "get_token was called 6 times",
     },
+    "refresh-late": {"late_401": "refreshed with"},
+    "no-backoff": {"backs_off": "tried everything within"},
+    "wants-all": {"removed_while_reloading": "the loop over the events raised"},
     "shows-doubles": {
         "duplicates_at_the_seam": "expected was",
         "seq_already_taken": r"was told: \['created', '@A', 3, 'another'",
