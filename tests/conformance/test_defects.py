@@ -74,7 +74,7 @@ FOUND_IN = {
     "one-frame": {"positions_in_many_frames": "1009|closed the connection|a connection more"},
     "keeps-removed": {"removed_and_added": "resumes what it does not have"},
     "forgets-markers": {"own_markers": "was not told"},
-    "unbounded": {"slow_reader": "took 800 messages"},
+    "unbounded": {"slow_reader": "took 100 messages"},
     # Found by the end of patience only.
     "never-renews": {"token_renewed_on_the_socket": "nothing has happened"},
     "waits-in-silence": {"silence": "nothing has happened"},
