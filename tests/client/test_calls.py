@@ -215,6 +215,11 @@ def test_one_way_to_sign_in(how: dict[str, str]) -> None:
         Client("http://127.0.0.1:1", **how)  # type: ignore[arg-type]
 
 
+def test_an_address_has_a_scheme() -> None:
+    with pytest.raises(ValueError, match="begins with http"):
+        Client("chat.example.com", token="t")
+
+
 async def test_a_client_that_is_not_open(served: Served) -> None:
     chat = served.client()
     with pytest.raises(Closed, match="async with"):

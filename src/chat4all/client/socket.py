@@ -33,8 +33,8 @@ from chat4all.wire.frames import ErrorFrame, Hello
 FRAME_MAX = 64 * 1024 * 1024
 """Bytes of one frame of the server: `resumed` has an entry for each conversation."""
 
-FRAMES_WAITING = 1_024
-"""Frames that wait while a history is read; the server stops at 256 KiB in all."""
+FRAMES_WAITING = 64
+"""Frames that wait while a history is read, or a queue is full; the server keeps 256 KiB more."""
 
 LOST: Final = 1006
 DEFECTS: Final = (1002, 1007, 1009, 4400)
@@ -161,15 +161,15 @@ async def opened(
         raise _refused(error, token) from None
     except InvalidURI as error:
         raise Defect(f"{caller.url} is no address of a server: {error}") from None
-    except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
+    except (OSError, InvalidHandshake, ConnectionClosed) as error:
         raise Lost(LOST, f"{caller.url} does not answer: {error}") from None
     socket = Socket(connection, tokens, pace, token)
     try:
         yield socket
     except ConnectionClosed as error:
         raise socket.lost(error) from None
-    except TimeoutError:
-        raise Lost(LOST, "the server did not answer in time") from None
+    except OSError as error:  # time-outs among them
+        raise Lost(LOST, f"the server did not answer: {error or 'in time'}") from None
     finally:
         await connection.close()
 
