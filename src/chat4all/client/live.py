@@ -80,7 +80,10 @@ class Live:
 
     async def watch(self, usernames: Iterable[str]) -> None:
         """Watch these users, now and on later connections."""
-        self.watched = list(usernames)
+        watched = list(usernames)
+        if len(watched) > client_frames.WATCH_MAX:
+            raise ValueError(f"at most {client_frames.WATCH_MAX} users can be watched")
+        self.watched = watched
         await self._say(client_frames.Watch(self.watched))
 
     async def close(self) -> None:
@@ -149,16 +152,18 @@ class Events:
 
     async def _follow(self) -> None:
         """Connect for ever; raise what makes another try useless."""
-        delays, refused, is_connected = self._live.pace.delays(), None, False
+        delays, refused = self._live.pace.delays(), None
+        is_known = is_connected = False
         while True:
             try:
                 live = self._live
-                async with opened(live.caller, live.tokens, live.pace, refused) as socket:
+                opening = opened(live.caller, live.tokens, live.pace, refused, is_known=is_known)
+                async with opening as socket:
                     live.socket = socket
                     await self._begin(socket)
                     while not is_connected:
                         is_connected = await self._act(socket)
-                    delays = live.pace.delays()
+                    delays, is_known = live.pace.delays(), True
                     while True:
                         await self._act(socket)
             except Lost as lost:
