@@ -15,21 +15,17 @@ from tests.conformance.tokens import Tokens
 from tests.conformance.websocket import Socket
 from tests.conformance.writes import CHANGES, SLACK, Answer, Writes
 
-WAITING_MOST = 256 * 1024
-"""Bytes that may wait for a client (4408)."""
-
 STALLED_SECONDS = 0.5
 """A client that takes nothing for so long does not read."""
 
 NOT_SIGNED_IN = 4401
-TOO_SLOW = 4408
 
 
 class Broken(Exception):
     """The client did not do what the script expects."""
 
 
-class Playing:
+class SocketScript:
     """One connection: plays its steps while it reads what the client sends."""
 
     def __init__(
