@@ -81,16 +81,21 @@ FOUND_IN = {
     "watches-once": {"typing_and_watching": "nothing has happened"},
 }
 
-CASES = [(defect, name) for defect, names in FOUND_IN.items() for name in names]
+PATIENCE = dict.fromkeys(("never-renews", "waits-in-silence", "watches-once"), 2.0)
+"""Seconds, for those that are found by its end."""
+
+CASES = [
+    pytest.param(defect, name, marks=[pytest.mark.slow] * (defect in PATIENCE))
+    for defect, names in FOUND_IN.items()
+    for name in names
+]
 
 PACE = {"no-backoff": 1.0, "never-waits": 0.1}
 """So that a busy machine does not wait for them."""
-
-SECONDS = dict.fromkeys(("never-renews", "waits-in-silence", "watches-once"), 1.0)
 
 
 @pytest.mark.parametrize(("defect", "name"), CASES)
 async def test_a_defect_is_found(defect: str, name: str) -> None:
     scenario = replace(SCENARIOS[name], pace=PACE.get(defect, 0.01))
     with pytest.raises(AssertionError, match=FOUND_IN[defect][name]):
-        await play(scenario, reference(defect), SECONDS.get(defect, 30.0))
+        await play(scenario, reference(defect), PATIENCE.get(defect, 30.0))
