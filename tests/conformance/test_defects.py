@@ -74,7 +74,7 @@ FOUND_IN = {
     "one-frame": {"positions_in_many_frames": "1009|closed the connection|a connection more"},
     "keeps-removed": {"removed_and_added": "resumes what it does not have"},
     "forgets-markers": {"own_markers": "was not told"},
-    "unbounded": {"slow_reader": "took 100 messages"},
+    "unbounded": {"slow_reader": "took 200 messages"},
     # Found by the end of patience only.
     "never-renews": {"token_renewed_on_the_socket": "nothing has happened"},
     "waits-in-silence": {"silence": "nothing has happened"},
@@ -84,8 +84,10 @@ FOUND_IN = {
 PATIENCE = dict.fromkeys(("never-renews", "waits-in-silence", "watches-once"), 2.0)
 """Seconds, for those that are found by its end."""
 
+LONGER = {*PATIENCE, "unbounded"}
+
 CASES = [
-    pytest.param(defect, name, marks=[pytest.mark.slow] * (defect in PATIENCE))
+    pytest.param(defect, name, marks=[pytest.mark.slow] * (defect in LONGER))
     for defect, names in FOUND_IN.items()
     for name in names
 ]

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 SCENARIOS = scenarios()
 
 
-LONGER = {"heartbeats", "silence", "token_renewed_on_the_socket"}
+LONGER = {"heartbeats", "silence", "slow_reader", "token_renewed_on_the_socket"}
 """They wait for a second or two."""
 
 
