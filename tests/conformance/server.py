@@ -12,7 +12,7 @@ import h11
 from tests.conformance.data import Json, Scenario
 from tests.conformance.record import Record
 from tests.conformance.routes import FORM, Reply, Request, Routes
-from tests.conformance.script import Playing
+from tests.conformance.script import SocketScript
 from tests.conformance.store import Store
 from tests.conformance.tokens import Tokens
 from tests.conformance.websocket import Socket
@@ -38,7 +38,7 @@ class ScriptedServer:
         self._again: list[Json] | None = None
         """The script of all connections from then on."""
         self._is_free = sockets is None
-        self._playing: list[Playing] = []
+        self._playing: list[SocketScript] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._first_end = 0.0
         """When a connection was ended, or its handshake was refused, for the first time."""
@@ -149,7 +149,7 @@ class ScriptedServer:
         return list(self._again or self._scripts.pop(0))
 
     async def _play(self, socket: Socket, steps: list[Json], token: str | None) -> None:
-        playing = Playing(
+        playing = SocketScript(
             socket,
             steps,
             self._scenario.server,
