@@ -10,6 +10,7 @@ from chat4all.domain.ids import ConversationId
 from chat4all.domain.records import (
     ChangeRecord,
     DeletionRecord,
+    DeliveredRecord,
     EditRecord,
     LogRecord,
     MarkerRecord,
@@ -113,7 +114,7 @@ class Chat:
                 if self._is_first("message", found.message_id, found.sender_id):
                     new = Modelled(found.message_id, found.sender_id, [found.content])
                     self.messages.append(new)
-            case MarkerRecord():
+            case MarkerRecord() | DeliveredRecord():
                 pass
             case _:
                 if self._is_valid(found) and self._is_first(

@@ -121,6 +121,7 @@ class StagedStore:
         self.activity = store.activity
         self.overviews = store.overviews
         self.read_by = store.read_by
+        self.delivered_to = store.delivered_to
         self.with_id = store.with_id
         self.ping = store.ping
         self.all = store.all

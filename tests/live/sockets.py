@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.types import Scope
 
+from chat4all.gateway.live.connections import LiveSocket
 from chat4all.gateway.live.live import Live
 from chat4all.gateway.live.socket_client import LiveClient
 from tests.live.described import check_frame
@@ -46,6 +47,12 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.001)
 
 
+async def write_paced(socket: LiveSocket, frames: bytes) -> None:
+    """Write a part of a replay."""
+    await socket.room()
+    socket.write_part(frames)
+
+
 class FakeSocket:
     """Keeps what is written. A closed one is told to its client in the next turn of the loop."""
 
@@ -56,6 +63,7 @@ class FakeSocket:
         self.client: LiveClient | None = None
         self.paused: asyncio.Event | None = None
         """When set up, replays wait for it."""
+        self.drains = True
 
     @property
     def is_open(self) -> bool:
@@ -74,9 +82,9 @@ class FakeSocket:
         self.write(frames)
         return self.is_open
 
-    async def write_paced(self, frames: bytes) -> None:
-        await self.room()
-        self.write(frames)
+    @property
+    def has_drained(self) -> bool:
+        return self.drains
 
     def write_part(self, frames: bytes) -> None:
         self.write(frames)

@@ -352,6 +352,10 @@ class Link:
     def has_room(self) -> bool:
         return self.client.world.turns.randrange(3) > 0
 
+    @property
+    def has_drained(self) -> bool:
+        return self.has_room
+
     def write(self, frames: bytes) -> None:
         if self.is_open:
             self._check(frames)
@@ -360,10 +364,6 @@ class Link:
     def write_passing(self, frames: bytes) -> bool:
         self.write(frames)
         return True
-
-    async def write_paced(self, frames: bytes) -> None:
-        await self.room()
-        self.write_part(frames)
 
     async def room(self) -> None:
         for _ in range(self.client.world.turns.randrange(5)):

@@ -12,6 +12,7 @@ from chat4all.gateway.live.admitting import Admission
 from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.connections import LiveCredentials, LiveSocket
 from chat4all.gateway.live.hub import COMPARE_EVERY_SECONDS, Hub
+from chat4all.gateway.live.receiving import Received
 from chat4all.gateway.live.socket_client import ClientParts, LiveClient
 from chat4all.http.fast_routes import FastRoute
 
@@ -28,12 +29,18 @@ class Live:
     """The sockets' clients, and the background work of live delivery."""
 
     def __init__(
-        self, hub: Hub, admission: Admission, parts: ClientParts, routes: Sequence[FastRoute] = ()
+        self,
+        hub: Hub,
+        admission: Admission,
+        received: Received,
+        parts: ClientParts,
+        routes: Sequence[FastRoute] = (),
     ) -> None:
         self.hub = hub
         self.routes = routes
         """Of HTTP."""
         self._admission = admission
+        self._received = received
         self._parts = parts
         self._clients: set[LiveClient] = set()
         outages = OutageLog(_log, "a client's frame failed")
@@ -71,6 +78,7 @@ class Live:
                     "comparing live conversations", self.hub.compare, COMPARE_EVERY_SECONDS
                 )
             )
+            await stack.enter_async_context(self._received.running())
             await stack.enter_async_context(
                 periodically("telling who is online", self._parts.watching.tick, TICK_SECONDS)
             )
