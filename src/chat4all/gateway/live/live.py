@@ -43,6 +43,7 @@ class Live:
         self._received = received
         self._parts = parts
         self._clients: set[LiveClient] = set()
+        self._generation: str | None = None
         outages = OutageLog(_log, "a client's frame failed")
         self._work = KeyedWork[LiveClient](LiveClient.do, outages, at_once=CLIENTS_AT_ONCE)
 
@@ -88,10 +89,28 @@ class Live:
             yield
 
     async def check(self) -> None:
-        """Close the connections whose token has expired, or never came."""
+        """Close the connections whose token has expired, or never came.
+
+        And all, once the store is of another generation than they were told of.
+        """
         for follower in self._parts.followers.all():
             if follower.session.expires_at <= time.time():
                 follower.socket.close(CloseCode.NOT_SIGNED_IN, "the token has expired")
         now = time.monotonic()
         for client in tuple(self._clients):
             client.check(now)
+        before, self._generation = self._generation, await self._parts.generation.current()
+        if before not in (None, self._generation):
+            await self._begin_anew()
+
+    async def _begin_anew(self) -> None:
+        """Close every connection: its positions mean nothing any more (EXACTNESS 20h).
+
+        Nothing is left of what was known of their conversations: their numbers may be lower now.
+        """
+        _log.warning("the store has another generation: all live connections begin anew")
+        for follower in self._parts.followers.all():
+            self._parts.resuming.forget(follower)
+            self._parts.followers.leave(follower)
+            follower.socket.close(CloseCode.RESTARTING, "the store was restored")
+        self.hub.lost()
