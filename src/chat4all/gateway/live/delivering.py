@@ -14,7 +14,7 @@ from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.connections import Wrap
 from chat4all.gateway.live.followers import Announced, Followed, Follower, Followers
 from chat4all.gateway.live.membership import PresentMembers
-from chat4all.gateway.live.next_runs import Known, NextRuns
+from chat4all.gateway.live.next_runs import Known, NextRuns, RowsMissing
 from chat4all.gateway.live.runs import Run
 from chat4all.wire.frames import (
     RESUME_MAX,
@@ -102,9 +102,12 @@ class Delivery:
             await self._fan_out(followed, _say_changed(conversation))
         head = followed.head  # what is announced from here on is for the next time
         if followed.floor().behind(head) > RESUME_MAX:
-            await self._fan_out(followed, _reload_if_far_behind(conversation, head))
+            await self._fan_out(followed, _reload_if_behind(conversation, head, RESUME_MAX))
         known = await self._runs.known(conversation, followed.floor(), taken)
-        await self._send(followed, head, known)
+        try:
+            await self._send(followed, head, known)
+        except RowsMissing:
+            await self._fan_out(followed, _reload_if_behind(conversation, followed.head))
         if taken.markers:
             told = await self._tell_markers(followed, taken.markers, ReadFrame)
             for username, seq in told.items():
@@ -194,9 +197,11 @@ def send(run: Run, head: Position, lagging: set[Follower], sent: dict[Follower, 
     return step
 
 
-def _reload_if_far_behind(conversation: ConversationId, head: Position) -> Step:
+def _reload_if_behind(conversation: ConversationId, head: Position, by: int = 0) -> Step:
+    """Return the step that lets a follower load anew who is behind by more than so many."""
+
     def step(follower: Follower, position: Position) -> Position | None:
-        if position.behind(head) <= RESUME_MAX:
+        if position.behind(head) <= by:
             return None
         follower.say(Reload(conversation, str(head)), head)
         return head

@@ -25,7 +25,7 @@ from chat4all.gateway.live.delivering import Delivery
 from chat4all.gateway.live.followers import Followed, Follower, Stage
 from chat4all.gateway.live.hub import Hub
 from chat4all.gateway.live.membership import PresentMembers
-from chat4all.gateway.live.next_runs import NextRuns
+from chat4all.gateway.live.next_runs import NextRuns, RowsMissing
 from chat4all.gateway.live.runs import Run
 from chat4all.ports.directory import Memberships
 from chat4all.ports.summaries import ConversationSummaries
@@ -214,7 +214,11 @@ class Resuming:
             # After the wait for room: what was read before it may have been deleted meanwhile.
             if not run or not run.follows(position) or change != followed.head.change:
                 change = followed.head.change
-                run = await self._next(followed, position)
+                try:
+                    run = await self._next(followed, position)
+                except RowsMissing:
+                    run, position = None, followed.head
+                    opening += follower.wrapped(Reload(conversation, str(position)), position)
             # Looked at after what was read; nothing is awaited between this and the write.
             if not await self._is_member(follower, conversation, asked):
                 return
