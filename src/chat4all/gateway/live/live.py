@@ -12,6 +12,7 @@ from chat4all.gateway.live.admitting import Admission
 from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.connections import LiveCredentials, LiveSocket
 from chat4all.gateway.live.hub import COMPARE_EVERY_SECONDS, Hub
+from chat4all.gateway.live.lanes import Lane
 from chat4all.gateway.live.receiving import Received
 from chat4all.gateway.live.socket_client import ClientParts, LiveClient
 from chat4all.http.fast_routes import FastRoute
@@ -46,10 +47,13 @@ class Live:
         self._generation: str | None = None
         outages = OutageLog(_log, "a client's frame failed")
         self._work = KeyedWork[LiveClient](LiveClient.do, outages, at_once=CLIENTS_AT_ONCE)
+        self._lane_work = KeyedWork[Lane](Lane.do, outages, at_once=CLIENTS_AT_ONCE)
 
     def client(self, socket: LiveSocket, credentials: LiveCredentials) -> LiveClient:
         """Return the client of a new socket; it is told when the socket is closed."""
-        client = LiveClient(self._parts, self._work, socket, credentials, self._clients.discard)
+        client = LiveClient(
+            self._parts, self._work, self._lane_work, socket, credentials, self._clients.discard
+        )
         self._clients.add(client)
         return client
 
@@ -73,6 +77,7 @@ class Live:
             stack.push_async_callback(self._parts.watching.close)
             stack.push_async_callback(self._parts.hints.close)
             stack.push_async_callback(self._parts.resuming.close)
+            stack.push_async_callback(self._lane_work.close)
             stack.push_async_callback(self._work.close)
             await stack.enter_async_context(
                 periodically(
