@@ -11,12 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from chat4all.adapters.embedded import EmbeddedStore
+from chat4all.adapters.embedded.inspecting import NEWEST
 from chat4all.cli import main
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.operations import cluster, written
 from chat4all.settings import load_settings
 from tests.api.conftest import CHAT, Api, running
-from tests.api.test_upgrade import EARLIER
 
 pytestmark = pytest.mark.anyio
 
@@ -106,9 +106,8 @@ async def test_an_export_wants_a_message_store_of_this_release(tmp_path: Path) -
     folder = tmp_path / "data"
     async with running(folder):
         pass
-    (folder / "store.db").unlink()
     with closing(sqlite3.connect(folder / "store.db")) as db:
-        db.executescript((EARLIER / "store.sql").read_text())
+        db.execute(f"PRAGMA user_version = {NEWEST['store.db'] - 1}")
     line = await refused(folder, "users", "export", "ana")
     assert line.endswith(
         "store.db is another release's: start this release of Chat4All with it once"

@@ -113,6 +113,7 @@ class StagedStore:
         self.changed = store.changed
         self.with_numbers = store.with_numbers
         self.versions = store.versions
+        self.made = store.made
         self.reactions = store.reactions
         self.head = store.head
         self.page = store.page

@@ -75,8 +75,10 @@ class FakeSocket:
 
     def write(self, frames: bytes) -> None:
         if self.is_open:
-            self.writes += 1
-            self.frames += frames_in(frames)
+            written = frames_in(frames)
+            # Delivered markers come by themselves, some time later.
+            self.writes += any(frame["type"] != "delivered" for frame in written)
+            self.frames += written
 
     def write_passing(self, frames: bytes) -> bool:
         self.write(frames)

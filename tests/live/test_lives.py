@@ -52,7 +52,7 @@ class Device:
                     self.has[frame["message"]["seq"] - 1] = frame["message"]
                     self.position = frame["position"]
                 case kind:
-                    assert kind in {"hello", "read", "resumed"}
+                    assert kind in {"hello", "read", "delivered", "resumed"}
         self._read = len(self.socket.frames)
 
 

@@ -45,7 +45,9 @@ class Events:
                     frame = json.loads(found["data"])
                     check_frame(frame)
                     assert frame["type"] in of_streams()
-                    return found["id"], frame
+                    if frame["type"] != "delivered":  # those come by themselves
+                        return found["id"], frame
+                    found = {"id": ""}
                 elif comments:
                     return "", {"type": "(comment)"}
         raise AssertionError("the stream has ended")
