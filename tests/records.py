@@ -10,6 +10,7 @@ from chat4all.domain.ids import ConversationId
 from chat4all.domain.records import (
     ChangeRecord,
     DeletionRecord,
+    DeliveredRecord,
     EditRecord,
     LogRecord,
     MarkerRecord,
@@ -88,15 +89,18 @@ Row = tuple[str, str, str]
 class Modelled:
     """A message as it is at the end. `reactions` have the change that gave each."""
 
-    message_id: str
-    sender: str
+    sent: MessageRecord
     versions: list[str]
     is_deleted: bool = False
     reactions: dict[tuple[str, str], int] = field(default_factory=dict)
 
     @property
     def row(self) -> Row:
-        return (self.message_id, self.sender, "" if self.is_deleted else self.versions[-1])
+        return (self.sent.message_id, self.sent.sender_id, self.text)
+
+    @property
+    def text(self) -> str:
+        return "" if self.is_deleted else self.versions[-1]
 
 
 @dataclass
@@ -111,9 +115,8 @@ class Chat:
         match found:
             case MessageRecord():
                 if self._is_first("message", found.message_id, found.sender_id):
-                    new = Modelled(found.message_id, found.sender_id, [found.content])
-                    self.messages.append(new)
-            case MarkerRecord():
+                    self.messages.append(Modelled(found, [found.content]))
+            case MarkerRecord() | DeliveredRecord():
                 pass
             case _:
                 if self._is_valid(found) and self._is_first(
@@ -130,7 +133,7 @@ class Chat:
     def _is_valid(self, found: ChangeRecord) -> bool:
         if found.seq > len(self.messages):
             return False
-        is_own = self.messages[found.seq - 1].sender == found.author
+        is_own = self.messages[found.seq - 1].sent.sender_id == found.author
         is_admin = isinstance(found, DeletionRecord) and found.as_admin
         return is_own or is_admin or isinstance(found, ReactionRecord)
 

@@ -5,7 +5,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from chat4all.domain.kinds import Kind
 from chat4all.gateway.payloads import ERRORS_MAX
+from chat4all.wire.payloads import SENT_KINDS
 from tests.api.conftest import CHAT, Api
 
 pytestmark = pytest.mark.anyio
@@ -159,8 +161,9 @@ async def test_the_description_has_every_kind(api: Api) -> None:
     described = (await api.gateway.get("/openapi.json")).json()["components"]["schemas"]
     kinds = described["Kind"]["enum"]
     assert {"text", "location", "contact", "custom", "system", "image"} <= set(kinds)
-    options = described["SendMessage"]["properties"]["payload"]["anyOf"][0]["anyOf"]
-    assert [one["title"] for one in options] == ["Location", "Contact", "Custom"]
+    for name, choices in (("SendMessage", SENT_KINDS), ("MessageView", tuple(Kind))):
+        found = [one["properties"]["kind"]["const"] for one in described[name]["oneOf"]]
+        assert tuple(found) == choices
 
 
 async def test_what_is_sent_and_shown_is_as_it_is_described(api: Api) -> None:
@@ -179,12 +182,33 @@ async def test_what_is_sent_and_shown_is_as_it_is_described(api: Api) -> None:
     for body in bodies:
         jsonschema.validate(body, checked | of_bodies)
         assert (await api.gateway.post("/v1/messages", json=body, headers=bruno)).is_success
-    for broken in ({}, {"kind": "location"}, {"content": "x", "mentions": "ana"}):
+    place = {"lat": 0, "lon": 0}
+    of_no_kind: list[dict[str, Any]] = [
+        {},
+        {"kind": "location"},
+        {"content": "x", "mentions": "ana"},
+        {"content": "x", "payload": place},
+        {"content": "x", "kind": "text", "payload": place},
+        {"content": "x", "kind": "custom"},
+        {"content": "x", "kind": "image", "payload": {}},
+        {"kind": "location", "payload": {"name": "Ana"}},
+        {"kind": "contact", "payload": place},
+        {"kind": "location", "payload": place | {"more": 1}},
+    ]
+    for broken in of_no_kind:
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({"chat_id": CHAT} | broken, checked | of_bodies)
     await api.routed()
     of_messages = {"items": {"$ref": "#/components/schemas/MessageView"}}
     jsonschema.validate(await api.history(bruno), checked | of_messages)
+    shown = (await api.history(bruno))[0]
+    for broken in (
+        {"payload": place},
+        {"kind": "location", "payload": {"name": "Ana"}},
+        {"kind": "contact", "payload": place},
+    ):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate([shown | broken], checked | of_messages)
     listed = (await api.gateway.get("/v1/conversations", headers=bruno)).json()
     of_lists = {"items": {"$ref": "#/components/schemas/ListedConversation"}}
     jsonschema.validate(listed, checked | of_lists)

@@ -16,6 +16,8 @@ PATH = f"/v1/conversations/{CHAT}/messages"
 
 async def unread(api: Api, who: dict[str, str]) -> tuple[int, list[int]]:
     (listed,) = (await api.metadata.get("/v1/conversations", headers=who)).json()
+    one = (await api.metadata.get(f"/v1/conversations/{CHAT}", headers=who)).json()
+    assert one == listed
     return listed["unread"], listed["unread_mentions"]
 
 

@@ -2,14 +2,16 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from chat4all.adapters.embedded import EmbeddedStore
+from chat4all.adapters.embedded.inspecting import NEWEST
 from chat4all.cli import main
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.operations import cluster, written
@@ -97,6 +99,20 @@ async def test_an_export_has_all_that_is_kept_and_no_secret(tmp_path: Path) -> N
     without = json.loads(await done(folder, "users", "export", "ana", "--no-messages"))
     assert set(without) == {"profile", "sessions", "memberships", "audit"}
     assert "no such user" in await refused(folder, "users", "export", "nobody")
+
+
+async def test_an_export_wants_a_message_store_of_this_release(tmp_path: Path) -> None:
+    """Fails when an earlier release's, to which the migrations are still to come, is read."""
+    folder = tmp_path / "data"
+    async with running(folder):
+        pass
+    with closing(sqlite3.connect(folder / "store.db")) as db:
+        db.execute(f"PRAGMA user_version = {NEWEST['store.db'] - 1}")
+    line = await refused(folder, "users", "export", "ana")
+    assert line.endswith(
+        "store.db is another release's: start this release of Chat4All with it once"
+    )
+    assert json.loads(await done(folder, "users", "export", "ana", "--no-messages"))["profile"]
 
 
 async def test_an_export_has_no_address_of_others(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chat4all.ports.store import StoreBatch
-from chat4all.usecases import sending
+from chat4all.usecases import recent, sending
 from tests.api.conftest import CHAT, Api
 
 pytestmark = pytest.mark.anyio
@@ -135,7 +135,7 @@ async def test_what_was_accepted_is_so_again_after_whom_it_mentions_has_left(
         await api.routed()
         removed = f"/v1/conversations/{CHAT}/members/ana"
         assert (await api.metadata.delete(removed, headers=bruno)).status_code in {204, 404}
-        monkeypatch.setattr(sending, "RECENT_SECONDS", 0)
+        monkeypatch.setattr(recent, "RECENT_SECONDS", 0)
     answer = await api.gateway.post("/v1/messages", json=body, headers=bruno)
     assert answer.status_code == 202
     answer = await api.gateway.post(

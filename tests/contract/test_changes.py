@@ -11,6 +11,7 @@ from chat4all.domain.changes import (
     ChangeHead,
     Deleted,
     Edited,
+    MadeChange,
     Reacted,
     ReactionCount,
     Version,
@@ -98,6 +99,33 @@ async def test_an_edit_leaves_the_first_text_where_it_was(store: Store) -> None:
     assert list(await store.versions(CHATS[0], 1)) == wanted
     assert (await the(store)).content == ""
     assert await the(store, 2) == message(2)
+
+
+async def test_what_was_made_under_an_id(store: Store) -> None:
+    await store.write(batch(message(1), message(2)))
+    made = [
+        changed(1, Edited("one"), seq=2),
+        changed(2, Reacted(THUMB, given=True)),
+        changed(3, Reacted(HEART, given=True), author=ANA),
+        changed(4, Reacted(HEART, given=False), author=ANA),
+        changed(5, Deleted()),
+    ]
+    await store.write(changes(*made))
+
+    async def found(number: int) -> MadeChange | None:
+        one = made[number - 1]
+        return await store.made(CHATS[0], one.change_id, one.author)
+
+    assert await found(1) == MadeChange(2, Edited("one"))
+    assert await found(2) == MadeChange(1, Reacted(THUMB, given=True), is_deleted=True)
+    # It was taken back by the next one.
+    assert await found(3) == MadeChange(1, None, is_deleted=True)
+    assert await found(4) == MadeChange(1, Reacted(HEART, given=False), is_deleted=True)
+    assert await found(5) == MadeChange(1, None, is_deleted=True)
+    assert await store.made(CHATS[0], made[0].change_id, ANA) is None
+    assert await store.made(CHATS[1], made[0].change_id, made[0].author) is None
+    await store.write(changes(changed(6, Deleted(), seq=2)))
+    assert await found(1) == MadeChange(2, Edited(""))
 
 
 async def test_a_deletion_takes_every_text_and_stays(store: Store) -> None:

@@ -90,13 +90,14 @@ async def test_overviews_have_the_message_and_how_far_these_have_read(
     assert await summaries.overviews({}) == {}
 
 
-async def test_how_far_these_have_read_whatever_the_head(
+async def test_how_far_these_have_read_and_received_whatever_the_head(
     store: SequencedStore, summaries: ConversationSummaries
 ) -> None:
     ana, bruno, carla = Username("ana"), Username("bruno"), Username("carla")
     for chat, name, read in ((CHATS[0], ana, 1), (CHATS[0], bruno, 9), (CHATS[1], ana, 4)):
-        await store.write(StoreBatch(through=(), markers=[Marker(chat, name, read, read)]))
+        await store.write(StoreBatch(through=(), markers=[Marker(chat, name, read + 1, read)]))
     many = [Username(f"user-{number}") for number in range(150)]
-    found = await summaries.read_by({CHATS[0]: [*many, ana, carla], CHATS[1]: [ana, bruno]})
-    assert found == {CHATS[0]: {ana: 1}, CHATS[1]: {ana: 4}}
-    assert await summaries.read_by({}) == {}
+    asked = {CHATS[0]: [*many, ana, carla], CHATS[1]: [ana, bruno]}
+    assert await summaries.read_by(asked) == {CHATS[0]: {ana: 1}, CHATS[1]: {ana: 4}}
+    assert await summaries.delivered_to(asked) == {CHATS[0]: {ana: 2}, CHATS[1]: {ana: 5}}
+    assert await summaries.read_by({}) == await summaries.delivered_to({}) == {}

@@ -19,6 +19,7 @@ from chat4all.adapters.embedded import EmbeddedFeed, EmbeddedLog, EmbeddedStore
 from chat4all.domain.changes import count_reactions
 from chat4all.domain.events import LiveEvent, MessageChanged, MessageStored
 from chat4all.domain.ids import ConversationId, LogPosition, Username
+from chat4all.domain.kinds import PREVIEW_MAX
 from chat4all.domain.messages import Head, StoredMessage
 from chat4all.domain.records import DeadLetter, Headers, LogRecord
 from chat4all.ports.log import MessageLog, PartitionedLog, Poll
@@ -113,6 +114,7 @@ class StagedStore:
         self.changed = store.changed
         self.with_numbers = store.with_numbers
         self.versions = store.versions
+        self.made = store.made
         self.reactions = store.reactions
         self.head = store.head
         self.page = store.page
@@ -121,6 +123,7 @@ class StagedStore:
         self.activity = store.activity
         self.overviews = store.overviews
         self.read_by = store.read_by
+        self.delivered_to = store.delivered_to
         self.with_id = store.with_id
         self.ping = store.ping
         self.all = store.all
@@ -316,6 +319,15 @@ class Machine:
             given = [] if gone else [(*key, n) for key, n in message.reactions.items()]
             counted = count_reactions((e, Username(name), n) for e, name, n in given)
             assert found.reactions == counted, "reactions differ from the log"
+            sent = message.sent
+            has = (None, ()) if gone else (sent.payload, sent.mentions)
+            assert (found.kind, found.payload, found.mentions) == (sent.kind, *has)
+            answers = sent.reply_seq if sent.reply_seq and sent.reply_seq < seq else None
+            assert (found.reply_to and found.reply_to.seq) == answers
+            if found.reply_to is not None and answers is not None:
+                of = wanted.messages[answers - 1]
+                shown = (found.reply_to.content, found.reply_to.deleted)
+                assert shown == (of.text[:PREVIEW_MAX], of.is_deleted), "a preview is not as it is"
         self._check_heard(chat, numbered)
 
     def _check_heard(self, chat: ConversationId, numbered: Sequence[tuple[int, int]]) -> None:

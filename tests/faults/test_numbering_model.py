@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uuid_utils
@@ -26,9 +27,12 @@ IDS = [f"0199f3a4-7c1e-7d2a-9b6e-{n:012d}" for n in range(4)]
 
 @dataclass(frozen=True)
 class Append:
+    """A message; one that answers another, which may not be there, has all that is seldom."""
+
     chat: int
     sender: str
     message_id: int | None
+    answers: int | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ appends = st.one_of(
         st.integers(0, 2),
         st.sampled_from(["ana", "bruno"]),
         st.none() | st.integers(0, len(IDS) - 1),
+        st.none() | st.integers(1, 6),
     ),
     st.builds(
         Change,
@@ -133,14 +138,16 @@ async def _append(m: Machine, what: Append | Burst | Change | Poison, number: in
         case Burst(chat, count):
             for _ in range(count):
                 await _append(m, Append(chat, "ana", None), number)
-        case Append(chat, sender, None):
-            fresh = str(uuid_utils.uuid7())
-            await m.append(
-                record(f"{number}", chat=CHATS[chat], sender=sender, message_id=fresh, fresh=True)
-            )
-        case Append(chat, sender, int(index)):
-            own = IDS[index]
-            await m.append(record(f"{number}", chat=CHATS[chat], sender=sender, message_id=own))
+        case Append(chat, sender, index, answers):
+            more: dict[str, Any] = {"chat": CHATS[chat], "sender": sender}
+            if index is None:
+                more |= {"message_id": str(uuid_utils.uuid7()), "fresh": True}
+            else:
+                more["message_id"] = IDS[index]
+            if answers is not None:
+                more |= {"v": 2, "kind": "custom", "payload": {"n": number}}
+                more |= {"reply_seq": answers, "mentions": ["ana", f"user-{number}"]}
+            await m.append(record(f"{number}", **more))
         case Change():
             await m.append(_change(what, number))
         case Poison(value):

@@ -44,7 +44,7 @@ class Talkative:
         for _ in range(count):
             for one in [*_sockets]:
                 one.write(PAGE)
-            await self._socket.write_paced(b"")  # no faster than the one who asked takes it
+            await self._socket.room()  # no faster than the one who asked takes it
             await asyncio.sleep(0)
         self._socket.write(text_frame(b"done"))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.types import Scope
 
+from chat4all.gateway.live.connections import LiveSocket
 from chat4all.gateway.live.live import Live
 from chat4all.gateway.live.socket_client import LiveClient
 from tests.live.described import check_frame
@@ -46,6 +47,12 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.001)
 
 
+async def write_paced(socket: LiveSocket, frames: bytes) -> None:
+    """Write a part of a replay."""
+    await socket.room()
+    socket.write_part(frames)
+
+
 class FakeSocket:
     """Keeps what is written. A closed one is told to its client in the next turn of the loop."""
 
@@ -56,6 +63,7 @@ class FakeSocket:
         self.client: LiveClient | None = None
         self.paused: asyncio.Event | None = None
         """When set up, replays wait for it."""
+        self.drains = True
 
     @property
     def is_open(self) -> bool:
@@ -67,16 +75,18 @@ class FakeSocket:
 
     def write(self, frames: bytes) -> None:
         if self.is_open:
-            self.writes += 1
-            self.frames += frames_in(frames)
+            written = frames_in(frames)
+            # Delivered markers come by themselves, some time later.
+            self.writes += any(frame["type"] != "delivered" for frame in written)
+            self.frames += written
 
     def write_passing(self, frames: bytes) -> bool:
         self.write(frames)
         return self.is_open
 
-    async def write_paced(self, frames: bytes) -> None:
-        await self.room()
-        self.write(frames)
+    @property
+    def has_drained(self) -> bool:
+        return self.drains
 
     def write_part(self, frames: bytes) -> None:
         self.write(frames)

@@ -13,17 +13,23 @@ import msgspec
 import pytest
 from jsonschema import Draft7Validator, ValidationError
 
+from chat4all.domain.messages import Status
 from chat4all.gateway.live.asyncapi import frames_of, live_description, type_of_frame
 from chat4all.gateway.live.codes import MEANINGS, CloseCode
 from chat4all.gateway.sending import read_draft
 from chat4all.wire import client_frames, frames
 from chat4all.wire.client_frames import ClientFrame
 from chat4all.wire.frames import ServerFrame
+from chat4all.wire.messages import message_view
 from tests.api.conftest import CHAT, Api
+from tests.live import described
 from tests.live.described import check_frame, payload_validator
 from tests.live.sockets import resumed
+from tests.messages import message
 
 SPECIFICATION = Path(__file__).parents[1] / "asyncapi" / "3.0.0.json.gz"
+
+SHOWN: dict[str, Any] = json.loads(msgspec.json.encode(message_view(message(1), Status.DELIVERED)))
 
 ALL = [*frames_of(ClientFrame), *frames_of(ServerFrame)]
 
@@ -107,12 +113,27 @@ def test_every_close_code_says_what_to_do() -> None:
         {"type": "typing", "conversation_id": CHAT[1:], "username": "ana"},
         {"type": "message", "message": {}, "position": "1.0"},
         {"type": "message", "message": "text", "position": "1.0"},
+        {
+            "type": "message",
+            "message": SHOWN | {"kind": "location", "payload": {}},
+            "position": "1.0",
+        },
         {"type": "conversation", "conversation_id": CHAT, "event": "renamed"},
     ],
 )
-def test_what_does_not_fit_is_found(frame: dict[str, Any]) -> None:
+def test_what_does_not_fit_is_found(frame: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(described, "_seen", set())  # other tests have seen such shapes
     with pytest.raises(ValidationError):
         check_frame(frame)
+
+
+def test_what_a_message_has_is_by_its_kind() -> None:
+    place = {"lat": 1, "lon": 2}
+    for kind, payload in (("text", None), ("location", place), ("location", None), ("custom", {})):
+        shown = SHOWN | {"kind": kind, "payload": payload}
+        payload_validator("MessageFrame").validate(
+            {"type": "message", "message": shown, "position": "1.0"}
+        )
 
 
 @pytest.mark.anyio

@@ -15,6 +15,7 @@ from chat4all.gateway.live.sockets import LiveSockets
 from chat4all.http.access_log import CALLER
 from tests.live.frames import BINARY, PING, close, frame, text
 from tests.live.memory import Connection, live_sockets, request
+from tests.live.sockets import write_paced
 
 pytestmark = pytest.mark.anyio
 
@@ -77,7 +78,7 @@ async def test_numbers(live: LiveSockets) -> None:
     connection = Connection(live)
     connection.send(text("x"), frame(PING), text("a", fin=False), frame(0, b"b"))
     connection.socket.write(b"\x81\x00")
-    await connection.socket.write_paced(b"\x81\x00")
+    await write_paced(connection.socket, b"\x81\x00")
     connection.socket.write_passing(b"\x81\x00")
     Connection(live).send(close(3456))
     Connection(live).send(close(1011))

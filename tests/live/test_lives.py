@@ -49,11 +49,19 @@ class Device:
                     self.position = frame["position"]
                     assert frame["message"]["seq"] == len(self.has)
                 case "message_changed":
-                    self.has[frame["message"]["seq"] - 1] = frame["message"]
+                    self._changed(frame["message"])
                     self.position = frame["position"]
                 case kind:
-                    assert kind in {"hello", "read", "resumed"}
+                    assert kind in {"hello", "read", "delivered", "resumed"}
         self._read = len(self.socket.frames)
+
+    def _changed(self, message: dict[str, Any]) -> None:
+        """Show a message as it is now, also where it is answered."""
+        self.has[message["seq"] - 1] = message
+        for other in self.has:
+            if other["reply_to"] and other["reply_to"]["seq"] == message["seq"]:
+                deleted = message["deleted_at"] is not None
+                other["reply_to"] |= {"content": message["content"], "deleted": deleted}
 
 
 async def change(api: Api, who: dict[str, str], message: str, number: int) -> bool:
@@ -91,7 +99,12 @@ async def test_every_device_has_the_history_whatever_was_cut(api: Api) -> None:
         match pick.randrange(9):
             case 0 | 1 | 2:
                 author = pick.randrange(2)
-                sent.append((author, await api.send(senders[author], f"text {number}")))
+                more: dict[str, Any] = {}
+                if sent and number % 2:
+                    more = {"reply_to": pick.choice(sent[-8:])[1], "mentions": ["ana"]}
+                    more |= {"kind": "custom", "payload": {"n": number}}
+                text = f"text {number}"
+                sent.append((author, await api.send(senders[author], text, **more)))
             case 3:
                 device.read()
                 device.cut()
@@ -118,5 +131,6 @@ async def test_every_device_has_the_history_whatever_was_cut(api: Api) -> None:
         return all(device.position == end for device in devices)
 
     await until(all_have_all)
+    assert sum(message["reply_to"] is not None for message in history) > STEPS // 16
     for device in devices:
         assert [state(message) for message in device.has] == [state(one) for one in history]

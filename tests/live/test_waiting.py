@@ -9,6 +9,7 @@ from chat4all.gateway.live.outgoing import PACED_MAX, PASSING_MAX, WAITING_MAX
 from chat4all.gateway.live.sockets import LiveSockets, text_frame
 from tests.live.frames import CLOSE, PONG, TEXT, Got, close, frame, text
 from tests.live.memory import Connection, live_sockets
+from tests.live.sockets import write_paced
 
 pytestmark = pytest.mark.anyio
 
@@ -106,7 +107,7 @@ async def test_a_replay_never_closes_its_socket(stuck: Connection) -> None:
 
     async def replay() -> None:
         for _ in range(10):
-            await stuck.socket.write_paced(page)
+            await write_paced(stuck.socket, page)
 
     task = asyncio.create_task(replay())
     for _ in range(10):
@@ -121,7 +122,7 @@ async def test_a_replay_never_closes_its_socket(stuck: Connection) -> None:
 
 async def test_a_replay_waits_until_little_is_waiting(stuck: Connection) -> None:
     stuck.socket.write(KIB * 20)
-    task = asyncio.create_task(stuck.socket.write_paced(KIB))
+    task = asyncio.create_task(write_paced(stuck.socket, KIB))
     for _ in range(4):
         await asyncio.sleep(0)
         assert not task.done()
@@ -131,7 +132,7 @@ async def test_a_replay_waits_until_little_is_waiting(stuck: Connection) -> None
 
 
 async def test_what_is_live_counts_behind_a_replay(stuck: Connection) -> None:
-    await stuck.socket.write_paced(KIB * 300)
+    await write_paced(stuck.socket, KIB * 300)
     still_open = []
     for _ in range(WAITING_MAX // len(KIB) + 1):
         stuck.socket.write(KIB)
@@ -141,8 +142,8 @@ async def test_what_is_live_counts_behind_a_replay(stuck: Connection) -> None:
 
 @pytest.mark.parametrize("how", ["close", "lose", "stuck"])
 async def test_a_replay_learns_that_the_socket_is_gone(stuck: Connection, how: str) -> None:
-    await stuck.socket.write_paced(KIB * 100)
-    waits = [asyncio.create_task(stuck.socket.write_paced(KIB)) for _ in range(3)]
+    await write_paced(stuck.socket, KIB * 100)
+    waits = [asyncio.create_task(write_paced(stuck.socket, KIB)) for _ in range(3)]
     await asyncio.sleep(0)
     waits[0].cancel()  # does not concern the others
     await asyncio.sleep(0)
@@ -156,17 +157,17 @@ async def test_a_replay_learns_that_the_socket_is_gone(stuck: Connection, how: s
     found = await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), 5)
     assert [type(one) for one in found] == [asyncio.CancelledError, *[ConnectionError] * 2]
     with pytest.raises(ConnectionError):
-        await stuck.socket.write_paced(KIB)
+        await write_paced(stuck.socket, KIB)
 
 
 async def test_a_replay_that_is_hardly_taken_closes_its_socket(
     stuck: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outgoing, "ROOM_SECONDS", 0.01)
-    await stuck.socket.write_paced(KIB * 64)
+    await write_paced(stuck.socket, KIB * 64)
     stuck.transport.take(len(KIB))
     with pytest.raises(ConnectionError):
-        await asyncio.wait_for(stuck.socket.write_paced(KIB), 5)
+        await asyncio.wait_for(write_paced(stuck.socket, KIB), 5)
     assert stuck.socket.close_code == 4408
 
 

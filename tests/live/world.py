@@ -19,6 +19,7 @@ from chat4all.adapters.caching.members import cached_members
 from chat4all.domain.changes import ReactionCount
 from chat4all.domain.events import LiveEvent, MessageChanged, MessageStored
 from chat4all.domain.ids import ConversationId, SessionId, Username
+from chat4all.domain.kinds import Kind
 from chat4all.domain.listing import JoinedConversation
 from chat4all.domain.messages import Activity, AllRead, StoredMessage
 from chat4all.domain.people import Role, Session
@@ -132,7 +133,7 @@ class World:
     async def with_numbers(
         self, conversation: ConversationId, numbers: Sequence[int]
     ) -> Sequence[StoredMessage]:
-        return await self._later([self.rows[conversation][seq - 1] for seq in numbers])
+        return await self._later([self._as_now(self.rows[conversation][n - 1]) for n in numbers])
 
     async def page(
         self,
@@ -146,7 +147,7 @@ class World:
         assert after is not None
         assert before is None
         rows = self.rows[conversation]
-        found = rows[after : after + limit]
+        found = [self._as_now(one) for one in rows[after : after + limit]]
         page = EncodedPage(b"[]", 0, 0, more=False)
         if found:
             views = [message_view(one, all_read.status(one)) for one in found]
@@ -237,8 +238,21 @@ class World:
             replace(message(len(rows) + number), conversation_id=chat)
             for number in range(1, count + 1)
         ]
+        # Some answer the one before: those are read from the store, not taken as announced.
+        new = [
+            replace(one, reply_seq=one.seq - 1, kind=Kind.CUSTOM, payload={}, mentions=(USERS[0],))
+            if one.seq % 7 == 0
+            else one
+            for one in new
+        ]
         rows += new
         return [MessageStored(one) for one in new]
+
+    def _as_now(self, one: StoredMessage) -> StoredMessage:
+        """Return a message with the one that it answers, as the store reads both."""
+        if one.reply_seq is None:
+            return one
+        return replace(one, reply_to=self.rows[one.conversation_id][one.reply_seq - 1].as_reply())
 
     def change(self, chat: ConversationId, seq: int, how: str) -> list[LiveEvent]:
         """Store a change of a message, and return its announcement; of a deleted one nothing is
@@ -332,6 +346,14 @@ class Client:
             assert at.change > before.change, told
             assert seq in has, told
             assert seen.change >= has[seq].change, told  # what was deleted stays deleted
+        if seq % 7 == 0:
+            answered = self.world.as_of(chat, at)[seq - 1]
+            reply = view["reply_to"]
+            assert (view["kind"], view["mentions"]) == ("custom", ["ana"])
+            assert reply is not None, told
+            assert reply["seq"] == seq - 1
+            if answered.is_deleted:
+                assert (reply["deleted"], reply["content"]) == (True, ""), told
         has[seq] = seen
         for number, one in enumerate(self.world.changes[chat][: at.change], 1):
             if one.seq == seq or number > before.change:
@@ -352,6 +374,10 @@ class Link:
     def has_room(self) -> bool:
         return self.client.world.turns.randrange(3) > 0
 
+    @property
+    def has_drained(self) -> bool:
+        return self.has_room
+
     def write(self, frames: bytes) -> None:
         if self.is_open:
             self._check(frames)
@@ -360,10 +386,6 @@ class Link:
     def write_passing(self, frames: bytes) -> bool:
         self.write(frames)
         return True
-
-    async def write_paced(self, frames: bytes) -> None:
-        await self.room()
-        self.write_part(frames)
 
     async def room(self) -> None:
         for _ in range(self.client.world.turns.randrange(5)):

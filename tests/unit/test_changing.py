@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chat4all.domain.changes import ReactionCount, Version
+from chat4all.domain.changes import MadeChange, ReactionCount, Version
 from chat4all.domain.errors import InvalidInput, OutcomeUnknown, Unavailable
 from chat4all.domain.ids import ChangeId, ConversationId, LogPosition, MessageId, Username
 from chat4all.domain.messages import Receipt, StoredMessage
@@ -65,6 +65,9 @@ class Fake:
 
     async def versions(self, conversation: ConversationId, seq: int) -> Sequence[Version]:
         return []
+
+    async def made(self, *_: Any) -> MadeChange | None:
+        return None
 
     async def reactions(self, conversation: ConversationId, seq: int) -> Sequence[ReactionCount]:
         return []

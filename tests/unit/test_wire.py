@@ -24,6 +24,7 @@ from chat4all.domain.kinds import MENTIONS_MAX, PAYLOAD_MAX, Kind
 from chat4all.domain.messages import Marker, Receipt, StoredMessage
 from chat4all.domain.records import (
     DeletionRecord,
+    DeliveredRecord,
     EditRecord,
     MarkerRecord,
     MessageRecord,
@@ -90,6 +91,9 @@ RECORDS: dict[type[Record], st.SearchStrategy[Record]] = {
         MessageRecord, chats, message_ids, names, texts, times, *[st.booleans()] * 3, **of_kinds
     ),
     MarkerRecord: st.builds(MarkerRecord, chats, names, numbers, numbers),
+    DeliveredRecord: st.builds(
+        DeliveredRecord, chats, st.dictionaries(names, st.integers(1, 2**53), max_size=100)
+    ),
     EditRecord: st.builds(EditRecord, **of_changes, content=texts),
     DeletionRecord: st.builds(DeletionRecord, **of_changes, as_admin=st.booleans()),
     ReactionRecord: st.builds(

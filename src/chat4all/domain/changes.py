@@ -100,6 +100,19 @@ class NumberedChange(NamedTuple):
     log_position: LogPosition
 
 
+class MadeChange(NamedTuple):
+    """A change that was made earlier: of which message, and its effect as far as that is known.
+
+    The text of an edit is empty once its message is deleted. `effect` is None for a deletion, and
+    for a reaction that the same person has given or taken back again since. `is_deleted` is the
+    message, by now; of an edit that is not looked at.
+    """
+
+    seq: int
+    effect: Edited | Reacted | None
+    is_deleted: bool = False
+
+
 class ChangeHead(NamedTuple):
     """The newest change of a conversation and the log position of its record."""
 

@@ -78,6 +78,10 @@ USER = "user:"
 TYPING = "typing:"
 """What the key of `Typing` has before its conversation: such an event ends no cached page."""
 
+DELIVERED = "delivered:"
+"""What the key of `MarkerMoved` has before its conversation where it was received and not read: it
+changes no page either."""
+
 PRESENCE = "presence:"
 """What the keys of all events about presence begin with; the gateway that tells it follows."""
 
@@ -101,7 +105,7 @@ def key_of(event: LiveEvent) -> str:
         case MessageStored(message):
             key = message.conversation_id
         case MarkerMoved(marker):
-            key = marker.conversation_id
+            key = marker.conversation_id if marker.read_seq else DELIVERED + marker.conversation_id
         case MessageChanged(conversation_id=conversation):
             key = conversation
         case Typing(conversation_id=conversation):

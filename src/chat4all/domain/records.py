@@ -80,6 +80,14 @@ class MarkerRecord:
     read_seq: int
 
 
+@dataclass(frozen=True, slots=True)
+class DeliveredRecord:
+    """Members have received up to these numbers: one record for all that came together."""
+
+    conversation_id: ConversationId
+    delivered: Mapping[Username, int]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Change:
     """A change of the message `seq`, that waits for its number; `author` makes it.
@@ -119,7 +127,7 @@ class ReactionRecord(_Change):
 
 
 ChangeRecord: TypeAlias = EditRecord | DeletionRecord | ReactionRecord
-Record: TypeAlias = MessageRecord | MarkerRecord | ChangeRecord
+Record: TypeAlias = MessageRecord | MarkerRecord | DeliveredRecord | ChangeRecord
 """Every kind of record. A `match` over it ends with `assert_never`."""
 
 

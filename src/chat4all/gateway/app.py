@@ -30,6 +30,7 @@ from chat4all.http.rates import RouteRates
 from chat4all.http.server.upgrading import Upgrade
 from chat4all.ports.health import Ping
 from chat4all.usecases.changing import Changing
+from chat4all.usecases.delivered import Delivered
 from chat4all.usecases.marking import Marking
 from chat4all.usecases.reading import Reading
 from chat4all.usecases.sending import Sending
@@ -75,6 +76,7 @@ class GatewayUseCases:
     reading: Reading
     marking: Marking
     changing: Changing
+    delivered: Delivered
     versions: ConversationVersions
 
 
@@ -134,13 +136,19 @@ def gateway_app(
             Reading: use_cases.reading,
             Marking: use_cases.marking,
             Changing: use_cases.changing,
+            Delivered: use_cases.delivered,
             Limits: limits,
             RouteRates: RouteRates(limits),
         },
         fast=[
             sockets.route,
             send_route(use_cases.signing_in, use_cases.sending, limits.send, meter.accepted),
-            fast_history_route(use_cases.signing_in, use_cases.reading, Pages(use_cases.versions)),
+            fast_history_route(
+                use_cases.signing_in,
+                use_cases.reading,
+                Pages(use_cases.versions),
+                use_cases.delivered,
+            ),
             *fast,
         ],
         operations={(SEND_PATH, "post"): SEND_OPERATION},

@@ -1,5 +1,7 @@
 """Edits, deletions and reactions of messages: `PATCH`, `DELETE`, `…/edits` and `…/reactions`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -7,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from chat4all.domain.changes import ReactionCount
+from chat4all.domain.errors import FieldError, InvalidInput
 from chat4all.domain.ids import ChangeId, change_id
 from chat4all.domain.messages import CONTENT_MAX
 from chat4all.domain.people import Session
@@ -23,7 +26,7 @@ from chat4all.http.outcomes import CHANGE, EDIT, if_unknown
 from chat4all.http.paths import ConversationPath, EmojiPath, MessagePath, SeqQuery
 from chat4all.http.routes import api_router
 from chat4all.http.tracing import trace_headers
-from chat4all.usecases.changing import Changing
+from chat4all.usecases.changing import CHANGE_ID, Changing
 from chat4all.wire.messages import (
     EXAMPLE_CHANGE,
     AcceptedChange,
@@ -121,8 +124,8 @@ def changing_routes() -> APIRouter:
 
         It keeps its number and loses its text, its edits and its reactions, for good.
         """
-        return _accepted(
-            await changing.delete(
+        with _named_by_header():
+            made = await changing.delete(
                 session.username,
                 conversation_id,
                 message_id,
@@ -130,7 +133,7 @@ def changing_routes() -> APIRouter:
                 change_id=_own_id(key),
                 headers=trace_headers(request.scope),
             )
-        )
+        return _accepted(made)
 
     @router.get(
         MESSAGE_PATH + "/edits",
@@ -168,8 +171,8 @@ def changing_routes() -> APIRouter:
         seq: SeqQuery = None,
     ) -> Response:
         """Give or take back a reaction, as the method says; the same again changes nothing."""
-        return _accepted(
-            await changing.react(
+        with _named_by_header():
+            made = await changing.react(
                 session.username,
                 conversation_id,
                 message_id,
@@ -179,7 +182,7 @@ def changing_routes() -> APIRouter:
                 change_id=_own_id(key),
                 headers=trace_headers(request.scope),
             )
-        )
+        return _accepted(made)
 
     for method, what, name in (
         ("PUT", "React to a message", "add_reaction"),
@@ -226,6 +229,18 @@ def changing_routes() -> APIRouter:
         )
 
     return router
+
+
+@contextmanager
+def _named_by_header() -> Iterator[None]:
+    """Point to the header where the id of a change is wrong: these routes have no body."""
+    try:
+        yield
+    except InvalidInput as error:
+        places = {CHANGE_ID: "/header/Idempotency-Key"}
+        raise InvalidInput(
+            [FieldError(places.get(one.pointer, one.pointer), one.detail) for one in error.errors]
+        ) from None
 
 
 def _own_id(text: str | None) -> ChangeId | None:

@@ -21,6 +21,7 @@ from chat4all.http.access_log import CALLER
 from chat4all.http.bearer import bearer_token
 from chat4all.http.fast_routes import FastRoute
 from chat4all.http.problems import problem_response
+from chat4all.usecases.delivered import Delivered
 from chat4all.usecases.reading import LIMIT_DEFAULT, LIMIT_MAX, Reading
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.wire.records import SEQ_MAX
@@ -30,18 +31,22 @@ _BOUNDS = {b"before": "before", b"after": "after", b"around": "around"}
 _DIGITS_MAX = len(str(SEQ_MAX))
 
 
-def fast_history_route(signing_in: SigningIn, reading: Reading, pages: Pages) -> FastRoute:
+def fast_history_route(
+    signing_in: SigningIn, reading: Reading, pages: Pages, delivered: Delivered
+) -> FastRoute:
     """Return the route that answers ordinary requests for a page."""
-    return FastRoute(
-        HISTORY_PATH, "GET", _HistoryEndpoint(signing_in, reading, pages), is_shared=True
-    )
+    endpoint = _HistoryEndpoint(signing_in, reading, pages, delivered)
+    return FastRoute(HISTORY_PATH, "GET", endpoint, is_shared=True)
 
 
 class _HistoryEndpoint:
-    def __init__(self, signing_in: SigningIn, reading: Reading, pages: Pages) -> None:
+    def __init__(
+        self, signing_in: SigningIn, reading: Reading, pages: Pages, delivered: Delivered
+    ) -> None:
         self._signing_in = signing_in
         self._reading = reading
         self._pages = pages
+        self._delivered = delivered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Answer with a cached page, a new one or a problem; or decline."""
@@ -67,6 +72,8 @@ class _HistoryEndpoint:
             return True
         await send({"type": "http.response.start", "status": 200, "headers": [*cached.headers]})
         await send({"type": "http.response.body", "body": cached.page.body})
+        if scope["method"] == "GET" and cached.page.last:
+            self._delivered.note(query.conversation, session.username, cached.page.last)
         return True
 
     async def _make(self, reader: Username, query: PageQuery) -> PageAnswer:

@@ -19,6 +19,7 @@ from chat4all.http.bound import bound
 from chat4all.http.openapi import json_content, problems
 from chat4all.http.paths import ConversationPath, MessagePath
 from chat4all.http.routes import api_router
+from chat4all.usecases.delivered import Delivered
 from chat4all.usecases.reading import LIMIT_DEFAULT, LIMIT_MAX, Reading
 from chat4all.wire.messages import MessageView
 from chat4all.wire.records import SEQ_MAX
@@ -78,6 +79,7 @@ def history_routes() -> APIRouter:
     async def history(
         session: Annotated[Session, Depends(caller)],
         reading: Annotated[Reading, bound(Reading)],
+        delivered: Annotated[Delivered, bound(Delivered)],
         conversation_id: ConversationPath,
         limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
         before: Before = None,
@@ -98,6 +100,8 @@ def history_routes() -> APIRouter:
             conversation_id, limit, bounds, Position.parse(at_least) if at_least else None
         )
         page = await read_page(reading, session.username, query)
+        if page.last:
+            delivered.note(conversation_id, session.username, page.last)
         response = Response(page.body)
         response.raw_headers = page_headers(query, page)
         return response

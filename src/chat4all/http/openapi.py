@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from copy import deepcopy
-from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -14,6 +13,7 @@ from chat4all.http.problems import kind_of_status
 from chat4all.http.rates import limit_name
 from chat4all.wire.messages import BODY_MAX
 from chat4all.wire.problems import MEDIA_TYPE, Problem
+from chat4all.wire.schemas import schemas_of
 
 _REF = "#/components/schemas/{name}"
 _REFERENCES = re.compile(rb'"#/components/schemas/(\w+)"')
@@ -150,11 +150,8 @@ def complete_openapi(
             _name_problems(described)
             names = {name.decode() for name in _REFERENCES.findall(msgspec.json.encode(described))}
             types = [_referenced[name] for name in sorted(names & _referenced.keys())]
-            _, schemas = msgspec.json.schema_components(types, ref_template=_REF)
-            for schema in schemas.values():
-                if "description" in schema:  # a docstring, with its indentation
-                    schema["description"] = cleandoc(schema["description"])
-            described.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
+            schemas = described.setdefault("components", {}).setdefault("schemas", {})
+            schemas.update(schemas_of(types, _REF))
             app.openapi_schema = described
         return app.openapi_schema
 

@@ -23,8 +23,10 @@ from chat4all.usecases.membership import Membership
 from chat4all.wire.people import (
     ConversationView,
     ListedConversation,
+    WholeConversation,
     conversation_view,
     listed_view,
+    whole_view,
 )
 from chat4all.wire.requests import ChangedConversation, NewConversation
 
@@ -109,18 +111,20 @@ def conversation_routes() -> APIRouter:
         summary="Read a conversation",
         operation_id="read_conversation",
         responses={
-            200: {"content": json_content(ConversationView)},
+            200: {"content": json_content(WholeConversation)},
             **problems(401, 404, 422, 503),
         },
     )
     async def read_conversation(
         session: Annotated[Session, Depends(caller)],
         membership: Annotated[Membership, bound(Membership)],
+        listing: Annotated[Listing, bound(Listing)],
         conversation_id: ConversationPath,
     ) -> Response:
-        """Return a conversation that you are in."""
+        """Return a conversation that you are in, with all of its members and what is unread."""
         conversation = await membership.conversation(session.username, conversation_id)
-        return json_response(conversation_view(conversation))
+        listed = await listing.one(session.username, conversation)
+        return json_response(whole_view(listed, conversation.members))
 
     @router.patch(
         "/v1/conversations/{conversation_id}",

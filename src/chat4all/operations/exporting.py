@@ -24,8 +24,10 @@ async def export(
 ) -> AsyncIterator[str]:
     """Yield the document's text; without `written`, nothing that is in the message store.
 
-    Raises `NotFound` before anything is yielded.
+    Raises `NotFound`, and what `Written.check` raises, before anything is yielded.
     """
+    if written is not None:
+        written.check()
     user = await opened.users.user(username)
     if user is None:
         raise NotFound("no such user")

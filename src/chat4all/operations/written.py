@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from chat4all.adapters.embedded.inspecting import NEWEST
 from chat4all.adapters.sqlite_files import read_only
 from chat4all.domain.changes import ReactionCount, Version
 from chat4all.domain.errors import CommandRefused
@@ -23,6 +24,7 @@ PAGE = 200
 
 _NOBODY_READ = AllRead(0, None, 0)
 
+_VERSION = "PRAGMA user_version"
 _MESSAGES = """
 SELECT conversation_id, seq, message_id, coalesce(edited_content, content) AS content, created_at,
     edited_at, deleted_at, CASE WHEN edited_at IS NULL THEN '[]' ELSE (
@@ -55,6 +57,10 @@ class Written(Protocol):
 
     reach: str
     """Where messages are looked for."""
+
+    def check(self) -> None:
+        """Raise `CommandRefused` where it is certain that nothing can be read."""
+        ...
 
     def messages(
         self, username: Username, conversations: Sequence[ConversationId]
@@ -112,9 +118,18 @@ class InFolder:
         for row in self._rows(_MARKERS, username):
             yield row
 
-    def _rows(self, query: str, username: Username) -> Iterator[dict[str, Any]]:
+    def check(self) -> None:
+        """Raise `CommandRefused` for a file that lacks what this release reads; see `Written`."""
+        for row in self._rows(_VERSION):
+            if row["user_version"] != NEWEST[self._file.name]:
+                raise CommandRefused(
+                    f"{self._file} is another release's: start this release of Chat4All with it "
+                    "once"
+                )
+
+    def _rows(self, query: str, *values: str) -> Iterator[dict[str, Any]]:
         try:
-            with read_only(self._file) as db, closing(db.execute(query, (username,))) as rows:
+            with read_only(self._file) as db, closing(db.execute(query, values)) as rows:
                 names = [column[0] for column in rows.description]
                 for row in rows:
                     yield dict(zip(names, row, strict=True))
@@ -129,6 +144,9 @@ class InCluster:
 
     def __init__(self, settings: CassandraSettings) -> None:
         self._settings = settings
+
+    def check(self) -> None:
+        """Leave it to who connects, who looks at the tables first; see `Written`."""
 
     async def messages(
         self, username: Username, conversations: Sequence[ConversationId]

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from chat4all.domain.changes import ReactionCount, Version
-from chat4all.domain.ids import ConversationId, MessageId, Username
+from chat4all.domain.changes import MadeChange, ReactionCount, Version
+from chat4all.domain.ids import ChangeId, ConversationId, MessageId, Username
 from chat4all.domain.messages import AllRead, Receipt, StoredMessage
 from chat4all.domain.position import START, Position
 
@@ -120,13 +120,19 @@ class ShownMessages(History, ChangedMessages, Protocol):
 
 
 class MessageVersions(Protocol):
-    """What a message was before, and who reacted to it."""
+    """What a message was before, by which changes, and who reacted to it."""
 
     async def versions(self, conversation: ConversationId, seq: int) -> Sequence[Version]:
         """Return every text that a message had, its first one included, earliest first.
 
         Empty when it was never edited, and once it is deleted.
         """
+        ...
+
+    async def made(
+        self, conversation: ConversationId, change_id: ChangeId, author: Username
+    ) -> MadeChange | None:
+        """Return the change that an author has made under an id; None if there is none."""
         ...
 
     async def reactions(self, conversation: ConversationId, seq: int) -> Sequence[ReactionCount]:

@@ -53,6 +53,12 @@ class ConversationSummaries(Protocol):
         """
         ...
 
+    async def delivered_to(
+        self, readers: Mapping[ConversationId, Sequence[Username]]
+    ) -> Mapping[ConversationId, Mapping[Username, int]]:
+        """Return how far these readers have received their conversations, as `read_by` does."""
+        ...
+
     async def mentions(
         self, queries: Mapping[ConversationId, MentionsQuery]
     ) -> Mapping[ConversationId, Sequence[int]]:

@@ -34,6 +34,7 @@ def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
     from chat4all.processes.live import make_live
     from chat4all.processes.people import make_people
     from chat4all.usecases.changing import Changing
+    from chat4all.usecases.delivered import Delivered
     from chat4all.usecases.reading import Reading
     from chat4all.usecases.sending import Sending
     from chat4all.usecases.versions import ConversationVersions, SupersededByAliases
@@ -50,6 +51,7 @@ def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
         Reading(store, directory, sending, versions, people.names),
         people.marking,
         Changing(log, store, directory, people.names),
+        Delivered(log, store),
         versions,
     )
     live = make_live(ports, store, use_cases, people.names)

@@ -12,6 +12,7 @@ from chat4all.gateway.live.live import Live
 from chat4all.gateway.live.membership import PresentMembers
 from chat4all.gateway.live.next_runs import NextRuns
 from chat4all.gateway.live.presence import Presence
+from chat4all.gateway.live.receiving import Received
 from chat4all.gateway.live.resuming import Resuming
 from chat4all.gateway.live.socket_client import ClientParts
 from chat4all.gateway.live.streams import events_route
@@ -47,6 +48,7 @@ def make_live(
     return Live(
         hub,
         admission,
+        Received(delivery, use_cases.delivered),
         ClientParts(
             use_cases.signing_in,
             use_cases.sending,

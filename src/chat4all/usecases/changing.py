@@ -2,9 +2,19 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple, assert_never
 
-from chat4all.domain.changes import EDITS_MAX, ReactionCount, Version, emoji, renamed
+from chat4all.domain.changes import (
+    EDITS_MAX,
+    Edited,
+    MadeChange,
+    Reacted,
+    ReactionCount,
+    Version,
+    emoji,
+    renamed,
+)
 from chat4all.domain.errors import (
     Conflict,
     FieldError,
@@ -29,6 +39,7 @@ from chat4all.ports.directory import Members
 from chat4all.ports.history import ChangeableMessages
 from chat4all.ports.log import MessageLog
 from chat4all.usecases.public_names import PublicNames
+from chat4all.usecases.recent import Recent
 from chat4all.usecases.sending import (
     UNKNOWN_NOT_BEFORE_SECONDS,
     answer_no_sooner,
@@ -36,14 +47,19 @@ from chat4all.usecases.sending import (
 )
 from chat4all.wire.records import encode_record
 
+CHANGE_ID = "/change_id"
+
+_DELETED = "the message is deleted"
+
 
 class Changing:
     """Changes messages that are stored; what was only accepted cannot be changed yet.
 
     Every method that changes returns the change's id once the log has it. Giving an id of one's
     own makes a retry safe. They raise `NotFound` for somebody who is not a member and for a message
-    that is not there, and `Unavailable` with the id to retry with: as `OutcomeUnknown` when the
-    change may or may not be made.
+    that is not there, `InvalidInput` at `CHANGE_ID` for an id of another change of theirs, and
+    `Unavailable` with the id to retry with: as `OutcomeUnknown` when the change may or may not be
+    made.
 
     `seq` is the number of the message, which names one where several members used its id.
 
@@ -66,6 +82,7 @@ class Changing:
         self._names = names
         self._new_id = new_id
         self._unknown_not_before = unknown_not_before
+        self._recent = Recent[tuple[ConversationId, ChangeId, Username], ChangeRecord]()
 
     async def edit(
         self,
@@ -83,18 +100,18 @@ class Changing:
         Raises `NotAllowed` for another's, `Conflict` when it is deleted or was edited too often.
         """
 
-        async def record(of: dict[str, Any]) -> ChangeRecord:
+        async def prepare(of: dict[str, Any]) -> _Prepared:
             message, _ = await self._find(author, conversation, message_id, seq)
             if message.sender_id != author:
                 raise NotAllowed("only its author edits a message")
-            _check_present(message)
+            conflict = _DELETED if message.deleted_at is not None else None
             if message.edited_at is not None:
                 texts = await self._history.versions(conversation, message.seq)
                 if len(texts) > EDITS_MAX:
-                    raise Conflict(f"it was edited {EDITS_MAX} times, which is the most")
-            return EditRecord(**of, seq=message.seq, content=content)
+                    conflict = f"it was edited {EDITS_MAX} times, which is the most"
+            return _Prepared(EditRecord(**of, seq=message.seq, content=content), conflict)
 
-        return await self._append(author, conversation, change_id, headers, record)
+        return await self._append(author, conversation, change_id, headers, prepare)
 
     async def delete(
         self,
@@ -111,14 +128,14 @@ class Changing:
         Raises `NotAllowed` for everybody else.
         """
 
-        async def record(of: dict[str, Any]) -> ChangeRecord:
+        async def prepare(of: dict[str, Any]) -> _Prepared:
             message, role = await self._find(author, conversation, message_id, seq)
             is_own = message.sender_id == author
             if not is_own and role is Role.MEMBER:
                 raise NotAllowed("only its author, an admin or an owner deletes a message")
-            return DeletionRecord(**of, seq=message.seq, as_admin=not is_own)
+            return _Prepared(DeletionRecord(**of, seq=message.seq, as_admin=not is_own))
 
-        return await self._append(author, conversation, change_id, headers, record)
+        return await self._append(author, conversation, change_id, headers, prepare)
 
     async def react(
         self,
@@ -141,13 +158,13 @@ class Changing:
         except ValueError as error:
             raise InvalidInput([FieldError("/emoji", str(error))]) from None
 
-        async def record(of: dict[str, Any]) -> ChangeRecord:
+        async def prepare(of: dict[str, Any]) -> _Prepared:
             message, _ = await self._find(author, conversation, message_id, seq)
-            if given:
-                _check_present(message)
-            return ReactionRecord(**of, seq=message.seq, emoji=one, given=given)
+            record = ReactionRecord(**of, seq=message.seq, emoji=one, given=given)
+            conflict = _DELETED if given and message.deleted_at is not None else None
+            return _Prepared(record, conflict)
 
-        return await self._append(author, conversation, change_id, headers, record)
+        return await self._append(author, conversation, change_id, headers, prepare)
 
     async def versions(
         self,
@@ -210,9 +227,12 @@ class Changing:
         conversation: ConversationId,
         change_id: ChangeId | None,
         headers: Headers,
-        record: Callable[[dict[str, Any]], Awaitable[ChangeRecord]],
+        prepare: "Callable[[dict[str, Any]], Awaitable[_Prepared]]",
     ) -> ChangeId:
-        """Append the record that `record` makes of what all changes have."""
+        """Append the record that `prepare` makes of what all changes have, unless it was before.
+
+        A retry of what was accepted is accepted, also when it would be refused by now.
+        """
         started = time.monotonic()
         made = change_id or ChangeId(self._new_id())
         fresh = change_id is None and self._log.makes_fresh_ids()
@@ -223,16 +243,59 @@ class Changing:
             "changed_at": now_utc(),
             "fresh": fresh,
         }
+        key = (conversation, made, author)
         try:
-            value = encode_record(await record(of))
-            await self._log.append(conversation, value, headers)
+            prepared = await prepare(of)
+            if change_id is not None and await self._was_accepted(prepared, started):
+                return made
+            if prepared.conflict is not None:
+                raise Conflict(prepared.conflict)
+            await self._log.append(conversation, encode_record(prepared.record), headers)
         except Unavailable as error:
             await answer_no_sooner(error, started + self._unknown_not_before, fresh=fresh)
             error.change_id = made
             raise
+        self._recent.keep(key, prepared.record, started)
         return made
 
+    async def _was_accepted(self, prepared: "_Prepared", now: float) -> bool:
+        """Say whether a change has an id under which it was accepted before.
 
-def _check_present(message: StoredMessage) -> None:
-    if message.deleted_at is not None:
-        raise Conflict("the message is deleted")
+        Raises `InvalidInput` when that was another change. What another gateway has accepted is not
+        known before it is stored: a router makes the first one in the log then.
+        """
+        record = prepared.record
+        key = (record.conversation_id, record.change_id, record.author)
+        if (recent := self._recent.get(key, now)) is not None:
+            is_same = replace(recent, changed_at=record.changed_at, fresh=record.fresh) == record
+        elif (made := await self._history.made(*key)) is not None:
+            is_same = is_as_made(record, made)
+        else:
+            return False
+        if not is_same:
+            raise InvalidInput(
+                [FieldError(CHANGE_ID, "you have made another change under this id")]
+            )
+        return True
+
+
+class _Prepared(NamedTuple):
+    """A change as the log gets it, and why it cannot be made any more."""
+
+    record: ChangeRecord
+    conflict: str | None = None
+
+
+def is_as_made(record: ChangeRecord, made: MadeChange) -> bool:
+    """Say whether a change may be the one that was made: as far as the store still knows it."""
+    if record.seq != made.seq:
+        return False
+    match record:
+        case EditRecord(content=content):
+            return made.effect in (Edited(content), Edited(""))
+        case DeletionRecord():
+            return made.effect is None and made.is_deleted
+        case ReactionRecord(emoji=one, given=given):
+            return made.effect in (None, Reacted(one, given))
+        case _:
+            assert_never(record)

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from heapq import nlargest
 
-from chat4all.domain.errors import FieldError, InvalidInput
+from chat4all.domain.errors import FieldError, InvalidInput, NotFound
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.kinds import UNREAD_MAX, UNREAD_MENTIONS_MAX
 from chat4all.domain.listing import Detail, JoinedConversation, Listed
 from chat4all.domain.messages import Activity, AllRead, Overview, Status
+from chat4all.domain.people import Conversation, Role
+from chat4all.domain.roles import NO_SUCH_CONVERSATION
 from chat4all.domain.times import format_milliseconds, parse_milliseconds
 from chat4all.ports.directory import Memberships
 from chat4all.ports.summaries import ConversationSummaries, MentionsQuery, OverviewQuery
@@ -51,6 +53,29 @@ class Listing:
         newest = nlargest(limit + 1, places)
         more = _cursor(*newest[limit - 1]) if len(newest) > limit else None
         keys = [key for _, key in newest[:limit]]
+        roles = {key: joined[key].role for key in keys}
+        return await self._listed(username, roles, activity), more
+
+    async def one(self, username: Username, conversation: Conversation) -> Listed:
+        """Return a conversation of a user's as a list shows it.
+
+        Raises `NotFound` when it was deleted meanwhile.
+        """
+        key = conversation.conversation_id
+        activity = await self._summaries.activity([key])
+        listed = await self._listed(username, {key: conversation.members[username]}, activity)
+        if not listed:
+            raise NotFound(NO_SUCH_CONVERSATION)
+        return listed[0]
+
+    async def _listed(
+        self,
+        username: Username,
+        roles: Mapping[ConversationId, Role],
+        activity: Mapping[ConversationId, Activity],
+    ) -> Sequence[Listed]:
+        """Return conversations in which a user has these roles, without those that are deleted."""
+        keys = list(roles)
         details = await self._memberships.details(keys, username)
         overviews = await self._summaries.overviews(
             {
@@ -63,7 +88,8 @@ class Listing:
         aliases = await self._aliases(overviews, details)
         return [
             _listed(
-                joined[key],
+                key,
+                roles[key],
                 details[key],
                 overviews.get(key),
                 aliases,
@@ -73,7 +99,7 @@ class Listing:
             )
             for key in keys
             if key in details  # otherwise it was deleted meanwhile
-        ], more
+        ]
 
     async def _mentions(
         self, overviews: Mapping[ConversationId, Overview], username: Username
@@ -128,7 +154,8 @@ def _is_whole(detail: Detail) -> bool:
 
 
 def _listed(
-    joined: JoinedConversation,
+    key: ConversationId,
+    role: Role,
     detail: Detail,
     overview: Overview | None,
     aliases: Mapping[Username, Username],
@@ -146,6 +173,5 @@ def _listed(
         if _is_whole(detail):
             status = AllRead.by(detail.members, overview.read).status(message)
         last = (message.under(aliases), status)
-    key = joined.conversation_id
     change = activity[key].change if last is not None else 0
-    return Listed(key, detail, joined.role, head, unread, last, change, mentions)
+    return Listed(key, detail, role, head, unread, last, change, mentions)

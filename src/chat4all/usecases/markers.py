@@ -38,7 +38,8 @@ def furthest(
         # A message that was read was delivered, whatever the record says.
         seq = max(marker.delivered_seq, marker.read_seq)
         delivered, delivered_ms = max((delivered, delivered_ms), (seq, at))
-        read, read_ms = max((read, read_ms), (marker.read_seq, at))
+        if marker.read_seq:  # else it was delivered, and nothing was read
+            read, read_ms = max((read, read_ms), (marker.read_seq, at))
         reached[place] = (delivered, delivered_ms, read, read_ms)
     return [
         Marker(*place, delivered, read, delivered_ms, read_ms)

@@ -28,6 +28,7 @@ class HistoryPage:
 
     `body` is a JSON array of `wire.messages.MessageView`, oldest first. `older` is the `before` of
     the next older page, `newer` the `after` of the next newer one; None when there is no such page.
+    `last` is the newest number on it; 0 when it is empty.
     It was read at `position`, and may be ahead of it, never behind (EXACTNESS 20a).
     The page is valid, statuses included, while its conversation is at this `version`.
     """
@@ -37,6 +38,7 @@ class HistoryPage:
     older: int | None
     newer: int | None
     position: Position = START
+    last: int = 0
 
 
 class Reading:
@@ -88,6 +90,7 @@ class Reading:
             older=page.first if page.first > 1 else None,
             newer=page.last if page.more else None,
             position=page.position,
+            last=page.last,
         )
 
     async def above(

@@ -15,6 +15,7 @@ from chat4all.domain.records import (
     ChangeRecord,
     DeadLetter,
     DeletionRecord,
+    DeliveredRecord,
     EditRecord,
     MarkerRecord,
     MessageRecord,
@@ -90,7 +91,7 @@ class Replaying:
                         f"the id of {name} was made a moment ago or is from the future: "
                         "try again later"
                     )
-            case MarkerRecord():
+            case MarkerRecord() | DeliveredRecord():
                 pass  # a marker only grows: it can be replayed at any time
             case _:
                 assert_never(record)

@@ -20,6 +20,7 @@ from chat4all.domain.records import (
     ChangeRecord,
     DeadLetter,
     DeletionRecord,
+    DeliveredRecord,
     EditRecord,
     Headers,
     LogRecord,
@@ -247,6 +248,11 @@ def _parse(
                 parsed.messages.append((record, content))
             case MarkerRecord():
                 parsed.markers.append((record, content))
+            case DeliveredRecord(delivered=delivered):
+                parsed.markers.extend(
+                    (record, MarkerRecord(conversation, username, seq, read_seq=0))
+                    for username, seq in delivered.items()
+                )
             case EditRecord() | DeletionRecord() | ReactionRecord():
                 parsed.changes.append((record, content))
             case _:

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Container
 from math import inf
 from typing import TypeAlias
@@ -20,15 +19,13 @@ from chat4all.domain.times import now_utc
 from chat4all.ports.directory import Members
 from chat4all.ports.history import MessagesById
 from chat4all.ports.log import MessageLog
+from chat4all.usecases.recent import Recent
 from chat4all.wire.records import encode_record
 
 UNKNOWN_NOT_BEFORE_SECONDS = 2.0
 """An unknown outcome is reported no sooner than this after the id was made. If the original lands
 after that, its timestamp in the log is too late to pass as fresh, and a retry is found
 (EXACTNESS 6)."""
-
-RECENT_SECONDS = 60.0
-RECENT_MAX = 10_000
 
 STORED_SECONDS = 2.0
 """How long a reply waits until the message that it answers is stored, if it was accepted here."""
@@ -76,7 +73,7 @@ class Sending:
         self._stored = stored
         self._new_id = new_id
         self._unknown_not_before = unknown_not_before
-        self._recent = _Recent()
+        self._recent = Recent[_RecentKey, MessageRecord]()
         self._replies = BoundedWaiting(
             REPLIES_WAITING_MAX, inf, "replies wait for what they answer", slots=REPLIES_AT_ONCE
         )
@@ -119,7 +116,8 @@ class Sending:
             await answer_no_sooner(error, started + self._unknown_not_before, fresh=record.fresh)
             error.message_id = record.message_id
             raise
-        self._recent.keep(record, started)
+        key = (record.conversation_id, record.message_id, record.sender_id)
+        self._recent.keep(key, record, started)
         return record.message_id
 
     def recent(
@@ -202,28 +200,3 @@ async def answer_no_sooner(error: Unavailable, when: float, *, fresh: bool) -> N
     """
     if fresh and isinstance(error, OutcomeUnknown):
         await asyncio.sleep(when - time.monotonic())
-
-
-class _Recent:
-    """The last accepted messages, by conversation, id and sender.
-
-    In order of arrival: `keep` runs for every message and must find the oldest without a search.
-    """
-
-    def __init__(self) -> None:
-        # In a plain dict, finding the oldest passes over every entry deleted before it.
-        self._records: OrderedDict[_RecentKey, tuple[float, MessageRecord]] = OrderedDict()
-
-    def keep(self, record: MessageRecord, now: float) -> None:
-        """Keep a record, unless its id was accepted before: the first one in the log counts."""
-        records = self._records
-        key = (record.conversation_id, record.message_id, record.sender_id)
-        if key not in records:
-            records[key] = (now, record)
-            if len(records) > RECENT_MAX:
-                records.popitem(last=False)
-
-    def get(self, key: _RecentKey, now: float) -> MessageRecord | None:
-        """Return the record of this key, if it is not too old."""
-        then, record = self._records.get(key, (-RECENT_SECONDS, None))
-        return record if now < then + RECENT_SECONDS else None

@@ -4,12 +4,14 @@ A frame is read in two steps: first `envelope`, which says its type and the `ref
 answers to, then the whole as its type.
 """
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from chat4all.domain.changes import EMOJIS
+from chat4all.domain.ids import ConversationId
+from chat4all.domain.ids import conversation_id as canonical
 from chat4all.wire.frames import ConversationField
 from chat4all.wire.messages import (
     EXAMPLE_CHANGE,
@@ -164,7 +166,14 @@ class Envelope(msgspec.Struct):
     ref: _Ref | None = None
 
 
+class _Conversation(msgspec.Struct):
+    # Of any type: what is wrong with them is answered by who reads the whole frame.
+    conversation_id: Any = None
+    chat_id: Any = None
+
+
 _envelope = msgspec.json.Decoder(Envelope)
+_conversation = msgspec.json.Decoder(_Conversation)
 
 
 def envelope(frame: bytes) -> Envelope:
@@ -177,3 +186,12 @@ def envelope(frame: bytes) -> Envelope:
         raise MalformedFrame(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise MalformedFrame("not JSON") from None
+
+
+def conversation_of(frame: bytes) -> ConversationId | None:
+    """Return the conversation that a frame is about, if it names one; `envelope` has read it."""
+    said = _conversation.decode(frame)
+    try:
+        return canonical(said.conversation_id or said.chat_id)
+    except (ValueError, TypeError, AttributeError):
+        return None

@@ -111,6 +111,17 @@ class ReadFrame(msgspec.Struct, tag_field="type", tag="read"):
     seq: Annotated[int, Meta(examples=[12])]
 
 
+class DeliveredFrame(msgspec.Struct, tag_field="type", tag="delivered"):
+    """A member has received up to `seq`, on one device at least.
+
+    What somebody has read or sent they have received too: that is not told again.
+    """
+
+    conversation_id: ConversationField
+    username: Annotated[str, Meta(examples=["ana"])]
+    seq: Annotated[int, Meta(examples=[12])]
+
+
 class TypingFrame(msgspec.Struct, tag_field="type", tag="typing"):
     """A member is typing. Let it expire after 8 s."""
 
@@ -215,6 +226,7 @@ ServerFrame: TypeAlias = (
     | MessageFrame
     | MessageChangedFrame
     | ReadFrame
+    | DeliveredFrame
     | TypingFrame
     | PresenceFrame
     | ConversationFrame

@@ -14,7 +14,6 @@ from chat4all.domain.messages import CONTENT_MAX, Receipt, Status, StoredMessage
 from chat4all.domain.records import MessageRecord
 from chat4all.domain.text import CONTROLS
 from chat4all.domain.times import format_milliseconds
-from chat4all.wire.payloads import DESCRIBED
 from chat4all.wire.records import SEQ_MAX
 
 BODY_MAX = 64 * 1024
@@ -88,7 +87,7 @@ class SendMessage(msgspec.Struct):
         ),
     ] = Kind.TEXT
     payload: Annotated[
-        Annotated[dict[str, msgspec.Raw], DESCRIBED] | None,
+        dict[str, msgspec.Raw] | None,
         Meta(description="What the kind asks for; none for `text`. At most 16 KiB."),
     ] = None
     reply_to: (
@@ -163,7 +162,7 @@ class MessageView(msgspec.Struct):
     ]
     kind: Annotated[Kind, Meta(description="What it is.", examples=["text"])]
     payload: Annotated[
-        Annotated[dict[str, Any], DESCRIBED] | None,
+        dict[str, Any] | None,
         Meta(description="What its kind has besides the text; null for `text`."),
     ]
     reply_to: Annotated[

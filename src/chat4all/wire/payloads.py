@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from chat4all.domain.kinds import Kind
+
 NUMBER_MAX = 2**53
 """The largest number that every JSON parser represents exactly (RFC 8259, section 6)."""
 
@@ -51,21 +53,15 @@ class Contact(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     username: Annotated[str, _line(32, "ana")] | None = None
 
 
-def _inline(struct: type[msgspec.Struct]) -> dict[str, Any]:
-    schema: dict[str, Any] = msgspec.json.schema(struct)["$defs"][struct.__name__]
-    return schema
+SENT_KINDS = (Kind.TEXT, Kind.LOCATION, Kind.CONTACT, Kind.CUSTOM)
+"""What clients may send."""
 
-
-DESCRIBED = Meta(
-    extra_json_schema={
-        "anyOf": [
-            _inline(Location),
-            _inline(Contact),
-            {"type": "object", "title": "Custom", "description": "The payload of a `custom`."},
-        ]
-    },
-)
-"""How payloads of all kinds are described together."""
+PAYLOADS: Mapping[Kind, type[msgspec.Struct] | None] = {
+    **dict.fromkeys(Kind),
+    Kind.LOCATION: Location,
+    Kind.CONTACT: Contact,
+}
+"""The type of each kind's payload; None: any object, or for `text` none at all."""
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()

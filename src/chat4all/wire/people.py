@@ -4,7 +4,7 @@ The schemas in /docs are made from these types.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -90,6 +90,15 @@ class ListedConversation(ConversationView):
     ]
 
 
+class WholeConversation(ListedConversation):
+    """A conversation that you are in, with all of its members."""
+
+    members: list[MemberView]
+
+
+L = TypeVar("L", bound=ListedConversation)
+
+
 def conversation_view(conversation: Conversation) -> ConversationView:
     """Return what its members see of a conversation."""
     return ConversationView(
@@ -102,10 +111,21 @@ def conversation_view(conversation: Conversation) -> ConversationView:
     )
 
 
+def whole_view(listed: Listed, members: Mapping[Username, Role]) -> WholeConversation:
+    """Return what a member sees of one conversation: what a list shows, and all members."""
+    view = _as_listed(WholeConversation, listed)
+    view.members = _member_views(members)
+    return view
+
+
 def listed_view(listed: Listed) -> ListedConversation:
     """Return what a member sees of a conversation in a list."""
+    return _as_listed(ListedConversation, listed)
+
+
+def _as_listed(view: type[L], listed: Listed) -> L:
     detail = listed.detail
-    return ListedConversation(
+    return view(
         listed.conversation_id,
         detail.type,
         detail.title,

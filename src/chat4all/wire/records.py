@@ -27,6 +27,7 @@ from chat4all.domain.messages import CONTENT_MAX
 from chat4all.domain.records import (
     ChangeRecord,
     DeletionRecord,
+    DeliveredRecord,
     EditRecord,
     Headers,
     MarkerRecord,
@@ -55,6 +56,9 @@ SENDER_MAX = 256
 
 SEQ_MAX = NUMBER_MAX
 
+DELIVERED_MAX = 100
+"""Members of one record that says what was delivered."""
+
 # Narrower than `datetime.fromisoformat`, which accepts more with every Python release: two routers
 # on different releases must not judge one record differently. Only the calendar is left to it.
 _TIME = re.compile(
@@ -62,6 +66,9 @@ _TIME = re.compile(
     r"(?P<fraction>[.]\d{1,9})?(?P<zone>Z|[+-]([01]\d|2[0-3]):?[0-5]\d)?\Z",
     re.ASCII,
 )
+
+_Seq = Annotated[int, msgspec.Meta(ge=1, le=SEQ_MAX)]
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=SENDER_MAX)]
 
 
 class MalformedRecord(ValueError):
@@ -73,13 +80,13 @@ class _Envelope(msgspec.Struct):
 
     type: str
     # Bounded: what becomes of an integer of very many digits is a setting of the interpreter.
-    v: Annotated[int, msgspec.Meta(ge=1, le=SEQ_MAX)] = _ORIGINAL
+    v: _Seq = _ORIGINAL
 
 
 class _ChatMessage(msgspec.Struct, omit_defaults=True):
     message_id: str
     chat_id: str
-    sender_id: Annotated[str, msgspec.Meta(min_length=1, max_length=SENDER_MAX)]
+    sender_id: _Name
     content: Annotated[str, msgspec.Meta(max_length=CONTENT_MAX)]
     timestamp_utc: str
     # Without defaults: `omit_defaults` would leave out two of the original seven fields.
@@ -97,11 +104,8 @@ class _ChatMessageV2(_ChatMessage, omit_defaults=True):
     kind: Kind = Kind.TEXT
     # Its values are not read by the decoder, whose idea of numbers is the interpreter's.
     payload: dict[str, msgspec.Raw] | None = None
-    reply_seq: Annotated[int, msgspec.Meta(ge=1, le=SEQ_MAX)] | None = None
-    mentions: Annotated[
-        tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=SENDER_MAX)], ...],
-        msgspec.Meta(max_length=MENTIONS_MAX),
-    ] = ()
+    reply_seq: _Seq | None = None
+    mentions: Annotated[tuple[_Name, ...], msgspec.Meta(max_length=MENTIONS_MAX)] = ()
 
 
 _OF_V2 = (True, Kind.TEXT, None, None, ())
@@ -112,11 +116,20 @@ _FIRST_OF_V2 = MessageRecord._fields.index("mark_read")
 
 class _ReadMarker(msgspec.Struct):
     chat_id: str
-    username: Annotated[str, msgspec.Meta(min_length=1, max_length=SENDER_MAX)]
+    username: _Name
     read_seq: Annotated[int, msgspec.Meta(ge=0, le=SEQ_MAX)]
     delivered_seq: Annotated[int, msgspec.Meta(ge=0, le=SEQ_MAX)]
     type: Literal["read_marker"] = "read_marker"
     v: int = _ORIGINAL
+
+
+class _Delivered(msgspec.Struct):
+    """It exists at version 2 only."""
+
+    chat_id: str
+    delivered: Annotated[dict[_Name, _Seq], msgspec.Meta(max_length=DELIVERED_MAX)]
+    type: Literal["delivered_markers"] = "delivered_markers"
+    v: int = _V2
 
 
 class _Change(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -124,8 +137,8 @@ class _Change(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     change_id: str
     chat_id: str
-    author: Annotated[str, msgspec.Meta(min_length=1, max_length=SENDER_MAX)]
-    seq: Annotated[int, msgspec.Meta(ge=1, le=SEQ_MAX)]
+    author: _Name
+    seq: _Seq
     timestamp_utc: str
     type: str
     v: int
@@ -154,6 +167,7 @@ _envelopes = msgspec.json.Decoder(_Envelope)
 _chat_messages = msgspec.json.Decoder(_ChatMessage)
 _chat_messages_v2 = msgspec.json.Decoder(_ChatMessageV2)
 _read_markers = msgspec.json.Decoder(_ReadMarker)
+_delivered = msgspec.json.Decoder(_Delivered)
 _edits = msgspec.json.Decoder(_Edit)
 _deletions = msgspec.json.Decoder(_Deletion)
 _reactions = msgspec.json.Decoder(_Reaction)
@@ -191,6 +205,9 @@ def encode_record(record: Record) -> bytes:
                     delivered_seq=record.delivered_seq,
                 )
             )
+        case DeliveredRecord():
+            delivered = {str(name): seq for name, seq in record.delivered.items()}
+            return _encoder.encode(_Delivered(record.conversation_id, delivered))
         case EditRecord():
             edit = _Edit(type="message_edit", content=record.content, **_said(record))
             return _encoder.encode(edit)
@@ -264,6 +281,8 @@ def decode_record(value: bytes) -> Record:
                 return _marker(_read_markers.decode(value))
             case _ if envelope.v == _ORIGINAL:
                 raise MalformedRecord("unknown type")
+            case "delivered_markers":
+                return _delivered_markers(_delivered.decode(value))
             case kind:
                 return _decode_change(kind, value, envelope.v)
     except msgspec.MsgspecError as error:
@@ -333,6 +352,13 @@ def _marker(fields: _ReadMarker) -> MarkerRecord:
         username=Username(fields.username),
         delivered_seq=fields.delivered_seq,
         read_seq=fields.read_seq,
+    )
+
+
+def _delivered_markers(fields: _Delivered) -> DeliveredRecord:
+    return DeliveredRecord(
+        conversation_id=_id(conversation_id, fields.chat_id, "chat_id"),
+        delivered={Username(name): seq for name, seq in fields.delivered.items()},
     )
 
 

@@ -3,12 +3,19 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from chat4all.adapters.cassandra.keys import bucket_of
-from chat4all.adapters.cassandra.messages import reactions_in
+from chat4all.adapters.cassandra.keys import bucket_of, slot_of
+from chat4all.adapters.cassandra.messages import reaction_of, reactions_in
 from chat4all.adapters.cassandra.part import HEAD, Part, position_in
 from chat4all.adapters.cassandra.session import together
-from chat4all.domain.changes import EDITS_MAX, ReactionCount, Version, count_reactions
-from chat4all.domain.ids import ConversationId
+from chat4all.domain.changes import (
+    EDITS_MAX,
+    Edited,
+    MadeChange,
+    ReactionCount,
+    Version,
+    count_reactions,
+)
+from chat4all.domain.ids import ChangeId, ConversationId, Username
 from chat4all.domain.messages import StoredMessage
 from chat4all.domain.position import Position
 from chat4all.domain.times import format_milliseconds
@@ -24,6 +31,15 @@ _STATE = (
 _EDITS = (
     "SELECT content, toUnixTimestamp(edited_at) FROM edits "
     f"WHERE conversation_id = ? AND bucket = ? AND seq = ? LIMIT {EDITS_MAX}"
+)
+
+_MADE_AS = (
+    "SELECT change FROM change_ids "
+    "WHERE conversation_id = ? AND slot = ? AND change_id = ? AND author = ?"
+)
+_MADE = "SELECT seq FROM changes WHERE conversation_id = ? AND bucket = ? AND change = ?"
+_EDIT = (
+    "SELECT content FROM edits WHERE conversation_id = ? AND bucket = ? AND seq = ? AND change = ?"
 )
 
 
@@ -67,6 +83,21 @@ class ChangedTables(Part):
             return []
         texts = [Version(text, format_milliseconds(ms)) for text, ms in edits if ms is not None]
         return [Version(content, None), *texts]
+
+    async def made(
+        self, conversation: ConversationId, change_id: ChangeId, author: Username
+    ) -> MadeChange | None:
+        """Return the change that has an id; see `ports.history.MessageVersions`."""
+        key, made = UUID(conversation), UUID(change_id)
+        ids = await self._session.run(_MADE_AS, (key, slot_of(made), made, author))
+        for (change,) in ids:
+            for (seq,) in await self._session.run(_MADE, (key, bucket_of(change), change)):
+                place = (key, bucket_of(seq), seq)
+                for (content,) in await self._session.run(_EDIT, (*place, change)):
+                    return MadeChange(seq, Edited(content))
+                for _, deleted_ms, cells in await self._session.run(_STATE, place):
+                    return MadeChange(seq, reaction_of(cells, change), deleted_ms is not None)
+        return None
 
     async def reactions(self, conversation: ConversationId, seq: int) -> Sequence[ReactionCount]:
         """Return the reactions to a message; see `ports.history.MessageVersions`."""

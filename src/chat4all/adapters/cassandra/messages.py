@@ -9,7 +9,7 @@ from uuid import UUID
 
 from chat4all.adapters.cassandra.keys import bucket_of, log_timestamp, position_of
 from chat4all.adapters.cassandra.session import Row, Statement
-from chat4all.domain.changes import count_reactions
+from chat4all.domain.changes import Reacted, count_reactions
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.kinds import Kind
 from chat4all.domain.messages import Status, StoredMessage
@@ -150,3 +150,11 @@ def reactions_in(cells: Mapping[str, int] | None) -> Iterator[tuple[str, Usernam
         if number > 0:
             emoji, _, name = key.partition(" ")
             yield emoji, Username(name), number
+
+
+def reaction_of(cells: Mapping[str, int] | None, change: int) -> Reacted | None:
+    """Return the reaction that the change of this number gave or took back; None: it is no more."""
+    for key, number in (cells or {}).items():
+        if abs(number) == change:
+            return Reacted(key.partition(" ")[0], given=number > 0)
+    return None

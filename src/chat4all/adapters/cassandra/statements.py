@@ -59,10 +59,8 @@ def put_marker(marker: Marker) -> list[Statement]:
     delivered_ms, read_ms = marker.delivered_ms, marker.read_ms
     if delivered == read:  # as after sending: one statement instead of two
         return [(_PUT_MARKER, (*key, delivered, read, delivered_ms, read_ms, read))]
-    return [
-        (_PUT_DELIVERED, (*key, delivered, delivered_ms, delivered)),
-        (_PUT_READ, (*key, read, read_ms, read)),
-    ]
+    received = (_PUT_DELIVERED, (*key, delivered, delivered_ms, delivered))
+    return [received, (_PUT_READ, (*key, read, read_ms, read))] if read else [received]
 
 
 def put_head(conversation: ConversationId, head: Head) -> Statement:

@@ -30,6 +30,7 @@ _UPGRADED = "SELECT toUnixTimestamp(applied_at) FROM schema_migrations WHERE ver
 _ORDERED_SINCE = 5
 
 _READ_BY = "SELECT username, read_seq FROM read_markers WHERE conversation_id = ? AND username IN ?"
+_DELIVERED_TO = _READ_BY.replace("read_seq", "delivered_seq")
 _MENTIONS = (
     "SELECT seq, names FROM mentions "
     "WHERE conversation_id = ? AND bucket = ? AND seq >= ? AND seq <= ? ORDER BY seq ASC"
@@ -107,7 +108,7 @@ class CassandraSummaries(Part):
         """Return what lists show; see `ports.summaries`."""
         last = [self._with_numbers(key, [query.seq]) for key, query in queries.items()]
         asked = _in_requests({key: query.readers for key, query in queries.items()})
-        answers: Sequence[Any] = await together([*last, *self._read_by(asked)])
+        answers: Sequence[Any] = await together([*last, *self._ask(_READ_BY, asked)])
         messages, read = answers[: len(queries)], _markers(asked, answers[len(queries) :])
         return {
             key: Overview(
@@ -122,10 +123,17 @@ class CassandraSummaries(Part):
     ) -> Mapping[ConversationId, Mapping[Username, int]]:
         """Return how far these readers have read; see `ports.summaries`."""
         asked = _in_requests(readers)
-        return _markers(asked, await together(self._read_by(asked)))
+        return _markers(asked, await together(self._ask(_READ_BY, asked)))
 
-    def _read_by(self, asked: Sequence[_Readers]) -> list[Coroutine[Any, Any, Any]]:
-        return [self._session.run(_READ_BY, (UUID(key), list(some))) for key, some in asked]
+    async def delivered_to(
+        self, readers: Mapping[ConversationId, Sequence[Username]]
+    ) -> Mapping[ConversationId, Mapping[Username, int]]:
+        """Return how far these readers have received; see `ports.summaries`."""
+        asked = _in_requests(readers)
+        return _markers(asked, await together(self._ask(_DELIVERED_TO, asked)))
+
+    def _ask(self, query: str, asked: Sequence[_Readers]) -> list[Coroutine[Any, Any, Any]]:
+        return [self._session.run(query, (UUID(key), list(some))) for key, some in asked]
 
     async def mentions(
         self, queries: Mapping[ConversationId, MentionsQuery]

@@ -18,6 +18,7 @@ from chat4all.gateway.live.streams import EVENTS_PATH
 from chat4all.wire.client_frames import ClientFrame
 from chat4all.wire.frames import AcceptedFrame, ErrorFrame, Hello, PresenceFrame, ServerFrame
 from chat4all.wire.messages import EXAMPLE_CHAT
+from chat4all.wire.schemas import schemas_of
 
 ASYNCAPI: Final = "3.0.0"
 """The version of the specification."""
@@ -178,7 +179,7 @@ def _security(name: str) -> dict[str, str]:
 
 
 def _schemas(frames: Iterable[_Frame]) -> dict[str, Schema]:
-    _, schemas = msgspec.json.schema_components(frames, ref_template="#/components/schemas/{name}")
+    schemas = schemas_of(frames, "#/components/schemas/{name}")
     return {name: _tidy(schema) for name, schema in schemas.items()}
 
 

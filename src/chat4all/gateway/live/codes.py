@@ -41,7 +41,8 @@ MEANINGS: Mapping[CloseCode, str] = MappingProxyType(
         CloseCode.TOO_BIG: "A message of more than 64 KiB. Do not connect again: it is a defect of "
         "the client.",
         CloseCode.FAILED: "The server failed. Connect again, after a random delay that grows.",
-        CloseCode.RESTARTING: "The server restarts. Connect again, after a random delay.",
+        CloseCode.RESTARTING: "The server restarts, or its store was restored. Connect again, "
+        "after a random delay, and resume.",
         CloseCode.TRY_LATER: "Too many sockets are open, or too many resume at once. Connect again "
         "after the `retry_after` of the `error` before it, in seconds.",
         CloseCode.NOT_UNDERSTOOD: "A frame that is not understood. Do not connect again: it is a "

@@ -30,16 +30,17 @@ class LiveSocket(Protocol):
         """Write what may be lost; say whether it was written."""
         ...
 
+    @property
+    def has_drained(self) -> bool:
+        """Whether everything that was written has left this process."""
+        ...
+
     async def room(self) -> None:
         """Wait until a part of a replay can be written. Raises `ConnectionError`."""
         ...
 
     def write_part(self, frames: bytes) -> None:
         """Write a part of a replay now; it does not count as waiting."""
-        ...
-
-    async def write_paced(self, frames: bytes) -> None:
-        """Write a part of a replay once there is room. Raises `ConnectionError`."""
         ...
 
     def close(self, code: int, reason: str = "") -> None:

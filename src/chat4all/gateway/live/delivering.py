@@ -5,7 +5,7 @@ Nothing is written for who is not a member at that moment (20f). A position move
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from chat4all.domain.ids import ConversationId, Username
@@ -14,13 +14,15 @@ from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.connections import Wrap
 from chat4all.gateway.live.followers import Announced, Followed, Follower, Followers
 from chat4all.gateway.live.membership import PresentMembers
-from chat4all.gateway.live.next_runs import Known, NextRuns
+from chat4all.gateway.live.next_runs import Known, NextRuns, RowsMissing
 from chat4all.gateway.live.runs import Run
 from chat4all.wire.frames import (
     RESUME_MAX,
     ConversationFrame,
+    DeliveredFrame,
     ReadFrame,
     Reload,
+    ServerFrame,
     TypingFrame,
 )
 
@@ -29,6 +31,9 @@ SLICE = 250
 
 MARKERS_SECONDS = 1.0
 """Markers of one conversation are told at most once in this time."""
+
+Sent: TypeAlias = dict[ConversationId, dict[Follower, int]]
+"""Up to which message connections were sent conversations."""
 
 Step: TypeAlias = Callable[[Follower, Position], Position | None]
 """Writes to a follower at a position; returns the new one, or None when it stays."""
@@ -49,6 +54,7 @@ class Delivery:
         self._members = members
         self._runs = runs
         self._slice = slice_size
+        self._sent: Sent = {}
 
     async def deliver(self, conversation: ConversationId) -> None:
         """Send everybody who follows a conversation what they do not have yet.
@@ -76,6 +82,18 @@ class Delivery:
         if follower.only is not None:
             follower.socket.close(CloseCode.NORMAL)
 
+    def note_sent(self, conversation: ConversationId, sent: Mapping[Follower, int]) -> None:
+        """Note up to which message each of these connections was sent a conversation."""
+        if sent:
+            of_one = self._sent.setdefault(conversation, {})
+            for follower, seq in sent.items():
+                of_one[follower] = max(seq, of_one.get(follower, 0))
+
+    def take_sent(self) -> Sent:
+        """Return what was sent since the last call."""
+        taken, self._sent = self._sent, {}
+        return taken
+
     async def _deliver(self, followed: Followed, taken: Announced) -> None:
         conversation = followed.conversation
         if taken.is_incomplete:
@@ -84,11 +102,18 @@ class Delivery:
             await self._fan_out(followed, _say_changed(conversation))
         head = followed.head  # what is announced from here on is for the next time
         if followed.floor().behind(head) > RESUME_MAX:
-            await self._fan_out(followed, _reload_if_far_behind(conversation, head))
+            await self._fan_out(followed, _reload_if_behind(conversation, head, RESUME_MAX))
         known = await self._runs.known(conversation, followed.floor(), taken)
-        await self._send(followed, head, known)
+        try:
+            await self._send(followed, head, known)
+        except RowsMissing:
+            await self._fan_out(followed, _reload_if_behind(conversation, followed.head))
         if taken.markers:
-            await self._tell_markers(followed, taken.markers)
+            told = await self._tell_markers(followed, taken.markers, ReadFrame)
+            for username, seq in told.items():
+                followed.told_marker(username, seq)
+        if taken.delivered:
+            await self._tell_markers(followed, taken.delivered, DeliveredFrame)
         if taken.typing:
             await self._fan_out(followed, _say_typing(conversation, taken.typing))
 
@@ -105,12 +130,22 @@ class Delivery:
                 # A change was announced, and its message was not.
                 head = head.joined(Position(run.needs))
                 followed.raise_head(head)
-            await self._fan_out(followed, send(run, head, lagging))
+            sent: dict[Follower, int] = {}
+            try:
+                await self._fan_out(followed, send(run, head, lagging, sent))
+            finally:
+                self.note_sent(followed.conversation, sent)
             if not followed.floor(lagging).covers(head):
                 await asyncio.sleep(0)  # what was written can leave
         followed.is_lagged_behind = bool(lagging)
 
-    async def _tell_markers(self, followed: Followed, markers: Mapping[Username, int]) -> None:
+    async def _tell_markers(
+        self,
+        followed: Followed,
+        markers: Mapping[Username, int],
+        frame: type[ReadFrame] | type[DeliveredFrame],
+    ) -> Mapping[Username, int]:
+        """Tell everybody how far members have come, at most to the head; return what was told."""
         members = await self._members.of(followed.conversation)
         moved = {
             username: min(seq, followed.head.seq)
@@ -118,9 +153,9 @@ class Delivery:
             if username in members
         }
         if moved:
-            await self._fan_out(followed, _say_read(followed.conversation, moved))
-            for username, seq in moved.items():
-                followed.told_marker(username, seq)
+            frames = [frame(followed.conversation, *marker) for marker in moved.items()]
+            await self._fan_out(followed, _say(frames))
+        return moved
 
     async def _fan_out(self, followed: Followed, step: Step) -> None:
         """Take the step for each follower, in slices; the event loop gets its turn between them."""
@@ -139,10 +174,11 @@ class Delivery:
                     followed.positions[follower] = moved
 
 
-def send(run: Run, head: Position, lagging: set[Follower]) -> Step:
+def send(run: Run, head: Position, lagging: set[Follower], sent: dict[Follower, int]) -> Step:
     """Return the step that sends a follower the next piece of a run, unless there is a gap.
 
-    One that has no room for a piece which more follows is added to `lagging` instead.
+    One that has no room for a piece which more follows is added to `lagging` instead. Up to which
+    message others were sent is added to `sent`.
     """
 
     def step(follower: Follower, position: Position) -> Position | None:
@@ -154,14 +190,18 @@ def send(run: Run, head: Position, lagging: set[Follower]) -> Step:
             lagging.add(follower)
             return None
         follower.socket.write(frames)
+        if moved.seq > position.seq:
+            sent[follower] = moved.seq
         return moved
 
     return step
 
 
-def _reload_if_far_behind(conversation: ConversationId, head: Position) -> Step:
+def _reload_if_behind(conversation: ConversationId, head: Position, by: int = 0) -> Step:
+    """Return the step that lets a follower load anew who is behind by more than so many."""
+
     def step(follower: Follower, position: Position) -> Position | None:
-        if position.behind(head) <= RESUME_MAX:
+        if position.behind(head) <= by:
             return None
         follower.say(Reload(conversation, str(head)), head)
         return head
@@ -176,12 +216,12 @@ def _say_changed(conversation: ConversationId) -> Step:
     return step
 
 
-def _say_read(conversation: ConversationId, moved: dict[Username, int]) -> Step:
+def _say(frames: Sequence[ServerFrame]) -> Step:
+    """Return the step that writes frames without a position, which are encoded once."""
     wrapped: dict[Wrap, bytes] = {}
 
     def step(follower: Follower, _: Position) -> None:
         if follower.wrap not in wrapped:
-            frames = (ReadFrame(conversation, username, seq) for username, seq in moved.items())
             wrapped[follower.wrap] = b"".join(map(follower.wrapped, frames))
         follower.socket.write(wrapped[follower.wrap])
 

@@ -6,6 +6,7 @@ For each connection and conversation one position, and nothing else that grows.
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum, auto
+from itertools import islice
 from typing import NamedTuple, TypeVar
 
 from chat4all.domain.ids import ConversationId, SessionId, Username
@@ -27,6 +28,9 @@ TYPING_MAX = 100
 
 MARKERS_MAX = 1_000
 """Members whose markers may wait for one conversation; further ones are dropped."""
+
+DELIVERED_TOLD = 20
+"""Delivered markers that are told together; the others wait for the next time."""
 
 
 class Stage(Enum):
@@ -74,6 +78,11 @@ class Follower:
         """Write one frame."""
         self.socket.write(self.wrapped(frame, position))
 
+    async def say_paced(self, frames: bytes) -> None:
+        """Write what is wrapped, as a part of a replay. Raises `ConnectionError`."""
+        await self.socket.room()
+        self.socket.write_part(frames)
+
 
 class Announced(NamedTuple):
     """What is to be delivered in one conversation."""
@@ -82,6 +91,7 @@ class Announced(NamedTuple):
     changes: dict[int, int]
     """The numbers of changes, each with that of its message."""
     markers: dict[Username, int]
+    delivered: dict[Username, int]
     is_incomplete: bool
     """Announcements are missing: the store has to be read."""
     members_changed: bool
@@ -93,6 +103,7 @@ class Followed:
 
     __slots__ = (
         "_changes",
+        "_delivered",
         "_is_incomplete",
         "_markers",
         "_members_changed",
@@ -126,6 +137,7 @@ class Followed:
         self._messages: list[StoredMessage] = []
         self._changes: dict[int, int] = {}
         self._markers: dict[Username, int] = {}
+        self._delivered: dict[Username, int] = {}
         self._is_incomplete = False
         self._members_changed = False
         self._typing: set[Username] = set()
@@ -151,8 +163,11 @@ class Followed:
 
     def put_marker(self, username: Username, seq: int) -> None:
         """Note how far a member has read."""
-        if username in self._markers or len(self._markers) < MARKERS_MAX:
-            self._markers[username] = max(seq, self._markers.get(username, 0))
+        _raise(self._markers, username, seq)
+
+    def put_delivered(self, username: Username, seq: int) -> None:
+        """Note how far a member has received."""
+        _raise(self._delivered, username, seq)
 
     def told_marker(self, username: Username, seq: int) -> None:
         """Note how far somebody has read, if one of those who follow, as they know by now."""
@@ -175,10 +190,12 @@ class Followed:
 
     def take(self, *, markers: bool) -> Announced:
         """Return what was noted, once; the markers only where they are wanted."""
+        told = [*islice(self._delivered, DELIVERED_TOLD)] if markers else []
         taken = Announced(
             self._messages,
             self._changes,
             self._markers if markers else {},
+            {username: self._delivered.pop(username) for username in told},
             self._is_incomplete,
             self._members_changed,
             self._typing,
@@ -193,7 +210,7 @@ class Followed:
 
     def has_markers(self) -> bool:
         """Return whether markers wait."""
-        return bool(self._markers)
+        return bool(self._markers or self._delivered)
 
     def put_back(self, taken: Announced) -> None:
         """Note again what could not be delivered, and may not be lost."""
@@ -201,6 +218,8 @@ class Followed:
         self._members_changed |= taken.members_changed
         for username, seq in taken.markers.items():
             self.put_marker(username, seq)
+        for username, seq in taken.delivered.items():
+            self.put_delivered(username, seq)
 
     def floor(self, without: Collection[Follower] = ()) -> Position:
         """Return the least numbers that followers have; the head where nobody follows."""
@@ -303,6 +322,11 @@ class Followers:
     def _drop_unless_followed(self, followed: Followed) -> None:
         if not followed.positions and not followed.holds:
             self._followed.pop(followed.conversation, None)
+
+
+def _raise(markers: dict[Username, int], username: Username, seq: int) -> None:
+    if username in markers or len(markers) < MARKERS_MAX:
+        markers[username] = max(seq, markers.get(username, 0))
 
 
 def discard(among: dict[K, set[V]], key: K, one: V) -> None:

@@ -9,6 +9,7 @@ from chat4all.concurrency.keyed import KeyedWork
 from chat4all.concurrency.outages import OutageLog
 from chat4all.concurrency.slices import slices
 from chat4all.domain.events import (
+    DELIVERED,
     TYPING,
     LiveEvent,
     MarkerMoved,
@@ -73,7 +74,7 @@ class Hub:
     def announced(self, key: str, decode: Decode) -> None:
         """Handle an announcement; one that nobody follows is not decoded. See `FeedListener`."""
         self._versions.supersede(key)
-        followed = self._followers.get(key.removeprefix(TYPING))
+        followed = self._followers.get(key.removeprefix(TYPING).removeprefix(DELIVERED))
         if followed is None:
             return
         try:
@@ -202,6 +203,9 @@ def _put(events: Sequence[LiveEvent], followed: Followed) -> None:
                     followed.told_marker(marker.username, marker.read_seq)
                 elif marker.read_seq:
                     followed.put_marker(marker.username, marker.read_seq)
+                # What was read was received: that is not told twice.
+                if marker.delivered_seq > marker.read_seq:
+                    followed.put_delivered(marker.username, marker.delivered_seq)
             case Typing(username=username):
                 followed.put_typing(username)
             case _:

@@ -12,6 +12,8 @@ from chat4all.gateway.live.admitting import Admission
 from chat4all.gateway.live.codes import CloseCode
 from chat4all.gateway.live.connections import LiveCredentials, LiveSocket
 from chat4all.gateway.live.hub import COMPARE_EVERY_SECONDS, Hub
+from chat4all.gateway.live.lanes import Lane
+from chat4all.gateway.live.receiving import Received
 from chat4all.gateway.live.socket_client import ClientParts, LiveClient
 from chat4all.http.fast_routes import FastRoute
 
@@ -28,20 +30,30 @@ class Live:
     """The sockets' clients, and the background work of live delivery."""
 
     def __init__(
-        self, hub: Hub, admission: Admission, parts: ClientParts, routes: Sequence[FastRoute] = ()
+        self,
+        hub: Hub,
+        admission: Admission,
+        received: Received,
+        parts: ClientParts,
+        routes: Sequence[FastRoute] = (),
     ) -> None:
         self.hub = hub
         self.routes = routes
         """Of HTTP."""
         self._admission = admission
+        self._received = received
         self._parts = parts
         self._clients: set[LiveClient] = set()
+        self._generation: str | None = None
         outages = OutageLog(_log, "a client's frame failed")
         self._work = KeyedWork[LiveClient](LiveClient.do, outages, at_once=CLIENTS_AT_ONCE)
+        self._lane_work = KeyedWork[Lane](Lane.do, outages, at_once=CLIENTS_AT_ONCE)
 
     def client(self, socket: LiveSocket, credentials: LiveCredentials) -> LiveClient:
         """Return the client of a new socket; it is told when the socket is closed."""
-        client = LiveClient(self._parts, self._work, socket, credentials, self._clients.discard)
+        client = LiveClient(
+            self._parts, self._work, self._lane_work, socket, credentials, self._clients.discard
+        )
         self._clients.add(client)
         return client
 
@@ -65,12 +77,14 @@ class Live:
             stack.push_async_callback(self._parts.watching.close)
             stack.push_async_callback(self._parts.hints.close)
             stack.push_async_callback(self._parts.resuming.close)
+            stack.push_async_callback(self._lane_work.close)
             stack.push_async_callback(self._work.close)
             await stack.enter_async_context(
                 periodically(
                     "comparing live conversations", self.hub.compare, COMPARE_EVERY_SECONDS
                 )
             )
+            await stack.enter_async_context(self._received.running())
             await stack.enter_async_context(
                 periodically("telling who is online", self._parts.watching.tick, TICK_SECONDS)
             )
@@ -80,10 +94,28 @@ class Live:
             yield
 
     async def check(self) -> None:
-        """Close the connections whose token has expired, or never came."""
+        """Close the connections whose token has expired, or never came.
+
+        And all, once the store is of another generation than they were told of.
+        """
         for follower in self._parts.followers.all():
             if follower.session.expires_at <= time.time():
                 follower.socket.close(CloseCode.NOT_SIGNED_IN, "the token has expired")
         now = time.monotonic()
         for client in tuple(self._clients):
             client.check(now)
+        before, self._generation = self._generation, await self._parts.generation.current()
+        if before not in (None, self._generation):
+            await self._begin_anew()
+
+    async def _begin_anew(self) -> None:
+        """Close every connection: its positions mean nothing any more (EXACTNESS 20h).
+
+        Nothing is left of what was known of their conversations: their numbers may be lower now.
+        """
+        _log.warning("the store has another generation: all live connections begin anew")
+        for follower in self._parts.followers.all():
+            self._parts.resuming.forget(follower)
+            self._parts.followers.leave(follower)
+            follower.socket.close(CloseCode.RESTARTING, "the store was restored")
+        self.hub.lost()

@@ -1,5 +1,6 @@
 """What a connection lacks: messages first, then changes, as they are now (EXACTNESS 20b)."""
 
+import logging
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -24,6 +25,16 @@ PAGE = 100
 """Messages, or changes, that are read at once."""
 
 NOT_STORED_YET = "the store does not have what was announced yet"
+
+
+_log = logging.getLogger(__name__)
+
+
+class RowsMissing(Exception):
+    """Rows below the head are gone, deleted by an operator as a rule: nobody can be sent them.
+
+    Who lacks them loads the conversation anew: they are never passed over without a word.
+    """
 
 
 class Known(NamedTuple):
@@ -88,15 +99,29 @@ class NextRuns:
     ) -> Run:
         """Return what comes right after a position, which the head is above.
 
-        Raises `Unavailable`, also when the store does not have it yet.
+        Raises `Unavailable`, also when the store does not have it yet, and `RowsMissing` when it
+        has had it.
         """
-        if position.seq < head.seq:
-            run = await self._messages(conversation, position.seq, head.seq, known.messages)
-        else:
-            run = await self._changes(conversation, position.change, head.change, known.changes)
+        run = await self._after(conversation, position, head, known)
         if run is None:
-            raise Unavailable(NOT_STORED_YET)
+            if not (await self._changed.position(conversation)).covers(head):
+                raise Unavailable(NOT_STORED_YET)
+            # It may have come only now.
+            run = await self._after(conversation, position, head, NOTHING)
+        if run is None:
+            _log.warning(
+                "rows of a conversation are missing from the store: its clients load it anew",
+                extra={"conversation_id": conversation, "after": str(position)},
+            )
+            raise RowsMissing
         return run
+
+    async def _after(
+        self, conversation: ConversationId, position: Position, head: Position, known: Known
+    ) -> Run | None:
+        if position.seq < head.seq:
+            return await self._messages(conversation, position.seq, head.seq, known.messages)
+        return await self._changes(conversation, position.change, head.change, known.changes)
 
     async def _messages(
         self, conversation: ConversationId, after: int, head: int, announced: Run | None

@@ -64,6 +64,11 @@ class Outgoing(UpgradedProtocol):
         """Whether less than half of `WAITING_MAX` is waiting."""
         return not self._is_full or self._waiting() < PASSING_MAX
 
+    @property
+    def has_drained(self) -> bool:
+        """Whether everything that was written has left this process."""
+        return self._transport.get_write_buffer_size() == 0
+
     def write(self, frames: bytes) -> None:
         """Write frames; a closed socket ignores them.
 
@@ -86,14 +91,6 @@ class Outgoing(UpgradedProtocol):
             return False
         self.write(frames)
         return self.is_open
-
-    async def write_paced(self, frames: bytes) -> None:
-        """Write frames as soon as little is waiting, however much was written before.
-
-        Raises `ConnectionError` when the socket is closed.
-        """
-        await self.room()
-        self.write_part(frames)
 
     async def room(self) -> None:
         """Wait until little is waiting.

@@ -92,6 +92,13 @@ def _fields(schema: Described) -> str:
         )
         for name, field in schema["properties"].items()
         if name != "type"
+    ] + [
+        (
+            f"<code>payload</code> of <code>{escape(choice['title'])}</code>",
+            _kind(choice["properties"]["payload"]),
+            "",
+        )
+        for choice in schema.get("oneOf", ())
     ]
     return _table(("field", "type", "meaning"), rows) if rows else ""
 

@@ -25,7 +25,7 @@ from chat4all.gateway.live.delivering import Delivery
 from chat4all.gateway.live.followers import Followed, Follower, Stage
 from chat4all.gateway.live.hub import Hub
 from chat4all.gateway.live.membership import PresentMembers
-from chat4all.gateway.live.next_runs import NextRuns
+from chat4all.gateway.live.next_runs import NextRuns, RowsMissing
 from chat4all.gateway.live.runs import Run
 from chat4all.ports.directory import Memberships
 from chat4all.ports.summaries import ConversationSummaries
@@ -158,7 +158,7 @@ class Resuming:
         await self._admit_joined(follower)
         if not asked.is_told:
             markers = await self._markers(follower)
-            await follower.socket.write_paced(follower.wrapped(Resumed(markers)))
+            await follower.say_paced(follower.wrapped(Resumed(markers)))
             asked.is_told = True
         await self._admit_joined(follower)  # what came while that was written
         follower.stage = Stage.FOLLOWING
@@ -203,6 +203,8 @@ class Resuming:
         `opening` comes before all else. Attaches the follower unless its user is no member.
         """
         conversation = followed.conversation
+        # What a client names was sent to it; a place to begin at is none that it was sent.
+        was_sent = 0 if opening else position.seq
         version = change = -1
         run: Run | None = None
         while version != followed.members_version or not position.covers(followed.head):
@@ -212,19 +214,28 @@ class Resuming:
             # After the wait for room: what was read before it may have been deleted meanwhile.
             if not run or not run.follows(position) or change != followed.head.change:
                 change = followed.head.change
-                run = await self._next(followed, position)
+                try:
+                    run = await self._next(followed, position)
+                except RowsMissing:
+                    run, position = None, followed.head
+                    opening += follower.wrapped(Reload(conversation, str(position)), position)
             # Looked at after what was read; nothing is awaited between this and the write.
             if not await self._is_member(follower, conversation, asked):
                 return
             frames, opening = opening, b""
             if run and run.follows(position):
+                before = position.seq
                 piece, position = run.piece_above(position, follower.wrap)
                 frames += piece
+                if position.seq > before:
+                    was_sent = position.seq
             if frames:
                 follower.socket.write_part(frames)
                 asked.positions[conversation] = position
         # From here on what it has is kept there: it may be removed and come again.
         asked.positions.pop(conversation, None)
+        if was_sent:
+            self._delivery.note_sent(conversation, {follower: was_sent})
         self._hub.attach(follower, followed, position)
 
     async def _is_member(
@@ -252,7 +263,7 @@ class Resuming:
         former = [one for one in asked.positions if one not in joined]
         for part in slices(former, ASKED_MAX):
             frames = [follower.wrapped(ConversationFrame(one, "removed")) for one in part]
-            await follower.socket.write_paced(b"".join(frames))
+            await follower.say_paced(b"".join(frames))
             for one in part:
                 del asked.positions[one]
 

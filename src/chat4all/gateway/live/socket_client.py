@@ -24,6 +24,7 @@ from chat4all.gateway.live.connections import LiveCredentials, LiveSocket, Wrap
 from chat4all.gateway.live.followers import Follower, Followers
 from chat4all.gateway.live.handshake import PATH
 from chat4all.gateway.live.hints import MembershipHints
+from chat4all.gateway.live.lanes import Lanes, LaneWork
 from chat4all.gateway.live.resuming import Asked, Resuming
 from chat4all.gateway.live.timing import FIRST_SECONDS
 from chat4all.gateway.live.typing_members import TypingMembers
@@ -41,6 +42,7 @@ from chat4all.usecases.sending import Sending
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.wire.client_frames import (
     Auth,
+    Envelope,
     MalformedFrame,
     MarkAsRead,
     Resume,
@@ -109,6 +111,7 @@ class LiveClient:
         self,
         parts: ClientParts,
         work: "KeyedWork[LiveClient]",
+        lane_work: LaneWork,
         socket: LiveSocket,
         credentials: LiveCredentials,
         gone: "Callable[[LiveClient], None]",
@@ -121,7 +124,9 @@ class LiveClient:
         self._gone = gone
         self._since = time.monotonic()
         self._frames: deque[bytes] = deque()
-        self._bytes = 0
+        self._lanes = Lanes(lane_work, self._do_and_answer)
+        self._waiting = self._bytes = 0
+        """Frames, and how large they are."""
         self._follower: Follower | None = None
         self._said_hello = False
         self._generation = ""
@@ -139,18 +144,21 @@ class LiveClient:
         """Take a frame; it is done after those before it."""
         if not self._socket.is_open:
             return
-        if len(self._frames) >= FRAMES_MAX or self._bytes + len(frame) > BYTES_MAX:
+        if self._waiting >= FRAMES_MAX or self._bytes + len(frame) > BYTES_MAX:
             self._frames.clear()
+            self._lanes.clear()
             self._refuse(TooMany("too many frames wait", 1.0))
             self._socket.close(CloseCode.TOO_MANY_FRAMES, "too many frames")
             return
         self._frames.append(frame)
+        self._waiting += 1
         self._bytes += len(frame)
         self._work.mark(self)
 
     def closed(self) -> None:
         """End everything that is under way for this client."""
         self._frames.clear()
+        self._lanes.close()
         self._work.forget(self)
         if self._follower is not None:
             self._parts.resuming.forget(self._follower)
@@ -171,18 +179,24 @@ class LiveClient:
             self._socket.close(CloseCode.NOT_SIGNED_IN, "no token came in time")
 
     async def do(self) -> None:
-        """Do what was said, in order."""
+        """Do what was said, in order; that of conversations in which a reply waits beside it."""
         if self._follower is None and self._token is not None:
             token, self._token = self._token, None
             await self._answer(None, self._sign_in(token))
         while self._frames and self._socket.is_open:
             frame = self._frames.popleft()
-            self._bytes -= len(frame)
             try:
                 said = envelope(frame)
             except MalformedFrame as error:
                 self._socket.close(CloseCode.NOT_UNDERSTOOD, str(error)[:100])
                 return
+            if not self._lanes.take(said, frame):
+                await self._do_and_answer(said, frame)
+
+    async def _do_and_answer(self, said: Envelope, frame: bytes) -> None:
+        self._waiting -= 1
+        self._bytes -= len(frame)
+        if self._socket.is_open:
             await self._answer(said.ref, self._do(said.type, frame, said.ref), said.type)
 
     async def _do(self, kind: str, frame: bytes, ref: str | None) -> None:

@@ -99,6 +99,11 @@ class Stream:
         """Whether less than half of `WAITING_MAX` is waiting."""
         return self._size < PASSING_MAX
 
+    @property
+    def has_drained(self) -> bool:
+        """Whether everything is taken."""
+        return not self._waiting
+
     def write(self, frames: bytes) -> None:
         """Let frames wait; too many end the stream."""
         if not self.is_open:
@@ -114,11 +119,6 @@ class Stream:
             return False
         self._add(frames)
         return True
-
-    async def write_paced(self, frames: bytes) -> None:
-        """Let frames wait once everything before them is taken. Raises `ConnectionError`."""
-        await self.room()
-        self.write_part(frames)
 
     async def room(self) -> None:
         """Wait until everything is taken. Raises `ConnectionError`."""

@@ -6,8 +6,16 @@ from collections.abc import Sequence
 from chat4all.adapters.embedded.store.changing import GIVEN
 from chat4all.adapters.embedded.store.part import Part
 from chat4all.adapters.embedded.store.rows import MESSAGE, message_of
-from chat4all.domain.changes import EDITS_MAX, ReactionCount, Version, count_reactions
-from chat4all.domain.ids import ConversationId
+from chat4all.domain.changes import (
+    EDITS_MAX,
+    Edited,
+    MadeChange,
+    Reacted,
+    ReactionCount,
+    Version,
+    count_reactions,
+)
+from chat4all.domain.ids import ChangeId, ConversationId, Username
 from chat4all.domain.messages import StoredMessage
 from chat4all.domain.position import START, Position
 
@@ -34,6 +42,19 @@ SELECT * FROM (
            WHERE conversation_id = :conversation AND seq = :seq)
     ORDER BY "change" LIMIT :most
 )
+"""
+_MADE = """
+SELECT changes.seq, edits.content, reactions.emoji, reactions.given, EXISTS (
+    SELECT 1 FROM messages WHERE messages.conversation_id = changes.conversation_id
+        AND messages.seq = changes.seq AND deleted_at NOT NULL
+)
+FROM change_ids JOIN changes USING (conversation_id, "change", author)
+    LEFT JOIN edits USING (conversation_id, seq, "change")
+    LEFT JOIN reactions ON reactions.conversation_id = changes.conversation_id
+        AND reactions.seq = changes.seq AND reactions.username = changes.author
+        AND reactions."change" = changes."change"
+WHERE change_ids.conversation_id = :conversation AND change_ids.change_id = :id
+  AND change_ids.author = :author
 """
 _IS_DELETED = "SELECT 1 FROM messages WHERE (conversation_id, seq) = (?, ?) AND deleted_at NOT NULL"
 
@@ -77,6 +98,20 @@ class MessageChanges(Part):
             return [Version(*row) for row in db.execute(_VERSIONS, values)]
 
         return await self._database.read(select)
+
+    async def made(
+        self, conversation: ConversationId, change_id: ChangeId, author: Username
+    ) -> MadeChange | None:
+        """Return the change that has an id; see `ports.history.MessageVersions`."""
+        values = {"conversation": conversation, "id": change_id, "author": author}
+        row = await self._database.read_one(_MADE, values)
+        if row is None:
+            return None
+        seq, content, emoji, given, is_deleted = row
+        if content is not None:
+            return MadeChange(seq, Edited(content))
+        effect = None if emoji is None else Reacted(emoji, bool(given))
+        return MadeChange(seq, effect, bool(is_deleted))
 
     async def reactions(self, conversation: ConversationId, seq: int) -> Sequence[ReactionCount]:
         """Return the reactions to a message; see `ports.history.MessageVersions`."""

@@ -6,7 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from chat4all.adapters.embedded.store.changed import MessageChanges
-from chat4all.adapters.embedded.store.rows import ANSWERED, AS_JSON, MESSAGE, message_of
+from chat4all.adapters.embedded.store.rows import (
+    ANSWERED,
+    AS_JSON,
+    IS_WITHOUT,
+    MESSAGE,
+    WITHOUT,
+    message_of,
+)
 from chat4all.domain.changes import ReactionCount
 from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.messages import AllRead, Receipt, Status, StoredMessage
@@ -25,13 +32,23 @@ _STATUS = f"""
 
 
 def _view() -> str:
-    """Return the names and values of a `MessageView`, as `json_object` takes them.
+    """Return the expression of a `MessageView` in JSON.
 
-    A field that is neither stored nor listed here is a KeyError at import.
+    What few messages have comes last. It is a constant where a message has nothing of that, which
+    saves a fifth of a page's time. A field that is neither stored nor listed here is a KeyError at
+    import.
     """
     expressions = {**AS_JSON, "status": _STATUS}
-    names = zip(MessageView.__struct_encode_fields__, MessageView.__struct_fields__, strict=True)
-    return ", ".join(f"'{key}', {expressions[field]}" for key, field in names)
+    keys = dict(
+        zip(MessageView.__struct_fields__, MessageView.__struct_encode_fields__, strict=True)
+    )
+    values = {field: f"'{key}', {expressions[field]}" for field, key in keys.items()}
+    common = [values[field] for field in keys if field not in WITHOUT]
+    rest = ",".join(f'"{keys[field]}":{WITHOUT[field]}' for field in [*keys][len(common) :])
+    return (
+        f"CASE WHEN {IS_WITHOUT} THEN rtrim(json_object({', '.join(common)}), '}}') || ',{rest}}}' "
+        f"ELSE json_object({', '.join(values.values())}) END"
+    )
 
 
 _NAMED = f"""
@@ -50,7 +67,7 @@ SELECT min(seq), max(seq), max(seq) < head,
        (SELECT seq || '.' || "change" FROM conversation_heads WHERE conversation_id = :conversation)
 FROM (
     SELECT head, seq, sender_id, reactions, {_NAMED} AS named,
-        json_object({_view()}) AS message
+        {_view()} AS message
     FROM (SELECT seq AS head FROM conversation_heads WHERE conversation_id = :conversation)
     CROSS JOIN messages
     WHERE conversation_id = :conversation AND {{bounds}}

@@ -89,6 +89,16 @@ AS_JSON = {
 }
 """For each field of `StoredMessage` the expression of its value in JSON."""
 
+WITHOUT = {
+    **dict.fromkeys(("edited_at", "deleted_at", "payload", "reply_to"), "null"),
+    **dict.fromkeys(("reactions", "mentions"), "[]"),
+    "kind": f'"{Kind.TEXT}"',
+}
+"""What few messages have, as it is in the JSON of all others."""
+
+IS_WITHOUT = "kind IS NULL AND reactions IS NULL AND edited_at IS NULL AND deleted_at IS NULL"
+"""The condition that a message has nothing of that."""
+
 _decoder = msgspec.json.Decoder(tuple[ReactionCount, ...])
 _reply = msgspec.json.Decoder(Reply)
 _encoder = msgspec.json.Encoder()

@@ -22,11 +22,13 @@ FROM json_each(?) CROSS JOIN messages
     ON messages.conversation_id = json_extract(value, '$[0]')
     AND messages.seq = json_extract(value, '$[1]')
 """
-_READ_BY = """
-SELECT conversation_id, username, read_seq
+_MARKERS = """
+SELECT conversation_id, username, {column}
 FROM json_each(?) CROSS JOIN read_markers
     ON conversation_id = json_extract(value, '$[0]') AND username = json_extract(value, '$[1]')
 """
+_READ_BY = _MARKERS.format(column="read_seq")
+_DELIVERED_TO = _MARKERS.format(column="delivered_seq")
 # Left to itself SQLite reads every message in between.
 _MENTIONS = """
 SELECT conversation_id, seq
@@ -72,8 +74,19 @@ class Summaries(Part):
         self, readers: Mapping[ConversationId, Sequence[Username]]
     ) -> Mapping[ConversationId, Mapping[Username, int]]:
         """Return how far these readers have read; see `ports.summaries`."""
+        return await self._markers(_READ_BY, readers)
+
+    async def delivered_to(
+        self, readers: Mapping[ConversationId, Sequence[Username]]
+    ) -> Mapping[ConversationId, Mapping[Username, int]]:
+        """Return how far these readers have received; see `ports.summaries`."""
+        return await self._markers(_DELIVERED_TO, readers)
+
+    async def _markers(
+        self, query: str, readers: Mapping[ConversationId, Sequence[Username]]
+    ) -> Mapping[ConversationId, Mapping[Username, int]]:
         asked = _readers(readers)
-        rows = await self._database.read(lambda db: db.execute(_READ_BY, (asked,)).fetchall())
+        rows = await self._database.read(lambda db: db.execute(query, (asked,)).fetchall())
         read: dict[ConversationId, dict[Username, int]] = {}
         for conversation, username, seq in rows:
             read.setdefault(conversation, {})[username] = seq
