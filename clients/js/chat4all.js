@@ -6,10 +6,13 @@
 
 const RETRY_MOST = 20_000;
 const RETRY_FIRST = 1_000;
+/** Looks between two for what other tabs have left. */
+const ADOPT = 15;
 const HANDSHAKE = 10_000;
 const PROBE = 5_000;
+const LOCKED = 10_000;
+/** A tab in the background may look nearly as rarely, and has not slept. */
 const SLEPT = 90_000;
-/** A tab in the background may look this rarely, and has not slept. */
 const RELOAD_LIMIT = 200;
 const POSITIONS_OF_FRAME = 500;
 /** Resumes that show the same gap before it is believed: its messages are not in the store. */
@@ -60,6 +63,7 @@ export const memoryStorage = () => {
 
 /** @returns {Types.ClientStorage} */
 export const indexedDBStorage = (name = "chat4all") => {
+  if (!globalThis.indexedDB) return memoryStorage();
   /** @param {IDBRequest} request @returns {Promise<any>} */
   const result = (request) =>
     new Promise((resolve, reject) => {
@@ -68,14 +72,18 @@ export const indexedDBStorage = (name = "chat4all") => {
     });
   /** @type {Promise<IDBDatabase> | undefined} */
   let opened;
-  const open = () => {
+  const open = async () => {
     const request = indexedDB.open(name);
     request.onupgradeneeded = () => request.result.createObjectStore("kept");
-    return result(request);
+    const database = await result(request);
+    database.onclose = () => (opened = undefined);
+    return database;
   };
   /** @param {IDBTransactionMode} mode @param {(store: IDBObjectStore) => IDBRequest} act */
   const run = async (mode, act) => {
-    const database = await (opened ??= open());
+    opened ??= open();
+    opened.catch(() => (opened = undefined));
+    const database = await opened;
     const transaction = database.transaction("kept", mode);
     const found = await result(act(transaction.objectStore("kept")));
     if (mode === "readwrite") {
@@ -210,6 +218,8 @@ export class Client extends EventTarget {
   /** @type {Map<string, Promise<unknown>>} The last message of each conversation on its way. */
   #chains = new Map();
   #created = 0;
+  /** @type {Promise<void> | null} */
+  #adopting = null;
 
   /** @param {string | URL} url @param {Types.ClientOptions} [options] */
   constructor(url, options = {}) {
@@ -279,7 +289,7 @@ export class Client extends EventTarget {
         }
         error = problem(response, text);
       } catch (cause) {
-        error = failure("no-answer", "the server does not answer", { cause });
+        error = noAnswer(cause);
       }
       if (signal.aborted) throw failure("closed", "the client was closed");
       if (error.status === 401 && !open) {
@@ -289,8 +299,8 @@ export class Client extends EventTarget {
         continue;
       }
       renewed = false;
-      const wait = 1_000 * (error.retry_after ?? 0) + this.#backoff(tried - 1);
-      spent += Date.now() - began + wait;
+      const backoff = this.#backoff(tried - 1);
+      spent += Date.now() - began + 1_000 * (error.retry_after ?? 0) + backoff;
       const again =
         error.status === 0 ||
         error.status === 429 ||
@@ -299,7 +309,7 @@ export class Client extends EventTarget {
       if (!again || tried >= tries || (!forever && spent > (this.#options.retry_for ?? 30_000))) {
         throw error;
       }
-      await this.#pause(error.retry_after, tried - 1, wait);
+      await this.#pause(error.retry_after, backoff);
       if (signal.aborted) throw failure("closed", "the client was closed");
     }
   }
@@ -317,11 +327,11 @@ export class Client extends EventTarget {
   /**
    * Wait before the next try: as long as the server says, then a while that `#hurry` ends.
    *
-   * @param {number | undefined} seconds @param {number} while_
+   * @param {number | undefined} seconds @param {number} ms
    */
-  async #pause(seconds, while_) {
+  async #pause(seconds, ms) {
     if (seconds) await this.#sleep(1_000 * seconds);
-    await this.#sleep(while_, this.#waits);
+    await this.#sleep(ms, this.#waits);
   }
 
   /** @param {number} ms @param {Set<() => void>} [hurried] @returns {Promise<void>} */
@@ -365,7 +375,7 @@ export class Client extends EventTarget {
     const { token, getToken } = this.#options;
     if (token || getToken) {
       if (token && token === refused) throw signedOut();
-      const given = token ?? (await getToken?.()) ?? "";
+      const given = token ?? (await getToken?.().catch(rethrow)) ?? "";
       const { access_token, expires_in = Infinity } =
         typeof given === "string" ? { access_token: given } : given;
       this.#access = { access_token, renew_at: renewAt(expires_in) };
@@ -373,38 +383,31 @@ export class Client extends EventTarget {
     }
     return this.#locked(`tokens ${this.#url}`, async () => {
       const kept = await this.#tokens.load();
-      const isFresh = kept && kept.access_token !== refused && Date.now() < kept.renew_at;
-      if (kept && isFresh) {
-        this.#access = kept; // another tab has renewed them
-      } else if (kept) {
-        try {
-          const form = { grant_type: "refresh_token", refresh_token: kept.refresh_token };
-          await this.#exchange(kept.username, form);
-        } catch (error) {
-          if (!(error instanceof ChatError) || ![400, 401].includes(error.status)) throw error;
-          this.#access = null;
-          await this.#tokens.save(null);
-          throw signedOut(error);
+      const password = this.#password;
+      try {
+        if (kept && kept.access_token !== refused && Date.now() < kept.renew_at) {
+          this.#username = kept.username;
+          this.#access = kept; // another tab has renewed them
+          return kept.access_token;
         }
-      } else if (this.#password !== undefined && this.#username !== null) {
-        const password = this.#password;
-        this.#password = undefined; // once: a session that was ended stays ended
-        try {
-          await this.#exchange(this.#username, { username: this.#username, password });
-        } catch (error) {
-          if (error instanceof ChatError && (error.status === 0 || error.status >= 429)) {
-            this.#password = password;
-          }
-          throw error;
+        if (kept) {
+          const { username, refresh_token } = kept;
+          return await this.#exchange(username, { grant_type: "refresh_token", refresh_token });
         }
-      } else {
-        throw signedOut();
+        if (password === undefined || !this.#username) throw signedOut();
+        return await this.#exchange(this.#username, { username: this.#username, password });
+      } catch (error) {
+        if (!(error instanceof ChatError) || ![400, 401].includes(error.status)) throw error;
+        this.#password = undefined;
+        if (!kept) throw error;
+        this.#access = null;
+        await this.#tokens.save(null);
+        throw signedOut(error);
       }
-      return /** @type {NonNullable<typeof this.access>} */ (this.#access).access_token;
     });
   }
 
-  /** @param {string} username @param {Record<string, string>} form */
+  /** @param {string} username @param {Record<string, string>} form @returns {Promise<string>} */
   async #exchange(username, form) {
     const got = await this.#ask("POST", "/token", { form, open: true });
     const { access_token, refresh_token } = got;
@@ -412,18 +415,30 @@ export class Client extends EventTarget {
     await this.#tokens.save(tokens); // before they are used: the former ones are spent
     this.#access = tokens;
     this.#username = username;
+    this.#password = undefined; // once: a session that was ended stays ended
+    return access_token;
   }
 
   /**
+   * Act while no other tab does; not at all, `ifFree`, when one does. A tab that was suspended is not
+   * waited for: the server takes what comes twice.
+   *
    * @template T
-   * @param {string} name @param {() => Promise<T>} act @param {boolean} [ifFree]
-   * @returns {Promise<T | undefined>}
+   * @param {string} name @param {() => Promise<T>} act @param {boolean} [ifFree] @returns {Promise<T>}
    */
-  async #locked(name, act, ifFree = false) {
+  async #locked(name, act, ifFree) {
     if (!this.#locks) return act();
-    return this.#locks.request(`chat4all ${name}`, { ifAvailable: ifFree }, (lock) =>
-      lock ? act() : undefined,
-    );
+    const how = ifFree ? { ifAvailable: true } : { signal: AbortSignal.timeout(LOCKED) };
+    let isActing = false;
+    try {
+      return await this.#locks.request(`chat4all ${name}`, how, (lock) => {
+        isActing = true;
+        return lock ? act() : /** @type {any} */ (undefined);
+      });
+    } catch (error) {
+      if (isActing) throw error;
+      return act();
+    }
   }
 
   // ------------------------------------------------------------------------------ accounts
@@ -620,7 +635,7 @@ export class Client extends EventTarget {
 
   /** @param {string} conversation @param {{direction?: string, [name: string]: any}} [options] */
   async *history(conversation, { direction, ...query } = {}) {
-    direction ??= "after" in query ? "newer" : "older";
+    direction ??= query.after === undefined ? "older" : "newer";
     const bounds = ["before", "after", "around"].filter((name) => query[name] !== undefined);
     if (direction === "newer" && !bounds.length) query.after = 0;
     const given = Object.entries(query).filter(([, value]) => value !== undefined);
@@ -682,6 +697,7 @@ export class Client extends EventTarget {
 
   /** Begin with what is kept for this user. */
   async #prefix() {
+    if (!this.#options.storage) return "";
     return `${this.#url} ${await this.#who()} `;
   }
 
@@ -699,24 +715,26 @@ export class Client extends EventTarget {
 
   /**
    * Send a message after those before it in its conversation. As long as it is on its way no other
-   * tab sends it.
+   * tab sends it. `isKept`: it was found in the storage; another tab may be sending it.
    *
-   * @param {Types.UnsentMessage} unsent @returns {Promise<string>}
+   * @param {Types.UnsentMessage} unsent @param {boolean} [isKept] @returns {Promise<string>}
    */
-  #send(unsent) {
+  #send(unsent, isKept) {
     const { message_id, conversation_id } = unsent;
-    this.#outboxChanged(unsent);
+    if (!isKept) this.#outboxChanged(unsent);
     const before = this.#chains.get(conversation_id);
     const sent = (async () => {
       const key = await this.#keyOf(unsent);
-      return this.#locked(`unsent ${message_id}`, async () => {
-        await this.#storage.set(key, unsent);
+      const act = async () => {
+        if (!isKept) await this.#storage.set(key, unsent);
+        else if (await this.#storage.get(key)) this.#outboxChanged(unsent);
         await before;
         return this.#post(unsent, key);
-      });
+      };
+      return this.#locked(`unsent ${message_id}`, act, isKept);
     })();
     this.#chain(conversation_id, sent);
-    return /** @type {Promise<string>} */ (sent);
+    return sent;
   }
 
   /** @param {string} conversation @param {Promise<unknown>} sent */
@@ -730,14 +748,16 @@ export class Client extends EventTarget {
   /** @param {Types.UnsentMessage} unsent @param {string} key */
   async #post(unsent, key) {
     const { message_id, conversation_id, created_at, state, error, ...said } = unsent;
-    if (!this.#outbox.has(message_id)) return message_id; // discarded, or told by an event
+    const isWaiting = () => this.#outbox.get(message_id)?.state === "sending";
+    if (!isWaiting()) return message_id;
     const json = { ...said, message_id, chat_id: conversation_id };
     try {
       await this.#ask("POST", "/v1/messages", { json, forever: true });
     } catch (cause) {
-      if (cause instanceof ChatError && cause.status && !isSignedOut(cause)) {
+      if (cause instanceof ChatError && cause.status && !isSignedOut(cause) && isWaiting()) {
         const { type, status, title, detail } = cause;
-        const failed = { ...unsent, state: /** @type {const} */ ("failed"), error: { type, status, title, detail } };
+        /** @type {Types.UnsentMessage} */
+        const failed = { ...unsent, state: "failed", error: { type, status, title, detail } };
         await this.#storage.set(key, failed);
         this.#outboxChanged(failed);
       }
@@ -748,26 +768,23 @@ export class Client extends EventTarget {
     return message_id;
   }
 
-  /** Send what other tabs, or this one before it was reloaded, have left. */
-  async #adopt() {
-    for (const unsent of this.outbox) {
-      const { message_id, conversation_id, state } = unsent;
-      // It was given up while nobody was signed in.
-      if (state === "sending" && !this.#chains.has(conversation_id)) {
-        await this.#send(unsent);
+  /** Send what was left: by this tab while it was signed out or before a reload, or by another one. */
+  #adopt() {
+    this.#adopting ??= (async () => {
+      const left = this.outbox.filter(
+        ({ state, conversation_id }) => state === "sending" && !this.#chains.has(conversation_id),
+      );
+      const sent = left.map((unsent) => this.#send(unsent));
+      if (this.#options.storage) {
+        for (const key of await this.#storage.keys(`${await this.#prefix()}unsent `)) {
+          const kept = /** @type {Types.UnsentMessage | undefined} */ (await this.#storage.get(key));
+          if (kept && !this.#outbox.has(kept.message_id)) sent.push(this.#send(kept, true));
+        }
       }
-    }
-    if (!this.#options.storage) return;
-    const prefix = `${await this.#prefix()}unsent `;
-    for (const key of await this.#storage.keys(prefix)) {
-      if (this.#outbox.has(/** @type {string} */ (key.split(" ").at(-1)))) continue;
-      await this.#locked(`unsent ${key.split(" ").at(-1)}`, async () => {
-        const unsent = /** @type {Types.UnsentMessage | undefined} */ (await this.#storage.get(key));
-        if (!unsent) return;
-        this.#outboxChanged(unsent);
-        if (unsent.state === "sending") await this.#post(unsent, key);
-      }, true);
-    }
+      await Promise.allSettled(sent);
+    })()
+      .catch(() => {}) // it is tried again
+      .finally(() => (this.#adopting = null));
   }
 
   // ------------------------------------------------------------------------------ live
@@ -899,14 +916,15 @@ export class Client extends EventTarget {
 
   /** @param {Types.Positions | undefined} since */
   async #start(since) {
-    this.#keeps = !since;
-    const kept = since ?? (await this.#storage.get(`${await this.#prefix()}positions`));
+    const has = Object.keys(this.#taken.positions).length ? this.#taken : undefined;
+    if (since) this.#keeps = false;
+    const kept = since ?? has ?? (await this.#storage.get(`${await this.#prefix()}positions`));
     if (kept) this.#taken = structuredClone(/** @type {Types.Positions} */ (kept));
     this.#goesOn = Boolean(kept);
     this.#generation = this.#taken.generation ?? null;
     const positions = Object.entries(this.#taken.positions);
     this.#received = new Map(positions.map(([id, text]) => [id, reached(text)]));
-    this.#adopt().catch(() => {}); // each is told by its event, and tried again when connected
+    this.#adopt();
   }
 
   /**
@@ -958,9 +976,9 @@ export class Client extends EventTarget {
    */
   async #connection(life) {
     const token = await this.#token(this.#refused);
-    if (life.aborted) return { code: 1000, reason: "" };
+    if (life.aborted) return { code: 1000, reason: "closed" };
     const url = this.#url.replace(/^http/, "ws") + "/v1/live";
-    /** @type {End & {isOpen?: boolean}} */
+    /** @type {End & {isOpen: boolean, pumping: Promise<void> | null}} */
     const ended = await new Promise((resolve) => {
       const socket = new this.#WebSocket(url, ["chat4all.v1", `bearer.${token}`]);
       this.#socket = socket;
@@ -969,10 +987,14 @@ export class Client extends EventTarget {
       let silence = HANDSHAKE;
       let silentAt = Date.now() + silence;
       let looked = Date.now();
+      let looks = 0;
       /** @type {any[]} */
       const frames = [];
-      let isBusy = false;
-      let generation = "";
+      /** @type {Promise<void> | null} */
+      let pumping = null;
+      /** @type {string | null} */
+      let generation = null;
+      let shown = token;
 
       /** @param {number} code @param {string} reason */
       const end = (code, reason) => {
@@ -988,21 +1010,34 @@ export class Client extends EventTarget {
         } catch {
           // It was not open yet.
         }
-        resolve({ code, reason, retry_after, isOpen });
+        resolve({ code, reason, retry_after, isOpen, pumping });
       };
       const left = () => end(1000, "closed");
       life.addEventListener("abort", left);
+      /** Renew the token of the connection. @param {boolean} [again] */
+      const show = async (again) => {
+        try {
+          const token = await this.#token();
+          if (this.#socket !== socket || (token === shown && !again)) return;
+          shown = token;
+          socket.send(JSON.stringify({ type: "auth", token }));
+        } catch {
+          // The server ends the connection when the token does.
+        }
+      };
       const look = () => {
         const now = Date.now();
         if (now > looked + SLEPT) this.#probe();
         looked = now;
         if (now > silentAt) return end(1006, "nothing was heard");
-        if (isOpen && this.#access && now > this.#access.renew_at) this.#reauthenticate(socket);
+        const has = this.#access;
+        if (isOpen && (has?.access_token !== shown || now > has.renew_at)) show();
+        if (isOpen && ++looks % ADOPT === 0) this.#adopt();
       };
       const timer = setInterval(look, Math.max(20, 1_000 * this.#pace));
       this.#probe = () => {
         if (!isOpen) return;
-        this.#reauthenticate(socket);
+        show(true); // it is answered
         silentAt = Math.min(silentAt, Date.now() + PROBE);
       };
 
@@ -1020,9 +1055,6 @@ export class Client extends EventTarget {
             if (!this.#received.size) this.#generation = generation;
             if (!Object.keys(this.#taken.positions).length) this.#taken.generation = generation;
             for (const piece of this.#resumes()) socket.send(JSON.stringify(piece));
-            if (this.#watched.length) {
-              socket.send(JSON.stringify({ type: "watch", usernames: this.#watched }));
-            }
             return;
           case "resumed":
             return this.#resumed(frame.markers, generation);
@@ -1030,33 +1062,31 @@ export class Client extends EventTarget {
             retry_after = frame.retry_after ?? 0;
             return;
           default:
-            return this.#handle(frame, generation, () => this.#socket === socket);
+            return this.#handle(frame, generation);
         }
       };
       const pump = async () => {
-        isBusy = true;
         try {
           while (frames.length && this.#socket === socket) {
-            if (this.#queue && this.#queue.length >= this.#queueMax) {
-              end(1006, "events are not taken");
-              break;
-            }
-            await handle(frames.shift());
+            if (this.#queue && this.#queue.length >= this.#queueMax) return overrun();
+            const handled = handle(frames.shift());
+            if (handled) await handled;
           }
         } catch (error) {
-          end(1006, error instanceof Error ? error.message : String(error));
+          end(1006, String(error));
         }
-        isBusy = false;
       };
+      const overrun = () => end(1006, "events are not taken");
       socket.onmessage = ({ data }) => {
         silentAt = Date.now() + silence;
         frames.push(JSON.parse(data));
-        if (frames.length > this.#queueMax) end(1006, "events are not taken");
-        else if (!isBusy) pump();
+        if (frames.length > this.#queueMax) overrun();
+        else pumping ??= pump().finally(() => (pumping = null));
       };
       socket.onclose = ({ code, reason }) => end(code, reason);
       socket.onerror = () => {};
     });
+    await ended.pumping; // a history that is being read is of use
     if (ended.code === 4401) this.#refused = token;
     if (ended.code === 1006 && !ended.isOpen && !life.aborted) {
       // A page is not told why a handshake is refused; another request is.
@@ -1068,14 +1098,6 @@ export class Client extends EventTarget {
       }
     }
     return ended;
-  }
-
-  /** @param {Types.WebSocketLike} socket */
-  #reauthenticate(socket) {
-    this.#token().then(
-      (token) => this.#socket === socket && socket.send(JSON.stringify({ type: "auth", token })),
-      () => {}, // the server ends the connection when the token does
-    );
   }
 
   /** Frames that say what was received. */
@@ -1103,16 +1125,16 @@ export class Client extends EventTarget {
     this.#tell({ type: "Connected", username, session_id }, { generation });
     this.#first?.resolve();
     this.#hurry();
-    this.#adopt().catch(() => {});
+    if (this.#watched.length) this.watch(this.#watched);
+    this.#adopt();
   }
 
   /**
    * Tell what a frame says. Throws to have the connection made anew.
    *
-   * @param {any} frame @param {string | null} generation @param {() => boolean} isCurrent
-   * @returns {Promise<void> | void}
+   * @param {any} frame @param {string | null} generation @returns {Promise<void> | void}
    */
-  #handle(frame, generation, isCurrent) {
+  #handle(frame, generation) {
     const { type, position, message } = frame;
     const conversation = frame.conversation_id ?? message?.conversation_id;
     const at = this.#received.get(conversation);
@@ -1144,13 +1166,13 @@ export class Client extends EventTarget {
         return;
       }
       case "reload":
-        return this.#reload(conversation, position, generation, isCurrent);
+        return this.#reload(conversation, position, generation);
       case "conversation": {
         const { event } = frame;
         const told = { type: /** @type {const} */ ("ConversationChanged"), conversation_id: conversation, event, position: position ?? null };
         if (event === "added" && this.#goesOn) {
           this.#tell(told);
-          return this.#reload(conversation, position, generation, isCurrent);
+          return this.#reload(conversation, position, generation);
         }
         if (event === "added") this.#received.set(conversation, reached(position));
         if (event === "removed") {
@@ -1200,9 +1222,8 @@ export class Client extends EventTarget {
    * Read what was missed of a conversation, or its newest page.
    *
    * @param {string} conversation_id @param {string} position @param {string | null} generation
-   * @param {() => boolean} isCurrent
    */
-  async #reload(conversation_id, position, generation, isCurrent) {
+  async #reload(conversation_id, position, generation) {
     const at = this.#received.get(conversation_id);
     const next = reached(position);
     const isKnown = at && generation === this.#generation && at.seq < next.seq;
@@ -1225,7 +1246,6 @@ export class Client extends EventTarget {
       // Removed meanwhile: another frame says so.
       if (!(error instanceof ChatError) || ![403, 404].includes(error.status)) throw error;
     }
-    if (!isCurrent()) return;
     this.#received.set(conversation_id, next);
     this.#tell(
       { type: "MessagesReloaded", conversation_id, messages, has_older, position },
@@ -1255,6 +1275,14 @@ const problem = (response, text) => {
   }
   const detail = `answered with ${status} ${title}`.trim();
   return new ChatError({ title, detail, ...fields, status, retry_after: after });
+};
+
+/** @param {unknown} cause */
+const noAnswer = (cause) => failure("no-answer", "the server does not answer", { cause });
+
+/** @param {unknown} cause @returns {never} */
+const rethrow = (cause) => {
+  throw cause instanceof ChatError ? cause : noAnswer(cause);
 };
 
 /** @param {ChatError} [cause] */
