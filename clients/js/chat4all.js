@@ -978,7 +978,7 @@ export class Client extends EventTarget {
     const token = await this.#token(this.#refused);
     if (life.aborted) return { code: 1000, reason: "closed" };
     const url = this.#url.replace(/^http/, "ws") + "/v1/live";
-    /** @type {End & {isOpen: boolean, pumping: Promise<void> | null}} */
+    /** @type {End & {isOpen: boolean, pumping?: Promise<void>}} */
     const ended = await new Promise((resolve) => {
       const socket = new this.#WebSocket(url, ["chat4all.v1", `bearer.${token}`]);
       this.#socket = socket;
@@ -990,8 +990,9 @@ export class Client extends EventTarget {
       let looks = 0;
       /** @type {any[]} */
       const frames = [];
-      /** @type {Promise<void> | null} */
-      let pumping = null;
+      let isBusy = false;
+      /** @type {Promise<void> | undefined} */
+      let pumping;
       /** @type {string | null} */
       let generation = null;
       let shown = token;
@@ -1075,13 +1076,17 @@ export class Client extends EventTarget {
         } catch (error) {
           end(1006, String(error));
         }
+        isBusy = false;
       };
       const overrun = () => end(1006, "events are not taken");
       socket.onmessage = ({ data }) => {
         silentAt = Date.now() + silence;
         frames.push(JSON.parse(data));
         if (frames.length > this.#queueMax) overrun();
-        else pumping ??= pump().finally(() => (pumping = null));
+        else if (!isBusy) {
+          isBusy = true;
+          pumping = pump();
+        }
       };
       socket.onclose = ({ code, reason }) => end(code, reason);
       socket.onerror = () => {};
