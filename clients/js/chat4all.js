@@ -21,6 +21,9 @@ const GAPS = 3;
 const DEFECTS = [1002, 1007, 1009, 4400];
 
 export class ChatError extends Error {
+  /** @type {number | undefined} */
+  retry_after;
+
   /**
    * @param {Partial<Types.ChatError>} [problem]
    * @param {ErrorOptions} [options]
@@ -130,7 +133,7 @@ const reached = (text) => {
 /**
  * What waits to be taken: an event, or none where only a position moves.
  *
- * @typedef {{event: Types.ClientEvent | null, conversation?: string, position?: string | null,
+ * @typedef {{event: Types.ClientEvent | null, conversation_id?: string, position?: string | null,
  *   generation?: string | null}} Item
  */
 
@@ -251,7 +254,7 @@ export class Client extends EventTarget {
     return [...this.#outbox.values()];
   }
 
-  // ------------------------------------------------------------------------------ requests
+  // ---- requests
 
   /**
    * Ask until there is an answer that asking again would not change.
@@ -356,7 +359,7 @@ export class Client extends EventTarget {
     for (const end of [...this.#waits]) end();
   }
 
-  // ------------------------------------------------------------------------------ tokens
+  // ---- tokens
 
   /**
    * An access token, another one than `refused`. All who wait share one renewal.
@@ -441,14 +444,14 @@ export class Client extends EventTarget {
     }
   }
 
-  // ------------------------------------------------------------------------------ accounts
+  // ---- accounts
 
-  /** @param {{username: string, email: string, password: string}} user */
+  /** @type {Types.Client["signUp"]} */
   signUp(user) {
     return this.#ask("POST", "/v1/users", { json: user, key: newId(), open: true });
   }
 
-  /** @param {string} username @param {string} password */
+  /** @type {Types.Client["signIn"]} */
   async signIn(username, password) {
     await this.#locked(`tokens ${this.#url}`, () =>
       this.#exchange(username, { username, password }),
@@ -482,7 +485,7 @@ export class Client extends EventTarget {
     return this.#ask("GET", "/v1/sessions");
   }
 
-  /** @param {string} session */
+  /** @type {Types.Client["endSession"]} */
   endSession(session) {
     return this.#ask("DELETE", path("sessions", session), { done: 404 });
   }
@@ -491,17 +494,17 @@ export class Client extends EventTarget {
     return this.#ask("GET", "/v1/me");
   }
 
-  /** @param {string} username */
+  /** @type {Types.Client["user"]} */
   user(username) {
     return this.#ask("GET", path("users", username));
   }
 
-  /** @param {string} query */
+  /** @type {Types.Client["searchUsers"]} */
   searchUsers(query, { limit = 20 } = {}) {
     return this.#list(`/v1/users?${new URLSearchParams({ query, limit: String(limit) })}`);
   }
 
-  /** @param {object} changes */
+  /** @type {Types.Client["changeProfile"]} */
   async changeProfile(changes) {
     // Once: a password that was changed is not the current one any more.
     return this.#ask("PATCH", path("users", await this.#who()), { json: changes, tries: 1 });
@@ -511,13 +514,13 @@ export class Client extends EventTarget {
     return (this.#username ??= /** @type {string} */ ((await this.me()).username));
   }
 
-  // ------------------------------------------------------------------------------ conversations
+  // ---- conversations
 
   conversations({ limit = 50 } = {}) {
     return this.#list(`/v1/conversations?limit=${limit}`);
   }
 
-  /** @param {string} conversation */
+  /** @type {Types.Client["conversation"]} */
   conversation(conversation) {
     return this.#ask("GET", path("conversations", conversation));
   }
@@ -528,47 +531,47 @@ export class Client extends EventTarget {
     return this.#ask("POST", "/v1/conversations", { json, key: newId() });
   }
 
-  /** @param {string} username */
+  /** @type {Types.Client["createPrivate"]} */
   createPrivate(username) {
     const json = { type: "private", members: [username] };
     return this.#ask("POST", "/v1/conversations", { json, key: newId() });
   }
 
-  /** @param {string} conversation @param {object} changes */
+  /** @type {Types.Client["changeConversation"]} */
   changeConversation(conversation, changes) {
     return this.#ask("PATCH", path("conversations", conversation), { json: changes });
   }
 
-  /** @param {string} conversation */
+  /** @type {Types.Client["deleteConversation"]} */
   deleteConversation(conversation) {
     return this.#ask("DELETE", path("conversations", conversation), { done: 404 });
   }
 
-  /** @param {string} conversation */
+  /** @type {Types.Client["members"]} */
   members(conversation, { limit = 200 } = {}) {
     return this.#list(`${path("conversations", conversation, "members")}?limit=${limit}`);
   }
 
-  /** @param {string} conversation @param {string} username @param {Types.Role} [role] */
+  /** @type {Types.Client["addMember"]} */
   addMember(conversation, username, role) {
     const json = { username, role };
     const key = newId();
     return this.#ask("POST", path("conversations", conversation, "members"), { json, key });
   }
 
-  /** @param {string} conversation @param {string} username */
+  /** @type {Types.Client["removeMember"]} */
   removeMember(conversation, username) {
     return this.#ask("DELETE", path("conversations", conversation, "members", username), {
       done: 404,
     });
   }
 
-  /** @param {string} conversation */
+  /** @type {Types.Client["leave"]} */
   async leave(conversation) {
     await this.removeMember(conversation, await this.#who());
   }
 
-  /** @param {string} conversation @param {string} username @param {Types.Role} role */
+  /** @type {Types.Client["changeRole"]} */
   changeRole(conversation, username, role) {
     const json = { role };
     return this.#ask("PATCH", path("conversations", conversation, "members", username), { json });
@@ -583,7 +586,7 @@ export class Client extends EventTarget {
     }
   }
 
-  // ------------------------------------------------------------------------------ messages
+  // ---- messages
 
   /** @param {Types.MessageRef} message @param {string[]} more */
   #path(message, ...more) {
@@ -591,22 +594,22 @@ export class Client extends EventTarget {
     return path("conversations", conversation_id, "messages", message_id, ...more);
   }
 
-  /** @param {Types.MessageRef} message @param {string} content */
+  /** @type {Types.Client["edit"]} */
   edit(message, content) {
     return this.#changeMessage("PATCH", this.#path(message), content);
   }
 
-  /** @param {Types.MessageRef} message */
+  /** @type {Types.Client["remove"]} */
   remove(message) {
     return this.#changeMessage("DELETE", this.#path(message));
   }
 
-  /** @param {Types.MessageRef} message @param {string} emoji */
+  /** @type {Types.Client["react"]} */
   react(message, emoji) {
     return this.#changeMessage("PUT", this.#path(message, "reactions", emoji));
   }
 
-  /** @param {Types.MessageRef} message @param {string} emoji */
+  /** @type {Types.Client["unreact"]} */
   unreact(message, emoji) {
     return this.#changeMessage("DELETE", this.#path(message, "reactions", emoji));
   }
@@ -618,17 +621,17 @@ export class Client extends EventTarget {
     await this.#ask(method, path, how);
   }
 
-  /** @param {string} conversation_id @param {string} message_id */
+  /** @type {Types.Client["message"]} */
   message(conversation_id, message_id) {
     return this.#ask("GET", this.#path({ conversation_id, message_id }));
   }
 
-  /** @param {Types.MessageRef} message */
+  /** @type {Types.Client["edits"]} */
   edits(message) {
     return this.#ask("GET", this.#path(message, "edits"));
   }
 
-  /** @param {Types.MessageRef} message */
+  /** @type {Types.Client["reactions"]} */
   reactions(message) {
     return this.#ask("GET", this.#path(message, "reactions"));
   }
@@ -653,18 +656,18 @@ export class Client extends EventTarget {
     }
   }
 
-  /** @param {string} conversation @param {number} seq */
+  /** @type {Types.Client["read"]} */
   async read(conversation, seq) {
     await this.#ask("POST", path("conversations", conversation, "read"), { json: { seq } });
     this.#markers.set(conversation, Math.max(seq, this.#markers.get(conversation) ?? 0));
   }
 
-  /** @param {string} conversation */
+  /** @type {Types.Client["receipts"]} */
   receipts(conversation) {
     return this.#ask("GET", path("conversations", conversation, "receipts"));
   }
 
-  // ------------------------------------------------------------------------------ outbox
+  // ---- outbox
 
   /** @param {string} conversation @param {any} content @param {Types.SendOptions} [options] */
   send(conversation, content, options) {
@@ -681,14 +684,14 @@ export class Client extends EventTarget {
     return this.#send(unsent);
   }
 
-  /** @param {string} message_id */
+  /** @type {Types.Client["retry"]} */
   async retry(message_id) {
     const unsent = this.#outbox.get(message_id);
     if (unsent?.state !== "failed") throw failure("not-found", "there is no such refused message");
     return this.#send({ ...unsent, state: "sending", error: undefined });
   }
 
-  /** @param {string} message_id */
+  /** @type {Types.Client["discard"]} */
   async discard(message_id) {
     const unsent = this.#outbox.get(message_id);
     this.#outbox.delete(message_id);
@@ -787,9 +790,9 @@ export class Client extends EventTarget {
       .finally(() => (this.#adopting = null));
   }
 
-  // ------------------------------------------------------------------------------ live
+  // ---- live
 
-  /** @param {{since?: Types.Positions}} [options] @returns {Promise<void>} */
+  /** @type {Types.Client["connect"]} */
   connect({ since } = {}) {
     this.#running ??= new Promise((resolve, reject) => {
       this.#ended = null;
@@ -825,7 +828,7 @@ export class Client extends EventTarget {
     this.#notify();
   }
 
-  /** @param {{since?: Types.Positions}} [options] @returns {AsyncGenerator<Types.ClientEvent, void>} */
+  /** @type {Types.Client["events"]} */
   async *events(options) {
     if (this.#queue) throw new Error("another loop over the events is running");
     const life = this.#life.signal;
@@ -852,12 +855,12 @@ export class Client extends EventTarget {
     }
   }
 
-  /** @param {string} conversation_id */
+  /** @type {Types.Client["typing"]} */
   typing(conversation_id) {
     this.#say({ type: "typing", conversation_id });
   }
 
-  /** @param {string[]} usernames */
+  /** @type {Types.Client["watch"]} */
   watch(usernames) {
     this.#watched = [...usernames];
     this.#say({ type: "watch", usernames });
@@ -896,12 +899,12 @@ export class Client extends EventTarget {
   }
 
   /** Keep the position of an event that was taken. @param {Item} item */
-  #take({ conversation, position, generation }) {
-    const { positions } = this.#taken;
+  #take({ conversation_id, position, generation }) {
+    if (position === undefined && generation === undefined) return;
     if (generation !== undefined) this.#taken.generation = generation;
-    if (conversation && position) positions[conversation] = position;
-    else if (conversation && position === null) delete positions[conversation];
-    else if (generation === undefined) return;
+    const { positions } = this.#taken;
+    if (conversation_id && position) positions[conversation_id] = position;
+    else if (conversation_id) delete positions[conversation_id];
     if (!this.#keeps) return;
     this.#isDirty = true;
     return (this.#saving ??= this.#save().finally(() => (this.#saving = null)));
@@ -980,6 +983,7 @@ export class Client extends EventTarget {
     const url = this.#url.replace(/^http/, "ws") + "/v1/live";
     /** @type {End & {isOpen: boolean, pumping?: Promise<void>}} */
     const ended = await new Promise((resolve) => {
+      /** @type {Types.WebSocketLike} */
       const socket = new this.#WebSocket(url, ["chat4all.v1", `bearer.${token}`]);
       this.#socket = socket;
       let retry_after = 0;
@@ -1117,17 +1121,15 @@ export class Client extends EventTarget {
 
   /** @param {Record<string, number>} markers @param {string | null} generation */
   #resumed(markers, generation) {
-    for (const [conversation_id, seq] of Object.entries(markers)) {
-      if (seq <= (this.#markers.get(conversation_id) ?? 0)) continue;
-      this.#markers.set(conversation_id, seq);
-      this.#tell({ type: "ReadMoved", conversation_id, username: this.#username ?? "", seq });
+    const username = this.#username ?? "";
+    for (const [conversation, seq] of Object.entries(markers)) {
+      this.#read(conversation, username, seq);
     }
     this.#generation = generation;
     this.#goesOn = true;
     this.#isConnected = true;
     this.#state = "connected";
-    const [username, session_id] = [this.#username ?? "", this.#session];
-    this.#tell({ type: "Connected", username, session_id }, { generation });
+    this.#tell({ type: "Connected", username, session_id: this.#session }, { generation });
     this.#first?.resolve();
     this.#hurry();
     if (this.#watched.length) this.watch(this.#watched);
@@ -1140,87 +1142,69 @@ export class Client extends EventTarget {
    * @param {any} frame @param {string | null} generation @returns {Promise<void> | void}
    */
   #handle(frame, generation) {
-    const { type, position, message } = frame;
-    const conversation = frame.conversation_id ?? message?.conversation_id;
-    const at = this.#received.get(conversation);
+    const { type, position, message, event, username, seq } = frame;
+    const conversation_id = frame.conversation_id ?? message?.conversation_id;
     switch (type) {
-      case "message": {
-        if (at && message.seq <= at.seq) return;
-        this.#checkGap(at, message.seq > (at?.seq ?? message.seq - 1) + 1);
-        const isTold = at && message.seq <= at.told;
-        this.#reach(conversation, position, at);
-        this.#tell(isTold ? null : { type: "MessageCreated", message, position }, {
-          conversation,
-          position,
-        });
-        this.#settle(message);
-        return;
-      }
-      case "message_changed": {
-        const [, change] = numbers(position);
-        if (at && change <= at.change) return;
-        this.#checkGap(at, message.seq > (at?.seq ?? message.seq));
-        const isOn = (/** @type {Reached["pages"][0]} */ page) =>
-          page.from <= message.seq && message.seq <= page.to && change <= page.change;
-        const isTold = at?.pages.some(isOn);
-        this.#reach(conversation, position, at);
-        this.#tell(isTold ? null : { type: "MessageChanged", message, position }, {
-          conversation,
-          position,
-        });
-        return;
-      }
+      case "message":
+      case "message_changed":
+        return this.#receive(type === "message", message, position);
       case "reload":
-        return this.#reload(conversation, position, generation);
+        return this.#reload(conversation_id, position, generation);
       case "conversation": {
-        const { event } = frame;
-        const told = { type: /** @type {const} */ ("ConversationChanged"), conversation_id: conversation, event, position: position ?? null };
-        if (event === "added" && this.#goesOn) {
-          this.#tell(told);
-          return this.#reload(conversation, position, generation);
-        }
-        if (event === "added") this.#received.set(conversation, reached(position));
+        const isMissed = event === "added" && this.#goesOn;
+        if (event === "added" && !isMissed) this.#received.set(conversation_id, reached(position));
         if (event === "removed") {
-          this.#received.delete(conversation);
-          this.#markers.delete(conversation);
+          this.#received.delete(conversation_id);
+          this.#markers.delete(conversation_id);
         }
-        const moved = { added: position, removed: null }[/** @type {string} */ (event)];
-        this.#tell(told, { conversation, position: moved });
-        return;
+        this.#tell(
+          { type: "ConversationChanged", conversation_id, event, position: position ?? null },
+          { conversation_id, position: event === "removed" ? null : isMissed ? undefined : position },
+        );
+        return isMissed ? this.#reload(conversation_id, position, generation) : undefined;
       }
-      case "read": {
-        const { username, seq } = frame;
-        if (username === this.#username) {
-          if (seq <= (this.#markers.get(conversation) ?? 0)) return;
-          this.#markers.set(conversation, seq);
-        }
-        return this.#tell({ type: "ReadMoved", conversation_id: conversation, username, seq });
-      }
+      case "read":
+        return this.#read(conversation_id, username, seq);
       case "typing":
-        return this.#tell({ type: "Typing", conversation_id: conversation, username: frame.username });
+        return this.#tell({ type: "Typing", conversation_id, username });
       case "presence": {
-        const { username, status, last_seen = null } = frame;
+        const { status, last_seen = null } = frame;
         return this.#tell({ type: "PresenceChanged", username, status, last_seen });
       }
     }
   }
 
-  /**
-   * Throws at a gap, unless resumes have shown it again and again: those messages are not there.
-   *
-   * @param {Reached | undefined} at @param {boolean} isGap
-   */
-  #checkGap(at, isGap) {
-    if (at && isGap && ++at.gaps < GAPS) throw new Error("a message is missing");
-    if (at) at.gaps = 0;
+  /** @param {string} conversation_id @param {string} username @param {number} seq */
+  #read(conversation_id, username, seq) {
+    if (username === this.#username) {
+      if (seq <= (this.#markers.get(conversation_id) ?? 0)) return;
+      this.#markers.set(conversation_id, seq);
+    }
+    this.#tell({ type: "ReadMoved", conversation_id, username, seq });
   }
 
-  /** @param {string} conversation @param {string} position @param {Reached | undefined} at */
-  #reach(conversation, position, at) {
+  /**
+   * Tell a message, or its change, unless it was told. At a gap the connection is made anew; one that
+   * was shown again and again is believed: its messages are not there.
+   *
+   * @param {boolean} isNew @param {any} message @param {string} position
+   */
+  #receive(isNew, message, position) {
+    const { conversation_id, seq } = message;
     const next = reached(position);
-    next.told = Math.max(next.told, at?.told ?? 0);
-    next.pages = at?.pages.filter((page) => page.change > next.change) ?? [];
-    this.#received.set(conversation, next);
+    const at = this.#received.get(conversation_id);
+    if (at) {
+      if (isNew ? seq <= at.seq : next.change <= at.change) return;
+      if (seq > at.seq + Number(isNew) && ++at.gaps < GAPS) throw new Error("a message is missing");
+      next.told = Math.max(next.told, at.told);
+      next.pages = at.pages.filter(({ change }) => change >= next.change);
+    }
+    const isOn = (/** @type {Reached["pages"][0]} */ { from, to }) => from <= seq && seq <= to;
+    const isTold = isNew ? at && seq <= at.told : next.pages.some(isOn);
+    const type = isNew ? "MessageCreated" : "MessageChanged";
+    this.#received.set(conversation_id, next);
+    this.#tell(isTold ? null : { type, message, position }, { conversation_id, position });
+    if (isNew) this.#settle(message);
   }
 
   /**
@@ -1254,7 +1238,7 @@ export class Client extends EventTarget {
     this.#received.set(conversation_id, next);
     this.#tell(
       { type: "MessagesReloaded", conversation_id, messages, has_older, position },
-      { conversation: conversation_id, position },
+      { conversation_id, position },
     );
     for (const message of messages) this.#settle(message);
   }
