@@ -156,7 +156,7 @@ export interface FieldProblem {
  * `/problems/defect` (the server did not understand this client).
  */
 export class ChatError extends Error {
-  constructor(problem?: Partial<ChatError>, options?: ErrorOptions);
+  constructor(problem?: Partial<ChatError>);
   /** Names the kind of problem; stays the same. Decide by this and `status`. */
   type: string;
   status: number;

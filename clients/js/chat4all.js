@@ -4,8 +4,6 @@
  * @import * as Types from "./chat4all.d.ts"
  */
 
-const RETRY_MOST = 20_000;
-const RETRY_FIRST = 1_000;
 /** Looks between two for what other tabs have left. */
 const ADOPT = 15;
 const HANDSHAKE = 10_000;
@@ -13,7 +11,6 @@ const PROBE = 5_000;
 const LOCKED = 10_000;
 /** A tab in the background may look nearly as rarely, and has not slept. */
 const SLEPT = 90_000;
-const RELOAD_LIMIT = 200;
 const POSITIONS_OF_FRAME = 500;
 /** Resumes that show the same gap before it is believed: its messages are not in the store. */
 const GAPS = 3;
@@ -21,20 +18,17 @@ const GAPS = 3;
 const DEFECTS = [1002, 1007, 1009, 4400];
 
 export class ChatError extends Error {
+  name = "ChatError";
+  type = "about:blank";
+  status = 0;
+  title = "";
+  detail = "";
   /** @type {number | undefined} */
   retry_after;
 
-  /**
-   * @param {Partial<Types.ChatError>} [problem]
-   * @param {ErrorOptions} [options]
-   */
-  constructor(problem = {}, options) {
-    super(problem.detail ?? problem.title ?? "failed", options);
-    this.name = "ChatError";
-    this.type = "about:blank";
-    this.status = 0;
-    this.title = "";
-    this.detail = this.message;
+  /** @param {Partial<Types.ChatError>} [problem] */
+  constructor(problem = {}) {
+    super(problem.detail);
     Object.assign(this, problem);
   }
 }
@@ -43,14 +37,40 @@ export class ChatError extends Error {
 const failure = (slug, detail, more) =>
   new ChatError({ type: `/problems/${slug}`, title: detail, detail, ...more });
 
+/** @param {unknown} cause */
+const noAnswer = (cause) => failure("no-answer", "the server does not answer", { cause });
+
+/** @param {ChatError} [cause] */
+const signedOut = (cause) =>
+  failure("signed-out", cause?.detail ?? "nobody is signed in", { status: cause?.status ?? 0, cause });
+
+/** @param {unknown} error */
+const isSignedOut = (error) =>
+  error instanceof ChatError && error.type === "/problems/signed-out";
+
+/** @param {unknown} cause @returns {never} */
+const rethrow = (cause) => {
+  throw cause instanceof ChatError ? cause : noAnswer(cause);
+};
+
+/** @param {Response} response @param {string} text */
+const problem = ({ status, statusText: title, headers }, text) => {
+  let fields = {};
+  try {
+    fields = JSON.parse(text);
+  } catch {
+    // A proxy's.
+  }
+  const detail = `answered with ${status} ${title}`.trim();
+  const retry_after = Number(headers.get("Retry-After")) || undefined;
+  return new ChatError({ title, detail, ...fields, status, retry_after });
+};
+
 export const newId = () => {
-  if (crypto.randomUUID) return crypto.randomUUID();
-  // Pages without TLS do not have it.
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6] & 15) | 64;
-  bytes[8] = (bytes[8] & 63) | 128;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+  if (crypto.randomUUID) return crypto.randomUUID(); // pages without TLS do not have it
+  const hex = (/** @type {number} */ length) =>
+    Array.from(crypto.getRandomValues(new Uint8Array(length)), (n) => (n % 16).toString(16)).join("");
+  return `${hex(8)}-${hex(4)}-4${hex(3)}-a${hex(3)}-${hex(12)}`;
 };
 
 /** @returns {Types.ClientStorage} */
@@ -67,35 +87,29 @@ export const memoryStorage = () => {
 /** @returns {Types.ClientStorage} */
 export const indexedDBStorage = (name = "chat4all") => {
   if (!globalThis.indexedDB) return memoryStorage();
-  /** @param {IDBRequest} request @returns {Promise<any>} */
-  const result = (request) =>
+  /** @type {Promise<IDBDatabase> | undefined} */
+  let opened;
+  const open = () =>
     new Promise((resolve, reject) => {
+      const request = indexedDB.open(name);
+      request.onupgradeneeded = () => request.result.createObjectStore("kept");
       request.onsuccess = () => resolve(request.result);
       request.onerror = () => reject(request.error);
     });
-  /** @type {Promise<IDBDatabase> | undefined} */
-  let opened;
-  const open = async () => {
-    const request = indexedDB.open(name);
-    request.onupgradeneeded = () => request.result.createObjectStore("kept");
-    const database = await result(request);
-    database.onclose = () => (opened = undefined);
-    return database;
-  };
-  /** @param {IDBTransactionMode} mode @param {(store: IDBObjectStore) => IDBRequest} act */
+  /**
+   * @param {IDBTransactionMode} mode @param {(store: IDBObjectStore) => IDBRequest} act
+   * @returns {Promise<any>}
+   */
   const run = async (mode, act) => {
+    const forget = () => (opened = undefined);
     opened ??= open();
-    opened.catch(() => (opened = undefined));
-    const database = await opened;
-    const transaction = database.transaction("kept", mode);
-    const found = await result(act(transaction.objectStore("kept")));
-    if (mode === "readwrite") {
-      await new Promise((resolve, reject) => {
-        transaction.oncomplete = resolve;
-        transaction.onabort = () => reject(transaction.error);
-      });
-    }
-    return found;
+    opened.then((database) => (database.onclose = forget), forget);
+    const transaction = (await opened).transaction("kept", mode);
+    const request = act(transaction.objectStore("kept"));
+    return new Promise((resolve, reject) => {
+      transaction.oncomplete = () => resolve(request.result);
+      transaction.onabort = () => reject(transaction.error);
+    });
   };
   return {
     get: (key) => run("readonly", (store) => store.get(key)),
@@ -113,9 +127,6 @@ const memoryTokens = () => {
   return { load: () => kept, save: (tokens) => void (kept = tokens) };
 };
 
-/** @param {string} position @returns {number[]} */
-const numbers = (position) => position.split(".").map(Number);
-
 /**
  * How far a conversation was received: everything up to seq and change. `told` is the newest message
  * that was told, beyond seq after a reload; `pages` are what was read then, each with its change.
@@ -126,7 +137,7 @@ const numbers = (position) => position.split(".").map(Number);
 
 /** @param {string} text @returns {Reached} */
 const reached = (text) => {
-  const [seq, change] = numbers(text);
+  const [seq, change] = text.split(".").map(Number);
   return { seq, change, told: seq, gaps: 0, text, pages: [] };
 };
 
@@ -324,7 +335,7 @@ export class Client extends EventTarget {
 
   /** Full jitter. @param {number} tried */
   #backoff(tried) {
-    return this.#random() * Math.min(RETRY_MOST, RETRY_FIRST * 2 ** Math.min(tried, 10));
+    return this.#random() * Math.min(20_000, 1_000 * 2 ** tried);
   }
 
   /**
@@ -470,14 +481,19 @@ export class Client extends EventTarget {
       await this.#ask("POST", "/v1/logout");
     } catch (error) {
       if (!isSignedOut(error)) throw error;
+    } finally {
+      await this.#forget(prefix);
     }
+  }
+
+  /** @param {string} prefix */
+  async #forget(prefix) {
     await this.close();
     for (const key of await this.#storage.keys(prefix)) await this.#storage.delete(key);
     this.#outbox.clear();
     this.#taken = { generation: null, positions: {} };
     this.#markers.clear();
-    this.#access = null;
-    this.#username = null;
+    this.#access = this.#username = null;
     await this.#tokens.save(null);
   }
 
@@ -639,11 +655,11 @@ export class Client extends EventTarget {
   /** @param {string} conversation @param {{direction?: string, [name: string]: any}} [options] */
   async *history(conversation, { direction, ...query } = {}) {
     direction ??= query.after === undefined ? "older" : "newer";
-    const bounds = ["before", "after", "around"].filter((name) => query[name] !== undefined);
-    if (direction === "newer" && !bounds.length) query.after = 0;
-    const given = Object.entries(query).filter(([, value]) => value !== undefined);
-    const from = path("conversations", conversation, "messages");
-    for (let next = `${from}?${new URLSearchParams(given)}`; next; ) {
+    if (direction === "newer" && query.before === undefined && query.around === undefined) {
+      query.after ??= 0;
+    }
+    const given = new URLSearchParams(JSON.parse(JSON.stringify(query))); // none that is undefined
+    for (let next = `${path("conversations", conversation, "messages")}?${given}`; next; ) {
       const { body, headers } = await this.#call("GET", next);
       const [older, newer] = [link(headers, "prev"), link(headers, "next")];
       yield {
@@ -659,7 +675,6 @@ export class Client extends EventTarget {
   /** @type {Types.Client["read"]} */
   async read(conversation, seq) {
     await this.#ask("POST", path("conversations", conversation, "read"), { json: { seq } });
-    this.#markers.set(conversation, Math.max(seq, this.#markers.get(conversation) ?? 0));
   }
 
   /** @type {Types.Client["receipts"]} */
@@ -736,16 +751,11 @@ export class Client extends EventTarget {
       };
       return this.#locked(`unsent ${message_id}`, act, isKept);
     })();
-    this.#chain(conversation_id, sent);
-    return sent;
-  }
-
-  /** @param {string} conversation @param {Promise<unknown>} sent */
-  #chain(conversation, sent) {
     const settled = sent.catch(() => {}).then(() => {
-      if (this.#chains.get(conversation) === settled) this.#chains.delete(conversation);
+      if (this.#chains.get(conversation_id) === settled) this.#chains.delete(conversation_id);
     });
-    this.#chains.set(conversation, settled);
+    this.#chains.set(conversation_id, settled);
+    return sent;
   }
 
   /** @param {Types.UnsentMessage} unsent @param {string} key */
@@ -894,7 +904,10 @@ export class Client extends EventTarget {
       this.#queue.push(item);
       this.#notify();
     } else {
-      this.#take(item)?.catch((error) => this.#end(error));
+      this.#take(item)?.catch((error) => {
+        this.#end(error);
+        this.close();
+      });
     }
   }
 
@@ -992,7 +1005,7 @@ export class Client extends EventTarget {
       let silentAt = Date.now() + silence;
       let looked = Date.now();
       let looks = 0;
-      /** @type {any[]} */
+      /** @type {string[]} */
       const frames = [];
       let isBusy = false;
       /** @type {Promise<void> | undefined} */
@@ -1015,7 +1028,8 @@ export class Client extends EventTarget {
         } catch {
           // It was not open yet.
         }
-        resolve({ code, reason, retry_after, isOpen, pumping });
+        const wait = code === 1013 || code === 4429 ? retry_after : 0;
+        resolve({ code, reason, retry_after: wait, isOpen, pumping });
       };
       const left = () => end(1000, "closed");
       life.addEventListener("abort", left);
@@ -1074,8 +1088,8 @@ export class Client extends EventTarget {
         try {
           while (frames.length && this.#socket === socket) {
             if (this.#queue && this.#queue.length >= this.#queueMax) return overrun();
-            const handled = handle(frames.shift());
-            if (handled) await handled;
+            const handled = handle(JSON.parse(/** @type {string} */ (frames.shift())));
+            if (handled) await handled; // what comes meanwhile waits in its order
           }
         } catch (error) {
           end(1006, String(error));
@@ -1085,7 +1099,7 @@ export class Client extends EventTarget {
       const overrun = () => end(1006, "events are not taken");
       socket.onmessage = ({ data }) => {
         silentAt = Date.now() + silence;
-        frames.push(JSON.parse(data));
+        frames.push(data);
         if (frames.length > this.#queueMax) overrun();
         else if (!isBusy) {
           isBusy = true;
@@ -1216,7 +1230,7 @@ export class Client extends EventTarget {
     const at = this.#received.get(conversation_id);
     const next = reached(position);
     const isKnown = at && generation === this.#generation && at.seq < next.seq;
-    const options = isKnown ? { after: at.seq, limit: RELOAD_LIMIT } : {};
+    const options = isKnown ? { after: at.seq, limit: 200 } : {};
     /** @type {Types.Message[]} */
     const messages = [];
     let has_older = false;
@@ -1225,7 +1239,7 @@ export class Client extends EventTarget {
         const [from, to] = [page.messages[0]?.seq, page.messages.at(-1)?.seq];
         if (from && to) {
           next.told = Math.max(next.told, to);
-          next.pages.push({ from, to, change: numbers(page.position)[1] });
+          next.pages.push({ from, to, change: reached(page.position).change });
         }
         has_older ||= !messages.length && page.has_older;
         messages.push(...page.messages);
@@ -1251,39 +1265,6 @@ export class Client extends EventTarget {
     this.#outboxChanged({ ...unsent, state: "sent", error: undefined });
   }
 }
-
-/** @param {Response} response @param {string} text */
-const problem = (response, text) => {
-  const { status, statusText: title } = response;
-  const after = Number(response.headers.get("Retry-After")) || undefined;
-  let fields = {};
-  try {
-    fields = JSON.parse(text);
-  } catch {
-    // Not of Chat4All: a proxy's.
-  }
-  const detail = `answered with ${status} ${title}`.trim();
-  return new ChatError({ title, detail, ...fields, status, retry_after: after });
-};
-
-/** @param {unknown} cause */
-const noAnswer = (cause) => failure("no-answer", "the server does not answer", { cause });
-
-/** @param {unknown} cause @returns {never} */
-const rethrow = (cause) => {
-  throw cause instanceof ChatError ? cause : noAnswer(cause);
-};
-
-/** @param {ChatError} [cause] */
-const signedOut = (cause) => {
-  const { type, ...fields } = cause ?? {};
-  const slug = failure("signed-out", cause?.detail ?? "nobody is signed in");
-  return Object.assign(slug, fields, { cause });
-};
-
-/** @param {unknown} error */
-const isSignedOut = (error) =>
-  error instanceof ChatError && error.type === "/problems/signed-out";
 
 /** @param {Headers} headers @param {string} rel */
 const link = (headers, rel) =>
