@@ -366,7 +366,7 @@ export interface ClientOptions {
   tokens?: TokenStore;
   /** Where positions and unsent messages are kept; in memory unless you say otherwise. */
   storage?: ClientStorage;
-  /** Events that may wait for `events()`; more end the connection until half are taken. 1,000. */
+  /** Events that may wait for `events()`; more end the connection until half are taken. 5,000. */
   queue_max?: number;
   /** Milliseconds that one request may take. 10,000. */
   request_timeout?: number;

@@ -247,7 +247,7 @@ export class Client extends EventTarget {
     this.#locks = options.locks === undefined ? globalThis.navigator?.locks : options.locks;
     this.#tokens = options.tokens ?? memoryTokens();
     this.#storage = options.storage ?? memoryStorage();
-    this.#queueMax = options.queue_max ?? 1_000;
+    this.#queueMax = options.queue_max ?? 5_000;
     this.#username = options.username ?? null;
     this.#password = options.password;
   }
@@ -1031,7 +1031,12 @@ export class Client extends EventTarget {
         const wait = code === 1013 || code === 4429 ? retry_after : 0;
         resolve({ code, reason, retry_after: wait, isOpen, pumping });
       };
-      const left = () => end(1000, "closed");
+      /** End it, and forget what was not handled. @param {string} reason */
+      const drop = (reason) => {
+        frames.length = 0;
+        end(1006, reason);
+      };
+      const left = () => drop("closed");
       life.addEventListener("abort", left);
       /** Renew the token of the connection. @param {boolean} [again] */
       const show = async (again) => {
@@ -1048,7 +1053,7 @@ export class Client extends EventTarget {
         const now = Date.now();
         if (now > looked + SLEPT) this.#probe();
         looked = now;
-        if (now > silentAt) return end(1006, "nothing was heard");
+        if (now > silentAt) return drop("nothing was heard");
         const has = this.#access;
         if (isOpen && (has?.access_token !== shown || now > has.renew_at)) show();
         if (isOpen && ++looks % ADOPT === 0) this.#adopt();
@@ -1086,21 +1091,23 @@ export class Client extends EventTarget {
       };
       const pump = async () => {
         try {
-          while (frames.length && this.#socket === socket) {
-            if (this.#queue && this.#queue.length >= this.#queueMax) return overrun();
-            const handled = handle(JSON.parse(/** @type {string} */ (frames.shift())));
-            if (handled) await handled; // what comes meanwhile waits in its order
+          for (let data; (data = frames.shift()) !== undefined; ) {
+            if (this.#queue && this.#queue.length >= this.#queueMax) {
+              drop("events are not taken");
+            } else {
+              const handled = handle(JSON.parse(data));
+              if (handled) await handled; // what comes meanwhile waits in its order
+            }
           }
         } catch (error) {
-          end(1006, String(error));
+          drop(String(error));
         }
         isBusy = false;
       };
-      const overrun = () => end(1006, "events are not taken");
       socket.onmessage = ({ data }) => {
         silentAt = Date.now() + silence;
         frames.push(data);
-        if (frames.length > this.#queueMax) overrun();
+        if (frames.length > this.#queueMax) drop("events are not taken");
         else if (!isBusy) {
           isBusy = true;
           pumping = pump();
@@ -1109,7 +1116,7 @@ export class Client extends EventTarget {
       socket.onclose = ({ code, reason }) => end(code, reason);
       socket.onerror = () => {};
     });
-    await ended.pumping; // a history that is being read is of use
+    await ended.pumping; // what was received is of use
     if (ended.code === 4401) this.#refused = token;
     if (ended.code === 1006 && !ended.isOpen && !life.aborted) {
       // A page is not told why a handshake is refused; another request is.

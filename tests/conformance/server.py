@@ -35,6 +35,8 @@ class ScriptedServer:
         self._routes = Routes(self._tokens, self._store, self._rules, self._writes, self.record)
         sockets = described.get("sockets")
         self._scripts: list[list[Json]] = [list(steps) for steps in sockets or []]
+        self._again: list[Json] = []
+        """Steps that are played anew on each further connection."""
         self._is_free = sockets is None
         self._playing: list[Playing] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -130,10 +132,17 @@ class ScriptedServer:
             return []  # it gets 4401
         if self._is_free:
             return [{"resume": "any"}, {"resumed": {}}]
+        if not self._scripts and self._again:
+            self._playing.pop()  # it was not played to its end
+            return [*self._again]
         if not self._scripts:
             self.record.fault("the client opened a connection more than it should have")
             return None
-        return self._scripts.pop(0)
+        steps = self._scripts.pop(0)
+        if steps[0].get("again"):
+            steps = steps[1:]
+            self._again = steps
+        return [*steps]
 
     async def _play(self, socket: Socket, steps: list[Json], token: str | None) -> None:
         playing = Playing(
