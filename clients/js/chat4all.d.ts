@@ -149,10 +149,10 @@ export interface FieldProblem {
 /**
  * Why something was not done: the fields of the server's problem (RFC 9457).
  *
- * Where the server said nothing, `status` is 0 and `type` is one of
+ * `/problems/signed-out`, with 401, asks for signing in again. Where the server said nothing, `status`
+ * is 0 and `type` is one of
  * `/problems/no-answer` (not reached, or the answer was lost),
  * `/problems/closed` (the client was closed),
- * `/problems/signed-out` (sign in again),
  * `/problems/defect` (the server did not understand this client).
  */
 export class ChatError extends Error {
