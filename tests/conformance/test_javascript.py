@@ -31,8 +31,7 @@ def as_seen(scenario: Scenario) -> Scenario:
     if scenario.name != "handshake_refused":
         return scenario
     seen: list[list[Any]] = [
-        [step for step in steps if "not_before" not in step]
-        for steps in scenario.server["sockets"]
+        [step for step in steps if "not_before" not in step] for steps in scenario.server["sockets"]
     ]
     return replace(scenario, server={**scenario.server, "sockets": seen})
 
