@@ -9,8 +9,6 @@ const ADOPT = 15;
 const HANDSHAKE = 10_000;
 const PROBE = 5_000;
 const LOCKED = 10_000;
-/** Longer than between two looks of a tab in the background. */
-const SLEPT = 90_000;
 const POSITIONS_OF_FRAME = 500;
 /** Resumes that show a gap before it is believed: the store lacks a message. */
 const GAPS = 3;
@@ -36,6 +34,8 @@ export class ChatError extends Error {
 /** @param {string} slug @param {string} detail @param {object} [more] */
 const failure = (slug, detail, more) =>
   new ChatError({ type: `/problems/${slug}`, title: detail, detail, ...more });
+
+const closed = () => failure("closed", "the client was closed");
 
 /** @param {unknown} cause */
 const noAnswer = (cause) => failure("no-answer", "the server does not answer", { cause });
@@ -310,7 +310,7 @@ export class Client extends EventTarget {
       } catch (cause) {
         error = noAnswer(cause);
       }
-      if (signal.aborted) throw failure("closed", "the client was closed");
+      if (signal.aborted) throw closed();
       if (error.status === 401 && !open) {
         if (renewed) throw signedOut(error);
         renewed = true;
@@ -327,7 +327,7 @@ export class Client extends EventTarget {
         throw error;
       }
       await this.#pause(error.retry_after, backoff);
-      if (signal.aborted) throw failure("closed", "the client was closed");
+      if (signal.aborted) throw closed();
     }
   }
 
@@ -721,6 +721,7 @@ export class Client extends EventTarget {
    * @param {Types.UnsentMessage} unsent @param {boolean} [isKept] @returns {Promise<string>}
    */
   #send(unsent, isKept) {
+    const life = this.#life.signal;
     const { message_id, conversation_id } = unsent;
     if (!isKept) this.#outboxChanged(unsent);
     const before = this.#chains.get(conversation_id);
@@ -730,6 +731,7 @@ export class Client extends EventTarget {
         if (!isKept) await this.#storage.set(key, unsent);
         else if (await this.#storage.get(key)) this.#outboxChanged(unsent);
         await before;
+        if (life.aborted) throw closed();
         return this.#post(unsent, key);
       };
       return this.#locked(`unsent ${message_id}`, act, isKept);
@@ -802,7 +804,7 @@ export class Client extends EventTarget {
     this.#running = null;
     this.#isConnected = false;
     life.abort();
-    this.#first?.reject(failure("closed", "the client was closed"));
+    this.#first?.reject(closed());
     wake(this.#readers);
     await this.#saving;
   }
@@ -966,7 +968,6 @@ export class Client extends EventTarget {
       let isOpen = false;
       let silence = HANDSHAKE;
       let silentAt = Date.now() + silence;
-      let looked = Date.now();
       let looks = 0;
       /** @type {string[]} */
       const frames = [];
@@ -1014,9 +1015,7 @@ export class Client extends EventTarget {
       };
       const look = () => {
         const now = Date.now();
-        if (now > looked + SLEPT) this.#probe();
-        looked = now;
-        if (now > silentAt) return drop("nothing was heard");
+        if (now > silentAt) return drop("nothing was heard"); // also after a sleep of the machine
         const has = this.#access;
         if (isOpen && (has?.access_token !== shown || now > has.renew_at)) show();
         if (isOpen && ++looks % ADOPT === 0) this.#adopt();
