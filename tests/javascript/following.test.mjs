@@ -72,7 +72,7 @@ test("getToken that fails is asked again", async () => {
 test("the wait between tries is a random part of a second, of two, and so on to twenty", async (t) => {
   const server = new FakeServer();
   server.isOnline = false;
-  const pace = 1 / 3_000;
+  const pace = 1 / 3_001;
   const seconds = [];
   const { setTimeout } = globalThis;
   t.after(() => (globalThis.setTimeout = setTimeout));
