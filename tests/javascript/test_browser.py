@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Request, Route, sync_playwright
 
 from tests.faults.running import CHAT, Running
 from tests.javascript.node import MODULE
@@ -97,14 +97,12 @@ def test_what_was_not_sent_is_sent_once_by_two_tabs_after_a_reload(
         first = tab_of(context, running)
         ids = first.evaluate(SEND, [CHAT, ["one", "two", "three"]])
         tries: list[str] = []
-        context.on(
-            "request",
-            lambda request: (
+
+        def note(request: Request) -> None:
+            if request.method == "POST" and request.url.endswith("/v1/messages"):
                 tries.append(request.post_data_json["message_id"])
-                if request.method == "POST" and request.url.endswith("/v1/messages")
-                else None
-            ),
-        )
+
+        context.on("request", note)
         first.reload()
         context.unroute(MESSAGES, refuse)
         second = tab_of(context, running)
