@@ -100,7 +100,9 @@ def test_what_was_not_sent_is_sent_once_by_two_tabs_after_a_reload(
 
         def note(request: Request) -> None:
             if request.method == "POST" and request.url.endswith("/v1/messages"):
-                tries.append(request.post_data_json["message_id"])
+                body = request.post_data_json
+                assert body
+                tries.append(body["message_id"])
 
         context.on("request", note)
         first.reload()
