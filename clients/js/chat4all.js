@@ -1,0 +1,1244 @@
+/**
+ * A client of Chat4All for browsers and Node. What everything is for: chat4all.d.ts.
+ *
+ * @import * as Types from "./chat4all.d.ts"
+ */
+
+/** Seconds between looks for what other tabs have left. */
+const ADOPT = 15;
+const HANDSHAKE = 10_000;
+const PROBE = 5_000;
+const LOCKED = 10_000;
+const POSITIONS_OF_FRAME = 500;
+/** Resumes that show a gap before it is believed. */
+const GAPS = 3;
+/** Close codes of what would come again. */
+const DEFECTS = [1002, 1007, 1009, 4400];
+
+export class ChatError extends Error {
+  name = "ChatError";
+  type = "about:blank";
+  status = 0;
+  title = "";
+  detail = "";
+  /** @type {number | undefined} */
+  retry_after;
+
+  /** @param {Partial<Types.ChatError>} [problem] */
+  constructor(problem = {}) {
+    super(problem.detail);
+    Object.assign(this, problem);
+  }
+}
+
+/** @param {string} slug @param {string} detail @param {object} [more] */
+const failure = (slug, detail, more) =>
+  new ChatError({ type: `/problems/${slug}`, title: detail, detail, ...more });
+
+const closed = () => failure("closed", "the client was closed");
+
+/** @param {unknown} cause */
+const noAnswer = (cause) => failure("no-answer", "the server does not answer", { cause });
+
+/** @param {ChatError} [cause] */
+const signedOut = (cause) =>
+  failure("signed-out", cause?.detail ?? "nobody is signed in", { status: 401, cause });
+
+/** @param {unknown} error */
+const isSignedOut = (error) =>
+  error instanceof ChatError && error.type === "/problems/signed-out";
+
+const isTemporary = (/** @type {ChatError} */ { status }) =>
+  status === 0 || status === 429 || status >= 500;
+
+/** @param {unknown} cause @returns {never} */
+const rethrow = (cause) => {
+  throw cause instanceof ChatError ? cause : noAnswer(cause);
+};
+
+/** @param {Response} response @param {string} text */
+const problem = ({ status, statusText: title, headers }, text) => {
+  let fields = {};
+  try {
+    fields = JSON.parse(text);
+  } catch {
+    // A proxy's.
+  }
+  const detail = `answered with ${status} ${title}`.trim();
+  const retry_after = Number(headers.get("Retry-After")) || undefined;
+  return new ChatError({ title, detail, ...fields, status, retry_after });
+};
+
+export const newId = () => {
+  if (crypto.randomUUID) return crypto.randomUUID(); // pages without TLS do not have it
+  const hex = (/** @type {number} */ length) =>
+    Array.from(crypto.getRandomValues(new Uint8Array(length)), (n) => (n % 16).toString(16)).join("");
+  return `${hex(8)}-${hex(4)}-4${hex(3)}-a${hex(3)}-${hex(12)}`;
+};
+
+/** @returns {Types.ClientStorage} */
+export const memoryStorage = () => {
+  const kept = new Map();
+  return {
+    get: async (key) => kept.get(key),
+    set: async (key, value) => void kept.set(key, structuredClone(value)),
+    delete: async (key) => void kept.delete(key),
+    keys: async (prefix) => [...kept.keys()].filter((key) => key.startsWith(prefix)).sort(),
+  };
+};
+
+/** @returns {Types.ClientStorage} */
+export const indexedDBStorage = (name = "chat4all") => {
+  if (!globalThis.indexedDB) return memoryStorage();
+  /** @type {Promise<IDBDatabase> | undefined} */
+  let opened;
+  const open = () =>
+    new Promise((resolve, reject) => {
+      const request = indexedDB.open(name);
+      request.onupgradeneeded = () => request.result.createObjectStore("kept");
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    });
+  /**
+   * @param {IDBTransactionMode} mode @param {(store: IDBObjectStore) => IDBRequest} act
+   * @returns {Promise<any>}
+   */
+  const run = async (mode, act) => {
+    const forget = () => (opened = undefined);
+    opened ??= open();
+    opened.then((database) => (database.onclose = forget), forget);
+    const transaction = (await opened).transaction("kept", mode);
+    const request = act(transaction.objectStore("kept"));
+    return new Promise((resolve, reject) => {
+      transaction.oncomplete = () => resolve(request.result);
+      transaction.onabort = () => reject(transaction.error);
+    });
+  };
+  return {
+    get: (key) => run("readonly", (store) => store.get(key)),
+    set: (key, value) => run("readwrite", (store) => store.put(value, key)),
+    delete: (key) => run("readwrite", (store) => store.delete(key)),
+    keys: (prefix) =>
+      run("readonly", (store) => store.getAllKeys(IDBKeyRange.bound(prefix, `${prefix}\uffff`))),
+  };
+};
+
+/** @returns {Types.TokenStore} */
+const memoryTokens = () => {
+  /** @type {Types.Tokens | null} */
+  let kept = null;
+  return { load: () => kept, save: (tokens) => void (kept = tokens) };
+};
+
+/**
+ * How far a conversation was received: everything up to seq and change. `told` is the newest message
+ * that was told, beyond seq after a reload; `pages` are what was read then, each with its change.
+ *
+ * @typedef {{seq: number, change: number, told: number, gaps: number, text: string,
+ *   pages: {from: number, to: number, change: number}[]}} Reached
+ */
+
+/** @param {string} text @returns {Reached} */
+const reached = (text) => {
+  const [seq, change] = text.split(".").map(Number);
+  return { seq, change, told: seq, gaps: 0, text, pages: [] };
+};
+
+/**
+ * What waits to be taken: an event, or none where only a position moves.
+ *
+ * @typedef {{event: Types.ClientEvent | null, conversation_id?: string, position?: string | null,
+ *   generation?: string | null}} Item
+ */
+
+/**
+ * How a connection ended.
+ *
+ * @typedef {{code: number, reason: string, retry_after?: number}} End
+ *
+ * How a request is made. `open`: without a token. `done`: a status which says of a repetition that it
+ * was done before. `tries`: at most so many.
+ *
+ * @typedef {{json?: object, form?: Record<string, string>, key?: string, open?: boolean,
+ *   done?: number, tries?: number, forever?: boolean}} How
+ */
+
+const wake = (/** @type {Set<() => void>} */ these) => {
+  for (const end of [...these]) end();
+};
+
+const path = (/** @type {string[]} */ ...parts) =>
+  "/v1/" + parts.map(encodeURIComponent).join("/");
+
+export class Client extends EventTarget {
+  #url;
+  #options;
+  #fetch;
+  #WebSocket;
+  #random;
+  #pace;
+  #locks;
+  #tokens;
+  #storage;
+  #queueMax;
+
+  /** @type {string | null} */
+  #username;
+  /** @type {string | undefined} */
+  #password;
+  /** @type {{access_token: string, renew_at: number} | null} */
+  #access = null;
+  /** @type {Promise<string> | null} */
+  #renewing = null;
+
+  /** Ends everything that waits. */
+  #life = new AbortController();
+  /** @type {Types.Client["state"]} */
+  #state = "closed";
+  /** @type {Promise<void> | null} */
+  #running = null;
+  /** @type {{resolve: () => void, reject: (error: ChatError) => void} | null} */
+  #first = null;
+  /** @type {ChatError | null} */
+  #ended = null;
+  /** @type {Types.WebSocketLike | null} */
+  #socket = null;
+  #isConnected = false;
+  /** @type {Set<() => void>} Who waits for the next try. */
+  #tries = new Set();
+  /** Looks whether the connection is alive. */
+  #probe = () => {};
+  /** @type {string[]} */
+  #watched = [];
+  /** @type {string | undefined} The token that a connection was refused with. */
+  #refused;
+  #session = "";
+
+  /** @type {Map<string, Reached>} */
+  #received = new Map();
+  /** @type {string | null} Of what was received. */
+  #generation = null;
+  /** @type {Types.Positions} */
+  #taken = { generation: null, positions: {} };
+  /** Whether positions are kept in the storage. */
+  #keeps = true;
+  /** Whether a conversation that is added was missed. */
+  #goesOn = false;
+  /** @type {Map<string, number>} How far this user was told to have read. */
+  #markers = new Map();
+  /** @type {Item[] | null} Of the loop over `events`. */
+  #queue = null;
+  /** @type {Set<() => void>} Who waits for the queue to change. */
+  #readers = new Set();
+  #isDirty = false;
+  /** @type {Promise<void> | null} */
+  #saving = null;
+
+  /** @type {Map<string, Types.UnsentMessage>} */
+  #outbox = new Map();
+  /** @type {Map<string, Promise<void>>} The last on its way by conversation. */
+  #chains = new Map();
+  #created = 0;
+  /** @type {Promise<void> | null} */
+  #adopting = null;
+
+  /** @param {string | URL} url @param {Types.ClientOptions} [options] */
+  constructor(url, options = {}) {
+    super();
+    this.#url = String(url).replace(/\/+$/, "");
+    this.#options = options;
+    this.#fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
+    this.#WebSocket = options.WebSocket ?? globalThis.WebSocket;
+    this.#random = options.random ?? Math.random;
+    this.#pace = options.pace ?? 1;
+    this.#locks = options.locks === undefined ? globalThis.navigator?.locks : options.locks;
+    this.#tokens = options.tokens ?? memoryTokens();
+    this.#storage = options.storage ?? memoryStorage();
+    this.#queueMax = options.queue_max ?? 5_000;
+    this.#username = options.username ?? null;
+    this.#password = options.password;
+  }
+
+  get username() {
+    return this.#username;
+  }
+  get state() {
+    return this.#state;
+  }
+  get positions() {
+    return structuredClone(this.#taken);
+  }
+  get outbox() {
+    return [...this.#outbox.values()];
+  }
+
+  /**
+   * Ask until there is an answer that asking again would not change.
+   *
+   * @param {string} method @param {string} path @param {How} [how]
+   * @returns {Promise<{body: any, headers: Headers}>}
+   */
+  async #call(method, path, { json, form, key, open, done, tries = Infinity, forever } = {}) {
+    const signal = this.#life.signal;
+    /** @type {Record<string, string>} */
+    const headers = {};
+    if (json) headers["Content-Type"] = "application/json";
+    if (key) headers["Idempotency-Key"] = `"${key}"`;
+    let spent = 0;
+    let renewed = false;
+    for (let tried = 1; ; tried++) {
+      const began = Date.now();
+      /** @type {ChatError} */
+      let error;
+      let token = "";
+      if (!open) headers.Authorization = `Bearer ${(token = await this.#token())}`;
+      try {
+        const timeout = AbortSignal.timeout(this.#options.request_timeout ?? 10_000);
+        const response = await this.#fetch(this.#url + path, {
+          method,
+          headers,
+          body: json ? JSON.stringify(json) : form && new URLSearchParams(form),
+          signal: AbortSignal.any([signal, timeout]),
+          cache: "no-store",
+          credentials: "omit",
+        });
+        const text = await response.text();
+        if (response.ok || (tried > 1 && response.status === done)) {
+          return { body: response.ok && text ? JSON.parse(text) : null, headers: response.headers };
+        }
+        error = problem(response, text);
+      } catch (cause) {
+        error = noAnswer(cause);
+      }
+      if (signal.aborted) throw closed();
+      if (error.status === 401 && !open) {
+        if (renewed) throw signedOut(error);
+        renewed = true;
+        await this.#token(token);
+        continue;
+      }
+      renewed = false;
+      const backoff = this.#backoff(tried - 1);
+      spent += Date.now() - began + 1_000 * (error.retry_after ?? 0) + backoff;
+      const again =
+        isTemporary(error) ||
+        (error.status === 409 && tried > 1 && key && error.type === "/problems/conflict");
+      if (!again || tried >= tries || (!forever && spent > (this.#options.retry_for ?? 30_000))) {
+        throw error;
+      }
+      await this.#pause(error.retry_after, backoff);
+      if (signal.aborted) throw closed();
+    }
+  }
+
+  /** @param {string} method @param {string} path @param {How} [how] */
+  async #ask(method, path, how) {
+    return (await this.#call(method, path, how)).body;
+  }
+
+  /** Full jitter. @param {number} tried */
+  #backoff(tried) {
+    return this.#random() * Math.min(20_000, 1_000 * 2 ** tried);
+  }
+
+  /** Wait as the server says, then for `wake`. @param {number | undefined} seconds @param {number} ms */
+  async #pause(seconds, ms) {
+    if (seconds) await this.#wait(new Set(), 1_000 * seconds);
+    await this.#wait(this.#tries, ms);
+  }
+
+  /** For `wake`, the time, or the end. @param {Set<() => void>} these @param {number} [ms] */
+  #wait(these, ms) {
+    const signal = this.#life.signal;
+    return new Promise((/** @type {(value?: undefined) => void} */ resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", end);
+        these.delete(end);
+        resolve();
+      };
+      const timer = ms === undefined ? 0 : setTimeout(end, ms * this.#pace);
+      signal.addEventListener("abort", end);
+      these.add(end);
+      if (signal.aborted) end();
+    });
+  }
+
+  /**
+   * An access token other than `refused`. All who wait share one renewal.
+   *
+   * @param {string} [refused] @returns {Promise<string>}
+   */
+  async #token(refused) {
+    const has = this.#access;
+    if (has && has.access_token !== refused && Date.now() < has.renew_at) return has.access_token;
+    this.#renewing ??= this.#renew(refused).finally(() => (this.#renewing = null));
+    return this.#renewing;
+  }
+
+  /** @param {string} [refused] @returns {Promise<string>} */
+  async #renew(refused) {
+    const { token, getToken } = this.#options;
+    if (token || getToken) {
+      if (token && token === refused) throw signedOut();
+      const given = token ?? (await getToken?.().catch(rethrow)) ?? "";
+      const got = typeof given === "string" ? { access_token: given } : given;
+      this.#access = { ...got, renew_at: renewAt(got.expires_in ?? Infinity) };
+      return got.access_token;
+    }
+    return this.#locked(`tokens ${this.#url}`, async () => {
+      const kept = await this.#tokens.load();
+      const password = this.#password;
+      try {
+        if (kept && kept.access_token !== refused && Date.now() < kept.renew_at) {
+          this.#username = kept.username;
+          this.#access = kept; // another tab has renewed them
+          return kept.access_token;
+        }
+        if (kept) {
+          const { username, refresh_token } = kept;
+          return await this.#exchange(username, { grant_type: "refresh_token", refresh_token });
+        }
+        if (password === undefined || !this.#username) throw signedOut();
+        return await this.#exchange(this.#username, { username: this.#username, password });
+      } catch (error) {
+        if (!(error instanceof ChatError) || ![400, 401].includes(error.status)) throw error;
+        this.#password = undefined;
+        if (!kept) throw error;
+        this.#access = null;
+        await this.#tokens.save(null);
+        throw signedOut(error);
+      }
+    });
+  }
+
+  /** @param {string} username @param {Record<string, string>} form @returns {Promise<string>} */
+  async #exchange(username, form) {
+    const got = await this.#ask("POST", "/token", { form, open: true });
+    const { access_token, refresh_token } = got;
+    const tokens = { username, access_token, refresh_token, renew_at: renewAt(got.expires_in) };
+    await this.#tokens.save(tokens); // before they are used: the former ones are spent
+    this.#access = tokens;
+    this.#username = username;
+    this.#password = undefined; // once: a session that was ended stays ended
+    return access_token;
+  }
+
+  /**
+   * Act while no other tab does; with `ifFree` not at all when one does. One that is suspended is not
+   * waited for.
+   *
+   * @template T
+   * @param {string} name @param {() => Promise<T>} act @param {boolean} [ifFree] @returns {Promise<T>}
+   */
+  async #locked(name, act, ifFree) {
+    if (!this.#locks) return act();
+    const how = ifFree ? { ifAvailable: true } : { signal: AbortSignal.timeout(LOCKED) };
+    let isActing = false;
+    try {
+      return await this.#locks.request(`chat4all ${name}`, how, (lock) => {
+        isActing = true;
+        return lock ? act() : /** @type {any} */ (undefined);
+      });
+    } catch (error) {
+      if (isActing) throw error;
+      return act();
+    }
+  }
+
+  /** @type {Types.Client["signUp"]} */
+  signUp(user) {
+    return this.#ask("POST", "/v1/users", { json: user, key: newId(), open: true });
+  }
+
+  /** @type {Types.Client["signIn"]} */
+  async signIn(username, password) {
+    await this.#locked(`tokens ${this.#url}`, () =>
+      this.#exchange(username, { username, password }),
+    );
+  }
+
+  async signedIn() {
+    const { token, getToken } = this.#options;
+    const kept = await this.#tokens.load();
+    this.#username ??= kept?.username ?? null;
+    return Boolean(token ?? getToken ?? kept ?? this.#password);
+  }
+
+  async logout() {
+    const prefix = await this.#prefix();
+    try {
+      await this.#ask("POST", "/v1/logout");
+    } catch (error) {
+      if (!isSignedOut(error)) throw error;
+    } finally {
+      await this.#forget(prefix);
+    }
+  }
+
+  /** @param {string} prefix */
+  async #forget(prefix) {
+    await this.close();
+    for (const key of await this.#storage.keys(prefix)) await this.#storage.delete(key);
+    this.#outbox.clear();
+    this.#taken = { generation: null, positions: {} };
+    this.#markers.clear();
+    this.#access = this.#username = null;
+    await this.#tokens.save(null);
+  }
+
+  sessions() {
+    return this.#ask("GET", "/v1/sessions");
+  }
+
+  /** @type {Types.Client["endSession"]} */
+  endSession(session) {
+    return this.#ask("DELETE", path("sessions", session), { done: 404 });
+  }
+
+  me() {
+    return this.#ask("GET", "/v1/me");
+  }
+
+  /** @type {Types.Client["user"]} */
+  user(username) {
+    return this.#ask("GET", path("users", username));
+  }
+
+  /** @type {Types.Client["searchUsers"]} */
+  searchUsers(query, { limit = 20 } = {}) {
+    return this.#list(`/v1/users?${new URLSearchParams({ query, limit: String(limit) })}`);
+  }
+
+  /** @type {Types.Client["changeProfile"]} */
+  async changeProfile(changes) {
+    // Once: a changed password is not the current one any more.
+    return this.#ask("PATCH", path("users", await this.#who()), { json: changes, tries: 1 });
+  }
+
+  async #who() {
+    this.#username ??= (await this.#tokens.load())?.username ?? (await this.me()).username;
+    return this.#username;
+  }
+
+  conversations({ limit = 50 } = {}) {
+    return this.#list(`/v1/conversations?limit=${limit}`);
+  }
+
+  /** @type {Types.Client["conversation"]} */
+  conversation(conversation) {
+    return this.#ask("GET", path("conversations", conversation));
+  }
+
+  /** @param {string} title @param {string[]} members @param {{metadata?: object}} [options] */
+  createGroup(title, members, { metadata } = {}) {
+    const json = { type: "group", title, members, metadata };
+    return this.#ask("POST", "/v1/conversations", { json, key: newId() });
+  }
+
+  /** @type {Types.Client["createPrivate"]} */
+  createPrivate(username) {
+    const json = { type: "private", members: [username] };
+    return this.#ask("POST", "/v1/conversations", { json, key: newId() });
+  }
+
+  /** @type {Types.Client["changeConversation"]} */
+  changeConversation(conversation, changes) {
+    return this.#ask("PATCH", path("conversations", conversation), { json: changes });
+  }
+
+  /** @type {Types.Client["deleteConversation"]} */
+  deleteConversation(conversation) {
+    return this.#ask("DELETE", path("conversations", conversation), { done: 404 });
+  }
+
+  /** @type {Types.Client["members"]} */
+  members(conversation, { limit = 200 } = {}) {
+    return this.#list(`${path("conversations", conversation, "members")}?limit=${limit}`);
+  }
+
+  /** @type {Types.Client["addMember"]} */
+  addMember(conversation, username, role) {
+    const json = { username, role };
+    const key = newId();
+    return this.#ask("POST", path("conversations", conversation, "members"), { json, key });
+  }
+
+  /** @type {Types.Client["removeMember"]} */
+  removeMember(conversation, username) {
+    return this.#ask("DELETE", path("conversations", conversation, "members", username), {
+      done: 404,
+    });
+  }
+
+  /** @type {Types.Client["leave"]} */
+  async leave(conversation) {
+    await this.removeMember(conversation, await this.#who());
+  }
+
+  /** @type {Types.Client["changeRole"]} */
+  changeRole(conversation, username, role) {
+    const json = { role };
+    return this.#ask("PATCH", path("conversations", conversation, "members", username), { json });
+  }
+
+  /** Entries of all pages of a list. @param {string} from @returns {AsyncGenerator<any>} */
+  async *#list(from) {
+    for (let next = from; next; ) {
+      const { body, headers } = await this.#call("GET", next);
+      yield* body;
+      next = link(headers, "next");
+    }
+  }
+
+  /** @param {Types.MessageRef} message @param {string[]} more */
+  #path(message, ...more) {
+    const { conversation_id, message_id } = message;
+    return path("conversations", conversation_id, "messages", message_id, ...more);
+  }
+
+  /** @type {Types.Client["edit"]} */
+  edit(message, content) {
+    return this.#changeMessage("PATCH", this.#path(message), content);
+  }
+
+  /** @type {Types.Client["remove"]} */
+  remove(message) {
+    return this.#changeMessage("DELETE", this.#path(message));
+  }
+
+  /** @type {Types.Client["react"]} */
+  react(message, emoji) {
+    return this.#changeMessage("PUT", this.#path(message, "reactions", emoji));
+  }
+
+  /** @type {Types.Client["unreact"]} */
+  unreact(message, emoji) {
+    return this.#changeMessage("DELETE", this.#path(message, "reactions", emoji));
+  }
+
+  /** @param {string} method @param {string} path @param {string} [content] */
+  async #changeMessage(method, path, content) {
+    const key = newId();
+    const how = content === undefined ? { key } : { json: { content, change_id: key } };
+    await this.#ask(method, path, how);
+  }
+
+  /** @type {Types.Client["message"]} */
+  message(conversation_id, message_id) {
+    return this.#ask("GET", this.#path({ conversation_id, message_id }));
+  }
+
+  /** @type {Types.Client["edits"]} */
+  edits(message) {
+    return this.#ask("GET", this.#path(message, "edits"));
+  }
+
+  /** @type {Types.Client["reactions"]} */
+  reactions(message) {
+    return this.#ask("GET", this.#path(message, "reactions"));
+  }
+
+  /** @param {string} conversation @param {{direction?: string, [name: string]: any}} [options] */
+  async *history(conversation, { direction, ...query } = {}) {
+    direction ??= query.after === undefined ? "older" : "newer";
+    if (direction === "newer" && query.before === undefined && query.around === undefined) {
+      query.after ??= 0;
+    }
+    const given = new URLSearchParams(JSON.parse(JSON.stringify(query))); // none that is undefined
+    for (let next = `${path("conversations", conversation, "messages")}?${given}`; next; ) {
+      const { body, headers } = await this.#call("GET", next);
+      const [older, newer] = [link(headers, "prev"), link(headers, "next")];
+      yield {
+        messages: body,
+        position: headers.get("Chat4All-Position") ?? "",
+        has_older: older !== "",
+        has_newer: newer !== "",
+      };
+      next = direction === "newer" ? newer : older;
+    }
+  }
+
+  /** @type {Types.Client["read"]} */
+  async read(conversation, seq) {
+    await this.#ask("POST", path("conversations", conversation, "read"), { json: { seq } });
+  }
+
+  /** @type {Types.Client["receipts"]} */
+  receipts(conversation) {
+    return this.#ask("GET", path("conversations", conversation, "receipts"));
+  }
+
+  /** @param {string} conversation @param {any} content @param {Types.SendOptions} [options] */
+  send(conversation, content, options) {
+    const said = typeof content === "string" ? { ...options, content } : content;
+    this.#created = Math.max(this.#created + 1, Date.now()); // it says their order
+    /** @type {Types.UnsentMessage} */
+    const unsent = {
+      ...said,
+      message_id: said.message_id ?? newId(),
+      conversation_id: conversation,
+      created_at: new Date(this.#created).toISOString(),
+      state: "sending",
+    };
+    return this.#send(unsent);
+  }
+
+  /** @type {Types.Client["retry"]} */
+  async retry(message_id) {
+    const unsent = this.#outbox.get(message_id);
+    if (unsent?.state !== "failed") throw failure("not-found", "there is no such refused message");
+    return this.#send({ ...unsent, state: "sending", error: undefined });
+  }
+
+  /** @type {Types.Client["discard"]} */
+  async discard(message_id) {
+    const unsent = this.#outbox.get(message_id);
+    this.#outbox.delete(message_id);
+    if (unsent) await this.#storage.delete(await this.#keyOf(unsent));
+  }
+
+  async #prefix() {
+    if (!this.#options.storage) return "";
+    return `${this.#url} ${await this.#who()} `;
+  }
+
+  /** @param {Types.UnsentMessage} unsent */
+  async #keyOf({ created_at, message_id }) {
+    return `${await this.#prefix()}unsent ${created_at} ${message_id}`;
+  }
+
+  /** @param {Types.UnsentMessage} unsent */
+  #outboxChanged(unsent) {
+    if (unsent.state === "sent") this.#outbox.delete(unsent.message_id);
+    else this.#outbox.set(unsent.message_id, unsent);
+    this.#tell({ type: "OutboxChanged", unsent: { ...unsent } });
+  }
+
+  /**
+   * Send a message after those before it in its conversation. `isKept`: it was found in the storage,
+   * and another tab may be sending it.
+   *
+   * @param {Types.UnsentMessage} unsent @param {boolean} [isKept] @returns {Promise<string>}
+   */
+  #send(unsent, isKept) {
+    const life = this.#life.signal;
+    const { message_id, conversation_id } = unsent;
+    if (!isKept) this.#outboxChanged(unsent);
+    const before = this.#chains.get(conversation_id);
+    const sent = (async () => {
+      const key = await this.#keyOf(unsent);
+      const act = async () => {
+        if (!isKept) await this.#storage.set(key, unsent);
+        else if (await this.#storage.get(key)) this.#outboxChanged(unsent);
+        await before;
+        if (life.aborted) throw closed();
+        return this.#post(unsent, key);
+      };
+      return this.#locked(`unsent ${message_id}`, act, isKept);
+    })();
+    const settled = sent.catch(() => {}).then(() => {
+      if (this.#chains.get(conversation_id) === settled) this.#chains.delete(conversation_id);
+    });
+    this.#chains.set(conversation_id, settled);
+    return sent;
+  }
+
+  /** @param {Types.UnsentMessage} unsent @param {string} key */
+  async #post(unsent, key) {
+    const { message_id, conversation_id, created_at, state, error, ...said } = unsent;
+    const isWaiting = () => this.#outbox.get(message_id)?.state === "sending";
+    if (!isWaiting()) return message_id;
+    const json = { ...said, message_id, chat_id: conversation_id };
+    try {
+      await this.#ask("POST", "/v1/messages", { json, forever: true });
+    } catch (cause) {
+      if (cause instanceof ChatError && cause.status && !isSignedOut(cause) && isWaiting()) {
+        const { type, status, title, detail } = cause;
+        /** @type {Types.UnsentMessage} */
+        const failed = { ...unsent, state: "failed", error: { type, status, title, detail } };
+        await this.#storage.set(key, failed);
+        this.#outboxChanged(failed);
+      }
+      throw cause;
+    }
+    await this.#storage.delete(key);
+    this.#outboxChanged({ ...unsent, state: "sent" });
+    return message_id;
+  }
+
+  /** Send what this or another tab has left. */
+  #adopt() {
+    this.#adopting ??= (async () => {
+      const left = this.outbox.filter(
+        ({ state, conversation_id }) => state === "sending" && !this.#chains.has(conversation_id),
+      );
+      const sent = left.map((unsent) => this.#send(unsent));
+      for (const key of await this.#storage.keys(`${await this.#prefix()}unsent `)) {
+        const kept = /** @type {Types.UnsentMessage | undefined} */ (await this.#storage.get(key));
+        if (kept && !this.#outbox.has(kept.message_id)) sent.push(this.#send(kept, true));
+      }
+      await Promise.allSettled(sent);
+    })()
+      .catch(() => {}) // it is tried again
+      .finally(() => (this.#adopting = null));
+  }
+
+  /** @type {Types.Client["connect"]} */
+  connect({ since } = {}) {
+    this.#running ??= new Promise((resolve, reject) => {
+      this.#ended = null;
+      this.#first = { resolve, reject };
+      const run = new AbortController();
+      const life = this.#life.signal;
+      this.#run(since, life, run.signal)
+        .catch((error) => life.aborted || this.#end(error))
+        .finally(() => run.abort());
+    });
+    return this.#running;
+  }
+
+  async close() {
+    const life = this.#life;
+    this.#life = new AbortController();
+    this.#state = "closed";
+    this.#running = null;
+    this.#isConnected = false;
+    life.abort();
+    this.#first?.reject(closed());
+    wake(this.#readers);
+    await this.#saving;
+  }
+
+  /** @param {ChatError} error */
+  #end(error) {
+    this.#state = "closed";
+    this.#running = null;
+    this.#ended = error;
+    this.#first?.reject(error);
+    this.dispatchEvent(new CustomEvent("Ended", { detail: { type: "Ended", error } }));
+    wake(this.#readers);
+  }
+
+  /** @type {Types.Client["events"]} */
+  async *events(options) {
+    if (this.#queue) throw new Error("another loop over the events is running");
+    const life = this.#life.signal;
+    /** @type {Item[]} */
+    const queue = (this.#queue = []);
+    this.connect(options).catch(() => {}); // thrown below, after what came before it
+    try {
+      while (!life.aborted) {
+        const [item] = queue;
+        if (item) {
+          if (item.event) yield item.event;
+          queue.shift();
+          await this.#take(item);
+          wake(this.#readers);
+        } else if (this.#ended) {
+          throw this.#ended;
+        } else {
+          await this.#wait(this.#readers);
+        }
+      }
+    } finally {
+      this.#queue = null;
+      if (!life.aborted) await this.close();
+    }
+  }
+
+  /** @type {Types.Client["typing"]} */
+  typing(conversation_id) {
+    this.#say({ type: "typing", conversation_id });
+  }
+
+  /** @type {Types.Client["watch"]} */
+  watch(usernames) {
+    this.#watched = [...usernames];
+    this.#say({ type: "watch", usernames });
+  }
+
+  /** @param {object} frame */
+  #say(frame) {
+    if (this.#isConnected) this.#socket?.send(JSON.stringify(frame));
+  }
+
+  /** @param {Types.ClientEvent | null} event @param {Partial<Item>} [more] */
+  #tell(event, more) {
+    if (event) this.dispatchEvent(new CustomEvent(event.type, { detail: event }));
+    const item = { event, ...more };
+    if (this.#queue) {
+      this.#queue.push(item);
+      wake(this.#readers);
+    } else {
+      this.#take(item)?.catch((error) => {
+        this.#end(error);
+        this.close();
+      });
+    }
+  }
+
+  /** Keep the position of an event that was taken. @param {Item} item */
+  #take({ conversation_id, position, generation }) {
+    if (position === undefined && generation === undefined) return;
+    if (generation !== undefined) this.#taken.generation = generation;
+    const { positions } = this.#taken;
+    if (conversation_id && position) positions[conversation_id] = position;
+    else if (conversation_id) delete positions[conversation_id];
+    if (!this.#keeps) return;
+    this.#isDirty = true;
+    return (this.#saving ??= this.#save().finally(() => (this.#saving = null)));
+  }
+
+  async #save() {
+    while (this.#isDirty) {
+      this.#isDirty = false;
+      await this.#storage.set(`${await this.#prefix()}positions`, this.positions);
+    }
+  }
+
+  /** @param {Types.Positions | undefined} since */
+  async #start(since) {
+    const has = Object.keys(this.#taken.positions).length ? this.#taken : undefined;
+    if (since) this.#keeps = false;
+    const kept = since ?? has ?? (await this.#storage.get(`${await this.#prefix()}positions`));
+    if (kept) this.#taken = structuredClone(/** @type {Types.Positions} */ (kept));
+    this.#goesOn = Boolean(kept);
+    this.#generation = this.#taken.generation ?? null;
+    const positions = Object.entries(this.#taken.positions);
+    this.#received = new Map(positions.map(([id, text]) => [id, reached(text)]));
+    this.#adopt();
+  }
+
+  /**
+   * Connect again and again.
+   *
+   * @param {Types.Positions | undefined} since @param {AbortSignal} life @param {AbortSignal} run
+   */
+  async #run(since, life, run) {
+    const look = () => {
+      if (globalThis.document?.visibilityState === "hidden") return;
+      this.#probe();
+      setTimeout(() => wake(this.#tries), 1_000 * this.#random() * this.#pace);
+    };
+    globalThis.addEventListener?.("online", look, { signal: run });
+    globalThis.document?.addEventListener("visibilitychange", look, { signal: run });
+    let hasStarted = false;
+    for (let tried = 0; !life.aborted; tried++) {
+      /** @type {End} */
+      let end;
+      this.#state = "connecting";
+      try {
+        if (!hasStarted) await this.#start(since);
+        hasStarted = true;
+        end = await this.#connection(life);
+      } catch (error) {
+        if (!(error instanceof ChatError && isTemporary(error))) throw error;
+        end = { code: 1006, reason: error.detail, retry_after: error.retry_after };
+      }
+      if (life.aborted) return;
+      const { code, reason, retry_after } = end;
+      if (this.#isConnected) {
+        this.#isConnected = false;
+        tried = 0;
+        this.#tell({ type: "Disconnected", code, reason });
+      }
+      if (DEFECTS.includes(code)) throw failure("defect", `closed with ${code} ${reason}`, { code });
+      this.#state = "waiting";
+      await this.#pause(retry_after, this.#backoff(tried));
+      const least = this.#queueMax / 2;
+      while (!life.aborted && this.#queue && this.#queue.length > least) await this.#wait(this.#readers);
+    }
+  }
+
+  /**
+   * One connection, to its end.
+   *
+   * @param {AbortSignal} life @returns {Promise<End>}
+   */
+  async #connection(life) {
+    const token = await this.#token(this.#refused);
+    life.throwIfAborted();
+    const url = this.#url.replace(/^http/, "ws") + "/v1/live";
+    /** @type {End & {isOpen: boolean, pumping?: Promise<void>}} */
+    const ended = await new Promise((resolve) => {
+      /** @type {Types.WebSocketLike} */
+      const socket = new this.#WebSocket(url, ["chat4all.v1", `bearer.${token}`]);
+      this.#socket = socket;
+      let retry_after = 0;
+      let isOpen = false;
+      let silence = HANDSHAKE;
+      let silentAt = Date.now() + silence;
+      let looks = 0;
+      /** @type {string[]} */
+      const frames = [];
+      let isBusy = false;
+      /** @type {Promise<void> | undefined} */
+      let pumping;
+      /** @type {string | null} */
+      let generation = null;
+      let shown = token;
+
+      /** @param {number} code @param {string} reason */
+      const end = (code, reason) => {
+        if (this.#socket !== socket) return;
+        this.#socket = null;
+        this.#probe = () => {};
+        clearInterval(timer);
+        life.removeEventListener("abort", left);
+        socket.onmessage = socket.onclose = null;
+        socket.onerror = () => {};
+        try {
+          socket.close(1000);
+        } catch {
+          // It was not open yet.
+        }
+        const wait = code === 1013 || code === 4429 ? retry_after : 0;
+        resolve({ code, reason, retry_after: wait, isOpen, pumping });
+      };
+      /** End it, and forget the rest. @param {string} reason */
+      const drop = (reason) => {
+        frames.length = 0;
+        end(1006, reason);
+      };
+      const left = () => drop("closed");
+      life.addEventListener("abort", left);
+      /** Renew the token of the connection. @param {boolean} [again] */
+      const show = async (again) => {
+        try {
+          const token = await this.#token();
+          if (this.#socket !== socket || (token === shown && !again)) return;
+          shown = token;
+          socket.send(JSON.stringify({ type: "auth", token }));
+        } catch {
+          // The server ends it when the token does.
+        }
+      };
+      const look = () => {
+        const now = Date.now();
+        if (now > silentAt) return drop("nothing was heard"); // also after a sleep of the machine
+        const has = this.#access;
+        if (isOpen && (has?.access_token !== shown || now > has.renew_at)) show();
+        if (isOpen && ++looks % ADOPT === 0) this.#adopt();
+      };
+      const timer = setInterval(look, Math.max(20, 1_000 * this.#pace));
+      this.#probe = () => {
+        if (!isOpen) return;
+        show(true); // it is answered
+        silentAt = Math.min(silentAt, Date.now() + PROBE);
+      };
+
+      /** @param {any} frame */
+      const handle = (frame) => {
+        switch (frame.type) {
+          case "hello":
+            silence = 1_000 * (frame.heartbeat_s + 10) * this.#pace;
+            silentAt = Date.now() + silence;
+            if (isOpen) return;
+            isOpen = true;
+            generation = frame.generation ?? null;
+            this.#username = frame.username;
+            this.#session = frame.session_id;
+            if (!this.#received.size) this.#generation = generation;
+            if (!Object.keys(this.#taken.positions).length) this.#taken.generation = generation;
+            for (const piece of this.#resumes()) socket.send(JSON.stringify(piece));
+            return;
+          case "resumed":
+            return this.#resumed(frame.markers, generation);
+          case "error":
+            retry_after = frame.retry_after ?? 0;
+            return;
+          default:
+            return this.#handle(frame, generation);
+        }
+      };
+      const pump = async () => {
+        try {
+          for (let data; (data = frames.shift()) !== undefined; ) {
+            if (this.#queue && this.#queue.length >= this.#queueMax) {
+              drop("events are not taken");
+            } else {
+              const handled = handle(JSON.parse(data));
+              if (handled) await handled; // what comes meanwhile waits in its order
+            }
+          }
+        } catch (error) {
+          drop(String(error));
+        }
+        isBusy = false;
+      };
+      socket.onmessage = ({ data }) => {
+        silentAt = Date.now() + silence;
+        frames.push(data);
+        if (frames.length > this.#queueMax) drop("events are not taken");
+        else if (!isBusy) {
+          isBusy = true;
+          pumping = pump();
+        }
+      };
+      socket.onclose = ({ code, reason }) => end(code, reason);
+      socket.onerror = () => {};
+    });
+    await ended.pumping; // what was received is of use
+    if (ended.code === 4401) this.#refused = token;
+    if (ended.code === 1006 && !ended.isOpen && !life.aborted) {
+      // A page is not told why a handshake is refused.
+      try {
+        await this.#call("GET", "/v1/me", { tries: 1 });
+      } catch (error) {
+        if (isSignedOut(error)) throw error;
+        if (error instanceof ChatError) return { ...ended, retry_after: error.retry_after };
+      }
+    }
+    return ended;
+  }
+
+  /** Frames that say what was received. */
+  *#resumes() {
+    const all = [...this.#received].map(([id, { text }]) => [id, text]);
+    const generation = (all.length && this.#generation) || undefined;
+    do {
+      const positions = Object.fromEntries(all.splice(0, POSITIONS_OF_FRAME));
+      yield { type: "resume", generation, positions, more: all.length > 0 };
+    } while (all.length);
+  }
+
+  /** @param {Record<string, number>} markers @param {string | null} generation */
+  #resumed(markers, generation) {
+    const username = this.#username ?? "";
+    for (const [conversation, seq] of Object.entries(markers)) {
+      this.#read(conversation, username, seq);
+    }
+    this.#generation = generation;
+    this.#goesOn = true;
+    this.#isConnected = true;
+    this.#state = "connected";
+    this.#tell({ type: "Connected", username, session_id: this.#session }, { generation });
+    this.#first?.resolve();
+    wake(this.#tries);
+    if (this.#watched.length) this.watch(this.#watched);
+    this.#adopt();
+  }
+
+  /**
+   * Tell what a frame says. What it throws ends the connection.
+   *
+   * @param {any} frame @param {string | null} generation @returns {Promise<void> | void}
+   */
+  #handle(frame, generation) {
+    const { type, position, message, event, username, seq } = frame;
+    const conversation_id = frame.conversation_id ?? message?.conversation_id;
+    switch (type) {
+      case "message":
+      case "message_changed":
+        return this.#receive(type === "message", message, position);
+      case "reload":
+        return this.#reload(conversation_id, position, generation);
+      case "conversation": {
+        const isMissed = event === "added" && this.#goesOn;
+        if (event === "added" && !isMissed) this.#received.set(conversation_id, reached(position));
+        if (event === "removed") {
+          this.#received.delete(conversation_id);
+          this.#markers.delete(conversation_id);
+        }
+        this.#tell(
+          { type: "ConversationChanged", conversation_id, event, position: position ?? null },
+          { conversation_id, position: event === "removed" ? null : isMissed ? undefined : position },
+        );
+        return isMissed ? this.#reload(conversation_id, position, generation) : undefined;
+      }
+      case "read":
+        return this.#read(conversation_id, username, seq);
+      case "typing":
+        return this.#tell({ type: "Typing", conversation_id, username });
+      case "presence": {
+        const { status, last_seen = null } = frame;
+        return this.#tell({ type: "PresenceChanged", username, status, last_seen });
+      }
+    }
+  }
+
+  /** @param {string} conversation_id @param {string} username @param {number} seq */
+  #read(conversation_id, username, seq) {
+    if (username === this.#username) {
+      if (seq <= (this.#markers.get(conversation_id) ?? 0)) return;
+      this.#markers.set(conversation_id, seq);
+    }
+    this.#tell({ type: "ReadMoved", conversation_id, username, seq });
+  }
+
+  /**
+   * Tell a message, or its change, unless it was told.
+   *
+   * @param {boolean} isNew @param {any} message @param {string} position
+   */
+  #receive(isNew, message, position) {
+    const { conversation_id, seq } = message;
+    const next = reached(position);
+    const at = this.#received.get(conversation_id);
+    if (at) {
+      if (isNew ? seq <= at.seq : next.change <= at.change) return;
+      if (seq > at.seq + Number(isNew) && ++at.gaps < GAPS) throw new Error("a message is missing");
+      next.told = Math.max(next.told, at.told);
+      next.pages = at.pages.filter(({ change }) => change >= next.change);
+    }
+    const isOn = (/** @type {Reached["pages"][0]} */ { from, to }) => from <= seq && seq <= to;
+    const isTold = isNew ? at && seq <= at.told : next.pages.some(isOn);
+    const type = isNew ? "MessageCreated" : "MessageChanged";
+    this.#received.set(conversation_id, next);
+    this.#tell(isTold ? null : { type, message, position }, { conversation_id, position });
+    if (isNew) this.#settle(message);
+  }
+
+  /**
+   * Read what was missed of a conversation, or its newest page.
+   *
+   * @param {string} conversation_id @param {string} position @param {string | null} generation
+   */
+  async #reload(conversation_id, position, generation) {
+    const at = this.#received.get(conversation_id);
+    const next = reached(position);
+    const isKnown = at && generation === this.#generation && at.seq < next.seq;
+    const options = isKnown ? { after: at.seq, limit: 200 } : {};
+    /** @type {Types.Message[]} */
+    const messages = [];
+    let has_older = false;
+    try {
+      for await (const page of this.history(conversation_id, { ...options, at_least: position })) {
+        const [from, to] = [page.messages[0]?.seq, page.messages.at(-1)?.seq];
+        if (from && to) {
+          next.told = Math.max(next.told, to);
+          next.pages.push({ from, to, change: reached(page.position).change });
+        }
+        has_older ||= !messages.length && page.has_older;
+        messages.push(...page.messages);
+        if (!isKnown) break;
+      }
+    } catch (error) {
+      if (!(error instanceof ChatError && [403, 404].includes(error.status))) throw error;
+      return; // removed meanwhile: another frame says so
+    }
+    this.#received.set(conversation_id, next);
+    this.#tell(
+      { type: "MessagesReloaded", conversation_id, messages, has_older, position },
+      { conversation_id, position },
+    );
+    for (const message of messages) this.#settle(message);
+  }
+
+  /** What is in the history is not unsent. @param {Types.Message} message */
+  #settle({ message_id, sender_id }) {
+    const unsent = this.#outbox.get(message_id);
+    if (!unsent || sender_id !== this.#username || unsent.state !== "failed") return;
+    this.discard(message_id).catch(() => {});
+    this.#outboxChanged({ ...unsent, state: "sent", error: undefined });
+  }
+}
+
+/** @param {Headers} headers @param {string} rel */
+const link = (headers, rel) =>
+  headers.get("Link")?.match(`<([^>]*)>; *rel="${rel}"`)?.[1] ?? "";
+
+/** @param {number} seconds */
+const renewAt = (seconds) =>
+  Date.now() + 1_000 * Math.max(seconds - 60, 0.75 * seconds);
