@@ -15,6 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from bench.filling import directory_of
+from chat4all.concurrency.slices import slices
 from chat4all.domain.ids import ConversationId, Username
 from tests.cluster.services import Service
 from tests.cluster.site import Site, new_names
@@ -27,6 +28,11 @@ FIRST_DELAY, MOST_DELAY = 1.0, 30.0
 """Seconds within which a client connects again after the first break, and after many, as
 docs/clients.md asks."""
 
+AT_ONCE = 100
+"""Who connect for the first time together."""
+
+LOOK_SECONDS = 0.01
+CURRENT_SECONDS = 120
 PAGE = 200
 
 
@@ -111,9 +117,12 @@ class Herd:
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=[self._follow()])
 
     async def _follow(self) -> None:
-        following = [
-            asyncio.create_task(reader.follow(self._may_connect)) for reader in self.readers
-        ]
+        following = []
+        # In turns: each signs in for the first time, which costs more than coming back.
+        for some in slices(self.readers, AT_ONCE):
+            following += [asyncio.create_task(reader.follow(self._may_connect)) for reader in some]
+            while not (self._ending.is_set() or all(reader.is_current for reader in some)):
+                await asyncio.sleep(LOOK_SECONDS)
         await self._ending.wait()
         for task in following:
             task.cancel()
@@ -156,7 +165,7 @@ class Herd:
 
     def all_current(self) -> None:
         """Return once everybody has resumed."""
-        until(lambda: all(reader.is_current for reader in self.readers), 60)
+        until(lambda: all(reader.is_current for reader in self.readers), CURRENT_SECONDS)
 
     def goes_on(self, times: int) -> None:
         """Return once each group has had so many more messages accepted."""
