@@ -1,4 +1,4 @@
-"""`python -m bench.cluster`: one gateway on Kafka, one router on Kafka and Cassandra.
+"""`python -m bench.cluster`: a gateway on Kafka, a router on Kafka and Cassandra, and both.
 
 In a checkout with what `make check` installs; the engines are its own (docs/engines.md).
 """
@@ -13,13 +13,13 @@ import click
 
 import chat4all
 
-from . import cluster_accept, cluster_router, machine
+from . import cluster_accept, cluster_live, cluster_router, machine
 from .cluster_place import a_place
 from .running import BenchmarkFailed
 from .suite import Part, Result
 from .table import table
 
-PARTS = ("accept", "router")
+PARTS = ("accept", "router", "live")
 
 
 @click.command()
@@ -37,12 +37,15 @@ def main(only: str | None, rounds: int, seconds: float, json_file: Path | None) 
         _say(machine.line(found))
         with a_place(folder) as place:
             try:
-                if only != "router":
+                if only in {None, "accept"}:
                     done = cluster_accept.measure(place, folder, rounds, seconds, _say)
                     parts["gateway"] = Part(done, cluster_accept.figures(done))
-                if only != "accept":
+                if only in {None, "router"}:
                     done = cluster_router.measure(place, rounds, _say)
                     parts["router"] = Part(done, cluster_router.figures(done))
+                if only in {None, "live"}:
+                    done = cluster_live.measure(place, folder, rounds, seconds, _say)
+                    parts["live"] = Part(done, cluster_live.figures(done))
             except BenchmarkFailed as error:
                 parts["failed"] = Part(None, (), str(error))
     result = Result(chat4all.__version__, started_at, False, found, parts)

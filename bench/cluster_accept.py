@@ -13,7 +13,7 @@ from . import floor
 from .accept import CONNECTIONS, RATE_MAX, headroom
 from .cluster_place import Place
 from .figures import Figure
-from .filling import CHATS, PEOPLE, SECRET, fill_people
+from .filling import CHATS, PEOPLE, fill_people
 from .quiet import Rounds, Say, quiet_rounds
 from .running import HEALTH, BenchmarkFailed, free_ports, generate, module, process
 from .workload import REQUESTS, send_requests
@@ -22,14 +22,7 @@ from .workload import REQUESTS, send_requests
 def measure(place: Place, folder: Path, rounds: int, seconds: float, say: Say) -> Rounds:
     """Run; `seconds` is the length of each load."""
     static, floor_port, port, metadata_port = free_ports(4)
-    settings = place.settings("accept") | {
-        "CHAT4ALL_PORT": str(port),
-        "CHAT4ALL_METADATA_PORT": str(metadata_port),
-        "CHAT4ALL_METADATA_URL": f"http://127.0.0.1:{metadata_port}",
-        "CHAT4ALL_SERVICE_CREDENTIAL": "c" * 64,
-        "SECRET_KEY": SECRET,
-        "DATABASE_URL": f"sqlite:///{folder / 'metadata.db'}",
-    }
+    settings = place.services("accept", port, metadata_port, folder)
     place.migrate("accept")
     metadata = place.chat4all("metadata")
     with process(metadata, metadata_port, *HEALTH, settings=settings):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engines import CassandraNode, KafkaBroker
 
+from .filling import SECRET
 from .running import run
 
 PARTITIONS = 64
@@ -32,6 +33,17 @@ class Place:
             "CASSANDRA_HOSTS": self.cassandra.address,
             "CHAT4ALL_CASSANDRA_PORT": str(self.cassandra.port),
             "CASSANDRA_KEYSPACE": name,
+        }
+
+    def services(self, name: str, port: int, metadata_port: int, folder: Path) -> dict[str, str]:
+        """Return the environment of a gateway and a metadata service, whose file is in a folder."""
+        return self.settings(name) | {
+            "CHAT4ALL_PORT": str(port),
+            "CHAT4ALL_METADATA_PORT": str(metadata_port),
+            "CHAT4ALL_METADATA_URL": f"http://127.0.0.1:{metadata_port}",
+            "CHAT4ALL_SERVICE_CREDENTIAL": "c" * 64,
+            "SECRET_KEY": SECRET,
+            "DATABASE_URL": f"sqlite:///{folder / 'metadata.db'}",
         }
 
     def migrate(self, name: str) -> None:

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import jwt
 
@@ -49,34 +50,62 @@ def fill_directory(
     data: Path, names: Sequence[Username], members: Mapping[ConversationId, Sequence[Username]]
 ) -> list[str]:
     """Put these users and conversations into a data folder; return the users' tokens."""
-    now = int(time.time())
     (data / "secret-key").write_text(SECRET)
     (data / "secret-key").chmod(0o600)
-    sessions = {name: str(uuid.uuid4()) for name in names}
+    directory = directory_of(names, members, SECRET)
     with contextlib.closing(sqlite3.connect(data / "metadata.db")) as db, db:
-        db.executemany(
-            "INSERT INTO users (username, email, email_key, password_hash, created_at) "
-            "VALUES (?, ?, ?, x'00', '')",
-            [(n, n, n) for n in names],
-        )
-        db.executemany(
-            "INSERT INTO conversations (conversation_id, type, title, metadata, created_at) "
-            "VALUES (?, 'group', NULL, '{}', '')",
-            [(c,) for c in members],
-        )
-        db.executemany(
-            "INSERT INTO members (conversation_id, username, role) VALUES (?, ?, 'member')",
-            [(chat, name) for chat, those in members.items() for name in those],
-        )
-        db.executemany(
-            "INSERT INTO sessions (session_id, username, expires_at) VALUES (?, ?, ?)",
-            [(sessions[name], name, now + TOKEN_SECONDS) for name in names],
-        )
+        for table, columns, rows in directory.tables:
+            places = ", ".join("?" * len(columns))
+            db.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)
+    return directory.tokens
+
+
+class Directory(NamedTuple):
+    """Users who have signed in, and their conversations."""
+
+    tables: list[tuple[str, Sequence[str], list[tuple[object, ...]]]]
+    """Each table's name, columns and rows, in an order in which they can be inserted."""
+    tokens: list[str]
+    """By user."""
+
+
+def directory_of(
+    names: Sequence[Username],
+    members: Mapping[ConversationId, Sequence[Username]],
+    secret: str,
+) -> Directory:
+    """Return what a database must have for these users and conversations."""
+    now = int(time.time())
+    sessions = {name: str(uuid.uuid4()) for name in names}
     claims = {"iss": "chat4all", "aud": "chat4all", "iat": now, "exp": now + TOKEN_SECONDS}
-    return [
-        jwt.encode({**claims, "sub": name, "jti": sessions[name]}, SECRET, "HS256")
-        for name in names
-    ]
+    return Directory(
+        [
+            (
+                "users",
+                ("username", "email", "email_key", "password_hash", "created_at"),
+                [(name, name, name, b"\0", "") for name in names],
+            ),
+            (
+                "conversations",
+                ("conversation_id", "type", "metadata", "created_at"),
+                [(chat, "group", "{}", "") for chat in members],
+            ),
+            (
+                "members",
+                ("conversation_id", "username", "role"),
+                [(chat, name, "member") for chat, those in members.items() for name in those],
+            ),
+            (
+                "sessions",
+                ("session_id", "username", "expires_at"),
+                [(sessions[name], name, now + TOKEN_SECONDS) for name in names],
+            ),
+        ],
+        [
+            jwt.encode({**claims, "sub": name, "jti": sessions[name]}, secret, "HS256")
+            for name in names
+        ],
+    )
 
 
 def messages(count: int) -> Iterator[tuple[MessageRecord, int]]:

@@ -6,62 +6,46 @@
   syncs twice; at 100 and at 1,000 messages a second.
 - A group of 100 connected people in which 100 messages a second are said: the p99 of a delivery.
 - A herd: 1,000 people of a group connect at once and resume, each 20 messages behind.
+- Readers that stop reading: the p99 of a delivery to the others, to that while all read.
 - Accepts a second while all recipients are connected, and while others are, to those of nobody.
 - What an idle socket of somebody in ten conversations takes of memory.
 """
 
 import itertools
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chat4all.domain.ids import ConversationId, Username
-
 from .figures import Figure, percentiles
 from .filling import fill_directory
 from .live_accept import accept_figures, accepts
-from .live_client import DUE
+from .live_people import (
+    BEHIND,
+    CROWD,
+    CROWDED,
+    FIRST_PAIR,
+    GROUP,
+    GROUPED,
+    IDLE,
+    IDLE_IN,
+    NAMES,
+    PAIRS,
+    busy_members,
+    chat,
+    idle_members,
+    pair_posts,
+    pair_recipients,
+    post,
+)
 from .live_running import Clients
+from .live_slow import slow_figure, slow_readers
 from .machine import memory_of
 from .quiet import Rounds, Say, quiet_rounds
 from .running import HEALTH, free_ports, module, process, product
-from .workload import post_message
 
-CROWD = 1_000
 CROWD_MESSAGES = 100
-BEHIND = 20
-"""Messages that each of a herd has missed."""
-
-GROUP = 100
-PAIRS = 20
-IDLE = 5_000
-IDLE_IN = 10
-"""Conversations of each idle person, of 50 people each."""
-
-PADDING = "x" * 80
-
-NAMES = [Username(f"user{n}") for n in range(IDLE)]
-CROWDED, GROUPED, FIRST_PAIR, FIRST_IDLE = 1, 2, 10, 1_000
 
 Values = Mapping[str, Any]
-
-
-def _chat(number: int) -> ConversationId:
-    return ConversationId(str(uuid.UUID(int=number)))
-
-
-def _members() -> dict[ConversationId, list[Username]]:
-    """Return who is in which conversation: the crowd, the group, the pairs, and the idle."""
-    found = {_chat(CROWDED): NAMES[:CROWD], _chat(GROUPED): NAMES[:GROUP]}
-    for pair in range(PAIRS):
-        found[_chat(FIRST_PAIR + pair)] = NAMES[2 * pair : 2 * pair + 2]
-    width = IDLE // 50
-    for n, name in enumerate(NAMES):
-        for k in range(IDLE_IN):
-            number = FIRST_IDLE + k * width + n * (k + 1) % width
-            found.setdefault(_chat(number), []).append(name)
-    return found
 
 
 def measure(folder: Path, rounds: int, seconds: float, say: Say, *, idle: int = IDLE) -> Rounds:
@@ -71,7 +55,7 @@ def measure(folder: Path, rounds: int, seconds: float, say: Say, *, idle: int = 
     command = product(data, port, metadata_port, "--no-demo")
     with process(command, port, *HEALTH):
         pass
-    tokens = fill_directory(data, NAMES, _members())
+    tokens = fill_directory(data, NAMES, busy_members() | idle_members())
     syncs = folder / "live-floor"
     syncs.mkdir()
 
@@ -96,24 +80,23 @@ def measure(folder: Path, rounds: int, seconds: float, say: Say, *, idle: int = 
             return clients.result()
 
     def crowd(what: str, to: int) -> dict[str, float]:
-        requests = [_post(tokens[0], CROWDED)]
+        requests = [post(tokens[0], CROWDED)]
         return deliver(what, to, tokens[:CROWD], requests, CROWD_MESSAGES, CROWD)
 
     heads = itertools.count(CROWD_MESSAGES, CROWD_MESSAGES)
 
     def herd() -> dict[str, float]:
-        positions = {str(_chat(CROWDED)): f"{next(heads) - BEHIND}.0"}
+        positions = {str(chat(CROWDED)): f"{next(heads) - BEHIND}.0"}
         with Clients("the product", port=port, sockets=tokens[:CROWD], positions=positions) as all_:
             return percentiles(all_.resumed_ms)
 
     def pairs(rate: float) -> tuple[dict[str, float], dict[str, float]]:
         messages = int(rate * seconds)
         numbers = [str(n) for n in range(PAIRS)]
-        theirs = [_post(number, FIRST_PAIR) for number in numbers]
+        theirs = [post(number, FIRST_PAIR) for number in numbers]
         at_floor = deliver("the floor", floor_port, numbers, theirs, messages, 1, rate)
-        requests = [_post(tokens[2 * n], FIRST_PAIR + n) for n in range(PAIRS)]
-        recipients = tokens[1 : 2 * PAIRS : 2]
-        ours = deliver("the product", port, recipients, requests, messages, 1, rate)
+        requests = pair_posts(tokens)
+        ours = deliver("the product", port, pair_recipients(tokens), requests, messages, 1, rate)
         say(f"at {rate:,.0f}/s: p99 {at_floor['p99']:.1f} and {ours['p99']:.1f} ms")
         return at_floor, ours
 
@@ -130,13 +113,14 @@ def measure(folder: Path, rounds: int, seconds: float, say: Say, *, idle: int = 
             "the product",
             port,
             tokens[:GROUP],
-            [_post(token, GROUPED) for token in tokens[:GROUP]],
+            [post(token, GROUPED) for token in tokens[:GROUP]],
             messages,
             GROUP,
             100,
         )
         say(f"in a group of {GROUP}: p99 {grouped['p99']:.1f} ms")
-        pairs_of = [(_chat(FIRST_PAIR + n), tokens[2 * n : 2 * n + 2]) for n in range(PAIRS // 2)]
+        slow = slow_readers(port, tokens[:GROUP], seconds, say)
+        pairs_of = [(chat(FIRST_PAIR + n), tokens[2 * n : 2 * n + 2]) for n in range(PAIRS // 2)]
         accepted = accepts(port, pairs_of, tokens[2 * PAIRS : 2 * PAIRS + CROWD], seconds, say)
         return {
             "loop": loop,
@@ -147,6 +131,7 @@ def measure(folder: Path, rounds: int, seconds: float, say: Say, *, idle: int = 
             "floor_fast": floor_fast,
             "pairs_fast": ours_fast,
             "group": grouped,
+            "slow": slow,
             "accepts": accepted,
         }
 
@@ -213,9 +198,6 @@ def figures(rounds: Rounds) -> list[Figure]:
             False,
             "KB",
         ),
+        slow_figure(rounds),
         *accept_figures(middle["accepts"]),
     ]
-
-
-def _post(token: str, number: int) -> str:
-    return post_message(token, {"chat_id": _chat(number), "content": DUE + PADDING})

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import accept, history, live, machine, people, router, start
+from . import accept, history, live, live_people, machine, people, router, start
 from .figures import Figure
 from .quiet import Rounds, Say
 from .running import BenchmarkFailed
@@ -25,7 +25,7 @@ class Effort:
     idle_seconds: float = start.IDLE_SECONDS
     router_messages: int = router.MESSAGES
     large_store: int = history.LARGE
-    idle_sockets: int = live.IDLE
+    idle_sockets: int = live_people.IDLE
 
 
 FULL = Effort()

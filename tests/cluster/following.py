@@ -8,16 +8,14 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from http.client import HTTPException
-from typing import Any
 
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from tests.cluster.services import Service
 from tests.cluster.test_services import People
+from tests.copies import Copy
 from tests.faults.running import call, until
-
-Frame = dict[str, Any]
 
 THUMB = "%F0%9F%91%8D"
 LOOK_SECONDS = 0.1
@@ -26,25 +24,15 @@ LONGEST_SECONDS = 2.0
 
 
 class Device(threading.Thread):
-    """Follows a chat through any gateway: resumes with its position after each break.
-
-    What it has of the chat is `has`, message n at n - 1, `None` for what was before it joined.
-    """
+    """Follows a chat through any gateway, and breaks its connection again and again."""
 
     def __init__(self, people: People, name: str, gateways: Sequence[Service], seed: int) -> None:
         super().__init__(daemon=True)
         self.name = name
-        self.has: list[Frame | None] = []
-        self.position: str | None = "0.0"
-        """None while it is told that it is no member."""
-        self.heard: list[tuple[float, int]] = []
-        """When it was shown which message."""
-        self.wrong: list[str] = []
-        self.resumes = 0
+        self.copy = Copy(people.chat)
         self._people = people
         self._gateways = gateways
         self._chance = random.Random(seed)
-        self._generation: str | None = None
         self._stays = threading.Event()
         self._ends = threading.Event()
 
@@ -61,17 +49,16 @@ class Device(threading.Thread):
         while not self._ends.is_set():
             gateway = self._chance.choice(self._gateways)
             headers = {"Authorization": f"Bearer {self._people.tokens[self.name]}"}
-            url = gateway.url.replace("http", "ws", 1) + "/v1/live"
             try:
-                with connect(url, additional_headers=headers, proxy=None) as connection:
+                with connect(
+                    gateway.live_url, additional_headers=headers, proxy=None
+                ) as connection:
                     self._follow(connection)
             except (OSError, WebSocketException):
                 self._ends.wait(self._chance.uniform(0.05, 0.3))  # as clients are told to
 
     def _follow(self, connection: ClientConnection) -> None:
-        positions = {} if self.position is None else {self._people.chat: self.position}
-        resume = {"type": "resume", "positions": positions, "generation": self._generation}
-        connection.send(json.dumps(resume))
+        connection.send(self.copy.resume())
         breaks_at = time.monotonic() + self._chance.uniform(0.0, LONGEST_SECONDS)
         while not self._ends.is_set():
             if time.monotonic() >= breaks_at and not self._stays.is_set():
@@ -81,45 +68,7 @@ class Device(threading.Thread):
                 frame = json.loads(connection.recv(timeout=LOOK_SECONDS))
             except TimeoutError:
                 continue
-            self._take(frame)
-
-    def _take(self, frame: Frame) -> None:
-        match frame:
-            case {"type": "hello"}:
-                self._generation = frame.get("generation")
-            case {"type": "resumed"}:
-                self.resumes += 1
-            case {"type": "message", "message": message, "position": position}:
-                if message["seq"] != len(self.has) + 1:
-                    self.wrong.append(f"{message['seq']} came after {len(self.has)}")
-                self.has.append(message)
-                self.heard.append((time.monotonic(), message["seq"]))
-                self._moves(position)
-            case {"type": "message_changed", "message": message, "position": position}:
-                if message["seq"] > len(self.has):
-                    self.wrong.append(f"a change of {message['seq']} came after {len(self.has)}")
-                else:
-                    self.has[message["seq"] - 1] = message
-                self._moves(position)
-            case {"type": "conversation", "event": "removed"}:
-                self.position = None
-            case {"type": "conversation", "event": "added", "position": position}:
-                self.has = [None] * int(position.partition(".")[0])
-                self.position = position
-            case {"type": "error", "status": 503}:
-                pass  # of a gateway that was just started
-            case {"type": "reload" | "error" as kind}:
-                self.wrong.append(f"{kind}: {frame}")
-
-    def _moves(self, position: str) -> None:
-        if self.position is None or _numbers(position) <= _numbers(self.position):
-            self.wrong.append(f"{position} came after {self.position}")
-        self.position = position
-
-
-def _numbers(position: str) -> tuple[int, ...]:
-    seq, change = map(int, position.split("."))
-    return seq + change, seq, change
+            self.copy.take(frame)
 
 
 class Writer(threading.Thread):

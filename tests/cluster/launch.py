@@ -33,8 +33,10 @@ from chat4all.domain.errors import Unavailable
 from chat4all.domain.events import LiveEvent
 from chat4all.domain.ids import ConversationId, LogPosition, Username
 from chat4all.domain.records import DeadLetter
+from chat4all.gateway.live import next_runs
 from chat4all.gateway.live.followers import Followed, Follower
 from chat4all.gateway.live.resuming import Asked, Resuming
+from chat4all.http.server import upgrading
 from chat4all.ports.log import MessageLog, Poll
 from chat4all.ports.store import StoreBatch
 from chat4all.router import loop
@@ -328,6 +330,16 @@ def attached_at_the_head() -> None:
     Resuming.replay = at_the_head  # type: ignore[assignment, method-assign]
 
 
+def told_at_once() -> None:
+    """Tell all sockets at once that the server restarts."""
+    upgrading.TELLING_SHARE = 1e-9
+
+
+def read_one_by_one() -> None:
+    """Read what a connection lacks message by message, however much it is."""
+    next_runs.PAGE = 1
+
+
 FAULTS = {
     fault.__name__: fault
     for fault in (
@@ -336,6 +348,8 @@ FAULTS = {
         producer_fails,
         memory_without_end,
         attached_at_the_head,
+        told_at_once,
+        read_one_by_one,
         cached_in_silence,
         commit_before_write,
         heads_kept,

@@ -33,6 +33,10 @@ class Service:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def live_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/v1/live"
+
     def start(self) -> "Service":
         program = ["tests.cluster.launch", *self.faults] if self.faults else ["chat4all"]
         with self.log.open("ab") as log:

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from bench import accept, history, list_floor, people, quiet
+from bench import accept, history, list_floor, live_slow, people, quiet
+from bench.filling import fill_directory
+from bench.live_people import GROUP, GROUPED, NAMES, chat
 from bench.running import HEALTH, free_ports, generate, process, product
 from tests.faults.running import call, environment
 
@@ -98,3 +100,23 @@ def test_what_people_cost_is_measured_on_the_same_rows(
         plain = list_floor.rows(store, metadata)
     for kind in ("conversations", "messages"):
         assert {row[0] for row in plain[kind]} == {one["conversation_id"] for one in listed}
+
+
+def test_the_others_are_measured_while_readers_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_slow, "REPEATS", 1)
+    data, (port, other) = tmp_path / "live", free_ports(2)
+    command = product(data, port, other, "--no-demo")
+    with process(command, port, *HEALTH):
+        pass
+    tokens = fill_directory(data, NAMES[:GROUP], {chat(GROUPED): NAMES[:GROUP]})
+    with process(command, port, *HEALTH):
+        found = quiet.quiet_rounds(
+            lambda: {"slow": live_slow.slow_readers(port, tokens, 1.0, lambda _: None)},
+            1,
+            lambda _: None,
+            settle=lambda: None,
+        )
+    assert live_slow.slow_figure(found).value > 0
+    assert found.medians["slow"]["reading_p99"] > 0

@@ -27,6 +27,7 @@ READS = (
     "receipts",
     "activity",
     "overviews",
+    "read_by",
     "mentions",
     "with_id",
     "position",

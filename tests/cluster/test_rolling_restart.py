@@ -1,0 +1,136 @@
+"""Two gateways that are restarted one after the other while a thousand are connected: no storm.
+
+Those who are connected are told in waves, so that they come back in waves, and what each of them
+costs the store is bounded.
+"""
+
+import signal
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+from tests.checker import check_history
+from tests.cluster.herd import Herd, a_herd
+from tests.cluster.services import Service, all_ready
+from tests.cluster.site import Site
+from tests.faults.running import until
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.engines,
+    pytest.mark.alone,
+    pytest.mark.timeout(400, func_only=True),
+]
+
+WAVE_SECONDS = 0.5
+WAVE_SHARE = 0.75
+"""At most this part of a gateway's sockets is told within that time."""
+
+READS_MAX = 12
+"""Reads of the store for each resume, twice what it takes on a busy machine: the head, a page,
+another one for what was said meanwhile, what others have read, and oneself."""
+
+READ, SOCKETS = "chat4all_store_read_seconds_count{", "chat4all_live_sockets "
+
+
+def value(gateway: Service, name: str) -> int:
+    """Return the sum of a metric's values."""
+    lines = gateway.metrics().splitlines()
+    return int(sum(float(line.split()[-1]) for line in lines if line.startswith(name)))
+
+
+def largest_wave(closes: Sequence[tuple[float, int]]) -> int:
+    """Return how many sockets ended within `WAVE_SECONDS`."""
+    times = [at for at, _ in closes]
+    return max(sum(at <= one <= at + WAVE_SECONDS for one in times) for at in times)
+
+
+def stopped(herd: Herd, gateway: Service) -> Sequence[tuple[float, int]]:
+    """Stop a gateway as an operator does; return when its sockets ended, and with which code."""
+    told, sockets = len(herd.closes()), value(gateway, SOCKETS)
+    assert sockets > 0
+    assert gateway.stop(signal.SIGTERM) == 0
+    until(lambda: len(herd.closes()) >= told + sockets)
+    closes = herd.closes()[told:]
+    assert Counter(code for _, code in closes) == {1012: sockets}
+    return closes
+
+
+def whole(herd: Herd, gateways: Sequence[Service]) -> None:
+    """Everybody has every message that was accepted, once and in order."""
+    herd.stop_writing()
+    for group in herd.groups:
+        sent = group.writer.sent
+        until(lambda: len(group.history(gateways[0])) >= len(sent.acknowledged), 60)  # noqa: B023
+        history = group.history(gateways[0])
+        check_history(
+            group.chat, {group.writer.sender: sent}, [history, group.history(gateways[1])]
+        )
+        for reader in group.readers:
+            until(lambda: len(reader.copy.has) >= len(history), 60)  # noqa: B023
+            reader.copy.check(history)
+
+
+def test_a_rolling_restart_is_no_storm(site: Site) -> None:
+    with a_herd(site, groups=10, people=100) as herd:
+        for gateway, other in (site.gateways, site.gateways[::-1]):
+            herd.goes_on(2)
+            before, resumes = value(other, READ), herd.resumes()
+            closes = stopped(herd, gateway)
+            assert largest_wave(closes) <= WAVE_SHARE * len(closes)
+            gateway.start()
+            all_ready(site.services)
+            herd.all_current()
+            reads = value(other, READ) - before + value(gateway, READ)
+            assert reads <= READS_MAX * (herd.resumes() - resumes)
+        herd.goes_on(2)
+        whole(herd, site.gateways)
+        assert [reader.refusals for reader in herd.readers if reader.refusals] == []
+
+
+def test_a_gateway_that_tells_all_at_once_is_found_out(site: Site) -> None:
+    """Mutant `told_at_once`: at a shutdown all sockets are closed in one wave."""
+    gateway = with_fault(site, "told_at_once")
+    try:
+        with a_herd(site, groups=1, people=100, gateways=[gateway]) as herd:
+            closes = stopped(herd, gateway)
+            assert largest_wave(closes) > WAVE_SHARE * len(closes)
+    finally:
+        mended(gateway)
+
+
+def test_a_gateway_that_reads_message_by_message_is_found_out(site: Site) -> None:
+    """Mutant `read_one_by_one`: what a resume costs the store grows with what was missed."""
+    gateway = with_fault(site, "read_one_by_one")
+    try:
+        with a_herd(site, groups=1, people=100, gateways=[gateway], pause=0.05) as herd:
+            herd.keep_away()
+            stopped(herd, gateway)
+            herd.goes_on(2 * READS_MAX)  # through the other gateway
+            herd.stop_writing()
+            gateway.start()
+            all_ready(site.services)
+            resumes = herd.resumes()
+            herd.let_connect()
+            herd.all_current()
+            assert value(gateway, READ) > READS_MAX * (herd.resumes() - resumes)
+    finally:
+        mended(gateway)
+
+
+def with_fault(site: Site, fault: str) -> Service:
+    """Restart the second gateway with a mutant in it."""
+    gateway = site.gateways[1]
+    gateway.stop()
+    gateway.faults = (fault,)
+    gateway.start()
+    all_ready(site.services)
+    return gateway
+
+
+def mended(gateway: Service) -> None:
+    """Let the next start be without it."""
+    gateway.faults = ()
+    if gateway.process is not None:
+        gateway.stop()
