@@ -1,0 +1,1277 @@
+/**
+ * A client of Chat4All for browsers and Node. What everything is for: chat4all.d.ts.
+ *
+ * @import * as Types from "./chat4all.d.ts"
+ */
+
+const RETRY_MOST = 20_000;
+const RETRY_FIRST = 1_000;
+const HANDSHAKE = 10_000;
+const PROBE = 5_000;
+const SLEPT = 90_000;
+/** A tab in the background may look this rarely, and has not slept. */
+const RELOAD_LIMIT = 200;
+const POSITIONS_OF_FRAME = 500;
+/** Resumes that show the same gap before it is believed: its messages are not in the store. */
+const GAPS = 3;
+/** Close codes of what would come again. */
+const DEFECTS = [1002, 1007, 1009, 4400];
+
+export class ChatError extends Error {
+  /**
+   * @param {Partial<Types.ChatError>} [problem]
+   * @param {ErrorOptions} [options]
+   */
+  constructor(problem = {}, options) {
+    super(problem.detail ?? problem.title ?? "failed", options);
+    this.name = "ChatError";
+    this.type = "about:blank";
+    this.status = 0;
+    this.title = "";
+    this.detail = this.message;
+    Object.assign(this, problem);
+  }
+}
+
+/** @param {string} slug @param {string} detail @param {object} [more] */
+const failure = (slug, detail, more) =>
+  new ChatError({ type: `/problems/${slug}`, title: detail, detail, ...more });
+
+export const newId = () => {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  // Pages without TLS do not have it.
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 15) | 64;
+  bytes[8] = (bytes[8] & 63) | 128;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+};
+
+/** @returns {Types.ClientStorage} */
+export const memoryStorage = () => {
+  const kept = new Map();
+  return {
+    get: async (key) => kept.get(key),
+    set: async (key, value) => void kept.set(key, structuredClone(value)),
+    delete: async (key) => void kept.delete(key),
+    keys: async (prefix) => [...kept.keys()].filter((key) => key.startsWith(prefix)).sort(),
+  };
+};
+
+/** @returns {Types.ClientStorage} */
+export const indexedDBStorage = (name = "chat4all") => {
+  /** @param {IDBRequest} request @returns {Promise<any>} */
+  const result = (request) =>
+    new Promise((resolve, reject) => {
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    });
+  /** @type {Promise<IDBDatabase> | undefined} */
+  let opened;
+  const open = () => {
+    const request = indexedDB.open(name);
+    request.onupgradeneeded = () => request.result.createObjectStore("kept");
+    return result(request);
+  };
+  /** @param {IDBTransactionMode} mode @param {(store: IDBObjectStore) => IDBRequest} act */
+  const run = async (mode, act) => {
+    const database = await (opened ??= open());
+    const transaction = database.transaction("kept", mode);
+    const found = await result(act(transaction.objectStore("kept")));
+    if (mode === "readwrite") {
+      await new Promise((resolve, reject) => {
+        transaction.oncomplete = resolve;
+        transaction.onabort = () => reject(transaction.error);
+      });
+    }
+    return found;
+  };
+  return {
+    get: (key) => run("readonly", (store) => store.get(key)),
+    set: (key, value) => run("readwrite", (store) => store.put(value, key)),
+    delete: (key) => run("readwrite", (store) => store.delete(key)),
+    keys: (prefix) =>
+      run("readonly", (store) => store.getAllKeys(IDBKeyRange.bound(prefix, `${prefix}\uffff`))),
+  };
+};
+
+/** @returns {Types.TokenStore} */
+const memoryTokens = () => {
+  /** @type {Types.Tokens | null} */
+  let kept = null;
+  return { load: () => kept, save: (tokens) => void (kept = tokens) };
+};
+
+/** @param {string} position @returns {number[]} */
+const numbers = (position) => position.split(".").map(Number);
+
+/**
+ * How far a conversation was received: everything up to seq and change. `told` is the newest message
+ * that was told, beyond seq after a reload; `pages` are what was read then, each with its change.
+ *
+ * @typedef {{seq: number, change: number, told: number, gaps: number, text: string,
+ *   pages: {from: number, to: number, change: number}[]}} Reached
+ */
+
+/** @param {string} text @returns {Reached} */
+const reached = (text) => {
+  const [seq, change] = numbers(text);
+  return { seq, change, told: seq, gaps: 0, text, pages: [] };
+};
+
+/**
+ * What waits to be taken: an event, or none where only a position moves.
+ *
+ * @typedef {{event: Types.ClientEvent | null, conversation?: string, position?: string | null,
+ *   generation?: string | null}} Item
+ */
+
+/**
+ * How a connection ended.
+ *
+ * @typedef {{code: number, reason: string, retry_after?: number}} End
+ *
+ * How a request is made. `open`: without a token. `done`: a status which says of a repetition that it
+ * was done before. `tries`: at most so many.
+ *
+ * @typedef {{json?: object, form?: Record<string, string>, key?: string, open?: boolean,
+ *   done?: number, tries?: number, forever?: boolean}} How
+ */
+
+const path = (/** @type {string[]} */ ...parts) =>
+  "/v1/" + parts.map(encodeURIComponent).join("/");
+
+export class Client extends EventTarget {
+  #url;
+  #options;
+  #fetch;
+  #WebSocket;
+  #random;
+  #pace;
+  #locks;
+  #tokens;
+  #storage;
+  #queueMax;
+
+  /** @type {string | null} */
+  #username;
+  /** @type {string | undefined} */
+  #password;
+  /** @type {{access_token: string, renew_at: number} | null} */
+  #access = null;
+  /** @type {Promise<string> | null} */
+  #renewing = null;
+
+  /** Ends everything that waits. */
+  #life = new AbortController();
+  /** @type {Types.Client["state"]} */
+  #state = "closed";
+  /** @type {Promise<void> | null} */
+  #running = null;
+  /** @type {{resolve: () => void, reject: (error: ChatError) => void} | null} */
+  #first = null;
+  /** @type {ChatError | null} */
+  #ended = null;
+  /** @type {Types.WebSocketLike | null} */
+  #socket = null;
+  #isConnected = false;
+  /** @type {Set<() => void>} Each ends a wait for the next try. */
+  #waits = new Set();
+  /** Looks whether the connection is alive. */
+  #probe = () => {};
+  /** @type {string[]} */
+  #watched = [];
+  /** @type {string | undefined} The token that a connection was refused with. */
+  #refused;
+  #session = "";
+
+  /** @type {Map<string, Reached>} */
+  #received = new Map();
+  /** @type {string | null} Of what was received. */
+  #generation = null;
+  /** @type {Types.Positions} */
+  #taken = { generation: null, positions: {} };
+  /** Whether positions are kept in the storage. */
+  #keeps = true;
+  /** Whether it goes on from somewhere: what is new to it then was missed. */
+  #goesOn = false;
+  /** @type {Map<string, number>} How far this user is known to have read. */
+  #markers = new Map();
+  /** @type {Item[] | null} Of the loop over `events`. */
+  #queue = null;
+  /** @type {Set<(value: unknown) => void>} */
+  #waiting = new Set();
+  #isDirty = false;
+  /** @type {Promise<void> | null} */
+  #saving = null;
+
+  /** @type {Map<string, Types.UnsentMessage>} */
+  #outbox = new Map();
+  /** @type {Map<string, Promise<unknown>>} The last message of each conversation on its way. */
+  #chains = new Map();
+  #created = 0;
+
+  /** @param {string | URL} url @param {Types.ClientOptions} [options] */
+  constructor(url, options = {}) {
+    super();
+    this.#url = String(url).replace(/\/+$/, "");
+    this.#options = options;
+    this.#fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
+    this.#WebSocket = options.WebSocket ?? globalThis.WebSocket;
+    this.#random = options.random ?? Math.random;
+    this.#pace = options.pace ?? 1;
+    this.#locks = options.locks === undefined ? globalThis.navigator?.locks : options.locks;
+    this.#tokens = options.tokens ?? memoryTokens();
+    this.#storage = options.storage ?? memoryStorage();
+    this.#queueMax = options.queue_max ?? 1_000;
+    this.#username = options.username ?? null;
+    this.#password = options.password;
+  }
+
+  get username() {
+    return this.#username;
+  }
+  get state() {
+    return this.#state;
+  }
+  get positions() {
+    return structuredClone(this.#taken);
+  }
+  get outbox() {
+    return [...this.#outbox.values()];
+  }
+
+  // ------------------------------------------------------------------------------ requests
+
+  /**
+   * Ask until there is an answer that asking again would not change.
+   *
+   * @param {string} method @param {string} path @param {How} [how]
+   * @returns {Promise<{body: any, headers: Headers}>}
+   */
+  async #call(method, path, { json, form, key, open, done, tries = Infinity, forever } = {}) {
+    const signal = this.#life.signal;
+    /** @type {Record<string, string>} */
+    const headers = {};
+    if (json) headers["Content-Type"] = "application/json";
+    if (key) headers["Idempotency-Key"] = `"${key}"`;
+    let spent = 0;
+    let renewed = false;
+    for (let tried = 1; ; tried++) {
+      const began = Date.now();
+      /** @type {ChatError} */
+      let error;
+      let token = "";
+      if (!open) headers.Authorization = `Bearer ${(token = await this.#token())}`;
+      try {
+        const timeout = AbortSignal.timeout(this.#options.request_timeout ?? 10_000);
+        const response = await this.#fetch(this.#url + path, {
+          method,
+          headers,
+          body: json ? JSON.stringify(json) : form && new URLSearchParams(form),
+          signal: AbortSignal.any([signal, timeout]),
+          cache: "no-store",
+          credentials: "omit",
+        });
+        const text = await response.text();
+        if (response.ok || (tried > 1 && response.status === done)) {
+          return { body: response.ok && text ? JSON.parse(text) : null, headers: response.headers };
+        }
+        error = problem(response, text);
+      } catch (cause) {
+        error = failure("no-answer", "the server does not answer", { cause });
+      }
+      if (signal.aborted) throw failure("closed", "the client was closed");
+      if (error.status === 401 && !open) {
+        if (renewed) throw signedOut(error);
+        renewed = true;
+        await this.#token(token);
+        continue;
+      }
+      renewed = false;
+      const wait = 1_000 * (error.retry_after ?? 0) + this.#backoff(tried - 1);
+      spent += Date.now() - began + wait;
+      const again =
+        error.status === 0 ||
+        error.status === 429 ||
+        error.status >= 500 ||
+        (error.status === 409 && tried > 1 && key && error.type === "/problems/conflict");
+      if (!again || tried >= tries || (!forever && spent > (this.#options.retry_for ?? 30_000))) {
+        throw error;
+      }
+      await this.#pause(error.retry_after, tried - 1, wait);
+      if (signal.aborted) throw failure("closed", "the client was closed");
+    }
+  }
+
+  /** @param {string} method @param {string} path @param {How} [how] */
+  async #ask(method, path, how) {
+    return (await this.#call(method, path, how)).body;
+  }
+
+  /** Full jitter. @param {number} tried */
+  #backoff(tried) {
+    return this.#random() * Math.min(RETRY_MOST, RETRY_FIRST * 2 ** Math.min(tried, 10));
+  }
+
+  /**
+   * Wait before the next try: as long as the server says, then a while that `#hurry` ends.
+   *
+   * @param {number | undefined} seconds @param {number} while_
+   */
+  async #pause(seconds, while_) {
+    if (seconds) await this.#sleep(1_000 * seconds);
+    await this.#sleep(while_, this.#waits);
+  }
+
+  /** @param {number} ms @param {Set<() => void>} [hurried] @returns {Promise<void>} */
+  #sleep(ms, hurried) {
+    const signal = this.#life.signal;
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", end);
+        hurried?.delete(end);
+        resolve();
+      };
+      const timer = setTimeout(end, ms * this.#pace);
+      signal.addEventListener("abort", end);
+      hurried?.add(end);
+      if (signal.aborted) end();
+    });
+  }
+
+  /** Try again now whatever waits for its next try. */
+  #hurry() {
+    for (const end of [...this.#waits]) end();
+  }
+
+  // ------------------------------------------------------------------------------ tokens
+
+  /**
+   * An access token, another one than `refused`. All who wait share one renewal.
+   *
+   * @param {string} [refused] @returns {Promise<string>}
+   */
+  async #token(refused) {
+    const has = this.#access;
+    if (has && has.access_token !== refused && Date.now() < has.renew_at) return has.access_token;
+    this.#renewing ??= this.#renew(refused).finally(() => (this.#renewing = null));
+    return this.#renewing;
+  }
+
+  /** @param {string} [refused] @returns {Promise<string>} */
+  async #renew(refused) {
+    const { token, getToken } = this.#options;
+    if (token || getToken) {
+      if (token && token === refused) throw signedOut();
+      const given = token ?? (await getToken?.()) ?? "";
+      const { access_token, expires_in = Infinity } =
+        typeof given === "string" ? { access_token: given } : given;
+      this.#access = { access_token, renew_at: renewAt(expires_in) };
+      return access_token;
+    }
+    return this.#locked(`tokens ${this.#url}`, async () => {
+      const kept = await this.#tokens.load();
+      const isFresh = kept && kept.access_token !== refused && Date.now() < kept.renew_at;
+      if (kept && isFresh) {
+        this.#access = kept; // another tab has renewed them
+      } else if (kept) {
+        try {
+          const form = { grant_type: "refresh_token", refresh_token: kept.refresh_token };
+          await this.#exchange(kept.username, form);
+        } catch (error) {
+          if (!(error instanceof ChatError) || ![400, 401].includes(error.status)) throw error;
+          this.#access = null;
+          await this.#tokens.save(null);
+          throw signedOut(error);
+        }
+      } else if (this.#password !== undefined && this.#username !== null) {
+        const password = this.#password;
+        this.#password = undefined; // once: a session that was ended stays ended
+        try {
+          await this.#exchange(this.#username, { username: this.#username, password });
+        } catch (error) {
+          if (error instanceof ChatError && (error.status === 0 || error.status >= 429)) {
+            this.#password = password;
+          }
+          throw error;
+        }
+      } else {
+        throw signedOut();
+      }
+      return /** @type {NonNullable<typeof this.access>} */ (this.#access).access_token;
+    });
+  }
+
+  /** @param {string} username @param {Record<string, string>} form */
+  async #exchange(username, form) {
+    const got = await this.#ask("POST", "/token", { form, open: true });
+    const { access_token, refresh_token } = got;
+    const tokens = { username, access_token, refresh_token, renew_at: renewAt(got.expires_in) };
+    await this.#tokens.save(tokens); // before they are used: the former ones are spent
+    this.#access = tokens;
+    this.#username = username;
+  }
+
+  /**
+   * @template T
+   * @param {string} name @param {() => Promise<T>} act @param {boolean} [ifFree]
+   * @returns {Promise<T | undefined>}
+   */
+  async #locked(name, act, ifFree = false) {
+    if (!this.#locks) return act();
+    return this.#locks.request(`chat4all ${name}`, { ifAvailable: ifFree }, (lock) =>
+      lock ? act() : undefined,
+    );
+  }
+
+  // ------------------------------------------------------------------------------ accounts
+
+  /** @param {{username: string, email: string, password: string}} user */
+  signUp(user) {
+    return this.#ask("POST", "/v1/users", { json: user, key: newId(), open: true });
+  }
+
+  /** @param {string} username @param {string} password */
+  async signIn(username, password) {
+    await this.#locked(`tokens ${this.#url}`, () =>
+      this.#exchange(username, { username, password }),
+    );
+  }
+
+  async signedIn() {
+    const kept = await this.#tokens.load();
+    this.#username ??= kept?.username ?? null;
+    return Boolean(this.#options.token ?? this.#options.getToken ?? kept ?? this.#password);
+  }
+
+  async logout() {
+    const prefix = await this.#prefix();
+    try {
+      await this.#ask("POST", "/v1/logout");
+    } catch (error) {
+      if (!isSignedOut(error)) throw error;
+    }
+    await this.close();
+    for (const key of await this.#storage.keys(prefix)) await this.#storage.delete(key);
+    this.#outbox.clear();
+    this.#taken = { generation: null, positions: {} };
+    this.#markers.clear();
+    this.#access = null;
+    this.#username = null;
+    await this.#tokens.save(null);
+  }
+
+  sessions() {
+    return this.#ask("GET", "/v1/sessions");
+  }
+
+  /** @param {string} session */
+  endSession(session) {
+    return this.#ask("DELETE", path("sessions", session), { done: 404 });
+  }
+
+  me() {
+    return this.#ask("GET", "/v1/me");
+  }
+
+  /** @param {string} username */
+  user(username) {
+    return this.#ask("GET", path("users", username));
+  }
+
+  /** @param {string} query */
+  searchUsers(query, { limit = 20 } = {}) {
+    return this.#list(`/v1/users?${new URLSearchParams({ query, limit: String(limit) })}`);
+  }
+
+  /** @param {object} changes */
+  async changeProfile(changes) {
+    // Once: a password that was changed is not the current one any more.
+    return this.#ask("PATCH", path("users", await this.#who()), { json: changes, tries: 1 });
+  }
+
+  async #who() {
+    return (this.#username ??= /** @type {string} */ ((await this.me()).username));
+  }
+
+  // ------------------------------------------------------------------------------ conversations
+
+  conversations({ limit = 50 } = {}) {
+    return this.#list(`/v1/conversations?limit=${limit}`);
+  }
+
+  /** @param {string} conversation */
+  conversation(conversation) {
+    return this.#ask("GET", path("conversations", conversation));
+  }
+
+  /** @param {string} title @param {string[]} members @param {{metadata?: object}} [options] */
+  createGroup(title, members, { metadata } = {}) {
+    const json = { type: "group", title, members, metadata };
+    return this.#ask("POST", "/v1/conversations", { json, key: newId() });
+  }
+
+  /** @param {string} username */
+  createPrivate(username) {
+    const json = { type: "private", members: [username] };
+    return this.#ask("POST", "/v1/conversations", { json, key: newId() });
+  }
+
+  /** @param {string} conversation @param {object} changes */
+  changeConversation(conversation, changes) {
+    return this.#ask("PATCH", path("conversations", conversation), { json: changes });
+  }
+
+  /** @param {string} conversation */
+  deleteConversation(conversation) {
+    return this.#ask("DELETE", path("conversations", conversation), { done: 404 });
+  }
+
+  /** @param {string} conversation */
+  members(conversation, { limit = 200 } = {}) {
+    return this.#list(`${path("conversations", conversation, "members")}?limit=${limit}`);
+  }
+
+  /** @param {string} conversation @param {string} username @param {Types.Role} [role] */
+  addMember(conversation, username, role) {
+    const json = { username, role };
+    const key = newId();
+    return this.#ask("POST", path("conversations", conversation, "members"), { json, key });
+  }
+
+  /** @param {string} conversation @param {string} username */
+  removeMember(conversation, username) {
+    return this.#ask("DELETE", path("conversations", conversation, "members", username), {
+      done: 404,
+    });
+  }
+
+  /** @param {string} conversation */
+  async leave(conversation) {
+    await this.removeMember(conversation, await this.#who());
+  }
+
+  /** @param {string} conversation @param {string} username @param {Types.Role} role */
+  changeRole(conversation, username, role) {
+    const json = { role };
+    return this.#ask("PATCH", path("conversations", conversation, "members", username), { json });
+  }
+
+  /** Entries of all pages of a list. @param {string} from @returns {AsyncGenerator<any>} */
+  async *#list(from) {
+    for (let next = from; next; ) {
+      const { body, headers } = await this.#call("GET", next);
+      yield* body;
+      next = link(headers, "next");
+    }
+  }
+
+  // ------------------------------------------------------------------------------ messages
+
+  /** @param {Types.MessageRef} message @param {string[]} more */
+  #path(message, ...more) {
+    const { conversation_id, message_id } = message;
+    return path("conversations", conversation_id, "messages", message_id, ...more);
+  }
+
+  /** @param {Types.MessageRef} message @param {string} content */
+  edit(message, content) {
+    return this.#changeMessage("PATCH", this.#path(message), content);
+  }
+
+  /** @param {Types.MessageRef} message */
+  remove(message) {
+    return this.#changeMessage("DELETE", this.#path(message));
+  }
+
+  /** @param {Types.MessageRef} message @param {string} emoji */
+  react(message, emoji) {
+    return this.#changeMessage("PUT", this.#path(message, "reactions", emoji));
+  }
+
+  /** @param {Types.MessageRef} message @param {string} emoji */
+  unreact(message, emoji) {
+    return this.#changeMessage("DELETE", this.#path(message, "reactions", emoji));
+  }
+
+  /** @param {string} method @param {string} path @param {string} [content] */
+  async #changeMessage(method, path, content) {
+    const key = newId();
+    const how = content === undefined ? { key } : { json: { content, change_id: key } };
+    await this.#ask(method, path, how);
+  }
+
+  /** @param {string} conversation_id @param {string} message_id */
+  message(conversation_id, message_id) {
+    return this.#ask("GET", this.#path({ conversation_id, message_id }));
+  }
+
+  /** @param {Types.MessageRef} message */
+  edits(message) {
+    return this.#ask("GET", this.#path(message, "edits"));
+  }
+
+  /** @param {Types.MessageRef} message */
+  reactions(message) {
+    return this.#ask("GET", this.#path(message, "reactions"));
+  }
+
+  /** @param {string} conversation @param {{direction?: string, [name: string]: any}} [options] */
+  async *history(conversation, { direction, ...query } = {}) {
+    direction ??= "after" in query ? "newer" : "older";
+    const bounds = ["before", "after", "around"].filter((name) => query[name] !== undefined);
+    if (direction === "newer" && !bounds.length) query.after = 0;
+    const given = Object.entries(query).filter(([, value]) => value !== undefined);
+    const from = path("conversations", conversation, "messages");
+    for (let next = `${from}?${new URLSearchParams(given)}`; next; ) {
+      const { body, headers } = await this.#call("GET", next);
+      const [older, newer] = [link(headers, "prev"), link(headers, "next")];
+      yield {
+        messages: body,
+        position: headers.get("Chat4All-Position") ?? "",
+        has_older: older !== "",
+        has_newer: newer !== "",
+      };
+      next = direction === "newer" ? newer : older;
+    }
+  }
+
+  /** @param {string} conversation @param {number} seq */
+  async read(conversation, seq) {
+    await this.#ask("POST", path("conversations", conversation, "read"), { json: { seq } });
+    this.#markers.set(conversation, Math.max(seq, this.#markers.get(conversation) ?? 0));
+  }
+
+  /** @param {string} conversation */
+  receipts(conversation) {
+    return this.#ask("GET", path("conversations", conversation, "receipts"));
+  }
+
+  // ------------------------------------------------------------------------------ outbox
+
+  /** @param {string} conversation @param {any} content @param {Types.SendOptions} [options] */
+  send(conversation, content, options) {
+    const said = typeof content === "string" ? { ...options, content } : content;
+    this.#created = Math.max(this.#created + 1, Date.now()); // it says their order
+    /** @type {Types.UnsentMessage} */
+    const unsent = {
+      ...said,
+      message_id: said.message_id ?? newId(),
+      conversation_id: conversation,
+      created_at: new Date(this.#created).toISOString(),
+      state: "sending",
+    };
+    return this.#send(unsent);
+  }
+
+  /** @param {string} message_id */
+  async retry(message_id) {
+    const unsent = this.#outbox.get(message_id);
+    if (unsent?.state !== "failed") throw failure("not-found", "there is no such refused message");
+    return this.#send({ ...unsent, state: "sending", error: undefined });
+  }
+
+  /** @param {string} message_id */
+  async discard(message_id) {
+    const unsent = this.#outbox.get(message_id);
+    this.#outbox.delete(message_id);
+    if (unsent) await this.#storage.delete(await this.#keyOf(unsent));
+  }
+
+  /** Begin with what is kept for this user. */
+  async #prefix() {
+    return `${this.#url} ${await this.#who()} `;
+  }
+
+  /** @param {Types.UnsentMessage} unsent */
+  async #keyOf({ created_at, message_id }) {
+    return `${await this.#prefix()}unsent ${created_at} ${message_id}`;
+  }
+
+  /** @param {Types.UnsentMessage} unsent */
+  #outboxChanged(unsent) {
+    if (unsent.state === "sent") this.#outbox.delete(unsent.message_id);
+    else this.#outbox.set(unsent.message_id, unsent);
+    this.#tell({ type: "OutboxChanged", unsent: { ...unsent } });
+  }
+
+  /**
+   * Send a message after those before it in its conversation. As long as it is on its way no other
+   * tab sends it.
+   *
+   * @param {Types.UnsentMessage} unsent @returns {Promise<string>}
+   */
+  #send(unsent) {
+    const { message_id, conversation_id } = unsent;
+    this.#outboxChanged(unsent);
+    const before = this.#chains.get(conversation_id);
+    const sent = (async () => {
+      const key = await this.#keyOf(unsent);
+      return this.#locked(`unsent ${message_id}`, async () => {
+        await this.#storage.set(key, unsent);
+        await before;
+        return this.#post(unsent, key);
+      });
+    })();
+    this.#chain(conversation_id, sent);
+    return /** @type {Promise<string>} */ (sent);
+  }
+
+  /** @param {string} conversation @param {Promise<unknown>} sent */
+  #chain(conversation, sent) {
+    const settled = sent.catch(() => {}).then(() => {
+      if (this.#chains.get(conversation) === settled) this.#chains.delete(conversation);
+    });
+    this.#chains.set(conversation, settled);
+  }
+
+  /** @param {Types.UnsentMessage} unsent @param {string} key */
+  async #post(unsent, key) {
+    const { message_id, conversation_id, created_at, state, error, ...said } = unsent;
+    if (!this.#outbox.has(message_id)) return message_id; // discarded, or told by an event
+    const json = { ...said, message_id, chat_id: conversation_id };
+    try {
+      await this.#ask("POST", "/v1/messages", { json, forever: true });
+    } catch (cause) {
+      if (cause instanceof ChatError && cause.status && !isSignedOut(cause)) {
+        const { type, status, title, detail } = cause;
+        const failed = { ...unsent, state: /** @type {const} */ ("failed"), error: { type, status, title, detail } };
+        await this.#storage.set(key, failed);
+        this.#outboxChanged(failed);
+      }
+      throw cause;
+    }
+    await this.#storage.delete(key);
+    this.#outboxChanged({ ...unsent, state: "sent" });
+    return message_id;
+  }
+
+  /** Send what other tabs, or this one before it was reloaded, have left. */
+  async #adopt() {
+    for (const unsent of this.outbox) {
+      const { message_id, conversation_id, state } = unsent;
+      // It was given up while nobody was signed in.
+      if (state === "sending" && !this.#chains.has(conversation_id)) {
+        await this.#send(unsent);
+      }
+    }
+    if (!this.#options.storage) return;
+    const prefix = `${await this.#prefix()}unsent `;
+    for (const key of await this.#storage.keys(prefix)) {
+      if (this.#outbox.has(/** @type {string} */ (key.split(" ").at(-1)))) continue;
+      await this.#locked(`unsent ${key.split(" ").at(-1)}`, async () => {
+        const unsent = /** @type {Types.UnsentMessage | undefined} */ (await this.#storage.get(key));
+        if (!unsent) return;
+        this.#outboxChanged(unsent);
+        if (unsent.state === "sending") await this.#post(unsent, key);
+      }, true);
+    }
+  }
+
+  // ------------------------------------------------------------------------------ live
+
+  /** @param {{since?: Types.Positions}} [options] @returns {Promise<void>} */
+  connect({ since } = {}) {
+    this.#running ??= new Promise((resolve, reject) => {
+      this.#ended = null;
+      this.#first = { resolve, reject };
+      const run = new AbortController();
+      const life = this.#life.signal;
+      this.#run(since, life, run.signal)
+        .catch((error) => life.aborted || this.#end(error))
+        .finally(() => run.abort());
+    });
+    return this.#running;
+  }
+
+  async close() {
+    const life = this.#life;
+    this.#life = new AbortController();
+    this.#state = "closed";
+    this.#running = null;
+    this.#isConnected = false;
+    life.abort();
+    this.#first?.reject(failure("closed", "the client was closed"));
+    this.#notify();
+    await this.#saving;
+  }
+
+  /** @param {ChatError} error */
+  #end(error) {
+    this.#state = "closed";
+    this.#running = null;
+    this.#ended = error;
+    this.#first?.reject(error);
+    this.#dispatch({ type: "Ended", error });
+    this.#notify();
+  }
+
+  /** @param {{since?: Types.Positions}} [options] @returns {AsyncGenerator<Types.ClientEvent, void>} */
+  async *events(options) {
+    if (this.#queue) throw new Error("another loop over the events is running");
+    const life = this.#life.signal;
+    /** @type {Item[]} */
+    const queue = (this.#queue = []);
+    this.connect(options).catch(() => {}); // thrown below, after what came before it
+    try {
+      while (!life.aborted) {
+        const [item] = queue;
+        if (item) {
+          if (item.event) yield item.event;
+          queue.shift();
+          await this.#take(item);
+          this.#notify();
+        } else if (this.#ended) {
+          throw this.#ended;
+        } else {
+          await this.#changed();
+        }
+      }
+    } finally {
+      this.#queue = null;
+      if (!life.aborted) await this.close();
+    }
+  }
+
+  /** @param {string} conversation_id */
+  typing(conversation_id) {
+    this.#say({ type: "typing", conversation_id });
+  }
+
+  /** @param {string[]} usernames */
+  watch(usernames) {
+    this.#watched = [...usernames];
+    this.#say({ type: "watch", usernames });
+  }
+
+  /** @param {object} frame */
+  #say(frame) {
+    if (this.#isConnected) this.#socket?.send(JSON.stringify(frame));
+  }
+
+  #changed() {
+    return new Promise((resolve) => this.#waiting.add(resolve));
+  }
+
+  /** Let those look again who wait for something. */
+  #notify() {
+    for (const resolve of this.#waiting) resolve(undefined);
+    this.#waiting.clear();
+  }
+
+  /** @param {Types.ClientEvent | Types.Ended} event */
+  #dispatch(event) {
+    this.dispatchEvent(new CustomEvent(event.type, { detail: event }));
+  }
+
+  /** @param {Types.ClientEvent | null} event @param {Partial<Item>} [more] */
+  #tell(event, more) {
+    if (event) this.#dispatch(event);
+    const item = { event, ...more };
+    if (this.#queue) {
+      this.#queue.push(item);
+      this.#notify();
+    } else {
+      this.#take(item)?.catch((error) => this.#end(error));
+    }
+  }
+
+  /** Keep the position of an event that was taken. @param {Item} item */
+  #take({ conversation, position, generation }) {
+    const { positions } = this.#taken;
+    if (generation !== undefined) this.#taken.generation = generation;
+    if (conversation && position) positions[conversation] = position;
+    else if (conversation && position === null) delete positions[conversation];
+    else if (generation === undefined) return;
+    if (!this.#keeps) return;
+    this.#isDirty = true;
+    return (this.#saving ??= this.#save().finally(() => (this.#saving = null)));
+  }
+
+  async #save() {
+    while (this.#isDirty) {
+      this.#isDirty = false;
+      await this.#storage.set(`${await this.#prefix()}positions`, this.positions);
+    }
+  }
+
+  /** @param {Types.Positions | undefined} since */
+  async #start(since) {
+    this.#keeps = !since;
+    const kept = since ?? (await this.#storage.get(`${await this.#prefix()}positions`));
+    if (kept) this.#taken = structuredClone(/** @type {Types.Positions} */ (kept));
+    this.#goesOn = Boolean(kept);
+    this.#generation = this.#taken.generation ?? null;
+    const positions = Object.entries(this.#taken.positions);
+    this.#received = new Map(positions.map(([id, text]) => [id, reached(text)]));
+    this.#adopt().catch(() => {}); // each is told by its event, and tried again when connected
+  }
+
+  /**
+   * Connect again and again.
+   *
+   * @param {Types.Positions | undefined} since @param {AbortSignal} life @param {AbortSignal} run
+   */
+  async #run(since, life, run) {
+    const wake = () => {
+      if (globalThis.document?.visibilityState === "hidden") return;
+      this.#probe();
+      setTimeout(() => this.#hurry(), 1_000 * this.#random() * this.#pace);
+    };
+    globalThis.addEventListener?.("online", wake, { signal: run });
+    globalThis.document?.addEventListener("visibilitychange", wake, { signal: run });
+    let hasStarted = false;
+    for (let tried = 0; !life.aborted; tried++) {
+      /** @type {End} */
+      let end;
+      this.#state = "connecting";
+      try {
+        if (!hasStarted) await this.#start(since);
+        hasStarted = true;
+        end = await this.#connection(life);
+      } catch (error) {
+        if (!(error instanceof ChatError) || isSignedOut(error)) throw error;
+        if (error.status && error.status < 500 && error.status !== 429) throw error;
+        end = { code: 1006, reason: error.detail, retry_after: error.retry_after };
+      }
+      if (life.aborted) return;
+      const { code, reason, retry_after } = end;
+      if (this.#isConnected) {
+        this.#isConnected = false;
+        tried = 0;
+        this.#tell({ type: "Disconnected", code, reason });
+      }
+      if (DEFECTS.includes(code)) throw failure("defect", `closed with ${code} ${reason}`, { code });
+      this.#state = "waiting";
+      await this.#pause(retry_after, this.#backoff(tried));
+      const least = this.#queueMax / 2;
+      while (!life.aborted && this.#queue && this.#queue.length > least) await this.#changed();
+    }
+  }
+
+  /**
+   * One connection, to its end.
+   *
+   * @param {AbortSignal} life @returns {Promise<End>}
+   */
+  async #connection(life) {
+    const token = await this.#token(this.#refused);
+    if (life.aborted) return { code: 1000, reason: "" };
+    const url = this.#url.replace(/^http/, "ws") + "/v1/live";
+    /** @type {End & {isOpen?: boolean}} */
+    const ended = await new Promise((resolve) => {
+      const socket = new this.#WebSocket(url, ["chat4all.v1", `bearer.${token}`]);
+      this.#socket = socket;
+      let retry_after = 0;
+      let isOpen = false;
+      let silence = HANDSHAKE;
+      let silentAt = Date.now() + silence;
+      let looked = Date.now();
+      /** @type {any[]} */
+      const frames = [];
+      let isBusy = false;
+      let generation = "";
+
+      /** @param {number} code @param {string} reason */
+      const end = (code, reason) => {
+        if (this.#socket !== socket) return;
+        this.#socket = null;
+        this.#probe = () => {};
+        clearInterval(timer);
+        life.removeEventListener("abort", left);
+        socket.onmessage = socket.onclose = null;
+        socket.onerror = () => {};
+        try {
+          socket.close(1000);
+        } catch {
+          // It was not open yet.
+        }
+        resolve({ code, reason, retry_after, isOpen });
+      };
+      const left = () => end(1000, "closed");
+      life.addEventListener("abort", left);
+      const look = () => {
+        const now = Date.now();
+        if (now > looked + SLEPT) this.#probe();
+        looked = now;
+        if (now > silentAt) return end(1006, "nothing was heard");
+        if (isOpen && this.#access && now > this.#access.renew_at) this.#reauthenticate(socket);
+      };
+      const timer = setInterval(look, Math.max(20, 1_000 * this.#pace));
+      this.#probe = () => {
+        if (!isOpen) return;
+        this.#reauthenticate(socket);
+        silentAt = Math.min(silentAt, Date.now() + PROBE);
+      };
+
+      /** @param {any} frame */
+      const handle = (frame) => {
+        switch (frame.type) {
+          case "hello":
+            silence = 1_000 * (frame.heartbeat_s + 10) * this.#pace;
+            silentAt = Date.now() + silence;
+            if (isOpen) return;
+            isOpen = true;
+            generation = frame.generation ?? null;
+            this.#username = frame.username;
+            this.#session = frame.session_id;
+            if (!this.#received.size) this.#generation = generation;
+            if (!Object.keys(this.#taken.positions).length) this.#taken.generation = generation;
+            for (const piece of this.#resumes()) socket.send(JSON.stringify(piece));
+            if (this.#watched.length) {
+              socket.send(JSON.stringify({ type: "watch", usernames: this.#watched }));
+            }
+            return;
+          case "resumed":
+            return this.#resumed(frame.markers, generation);
+          case "error":
+            retry_after = frame.retry_after ?? 0;
+            return;
+          default:
+            return this.#handle(frame, generation, () => this.#socket === socket);
+        }
+      };
+      const pump = async () => {
+        isBusy = true;
+        try {
+          while (frames.length && this.#socket === socket) {
+            if (this.#queue && this.#queue.length >= this.#queueMax) {
+              end(1006, "events are not taken");
+              break;
+            }
+            await handle(frames.shift());
+          }
+        } catch (error) {
+          end(1006, error instanceof Error ? error.message : String(error));
+        }
+        isBusy = false;
+      };
+      socket.onmessage = ({ data }) => {
+        silentAt = Date.now() + silence;
+        frames.push(JSON.parse(data));
+        if (frames.length > this.#queueMax) end(1006, "events are not taken");
+        else if (!isBusy) pump();
+      };
+      socket.onclose = ({ code, reason }) => end(code, reason);
+      socket.onerror = () => {};
+    });
+    if (ended.code === 4401) this.#refused = token;
+    if (ended.code === 1006 && !ended.isOpen && !life.aborted) {
+      // A page is not told why a handshake is refused; another request is.
+      try {
+        await this.#call("GET", "/v1/me", { tries: 1 });
+      } catch (error) {
+        if (isSignedOut(error)) throw error;
+        if (error instanceof ChatError) return { ...ended, retry_after: error.retry_after };
+      }
+    }
+    return ended;
+  }
+
+  /** @param {Types.WebSocketLike} socket */
+  #reauthenticate(socket) {
+    this.#token().then(
+      (token) => this.#socket === socket && socket.send(JSON.stringify({ type: "auth", token })),
+      () => {}, // the server ends the connection when the token does
+    );
+  }
+
+  /** Frames that say what was received. */
+  *#resumes() {
+    const all = [...this.#received].map(([id, { text }]) => [id, text]);
+    const generation = (all.length && this.#generation) || undefined;
+    do {
+      const positions = Object.fromEntries(all.splice(0, POSITIONS_OF_FRAME));
+      yield { type: "resume", generation, positions, more: all.length > 0 };
+    } while (all.length);
+  }
+
+  /** @param {Record<string, number>} markers @param {string | null} generation */
+  #resumed(markers, generation) {
+    for (const [conversation_id, seq] of Object.entries(markers)) {
+      if (seq <= (this.#markers.get(conversation_id) ?? 0)) continue;
+      this.#markers.set(conversation_id, seq);
+      this.#tell({ type: "ReadMoved", conversation_id, username: this.#username ?? "", seq });
+    }
+    this.#generation = generation;
+    this.#goesOn = true;
+    this.#isConnected = true;
+    this.#state = "connected";
+    const [username, session_id] = [this.#username ?? "", this.#session];
+    this.#tell({ type: "Connected", username, session_id }, { generation });
+    this.#first?.resolve();
+    this.#hurry();
+    this.#adopt().catch(() => {});
+  }
+
+  /**
+   * Tell what a frame says. Throws to have the connection made anew.
+   *
+   * @param {any} frame @param {string | null} generation @param {() => boolean} isCurrent
+   * @returns {Promise<void> | void}
+   */
+  #handle(frame, generation, isCurrent) {
+    const { type, position, message } = frame;
+    const conversation = frame.conversation_id ?? message?.conversation_id;
+    const at = this.#received.get(conversation);
+    switch (type) {
+      case "message": {
+        if (at && message.seq <= at.seq) return;
+        this.#checkGap(at, message.seq > (at?.seq ?? message.seq - 1) + 1);
+        const isTold = at && message.seq <= at.told;
+        this.#reach(conversation, position, at);
+        this.#tell(isTold ? null : { type: "MessageCreated", message, position }, {
+          conversation,
+          position,
+        });
+        this.#settle(message);
+        return;
+      }
+      case "message_changed": {
+        const [, change] = numbers(position);
+        if (at && change <= at.change) return;
+        this.#checkGap(at, message.seq > (at?.seq ?? message.seq));
+        const isOn = (/** @type {Reached["pages"][0]} */ page) =>
+          page.from <= message.seq && message.seq <= page.to && change <= page.change;
+        const isTold = at?.pages.some(isOn);
+        this.#reach(conversation, position, at);
+        this.#tell(isTold ? null : { type: "MessageChanged", message, position }, {
+          conversation,
+          position,
+        });
+        return;
+      }
+      case "reload":
+        return this.#reload(conversation, position, generation, isCurrent);
+      case "conversation": {
+        const { event } = frame;
+        const told = { type: /** @type {const} */ ("ConversationChanged"), conversation_id: conversation, event, position: position ?? null };
+        if (event === "added" && this.#goesOn) {
+          this.#tell(told);
+          return this.#reload(conversation, position, generation, isCurrent);
+        }
+        if (event === "added") this.#received.set(conversation, reached(position));
+        if (event === "removed") {
+          this.#received.delete(conversation);
+          this.#markers.delete(conversation);
+        }
+        const moved = { added: position, removed: null }[/** @type {string} */ (event)];
+        this.#tell(told, { conversation, position: moved });
+        return;
+      }
+      case "read": {
+        const { username, seq } = frame;
+        if (username === this.#username) {
+          if (seq <= (this.#markers.get(conversation) ?? 0)) return;
+          this.#markers.set(conversation, seq);
+        }
+        return this.#tell({ type: "ReadMoved", conversation_id: conversation, username, seq });
+      }
+      case "typing":
+        return this.#tell({ type: "Typing", conversation_id: conversation, username: frame.username });
+      case "presence": {
+        const { username, status, last_seen = null } = frame;
+        return this.#tell({ type: "PresenceChanged", username, status, last_seen });
+      }
+    }
+  }
+
+  /**
+   * Throws at a gap, unless resumes have shown it again and again: those messages are not there.
+   *
+   * @param {Reached | undefined} at @param {boolean} isGap
+   */
+  #checkGap(at, isGap) {
+    if (at && isGap && ++at.gaps < GAPS) throw new Error("a message is missing");
+    if (at) at.gaps = 0;
+  }
+
+  /** @param {string} conversation @param {string} position @param {Reached | undefined} at */
+  #reach(conversation, position, at) {
+    const next = reached(position);
+    next.told = Math.max(next.told, at?.told ?? 0);
+    next.pages = at?.pages.filter((page) => page.change > next.change) ?? [];
+    this.#received.set(conversation, next);
+  }
+
+  /**
+   * Read what was missed of a conversation, or its newest page.
+   *
+   * @param {string} conversation_id @param {string} position @param {string | null} generation
+   * @param {() => boolean} isCurrent
+   */
+  async #reload(conversation_id, position, generation, isCurrent) {
+    const at = this.#received.get(conversation_id);
+    const next = reached(position);
+    const isKnown = at && generation === this.#generation && at.seq < next.seq;
+    const options = isKnown ? { after: at.seq, limit: RELOAD_LIMIT } : {};
+    /** @type {Types.Message[]} */
+    const messages = [];
+    let has_older = false;
+    try {
+      for await (const page of this.history(conversation_id, { ...options, at_least: position })) {
+        const [from, to] = [page.messages[0]?.seq, page.messages.at(-1)?.seq];
+        if (from && to) {
+          next.told = Math.max(next.told, to);
+          next.pages.push({ from, to, change: numbers(page.position)[1] });
+        }
+        has_older ||= !messages.length && page.has_older;
+        messages.push(...page.messages);
+        if (!isKnown) break;
+      }
+    } catch (error) {
+      // Removed meanwhile: another frame says so.
+      if (!(error instanceof ChatError) || ![403, 404].includes(error.status)) throw error;
+    }
+    if (!isCurrent()) return;
+    this.#received.set(conversation_id, next);
+    this.#tell(
+      { type: "MessagesReloaded", conversation_id, messages, has_older, position },
+      { conversation: conversation_id, position },
+    );
+    for (const message of messages) this.#settle(message);
+  }
+
+  /** A message that is in the history is not unsent. @param {Types.Message} message */
+  #settle({ message_id, sender_id }) {
+    const unsent = this.#outbox.get(message_id);
+    if (!unsent || sender_id !== this.#username || unsent.state !== "failed") return;
+    this.discard(message_id).catch(() => {});
+    this.#outboxChanged({ ...unsent, state: "sent", error: undefined });
+  }
+}
+
+/** @param {Response} response @param {string} text */
+const problem = (response, text) => {
+  const { status, statusText: title } = response;
+  const after = Number(response.headers.get("Retry-After")) || undefined;
+  let fields = {};
+  try {
+    fields = JSON.parse(text);
+  } catch {
+    // Not of Chat4All: a proxy's.
+  }
+  const detail = `answered with ${status} ${title}`.trim();
+  return new ChatError({ title, detail, ...fields, status, retry_after: after });
+};
+
+/** @param {ChatError} [cause] */
+const signedOut = (cause) => {
+  const { type, ...fields } = cause ?? {};
+  const slug = failure("signed-out", cause?.detail ?? "nobody is signed in");
+  return Object.assign(slug, fields, { cause });
+};
+
+/** @param {unknown} error */
+const isSignedOut = (error) =>
+  error instanceof ChatError && error.type === "/problems/signed-out";
+
+/** @param {Headers} headers @param {string} rel */
+const link = (headers, rel) =>
+  headers.get("Link")?.match(`<([^>]*)>; *rel="${rel}"`)?.[1] ?? "";
+
+/** @param {number} seconds */
+const renewAt = (seconds) =>
+  Date.now() + 1_000 * Math.max(seconds - 60, 0.75 * seconds);
