@@ -32,9 +32,7 @@ def page_routes(*, has_demonstration: bool, sign_up_open: bool) -> APIRouter:
     with its own, which are not kept.
     """
     found = page_files()
-    index = file_of(
-        INDEX, _index(has_demonstration=has_demonstration, sign_up_open=sign_up_open)
-    )
+    index = file_of(INDEX, _index(has_demonstration=has_demonstration, sign_up_open=sign_up_open))
     router = APIRouter(include_in_schema=False)
 
     @router.get(PAGE_PATH)

@@ -22,7 +22,7 @@ export function conversationView(app, conversation) {
           @click=${() => app.toggleDetails()}>${icon("info")}</button>
       </header>
       ${banner(app)}
-      <div class="scroll" id="scroll" tabindex="0" role="region" aria-label=${t("history")} @scroll=${() => app.scrolled()} @keydown=${(event) => intoMessages(event)}>
+      <div class="scroll" id="scroll" data-of=${conversation.id} tabindex="0" role="region" aria-label=${t("history")} @scroll=${() => app.scrolled()} @keydown=${(event) => intoMessages(event)}>
         ${history(app, conversation, title)}
       </div>
       ${composerView(app, conversation)}

@@ -60,13 +60,12 @@ function entry(app, conversation) {
   const shown = app.state.open === id && app.isLooking() ? 0 : unread;
   return html`
     <li class="entry ${shown ? "unread" : ""}">
-      <a href="#/c/${id}" aria-labelledby="title-${id}" aria-describedby="about-${id}" aria-current=${app.state.open === id ? "page" : nothing}>
+      <a href="#/c/${id}" aria-labelledby="title-${id}" aria-describedby="about-${id} when-${id}" aria-current=${app.state.open === id ? "page" : nothing}>
         ${avatar(title, { of: group ? id : conversation.peer ?? id, group, online: !group && app.isOnline(conversation.peer) })}
         <span class="lines">
-          <span class="line"><span class="title" id="title-${id}">${title}</span></span>
+          <span class="line"><span class="title" id="title-${id}">${title}</span><time class="when" id="when-${id}" datetime=${when}>${shortTime(when)}</time></span>
           <span class="line" id="about-${id}">
             ${preview(app, conversation)}
-            <time class="when" datetime=${when}>${shortTime(when)}</time>
             ${shown ? html`<span class="badge">${conversation.mentions.length ? "@ " : ""}<span aria-hidden="true">${shown > 99 ? "99+" : digits(shown)}</span><span class="unseen">${t("unread_count", { count: shown })}${conversation.mentions.length ? `, ${t("mentioned")}` : ""}</span></span>` : nothing}
           </span>
         </span>
