@@ -49,11 +49,12 @@ function memberRow(app, conversation, { username, role }) {
   return html`
     <li class="person">
       ${avatar(name, { of: username, online: app.isOnline(username) })}
-      <div class="who"><strong>${name}${self ? ` (${t("you").toLocaleLowerCase()})` : ""}</strong><span>@${username}${seen && !self ? ` · ${seen}` : ""}</span></div>
-      ${conversation.role === "owner" ? html`
-        <select aria-label=${t("role", { name })} .value=${live(role)} @change=${(event) => app.changeRole(conversation, username, event.target)}>
-          ${["owner", "admin", "member"].map((one) => html`<option value=${one} ?selected=${one === role}>${t(`role_${one}`)}</option>`)}
-        </select>` : role === "member" ? nothing : html`<span class="hint">${t(`role_${role}`)}</span>`}
+      <div class="who"><strong>${name}${self ? ` (${t("you").toLocaleLowerCase()})` : ""}</strong>
+        <span class="of"><span>@${username}${seen && !self ? ` · ${seen}` : ""}</span>
+          ${conversation.role === "owner" ? html`
+            <select aria-label=${t("role", { name })} .value=${live(role)} @change=${(event) => app.changeRole(conversation, username, event.target)}>
+              ${["owner", "admin", "member"].map((one) => html`<option value=${one} ?selected=${one === role}>${t(`role_${one}`)}</option>`)}
+            </select>` : role === "member" ? nothing : html`<span>· ${t(`role_${role}`)}</span>`}</span></div>
       ${mayRemove ? html`<button class="icon-button" aria-label=${t("remove_member", { name })} title=${t("remove_member", { name })}
         @click=${() => app.removeMember(conversation, username)}>${icon("close")}</button>` : nothing}
     </li>`;

@@ -40,9 +40,9 @@ export function hue(name) {
 }
 
 function initials(name) {
-  const words = name.split(/[\s._-]+/).filter(Boolean);
+  const words = name.split(/[\s._-]+/).filter((word) => /^[\p{L}\p{N}]/u.test(word));
   const letters = words.length > 1 ? [words[0], words.at(-1)] : words;
-  return letters.map((word) => Array.from(word)[0]).join("");
+  return letters.map((word) => Array.from(word)[0]).join("") || Array.from(name)[0];
 }
 
 /** Return a picture made of a name; `of` decides the hue, which stays when the name changes. */
