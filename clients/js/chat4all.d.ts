@@ -156,7 +156,7 @@ export interface FieldProblem {
  * `/problems/defect` (the server did not understand this client).
  */
 export class ChatError extends Error {
-  constructor(problem?: Partial<ChatError>, options?: ErrorOptions);
+  constructor(problem?: Partial<ChatError>);
   /** Names the kind of problem; stays the same. Decide by this and `status`. */
   type: string;
   status: number;
@@ -530,12 +530,22 @@ export class Client extends EventTarget {
 
   addEventListener<K extends keyof ClientEventMap>(
     type: K,
-    listener: ((event: ClientEventMap[K]) => void) | null,
+    listener: (event: ClientEventMap[K]) => void,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
     options?: boolean | AddEventListenerOptions,
   ): void;
   removeEventListener<K extends keyof ClientEventMap>(
     type: K,
-    listener: ((event: ClientEventMap[K]) => void) | null,
+    listener: (event: ClientEventMap[K]) => void,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
     options?: boolean | EventListenerOptions,
   ): void;
 }

@@ -4,13 +4,13 @@
  * @import * as Types from "./chat4all.d.ts"
  */
 
-const RETRY_MOST = 20_000;
-const RETRY_FIRST = 1_000;
+/** Looks between two for what other tabs have left. */
+const ADOPT = 15;
 const HANDSHAKE = 10_000;
 const PROBE = 5_000;
+const LOCKED = 10_000;
+/** A tab in the background may look nearly as rarely, and has not slept. */
 const SLEPT = 90_000;
-/** A tab in the background may look this rarely, and has not slept. */
-const RELOAD_LIMIT = 200;
 const POSITIONS_OF_FRAME = 500;
 /** Resumes that show the same gap before it is believed: its messages are not in the store. */
 const GAPS = 3;
@@ -18,17 +18,17 @@ const GAPS = 3;
 const DEFECTS = [1002, 1007, 1009, 4400];
 
 export class ChatError extends Error {
-  /**
-   * @param {Partial<Types.ChatError>} [problem]
-   * @param {ErrorOptions} [options]
-   */
-  constructor(problem = {}, options) {
-    super(problem.detail ?? problem.title ?? "failed", options);
-    this.name = "ChatError";
-    this.type = "about:blank";
-    this.status = 0;
-    this.title = "";
-    this.detail = this.message;
+  name = "ChatError";
+  type = "about:blank";
+  status = 0;
+  title = "";
+  detail = "";
+  /** @type {number | undefined} */
+  retry_after;
+
+  /** @param {Partial<Types.ChatError>} [problem] */
+  constructor(problem = {}) {
+    super(problem.detail);
     Object.assign(this, problem);
   }
 }
@@ -37,14 +37,40 @@ export class ChatError extends Error {
 const failure = (slug, detail, more) =>
   new ChatError({ type: `/problems/${slug}`, title: detail, detail, ...more });
 
+/** @param {unknown} cause */
+const noAnswer = (cause) => failure("no-answer", "the server does not answer", { cause });
+
+/** @param {ChatError} [cause] */
+const signedOut = (cause) =>
+  failure("signed-out", cause?.detail ?? "nobody is signed in", { status: cause?.status ?? 0, cause });
+
+/** @param {unknown} error */
+const isSignedOut = (error) =>
+  error instanceof ChatError && error.type === "/problems/signed-out";
+
+/** @param {unknown} cause @returns {never} */
+const rethrow = (cause) => {
+  throw cause instanceof ChatError ? cause : noAnswer(cause);
+};
+
+/** @param {Response} response @param {string} text */
+const problem = ({ status, statusText: title, headers }, text) => {
+  let fields = {};
+  try {
+    fields = JSON.parse(text);
+  } catch {
+    // A proxy's.
+  }
+  const detail = `answered with ${status} ${title}`.trim();
+  const retry_after = Number(headers.get("Retry-After")) || undefined;
+  return new ChatError({ title, detail, ...fields, status, retry_after });
+};
+
 export const newId = () => {
-  if (crypto.randomUUID) return crypto.randomUUID();
-  // Pages without TLS do not have it.
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6] & 15) | 64;
-  bytes[8] = (bytes[8] & 63) | 128;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+  if (crypto.randomUUID) return crypto.randomUUID(); // pages without TLS do not have it
+  const hex = (/** @type {number} */ length) =>
+    Array.from(crypto.getRandomValues(new Uint8Array(length)), (n) => (n % 16).toString(16)).join("");
+  return `${hex(8)}-${hex(4)}-4${hex(3)}-a${hex(3)}-${hex(12)}`;
 };
 
 /** @returns {Types.ClientStorage} */
@@ -60,31 +86,30 @@ export const memoryStorage = () => {
 
 /** @returns {Types.ClientStorage} */
 export const indexedDBStorage = (name = "chat4all") => {
-  /** @param {IDBRequest} request @returns {Promise<any>} */
-  const result = (request) =>
+  if (!globalThis.indexedDB) return memoryStorage();
+  /** @type {Promise<IDBDatabase> | undefined} */
+  let opened;
+  const open = () =>
     new Promise((resolve, reject) => {
+      const request = indexedDB.open(name);
+      request.onupgradeneeded = () => request.result.createObjectStore("kept");
       request.onsuccess = () => resolve(request.result);
       request.onerror = () => reject(request.error);
     });
-  /** @type {Promise<IDBDatabase> | undefined} */
-  let opened;
-  const open = () => {
-    const request = indexedDB.open(name);
-    request.onupgradeneeded = () => request.result.createObjectStore("kept");
-    return result(request);
-  };
-  /** @param {IDBTransactionMode} mode @param {(store: IDBObjectStore) => IDBRequest} act */
+  /**
+   * @param {IDBTransactionMode} mode @param {(store: IDBObjectStore) => IDBRequest} act
+   * @returns {Promise<any>}
+   */
   const run = async (mode, act) => {
-    const database = await (opened ??= open());
-    const transaction = database.transaction("kept", mode);
-    const found = await result(act(transaction.objectStore("kept")));
-    if (mode === "readwrite") {
-      await new Promise((resolve, reject) => {
-        transaction.oncomplete = resolve;
-        transaction.onabort = () => reject(transaction.error);
-      });
-    }
-    return found;
+    const forget = () => (opened = undefined);
+    opened ??= open();
+    opened.then((database) => (database.onclose = forget), forget);
+    const transaction = (await opened).transaction("kept", mode);
+    const request = act(transaction.objectStore("kept"));
+    return new Promise((resolve, reject) => {
+      transaction.oncomplete = () => resolve(request.result);
+      transaction.onabort = () => reject(transaction.error);
+    });
   };
   return {
     get: (key) => run("readonly", (store) => store.get(key)),
@@ -102,9 +127,6 @@ const memoryTokens = () => {
   return { load: () => kept, save: (tokens) => void (kept = tokens) };
 };
 
-/** @param {string} position @returns {number[]} */
-const numbers = (position) => position.split(".").map(Number);
-
 /**
  * How far a conversation was received: everything up to seq and change. `told` is the newest message
  * that was told, beyond seq after a reload; `pages` are what was read then, each with its change.
@@ -115,14 +137,14 @@ const numbers = (position) => position.split(".").map(Number);
 
 /** @param {string} text @returns {Reached} */
 const reached = (text) => {
-  const [seq, change] = numbers(text);
+  const [seq, change] = text.split(".").map(Number);
   return { seq, change, told: seq, gaps: 0, text, pages: [] };
 };
 
 /**
  * What waits to be taken: an event, or none where only a position moves.
  *
- * @typedef {{event: Types.ClientEvent | null, conversation?: string, position?: string | null,
+ * @typedef {{event: Types.ClientEvent | null, conversation_id?: string, position?: string | null,
  *   generation?: string | null}} Item
  */
 
@@ -210,6 +232,8 @@ export class Client extends EventTarget {
   /** @type {Map<string, Promise<unknown>>} The last message of each conversation on its way. */
   #chains = new Map();
   #created = 0;
+  /** @type {Promise<void> | null} */
+  #adopting = null;
 
   /** @param {string | URL} url @param {Types.ClientOptions} [options] */
   constructor(url, options = {}) {
@@ -241,7 +265,7 @@ export class Client extends EventTarget {
     return [...this.#outbox.values()];
   }
 
-  // ------------------------------------------------------------------------------ requests
+  // ---- requests
 
   /**
    * Ask until there is an answer that asking again would not change.
@@ -279,7 +303,7 @@ export class Client extends EventTarget {
         }
         error = problem(response, text);
       } catch (cause) {
-        error = failure("no-answer", "the server does not answer", { cause });
+        error = noAnswer(cause);
       }
       if (signal.aborted) throw failure("closed", "the client was closed");
       if (error.status === 401 && !open) {
@@ -289,8 +313,8 @@ export class Client extends EventTarget {
         continue;
       }
       renewed = false;
-      const wait = 1_000 * (error.retry_after ?? 0) + this.#backoff(tried - 1);
-      spent += Date.now() - began + wait;
+      const backoff = this.#backoff(tried - 1);
+      spent += Date.now() - began + 1_000 * (error.retry_after ?? 0) + backoff;
       const again =
         error.status === 0 ||
         error.status === 429 ||
@@ -299,7 +323,7 @@ export class Client extends EventTarget {
       if (!again || tried >= tries || (!forever && spent > (this.#options.retry_for ?? 30_000))) {
         throw error;
       }
-      await this.#pause(error.retry_after, tried - 1, wait);
+      await this.#pause(error.retry_after, backoff);
       if (signal.aborted) throw failure("closed", "the client was closed");
     }
   }
@@ -311,17 +335,17 @@ export class Client extends EventTarget {
 
   /** Full jitter. @param {number} tried */
   #backoff(tried) {
-    return this.#random() * Math.min(RETRY_MOST, RETRY_FIRST * 2 ** Math.min(tried, 10));
+    return this.#random() * Math.min(20_000, 1_000 * 2 ** tried);
   }
 
   /**
    * Wait before the next try: as long as the server says, then a while that `#hurry` ends.
    *
-   * @param {number | undefined} seconds @param {number} while_
+   * @param {number | undefined} seconds @param {number} ms
    */
-  async #pause(seconds, while_) {
+  async #pause(seconds, ms) {
     if (seconds) await this.#sleep(1_000 * seconds);
-    await this.#sleep(while_, this.#waits);
+    await this.#sleep(ms, this.#waits);
   }
 
   /** @param {number} ms @param {Set<() => void>} [hurried] @returns {Promise<void>} */
@@ -346,7 +370,7 @@ export class Client extends EventTarget {
     for (const end of [...this.#waits]) end();
   }
 
-  // ------------------------------------------------------------------------------ tokens
+  // ---- tokens
 
   /**
    * An access token, another one than `refused`. All who wait share one renewal.
@@ -365,7 +389,7 @@ export class Client extends EventTarget {
     const { token, getToken } = this.#options;
     if (token || getToken) {
       if (token && token === refused) throw signedOut();
-      const given = token ?? (await getToken?.()) ?? "";
+      const given = token ?? (await getToken?.().catch(rethrow)) ?? "";
       const { access_token, expires_in = Infinity } =
         typeof given === "string" ? { access_token: given } : given;
       this.#access = { access_token, renew_at: renewAt(expires_in) };
@@ -373,38 +397,31 @@ export class Client extends EventTarget {
     }
     return this.#locked(`tokens ${this.#url}`, async () => {
       const kept = await this.#tokens.load();
-      const isFresh = kept && kept.access_token !== refused && Date.now() < kept.renew_at;
-      if (kept && isFresh) {
-        this.#access = kept; // another tab has renewed them
-      } else if (kept) {
-        try {
-          const form = { grant_type: "refresh_token", refresh_token: kept.refresh_token };
-          await this.#exchange(kept.username, form);
-        } catch (error) {
-          if (!(error instanceof ChatError) || ![400, 401].includes(error.status)) throw error;
-          this.#access = null;
-          await this.#tokens.save(null);
-          throw signedOut(error);
+      const password = this.#password;
+      try {
+        if (kept && kept.access_token !== refused && Date.now() < kept.renew_at) {
+          this.#username = kept.username;
+          this.#access = kept; // another tab has renewed them
+          return kept.access_token;
         }
-      } else if (this.#password !== undefined && this.#username !== null) {
-        const password = this.#password;
-        this.#password = undefined; // once: a session that was ended stays ended
-        try {
-          await this.#exchange(this.#username, { username: this.#username, password });
-        } catch (error) {
-          if (error instanceof ChatError && (error.status === 0 || error.status >= 429)) {
-            this.#password = password;
-          }
-          throw error;
+        if (kept) {
+          const { username, refresh_token } = kept;
+          return await this.#exchange(username, { grant_type: "refresh_token", refresh_token });
         }
-      } else {
-        throw signedOut();
+        if (password === undefined || !this.#username) throw signedOut();
+        return await this.#exchange(this.#username, { username: this.#username, password });
+      } catch (error) {
+        if (!(error instanceof ChatError) || ![400, 401].includes(error.status)) throw error;
+        this.#password = undefined;
+        if (!kept) throw error;
+        this.#access = null;
+        await this.#tokens.save(null);
+        throw signedOut(error);
       }
-      return /** @type {NonNullable<typeof this.access>} */ (this.#access).access_token;
     });
   }
 
-  /** @param {string} username @param {Record<string, string>} form */
+  /** @param {string} username @param {Record<string, string>} form @returns {Promise<string>} */
   async #exchange(username, form) {
     const got = await this.#ask("POST", "/token", { form, open: true });
     const { access_token, refresh_token } = got;
@@ -412,28 +429,40 @@ export class Client extends EventTarget {
     await this.#tokens.save(tokens); // before they are used: the former ones are spent
     this.#access = tokens;
     this.#username = username;
+    this.#password = undefined; // once: a session that was ended stays ended
+    return access_token;
   }
 
   /**
+   * Act while no other tab does; not at all, `ifFree`, when one does. A tab that was suspended is not
+   * waited for: the server takes what comes twice.
+   *
    * @template T
-   * @param {string} name @param {() => Promise<T>} act @param {boolean} [ifFree]
-   * @returns {Promise<T | undefined>}
+   * @param {string} name @param {() => Promise<T>} act @param {boolean} [ifFree] @returns {Promise<T>}
    */
-  async #locked(name, act, ifFree = false) {
+  async #locked(name, act, ifFree) {
     if (!this.#locks) return act();
-    return this.#locks.request(`chat4all ${name}`, { ifAvailable: ifFree }, (lock) =>
-      lock ? act() : undefined,
-    );
+    const how = ifFree ? { ifAvailable: true } : { signal: AbortSignal.timeout(LOCKED) };
+    let isActing = false;
+    try {
+      return await this.#locks.request(`chat4all ${name}`, how, (lock) => {
+        isActing = true;
+        return lock ? act() : /** @type {any} */ (undefined);
+      });
+    } catch (error) {
+      if (isActing) throw error;
+      return act();
+    }
   }
 
-  // ------------------------------------------------------------------------------ accounts
+  // ---- accounts
 
-  /** @param {{username: string, email: string, password: string}} user */
+  /** @type {Types.Client["signUp"]} */
   signUp(user) {
     return this.#ask("POST", "/v1/users", { json: user, key: newId(), open: true });
   }
 
-  /** @param {string} username @param {string} password */
+  /** @type {Types.Client["signIn"]} */
   async signIn(username, password) {
     await this.#locked(`tokens ${this.#url}`, () =>
       this.#exchange(username, { username, password }),
@@ -452,14 +481,19 @@ export class Client extends EventTarget {
       await this.#ask("POST", "/v1/logout");
     } catch (error) {
       if (!isSignedOut(error)) throw error;
+    } finally {
+      await this.#forget(prefix);
     }
+  }
+
+  /** @param {string} prefix */
+  async #forget(prefix) {
     await this.close();
     for (const key of await this.#storage.keys(prefix)) await this.#storage.delete(key);
     this.#outbox.clear();
     this.#taken = { generation: null, positions: {} };
     this.#markers.clear();
-    this.#access = null;
-    this.#username = null;
+    this.#access = this.#username = null;
     await this.#tokens.save(null);
   }
 
@@ -467,7 +501,7 @@ export class Client extends EventTarget {
     return this.#ask("GET", "/v1/sessions");
   }
 
-  /** @param {string} session */
+  /** @type {Types.Client["endSession"]} */
   endSession(session) {
     return this.#ask("DELETE", path("sessions", session), { done: 404 });
   }
@@ -476,17 +510,17 @@ export class Client extends EventTarget {
     return this.#ask("GET", "/v1/me");
   }
 
-  /** @param {string} username */
+  /** @type {Types.Client["user"]} */
   user(username) {
     return this.#ask("GET", path("users", username));
   }
 
-  /** @param {string} query */
+  /** @type {Types.Client["searchUsers"]} */
   searchUsers(query, { limit = 20 } = {}) {
     return this.#list(`/v1/users?${new URLSearchParams({ query, limit: String(limit) })}`);
   }
 
-  /** @param {object} changes */
+  /** @type {Types.Client["changeProfile"]} */
   async changeProfile(changes) {
     // Once: a password that was changed is not the current one any more.
     return this.#ask("PATCH", path("users", await this.#who()), { json: changes, tries: 1 });
@@ -496,13 +530,13 @@ export class Client extends EventTarget {
     return (this.#username ??= /** @type {string} */ ((await this.me()).username));
   }
 
-  // ------------------------------------------------------------------------------ conversations
+  // ---- conversations
 
   conversations({ limit = 50 } = {}) {
     return this.#list(`/v1/conversations?limit=${limit}`);
   }
 
-  /** @param {string} conversation */
+  /** @type {Types.Client["conversation"]} */
   conversation(conversation) {
     return this.#ask("GET", path("conversations", conversation));
   }
@@ -513,47 +547,47 @@ export class Client extends EventTarget {
     return this.#ask("POST", "/v1/conversations", { json, key: newId() });
   }
 
-  /** @param {string} username */
+  /** @type {Types.Client["createPrivate"]} */
   createPrivate(username) {
     const json = { type: "private", members: [username] };
     return this.#ask("POST", "/v1/conversations", { json, key: newId() });
   }
 
-  /** @param {string} conversation @param {object} changes */
+  /** @type {Types.Client["changeConversation"]} */
   changeConversation(conversation, changes) {
     return this.#ask("PATCH", path("conversations", conversation), { json: changes });
   }
 
-  /** @param {string} conversation */
+  /** @type {Types.Client["deleteConversation"]} */
   deleteConversation(conversation) {
     return this.#ask("DELETE", path("conversations", conversation), { done: 404 });
   }
 
-  /** @param {string} conversation */
+  /** @type {Types.Client["members"]} */
   members(conversation, { limit = 200 } = {}) {
     return this.#list(`${path("conversations", conversation, "members")}?limit=${limit}`);
   }
 
-  /** @param {string} conversation @param {string} username @param {Types.Role} [role] */
+  /** @type {Types.Client["addMember"]} */
   addMember(conversation, username, role) {
     const json = { username, role };
     const key = newId();
     return this.#ask("POST", path("conversations", conversation, "members"), { json, key });
   }
 
-  /** @param {string} conversation @param {string} username */
+  /** @type {Types.Client["removeMember"]} */
   removeMember(conversation, username) {
     return this.#ask("DELETE", path("conversations", conversation, "members", username), {
       done: 404,
     });
   }
 
-  /** @param {string} conversation */
+  /** @type {Types.Client["leave"]} */
   async leave(conversation) {
     await this.removeMember(conversation, await this.#who());
   }
 
-  /** @param {string} conversation @param {string} username @param {Types.Role} role */
+  /** @type {Types.Client["changeRole"]} */
   changeRole(conversation, username, role) {
     const json = { role };
     return this.#ask("PATCH", path("conversations", conversation, "members", username), { json });
@@ -568,7 +602,7 @@ export class Client extends EventTarget {
     }
   }
 
-  // ------------------------------------------------------------------------------ messages
+  // ---- messages
 
   /** @param {Types.MessageRef} message @param {string[]} more */
   #path(message, ...more) {
@@ -576,22 +610,22 @@ export class Client extends EventTarget {
     return path("conversations", conversation_id, "messages", message_id, ...more);
   }
 
-  /** @param {Types.MessageRef} message @param {string} content */
+  /** @type {Types.Client["edit"]} */
   edit(message, content) {
     return this.#changeMessage("PATCH", this.#path(message), content);
   }
 
-  /** @param {Types.MessageRef} message */
+  /** @type {Types.Client["remove"]} */
   remove(message) {
     return this.#changeMessage("DELETE", this.#path(message));
   }
 
-  /** @param {Types.MessageRef} message @param {string} emoji */
+  /** @type {Types.Client["react"]} */
   react(message, emoji) {
     return this.#changeMessage("PUT", this.#path(message, "reactions", emoji));
   }
 
-  /** @param {Types.MessageRef} message @param {string} emoji */
+  /** @type {Types.Client["unreact"]} */
   unreact(message, emoji) {
     return this.#changeMessage("DELETE", this.#path(message, "reactions", emoji));
   }
@@ -603,29 +637,29 @@ export class Client extends EventTarget {
     await this.#ask(method, path, how);
   }
 
-  /** @param {string} conversation_id @param {string} message_id */
+  /** @type {Types.Client["message"]} */
   message(conversation_id, message_id) {
     return this.#ask("GET", this.#path({ conversation_id, message_id }));
   }
 
-  /** @param {Types.MessageRef} message */
+  /** @type {Types.Client["edits"]} */
   edits(message) {
     return this.#ask("GET", this.#path(message, "edits"));
   }
 
-  /** @param {Types.MessageRef} message */
+  /** @type {Types.Client["reactions"]} */
   reactions(message) {
     return this.#ask("GET", this.#path(message, "reactions"));
   }
 
   /** @param {string} conversation @param {{direction?: string, [name: string]: any}} [options] */
   async *history(conversation, { direction, ...query } = {}) {
-    direction ??= "after" in query ? "newer" : "older";
-    const bounds = ["before", "after", "around"].filter((name) => query[name] !== undefined);
-    if (direction === "newer" && !bounds.length) query.after = 0;
-    const given = Object.entries(query).filter(([, value]) => value !== undefined);
-    const from = path("conversations", conversation, "messages");
-    for (let next = `${from}?${new URLSearchParams(given)}`; next; ) {
+    direction ??= query.after === undefined ? "older" : "newer";
+    if (direction === "newer" && query.before === undefined && query.around === undefined) {
+      query.after ??= 0;
+    }
+    const given = new URLSearchParams(JSON.parse(JSON.stringify(query))); // none that is undefined
+    for (let next = `${path("conversations", conversation, "messages")}?${given}`; next; ) {
       const { body, headers } = await this.#call("GET", next);
       const [older, newer] = [link(headers, "prev"), link(headers, "next")];
       yield {
@@ -638,18 +672,17 @@ export class Client extends EventTarget {
     }
   }
 
-  /** @param {string} conversation @param {number} seq */
+  /** @type {Types.Client["read"]} */
   async read(conversation, seq) {
     await this.#ask("POST", path("conversations", conversation, "read"), { json: { seq } });
-    this.#markers.set(conversation, Math.max(seq, this.#markers.get(conversation) ?? 0));
   }
 
-  /** @param {string} conversation */
+  /** @type {Types.Client["receipts"]} */
   receipts(conversation) {
     return this.#ask("GET", path("conversations", conversation, "receipts"));
   }
 
-  // ------------------------------------------------------------------------------ outbox
+  // ---- outbox
 
   /** @param {string} conversation @param {any} content @param {Types.SendOptions} [options] */
   send(conversation, content, options) {
@@ -666,14 +699,14 @@ export class Client extends EventTarget {
     return this.#send(unsent);
   }
 
-  /** @param {string} message_id */
+  /** @type {Types.Client["retry"]} */
   async retry(message_id) {
     const unsent = this.#outbox.get(message_id);
     if (unsent?.state !== "failed") throw failure("not-found", "there is no such refused message");
     return this.#send({ ...unsent, state: "sending", error: undefined });
   }
 
-  /** @param {string} message_id */
+  /** @type {Types.Client["discard"]} */
   async discard(message_id) {
     const unsent = this.#outbox.get(message_id);
     this.#outbox.delete(message_id);
@@ -682,6 +715,7 @@ export class Client extends EventTarget {
 
   /** Begin with what is kept for this user. */
   async #prefix() {
+    if (!this.#options.storage) return "";
     return `${this.#url} ${await this.#who()} `;
   }
 
@@ -699,45 +733,44 @@ export class Client extends EventTarget {
 
   /**
    * Send a message after those before it in its conversation. As long as it is on its way no other
-   * tab sends it.
+   * tab sends it. `isKept`: it was found in the storage; another tab may be sending it.
    *
-   * @param {Types.UnsentMessage} unsent @returns {Promise<string>}
+   * @param {Types.UnsentMessage} unsent @param {boolean} [isKept] @returns {Promise<string>}
    */
-  #send(unsent) {
+  #send(unsent, isKept) {
     const { message_id, conversation_id } = unsent;
-    this.#outboxChanged(unsent);
+    if (!isKept) this.#outboxChanged(unsent);
     const before = this.#chains.get(conversation_id);
     const sent = (async () => {
       const key = await this.#keyOf(unsent);
-      return this.#locked(`unsent ${message_id}`, async () => {
-        await this.#storage.set(key, unsent);
+      const act = async () => {
+        if (!isKept) await this.#storage.set(key, unsent);
+        else if (await this.#storage.get(key)) this.#outboxChanged(unsent);
         await before;
         return this.#post(unsent, key);
-      });
+      };
+      return this.#locked(`unsent ${message_id}`, act, isKept);
     })();
-    this.#chain(conversation_id, sent);
-    return /** @type {Promise<string>} */ (sent);
-  }
-
-  /** @param {string} conversation @param {Promise<unknown>} sent */
-  #chain(conversation, sent) {
     const settled = sent.catch(() => {}).then(() => {
-      if (this.#chains.get(conversation) === settled) this.#chains.delete(conversation);
+      if (this.#chains.get(conversation_id) === settled) this.#chains.delete(conversation_id);
     });
-    this.#chains.set(conversation, settled);
+    this.#chains.set(conversation_id, settled);
+    return sent;
   }
 
   /** @param {Types.UnsentMessage} unsent @param {string} key */
   async #post(unsent, key) {
     const { message_id, conversation_id, created_at, state, error, ...said } = unsent;
-    if (!this.#outbox.has(message_id)) return message_id; // discarded, or told by an event
+    const isWaiting = () => this.#outbox.get(message_id)?.state === "sending";
+    if (!isWaiting()) return message_id;
     const json = { ...said, message_id, chat_id: conversation_id };
     try {
       await this.#ask("POST", "/v1/messages", { json, forever: true });
     } catch (cause) {
-      if (cause instanceof ChatError && cause.status && !isSignedOut(cause)) {
+      if (cause instanceof ChatError && cause.status && !isSignedOut(cause) && isWaiting()) {
         const { type, status, title, detail } = cause;
-        const failed = { ...unsent, state: /** @type {const} */ ("failed"), error: { type, status, title, detail } };
+        /** @type {Types.UnsentMessage} */
+        const failed = { ...unsent, state: "failed", error: { type, status, title, detail } };
         await this.#storage.set(key, failed);
         this.#outboxChanged(failed);
       }
@@ -748,31 +781,28 @@ export class Client extends EventTarget {
     return message_id;
   }
 
-  /** Send what other tabs, or this one before it was reloaded, have left. */
-  async #adopt() {
-    for (const unsent of this.outbox) {
-      const { message_id, conversation_id, state } = unsent;
-      // It was given up while nobody was signed in.
-      if (state === "sending" && !this.#chains.has(conversation_id)) {
-        await this.#send(unsent);
+  /** Send what was left: by this tab while it was signed out or before a reload, or by another one. */
+  #adopt() {
+    this.#adopting ??= (async () => {
+      const left = this.outbox.filter(
+        ({ state, conversation_id }) => state === "sending" && !this.#chains.has(conversation_id),
+      );
+      const sent = left.map((unsent) => this.#send(unsent));
+      if (this.#options.storage) {
+        for (const key of await this.#storage.keys(`${await this.#prefix()}unsent `)) {
+          const kept = /** @type {Types.UnsentMessage | undefined} */ (await this.#storage.get(key));
+          if (kept && !this.#outbox.has(kept.message_id)) sent.push(this.#send(kept, true));
+        }
       }
-    }
-    if (!this.#options.storage) return;
-    const prefix = `${await this.#prefix()}unsent `;
-    for (const key of await this.#storage.keys(prefix)) {
-      if (this.#outbox.has(/** @type {string} */ (key.split(" ").at(-1)))) continue;
-      await this.#locked(`unsent ${key.split(" ").at(-1)}`, async () => {
-        const unsent = /** @type {Types.UnsentMessage | undefined} */ (await this.#storage.get(key));
-        if (!unsent) return;
-        this.#outboxChanged(unsent);
-        if (unsent.state === "sending") await this.#post(unsent, key);
-      }, true);
-    }
+      await Promise.allSettled(sent);
+    })()
+      .catch(() => {}) // it is tried again
+      .finally(() => (this.#adopting = null));
   }
 
-  // ------------------------------------------------------------------------------ live
+  // ---- live
 
-  /** @param {{since?: Types.Positions}} [options] @returns {Promise<void>} */
+  /** @type {Types.Client["connect"]} */
   connect({ since } = {}) {
     this.#running ??= new Promise((resolve, reject) => {
       this.#ended = null;
@@ -808,7 +838,7 @@ export class Client extends EventTarget {
     this.#notify();
   }
 
-  /** @param {{since?: Types.Positions}} [options] @returns {AsyncGenerator<Types.ClientEvent, void>} */
+  /** @type {Types.Client["events"]} */
   async *events(options) {
     if (this.#queue) throw new Error("another loop over the events is running");
     const life = this.#life.signal;
@@ -835,12 +865,12 @@ export class Client extends EventTarget {
     }
   }
 
-  /** @param {string} conversation_id */
+  /** @type {Types.Client["typing"]} */
   typing(conversation_id) {
     this.#say({ type: "typing", conversation_id });
   }
 
-  /** @param {string[]} usernames */
+  /** @type {Types.Client["watch"]} */
   watch(usernames) {
     this.#watched = [...usernames];
     this.#say({ type: "watch", usernames });
@@ -874,17 +904,20 @@ export class Client extends EventTarget {
       this.#queue.push(item);
       this.#notify();
     } else {
-      this.#take(item)?.catch((error) => this.#end(error));
+      this.#take(item)?.catch((error) => {
+        this.#end(error);
+        this.close();
+      });
     }
   }
 
   /** Keep the position of an event that was taken. @param {Item} item */
-  #take({ conversation, position, generation }) {
-    const { positions } = this.#taken;
+  #take({ conversation_id, position, generation }) {
+    if (position === undefined && generation === undefined) return;
     if (generation !== undefined) this.#taken.generation = generation;
-    if (conversation && position) positions[conversation] = position;
-    else if (conversation && position === null) delete positions[conversation];
-    else if (generation === undefined) return;
+    const { positions } = this.#taken;
+    if (conversation_id && position) positions[conversation_id] = position;
+    else if (conversation_id) delete positions[conversation_id];
     if (!this.#keeps) return;
     this.#isDirty = true;
     return (this.#saving ??= this.#save().finally(() => (this.#saving = null)));
@@ -899,14 +932,15 @@ export class Client extends EventTarget {
 
   /** @param {Types.Positions | undefined} since */
   async #start(since) {
-    this.#keeps = !since;
-    const kept = since ?? (await this.#storage.get(`${await this.#prefix()}positions`));
+    const has = Object.keys(this.#taken.positions).length ? this.#taken : undefined;
+    if (since) this.#keeps = false;
+    const kept = since ?? has ?? (await this.#storage.get(`${await this.#prefix()}positions`));
     if (kept) this.#taken = structuredClone(/** @type {Types.Positions} */ (kept));
     this.#goesOn = Boolean(kept);
     this.#generation = this.#taken.generation ?? null;
     const positions = Object.entries(this.#taken.positions);
     this.#received = new Map(positions.map(([id, text]) => [id, reached(text)]));
-    this.#adopt().catch(() => {}); // each is told by its event, and tried again when connected
+    this.#adopt();
   }
 
   /**
@@ -958,10 +992,11 @@ export class Client extends EventTarget {
    */
   async #connection(life) {
     const token = await this.#token(this.#refused);
-    if (life.aborted) return { code: 1000, reason: "" };
+    if (life.aborted) return { code: 1000, reason: "closed" };
     const url = this.#url.replace(/^http/, "ws") + "/v1/live";
-    /** @type {End & {isOpen?: boolean}} */
+    /** @type {End & {isOpen: boolean, pumping?: Promise<void>}} */
     const ended = await new Promise((resolve) => {
+      /** @type {Types.WebSocketLike} */
       const socket = new this.#WebSocket(url, ["chat4all.v1", `bearer.${token}`]);
       this.#socket = socket;
       let retry_after = 0;
@@ -969,10 +1004,15 @@ export class Client extends EventTarget {
       let silence = HANDSHAKE;
       let silentAt = Date.now() + silence;
       let looked = Date.now();
-      /** @type {any[]} */
+      let looks = 0;
+      /** @type {string[]} */
       const frames = [];
       let isBusy = false;
-      let generation = "";
+      /** @type {Promise<void> | undefined} */
+      let pumping;
+      /** @type {string | null} */
+      let generation = null;
+      let shown = token;
 
       /** @param {number} code @param {string} reason */
       const end = (code, reason) => {
@@ -988,21 +1028,35 @@ export class Client extends EventTarget {
         } catch {
           // It was not open yet.
         }
-        resolve({ code, reason, retry_after, isOpen });
+        const wait = code === 1013 || code === 4429 ? retry_after : 0;
+        resolve({ code, reason, retry_after: wait, isOpen, pumping });
       };
       const left = () => end(1000, "closed");
       life.addEventListener("abort", left);
+      /** Renew the token of the connection. @param {boolean} [again] */
+      const show = async (again) => {
+        try {
+          const token = await this.#token();
+          if (this.#socket !== socket || (token === shown && !again)) return;
+          shown = token;
+          socket.send(JSON.stringify({ type: "auth", token }));
+        } catch {
+          // The server ends the connection when the token does.
+        }
+      };
       const look = () => {
         const now = Date.now();
         if (now > looked + SLEPT) this.#probe();
         looked = now;
         if (now > silentAt) return end(1006, "nothing was heard");
-        if (isOpen && this.#access && now > this.#access.renew_at) this.#reauthenticate(socket);
+        const has = this.#access;
+        if (isOpen && (has?.access_token !== shown || now > has.renew_at)) show();
+        if (isOpen && ++looks % ADOPT === 0) this.#adopt();
       };
       const timer = setInterval(look, Math.max(20, 1_000 * this.#pace));
       this.#probe = () => {
         if (!isOpen) return;
-        this.#reauthenticate(socket);
+        show(true); // it is answered
         silentAt = Math.min(silentAt, Date.now() + PROBE);
       };
 
@@ -1020,9 +1074,6 @@ export class Client extends EventTarget {
             if (!this.#received.size) this.#generation = generation;
             if (!Object.keys(this.#taken.positions).length) this.#taken.generation = generation;
             for (const piece of this.#resumes()) socket.send(JSON.stringify(piece));
-            if (this.#watched.length) {
-              socket.send(JSON.stringify({ type: "watch", usernames: this.#watched }));
-            }
             return;
           case "resumed":
             return this.#resumed(frame.markers, generation);
@@ -1030,33 +1081,35 @@ export class Client extends EventTarget {
             retry_after = frame.retry_after ?? 0;
             return;
           default:
-            return this.#handle(frame, generation, () => this.#socket === socket);
+            return this.#handle(frame, generation);
         }
       };
       const pump = async () => {
-        isBusy = true;
         try {
           while (frames.length && this.#socket === socket) {
-            if (this.#queue && this.#queue.length >= this.#queueMax) {
-              end(1006, "events are not taken");
-              break;
-            }
-            await handle(frames.shift());
+            if (this.#queue && this.#queue.length >= this.#queueMax) return overrun();
+            const handled = handle(JSON.parse(/** @type {string} */ (frames.shift())));
+            if (handled) await handled; // what comes meanwhile waits in its order
           }
         } catch (error) {
-          end(1006, error instanceof Error ? error.message : String(error));
+          end(1006, String(error));
         }
         isBusy = false;
       };
+      const overrun = () => end(1006, "events are not taken");
       socket.onmessage = ({ data }) => {
         silentAt = Date.now() + silence;
-        frames.push(JSON.parse(data));
-        if (frames.length > this.#queueMax) end(1006, "events are not taken");
-        else if (!isBusy) pump();
+        frames.push(data);
+        if (frames.length > this.#queueMax) overrun();
+        else if (!isBusy) {
+          isBusy = true;
+          pumping = pump();
+        }
       };
       socket.onclose = ({ code, reason }) => end(code, reason);
       socket.onerror = () => {};
     });
+    await ended.pumping; // a history that is being read is of use
     if (ended.code === 4401) this.#refused = token;
     if (ended.code === 1006 && !ended.isOpen && !life.aborted) {
       // A page is not told why a handshake is refused; another request is.
@@ -1068,14 +1121,6 @@ export class Client extends EventTarget {
       }
     }
     return ended;
-  }
-
-  /** @param {Types.WebSocketLike} socket */
-  #reauthenticate(socket) {
-    this.#token().then(
-      (token) => this.#socket === socket && socket.send(JSON.stringify({ type: "auth", token })),
-      () => {}, // the server ends the connection when the token does
-    );
   }
 
   /** Frames that say what was received. */
@@ -1090,123 +1135,102 @@ export class Client extends EventTarget {
 
   /** @param {Record<string, number>} markers @param {string | null} generation */
   #resumed(markers, generation) {
-    for (const [conversation_id, seq] of Object.entries(markers)) {
-      if (seq <= (this.#markers.get(conversation_id) ?? 0)) continue;
-      this.#markers.set(conversation_id, seq);
-      this.#tell({ type: "ReadMoved", conversation_id, username: this.#username ?? "", seq });
+    const username = this.#username ?? "";
+    for (const [conversation, seq] of Object.entries(markers)) {
+      this.#read(conversation, username, seq);
     }
     this.#generation = generation;
     this.#goesOn = true;
     this.#isConnected = true;
     this.#state = "connected";
-    const [username, session_id] = [this.#username ?? "", this.#session];
-    this.#tell({ type: "Connected", username, session_id }, { generation });
+    this.#tell({ type: "Connected", username, session_id: this.#session }, { generation });
     this.#first?.resolve();
     this.#hurry();
-    this.#adopt().catch(() => {});
+    if (this.#watched.length) this.watch(this.#watched);
+    this.#adopt();
   }
 
   /**
    * Tell what a frame says. Throws to have the connection made anew.
    *
-   * @param {any} frame @param {string | null} generation @param {() => boolean} isCurrent
-   * @returns {Promise<void> | void}
+   * @param {any} frame @param {string | null} generation @returns {Promise<void> | void}
    */
-  #handle(frame, generation, isCurrent) {
-    const { type, position, message } = frame;
-    const conversation = frame.conversation_id ?? message?.conversation_id;
-    const at = this.#received.get(conversation);
+  #handle(frame, generation) {
+    const { type, position, message, event, username, seq } = frame;
+    const conversation_id = frame.conversation_id ?? message?.conversation_id;
     switch (type) {
-      case "message": {
-        if (at && message.seq <= at.seq) return;
-        this.#checkGap(at, message.seq > (at?.seq ?? message.seq - 1) + 1);
-        const isTold = at && message.seq <= at.told;
-        this.#reach(conversation, position, at);
-        this.#tell(isTold ? null : { type: "MessageCreated", message, position }, {
-          conversation,
-          position,
-        });
-        this.#settle(message);
-        return;
-      }
-      case "message_changed": {
-        const [, change] = numbers(position);
-        if (at && change <= at.change) return;
-        this.#checkGap(at, message.seq > (at?.seq ?? message.seq));
-        const isOn = (/** @type {Reached["pages"][0]} */ page) =>
-          page.from <= message.seq && message.seq <= page.to && change <= page.change;
-        const isTold = at?.pages.some(isOn);
-        this.#reach(conversation, position, at);
-        this.#tell(isTold ? null : { type: "MessageChanged", message, position }, {
-          conversation,
-          position,
-        });
-        return;
-      }
+      case "message":
+      case "message_changed":
+        return this.#receive(type === "message", message, position);
       case "reload":
-        return this.#reload(conversation, position, generation, isCurrent);
+        return this.#reload(conversation_id, position, generation);
       case "conversation": {
-        const { event } = frame;
-        const told = { type: /** @type {const} */ ("ConversationChanged"), conversation_id: conversation, event, position: position ?? null };
-        if (event === "added" && this.#goesOn) {
-          this.#tell(told);
-          return this.#reload(conversation, position, generation, isCurrent);
-        }
-        if (event === "added") this.#received.set(conversation, reached(position));
+        const isMissed = event === "added" && this.#goesOn;
+        if (event === "added" && !isMissed) this.#received.set(conversation_id, reached(position));
         if (event === "removed") {
-          this.#received.delete(conversation);
-          this.#markers.delete(conversation);
+          this.#received.delete(conversation_id);
+          this.#markers.delete(conversation_id);
         }
-        const moved = { added: position, removed: null }[/** @type {string} */ (event)];
-        this.#tell(told, { conversation, position: moved });
-        return;
+        this.#tell(
+          { type: "ConversationChanged", conversation_id, event, position: position ?? null },
+          { conversation_id, position: event === "removed" ? null : isMissed ? undefined : position },
+        );
+        return isMissed ? this.#reload(conversation_id, position, generation) : undefined;
       }
-      case "read": {
-        const { username, seq } = frame;
-        if (username === this.#username) {
-          if (seq <= (this.#markers.get(conversation) ?? 0)) return;
-          this.#markers.set(conversation, seq);
-        }
-        return this.#tell({ type: "ReadMoved", conversation_id: conversation, username, seq });
-      }
+      case "read":
+        return this.#read(conversation_id, username, seq);
       case "typing":
-        return this.#tell({ type: "Typing", conversation_id: conversation, username: frame.username });
+        return this.#tell({ type: "Typing", conversation_id, username });
       case "presence": {
-        const { username, status, last_seen = null } = frame;
+        const { status, last_seen = null } = frame;
         return this.#tell({ type: "PresenceChanged", username, status, last_seen });
       }
     }
   }
 
-  /**
-   * Throws at a gap, unless resumes have shown it again and again: those messages are not there.
-   *
-   * @param {Reached | undefined} at @param {boolean} isGap
-   */
-  #checkGap(at, isGap) {
-    if (at && isGap && ++at.gaps < GAPS) throw new Error("a message is missing");
-    if (at) at.gaps = 0;
+  /** @param {string} conversation_id @param {string} username @param {number} seq */
+  #read(conversation_id, username, seq) {
+    if (username === this.#username) {
+      if (seq <= (this.#markers.get(conversation_id) ?? 0)) return;
+      this.#markers.set(conversation_id, seq);
+    }
+    this.#tell({ type: "ReadMoved", conversation_id, username, seq });
   }
 
-  /** @param {string} conversation @param {string} position @param {Reached | undefined} at */
-  #reach(conversation, position, at) {
+  /**
+   * Tell a message, or its change, unless it was told. At a gap the connection is made anew; one that
+   * was shown again and again is believed: its messages are not there.
+   *
+   * @param {boolean} isNew @param {any} message @param {string} position
+   */
+  #receive(isNew, message, position) {
+    const { conversation_id, seq } = message;
     const next = reached(position);
-    next.told = Math.max(next.told, at?.told ?? 0);
-    next.pages = at?.pages.filter((page) => page.change > next.change) ?? [];
-    this.#received.set(conversation, next);
+    const at = this.#received.get(conversation_id);
+    if (at) {
+      if (isNew ? seq <= at.seq : next.change <= at.change) return;
+      if (seq > at.seq + Number(isNew) && ++at.gaps < GAPS) throw new Error("a message is missing");
+      next.told = Math.max(next.told, at.told);
+      next.pages = at.pages.filter(({ change }) => change >= next.change);
+    }
+    const isOn = (/** @type {Reached["pages"][0]} */ { from, to }) => from <= seq && seq <= to;
+    const isTold = isNew ? at && seq <= at.told : next.pages.some(isOn);
+    const type = isNew ? "MessageCreated" : "MessageChanged";
+    this.#received.set(conversation_id, next);
+    this.#tell(isTold ? null : { type, message, position }, { conversation_id, position });
+    if (isNew) this.#settle(message);
   }
 
   /**
    * Read what was missed of a conversation, or its newest page.
    *
    * @param {string} conversation_id @param {string} position @param {string | null} generation
-   * @param {() => boolean} isCurrent
    */
-  async #reload(conversation_id, position, generation, isCurrent) {
+  async #reload(conversation_id, position, generation) {
     const at = this.#received.get(conversation_id);
     const next = reached(position);
     const isKnown = at && generation === this.#generation && at.seq < next.seq;
-    const options = isKnown ? { after: at.seq, limit: RELOAD_LIMIT } : {};
+    const options = isKnown ? { after: at.seq, limit: 200 } : {};
     /** @type {Types.Message[]} */
     const messages = [];
     let has_older = false;
@@ -1215,7 +1239,7 @@ export class Client extends EventTarget {
         const [from, to] = [page.messages[0]?.seq, page.messages.at(-1)?.seq];
         if (from && to) {
           next.told = Math.max(next.told, to);
-          next.pages.push({ from, to, change: numbers(page.position)[1] });
+          next.pages.push({ from, to, change: reached(page.position).change });
         }
         has_older ||= !messages.length && page.has_older;
         messages.push(...page.messages);
@@ -1225,11 +1249,10 @@ export class Client extends EventTarget {
       // Removed meanwhile: another frame says so.
       if (!(error instanceof ChatError) || ![403, 404].includes(error.status)) throw error;
     }
-    if (!isCurrent()) return;
     this.#received.set(conversation_id, next);
     this.#tell(
       { type: "MessagesReloaded", conversation_id, messages, has_older, position },
-      { conversation: conversation_id, position },
+      { conversation_id, position },
     );
     for (const message of messages) this.#settle(message);
   }
@@ -1242,31 +1265,6 @@ export class Client extends EventTarget {
     this.#outboxChanged({ ...unsent, state: "sent", error: undefined });
   }
 }
-
-/** @param {Response} response @param {string} text */
-const problem = (response, text) => {
-  const { status, statusText: title } = response;
-  const after = Number(response.headers.get("Retry-After")) || undefined;
-  let fields = {};
-  try {
-    fields = JSON.parse(text);
-  } catch {
-    // Not of Chat4All: a proxy's.
-  }
-  const detail = `answered with ${status} ${title}`.trim();
-  return new ChatError({ title, detail, ...fields, status, retry_after: after });
-};
-
-/** @param {ChatError} [cause] */
-const signedOut = (cause) => {
-  const { type, ...fields } = cause ?? {};
-  const slug = failure("signed-out", cause?.detail ?? "nobody is signed in");
-  return Object.assign(slug, fields, { cause });
-};
-
-/** @param {unknown} error */
-const isSignedOut = (error) =>
-  error instanceof ChatError && error.type === "/problems/signed-out";
 
 /** @param {Headers} headers @param {string} rel */
 const link = (headers, rel) =>
