@@ -30,6 +30,7 @@ export default {
       return;
     }
     this.state.listed = true;
+    this.tellTitle();
     this.route();
     this.redraw();
     client.connect({ since: { generation: null, positions } }).catch(() => {}); // `Ended` tells why
@@ -41,15 +42,18 @@ export default {
     const [seq, change] = numbers(position);
     const head = Math.max(seq, known?.head ?? 0);
     const readSeq = Math.max(seq - unread, known?.readSeq ?? 0);
-    this.state.conversations.set(id, {
+    // The same object for good: what is drawn has hold of it.
+    const one = known ?? {
       timeline: new Timeline(), draft: this.keptDraft(id), editing: null, replying: null, typing: new Map(),
-      receipts: null, unreadFrom: null, sent: new Map(), ...known,
+      receipts: null, unreadFrom: null, sent: new Map(),
+    };
+    this.state.conversations.set(id, Object.assign(one, {
       id, type: listed.type, title: listed.title, peer: listed.peer, role: listed.role, created_at: listed.created_at,
       members: listed.members, memberCount: listed.member_count,
       moreMembers: listed.member_count > listed.members.length,
       last: known?.last && known.last.seq >= (last?.seq ?? 0) ? known.last : last && { ...last, at: change },
       head, readSeq, unread: Math.max(0, head - readSeq), mentions: listed.unread_mentions,
-    });
+    }));
   },
 
   /** Look at one conversation anew: its title, its members, one's own role. */

@@ -7,7 +7,7 @@
  */
 const DATABASE = "chat4all.accounts";
 const ACCOUNTS = "accounts";
-const LAST = "chat4all.account";
+export const LAST = "chat4all.account";
 const TAB = "chat4all.tab";
 const TOKEN = "chat4all.token.";
 

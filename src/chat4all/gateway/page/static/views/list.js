@@ -34,7 +34,7 @@ function all(app) {
 }
 
 const entries = (app, conversations) => html`
-  <ul>${repeat(conversations, ({ id }) => id, (conversation) => entry(app, conversation))}</ul>`;
+  <div>${repeat(conversations, ({ id }) => id, (conversation) => entry(app, conversation))}</div>`;
 
 function results(app) {
   const { text, people } = app.state.search;
@@ -59,7 +59,7 @@ function entry(app, conversation) {
   const when = last?.created_at ?? conversation.created_at;
   const shown = app.state.open === id && app.isLooking() ? 0 : unread;
   return html`
-    <li class="entry ${shown ? "unread" : ""}">
+    <div class="entry ${shown ? "unread" : ""}">
       <a href="#/c/${id}" aria-labelledby="title-${id}" aria-describedby="about-${id} when-${id}" aria-current=${app.state.open === id ? "page" : nothing}>
         ${avatar(title, { of: group ? id : conversation.peer ?? id, group, online: !group && app.isOnline(conversation.peer) })}
         <span class="lines">
@@ -70,7 +70,7 @@ function entry(app, conversation) {
           </span>
         </span>
       </a>
-    </li>`;
+    </div>`;
 }
 
 function preview(app, conversation) {
