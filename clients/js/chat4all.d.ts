@@ -149,10 +149,10 @@ export interface FieldProblem {
 /**
  * Why something was not done: the fields of the server's problem (RFC 9457).
  *
- * Where the server said nothing, `status` is 0 and `type` is one of
+ * `/problems/signed-out`, with 401, asks for signing in again. Where the server said nothing, `status`
+ * is 0 and `type` is one of
  * `/problems/no-answer` (not reached, or the answer was lost),
  * `/problems/closed` (the client was closed),
- * `/problems/signed-out` (sign in again),
  * `/problems/defect` (the server did not understand this client).
  */
 export class ChatError extends Error {
@@ -366,7 +366,7 @@ export interface ClientOptions {
   tokens?: TokenStore;
   /** Where positions and unsent messages are kept; in memory unless you say otherwise. */
   storage?: ClientStorage;
-  /** Events that may wait for `events()`; more end the connection until half are taken. 1,000. */
+  /** Events that may wait for `events()`; more end the connection until half are taken. 5,000. */
   queue_max?: number;
   /** Milliseconds that one request may take. 10,000. */
   request_timeout?: number;

@@ -4,15 +4,13 @@
  * @import * as Types from "./chat4all.d.ts"
  */
 
-/** Looks between two for what other tabs have left. */
+/** How often it is looked for what other tabs have left, in looks. */
 const ADOPT = 15;
 const HANDSHAKE = 10_000;
 const PROBE = 5_000;
 const LOCKED = 10_000;
-/** A tab in the background may look nearly as rarely, and has not slept. */
-const SLEPT = 90_000;
 const POSITIONS_OF_FRAME = 500;
-/** Resumes that show the same gap before it is believed: its messages are not in the store. */
+/** Resumes that show a gap before it is believed: the store lacks a message. */
 const GAPS = 3;
 /** Close codes of what would come again. */
 const DEFECTS = [1002, 1007, 1009, 4400];
@@ -37,16 +35,21 @@ export class ChatError extends Error {
 const failure = (slug, detail, more) =>
   new ChatError({ type: `/problems/${slug}`, title: detail, detail, ...more });
 
+const closed = () => failure("closed", "the client was closed");
+
 /** @param {unknown} cause */
 const noAnswer = (cause) => failure("no-answer", "the server does not answer", { cause });
 
 /** @param {ChatError} [cause] */
 const signedOut = (cause) =>
-  failure("signed-out", cause?.detail ?? "nobody is signed in", { status: cause?.status ?? 0, cause });
+  failure("signed-out", cause?.detail ?? "nobody is signed in", { status: 401, cause });
 
 /** @param {unknown} error */
 const isSignedOut = (error) =>
   error instanceof ChatError && error.type === "/problems/signed-out";
+
+const isTemporary = (/** @type {ChatError} */ { status }) =>
+  status === 0 || status === 429 || status >= 500;
 
 /** @param {unknown} cause @returns {never} */
 const rethrow = (cause) => {
@@ -160,6 +163,10 @@ const reached = (text) => {
  *   done?: number, tries?: number, forever?: boolean}} How
  */
 
+const wake = (/** @type {Set<() => void>} */ these) => {
+  for (const end of [...these]) end();
+};
+
 const path = (/** @type {string[]} */ ...parts) =>
   "/v1/" + parts.map(encodeURIComponent).join("/");
 
@@ -197,8 +204,8 @@ export class Client extends EventTarget {
   /** @type {Types.WebSocketLike | null} */
   #socket = null;
   #isConnected = false;
-  /** @type {Set<() => void>} Each ends a wait for the next try. */
-  #waits = new Set();
+  /** @type {Set<() => void>} Who waits for the next try. */
+  #tries = new Set();
   /** Looks whether the connection is alive. */
   #probe = () => {};
   /** @type {string[]} */
@@ -215,21 +222,21 @@ export class Client extends EventTarget {
   #taken = { generation: null, positions: {} };
   /** Whether positions are kept in the storage. */
   #keeps = true;
-  /** Whether it goes on from somewhere: what is new to it then was missed. */
+  /** Whether a conversation that is added was missed. */
   #goesOn = false;
-  /** @type {Map<string, number>} How far this user is known to have read. */
+  /** @type {Map<string, number>} How far this user was told to have read. */
   #markers = new Map();
   /** @type {Item[] | null} Of the loop over `events`. */
   #queue = null;
-  /** @type {Set<(value: unknown) => void>} */
-  #waiting = new Set();
+  /** @type {Set<() => void>} Who waits for the queue to change. */
+  #readers = new Set();
   #isDirty = false;
   /** @type {Promise<void> | null} */
   #saving = null;
 
   /** @type {Map<string, Types.UnsentMessage>} */
   #outbox = new Map();
-  /** @type {Map<string, Promise<unknown>>} The last message of each conversation on its way. */
+  /** @type {Map<string, Promise<unknown>>} The last on its way by conversation. */
   #chains = new Map();
   #created = 0;
   /** @type {Promise<void> | null} */
@@ -247,7 +254,7 @@ export class Client extends EventTarget {
     this.#locks = options.locks === undefined ? globalThis.navigator?.locks : options.locks;
     this.#tokens = options.tokens ?? memoryTokens();
     this.#storage = options.storage ?? memoryStorage();
-    this.#queueMax = options.queue_max ?? 1_000;
+    this.#queueMax = options.queue_max ?? 5_000;
     this.#username = options.username ?? null;
     this.#password = options.password;
   }
@@ -264,8 +271,6 @@ export class Client extends EventTarget {
   get outbox() {
     return [...this.#outbox.values()];
   }
-
-  // ---- requests
 
   /**
    * Ask until there is an answer that asking again would not change.
@@ -305,7 +310,7 @@ export class Client extends EventTarget {
       } catch (cause) {
         error = noAnswer(cause);
       }
-      if (signal.aborted) throw failure("closed", "the client was closed");
+      if (signal.aborted) throw closed();
       if (error.status === 401 && !open) {
         if (renewed) throw signedOut(error);
         renewed = true;
@@ -316,15 +321,13 @@ export class Client extends EventTarget {
       const backoff = this.#backoff(tried - 1);
       spent += Date.now() - began + 1_000 * (error.retry_after ?? 0) + backoff;
       const again =
-        error.status === 0 ||
-        error.status === 429 ||
-        error.status >= 500 ||
+        isTemporary(error) ||
         (error.status === 409 && tried > 1 && key && error.type === "/problems/conflict");
       if (!again || tried >= tries || (!forever && spent > (this.#options.retry_for ?? 30_000))) {
         throw error;
       }
       await this.#pause(error.retry_after, backoff);
-      if (signal.aborted) throw failure("closed", "the client was closed");
+      if (signal.aborted) throw closed();
     }
   }
 
@@ -338,42 +341,32 @@ export class Client extends EventTarget {
     return this.#random() * Math.min(20_000, 1_000 * 2 ** tried);
   }
 
-  /**
-   * Wait before the next try: as long as the server says, then a while that `#hurry` ends.
-   *
-   * @param {number | undefined} seconds @param {number} ms
-   */
+  /** Wait as long as the server says, then a while that ends early when there is reason to.
+   * @param {number | undefined} seconds @param {number} ms */
   async #pause(seconds, ms) {
-    if (seconds) await this.#sleep(1_000 * seconds);
-    await this.#sleep(ms, this.#waits);
+    if (seconds) await this.#wait(new Set(), 1_000 * seconds);
+    await this.#wait(this.#tries, ms);
   }
 
-  /** @param {number} ms @param {Set<() => void>} [hurried] @returns {Promise<void>} */
-  #sleep(ms, hurried) {
+  /** Until `wake` of these, the time, or the end. @param {Set<() => void>} these @param {number} [ms] */
+  #wait(these, ms) {
     const signal = this.#life.signal;
-    return new Promise((resolve) => {
+    return new Promise((/** @type {(value?: undefined) => void} */ resolve) => {
       const end = () => {
         clearTimeout(timer);
         signal.removeEventListener("abort", end);
-        hurried?.delete(end);
+        these.delete(end);
         resolve();
       };
-      const timer = setTimeout(end, ms * this.#pace);
+      const timer = ms === undefined ? 0 : setTimeout(end, ms * this.#pace);
       signal.addEventListener("abort", end);
-      hurried?.add(end);
+      these.add(end);
       if (signal.aborted) end();
     });
   }
 
-  /** Try again now whatever waits for its next try. */
-  #hurry() {
-    for (const end of [...this.#waits]) end();
-  }
-
-  // ---- tokens
-
   /**
-   * An access token, another one than `refused`. All who wait share one renewal.
+   * An access token other than `refused`. All who wait share one renewal.
    *
    * @param {string} [refused] @returns {Promise<string>}
    */
@@ -390,10 +383,9 @@ export class Client extends EventTarget {
     if (token || getToken) {
       if (token && token === refused) throw signedOut();
       const given = token ?? (await getToken?.().catch(rethrow)) ?? "";
-      const { access_token, expires_in = Infinity } =
-        typeof given === "string" ? { access_token: given } : given;
-      this.#access = { access_token, renew_at: renewAt(expires_in) };
-      return access_token;
+      const got = typeof given === "string" ? { access_token: given } : given;
+      this.#access = { ...got, renew_at: renewAt(got.expires_in ?? Infinity) };
+      return got.access_token;
     }
     return this.#locked(`tokens ${this.#url}`, async () => {
       const kept = await this.#tokens.load();
@@ -434,8 +426,8 @@ export class Client extends EventTarget {
   }
 
   /**
-   * Act while no other tab does; not at all, `ifFree`, when one does. A tab that was suspended is not
-   * waited for: the server takes what comes twice.
+   * Act while no other tab does; with `ifFree` not at all when one does. One that is suspended is not
+   * waited for.
    *
    * @template T
    * @param {string} name @param {() => Promise<T>} act @param {boolean} [ifFree] @returns {Promise<T>}
@@ -454,8 +446,6 @@ export class Client extends EventTarget {
       return act();
     }
   }
-
-  // ---- accounts
 
   /** @type {Types.Client["signUp"]} */
   signUp(user) {
@@ -522,15 +512,13 @@ export class Client extends EventTarget {
 
   /** @type {Types.Client["changeProfile"]} */
   async changeProfile(changes) {
-    // Once: a password that was changed is not the current one any more.
+    // Once: a changed password is not the current one any more.
     return this.#ask("PATCH", path("users", await this.#who()), { json: changes, tries: 1 });
   }
 
   async #who() {
     return (this.#username ??= /** @type {string} */ ((await this.me()).username));
   }
-
-  // ---- conversations
 
   conversations({ limit = 50 } = {}) {
     return this.#list(`/v1/conversations?limit=${limit}`);
@@ -601,8 +589,6 @@ export class Client extends EventTarget {
       next = link(headers, "next");
     }
   }
-
-  // ---- messages
 
   /** @param {Types.MessageRef} message @param {string[]} more */
   #path(message, ...more) {
@@ -682,8 +668,6 @@ export class Client extends EventTarget {
     return this.#ask("GET", path("conversations", conversation, "receipts"));
   }
 
-  // ---- outbox
-
   /** @param {string} conversation @param {any} content @param {Types.SendOptions} [options] */
   send(conversation, content, options) {
     const said = typeof content === "string" ? { ...options, content } : content;
@@ -713,7 +697,6 @@ export class Client extends EventTarget {
     if (unsent) await this.#storage.delete(await this.#keyOf(unsent));
   }
 
-  /** Begin with what is kept for this user. */
   async #prefix() {
     if (!this.#options.storage) return "";
     return `${this.#url} ${await this.#who()} `;
@@ -732,12 +715,13 @@ export class Client extends EventTarget {
   }
 
   /**
-   * Send a message after those before it in its conversation. As long as it is on its way no other
-   * tab sends it. `isKept`: it was found in the storage; another tab may be sending it.
+   * Send a message after those before it in its conversation. `isKept`: it was found in the storage,
+   * and another tab may be sending it.
    *
    * @param {Types.UnsentMessage} unsent @param {boolean} [isKept] @returns {Promise<string>}
    */
   #send(unsent, isKept) {
+    const life = this.#life.signal;
     const { message_id, conversation_id } = unsent;
     if (!isKept) this.#outboxChanged(unsent);
     const before = this.#chains.get(conversation_id);
@@ -747,6 +731,7 @@ export class Client extends EventTarget {
         if (!isKept) await this.#storage.set(key, unsent);
         else if (await this.#storage.get(key)) this.#outboxChanged(unsent);
         await before;
+        if (life.aborted) throw closed();
         return this.#post(unsent, key);
       };
       return this.#locked(`unsent ${message_id}`, act, isKept);
@@ -781,26 +766,22 @@ export class Client extends EventTarget {
     return message_id;
   }
 
-  /** Send what was left: by this tab while it was signed out or before a reload, or by another one. */
+  /** Send what this or another tab has left. */
   #adopt() {
     this.#adopting ??= (async () => {
       const left = this.outbox.filter(
         ({ state, conversation_id }) => state === "sending" && !this.#chains.has(conversation_id),
       );
       const sent = left.map((unsent) => this.#send(unsent));
-      if (this.#options.storage) {
-        for (const key of await this.#storage.keys(`${await this.#prefix()}unsent `)) {
-          const kept = /** @type {Types.UnsentMessage | undefined} */ (await this.#storage.get(key));
-          if (kept && !this.#outbox.has(kept.message_id)) sent.push(this.#send(kept, true));
-        }
+      for (const key of await this.#storage.keys(`${await this.#prefix()}unsent `)) {
+        const kept = /** @type {Types.UnsentMessage | undefined} */ (await this.#storage.get(key));
+        if (kept && !this.#outbox.has(kept.message_id)) sent.push(this.#send(kept, true));
       }
       await Promise.allSettled(sent);
     })()
       .catch(() => {}) // it is tried again
       .finally(() => (this.#adopting = null));
   }
-
-  // ---- live
 
   /** @type {Types.Client["connect"]} */
   connect({ since } = {}) {
@@ -823,8 +804,8 @@ export class Client extends EventTarget {
     this.#running = null;
     this.#isConnected = false;
     life.abort();
-    this.#first?.reject(failure("closed", "the client was closed"));
-    this.#notify();
+    this.#first?.reject(closed());
+    wake(this.#readers);
     await this.#saving;
   }
 
@@ -834,8 +815,8 @@ export class Client extends EventTarget {
     this.#running = null;
     this.#ended = error;
     this.#first?.reject(error);
-    this.#dispatch({ type: "Ended", error });
-    this.#notify();
+    this.dispatchEvent(new CustomEvent("Ended", { detail: { type: "Ended", error } }));
+    wake(this.#readers);
   }
 
   /** @type {Types.Client["events"]} */
@@ -852,11 +833,11 @@ export class Client extends EventTarget {
           if (item.event) yield item.event;
           queue.shift();
           await this.#take(item);
-          this.#notify();
+          wake(this.#readers);
         } else if (this.#ended) {
           throw this.#ended;
         } else {
-          await this.#changed();
+          await this.#wait(this.#readers);
         }
       }
     } finally {
@@ -881,28 +862,13 @@ export class Client extends EventTarget {
     if (this.#isConnected) this.#socket?.send(JSON.stringify(frame));
   }
 
-  #changed() {
-    return new Promise((resolve) => this.#waiting.add(resolve));
-  }
-
-  /** Let those look again who wait for something. */
-  #notify() {
-    for (const resolve of this.#waiting) resolve(undefined);
-    this.#waiting.clear();
-  }
-
-  /** @param {Types.ClientEvent | Types.Ended} event */
-  #dispatch(event) {
-    this.dispatchEvent(new CustomEvent(event.type, { detail: event }));
-  }
-
   /** @param {Types.ClientEvent | null} event @param {Partial<Item>} [more] */
   #tell(event, more) {
-    if (event) this.#dispatch(event);
+    if (event) this.dispatchEvent(new CustomEvent(event.type, { detail: event }));
     const item = { event, ...more };
     if (this.#queue) {
       this.#queue.push(item);
-      this.#notify();
+      wake(this.#readers);
     } else {
       this.#take(item)?.catch((error) => {
         this.#end(error);
@@ -949,13 +915,13 @@ export class Client extends EventTarget {
    * @param {Types.Positions | undefined} since @param {AbortSignal} life @param {AbortSignal} run
    */
   async #run(since, life, run) {
-    const wake = () => {
+    const look = () => {
       if (globalThis.document?.visibilityState === "hidden") return;
       this.#probe();
-      setTimeout(() => this.#hurry(), 1_000 * this.#random() * this.#pace);
+      setTimeout(() => wake(this.#tries), 1_000 * this.#random() * this.#pace);
     };
-    globalThis.addEventListener?.("online", wake, { signal: run });
-    globalThis.document?.addEventListener("visibilitychange", wake, { signal: run });
+    globalThis.addEventListener?.("online", look, { signal: run });
+    globalThis.document?.addEventListener("visibilitychange", look, { signal: run });
     let hasStarted = false;
     for (let tried = 0; !life.aborted; tried++) {
       /** @type {End} */
@@ -966,8 +932,7 @@ export class Client extends EventTarget {
         hasStarted = true;
         end = await this.#connection(life);
       } catch (error) {
-        if (!(error instanceof ChatError) || isSignedOut(error)) throw error;
-        if (error.status && error.status < 500 && error.status !== 429) throw error;
+        if (!(error instanceof ChatError && isTemporary(error))) throw error;
         end = { code: 1006, reason: error.detail, retry_after: error.retry_after };
       }
       if (life.aborted) return;
@@ -981,7 +946,7 @@ export class Client extends EventTarget {
       this.#state = "waiting";
       await this.#pause(retry_after, this.#backoff(tried));
       const least = this.#queueMax / 2;
-      while (!life.aborted && this.#queue && this.#queue.length > least) await this.#changed();
+      while (!life.aborted && this.#queue && this.#queue.length > least) await this.#wait(this.#readers);
     }
   }
 
@@ -1003,7 +968,6 @@ export class Client extends EventTarget {
       let isOpen = false;
       let silence = HANDSHAKE;
       let silentAt = Date.now() + silence;
-      let looked = Date.now();
       let looks = 0;
       /** @type {string[]} */
       const frames = [];
@@ -1031,7 +995,12 @@ export class Client extends EventTarget {
         const wait = code === 1013 || code === 4429 ? retry_after : 0;
         resolve({ code, reason, retry_after: wait, isOpen, pumping });
       };
-      const left = () => end(1000, "closed");
+      /** End it, and forget what was not handled. @param {string} reason */
+      const drop = (reason) => {
+        frames.length = 0;
+        end(1006, reason);
+      };
+      const left = () => drop("closed");
       life.addEventListener("abort", left);
       /** Renew the token of the connection. @param {boolean} [again] */
       const show = async (again) => {
@@ -1046,9 +1015,7 @@ export class Client extends EventTarget {
       };
       const look = () => {
         const now = Date.now();
-        if (now > looked + SLEPT) this.#probe();
-        looked = now;
-        if (now > silentAt) return end(1006, "nothing was heard");
+        if (now > silentAt) return drop("nothing was heard"); // also after a sleep of the machine
         const has = this.#access;
         if (isOpen && (has?.access_token !== shown || now > has.renew_at)) show();
         if (isOpen && ++looks % ADOPT === 0) this.#adopt();
@@ -1086,21 +1053,23 @@ export class Client extends EventTarget {
       };
       const pump = async () => {
         try {
-          while (frames.length && this.#socket === socket) {
-            if (this.#queue && this.#queue.length >= this.#queueMax) return overrun();
-            const handled = handle(JSON.parse(/** @type {string} */ (frames.shift())));
-            if (handled) await handled; // what comes meanwhile waits in its order
+          for (let data; (data = frames.shift()) !== undefined; ) {
+            if (this.#queue && this.#queue.length >= this.#queueMax) {
+              drop("events are not taken");
+            } else {
+              const handled = handle(JSON.parse(data));
+              if (handled) await handled; // what comes meanwhile waits in its order
+            }
           }
         } catch (error) {
-          end(1006, String(error));
+          drop(String(error));
         }
         isBusy = false;
       };
-      const overrun = () => end(1006, "events are not taken");
       socket.onmessage = ({ data }) => {
         silentAt = Date.now() + silence;
         frames.push(data);
-        if (frames.length > this.#queueMax) overrun();
+        if (frames.length > this.#queueMax) drop("events are not taken");
         else if (!isBusy) {
           isBusy = true;
           pumping = pump();
@@ -1109,7 +1078,7 @@ export class Client extends EventTarget {
       socket.onclose = ({ code, reason }) => end(code, reason);
       socket.onerror = () => {};
     });
-    await ended.pumping; // a history that is being read is of use
+    await ended.pumping; // what was received is of use
     if (ended.code === 4401) this.#refused = token;
     if (ended.code === 1006 && !ended.isOpen && !life.aborted) {
       // A page is not told why a handshake is refused; another request is.
@@ -1145,7 +1114,7 @@ export class Client extends EventTarget {
     this.#state = "connected";
     this.#tell({ type: "Connected", username, session_id: this.#session }, { generation });
     this.#first?.resolve();
-    this.#hurry();
+    wake(this.#tries);
     if (this.#watched.length) this.watch(this.#watched);
     this.#adopt();
   }
@@ -1198,8 +1167,7 @@ export class Client extends EventTarget {
   }
 
   /**
-   * Tell a message, or its change, unless it was told. At a gap the connection is made anew; one that
-   * was shown again and again is believed: its messages are not there.
+   * Tell a message, or its change, unless it was told.
    *
    * @param {boolean} isNew @param {any} message @param {string} position
    */
@@ -1257,7 +1225,7 @@ export class Client extends EventTarget {
     for (const message of messages) this.#settle(message);
   }
 
-  /** A message that is in the history is not unsent. @param {Types.Message} message */
+  /** What is in the history is not unsent. @param {Types.Message} message */
   #settle({ message_id, sender_id }) {
     const unsent = this.#outbox.get(message_id);
     if (!unsent || sender_id !== this.#username || unsent.state !== "failed") return;

@@ -11,18 +11,28 @@ const MODULE = new URL("../../clients/js/chat4all.js", import.meta.url);
 
 /** What is replaced by what. Each has to be in the module, once. */
 const MUTANTS = {
-  "new-id": ["const json = { ...said, message_id,", "const json = { ...said, get message_id() { return newId(); },"],
-  "position-first": ["if (item.event) yield item.event;", "await this.#take(item); if (item.event) yield item.event;"],
-  "no-positions": ["const all = [...this.#received]", "const all = [].slice()"],
-  "refresh-each": ["this.#renewing ??= ", "this.#renewing = "],
+  "new-id": [["message_id, chat_id:", "get message_id() { return newId(); }, chat_id:"]],
+  "position-first": [
+    ["if (item.event) yield item.event;", "await this.#take(item); if (item.event) yield item.event;"],
+  ],
+  "no-positions": [["[...this.#received]", "[]"]],
+  "refresh-each": [
+    ["this.#renewing ??= ", "this.#renewing = "],
+    ["kept.access_token !== refused", "refused === undefined"],
+  ],
+  unbounded: [["options.queue_max ?? 5_000", "Infinity"]],
+  "shows-gaps": [["const GAPS = 3", "const GAPS = 0"]],
 };
 
 const load = async (mutant) => {
   if (!mutant) return import(MODULE);
-  const [right, wrong] = MUTANTS[mutant];
-  const pieces = readFileSync(MODULE, "utf8").split(right);
-  if (pieces.length !== 2) throw new Error(`${right} is not in the module once`);
-  return import(`data:text/javascript,${encodeURIComponent(pieces.join(wrong))}`);
+  let text = readFileSync(MODULE, "utf8");
+  for (const [right, wrong] of MUTANTS[mutant]) {
+    const pieces = text.split(right);
+    if (pieces.length !== 2) throw new Error(`${right} is not in the module once`);
+    text = pieces.join(wrong);
+  }
+  return import(`data:text/javascript,${encodeURIComponent(text)}`);
 };
 
 const tell = (line) => process.stdout.write(JSON.stringify(line) + "\n");
@@ -41,8 +51,8 @@ const failed = (error) => {
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const nextLine = async () => (await lines.next()).value;
 
-const mutant = process.argv[process.argv.indexOf("--mutant") + 1];
-const { Client } = await load(process.argv.includes("--mutant") && mutant);
+const [, , option, mutant] = process.argv;
+const { Client } = await load(option === "--mutant" && mutant);
 const program = JSON.parse(await nextLine());
 const { username, password, token, get_token: tokens } = program.auth;
 

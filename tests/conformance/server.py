@@ -11,7 +11,7 @@ import h11
 
 from tests.conformance.data import Json, Scenario
 from tests.conformance.record import Record
-from tests.conformance.routes import Reply, Request, Routes
+from tests.conformance.routes import FORM, Reply, Request, Routes
 from tests.conformance.script import Playing
 from tests.conformance.store import Store
 from tests.conformance.tokens import Tokens
@@ -35,11 +35,14 @@ class ScriptedServer:
         self._routes = Routes(self._tokens, self._store, self._rules, self._writes, self.record)
         sockets = described.get("sockets")
         self._scripts: list[list[Json]] = [list(steps) for steps in sockets or []]
+        self._again: list[Json] = []
+        """Steps that are played anew on each further connection."""
         self._is_free = sockets is None
         self._playing: list[Playing] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._first_end = 0.0
+        """When a connection was ended, or its handshake was refused, for the first time."""
         self._last_end = 0.0
-        """When a connection was ended, or its handshake was refused."""
 
     @asynccontextmanager
     async def serving(self) -> AsyncGenerator[str]:
@@ -108,6 +111,10 @@ class ScriptedServer:
         self.record.tell("handshake")
         token = request.bearer or _offered_token(request)
         steps = self._next_script(token)
+        if steps and "since_first" in steps[0]:
+            least = SLACK * self._scenario.pace * steps.pop(0)["since_first"]
+            if time.monotonic() - self._first_end < least:
+                self.record.fault(f"the client tried everything within {least:.3f} s")
         if steps and "not_before" in steps[0]:
             least = SLACK * self._scenario.pace * steps.pop(0)["not_before"]
             if time.monotonic() - self._last_end < least:
@@ -121,19 +128,30 @@ class ScriptedServer:
             socket.accept(raw)
             await self._play(socket, steps, token)
             return
-        self._last_end = time.monotonic()
+        self._ended()
         writer.write(_bytes_of(connection, refusal))
         await writer.drain()
+
+    def _ended(self) -> None:
+        self._last_end = time.monotonic()
+        self._first_end = self._first_end or self._last_end
 
     def _next_script(self, token: str | None) -> list[Json] | None:
         if token is not None and token not in self._tokens.good:
             return []  # it gets 4401
         if self._is_free:
             return [{"resume": "any"}, {"resumed": {}}]
+        if not self._scripts and self._again:
+            self._playing.pop()  # it was not played to its end
+            return [*self._again]
         if not self._scripts:
             self.record.fault("the client opened a connection more than it should have")
             return None
-        return self._scripts.pop(0)
+        steps = self._scripts.pop(0)
+        if steps[0].get("again"):
+            steps = steps[1:]
+            self._again = steps
+        return [*steps]
 
     async def _play(self, socket: Socket, steps: list[Json], token: str | None) -> None:
         playing = Playing(
@@ -149,7 +167,10 @@ class ScriptedServer:
         if steps and not self._is_free:
             self._playing.append(playing)
         await playing.play(token)
-        self._last_end = time.monotonic()
+        if playing.is_refused and playing in self._playing:
+            self._playing.remove(playing)
+            self._scripts.insert(0, steps)
+        self._ended()
         self.record.tell("a connection ended")
 
 
@@ -196,7 +217,7 @@ async def _read(
 def _decoded(headers: dict[str, str], body: bytes) -> object:
     if not body:
         return None
-    if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+    if headers.get("content-type", "").startswith(FORM):
         return dict(parse_qsl(body.decode(), keep_blank_values=True))
     return json.loads(body)
 

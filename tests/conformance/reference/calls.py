@@ -66,7 +66,7 @@ class Calls:
             await self._renew()
             return
         async with self._renewing:
-            if self._access == refused:
+            if self._access == refused or self._is("refresh-late"):
                 await self._renew()
 
     async def _renew(self) -> None:

@@ -110,7 +110,8 @@ class Following:
                 tries = min(tries + 1, 10)
                 delay = self._retry_after + random.uniform(0, most)
                 self._retry_after = 0.0
-                await asyncio.sleep(delay * self._pace)
+                if not self._is("no-backoff"):
+                    await asyncio.sleep(delay * self._pace)
         except Failed as error:
             self._error = error
             await self._put(None)
@@ -236,7 +237,12 @@ class Following:
         await self._put(None if is_known else event, **{conversation: position})
 
     async def _reload(self, conversation: str, position: str) -> None:
-        messages, read_at = await self._calls.all_messages(conversation)
+        try:
+            messages, read_at = await self._calls.all_messages(conversation)
+        except Failed as failed:
+            if failed.fields.get("status") == 404 and not self._is("wants-all"):
+                return  # removed meanwhile, which is said next
+            raise
         self._received[conversation] = position
         if messages:
             self._pages[conversation] = (messages[-1]["seq"], parsed(read_at)[1])

@@ -1,0 +1,48 @@
+"""The JavaScript client passes the suite, and with a defect it does not."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.conformance.data import Scenario, scenarios
+from tests.conformance.running import CommandDriver, play
+from tests.javascript.node import NODE
+
+pytestmark = [pytest.mark.slow, pytest.mark.anyio]
+
+COMMAND = [NODE, "tests/conformance/javascript.mjs"]
+SCENARIOS = scenarios()
+
+FOUND_IN = {
+    "new-id": ("lost_answer", "not_accepted"),
+    "position-first": ("taken_when_the_next_is_asked_for",),
+    "no-positions": ("resume_after_a_break",),
+    "refresh-each": ("five_calls_one_refresh",),
+    "unbounded": ("slow_reader",),
+    "shows-gaps": ("gap", "gap_before_a_change"),
+}
+
+CASES = [(mutant, name) for mutant, names in FOUND_IN.items() for name in names]
+
+
+def as_seen(scenario: Scenario) -> Scenario:
+    """Return a scenario without what a page cannot see: the answer that refuses a handshake."""
+    if scenario.name != "handshake_refused":
+        return scenario
+    seen: list[list[Any]] = [
+        [step for step in steps if "not_before" not in step] for steps in scenario.server["sockets"]
+    ]
+    return replace(scenario, server={**scenario.server, "sockets": seen})
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_the_client_passes(name: str) -> None:
+    await play(as_seen(SCENARIOS[name]), CommandDriver(COMMAND))
+
+
+@pytest.mark.parametrize(("mutant", "name"), CASES)
+async def test_a_mutant_is_found(mutant: str, name: str) -> None:
+    with pytest.raises(AssertionError, match=name) as found:
+        await play(SCENARIOS[name], CommandDriver([*COMMAND, "--mutant", mutant]), seconds=5.0)
+    assert "ended with the status" not in str(found.value)

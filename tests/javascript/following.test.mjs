@@ -1,0 +1,300 @@
+/** Tokens, connections and positions, where the conformance suite does not reach. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Client, indexedDBStorage, memoryStorage, newId } from "../../clients/js/chat4all.js";
+import { CHAT, FakeServer, until } from "./fake.mjs";
+
+const URL = "http://chat.example";
+
+/** Where two tabs keep their tokens. */
+const tokenStore = () => {
+  let tokens = null;
+  return { load: () => tokens, save: async (given) => void (tokens = given) };
+};
+
+const expire = (server) => server.good.clear();
+
+test("two tabs that share tokens refresh them once", async () => {
+  const server = new FakeServer();
+  const shared = { ...server.options, tokens: tokenStore(), locks: navigator.locks };
+  const tabs = [new Client(URL, shared), new Client(URL, { ...shared, password: undefined })];
+  await tabs[0].me();
+  await tabs[1].me();
+  expire(server);
+  await Promise.all([...tabs, ...tabs].map((tab) => tab.me()));
+  assert.deepEqual(server.refreshes, ["r1"]);
+});
+
+test("without locks each tab sends the same refresh token, and goes on", async () => {
+  const server = new FakeServer();
+  const shared = { ...server.options, tokens: tokenStore() };
+  const tabs = [new Client(URL, shared), new Client(URL, shared)];
+  await tabs[0].me();
+  await tabs[1].me();
+  expire(server);
+  await Promise.all(tabs.map((tab) => tab.me()));
+  assert.deepEqual(server.refreshes, ["r1", "r1"]);
+});
+
+test("a tab that is suspended with the lock is not waited for", async () => {
+  const server = new FakeServer();
+  const locks = {
+    request: async () => {
+      throw new DOMException("timed out", "TimeoutError");
+    },
+  };
+  const client = new Client(URL, { ...server.options, locks });
+  assert.equal((await client.me()).username, "ana");
+});
+
+test("what goes wrong under a lock is told, and not done twice", async () => {
+  const server = new FakeServer();
+  const client = new Client(URL, { ...server.options, password: "wrong", locks: navigator.locks });
+  await assert.rejects(client.me(), { status: 401, detail: "wrong" });
+  await assert.rejects(client.connect(), { type: "/problems/signed-out" });
+});
+
+test("getToken that fails is asked again", async () => {
+  const server = new FakeServer();
+  let asked = 0;
+  const getToken = async () => {
+    if (++asked < 3) throw new TypeError("fetch failed");
+    return { access_token: "a0", expires_in: 60 };
+  };
+  const client = new Client(URL, { ...server.options, password: undefined, getToken });
+  await client.connect();
+  assert.equal(asked, 3);
+  await client.close();
+});
+
+test("the wait between tries is a random part of a second, of two, and so on to twenty", async (t) => {
+  const server = new FakeServer();
+  server.isOnline = false;
+  const pace = 1 / 3_001;
+  const seconds = [];
+  const { setTimeout } = globalThis;
+  t.after(() => (globalThis.setTimeout = setTimeout));
+  globalThis.setTimeout = (act, ms) => {
+    if (ms % 1) seconds.push(Math.round(ms / pace) / 1_000); // the fake server's are whole
+    return setTimeout(act, ms);
+  };
+  const client = new Client(URL, { ...server.options, token: "a0", pace, random: () => 0.9 });
+  const connecting = client.connect();
+  connecting.catch(() => {});
+  await until(() => seconds.length >= 8);
+  assert.equal(client.state, "waiting");
+  await client.close();
+  assert.deepEqual(seconds.slice(0, 7), [0.9, 1.8, 3.6, 7.2, 14.4, 18, 18]);
+  await assert.rejects(connecting, { type: "/problems/closed" });
+  assert.equal(client.state, "closed");
+});
+
+/** Run with these as `addEventListener` and `document` of a page. */
+const asPage = async (act) => {
+  const page = new EventTarget();
+  const document = Object.assign(new EventTarget(), { visibilityState: "visible" });
+  globalThis.addEventListener = page.addEventListener.bind(page);
+  globalThis.document = document;
+  try {
+    await act(page, document);
+  } finally {
+    delete globalThis.addEventListener;
+    delete globalThis.document;
+  }
+};
+
+test("a page that is online again does not wait for the next try", () =>
+  asPage(async (page) => {
+    const server = new FakeServer();
+    // At this pace it would wait for minutes.
+    let random = 0;
+    const client = new Client(URL, { ...server.options, pace: 100, random: () => random });
+    await client.connect();
+    random = 0.5;
+    server.goOffline();
+    const sent = client.send(CHAT, "Olá");
+    await until(() => client.state === "waiting");
+    await new Promise((resolve) => setTimeout(resolve));
+    server.isOnline = true;
+    random = 0;
+    page.dispatchEvent(new Event("online"));
+    await until(() => client.state === "connected");
+    await sent;
+    await client.close();
+  }));
+
+test("a page that is visible again looks whether its connection is alive", () =>
+  asPage(async (_, document) => {
+    const server = new FakeServer();
+    const client = new Client(URL, server.options);
+    await client.connect();
+    server.frames.length = 0;
+    document.dispatchEvent(new Event("visibilitychange"));
+    await until(() => server.frames.length === 1);
+    assert.deepEqual(server.frames, [{ type: "auth", token: "a1" }]);
+    document.visibilityState = "hidden";
+    document.dispatchEvent(new Event("visibilitychange"));
+    await client.me();
+    assert.equal(server.frames.length, 1);
+    await client.close();
+    document.visibilityState = "visible";
+    document.dispatchEvent(new Event("visibilitychange"));
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.equal(server.frames.length, 1);
+  }));
+
+test("after a sleep of the machine the connection is made again", async (t) => {
+  const server = new FakeServer();
+  const client = new Client(URL, { ...server.options, pace: 0.02 });
+  await client.connect();
+  const [before] = server.sockets;
+  const now = Date.now;
+  t.after(() => (Date.now = now));
+  Date.now = () => now() + 3_600_000;
+  await until(() => server.sockets.length === 1 && server.sockets[0] !== before);
+  await until(() => client.state === "connected");
+  await client.close();
+});
+
+const following = (client, options) => {
+  const events = client.events(options);
+  return { events, next: async () => (await events.next()).value };
+};
+
+test("positions are kept where the storage is, once the next event is asked for", async () => {
+  const server = new FakeServer();
+  const options = { ...server.options, storage: memoryStorage() };
+  const before = new Client(URL, options);
+  const { next } = following(before);
+  assert.equal((await next()).type, "Connected");
+  server.sockets[0].tell(server.message(1));
+  server.sockets[0].tell(server.message(2));
+  assert.equal((await next()).message.seq, 1);
+  assert.equal((await next()).message.seq, 2);
+  // It dies here, with the second one in its hands.
+  const after = new Client(URL, options);
+  server.frames.length = 0;
+  await after.connect();
+  const positions = { [CHAT]: "1.0" };
+  assert.deepEqual(server.frames, [{ type: "resume", generation: "g", positions, more: false }]);
+  await after.close();
+  await before.close();
+});
+
+test("positions that are given are kept by who gives them", async () => {
+  const server = new FakeServer();
+  const storage = memoryStorage();
+  const client = new Client(URL, { ...server.options, storage });
+  await client.connect({ since: { generation: "g", positions: { [CHAT]: "7.0" } } });
+  server.sockets[0].tell(server.message(8));
+  assert.deepEqual(client.positions, { generation: "g", positions: { [CHAT]: "8.0" } });
+  assert.deepEqual(await storage.keys(""), []);
+  await client.close();
+  await client.connect();
+  assert.deepEqual(server.frames.at(-1).positions, { [CHAT]: "8.0" });
+  await client.close();
+});
+
+test("a storage that fails ends the loop, or tells listeners", async () => {
+  const server = new FakeServer();
+  const set = async (key) => {
+    if (key.endsWith("positions")) throw new Error("the disk is full");
+  };
+  const options = { ...server.options, storage: { ...memoryStorage(), set } };
+  const looping = new Client(URL, options);
+  await assert.rejects(async () => {
+    for await (const event of looping.events()) assert.equal(event.type, "Connected");
+  }, /the disk is full/);
+  assert.equal(looping.state, "closed");
+  const listening = new Client(URL, options);
+  const ended = [];
+  listening.addEventListener("Ended", ({ detail }) => ended.push(detail.error.message));
+  listening.connect().catch(() => {});
+  await until(() => ended.length === 1);
+  assert.deepEqual(ended, ["the disk is full"]);
+  assert.equal(listening.state, "closed");
+});
+
+test("a loop that is left begins again with the event that it had in its hands", async () => {
+  const server = new FakeServer();
+  const client = new Client(URL, server.options);
+  for await (const event of client.events()) {
+    if (event.type === "Connected") server.sockets[0].tell(server.message(1));
+    if (event.type === "Connected") server.sockets[0].tell(server.message(2));
+    if (event.message?.seq === 2) break;
+  }
+  assert.equal(client.state, "closed");
+  server.frames.length = 0;
+  for await (const event of client.events()) if (event.type === "Connected") break;
+  assert.deepEqual(server.frames[0].positions, { [CHAT]: "1.0" });
+});
+
+test("close ends a loop, and one loop is all that there is", async () => {
+  const server = new FakeServer();
+  const client = new Client(URL, server.options);
+  const { events, next } = following(client);
+  await next();
+  await assert.rejects(client.events().next(), /another loop/);
+  const waiting = events.next();
+  await client.close();
+  assert.deepEqual(await waiting, { done: true, value: undefined });
+});
+
+test("listeners are told the end, and a new sign-in goes on", async () => {
+  const server = new FakeServer();
+  const client = new Client(URL, { ...server.options, token: "a0" });
+  const told = [];
+  for (const type of ["Connected", "Disconnected", "Ended"]) {
+    client.addEventListener(type, ({ detail }) => told.push(detail.error?.type ?? type));
+  }
+  await client.connect();
+  expire(server);
+  server.sockets[0].end(4401);
+  await until(() => told.length === 3);
+  assert.deepEqual(told, ["Connected", "Disconnected", "/problems/signed-out"]);
+  await assert.rejects(client.connect(), { status: 401 });
+});
+
+test("a gap that the server shows again and again is believed", async () => {
+  const server = new FakeServer();
+  const client = new Client(URL, server.options);
+  const told = [];
+  client.addEventListener("MessageCreated", ({ detail }) => told.push(detail.message.seq));
+  await client.connect({ since: { generation: "g", positions: { [CHAT]: "1.0" } } });
+  for (let shown = 1; told.length === 0; shown++) {
+    assert.ok(shown <= 3);
+    const [socket] = server.sockets;
+    socket.tell(server.message(3));
+    await until(() => told.length || (server.sockets[0] ?? socket) !== socket);
+    await until(() => client.state === "connected");
+  }
+  assert.deepEqual(told, [3]);
+  assert.deepEqual(client.positions.positions, { [CHAT]: "3.0" });
+  await client.close();
+});
+
+test("ids are UUIDs, also where the page has no TLS", () => {
+  const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+  assert.match(newId(), uuid);
+  const { randomUUID } = crypto;
+  crypto.randomUUID = undefined;
+  try {
+    const ids = Array.from({ length: 1000 }, newId);
+    for (const id of ids) assert.match(id, uuid);
+    assert.equal(new Set(ids).size, 1000);
+  } finally {
+    crypto.randomUUID = randomUUID;
+  }
+});
+
+test("where there is no IndexedDB things are kept in memory", async () => {
+  const storage = indexedDBStorage();
+  await storage.set("b 1", { one: 1 });
+  await storage.set("a 1", 1);
+  assert.deepEqual(await storage.get("b 1"), { one: 1 });
+  assert.deepEqual(await storage.keys("b"), ["b 1"]);
+  await storage.delete("b 1");
+  assert.equal(await storage.get("b 1"), undefined);
+});

@@ -1,0 +1,103 @@
+"""What npm makes of the package, and what the TypeScript compiler says of it."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.javascript.node import CLIENT, MODULE, NODE, npm, typescript
+
+pytestmark = pytest.mark.slow
+
+STRICT = ["--strict", "--noEmit", "--target", "esnext", "--module", "nodenext"]
+STRICT += ["--allowJs", "--checkJs", "--lib", "esnext,dom,dom.iterable"]
+
+# A module beside which there is no declaration is typed by what is written in it.
+AS_IT_IS = """
+import type * as declared from "./chat4all.js";
+import * as module from "./module.js";
+
+export const declaredAsItIs: typeof declared = module;
+export const names: keyof typeof declared = null! as keyof typeof module;
+export const members: keyof declared.Client = null! as keyof module.Client;
+"""
+
+USE = """
+import { Client, type ClientEvent } from "chat4all-client";
+
+const chat = new Client("https://chat.example.com", { username: "ana", password: "sesame" });
+const text = (event: ClientEvent): string => {
+  switch (event.type) {
+    case "MessageCreated": return event.message.content;
+    case "Typing": return event.username;
+    default: return "";
+  }
+};
+chat.addEventListener("Typing", ({ detail }) => text(detail));
+for await (const event of chat.events({ since: chat.positions })) text(event);
+"""
+
+
+def checked(folder: Path, *files: str) -> str:
+    done = subprocess.run(
+        [*typescript(), *STRICT, *files],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copy(CLIENT / "chat4all.d.ts", tmp_path)
+    shutil.copy(MODULE, tmp_path / "module.js")
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "as_it_is.ts").write_text(AS_IT_IS)
+    return tmp_path
+
+
+def test_types(folder: Path) -> None:
+    assert checked(folder, "chat4all.d.ts", "module.js", "as_it_is.ts") == ""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("logout(): Promise<void>", "logout(): Promise<number>"),
+        ("receipts(conversation_id: string)", "receipts(conversation_id: number)"),
+        ("signedIn(): Promise<boolean>;", ""),
+    ],
+)
+def test_a_declaration_that_is_wrong_is_found(folder: Path, right: str, wrong: str) -> None:
+    declared = folder / "chat4all.d.ts"
+    text = declared.read_text()
+    assert text.count(right) == 1
+    declared.write_text(text.replace(right, wrong))
+    assert "error TS" in checked(folder, "as_it_is.ts")
+
+
+def test_a_package_that_is_installed(tmp_path: Path) -> None:
+    (packed,) = json.loads(npm("pack", "--json", "--pack-destination", str(tmp_path), cwd=CLIENT))
+    files = {one["path"] for one in packed["files"]}
+    assert files == {"LICENSE", "README.md", "chat4all.d.ts", "chat4all.js", "package.json"}
+    user = tmp_path / "user"
+    user.mkdir()
+    (user / "package.json").write_text('{"type": "module"}')
+    npm("install", "--offline", str(tmp_path / packed["filename"]), cwd=user)
+    (user / "use.ts").write_text(USE)
+    assert checked(user, "use.ts") == ""
+    script = 'import { Client, newId } from "chat4all-client"; console.log(Client.name, newId())'
+    done = subprocess.run(
+        [NODE, "--input-type=module", "-e", script],
+        cwd=user,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout.startswith("Client ")
