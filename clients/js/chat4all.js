@@ -1214,8 +1214,8 @@ export class Client extends EventTarget {
         if (!isKnown) break;
       }
     } catch (error) {
-      // Removed meanwhile: another frame says so.
-      if (!(error instanceof ChatError) || ![403, 404].includes(error.status)) throw error;
+      if (!(error instanceof ChatError && [403, 404].includes(error.status))) throw error;
+      return; // removed meanwhile: another frame says so
     }
     this.#received.set(conversation_id, next);
     this.#tell(
