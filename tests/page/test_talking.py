@@ -107,8 +107,10 @@ def test_a_server_that_is_killed_loses_nothing(desk: Desk, server: Server) -> No
     server.kill()
     karl.send("while it is down")
     expect(karl.page.get_by_text("No connection. What you write is kept")).to_be_visible()
+    expect(ana.page.get_by_role("button", name="Connect now")).to_be_visible()
     server.start()
-    ana.page.get_by_role("button", name="Connect now").click()
+    for window in (ana, karl):  # what that button does; it may be gone already
+        window.page.evaluate("dispatchEvent(new Event('online'))")
     expect(ana.message("while it is down")).to_be_visible()
     expect(karl.message("while it is down").get_by_role("img", name="Read")).to_be_visible()
     ana.send("after")
@@ -142,6 +144,25 @@ def test_an_unsent_message_survives_a_reload_and_is_sent_once(desk: Desk, server
         expect(window.message("not yet sent").get_by_role("img", name="Delivered")).to_be_visible()
         assert in_order(texts(window), ["only once", "not yet sent"])
     assert contents(server, "rita", chat) == ["only once", "not yet sent"]
+    desk.forgive(FAILED_REQUESTS)
+
+
+def test_a_message_that_is_refused_stays_to_be_tried_again(desk: Desk, server: Server) -> None:
+    (token,) = server.sign_up("sara")
+    chat = server.private(token, "ana")
+    sara = desk.person("sara", PASSWORD).enter("ana")
+    refused = json.dumps({"type": "/problems/not-allowed", "title": "Not allowed", "status": 403})
+    sara.page.route("**/v1/messages", lambda route: route.fulfill(status=403, body=refused))
+    for text in ("to be discarded", "to be tried again"):
+        expect(sara.send(text)).to_contain_text("Not delivered.")
+    sara.page.reload()
+    sara.message("to be discarded").get_by_role("button", name="Discard").click()
+    expect(sara.message("to be discarded")).to_have_count(0)
+    sara.page.unroute("**/v1/messages")
+    sara.message("to be tried again").get_by_role("button", name="Try again").click()
+    said = sara.message("to be tried again")
+    expect(said.get_by_role("img", name="Delivered")).to_be_visible()
+    assert contents(server, "sara", chat) == ["to be tried again"]
     desk.forgive(FAILED_REQUESTS)
 
 

@@ -20,6 +20,7 @@ export default {
     this.state.phase = "signed-out";
     this.state.entrance = { mode, busy: false, error: null, fields: {}, note };
     this.redraw();
+    if (!this.isTouch()) this.focusWhenDrawn("#username");
   },
 
   signIn(username, password) {

@@ -6,6 +6,7 @@ const TYPING_MS = 8_000;
 /** Ms of a lost connection before it is said: most come back at once. */
 const TROUBLED_MS = 1_500;
 const WATCHED = 200;
+const CHANGED_MS = 150;
 
 /** Return the two numbers of a position. */
 const numbers = (position) => position.split(".").map(Number);
@@ -218,8 +219,17 @@ export default {
   },
 
   takeConversation({ conversation_id, event }) {
-    if (event === "removed") this.drop(conversation_id);
-    else this.refresh(conversation_id);
+    if (event === "removed") return this.drop(conversation_id);
+    // Many changes at once, as of a group that is being filled, are looked at once.
+    this.changed ??= new Set();
+    if (!this.changed.size) setTimeout(() => this.refreshChanged(), CHANGED_MS);
+    this.changed.add(conversation_id);
+  },
+
+  refreshChanged() {
+    const { changed } = this;
+    this.changed = new Set();
+    if (this.client) for (const id of changed) this.refresh(id);
   },
 
   countUnread(conversation) {
@@ -239,7 +249,10 @@ export default {
   },
 
   connectNow() {
-    dispatchEvent(new Event("online")); // what the client tries again at
+    const { client } = this;
+    // One that has given up begins again; one that waits tries at this event.
+    if (client.state === "closed") client.connect({ since: client.positions }).catch(() => {});
+    else dispatchEvent(new Event("online"));
   },
 
   /** Be told who is online of those who can be seen. */

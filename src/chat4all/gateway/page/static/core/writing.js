@@ -5,6 +5,8 @@ import { mentionsIn } from "./text.js";
 const DRAFT = "chat4all.draft";
 const TYPING_EVERY_MS = 3_000;
 const MOST = 10_000;
+/** Pixels that the reactions to choose from need above a message. */
+const PICKER = 130;
 
 export default {
   draftKey(id) {
@@ -125,7 +127,12 @@ export default {
   },
 
   pick(key) {
-    this.state.ui.picking = key;
+    const { ui } = this.state;
+    ui.picking = key;
+    // Above the message, unless that is out of sight.
+    const item = key && document.querySelector(`[data-key="${CSS.escape(key)}"]`);
+    const scroll = document.getElementById("scroll");
+    ui.below = Boolean(item) && item.getBoundingClientRect().top - scroll.getBoundingClientRect().top < PICKER;
     this.redraw();
   },
 

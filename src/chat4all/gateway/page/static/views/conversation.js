@@ -68,7 +68,6 @@ function history(app, conversation, title) {
       first: newDay || unread || !sameTurn(before, message),
       last: !next || !sameTurn(message, next),
       state: app.stateOf(conversation, message),
-      nearTop: index < 2,
     }) });
     before = message;
   });

@@ -8,7 +8,7 @@ export const EMOJIS = ["👍", "👎", "❤️", "😂", "😮", "😢", "😡",
 /** Return a message's key, which it has from before it was sent. */
 export const keyOf = (message) => `${message.sender_id}/${message.message_id}`;
 
-export function messageView(app, conversation, message, { first, last, state, nearTop }) {
+export function messageView(app, conversation, message, { first, last, state }) {
   const { me, ui } = app.state;
   const mine = message.sender_id === me.username;
   const key = keyOf(message);
@@ -16,7 +16,7 @@ export function messageView(app, conversation, message, { first, last, state, ne
   const acting = ui.acting === key;
   const classes = [
     "message", mine && "mine", first && "first", last && "last", deleted && "deleted", acting && "acting",
-    nearTop && "near-top", state === "failed" && "failed", ui.found === key && "found",
+    ui.picking === key && ui.below && "near-top", state === "failed" && "failed", ui.found === key && "found",
     !deleted && isEmojiOnly(message.content) && message.kind === "text" && "emoji-only",
     message.mentions?.includes(me.username) && "mentions-me",
   ].filter(Boolean).join(" ");
