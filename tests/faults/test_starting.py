@@ -33,7 +33,8 @@ def test_the_first_start_says_where_to_go(tmp_path: Path) -> None:
     try:
         until(lambda: "curl" in running.log())
         message = running.log()
-        for part in (f"http://localhost:{running.port}", "/docs", "bruno and ana", CHAT):
+        gateway = f"http://localhost:{running.port}"
+        for part in (f"Chat in a browser: {gateway}\n", "/docs", "bruno and ana", CHAT):
             assert part in message
         # The lines that it prints for pasting work as they are.
         shown = "\n".join(line for line in message.splitlines() if not line.startswith("{"))

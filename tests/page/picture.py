@@ -92,8 +92,9 @@ def looked_at(desk: Desk, title: str) -> list[bytes]:
 
 
 def still(window: Window) -> bytes:
-    """Return a picture without a cursor."""
+    """Return a picture without a cursor and without a pointer."""
     window.page.locator("#composer").blur()
+    window.page.mouse.move(0, 0)
     return window.page.screenshot()
 
 
@@ -101,7 +102,7 @@ def put_together(browser: Browser, *shots: bytes) -> None:
     pictures = "".join(
         f'<img src="data:image/png;base64,{base64.b64encode(shot).decode()}">' for shot in shots
     )
-    page = browser.new_page(viewport={"width": 1640, "height": 840})
+    page = browser.new_page(viewport={"width": 1592, "height": 840})
     page.set_content(
         "<style>body { margin: 0; display: flex; gap: 32px; padding: 40px; background: #d9e5e1 }"
         "img { height: 760px; border-radius: 16px; box-shadow: 0 12px 40px #0003 }</style>"
