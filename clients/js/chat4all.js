@@ -4,13 +4,13 @@
  * @import * as Types from "./chat4all.d.ts"
  */
 
-/** How often it is looked for what other tabs have left, in looks. */
+/** Seconds between looks for what other tabs have left. */
 const ADOPT = 15;
 const HANDSHAKE = 10_000;
 const PROBE = 5_000;
 const LOCKED = 10_000;
 const POSITIONS_OF_FRAME = 500;
-/** Resumes that show a gap before it is believed: the store lacks a message. */
+/** Resumes that show a gap before it is believed. */
 const GAPS = 3;
 /** Close codes of what would come again. */
 const DEFECTS = [1002, 1007, 1009, 4400];
@@ -236,7 +236,7 @@ export class Client extends EventTarget {
 
   /** @type {Map<string, Types.UnsentMessage>} */
   #outbox = new Map();
-  /** @type {Map<string, Promise<unknown>>} The last on its way by conversation. */
+  /** @type {Map<string, Promise<void>>} The last on its way by conversation. */
   #chains = new Map();
   #created = 0;
   /** @type {Promise<void> | null} */
@@ -341,14 +341,13 @@ export class Client extends EventTarget {
     return this.#random() * Math.min(20_000, 1_000 * 2 ** tried);
   }
 
-  /** Wait as long as the server says, then a while that ends early when there is reason to.
-   * @param {number | undefined} seconds @param {number} ms */
+  /** Wait as the server says, then for `wake`. @param {number | undefined} seconds @param {number} ms */
   async #pause(seconds, ms) {
     if (seconds) await this.#wait(new Set(), 1_000 * seconds);
     await this.#wait(this.#tries, ms);
   }
 
-  /** Until `wake` of these, the time, or the end. @param {Set<() => void>} these @param {number} [ms] */
+  /** For `wake`, the time, or the end. @param {Set<() => void>} these @param {number} [ms] */
   #wait(these, ms) {
     const signal = this.#life.signal;
     return new Promise((/** @type {(value?: undefined) => void} */ resolve) => {
@@ -460,9 +459,10 @@ export class Client extends EventTarget {
   }
 
   async signedIn() {
+    const { token, getToken } = this.#options;
     const kept = await this.#tokens.load();
     this.#username ??= kept?.username ?? null;
-    return Boolean(this.#options.token ?? this.#options.getToken ?? kept ?? this.#password);
+    return Boolean(token ?? getToken ?? kept ?? this.#password);
   }
 
   async logout() {
@@ -517,7 +517,8 @@ export class Client extends EventTarget {
   }
 
   async #who() {
-    return (this.#username ??= /** @type {string} */ ((await this.me()).username));
+    this.#username ??= (await this.#tokens.load())?.username ?? (await this.me()).username;
+    return this.#username;
   }
 
   conversations({ limit = 50 } = {}) {
@@ -957,7 +958,7 @@ export class Client extends EventTarget {
    */
   async #connection(life) {
     const token = await this.#token(this.#refused);
-    if (life.aborted) return { code: 1000, reason: "closed" };
+    life.throwIfAborted();
     const url = this.#url.replace(/^http/, "ws") + "/v1/live";
     /** @type {End & {isOpen: boolean, pumping?: Promise<void>}} */
     const ended = await new Promise((resolve) => {
@@ -995,7 +996,7 @@ export class Client extends EventTarget {
         const wait = code === 1013 || code === 4429 ? retry_after : 0;
         resolve({ code, reason, retry_after: wait, isOpen, pumping });
       };
-      /** End it, and forget what was not handled. @param {string} reason */
+      /** End it, and forget the rest. @param {string} reason */
       const drop = (reason) => {
         frames.length = 0;
         end(1006, reason);
@@ -1010,7 +1011,7 @@ export class Client extends EventTarget {
           shown = token;
           socket.send(JSON.stringify({ type: "auth", token }));
         } catch {
-          // The server ends the connection when the token does.
+          // The server ends it when the token does.
         }
       };
       const look = () => {
@@ -1081,7 +1082,7 @@ export class Client extends EventTarget {
     await ended.pumping; // what was received is of use
     if (ended.code === 4401) this.#refused = token;
     if (ended.code === 1006 && !ended.isOpen && !life.aborted) {
-      // A page is not told why a handshake is refused; another request is.
+      // A page is not told why a handshake is refused.
       try {
         await this.#call("GET", "/v1/me", { tries: 1 });
       } catch (error) {
@@ -1120,7 +1121,7 @@ export class Client extends EventTarget {
   }
 
   /**
-   * Tell what a frame says. Throws to have the connection made anew.
+   * Tell what a frame says. What it throws ends the connection.
    *
    * @param {any} frame @param {string | null} generation @returns {Promise<void> | void}
    */

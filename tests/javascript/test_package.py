@@ -6,7 +6,7 @@ import re
 
 from tests.javascript.node import CLIENT, MODULE
 
-GZIPPED_MAX = 12 * 1024
+GZIPPED_MAX = 12_000
 
 
 def test_the_module_is_small_as_it_stands() -> None:

@@ -6,6 +6,8 @@ import { PAGE } from "./timeline.js";
 const NEAR = 600;
 const READ_EVERY_MS = 400;
 const FOUND_MS = 2_000;
+/** Until a page that could not be read is asked for again. */
+const AGAIN_MS = 3_000;
 /** Unread messages that still fit on the newest page with what was before them. */
 const FEW = 40;
 
@@ -71,10 +73,16 @@ export default {
     if (conversation) this.loadReceipts(conversation);
   },
 
-  /** Read a page of the history; one at a time. */
-  async page(conversation, query, take) {
-    if (conversation.loading) return;
-    conversation.loading = true;
+  /** Read a page of the history; one at a time, so that what is asked for meanwhile is passed over. */
+  page(conversation, query, take) {
+    conversation.loading ??= this.readPage(conversation, query, take).finally(() => {
+      conversation.loading = null;
+      this.redraw();
+    });
+    return conversation.loading;
+  },
+
+  async readPage(conversation, query, take) {
     try {
       const { value: page } = await this.client.history(conversation.id, { limit: PAGE, ...query }).next();
       const at = changeOf(page.position);
@@ -82,10 +90,10 @@ export default {
       for (const { message_id } of page.messages) conversation.sent.delete(message_id);
     } catch (error) {
       if (error.status === 404) this.drop(conversation.id);
-      else if (error.type !== "/problems/closed") setTimeout(() => this.reloadStale(), 3_000);
-    } finally {
-      conversation.loading = false;
-      this.redraw();
+      else if (error.type !== "/problems/closed") {
+        conversation.pausedUntil = Date.now() + AGAIN_MS;
+        setTimeout(() => this.reloadStale(), AGAIN_MS);
+      }
     }
   },
 
@@ -116,7 +124,7 @@ export default {
   /** Read on where the edge of what is there comes near. */
   fill(conversation, scroll) {
     const { timeline } = conversation;
-    if (!timeline.loaded || conversation.loading) return;
+    if (!timeline.loaded || conversation.loading || Date.now() < (conversation.pausedUntil ?? 0)) return;
     const below = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight;
     if (scroll.scrollTop < NEAR && !timeline.atStart)
       this.page(conversation, { before: timeline.first }, (messages, { has_older }) => timeline.prepend(messages, !has_older));
@@ -127,6 +135,7 @@ export default {
   async toNewest() {
     const conversation = this.conversation();
     if (!conversation.timeline.atEnd) {
+      await conversation.loading;
       await this.page(conversation, {}, (messages, { has_older }) =>
         conversation.timeline.replace(messages, { atStart: !has_older, atEnd: true }));
     }
@@ -139,6 +148,7 @@ export default {
   async jumpTo(seq) {
     const conversation = this.conversation();
     const { timeline } = conversation;
+    await conversation.loading;
     if (!timeline.messages.some((one) => one.seq === seq)) {
       await this.page(conversation, { around: seq }, (messages, { has_older, has_newer }) =>
         timeline.replace(messages, { atStart: !has_older, atEnd: !has_newer }));

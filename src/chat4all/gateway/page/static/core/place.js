@@ -1,6 +1,6 @@
 /** The place in the history: what is in sight stays where it is, whatever is drawn around it. */
 
-const NEAR = 48;
+const NEAR = 16;
 
 const scroller = () => document.getElementById("scroll");
 

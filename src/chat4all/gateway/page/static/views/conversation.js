@@ -77,7 +77,7 @@ function history(app, conversation, title) {
       ${avatar(title, { of: conversation.type === "group" ? conversation.id : conversation.peer ?? "", group: conversation.type === "group", size: "large" })}
       <h3>${title}</h3><p>${conversation.type === "group" ? t("beginning_group", { title }) : t("beginning_private", { name: title })}</p></div>`
       : html`<p class="loading-more">${t("loading")}</p>`}
-    <ol>${repeat(rows, ({ key }) => key, ({ view }) => view)}</ol>`;
+    <ol role="list">${repeat(rows, ({ key }) => key, ({ view }) => view)}</ol>`;
 }
 
 function sameTurn(one, two) {

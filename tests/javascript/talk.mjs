@@ -1,0 +1,48 @@
+/**
+ * Bruno writes, ana hears: `node talk.mjs URL CONVERSATION COUNT`. Prints what each of them has, a line
+ * of JSON each.
+ */
+
+import { Client } from "../../clients/js/chat4all.js";
+
+const [, , url, conversation, count] = process.argv;
+const tell = (line) => process.stdout.write(JSON.stringify(line) + "\n");
+
+const clientOf = (username) =>
+  new Client(url, { username, password: "test", retry_for: Infinity, pace: 0.2 });
+const bruno = clientOf("bruno");
+const ana = clientOf("ana");
+
+const hear = async () => {
+  for await (const event of ana.events()) {
+    if (event.type === "Connected" || event.type === "Disconnected") tell({ type: event.type });
+    if (event.type === "MessageCreated" || event.type === "MessageChanged") {
+      const { seq, message_id, content } = event.message;
+      tell({ type: event.type, seq, message_id, content, position: event.position });
+      if (event.type === "MessageCreated" && seq % 5 === 0) await ana.react(event.message, "👍");
+      if (content === "end") return;
+    }
+  }
+};
+
+const write = async () => {
+  for (let number = 1; number <= count; number++) {
+    const message_id = await bruno.send(conversation, `message ${number}`);
+    tell({ type: "Sent", message_id });
+    // A change of what is accepted and not stored yet is 404.
+    while (number % 7 === 0) {
+      try {
+        await bruno.edit({ conversation_id: conversation, message_id }, `edited ${number}`);
+        break;
+      } catch (error) {
+        if (error.status !== 404) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+  }
+  tell({ type: "Sent", message_id: await bruno.send(conversation, "end") });
+};
+
+await ana.connect();
+await Promise.all([hear(), write()]);
+await Promise.all([ana.close(), bruno.close()]);
