@@ -15,7 +15,6 @@ const ana = clientOf("ana");
 
 const hear = async () => {
   for await (const event of ana.events()) {
-    if (event.type === "Connected" || event.type === "Disconnected") tell({ type: event.type });
     if (event.type === "MessageCreated" || event.type === "MessageChanged") {
       const { seq, message_id, content } = event.message;
       tell({ type: event.type, seq, message_id, content, position: event.position });
