@@ -7,7 +7,8 @@ const KEPT = "chat4all.language";
 const DAY = 86_400_000;
 
 let language = "en";
-let plural, number, clock, weekday, day, year, relative, list;
+// Making one takes far longer than using it.
+let plural, number, clock, weekday, day, year, full, relative, list;
 
 /** Return the language that was chosen, else the first of the browser's that the page has. */
 export function preferred() {
@@ -30,6 +31,7 @@ export function use(chosen) {
   weekday = new Intl.DateTimeFormat(region, { weekday: "long" });
   day = new Intl.DateTimeFormat(region, { day: "numeric", month: "short" });
   year = new Intl.DateTimeFormat(region, { day: "numeric", month: "short", year: "numeric" });
+  full = new Intl.DateTimeFormat(region, { dateStyle: "full", timeStyle: "short" });
   relative = new Intl.RelativeTimeFormat(region, { numeric: "auto" });
   list = new Intl.ListFormat(region, { type: "conjunction" });
 }
@@ -83,8 +85,7 @@ export function ago(when) {
   return relative.format(0, "minute");
 }
 
-export const exact = (when) =>
-  new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "short" }).format(new Date(when));
+export const exact = (when) => full.format(new Date(when));
 
 /** Return the key of the day that an instant is in. */
 export function dayKey(when) {
