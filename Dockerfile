@@ -12,6 +12,7 @@ RUN /opt/chat4all/bin/pip install --no-cache-dir --disable-pip-version-check \
         --require-hashes --only-binary :all: -r requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY bench bench
+COPY clients clients
 COPY src src
 RUN /opt/build/bin/hatchling build -t wheel -d /dist \
     && /opt/chat4all/bin/pip install --no-deps --no-cache-dir --disable-pip-version-check /dist/*.whl \

@@ -1,6 +1,7 @@
 """Starting: the output of a first start, and each refusal as one sentence and exit status 1."""
 
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -32,7 +33,8 @@ def test_the_first_start_says_where_to_go(tmp_path: Path) -> None:
     try:
         until(lambda: "curl" in running.log())
         message = running.log()
-        for part in (f"http://localhost:{running.port}", "/docs", "bruno and ana", CHAT):
+        gateway = f"http://localhost:{running.port}"
+        for part in (f"Chat in a browser: {gateway}\n", "/docs", "bruno and ana", CHAT):
             assert part in message
         # The lines that it prints for pasting work as they are.
         shown = "\n".join(line for line in message.splitlines() if not line.startswith("{"))
@@ -153,6 +155,11 @@ def test_it_works_the_same_from_a_wheel(tmp_path: Path) -> None:
     )
     running = Running(tmp_path, command=(sys.executable, "-c", start)).start()
     try:
+        with urllib.request.urlopen(running.gateway, timeout=10) as page:
+            client = re.search(r'href="(/page/\w+/chat4all\.js)"', page.read().decode())
+        assert client is not None
+        with urllib.request.urlopen(running.gateway + client[1], timeout=10) as served:
+            assert served.read() == (ROOT / "clients/js/chat4all.js").read_bytes()
         token = running.token("bruno")
         body = {"chat_id": CHAT, "content": "from a wheel"}
         assert call("POST", f"{running.gateway}/v1/messages", body, token)[0] == 202

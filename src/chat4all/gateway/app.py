@@ -15,6 +15,8 @@ from chat4all.gateway.live.describing import PAGE_PATH, describing_routes
 from chat4all.gateway.live.page import POLICY
 from chat4all.gateway.live.sockets import LiveSockets, MakeClient
 from chat4all.gateway.marking import marking_routes
+from chat4all.gateway.page.routes import PAGE_PATH as CHAT_PATH
+from chat4all.gateway.page.routes import POLICY as CHAT_POLICY
 from chat4all.gateway.pages import Pages
 from chat4all.gateway.sending import SEND_OPERATION, SEND_PATH, send_route
 from chat4all.gateway.signing_in import signing_in_routes
@@ -98,14 +100,15 @@ def gateway_app(
     make_client: MakeClient,
     others: Sequence[APIRouter] = (),
     uses: Bound = MappingProxyType({}),
+    page: APIRouter | None = None,
     has_demonstration: bool = False,
     fast: Sequence[FastRoute] = (),
 ) -> Gateway:
     """Return the gateway. `others` are routes of another service that it serves too, with `uses`.
 
     `make_client` returns what is behind each WebSocket. `fast` are further routes that are answered
-    before FastAPI. `has_demonstration`: its page of documentation tells of the demonstration
-    accounts.
+    before FastAPI. `page` is the chat page, if `/` is to show it. `has_demonstration`: its page of
+    documentation tells of the demonstration accounts.
     """
     sockets = LiveSockets(
         make_client,
@@ -114,7 +117,14 @@ def gateway_app(
         put_client=behind_proxies(edge),
     )
     meter.watch_sockets(sockets.counts)
-    app, pages = make_app("Chat4All", DESCRIPTION, __version__, has_demonstration=has_demonstration)
+    app, pages = make_app(
+        "Chat4All",
+        DESCRIPTION,
+        __version__,
+        has_demonstration=has_demonstration,
+        has_root=page is not None,
+    )
+    pages[PAGE_PATH] = POLICY
     routers = [
         signing_in_routes(),
         history_routes(),
@@ -124,12 +134,15 @@ def gateway_app(
         *others,
         health_routes(pings),
     ]
+    if page is not None:
+        routers.append(page)
+        pages[CHAT_PATH] = CHAT_POLICY
     served = assemble(
         app,
         routers,
         meter=meter,
         edge=edge,
-        pages={**pages, PAGE_PATH: POLICY},
+        pages=pages,
         uses={
             **uses,
             SigningIn: use_cases.signing_in,

@@ -20,13 +20,18 @@ _DEMONSTRATION = (
 
 
 def make_app(
-    title: str, description: str, version: str, *, has_demonstration: bool = False
+    title: str,
+    description: str,
+    version: str,
+    *,
+    has_demonstration: bool = False,
+    has_root: bool = False,
 ) -> tuple[FastAPI, dict[str, str]]:
     """Return an application whose `/docs` loads nothing from other sites, and that page's policy.
 
     The page begins with the description, the demonstration accounts where there are some, and a
     table of all problems. The policy (Content-Security-Policy) allows the scripts of this page and
-    no others.
+    no others. `/` leads to it, unless the application `has_root`: a route of its own there.
     """
     parts = [description.strip(), problems_table()]
     if has_demonstration:
@@ -51,9 +56,11 @@ def make_app(
     async def docs() -> HTMLResponse:
         return HTMLResponse(html)
 
-    @app.get("/", include_in_schema=False)
-    async def root() -> RedirectResponse:
-        return RedirectResponse("/docs")
+    if not has_root:
+
+        @app.get("/", include_in_schema=False)
+        async def root() -> RedirectResponse:
+            return RedirectResponse("/docs")
 
     scripts = re.findall(rb"<script>(.*?)</script>", html, re.DOTALL)
     hashes = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in scripts]

@@ -23,7 +23,7 @@ _valid_request_id = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 """API answers are data: whatever they contain, a browser must not run or frame them."""
 
-_PUBLIC = ("/openapi.json", "/asyncapi.json", "/problems/", "/static-offline-docs/")
+_PUBLIC = ("/openapi.json", "/asyncapi.json", "/page/", "/problems/", "/static-offline-docs/")
 _STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
 

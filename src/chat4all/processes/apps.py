@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
     """Return the gateway and its live delivery, which listens to the feed from now on."""
     from chat4all.gateway.app import GatewayUseCases, gateway_app
+    from chat4all.gateway.page.routes import page_routes
     from chat4all.http.metrics import metrics_routes
     from chat4all.processes.live import make_live
     from chat4all.processes.people import make_people
@@ -55,6 +56,11 @@ def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
         versions,
     )
     live = make_live(ports, store, use_cases, people.names)
+    page = None
+    if policy.has_page:
+        page = page_routes(
+            has_demonstration=ports.has_demonstration, sign_up_open=policy.sign_up_open
+        )
     gateway = gateway_app(
         use_cases,
         limits=policy.limits,
@@ -67,6 +73,7 @@ def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
             metrics_routes(meter.text, ports.other_metrics, failed=meter.source_failed),
         ],
         uses=people.uses,
+        page=page,
         has_demonstration=ports.has_demonstration,
         fast=live.routes,
     )

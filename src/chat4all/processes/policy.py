@@ -21,6 +21,8 @@ class Policy:
     user_search: UserSearch
     limits: Limits
     edge: Edge
+    has_page: bool = False
+    """Whether gateways serve the chat page."""
 
 
 def policy_of(settings: PeopleSettings) -> Policy:
@@ -31,6 +33,7 @@ def policy_of(settings: PeopleSettings) -> Policy:
         settings.user_search,
         _limits(settings),
         Edge(settings.cors_origins, settings.trusted_proxies),
+        settings.page,
     )
 
 

@@ -12,11 +12,13 @@ def welcome(settings: OneMachineSettings, *, has_demo: bool) -> str:
         f"Chat4All is running: {gateway} (gateway), {metadata} (metadata)",
         f"Documentation: {gateway}/docs    Data: {settings.data.resolve()}    Stop: Ctrl+C",
     ]
+    if settings.people.page:
+        lines += ["", f"Chat in a browser: {gateway}"]
     if has_demo:
         lines += [
             "",
             f"Demonstration accounts: {' and '.join(USERS)}, password {PASSWORD}. "
-            "Say something as bruno:",
+            "Say something as bruno from here:",
             "",
             f"  TOKEN=$(curl -s {gateway}/token -d username=bruno -d password={PASSWORD} |",
             "    python3 -c 'import json, sys; print(json.load(sys.stdin)[\"access_token\"])')",

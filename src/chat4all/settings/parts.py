@@ -43,6 +43,7 @@ class PeopleSettings:
     conversations_per_hour: int
     cors_origins: Sequence[str]
     trusted_proxies: Sequence[str]
+    page: bool
     is_development: bool
 
 

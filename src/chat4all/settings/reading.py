@@ -106,6 +106,7 @@ class Settings(BaseSettings):
         UserSearch.EVERYBODY,
         description="Whom users find by how names begin: `everybody`, `contacts`, `nobody`.",
     )
+    page: bool = Field(True, description="`off`: gateways serve no chat page at `/`.")
     rate_limits: bool = Field(True, description="`off` lifts every limit, for measurements.")
     send_per_second: int = Field(
         50, ge=1, le=1_000_000, description="Messages a second of one user, after a burst of 4 s."
@@ -253,6 +254,7 @@ class Settings(BaseSettings):
             conversations_per_hour=self.conversations_per_hour,
             cors_origins=self.cors_origins,
             trusted_proxies=self.trusted_proxies,
+            page=self.page,
             is_development=self.deployment == "development",
         )
 

@@ -1,0 +1,1 @@
+"""The chat page: static files beside the interface that every other client uses."""

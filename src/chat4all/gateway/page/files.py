@@ -1,0 +1,73 @@
+"""The page's files: read once, compressed once, under an address that says which version they are.
+
+`clients/js/chat4all.js` is one of them, as it stands: in a checkout it is read from there, and a
+wheel has it beside the others.
+"""
+
+import gzip
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+STATIC = Path(__file__).parent / "static"
+INDEX = "index.html"
+CLIENT = "chat4all.js"
+CHECKOUT = Path(__file__).parents[4] / "clients" / "js"
+
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_COMPRESSED_FROM = 512
+
+
+@dataclass(frozen=True, slots=True)
+class PageFile:
+    """A file as it is sent, and compressed if that is worth it."""
+
+    media_type: str
+    etag: str
+    content: bytes
+    gzipped: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class PageFiles:
+    """The files by their paths, and the version of all of them together."""
+
+    version: str
+    files: Mapping[str, PageFile]
+
+
+def file_of(name: str, content: bytes) -> PageFile:
+    """Return a file as it is sent; its name says its type."""
+    gzipped = gzip.compress(content, mtime=0) if len(content) >= _COMPRESSED_FROM else None
+    return PageFile(
+        _TYPES[Path(name).suffix],
+        f'"{hashlib.sha256(content).hexdigest()[:32]}"',
+        content,
+        gzipped,
+    )
+
+
+@cache
+def page_files() -> PageFiles:
+    """Return all files, read from the disk when they are first asked for: before serving begins."""
+    found = {
+        path.relative_to(STATIC).as_posix(): path.read_bytes()
+        for path in sorted(STATIC.rglob("*"))
+        if path.suffix in _TYPES
+    }
+    if CLIENT not in found:
+        found[CLIENT] = (CHECKOUT / CLIENT).read_bytes()
+    digest = hashlib.sha256()
+    for name, content in sorted(found.items()):
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return PageFiles(
+        digest.hexdigest()[:16], {name: file_of(name, content) for name, content in found.items()}
+    )

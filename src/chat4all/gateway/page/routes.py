@@ -1,0 +1,77 @@
+"""`/` and `/page/…`: the chat page, from memory."""
+
+from html import escape
+
+from fastapi import APIRouter, Request, Response
+
+from chat4all.domain.errors import NotFound
+from chat4all.gateway.page.files import INDEX, PageFile, file_of, page_files
+from chat4all.usecases.demonstrating import PASSWORD, USERS
+
+PAGE_PATH = "/"
+FILES_PATH = "/page/"
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types lit-html"
+)
+"""The page's Content-Security-Policy: its own files, nothing inline, and no markup out of text but
+that of its templates."""
+
+_CHECK_AGAIN = "no-cache"
+_FOR_EVER = "public, max-age=31536000, immutable"
+_NEVER = "no-store"
+
+
+def page_routes(*, has_demonstration: bool, sign_up_open: bool) -> APIRouter:
+    """Return the routes of the page, which offers the demonstration accounts where there are some.
+
+    The files' addresses have their version in them, so that they are kept for ever and those of two
+    versions are never mixed. A gateway of another version, while they are being updated, answers
+    with its own, which are not kept.
+    """
+    found = page_files()
+    index = file_of(INDEX, _index(has_demonstration=has_demonstration, sign_up_open=sign_up_open))
+    router = APIRouter(include_in_schema=False)
+
+    @router.get(PAGE_PATH)
+    async def page(request: Request) -> Response:
+        return _answer(request, index, _CHECK_AGAIN)
+
+    @router.get(FILES_PATH + "{version}/{name:path}")
+    async def file(request: Request, version: str, name: str) -> Response:
+        if name == INDEX or (asked := found.files.get(name)) is None:
+            raise NotFound("no such file")
+        return _answer(request, asked, _FOR_EVER if version == found.version else _NEVER)
+
+    return router
+
+
+def _index(*, has_demonstration: bool, sign_up_open: bool) -> bytes:
+    found = page_files()
+    modules = [name for name in found.files if name.endswith(".js")]
+    offered = f"{' '.join(USERS)} {PASSWORD}" if has_demonstration else ""
+    values = {
+        "files": f"{FILES_PATH}{found.version}",
+        "modules": "\n".join(
+            f'<link rel="modulepreload" href="{FILES_PATH}{found.version}/{escape(name)}">'
+            for name in modules
+        ),
+        "demonstration": offered,
+        "sign_up": "open" if sign_up_open else "closed",
+    }
+    text = found.files[INDEX].content.decode()
+    for name, value in values.items():
+        text = text.replace("{{" + name + "}}", value)
+    return text.encode()
+
+
+def _answer(request: Request, file: PageFile, kept: str) -> Response:
+    headers = {"ETag": file.etag, "Cache-Control": kept, "Vary": "Accept-Encoding"}
+    if file.etag in request.headers.get("If-None-Match", ""):
+        return Response(status_code=304, headers=headers)
+    if file.gzipped is not None and "gzip" in request.headers.get("Accept-Encoding", ""):
+        headers["Content-Encoding"] = "gzip"
+        return Response(file.gzipped, headers=headers, media_type=file.media_type)
+    return Response(file.content, headers=headers, media_type=file.media_type)

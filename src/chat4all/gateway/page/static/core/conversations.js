@@ -1,0 +1,274 @@
+/** The list of conversations, and what the client tells of them. */
+import { Timeline } from "./timeline.js";
+import { t } from "./i18n.js";
+
+const TYPING_MS = 8_000;
+/** Ms of a lost connection before it is said: most come back at once. */
+const TROUBLED_MS = 1_500;
+const WATCHED = 200;
+const CHANGED_MS = 150;
+
+/** Return the two numbers of a position. */
+const numbers = (position) => position.split(".").map(Number);
+
+export const changeOf = (position) => numbers(position)[1] ?? 0;
+
+export default {
+  /** Read all conversations, then be told what happens to them from there on. */
+  async list(client) {
+    const positions = {};
+    try {
+      for await (const one of client.conversations({ limit: 200 })) {
+        if (this.client !== client) return;
+        this.takeListed(one);
+        positions[one.conversation_id] = one.position;
+      }
+    } catch (error) {
+      if (this.client !== client) return;
+      if (error.type === "/problems/signed-out") return this.expelled();
+      this.setTroubled(true);
+      setTimeout(() => this.client === client && this.list(client), 2_000);
+      return;
+    }
+    this.state.listed = true;
+    this.tellTitle();
+    this.route();
+    this.redraw();
+    client.connect({ since: { generation: null, positions } }).catch(() => {}); // `Ended` tells why
+  },
+
+  takeListed(listed) {
+    const { conversation_id: id, last_message: last, position, unread } = listed;
+    const known = this.state.conversations.get(id);
+    const [seq, change] = numbers(position);
+    const head = Math.max(seq, known?.head ?? 0);
+    const readSeq = Math.max(seq - unread, known?.readSeq ?? 0);
+    // The same object for good: what is drawn has hold of it.
+    const one = known ?? {
+      timeline: new Timeline(), draft: this.keptDraft(id), editing: null, replying: null, typing: new Map(),
+      receipts: null, unreadFrom: null, sent: new Map(),
+    };
+    this.state.conversations.set(id, Object.assign(one, {
+      id, type: listed.type, title: listed.title, peer: listed.peer, role: listed.role, created_at: listed.created_at,
+      members: listed.members, memberCount: listed.member_count,
+      moreMembers: listed.member_count > listed.members.length,
+      last: known?.last && known.last.seq >= (last?.seq ?? 0) ? known.last : last && { ...last, at: change },
+      head, readSeq, unread: Math.max(0, head - readSeq), mentions: listed.unread_mentions,
+    }));
+  },
+
+  /** Look at one conversation anew: its title, its members, one's own role. */
+  async refresh(id) {
+    const { client } = this;
+    const known = this.state.conversations.get(id);
+    try {
+      const found = await client.conversation(id);
+      if (this.client !== client) return;
+      const me = this.state.me.username;
+      const own = found.members.find(({ username }) => username === me);
+      const members = found.members;
+      this.takeListed({
+        ...found, member_count: members.length, role: own?.role ?? "member",
+        peer: members.find(({ username }) => username !== me)?.username ?? known?.peer ?? null,
+        last_message: null, position: `${known?.head ?? 0}.0`, unread: known?.unread ?? 0, unread_mentions: known?.mentions ?? [],
+      });
+    } catch (error) {
+      if (error.status === 404) this.drop(id);
+      else if (error.status === 0 || error.status >= 500) setTimeout(() => this.client === client && this.refresh(id), 3_000);
+    }
+    this.redraw();
+  },
+
+  drop(id) {
+    if (!this.state.conversations.delete(id)) return;
+    if (this.state.open === id) {
+      this.toast(t("left"));
+      location.hash = "#/";
+    }
+    this.tellTitle();
+    this.redraw();
+  },
+
+  sorted() {
+    const activity = ({ last, created_at }) => last?.created_at ?? created_at;
+    return [...this.state.conversations.values()].sort((one, two) => (activity(one) < activity(two) ? 1 : -1));
+  },
+
+  conversation() {
+    return this.state.conversations.get(this.state.open);
+  },
+
+  titleOf({ type, title, peer }) {
+    return type === "private" ? this.nameOf(peer ?? "?") : title ?? t("start_group");
+  },
+
+  typingIn({ typing }) {
+    const now = Date.now();
+    return [...typing].filter(([, until]) => until > now).map(([name]) => name);
+  },
+
+  /** Return how far an own message has come. */
+  stateOf(conversation, message) {
+    if (message.sender_id !== this.state.me.username) return null;
+    if (message.state === "failed") return "failed";
+    if (message.state === "sending") return this.state.troubled ? "waiting" : "sending";
+    if (message.seq == null) return "sent";
+    if (message.status === "READ") return "read";
+    const others = conversation.members.filter(({ username }) => username !== message.sender_id);
+    const readers = conversation.receipts;
+    // Of a large group only some members are known here.
+    const allKnown = !conversation.moreMembers && others.length > 0;
+    return allKnown && readers && others.every(({ username }) => (readers.get(username) ?? 0) >= message.seq) ? "read" : "delivered";
+  },
+
+  listen(client) {
+    const on = (type, take) =>
+      client.addEventListener(type, ({ detail }) => {
+        if (this.client !== client) return;
+        take.call(this, detail);
+        this.redraw();
+      });
+    on("Connected", () => {
+      this.setTroubled(false);
+      this.watch(true);
+      this.reloadStale();
+    });
+    on("Disconnected", () => this.setTroubled(true, TROUBLED_MS));
+    on("Ended", ({ error }) => (error.type === "/problems/signed-out" ? this.expelled() : this.setTroubled(true)));
+    on("MessageCreated", this.takeMessage);
+    on("MessageChanged", this.takeChange);
+    on("MessagesReloaded", this.takeReload);
+    on("ReadMoved", this.takeRead);
+    on("Typing", this.takeTyping);
+    on("PresenceChanged", ({ username, status, last_seen }) => this.state.presence.set(username, { status, last_seen }));
+    on("ConversationChanged", this.takeConversation);
+    on("OutboxChanged", this.takeOutbox);
+  },
+
+  takeMessage({ message, position }) {
+    const conversation = this.state.conversations.get(message.conversation_id);
+    if (!conversation) return this.refresh(message.conversation_id);
+    const mine = message.sender_id === this.state.me.username;
+    message = { ...message, at: changeOf(position) };
+    conversation.sent.delete(message.message_id);
+    conversation.typing.delete(message.sender_id);
+    if (message.seq <= conversation.head) return;
+    conversation.head = message.seq;
+    conversation.last = message;
+    const isOpen = this.state.open === message.conversation_id;
+    conversation.timeline.add(message, isOpen && this.state.following);
+    this.moveReceipt(conversation, message.sender_id, message.seq);
+    if (mine) conversation.readSeq = message.seq;
+    else {
+      if (isOpen && !this.isLooking() && !conversation.unreadFrom) conversation.unreadFrom = message.seq;
+      if (message.mentions.includes(this.state.me.username)) conversation.mentions = [...conversation.mentions, message.seq];
+      this.tellMessage(conversation, message);
+    }
+    this.countUnread(conversation);
+  },
+
+  takeChange({ message, position }) {
+    const conversation = this.state.conversations.get(message.conversation_id);
+    if (!conversation) return;
+    const at = changeOf(position);
+    message = { ...message, at };
+    if (conversation.last?.seq === message.seq && at > conversation.last.at) conversation.last = message;
+    conversation.timeline.change(message);
+  },
+
+  /** What is missing cannot be told one by one: the newest page is read again. */
+  takeReload({ conversation_id, messages, position }) {
+    const conversation = this.state.conversations.get(conversation_id);
+    if (!conversation) return this.refresh(conversation_id);
+    const [last] = messages.slice(-1);
+    const me = this.state.me.username;
+    if (last && last.seq > conversation.head) {
+      conversation.head = last.seq;
+      conversation.last = { ...last, at: changeOf(position) };
+      const own = messages.findLast(({ sender_id }) => sender_id === me);
+      if (own) conversation.readSeq = Math.max(conversation.readSeq, own.seq);
+    }
+    for (const message of messages) {
+      conversation.sent.delete(message.message_id);
+      this.moveReceipt(conversation, message.sender_id, message.seq);
+    }
+    conversation.timeline.loaded = false;
+    this.countUnread(conversation);
+    this.reloadStale();
+  },
+
+  takeRead({ conversation_id, username, seq }) {
+    const conversation = this.state.conversations.get(conversation_id);
+    if (!conversation) return;
+    this.moveReceipt(conversation, username, seq);
+    if (username === this.state.me.username) {
+      conversation.readSeq = Math.max(conversation.readSeq, seq);
+      this.countUnread(conversation);
+    }
+  },
+
+  moveReceipt({ receipts }, username, seq) {
+    if (receipts && seq > (receipts.get(username) ?? 0)) receipts.set(username, seq);
+  },
+
+  takeTyping({ conversation_id, username }) {
+    const conversation = this.state.conversations.get(conversation_id);
+    if (!conversation || username === this.state.me.username) return;
+    conversation.typing.set(username, Date.now() + TYPING_MS);
+    setTimeout(() => this.redraw(), TYPING_MS + 50);
+  },
+
+  takeConversation({ conversation_id, event }) {
+    if (event === "removed") return this.drop(conversation_id);
+    // Many changes at once, as of a group that is being filled, are looked at once.
+    this.changed ??= new Set();
+    if (!this.changed.size) setTimeout(() => this.refreshChanged(), CHANGED_MS);
+    this.changed.add(conversation_id);
+  },
+
+  refreshChanged() {
+    const { changed } = this;
+    this.changed = new Set();
+    if (this.client) for (const id of changed) this.refresh(id);
+  },
+
+  countUnread(conversation) {
+    conversation.unread = Math.max(0, conversation.head - conversation.readSeq);
+    conversation.mentions = conversation.mentions.filter((seq) => seq > conversation.readSeq);
+    this.tellTitle();
+  },
+
+  setTroubled(is, after = 0) {
+    clearTimeout(this.troubling);
+    if (is && after) {
+      this.troubling = setTimeout(() => this.setTroubled(true), after);
+      return;
+    }
+    this.state.troubled = is;
+    this.redraw();
+  },
+
+  connectNow() {
+    const { client } = this;
+    // One that has given up begins again; one that waits tries at this event.
+    if (client.state === "closed") client.connect({ since: client.positions }).catch(() => {});
+    else dispatchEvent(new Event("online"));
+  },
+
+  /** Be told who is online of those who can be seen. */
+  watch(anew = false) {
+    const names = new Set();
+    const open = this.conversation();
+    for (const { username } of open?.members ?? []) if (names.size < WATCHED / 2) names.add(username);
+    for (const { peer } of this.sorted()) if (peer && names.size < WATCHED) names.add(peer);
+    names.delete(this.state.me.username);
+    const list = [...names].sort();
+    if (!anew && list.join() === this.watched) return;
+    this.watched = list.join();
+    this.client.watch(list);
+  },
+
+  isOnline(username) {
+    return this.state.presence.get(username)?.status === "online";
+  },
+};
