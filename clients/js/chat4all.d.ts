@@ -238,6 +238,14 @@ export interface ReadMoved {
   seq: number;
 }
 
+/** Messages up to `seq` have reached a member; what they read or sent has as well. */
+export interface DeliveredMoved {
+  type: "DeliveredMoved";
+  conversation_id: string;
+  username: string;
+  seq: number;
+}
+
 /** A member is typing; let it expire after 8 s. */
 export interface Typing {
   type: "Typing";
@@ -272,7 +280,7 @@ export interface OutboxChanged {
 /** Everything that happens; `switch (event.type)` tells them apart. */
 export type ClientEvent =
   | Connected | Disconnected | MessageCreated | MessageChanged | MessagesReloaded | ReadMoved
-  | Typing | PresenceChanged | ConversationChanged | OutboxChanged;
+  | DeliveredMoved | Typing | PresenceChanged | ConversationChanged | OutboxChanged;
 
 /** Type of each event by name. */
 export type ClientEventMap = { [E in ClientEvent | Ended as E["type"]]: CustomEvent<E> };

@@ -1149,6 +1149,8 @@ export class Client extends EventTarget {
       }
       case "read":
         return this.#read(conversation_id, username, seq);
+      case "delivered":
+        return this.#tell({ type: "DeliveredMoved", conversation_id, username, seq });
       case "typing":
         return this.#tell({ type: "Typing", conversation_id, username });
       case "presence": {

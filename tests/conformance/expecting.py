@@ -94,6 +94,8 @@ def _told(line: Json) -> Told:
             return ["reloaded", line["conversation_id"], *ends, line["position"]]
         case "ReadMoved":
             return ["read", line["conversation_id"], line["username"], line["seq"]]
+        case "DeliveredMoved":
+            return ["delivered", line["conversation_id"], line["username"], line["seq"]]
         case "Typing":
             return ["typing", line["conversation_id"], line["username"]]
         case "PresenceChanged":

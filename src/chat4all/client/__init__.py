@@ -28,6 +28,7 @@ from chat4all.client.errors import (
 from chat4all.client.events import (
     Connected,
     ConversationChanged,
+    DeliveredMoved,
     Disconnected,
     Event,
     MessageChanged,
@@ -65,6 +66,7 @@ __all__ = [
     "Conversation",
     "ConversationChanged",
     "Defect",
+    "DeliveredMoved",
     "Disconnected",
     "Event",
     "Events",

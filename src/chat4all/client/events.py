@@ -93,6 +93,14 @@ class ReadMoved(Event, frozen=True):
     seq: int
 
 
+class DeliveredMoved(Event, frozen=True):
+    """Messages up to `seq` have reached a member; what they read or sent has as well."""
+
+    conversation_id: str
+    username: str
+    seq: int
+
+
 class Typing(Event, frozen=True):
     """A member is typing. Let it expire after 8 s."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from chat4all.client.events import (
     ConversationChanged,
+    DeliveredMoved,
     Event,
     MessageChanged,
     MessageCreated,
@@ -24,7 +25,7 @@ from chat4all.client.frames import (
     PresenceFrame,
 )
 from chat4all.domain.position import Position
-from chat4all.wire.frames import ReadFrame, Reload, TypingFrame
+from chat4all.wire.frames import DeliveredFrame, ReadFrame, Reload, TypingFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,8 @@ class Following:
             case ReadFrame(conversation_id=conversation, username=username, seq=seq):
                 if username != self.username or self._marks(conversation, seq):
                     yield Step(ReadMoved(conversation, username, seq))
+            case DeliveredFrame(conversation_id=conversation, username=username, seq=seq):
+                yield Step(DeliveredMoved(conversation, username, seq))
             case TypingFrame(conversation_id=conversation, username=username):
                 yield Step(Typing(conversation, username))
             case PresenceFrame(username=username, status=status, last_seen=last_seen):

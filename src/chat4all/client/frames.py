@@ -40,6 +40,7 @@ Frame = (
     | MessageFrame
     | MessageChangedFrame
     | wire.ReadFrame
+    | wire.DeliveredFrame
     | wire.TypingFrame
     | PresenceFrame
     | ConversationFrame

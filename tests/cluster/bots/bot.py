@@ -11,7 +11,7 @@ from chat4all.client import Client, MessageChanged, MessageCreated, MessagesRelo
 
 async def main(url: str, username: str, password: str, positions: str, journal: str) -> None:
     file = PositionsFile(positions)
-    with Path(journal).open("ab", buffering=0) as out:
+    with Path(journal).open("ab", buffering=0) as out:  # noqa: ASYNC230
         out.write(b"null\n")
         async with Client(url, username, password) as chat:
             async for event in chat.events(file.load()):

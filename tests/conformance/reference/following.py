@@ -199,6 +199,8 @@ class Following:
                     await self._read(conversation, self._username, seq)
             case "read":
                 await self._read(frame["conversation_id"], frame["username"], frame["seq"])
+            case "delivered":
+                await self._put({**frame, "type": "DeliveredMoved"})
             case "typing":
                 await self._put({**frame, "type": "Typing"})
             case "presence":
