@@ -190,6 +190,15 @@ def test_nothing_large_is_loaded_before_the_fork(module: str) -> None:
 
 LOOPS = {
     "concurrency.periodic._Job.repeat": "the one loop of background work",
+    "client.calling.Caller.response": "ends with the deadline of the call",
+    "client.live.Events.__anext__": "one event, awaited by its caller",
+    "client.live.Events._follow": "the connection, for as long as the loop over events",
+    "client.messages.MessageCalls.history": "ends with the last page, or with its reader",
+    "client.reloading.reloaded": "ends with the last page",
+    "client.socket.Socket._receive": "ends with a frame, or with the silence that is allowed",
+    "client.socket.Socket.next": "ends with a frame, or with the silence that is allowed",
+    "client.timing.Pace.delays": "a generator, read by a loop that ends",
+    "client.tokens.Tokens.get": "one renewal, awaited; `close` ends it",
     "concurrency.keyed.KeyedWork._start": "one run for a key, held until it has ended",
     "concurrency.periodic._running": "its task, watched by `ping_background`",
     "concurrency.retrying.retry": "ends with the deadline, the tries or the context of its caller",

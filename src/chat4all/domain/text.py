@@ -2,15 +2,14 @@
 
 Text is kept in Unicode's normal form C, shows something, and has no control characters. The tables
 are those of `unicodedata2`, at the version that is locked: the interpreter's differ between the
-releases of Python, and two services must not judge one text differently.
+releases of Python, and two services must not judge one text differently. It is imported where it is
+used: clients have this module and not the tables.
 
 The rule applies to what clients send. What is stored is served as it is, and the router, which
 judges bytes alone, never asks.
 """
 
 import re
-
-import unicodedata2
 
 _TIMES_LONGER = 4
 """Code points that normal form C makes one of, at most."""
@@ -80,7 +79,7 @@ def _is_plain(text: str, most: int) -> bool:
 def _examined(text: str, most: int, *, is_line: bool) -> str:
     # The time to normalize a text depends on its length.
     if len(text) <= most * _TIMES_LONGER:
-        text = unicodedata2.normalize("NFC", text)
+        text = _normalized("NFC", text)
     if len(text) > most:
         raise UnfitText(f"at most {most:,} characters")
     if _has_control(text):
@@ -90,6 +89,13 @@ def _examined(text: str, most: int, *, is_line: bool) -> str:
     if _shows_nothing(text):
         raise UnfitText("at least 1 character" if not text else "this shows nothing")
     return text
+
+
+def _normalized(form: str, text: str) -> str:
+    import unicodedata2  # noqa: PLC0415
+
+    normal: str = unicodedata2.normalize(form, text)
+    return normal
 
 
 def _has_control(text: str) -> bool:
@@ -113,10 +119,9 @@ def search_key(text: str, most: int) -> str:
     """
     if text.isascii():
         return text.lower()[:most]
-    folded = casefold(unicodedata2.normalize("NFD", text))
-    folded = casefold(unicodedata2.normalize("NFKC", _ignorables.sub("", folded)))
-    key: str = unicodedata2.normalize("NFKC", _ignorables.sub("", folded))
-    return key[:most]
+    folded = casefold(_normalized("NFD", text))
+    folded = casefold(_normalized("NFKC", _ignorables.sub("", folded)))
+    return _normalized("NFKC", _ignorables.sub("", folded))[:most]
 
 
 def casefold(text: str) -> str:

@@ -1,0 +1,98 @@
+"""The client of Chat4All for Python programs (docs/clients.md).
+
+    async with Client("http://127.0.0.1:8000", "bruno", "test") as chat:
+        async for event in chat.events():
+            match event:
+                case MessageCreated(message):
+                    print(message.sender_id, message.content)
+
+What is named here is public and stays: it is deprecated, with a warning, for one minor release at
+least before it goes. Everything else may change.
+"""
+
+from chat4all.client.client import Client, sign_in
+from chat4all.client.errors import (
+    ClientError,
+    Closed,
+    Conflict,
+    Defect,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    NotSignedIn,
+    OutcomeUnknown,
+    ProblemError,
+    Refused,
+    Unavailable,
+)
+from chat4all.client.events import (
+    Connected,
+    ConversationChanged,
+    Disconnected,
+    Event,
+    MessageChanged,
+    MessageCreated,
+    MessagesReloaded,
+    Positions,
+    PresenceChanged,
+    ReadMoved,
+    Typing,
+)
+from chat4all.client.live import Events
+from chat4all.client.views import (
+    Conversation,
+    ListedConversation,
+    Member,
+    Message,
+    OwnProfile,
+    Page,
+    Profile,
+    ReactionCount,
+    ReceiptView,
+    Reply,
+    SessionView,
+    Token,
+    VersionView,
+)
+
+__all__ = [
+    "Client",
+    "ClientError",
+    "Closed",
+    "Conflict",
+    "Connected",
+    "Conversation",
+    "ConversationChanged",
+    "Defect",
+    "Disconnected",
+    "Event",
+    "Events",
+    "InvalidInput",
+    "ListedConversation",
+    "Member",
+    "Message",
+    "MessageChanged",
+    "MessageCreated",
+    "MessagesReloaded",
+    "NotAllowed",
+    "NotFound",
+    "NotSignedIn",
+    "OutcomeUnknown",
+    "OwnProfile",
+    "Page",
+    "Positions",
+    "PresenceChanged",
+    "ProblemError",
+    "Profile",
+    "ReactionCount",
+    "ReadMoved",
+    "ReceiptView",
+    "Refused",
+    "Reply",
+    "SessionView",
+    "Token",
+    "Typing",
+    "Unavailable",
+    "VersionView",
+    "sign_in",
+]

@@ -1,0 +1,210 @@
+"""Requests over HTTP: every try of one call, with one token, one deadline and one id."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self, TypeVar
+
+import httpx2
+import msgspec
+
+from chat4all import __version__
+from chat4all.client.errors import (
+    Answered,
+    Closed,
+    Defect,
+    NotFound,
+    NotSignedIn,
+    OutcomeUnknown,
+    Unavailable,
+    refusal,
+)
+from chat4all.client.timing import TRY_TIMEOUT, Pace, seconds_of
+from chat4all.client.tokens import Tokens
+from chat4all.client.views import Token
+from chat4all.wire.problems import ProblemSlug, type_of
+
+T = TypeVar("T")
+
+USER_AGENT: Final = f"chat4all-client/{__version__}"
+
+CONNECTIONS = httpx2.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=30)
+
+_UNKNOWN: Final = type_of(ProblemSlug.OUTCOME_UNKNOWN)
+_problems = msgspec.json.Decoder(Answered)
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, the same in every try. `key` is its `Idempotency-Key`."""
+
+    method: str
+    path: str
+    query: Mapping[str, Any] | None = None
+    body: Any = None
+    form: Mapping[str, str] | None = None
+    key: str | None = None
+    is_signed_in: bool = True
+    repeats: bool = True
+    """Whether it may be sent again after it may have been done."""
+
+
+class Caller:
+    """Makes requests of the server at `url`.
+
+    Every try has a deadline of its own, all together have `seconds`. No answer, 429 and 5xx are
+    tried again, after what `Retry-After` asks for and a random delay that grows.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        seconds: float,
+        pace: Pace,
+        *,
+        http: httpx2.AsyncClient | None = None,
+        user_agent: str | None = None,
+    ) -> None:
+        self.url: Final = url.rstrip("/")
+        self.user_agent: Final = user_agent or USER_AGENT
+        self._seconds = seconds
+        self._pace = pace
+        self._http = http
+        self._owns_http = http is None
+        self.tokens: Tokens | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._owns_http:
+            self._http = httpx2.AsyncClient(limits=CONNECTIONS)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.tokens is not None:
+            await self.tokens.close()
+        http, self._http = self._http, None
+        if self._owns_http and http is not None:
+            await http.aclose()
+
+    async def ask(self, call: Call, answer: type[T]) -> T:
+        """Return what is answered, read as `answer`."""
+        return read(await self.response(call), answer)
+
+    async def tell(self, call: Call) -> None:
+        """Make a request whose answer says nothing more."""
+        await self.response(call)
+
+    async def token(self, form: Mapping[str, str]) -> Token:
+        """Exchange a password or a refresh token for tokens."""
+        call = Call("POST", "/token", form=form, is_signed_in=False)
+        return await self.ask(call, Token)
+
+    async def response(self, call: Call) -> httpx2.Response:
+        """Return the answer of the first try that succeeds."""
+        deadline = time.monotonic() + self._seconds
+        delays = self._pace.delays()
+        may_be_done = False
+        while True:
+            try:
+                async with asyncio.timeout_at(_loop_time(deadline)):
+                    return await self._try(call, may_be_done=may_be_done)
+            except TimeoutError:
+                error: Unavailable = OutcomeUnknown(f"{self.url} does not answer")
+            except Unavailable as failed:
+                error = failed
+            may_be_done = may_be_done or isinstance(error, OutcomeUnknown)
+            delay = self._pace.of(error.retry_after or 0.0) + next(delays)
+            is_late = time.monotonic() + delay >= deadline
+            if is_late or (may_be_done and not call.repeats):
+                raise _outcome(error, may_be_done=may_be_done and call.method != "GET")
+            await asyncio.sleep(delay)
+
+    async def _try(self, call: Call, *, may_be_done: bool) -> httpx2.Response:
+        if not call.is_signed_in or self.tokens is None:
+            return self._examined(call, await self._send(call, None), may_be_done=may_be_done)
+        token = await self.tokens.get()
+        answer = await self._send(call, token)
+        if answer.status_code == 401:
+            token = await self.tokens.get(refused=token)
+            answer = await self._send(call, token)
+        return self._examined(call, answer, may_be_done=may_be_done)
+
+    async def _send(self, call: Call, token: str | None) -> httpx2.Response:
+        if self._http is None:
+            raise Closed("the client is not open: use `async with`")
+        headers = {"User-Agent": self.user_agent}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        if call.key is not None:
+            headers["Idempotency-Key"] = f'"{call.key}"'
+        if call.body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            return await self._http.request(
+                call.method,
+                self.url + call.path,
+                params={k: v for k, v in (call.query or {}).items() if v is not None} or None,
+                content=None if call.body is None else _encoder.encode(call.body),
+                data=call.form,
+                headers=headers,
+                timeout=TRY_TIMEOUT,
+            )
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
+            raise Unavailable(f"{self.url} does not answer: {error or type(error)}") from None
+        except httpx2.TransportError as error:
+            raise OutcomeUnknown(f"{self.url} does not answer: {error or type(error)}") from None
+        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
+            raise Defect(f"{self.url} is no address of a server: {error}") from None
+
+    def _examined(
+        self, call: Call, answer: httpx2.Response, *, may_be_done: bool
+    ) -> httpx2.Response:
+        """Return an answer that is good; raise what it says otherwise."""
+        status = answer.status_code
+        if answer.is_success:
+            return answer
+        problem = problem_of(answer)
+        if status == 429 or status >= 500:
+            is_unknown = problem.type == _UNKNOWN or status not in {429, 503}
+            kind = OutcomeUnknown if is_unknown else Unavailable
+            raise kind(
+                problem.detail or f"{self.url} answers with {status}",
+                status=status,
+                problem=problem,
+                retry_after=seconds_of(answer.headers.get("Retry-After")),
+            )
+        if answer.is_redirect or not answer.is_client_error:
+            raise Defect(f"{self.url} answers with {status}: is it the address of Chat4All?")
+        error = refusal(status, problem)
+        if may_be_done and call.method == "DELETE" and isinstance(error, NotFound | NotSignedIn):
+            return answer  # an earlier try has done it
+        raise error
+
+
+def problem_of(answer: httpx2.Response) -> Answered:
+    """Return what an answer says about a problem; empty where it is another server's."""
+    try:
+        return _problems.decode(answer.content)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Answered()
+
+
+def read(answer: httpx2.Response, kind: type[T]) -> T:
+    """Return what an answer has. Raises `Defect` where it is no answer of Chat4All."""
+    try:
+        return msgspec.json.decode(answer.content, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Defect(
+            f"the answer of {answer.request.url.path} is not understood: {error}"
+        ) from None
+
+
+def _outcome(error: Unavailable, *, may_be_done: bool) -> Unavailable:
+    if not may_be_done or isinstance(error, OutcomeUnknown):
+        return error
+    return OutcomeUnknown(error.detail, status=error.status, retry_after=error.retry_after)
+
+
+def _loop_time(deadline: float) -> float:
+    return asyncio.get_running_loop().time() + deadline - time.monotonic()

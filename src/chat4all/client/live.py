@@ -1,0 +1,212 @@
+"""Events over connections that follow one another, and the loop that is given them."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import aclosing, suppress
+from typing import Self
+
+from websockets.exceptions import ConnectionClosed
+
+from chat4all.client.calling import Caller
+from chat4all.client.errors import Closed, Refused, Unavailable
+from chat4all.client.events import Connected, Disconnected, Event, Positions
+from chat4all.client.following import Following, Gap, MustReload, Step
+from chat4all.client.inbox import Inbox
+from chat4all.client.reloading import reloaded
+from chat4all.client.socket import LOST, Lost, Socket, opened
+from chat4all.client.timing import SLOW_SECONDS, Pace
+from chat4all.client.tokens import Tokens
+from chat4all.domain.position import Position
+from chat4all.wire import client_frames
+from chat4all.wire.frames import Resumed
+
+POSITIONS_MAX = 500
+"""Of one frame, which may have 64 KiB."""
+
+TOO_SLOW = 4408
+
+
+class Live:
+    """What a client has of the live interface: one loop over events at a time."""
+
+    def __init__(self, caller: Caller, tokens: Tokens, pace: Pace, queue_max: int) -> None:
+        self.caller = caller
+        self.tokens = tokens
+        self.pace = pace
+        self.queue_max = queue_max
+        self.socket: Socket | None = None
+        """The connection that is open now."""
+        self.watched: list[str] | None = None
+        self._taken: dict[str, str] = {}
+        self._generation: str | None = None
+        self._events: Events | None = None
+
+    @property
+    def positions(self) -> Positions:
+        """How far events were taken."""
+        return {"positions": dict(self._taken), "generation": self._generation}
+
+    def events(self, since: Positions | None) -> "Events":
+        """Return a loop; the one before ends."""
+        if self._events is not None:
+            self._events.end(Closed("another loop over the events has begun"))
+        is_beginning = since is None and not self._taken
+        if since is not None:
+            self._taken = dict(since["positions"])
+            self._generation = since.get("generation")
+        following = Following(
+            {one: Position.parse(text) for one, text in self._taken.items()},
+            self._generation,
+            is_beginning,
+        )
+        self._events = Events(self, following)
+        return self._events
+
+    def take(self, step: Step) -> None:
+        """Count a step as taken."""
+        if step.is_forgotten:
+            self._taken.pop(step.conversation, None)
+        if step.position is not None:
+            self._taken[step.conversation] = str(step.position)
+        if step.generation is not None:
+            self._generation = step.generation
+
+    async def typing(self, conversation: str) -> None:
+        """Say that somebody is typing, if there is a connection."""
+        await self._say(client_frames.SayTyping(conversation))
+
+    async def watch(self, usernames: Iterable[str]) -> None:
+        """Watch these users, now and on later connections."""
+        self.watched = list(usernames)
+        await self._say(client_frames.Watch(self.watched))
+
+    async def close(self) -> None:
+        """End the loop and its connection."""
+        if self._events is not None:
+            await self._events.aclose()
+
+    async def _say(self, frame: client_frames.ClientFrame) -> None:
+        if self.socket is not None:
+            with suppress(ConnectionClosed, TimeoutError):
+                await self.socket.say(frame)
+
+
+class Events:
+    """A loop over events: an asynchronous iterator. `aclose` ends its connection.
+
+    A task that is cancelled while it waits for an event loses none: the next one to ask gets it.
+    """
+
+    def __init__(self, live: Live, following: Following) -> None:
+        self._live = live
+        self._following = following
+        self._inbox: Inbox[Step] = Inbox(live.queue_max)
+        self._in_hand: Step | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._has_ended = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        if self._in_hand is not None:
+            self._live.take(self._in_hand)
+            self._in_hand = None
+        if self._task is None and not self._has_ended:
+            self._task = asyncio.create_task(self._run(), name="chat4all-events")
+        while True:
+            step = await self._inbox.get()
+            if step.event is not None:
+                self._in_hand = step
+                return step.event
+            self._live.take(step)
+
+    def end(self, error: Exception) -> None:
+        """End the connection; whoever asks for another event gets this error."""
+        self._has_ended = True
+        self._inbox.end(error)
+        if self._task is not None:
+            self._task.cancel()
+
+    async def aclose(self) -> None:
+        """End the connection, and wait until nothing is left of it."""
+        self.end(Closed("the loop over the events was closed"))
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        try:
+            await self._follow()
+        except Exception as error:
+            self._inbox.end(error)
+
+    async def _follow(self) -> None:
+        """Connect for ever; raise what makes another try useless."""
+        delays, refused, is_connected = self._live.pace.delays(), None, False
+        while True:
+            try:
+                live = self._live
+                async with opened(live.caller, live.tokens, live.pace, refused) as socket:
+                    live.socket = socket
+                    await self._begin(socket)
+                    while not is_connected:
+                        is_connected = await self._act(socket)
+                    delays = live.pace.delays()
+                    while True:
+                        await self._act(socket)
+            except Lost as lost:
+                why = lost
+            except Gap as gap:
+                why = Lost(LOST, str(gap))
+            except Unavailable as error:
+                why = Lost(LOST, str(error), retry_after=error.retry_after)
+            finally:
+                self._live.socket = None
+            refused = why.refused
+            if is_connected:
+                is_connected = False
+                await self._inbox.put(Step(Disconnected(why.code, why.reason)))
+            if why.code == TOO_SLOW:
+                await self._inbox.drained()
+            await asyncio.sleep(self._live.pace.of(why.retry_after or 0.0) + next(delays))
+
+    async def _begin(self, socket: Socket) -> None:
+        """Say how far everything was seen."""
+        hello = await socket.hello()
+        following = self._following
+        if self._live.watched is not None:
+            await socket.say(client_frames.Watch(self._live.watched))
+        has = [(one, str(position)) for one, position in following.positions.items()]
+        pieces = [has[n : n + POSITIONS_MAX] for n in range(0, len(has), POSITIONS_MAX)] or [[]]
+        generation = following.generation or hello.generation
+        for number, piece in enumerate(pieces, 1):
+            more = number < len(pieces)
+            await socket.say(client_frames.Resume(dict(piece), generation, more))
+        following.connect(hello.username, hello.generation)
+
+    async def _act(self, socket: Socket) -> bool:
+        """Act on the next frame; return whether it says that nothing is missing any more."""
+        frame = await socket.next()
+        if isinstance(frame, Resumed):
+            for moved in self._following.resumed(frame.markers):
+                await self._put(moved)
+            await self._put(Step(Connected(self._following.username)))
+            return True
+        for step in self._following.steps(frame):
+            if isinstance(step, MustReload):
+                with suppress(Refused):  # removed meanwhile: a frame will say so
+                    async with aclosing(reloaded(self._live.caller, step)) as found:
+                        async for one in found:
+                            await self._put(one)
+            else:
+                await self._put(step)
+        return False
+
+    async def _put(self, step: Step) -> None:
+        """Queue a step; from then on it is seen."""
+        try:
+            async with asyncio.timeout(self._live.pace.of(SLOW_SECONDS)):
+                await self._inbox.put(step)
+        except TimeoutError:
+            raise Lost(TOO_SLOW, "the program does not take its events") from None
+        self._following.commit(step)

@@ -1,0 +1,47 @@
+"""Reading what a `reload` names: the messages of a conversation that were not seen yet."""
+
+from collections.abc import AsyncGenerator
+
+from chat4all.client.calling import Caller
+from chat4all.client.events import MessagesReloaded
+from chat4all.client.following import MustReload, ReadPage, Step
+from chat4all.client.messages import PAGE_MAX, read_page
+from chat4all.client.views import Page
+from chat4all.domain.position import Position
+
+AT_ONCE = 2_000
+"""Messages of one event, about; more come in several."""
+
+
+async def reloaded(caller: Caller, must: MustReload) -> AsyncGenerator[Step, None]:
+    """Yield events with what follows the last message that is known; else the newest page.
+
+    Each of several moves the position as far as it goes, so that nothing is read again after a
+    break; the last one moves it to where live events go on. Raises what reading a history does.
+    """
+    known, pages = must.known, list[Page]()
+    query: dict[str, object] = {"limit": PAGE_MAX, "at_least": str(must.position)}
+    if known is not None:
+        query["after"] = known.seq
+    while True:
+        page, answer = await read_page(caller, must.conversation, **query)
+        pages.append(page)
+        if known is None or "next" not in answer.links or not page.messages:
+            yield _step(must, pages, must.position)
+            return
+        last = page.messages[-1].seq or 0
+        query["after"] = last
+        if sum(map(len, pages)) >= AT_ONCE:
+            yield _step(must, pages, Position(last, known.change))
+            pages = []
+
+
+def _step(must: MustReload, pages: list[Page], position: Position) -> Step:
+    messages = tuple(message for page in pages for message in page)
+    event = MessagesReloaded(must.conversation, messages, str(position))
+    return Step(event, must.conversation, position, pages=[*map(_read_page, filter(len, pages))])
+
+
+def _read_page(page: Page) -> ReadPage:
+    first, last = page.messages[0].seq or 0, page.messages[-1].seq or 0
+    return ReadPage(first, last, Position.parse(page.position).change)

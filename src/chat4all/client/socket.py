@@ -1,0 +1,177 @@
+"""One connection for live events: opening it, reading it, and why it ended."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidStatus,
+    InvalidURI,
+)
+
+from chat4all.client.calling import Caller
+from chat4all.client.errors import Defect
+from chat4all.client.frames import Frame, read_frame
+from chat4all.client.timing import (
+    CLOSE_SECONDS,
+    HELLO_SECONDS,
+    SILENCE_SECONDS,
+    TRY_SECONDS,
+    Pace,
+    seconds_of,
+)
+from chat4all.client.tokens import Tokens
+from chat4all.wire import client_frames
+from chat4all.wire.frames import ErrorFrame, Hello
+
+FRAME_MAX = 64 * 1024 * 1024
+"""Bytes of one frame of the server: `resumed` has an entry for each conversation."""
+
+FRAMES_WAITING = 1_024
+"""Frames that wait while a history is read; the server stops at 256 KiB in all."""
+
+LOST: Final = 1006
+DEFECTS: Final = (1002, 1007, 1009, 4400)
+"""Close codes that would come again."""
+NOT_SIGNED_IN: Final = 4401
+
+_encoder = msgspec.json.Encoder()
+
+
+class Lost(Exception):
+    """There is no connection, or none any more; another one is to be tried.
+
+    `retry_after` is how many seconds the server asks to wait, `refused` the token that it refuses.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        reason: str,
+        *,
+        retry_after: float | None = None,
+        refused: str | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.retry_after = retry_after
+        self.refused = refused
+
+
+class Socket:
+    """An open connection. `hello` is what it began with."""
+
+    def __init__(
+        self, connection: ClientConnection, tokens: Tokens, pace: Pace, token: str
+    ) -> None:
+        self._connection = connection
+        self._tokens = tokens
+        self._pace = pace
+        self._token = token
+        self._silence = HELLO_SECONDS
+        self._retry_after: float | None = None
+
+    async def hello(self) -> Hello:
+        """Return the first frame."""
+        async with asyncio.timeout(HELLO_SECONDS):
+            frame = await self.next()
+        if not isinstance(frame, Hello):
+            raise Defect("the server did not begin with `hello`")
+        self._silence = self._pace.of(frame.heartbeat_s + SILENCE_SECONDS)
+        return frame
+
+    async def next(self) -> Frame:
+        """Return the next frame that means something; meanwhile the token is renewed."""
+        while True:
+            frame = read_frame(await self._receive())
+            if isinstance(frame, ErrorFrame):
+                self._retry_after = frame.retry_after
+            if frame is not None:
+                return frame
+
+    async def say(self, frame: client_frames.ClientFrame) -> None:
+        """Send a frame."""
+        async with asyncio.timeout(TRY_SECONDS):
+            await self._connection.send(_encoder.encode(frame).decode())
+
+    def lost(self, error: ConnectionClosed) -> Lost:
+        """Return why the connection ended. Raises `Defect` where another would end so too."""
+        if error.rcvd is None:
+            return Lost(LOST, "the connection was lost")
+        code, reason = error.rcvd.code, error.rcvd.reason
+        if code in DEFECTS:
+            raise Defect(f"the server closed the connection with {code} {reason}", code=code)
+        refused = self._token if code == NOT_SIGNED_IN else None
+        return Lost(code, reason, retry_after=self._retry_after, refused=refused)
+
+    async def _receive(self) -> str | bytes:
+        silent_at = time.monotonic() + self._silence
+        while True:
+            renew_at = self._tokens.renew_at
+            until = silent_at if renew_at is None else min(silent_at, renew_at)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(until - time.monotonic()):
+                    return await self._connection.recv()
+            if time.monotonic() >= silent_at:
+                raise Lost(LOST, "nothing was heard of the server")
+            token = await self._tokens.get()
+            if token != self._token:
+                self._token = token
+                await self.say(client_frames.Auth(token))
+
+
+@asynccontextmanager
+async def opened(
+    caller: Caller, tokens: Tokens, pace: Pace, refused: str | None
+) -> AsyncIterator[Socket]:
+    """Open a connection with a token other than `refused`, and close it at the end.
+
+    Raises `Lost`, also for what happens while it is open, and `Defect`.
+    """
+    token = await tokens.get(refused)
+    url = "ws" + caller.url.removeprefix("http") + "/v1/live"
+    connecting = connect(
+        url,
+        additional_headers={"Authorization": f"Bearer {token}"},
+        user_agent_header=caller.user_agent,
+        compression=None,
+        max_size=FRAME_MAX,
+        max_queue=FRAMES_WAITING,
+        ping_interval=None,  # heartbeats say as much
+        open_timeout=TRY_SECONDS,
+        close_timeout=CLOSE_SECONDS,
+    )
+    try:
+        connection = await connecting
+    except InvalidStatus as error:
+        raise _refused(error, token) from None
+    except InvalidURI as error:
+        raise Defect(f"{caller.url} is no address of a server: {error}") from None
+    except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
+        raise Lost(LOST, f"{caller.url} does not answer: {error}") from None
+    socket = Socket(connection, tokens, pace, token)
+    try:
+        yield socket
+    except ConnectionClosed as error:
+        raise socket.lost(error) from None
+    except TimeoutError:
+        raise Lost(LOST, "the server did not answer in time") from None
+    finally:
+        await connection.close()
+
+
+def _refused(error: InvalidStatus, token: str) -> Lost:
+    status, headers = error.response.status_code, error.response.headers
+    said = f"the server answers with {status}"
+    if status == 401:
+        return Lost(NOT_SIGNED_IN, said, refused=token)
+    if status == 429 or status >= 500:
+        return Lost(LOST, said, retry_after=seconds_of(headers.get("Retry-After")))
+    raise Defect(f"{said}: is it the address of Chat4All?")

@@ -1,0 +1,57 @@
+"""How long the client waits."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx2
+
+CALL_SECONDS = 30.0
+"""One call with all its tries, unless the program says otherwise."""
+
+TRY_SECONDS = 10.0
+"""One request, or one handshake of a socket."""
+
+HELLO_SECONDS = 15.0
+"""From the handshake to `hello`."""
+
+SILENCE_SECONDS = 10.0
+"""After a heartbeat is due; then the connection is taken for dead."""
+
+CLOSE_SECONDS = 1.0
+"""For the other side to answer a close frame."""
+
+SLOW_SECONDS = 20.0
+"""For which a full queue of events is waited for. The server gives up after 30 s."""
+
+RENEWED_AT = 0.8
+"""The share of its lifetime after which a token is renewed."""
+
+FIRST_DELAY_SECONDS = 1.0
+MOST_DELAY_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Every wait that the client chooses, times `factor`; tests have no time."""
+
+    factor: float = 1.0
+
+    def of(self, seconds: float) -> float:
+        """Return how long to wait where `seconds` is asked for."""
+        return seconds * self.factor
+
+    def delays(self) -> Iterator[float]:
+        """Yield the wait before each further try: full jitter, from the first one on."""
+        most = FIRST_DELAY_SECONDS
+        while True:
+            yield self.of(random.uniform(0, most))  # noqa: S311 - jitter
+            most = min(2 * most, MOST_DELAY_SECONDS)
+
+
+TRY_TIMEOUT = httpx2.Timeout(TRY_SECONDS)
+
+
+def seconds_of(retry_after: str | None) -> float | None:
+    """Return the seconds that an answer asks to wait; None where it says a date, or nothing."""
+    return float(retry_after) if retry_after and retry_after.isdecimal() else None

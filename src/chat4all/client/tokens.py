@@ -1,0 +1,120 @@
+"""The access token: where it comes from, and renewing it once for all that wait for it."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol, TypeAlias
+
+from chat4all.client.errors import NotSignedIn, Refused, Unavailable
+from chat4all.client.timing import RENEWED_AT
+from chat4all.client.views import Token
+
+GetToken: TypeAlias = Callable[[], Awaitable[str]]
+OnTokens: TypeAlias = Callable[[Token], Awaitable[None] | None]
+Ask: TypeAlias = Callable[[Mapping[str, str]], Awaitable[Token]]
+"""Exchanges a form for tokens at `POST /token`, with every retry."""
+
+
+class Source(Protocol):
+    """Where tokens come from."""
+
+    async def next(self) -> tuple[str, float | None]:
+        """Return another token, and the seconds for which it lasts, where that is known."""
+
+
+class FixedToken:
+    """The one token that a program has."""
+
+    def __init__(self, token: str) -> None:
+        self._token: str | None = token
+
+    async def next(self) -> tuple[str, float | None]:
+        """Return it, once."""
+        token, self._token = self._token, None
+        if token is None:
+            raise NotSignedIn("the token is refused, and there is no other", status=401)
+        return token, None
+
+
+class AskedToken:
+    """Tokens of a callable of the program."""
+
+    def __init__(self, get_token: GetToken) -> None:
+        self._get_token = get_token
+
+    async def next(self) -> tuple[str, float | None]:
+        """Return what the callable returns."""
+        return await self._get_token(), None
+
+
+class Session:
+    """A sign-in: by password or by a refresh token at first, by each next refresh token later."""
+
+    def __init__(self, ask: Ask, form: Mapping[str, str], on_tokens: OnTokens | None) -> None:
+        self._ask = ask
+        self._form = form
+        self._on_tokens = on_tokens
+        self._why_ended: Refused | None = None
+
+    async def next(self) -> tuple[str, float | None]:
+        """Sign in or refresh. What is refused once ends the session for good."""
+        if (why := self._why_ended) is None:
+            try:
+                token = await self._ask(self._form)
+            except Refused as refused:
+                why = self._why_ended = refused
+        if why is not None:
+            raise NotSignedIn(why.detail, status=why.status)
+        self._form = {"grant_type": "refresh_token", "refresh_token": token.refresh_token}
+        if self._on_tokens is not None:
+            # The refresh token is good once: the program keeps the next one before it is used.
+            kept = self._on_tokens(token)
+            if inspect.isawaitable(kept):
+                await kept
+        return token.access_token, float(token.expires_in)
+
+
+class Tokens:
+    """The token of now. However many callers find it spent, it is renewed once."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._token: str | None = None
+        self._renewal: asyncio.Task[str] | None = None
+        self.renew_at: float | None = None
+        """When to renew it, by the monotonic clock; None where that is unknown."""
+
+    async def get(self, refused: str | None = None) -> str:
+        """Return a token other than the one that was `refused`, and not one that is due."""
+        token = self._token
+        is_due = self.renew_at is not None and time.monotonic() >= self.renew_at
+        if token is not None and token != refused and not is_due:
+            return token
+        if self._renewal is None:
+            # Not cancelled with one of those who wait: a refresh token is spent by asking.
+            self._renewal = asyncio.create_task(self._renew(), name="chat4all-token")
+            self._renewal.add_done_callback(self._renewed)
+        try:
+            return await asyncio.shield(self._renewal)
+        except Unavailable:
+            if token is None or token == refused:
+                raise
+            return token  # due, and good until it is refused
+
+    async def close(self) -> None:
+        """End a renewal that is under way."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.wait([self._renewal])
+
+    async def _renew(self) -> str:
+        token, seconds = await self._source.next()
+        self._token = token
+        self.renew_at = None if seconds is None else time.monotonic() + RENEWED_AT * seconds
+        return token
+
+    def _renewed(self, renewal: asyncio.Task[str]) -> None:
+        self._renewal = None
+        if not renewal.cancelled():
+            renewal.exception()  # those who wait have it; there may be none

@@ -1,0 +1,325 @@
+"""A driver with as little of a client as passes the suite, and with defects on demand.
+
+It proves the suite: without a defect it passes every scenario, with one it does not.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncGenerator, Collection
+from contextlib import aclosing
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+from tests.conformance.data import END, Json
+from tests.conformance.reference_calls import Calls, Failed
+from tests.conformance.running import Go, Tell
+
+FOREVER = (1002, 1007, 1009, 4400)
+NOT_SIGNED_IN = 4401
+
+BACKOFF_MOST = 20.0
+QUEUE = 1000
+SILENCE_SECONDS = 10.0
+PAGE = 200
+
+Position = tuple[int, int]
+
+
+def parsed(position: str) -> Position:
+    seq, _, change = position.partition(".")
+    return int(seq), int(change)
+
+
+class Gap(Exception):
+    """Something was left out: connect again, and resume."""
+
+
+class Following:
+    """The events of one account, over connections that follow one another."""
+
+    def __init__(self, program: Json, calls: Calls, defects: Collection[str]) -> None:
+        since = program.get("since") or {}
+        self._url = "ws" + program["url"].removeprefix("http") + "/v1/live"
+        self._pace: float = program["pace"]
+        self._calls = calls
+        self._defects = defects
+        self._begins_now = not since
+        self.taken: dict[str, str] = dict(since.get("positions", {}))
+        self._received = dict(self.taken)
+        self.generation: str | None = since.get("generation")
+        self._pages: dict[str, tuple[int, int]] = {}
+        """By conversation: the last message that was reloaded, and the change it was read at."""
+        self._markers: dict[str, int] = {}
+        self._username = ""
+        self._retry_after = 0.0
+        self._is_told = False
+        self._queue: asyncio.Queue[tuple[Json | None, dict[str, str | None]]] = asyncio.Queue(
+            0 if "unbounded" in defects else program.get("queue", QUEUE)
+        )
+        self._error: Failed | None = None
+
+    async def events(self) -> AsyncGenerator[Json]:
+        """Yield events; one counts as taken when the next is asked for."""
+        pumping = asyncio.create_task(self._pump())
+        try:
+            while True:
+                event, moved = await self._queue.get()
+                if "position-first" in self._defects:
+                    self._take(moved)
+                if event is not None:
+                    yield event
+                elif self._error:
+                    raise self._error
+                self._take(moved)
+        finally:
+            pumping.cancel()
+            await asyncio.gather(pumping, return_exceptions=True)
+
+    def _take(self, moved: dict[str, str | None]) -> None:
+        for conversation, position in moved.items():
+            if position is None:
+                self.taken.pop(conversation, None)
+            else:
+                self.taken[conversation] = position
+
+    async def _put(self, event: Json | None, **moved: str | None) -> None:
+        await self._queue.put((event, moved))
+
+    async def _pump(self) -> None:
+        tries = 0
+        try:
+            while True:
+                self._is_told = False
+                token = await self._calls.token()
+                code = await self._session(token)
+                if self._is_told:
+                    tries = 0
+                    await self._put({"type": "Disconnected"})
+                if code in FOREVER and "connects-for-ever" not in self._defects:
+                    raise Failed("Defect", code=code)
+                if code == NOT_SIGNED_IN:
+                    await self._calls.renew(token)
+                most = min(BACKOFF_MOST, 2.0**tries)
+                tries = min(tries + 1, 10)
+                delay = self._retry_after + random.uniform(0, most)
+                self._retry_after = 0.0
+                await asyncio.sleep(delay * self._pace)
+        except Failed as error:
+            self._error = error
+            await self._put(None)
+
+    async def _session(self, token: str) -> int:
+        """Follow one connection to its end, and return its close code."""
+        headers = {"Authorization": f"Bearer {token}"}
+        try:
+            async with connect(
+                self._url,
+                additional_headers=headers,
+                compression=None,
+                proxy=None,
+                ping_interval=None,
+                close_timeout=0.2,
+            ) as socket:
+                await self._follow(socket)
+        except InvalidStatus as refused:
+            seconds = float(refused.response.headers.get("Retry-After", 0))
+            self._retry_after = 0.0 if "never-waits" in self._defects else seconds
+            return NOT_SIGNED_IN if refused.response.status_code == 401 else 1006
+        except ConnectionClosed as closed:
+            return closed.rcvd.code if closed.rcvd else 1006
+        except (OSError, InvalidHandshake, TimeoutError, Gap):
+            return 1006
+        raise AssertionError("a connection has no other end")
+
+    async def _follow(self, socket: ClientConnection) -> None:
+        hello = json.loads(await socket.recv())
+        self._username = hello["username"]
+        silence = (hello["heartbeat_s"] + SILENCE_SECONDS) * self._pace
+        if "waits-in-silence" in self._defects:
+            silence = 1e6
+        positions = {} if "no-positions" in self._defects else self._received
+        resume = {"type": "resume", "generation": self.generation}
+        items = list(positions.items())
+        pieces = [dict(items[at : at + 500]) for at in range(0, len(items), 500)] or [{}]
+        for number, piece in enumerate(pieces, 1):
+            more = number < len(pieces)
+            await socket.send(json.dumps({**resume, "positions": piece, "more": more}))
+        while True:
+            async with asyncio.timeout(silence):
+                frame = json.loads(await socket.recv())
+            if frame["type"] == "resumed":
+                self.generation = hello["generation"]
+            await self._frame(frame)
+
+    async def _frame(self, frame: Json) -> None:
+        match frame["type"]:
+            case "message":
+                await self._created(frame)
+            case "message_changed":
+                await self._changed(frame)
+            case "reload":
+                await self._reload(frame["conversation_id"], frame["position"])
+            case "conversation":
+                await self._conversation(frame)
+            case "resumed":
+                self._is_told = True
+                self._begins_now = False
+                await self._put({"type": "Connected"})
+                for conversation, seq in frame["markers"].items():
+                    await self._read(conversation, self._username, seq)
+            case "read":
+                await self._read(frame["conversation_id"], frame["username"], frame["seq"])
+            case "typing":
+                await self._put({**frame, "type": "Typing"})
+            case "presence":
+                await self._put({**frame, "type": "PresenceChanged"})
+            case "error":
+                seconds = frame.get("retry_after", 0)
+                self._retry_after = 0.0 if "never-waits" in self._defects else seconds
+
+    async def _created(self, frame: Json) -> None:
+        message, position = frame["message"], frame["position"]
+        conversation, seq = message["conversation_id"], message["seq"]
+        has, _ = parsed(self._received.get(conversation, "0.0"))
+        if seq <= has and "shows-doubles" not in self._defects:
+            return
+        if seq > has + 1 and "shows-gaps" not in self._defects:
+            raise Gap
+        self._received[conversation] = position
+        is_known = seq <= self._pages.get(conversation, (0, 0))[0]
+        if "shows-reloaded-again" in self._defects:
+            is_known = False
+        event = {"type": "MessageCreated", "message": message, "position": position}
+        await self._put(None if is_known else event, **{conversation: position})
+
+    async def _changed(self, frame: Json) -> None:
+        message, position = frame["message"], frame["position"]
+        conversation, seq = message["conversation_id"], message["seq"]
+        has, change = parsed(self._received.get(conversation, "0.0"))
+        if parsed(position)[1] <= change and "shows-doubles" not in self._defects:
+            return
+        if seq > has and "shows-gaps" not in self._defects:
+            raise Gap
+        self._received[conversation] = position
+        last, read_at = self._pages.get(conversation, (0, 0))
+        is_known = seq <= last and parsed(position)[1] <= read_at
+        event = {"type": "MessageChanged", "message": message, "position": position}
+        await self._put(None if is_known else event, **{conversation: position})
+
+    async def _reload(self, conversation: str, position: str) -> None:
+        messages, read_at = await self._calls.all_messages(conversation)
+        self._received[conversation] = position
+        if messages:
+            self._pages[conversation] = (messages[-1]["seq"], parsed(read_at)[1])
+        if "never-reloads" in self._defects:
+            return
+        event = {
+            "type": "MessagesReloaded",
+            "conversation_id": conversation,
+            "messages": messages,
+            "position": position,
+        }
+        await self._put(event, **{conversation: position})
+
+    async def _conversation(self, frame: Json) -> None:
+        conversation, kind = frame["conversation_id"], frame["event"]
+        event = {**frame, "type": "ConversationChanged"}
+        if kind == "removed":
+            self._received.pop(conversation, None)
+            self._pages.pop(conversation, None)
+            await self._put(event, **{conversation: None})
+        elif kind == "added" and self._begins_now:
+            self._received[conversation] = frame["position"]
+            await self._put(event, **{conversation: frame["position"]})
+        else:
+            await self._put(event)
+            if kind == "added":
+                await self._reload(conversation, frame["position"])
+
+    async def _read(self, conversation: str, username: str, seq: int) -> None:
+        if username == self._username:
+            if seq <= self._markers.get(conversation, 0):
+                return
+            self._markers[conversation] = seq
+        event = {"type": "ReadMoved", "conversation_id": conversation, "username": username}
+        await self._put({**event, "seq": seq})
+
+
+class Program:
+    """Does what a program says."""
+
+    def __init__(self, program: Json, tell: Tell, go: Go, defects: Collection[str]) -> None:
+        self._program = program
+        self._tell = tell
+        self._go = go
+        self._calls = Calls(program, tell, defects)
+        self._following = Following(program, self._calls, defects)
+        self._is_dead = False
+
+    async def run(self) -> None:
+        """Run it to its end."""
+        async with self._calls:
+            await self._act(0)
+            if self._program["listen"]:
+                await self._listen()
+            if not self._is_dead:
+                self._save()
+
+    async def _listen(self) -> None:
+        number = 0
+        try:
+            async with aclosing(self._following.events()) as events:
+                async for event in events:
+                    self._tell(event)
+                    if event.get("username") == END:
+                        return
+                    if event["type"] not in {"Connected", "Disconnected"}:
+                        number += 1
+                        await self._act(number)
+                    if self._is_dead:
+                        return
+        except Failed as error:
+            self._tell({"type": "Ended", **error.fields})
+
+    async def _act(self, number: int) -> None:
+        for action in self._program["actions"]:
+            if action["after"] == number:
+                await self._do(action)
+
+    async def _do(self, action: Json) -> None:
+        match action["do"]:
+            case "together":
+                await asyncio.gather(*map(self._do, action["actions"]))
+            case "pause":
+                self._tell({"type": "Paused"})
+                await self._go()
+            case "save":
+                self._save()
+            case "die":
+                self._save()
+                self._is_dead = True
+            case _:
+                line: dict[str, Any] = {"name": action.get("name")}
+                try:
+                    result = await self._calls.do(action)
+                except Failed as error:
+                    self._tell({"type": "Failed", **line, **error.fields})
+                else:
+                    self._tell({"type": "Result", **line, **result})
+
+    def _save(self) -> None:
+        positions = dict(self._following.taken)
+        generation = self._following.generation
+        self._tell({"type": "Saved", "positions": positions, "generation": generation})
+
+
+def reference(*defects: str) -> Any:
+    """Return the driver, with these defects."""
+
+    async def drive(program: Json, tell: Tell, go: Go) -> None:
+        await Program(program, tell, go, defects).run()
+
+    return drive

@@ -1,0 +1,41 @@
+"""Makes a command of a driver that is a coroutine: `run_as_command(drive)`."""
+
+import asyncio
+import json
+import os
+import sys
+
+from tests.conformance.data import Json
+from tests.conformance.running import Drive
+
+
+def run_as_command(drive: Drive) -> None:
+    """Read the program from standard input, and print what the driver tells."""
+    asyncio.run(_run(drive))
+
+
+async def _run(drive: Drive) -> None:
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
+    program: Json = json.loads(await reader.readline())
+
+    def tell(line: Json) -> None:
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+
+    async def go() -> None:
+        await reader.readline()
+
+    try:
+        await drive(program, tell, go)
+    finally:
+        transport.close()
+
+
+def die() -> None:
+    """End this process at once, without closing anything: what `die` does in a command."""
+    sys.stdout.flush()
+    os._exit(0)
