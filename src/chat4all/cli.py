@@ -107,7 +107,7 @@ class _Commands(click.Group):
         except* (StartRefused, CommandRefused, Unavailable) as group:
             refused = _first(group)
         _say(str(refused))
-        raise click.exceptions.Exit(getattr(refused, "status", 1))
+        raise click.exceptions.Exit(refused.status if isinstance(refused, CommandRefused) else 1)
 
 
 def _check_text(arguments: Sequence[str]) -> None:

@@ -90,8 +90,7 @@ def test_of_several_none_is_guessed() -> None:
         signed_in(name)
     signed_in("carla", THERE)
     assert why_not(HERE) == (
-        "say who you are, with --user and --url: "
-        f"ana at {HERE}, bruno at {HERE} are signed in"
+        f"say who you are, with --user and --url: ana at {HERE}, bruno at {HERE} are signed in"
     )
 
 

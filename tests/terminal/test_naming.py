@@ -2,7 +2,7 @@
 
 import pytest
 
-from chat4all.client import ListedConversation, Member
+from chat4all.client import ListedConversation
 from chat4all.terminal.failing import NOT_FOUND, Failed
 from chat4all.terminal.naming import as_id, chosen
 from tests.terminal.made import listed
@@ -38,9 +38,7 @@ def test_a_name_that_fits_several_lists_them() -> None:
     assert failed.value.status == NOT_FOUND
     first, *rest = str(failed.value).splitlines()
     assert first.startswith("equipe fits 2 conversations; name one of them by its id")
-    assert rest == [
-        f"  {one.conversation_id}  Equipe  (ana, bruno)" for one in (TEAM, OTHER_TEAM)
-    ]
+    assert rest == [f"  {one.conversation_id}  Equipe  (ana, bruno)" for one in (TEAM, OTHER_TEAM)]
 
 
 @pytest.mark.parametrize("name", ["@Equipe", "carla", "", "@", "ana, carla"])

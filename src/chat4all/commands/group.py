@@ -27,7 +27,7 @@ def create(asker: Asker, title: str, usernames: tuple[str, ...]) -> None:
     async def work(chat: Client, output: Output) -> None:
         made = await chat.create_group(title, usernames)
         if output.is_text:
-            await output.put(f"{visible(made.title or '')} ({made.conversation_id}) is there.\n")
+            await output.put(f"{visible(made.title or '')} was created ({made.conversation_id}).\n")
         else:
             await output.put_json(made)
 

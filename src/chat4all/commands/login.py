@@ -8,7 +8,14 @@ import click
 
 from chat4all.client import Client, ClientError, NotSignedIn, sign_in
 from chat4all.operations.options import password_option
-from chat4all.terminal.accounts import DEFAULT_URL, Account, all_accounts, find, is_exposed, parsed_url
+from chat4all.terminal.accounts import (
+    DEFAULT_URL,
+    Account,
+    all_accounts,
+    find,
+    is_exposed,
+    parsed_url,
+)
 from chat4all.terminal.asking import run
 from chat4all.terminal.failing import Failed
 from chat4all.terminal.output import Output

@@ -16,6 +16,7 @@ from chat4all.client import (
     NotFound,
     NotSignedIn,
     OutcomeUnknown,
+    Refused,
     Unavailable,
 )
 from chat4all.terminal.accounts import Account, find, parsed_url
@@ -29,6 +30,7 @@ from chat4all.terminal.failing import (
     Failed,
 )
 from chat4all.terminal.output import Output
+from chat4all.terminal.showing import visible
 from chat4all.terminal.signing_in import CALL_SECONDS, client_of
 
 Work: TypeAlias = Callable[[Client, Output], Coroutine[Any, Any, None]]
@@ -75,21 +77,21 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _until_ended(work: Coroutine[Any, Any, None]) -> None:
-    """Await it; SIGTERM and SIGHUP cancel it as Ctrl-C does, so that it ends between two lines."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None
-    received: list[signal.Signals] = []
-
-    def end(number: signal.Signals) -> None:
-        received.append(number)
-        task.cancel()
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` has it ignored
-            loop.add_signal_handler(number, end, number)
+    """Await it; SIGTERM and SIGHUP end it between two lines, as Ctrl-C does."""
+    loop, received = asyncio.get_running_loop(), list[signal.Signals]()
     try:
-        await work
-    except asyncio.CancelledError:
+        async with asyncio.timeout(None) as scope:
+
+            def end(number: signal.Signals) -> None:
+                if not received:
+                    scope.reschedule(loop.time())
+                received.append(number)
+
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` has it ignored
+                    loop.add_signal_handler(number, end, number)
+            await work
+    except TimeoutError:
         if not received:
             raise
         raise click.exceptions.Exit(128 + received[0]) from None
@@ -102,7 +104,15 @@ def failures() -> Iterator[None]:
         yield
     except ClientError as error:
         status = next(status for kind, status in _STATUSES if isinstance(error, kind))
-        raise Failed(str(error), status) from None
+        raise Failed(_said(error), status) from None
+
+
+def _said(error: ClientError) -> str:
+    """Return what an error says, each broken rule in its place."""
+    if isinstance(error, Refused) and error.errors:
+        rules = (f"{rule.pointer.removeprefix('/')}: {rule.detail}" for rule in error.errors)
+        return visible("; ".join(rules))
+    return visible(str(error))
 
 
 def asking(command: Callable[..., None]) -> Callable[..., None]:
@@ -126,9 +136,7 @@ def asking(command: Callable[..., None]) -> Callable[..., None]:
         help="Where a gateway is.  [env var: CHAT4ALL_URL; default: that of the last login]",
     )
     @wraps(command)
-    def with_asker(
-        *, url: str | None, user: str | None, as_json: bool | None, **rest: Any
-    ) -> None:
+    def with_asker(*, url: str | None, user: str | None, as_json: bool | None, **rest: Any) -> None:
         command(Asker(url and parsed_url(url), user or None, as_json), **rest)
 
     return with_asker

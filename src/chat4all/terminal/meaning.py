@@ -7,7 +7,8 @@ from click.shell_completion import CompletionItem
 
 from chat4all.client import Client, ListedConversation
 from chat4all.terminal.accounts import find, parsed_url
-from chat4all.terminal.naming import PERSON, as_id, chosen
+from chat4all.terminal.failing import NOT_FOUND, Failed
+from chat4all.terminal.naming import PERSON, NoneFits, as_id, chosen
 from chat4all.terminal.showing import in_a_line, name_of
 from chat4all.terminal.signing_in import client_of
 
@@ -30,7 +31,10 @@ async def conversation_to_write_to(chat: Client, name: str) -> str:
     """Return the same; a person who is named as one is written to for the first time too."""
     if name.startswith(PERSON) and len(name) > 1:
         return (await chat.create_private(name.removeprefix(PERSON))).conversation_id
-    return await conversation_id(chat, name)
+    try:
+        return await conversation_id(chat, name)
+    except NoneFits as none:
+        raise Failed(f"{none}; a person is named as {PERSON}NAME", NOT_FOUND) from None
 
 
 async def every_conversation(chat: Client) -> list[ListedConversation]:

@@ -11,6 +11,10 @@ PERSON = "@"
 """Begins a username where it must not be taken for a title."""
 
 
+class NoneFits(Failed):
+    """There is no conversation of a name."""
+
+
 def as_id(name: str) -> str | None:
     """Return the canonical form of a conversation's id; None where the name is none."""
     try:
@@ -27,7 +31,9 @@ def chosen(name: str, conversations: Sequence[ListedConversation]) -> ListedConv
     """
     is_person = name.startswith(PERSON)
     wanted = name.removeprefix(PERSON)
-    fitting = [one for one in conversations if wanted.casefold() in _names(one, is_person, fold=True)]
+    fitting = [
+        one for one in conversations if wanted.casefold() in _names(one, is_person, fold=True)
+    ]
     if len(fitting) > 1:
         exactly = [one for one in fitting if wanted in _names(one, is_person, fold=False)]
         fitting = exactly or fitting
@@ -35,7 +41,7 @@ def chosen(name: str, conversations: Sequence[ListedConversation]) -> ListedConv
         case [one]:
             return one
         case []:
-            raise Failed(f"you are in no conversation named {in_a_line(name)}", NOT_FOUND)
+            raise NoneFits(f"you are in no conversation named {in_a_line(name)}", NOT_FOUND)
     lines = "\n".join(f"  {_line(one)}" for one in fitting)
     raise Failed(
         f"{in_a_line(name)} fits {len(fitting)} conversations; name one of them by its id, or a "

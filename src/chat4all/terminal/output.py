@@ -48,24 +48,20 @@ class Output:
         if not self._is_end_of_pipe():
             yield
             return
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None
-        has_gone = False
-
-        def end() -> None:
-            nonlocal has_gone
-            has_gone = True
-            loop.remove_reader(self._descriptor)
-            task.cancel()
-
-        # An end that is for writing only is "readable" once nobody can read.
-        loop.add_reader(self._descriptor, end)
+        loop = asyncio.get_running_loop()
         try:
-            yield
-        except asyncio.CancelledError:
-            if not has_gone:
+            async with asyncio.timeout(None) as scope:
+
+                def end() -> None:
+                    loop.remove_reader(self._descriptor)
+                    scope.reschedule(loop.time())
+
+                # An end that is for writing only is "readable" once nobody can read.
+                loop.add_reader(self._descriptor, end)
+                yield
+        except TimeoutError:
+            if not scope.expired():
                 raise
-            task.uncancel()
             raise BrokenPipeError from None
         finally:
             loop.remove_reader(self._descriptor)

@@ -60,7 +60,9 @@ class Screen:
             width = max(20, self._console.width - first.cell_len)
             lines = text.wrap(self._console, width)
         below = " " * first.cell_len
-        rows = [Text.assemble(below if number else first, line) for number, line in enumerate(lines)]
+        rows = [
+            Text.assemble(below if number else first, line) for number, line in enumerate(lines)
+        ]
         return self._day_of(when) + self.rendered(Text("\n").join(rows))
 
     def _day_of(self, when: datetime) -> str:
@@ -160,7 +162,7 @@ def _about(kind: str, payload: dict[str, Any]) -> str:
 def _words(message: Message, place: str | None) -> Text:
     text = Text()
     if place is not None:
-        text.append(f"{place} › ", "dim")
+        text.append(f"[{place}] ", "dim")
     text.append_text(named(message.sender_id)).append(": ")
     if message.reply_to is not None:
         answered = message.reply_to

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 
 from chat4all import __version__
-from chat4all.client import Client, NotSignedIn, Refused, Token, Unavailable, refresh
+from chat4all.client import Client, NotSignedIn, Refused, Token, Unavailable
 from chat4all.terminal.accounts import Account
 from chat4all.terminal.failing import Failed
 
@@ -86,13 +86,26 @@ class SharedTokens:
             raise NotSignedIn(f"the tokens of {self._account} are damaged: sign in again") from None
 
     async def _renewed(self, kept: Kept) -> Kept:
+        found: list[Kept] = []
+
+        async def keep(token: Token) -> None:
+            found.append(Kept.of(token))
+            await asyncio.to_thread(self._account.vault.write, found[0].encoded())
+
         try:
-            token = await refresh(self._account.url, kept.refresh_token, user_agent=DEVICE)
+            async with Client(
+                self._account.url,
+                refresh_token=kept.refresh_token,
+                on_tokens=keep,
+                user_agent=DEVICE,
+            ) as renewing:
+                await renewing.me()
         except Refused:
-            raise NotSignedIn(f"the session of {self._account} has ended: `chat4all login`") from None
-        new = Kept.of(token)
-        await asyncio.to_thread(self._account.vault.write, new.encoded())
-        return new
+            if not found:
+                raise NotSignedIn(
+                    f"the session of {self._account} has ended: `chat4all login`"
+                ) from None
+        return found[0]
 
     @asynccontextmanager
     async def _locked(self) -> AsyncIterator[None]:
@@ -100,10 +113,11 @@ class SharedTokens:
         try:
             try:
                 async with asyncio.timeout(LOCK_SECONDS):
-                    while not _lock(handle):
+                    while not _lock(handle):  # noqa: ASYNC110 - of another process
                         await asyncio.sleep(_LOOK_SECONDS)
             except TimeoutError:
-                raise Unavailable("another `chat4all` renews the tokens, and does not end") from None
+                why = "another `chat4all` has been renewing the tokens for too long"
+                raise Unavailable(why) from None
             yield
         finally:
             os.close(handle)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
-import msgspec
 from rich.text import Text
 
 from chat4all.client import (
@@ -106,7 +105,7 @@ class Teller:
             await self._output.put_json({"conversation_id": conversation, **fields})
             return
         if (place := await self._place(conversation)) is not None and "event" not in fields:
-            line = Text.assemble((f"{place} › ", "dim"), line)
+            line = Text.assemble((f"[{place}] ", "dim"), line)
         await self._output.put(self._screen.notice(line))
 
     async def _put_json(self, kind: str, message: Message, position: str) -> None:
