@@ -1,6 +1,6 @@
 """The scenarios, which are data: JSON files in which `@A` stands for a conversation.
 
-`@A/3` stands for the id of its message 3, `@A/3.1` for the id of change 1 of that.
+`@A/3` stands for the id of its message 3. A key `@many/1500` stands for 1,500 more conversations.
 """
 
 import json
@@ -16,7 +16,8 @@ Json = dict[str, Any]
 
 CONVERSATIONS = {f"@{letter}": str(uuid5(NAMESPACE_URL, letter)) for letter in "ABCDE"}
 
-_NAME = re.compile(r"@[A-E](/[0-9.]+)?")
+_NAME = re.compile(r"@[A-E](/[0-9]+)?")
+_MANY = re.compile(r"@many/([0-9]+)")
 
 END = "end"
 """Whoever is called this and types ends the program."""
@@ -31,7 +32,7 @@ def resolved(value: Any) -> Any:
     """Return the value with ids in the place of their names."""
     match value:
         case dict():
-            return {resolved(key): resolved(item) for key, item in value.items()}
+            return {name: resolved(item) for key, item in value.items() for name in _names_of(key)}
         case list():
             return [resolved(item) for item in value]
         case str() if _NAME.fullmatch(value):
@@ -39,6 +40,12 @@ def resolved(value: Any) -> Any:
             identifier = CONVERSATIONS[name]
             return str(uuid5(NAMESPACE_URL, f"{identifier}/{rest}")) if rest else identifier
     return value
+
+
+def _names_of(key: str) -> list[str]:
+    if many := _MANY.fullmatch(key):
+        return [str(uuid5(NAMESPACE_URL, f"many/{number}")) for number in range(int(many[1]))]
+    return [str(resolved(key))]
 
 
 def readable(text: str) -> str:

@@ -19,8 +19,7 @@ MESSAGES_OF = {"MessageCreated": "created", "MessageChanged": "changed"}
 def judge_run(run: Run, lines: Sequence[Json], record: Record) -> list[str]:
     """Return what is wrong about the lines of one run."""
     wrong = _ending(run, lines) + _sessions(run, lines) + _results(run, lines)
-    overran = run.may_overrun and _last(lines, "Ended").get("error") == "Overrun"
-    if run.events is not None and not overran:
+    if run.events is not None and not overran(run, lines):
         wrong += _events(run.events, lines, record)
         wrong += _saved(run, _last(lines, "Saved"))
     if run.token_asked is not None:
@@ -40,6 +39,11 @@ def judge_server(scenario: Scenario, record: Record) -> list[str]:
     if scenario.writes is not None:
         wrong += _writes(scenario.writes, record.attempts)
     return wrong
+
+
+def overran(run: Run, lines: Sequence[Json]) -> bool:
+    """Return whether the client told its reader that it was too slow, where it may."""
+    return run.may_overrun and _last(lines, "Ended").get("error") == "Overrun"
 
 
 def _last(lines: Sequence[Json], kind: str) -> Json:
@@ -86,10 +90,19 @@ def _results(run: Run, lines: Sequence[Json]) -> list[str]:
         for key, value in wanted.items():
             found = line.get(key)
             if key == "messages":
-                found = [message["seq"] for message in found or ()]
+                found = _ends([message["seq"] for message in found or ()])
             if found != value:
                 wrong.append(f"the action {name!r} gave {key} {found!r}, not {value!r}")
     return wrong
+
+
+def _ends(numbers: list[int]) -> list[int]:
+    """Return the first and the last of what is counted up or down, else all of them."""
+    if len(numbers) < 2:
+        return numbers
+    step = 1 if numbers[0] < numbers[-1] else -1
+    ends = [numbers[0], numbers[-1]]
+    return ends if numbers == [*range(ends[0], ends[1] + step, step)] else numbers
 
 
 def _saved(run: Run, saved: Json) -> list[str]:
@@ -120,7 +133,7 @@ def _events(wanted: Sequence[Any], lines: Sequence[Json], record: Record) -> lis
         else:
             found[_group(told)].append(told)
     expected: dict[str, list[Any]] = defaultdict(list)
-    for one in wanted:
+    for one in _expanded(wanted):
         expected[_group(_entry(one)[0])].append(one)
     for group in sorted(found.keys() | expected.keys()):
         wrong += _compared(expected[group], found[group])
@@ -132,9 +145,8 @@ def _told(line: Json) -> Told:
     match line["type"]:
         case "MessageCreated" | "MessageChanged" as kind:
             message = line["message"]
-            content = message["content"].rstrip(".")
-            told = [message["conversation_id"], message["seq"], content, line["position"]]
-            return [MESSAGES_OF[kind], *told]
+            told = [message[key] for key in ("conversation_id", "seq", "content")]
+            return [MESSAGES_OF[kind], *told, line["position"]]
         case "MessagesReloaded":
             numbers = [message["seq"] for message in line["messages"]]
             ends = [numbers[0], numbers[-1]] if numbers else [0, 0]
@@ -172,6 +184,19 @@ def _inconsistent(line: Json, record: Record) -> list[str]:
             if one not in record.served:
                 return [f"what was reloaded was never in the history: {one}"]
     return []
+
+
+def _expanded(wanted: Sequence[Any]) -> list[Any]:
+    """Put the events that it stands for in the place of each `created_from`."""
+    events: list[Any] = []
+    for one in wanted:
+        if isinstance(one, list) and one[0] == "created_from":
+            _, conversation, first, last = one
+            numbers = range(first, last + 1)
+            events += [["created", conversation, seq, f"m{seq}", f"{seq}.0"] for seq in numbers]
+        else:
+            events.append(one)
+    return events
 
 
 def _entry(wanted: Any) -> tuple[Told, bool]:

@@ -60,6 +60,8 @@ class Following:
             0 if "unbounded" in defects else program.get("queue", QUEUE)
         )
         self._error: Failed | None = None
+        self._socket: ClientConnection | None = None
+        self._watched: Json | None = None
 
     async def events(self) -> AsyncGenerator[Json]:
         """Yield events; one counts as taken when the next is asked for."""
@@ -87,6 +89,13 @@ class Following:
 
     async def _put(self, event: Json | None, **moved: str | None) -> None:
         await self._queue.put((event, moved))
+
+    async def say(self, **frame: Any) -> None:
+        """Send a frame on the connection that there is; what is watched, on later ones too."""
+        if frame["type"] == "watch":
+            self._watched = frame
+        if self._socket is not None:
+            await self._socket.send(json.dumps(frame))
 
     async def _pump(self) -> None:
         tries = 0
@@ -123,7 +132,12 @@ class Following:
                 ping_interval=None,
                 close_timeout=0.2,
             ) as socket:
-                await self._follow(socket)
+                renewing = asyncio.create_task(self._renew_in_time(socket))
+                try:
+                    await self._follow(socket)
+                finally:
+                    renewing.cancel()
+                    self._socket = None
         except InvalidStatus as refused:
             seconds = float(refused.response.headers.get("Retry-After", 0))
             self._retry_after = 0.0 if "never-waits" in self._defects else seconds
@@ -134,8 +148,18 @@ class Following:
             return 1006
         raise AssertionError("a connection has no other end")
 
+    async def _renew_in_time(self, socket: ClientConnection) -> None:
+        while "never-renews" not in self._defects:
+            await asyncio.sleep(self._calls.lasts / 2)
+            await self._calls.renew(await self._calls.token())
+            token = await self._calls.token()
+            await socket.send(json.dumps({"type": "auth", "token": token}))
+
     async def _follow(self, socket: ClientConnection) -> None:
         hello = json.loads(await socket.recv())
+        while hello["type"] != "hello":
+            await self._frame(hello)
+            hello = json.loads(await socket.recv())
         self._username = hello["username"]
         silence = (hello["heartbeat_s"] + SILENCE_SECONDS) * self._pace
         if "waits-in-silence" in self._defects:
@@ -151,7 +175,11 @@ class Following:
             async with asyncio.timeout(silence):
                 frame = json.loads(await socket.recv())
             if frame["type"] == "resumed":
-                self.generation = hello["generation"]
+                if "keeps-generation" not in self._defects:
+                    self.generation = hello["generation"]
+                self._socket = socket
+                if self._watched and "watches-once" not in self._defects:
+                    await self.say(**self._watched)
             await self._frame(frame)
 
     async def _frame(self, frame: Json) -> None:
@@ -304,7 +332,14 @@ class Program:
             case _:
                 line: dict[str, Any] = {"name": action.get("name")}
                 try:
-                    result = await self._calls.do(action)
+                    result: Json = {}
+                    fields = {
+                        k: v for k, v in action.items() if k in {"conversation_id", "usernames"}
+                    }
+                    if action["do"] in {"typing", "watch"}:
+                        await self._following.say(type=action["do"], **fields)
+                    else:
+                        result = await self._calls.do(action)
                 except Failed as error:
                     self._tell({"type": "Failed", **line, **error.fields})
                 else:

@@ -35,6 +35,7 @@ class Calls:
         self._http = httpx2.AsyncClient(base_url=program["url"], trust_env=False)
         self._access: str | None = self._auth.get("token")
         self._refresh: str | None = None
+        self.lasts = 1800.0
         self._is_refused = False
         self._renewing = asyncio.Lock()
 
@@ -87,6 +88,7 @@ class Calls:
             raise Failed("NotSignedIn", status=answer.status_code)
         pair = answer.json()
         self._access, self._refresh = pair["access_token"], pair["refresh_token"]
+        self.lasts = pair["expires_in"]
 
     # Requests.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.conformance.data import Json, Run, Scenario, readable, scenarios
-from tests.conformance.judging import judge_run, judge_server
+from tests.conformance.judging import judge_run, judge_server, overran
 from tests.conformance.record import Record
 from tests.conformance.server import ScriptedServer
 
@@ -16,6 +16,9 @@ ROOT = Path(__file__).parents[2]
 
 SECONDS = 30.0
 """For a scenario: with the pace that it has, a right client takes less than one."""
+
+LAST_SECONDS = 1.0
+"""For what is on its way when the driver has ended."""
 
 LINE_MOST = 16 * 1024 * 1024
 
@@ -117,9 +120,8 @@ async def play(scenario: Scenario, driver: Driver | Drive, seconds: float = SECO
                     break
                 if found := [line for line in lines[-1] if line["type"] == "Saved"]:
                     saved = {key: found[-1].get(key) for key in ("positions", "generation")}
-            if not record.faults and (left := server.unfinished()):
-                # What the client sent last may still be on its way.
-                wrong += [f"the scenario is not at its end: {one}" for one in left]
+            if not record.faults and not overran(scenario.runs[-1], lines[-1]):
+                wrong += await _unfinished(server)
     except TimeoutError:
         wrong.append(f"did not end within {seconds:g} s")
     except DriverFailed as error:
@@ -166,6 +168,17 @@ async def _run(
         for task in (running, faulty):
             task.cancel()
         await asyncio.gather(running, faulty, return_exceptions=True)
+
+
+async def _unfinished(server: ScriptedServer) -> list[str]:
+    """Return what the scenario waited for in vain."""
+    try:
+        # The end of the last connection may be on its way.
+        async with asyncio.timeout(LAST_SECONDS):
+            await server.record.until(lambda: not server.unfinished())
+    except TimeoutError:
+        return [f"the scenario is not at its end: {left}" for left in server.unfinished()]
+    return []
 
 
 def _story(

@@ -76,9 +76,10 @@ class Playing:
     async def _go_through(self) -> None:
         await self._or_closed(self._has_token, "`auth`")
         if self.token not in self._tokens.good:
+            self._record.tell("the token is not good")
             self._socket.close(NOT_SIGNED_IN)
             return
-        if not self._steps or "hello" not in self._steps[0]:
+        if not self._steps or not self._steps[0].keys() & {"hello", "no_hello"}:
             self._hello({})
         for step in self._steps:
             await self._do(step)
@@ -93,6 +94,8 @@ class Playing:
                 self._hello(value)
             case "resume":
                 await self._expect_resume(value, step)
+            case "anew":
+                self._begin_anew(value, step)
             case "resumed":
                 self._socket.send({"type": "resumed", "markers": value})
             case "frame":
@@ -104,10 +107,12 @@ class Playing:
             case "echo":
                 await self._echo(value, step)
             case "replay":
-                self._replay(value)
+                self._replay(value, step.get("to"))
             case "flood":
                 await self._flood(value, step)
             case "reload":
+                if step.get("unless_resumed") and self._resumed_at(value) == step["position"]:
+                    return
                 frame = {"conversation_id": value, "position": step["position"]}
                 self._socket.send({"type": "reload", **frame})
             case "conversation":
@@ -134,7 +139,11 @@ class Playing:
                 if time.monotonic() - begun < least:
                     raise Broken(f"the client closed the connection in less than {least:.3f} s")
             case "expire":
-                self._tokens.expire()
+                self._tokens.expire(value)
+            case "sleep":
+                await asyncio.sleep(value * self._pace)
+            case "no_hello":
+                pass
             case "wait":
                 await self._or_closed_until(value, step.get("count", 1))
             case "go":
@@ -174,31 +183,47 @@ class Playing:
 
     async def _echo(self, content: str, step: Json) -> None:
         """Store and show what the client has sent, under its own id."""
-        await self._or_closed_until("write", 1, content)
+        await self._or_closed_until("write", step.get("tries", 1), content)
         sent = next(a for a in self._record.attempts if a.fields.get("content") == content)
         mine = {"message_id": sent.identifier, "sender_id": "ana"}
         step = {**step, "content": content, "with": mine}
         self._say_message("message", sent.fields["conversation_id"], step)
 
-    def _replay(self, conversation: str) -> None:
-        """Send every message that the client has not, by what it resumed with."""
-        has = self._resume.get("positions", {}).get(conversation, "0.0")
+    def _resumed_at(self, conversation: str) -> str | None:
+        position: str | None = self._resume["positions"].get(conversation)
+        return position
+
+    def _replay(self, conversation: str, to: int | None) -> None:
+        """Send every message, or those up to one, that the client has not when it resumes."""
+        has = self._resumed_at(conversation) or "0.0"
         history = self._store.conversations[conversation]
         change = has.partition(".")[2]
-        for seq in range(int(has.partition(".")[0]) + 1, history.head + 1):
+        for seq in range(int(has.partition(".")[0]) + 1, (to or history.head) + 1):
             frame = {"message": history.messages[seq], "position": f"{seq}.{change}"}
             self._socket.send({"type": "message", **frame})
+
+    def _begin_anew(self, conversation: str, step: Json) -> None:
+        """Tell the client to reload, for its positions are of another generation."""
+        frame = {"conversation_id": conversation, "position": step["position"]}
+        if conversation not in self._resume["positions"]:
+            self._socket.send({"type": "conversation", "event": "added", **frame})
+            return
+        if self._resume["generation"] != step["of"]:
+            generation = self._resume["generation"]
+            raise Broken(f"the client says that positions of {step['of']} are of {generation}")
+        self._socket.send({"type": "reload", **frame})
 
     async def _flood(self, conversation: str, step: Json) -> None:
         """Send messages until the client closes, or has stopped reading."""
         first, count = step["from"], step["count"]
         for seq in range(first, first + count):
-            message = message_of(conversation, seq, f"m{seq}".ljust(step["bytes"], "."))
+            message = message_of(conversation, seq, f"m{seq}")
             self._store.put(message, f"{seq}.0")
         for seq in range(first, first + count):
             message = self._store.conversations[conversation].messages[seq]
             frame = {"type": "message", "message": message, "position": f"{seq}.0"}
-            self._socket.send(frame)
+            # A field that no client knows: the system takes megabytes for a client.
+            self._socket.send({**frame, "padding": "." * step["bytes"]})
             try:
                 async with asyncio.timeout(STALLED_SECONDS):
                     await self._socket.drain()
@@ -232,6 +257,8 @@ class Playing:
                     self._record.fault(f"there is no frame {other!r} of clients")
 
     def _authenticate(self, token: str) -> None:
+        if self.token is not None:
+            self._record.count("renewed")
         self.token = token
         self._has_token.set()
 
@@ -240,8 +267,6 @@ class Playing:
             self._record.fault("`resume` was sent twice on one connection")
         positions = {**self._resume.get("positions", {}), **frame.get("positions", {})}
         self._resume = {"positions": positions, "generation": frame.get("generation")}
-        if len(str(frame)) > self._described.get("frame_most", 65536):
-            self._record.fault("a frame is larger than frame_max")
         if not frame.get("more"):
             self._is_resumed.set()
 

@@ -6,7 +6,7 @@ import os
 import sys
 
 from tests.conformance.data import Json
-from tests.conformance.running import Drive
+from tests.conformance.running import LINE_MOST, Drive
 
 
 def run_as_command(drive: Drive) -> None:
@@ -15,7 +15,7 @@ def run_as_command(drive: Drive) -> None:
 
 
 async def _run(drive: Drive) -> None:
-    reader = asyncio.StreamReader()
+    reader = asyncio.StreamReader(LINE_MOST)
     loop = asyncio.get_running_loop()
     transport, _ = await loop.connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin

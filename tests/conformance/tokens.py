@@ -1,5 +1,8 @@
 """The tokens that the server gives, as docs/clients.md describes them."""
 
+from collections.abc import Iterable
+from typing import Literal
+
 from tests.conformance.data import Json
 
 
@@ -34,9 +37,9 @@ class Tokens:
             self._is_over = True
         return None if self._is_over else self._pair(is_expired=is_expired)
 
-    def expire(self) -> None:
-        """Every access token that was given is refused from now on."""
-        self.good.clear()
+    def expire(self, tokens: Iterable[str] | Literal[True]) -> None:
+        """These access tokens, or all that were given, are refused from now on."""
+        self.good -= {*self.good} if tokens is True else {*tokens}
 
     def _pair(self, *, is_expired: bool) -> Json:
         self._given += 1

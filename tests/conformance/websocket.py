@@ -15,6 +15,9 @@ from tests.conformance.data import Json
 
 SUBPROTOCOL = Subprotocol("chat4all.v1")
 
+FRAME_MOST = 64 * 1024
+"""Bytes of one frame of a client (1009)."""
+
 SENDING_MOST = 64 * 1024
 """Bytes that the system takes: else it takes megabytes before a slow reader is noticed."""
 
@@ -29,7 +32,7 @@ class Socket:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self._protocol = ServerProtocol(max_size=None, select_subprotocol=_select)
+        self._protocol = ServerProtocol(max_size=FRAME_MOST, select_subprotocol=_select)
         self.received: asyncio.Queue[Json | None] = asyncio.Queue()
         self.is_closed = asyncio.Event()
 

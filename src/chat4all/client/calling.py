@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from ssl import SSLContext
 from typing import Any, Final, Self, TypeVar
 
 import httpx2
@@ -12,6 +14,7 @@ import msgspec
 from chat4all import __version__
 from chat4all.client.errors import (
     Answered,
+    ClientError,
     Closed,
     Defect,
     NotFound,
@@ -22,7 +25,7 @@ from chat4all.client.errors import (
 )
 from chat4all.client.timing import TRY_TIMEOUT, Pace, seconds_of
 from chat4all.client.tokens import Tokens
-from chat4all.client.views import Token
+from chat4all.client.views import OwnProfile, Token
 from chat4all.wire.problems import ProblemSlug, type_of
 
 T = TypeVar("T")
@@ -51,6 +54,9 @@ class Call:
     """Whether it may be sent again after it may have been done."""
 
 
+ME = Call("GET", "/v1/me")
+
+
 class Caller:
     """Makes requests of the server at `url`.
 
@@ -64,27 +70,32 @@ class Caller:
         seconds: float,
         pace: Pace,
         *,
-        http: httpx2.AsyncClient | None = None,
+        ssl: SSLContext | None = None,
         user_agent: str | None = None,
     ) -> None:
         self.url: Final = url.rstrip("/")
         self.user_agent: Final = user_agent or USER_AGENT
+        self.ssl = ssl
+        self.tokens: Tokens | None = None
         self._seconds = seconds
         self._pace = pace
-        self._http = http
-        self._owns_http = http is None
-        self.tokens: Tokens | None = None
+        self._http: httpx2.AsyncClient | None = None
+        self._username: str | None = None
 
     async def __aenter__(self) -> Self:
-        if self._owns_http:
-            self._http = httpx2.AsyncClient(limits=CONNECTIONS)
+        if not self.url.startswith("https:"):
+            self.ssl = None
+        elif self.ssl is None:
+            # Reading the certificates of the system takes up to a tenth of a second.
+            self.ssl = await asyncio.to_thread(httpx2.create_ssl_context)
+        self._http = httpx2.AsyncClient(limits=CONNECTIONS, verify=self.ssl or False)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self.tokens is not None:
             await self.tokens.close()
         http, self._http = self._http, None
-        if self._owns_http and http is not None:
+        if http is not None:
             await http.aclose()
 
     async def ask(self, call: Call, answer: type[T]) -> T:
@@ -99,6 +110,24 @@ class Caller:
         """Exchange a password or a refresh token for tokens."""
         call = Call("POST", "/token", form=form, is_signed_in=False)
         return await self.ask(call, Token)
+
+    async def username(self) -> str:
+        """Return who is signed in."""
+        if self._username is None:
+            self._username = (await self.ask(ME, OwnProfile)).username
+        return self._username
+
+    async def once(self, call: Call, seconds: float) -> None:
+        """Make a request by one try, for what is not worth another one."""
+        with suppress(ClientError, TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._try(call, may_be_done=False)
+
+    def http(self) -> httpx2.AsyncClient:
+        """Return what makes requests. Raises `Closed` unless the client is open."""
+        if self._http is None:
+            raise Closed("the client is not open: use `async with`")
+        return self._http
 
     async def response(self, call: Call) -> httpx2.Response:
         """Return the answer of the first try that succeeds."""
@@ -131,8 +160,7 @@ class Caller:
         return self._examined(call, answer, may_be_done=may_be_done)
 
     async def _send(self, call: Call, token: str | None) -> httpx2.Response:
-        if self._http is None:
-            raise Closed("the client is not open: use `async with`")
+        http = self.http()
         headers = {"User-Agent": self.user_agent}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
@@ -141,7 +169,7 @@ class Caller:
         if call.body is not None:
             headers["Content-Type"] = "application/json"
         try:
-            return await self._http.request(
+            return await http.request(
                 call.method,
                 self.url + call.path,
                 params={k: v for k, v in (call.query or {}).items() if v is not None} or None,

@@ -1,18 +1,25 @@
 """The client of a Chat4All server."""
 
+from ssl import SSLContext
 from types import TracebackType
 from typing import Self
-
-import httpx2
 
 from chat4all.client.calling import Caller
 from chat4all.client.conversations import ConversationCalls
 from chat4all.client.events import Positions
 from chat4all.client.live import Events, Live
 from chat4all.client.messages import MessageCalls
-from chat4all.client.people import PeopleCalls, create_user
-from chat4all.client.timing import CALL_SECONDS, Pace
-from chat4all.client.tokens import AskedToken, FixedToken, GetToken, OnTokens, Session, Tokens
+from chat4all.client.people import LOGOUT, PeopleCalls, create_user
+from chat4all.client.timing import CALL_SECONDS, LOGOUT_SECONDS, Pace
+from chat4all.client.tokens import (
+    AskedToken,
+    FixedToken,
+    GetToken,
+    OnTokens,
+    Session,
+    Source,
+    Tokens,
+)
 from chat4all.client.views import OwnProfile, Token
 
 QUEUE_MAX = 1_000
@@ -29,7 +36,8 @@ class Client(MessageCalls, ConversationCalls, PeopleCalls):
     `refresh_token` if you mean to go on with this session later.
 
     `timeout` is how long one call may take with all its tries, in seconds. `queue_max` is how many
-    events wait for a loop that is slow. `user_agent` names the device in the list of sessions.
+    events wait for a loop that is slow. `ssl` is for certificates that the system does not know.
+    `user_agent` names the device in the list of sessions.
 
     One client belongs to one event loop. Any number of tasks may use it at once.
     """
@@ -47,10 +55,10 @@ class Client(MessageCalls, ConversationCalls, PeopleCalls):
         timeout: float = CALL_SECONDS,
         queue_max: int = QUEUE_MAX,
         user_agent: str | None = None,
-        http: httpx2.AsyncClient | None = None,
+        ssl: SSLContext | None = None,
     ) -> None:
         self._pace = Pace()
-        self._caller = Caller(url, timeout, self._pace, http=http, user_agent=user_agent)
+        self._caller = Caller(url, timeout, self._pace, ssl=ssl, user_agent=user_agent)
         ways = {
             "username and password": username and password and (username, password),
             "token": token,
@@ -59,18 +67,20 @@ class Client(MessageCalls, ConversationCalls, PeopleCalls):
         }
         if len(given := [name for name, value in ways.items() if value]) != 1:
             raise ValueError(f"give one of {', '.join(ways)}; given: {', '.join(given) or 'none'}")
+        self._owns_session = bool(password) and on_tokens is None
         if token:
-            self._caller.tokens = Tokens(FixedToken(token))
+            source: Source = FixedToken(token)
         elif get_token:
-            self._caller.tokens = Tokens(AskedToken(get_token))
+            source = AskedToken(get_token)
         else:
             form = (
                 {"grant_type": "refresh_token", "refresh_token": refresh_token}
                 if refresh_token
                 else {"username": username or "", "password": password or ""}
             )
-            self._caller.tokens = Tokens(Session(self._caller.token, form, on_tokens))
-        self._live = Live(self._caller, self._caller.tokens, self._pace, queue_max)
+            source = Session(self._caller.token, form, on_tokens)
+        self._tokens = self._caller.tokens = Tokens(source)
+        self._live = Live(self._caller, self._tokens, self._pace, queue_max)
 
     async def __aenter__(self) -> Self:
         await self._caller.__aenter__()
@@ -85,8 +95,13 @@ class Client(MessageCalls, ConversationCalls, PeopleCalls):
         await self.close()
 
     async def close(self) -> None:
-        """End the connections. `async with` does it."""
+        """End the connections. `async with` does it.
+
+        A session that began with the password ends as well, unless `on_tokens` has kept it.
+        """
         await self._live.close()
+        if self._owns_session and self._tokens.is_signed_in:
+            await self._caller.once(LOGOUT, LOGOUT_SECONDS)
         await self._caller.__aexit__()
 
     def events(self, since: Positions | None = None) -> Events:

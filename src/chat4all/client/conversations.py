@@ -106,7 +106,7 @@ class ConversationCalls:
 
     async def leave(self, conversation: str) -> None:
         """Leave a group. `Conflict` for its last owner."""
-        await self.remove_member(conversation, await self._username())
+        await self.remove_member(conversation, await self._caller.username())
 
     async def _create(
         self, kind: str, members: Iterable[str], key: str | None, **more: Any
@@ -114,9 +114,6 @@ class ConversationCalls:
         body = {"type": kind, "members": [*members], **_present(**more)}
         call = Call("POST", PATH, body=body, key=key or str(uuid4()))
         return await self._caller.ask(call, Conversation)
-
-    async def _username(self) -> str:
-        raise NotImplementedError
 
 
 def _present(**fields: Any) -> dict[str, Any]:

@@ -48,8 +48,8 @@ class ProblemError(ClientError):
     def __init__(
         self, detail: str, *, status: int | None = None, problem: Answered | None = None
     ) -> None:
-        super().__init__(detail)
         problem = problem or Answered()
+        super().__init__("; ".join([detail, *(f"{e.pointer}: {e.detail}" for e in problem.errors)]))
         self.detail: Final = detail
         self.status: Final = status
         self.type: Final = problem.type

@@ -8,7 +8,7 @@ from typing import Self
 from websockets.exceptions import ConnectionClosed
 
 from chat4all.client.calling import Caller
-from chat4all.client.errors import Closed, Refused, Unavailable
+from chat4all.client.errors import Closed, NotFound, Unavailable
 from chat4all.client.events import Connected, Disconnected, Event, Positions
 from chat4all.client.following import Following, Gap, MustReload, Step
 from chat4all.client.inbox import Inbox
@@ -136,6 +136,7 @@ class Events:
 
     async def _run(self) -> None:
         try:
+            self._live.caller.http()
             await self._follow()
         except Exception as error:
             self._inbox.end(error)
@@ -178,10 +179,9 @@ class Events:
             await socket.say(client_frames.Watch(self._live.watched))
         has = [(one, str(position)) for one, position in following.positions.items()]
         pieces = [has[n : n + POSITIONS_MAX] for n in range(0, len(has), POSITIONS_MAX)] or [[]]
-        generation = following.generation or hello.generation
         for number, piece in enumerate(pieces, 1):
             more = number < len(pieces)
-            await socket.say(client_frames.Resume(dict(piece), generation, more))
+            await socket.say(client_frames.Resume(dict(piece), following.generation, more))
         following.connect(hello.username, hello.generation)
 
     async def _act(self, socket: Socket) -> bool:
@@ -194,7 +194,7 @@ class Events:
             return True
         for step in self._following.steps(frame):
             if isinstance(step, MustReload):
-                with suppress(Refused):  # removed meanwhile: a frame will say so
+                with suppress(NotFound):  # removed meanwhile: a frame will say so
                     async with aclosing(reloaded(self._live.caller, step)) as found:
                         async for one in found:
                             await self._put(one)

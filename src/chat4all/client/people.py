@@ -1,15 +1,15 @@
 """Users, oneself among them, and the devices that are signed in."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
-from chat4all.client.calling import Call, Caller
+from chat4all.client.calling import ME, Call, Caller
 from chat4all.client.conversations import items
 from chat4all.client.views import OwnProfile, Profile, SessionView
 
 PATH = "/v1/users"
+LOGOUT = Call("POST", "/v1/logout")
 
 
 async def create_user(
@@ -25,11 +25,10 @@ class PeopleCalls:
     """What a client does with users and sessions."""
 
     _caller: Caller
-    _known_username: str | None = None
 
     async def me(self) -> OwnProfile:
         """Return your own profile."""
-        return await self._caller.ask(Call("GET", "/v1/me"), OwnProfile)
+        return await self._caller.ask(ME, OwnProfile)
 
     async def user(self, username: str) -> Profile:
         """Return somebody's profile."""
@@ -59,13 +58,13 @@ class PeopleCalls:
             "current_password": current_password,
         }
         body = {name: value for name, value in fields.items() if value is not None}
-        path = _path(await self._username())
+        path = _path(await self._caller.username())
         call = Call("PATCH", path, body=body, repeats=password is None)
         return await self._caller.ask(call, OwnProfile)
 
     async def delete_me(self) -> None:
         """Erase your personal data and end your sessions and memberships, for good."""
-        await self._caller.tell(Call("DELETE", _path(await self._username())))
+        await self._caller.tell(Call("DELETE", _path(await self._caller.username())))
 
     async def sessions(self) -> tuple[SessionView, ...]:
         """Return the devices where you are signed in, the last used one first."""
@@ -77,13 +76,8 @@ class PeopleCalls:
 
     async def logout(self) -> None:
         """End this session: its tokens are of no use any more."""
-        await self._caller.tell(Call("POST", "/v1/logout"))
-
-    async def _username(self) -> str:
-        if self._known_username is None:
-            self._known_username = (await self.me()).username
-        return self._known_username
+        await self._caller.tell(LOGOUT)
 
 
-def _path(username: Any) -> str:
+def _path(username: str) -> str:
     return f"{PATH}/{quote(username, safe='')}"

@@ -139,6 +139,7 @@ async def opened(
     url = "ws" + caller.url.removeprefix("http") + "/v1/live"
     connecting = connect(
         url,
+        ssl=caller.ssl,
         additional_headers={"Authorization": f"Bearer {token}"},
         user_agent_header=caller.user_agent,
         compression=None,

@@ -21,6 +21,9 @@ SILENCE_SECONDS = 10.0
 CLOSE_SECONDS = 1.0
 """For the other side to answer a close frame."""
 
+LOGOUT_SECONDS = 1.0
+"""For ending a session that nobody can go on with."""
+
 SLOW_SECONDS = 20.0
 """For which a full queue of events is waited for. The server gives up after 30 s."""
 
@@ -31,9 +34,9 @@ FIRST_DELAY_SECONDS = 1.0
 MOST_DELAY_SECONDS = 20.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pace:
-    """Every wait that the client chooses, times `factor`; tests have no time."""
+    """Every wait that the client chooses, times `factor`: tests have no time."""
 
     factor: float = 1.0
 

@@ -85,6 +85,11 @@ class Tokens:
         self.renew_at: float | None = None
         """When to renew it, by the monotonic clock; None where that is unknown."""
 
+    @property
+    def is_signed_in(self) -> bool:
+        """Whether there was a token."""
+        return self._token is not None
+
     async def get(self, refused: str | None = None) -> str:
         """Return a token other than the one that was `refused`, and not one that is due."""
         token = self._token

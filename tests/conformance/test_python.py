@@ -1,0 +1,26 @@
+"""`chat4all.client` against the suite, and its mutants, which have to be found."""
+
+import pytest
+
+from tests.conformance.data import scenarios
+from tests.conformance.python_client import driver
+from tests.conformance.running import found_out, play
+
+pytestmark = pytest.mark.anyio
+
+SCENARIOS = scenarios()
+
+FAILS_IN = {
+    "new-id": ["lost_answer"],
+}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_the_client_passes(name: str) -> None:
+    await play(SCENARIOS[name], driver())
+
+
+@pytest.mark.parametrize("mutant", FAILS_IN)
+async def test_a_mutant_is_found(mutant: str) -> None:
+    names = FAILS_IN[mutant]
+    assert await found_out(driver(mutant), names) == names
