@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import click
 
 from chat4all.client import Client, NotFound, NotSignedIn, Refused
-from chat4all.terminal.asking import Asker, asking
+from chat4all.terminal.asking import Asker, asking, sentence_of
 from chat4all.terminal.failing import NOT_FOUND, REFUSED, Failed
 from chat4all.terminal.meaning import complete_conversation, conversation_id
 from chat4all.terminal.output import Output
@@ -105,7 +105,7 @@ def _for_each(
                 raise
             except Refused as error:
                 status = NOT_FOUND if isinstance(error, NotFound) else REFUSED
-                raise Failed(f"{name} was not {done}: {error}", status) from None
+                raise Failed(f"{name} was not {done}: {sentence_of(error)}", status) from None
             if output.is_text:
                 await output.put(f"{visible(name)} was {done}.\n")
             else:

@@ -16,7 +16,7 @@ from chat4all.terminal.accounts import (
     is_exposed,
     parsed_url,
 )
-from chat4all.terminal.asking import run
+from chat4all.terminal.asking import run, sentence_of
 from chat4all.terminal.failing import Failed
 from chat4all.terminal.output import Output
 from chat4all.terminal.secrets import Place, choose_place
@@ -62,7 +62,7 @@ async def _login(url: str, username: str, password: str, place: Place) -> None:
     try:
         token = await sign_in(url, username, password, user_agent=DEVICE)
     except NotSignedIn as error:
-        raise NotSignedIn(f"{username} cannot sign in: {error}") from None
+        raise NotSignedIn(f"{username} cannot sign in: {sentence_of(error)}") from None
     async with Client(url, token=token.access_token, user_agent=DEVICE) as chat:
         account = Account(url, (await chat.me()).username, place)
     for former in all_accounts():

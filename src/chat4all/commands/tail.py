@@ -64,6 +64,7 @@ def tail(
                     async for event in events:
                         await teller.event(event)
                         if isinstance(event, Connected) and no_follow:
+                            followed.keep()
                             return
 
     asker.run(follow)

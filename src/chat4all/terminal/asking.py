@@ -104,10 +104,10 @@ def failures() -> Iterator[None]:
         yield
     except ClientError as error:
         status = next(status for kind, status in _STATUSES if isinstance(error, kind))
-        raise Failed(_said(error), status) from None
+        raise Failed(sentence_of(error), status) from None
 
 
-def _said(error: ClientError) -> str:
+def sentence_of(error: ClientError) -> str:
     """Return what an error says, each broken rule in its place."""
     if isinstance(error, Refused) and error.errors:
         rules = (f"{rule.pointer.removeprefix('/')}: {rule.detail}" for rule in error.errors)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from chat4all.client import Client, Event, ListedConversation, Page, Positions
+from chat4all.client import Client, Connected, Event, ListedConversation, Page, Positions
 from chat4all.terminal.cursors import Cursor
 from chat4all.terminal.failing import NOT_FOUND, Failed
 from chat4all.terminal.meaning import every_conversation
@@ -21,9 +21,13 @@ class Followed:
     listed: dict[str, ListedConversation]
     shown: Page | None = None
     """What it begins with."""
+    is_current: bool = False
+    """Whether there was a connection that had everything."""
 
     def keep(self) -> None:
         """Keep for the next run how far events were taken."""
+        if self.since is None and not self.is_current:
+            return  # of some conversations only: the others would be new ones then
         now = self.chat.positions
         positions = now["positions"]
         if self.only is not None:
@@ -65,6 +69,7 @@ async def each(followed: Followed) -> AsyncGenerator[Event, None]:
             finally:
                 followed.keep()
             event = await asked
+            followed.is_current |= isinstance(event, Connected)
         finally:
             asked.cancel()
         yield event

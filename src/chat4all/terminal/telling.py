@@ -24,6 +24,9 @@ from chat4all.terminal.following import Followed
 from chat4all.terminal.output import Output
 from chat4all.terminal.showing import Screen, name_of, named, visible
 
+TOKEN_ENDED = 4401
+"""The close code of a connection whose token is good no more (docs/clients.md)."""
+
 
 class Teller:
     """Prints the events of what is followed; `all_events`: not messages alone."""
@@ -51,6 +54,8 @@ class Teller:
                     await self.messages(messages, position)
             case Connected(username):
                 self._username = username
+            case Disconnected(code) if code == TOKEN_ENDED:
+                pass  # the token has ended, and the next connection has another one
             case Disconnected(code, reason):
                 why = reason or f"the connection was closed with {code}"
                 click.echo(f"chat4all: {visible(why)}; connecting again", err=True)

@@ -1,0 +1,168 @@
+"""`chat4all tail` as a process: killed and run again it misses nothing and repeats nothing."""
+
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.faults.running import CHAT, Running, call, until
+from tests.terminal.people import Person, ended, seqs
+
+pytestmark = pytest.mark.slow
+
+OTHER = "a message of another conversation"
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    found = Running(tmp_path).start()
+    yield found
+    found.kill()
+
+
+@pytest.fixture
+def ana(running: Running, tmp_path: Path) -> Person:
+    return Person(running, tmp_path / "ana", "ana").sign_in()
+
+
+def send(running: Running, token: str, content: str, chat: str = CHAT) -> None:
+    body = {"chat_id": chat, "content": content}
+    assert call("POST", f"{running.gateway}/v1/messages", body, token)[0] == 202
+
+
+@contextmanager
+def writing(running: Running, token: str) -> Iterator[list[str]]:
+    """Write without a pause; what was accepted is in the list."""
+    sent: list[str] = []
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            send(running, token, f"number {len(sent) + 1}")
+            sent.append(f"number {len(sent) + 1}")
+            stop.wait(0.01)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield sent
+    finally:
+        stop.set()
+        writer.join(30)
+
+
+def test_runs_that_are_ended_by_signals_follow_one_another(
+    running: Running, ana: Person, tmp_path: Path
+) -> None:
+    """SIGTERM and Ctrl-C at any moment; SIGKILL may leave the last line to be printed again."""
+    ana.rows("tail", "--no-follow", "--cursor", "all of it")
+    file = tmp_path / "printed"
+    endings = [signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGTERM]
+    with writing(running, running.token("bruno")) as sent:
+        for number in endings:
+            before = len(file.read_text()) if file.exists() else 0
+            with (
+                file.open("a") as output,
+                ana.started("tail", "--cursor", "all of it", stdout=output) as process,
+            ):
+                until(lambda: len(file.read_text()) > before)  # noqa: B023
+                status, told = ended(process, number)
+            assert status == (-number if number is signal.SIGKILL else 128 + number)
+            assert told == ""
+    with file.open("a") as output:
+        until(lambda: len(running.history(running.token("ana"))) == len(sent))
+        with ana.started("tail", "--cursor", "all of it", "--no-follow", stdout=output) as process:
+            assert process.wait(60) == 0
+    printed = seqs(file)
+    once = list(dict.fromkeys(printed))
+    assert once == list(range(1, len(sent) + 1))
+    assert len(printed) - len(once) <= endings.count(signal.SIGKILL)
+
+
+def test_it_goes_on_when_the_server_does(running: Running, ana: Person, tmp_path: Path) -> None:
+    file = tmp_path / "printed"
+    token = running.token("bruno")
+    ana.rows("tail", "--no-follow", CHAT)
+    with file.open("w") as output, ana.started("tail", CHAT, stdout=output) as process:
+        send(running, token, "one")
+        until(lambda: seqs(file) == [1])
+        running.kill()
+        running.start()
+        send(running, running.token("bruno"), "two")
+        until(lambda: seqs(file) == [1, 2])
+        status, told = ended(process, signal.SIGINT)
+    assert status == 130
+    assert told.endswith("; connecting again\n")
+    assert len(told.splitlines()) == 1
+
+
+def test_a_reader_that_goes_ends_it_though_nothing_is_printed(
+    running: Running, ana: Person
+) -> None:
+    with ana.started("tail", "-n", "0", "--all-events") as process:
+        until(lambda: any(path.name == "all.json" for path in ana.kept()))
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdout = None
+        assert process.wait(30) == 141
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def test_each_cursor_is_told_everything_and_has_one_reader(running: Running, ana: Person) -> None:
+    token = running.token("bruno")
+    group = {"type": "group", "title": "Another", "members": ["ana"]}
+    other = call("POST", f"{running.gateway}/v1/conversations", group, token)[1]["conversation_id"]
+
+    def told(*options: str) -> list[str]:
+        rows = ana.rows("tail", "--no-follow", *options)
+        return [one["message"]["content"] for one in rows if one["type"] == "message"]
+
+    for cursor in ("one", "two"):
+        assert told("--cursor", cursor) == []
+    assert told("Demonstration") == []
+    send(running, token, "for all")
+    send(running, token, OTHER, other)
+    until(lambda: len(running.history(token)) == len(running.history(token, other)) == 1)
+    for cursor in ("one", "two"):
+        assert sorted(told("--cursor", cursor)) == [OTHER, "for all"]
+        assert told("--cursor", cursor) == []
+    assert told("Demonstration") == ["for all"]
+    assert told("Demonstration") == []
+    assert told("Another", "-n", "5") == [OTHER], "the last ones, where it was never followed"
+    with ana.started("tail", CHAT, "-n", "1") as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["message"]["content"] == "for all"
+        assert "another `chat4all tail`" in ana.refused(1, "tail", CHAT)
+
+
+def test_what_is_changed_and_what_else_happens_is_printed(running: Running, ana: Person) -> None:
+    token = running.token("bruno")
+    with ana.started("tail", "Demonstration", "--all-events", "-n", "0") as process:
+        assert process.stdout is not None
+        until(lambda: any(path.name == f"{CHAT}.json" for path in ana.kept()))
+        send(running, token, "Ola")
+        first = json.loads(process.stdout.readline())
+        path = f"{running.gateway}/v1/conversations/{CHAT}"
+        message = f"{path}/messages/{first['message']['message_id']}"
+        assert call("PATCH", message, {"content": "Olá"}, token)[0] == 202
+        rows = [first]
+        while rows[-1]["type"] != "message_changed":
+            rows.append(json.loads(process.stdout.readline()))
+        assert rows[-1]["message"]["content"] == "Olá"
+        assert rows[-1]["position"] == "1.1"
+        mine = running.token("ana")
+        assert call("POST", f"{path}/read", {"seq": 1}, mine)[0] == 202
+        while rows[-1].get("username") != "ana":
+            rows.append(json.loads(process.stdout.readline()))
+        assert rows[-1] == {"type": "read", "conversation_id": CHAT, "username": "ana", "seq": 1}
+        title = {"title": "Outro nome"}
+        assert call("PATCH", path, title, token)[0] == 200
+        while rows[-1].get("event") != "changed":
+            rows.append(json.loads(process.stdout.readline()))
+        assert call("DELETE", f"{path}/members/ana", token=token)[0] == 204
+        assert process.wait(30) == 4
