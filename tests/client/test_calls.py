@@ -60,6 +60,20 @@ async def test_the_same_id_is_the_same_message(served: Served, ana: Client) -> N
     assert await seqs(ana) == [[1]]
 
 
+async def test_a_message_is_changed_right_after_it_was_sent(served: Served, ana: Client) -> None:
+    """Accepted and not yet stored, it is 404 for a moment."""
+    for number in range(20):
+        message_id = await ana.send(CHAT, f"first {number}")
+        await ana.edit(CHAT, message_id, f"second {number}")
+        await ana.react(CHAT, message_id, "👍")
+    nobody = "0d6a1a2c-55a0-4b52-9d3e-6b3a5e8f7c21"
+    with pytest.raises(NotFound):
+        await ana.edit(CHAT, nobody, "x")
+    await served.api.routed()
+    async for page in ana.history(CHAT):
+        assert {one.content.split()[0] for one in page} == {"second"}
+
+
 async def test_pages_either_way(served: Served, ana: Client) -> None:
     assert await seqs(ana) == []
     for number in range(7):

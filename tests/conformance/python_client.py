@@ -132,7 +132,7 @@ async def _send(chat: Client, fields: Json) -> Json:
 
 
 async def _history(chat: Client, fields: Json) -> Json:
-    most = fields.get("limit", 50)
+    most = fields.get("limit", 1_000_000)
     found: list[Any] = []
     bound: Json = {"after": 0} if fields.get("direction") == "newer" else {}
     async for page in chat.history(fields["conversation_id"], limit=min(most, 200), **bound):

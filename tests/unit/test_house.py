@@ -207,6 +207,7 @@ LOOPS = {
     "client.calling.Caller.response": "ends with the deadline of the call",
     "client.live.Events.__anext__": "one event, awaited by its caller",
     "client.live.Events._follow": "the connection, for as long as the loop over events",
+    "client.messages.MessageCalls._change": "ends when the message is stored, within 5 s",
     "client.messages.MessageCalls.history": "ends with the last page, or with its reader",
     "client.reloading.reloaded": "ends with the last page",
     "client.socket.Socket._receive": "ends with a frame, or with the silence that is allowed",

@@ -38,6 +38,7 @@ from chat4all.client.events import (
     ReadMoved,
     Typing,
 )
+from chat4all.client.keeping import PositionsFile
 from chat4all.client.live import Events
 from chat4all.client.views import (
     Conversation,
@@ -81,6 +82,7 @@ __all__ = [
     "OwnProfile",
     "Page",
     "Positions",
+    "PositionsFile",
     "PresenceChanged",
     "ProblemError",
     "Profile",

@@ -8,7 +8,7 @@ from chat4all.client.calling import Caller
 from chat4all.client.conversations import ConversationCalls
 from chat4all.client.events import Positions
 from chat4all.client.live import Events, Live
-from chat4all.client.messages import MessageCalls
+from chat4all.client.messages import MessageCalls, Recent
 from chat4all.client.people import LOGOUT, PeopleCalls, create_user
 from chat4all.client.timing import CALL_SECONDS, LOGOUT_SECONDS, Pace
 from chat4all.client.tokens import (
@@ -58,6 +58,7 @@ class Client(MessageCalls, ConversationCalls, PeopleCalls):
         ssl: SSLContext | None = None,
     ) -> None:
         self._pace = Pace()
+        self._recent = Recent()
         self._caller = Caller(url, timeout, self._pace, ssl=ssl, user_agent=user_agent)
         ways = {
             "username and password": username and password and (username, password),

@@ -1,6 +1,6 @@
 """What happens, as a loop over `Client.events()` is given it; made to `match` on."""
 
-from typing import TypeAlias, TypedDict
+from typing import TypedDict
 
 import msgspec
 
@@ -18,13 +18,25 @@ class Positions(TypedDict):
     generation: str | None
 
 
-class Connected(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True):
+    """Something that happened. Later releases may have more kinds: end a `match` openly."""
+
+    @property
+    def new_messages(self) -> tuple[Message, ...]:
+        """The messages that are next in their conversation: what a bot has to act on.
+
+        Those of `MessageCreated`, and of `MessagesReloaded` where that continues what you have.
+        """
+        return ()
+
+
+class Connected(Event, frozen=True):
     """A connection is there and nothing is missing any more; what follows is live."""
 
     username: str
 
 
-class Disconnected(msgspec.Struct, frozen=True):
+class Disconnected(Event, frozen=True):
     """The connection has ended; another one is being tried for, for as long as it takes.
 
     `code` is that of the close frame, 1006 where there was none (docs/clients.md).
@@ -34,35 +46,46 @@ class Disconnected(msgspec.Struct, frozen=True):
     reason: str
 
 
-class MessageCreated(msgspec.Struct, frozen=True):
+class MessageCreated(Event, frozen=True):
     """A message is stored. Those of one conversation come in order, each once."""
 
     message: Message
     position: str
 
+    @property
+    def new_messages(self) -> tuple[Message, ...]:
+        """The one message."""
+        return (self.message,)
 
-class MessageChanged(msgspec.Struct, frozen=True):
+
+class MessageChanged(Event, frozen=True):
     """A message was edited, deleted or reacted to: this is how it is now."""
 
     message: Message
     position: str
 
 
-class MessagesReloaded(msgspec.Struct, frozen=True):
+class MessagesReloaded(Event, frozen=True):
     """What you have of a conversation is not whole: too much was missed, or you are new in it.
 
-    `messages` follow one another, oldest first, up to the newest. They begin right behind the last
-    one that you were given; where there is none (a conversation that is new to you, a restored
-    server) they are the newest page, and the history has the rest. Messages that you were given
-    earlier may have changed. Many come as several such events.
+    `messages` follow one another, oldest first, up to the newest. If it `continues`, they begin
+    right behind the last one that you were given; very many come as several such events. Otherwise
+    (you are new in the conversation, or the server was restored) they are the newest page, and the
+    history has the rest. What you were given earlier may have changed in either case.
     """
 
     conversation_id: str
     messages: tuple[Message, ...]
     position: str
+    continues: bool
+
+    @property
+    def new_messages(self) -> tuple[Message, ...]:
+        """All of them, if it continues."""
+        return self.messages if self.continues else ()
 
 
-class ReadMoved(msgspec.Struct, frozen=True):
+class ReadMoved(Event, frozen=True):
     """A member has read up to `seq`; your own other devices are told as well."""
 
     conversation_id: str
@@ -70,14 +93,14 @@ class ReadMoved(msgspec.Struct, frozen=True):
     seq: int
 
 
-class Typing(msgspec.Struct, frozen=True):
+class Typing(Event, frozen=True):
     """A member is typing. Let it expire after 8 s."""
 
     conversation_id: str
     username: str
 
 
-class PresenceChanged(msgspec.Struct, frozen=True):
+class PresenceChanged(Event, frozen=True):
     """A user whom you watch is `online` or `offline`; `last_seen` is RFC 3339, where known."""
 
     username: str
@@ -85,7 +108,7 @@ class PresenceChanged(msgspec.Struct, frozen=True):
     last_seen: str | None
 
 
-class ConversationChanged(msgspec.Struct, frozen=True):
+class ConversationChanged(Event, frozen=True):
     """You were `added` or `removed`, or title, notes, members or roles have `changed` (`event`).
 
     Right after the first connection that began without positions, one `added` for each conversation
@@ -94,17 +117,3 @@ class ConversationChanged(msgspec.Struct, frozen=True):
 
     conversation_id: str
     event: str
-
-
-Event: TypeAlias = (
-    Connected
-    | Disconnected
-    | MessageCreated
-    | MessageChanged
-    | MessagesReloaded
-    | ReadMoved
-    | Typing
-    | PresenceChanged
-    | ConversationChanged
-)
-"""Everything that a loop may be given. Later releases may add to it: end a `match` openly."""

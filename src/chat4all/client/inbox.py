@@ -43,6 +43,10 @@ class Inbox(Generic[T]):
         self._error = self._error or error
         self._changed.set()
 
+    def drop(self) -> None:
+        """Forget what waits."""
+        self._items.clear()
+
     async def _change(self) -> None:
         self._changed.clear()
         await self._changed.wait()

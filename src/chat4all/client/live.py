@@ -109,7 +109,7 @@ class Events:
         return self
 
     async def __anext__(self) -> Event:
-        if self._in_hand is not None:
+        if self._in_hand is not None and not self._has_ended:
             self._live.take(self._in_hand)
             self._in_hand = None
         if self._task is None and not self._has_ended:
@@ -124,6 +124,7 @@ class Events:
     def end(self, error: Exception) -> None:
         """End the connection; whoever asks for another event gets this error."""
         self._has_ended = True
+        self._inbox.drop()
         self._inbox.end(error)
         if self._task is not None:
             self._task.cancel()

@@ -1,5 +1,7 @@
 """Sending, changing and reading messages."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -8,11 +10,19 @@ from uuid import uuid4
 import httpx2
 
 from chat4all.client.calling import Call, Caller, read
-from chat4all.client.errors import Unavailable
+from chat4all.client.errors import NotFound, Unavailable
 from chat4all.client.views import Message, Page, ReactionCount, ReceiptView, VersionView
 
 PAGE_MAX = 200
 """Messages of one page."""
+
+STORED_WITHIN_SECONDS = 5.0
+"""For which a message of this client that is not found is taken for accepted and not yet stored."""
+
+STORED_AFTER_SECONDS = 0.05
+"""Between two looks."""
+
+RECENT_MAX = 1_000
 
 
 def messages_path(conversation: str, *rest: str) -> str:
@@ -31,10 +41,31 @@ async def read_page(
     return page, answer
 
 
+class Recent:
+    """Messages that were sent a moment ago: accepted, and perhaps not stored yet."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+
+    def add(self, message_id: str) -> None:
+        """Note that a message was accepted just now."""
+        now = time.monotonic()
+        while self._until and (oldest := next(iter(self._until))):
+            if self._until[oldest] > now and len(self._until) < RECENT_MAX:
+                break
+            del self._until[oldest]
+        self._until[message_id] = now + STORED_WITHIN_SECONDS
+
+    def has(self, message_id: str) -> bool:
+        """Say whether a message may be accepted and not be stored."""
+        return time.monotonic() < self._until.get(message_id, 0.0)
+
+
 class MessageCalls:
     """What a client does with messages. `conversation` is a `conversation_id` everywhere."""
 
     _caller: Caller
+    _recent: Recent
 
     async def send(
         self,
@@ -74,6 +105,7 @@ class MessageCalls:
         except Unavailable as error:
             error.message_id = body["message_id"]
             raise
+        self._recent.add(body["message_id"])
         return str(body["message_id"])
 
     async def edit(
@@ -98,6 +130,7 @@ class MessageCalls:
                 body={"content": content, "change_id": change_id},
             ),
             change_id,
+            message_id,
         )
 
     async def delete(
@@ -198,16 +231,29 @@ class MessageCalls:
         return await self._caller.ask(Call("GET", path), tuple[ReceiptView, ...])
 
     async def _keyed(
-        self, method: str, change_id: str | None, seq: int | None, conversation: str, *path: str
+        self,
+        method: str,
+        change_id: str | None,
+        seq: int | None,
+        conversation: str,
+        message_id: str,
+        *rest: str,
     ) -> str:
         change_id = change_id or str(uuid4())
-        call = Call(method, messages_path(conversation, *path), query={"seq": seq}, key=change_id)
-        return await self._change(call, change_id)
+        path = messages_path(conversation, message_id, *rest)
+        call = Call(method, path, query={"seq": seq}, key=change_id)
+        return await self._change(call, change_id, message_id)
 
-    async def _change(self, call: Call, change_id: str) -> str:
-        try:
-            await self._caller.tell(call)
-        except Unavailable as error:
-            error.change_id = change_id
-            raise
-        return change_id
+    async def _change(self, call: Call, change_id: str, message_id: str) -> str:
+        while True:
+            try:
+                await self._caller.tell(call)
+            except Unavailable as error:
+                error.change_id = change_id
+                raise
+            except NotFound:
+                if not self._recent.has(message_id):
+                    raise
+            else:
+                return change_id
+            await asyncio.sleep(STORED_AFTER_SECONDS)

@@ -38,7 +38,9 @@ async def reloaded(caller: Caller, must: MustReload) -> AsyncGenerator[Step, Non
 
 def _step(must: MustReload, pages: list[Page], position: Position) -> Step:
     messages = tuple(message for page in pages for message in page)
-    event = MessagesReloaded(must.conversation, messages, str(position))
+    event = MessagesReloaded(
+        must.conversation, messages, str(position), continues=must.known is not None
+    )
     return Step(event, must.conversation, position, pages=[*map(_read_page, filter(len, pages))])
 
 

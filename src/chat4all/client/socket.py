@@ -79,11 +79,10 @@ class Socket:
         self._retry_after: float | None = None
 
     async def hello(self) -> Hello:
-        """Return the first frame."""
+        """Return the frame that says who is signed in. An error may come in its place."""
         async with asyncio.timeout(HELLO_SECONDS):
-            frame = await self.next()
-        if not isinstance(frame, Hello):
-            raise Defect("the server did not begin with `hello`")
+            while not isinstance(frame := await self.next(), Hello):
+                pass
         self._silence = self._pace.of(frame.heartbeat_s + SILENCE_SECONDS)
         return frame
 
