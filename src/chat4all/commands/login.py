@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import click
 
-from chat4all.client import Client, ClientError, NotSignedIn, sign_in
+from chat4all.client import Client, ClientError, NotSignedIn, Token
 from chat4all.operations.options import password_option
 from chat4all.terminal.accounts import (
     DEFAULT_URL,
@@ -17,10 +17,10 @@ from chat4all.terminal.accounts import (
     parsed_url,
 )
 from chat4all.terminal.asking import run, sentence_of
-from chat4all.terminal.failing import Failed
+from chat4all.terminal.failing import NOT_SIGNED_IN, Failed
 from chat4all.terminal.output import Output
 from chat4all.terminal.secrets import Place, choose_place
-from chat4all.terminal.signing_in import DEVICE, Kept, client_of
+from chat4all.terminal.signing_in import CALL_SECONDS, DEVICE, Kept, client_of
 
 SIGN_OUT_SECONDS = 2.0
 """For the session that a new one replaces."""
@@ -59,17 +59,26 @@ def login(username: str | None, url: str | None, password_stdin: bool, place: Pl
 
 
 async def _login(url: str, username: str, password: str, place: Place) -> None:
+    if not password:
+        raise Failed("no password was given", NOT_SIGNED_IN)
+    tokens: list[Token] = []
     try:
-        token = await sign_in(url, username, password, user_agent=DEVICE)
+        async with Client(
+            url,
+            username,
+            password,
+            on_tokens=tokens.append,
+            timeout=CALL_SECONDS,
+            user_agent=DEVICE,
+        ) as chat:
+            account = Account(url, (await chat.me()).username, place)
     except NotSignedIn as error:
         raise NotSignedIn(f"{username} cannot sign in: {sentence_of(error)}") from None
-    async with Client(url, token=token.access_token, user_agent=DEVICE) as chat:
-        account = Account(url, (await chat.me()).username, place)
     for former in all_accounts():
         if (former.url, former.username) == (url, account.username):
             await _end(former)
     account.save()
-    account.vault.write(Kept.of(token).encoded())
+    account.vault.write(Kept.of(tokens[-1]).encoded())
     output = Output()
     if output.is_text:
         await output.put(f"You are signed in as {account}.\n")

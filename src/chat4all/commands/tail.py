@@ -13,7 +13,7 @@ from chat4all.terminal.output import Output
 from chat4all.terminal.telling import Teller
 
 ALL = "all"
-"""The name of the cursor for all conversations."""
+"""Names the cursors for all conversations."""
 
 
 @click.command()
@@ -54,7 +54,8 @@ def tail(
 
     async def follow(chat: Client, output: Output) -> None:
         key = await conversation_id(chat, conversation) if conversation is not None else None
-        with opened(account.folder / "tail", cursor or key or ALL) as place:
+        name = " ".join(part for part in (key or ALL, cursor) if part)
+        with opened(account.folder / "tail", name) as place:
             followed = await begin(chat, place, key, last)
             teller = Teller(output, followed, all_events=all_events)
             async with output.while_read():

@@ -12,8 +12,8 @@ from chat4all.adapters.private_files import make_private_folder
 from chat4all.client import Message
 from chat4all.terminal.failing import Failed
 
-NAME_MAX = 80
-"""Characters of a name, which is that of a file."""
+NAME_MAX = 200
+"""Characters of a name that is that of a file, with an id and with an ending."""
 
 
 class Cursor:
@@ -31,6 +31,10 @@ class Cursor:
         self._printed: str | None = None
         """Of a batch of messages with one position: the id of the last that was printed."""
         self._load()
+
+    def forget(self) -> None:
+        """Begin as on a first run."""
+        self.positions, self.generation, self._printed = None, None, None
 
     def keep(self, positions: dict[str, str], generation: str | None) -> None:
         """Keep positions for the next run, if they have changed."""
@@ -76,10 +80,10 @@ class Cursor:
 @contextmanager
 def opened(folder: Path, name: str) -> Iterator[Cursor]:
     """Give the cursor of a name to one process at a time. Raises `Failed` while another has it."""
-    if not 0 < len(name) <= NAME_MAX:
-        raise Failed(f"--cursor: a name has 1 to {NAME_MAX} characters")
+    if len(quoted := quote(name, safe=" ")) > NAME_MAX:
+        raise Failed("--cursor: the name is too long")
     make_private_folder(folder)
-    path = folder / f"{quote(name, safe=' ')}.json"
+    path = folder / f"{quoted}.json"
     lock = os.open(path.with_suffix(".lock"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

@@ -41,7 +41,9 @@ async def begin(chat: Client, cursor: Cursor, only: str | None, last: int | None
     Raises what a request does: whether somebody is signed in, and the server answers.
     """
     listed = {one.conversation_id: one for one in await every_conversation(chat)}
-    kept = cursor.positions if last is None else None
+    if last is not None:
+        cursor.forget()
+    kept = cursor.positions
     if only is None:
         since = None if kept is None else Positions(positions=kept, generation=cursor.generation)
         return Followed(chat, cursor, only, since, listed)
@@ -52,8 +54,7 @@ async def begin(chat: Client, cursor: Cursor, only: str | None, last: int | None
     shown = await anext(chat.history(only, limit=last), None) if last else None
     if shown is not None:
         positions[only] = shown.position
-    generation = cursor.generation if kept else None
-    since = Positions(positions=positions, generation=generation)
+    since = Positions(positions=positions, generation=cursor.generation)
     return Followed(chat, cursor, only, since, listed, shown)
 
 

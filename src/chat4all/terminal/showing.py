@@ -4,6 +4,7 @@ What others wrote cannot move the cursor, change colours or turn the direction o
 """
 
 import re
+import sys
 from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
@@ -30,7 +31,7 @@ class Screen:
     """Makes text for standard output: with colours and as wide as the terminal, if it is one."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False, markup=False, emoji=False)
+        self._console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
         self._day: date | None = None
 
     def rendered(self, what: RenderableType) -> str:

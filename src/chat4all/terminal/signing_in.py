@@ -20,11 +20,11 @@ DEVICE = f"chat4all/{__version__} (command line)"
 SPARE_SECONDS = 30.0
 """A token that ends so soon is renewed before it is used."""
 
-LOCK_SECONDS = 40.0
+LOCK_SECONDS = 15.0
 """For another process to renew the tokens: longer than a call may take."""
 
-CALL_SECONDS = 30.0
-"""What a call may take, with all retries."""
+CALL_SECONDS = 10.0
+"""What a call may take, with all retries: somebody waits for it."""
 
 _LOOK_SECONDS = 0.05
 
@@ -97,6 +97,7 @@ class SharedTokens:
                 self._account.url,
                 refresh_token=kept.refresh_token,
                 on_tokens=keep,
+                timeout=CALL_SECONDS,
                 user_agent=DEVICE,
             ) as renewing:
                 await renewing.me()

@@ -1,5 +1,6 @@
 """Printing events of `chat4all tail`: JSON in the shapes of the interface, or text for people."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,20 +54,14 @@ class Teller:
                 if self._is_followed(conversation):
                     await self.messages(messages, position)
             case Connected(username):
-                self._username = username
+                await self._connected(username)
             case Disconnected(code) if code == TOKEN_ENDED:
-                pass  # the token has ended, and the next connection has another one
+                pass  # it lasts half an hour, and the next connection has another one
             case Disconnected(code, reason):
                 why = reason or f"the connection was closed with {code}"
                 click.echo(f"chat4all: {visible(why)}; connecting again", err=True)
-            case ConversationChanged(conversation, change):
-                await self._conversation(conversation, change)
-            case ReadMoved(conversation, username, seq):
-                line = Text.assemble(named(username), f" has read up to message {seq}")
-                await self._other(conversation, line, type="read", username=username, seq=seq)
-            case Typing(conversation, username):
-                line = Text.assemble(named(username), " is typing")
-                await self._other(conversation, line, type="typing", username=username)
+            case _:
+                await self._other(event)
 
     async def messages(self, messages: Sequence[Message], position: str) -> None:
         """Print messages of one conversation, from where an earlier run was ended among them."""
@@ -89,29 +84,49 @@ class Teller:
         else:
             await self._put_json("message_changed", message, position)
 
-    async def _conversation(self, conversation: str, change: str) -> None:
-        name = self._names.pop(conversation, conversation)
-        if change == "removed" and conversation == self._followed.only:
-            raise Failed(f"you are not in {name} any more", NOT_FOUND)
-        if self._followed.since is None and self._username is None:
-            return  # the first connection names all that there are
-        lines = {
-            "added": f"You are in {await self._name(conversation)} now",
-            "removed": f"You are not in {name} any more",
-        }
-        line = Text(lines.get(change, f"{name} was changed"), "dim")
-        await self._other(conversation, line, type="conversation", event=change)
+    async def _connected(self, username: str) -> None:
+        if self._username is None and self._output.is_text and sys.stderr.isatty():
+            only = self._followed.only
+            what = "all conversations" if only is None else await self._name(only)
+            click.echo(f"Following {what} as {username}. Ctrl-C ends it.", err=True)
+        self._username = username
 
-    async def _other(self, conversation: str, line: Text, **fields: Any) -> None:
+    async def _other(self, event: Event) -> None:
         """Print something that is no message."""
+        match event:
+            case ReadMoved(conversation, username, seq):
+                line = Text.assemble(named(username), f" has read up to message {seq}")
+                await self._notice(conversation, line, type="read", username=username, seq=seq)
+            case Typing(conversation, username):
+                line = Text.assemble(named(username), " is typing")
+                await self._notice(conversation, line, type="typing", username=username)
+            case ConversationChanged(conversation, change):
+                if self._followed.since is None and self._username is None:
+                    return  # the first connection names all that there are
+                line = Text(await self._membership(conversation, change), "dim")
+                await self._notice(conversation, line, type="conversation", event=change)
+
+    async def _membership(self, conversation: str, change: str) -> str:
+        """Return what has become of a conversation. Raises `Failed` where it was the only one."""
+        if change == "added":
+            return "You are in it now"
+        before = self._names.pop(conversation, conversation)
+        if change != "removed":
+            return f"{before} was changed"
+        if conversation == self._followed.only:
+            raise Failed(f"you are not in {before} any more", NOT_FOUND)
+        self._names[conversation] = before
+        return "You are not in it any more"
+
+    async def _notice(self, conversation: str, line: Text, **fields: Any) -> None:
         if not self._all_events or not self._is_followed(conversation):
             return
-        if not self._output.is_text:
+        if self._output.is_text:
+            if (place := await self._place(conversation)) is not None:
+                line = Text.assemble((f"[{place}] ", "dim"), line)
+            await self._output.put(self._screen.notice(line))
+        else:
             await self._output.put_json({"conversation_id": conversation, **fields})
-            return
-        if (place := await self._place(conversation)) is not None and "event" not in fields:
-            line = Text.assemble((f"[{place}] ", "dim"), line)
-        await self._output.put(self._screen.notice(line))
 
     async def _put_json(self, kind: str, message: Message, position: str) -> None:
         await self._output.put_json({"type": kind, "message": message, "position": position})
