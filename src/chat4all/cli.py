@@ -19,6 +19,9 @@ from chat4all.domain.errors import CommandRefused, StartRefused, Unavailable
 PIPE_CLOSED = 128 + 13
 """The status of any command whose reader has gone: a shell shows SIGPIPE so."""
 
+INTERRUPTED = 128 + 2
+"""The status after Ctrl-C: a shell shows SIGINT so."""
+
 _OUTPUT_FAILED = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 USERS = {
@@ -97,6 +100,8 @@ class _Commands(click.Group):
             # The reader has all that it wants: `chat4all users list | head`.
             _discard_output()
             raise click.exceptions.Exit(PIPE_CLOSED) from None
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
         return result
 
     def _invoke(self, ctx: click.Context) -> object:

@@ -169,24 +169,46 @@ class Keyring(ModuleType):
         return self.backend
 
     def get_password(self, service: str, name: str) -> str | None:
-        if self.is_locked:
-            raise RuntimeError("secret")
+        self._unlock()
         return self.kept.get((service, name))
 
     def set_password(self, service: str, name: str, password: str) -> None:
+        self._unlock()
         self.kept[service, name] = password
 
     def delete_password(self, service: str, name: str) -> None:
+        self._unlock()
         del self.kept[service, name]
 
+    def _unlock(self) -> None:
+        if self.is_locked:
+            raise RuntimeError("secret")
 
-def test_a_keyring_that_keeps_something_is_preferred(monkeypatch: pytest.MonkeyPatch) -> None:
+
+def test_a_keyring_that_is_recommended_is_preferred(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_place(None) == "file", "the package is not installed"
     monkeypatch.setitem(sys.modules, "keyring", Keyring(0))
     assert choose_place(None) == "file", "there is no keyring on this system"
-    monkeypatch.setitem(sys.modules, "keyring", Keyring(5))
+    monkeypatch.setitem(sys.modules, "keyring", Keyring(0.5))
+    assert choose_place(None) == "file", "it would be a file, and not a private one"
+    assert choose_place("keyring") == "keyring"
+    keyring = Keyring(5)
+    monkeypatch.setitem(sys.modules, "keyring", keyring)
     assert choose_place(None) == "keyring"
+    assert keyring.kept == {}
     assert choose_place("file") == "file"
+
+
+def test_a_keyring_that_keeps_nothing_is_told_before_there_is_a_secret(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(Failed, match="there is no keyring that can be used here"):
+        choose_place("keyring")
+    keyring = Keyring(5)
+    keyring.is_locked = True
+    monkeypatch.setitem(sys.modules, "keyring", keyring)
+    with pytest.raises(Failed, match="unlock it"):
+        choose_place(None)
 
 
 def test_what_is_in_the_keyring_is_not_in_a_file(
@@ -214,5 +236,5 @@ def test_a_keyring_that_fails_is_told_without_the_secret(monkeypatch: pytest.Mon
     with pytest.raises(Failed, match=r"the keyring does not answer \(RuntimeError\): unlock it"):
         account.vault.read()
     monkeypatch.setitem(sys.modules, "keyring", None)
-    with pytest.raises(Failed, match="in the keyring, which cannot be used here"):
+    with pytest.raises(Failed, match="there is no keyring that can be used here"):
         _ = account.vault

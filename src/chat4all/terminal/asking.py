@@ -21,7 +21,6 @@ from chat4all.client import (
 )
 from chat4all.terminal.accounts import Account, find, parsed_url
 from chat4all.terminal.failing import (
-    INTERRUPTED,
     NOT_FOUND,
     NOT_SIGNED_IN,
     OUTCOME_UNKNOWN,
@@ -70,10 +69,7 @@ class Asker:
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run to the end, or until a signal ends it. Raises `Failed` for what went wrong."""
     with failures():
-        try:
-            asyncio.run(_until_ended(work))
-        except KeyboardInterrupt:
-            raise click.exceptions.Exit(INTERRUPTED) from None
+        asyncio.run(_until_ended(work))
 
 
 async def _until_ended(work: Coroutine[Any, Any, None]) -> None:

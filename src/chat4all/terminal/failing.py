@@ -20,9 +20,6 @@ UNAVAILABLE: Final = 5
 OUTCOME_UNKNOWN: Final = 6
 """It may have been done. The message says how to try again without doing it twice."""
 
-INTERRUPTED: Final = 128 + 2
-"""The status after Ctrl-C: a shell shows SIGINT so."""
-
 
 class Failed(CommandRefused):
     """A command fails; the message is one sentence, and `status` the exit status."""

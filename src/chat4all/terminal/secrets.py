@@ -13,6 +13,11 @@ SERVICE = "chat4all"
 """What entries of the keyring are filed under."""
 
 
+ANY = 0.1
+RECOMMENDED = 1
+"""Priorities of backends of a keyring."""
+
+
 class Vault(Protocol):
     """Keeps one secret. Everything here blocks."""
 
@@ -89,12 +94,15 @@ class KeyringVault:
             ) from None
 
 
-def usable_keyring() -> Any | None:
-    """Return the module `keyring`, if it is installed and there is a keyring on this system."""
+def keyring_of(priority: float) -> Any | None:
+    """Return the module `keyring`, if it is installed and has a backend of at least this priority.
+
+    None that keeps anything has 0 or less. Those that the package recommends have 1 and more; what
+    is below writes to files.
+    """
     try:
         keyring = importlib.import_module("keyring")
-        # Of the package's own backends those that keep nothing have a priority of 0 or below.
-        return keyring if keyring.get_keyring().priority > 0 else None
+        return keyring if keyring.get_keyring().priority >= priority else None
     except ImportError:
         return None
     except Exception:  # as above: a backend that fails is none
@@ -105,15 +113,22 @@ def vault_at(place: Place, name: str, file: Path) -> Vault:
     """Return the vault in a place that was chosen before, for what `name` says."""
     if place == "file":
         return FileVault(file)
-    keyring = usable_keyring()
+    keyring = keyring_of(ANY)
     if keyring is None:
         raise not_signed_in(
-            "your tokens are in the keyring, which cannot be used here: sign in with "
-            "`chat4all login --secrets file`"
+            "there is no keyring that can be used here: sign in with `--secrets file`"
         )
     return KeyringVault(keyring, name)
 
 
 def choose_place(wanted: Place | None) -> Place:
-    """Return where to keep new tokens: as wanted, else in the keyring where there is one."""
-    return wanted or ("keyring" if usable_keyring() is not None else "file")
+    """Return where to keep new tokens: as wanted, else in the keyring where there is one.
+
+    Raises `Failed` for a keyring that keeps nothing now: it is tried, before there is a secret.
+    """
+    if wanted == "file" or (wanted is None and keyring_of(RECOMMENDED) is None):
+        return "file"
+    trial = vault_at("keyring", "trial", Path())
+    trial.write("trial")
+    trial.remove()
+    return "keyring"
