@@ -6,12 +6,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
+from rich.text import Text
 
 from chat4all.client import Reply
 from chat4all.domain.changes import ReactionCount
 from chat4all.domain.ids import Username
 from chat4all.terminal import showing
-from chat4all.terminal.showing import Screen, conversation_table, in_a_line, name_of, visible
+from chat4all.terminal.showing import Screen, in_a_line, name_of, visible
 from tests.terminal.made import listed, message
 
 HOSTILE = "\x1b[2J\x1b]0;title\x07 \u202egnp\r x \x9b31m"
@@ -109,10 +111,8 @@ def test_what_others_wrote_cannot_drive_the_terminal(terminal: None) -> None:
         ),
         place=in_a_line(HOSTILE),
     )
-    shown += Screen().rendered(
-        conversation_table(
-            [listed(1, title=HOSTILE, last_message=message(1, HOSTILE, sender_id=HOSTILE))]
-        )
+    shown += Screen().conversations(
+        [listed(1, title=HOSTILE, last_message=message(1, HOSTILE, sender_id=HOSTILE))]
     )
     for bad in ("\x1b[2J", "\x1b]", "\x07", "\u202e", "\r", "\x9b"):
         assert bad not in shown
@@ -145,18 +145,29 @@ def test_colours_are_for_terminals_that_want_them(
     assert "\x1b" not in Screen().message(message(1))
 
 
-def test_conversations_are_a_table(pipe: None) -> None:
-    table = conversation_table(
-        [
-            listed(1, title="Equipe", unread=3, unread_mentions=(2,), last_message=message(4)),
-            listed(2, peer="bruno"),
-        ]
-    )
-    head, first, second = Screen().rendered(table).splitlines()
-    assert head.split() == ["CONVERSATION", "UNREAD", "LAST"]
-    assert first.split()[:3] == ["Equipe", "3", "@"]
-    assert first.rstrip().endswith("ana: Olá!")
-    assert second.split() == ["bruno"]
+LISTED = [
+    listed(1, title="Equipe", unread=3, unread_mentions=(2,), last_message=message(4, "x " * 40)),
+    listed(2, peer="bruno"),
+    listed(3, title="日本語" * 20),
+]
+
+
+def test_conversations_are_in_columns(pipe: None) -> None:
+    head, first, second, third = Screen().conversations(LISTED).splitlines()
+    assert head == f"{'CONVERSATION':<40}  UNREAD  LAST"
+    assert first.startswith(f"{'Equipe':<40}     3 @  31 Jan")
+    assert " ana: x x " in first
+    assert second.rstrip() == "bruno"
+    assert third.startswith("日本語" * 6)
+    assert cell_len(third.rstrip()) <= 40
+
+
+def test_conversations_are_cut_at_the_width_of_a_terminal(terminal: None) -> None:
+    shown = Screen().conversations(LISTED).splitlines()
+    lines = [Text.from_ansi(line).plain for line in shown]
+    assert len(lines) == 4
+    assert [cell_len(line) <= 40 for line in lines] == [True] * 4
+    assert lines[1].startswith(f"{'Equipe':<13}     3 @  31 Jan")
 
 
 def test_a_conversation_has_a_name() -> None:

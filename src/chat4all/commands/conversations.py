@@ -6,7 +6,7 @@ from chat4all.client import Client, ListedConversation
 from chat4all.terminal.asking import Asker, asking
 from chat4all.terminal.meaning import PAGE
 from chat4all.terminal.output import Output
-from chat4all.terminal.showing import Screen, conversation_table
+from chat4all.terminal.showing import Screen
 
 
 @click.command()
@@ -35,6 +35,6 @@ def conversations(asker: Asker, unread: bool, limit: int | None) -> None:
             if count == limit:
                 break
         if found:
-            await output.put(Screen().rendered(conversation_table(found)))
+            await output.put(Screen().conversations(found))
 
     asker.run(show)

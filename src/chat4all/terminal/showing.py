@@ -5,14 +5,14 @@ What others wrote cannot move the cursor, change colours or turn the direction o
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 from zlib import crc32
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
 from chat4all.client import Conversation, ListedConversation, Message, Reply
@@ -25,6 +25,10 @@ _NAME_COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_red", "br
 
 SNIPPET_MAX = 60
 """Characters of a message where it is only hinted at."""
+
+
+NAME_MIN, NAME_MAX = 12, 40
+"""Columns of a conversation's name in a list."""
 
 
 class Screen:
@@ -52,6 +56,21 @@ class Screen:
     def notice(self, text: Text) -> str:
         """Return a line about something that happened just now."""
         return self._row(datetime.now().astimezone(), None, text)
+
+    def conversations(self, found: Sequence[ListedConversation]) -> str:
+        """Return conversations in columns, in their order."""
+        most = NAME_MAX
+        if self._console.is_terminal:
+            most = min(most, max(NAME_MIN, self._console.width // 3))
+        names = [name_of(one) for one in found]
+        width = min(most, max(NAME_MIN, *map(cell_len, names)))
+        head = f"{'CONVERSATION':<{width}}  UNREAD  LAST"
+        now = datetime.now().astimezone()
+        lines = [Text(head, "dim"), *(_in_columns(one, width, now) for one in found)]
+        if self._console.is_terminal:
+            for line in lines:
+                line.truncate(self._console.width, overflow="ellipsis")
+        return self.rendered(Text("\n").join(lines))
 
     def _row(self, when: datetime, seq: int | None, text: Text) -> str:
         """Return a row; further lines of the text stand below its first one."""
@@ -126,28 +145,6 @@ def reactions(message: Message) -> str:
     )
 
 
-def conversation_table(conversations: Iterable[ListedConversation]) -> Table:
-    """Return the conversations as a table, in their order."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("CONVERSATION", no_wrap=True, overflow="ellipsis", max_width=40)
-    table.add_column("UNREAD", justify="right")
-    table.add_column("LAST", no_wrap=True)
-    table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
-    now = datetime.now().astimezone()
-    for one in conversations:
-        last = one.last_message
-        unread = Text(str(one.unread) if one.unread else "", "bold green")
-        if one.unread_mentions:
-            unread.append(" @", "bold yellow")
-        table.add_row(
-            Text(name_of(one), "bold" if one.unread else ""),
-            unread,
-            _short_time(local_time(last.created_at), now) if last else "",
-            Text.assemble(named(last.sender_id), ": ", in_a_line(said(last).plain)) if last else "",
-        )
-    return table
-
-
 def _about(kind: str, payload: dict[str, Any]) -> str:
     match kind:
         case Kind.LOCATION:
@@ -175,6 +172,18 @@ def _words(message: Message, place: str | None) -> Text:
     if message.reactions:
         text.append(f"  {reactions(message)}")
     return text
+
+
+def _in_columns(one: ListedConversation, width: int, now: datetime) -> Text:
+    name = Text(name_of(one), "bold" if one.unread else "")
+    name.truncate(width, overflow="ellipsis", pad=True)
+    unread = Text(f"{one.unread or '':>4}", "bold green")
+    unread.append(" @" if one.unread_mentions else "  ", "bold yellow")
+    line = Text.assemble(name, "  ", unread, "  ")
+    if (last := one.last_message) is not None:
+        line.append(f"{_short_time(local_time(last.created_at), now):<6}  ", "dim")
+        line.append_text(named(last.sender_id)).append(f": {in_a_line(said(last).plain)}")
+    return line
 
 
 def _short_time(when: datetime, now: datetime) -> str:
