@@ -12,10 +12,15 @@ from tests.conformance.running import CommandDriver, play
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=[*scenarios()])
+    parser.add_argument(
+        "--without", nargs="+", default=[], metavar="ABILITY", help="what the client cannot do"
+    )
     parser.add_argument("--list", action="store_true", help="print the names, and what they are")
     parser.add_argument("command", nargs="*", help="the driver, after --")
     chosen = parser.parse_args()
-    found = {n: s for n, s in scenarios().items() if not chosen.only or n in chosen.only}
+    found = scenarios(without=chosen.without)
+    if chosen.only:
+        found = {name: found[name] for name in found if name in chosen.only}
     if chosen.list:
         for name, scenario in found.items():
             print(f"{name}: {scenario.about}")

@@ -5,6 +5,7 @@
 
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,9 @@ class Scenario:
     """The refresh tokens that were used, in order."""
 
     sign_ins: int | None = None
+    needs: str | None = None
+    """`handshake_status`: that the client sees the answer to a handshake, which pages do not."""
+
     pace: float = 0.01
 
 
@@ -106,6 +110,7 @@ def load(path: Path) -> Scenario:
     return Scenario(name=path.stem, runs=runs, **{"server": {}, **read})
 
 
-def scenarios() -> dict[str, Scenario]:
-    """Return all scenarios by their names."""
-    return {path.stem: load(path) for path in sorted(FOLDER.glob("*.json"))}
+def scenarios(*, without: Collection[str] = ()) -> dict[str, Scenario]:
+    """Return all scenarios by their names, but for those that need one of these."""
+    found = {path.stem: load(path) for path in sorted(FOLDER.glob("*.json"))}
+    return {name: scenario for name, scenario in found.items() if scenario.needs not in without}

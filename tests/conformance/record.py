@@ -59,4 +59,8 @@ class Record:
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Wait until something is so. Whoever waits has a deadline around all."""
         while not is_so():
-            await self._changed.wait()
+            await self.next()
+
+    async def next(self) -> None:
+        """Wait until something happens."""
+        await self._changed.wait()

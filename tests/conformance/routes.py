@@ -7,9 +7,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.conformance.data import Json
 from tests.conformance.record import Record
+from tests.conformance.shapes import wrong_body
 from tests.conformance.store import History, Store
 from tests.conformance.tokens import Tokens
 from tests.conformance.writes import LOST, Answer, Rules, Writes, problem
+
+FORM = "application/x-www-form-urlencoded"
 
 _CONVERSATION = re.compile(r"/v1/conversations/([^/]+)(/.*)?")
 
@@ -31,6 +34,10 @@ class Request:
     @property
     def query(self) -> dict[str, str]:
         return {name: values[-1] for name, values in parse_qs(urlsplit(self.target).query).items()}
+
+    @property
+    def is_form(self) -> bool:
+        return self.headers.get("content-type", "").startswith(FORM)
 
     @property
     def bearer(self) -> str | None:
@@ -67,7 +74,10 @@ class Routes:
         """Return what is sent back."""
         self._record.tell(f"{request.method} {request.target}")
         if (request.method, request.path) == ("POST", "/token"):
-            answer = await self._token(request.body)
+            if not request.is_form:
+                self._record.fault("POST /token takes a form")
+                return Reply(problem(422))
+            answer = await self._token(request.body or {})
             return Reply(answer) if answer else None
         answer, headers = await self._called(request)
         return Reply(answer, headers) if answer else None
@@ -75,7 +85,7 @@ class Routes:
     async def _token(self, form: Json) -> Answer | None:
         is_refresh = form.get("grant_type") == "refresh_token"
         if is_refresh:
-            token = form["refresh_token"]
+            token = form.get("refresh_token", "")
             self._record.refreshes.append(token)
             rule = await self._rules.next("refresh")
         else:
@@ -91,7 +101,7 @@ class Routes:
             if pair is None:
                 self._record.fault(f"{token} was used again, and so the session is ended")
                 return problem(400, error="invalid_grant", error_description="spent")
-        elif self._tokens.is_right(form["username"], form["password"]):
+        elif self._tokens.is_right(form.get("username", ""), form.get("password", "")):
             pair = self._tokens.begin(is_expired=is_expired)
         else:
             return problem(401, error="invalid_grant", error_description="no")
@@ -166,6 +176,9 @@ class Routes:
         self, kind: str, conversation: str, rest: str, request: Request
     ) -> Answer | None:
         body = request.body or {}
+        if wrong := wrong_body(kind, body):
+            self._record.fault(f"the body of a {kind} is not as it should be: {wrong}: {body}")
+            return problem(422)
         if kind == "send":
             fields = {"conversation_id": body.get("chat_id", body.get("conversation_id")), **body}
             return await self._writes.take(kind, body.get("message_id"), fields)

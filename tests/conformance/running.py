@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from tests.conformance.data import Json, Run, Scenario, readable, scenarios
+from tests.conformance.expecting import Expecting
 from tests.conformance.judging import judge_run, judge_server, overran
 from tests.conformance.record import Record
 from tests.conformance.server import ScriptedServer
@@ -15,7 +17,7 @@ from tests.conformance.server import ScriptedServer
 ROOT = Path(__file__).parents[2]
 
 SECONDS = 30.0
-"""For a scenario: with the pace that it has, a right client takes less than one."""
+"""After which a scenario is ended in which nothing happens any more."""
 
 LAST_SECONDS = 1.0
 """For what is on its way when the driver has ended."""
@@ -23,12 +25,17 @@ LAST_SECONDS = 1.0
 LINE_MOST = 16 * 1024 * 1024
 
 STORY_LINES = 60
+STORY_WIDTH = 300
 
 Tell = Callable[[Json], None]
 Go = Callable[[], Awaitable[None]]
 
 Drive = Callable[[Json, Tell, Go], Awaitable[None]]
 """A driver in this process: gets the program, tells lines, and waits for `go`."""
+
+
+class DriverFailed(Exception):
+    """The driver did not do what drivers do."""
 
 
 class Driver(Protocol):
@@ -44,11 +51,10 @@ class FunctionDriver:
     drive: Drive
 
     async def run(self, program: Json, tell: Tell, go: Go) -> None:
-        await self.drive(program, tell, go)
-
-
-class DriverFailed(Exception):
-    """The driver did not do what drivers do."""
+        try:
+            await self.drive(program, tell, go)
+        except Exception:
+            raise DriverFailed(f"the driver raised:\n{traceback.format_exc()}") from None
 
 
 @dataclass(frozen=True)
@@ -104,70 +110,92 @@ async def _pass_on(go: Go, stdin: asyncio.StreamWriter) -> None:
 
 async def play(scenario: Scenario, driver: Driver | Drive, seconds: float = SECONDS) -> None:
     """Play a scenario. Raises AssertionError, with the story, for what is wrong."""
-    if callable(driver):
-        driver = FunctionDriver(driver)
-    server = ScriptedServer(scenario)
-    record = server.record
-    lines: list[list[Json]] = []
-    wrong: list[str] = []
-    try:
-        async with asyncio.timeout(seconds), server.serving() as url:
-            saved: Json = {}
-            for run in scenario.runs:
-                lines.append([])
-                await _run(run, url, saved, driver, lines[-1], record, scenario.pace)
-                if record.faults:
-                    break
-                if found := [line for line in lines[-1] if line["type"] == "Saved"]:
-                    saved = {key: found[-1].get(key) for key in ("positions", "generation")}
-            if not record.faults and not overran(scenario.runs[-1], lines[-1]):
-                wrong += await _unfinished(server)
-    except TimeoutError:
-        wrong.append(f"did not end within {seconds:g} s")
-    except DriverFailed as error:
-        wrong.append(str(error))
-    wrong += record.faults
-    for run, printed in zip(scenario.runs, lines, strict=False):
-        wrong += judge_run(run, printed, record)
-    wrong += judge_server(scenario, record)
-    if wrong:
-        raise AssertionError(_story(scenario, wrong, lines, record))
+    playing = Playing(scenario, FunctionDriver(driver) if callable(driver) else driver)
+    if wrong := await playing.play(seconds):
+        raise AssertionError(_story(scenario, wrong, playing.record))
 
 
-async def _run(
-    run: Run, url: str, saved: Json, driver: Driver, lines: list[Json], record: Record, pace: float
-) -> None:
-    """Run the program once; it is ended as soon as the server finds a fault."""
+class Playing:
+    """One scenario that is played."""
 
-    def tell(line: Json) -> None:
-        lines.append(line)
-        record.is_paused = record.is_paused or line.get("type") == "Paused"
-        record.tell(f"printed: {readable(json.dumps(line, ensure_ascii=False))[:300]}")
+    def __init__(self, scenario: Scenario, driver: Driver) -> None:
+        self._scenario = scenario
+        self._driver = driver
+        self._server = ScriptedServer(scenario)
+        self.record = self._server.record
 
-    async def go() -> None:
-        before = record.story.count("go")
-        await record.until(lambda: record.story.count("go") > before)
+    async def play(self, seconds: float) -> list[str]:
+        """Return what is wrong. It ends at the first fault, and when nothing happens any more."""
+        async with self._server.serving() as url:
+            playing = asyncio.create_task(self._runs(url))
+            watching = asyncio.create_task(self._faulty_or_idle(seconds))
+            try:
+                await asyncio.wait((playing, watching), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                playing.cancel()
+                watching.cancel()
+                await asyncio.gather(playing, watching, return_exceptions=True)
+        if self.record.faults:
+            return self.record.faults
+        try:
+            return playing.result() + judge_server(self._scenario, self.record)
+        except DriverFailed as error:
+            return [str(error)]
 
-    program: Json = {
-        "auth": {"username": "ana", "password": "sesame"},
-        "listen": True,
-        "actions": [],
-        **run.program,
-        "url": url,
-        "pace": pace,
-    }
-    if program.get("since") == "saved":
-        program["since"] = saved
-    running = asyncio.ensure_future(driver.run(program, tell, go))
-    faulty = asyncio.create_task(record.until(lambda: bool(record.faults)))
-    try:
-        await asyncio.wait((running, faulty), return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            await running
-    finally:
-        for task in (running, faulty):
-            task.cancel()
-        await asyncio.gather(running, faulty, return_exceptions=True)
+    async def _faulty_or_idle(self, seconds: float) -> None:
+        """Return after a fault; that nothing has happened for so long is one."""
+        record = self.record
+        while not record.faults:
+            try:
+                async with asyncio.timeout(seconds):
+                    await record.next()
+            except TimeoutError:
+                record.fault(f"nothing has happened for {seconds:g} s")
+
+    async def _runs(self, url: str) -> list[str]:
+        saved: Json = {}
+        wrong: list[str] = []
+        has_overrun = False
+        for run in self._scenario.runs:
+            lines: list[Json] = []
+            expecting = Expecting(run.events or (), self.record)
+            await self._run(run, url, saved, lines, expecting)
+            wrong += judge_run(run, lines)
+            has_overrun = overran(run, lines)
+            wrong += [] if has_overrun else expecting.missing()
+            if wrong:
+                return wrong
+            if found := [line for line in lines if line["type"] == "Saved"]:
+                saved = {key: found[-1].get(key) for key in ("positions", "generation")}
+        return [] if has_overrun else await _unfinished(self._server)
+
+    async def _run(
+        self, run: Run, url: str, saved: Json, lines: list[Json], expecting: Expecting
+    ) -> None:
+        record = self.record
+
+        def tell(line: Json) -> None:
+            lines.append(line)
+            record.is_paused = record.is_paused or line.get("type") == "Paused"
+            record.tell(f"printed: {json.dumps(line, ensure_ascii=False)}")
+            if run.events is not None and (wrong := expecting.take(line)):
+                record.fault(wrong)
+
+        async def go() -> None:
+            before = record.story.count("go")
+            await record.until(lambda: record.story.count("go") > before)
+
+        program: Json = {
+            "auth": {"username": "ana", "password": "sesame"},
+            "listen": True,
+            "actions": [],
+            **run.program,
+            "url": url,
+            "pace": self._scenario.pace,
+        }
+        if program.get("since") == "saved":
+            program["since"] = saved
+        await self._driver.run(program, tell, go)
 
 
 async def _unfinished(server: ScriptedServer) -> list[str]:
@@ -181,21 +209,21 @@ async def _unfinished(server: ScriptedServer) -> list[str]:
     return []
 
 
-def _story(
-    scenario: Scenario, wrong: Sequence[str], lines: Sequence[Sequence[Json]], record: Record
-) -> str:
+def _story(scenario: Scenario, wrong: Sequence[str], record: Record) -> str:
     told = "\n".join(f"  - {readable(one)}" for one in wrong)
-    story = "\n".join(f"  {line}" for line in record.story[-STORY_LINES:])
+    lines = (readable(line)[:STORY_WIDTH] for line in record.story[-STORY_LINES:])
+    story = "\n".join(f"  {line}" for line in lines)
     return f"{scenario.name}: {scenario.about}\n{told}\nWhat happened:\n{story}"
 
 
-async def found_out(driver: Driver | Drive, names: Sequence[str] | None = None) -> list[str]:
-    """Return the names of the scenarios, of all or of these, that a driver does not pass."""
-    failed = []
-    for name, scenario in scenarios().items():
-        if names is None or name in names:
-            try:
-                await play(scenario, driver)
-            except AssertionError:
-                failed.append(name)
+async def found_out(
+    driver: Driver | Drive, names: Sequence[str], seconds: float = SECONDS
+) -> dict[str, str]:
+    """Return what is wrong in those of these scenarios that a driver does not pass."""
+    failed = {}
+    for name in names:
+        try:
+            await play(scenarios()[name], driver, seconds)
+        except AssertionError as error:
+            failed[name] = str(error)
     return failed

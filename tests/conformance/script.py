@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.conformance.data import END, Json, readable
 from tests.conformance.record import Record
+from tests.conformance.shapes import wrong_frame
 from tests.conformance.store import Store, message_of
 from tests.conformance.tokens import Tokens
 from tests.conformance.websocket import Socket
@@ -57,6 +58,8 @@ class Playing:
         self.token: str | None = None
         self.has_played = False
         """Whether all steps were played."""
+        self.is_refused = False
+        """Whether the token was not good, so that none was."""
 
     async def play(self, token: str | None) -> None:
         """Play until the connection ends. `token` is that of the handshake."""
@@ -77,6 +80,7 @@ class Playing:
         await self._or_closed(self._has_token, "`auth`")
         if self.token not in self._tokens.good:
             self._record.tell("the token is not good")
+            self.is_refused = True
             self._socket.close(NOT_SIGNED_IN)
             return
         if not self._steps or not self._steps[0].keys() & {"hello", "no_hello"}:
@@ -88,7 +92,7 @@ class Playing:
 
     async def _do(self, step: Json) -> None:
         what, value = next(iter(step.items()))
-        self._record.tell(f"step: {readable(str(step))[:200]}")
+        self._record.tell(f"step: {step}")
         match what:
             case "hello":
                 self._hello(value)
@@ -243,7 +247,10 @@ class Playing:
 
     async def _hear(self) -> None:
         while (frame := await self._socket.received.get()) is not None:
-            self._record.tell(f"frame: {readable(str(frame))[:300]}")
+            self._record.tell(f"frame: {frame}")
+            if wrong := wrong_frame(frame):
+                self._record.fault(f"a frame is not as it should be: {wrong}: {frame}")
+                continue
             match frame.get("type"):
                 case "auth":
                     self._authenticate(frame["token"])
@@ -253,8 +260,6 @@ class Playing:
                     await self._hear_write(kind, frame)
                 case "typing" | "watch" as kind:
                     self._record.count(kind)
-                case other:
-                    self._record.fault(f"there is no frame {other!r} of clients")
 
     def _authenticate(self, token: str) -> None:
         if self.token is not None:

@@ -11,7 +11,7 @@ import h11
 
 from tests.conformance.data import Json, Scenario
 from tests.conformance.record import Record
-from tests.conformance.routes import Reply, Request, Routes
+from tests.conformance.routes import FORM, Reply, Request, Routes
 from tests.conformance.script import Playing
 from tests.conformance.store import Store
 from tests.conformance.tokens import Tokens
@@ -38,8 +38,9 @@ class ScriptedServer:
         self._is_free = sockets is None
         self._playing: list[Playing] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._first_end = 0.0
+        """When a connection was ended, or its handshake was refused, for the first time."""
         self._last_end = 0.0
-        """When a connection was ended, or its handshake was refused."""
 
     @asynccontextmanager
     async def serving(self) -> AsyncGenerator[str]:
@@ -108,6 +109,10 @@ class ScriptedServer:
         self.record.tell("handshake")
         token = request.bearer or _offered_token(request)
         steps = self._next_script(token)
+        if steps and "since_first" in steps[0]:
+            least = SLACK * self._scenario.pace * steps.pop(0)["since_first"]
+            if time.monotonic() - self._first_end < least:
+                self.record.fault(f"the client tried everything within {least:.3f} s")
         if steps and "not_before" in steps[0]:
             least = SLACK * self._scenario.pace * steps.pop(0)["not_before"]
             if time.monotonic() - self._last_end < least:
@@ -121,9 +126,13 @@ class ScriptedServer:
             socket.accept(raw)
             await self._play(socket, steps, token)
             return
-        self._last_end = time.monotonic()
+        self._ended()
         writer.write(_bytes_of(connection, refusal))
         await writer.drain()
+
+    def _ended(self) -> None:
+        self._last_end = time.monotonic()
+        self._first_end = self._first_end or self._last_end
 
     def _next_script(self, token: str | None) -> list[Json] | None:
         if token is not None and token not in self._tokens.good:
@@ -149,7 +158,10 @@ class ScriptedServer:
         if steps and not self._is_free:
             self._playing.append(playing)
         await playing.play(token)
-        self._last_end = time.monotonic()
+        if playing.is_refused and playing in self._playing:
+            self._playing.remove(playing)
+            self._scripts.insert(0, steps)
+        self._ended()
         self.record.tell("a connection ended")
 
 
@@ -196,7 +208,7 @@ async def _read(
 def _decoded(headers: dict[str, str], body: bytes) -> object:
     if not body:
         return None
-    if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+    if headers.get("content-type", "").startswith(FORM):
         return dict(parse_qsl(body.decode(), keep_blank_values=True))
     return json.loads(body)
 

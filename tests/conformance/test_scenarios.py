@@ -3,7 +3,7 @@
 import pytest
 
 from tests.conformance.data import scenarios
-from tests.conformance.reference import reference
+from tests.conformance.reference.program import reference
 from tests.conformance.running import play
 
 pytestmark = pytest.mark.anyio

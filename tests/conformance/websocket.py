@@ -12,6 +12,7 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from tests.conformance.data import Json
+from tests.conformance.shapes import check_frame
 
 SUBPROTOCOL = Subprotocol("chat4all.v1")
 
@@ -66,6 +67,7 @@ class Socket:
 
     def send(self, frame: Json) -> None:
         """Send a frame; to a client that has gone nothing is sent."""
+        check_frame(frame)
         if self._protocol.state is OPEN:
             self._protocol.send_text(json.dumps(frame, ensure_ascii=False).encode())
             self._flush()

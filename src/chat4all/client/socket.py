@@ -126,6 +126,13 @@ class Socket:
                 await self.say(client_frames.Auth(token))
 
 
+class _Connecting(connect):
+    """Follows no redirect: the token is for one server."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
 @asynccontextmanager
 async def opened(
     caller: Caller, tokens: Tokens, pace: Pace, refused: str | None
@@ -136,7 +143,7 @@ async def opened(
     """
     token = await tokens.get(refused)
     url = "ws" + caller.url.removeprefix("http") + "/v1/live"
-    connecting = connect(
+    connecting = _Connecting(
         url,
         ssl=caller.ssl,
         additional_headers={"Authorization": f"Bearer {token}"},

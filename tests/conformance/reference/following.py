@@ -1,21 +1,16 @@
-"""A driver with as little of a client as passes the suite, and with defects on demand.
-
-It proves the suite: without a defect it passes every scenario, with one it does not.
-"""
+"""The events: connecting, resuming, reloading."""
 
 import asyncio
 import json
 import random
 from collections.abc import AsyncGenerator, Collection
-from contextlib import aclosing
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from tests.conformance.data import END, Json
-from tests.conformance.reference_calls import Calls, Failed
-from tests.conformance.running import Go, Tell
+from tests.conformance.data import Json
+from tests.conformance.reference.calls import Calls, Failed
 
 FOREVER = (1002, 1007, 1009, 4400)
 NOT_SIGNED_IN = 4401
@@ -45,7 +40,7 @@ class Following:
         self._url = "ws" + program["url"].removeprefix("http") + "/v1/live"
         self._pace: float = program["pace"]
         self._calls = calls
-        self._defects = defects
+        self._is = defects.__contains__
         self._begins_now = not since
         self.taken: dict[str, str] = dict(since.get("positions", {}))
         self._received = dict(self.taken)
@@ -57,7 +52,7 @@ class Following:
         self._retry_after = 0.0
         self._is_told = False
         self._queue: asyncio.Queue[tuple[Json | None, dict[str, str | None]]] = asyncio.Queue(
-            0 if "unbounded" in defects else program.get("queue", QUEUE)
+            0 if self._is("unbounded") else program.get("queue", QUEUE)
         )
         self._error: Failed | None = None
         self._socket: ClientConnection | None = None
@@ -69,7 +64,7 @@ class Following:
         try:
             while True:
                 event, moved = await self._queue.get()
-                if "position-first" in self._defects:
+                if self._is("position-first"):
                     self._take(moved)
                 if event is not None:
                     yield event
@@ -107,7 +102,7 @@ class Following:
                 if self._is_told:
                     tries = 0
                     await self._put({"type": "Disconnected"})
-                if code in FOREVER and "connects-for-ever" not in self._defects:
+                if code in FOREVER and not self._is("connects-for-ever"):
                     raise Failed("Defect", code=code)
                 if code == NOT_SIGNED_IN:
                     await self._calls.renew(token)
@@ -115,7 +110,8 @@ class Following:
                 tries = min(tries + 1, 10)
                 delay = self._retry_after + random.uniform(0, most)
                 self._retry_after = 0.0
-                await asyncio.sleep(delay * self._pace)
+                if not self._is("no-backoff"):
+                    await asyncio.sleep(delay * self._pace)
         except Failed as error:
             self._error = error
             await self._put(None)
@@ -140,7 +136,7 @@ class Following:
                     self._socket = None
         except InvalidStatus as refused:
             seconds = float(refused.response.headers.get("Retry-After", 0))
-            self._retry_after = 0.0 if "never-waits" in self._defects else seconds
+            self._retry_after = 0.0 if self._is("never-waits") else seconds
             return NOT_SIGNED_IN if refused.response.status_code == 401 else 1006
         except ConnectionClosed as closed:
             return closed.rcvd.code if closed.rcvd else 1006
@@ -149,7 +145,7 @@ class Following:
         raise AssertionError("a connection has no other end")
 
     async def _renew_in_time(self, socket: ClientConnection) -> None:
-        while "never-renews" not in self._defects:
+        while not self._is("never-renews"):
             await asyncio.sleep(self._calls.lasts / 2)
             await self._calls.renew(await self._calls.token())
             token = await self._calls.token()
@@ -162,12 +158,14 @@ class Following:
             hello = json.loads(await socket.recv())
         self._username = hello["username"]
         silence = (hello["heartbeat_s"] + SILENCE_SECONDS) * self._pace
-        if "waits-in-silence" in self._defects:
+        if self._is("waits-in-silence"):
             silence = 1e6
-        positions = {} if "no-positions" in self._defects else self._received
-        resume = {"type": "resume", "generation": self.generation}
+        positions = {} if self._is("no-positions") else self._received
+        generation = hello["generation"] if self._is("old-generation") else self.generation
+        resume = {"type": "resume", "generation": generation}
         items = list(positions.items())
-        pieces = [dict(items[at : at + 500]) for at in range(0, len(items), 500)] or [{}]
+        most = 10_000 if self._is("one-frame") else 500
+        pieces = [dict(items[at : at + most]) for at in range(0, len(items), most)] or [{}]
         for number, piece in enumerate(pieces, 1):
             more = number < len(pieces)
             await socket.send(json.dumps({**resume, "positions": piece, "more": more}))
@@ -175,10 +173,10 @@ class Following:
             async with asyncio.timeout(silence):
                 frame = json.loads(await socket.recv())
             if frame["type"] == "resumed":
-                if "keeps-generation" not in self._defects:
+                if not self._is("keeps-generation"):
                     self.generation = hello["generation"]
                 self._socket = socket
-                if self._watched and "watches-once" not in self._defects:
+                if self._watched and not self._is("watches-once"):
                     await self.say(**self._watched)
             await self._frame(frame)
 
@@ -196,7 +194,8 @@ class Following:
                 self._is_told = True
                 self._begins_now = False
                 await self._put({"type": "Connected"})
-                for conversation, seq in frame["markers"].items():
+                markers = {} if self._is("forgets-markers") else frame["markers"]
+                for conversation, seq in markers.items():
                     await self._read(conversation, self._username, seq)
             case "read":
                 await self._read(frame["conversation_id"], frame["username"], frame["seq"])
@@ -206,19 +205,19 @@ class Following:
                 await self._put({**frame, "type": "PresenceChanged"})
             case "error":
                 seconds = frame.get("retry_after", 0)
-                self._retry_after = 0.0 if "never-waits" in self._defects else seconds
+                self._retry_after = 0.0 if self._is("never-waits") else seconds
 
     async def _created(self, frame: Json) -> None:
         message, position = frame["message"], frame["position"]
         conversation, seq = message["conversation_id"], message["seq"]
         has, _ = parsed(self._received.get(conversation, "0.0"))
-        if seq <= has and "shows-doubles" not in self._defects:
+        if seq <= has and not self._is("shows-doubles"):
             return
-        if seq > has + 1 and "shows-gaps" not in self._defects:
+        if seq > has + 1 and not self._is("shows-gaps"):
             raise Gap
         self._received[conversation] = position
         is_known = seq <= self._pages.get(conversation, (0, 0))[0]
-        if "shows-reloaded-again" in self._defects:
+        if self._is("shows-reloaded-again"):
             is_known = False
         event = {"type": "MessageCreated", "message": message, "position": position}
         await self._put(None if is_known else event, **{conversation: position})
@@ -227,9 +226,9 @@ class Following:
         message, position = frame["message"], frame["position"]
         conversation, seq = message["conversation_id"], message["seq"]
         has, change = parsed(self._received.get(conversation, "0.0"))
-        if parsed(position)[1] <= change and "shows-doubles" not in self._defects:
+        if parsed(position)[1] <= change and not self._is("shows-doubles"):
             return
-        if seq > has and "shows-gaps" not in self._defects:
+        if seq > has and not self._is("shows-gaps"):
             raise Gap
         self._received[conversation] = position
         last, read_at = self._pages.get(conversation, (0, 0))
@@ -238,11 +237,16 @@ class Following:
         await self._put(None if is_known else event, **{conversation: position})
 
     async def _reload(self, conversation: str, position: str) -> None:
-        messages, read_at = await self._calls.all_messages(conversation)
+        try:
+            messages, read_at = await self._calls.all_messages(conversation)
+        except Failed as failed:
+            if failed.fields.get("status") == 404 and not self._is("wants-all"):
+                return  # removed meanwhile, which is said next
+            raise
         self._received[conversation] = position
         if messages:
             self._pages[conversation] = (messages[-1]["seq"], parsed(read_at)[1])
-        if "never-reloads" in self._defects:
+        if self._is("never-reloads"):
             return
         event = {
             "type": "MessagesReloaded",
@@ -255,7 +259,7 @@ class Following:
     async def _conversation(self, frame: Json) -> None:
         conversation, kind = frame["conversation_id"], frame["event"]
         event = {**frame, "type": "ConversationChanged"}
-        if kind == "removed":
+        if kind == "removed" and not self._is("keeps-removed"):
             self._received.pop(conversation, None)
             self._pages.pop(conversation, None)
             await self._put(event, **{conversation: None})
@@ -274,87 +278,3 @@ class Following:
             self._markers[conversation] = seq
         event = {"type": "ReadMoved", "conversation_id": conversation, "username": username}
         await self._put({**event, "seq": seq})
-
-
-class Program:
-    """Does what a program says."""
-
-    def __init__(self, program: Json, tell: Tell, go: Go, defects: Collection[str]) -> None:
-        self._program = program
-        self._tell = tell
-        self._go = go
-        self._calls = Calls(program, tell, defects)
-        self._following = Following(program, self._calls, defects)
-        self._is_dead = False
-
-    async def run(self) -> None:
-        """Run it to its end."""
-        async with self._calls:
-            await self._act(0)
-            if self._program["listen"]:
-                await self._listen()
-            if not self._is_dead:
-                self._save()
-
-    async def _listen(self) -> None:
-        number = 0
-        try:
-            async with aclosing(self._following.events()) as events:
-                async for event in events:
-                    self._tell(event)
-                    if event.get("username") == END:
-                        return
-                    if event["type"] not in {"Connected", "Disconnected"}:
-                        number += 1
-                        await self._act(number)
-                    if self._is_dead:
-                        return
-        except Failed as error:
-            self._tell({"type": "Ended", **error.fields})
-
-    async def _act(self, number: int) -> None:
-        for action in self._program["actions"]:
-            if action["after"] == number:
-                await self._do(action)
-
-    async def _do(self, action: Json) -> None:
-        match action["do"]:
-            case "together":
-                await asyncio.gather(*map(self._do, action["actions"]))
-            case "pause":
-                self._tell({"type": "Paused"})
-                await self._go()
-            case "save":
-                self._save()
-            case "die":
-                self._save()
-                self._is_dead = True
-            case _:
-                line: dict[str, Any] = {"name": action.get("name")}
-                try:
-                    result: Json = {}
-                    fields = {
-                        k: v for k, v in action.items() if k in {"conversation_id", "usernames"}
-                    }
-                    if action["do"] in {"typing", "watch"}:
-                        await self._following.say(type=action["do"], **fields)
-                    else:
-                        result = await self._calls.do(action)
-                except Failed as error:
-                    self._tell({"type": "Failed", **line, **error.fields})
-                else:
-                    self._tell({"type": "Result", **line, **result})
-
-    def _save(self) -> None:
-        positions = dict(self._following.taken)
-        generation = self._following.generation
-        self._tell({"type": "Saved", "positions": positions, "generation": generation})
-
-
-def reference(*defects: str) -> Any:
-    """Return the driver, with these defects."""
-
-    async def drive(program: Json, tell: Tell, go: Go) -> None:
-        await Program(program, tell, go, defects).run()
-
-    return drive

@@ -1,0 +1,143 @@
+"""What frames mean to somebody who has seen so much."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from chat4all.client import Connected, MessageChanged, MessageCreated, PositionsFile
+from chat4all.client.errors import Defect
+from chat4all.client.following import Following, Gap, MustReload, ReadPage, Step
+from chat4all.client.frames import read_frame
+from chat4all.client.inbox import Inbox
+from chat4all.domain.position import Position
+from chat4all.wire.messages import EXAMPLE_CHAT as CHAT
+
+pytestmark = pytest.mark.anyio
+
+MESSAGE: dict[str, Any] = {
+    "conversation_id": CHAT,
+    "message_id": CHAT,
+    "sender_id": "ana",
+    "content": "x",
+    "created_at": "",
+    "status": "DELIVERED",
+    "edited_at": None,
+    "deleted_at": None,
+    "reactions": [],
+    "kind": "text",
+    "payload": None,
+    "reply_to": None,
+    "mentions": [],
+}
+
+
+def frame(kind: str, seq: int, position: str) -> Any:
+    fields = {"type": kind, "message": {**MESSAGE, "seq": seq}, "position": position}
+    return read_frame(msgspec.json.encode(fields))
+
+
+def following(position: str = "3.0") -> Following:
+    return Following({CHAT: Position.parse(position)}, "g", is_beginning=False)
+
+
+def take(one: Following, *frames: Any) -> list[Any]:
+    """Return the events of frames, which count as seen."""
+    found: list[Any] = []
+    for each in frames:
+        for step in one.steps(each):
+            assert isinstance(step, Step)
+            one.commit(step)
+            found += [step.event] if step.event else []
+    return found
+
+
+def test_nothing_twice_and_nothing_older() -> None:
+    one = following()
+    events = take(
+        one,
+        frame("message", 3, "3.0"),
+        frame("message", 4, "4.0"),
+        frame("message", 4, "4.0"),
+        frame("message_changed", 2, "4.2"),
+        frame("message_changed", 2, "4.1"),
+        frame("message", 5, "5.2"),
+    )
+    assert [(type(event), event.message.seq) for event in events] == [
+        (MessageCreated, 4),
+        (MessageChanged, 2),
+        (MessageCreated, 5),
+    ]
+    assert one.positions == {CHAT: Position(5, 2)}
+
+
+@pytest.mark.parametrize(("kind", "seq"), [("message", 5), ("message_changed", 4)])
+def test_a_gap_is_resumed_from_once_and_read_over_when_it_stays(kind: str, seq: int) -> None:
+    """A message that an operator has taken out of the store must not stop a client for ever."""
+    one = following()
+    with pytest.raises(Gap):
+        take(one, frame(kind, seq, "5.1"))
+    assert one.positions == {CHAT: Position(3, 0)}
+    found = [*one.steps(frame(kind, seq, "5.1"))]
+    assert found == [MustReload(CHAT, Position(5, 1), Position(3, 0))]
+
+
+def test_what_a_page_has_shown_is_not_told_again() -> None:
+    one = following("9.0")
+    one.commit(Step(None, CHAT, Position(10, 1), pages=[ReadPage(10, 12, 4)]))
+    events = take(
+        one,
+        frame("message", 11, "11.1"),
+        frame("message_changed", 11, "11.3"),
+        frame("message_changed", 2, "11.4"),
+        frame("message", 12, "12.4"),
+        frame("message_changed", 12, "12.5"),
+    )
+    assert [(event.message.seq, event.position) for event in events] == [(2, "11.4"), (12, "12.5")]
+    assert one._pages == {}
+
+
+def test_frames_of_later_releases_are_passed_over() -> None:
+    assert read_frame(b'{"type": "weather", "degrees": 21}') is None
+    assert read_frame(b'{"type": "heartbeat"}') is None
+    assert read_frame(b"{}") is None
+    with pytest.raises(Defect):
+        read_frame(b'{"type": "message"}')
+    with pytest.raises(Defect):
+        read_frame(b"<html>")
+
+
+async def test_a_queue_is_bounded_and_ends_with_its_error() -> None:
+    inbox: Inbox[int] = Inbox(2)
+    await inbox.put(1)
+    await inbox.put(2)
+    putting = inbox.put(3)
+    waiting = putting.send(None)  # it waits for room
+    assert waiting is not None
+    assert await inbox.get() == 1
+    with pytest.raises(StopIteration):
+        putting.send(None)
+    inbox.end(ValueError("over"))
+    assert [await inbox.get(), await inbox.get()] == [2, 3]
+    for _ in range(2):
+        with pytest.raises(ValueError, match="over"):
+            await inbox.get()
+
+
+async def test_positions_are_kept_in_a_file(tmp_path: Path) -> None:
+    file = PositionsFile(tmp_path / "seen.json")
+    assert file.load() is None
+    await file.save({"positions": {CHAT: "3.1"}, "generation": "g"})
+    before = (tmp_path / "seen.json").stat().st_ino
+    await file.save({"positions": {CHAT: "3.1"}, "generation": "g"})
+    assert (tmp_path / "seen.json").stat().st_ino == before  # nothing new: nothing written
+    again = PositionsFile(tmp_path / "seen.json")
+    assert again.load() == {"positions": {CHAT: "3.1"}, "generation": "g"}
+    (tmp_path / "seen.json").write_text("[]")
+    with pytest.raises(ValueError, match="does not have positions"):
+        again.load()
+
+
+def test_what_a_bot_acts_on() -> None:
+    assert Connected("ana").new_messages == ()

@@ -1,0 +1,165 @@
+"""What a call does when it is not answered, or not well."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from chat4all.client import (
+    Client,
+    Defect,
+    InvalidInput,
+    NotFound,
+    OutcomeUnknown,
+    Unavailable,
+)
+from tests.client.answering import LOST, NEVER, Answer, Answering, answering
+
+pytestmark = pytest.mark.anyio
+
+CHAT = "550e8400-e29b-41d4-a716-446655440000"
+ACCEPTED = (202, {"status": "accepted", "message_id": CHAT})
+UNKNOWN = (503, {"type": "/problems/outcome-unknown", "detail": "unknown"}, {"Retry-After": "1"})
+BUSY = (503, {"type": "/problems/overloaded", "detail": "busy"}, {"Retry-After": "1"})
+GONE = (404, {"type": "/problems/not-found", "detail": "no such thing"})
+
+
+@asynccontextmanager
+async def talking(*answers: Answer, seconds: float = 10) -> AsyncIterator[tuple[Client, Answering]]:
+    """Open a client of a server that gives these answers."""
+    async with (
+        answering(*answers) as server,
+        Client(server.url, token="t", timeout=seconds) as chat,
+    ):
+        chat._pace.factor = 0.01
+        yield chat, server
+
+
+@pytest.mark.parametrize("answer", [LOST, UNKNOWN, BUSY, (429, {}), (502, "bad gateway")], ids=str)
+async def test_a_message_is_sent_again_under_its_id(answer: Answer) -> None:
+    async with talking(answer, answer, ACCEPTED) as (chat, server):
+        message_id = await chat.send(CHAT, "x")
+        ids = [body["message_id"] for *_, body in server.requests]
+        assert ids == [message_id] * 3
+
+
+async def test_retry_after_is_waited_for() -> None:
+    async with talking((429, {}, {"Retry-After": "20"}), ACCEPTED) as (chat, _):
+        begun = time.monotonic()
+        await chat.send(CHAT, "x")
+        assert time.monotonic() - begun >= 0.2  # 20 s, a hundred times faster
+
+
+async def test_what_will_be_too_late_is_not_waited_for() -> None:
+    async with talking((429, {"detail": "slowly"}, {"Retry-After": "3600"})) as (chat, server):
+        with pytest.raises(Unavailable, match="slowly") as given_up:
+            await chat.send(CHAT, "x")
+        assert (given_up.value.status, given_up.value.retry_after) == (429, 3600)
+        assert not isinstance(given_up.value, OutcomeUnknown)
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("answer", [NEVER, LOST, UNKNOWN], ids=str)
+async def test_a_call_has_a_deadline_and_says_what_to_repeat(answer: Answer) -> None:
+    async with talking(answer, seconds=0.2) as (chat, server):
+        with pytest.raises(OutcomeUnknown) as given_up:
+            await chat.send(CHAT, "x")
+        assert given_up.value.message_id == server.requests[0][3]["message_id"]
+        with pytest.raises(OutcomeUnknown) as given_up:
+            await chat.react(CHAT, CHAT, "👍")
+        key = server.requests[-1][2]["idempotency-key"]
+        assert f'"{given_up.value.change_id}"' == key
+
+
+async def test_a_failure_after_a_lost_answer_leaves_the_outcome_unknown() -> None:
+    async with talking(LOST, BUSY, seconds=0.2) as (chat, _):
+        with pytest.raises(OutcomeUnknown):
+            await chat.send(CHAT, "x")
+
+
+async def test_a_server_that_is_not_there() -> None:
+    async with Client("http://127.0.0.1:1", token="t", timeout=0.2) as chat:
+        with pytest.raises(Unavailable, match="does not answer") as given_up:
+            await chat.send(CHAT, "x")
+        assert not isinstance(given_up.value, OutcomeUnknown)
+
+
+async def test_a_removal_that_was_done_by_an_earlier_try() -> None:
+    async with talking(LOST, GONE) as (chat, _):
+        await chat.delete_conversation(CHAT)
+    async with talking(BUSY, GONE) as (chat, _):
+        with pytest.raises(NotFound):
+            await chat.delete_conversation(CHAT)
+
+
+async def test_creations_are_repeated_under_one_key() -> None:
+    created: dict[str, object] = {
+        "conversation_id": CHAT,
+        "type": "group",
+        "title": None,
+        "members": [],
+        "metadata": {},
+        "created_at": "",
+    }
+    async with talking(LOST, UNKNOWN, (201, created)) as (chat, server):
+        assert (await chat.create_group("x")).conversation_id == CHAT
+        assert len({headers["idempotency-key"] for _, _, headers, _ in server.requests}) == 1
+
+
+async def test_a_new_password_is_not_set_twice() -> None:
+    me = (200, {"username": "ana", "display_name": None, "created_at": "", "email": ""})
+    async with talking(me, LOST) as (chat, server):
+        with pytest.raises(OutcomeUnknown):
+            await chat.change_me(password="a", current_password="b")
+        assert len(server.requests) == 2
+
+
+async def test_what_is_refused_is_not_sent_again() -> None:
+    async with talking((422, {"errors": [{"pointer": "/content", "detail": "no"}]})) as (chat, one):
+        with pytest.raises(InvalidInput, match="/content: no"):
+            await chat.send(CHAT, "x")
+        assert len(one.requests) == 1
+
+
+@pytest.mark.parametrize("answer", [(200, "<html>"), (302, "", {"Location": "/x"})], ids=str)
+async def test_another_server(answer: Answer) -> None:
+    async with talking(answer) as (chat, _):
+        with pytest.raises(Defect):
+            await chat.me()
+        with pytest.raises(Defect):
+            await anext(chat.events())
+
+
+async def test_what_a_newer_server_says_is_read() -> None:
+    message = {
+        "conversation_id": CHAT,
+        "message_id": CHAT,
+        "sender_id": "ana",
+        "content": "see my poll",
+        "created_at": "",
+        "status": "SEEN_BY_MARTIANS",
+        "seq": 1,
+        "edited_at": None,
+        "deleted_at": None,
+        "reactions": [],
+        "kind": "poll",
+        "payload": {"options": []},
+        "reply_to": None,
+        "mentions": [],
+        "new": 1,
+    }
+    async with talking((200, message)) as (chat, _):
+        assert (await chat.message(CHAT, CHAT)).kind == "poll"
+
+
+async def test_a_cancelled_call_ends_at_once() -> None:
+    async with talking(NEVER) as (chat, server):
+        calling = asyncio.create_task(chat.me())
+        async with asyncio.timeout(30):
+            while not server.requests:
+                await asyncio.sleep(0.001)
+        calling.cancel()
+        await asyncio.wait([calling])
+        assert calling.cancelled()
