@@ -58,6 +58,8 @@ def tail(
         with opened(account.folder / "tail", name) as place:
             followed = await begin(chat, place, key, last)
             teller = Teller(output, followed, all_events=all_events)
+            if not no_follow:
+                await teller.introduce()
             async with output.while_read():
                 if followed.shown is not None:
                     await teller.messages(followed.shown.messages, followed.shown.position)

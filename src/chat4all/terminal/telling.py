@@ -54,7 +54,7 @@ class Teller:
                 if self._is_followed(conversation):
                     await self.messages(messages, position)
             case Connected(username):
-                await self._connected(username)
+                self._username = username
             case Disconnected(code) if code == TOKEN_ENDED:
                 pass  # it lasts half an hour, and the next connection has another one
             case Disconnected(code, reason):
@@ -84,12 +84,12 @@ class Teller:
         else:
             await self._put_json("message_changed", message, position)
 
-    async def _connected(self, username: str) -> None:
-        if self._username is None and self._output.is_text and sys.stderr.isatty():
+    async def introduce(self) -> None:
+        """Tell somebody at a terminal what is going to be printed, and how it ends."""
+        if self._output.is_text and sys.stderr.isatty():
             only = self._followed.only
             what = "all conversations" if only is None else await self._name(only)
-            click.echo(f"Following {what} as {username}. Ctrl-C ends it.", err=True)
-        self._username = username
+            click.echo(f"Following {what}. Ctrl-C ends it.", err=True)
 
     async def _other(self, event: Event) -> None:
         """Print something that is no message."""
