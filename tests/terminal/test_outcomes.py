@@ -1,9 +1,12 @@
 """How commands end: statuses, what is told, and what may be done again, at a scripted server."""
 
+import asyncio
 import io
+import itertools
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import pytest
 
 from chat4all.cli import main
+from chat4all.terminal.signing_in import Kept, SharedTokens
 from tests.terminal.servers import Scripted, serving
 
 CHAT = "00000000-0000-4000-8000-000000000001"
@@ -151,6 +155,40 @@ def test_tokens_that_end_soon_are_renewed_and_kept_first(
     assert all(text and "refresh-1" in text for text in kept)
     assert server.bodies("POST /token") == ["grant_type=refresh_token&refresh_token=refresh-0"]
     assert {one[3] for one in server.asked if one[1] == "/v1/me"} == {"Bearer access-1"}
+
+
+def test_tokens_are_renewed_once_for_all_who_need_them(server: Scripted) -> None:
+    """Each is another process; a refresh token that is used twice may end the session."""
+    account = server.sign_in(ends_in=0)
+    numbers = itertools.count(1)
+
+    def token(_: Any) -> tuple[int, Any]:
+        number = next(numbers)
+        found = {"access_token": f"access-{number}", "refresh_token": f"refresh-{number}"}
+        return 200, {**found, "token_type": "bearer", "expires_in": 1800}
+
+    server.answers["POST /token"] = token
+    server.answers["GET /v1/me"] = problem(404, "not needed")
+
+    async def get() -> list[str]:
+        return await asyncio.gather(*(SharedTokens(account).get() for _ in range(5)))
+
+    assert asyncio.run(get()) == ["access-1"] * 5
+    assert len(server.bodies("POST /token")) == 1
+
+
+def test_a_token_that_is_refused_is_not_given_again(server: Scripted) -> None:
+    account = server.sign_in()
+    shared = SharedTokens(account)
+
+    async def get() -> list[str]:
+        first = await shared.get()
+        # Another process has renewed it meanwhile.
+        account.vault.write(Kept("access-9", "refresh-9", time.time() + 1000).encoded())
+        return [first, await shared.get()]
+
+    assert asyncio.run(get()) == ["access-0", "access-9"]
+    assert server.asked == []
 
 
 def test_tokens_that_are_damaged_are_told(server: Scripted, chat4all: Chat4all) -> None:

@@ -113,6 +113,22 @@ def test_a_reader_that_goes_ends_it_though_nothing_is_printed(
         assert process.stderr.read() == ""
 
 
+def test_it_lives_through_another_sign_in_and_ends_with_the_session(
+    running: Running, ana: Person
+) -> None:
+    with ana.started("tail", CHAT) as process:
+        assert process.stdout is not None
+        for content in ("before", "after"):
+            until(lambda: any(path.name == f"{CHAT}.json" for path in ana.kept()))
+            send(running, running.token("bruno"), content)
+            assert json.loads(process.stdout.readline())["message"]["content"] == content
+            ana.sign_in()
+        ana.rows("logout")
+        assert process.wait(60) == 3
+        assert process.stderr is not None
+        assert "signed out" in process.stderr.read()
+
+
 def test_each_cursor_is_told_everything_and_has_one_reader(running: Running, ana: Person) -> None:
     token = running.token("bruno")
     group = {"type": "group", "title": "Another", "members": ["ana"]}

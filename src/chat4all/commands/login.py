@@ -20,7 +20,7 @@ from chat4all.terminal.asking import run, sentence_of
 from chat4all.terminal.failing import NOT_SIGNED_IN, Failed
 from chat4all.terminal.output import Output
 from chat4all.terminal.secrets import Place, choose_place
-from chat4all.terminal.signing_in import CALL_SECONDS, DEVICE, Kept, client_of
+from chat4all.terminal.signing_in import CALL_SECONDS, DEVICE, Kept, read_kept
 
 SIGN_OUT_SECONDS = 2.0
 """For the session that a new one replaces."""
@@ -74,11 +74,19 @@ async def _login(url: str, username: str, password: str, place: Place) -> None:
             account = Account(url, (await chat.me()).username, place)
     except NotSignedIn as error:
         raise NotSignedIn(f"{username} cannot sign in: {sentence_of(error)}") from None
-    for former in all_accounts():
-        if (former.url, former.username) == (url, account.username):
-            await _end(former)
+    former = next((one for one in all_accounts() if one.folder == account.folder), None)
+    replaced: Kept | None = None
+    if former is not None:
+        with suppress(Failed):
+            replaced = read_kept(former)
     account.save()
+    # Before the former session is ended: what goes on with it takes the new one then.
     account.vault.write(Kept.of(tokens[-1]).encoded())
+    if former is not None and former.place != place:
+        with suppress(Failed):
+            former.vault.remove()
+    if replaced is not None:
+        await _end(url, replaced)
     output = Output()
     if output.is_text:
         await output.put(f"You are signed in as {account}.\n")
@@ -86,13 +94,14 @@ async def _login(url: str, username: str, password: str, place: Place) -> None:
         await output.put_json({"username": account.username, "url": url, "secrets": place})
 
 
-async def _end(former: Account) -> None:
-    """End the session that the new one replaces, if that is possible now."""
-    with suppress(ClientError, Failed, TimeoutError):
-        async with asyncio.timeout(SIGN_OUT_SECONDS), client_of(former) as chat:
+async def _end(url: str, kept: Kept) -> None:
+    """End a session that another one replaces, if that is possible now."""
+    with suppress(ClientError, TimeoutError):
+        async with (
+            asyncio.timeout(SIGN_OUT_SECONDS),
+            Client(url, refresh_token=kept.refresh_token, user_agent=DEVICE) as chat,
+        ):
             await chat.logout()
-    with suppress(Failed):
-        former.vault.remove()
 
 
 def _last_url() -> str:

@@ -48,6 +48,15 @@ class Kept:
         return json.dumps(asdict(self))
 
 
+def read_kept(account: Account) -> Kept | None:
+    """Return the tokens of an account; None where there are none. Raises `Failed`. Blocks."""
+    text = account.vault.read()
+    try:
+        return None if text is None else Kept(**json.loads(text))
+    except (ValueError, TypeError):
+        raise Failed(f"the tokens of {account} are damaged: sign in again") from None
+
+
 class SharedTokens:
     """Gives access tokens of an account, and renews them for all processes that use it.
 
@@ -75,15 +84,12 @@ class SharedTokens:
 
     async def _read(self) -> Kept:
         try:
-            text = await asyncio.to_thread(self._account.vault.read)
+            kept = await asyncio.to_thread(read_kept, self._account)
         except Failed as failed:
             raise NotSignedIn(str(failed)) from None
-        if text is None:
+        if kept is None:
             raise NotSignedIn(f"{self._account} is signed out: `chat4all login`")
-        try:
-            return Kept(**json.loads(text))
-        except (ValueError, TypeError):
-            raise NotSignedIn(f"the tokens of {self._account} are damaged: sign in again") from None
+        return kept
 
     async def _renewed(self, kept: Kept) -> Kept:
         found: list[Kept] = []
