@@ -62,7 +62,7 @@ async def test_the_same_id_is_the_same_message(served: Served, ana: Client) -> N
 
 async def test_a_message_is_changed_right_after_it_was_sent(served: Served, ana: Client) -> None:
     """Accepted and not yet stored, it is 404 for a moment."""
-    for number in range(20):
+    for number in range(5):
         message_id = await ana.send(CHAT, f"first {number}")
         await ana.edit(CHAT, message_id, f"second {number}")
         await ana.react(CHAT, message_id, "👍")
@@ -213,6 +213,11 @@ async def test_the_wrong_password_is_tried_once(served: Served) -> None:
 def test_one_way_to_sign_in(how: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="give one of"):
         Client("http://127.0.0.1:1", **how)  # type: ignore[arg-type]
+
+
+def test_an_address_has_a_scheme() -> None:
+    with pytest.raises(ValueError, match="begins with http"):
+        Client("chat.example.com", token="t")
 
 
 async def test_a_client_that_is_not_open(served: Served) -> None:

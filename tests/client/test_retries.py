@@ -154,6 +154,20 @@ async def test_what_a_newer_server_says_is_read() -> None:
         assert (await chat.message(CHAT, CHAT)).kind == "poll"
 
 
+async def test_a_token_that_cannot_be_renewed_is_used_while_it_is_good() -> None:
+    token = {"access_token": "a", "refresh_token": "r", "expires_in": 0}
+    me = {"username": "ana", "display_name": None, "created_at": "", "email": ""}
+    busy: Answer = (503, {}, {"Retry-After": "3600"})
+    async with (
+        answering((200, token), (200, me), busy, (200, me)) as server,
+        Client(server.url, "ana", "test", on_tokens=lambda _: None) as chat,
+    ):
+        for _ in range(3):
+            assert (await chat.me()).username == "ana"
+        paths = [path for _, path, *_ in server.requests]
+        assert paths == ["/token", "/v1/me", "/token", "/v1/me", "/v1/me"]
+
+
 async def test_a_cancelled_call_ends_at_once() -> None:
     async with talking(NEVER) as (chat, server):
         calling = asyncio.create_task(chat.me())

@@ -12,7 +12,7 @@ import h11
 from tests.conformance.data import Json, Scenario
 from tests.conformance.record import Record
 from tests.conformance.routes import FORM, Reply, Request, Routes
-from tests.conformance.script import Playing
+from tests.conformance.script import SocketScript
 from tests.conformance.store import Store
 from tests.conformance.tokens import Tokens
 from tests.conformance.websocket import Socket
@@ -35,8 +35,10 @@ class ScriptedServer:
         self._routes = Routes(self._tokens, self._store, self._rules, self._writes, self.record)
         sockets = described.get("sockets")
         self._scripts: list[list[Json]] = [list(steps) for steps in sockets or []]
+        self._again: list[Json] | None = None
+        """The script of all connections from then on."""
         self._is_free = sockets is None
-        self._playing: list[Playing] = []
+        self._playing: list[SocketScript] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._first_end = 0.0
         """When a connection was ended, or its handshake was refused, for the first time."""
@@ -139,13 +141,15 @@ class ScriptedServer:
             return []  # it gets 4401
         if self._is_free:
             return [{"resume": "any"}, {"resumed": {}}]
-        if not self._scripts:
+        if not self._scripts and self._again is None:
             self.record.fault("the client opened a connection more than it should have")
             return None
-        return self._scripts.pop(0)
+        if self._again is None and "again" in self._scripts[0][0]:
+            self._again = self._scripts.pop(0)[1:]
+        return list(self._again or self._scripts.pop(0))
 
     async def _play(self, socket: Socket, steps: list[Json], token: str | None) -> None:
-        playing = Playing(
+        playing = SocketScript(
             socket,
             steps,
             self._scenario.server,

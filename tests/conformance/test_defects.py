@@ -74,23 +74,30 @@ FOUND_IN = {
     "one-frame": {"positions_in_many_frames": "1009|closed the connection|a connection more"},
     "keeps-removed": {"removed_and_added": "resumes what it does not have"},
     "forgets-markers": {"own_markers": "was not told"},
-    "unbounded": {"slow_reader": "took 800 messages"},
+    "unbounded": {"slow_reader": "took 200 messages"},
     # Found by the end of patience only.
     "never-renews": {"token_renewed_on_the_socket": "nothing has happened"},
     "waits-in-silence": {"silence": "nothing has happened"},
     "watches-once": {"typing_and_watching": "nothing has happened"},
 }
 
-CASES = [(defect, name) for defect, names in FOUND_IN.items() for name in names]
+PATIENCE = dict.fromkeys(("never-renews", "waits-in-silence", "watches-once"), 2.0)
+"""Seconds, for those that are found by its end."""
+
+LONGER = {*PATIENCE, "unbounded"}
+
+CASES = [
+    pytest.param(defect, name, marks=[pytest.mark.slow] * (defect in LONGER))
+    for defect, names in FOUND_IN.items()
+    for name in names
+]
 
 PACE = {"no-backoff": 1.0, "never-waits": 0.1}
 """So that a busy machine does not wait for them."""
-
-SECONDS = dict.fromkeys(("never-renews", "waits-in-silence", "watches-once"), 1.0)
 
 
 @pytest.mark.parametrize(("defect", "name"), CASES)
 async def test_a_defect_is_found(defect: str, name: str) -> None:
     scenario = replace(SCENARIOS[name], pace=PACE.get(defect, 0.01))
     with pytest.raises(AssertionError, match=FOUND_IN[defect][name]):
-        await play(scenario, reference(defect), SECONDS.get(defect, 30.0))
+        await play(scenario, reference(defect), PATIENCE.get(defect, 30.0))

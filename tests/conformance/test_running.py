@@ -107,6 +107,7 @@ async def test_a_driver_that_hangs_is_ended_when_nothing_happens() -> None:
     assert "nothing has happened for 0.1 s" in found["history"]
 
 
+@pytest.mark.slow
 async def test_a_reader_may_be_told_that_it_is_too_slow() -> None:
     async def drive(program: Json, tell: Tell, go: Go) -> None:
         async def gone() -> None:

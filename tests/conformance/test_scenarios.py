@@ -11,6 +11,13 @@ pytestmark = pytest.mark.anyio
 SCENARIOS = scenarios()
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+LONGER = {"heartbeats", "silence", "slow_reader", "token_renewed_on_the_socket"}
+"""They wait for a second or two."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in LONGER else name for name in SCENARIOS],
+)
 async def test_the_reference_passes(name: str) -> None:
     await play(SCENARIOS[name], reference())

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket as sockets
+import time
 
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
@@ -18,6 +19,8 @@ SUBPROTOCOL = Subprotocol("chat4all.v1")
 
 FRAME_MOST = 64 * 1024
 """Bytes of one frame of a client (1009)."""
+
+LOOKING_SECONDS = 0.005
 
 SENDING_MOST = 64 * 1024
 """Bytes that the system takes: else it takes megabytes before a slow reader is noticed."""
@@ -72,12 +75,18 @@ class Socket:
             self._protocol.send_text(json.dumps(frame, ensure_ascii=False).encode())
             self._flush()
 
-    async def drain(self) -> None:
-        """Wait until the client has taken most of what was sent."""
-        try:
-            await self._writer.drain()
-        except OSError:
-            self.is_closed.set()
+    async def is_taken(self, seconds: float) -> bool:
+        """Wait for what was sent to be taken. False once nothing was for so many seconds."""
+        waiting = self._writer.transport.get_write_buffer_size()
+        until = time.monotonic() + seconds
+        while waiting and not self.is_closed.is_set():
+            await asyncio.sleep(LOOKING_SECONDS)
+            before, waiting = waiting, self._writer.transport.get_write_buffer_size()
+            if waiting < before:
+                until = time.monotonic() + seconds
+            elif time.monotonic() > until:
+                return False
+        return True
 
     def close(self, code: int, reason: str = "") -> None:
         """Begin to close."""

@@ -1,4 +1,4 @@
-"""The client of Chat4All for Python programs (docs/clients.md).
+"""The client of Chat4All for Python programs (docs/clients/python.md).
 
     async with Client("http://127.0.0.1:8000", "bruno", "test") as chat:
         async for event in chat.events():

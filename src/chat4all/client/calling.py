@@ -73,6 +73,8 @@ class Caller:
         ssl: SSLContext | None = None,
         user_agent: str | None = None,
     ) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"{url!r}: an address begins with http:// or https://")
         self.url: Final = url.rstrip("/")
         self.user_agent: Final = user_agent or USER_AGENT
         self.ssl = ssl
@@ -178,12 +180,12 @@ class Caller:
                 headers=headers,
                 timeout=TRY_TIMEOUT,
             )
-        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
-            raise Unavailable(f"{self.url} does not answer: {error or type(error)}") from None
-        except httpx2.TransportError as error:
-            raise OutcomeUnknown(f"{self.url} does not answer: {error or type(error)}") from None
-        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
+        except httpx2.InvalidURL as error:
             raise Defect(f"{self.url} is no address of a server: {error}") from None
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
+            raise Unavailable(f"{self.url} does not answer: {_name(error)}") from None
+        except httpx2.RequestError as error:
+            raise OutcomeUnknown(f"{self.url} does not answer: {_name(error)}") from None
 
     def _examined(
         self, call: Call, answer: httpx2.Response, *, may_be_done: bool
@@ -226,6 +228,10 @@ def read(answer: httpx2.Response, kind: type[T]) -> T:
         raise Defect(
             f"the answer of {answer.request.url.path} is not understood: {error}"
         ) from None
+
+
+def _name(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _outcome(error: Unavailable, *, may_be_done: bool) -> Unavailable:

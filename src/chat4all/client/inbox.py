@@ -11,7 +11,7 @@ class Inbox(Generic[T]):
     """A bounded queue that can end with an error, which comes after all that was put before."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self._most = max(1, most)
         self._items: deque[T] = deque()
         self._error: Exception | None = None
         self._changed = asyncio.Event()

@@ -1,6 +1,7 @@
 """Events over connections that follow one another, and the loop that is given them."""
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from contextlib import aclosing, suppress
 from typing import Self
@@ -8,7 +9,7 @@ from typing import Self
 from websockets.exceptions import ConnectionClosed
 
 from chat4all.client.calling import Caller
-from chat4all.client.errors import Closed, NotFound, Unavailable
+from chat4all.client.errors import Closed, Defect, NotFound, Unavailable
 from chat4all.client.events import Connected, Disconnected, Event, Positions
 from chat4all.client.following import Following, Gap, MustReload, Step
 from chat4all.client.inbox import Inbox
@@ -24,6 +25,8 @@ POSITIONS_MAX = 500
 """Of one frame, which may have 64 KiB."""
 
 TOO_SLOW = 4408
+
+logger = logging.getLogger(__name__)
 
 
 class Live:
@@ -77,7 +80,10 @@ class Live:
 
     async def watch(self, usernames: Iterable[str]) -> None:
         """Watch these users, now and on later connections."""
-        self.watched = list(usernames)
+        watched = list(usernames)
+        if len(watched) > client_frames.WATCH_MAX:
+            raise ValueError(f"at most {client_frames.WATCH_MAX} users can be watched")
+        self.watched = watched
         await self._say(client_frames.Watch(self.watched))
 
     async def close(self) -> None:
@@ -139,21 +145,25 @@ class Events:
         try:
             self._live.caller.http()
             await self._follow()
+        except ValueError as error:  # a position that is none
+            self._inbox.end(Defect(f"a frame of the server is not understood: {error}"))
         except Exception as error:
             self._inbox.end(error)
 
     async def _follow(self) -> None:
         """Connect for ever; raise what makes another try useless."""
-        delays, refused, is_connected = self._live.pace.delays(), None, False
+        delays, refused = self._live.pace.delays(), None
+        is_known = is_connected = False
         while True:
             try:
                 live = self._live
-                async with opened(live.caller, live.tokens, live.pace, refused) as socket:
+                opening = opened(live.caller, live.tokens, live.pace, refused, is_known=is_known)
+                async with opening as socket:
                     live.socket = socket
                     await self._begin(socket)
                     while not is_connected:
                         is_connected = await self._act(socket)
-                    delays = live.pace.delays()
+                    delays, is_known = live.pace.delays(), True
                     while True:
                         await self._act(socket)
             except Lost as lost:
@@ -170,7 +180,9 @@ class Events:
                 await self._inbox.put(Step(Disconnected(why.code, why.reason)))
             if why.code == TOO_SLOW:
                 await self._inbox.drained()
-            await asyncio.sleep(self._live.pace.of(why.retry_after or 0.0) + next(delays))
+            delay = self._live.pace.of(why.retry_after or 0.0) + next(delays)
+            logger.info("%s; connecting again in %.1f s", why.reason, delay)
+            await asyncio.sleep(delay)
 
     async def _begin(self, socket: Socket) -> None:
         """Say how far everything was seen."""

@@ -16,7 +16,7 @@ from websockets.exceptions import (
 )
 
 from chat4all.client.calling import Caller
-from chat4all.client.errors import Defect
+from chat4all.client.errors import ClientError, Defect
 from chat4all.client.frames import Frame, read_frame
 from chat4all.client.timing import (
     CLOSE_SECONDS,
@@ -33,8 +33,8 @@ from chat4all.wire.frames import ErrorFrame, Hello
 FRAME_MAX = 64 * 1024 * 1024
 """Bytes of one frame of the server: `resumed` has an entry for each conversation."""
 
-FRAMES_WAITING = 1_024
-"""Frames that wait while a history is read; the server stops at 256 KiB in all."""
+FRAMES_WAITING = 64
+"""Frames that wait while a history is read, or a queue is full; the server keeps 256 KiB more."""
 
 LOST: Final = 1006
 DEFECTS: Final = (1002, 1007, 1009, 4400)
@@ -87,7 +87,7 @@ class Socket:
         return frame
 
     async def next(self) -> Frame:
-        """Return the next frame that means something; meanwhile the token is renewed."""
+        """Return the next frame that means something."""
         while True:
             frame = read_frame(await self._receive())
             if isinstance(frame, ErrorFrame):
@@ -110,20 +110,22 @@ class Socket:
         refused = self._token if code == NOT_SIGNED_IN else None
         return Lost(code, reason, retry_after=self._retry_after, refused=refused)
 
+    async def keep_signed_in(self) -> None:
+        """Renew the token whenever it is due. Ends where it cannot be: the server says so then."""
+        with suppress(ClientError, ConnectionClosed, OSError):
+            while (renew_at := self._tokens.renew_at) is not None:
+                await asyncio.sleep(renew_at - time.monotonic())
+                token = await self._tokens.get()
+                if token != self._token:
+                    self._token = token
+                    await self.say(client_frames.Auth(token))
+
     async def _receive(self) -> str | bytes:
-        silent_at = time.monotonic() + self._silence
-        while True:
-            renew_at = self._tokens.renew_at
-            until = silent_at if renew_at is None else min(silent_at, renew_at)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(until - time.monotonic()):
-                    return await self._connection.recv()
-            if time.monotonic() >= silent_at:
-                raise Lost(LOST, "nothing was heard of the server")
-            token = await self._tokens.get()
-            if token != self._token:
-                self._token = token
-                await self.say(client_frames.Auth(token))
+        try:
+            async with asyncio.timeout(self._silence):
+                return await self._connection.recv()
+        except TimeoutError:
+            raise Lost(LOST, "nothing was heard of the server") from None
 
 
 class _Connecting(connect):
@@ -135,11 +137,12 @@ class _Connecting(connect):
 
 @asynccontextmanager
 async def opened(
-    caller: Caller, tokens: Tokens, pace: Pace, refused: str | None
+    caller: Caller, tokens: Tokens, pace: Pace, refused: str | None, *, is_known: bool
 ) -> AsyncIterator[Socket]:
     """Open a connection with a token other than `refused`, and close it at the end.
 
-    Raises `Lost`, also for what happens while it is open, and `Defect`.
+    Raises `Lost`, also for what happens while it is open, and `Defect`. `is_known` says that there
+    was a connection before: it is the right address, whatever is answered now.
     """
     token = await tokens.get(refused)
     url = "ws" + caller.url.removeprefix("http") + "/v1/live"
@@ -158,27 +161,30 @@ async def opened(
     try:
         connection = await connecting
     except InvalidStatus as error:
-        raise _refused(error, token) from None
+        raise _refused(error, token, is_known=is_known) from None
     except InvalidURI as error:
         raise Defect(f"{caller.url} is no address of a server: {error}") from None
-    except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
+    except (OSError, InvalidHandshake, ConnectionClosed) as error:
         raise Lost(LOST, f"{caller.url} does not answer: {error}") from None
     socket = Socket(connection, tokens, pace, token)
+    keeping = asyncio.create_task(socket.keep_signed_in(), name="chat4all-signed-in")
     try:
         yield socket
     except ConnectionClosed as error:
         raise socket.lost(error) from None
-    except TimeoutError:
-        raise Lost(LOST, "the server did not answer in time") from None
+    except OSError as error:  # time-outs among them
+        raise Lost(LOST, f"the server did not answer: {error or 'in time'}") from None
     finally:
+        keeping.cancel()
         await connection.close()
+        await asyncio.wait([keeping])
 
 
-def _refused(error: InvalidStatus, token: str) -> Lost:
+def _refused(error: InvalidStatus, token: str, *, is_known: bool) -> Lost:
     status, headers = error.response.status_code, error.response.headers
     said = f"the server answers with {status}"
     if status == 401:
         return Lost(NOT_SIGNED_IN, said, refused=token)
-    if status == 429 or status >= 500:
+    if status == 429 or status >= 500 or is_known:
         return Lost(LOST, said, retry_after=seconds_of(headers.get("Retry-After")))
     raise Defect(f"{said}: is it the address of Chat4All?")

@@ -30,6 +30,9 @@ SLOW_SECONDS = 20.0
 RENEWED_AT = 0.8
 """The share of its lifetime after which a token is renewed."""
 
+RENEWED_AGAIN_SECONDS = 10.0
+"""After a renewal that failed, while the token is still good."""
+
 FIRST_DELAY_SECONDS = 1.0
 MOST_DELAY_SECONDS = 20.0
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeAlias
 
 from chat4all.client.errors import NotSignedIn, Refused, Unavailable
-from chat4all.client.timing import RENEWED_AT
+from chat4all.client.timing import RENEWED_AGAIN_SECONDS, RENEWED_AT
 from chat4all.client.views import Token
 
 GetToken: TypeAlias = Callable[[], Awaitable[str]]
@@ -105,7 +105,8 @@ class Tokens:
         except Unavailable:
             if token is None or token == refused:
                 raise
-            return token  # due, and good until it is refused
+            self.renew_at = time.monotonic() + RENEWED_AGAIN_SECONDS
+            return token  # good until it is refused
 
     async def close(self) -> None:
         """End a renewal that is under way."""
