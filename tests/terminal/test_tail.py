@@ -6,10 +6,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
-from tests.faults.running import CHAT, Running, call, until
+from tests.faults.running import Running, call, until
 from tests.terminal.people import Person, ended, seqs
 
 pytestmark = pytest.mark.slow
@@ -17,11 +18,25 @@ pytestmark = pytest.mark.slow
 OTHER = "a message of another conversation"
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
-    found = Running(tmp_path).start()
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    found = Running(tmp_path_factory.mktemp("server")).start()
     yield found
     found.kill()
+
+
+@pytest.fixture
+def chat(running: Running) -> str:
+    """Return the id of a new group of bruno, its owner, and ana."""
+    return make_group(running, str(uuid4()))
+
+
+def make_group(running: Running, title: str) -> str:
+    body = {"type": "group", "title": title, "members": ["ana"]}
+    url = f"{running.gateway}/v1/conversations"
+    status, made = call("POST", url, body, running.token("bruno"))
+    assert status == 201
+    return str(made["conversation_id"])
 
 
 @pytest.fixture
@@ -29,20 +44,20 @@ def ana(running: Running, tmp_path: Path) -> Person:
     return Person(running, tmp_path / "ana", "ana").sign_in()
 
 
-def send(running: Running, token: str, content: str, chat: str = CHAT) -> None:
+def send(running: Running, token: str, chat: str, content: str) -> None:
     body = {"chat_id": chat, "content": content}
     assert call("POST", f"{running.gateway}/v1/messages", body, token)[0] == 202
 
 
 @contextmanager
-def writing(running: Running, token: str) -> Iterator[list[str]]:
+def writing(running: Running, token: str, chat: str) -> Iterator[list[str]]:
     """Write without a pause; what was accepted is in the list."""
     sent: list[str] = []
     stop = threading.Event()
 
     def write() -> None:
         while not stop.is_set():
-            send(running, token, f"number {len(sent) + 1}")
+            send(running, token, chat, f"number {len(sent) + 1}")
             sent.append(f"number {len(sent) + 1}")
             stop.wait(0.01)
 
@@ -56,13 +71,13 @@ def writing(running: Running, token: str) -> Iterator[list[str]]:
 
 
 def test_runs_that_are_ended_by_signals_follow_one_another(
-    running: Running, ana: Person, tmp_path: Path
+    running: Running, ana: Person, chat: str, tmp_path: Path
 ) -> None:
     """SIGTERM and Ctrl-C at any moment; SIGKILL may leave the last line to be printed again."""
     ana.rows("tail", "--no-follow", "--cursor", "all of it")
     file = tmp_path / "printed"
     endings = [signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGTERM]
-    with writing(running, running.token("bruno")) as sent:
+    with writing(running, running.token("bruno"), chat) as sent:
         for number in endings:
             before = len(file.read_text()) if file.exists() else 0
             with (
@@ -74,7 +89,7 @@ def test_runs_that_are_ended_by_signals_follow_one_another(
             assert status == (-number if number is signal.SIGKILL else 128 + number)
             assert told == ""
     with file.open("a") as output:
-        until(lambda: len(running.history(running.token("ana"))) == len(sent))
+        until(lambda: len(running.history(running.token("ana"), chat)) == len(sent))
         with ana.started("tail", "--cursor", "all of it", "--no-follow", stdout=output) as process:
             assert process.wait(60) == 0
     printed = seqs(file)
@@ -83,16 +98,18 @@ def test_runs_that_are_ended_by_signals_follow_one_another(
     assert len(printed) - len(once) <= endings.count(signal.SIGKILL)
 
 
-def test_it_goes_on_when_the_server_does(running: Running, ana: Person, tmp_path: Path) -> None:
+def test_it_goes_on_when_the_server_does(
+    running: Running, ana: Person, chat: str, tmp_path: Path
+) -> None:
     file = tmp_path / "printed"
     token = running.token("bruno")
-    ana.rows("tail", "--no-follow", CHAT)
-    with file.open("w") as output, ana.started("tail", CHAT, stdout=output) as process:
-        send(running, token, "one")
+    ana.rows("tail", "--no-follow", chat)
+    with file.open("w") as output, ana.started("tail", chat, stdout=output) as process:
+        send(running, token, chat, "one")
         until(lambda: seqs(file) == [1])
         running.kill()
         running.start()
-        send(running, running.token("bruno"), "two")
+        send(running, running.token("bruno"), chat, "two")
         until(lambda: seqs(file) == [1, 2])
         status, told = ended(process, signal.SIGINT)
     assert status == 130
@@ -101,7 +118,7 @@ def test_it_goes_on_when_the_server_does(running: Running, ana: Person, tmp_path
 
 
 def test_a_reader_that_goes_ends_it_though_nothing_is_printed(
-    running: Running, ana: Person
+    running: Running, ana: Person, chat: str
 ) -> None:
     with ana.started("tail", "-n", "0", "--all-events") as process:
         until(lambda: any(path.name == "all.json" for path in ana.kept()))
@@ -114,13 +131,13 @@ def test_a_reader_that_goes_ends_it_though_nothing_is_printed(
 
 
 def test_it_lives_through_another_sign_in_and_ends_with_the_session(
-    running: Running, ana: Person
+    running: Running, ana: Person, chat: str
 ) -> None:
-    with ana.started("tail", CHAT) as process:
+    with ana.started("tail", chat) as process:
         assert process.stdout is not None
         for content in ("before", "after"):
-            until(lambda: any(path.name == f"{CHAT}.json" for path in ana.kept()))
-            send(running, running.token("bruno"), content)
+            until(lambda: any(path.name == f"{chat}.json" for path in ana.kept()))
+            send(running, running.token("bruno"), chat, content)
             assert json.loads(process.stdout.readline())["message"]["content"] == content
             ana.sign_in()
         ana.rows("logout")
@@ -129,10 +146,11 @@ def test_it_lives_through_another_sign_in_and_ends_with_the_session(
         assert "signed out" in process.stderr.read()
 
 
-def test_each_cursor_is_told_everything_and_has_one_reader(running: Running, ana: Person) -> None:
+def test_each_cursor_is_told_everything_and_has_one_reader(
+    running: Running, ana: Person, chat: str
+) -> None:
     token = running.token("bruno")
-    group = {"type": "group", "title": "Another", "members": ["ana"]}
-    other = call("POST", f"{running.gateway}/v1/conversations", group, token)[1]["conversation_id"]
+    other = make_group(running, "Another")
 
     def told(*options: str) -> list[str]:
         rows = ana.rows("tail", "--no-follow", *options)
@@ -140,30 +158,32 @@ def test_each_cursor_is_told_everything_and_has_one_reader(running: Running, ana
 
     for cursor in ("one", "two"):
         assert told("--cursor", cursor) == []
-    assert told("Demonstration") == []
-    send(running, token, "for all")
-    send(running, token, OTHER, other)
-    until(lambda: len(running.history(token)) == len(running.history(token, other)) == 1)
+    assert told(chat) == []
+    send(running, token, chat, "for all")
+    send(running, token, other, OTHER)
+    until(lambda: len(running.history(token, chat)) == len(running.history(token, other)) == 1)
     for cursor in ("one", "two"):
         assert sorted(told("--cursor", cursor)) == [OTHER, "for all"]
         assert told("--cursor", cursor) == []
-    assert told("Demonstration") == ["for all"]
-    assert told("Demonstration") == []
+    assert told(chat) == ["for all"]
+    assert told(chat) == []
     assert told("Another", "-n", "5") == [OTHER], "the last ones, where it was never followed"
-    with ana.started("tail", CHAT, "-n", "1") as process:
+    with ana.started("tail", chat, "-n", "1") as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["message"]["content"] == "for all"
-        assert "another `chat4all tail`" in ana.refused(1, "tail", CHAT)
+        assert "another `chat4all tail`" in ana.refused(1, "tail", chat)
 
 
-def test_what_is_changed_and_what_else_happens_is_printed(running: Running, ana: Person) -> None:
+def test_what_is_changed_and_what_else_happens_is_printed(
+    running: Running, ana: Person, chat: str
+) -> None:
     token = running.token("bruno")
-    with ana.started("tail", "Demonstration", "--all-events", "-n", "0") as process:
+    with ana.started("tail", chat, "--all-events", "-n", "0") as process:
         assert process.stdout is not None
-        until(lambda: any(path.name == f"{CHAT}.json" for path in ana.kept()))
-        send(running, token, "Ola")
+        until(lambda: any(path.name == f"{chat}.json" for path in ana.kept()))
+        send(running, token, chat, "Ola")
         first = json.loads(process.stdout.readline())
-        path = f"{running.gateway}/v1/conversations/{CHAT}"
+        path = f"{running.gateway}/v1/conversations/{chat}"
         message = f"{path}/messages/{first['message']['message_id']}"
         assert call("PATCH", message, {"content": "Olá"}, token)[0] == 202
         rows = [first]
@@ -175,7 +195,7 @@ def test_what_is_changed_and_what_else_happens_is_printed(running: Running, ana:
         assert call("POST", f"{path}/read", {"seq": 1}, mine)[0] == 202
         while rows[-1].get("username") != "ana":
             rows.append(json.loads(process.stdout.readline()))
-        assert rows[-1] == {"type": "read", "conversation_id": CHAT, "username": "ana", "seq": 1}
+        assert rows[-1] == {"type": "read", "conversation_id": chat, "username": "ana", "seq": 1}
         title = {"title": "Outro nome"}
         assert call("PATCH", path, title, token)[0] == 200
         while rows[-1].get("event") != "changed":
