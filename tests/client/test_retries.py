@@ -26,6 +26,10 @@ BUSY = (503, {"type": "/problems/overloaded", "detail": "busy"}, {"Retry-After":
 GONE = (404, {"type": "/problems/not-found", "detail": "no such thing"})
 
 
+NO_MORE = 1e12
+"""A pace at which the first wait is longer than any deadline."""
+
+
 @asynccontextmanager
 async def talking(*answers: Answer, seconds: float = 10) -> AsyncIterator[tuple[Client, Answering]]:
     """Open a client of a server that gives these answers."""
@@ -61,9 +65,10 @@ async def test_what_will_be_too_late_is_not_waited_for() -> None:
         assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("answer", [NEVER, LOST, UNKNOWN], ids=str)
-async def test_a_call_has_a_deadline_and_says_what_to_repeat(answer: Answer) -> None:
-    async with talking(answer, seconds=0.2) as (chat, server):
+@pytest.mark.parametrize("answer", [LOST, UNKNOWN], ids=str)
+async def test_what_is_given_up_says_what_to_repeat(answer: Answer) -> None:
+    async with talking(answer) as (chat, server):
+        chat._pace.factor = NO_MORE
         with pytest.raises(OutcomeUnknown) as given_up:
             await chat.send(CHAT, "x")
         assert given_up.value.message_id == server.requests[0][3]["message_id"]
@@ -73,14 +78,23 @@ async def test_a_call_has_a_deadline_and_says_what_to_repeat(answer: Answer) -> 
         assert f'"{given_up.value.change_id}"' == key
 
 
-async def test_a_failure_after_a_lost_answer_leaves_the_outcome_unknown() -> None:
-    async with talking(LOST, BUSY, seconds=0.2) as (chat, _):
+async def test_a_call_has_a_deadline() -> None:
+    async with talking(NEVER, seconds=0.2) as (chat, _):
+        begun = time.monotonic()
         with pytest.raises(OutcomeUnknown):
+            await chat.send(CHAT, "x")
+        assert time.monotonic() - begun >= 0.2
+
+
+async def test_a_failure_after_a_lost_answer_leaves_the_outcome_unknown() -> None:
+    async with talking(LOST, (503, {"detail": "busy"}, {"Retry-After": "3600"})) as (chat, _):
+        with pytest.raises(OutcomeUnknown, match="busy"):
             await chat.send(CHAT, "x")
 
 
 async def test_a_server_that_is_not_there() -> None:
-    async with Client("http://127.0.0.1:1", token="t", timeout=0.2) as chat:
+    async with Client("http://127.0.0.1:1", token="t") as chat:
+        chat._pace.factor = NO_MORE
         with pytest.raises(Unavailable, match="does not answer") as given_up:
             await chat.send(CHAT, "x")
         assert not isinstance(given_up.value, OutcomeUnknown)

@@ -15,6 +15,7 @@ from chat4all.client import Client
 from tests.api.conftest import CHAT
 from tests.client.answering import answering
 from tests.client.conftest import Served, ana, bruno, served
+from tests.client.test_retries import NO_MORE
 from tests.docs.blocks import blocks
 
 __all__ = ["ana", "bruno", "served"]
@@ -107,9 +108,11 @@ async def test_being_careful(shown: dict[str, Any], ana: Client) -> None:
     assert await careful(ana, CHAT, "") == "/content at least 1 character"
     nowhere = "0d6a1a2c-55a0-4b52-9d3e-6b3a5e8f7c21"
     assert "you are not in it" in await careful(ana, nowhere, "x")
-    async with answering(None) as server, Client(server.url, token="t", timeout=0.1) as chat:
+    async with answering(None) as server, Client(server.url, token="t") as chat:
+        chat._pace.factor = NO_MORE
         assert "try again later with" in await careful(chat, CHAT, "x")
-    async with Client("http://127.0.0.1:1", token="t", timeout=0.1) as chat:
+    async with Client("http://127.0.0.1:1", token="t") as chat:
+        chat._pace.factor = NO_MORE
         assert "try again in 1 s" in await careful(chat, CHAT, "x")
 
 
