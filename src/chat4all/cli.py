@@ -19,9 +19,24 @@ from chat4all.domain.errors import CommandRefused, StartRefused, Unavailable
 PIPE_CLOSED = 128 + 13
 """The status of any command whose reader has gone: a shell shows SIGPIPE so."""
 
+INTERRUPTED = 128 + 2
+"""The status after Ctrl-C: a shell shows SIGINT so."""
+
 _OUTPUT_FAILED = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
-COMMANDS = {
+USERS = {
+    "login": "Sign in, for all commands of users.",
+    "logout": "Sign out.",
+    "whoami": "Say who is signed in.",
+    "conversations": "List your conversations.",
+    "history": "Print the messages of a conversation.",
+    "send": "Send a message.",
+    "tail": "Print messages as they come.",
+    "read": "Mark a conversation as read.",
+    "group": "Create a group, show its members, add and remove them.",
+}
+
+OPERATORS = {
     "up": "Start everything on this machine.",
     "gateway": "Run a gateway of a cluster.",
     "router": "Run a router of a cluster.",
@@ -31,7 +46,6 @@ COMMANDS = {
     "users": "Create, list, disable, delete users, and what was done to them.",
     "groups": "Show groups, and give one to another owner.",
     "secrets": "Make a cluster's secrets, once.",
-    "listen": "Print what happens in a user's conversations, as it happens.",
     "ready": "Ask a service on this machine whether it is ready.",
     "doctor": "Say what is wrong with this installation.",
     "dead-letters": "List, show and replay records that could not be processed.",
@@ -39,6 +53,8 @@ COMMANDS = {
     "restore": "Put a backup into a new data folder.",
     "bench": "Measure this machine and compare with the bars.",
 }
+
+COMMANDS = OPERATORS | USERS
 """Each is in the module of its name in `chat4all.commands`, loaded when it is called."""
 
 
@@ -56,8 +72,9 @@ class _Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        for title, commands in (("For operators", OPERATORS), ("For users", USERS)):
+            with formatter.section(title):
+                formatter.write_dl(list(commands.items()))
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Run a command. What it prints goes to whatever takes it."""
@@ -83,6 +100,8 @@ class _Commands(click.Group):
             # The reader has all that it wants: `chat4all users list | head`.
             _discard_output()
             raise click.exceptions.Exit(PIPE_CLOSED) from None
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
         return result
 
     def _invoke(self, ctx: click.Context) -> object:
@@ -93,7 +112,7 @@ class _Commands(click.Group):
         except* (StartRefused, CommandRefused, Unavailable) as group:
             refused = _first(group)
         _say(str(refused))
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(refused.status if isinstance(refused, CommandRefused) else 1)
 
 
 def _check_text(arguments: Sequence[str]) -> None:

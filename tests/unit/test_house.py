@@ -186,6 +186,20 @@ def test_nothing_large_is_loaded_before_the_fork(module: str) -> None:
     assert loaded.stdout.strip() == "[]"
 
 
+def test_services_load_nothing_of_the_clients() -> None:
+    modules = "chat4all.commands.up, chat4all.operations.running, chat4all.processes.one_machine"
+    code = (
+        f"import sys, {modules}\n"
+        "clients = {'rich', 'httpx2', 'websockets.asyncio'}\n"
+        "clients |= {'chat4all.client', 'chat4all.terminal'}\n"
+        "print(sorted(clients & sys.modules.keys()))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.strip() == "[]"
+
+
 # Background work.
 
 LOOPS = {
@@ -217,8 +231,6 @@ LOOPS = {
     "adapters.kafka.producer.KafkaProducer.open": "a thread, whose end `ping` reports",
     "gateway.live.streams._EventsEndpoint._stream": "one request's, cancelled at its end",
     "http.bodies.read_body": "ends with the request",
-    "operations.listening.Listener.frames": "what its caller reads; the command ends with it",
-    "operations.listening.Listener._next": "ends with a frame, or after 35 s",
     "http.health._Check.answer": "one answer, awaited",
     "http.server.serving.serve": "the servers, in a task group",
     "processes.cluster.serve_router": "the process ends with it",
@@ -227,6 +239,7 @@ LOOPS = {
     "processes.routing.forked_router": "the process ends with it",
     "processes.routing.in_process_router": "awaited",
     "router.loop.Router._poll": "awaited",
+    "terminal.following.each": "what its caller reads; the command ends with it",
 }
 """What loops without end or runs beside its caller, outside `concurrency.periodic`: each by what
 ends it or shows its end. Anything else uses `periodically` or `for_ever`."""

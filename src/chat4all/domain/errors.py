@@ -16,7 +16,7 @@ Chat4AllError
 │   └── OutcomeUnknown          it may or may not have been done; what to do depends on the route
 ├── Degraded                something is wrong that does not stop a process from working
 ├── StartRefused            a process does not start; the message says what to change
-├── CommandRefused          an operator's command is refused; the message says why, and what to do
+├── CommandRefused          a command is refused; the message says why, and what to do
 └── RouterStopped           the store contradicts the log; an operator must look
 
 What is `Refused` is permanent, what is `Unavailable` passes: only the latter is ever retried.
@@ -137,7 +137,10 @@ class StartRefused(Chat4AllError):
 
 
 class CommandRefused(Chat4AllError):
-    """An operator's command is refused. The message is one sentence that says what to do."""
+    """A command is refused. The message is one sentence that says what to do."""
+
+    status = 1
+    """The exit status."""
 
 
 class RouterStopped(Chat4AllError):

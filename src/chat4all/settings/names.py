@@ -14,7 +14,7 @@ TYPO_EDITS = 2
 _TOOLS = frozenset(
     ("CHAT4ALL_URL", "CHAT4ALL_USER", "CHAT4ALL_PASSWORD", "CHAT4ALL_CHAT", "CHAT4ALL_ENGINES")
 )
-"""Read by the example clients and by the engines for development."""
+"""Read by the commands of users, by the example clients and by the engines for development."""
 
 # A service named chat4all, or chat4all-something, has all containers beside it get such variables:
 # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables

@@ -1,0 +1,114 @@
+"""`chat4all group`: groups as their members have them. `chat4all groups` is the operator's."""
+
+from collections.abc import Awaitable, Callable
+
+import click
+
+from chat4all.client import Client, NotFound, NotSignedIn, Refused
+from chat4all.terminal.asking import Asker, asking, sentence_of
+from chat4all.terminal.failing import NOT_FOUND, REFUSED, Failed
+from chat4all.terminal.meaning import complete_conversation, conversation_id
+from chat4all.terminal.output import Output
+from chat4all.terminal.showing import visible
+
+
+@click.group()
+def group() -> None:
+    """Create a group, show its members, add and remove them."""
+
+
+@group.command()
+@click.argument("title")
+@click.argument("usernames", nargs=-1)
+@asking
+def create(asker: Asker, title: str, usernames: tuple[str, ...]) -> None:
+    """Create a group named TITLE, of you, its owner, and of USERNAMES."""
+
+    async def work(chat: Client, output: Output) -> None:
+        made = await chat.create_group(title, usernames)
+        if output.is_text:
+            await output.put(f"{visible(made.title or '')} was created ({made.conversation_id}).\n")
+        else:
+            await output.put_json(made)
+
+    asker.run(work)
+
+
+@group.command()
+@click.argument("conversation", metavar="GROUP", shell_complete=complete_conversation)
+@asking
+def members(asker: Asker, conversation: str) -> None:
+    """List the members of a GROUP, by name, with their roles."""
+
+    async def work(chat: Client, output: Output) -> None:
+        async for member in chat.members(await conversation_id(chat, conversation)):
+            if output.is_text:
+                await output.put(f"{visible(member.username)}  {member.role}\n")
+            else:
+                await output.put_json(member)
+
+    asker.run(work)
+
+
+@group.command()
+@click.argument("conversation", metavar="GROUP", shell_complete=complete_conversation)
+@click.argument("usernames", nargs=-1, required=True)
+@click.option(
+    "--role",
+    type=click.Choice(["member", "admin", "owner"]),
+    default="member",
+    show_default=True,
+    help="What they may do; only an owner gives another one.",
+)
+@asking
+def add(asker: Asker, conversation: str, usernames: tuple[str, ...], role: str) -> None:
+    """Add USERNAMES to a GROUP, as its admin or owner."""
+    _for_each(
+        asker,
+        conversation,
+        usernames,
+        "added",
+        lambda chat, key, name: chat.add_member(key, name, role=role),
+    )
+
+
+@group.command()
+@click.argument("conversation", metavar="GROUP", shell_complete=complete_conversation)
+@click.argument("usernames", nargs=-1, required=True)
+@asking
+def remove(asker: Asker, conversation: str, usernames: tuple[str, ...]) -> None:
+    """Remove USERNAMES from a GROUP, as its admin or owner. Your own name: you leave it."""
+    _for_each(
+        asker,
+        conversation,
+        usernames,
+        "removed",
+        lambda chat, key, name: chat.remove_member(key, name),
+    )
+
+
+def _for_each(
+    asker: Asker,
+    conversation: str,
+    usernames: tuple[str, ...],
+    done: str,
+    change: Callable[[Client, str, str], Awaitable[object]],
+) -> None:
+    """Do the same for each name, up to the first that is refused."""
+
+    async def work(chat: Client, output: Output) -> None:
+        key = await conversation_id(chat, conversation)
+        for name in usernames:
+            try:
+                await change(chat, key, name)
+            except NotSignedIn:
+                raise
+            except Refused as error:
+                status = NOT_FOUND if isinstance(error, NotFound) else REFUSED
+                raise Failed(f"{name} was not {done}: {sentence_of(error)}", status) from None
+            if output.is_text:
+                await output.put(f"{visible(name)} was {done}.\n")
+            else:
+                await output.put_json({"conversation_id": key, "username": name, "done": done})
+
+    asker.run(work)

@@ -1,0 +1,79 @@
+"""Finding the conversation that a command's argument means, on the server and for completion."""
+
+import asyncio
+
+import click
+from click.shell_completion import CompletionItem
+
+from chat4all.client import Client, ListedConversation
+from chat4all.terminal.accounts import find, parsed_url
+from chat4all.terminal.failing import NOT_FOUND, Failed
+from chat4all.terminal.naming import PERSON, NoneFits, as_id, chosen
+from chat4all.terminal.showing import in_a_line, name_of
+from chat4all.terminal.signing_in import client_of
+
+PAGE = 200
+
+COMPLETION_SECONDS = 2.0
+"""A shell waits for it."""
+
+_UNQUOTED = frozenset("-_.@+")
+
+
+async def conversation_id(chat: Client, name: str) -> str:
+    """Return the id of the conversation that is meant. Raises `Failed`."""
+    if (found := as_id(name)) is not None:
+        return found
+    return chosen(name, await every_conversation(chat)).conversation_id
+
+
+async def conversation_to_write_to(chat: Client, name: str) -> str:
+    """Return the same; a person who is named as one is written to for the first time too."""
+    if name.startswith(PERSON) and len(name) > 1:
+        return (await chat.create_private(name.removeprefix(PERSON))).conversation_id
+    try:
+        return await conversation_id(chat, name)
+    except NoneFits as none:
+        raise Failed(f"{none}; a person is named as {PERSON}NAME", NOT_FOUND) from None
+
+
+async def every_conversation(chat: Client) -> list[ListedConversation]:
+    """Return all conversations, the newest activity first."""
+    return [one async for one in chat.conversations(limit=PAGE)]
+
+
+def complete_conversation(
+    ctx: click.Context,
+    param: click.Parameter,  # noqa: ARG001
+    incomplete: str,
+) -> list[CompletionItem]:
+    """Return the conversations whose name begins so; none where the server does not answer."""
+    try:
+        return asyncio.run(_completed(ctx.params, incomplete))
+    except Exception:  # a shell that completes has no place for an error
+        return []
+
+
+async def _completed(options: dict[str, object], incomplete: str) -> list[CompletionItem]:
+    url, user = options.get("url"), options.get("user")
+    account = find(parsed_url(str(url)) if url else None, str(user) if user else None)
+    async with asyncio.timeout(COMPLETION_SECONDS), client_of(account) as chat:
+        found = await every_conversation(chat)
+    return [item for one in found if (item := _item(one, incomplete)) is not None]
+
+
+def _item(conversation: ListedConversation, incomplete: str) -> CompletionItem | None:
+    """Return how a shell completes it: by its id where the name would have to be quoted."""
+    is_at = incomplete.startswith(PERSON)
+    name = f"{PERSON}{conversation.peer}" if is_at else conversation.title or conversation.peer
+    if not name or not name.casefold().startswith(incomplete.casefold()):
+        return None
+    if is_at and conversation.peer is None:
+        return None
+    if all(letter.isalnum() or letter in _UNQUOTED for letter in name):
+        return CompletionItem(name, help=_members(conversation))
+    return CompletionItem(conversation.conversation_id, help=in_a_line(name_of(conversation)))
+
+
+def _members(conversation: ListedConversation) -> str:
+    return in_a_line(", ".join(member.username for member in conversation.members))

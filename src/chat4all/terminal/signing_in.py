@@ -1,0 +1,145 @@
+"""The tokens of an account, which all commands of its user share, also those that run at once."""
+
+import asyncio
+import fcntl
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+
+from chat4all import __version__
+from chat4all.client import Client, NotSignedIn, Refused, Token, Unavailable
+from chat4all.terminal.accounts import Account
+from chat4all.terminal.failing import Failed
+
+DEVICE = f"chat4all/{__version__} (command line)"
+"""How it is called in the list of sessions."""
+
+SPARE_SECONDS = 30.0
+"""A token that ends so soon is renewed before it is used."""
+
+LOCK_SECONDS = 15.0
+"""For another process to renew the tokens: longer than a call may take."""
+
+CALL_SECONDS = 10.0
+"""What a call may take, with all retries: somebody waits for it."""
+
+_LOOK_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The tokens as they are kept."""
+
+    access_token: str
+    refresh_token: str
+    ends_at: float
+    """When the access token ends, in seconds since 1970."""
+
+    @classmethod
+    def of(cls, token: Token) -> "Kept":
+        """Return what is kept of tokens that were given just now."""
+        return cls(token.access_token, token.refresh_token, time.time() + token.expires_in)
+
+    def encoded(self) -> str:
+        """Return it as it is kept."""
+        return json.dumps(asdict(self))
+
+
+def read_kept(account: Account) -> Kept | None:
+    """Return the tokens of an account; None where there are none. Raises `Failed`. Blocks."""
+    text = account.vault.read()
+    try:
+        return None if text is None else Kept(**json.loads(text))
+    except (ValueError, TypeError):
+        raise Failed(f"the tokens of {account} are damaged: sign in again") from None
+
+
+class SharedTokens:
+    """Gives access tokens of an account, and renews them for all processes that use it.
+
+    A refresh token is good once. So whoever renews holds a lock, looks whether another one has done
+    it, and keeps the next refresh token before it is used.
+    """
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._given = ""
+
+    async def get(self) -> str:
+        """Return an access token: another one each time, since the last one was refused."""
+        kept = await self._read()
+        if not self._is_good(kept):
+            async with self._locked():
+                kept = await self._read()
+                if not self._is_good(kept):
+                    kept = await self._renewed(kept)
+        self._given = kept.access_token
+        return kept.access_token
+
+    def _is_good(self, kept: Kept) -> bool:
+        return kept.access_token != self._given and time.time() < kept.ends_at - SPARE_SECONDS
+
+    async def _read(self) -> Kept:
+        try:
+            kept = await asyncio.to_thread(read_kept, self._account)
+        except Failed as failed:
+            raise NotSignedIn(str(failed)) from None
+        if kept is None:
+            raise NotSignedIn(f"{self._account} is signed out: `chat4all login`")
+        return kept
+
+    async def _renewed(self, kept: Kept) -> Kept:
+        found: list[Kept] = []
+
+        async def keep(token: Token) -> None:
+            found.append(Kept.of(token))
+            await asyncio.to_thread(self._account.vault.write, found[0].encoded())
+
+        try:
+            async with Client(
+                self._account.url,
+                refresh_token=kept.refresh_token,
+                on_tokens=keep,
+                timeout=CALL_SECONDS,
+                user_agent=DEVICE,
+            ) as renewing:
+                await renewing.me()
+        except Refused:
+            if not found:
+                raise NotSignedIn(
+                    f"the session of {self._account} has ended: `chat4all login`"
+                ) from None
+        return found[0]
+
+    @asynccontextmanager
+    async def _locked(self) -> AsyncIterator[None]:
+        handle = os.open(self._account.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            try:
+                async with asyncio.timeout(LOCK_SECONDS):
+                    while not _lock(handle):  # noqa: ASYNC110 - of another process
+                        await asyncio.sleep(_LOOK_SECONDS)
+            except TimeoutError:
+                why = "another `chat4all` has been renewing the tokens for too long"
+                raise Unavailable(why) from None
+            yield
+        finally:
+            os.close(handle)
+
+
+def client_of(account: Account, seconds: float = CALL_SECONDS) -> Client:
+    """Return a client of an account, to be used by `async with`. A call has so many seconds."""
+    return Client(
+        account.url, get_token=SharedTokens(account).get, timeout=seconds, user_agent=DEVICE
+    )
+
+
+def _lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
