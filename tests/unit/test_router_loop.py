@@ -3,19 +3,21 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
 from chat4all.adapters.embedded import EmbeddedFeed
 from chat4all.domain.errors import NotAccepted, RouterStopped, Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition
+from chat4all.domain.messages import Head
 from chat4all.domain.records import DeadLetter, LogRecord
 from chat4all.ports.dead_letters import DeadLetterSink
 from chat4all.ports.log import Poll
 from chat4all.ports.store import StoreBatch
 from chat4all.router.loop import CAUSES_MAX, Router
 from tests.faults.machine import LogInMemory
-from tests.records import record
+from tests.records import CHATS, record
 from tests.tables import StoreOnTables, Tables
 
 pytestmark = pytest.mark.anyio
@@ -66,6 +68,11 @@ class Store(StoreOnTables):
         super().__init__(Tables())
         self.errors = list(errors)
         self.writes = 0
+        self.looked_up: list[ConversationId] = []
+
+    async def heads(self, conversations: Sequence[ConversationId]) -> Mapping[ConversationId, Head]:
+        self.looked_up += conversations
+        return await super().heads(conversations)
 
     async def write(self, batch: StoreBatch) -> None:
         self.writes += 1
@@ -81,6 +88,15 @@ def read(*offsets: int, stopped: Mapping[int, str] | None = None, partitions: in
         for offset in offsets
     ]
     return Poll(records, dict.fromkeys(range(partitions), 1), stopped or {})
+
+
+def unreadable(value: bytes) -> Poll:
+    return Poll([LogRecord(LogPosition(0, 0, 7), b"", value, 0, True)], {0: 1})
+
+
+def misplaced() -> Poll:
+    """Return a poll with a record that `PartitionedLog` has in another partition."""
+    return Poll([LogRecord(LogPosition(0, 1, 8), b"", record(), 0, True)], {0: 1, 1: 1})
 
 
 def routing(
@@ -148,22 +164,55 @@ async def test_a_log_without_records_delays_no_stop_and_costs_the_store_nothing(
     assert (store.writes, log.committed, await trouble_of(router)) == (0, [], "")
 
 
-async def test_while_a_step_fails_it_is_said_which_and_why() -> None:
-    """Fails when readiness hides an outage, or when the alarm outlives it."""
-    log, store = Log(read(0)), Store()
-    router = routing(log, store)
-    said = []
+@pytest.mark.parametrize(
+    ("part", "method", "step"),
+    [
+        ("_consumer", "poll", "reading the log"),
+        ("_store", "heads", "planning"),
+        ("_dead_letters", "add", "keeping dead letters"),
+        ("_store", "write", "storing"),
+        ("_feed", "announce", "announcing"),
+        ("_log", "append", "moving records"),
+        ("_consumer", "commit", "committing"),
+    ],
+)
+async def test_while_a_step_fails_it_is_said_which_and_the_step_is_done_again(
+    part: str,
+    method: str,
+    step: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Fails when readiness hides an outage, when its alarm stays, or when the step is skipped."""
+    caplog.set_level(logging.INFO, "chat4all.router.loop")
+    log = Log(read(0), unreadable(b"x"), misplaced())
+    router = routing(log, of_several_partitions=True)
+    asked = getattr(getattr(router, part), method)
+    said: list[str] = []
 
-    async def write(batch: StoreBatch) -> None:
+    async def failing(*arguments: Any) -> Any:
         said.append(await trouble_of(router))
         if len(said) < 3:
-            raise Unavailable("Cassandra does not answer")
+            raise Unavailable("it does not answer")
+        return await asked(*arguments)
 
-    store.write = write  # type: ignore[method-assign]
+    monkeypatch.setattr(getattr(router, part), method, failing)
     await routed(router, log)
-    assert said == ["", *["storing fails: Cassandra does not answer"] * 2]
+    assert said[:3] == ["", *[f"{step} fails: it does not answer"] * 2]
     assert await trouble_of(router) == ""
-    assert log.committed == [LogPosition(0, 0, 0)]
+    assert [place.offset for place in log.committed] == [0, 7, 8]
+    told = [(line.message, vars(line)["step"]) for line in caplog.records if "step" in vars(line)]
+    assert told == [("router waits", step), ("router goes on", step)]
+
+
+async def test_a_conversation_is_looked_up_once_and_no_letters_are_kept_where_there_are_none() -> (
+    None
+):
+    """Fails when each batch costs the store what the batch before has found or written."""
+    log, store = Log(read(0), read(1), read(2)), Store()
+    await routed(routing(log, store, Refusing()), log)
+    assert store.looked_up == [CHATS[0]]
+    assert [place.offset for place in log.committed] == [0, 1, 2]
 
 
 async def test_a_stop_ends_it_while_a_step_fails_and_stops_no_partition() -> None:
@@ -262,7 +311,3 @@ async def test_a_partition_stops_when_nothing_can_be_kept_of_a_record() -> None:
     await routed(routing(log, letters=Refusing()), log)
     assert log.stopped == {0: "too large"}
     assert log.committed == []
-
-
-def unreadable(value: bytes) -> Poll:
-    return Poll([LogRecord(LogPosition(0, 0, 7), b"", value, 0, True)], {0: 1})
