@@ -29,7 +29,7 @@ class Log:
     router: Router
 
     def __init__(self, *polls: Poll | Exception) -> None:
-        self.said: list[str] = []
+        self.said: list[str | None] = []
         """What the router says of itself before each poll."""
         self.polls = list(polls)
         self.is_waiting = asyncio.Event()
@@ -132,12 +132,12 @@ async def routed(router: Router, log: Log) -> None:
         waiting.cancel()
 
 
-async def trouble_of(router: Router) -> str:
+async def trouble_of(router: Router) -> str | None:
     try:
         await router.ping()
     except Unavailable as error:
         return str(error)
-    return ""
+    return None
 
 
 async def test_it_pauses_only_after_a_batch_that_was_not_full() -> None:
@@ -154,14 +154,36 @@ async def test_it_pauses_only_after_a_batch_that_was_not_full() -> None:
         router.stop()  # which the pause does not delay
         await running
     assert log.committed[-1].offset == 2
-    assert await trouble_of(router) == ""
+    assert await trouble_of(router) is None
 
 
 async def test_a_log_without_records_delays_no_stop_and_costs_the_store_nothing() -> None:
     log, store = Log(read(), read()), Store()
     router = routing(log, store)
     await routed(router, log)
-    assert (store.writes, log.committed, await trouble_of(router)) == (0, [], "")
+    assert (store.writes, log.committed, await trouble_of(router)) == (0, [], None)
+
+
+async def test_it_ends_only_once_its_poll_has_ended() -> None:
+    """Fails when the consumer is closed under a poll that still runs."""
+    log = Log()
+    router = routing(log)
+    has_ended = False
+
+    async def poll(_: int) -> Poll:
+        nonlocal has_ended
+        log.is_waiting.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(10):
+                await asyncio.sleep(0)
+            has_ended = True
+        raise AssertionError
+
+    log.poll = poll  # type: ignore[method-assign]
+    await routed(router, log)
+    assert has_ended
 
 
 @pytest.mark.parametrize(
@@ -188,7 +210,7 @@ async def test_while_a_step_fails_it_is_said_which_and_the_step_is_done_again(
     log = Log(read(0), unreadable(b"x"), misplaced())
     router = routing(log, of_several_partitions=True)
     asked = getattr(getattr(router, part), method)
-    said: list[str] = []
+    said: list[str | None] = []
 
     async def failing(*arguments: Any) -> Any:
         said.append(await trouble_of(router))
@@ -198,8 +220,8 @@ async def test_while_a_step_fails_it_is_said_which_and_the_step_is_done_again(
 
     monkeypatch.setattr(getattr(router, part), method, failing)
     await routed(router, log)
-    assert said[:3] == ["", *[f"{step} fails: it does not answer"] * 2]
-    assert await trouble_of(router) == ""
+    assert said[:3] == [None, *[f"{step} fails: it does not answer"] * 2]
+    assert await trouble_of(router) is None
     assert [place.offset for place in log.committed] == [0, 7, 8]
     told = [(line.message, vars(line)["step"]) for line in caplog.records if "step" in vars(line)]
     assert told == [("router waits", step), ("router goes on", step)]
@@ -281,7 +303,7 @@ async def test_partitions_that_the_log_stopped_are_logged_once_and_named_until_t
     some = "; ".join(f"partition {n}: cut at {n}" for n in range(CAUSES_MAX))
     one = "the router has stopped in 1 of its 9 partitions: partition 3: cut at 3"
     several = f"the router has stopped in {len(cut)} of its 9 partitions: {some}"
-    assert log.said == ["", one, several, several, "", ""]
+    assert log.said == [None, one, several, several, None, None]
     told = [(vars(line)["partition"], vars(line)["cause"]) for line in caplog.records]
     assert told == [*first.items(), *((n, cause) for n, cause in cut.items() if n not in first)]
 
