@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from chat4all.domain.changes import (
+    EDITS_MAX,
     EMOJIS,
     ChangeHead,
     Deleted,
@@ -98,6 +99,16 @@ async def test_an_edit_leaves_the_first_text_where_it_was(store: Store) -> None:
     assert list(await store.versions(CHATS[0], 1)) == wanted
     assert (await the(store)).content == ""
     assert await the(store, 2) == message(2)
+
+
+async def test_the_texts_of_a_message_are_bounded(store: Store) -> None:
+    """Another producer may edit it any number of times."""
+    await store.write(batch(message(1)))
+    edits = [changed(n, Edited(f"{n}")) for n in range(1, EDITS_MAX + 3)]
+    await store.write(changes(*edits))
+    found = [one.content for one in await store.versions(CHATS[0], 1)]
+    assert found == [message(1).content, *(f"{n}" for n in range(1, EDITS_MAX + 1))]
+    assert (await the(store)).content == f"{EDITS_MAX + 2}"
 
 
 async def test_a_deletion_takes_every_text_and_stays(store: Store) -> None:
