@@ -269,6 +269,43 @@ def test_the_library_neither_commits_nor_chooses_an_offset_by_itself() -> None:
     assert config["enable.auto.commit"] is False
     assert config["enable.auto.offset.store"] is False
     assert config["auto.offset.reset"] == "error"
+    # Others keep what they have while one comes or goes.
+    assert config["partition.assignment.strategy"] == "cooperative-sticky"
+
+
+async def test_only_one_thread_calls_the_library() -> None:
+    """It is not made for more, and what runs in between changes what is assigned."""
+    consumer, _, _ = consuming()
+
+    def thread() -> int:
+        threading.Event().wait(0.01)
+        return threading.get_ident()
+
+    assert len(set(await asyncio.gather(*(consumer._call(thread) for _ in range(3))))) == 1
+
+
+async def test_one_that_is_open_joins_its_group_and_works_in_the_background(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fails when it leaves the group while a store is unavailable, or its lag is never measured."""
+    member, library = playing()
+    checked(member, 0)
+    member.subscribe = Mock()  # type: ignore[method-assign]
+    monkeypatch.setattr(kafka_consumer, "Topics", lambda _: Asked())
+    monkeypatch.setattr(kafka_consumer, "GroupMember", lambda *_: member)
+    monkeypatch.setattr(kafka_consumer, "SERVE_SECONDS", 0.001)
+    consumer = KafkaConsumer("127.0.0.1:9", EPOCH, "a-group")
+    before = asyncio.all_tasks()
+    await consumer.open()
+    member.subscribe.assert_called_once_with()
+    async with asyncio.timeout(30):
+        while library.paused != {0} or consumer.lag() != {0: 10}:
+            await asyncio.sleep(0.001)
+        await consumer.close()
+    assert library.is_closed
+    assert asyncio.all_tasks() == before
+    with pytest.raises(RuntimeError, match="shutdown"):
+        await consumer.poll(1)
 
 
 @pytest.mark.parametrize("leaving", [False, True])

@@ -170,7 +170,7 @@ async def test_it_ends_only_once_its_poll_has_ended() -> None:
     router = routing(log)
     has_ended = False
 
-    async def poll(_: int) -> Poll:
+    async def poll(limit: int) -> Poll:
         nonlocal has_ended
         log.is_waiting.set()
         try:
