@@ -325,3 +325,18 @@ async def test_an_end_waits_for_the_poll_and_leaves_the_check(leaving: bool) -> 
     assert consumer._checking is not None
     assert consumer._checking.cancelled()
     assert consumer.is_fenced
+
+
+async def test_a_poll_that_fails_keeps_none_from_ending() -> None:
+    """Fails when a router that stops while Kafka is down leaves its group without a word."""
+    consumer, _, topics = consuming()
+    topics.topic = None
+    topics.answers.set()
+    consumer._member.close = Mock()  # type: ignore[method-assign]
+    polling = asyncio.ensure_future(consumer.poll(10))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await consumer.close()
+        with pytest.raises(Unavailable):
+            await polling
+    consumer._member.close.assert_called_once_with(leaving=False)
