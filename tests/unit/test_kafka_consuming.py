@@ -78,6 +78,14 @@ async def test_partitions_that_are_checked_do_not_wait_for_those_that_are_not() 
     assert [record.value for record in (await polled(consumer, 1)).records] == [b"1"]
 
 
+async def test_a_batch_that_is_there_waits_for_no_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when each message is late by a wait that is for polls that have nothing else."""
+    monkeypatch.setattr(kafka_consumer, "CHECK_SECONDS", 3_600)
+    consumer, _, topics = consuming(Message("t", 0, 5, b"", b"0"))
+    assert [record.value for record in (await polled(consumer, 1)).records] == [b"0"]
+    assert not topics.answers.is_set()
+
+
 async def test_a_partition_whose_offset_is_wrong_stops_alone() -> None:
     consumer, _, topics = consuming(*(Message("t", n, 5, b"", b"%d" % n) for n in (0, 1, 2)))
     topics.offsets |= {1: 11, 2: 10}
