@@ -121,6 +121,19 @@ async def test_another_topic_stops_all_of_them_for_good(topic: Topic, why: str) 
         await consumer.poll(100)
 
 
+async def test_what_is_assigned_right_after_a_check_is_checked_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fails when the rest after a check that failed follows every check."""
+    monkeypatch.setattr(kafka_consumer, "CHECK_AGAIN_SECONDS", 3_600)
+    consumer, library, topics = consuming(Message("t", 1, 5, b"", b"1"))
+    topics.answers.set()
+    await polled(consumer, 1)
+    consumer._member._on_assign(library, [TopicPartition("t", 3)])  # type: ignore[arg-type]
+    library.messages.append(Message("t", 3, 5, b"", b"3"))
+    assert [record.value for record in (await polled(consumer, 1)).records] == [b"3"]
+
+
 async def test_a_check_that_fails_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka_consumer, "CHECK_AGAIN_SECONDS", 0.0)
     consumer, library, topics = consuming()
