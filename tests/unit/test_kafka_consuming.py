@@ -110,7 +110,7 @@ async def test_a_partition_whose_offset_is_wrong_stops_alone() -> None:
     ],
 )
 async def test_another_topic_stops_all_of_them_for_good(topic: Topic, why: str) -> None:
-    consumer, library, topics = consuming()
+    consumer, library, topics = consuming(Message("t", 1, 5, b"", b"of that topic"))
     topics.topic = topic
     topics.answers.set()
     with pytest.raises(RouterStopped, match=why):
