@@ -68,6 +68,15 @@ async def test_what_was_written_for_changes_is_found_again(store: Store) -> None
     assert await store.find_ids(list(ids)) == ids
 
 
+async def test_the_first_use_of_an_id_of_a_change_stays(store: Store) -> None:
+    """Also without its change, as after a router that stopped in between."""
+    key = ChangeKey(CHATS[0], changed(1, Deleted()).change_id, BRUNO)
+    for number in (1, 2):
+        entry = ChangeEntry(number, at_change(number))
+        await store.write(StoreBatch(through=(), change_ids={key: entry}))
+    assert await store.find_change_ids([key]) == {key: ChangeEntry(1, at_change(1))}
+
+
 async def test_a_change_is_not_visible_above_the_head(store: Store) -> None:
     await store.write(batch(message(1)))
     await store.write(changes(*[changed(n, Edited(f"{n}")) for n in range(995, 1_006)], head=1_003))
