@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from confluent_kafka import (
@@ -254,6 +256,8 @@ class Ending(Playing):
         super().__init__()
         self.is_silent = is_silent
         self.has_left = False
+        self.polls_left = 5
+        """The group answers only after several."""
         self.member, _ = playing()
         self.member._consumer = self  # type: ignore[assignment]
         checked(self.member, 0, 1)
@@ -264,6 +268,8 @@ class Ending(Playing):
         if not self.is_silent and self.requests and self.member._commits.are_pending:
             self.member._on_commit(None, [TopicPartition("t", 0, 5)])
         elif self.has_left and not self.is_silent:
+            self.polls_left -= 1
+        if self.polls_left == 0:
             places = [TopicPartition("t", 0), TopicPartition("t", 1)]
             self.member._on_revoke(self, places)  # type: ignore[arg-type]
         return None
@@ -422,3 +428,33 @@ def test_which_partitions_come_and_go_is_logged(caplog: pytest.LogCaptureFixture
     assert [(line.message, vars(line)["partitions"]) for line in caplog.records] == [
         (f"partitions {what}", [0, 2]) for what in ("assigned", "revoked", "lost")
     ]
+
+
+def test_one_that_joins_is_told_what_it_gets_and_loses_and_what_is_committed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    library, configs, joined = Playing(), [], []
+
+    def made(config: dict[str, Any]) -> Playing:
+        configs.append(config)
+        return library
+
+    def subscribe(topics: list[str], **told: Callable[..., None]) -> None:
+        joined.append((topics, told))
+
+    library.subscribe = subscribe  # type: ignore[attr-defined]
+    monkeypatch.setattr(group_member, "Consumer", made)
+    member = GroupMember(EPOCH, {"group.id": "a-group"})
+    member.subscribe()
+    ((topics, told),) = joined
+    assert topics == [EPOCH.topic]
+    told["on_assign"](library, [TopicPartition("t", 0), TopicPartition("t", 1)])
+    assert member.assignments.partitions == {0, 1}
+    told["on_revoke"](library, [TopicPartition("t", 1)])
+    assert member.assignments.partitions == {0}
+    member.hand_out(10)
+    member.commit([LogPosition(3, 0, 4)], 60)
+    configs[0]["on_commit"](None, [TopicPartition("t", 0, 5)])
+    assert member.assignments.committed == {0: 5}
+    told["on_lost"](library, [TopicPartition("t", 0)])
+    assert not member.assignments.are_known
