@@ -1,9 +1,9 @@
-"""How long a member of the routers' group waits for a batch, by a clock that a test moves."""
+"""What a member of the routers' group takes, and how long it waits for it by a test's clock."""
 
 from types import SimpleNamespace
 
 import pytest
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import KafkaError, Message, TopicPartition
 
 from chat4all.adapters.kafka import group_member
 from chat4all.adapters.kafka.group_member import (
@@ -13,8 +13,9 @@ from chat4all.adapters.kafka.group_member import (
     TAKE_SECONDS,
     GroupMember,
 )
+from chat4all.domain.errors import Unavailable
 from tests.clocks import Clock
-from tests.unit.test_kafka_member import Playing, checked, playing
+from tests.unit.test_kafka_member import Playing, checked, failing, playing
 
 WAIT_SECONDS = 1.0
 
@@ -97,3 +98,33 @@ def test_a_new_assignment_waits_for_its_check_and_not_for_messages(clock: Clock)
     member = taking(clock)
     member._on_assign(member._consumer, [TopicPartition("t", 1)])
     assert took(member, clock)[0] == pytest.approx(CHECK_SECONDS)
+
+
+def test_serving_waits_for_nothing_and_keeps_what_comes(clock: Clock) -> None:
+    """Fails when a busy router is silent, and so loses its partitions, or loses a message."""
+    member = taking(clock, 0.0)
+    member.serve()
+    assert [record.value for record in member.hand_out(10).records] == [b"x"]
+    before = clock.now
+    member.serve()
+    assert clock.now == before
+
+
+def test_an_error_that_passes_takes_no_records_along() -> None:
+    """Fails when records that came before it are skipped: they would be lost."""
+    member, _ = playing(Message("t", 0, 1, b"", b"x"), failing(KafkaError._TRANSPORT))
+    checked(member, 0)
+    member.take(10, 0.01)
+    assert [record.value for record in member.hand_out(10).records] == [b"x"]
+    with pytest.raises(Unavailable):
+        member.hand_out(10)
+
+
+def test_nothing_is_kept_of_a_partition_that_has_stopped() -> None:
+    """Fails when it fills the memory for as long as the partition stays assigned."""
+    member, _ = playing(*(Message("t", 0, n, b"", b"x") for n in range(3)))
+    checked(member, 0)
+    member.take(2, 0.01)
+    member.assignments.stop(0, "a contradiction")
+    assert not member.hand_out(10).records
+    assert member._taken == member._held == []
