@@ -264,7 +264,9 @@ class Ending(Playing):
         self.member.hand_out(10)
         self.member.commit([LogPosition(3, 0, 4)], 60)
 
-    def poll(self, _: float) -> Message | None:
+    def poll(self, seconds: float) -> Message | None:
+        if self.messages:
+            return super().poll(seconds)
         if not self.is_silent and self.requests and self.member._commits.are_pending:
             self.member._on_commit(None, [TopicPartition("t", 0, 5)])
         elif self.has_left and not self.is_silent:
@@ -280,8 +282,11 @@ class Ending(Playing):
 
 
 @pytest.mark.parametrize("leaving", [False, True])
-def test_what_was_routed_is_confirmed_before_a_member_ends(leaving: bool) -> None:
+def test_what_was_routed_is_confirmed_before_a_member_ends(
+    leaving: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And it gives its partitions to others only when it does not come back."""
+    monkeypatch.setattr(group_member, "LEAVE_SECONDS", 3_600)  # it does not wait that long
     library = Ending()
     library.member.close(leaving=leaving)
     assert not library.member._commits.are_pending
@@ -298,10 +303,19 @@ def test_an_end_does_not_wait_for_ever_for_kafka(monkeypatch: pytest.MonkeyPatch
     assert library.is_closed
 
 
+def test_one_that_fails_for_good_while_it_ends_waits_for_no_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(group_member, "LEAVE_SECONDS", 3_600)
+    library = Ending(is_silent=True)
+    library.messages.append(failing(KafkaError._FATAL, text=FENCED))
+    library.member.close(leaving=False)
+    assert library.is_closed
+
+
 def test_one_that_has_failed_for_good_asks_nothing_more_of_the_library() -> None:
     """The library would not answer; and what another router has by now is not ours to commit."""
     library = Ending(is_silent=True)
-    library.messages.append(failing(KafkaError._FATAL, text=FENCED))
     library.member._take_error(KafkaError(KafkaError._FATAL, FENCED), None)
     assert library.member.is_fenced
     library.member.close(leaving=True)

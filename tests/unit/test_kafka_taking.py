@@ -7,6 +7,7 @@ from confluent_kafka import KafkaError, Message, TopicPartition
 
 from chat4all.adapters.kafka import group_member
 from chat4all.adapters.kafka.group_member import (
+    BYTES_MAX,
     CHECK_SECONDS,
     GATHER_SECONDS,
     SLICE_SECONDS,
@@ -98,6 +99,7 @@ def test_a_new_assignment_waits_for_its_check_and_not_for_messages(clock: Clock)
     member = taking(clock)
     member._on_assign(member._consumer, [TopicPartition("t", 1)])
     assert took(member, clock)[0] == pytest.approx(CHECK_SECONDS)
+    assert not member._paused  # it would be fetched again only after a second
 
 
 def test_serving_waits_for_nothing_and_keeps_what_comes(clock: Clock) -> None:
@@ -128,3 +130,12 @@ def test_nothing_is_kept_of_a_partition_that_has_stopped() -> None:
     member.assignments.stop(0, "a contradiction")
     assert not member.hand_out(10).records
     assert member._taken == member._held == []
+
+
+def test_large_messages_are_not_held_without_bound_until_a_check() -> None:
+    large = bytes(BYTES_MAX // 2 + 1)
+    member, library = playing(*(Message("t", 0, n, b"", large) for n in range(2)))
+    member._on_assign(library, [TopicPartition("t", 0)])  # type: ignore[arg-type]
+    member.take(10, 0.01)
+    member.take(10, 0.01)
+    assert library.paused == {0}
