@@ -323,11 +323,20 @@ def test_one_that_has_failed_for_good_asks_nothing_more_of_the_library() -> None
     assert library.is_closed
 
 
-@pytest.mark.parametrize("code", [KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL])
-def test_a_fatal_error_that_is_no_fencing_is_given_in_the_librarys_words(code: int) -> None:
+@pytest.mark.parametrize(
+    ("code", "is_fatal"),
+    [
+        (KafkaError.FENCED_INSTANCE_ID, False),
+        (KafkaError._FATAL, False),
+        (KafkaError._STATE, True),
+    ],
+)
+def test_a_fatal_error_that_is_no_fencing_is_given_in_the_librarys_words(
+    code: int, is_fatal: bool
+) -> None:
     member, _ = playing()
-    member._take_error(KafkaError(code, "the first"), None)
-    member._take_error(KafkaError(code, "the second"), None)
+    for text in ("the first", "the second"):
+        member._take_error(KafkaError(code, text, fatal=is_fatal), None)
     assert not member.is_fenced
     with pytest.raises(RouterStopped, match="chat_messages: Kafka: the first"):
         member.hand_out(10)
@@ -366,6 +375,8 @@ def test_a_commit_that_the_library_refuses_at_once_is_made_again() -> None:
     library.commit = refuse  # type: ignore[method-assign]
     member.commit([LogPosition(3, 0, 0)], 60)
     assert library.requests == []
+    with pytest.raises(Unavailable, match="rejoining"):
+        member.commit([LogPosition(3, 0, 0)], 0)
     member._commits._send_again = 0.0
     member.serve()
     assert library.requests == [{0: 1}]
