@@ -335,6 +335,7 @@ def test_a_fatal_error_that_is_no_fencing_is_given_in_the_librarys_words(
     code: int, is_fatal: bool
 ) -> None:
     member, _ = playing()
+    assert not member.is_fenced
     for text in ("the first", "the second"):
         member._take_error(KafkaError(code, text, fatal=is_fatal), None)
     assert not member.is_fenced
