@@ -4,7 +4,13 @@ from typing import Protocol
 
 from chat4all.ports.dead_letters import DeadLetters, DeadLetterSink
 from chat4all.ports.health import CanPing
-from chat4all.ports.history import ChangedMessages, History, MarkedHeads, MessageVersions
+from chat4all.ports.history import (
+    ChangedMessages,
+    ConversationHeads,
+    History,
+    MarkedHeads,
+    MessageVersions,
+)
 from chat4all.ports.log import MessageLog
 from chat4all.ports.outbox import Outbox, OutboxTrimming
 from chat4all.ports.store import RoutedStore
@@ -14,10 +20,10 @@ from chat4all.ports.summaries import ConversationSummaries
 class Log(MessageLog, CanPing, Protocol): ...
 
 
-class VisibleHistory(History, MarkedHeads, ChangedMessages, MessageVersions, Protocol): ...
+class VisibleHistory(History, ConversationHeads, ChangedMessages, MessageVersions, Protocol): ...
 
 
-class Store(RoutedStore, VisibleHistory, ConversationSummaries, CanPing, Protocol): ...
+class Store(RoutedStore, VisibleHistory, MarkedHeads, ConversationSummaries, CanPing, Protocol): ...
 
 
 class Letters(DeadLetterSink, DeadLetters, Protocol): ...

@@ -12,7 +12,7 @@ from chat4all.domain.messages import AllRead, Marker, Receipt
 from chat4all.ports.history import EncodedPage
 from chat4all.ports.store import SequencedStore, StoreBatch
 from chat4all.wire.messages import MessageView, message_view
-from tests.contract.ports import VisibleHistory
+from tests.contract.ports import Store, VisibleHistory
 from tests.messages import batch, marked, message
 from tests.records import CHATS
 from tests.stored import stored
@@ -114,15 +114,13 @@ async def test_a_marker_beyond_the_head_is_read_as_the_head(
     assert await history.read_seqs(CHATS[0]) == {"ana": 2}
 
 
-async def test_how_far_one_reader_has_read_is_told_whatever_the_head(
-    store: SequencedStore, history: VisibleHistory
-) -> None:
+async def test_how_far_one_reader_has_read_is_told_whatever_the_head(store: Store) -> None:
     ana, bruno = Username("ana"), Username("bruno")
     await store.write(batch(message(1), message(2)))
     for chat, name, read in ((CHATS[0], ana, 9), (CHATS[0], bruno, 1), (CHATS[1], ana, 4)):
         await store.write(StoreBatch(through=(), markers=[Marker(chat, name, read, read)]))
     chats = [(CHATS[0], ana), (CHATS[0], bruno), (CHATS[1], ana), (CHATS[1], bruno)]
-    assert [await history.read_seq(*one) for one in chats] == [9, 1, 4, 0]
+    assert [await store.read_seq(*one) for one in chats] == [9, 1, 4, 0]
 
 
 async def test_receipts_have_the_times_of_what_they_say_in_any_order(
