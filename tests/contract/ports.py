@@ -4,7 +4,13 @@ from typing import Protocol
 
 from chat4all.ports.dead_letters import DeadLetters, DeadLetterSink
 from chat4all.ports.health import CanPing
-from chat4all.ports.history import ChangedMessages, ConversationHeads, History, MessageVersions
+from chat4all.ports.history import (
+    ChangedMessages,
+    ConversationHeads,
+    History,
+    MarkedHeads,
+    MessageVersions,
+)
 from chat4all.ports.log import MessageLog
 from chat4all.ports.outbox import Outbox, OutboxTrimming
 from chat4all.ports.store import RoutedStore
@@ -17,7 +23,7 @@ class Log(MessageLog, CanPing, Protocol): ...
 class VisibleHistory(History, ConversationHeads, ChangedMessages, MessageVersions, Protocol): ...
 
 
-class Store(RoutedStore, VisibleHistory, ConversationSummaries, CanPing, Protocol): ...
+class Store(RoutedStore, VisibleHistory, MarkedHeads, ConversationSummaries, CanPing, Protocol): ...
 
 
 class Letters(DeadLetterSink, DeadLetters, Protocol): ...

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from chat4all.domain.changes import (
+    EDITS_MAX,
     EMOJIS,
     ChangeHead,
     Deleted,
@@ -68,6 +69,15 @@ async def test_what_was_written_for_changes_is_found_again(store: Store) -> None
     assert await store.find_ids(list(ids)) == ids
 
 
+async def test_the_first_use_of_an_id_of_a_change_stays(store: Store) -> None:
+    """Also without its change, as after a router that stopped in between."""
+    key = ChangeKey(CHATS[0], changed(1, Deleted()).change_id, BRUNO)
+    for number in (1, 2):
+        entry = ChangeEntry(number, at_change(number))
+        await store.write(StoreBatch(through=(), change_ids={key: entry}))
+    assert await store.find_change_ids([key]) == {key: ChangeEntry(1, at_change(1))}
+
+
 async def test_a_change_is_not_visible_above_the_head(store: Store) -> None:
     await store.write(batch(message(1)))
     await store.write(changes(*[changed(n, Edited(f"{n}")) for n in range(995, 1_006)], head=1_003))
@@ -126,6 +136,16 @@ async def test_what_was_made_under_an_id(store: Store) -> None:
     assert await store.made(CHATS[1], made[0].change_id, made[0].author) is None
     await store.write(changes(changed(6, Deleted(), seq=2)))
     assert await found(1) == MadeChange(2, Edited(""))
+
+
+async def test_the_texts_of_a_message_are_bounded(store: Store) -> None:
+    """Another producer may edit it any number of times."""
+    await store.write(batch(message(1)))
+    edits = [changed(n, Edited(f"{n}")) for n in range(1, EDITS_MAX + 3)]
+    await store.write(changes(*edits))
+    found = [one.content for one in await store.versions(CHATS[0], 1)]
+    assert found == [message(1).content, *(f"{n}" for n in range(1, EDITS_MAX + 1))]
+    assert (await the(store)).content == f"{EDITS_MAX + 2}"
 
 
 async def test_a_deletion_takes_every_text_and_stays(store: Store) -> None:

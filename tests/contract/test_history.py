@@ -12,7 +12,7 @@ from chat4all.domain.messages import AllRead, Marker, Receipt
 from chat4all.ports.history import EncodedPage
 from chat4all.ports.store import SequencedStore, StoreBatch
 from chat4all.wire.messages import MessageView, message_view
-from tests.contract.ports import VisibleHistory
+from tests.contract.ports import Store, VisibleHistory
 from tests.messages import batch, marked, message
 from tests.records import CHATS
 from tests.stored import stored
@@ -114,14 +114,23 @@ async def test_a_marker_beyond_the_head_is_read_as_the_head(
     assert await history.read_seqs(CHATS[0]) == {"ana": 2}
 
 
+async def test_how_far_one_reader_has_read_is_told_whatever_the_head(store: Store) -> None:
+    ana, bruno = Username("ana"), Username("bruno")
+    await store.write(batch(message(1), message(2)))
+    for chat, name, read in ((CHATS[0], ana, 9), (CHATS[0], bruno, 1), (CHATS[1], ana, 4)):
+        await store.write(StoreBatch(through=(), markers=[Marker(chat, name, read, read)]))
+    chats = [(CHATS[0], ana), (CHATS[0], bruno), (CHATS[1], ana), (CHATS[1], bruno)]
+    assert [await store.read_seq(*one) for one in chats] == [9, 1, 4, 0]
+
+
 async def test_receipts_have_the_times_of_what_they_say_in_any_order(
     store: SequencedStore, history: VisibleHistory
 ) -> None:
     said = [
         (1, 1, 1_000, 1_000),
-        (3, 1, 2_000, 1_000),
-        (3, 2, 2_000, 3_000),
-        (2, 2, 2_500, 2_500),
+        (3, 1, 2_000, 1_500),
+        (3, 2, 2_500, 3_000),
+        (2, 2, 4_000, 2_800),
     ]
     for order in itertools.permutations(said):
         chat = ConversationId(str(uuid.uuid4()))
@@ -129,7 +138,7 @@ async def test_receipts_have_the_times_of_what_they_say_in_any_order(
         for numbers in order:
             await store.write(marked(chat, *numbers))
         # Of those who say the same number the later one counts, and none that says less.
-        assert await history.receipts(chat) == {"ana": Receipt(3, 2, 2_000, 3_000)}, order
+        assert await history.receipts(chat) == {"ana": Receipt(3, 2, 2_500, 3_000)}, order
 
 
 async def test_receipts_go_no_further_than_the_head(

@@ -80,5 +80,13 @@ async def test_heads_and_markers_only_grow(store: SequencedStore, history: Visib
     assert await history.read_seqs(CHATS[0]) == {"ana": 3}
 
 
+async def test_of_nothing_nothing_is_found(store: Store) -> None:
+    await store.write(batch(message(1)))
+    for find in (store.find_ids, store.at_positions, store.heads, store.targets):
+        assert await find([]) == {}
+    for find_changes in (store.find_change_ids, store.changes_at, store.change_heads):
+        assert await find_changes([]) == {}
+
+
 async def test_it_answers_a_ping(store: Store) -> None:
     await store.ping()

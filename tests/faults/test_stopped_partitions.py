@@ -183,6 +183,15 @@ async def test_a_record_that_cannot_be_routed_stops_its_partition_alone(
     assert parts.letters == []
 
 
+async def test_what_follows_in_a_partition_that_stopped_is_not_routed_with_another_one() -> None:
+    """Fails when a batch of two partitions is cut in the middle: the record would be skipped."""
+    bad = record("a contradiction", chat=CHATS[1])
+    parts = Parts(said(0, "a"), (1, bad), said(0, "b"), said(1, "not reached"))
+    await parts.route()
+    assert parts.contents == {CHATS[0]: ["a", "b"]}
+    assert parts.committed == {0: 1}
+
+
 async def test_later_polls_go_on_without_the_partition_that_has_stopped() -> None:
     parts = Parts(said(1, "a contradiction"), said(0, "a"), said(1, "not reached"), said(2, "c"))
     parts.router._poll_max = 1

@@ -137,11 +137,10 @@ class Router:
         except _Stopping:
             raise
         except Exception as error:
-            parts = _cut(poll.records)
             if len(poll.records) == 1:
                 self._stop_partition(poll.records[0].log_position, error)
                 return
-            for records in parts:
+            for records in _cut(poll.records):
                 if records[0].log_position.partition not in self._stopped:
                     await self._route(replace(poll, records=records))
 
@@ -274,11 +273,11 @@ def _without_bytes(letter: DeadLetter, error: NotAccepted) -> DeadLetter:
 
 
 def _cut(records: Sequence[LogRecord]) -> list[Sequence[LogRecord]]:
-    """Return the records of each partition; those of one partition in two halves; or the one."""
+    """Return the records of each partition, or two halves of those of one partition."""
     by_partition: dict[int, list[LogRecord]] = {}
     for record in records:
         by_partition.setdefault(record.log_position.partition, []).append(record)
     if len(by_partition) > 1:
         return list(by_partition.values())
     half = len(records) // 2
-    return [part for part in (records[:half], records[half:]) if part]
+    return [records[:half], records[half:]]
