@@ -62,7 +62,7 @@ def fill(server: Server) -> str:
     chat = server.group(tokens["bruno"], title, *NAMES)
     ids: list[str] = []
     for number, (name, content) in enumerate(SAID):
-        body = {"chat_id": chat, "content": content}
+        body: dict[str, object] = {"chat_id": chat, "content": content}
         body |= {"reply_to": ids[-1]} if number == ANSWERED else {}
         body |= {"mentions": ["bruno"]} if "@bruno" in content else {}
         status, sent = call("POST", f"{server.gateway}/v1/messages", body, tokens[name])

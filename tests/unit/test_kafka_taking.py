@@ -9,6 +9,7 @@ from chat4all.adapters.kafka import group_member
 from chat4all.adapters.kafka.group_member import (
     BYTES_MAX,
     CHECK_SECONDS,
+    FEW_MAX,
     GATHER_SECONDS,
     SLICE_SECONDS,
     TAKE_SECONDS,
@@ -49,8 +50,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def taking(clock: Clock, *after: float) -> GroupMember:
+def taking(clock: Clock, *after: float, were: int = FEW_MAX + 1) -> GroupMember:
+    """Return a member that took so many messages the last time."""
     member, _ = playing()
+    member._were = were
     member._consumer = Arriving(clock, *after)  # type: ignore[assignment]
     checked(member, 0)
     return member
@@ -85,12 +88,29 @@ def test_a_batch_waits_for_its_first_message_and_hardly_for_others(
     assert found == pytest.approx(count, abs=1 if count > 2 else 0)
 
 
+@pytest.mark.parametrize("after", [[0.5], [0.5, 0.504, 0.7]])
+def test_where_messages_are_few_none_waits_for_another(clock: Clock, after: list[float]) -> None:
+    """Fails when each message of a quiet system is held up for others that do not come."""
+    member = taking(clock, *after, were=FEW_MAX)
+    waited, found = took(member, clock)
+    assert waited == pytest.approx(0.5 + COST_SECONDS)
+    assert found == 1
+
+
+def test_what_is_there_already_is_one_batch_after_few_as_well(clock: Clock) -> None:
+    member = taking(clock, *[0.5] * 20, were=1)
+    assert took(member, clock)[1] == 20
+    member._taken.clear()
+    member._consumer = Arriving(clock, 0.0, 0.004)  # type: ignore[assignment]
+    assert took(member, clock)[1] == 2
+
+
 def test_what_came_while_the_last_batch_was_routed_waits_hardly_at_all(clock: Clock) -> None:
-    member = taking(clock, 0.0, 0.0)
-    member.take(2, WAIT_SECONDS)
+    member = taking(clock, *[0.0] * (FEW_MAX + 1))
+    member.take(FEW_MAX + 1, WAIT_SECONDS)
     assert took(member, clock)[0] == pytest.approx(GATHER_SECONDS)
     crowd = taking(clock, *[0.0] * 100)
-    crowd.take(1, WAIT_SECONDS)
+    crowd.take(FEW_MAX + 1, WAIT_SECONDS)
     assert took(crowd, clock)[0] == pytest.approx(TAKE_SECONDS, abs=2 * COST_SECONDS)
 
 

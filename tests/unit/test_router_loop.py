@@ -15,7 +15,7 @@ from chat4all.domain.records import DeadLetter, LogRecord
 from chat4all.ports.dead_letters import DeadLetterSink
 from chat4all.ports.log import Poll
 from chat4all.ports.store import StoreBatch
-from chat4all.router.loop import CAUSES_MAX, Router
+from chat4all.router.loop import CAUSES_MAX, FEW_MAX, Router
 from tests.faults.machine import LogInMemory
 from tests.records import CHATS, record
 from tests.tables import StoreOnTables, Tables
@@ -105,6 +105,7 @@ def routing(
     letters: DeadLetterSink | None = None,
     *,
     pace: float = 0.0,
+    poll_max: int = 2,
     of_several_partitions: bool = False,
 ) -> Router:
     store = Store() if store is None else store
@@ -116,7 +117,7 @@ def routing(
         PartitionedLog() if of_several_partitions else None,
         retry_first_seconds=0.0001,
         pace_seconds=pace,
-        poll_max=2,
+        poll_max=poll_max,
     )
     return log.router
 
@@ -141,19 +142,21 @@ async def trouble_of(router: Router) -> str | None:
 
 
 async def test_it_pauses_only_after_a_batch_that_was_not_full() -> None:
-    """Fails when single messages cost a batch each, or when a backlog or an idle log waits."""
-    log = Log(read(0, 1), read(), read(2), read(3))
-    router = routing(log, pace=3_600)
+    """Fails when many messages cost a batch each, or when a backlog or an idle log waits, or a
+    message in a log where there are few."""
+    few, full, many = range(FEW_MAX), range(10, 20), range(20, 21 + FEW_MAX)
+    log = Log(read(*few), read(*full), read(), read(*many), read(30))
+    router = routing(log, pace=3_600, poll_max=len(full))
     async with asyncio.timeout(30):
         running = asyncio.ensure_future(router.run())
-        while LogPosition(0, 0, 2) not in log.committed:
+        while LogPosition(0, 0, many[-1]) not in log.committed:
             await asyncio.sleep(0)
         for _ in range(100):
             await asyncio.sleep(0)
         assert len(log.polls) == 1
         router.stop()  # which the pause does not delay
         await running
-    assert log.committed[-1].offset == 2
+    assert log.committed[-1].offset == many[-1]
     assert await trouble_of(router) is None
 
 

@@ -29,6 +29,10 @@ PACE_SECONDS = 0.005
 """Pause after a batch that was not full: the batch that gathers meanwhile costs little more than a
 single message."""
 
+FEW_MAX = 4
+"""After so few records there is no pause: so rarely do they come that none would gather, and each
+would only be later."""
+
 CAUSES_MAX = 5
 """Stopped partitions whose causes readiness gives; the log and the metrics have all."""
 
@@ -88,7 +92,7 @@ class Router:
                 poll = await self._retry_until_done("reading the log", self._poll)
                 self._note_stopped(poll)
                 await self._route(poll)
-                if 0 < len(poll.records) < self._poll_max:
+                if FEW_MAX < len(poll.records) < self._poll_max:
                     await self._rest(self._pace_seconds)
         except _Stopping:
             pass

@@ -31,6 +31,10 @@ from chat4all.ports.log import Poll
 GATHER_SECONDS = 0.005
 """How long a batch that is not full waits for more."""
 
+FEW_MAX = 4
+"""After a batch of so few messages the next one waits for no more: so rarely do they come that each
+would only be later."""
+
 TAKE_SECONDS = 0.05
 """How long a batch may grow while there is always another message."""
 
@@ -82,6 +86,8 @@ class GroupMember:
         self._paused: Set[int] = frozenset()
         self._taken: list[tuple[int, Message]] = []
         """Messages not handed out yet, each with the number of its assignment."""
+        self._were = 0
+        """How many were taken the last time that there were any."""
         self._held: list[tuple[int, Message]] = []
         """The same of partitions that are not checked yet: earlier than what is taken of them."""
         self._error: KafkaError | None = None
@@ -123,9 +129,10 @@ class GroupMember:
         self._pause(self._closed())
         self._send_commits()
         until, last = now + wait_seconds, math.inf
+        gather = GATHER_SECONDS if self._were > FEW_MAX else 0.0
         size = sum(len(message) for _, message in self._taken)
         if self._taken:  # while the last batch was routed
-            until, last = now + GATHER_SECONDS, now + TAKE_SECONDS
+            until, last = now + gather, now + TAKE_SECONDS
         while self._is_well() and len(self._taken) < limit and size < BYTES_MAX and now < last:
             if self.assignments.unchecked:
                 until = min(until, now + CHECK_SECONDS)
@@ -133,10 +140,11 @@ class GroupMember:
             now = time.monotonic()
             if took:
                 if size == 0:
-                    until, last = now + GATHER_SECONDS, now + TAKE_SECONDS
+                    until, last = now + gather, now + TAKE_SECONDS
                 size += len(self._taken[-1][1])
             elif now >= until:
                 break
+        self._were = len(self._taken) or self._were
         return bool(self._taken)
 
     def hand_out(self, limit: int) -> Poll:
