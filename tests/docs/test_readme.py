@@ -126,3 +126,12 @@ def test_both_languages_tell_the_same() -> None:
 def items(text: str) -> list[int]:
     """Return how many items each part of a page lists."""
     return [part.count("\n- ") for part in re.split(r"^## ", text, flags=re.MULTILINE)]
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_bot_is_the_example(readme: Path) -> None:
+    """Which a test runs, kills and starts again."""
+    (bot,) = blocks(readme.read_text(), "python")
+    assert bot == Path("examples/echo.py").read_text()
+    lines = [line for line in bot.splitlines() if line and not line.startswith(("import", '"""'))]
+    assert len(lines) <= 15
