@@ -38,7 +38,8 @@ class Bot:
 
     def __init__(self, command: Sequence[str], gateway: Service, name: str, folder: Path) -> None:
         self.journal = folder / "journal"
-        self._command = [*command, gateway.url, name, PASSWORD, str(folder / "positions")]
+        self._positions = folder / "positions"
+        self._command = [*command, gateway.url, name, PASSWORD, str(self._positions)]
         self._errors = folder / "errors"
 
     def start(self) -> None:
@@ -49,6 +50,14 @@ class Bot:
         assert self._process.poll() is None, self._errors.read_text()
         self._process.kill()
         self._process.wait(30)
+
+    def saved(self) -> dict[str, str]:
+        """Return the positions from which it would go on."""
+        try:
+            found: dict[str, str] = json.loads(self._positions.read_bytes())["positions"]
+        except FileNotFoundError:
+            return {}
+        return found
 
     def lines(self) -> Iterator[dict[str, Any] | None]:
         """Yield the events that it was given, and None where it was started."""
@@ -120,15 +129,17 @@ def test_a_bot_has_everything_whatever_is_killed(
     """Mutants: those of the conformance suite; here it is the real server that breaks."""
     talks = [People(site.gateways, new_names(1)) for _ in range(chats)]
     (name,) = new_names(1)
-    People(site.gateways, [name])
+    own = People(site.gateways, [name])
     for talk in talks:
         (owner,) = talk.tokens
         members = f"{site.gateways[0].url}/v1/conversations/{talk.chat}/members"
         assert call("POST", members, {"username": name}, talk.tokens[owner])[0] == 201
+    names = [talk.chat for talk in talks]
     bot = Bot(COMMANDS[client], site.gateways[0], name, tmp_path)
     bot.start()
     try:
-        until(lambda: bot.journal.exists() and (tmp_path / "positions").exists(), 60)
+        # From here on it follows all of them, each from its beginning.
+        until(lambda: bot.saved() == dict.fromkeys([*names, own.chat], "0.0"), 60)
         with ExitStack() as stack:
             for number, talk in enumerate(talks):
                 (owner,) = talk.tokens
@@ -140,7 +151,6 @@ def test_a_bot_has_everything_whatever_is_killed(
             _kill(site, bot, seconds, kills, bot_kills)
         all_ready(site.services)
         heads = positions(talks, site.gateways[0])
-        names = [talk.chat for talk in talks]
         until(lambda: [one.position for one in had(bot, names).values()] == heads, 120)
     finally:
         bot.kill()
