@@ -6,13 +6,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from chat4all.client import Connected, MessageChanged, MessageCreated, PositionsFile
+from chat4all.client import Client, Connected, MessageChanged, MessageCreated, PositionsFile
 from chat4all.client.errors import Defect
 from chat4all.client.following import Following, Gap, MustReload, ReadPage, Step
 from chat4all.client.frames import read_frame
 from chat4all.client.inbox import Inbox
+from chat4all.client.reloading import reloaded
 from chat4all.domain.position import Position
 from chat4all.wire.messages import EXAMPLE_CHAT as CHAT
+from tests.client.answering import answering
 
 pytestmark = pytest.mark.anyio
 
@@ -85,7 +87,7 @@ def test_a_gap_is_resumed_from_once_and_read_over_when_it_stays(kind: str, seq: 
 
 def test_what_a_page_has_shown_is_not_told_again() -> None:
     one = following("9.0")
-    one.commit(Step(None, CHAT, Position(10, 1), pages=[ReadPage(10, 12, 4)]))
+    one.commit(Step(None, CHAT, Position(12, 1), pages=[ReadPage(10, 12, 4)]))
     events = take(
         one,
         frame("message", 11, "11.1"),
@@ -96,6 +98,34 @@ def test_what_a_page_has_shown_is_not_told_again() -> None:
     )
     assert [(event.message.seq, event.position) for event in events] == [(2, "11.4"), (12, "12.5")]
     assert one._pages == {}
+
+
+async def reload(known: str | None, first: int, last: int, position: str) -> list[Step]:
+    """Return the steps of a reload at 5.0, whose page is read at a later position."""
+    page = [{**MESSAGE, "seq": seq} for seq in range(first, last + 1)]
+    async with (
+        answering((200, page, {"Chat4All-Position": position})) as server,
+        Client(server.url, token="t") as chat,
+    ):
+        must = MustReload(CHAT, Position(5, 0), Position.parse(known) if known else None)
+        return [step async for step in reloaded(chat._caller, must)]
+
+
+async def test_a_page_that_is_newer_than_its_reload_moves_the_position() -> None:
+    """Else a program that has taken it, and dies, is given messages 6 and 7 again."""
+    (step,) = await reload("2.0", 3, 7, "7.2")
+    assert step.event is not None
+    assert [message.seq for message in step.event.new_messages] == [3, 4, 5, 6, 7]
+    assert step.position == Position(7, 0)
+
+
+async def test_nothing_older_comes_after_a_page() -> None:
+    """300 messages came while the client was about to read the newest page."""
+    one = Following({}, "g", is_beginning=False)
+    for step in await reload(None, 106, 305, "305.0"):
+        one.commit(step)
+    events = take(one, *(frame("message", seq, f"{seq}.0") for seq in range(6, 308)))
+    assert [event.message.seq for event in events] == [306, 307]
 
 
 def test_frames_of_later_releases_are_passed_over() -> None:

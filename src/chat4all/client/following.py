@@ -122,12 +122,8 @@ class Following:
         if step.position is not None:
             self.positions[step.conversation] = step.position
             pages = [*self._pages.get(step.conversation, ()), *step.pages]
-            # Those that may still spare a message or a change.
-            pages = [
-                page
-                for page in pages
-                if page.last > step.position.seq or page.change > step.position.change
-            ]
+            # Those that may still spare a change.
+            pages = [page for page in pages if page.change > step.position.change]
             if pages:
                 self._pages[step.conversation] = pages
             else:
@@ -142,9 +138,8 @@ class Following:
         if seq > known.seq + 1:
             yield self._missing(conversation, known, position)
             return
-        is_shown = any(p.first <= seq <= p.last for p in self._pages.get(conversation, ()))
-        event = None if is_shown else MessageCreated(message, frame.position)
-        yield Step(event, conversation, Position(seq, max(known.change, position.change)))
+        moved = Position(seq, max(known.change, position.change))
+        yield Step(MessageCreated(message, frame.position), conversation, moved)
 
     def _changed(self, frame: MessageChangedFrame) -> Iterator[Step | MustReload]:
         message, position = frame.message, Position.parse(frame.position)
