@@ -72,7 +72,7 @@ class Client(MessageCalls, ConversationCalls, PeopleCalls):
         if token:
             source: Source = FixedToken(token)
         elif get_token:
-            source = AskedToken(get_token)
+            source = AskedToken(get_token, self._pace)
         else:
             form = (
                 {"grant_type": "refresh_token", "refresh_token": refresh_token}

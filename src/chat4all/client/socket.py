@@ -115,7 +115,7 @@ class Socket:
         with suppress(ClientError, ConnectionClosed, OSError):
             while (renew_at := self._tokens.renew_at) is not None:
                 await asyncio.sleep(renew_at - time.monotonic())
-                token = await self._tokens.get()
+                token = await self._tokens.renewed()
                 if token != self._token:
                     self._token = token
                     await self.say(client_frames.Auth(token))

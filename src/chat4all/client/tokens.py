@@ -2,12 +2,14 @@
 
 import asyncio
 import inspect
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Protocol, TypeAlias
 
 from chat4all.client.errors import NotSignedIn, Refused, Unavailable
-from chat4all.client.timing import RENEWED_AGAIN_SECONDS, RENEWED_AT
+from chat4all.client.timing import ASK_SECONDS, LASTS, RENEWED_AGAIN_SECONDS, RENEWED_AT, Pace
 from chat4all.client.views import Token
 
 GetToken: TypeAlias = Callable[[], Awaitable[str]]
@@ -40,12 +42,17 @@ class FixedToken:
 class AskedToken:
     """Tokens of a callable of the program."""
 
-    def __init__(self, get_token: GetToken) -> None:
+    def __init__(self, get_token: GetToken, pace: Pace) -> None:
         self._get_token = get_token
+        self._pace = pace
 
     async def next(self) -> tuple[str, float | None]:
-        """Return what the callable returns."""
-        return await self._get_token(), None
+        """Return what the callable returns. It has a deadline: every call may wait for it."""
+        try:
+            async with asyncio.timeout(self._pace.of(ASK_SECONDS)):
+                return await self._get_token(), None
+        except TimeoutError:
+            raise Unavailable("`get_token` does not return") from None
 
 
 class Session:
@@ -76,11 +83,15 @@ class Session:
 
 
 class Tokens:
-    """The token of now. However many callers find it spent, it is renewed once."""
+    """The token of now. However many callers find it spent, it is renewed once.
+
+    While it lasts nobody waits for the next one: the part that gives tokens may not work just then.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._token: str | None = None
+        self._ends_at = math.inf
         self._renewal: asyncio.Task[str] | None = None
         self.renew_at: float | None = None
         """When to renew it, by the monotonic clock; None where that is unknown."""
@@ -91,22 +102,25 @@ class Tokens:
         return self._token is not None
 
     async def get(self, refused: str | None = None) -> str:
-        """Return a token other than the one that was `refused`, and not one that is due."""
-        token = self._token
-        is_due = self.renew_at is not None and time.monotonic() >= self.renew_at
-        if token is not None and token != refused and not is_due:
+        """Return a token other than the one that was `refused`, and not one that has expired."""
+        token, now = self._token, time.monotonic()
+        is_due = self.renew_at is not None and now >= self.renew_at
+        if token is not None and token != refused and (not is_due or now < self._ends_at):
+            if is_due:
+                self._renewing()
             return token
-        if self._renewal is None:
-            # Not cancelled with one of those who wait: a refresh token is spent by asking.
-            self._renewal = asyncio.create_task(self._renew(), name="chat4all-token")
-            self._renewal.add_done_callback(self._renewed)
         try:
-            return await asyncio.shield(self._renewal)
+            return await asyncio.shield(self._renewing())
         except Unavailable:
             if token is None or token == refused:
                 raise
-            self.renew_at = time.monotonic() + RENEWED_AGAIN_SECONDS
             return token  # good until it is refused
+
+    async def renewed(self) -> str:
+        """Return the next token, once it is due; the same one where none is to be had now."""
+        with suppress(Unavailable):
+            return await asyncio.shield(self._renewing())
+        return await self.get()
 
     async def close(self) -> None:
         """End a renewal that is under way."""
@@ -114,13 +128,22 @@ class Tokens:
             self._renewal.cancel()
             await asyncio.wait([self._renewal])
 
+    def _renewing(self) -> asyncio.Task[str]:
+        if self._renewal is None:
+            # Not cancelled with one of those who wait: a refresh token is spent by asking.
+            self._renewal = asyncio.create_task(self._renew(), name="chat4all-token")
+            self._renewal.add_done_callback(self._renewed)
+        return self._renewal
+
     async def _renew(self) -> str:
         token, seconds = await self._source.next()
         self._token = token
-        self.renew_at = None if seconds is None else time.monotonic() + RENEWED_AT * seconds
+        now = time.monotonic()
+        self._ends_at = math.inf if seconds is None else now + LASTS * seconds
+        self.renew_at = None if seconds is None else now + RENEWED_AT * seconds
         return token
 
     def _renewed(self, renewal: asyncio.Task[str]) -> None:
         self._renewal = None
-        if not renewal.cancelled():
-            renewal.exception()  # those who wait have it; there may be none
+        if not renewal.cancelled() and renewal.exception() is not None:  # who waits has it
+            self.renew_at = self.renew_at and time.monotonic() + RENEWED_AGAIN_SECONDS
