@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ssl import SSLContext
 from typing import Any, Final, Self, TypeVar
 
@@ -45,8 +45,8 @@ class Call:
     method: str
     path: str
     query: Mapping[str, Any] | None = None
-    body: Any = None
-    form: Mapping[str, str] | None = None
+    body: Any = field(default=None, repr=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
     key: str | None = None
     is_signed_in: bool = True
     repeats: bool = True
@@ -80,7 +80,7 @@ class Caller:
         self.user_agent: Final = user_agent or USER_AGENT
         self.ssl = ssl
         self.tokens: Tokens | None = None
-        self._seconds = seconds
+        self.seconds = seconds
         self._pace = pace
         self._http: httpx2.AsyncClient | None = None
         self._username: str | None = None
@@ -134,7 +134,7 @@ class Caller:
 
     async def response(self, call: Call) -> httpx2.Response:
         """Return the answer of the first try that succeeds."""
-        deadline = time.monotonic() + self._seconds
+        deadline = time.monotonic() + self.seconds
         delays = self._pace.delays()
         may_be_done = False
         while True:

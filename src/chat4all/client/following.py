@@ -22,6 +22,7 @@ from chat4all.client.frames import (
     MessageChangedFrame,
     MessageFrame,
     PresenceFrame,
+    read_position,
 )
 from chat4all.domain.position import Position
 from chat4all.wire.frames import ReadFrame, Reload, TypingFrame
@@ -84,6 +85,7 @@ class Following:
         if generation != self.generation and None not in {generation, self.generation}:
             self.positions.clear()
             self._pages.clear()
+            self._read = None
         self.generation = generation
 
     def steps(self, frame: Frame) -> Iterator[Step | MustReload]:
@@ -130,7 +132,7 @@ class Following:
                 self._pages.pop(step.conversation, None)
 
     def _created(self, frame: MessageFrame) -> Iterator[Step | MustReload]:
-        message, position = frame.message, Position.parse(frame.position)
+        message, position = frame.message, read_position(frame.position)
         conversation, seq = message.conversation_id, message.seq or position.seq
         known = self.positions.get(conversation) or Position(seq - 1, position.change)
         if seq <= known.seq:
@@ -142,7 +144,7 @@ class Following:
         yield Step(MessageCreated(message, frame.position), conversation, moved)
 
     def _changed(self, frame: MessageChangedFrame) -> Iterator[Step | MustReload]:
-        message, position = frame.message, Position.parse(frame.position)
+        message, position = frame.message, read_position(frame.position)
         conversation, seq = message.conversation_id, message.seq or 0
         known = self.positions.get(conversation) or Position(position.seq, position.change - 1)
         if position.change <= known.change:
@@ -170,7 +172,7 @@ class Following:
         event = ConversationChanged(conversation, frame.event)
         match frame.event:
             case "added" if frame.position is not None and self.is_beginning:
-                yield Step(event, conversation, Position.parse(frame.position))
+                yield Step(event, conversation, read_position(frame.position))
             case "added" if frame.position is not None:
                 yield Step(event)
                 yield self._reload(conversation, frame.position)
@@ -181,7 +183,7 @@ class Following:
 
     def _reload(self, conversation: str, position: str) -> MustReload:
         known = self.positions.get(conversation)
-        return MustReload(conversation, Position.parse(position), known)
+        return MustReload(conversation, read_position(position), known)
 
     def _marks(self, conversation: str, seq: int) -> bool:
         """Keep my own marker; return whether it has moved."""

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from chat4all.client.calling import Caller
 from chat4all.client.events import MessagesReloaded
 from chat4all.client.following import MustReload, ReadPage, Step
+from chat4all.client.frames import read_position
 from chat4all.client.messages import PAGE_MAX, read_page
 from chat4all.client.views import Page
 from chat4all.domain.position import Position
@@ -53,4 +54,4 @@ def _step(must: MustReload, pages: list[Page], position: Position) -> Step:
 
 def _read_page(page: Page) -> ReadPage:
     first, last = page.messages[0].seq or 0, page.messages[-1].seq or 0
-    return ReadPage(first, last, Position.parse(page.position).change)
+    return ReadPage(first, last, read_position(page.position).change)

@@ -2,15 +2,18 @@
 
 import asyncio
 import inspect
+import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Protocol, TypeAlias
 
-from chat4all.client.errors import NotSignedIn, Refused, Unavailable
+from chat4all.client.errors import ClientError, Defect, NotSignedIn, Refused, Unavailable
 from chat4all.client.timing import ASK_SECONDS, LASTS, RENEWED_AGAIN_SECONDS, RENEWED_AT, Pace
 from chat4all.client.views import Token
+
+logger = logging.getLogger(__name__)
 
 GetToken: TypeAlias = Callable[[], Awaitable[str]]
 OnTokens: TypeAlias = Callable[[Token], Awaitable[None] | None]
@@ -63,6 +66,7 @@ class Session:
         self._form = form
         self._on_tokens = on_tokens
         self._why_ended: Refused | None = None
+        self._has_begun = False
 
     async def next(self) -> tuple[str, float | None]:
         """Sign in or refresh. What is refused once ends the session for good."""
@@ -70,9 +74,12 @@ class Session:
             try:
                 token = await self._ask(self._form)
             except Refused as refused:
+                if not refused.type:
+                    raise self._misdirected(refused) from None
                 why = self._why_ended = refused
         if why is not None:
             raise NotSignedIn(why.detail, status=why.status)
+        self._has_begun = True
         self._form = {"grant_type": "refresh_token", "refresh_token": token.refresh_token}
         if self._on_tokens is not None:
             # The refresh token is good once: the program keeps the next one before it is used.
@@ -80,6 +87,13 @@ class Session:
             if inspect.isawaitable(kept):
                 await kept
         return token.access_token, float(token.expires_in)
+
+    def _misdirected(self, refused: Refused) -> ClientError:
+        """Return the error for a refusal that is not of Chat4All, but of something before it."""
+        said = f"signing in is answered with {refused.status}"
+        if self._has_begun:
+            return Unavailable(said, status=refused.status)
+        return Defect(f"{said}: is it the address of Chat4All?")
 
 
 class Tokens:
@@ -145,5 +159,8 @@ class Tokens:
 
     def _renewed(self, renewal: asyncio.Task[str]) -> None:
         self._renewal = None
-        if not renewal.cancelled() and renewal.exception() is not None:  # who waits has it
+        if not renewal.cancelled() and (error := renewal.exception()) is not None:
             self.renew_at = self.renew_at and time.monotonic() + RENEWED_AGAIN_SECONDS
+            # Those who wait have it, but there may be none. The program's own may have a secret.
+            why = error if isinstance(error, ClientError) else type(error).__name__
+            logger.warning("the token was not renewed: %s", why)
