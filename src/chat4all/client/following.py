@@ -182,8 +182,10 @@ class Following:
                 yield Step(event)
 
     def _reload(self, conversation: str, position: str) -> MustReload:
-        known = self.positions.get(conversation)
-        return MustReload(conversation, read_position(position), known)
+        known, least = self.positions.get(conversation), read_position(position)
+        if known is None and least.seq == 0:
+            known = least  # it was empty: whatever the history has by then is new
+        return MustReload(conversation, least, known)
 
     def _marks(self, conversation: str, seq: int) -> bool:
         """Keep my own marker; return whether it has moved."""
