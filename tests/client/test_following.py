@@ -140,12 +140,14 @@ async def test_a_page_that_is_newer_than_its_reload_moves_the_position() -> None
 
 def test_what_was_empty_when_one_was_added_has_new_messages_only() -> None:
     """The first message of a new conversation may be in the page that is read for it."""
-    added = {"type": "conversation", "conversation_id": CHAT, "event": "added"}
-    one = Following({}, "g", is_beginning=False)
-    found = [*one.steps(read_frame(msgspec.json.encode(added | {"position": "0.0"})))]
-    assert found[-1] == MustReload(CHAT, Position(0, 0), Position(0, 0))
-    found = [*one.steps(read_frame(msgspec.json.encode(added | {"position": "3.0"})))]
-    assert found[-1] == MustReload(CHAT, Position(3, 0), None)
+
+    def added(position: str) -> Step | MustReload:
+        fields = {"type": "conversation", "conversation_id": CHAT, "event": "added"}
+        one: Any = read_frame(msgspec.json.encode({**fields, "position": position}))
+        return [*Following({}, "g", is_beginning=False).steps(one)][-1]
+
+    assert added("0.0") == MustReload(CHAT, Position(0, 0), Position(0, 0))
+    assert added("3.0") == MustReload(CHAT, Position(3, 0), None)
 
 
 async def test_nothing_older_comes_after_a_page() -> None:

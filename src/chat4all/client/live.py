@@ -25,7 +25,7 @@ from chat4all.client.timing import SLOW_SECONDS, Pace
 from chat4all.client.tokens import Tokens
 from chat4all.domain.position import Position
 from chat4all.wire import client_frames
-from chat4all.wire.frames import Resumed
+from chat4all.wire.frames import ErrorFrame, Resumed
 
 POSITIONS_MAX = 500
 """Of one frame, which may have 64 KiB."""
@@ -222,6 +222,8 @@ class Events:
                 await self._put(moved)
             await self._put(Step(Connected(self._following.username)))
             return True
+        if isinstance(frame, ErrorFrame):
+            logger.warning("the server refuses what was said: %s, %d", frame.problem, frame.status)
         for step in self._following.steps(frame):
             if isinstance(step, MustReload):
                 with suppress(NotFound):  # removed meanwhile: a frame will say so
