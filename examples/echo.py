@@ -12,7 +12,7 @@ async def main(url: str, username: str, password: str) -> None:
     async with Client(url, username, password) as chat:
         async for event in chat.events(seen.load()):
             for message in event.new_messages:
-                if message.sender_id != username:
+                if message.content and message.sender_id != username:
                     own = uuid.uuid5(uuid.UUID(message.conversation_id), f"echo {message.seq}")
                     await chat.send(message.conversation_id, message.content, message_id=str(own))
             await seen.save(chat.positions)

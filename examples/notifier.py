@@ -1,6 +1,6 @@
 """Runs a command for each message that others send, with who it is from and what it says.
 
-    notifier.py URL USERNAME PASSWORD COMMAND…      such as: notify-send
+    notifier.py URL USERNAME PASSWORD COMMAND…      such as: notify-send --
 
 Nothing is said of messages that were sent while it was not running, or that you have read elsewhere
 within a second.

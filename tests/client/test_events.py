@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -33,10 +34,6 @@ pytestmark = pytest.mark.anyio
 SECONDS = 30.0
 
 
-def equals(wanted: Event) -> Callable[[Event], bool]:
-    return lambda event: event == wanted
-
-
 async def upto(events: Events, is_last: Callable[[Event], object]) -> list[Event]:
     """Return events up to the first one that is as asked for."""
     found: list[Event] = []
@@ -50,6 +47,10 @@ async def upto(events: Events, is_last: Callable[[Event], object]) -> list[Event
 
 def is_message(content: str) -> Callable[[Event], bool]:
     return lambda event: isinstance(event, MessageCreated) and event.message.content == content
+
+
+def is_just(expected: Event) -> Callable[[Event], object]:
+    return lambda event: event == expected
 
 
 def is_connected(event: Event) -> bool:
@@ -95,13 +96,13 @@ async def test_every_kind_of_event(served: Served, ana: Client, bruno: Client) -
 
     await upto(bruno.events(), is_connected)
     await ana.watch("bruno")
-    await upto(events, equals(PresenceChanged("bruno", "online", None)))
+    await upto(events, is_just(PresenceChanged("bruno", "online", None)))
     await bruno.typing(CHAT)
-    await upto(events, equals(Typing(CHAT, "bruno")))
+    await upto(events, is_just(Typing(CHAT, "bruno")))
     first = await bruno.send(CHAT, "first")
     await upto(events, is_message("first"))
     await ana.read(CHAT, 1)
-    await upto(events, equals(ReadMoved(CHAT, "ana", 1)))
+    await upto(events, is_just(ReadMoved(CHAT, "ana", 1)))
     await bruno.edit(CHAT, first, "edited")
     *_, changed = await upto(events, lambda event: isinstance(event, MessageChanged))
     assert isinstance(changed, MessageChanged)
@@ -122,10 +123,10 @@ async def test_a_conversation_comes_and_goes(served: Served, ana: Client, bruno:
     await bruno.send(group, "after")
     await upto(events, is_message("after"))
     await bruno.change_conversation(group, title="New")
-    await upto(events, equals(ConversationChanged(group, "changed")))
+    await upto(events, is_just(ConversationChanged(group, "changed")))
     assert ana.positions["positions"][group] == "2.0"
     await bruno.remove_member(group, "ana")
-    await upto(events, equals(ConversationChanged(group, "removed")))
+    await upto(events, is_just(ConversationChanged(group, "removed")))
     await bruno.send(CHAT, "elsewhere")
     await upto(events, is_message("elsewhere"))
     assert group not in ana.positions["positions"]
@@ -200,6 +201,91 @@ async def test_a_new_loop_goes_on_and_ends_the_one_before(ana: Client, bruno: Cl
     assert contents(found) == ["one", "two"]  # "one" was not taken: nothing was asked for after it
     with pytest.raises(Closed):
         await anext(first)
+
+
+async def test_a_loop_that_takes_over_keeps_its_connection(ana: Client) -> None:
+    """The one before may need a while to close its own."""
+    first = ana.events()
+    await upto(first, is_connected)
+    assert ana._live.socket is not None
+    connection, may_close = ana._live.socket._connection, asyncio.Event()
+    close = connection.close
+
+    async def slowly() -> None:
+        await may_close.wait()
+        await close()
+
+    connection.close = slowly  # type: ignore[assignment,method-assign]
+    second = ana.events()
+    await upto(second, is_connected)
+    may_close.set()
+    await first.aclose()
+    assert ana._live.socket is not None
+
+
+async def test_closing_leaves_nothing_of_earlier_loops(served: Served) -> None:
+    async with nothing_left(), served.client("ana", on_tokens=lambda _: None) as ana:
+        await upto(ana.events(), is_connected)
+        ana.events()
+
+
+async def test_closing_that_is_cancelled_leaves_no_connections(ana: Client) -> None:
+    await ana.me()
+    begun = asyncio.Event()
+
+    async def once(*_: object) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    ana._caller.once = once  # type: ignore[method-assign,assignment]
+    closing = asyncio.create_task(ana.close())
+    await begun.wait()
+    closing.cancel()
+    await asyncio.wait([closing])
+    assert ana._caller._http is None
+    ana._owns_session = False
+
+
+async def test_what_comes_between_two_loops_is_not_lost(served: Served, bruno: Client) -> None:
+    """Even in the first conversation that there is."""
+    await Client.sign_up(served.url, "carla", "carla@example.com", "long enough")
+    async with Client(served.url, "carla", "long enough") as carla:
+        await upto(carla.events(), is_connected)
+        group = (await bruno.create_group("New", ["carla"])).conversation_id
+        await bruno.send(group, "welcome")
+        await served.api.routed()
+        found = await upto(carla.events(), is_connected)
+    reloads = [event for event in found if isinstance(event, MessagesReloaded)]
+    assert [[one.content for one in event.messages] for event in reloads] == [["welcome"]]
+
+
+async def test_no_secret_and_no_content_is_logged(
+    ana: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    events = ana.events()
+    await upto(events, is_connected)
+    await ana.send(CHAT, "quite private")
+    await upto(events, is_message("quite private"))
+    assert ana._tokens._token is not None
+    lines = [one for one in caplog.records if not one.name.startswith("chat4all.gateway")]
+    assert lines
+    text = "\n".join(one.getMessage() for one in lines)
+    assert ana._tokens._token not in text
+    assert "quite private" not in text
+
+
+async def test_what_is_refused_on_the_connection_is_logged(
+    ana: Client, bruno: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`typing` and `watch` are not answered: nothing else says that they were in vain."""
+    events = ana.events()
+    await upto(events, is_connected)
+    await ana.typing((await bruno.create_group("Others")).conversation_id)
+    await ana.send(CHAT, "then")
+    await upto(events, is_message("then"))
+    told = [one.getMessage() for one in caplog.records if one.name == "chat4all.client.live"]
+    assert told == ["the server refuses what was said: /problems/not-found, 404"]
 
 
 async def test_a_connection_that_is_lost_comes_back(

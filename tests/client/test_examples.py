@@ -66,10 +66,10 @@ def conversation(running: Running, *messages: str) -> str:
     return asyncio.run(make())
 
 
-def act(running: Running, action: Callable[[Client], Any]) -> Any:
+def act(running: Running, action: Callable[[Client], Any], username: str = "bruno") -> Any:
     async def acting() -> Any:
-        async with Client(running.gateway, "bruno", "test") as bruno:
-            return await action(bruno)
+        async with Client(running.gateway, username, "test") as client:
+            return await action(client)
 
     return asyncio.run(acting())
 
@@ -88,6 +88,10 @@ def test_the_echo_bot_answers_each_message_once(running: Running, tmp_path: Path
         for content in some:
             await bruno.send(chat, content)
 
+    async def say_and_delete(bruno: Client) -> None:
+        """What has no text when the bot comes to it must not stop it at every start."""
+        await bruno.delete(chat, await bruno.send(chat, "never mind"))
+
     def echoed(count: int) -> bool:
         return sum(sender == "ana" for sender, _ in contents(running, chat)) >= count
 
@@ -101,6 +105,7 @@ def test_the_echo_bot_answers_each_message_once(running: Running, tmp_path: Path
         until(lambda: echoed(5))
         bot.kill()
         act(running, lambda bruno: say(bruno, said[10:20]))
+        act(running, say_and_delete)
         bot.start()
         act(running, lambda bruno: say(bruno, said[20:]))
         until(lambda: echoed(12))
@@ -125,6 +130,7 @@ def test_the_bridge_copies_each_message_once(running: Running, tmp_path: Path) -
     async def change(bruno: Client) -> None:
         first, second, *_ = [one async for page in bruno.history(source, after=0) for one in page]
         await bruno.edit(source, first.message_id, "edited")
+        await bruno.react(source, first.message_id, "👍")
         await bruno.delete(source, second.message_id)
         for number in range(10, 20):
             await bruno.send(source, str(number))
@@ -141,6 +147,12 @@ def test_the_bridge_copies_each_message_once(running: Running, tmp_path: Path) -
         wanted = [f"bruno: {number}" for number in range(20)]
         wanted[:2] = ["bruno: edited", ""]
         until(lambda: [content for _, content in contents(running, target)] == wanted)
+
+        async def texts(ana: Client) -> list[str]:
+            (copy, *_) = [one async for page in ana.history(target, after=0) for one in page]
+            return [one.content for one in await ana.edits(target, copy.message_id)]
+
+        assert act(running, texts, "ana") == ["bruno: 0", "bruno: edited"]
 
 
 def test_the_notifier_tells_of_others_messages(running: Running, tmp_path: Path) -> None:

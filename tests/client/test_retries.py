@@ -12,6 +12,7 @@ from chat4all.client import (
     Defect,
     InvalidInput,
     NotFound,
+    NotSignedIn,
     OutcomeUnknown,
     Unavailable,
 )
@@ -106,6 +107,54 @@ async def test_a_removal_that_was_done_by_an_earlier_try() -> None:
     async with talking(BUSY, GONE) as (chat, _):
         with pytest.raises(NotFound):
             await chat.delete_conversation(CHAT)
+
+
+SIGNED_OUT = (401, {"type": "/problems/not-signed-in", "detail": "signed out"})
+
+
+@pytest.mark.parametrize(("answer", "error"), [(GONE, NotFound), (SIGNED_OUT, NotSignedIn)])
+async def test_a_deletion_of_a_message_is_not_taken_for_done(
+    answer: Answer, error: type[Exception]
+) -> None:
+    """Its message is not stored yet, or the session has ended: nothing was deleted."""
+
+    async def get_token() -> str:
+        return "t"
+
+    async with (
+        answering(LOST, answer) as server,
+        Client(server.url, get_token=get_token) as chat,
+    ):
+        chat._pace.factor = 0.01
+        for change in (chat.delete(CHAT, CHAT), chat.unreact(CHAT, CHAT, "👍")):
+            with pytest.raises(error):
+                await change
+            server._answers.insert(0, LOST)
+
+
+async def test_a_sign_out_that_was_done_by_an_earlier_try() -> None:
+    async with talking(LOST, SIGNED_OUT) as (chat, _):
+        await chat.logout()
+    async with talking(SIGNED_OUT) as (chat, _):
+        with pytest.raises(NotSignedIn):
+            await chat.logout()
+
+
+async def test_a_creation_that_is_given_up_says_its_key() -> None:
+    busy = (503, {"detail": "busy", "request_id": "r"}, {"Retry-After": "3600"})
+    async with talking(LOST, busy) as (chat, server):
+        with pytest.raises(OutcomeUnknown, match="busy") as given_up:
+            await chat.create_group("x")
+        assert f'"{given_up.value.key}"' == server.requests[0][2]["idempotency-key"]
+        assert given_up.value.request_id == "r"
+
+
+async def test_of_what_only_reads_no_outcome_is_unknown() -> None:
+    async with talking(LOST) as (chat, _):
+        chat._pace.factor = NO_MORE
+        with pytest.raises(Unavailable) as given_up:
+            await chat.me()
+        assert not isinstance(given_up.value, OutcomeUnknown)
 
 
 async def test_creations_are_repeated_under_one_key() -> None:

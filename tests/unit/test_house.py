@@ -213,7 +213,7 @@ LOOPS = {
     "client.socket.Socket.next": "ends with a frame, or with the silence that is allowed",
     "client.socket.opened": "its connection's, ended and awaited with it",
     "client.timing.Pace.delays": "a generator, read by a loop that ends",
-    "client.tokens.Tokens.get": "one renewal, awaited; `close` ends it",
+    "client.tokens.Tokens._renewing": "one renewal, awaited; `close` ends it",
     "concurrency.keyed.KeyedWork._start": "one run for a key, held until it has ended",
     "concurrency.periodic._running": "its task, watched by `ping_background`",
     "concurrency.retrying.retry": "ends with the deadline, the tries or the context of its caller",

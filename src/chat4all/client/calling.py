@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ssl import SSLContext
 from typing import Any, Final, Self, TypeVar
 
@@ -17,9 +17,8 @@ from chat4all.client.errors import (
     ClientError,
     Closed,
     Defect,
-    NotFound,
-    NotSignedIn,
     OutcomeUnknown,
+    Refused,
     Unavailable,
     refusal,
 )
@@ -46,12 +45,14 @@ class Call:
     method: str
     path: str
     query: Mapping[str, Any] | None = None
-    body: Any = None
-    form: Mapping[str, str] | None = None
+    body: Any = field(default=None, repr=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
     key: str | None = None
     is_signed_in: bool = True
     repeats: bool = True
     """Whether it may be sent again after it may have been done."""
+    done_when: tuple[type[Refused], ...] = ()
+    """Refusals which say, of a repetition, that an earlier try has done it."""
 
 
 ME = Call("GET", "/v1/me")
@@ -79,7 +80,7 @@ class Caller:
         self.user_agent: Final = user_agent or USER_AGENT
         self.ssl = ssl
         self.tokens: Tokens | None = None
-        self._seconds = seconds
+        self.seconds = seconds
         self._pace = pace
         self._http: httpx2.AsyncClient | None = None
         self._username: str | None = None
@@ -123,7 +124,7 @@ class Caller:
         """Make a request by one try, for what is not worth another one."""
         with suppress(ClientError, TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._try(call, may_be_done=False)
+                await self._try(call)
 
     def http(self) -> httpx2.AsyncClient:
         """Return what makes requests. Raises `Closed` unless the client is open."""
@@ -133,33 +134,37 @@ class Caller:
 
     async def response(self, call: Call) -> httpx2.Response:
         """Return the answer of the first try that succeeds."""
-        deadline = time.monotonic() + self._seconds
+        deadline = time.monotonic() + self.seconds
         delays = self._pace.delays()
         may_be_done = False
         while True:
             try:
                 async with asyncio.timeout_at(_loop_time(deadline)):
-                    return await self._try(call, may_be_done=may_be_done)
+                    return await self._try(call)
             except TimeoutError:
                 error: Unavailable = OutcomeUnknown(f"{self.url} does not answer")
             except Unavailable as failed:
                 error = failed
+            except Refused as refused:
+                if may_be_done and isinstance(refused, call.done_when):
+                    return httpx2.Response(204)
+                raise
             may_be_done = may_be_done or isinstance(error, OutcomeUnknown)
             delay = self._pace.of(error.retry_after or 0.0) + next(delays)
             is_late = time.monotonic() + delay >= deadline
             if is_late or (may_be_done and not call.repeats):
-                raise _outcome(error, may_be_done=may_be_done and call.method != "GET")
+                raise _outcome(call, error, may_be_done=may_be_done)
             await asyncio.sleep(delay)
 
-    async def _try(self, call: Call, *, may_be_done: bool) -> httpx2.Response:
+    async def _try(self, call: Call) -> httpx2.Response:
         if not call.is_signed_in or self.tokens is None:
-            return self._examined(call, await self._send(call, None), may_be_done=may_be_done)
+            return self._examined(await self._send(call, None))
         token = await self.tokens.get()
         answer = await self._send(call, token)
         if answer.status_code == 401:
             token = await self.tokens.get(refused=token)
             answer = await self._send(call, token)
-        return self._examined(call, answer, may_be_done=may_be_done)
+        return self._examined(answer)
 
     async def _send(self, call: Call, token: str | None) -> httpx2.Response:
         http = self.http()
@@ -187,9 +192,7 @@ class Caller:
         except httpx2.RequestError as error:
             raise OutcomeUnknown(f"{self.url} does not answer: {_name(error)}") from None
 
-    def _examined(
-        self, call: Call, answer: httpx2.Response, *, may_be_done: bool
-    ) -> httpx2.Response:
+    def _examined(self, answer: httpx2.Response) -> httpx2.Response:
         """Return an answer that is good; raise what it says otherwise."""
         status = answer.status_code
         if answer.is_success:
@@ -206,10 +209,7 @@ class Caller:
             )
         if answer.is_redirect or not answer.is_client_error:
             raise Defect(f"{self.url} answers with {status}: is it the address of Chat4All?")
-        error = refusal(status, problem)
-        if may_be_done and call.method == "DELETE" and isinstance(error, NotFound | NotSignedIn):
-            return answer  # an earlier try has done it
-        raise error
+        raise refusal(status, problem)
 
 
 def problem_of(answer: httpx2.Response) -> Answered:
@@ -234,10 +234,16 @@ def _name(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _outcome(error: Unavailable, *, may_be_done: bool) -> Unavailable:
-    if not may_be_done or isinstance(error, OutcomeUnknown):
-        return error
-    return OutcomeUnknown(error.detail, status=error.status, retry_after=error.retry_after)
+def _outcome(call: Call, error: Unavailable, *, may_be_done: bool) -> Unavailable:
+    """Return the last error as one that is true of all tries together, and its key with it."""
+    kind = OutcomeUnknown if may_be_done and call.method != "GET" else Unavailable
+    if type(error) is not kind:
+        problem = Answered(error.type, error.title, error.detail, error.request_id)
+        error = kind(
+            error.detail, status=error.status, problem=problem, retry_after=error.retry_after
+        )
+    error.key = call.key
+    return error
 
 
 def _loop_time(deadline: float) -> float:

@@ -23,7 +23,7 @@ from chat4all.client.tokens import (
 from chat4all.client.views import OwnProfile, Token
 
 QUEUE_MAX = 1_000
-"""Events that wait for a program."""
+"""Events that wait for a program; each message of a reload counts."""
 
 
 class Client(MessageCalls, ConversationCalls, PeopleCalls):
@@ -36,8 +36,9 @@ class Client(MessageCalls, ConversationCalls, PeopleCalls):
     `refresh_token` if you mean to go on with this session later.
 
     `timeout` is how long one call may take with all its tries, in seconds. `queue_max` is how many
-    events wait for a loop that is slow. `ssl` is for certificates that the system does not know.
-    `user_agent` names the device in the list of sessions.
+    events wait for a loop that is slow; each message that is reloaded counts as one. `ssl` is for
+    certificates that the system does not know. `user_agent` names the device in the list of
+    sessions.
 
     One client belongs to one event loop. Any number of tasks may use it at once.
     """
@@ -72,7 +73,7 @@ class Client(MessageCalls, ConversationCalls, PeopleCalls):
         if token:
             source: Source = FixedToken(token)
         elif get_token:
-            source = AskedToken(get_token)
+            source = AskedToken(get_token, self._pace)
         else:
             form = (
                 {"grant_type": "refresh_token", "refresh_token": refresh_token}
@@ -100,10 +101,12 @@ class Client(MessageCalls, ConversationCalls, PeopleCalls):
 
         A session that began with the password ends as well, unless `on_tokens` has kept it.
         """
-        await self._live.close()
-        if self._owns_session and self._tokens.is_signed_in:
-            await self._caller.once(LOGOUT, LOGOUT_SECONDS)
-        await self._caller.__aexit__()
+        try:
+            await self._live.close()
+            if self._owns_session and self._tokens.is_signed_in:
+                await self._caller.once(LOGOUT, LOGOUT_SECONDS)
+        finally:  # also where the program is cancelled once more
+            await self._caller.__aexit__()
 
     def events(self, since: Positions | None = None) -> Events:
         """Return what happens in all your conversations, to loop over with `async for`.

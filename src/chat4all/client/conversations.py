@@ -6,6 +6,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from chat4all.client.calling import Call, Caller, read
+from chat4all.client.errors import NotFound
 from chat4all.client.views import Conversation, ListedConversation, Member
 
 T = TypeVar("T")
@@ -81,7 +82,8 @@ class ConversationCalls:
 
     async def delete_conversation(self, conversation: str) -> None:
         """End a group for everybody, as an owner."""
-        await self._caller.tell(Call("DELETE", conversation_path(conversation)))
+        call = Call("DELETE", conversation_path(conversation), done_when=(NotFound,))
+        await self._caller.tell(call)
 
     def members(self, conversation: str, *, limit: int = 100) -> AsyncIterator[Member]:
         """Yield the members, by name; `limit` are fetched at a time."""
@@ -102,7 +104,8 @@ class ConversationCalls:
 
     async def remove_member(self, conversation: str, username: str) -> None:
         """Remove somebody from a group, as an admin or owner."""
-        await self._caller.tell(Call("DELETE", member_path(conversation, username)))
+        call = Call("DELETE", member_path(conversation, username), done_when=(NotFound,))
+        await self._caller.tell(call)
 
     async def leave(self, conversation: str) -> None:
         """Leave a group. `Conflict` for its last owner."""

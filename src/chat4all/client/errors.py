@@ -101,10 +101,15 @@ class Unavailable(ProblemError):
         """Of `send`: try again with it, and the message is there once."""
         self.change_id: str | None = None
         """Of `edit`, `delete`, `react` and `unreact`: the same."""
+        self.key: str | None = None
+        """Of `create_group`, `add_member` and `sign_up`: the same."""
 
 
 class OutcomeUnknown(Unavailable):
-    """It may have been done, or be done yet. Repeat it with the `message_id` or `change_id`."""
+    """It may have been done, or be done yet.
+
+    Repeat it with the `message_id`, `change_id` or `key` that this has: it is done once.
+    """
 
 
 class Defect(ClientError):

@@ -23,6 +23,7 @@ from chat4all.client.frames import (
     MessageChangedFrame,
     MessageFrame,
     PresenceFrame,
+    read_position,
 )
 from chat4all.domain.position import Position
 from chat4all.wire.frames import DeliveredFrame, ReadFrame, Reload, TypingFrame
@@ -85,6 +86,7 @@ class Following:
         if generation != self.generation and None not in {generation, self.generation}:
             self.positions.clear()
             self._pages.clear()
+            self._read = None
         self.generation = generation
 
     def steps(self, frame: Frame) -> Iterator[Step | MustReload]:
@@ -125,19 +127,15 @@ class Following:
         if step.position is not None:
             self.positions[step.conversation] = step.position
             pages = [*self._pages.get(step.conversation, ()), *step.pages]
-            # Those that may still spare a message or a change.
-            pages = [
-                page
-                for page in pages
-                if page.last > step.position.seq or page.change > step.position.change
-            ]
+            # Those that may still spare a change.
+            pages = [page for page in pages if page.change > step.position.change]
             if pages:
                 self._pages[step.conversation] = pages
             else:
                 self._pages.pop(step.conversation, None)
 
     def _created(self, frame: MessageFrame) -> Iterator[Step | MustReload]:
-        message, position = frame.message, Position.parse(frame.position)
+        message, position = frame.message, read_position(frame.position)
         conversation, seq = message.conversation_id, message.seq or position.seq
         known = self.positions.get(conversation) or Position(seq - 1, position.change)
         if seq <= known.seq:
@@ -145,12 +143,11 @@ class Following:
         if seq > known.seq + 1:
             yield self._missing(conversation, known, position)
             return
-        is_shown = any(p.first <= seq <= p.last for p in self._pages.get(conversation, ()))
-        event = None if is_shown else MessageCreated(message, frame.position)
-        yield Step(event, conversation, Position(seq, max(known.change, position.change)))
+        moved = Position(seq, max(known.change, position.change))
+        yield Step(MessageCreated(message, frame.position), conversation, moved)
 
     def _changed(self, frame: MessageChangedFrame) -> Iterator[Step | MustReload]:
-        message, position = frame.message, Position.parse(frame.position)
+        message, position = frame.message, read_position(frame.position)
         conversation, seq = message.conversation_id, message.seq or 0
         known = self.positions.get(conversation) or Position(position.seq, position.change - 1)
         if position.change <= known.change:
@@ -178,7 +175,7 @@ class Following:
         event = ConversationChanged(conversation, frame.event)
         match frame.event:
             case "added" if frame.position is not None and self.is_beginning:
-                yield Step(event, conversation, Position.parse(frame.position))
+                yield Step(event, conversation, read_position(frame.position))
             case "added" if frame.position is not None:
                 yield Step(event)
                 yield self._reload(conversation, frame.position)
@@ -188,8 +185,10 @@ class Following:
                 yield Step(event)
 
     def _reload(self, conversation: str, position: str) -> MustReload:
-        known = self.positions.get(conversation)
-        return MustReload(conversation, Position.parse(position), known)
+        known, least = self.positions.get(conversation), read_position(position)
+        if known is None and least.seq == 0:
+            known = least  # it was empty: whatever the history has by then is new
+        return MustReload(conversation, least, known)
 
     def _marks(self, conversation: str, seq: int) -> bool:
         """Keep my own marker; return whether it has moved."""

@@ -6,6 +6,7 @@ import msgspec
 
 from chat4all.client.errors import Defect
 from chat4all.client.views import Message
+from chat4all.domain.position import Position
 from chat4all.wire import frames as wire
 
 
@@ -57,6 +58,14 @@ _types = msgspec.json.Decoder(_Typed)
 _decoders = {
     str(kind.__struct_config__.tag): msgspec.json.Decoder(kind) for kind in get_args(Frame)
 }
+
+
+def read_position(text: str) -> Position:
+    """Return a position that the server says. Raises `Defect` for any other text."""
+    try:
+        return Position.parse(text)
+    except ValueError as error:
+        raise Defect(f"the server says a position that is {error}") from None
 
 
 def read_frame(text: str | bytes) -> Frame | None:

@@ -8,19 +8,24 @@ T = TypeVar("T")
 
 
 class Inbox(Generic[T]):
-    """A bounded queue that can end with an error, which comes after all that was put before."""
+    """A bounded queue that can end with an error, which comes after all that was put before.
+
+    There is room as long as what waits weighs less than `most`.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = max(1, most)
-        self._items: deque[T] = deque()
+        self._weight = 0
+        self._items: deque[tuple[T, int]] = deque()
         self._error: Exception | None = None
         self._changed = asyncio.Event()
 
-    async def put(self, item: T) -> None:
+    async def put(self, item: T, weight: int = 1) -> None:
         """Add an item as soon as there is room."""
-        while len(self._items) >= self._most:
+        while self._weight >= self._most:
             await self._change()
-        self._items.append(item)
+        self._items.append((item, weight))
+        self._weight += weight
         self._changed.set()
 
     async def get(self) -> T:
@@ -29,7 +34,8 @@ class Inbox(Generic[T]):
             if self._error is not None:
                 raise self._error
             await self._change()
-        item = self._items.popleft()
+        item, weight = self._items.popleft()
+        self._weight -= weight
         self._changed.set()
         return item
 
@@ -46,6 +52,7 @@ class Inbox(Generic[T]):
     def drop(self) -> None:
         """Forget what waits."""
         self._items.clear()
+        self._weight = 0
 
     async def _change(self) -> None:
         self._changed.clear()

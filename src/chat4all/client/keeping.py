@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ class PositionsFile:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
         self._saved: Positions | None = None
+        self._writing = threading.Lock()
 
     def load(self) -> Positions | None:
         """Return what was saved last; None at the first run. `ValueError` for another file."""
@@ -37,6 +39,10 @@ class PositionsFile:
             self._saved = positions
 
     def _replace(self, content: bytes) -> None:
+        with self._writing:  # a task that was cancelled may have left a thread here
+            self._write(content)
+
+    def _write(self, content: bytes) -> None:
         beside = self._path.with_name(f"{self._path.name}.new")
         with beside.open("wb") as file:
             file.write(content)

@@ -9,8 +9,14 @@ from typing import Self
 from websockets.exceptions import ConnectionClosed
 
 from chat4all.client.calling import Caller
-from chat4all.client.errors import Closed, Defect, NotFound, Unavailable
-from chat4all.client.events import Connected, Disconnected, Event, Positions
+from chat4all.client.errors import Closed, NotFound, Unavailable
+from chat4all.client.events import (
+    Connected,
+    Disconnected,
+    Event,
+    MessagesReloaded,
+    Positions,
+)
 from chat4all.client.following import Following, Gap, MustReload, Step
 from chat4all.client.inbox import Inbox
 from chat4all.client.reloading import reloaded
@@ -19,7 +25,7 @@ from chat4all.client.timing import SLOW_SECONDS, Pace
 from chat4all.client.tokens import Tokens
 from chat4all.domain.position import Position
 from chat4all.wire import client_frames
-from chat4all.wire.frames import Resumed
+from chat4all.wire.frames import ErrorFrame, Resumed
 
 POSITIONS_MAX = 500
 """Of one frame, which may have 64 KiB."""
@@ -43,6 +49,8 @@ class Live:
         self._taken: dict[str, str] = {}
         self._generation: str | None = None
         self._events: Events | None = None
+        self._ended: list[Events] = []
+        """Loops that others have taken over from; their connections may not be closed yet."""
 
     @property
     def positions(self) -> Positions:
@@ -53,7 +61,9 @@ class Live:
         """Return a loop; the one before ends."""
         if self._events is not None:
             self._events.end(Closed("another loop over the events has begun"))
-        is_beginning = since is None and not self._taken
+            self._ended = [one for one in self._ended if one.is_running] + [self._events]
+        # A loop that got as far as `Connected` knows every conversation, even if there was none.
+        is_beginning = since is None and not self._taken and self._generation is None
         if since is not None:
             self._taken = dict(since["positions"])
             self._generation = since.get("generation")
@@ -87,9 +97,11 @@ class Live:
         await self._say(client_frames.Watch(self.watched))
 
     async def close(self) -> None:
-        """End the loop and its connection."""
-        if self._events is not None:
-            await self._events.aclose()
+        """End the loop and its connection, and what is left of those before."""
+        events = [*self._ended, *([self._events] if self._events is not None else [])]
+        for one in events:
+            one.end(Closed("the client was closed"))
+        await asyncio.gather(*(one.aclose() for one in events))
 
     async def _say(self, frame: client_frames.ClientFrame) -> None:
         if self.socket is not None:
@@ -127,13 +139,18 @@ class Events:
                 return step.event
             self._live.take(step)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether something is left of its connection."""
+        return self._task is not None and not self._task.done()
+
     def end(self, error: Exception) -> None:
         """End the connection; whoever asks for another event gets this error."""
+        if self._task is not None and not self._has_ended:  # once: it may be closing
+            self._task.cancel()
         self._has_ended = True
         self._inbox.drop()
         self._inbox.end(error)
-        if self._task is not None:
-            self._task.cancel()
 
     async def aclose(self) -> None:
         """End the connection, and wait until nothing is left of it."""
@@ -145,8 +162,6 @@ class Events:
         try:
             self._live.caller.http()
             await self._follow()
-        except ValueError as error:  # a position that is none
-            self._inbox.end(Defect(f"a frame of the server is not understood: {error}"))
         except Exception as error:
             self._inbox.end(error)
 
@@ -155,6 +170,7 @@ class Events:
         delays, refused = self._live.pace.delays(), None
         is_known = is_connected = False
         while True:
+            socket: Socket | None = None
             try:
                 live = self._live
                 opening = opened(live.caller, live.tokens, live.pace, refused, is_known=is_known)
@@ -173,7 +189,8 @@ class Events:
             except Unavailable as error:
                 why = Lost(LOST, str(error), retry_after=error.retry_after)
             finally:
-                self._live.socket = None
+                if self._live.socket is socket:  # and not that of a loop that has taken over
+                    self._live.socket = None
             refused = why.refused
             if is_connected:
                 is_connected = False
@@ -205,6 +222,8 @@ class Events:
                 await self._put(moved)
             await self._put(Step(Connected(self._following.username)))
             return True
+        if isinstance(frame, ErrorFrame):
+            logger.warning("the server refuses what was said: %s, %d", frame.problem, frame.status)
         for step in self._following.steps(frame):
             if isinstance(step, MustReload):
                 with suppress(NotFound):  # removed meanwhile: a frame will say so
@@ -219,7 +238,12 @@ class Events:
         """Queue a step; from then on it is seen."""
         try:
             async with asyncio.timeout(self._live.pace.of(SLOW_SECONDS)):
-                await self._inbox.put(step)
+                await self._inbox.put(step, _weight(step.event))
         except TimeoutError:
             raise Lost(TOO_SLOW, "the program does not take its events") from None
         self._following.commit(step)
+
+
+def _weight(event: Event | None) -> int:
+    """Return how many of the events that may wait it counts for: one, or one for each message."""
+    return max(1, len(event.messages)) if isinstance(event, MessagesReloaded) else 1

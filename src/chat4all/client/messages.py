@@ -16,11 +16,17 @@ from chat4all.client.views import Message, Page, ReactionCount, ReceiptView, Ver
 PAGE_MAX = 200
 """Messages of one page."""
 
-STORED_WITHIN_SECONDS = 5.0
-"""For which a message of this client that is not found is taken for accepted and not yet stored."""
+STORED_WITHIN_SECONDS = 20.0
+"""For which a message of this client that is not found is taken for accepted and not yet stored.
+
+A router that was killed is replaced within 12 s.
+"""
 
 STORED_AFTER_SECONDS = 0.05
-"""Between two looks."""
+"""Until it is looked for again; twice as long each time."""
+
+LOOK_SECONDS = 1.0
+"""The longest time between two looks."""
 
 RECENT_MAX = 1_000
 
@@ -245,6 +251,7 @@ class MessageCalls:
         return await self._change(call, change_id, message_id)
 
     async def _change(self, call: Call, change_id: str, message_id: str) -> str:
+        deadline, delay = time.monotonic() + self._caller.seconds, STORED_AFTER_SECONDS
         while True:
             try:
                 await self._caller.tell(call)
@@ -252,8 +259,9 @@ class MessageCalls:
                 error.change_id = change_id
                 raise
             except NotFound:
-                if not self._recent.has(message_id):
+                if not self._recent.has(message_id) or time.monotonic() + delay >= deadline:
                     raise
             else:
                 return change_id
-            await asyncio.sleep(STORED_AFTER_SECONDS)
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, LOOK_SECONDS)

@@ -6,10 +6,11 @@ from uuid import uuid4
 
 from chat4all.client.calling import ME, Call, Caller
 from chat4all.client.conversations import items
+from chat4all.client.errors import NotFound, NotSignedIn
 from chat4all.client.views import OwnProfile, Profile, SessionView
 
 PATH = "/v1/users"
-LOGOUT = Call("POST", "/v1/logout")
+LOGOUT = Call("POST", "/v1/logout", done_when=(NotSignedIn,))
 
 
 async def create_user(
@@ -64,7 +65,8 @@ class PeopleCalls:
 
     async def delete_me(self) -> None:
         """Erase your personal data and end your sessions and memberships, for good."""
-        await self._caller.tell(Call("DELETE", _path(await self._caller.username())))
+        path = _path(await self._caller.username())
+        await self._caller.tell(Call("DELETE", path, done_when=(NotFound, NotSignedIn)))
 
     async def sessions(self) -> tuple[SessionView, ...]:
         """Return the devices where you are signed in, the last used one first."""
@@ -72,7 +74,8 @@ class PeopleCalls:
 
     async def end_session(self, session_id: str) -> None:
         """Sign one of your devices out."""
-        await self._caller.tell(Call("DELETE", f"/v1/sessions/{quote(session_id, safe='')}"))
+        path = f"/v1/sessions/{quote(session_id, safe='')}"
+        await self._caller.tell(Call("DELETE", path, done_when=(NotFound, NotSignedIn)))
 
     async def logout(self) -> None:
         """End this session: its tokens are of no use any more."""

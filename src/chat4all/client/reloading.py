@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from chat4all.client.calling import Caller
 from chat4all.client.events import MessagesReloaded
 from chat4all.client.following import MustReload, ReadPage, Step
+from chat4all.client.frames import read_position
 from chat4all.client.messages import PAGE_MAX, read_page
 from chat4all.client.views import Page
 from chat4all.domain.position import Position
@@ -16,8 +17,9 @@ AT_ONCE = 2_000
 async def reloaded(caller: Caller, must: MustReload) -> AsyncGenerator[Step, None]:
     """Yield events with what follows the last message that is known; else the newest page.
 
-    Each of several moves the position as far as it goes, so that nothing is read again after a
-    break; the last one moves it to where live events go on. Raises what reading a history does.
+    Each moves the position as far as its messages go, so that none is given again after a break,
+    and none that is older after it; the last one at least to where live events go on. Raises what
+    reading a history does.
     """
     known, pages = must.known, list[Page]()
     query: dict[str, object] = {"limit": PAGE_MAX, "at_least": str(must.position)}
@@ -41,9 +43,15 @@ def _step(must: MustReload, pages: list[Page], position: Position) -> Step:
     event = MessagesReloaded(
         must.conversation, messages, str(position), continues=must.known is not None
     )
-    return Step(event, must.conversation, position, pages=[*map(_read_page, filter(len, pages))])
+    newest = max((message.seq or 0 for message in messages), default=0)
+    return Step(
+        event,
+        must.conversation,
+        Position(max(position.seq, newest), position.change),
+        pages=[*map(_read_page, filter(len, pages))],
+    )
 
 
 def _read_page(page: Page) -> ReadPage:
     first, last = page.messages[0].seq or 0, page.messages[-1].seq or 0
-    return ReadPage(first, last, Position.parse(page.position).change)
+    return ReadPage(first, last, read_position(page.position).change)

@@ -1,6 +1,7 @@
 """One connection for live events: opening it, reading it, and why it ended."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -40,6 +41,10 @@ LOST: Final = 1006
 DEFECTS: Final = (1002, 1007, 1009, 4400)
 """Close codes that would come again."""
 NOT_SIGNED_IN: Final = 4401
+
+# At its most talkative the library logs each header and frame: tokens, and what people write.
+_quiet = logging.getLogger(f"{__name__}.protocol")
+_quiet.setLevel(logging.INFO)
 
 _encoder = msgspec.json.Encoder()
 
@@ -90,8 +95,8 @@ class Socket:
         """Return the next frame that means something."""
         while True:
             frame = read_frame(await self._receive())
-            if isinstance(frame, ErrorFrame):
-                self._retry_after = frame.retry_after
+            # It says why the connection ends if it is the last one.
+            self._retry_after = frame.retry_after if isinstance(frame, ErrorFrame) else None
             if frame is not None:
                 return frame
 
@@ -115,7 +120,7 @@ class Socket:
         with suppress(ClientError, ConnectionClosed, OSError):
             while (renew_at := self._tokens.renew_at) is not None:
                 await asyncio.sleep(renew_at - time.monotonic())
-                token = await self._tokens.get()
+                token = await self._tokens.renewed()
                 if token != self._token:
                     self._token = token
                     await self.say(client_frames.Auth(token))
@@ -151,6 +156,7 @@ async def opened(
         ssl=caller.ssl,
         additional_headers={"Authorization": f"Bearer {token}"},
         user_agent_header=caller.user_agent,
+        logger=_quiet,
         compression=None,
         max_size=FRAME_MAX,
         max_queue=FRAMES_WAITING,
@@ -177,7 +183,7 @@ async def opened(
     finally:
         keeping.cancel()
         await connection.close()
-        await asyncio.wait([keeping])
+        await asyncio.gather(keeping, return_exceptions=True)
 
 
 def _refused(error: InvalidStatus, token: str, *, is_known: bool) -> Lost:

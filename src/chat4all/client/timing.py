@@ -30,6 +30,12 @@ SLOW_SECONDS = 20.0
 RENEWED_AT = 0.8
 """The share of its lifetime after which a token is renewed."""
 
+LASTS = 0.95
+"""The share of its lifetime for which it is used, whether or not there is a next one yet."""
+
+ASK_SECONDS = 30.0
+"""For a program's own function to return a token."""
+
 RENEWED_AGAIN_SECONDS = 10.0
 """After a renewal that failed, while the token is still good."""
 

@@ -4,7 +4,7 @@ The schemas in /docs are made from these types.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -159,6 +159,13 @@ class Token(msgspec.Struct, kw_only=True):
             "next one is unused, it is answered with that one; otherwise it ends the session."
         ),
     ]
+
+    def __repr__(self) -> str:
+        """Say nothing that is secret: it may be printed or logged."""
+        return f"Token(expires_in={self.expires_in})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("expires_in", self.expires_in)]
 
 
 def token_view(pair: TokenPair) -> Token:
