@@ -73,3 +73,20 @@ async def test_a_resume_that_is_under_way_ends_too(
     assert socket.code == 1012
     await until(lambda: len(live._parts.resuming._work) == 0)
     assert live.hub._followers.conversations() == []
+
+
+async def test_what_was_received_of_the_generation_before_moves_no_marker(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when a marker from before is beyond what there is now: later messages are delivered."""
+    live, chat = api.parts.live, ConversationId(CHAT)
+    ana, bruno = await api.sign_in("ana"), await api.sign_in("bruno")
+    await api.parts.store.write(batch(*(message(seq, chat) for seq in (1, 2, 3))))
+    await api.history(ana)
+    device = await resumed(live, bruno, **{CHAT: "1.0"})
+    await device.heard("message", 2)
+    device.__class__ = Lingering
+    end = await api.parts.log.end()
+    await another_generation(api, monkeypatch)
+    await live._received.look()
+    assert await api.parts.log.end() == end
