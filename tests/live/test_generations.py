@@ -90,3 +90,23 @@ async def test_what_was_received_of_the_generation_before_moves_no_marker(
     await another_generation(api, monkeypatch)
     await live._received.look()
     assert await api.parts.log.end() == end
+
+
+async def test_what_was_read_of_the_generation_before_is_read_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when a marker counts as stored that is gone: reading would be accepted and lost."""
+    ana, bruno = await api.sign_in("ana"), await api.sign_in("bruno")
+    await api.send(ana)
+    await api.routed()
+    path = f"/v1/conversations/{CHAT}/read"
+
+    async def appended() -> int:
+        before = await api.parts.log.end()
+        answer = await api.gateway.post(path, json={"seq": 1}, headers=bruno)
+        assert answer.status_code == 202
+        return await api.parts.log.end() - before
+
+    assert [await appended(), await appended()] == [1, 0]
+    await another_generation(api, monkeypatch)  # its store has none of it: nothing was routed
+    assert await appended() == 1
