@@ -149,3 +149,18 @@ async def test_receipts_go_no_further_than_the_head(
     await store.write(marked(CHATS[0], 9, 7, 1_000, 2_000))
     assert await history.receipts(CHATS[0]) == {"ana": Receipt(2, 2, 1_000, 2_000)}
     assert await history.receipts(CHATS[1]) == {}
+
+
+async def test_what_was_read_was_received_by_then(
+    store: SequencedStore, history: VisibleHistory
+) -> None:
+    await store.write(batch(message(1), message(2), message(3)))
+    for numbers, seen in [
+        ((1, 0, 1_000, 0), Receipt(1, 0, 1_000, None)),
+        ((0, 1, 0, 2_000), Receipt(1, 1, 1_000, 2_000)),
+        ((0, 2, 0, 3_000), Receipt(2, 2, 3_000, 3_000)),
+        ((2, 0, 4_000, 0), Receipt(2, 2, 3_000, 3_000)),
+        ((3, 0, 5_000, 0), Receipt(3, 2, 5_000, 3_000)),
+    ]:
+        await store.write(marked(CHATS[0], *numbers))
+        assert await history.receipts(CHATS[0]) == {"ana": seen}, numbers

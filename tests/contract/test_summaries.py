@@ -96,8 +96,11 @@ async def test_how_far_these_have_read_and_received_whatever_the_head(
     ana, bruno, carla = Username("ana"), Username("bruno"), Username("carla")
     for chat, name, read in ((CHATS[0], ana, 1), (CHATS[0], bruno, 9), (CHATS[1], ana, 4)):
         await store.write(StoreBatch(through=(), markers=[Marker(chat, name, read + 1, read)]))
+    # Who reads has received: nothing else needs to say so.
+    await store.write(StoreBatch(through=(), markers=[Marker(CHATS[1], bruno, 0, 3)]))
     many = [Username(f"user-{number}") for number in range(150)]
     asked = {CHATS[0]: [*many, ana, carla], CHATS[1]: [ana, bruno]}
-    assert await summaries.read_by(asked) == {CHATS[0]: {ana: 1}, CHATS[1]: {ana: 4}}
-    assert await summaries.delivered_to(asked) == {CHATS[0]: {ana: 2}, CHATS[1]: {ana: 5}}
+    assert await summaries.read_by(asked) == {CHATS[0]: {ana: 1}, CHATS[1]: {ana: 4, bruno: 3}}
+    received = {CHATS[0]: {ana: 2}, CHATS[1]: {ana: 5, bruno: 3}}
+    assert await summaries.delivered_to(asked) == received
     assert await summaries.read_by({}) == await summaries.delivered_to({}) == {}

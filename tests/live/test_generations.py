@@ -73,3 +73,40 @@ async def test_a_resume_that_is_under_way_ends_too(
     assert socket.code == 1012
     await until(lambda: len(live._parts.resuming._work) == 0)
     assert live.hub._followers.conversations() == []
+
+
+async def test_what_was_received_of_the_generation_before_moves_no_marker(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when a marker from before is beyond what there is now: later messages are delivered."""
+    live, chat = api.parts.live, ConversationId(CHAT)
+    ana, bruno = await api.sign_in("ana"), await api.sign_in("bruno")
+    await api.parts.store.write(batch(*(message(seq, chat) for seq in (1, 2, 3))))
+    await api.history(ana)
+    device = await resumed(live, bruno, **{CHAT: "1.0"})
+    await device.heard("message", 2)
+    device.__class__ = Lingering
+    end = await api.parts.log.end()
+    await another_generation(api, monkeypatch)
+    await live._received.look()
+    assert await api.parts.log.end() == end
+
+
+async def test_what_was_read_of_the_generation_before_is_read_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when a marker counts as stored that is gone: reading would be accepted and lost."""
+    ana, bruno = await api.sign_in("ana"), await api.sign_in("bruno")
+    await api.send(ana)
+    await api.routed()
+    path = f"/v1/conversations/{CHAT}/read"
+
+    async def appended() -> int:
+        before = await api.parts.log.end()
+        answer = await api.gateway.post(path, json={"seq": 1}, headers=bruno)
+        assert answer.status_code == 202
+        return await api.parts.log.end() - before
+
+    assert [await appended(), await appended()] == [1, 0]
+    await another_generation(api, monkeypatch)  # its store has none of it: nothing was routed
+    assert await appended() == 1

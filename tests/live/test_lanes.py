@@ -1,10 +1,14 @@
 """A reply that waits for what it answers holds up its own conversation, and no other."""
 
 import asyncio
+import uuid
+from functools import partial
 from typing import Any
 
 import pytest
 
+from chat4all.gateway.live import socket_client
+from chat4all.gateway.live.live import Live
 from chat4all.gateway.live.socket_client import FRAMES_MAX
 from tests.api.conftest import CHAT, Api
 from tests.live.sockets import FakeSocket, resumed, until
@@ -29,6 +33,10 @@ async def a_group(api: Api, who: dict[str, str]) -> str:
     body = {"type": "group", "members": ["ana"]}
     answer = await api.metadata.post("/v1/conversations", json=body, headers=who)
     return str(answer.json()["conversation_id"])
+
+
+def doing(live: Live, lanes: int) -> bool:
+    return (len(live._work), len(live._lane_work)) == (0, lanes)
 
 
 def answered(socket: FakeSocket) -> list[str]:
@@ -70,8 +78,8 @@ async def test_what_waits_is_bounded_and_ends_with_the_socket(
     socket = await resumed(live, bruno)
     reply = {"type": "send", "chat_id": CHAT, "content": "x", "reply_to": first}
     socket.say(**reply)
-    await until(lambda: len(live._lane_work) == 1 and len(live._work) == 0)
-    for _ in range(FRAMES_MAX):
+    await until(partial(doing, live, 1))
+    for _ in range(FRAMES_MAX - 1):
         socket.say(**reply)
     await until(lambda: len(live._work) == 0)
     assert socket.is_open
@@ -81,3 +89,21 @@ async def test_what_waits_is_bounded_and_ends_with_the_socket(
     assert not stored.is_set()
     await api.routed()
     assert len(await api.history(bruno)) == 1
+
+
+async def test_replies_in_many_conversations_are_bounded_together(
+    api: Api, stored: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when what is being done in each lane does not count: there may be any number."""
+    monkeypatch.setattr(socket_client, "FRAMES_MAX", 3)
+    bruno = await api.sign_in("bruno")
+    live = api.parts.live
+    socket = await resumed(live, bruno)
+    for number in range(1, 4):
+        chat = await a_group(api, bruno)
+        socket.say(type="send", chat_id=chat, content="x", reply_to=str(uuid.uuid4()))
+        await until(partial(doing, live, number))
+    socket.say(type="typing", conversation_id=CHAT)
+    assert socket.code == 4429
+    await until(lambda: len(live._lane_work) == 0)
+    assert not stored.is_set()

@@ -336,6 +336,23 @@ def a_bit_of_all() -> StoreBatch:
     return StoreBatch((), messages, ids, markers, heads)
 
 
+@pytest.mark.anyio
+async def test_markers_of_many_members_are_written_in_parts() -> None:
+    """Fails when one conversation's markers are one batch, which Cassandra refuses above 16 MiB."""
+    markers = [Marker(CHATS[0], Username(f"{number:0256}"), 1, 0) for number in range(5_000)]
+    session = Slow()
+    sizes: list[int] = []
+
+    async def batch(statements: Sequence[Statement]) -> None:
+        sizes.append(sum(len(str(values[1])) for _, values in statements))
+        await Slow.batch(session, statements)
+
+    session.batch = batch  # type: ignore[method-assign]
+    await CassandraStore(session).write(StoreBatch((), markers=markers))
+    assert {values[1] for _, values in session.written} == {marker.username for marker in markers}
+    assert max(sizes) <= BATCH_BYTES < sum(sizes)
+
+
 TABLES = ["messages", "message_ids", "read_markers", "conversation_heads"]
 
 

@@ -1,6 +1,6 @@
 """Delivered markers are appended in bulk: bounded by conversation and second, and never twice."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -27,12 +27,14 @@ class World:
         self.records: list[DeliveredRecord] = []
         self.stored: dict[ConversationId, dict[Username, int]] = {}
         self.fails = False
-        self.asked = 0
+        self.failing: set[ConversationId] = set()
+        self.before_answer: Callable[[], None] | None = None
+        self.asked = self.requests = 0
         either: Any = self
         self.delivered = Delivered(either, either, self.clock)
 
     async def append(self, key: ConversationId, value: bytes, _: Headers = ()) -> None:
-        if self.fails:
+        if self.fails or key in self.failing:
             raise Overloaded("the log does not answer")
         found = decode_record(value)
         assert isinstance(found, DeliveredRecord)
@@ -44,6 +46,9 @@ class World:
         self, readers: Mapping[ConversationId, Sequence[Username]]
     ) -> Mapping[ConversationId, Mapping[Username, int]]:
         self.asked += len(readers)
+        self.requests += 1
+        if self.before_answer is not None:
+            self.before_answer()
         return {
             one: {name: self.stored[one][name] for name in names if name in self.stored[one]}
             for one, names in readers.items()
@@ -146,3 +151,51 @@ async def test_a_log_that_is_unavailable_costs_bounded_memory(
     world.delivered.note(CHATS[2], ANA, 1)
     await world.next_second()
     assert world.stored[CHATS[2]] == {ANA: 1}
+
+
+async def test_what_is_in_the_log_is_not_appended_again_because_of_another_one() -> None:
+    """Fails when one partition without a leader has all others written again every second."""
+    world = World()
+    world.failing = {CHATS[1]}
+    for chat in CHATS[:2]:
+        world.delivered.note(chat, ANA, 5)
+    for _ in range(3):
+        with pytest.raises(Overloaded):
+            await world.next_second()
+        world.stored.clear()  # no router is there to store it
+    assert world.records == [DeliveredRecord(CHATS[0], {ANA: 5})]
+    world.failing = set()
+    await world.next_second()
+    assert world.records[1:] == [DeliveredRecord(CHATS[1], {ANA: 5})]
+
+
+async def test_nothing_is_asked_when_nothing_is_due() -> None:
+    world = World()
+    await world.delivered.append()
+    world.delivered.note(CHATS[0], ANA, 1)
+    await world.delivered.append()
+    world.delivered.note(CHATS[0], ANA, 2)
+    await world.delivered.append()
+    assert world.requests == 1
+
+
+@pytest.mark.parametrize("is_under_way", [False, True])
+async def test_numbers_of_another_generation_move_nothing(is_under_way: bool) -> None:
+    world = World()
+    world.delivered.note(CHATS[0], ANA, 60)
+    await world.delivered.append()
+    world.records.clear()
+    world.stored.clear()
+    world.delivered.note(CHATS[0], BRUNO, 60)
+    if is_under_way:
+        world.before_answer = world.delivered.forget
+    else:
+        world.delivered.forget()
+    await world.next_second()
+    await world.next_second()
+    assert world.records == []
+    world.before_answer = None
+    for name in (ANA, BRUNO):
+        world.delivered.note(CHATS[0], name, 3)
+    await world.next_second()
+    assert world.records == [DeliveredRecord(CHATS[0], {ANA: 3, BRUNO: 3})]

@@ -135,7 +135,8 @@ class Marker:
     """How far one member has received and read one conversation. Markers only grow.
 
     Each number has the time of its record, in milliseconds since 1970 by the log's clock; of two
-    records with the same number the later one counts.
+    records with the same number the later one counts. What was read needs no `delivered_seq`: see
+    `Receipt.of`.
     """
 
     conversation_id: ConversationId
@@ -153,6 +154,19 @@ class Receipt(NamedTuple):
     read_seq: int
     delivered_ms: int | None
     read_ms: int | None
+
+    @classmethod
+    def of(
+        cls, head: int, delivered: int, read: int, delivered_ms: int | None, read_ms: int | None
+    ) -> "Receipt":
+        """Return what readers see of a stored marker: at most the head.
+
+        What was read was received, then at the latest. Derived here: if reading moved the other
+        marker too, it would replace the time at which the same message was received.
+        """
+        if delivered < read or (delivered == read and (read_ms or 0) < (delivered_ms or 0)):
+            delivered, delivered_ms = read, read_ms
+        return cls(min(delivered, head), min(read, head), delivered_ms or None, read_ms or None)
 
 
 class Activity(NamedTuple):

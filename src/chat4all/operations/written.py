@@ -43,7 +43,7 @@ SELECT conversation_id, seq, emoji FROM reactions
 WHERE username = ? AND given ORDER BY conversation_id, seq, emoji
 """
 _MARKERS = """
-SELECT conversation_id, delivered_seq, read_seq FROM read_markers
+SELECT conversation_id, max(delivered_seq, read_seq) AS delivered_seq, read_seq FROM read_markers
 WHERE username = ? ORDER BY conversation_id
 """
 

@@ -7,7 +7,7 @@ one, and what they receive meanwhile takes no further room.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
 
 from cachetools import LRUCache
@@ -61,36 +61,52 @@ class Delivered:
             self._count += 1
         self._noted.setdefault(conversation, {})[username] = max(seq, noted)
 
+    def forget(self) -> None:
+        """Drop what is noted and known: the store has other numbers from now on (EXACTNESS 20h)."""
+        self._noted, self._count = {}, 0
+        self._known = LRUCache(CACHED_MAX)
+
     async def append(self) -> None:
         """Append what is due, unless the store has it already.
 
-        Raises `Unavailable`; what could not be appended stays noted.
+        Raises `Unavailable`; what could not be appended stays noted, and nothing else does.
         """
-        taken = self._take()
+        known, left = self._known, self._take()
+        if not left:
+            return
         try:
             stored = await self._summaries.delivered_to(
-                {conversation: [*of_one] for conversation, of_one in taken.items()}
+                {conversation: [*of_one] for conversation, of_one in left.items()}
             )
-            moved: dict[ConversationId, dict[Username, int]] = {}
-            for conversation, of_one in taken.items():
-                before = stored.get(conversation, {})
-                if above := {u: seq for u, seq in of_one.items() if seq > before.get(u, 0)}:
-                    moved[conversation] = above
-            appends = [
-                self._log.append(one, encode_record(DeliveredRecord(one, of_one)))
-                for one, of_one in moved.items()
-            ]
-            for result in await asyncio.gather(*appends, return_exceptions=True):
-                if isinstance(result, BaseException):
-                    raise result
-        except BaseException:
-            for conversation, of_one in taken.items():
-                for username, seq in of_one.items():
-                    self.note(conversation, username, seq)
-            raise
-        for conversation, of_one in taken.items():
-            for username, seq in of_one.items():
-                self._known[conversation, username] = seq
+            moved = {
+                conversation: above
+                for conversation, of_one in left.items()
+                if (above := _above(of_one, stored.get(conversation, {})))
+            }
+            if self._known is not known:
+                return  # forgotten meanwhile
+            results = await asyncio.gather(
+                *(
+                    self._log.append(one, encode_record(DeliveredRecord(one, of_one)))
+                    for one, of_one in moved.items()
+                ),
+                return_exceptions=True,
+            )
+            failed = {
+                conversation: result
+                for conversation, result in zip(moved, results, strict=True)
+                if isinstance(result, BaseException)
+            }
+            for conversation in left.keys() - failed.keys():
+                for username, seq in left.pop(conversation).items():
+                    known[conversation, username] = seq
+            for error in failed.values():
+                raise error
+        finally:
+            if self._known is known:
+                for conversation, of_one in left.items():
+                    for username, seq in of_one.items():
+                        self.note(conversation, username, seq)
 
     def _take(self) -> dict[ConversationId, dict[Username, int]]:
         """Return what is due, by conversation; it is not noted any more."""
@@ -112,3 +128,7 @@ class Delivered:
                 del self._noted[conversation]
             self._resting[conversation] = now + REST_SECONDS
         return taken
+
+
+def _above(noted: Mapping[Username, int], stored: Mapping[Username, int]) -> dict[Username, int]:
+    return {username: seq for username, seq in noted.items() if seq > stored.get(username, 0)}

@@ -35,9 +35,9 @@ def furthest(
         place = (marker.conversation_id, marker.username)
         delivered, delivered_ms, read, read_ms = reached.get(place, _NOT_REACHED)
         at = record.appended_ms
-        # A message that was read was delivered, whatever the record says.
-        seq = max(marker.delivered_seq, marker.read_seq)
-        delivered, delivered_ms = max((delivered, delivered_ms), (seq, at))
+        # Reading alone does not move it: see `Receipt.of`.
+        if marker.delivered_seq > marker.read_seq:
+            delivered, delivered_ms = max((delivered, delivered_ms), (marker.delivered_seq, at))
         if marker.read_seq:  # else it was delivered, and nothing was read
             read, read_ms = max((read, read_ms), (marker.read_seq, at))
         reached[place] = (delivered, delivered_ms, read, read_ms)

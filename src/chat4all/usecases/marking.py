@@ -44,6 +44,10 @@ class Marking:
             raise InvalidInput([FieldError("/seq", f"the conversation's last message is {head}")])
         await self._append(conversation, username, seq, headers)
 
+    def forget(self) -> None:
+        """Drop what is cached: the store has other numbers from now on (EXACTNESS 20h)."""
+        self._marked = LRUCache(MARKED_MAX)
+
     async def join(self, username: Username, conversation: ConversationId) -> None:
         """Start a new member at the head: earlier messages do not count as unread.
 
@@ -57,11 +61,11 @@ class Marking:
     async def _append(
         self, conversation: ConversationId, username: Username, seq: int, headers: Headers = ()
     ) -> None:
-        key = (conversation, username)
-        if self._marked.get(key, 0) >= seq:
+        key, marked = (conversation, username), self._marked
+        if marked.get(key, 0) >= seq:
             return
         if await self._heads.read_seq(conversation, username) < seq:
             record = MarkerRecord(conversation, username, delivered_seq=seq, read_seq=seq)
             await self._log.append(conversation, encode_record(record), headers)
         # Markers only grow, in the log as in the store: what one of them has needs no other record.
-        self._marked[key] = max(seq, self._marked.get(key, 0))
+        marked[key] = max(seq, marked.get(key, 0))

@@ -26,7 +26,10 @@ class Recent(Generic[K, R]):
         records = self._records
         if key not in records:
             records[key] = (now, record)
-            if len(records) > RECENT_MAX:
+            # Texts may be long: what is too old is not kept until others displace it.
+            while len(records) > RECENT_MAX or (
+                records and next(iter(records.values()))[0] + RECENT_SECONDS <= now
+            ):
                 records.popitem(last=False)
 
     def get(self, key: K, now: float) -> R | None:

@@ -98,9 +98,7 @@ class CassandraHistory(ChangedTables):
         )
         head = head_seq(heads)
         return {
-            Username(name): Receipt(
-                min(delivered or 0, head), min(read or 0, head), delivered_ms, read_ms
-            )
+            Username(name): Receipt.of(head, delivered or 0, read or 0, delivered_ms, read_ms)
             for name, delivered, read, delivered_ms, read_ms in markers
         }
 

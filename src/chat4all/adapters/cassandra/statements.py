@@ -60,7 +60,8 @@ def put_marker(marker: Marker) -> list[Statement]:
     if delivered == read:  # as after sending: one statement instead of two
         return [(_PUT_MARKER, (*key, delivered, read, delivered_ms, read_ms, read))]
     received = (_PUT_DELIVERED, (*key, delivered, delivered_ms, delivered))
-    return [received, (_PUT_READ, (*key, read, read_ms, read))] if read else [received]
+    was_read = (_PUT_READ, (*key, read, read_ms, read))
+    return [one for one, seq in ((received, delivered), (was_read, read)) if seq]
 
 
 def put_head(conversation: ConversationId, head: Head) -> Statement:

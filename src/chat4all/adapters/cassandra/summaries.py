@@ -30,7 +30,7 @@ _UPGRADED = "SELECT toUnixTimestamp(applied_at) FROM schema_migrations WHERE ver
 _ORDERED_SINCE = 5
 
 _READ_BY = "SELECT username, read_seq FROM read_markers WHERE conversation_id = ? AND username IN ?"
-_DELIVERED_TO = _READ_BY.replace("read_seq", "delivered_seq")
+_DELIVERED_TO = _READ_BY.replace("read_seq", "delivered_seq, read_seq")
 _MENTIONS = (
     "SELECT seq, names FROM mentions "
     "WHERE conversation_id = ? AND bucket = ? AND seq >= ? AND seq <= ? ORDER BY seq ASC"
@@ -170,7 +170,7 @@ def _markers(
     """Return how far readers have read, of the rows of these requests."""
     read: dict[ConversationId, dict[Username, int]] = {}
     for (key, _), rows in zip(asked, answers, strict=True):
-        for name, seq in rows:
-            if seq is not None:
-                read.setdefault(key, {})[Username(name)] = seq
+        for name, *seqs in rows:
+            if any(seqs):
+                read.setdefault(key, {})[Username(name)] = max(seq or 0 for seq in seqs)
     return read

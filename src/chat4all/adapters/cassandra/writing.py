@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from chat4all.adapters.cassandra.batches import in_batches, in_packs
+from chat4all.adapters.cassandra.batches import in_batches, in_packs, in_parts
 from chat4all.adapters.cassandra.changes import put_change_head
 from chat4all.adapters.cassandra.changing import SequencedChangesTables
 from chat4all.adapters.cassandra.keys import bucket_of, position_of, slot_of
@@ -48,7 +48,8 @@ class SequencedTables(SequencedChangesTables):
         markers = defaultdict[ConversationId, list[Statement]](list)
         for marker in batch.markers:
             markers[marker.conversation_id] += put_marker(marker)
-        await self._write_packed(markers.values())
+        # One record has those of a hundred members, and markers depend on no other: parts will do.
+        await self._write_packed(part for group in markers.values() for part in in_parts(group))
 
         heads = defaultdict[ConversationId, list[Statement]](list)
         for conversation, head in batch.heads.items():

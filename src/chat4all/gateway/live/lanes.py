@@ -40,7 +40,7 @@ LaneWork = KeyedWork[Lane]
 
 
 class Lanes:
-    """The lanes of one client. It bounds how many frames are taken; no lane is without one."""
+    """The lanes of one client. It bounds how many frames are taken, those being done included."""
 
     __slots__ = ("_lanes", "_work", "do")
 

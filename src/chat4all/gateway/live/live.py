@@ -118,4 +118,6 @@ class Live:
             self._parts.resuming.forget(follower)
             self._parts.followers.leave(follower)
             follower.socket.close(CloseCode.RESTARTING, "the store was restored")
+        self._received.forget()
+        self._parts.marking.forget()
         self.hub.lost()

@@ -27,6 +27,11 @@ class Received:
         async with periodically("moving delivered markers", self.look, LOOK_EVERY_SECONDS):
             yield
 
+    def forget(self) -> None:
+        """Drop what was sent: the store is of another generation; see `Delivered.forget`."""
+        self._delivery.take_sent()
+        self._delivered.forget()
+
     async def look(self) -> None:
         """Note who has received what, and append what is due. Raises `Unavailable`."""
         for conversation, sent in self._delivery.take_sent().items():

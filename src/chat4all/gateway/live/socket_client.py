@@ -62,7 +62,7 @@ from chat4all.wire.frames import (
 )
 
 FRAMES_MAX = 256
-"""Frames of one client that may wait while another one is done."""
+"""Frames of one client that may wait or be done."""
 
 BYTES_MAX = 4 * FRAME_MAX
 
@@ -126,7 +126,7 @@ class LiveClient:
         self._frames: deque[bytes] = deque()
         self._lanes = Lanes(lane_work, self._do_and_answer)
         self._waiting = self._bytes = 0
-        """Frames, and how large they are."""
+        """Frames that wait or are being done, and how large they are."""
         self._follower: Follower | None = None
         self._said_hello = False
         self._generation = ""
@@ -194,10 +194,13 @@ class LiveClient:
                 await self._do_and_answer(said, frame)
 
     async def _do_and_answer(self, said: Envelope, frame: bytes) -> None:
-        self._waiting -= 1
-        self._bytes -= len(frame)
-        if self._socket.is_open:
-            await self._answer(said.ref, self._do(said.type, frame, said.ref), said.type)
+        try:
+            if self._socket.is_open:
+                await self._answer(said.ref, self._do(said.type, frame, said.ref), said.type)
+        finally:
+            # Not before: any number of lanes would each have a frame that is not counted.
+            self._waiting -= 1
+            self._bytes -= len(frame)
 
     async def _do(self, kind: str, frame: bytes, ref: str | None) -> None:
         if kind == "auth":

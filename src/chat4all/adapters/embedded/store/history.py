@@ -95,7 +95,7 @@ FROM read_markers JOIN (
 ) WHERE conversation_id = :conversation
 """
 _RECEIPTS = """
-SELECT username, min(delivered_seq, seq), min(read_seq, seq), delivered_ms, read_ms
+SELECT username, seq, delivered_seq, read_seq, delivered_ms, read_ms
 FROM read_markers JOIN conversation_heads USING (conversation_id)
 WHERE conversation_id = ?
 """
@@ -168,10 +168,7 @@ class MessageHistory(MessageChanges):
 
         def select(db: sqlite3.Connection) -> dict[Username, Receipt]:
             rows = db.execute(_RECEIPTS, (conversation,))
-            return {
-                username: Receipt(delivered, read, delivered_ms or None, read_ms or None)
-                for username, delivered, read, delivered_ms, read_ms in rows
-            }
+            return {username: Receipt.of(*marker) for username, *marker in rows}
 
         return await self._database.read(select)
 

@@ -28,7 +28,7 @@ FROM json_each(?) CROSS JOIN read_markers
     ON conversation_id = json_extract(value, '$[0]') AND username = json_extract(value, '$[1]')
 """
 _READ_BY = _MARKERS.format(column="read_seq")
-_DELIVERED_TO = _MARKERS.format(column="delivered_seq")
+_DELIVERED_TO = _MARKERS.format(column="max(delivered_seq, read_seq)")
 # Left to itself SQLite reads every message in between.
 _MENTIONS = """
 SELECT conversation_id, seq
