@@ -126,6 +126,14 @@ async def test_nothing_else_is_served(api: Api, name: str) -> None:
     assert answer.status_code == 404
 
 
+async def test_a_start_does_not_wait_for_the_page(tmp_path: Path) -> None:
+    page_files.cache_clear()
+    async with running(tmp_path / "data") as api:
+        assert page_files.cache_info().currsize == 0
+        assert (await api.gateway.get("/")).status_code == 200
+        assert page_files.cache_info().currsize == 1
+
+
 async def test_it_can_be_off(tmp_path: Path) -> None:
     async with running(tmp_path / "data", page=False) as api:
         root = await api.gateway.get("/")
