@@ -115,10 +115,12 @@ export default {
     if (message.seq == null) return "sent";
     if (message.status === "READ") return "read";
     const others = conversation.members.filter(({ username }) => username !== message.sender_id);
-    const readers = conversation.receipts;
     // Of a large group only some members are known here.
-    const allKnown = !conversation.moreMembers && others.length > 0;
-    return allKnown && readers && others.every(({ username }) => (readers.get(username) ?? 0) >= message.seq) ? "read" : "delivered";
+    const has = !conversation.moreMembers && others.length > 0 && conversation.receipts;
+    if (!has) return "sent";
+    const all = (far) => others.every(({ username }) => far(has.get(username) ?? { read: 0, delivered: 0 }) >= message.seq);
+    if (all(({ read }) => read)) return "read";
+    return all(({ read, delivered }) => Math.max(read, delivered)) ? "delivered" : "sent";
   },
 
   listen(client) {
@@ -139,6 +141,7 @@ export default {
     on("MessageChanged", this.takeChange);
     on("MessagesReloaded", this.takeReload);
     on("ReadMoved", this.takeRead);
+    on("DeliveredMoved", this.takeDelivered);
     on("Typing", this.takeTyping);
     on("PresenceChanged", ({ username, status, last_seen }) => this.state.presence.set(username, { status, last_seen }));
     on("ConversationChanged", this.takeConversation);
@@ -157,7 +160,7 @@ export default {
     conversation.last = message;
     const isOpen = this.state.open === message.conversation_id;
     conversation.timeline.add(message, isOpen && this.state.following);
-    this.moveReceipt(conversation, message.sender_id, message.seq);
+    this.moveReceipt(conversation, message.sender_id, { read: message.seq });
     if (mine) conversation.readSeq = message.seq;
     else {
       if (isOpen && !this.isLooking() && !conversation.unreadFrom) conversation.unreadFrom = message.seq;
@@ -190,7 +193,7 @@ export default {
     }
     for (const message of messages) {
       conversation.sent.delete(message.message_id);
-      this.moveReceipt(conversation, message.sender_id, message.seq);
+      this.moveReceipt(conversation, message.sender_id, { read: message.seq });
     }
     conversation.timeline.loaded = false;
     this.countUnread(conversation);
@@ -200,15 +203,23 @@ export default {
   takeRead({ conversation_id, username, seq }) {
     const conversation = this.state.conversations.get(conversation_id);
     if (!conversation) return;
-    this.moveReceipt(conversation, username, seq);
+    this.moveReceipt(conversation, username, { read: seq });
     if (username === this.state.me.username) {
       conversation.readSeq = Math.max(conversation.readSeq, seq);
       this.countUnread(conversation);
     }
   },
 
-  moveReceipt({ receipts }, username, seq) {
-    if (receipts && seq > (receipts.get(username) ?? 0)) receipts.set(username, seq);
+  takeDelivered({ conversation_id, username, seq }) {
+    const conversation = this.state.conversations.get(conversation_id);
+    if (conversation) this.moveReceipt(conversation, username, { delivered: seq });
+  },
+
+  /** Move how far somebody has come: only ever on. */
+  moveReceipt({ receipts }, username, { read = 0, delivered = 0 }) {
+    if (!receipts) return;
+    const at = receipts.get(username) ?? { read: 0, delivered: 0 };
+    receipts.set(username, { read: Math.max(at.read, read), delivered: Math.max(at.delivered, delivered) });
   },
 
   takeTyping({ conversation_id, username }) {

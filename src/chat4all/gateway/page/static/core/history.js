@@ -100,8 +100,8 @@ export default {
   async loadReceipts(conversation) {
     try {
       const found = await this.client.receipts(conversation.id);
-      const before = conversation.receipts ?? new Map();
-      conversation.receipts = new Map(found.map(({ username, read_seq }) => [username, Math.max(read_seq, before.get(username) ?? 0)]));
+      conversation.receipts ??= new Map();
+      for (const { username, read_seq: read, delivered_seq: delivered } of found) this.moveReceipt(conversation, username, { read, delivered });
     } catch {
       // Ticks stay as they are, until it is connected again.
     }
