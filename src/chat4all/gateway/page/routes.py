@@ -30,7 +30,7 @@ def page_routes(*, has_demonstration: bool, sign_up_open: bool) -> APIRouter:
 
     The files' addresses have their version in them, so that they are kept for ever and those of two
     versions are never mixed. A gateway of another version, while they are being updated, answers
-    with its own, which are not kept. They are read at the first request: many a start needs no page.
+    with its own, which are not kept. They are read at the first request, not at every start.
     """
     index: PageFile | None = None
     router = APIRouter(include_in_schema=False)
