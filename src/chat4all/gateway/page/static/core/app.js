@@ -9,6 +9,7 @@ import { render } from "../views/parts.js";
 import account from "./account.js";
 import alerts from "./alerts.js";
 import conversations from "./conversations.js";
+import { focused, refocus } from "./focus.js";
 import groups from "./groups.js";
 import history from "./history.js";
 import * as language from "./i18n.js";
@@ -42,6 +43,8 @@ export class App {
   };
 
   offers = offered();
+  /** Messages of conversations that are not known yet, by these. */
+  arrived = new Map();
   client = null;
   #isDue = false;
 
@@ -62,6 +65,7 @@ export class App {
     // Texts that no part of the state is about: everything is drawn anew.
     render(null, this.root);
     this.draw();
+    document.querySelector(".me, .foot button")?.focus();
   }
 
   makeClient() {
@@ -80,11 +84,13 @@ export class App {
   draw() {
     this.#isDue = false;
     const before = place();
+    const around = focused();
     render(pageView(this), this.root);
     const dialog = this.root.querySelector("dialog");
     if (dialog && !dialog.open) dialog.showModal();
     keepPlace(this, before);
     this.afterDrawing();
+    refocus(around);
   }
 
   toast(text) {

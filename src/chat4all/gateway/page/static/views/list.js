@@ -1,7 +1,8 @@
 /** The side: account, search, conversations. */
 import { digits, shortTime, t } from "../core/i18n.js";
-import { avatar, html, icon, live, nothing, repeat } from "./parts.js";
+import { banner } from "./conversation.js";
 import { tick } from "./message.js";
+import { avatar, html, icon, live, nothing, repeat } from "./parts.js";
 
 export function sideView(app) {
   const { me, ui, search } = app.state;
@@ -16,6 +17,7 @@ export function sideView(app) {
           @click=${() => app.toggleMenu()}>${avatar(own, { of: me.username })}</button>
       </header>
       ${ui.menu ? menu(app, own) : nothing}
+      ${app.state.open ? nothing : banner(app)}
       <div class="search" role="search">
         ${icon("search")}
         <input type="search" aria-label=${t("search")} placeholder=${t("search")} .value=${live(search.text)} autocomplete="off"
@@ -88,7 +90,7 @@ function preview(app, conversation) {
 function menu(app, own) {
   const { me } = app.state;
   const item = (name, text, act, end = nothing) => html`
-    <button @click=${() => { app.toggleMenu(false); act(); }}>${icon(name)} <span>${text}</span><span class="end">${end}</span></button>`;
+    <button @click=${() => { app.toggleMenu(false, true); act(); }}>${icon(name)} <span>${text}</span><span class="end">${end}</span></button>`;
   return html`
     <div class="menu" role="group" aria-label=${t("account")} @keydown=${(event) => event.key === "Escape" && app.toggleMenu(false, true)}>
       <div class="who">${avatar(own, { of: me.username })}<div><strong>${own}</strong><span>@${me.username}</span></div></div>
