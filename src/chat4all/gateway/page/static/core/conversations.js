@@ -7,6 +7,7 @@ const TYPING_MS = 8_000;
 const TROUBLED_MS = 1_500;
 const WATCHED = 200;
 const CHANGED_MS = 150;
+const ARRIVED_MOST = 50;
 
 /** Return the two numbers of a position. */
 const numbers = (position) => position.split(".").map(Number);
@@ -46,7 +47,7 @@ export default {
     // The same object for good: what is drawn has hold of it.
     const one = known ?? {
       timeline: new Timeline(), draft: this.keptDraft(id), editing: null, replying: null, typing: new Map(),
-      receipts: null, unreadFrom: null, sent: new Map(),
+      receipts: null, unreadFrom: null, sent: new Map(), reloads: 0,
     };
     this.state.conversations.set(id, Object.assign(one, {
       id, type: listed.type, title: listed.title, peer: listed.peer, role: listed.role, created_at: listed.created_at,
@@ -60,26 +61,45 @@ export default {
   /** Look at one conversation anew: its title, its members, one's own role. */
   async refresh(id) {
     const { client } = this;
-    const known = this.state.conversations.get(id);
     try {
       const found = await client.conversation(id);
       if (this.client !== client) return;
-      const me = this.state.me.username;
-      const own = found.members.find(({ username }) => username === me);
-      const members = found.members;
-      this.takeListed({
-        ...found, member_count: members.length, role: own?.role ?? "member",
-        peer: members.find(({ username }) => username !== me)?.username ?? known?.peer ?? null,
-        last_message: null, position: `${known?.head ?? 0}.0`, unread: known?.unread ?? 0, unread_mentions: known?.mentions ?? [],
-      });
+      const known = this.state.conversations.get(id);
+      // What comes live is told by events, each in its turn; only of a new one they began before.
+      const told = known && { last_message: null, position: `${known.head}.0`, unread: known.unread, unread_mentions: known.mentions };
+      this.takeListed({ ...found, ...told });
+      this.takeArrived(id);
     } catch (error) {
-      if (error.status === 404) this.drop(id);
+      if (error.status === 403 || error.status === 404) this.drop(id);
       else if (error.status === 0 || error.status >= 500) setTimeout(() => this.client === client && this.refresh(id), 3_000);
     }
     this.redraw();
   },
 
+  /** Keep a message of a conversation that is not known yet, and look at that. */
+  arrive(detail) {
+    const { conversation_id: id } = detail.message;
+    const waiting = this.arrived.get(id);
+    if (waiting?.length < ARRIVED_MOST) waiting.push(detail);
+    if (waiting) return;
+    this.arrived.set(id, [detail]);
+    this.refresh(id);
+  },
+
+  takeArrived(id) {
+    const conversation = this.state.conversations.get(id);
+    const waiting = this.arrived.get(id) ?? [];
+    this.arrived.delete(id);
+    for (const detail of waiting) {
+      const { seq } = detail.message;
+      if (seq > conversation.head) this.takeMessage(detail);
+      else if (seq > conversation.readSeq) this.tellMessage(conversation, detail.message);
+    }
+    this.tellTitle();
+  },
+
   drop(id) {
+    this.arrived.delete(id);
     if (!this.state.conversations.delete(id)) return;
     if (this.state.open === id) {
       this.toast(t("left"));
@@ -134,6 +154,7 @@ export default {
       this.setTroubled(false);
       this.watch(true);
       this.reloadStale();
+      for (const one of this.state.conversations.values()) if (one.isReadUnsaid) this.sayRead(one);
     });
     on("Disconnected", () => this.setTroubled(true, TROUBLED_MS));
     on("Ended", ({ error }) => (error.type === "/problems/signed-out" ? this.expelled() : this.setTroubled(true)));
@@ -150,7 +171,7 @@ export default {
 
   takeMessage({ message, position }) {
     const conversation = this.state.conversations.get(message.conversation_id);
-    if (!conversation) return this.refresh(message.conversation_id);
+    if (!conversation) return this.arrive({ message, position });
     const mine = message.sender_id === this.state.me.username;
     message = { ...message, at: changeOf(position) };
     conversation.sent.delete(message.message_id);
@@ -160,6 +181,7 @@ export default {
     conversation.last = message;
     const isOpen = this.state.open === message.conversation_id;
     conversation.timeline.add(message, isOpen && this.state.following);
+    if (isOpen && !conversation.timeline.loaded) this.load(conversation);
     this.moveReceipt(conversation, message.sender_id, { read: message.seq });
     if (mine) conversation.readSeq = message.seq;
     else {
@@ -183,19 +205,24 @@ export default {
   takeReload({ conversation_id, messages, position }) {
     const conversation = this.state.conversations.get(conversation_id);
     if (!conversation) return this.refresh(conversation_id);
-    const [last] = messages.slice(-1);
+    const last = messages.at(-1);
     const me = this.state.me.username;
-    if (last && last.seq > conversation.head) {
-      conversation.head = last.seq;
-      conversation.last = { ...last, at: changeOf(position) };
-      const own = messages.findLast(({ sender_id }) => sender_id === me);
-      if (own) conversation.readSeq = Math.max(conversation.readSeq, own.seq);
+    const [seq, at] = numbers(position);
+    if (seq < conversation.head) {
+      // The server has lost what came after, or was put back: what it has counts.
+      Object.assign(conversation, { head: seq, last: null, receipts: null, unreadFrom: null, readSeq: Math.min(conversation.readSeq, seq) });
+      conversation.timeline.clear();
     }
+    conversation.head = Math.max(seq, last?.seq ?? 0);
+    if (last && last.seq >= (conversation.last?.seq ?? 0)) conversation.last = { ...last, at };
+    const own = messages.findLast(({ sender_id }) => sender_id === me);
+    if (own) conversation.readSeq = Math.max(conversation.readSeq, own.seq);
     for (const message of messages) {
       conversation.sent.delete(message.message_id);
       this.moveReceipt(conversation, message.sender_id, { read: message.seq });
     }
     conversation.timeline.loaded = false;
+    conversation.reloads += 1;
     this.countUnread(conversation);
     this.reloadStale();
   },
