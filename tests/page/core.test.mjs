@@ -125,6 +125,13 @@ test("the last message, changed while the connection was lost, is shown as it is
   assert.equal(found.last.content, "edited");
 });
 
+test("who was mentioned while the connection was lost is told so", async () => {
+  const found = await open(3);
+  pages.push(page(upTo(6)));
+  app.takeReload({ conversation_id: "c", messages: [message(4), message(5, { mentions: ["bruno"] }), message(6)], position: "6.0" });
+  assert.deepEqual([found.unread, found.mentions], [3, [5]]);
+});
+
 test("one who reads further up stays there when the page reads anew what was missed", async () => {
   const found = await open(50);
   app.state.following = false;

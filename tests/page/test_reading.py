@@ -246,6 +246,12 @@ def test_keys_are_enough(desk: Desk, server: Server) -> None:
     expect(box).to_have_value("to two")
     page.keyboard.press("Escape")
     expect(box).to_have_value("")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="👍", exact=True).press("Enter")
+    expect(reply).to_be_focused()  # the choice is closed, and the focus not lost
+    expect(reply.get_by_role("button", name="👍, 1 person: You")).to_be_visible()
     page.get_by_role("button", name="New conversation").press("Enter")
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")

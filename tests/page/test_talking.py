@@ -180,9 +180,12 @@ def test_two_tabs_are_one_person(desk: Desk, server: Server) -> None:
     expect(one.message("from two")).to_be_visible()
     assert contents(server, "tina", chat) == ["from one", "from two"]
     assert texts(one) == texts(two) == ["from one", "from two"]
+    server.say(server.token("theo", PASSWORD), chat, "a secret")
+    expect(one.page.locator("#announcer")).to_have_text("theo: a secret")
     one.page.get_by_role("button", name="Menu and account of tina").click()
     one.page.get_by_role("button", name="Sign out").click()
     expect(one.page.get_by_role("textbox", name="Username")).to_be_visible()
+    expect(one.page.locator("#announcer")).to_be_empty()
     expect(two.page.get_by_text("This device was signed out.")).to_be_visible()
     assert json.loads(one.page.evaluate("JSON.stringify({...localStorage})")).keys() <= {
         "chat4all.second"

@@ -82,9 +82,12 @@ export default {
     const { client } = this;
     this.client = null;
     client?.close();
+    this.tellNothing();
+    this.asking = null;
+    for (const { timer } of [this.state.search, this.state.finder]) clearTimeout(timer);
     Object.assign(this.state, {
       me: null, conversations: new Map(), listed: false, open: null, people: new Map(), presence: new Map(), dialog: null,
-      troubled: false, search: { text: "", people: [], busy: false },
+      troubled: false, search: { text: "", people: [], busy: false }, finder: { text: "", people: [], busy: false },
     });
     Object.assign(this.state.ui, { menu: false, details: false, acting: null, picking: null });
     this.watched = "";
@@ -164,7 +167,7 @@ export default {
     return this.inDialog(async () => {
       const me = await this.client.changeProfile({ display_name: display_name.trim(), email });
       this.state.me = me;
-      this.state.people.set(me.username, me);
+      this.know(me);
       return t("profile_saved");
     });
   },

@@ -34,6 +34,8 @@ export class App {
     following: true,
     troubled: false,
     people: new Map(),
+    /** How often a name has become known or changed. */
+    renamed: 0,
     presence: new Map(),
     search: { text: "", people: [], busy: false },
     finder: { text: "", people: [], busy: false },
@@ -77,13 +79,14 @@ export class App {
     if (this.#isDue) return;
     this.#isDue = true;
     // Tabs in the background have no frames.
-    if (document.visibilityState === "visible") requestAnimationFrame(() => this.draw());
-    else setTimeout(() => this.draw(), 200);
+    const draw = () => this.#isDue && this.draw();
+    if (document.visibilityState === "visible") requestAnimationFrame(draw);
+    else setTimeout(draw, 200);
   }
 
   draw() {
     this.#isDue = false;
-    const before = place();
+    const before = this.goal || this.state.following ? null : place(); // takes a layout
     const around = focused();
     render(pageView(this), this.root);
     const dialog = this.root.querySelector("dialog");

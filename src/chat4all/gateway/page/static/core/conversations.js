@@ -221,6 +221,8 @@ export default {
       conversation.sent.delete(message.message_id);
       this.moveReceipt(conversation, message.sender_id, { read: message.seq });
     }
+    const mentions = messages.filter(({ mentions }) => mentions.includes(me)).map(({ seq }) => seq);
+    conversation.mentions = [...new Set([...conversation.mentions, ...mentions])].filter((one) => one <= conversation.head);
     conversation.timeline.loaded = false;
     conversation.reloads += 1;
     this.countUnread(conversation);
