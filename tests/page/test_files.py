@@ -175,6 +175,14 @@ def test_nothing_is_named_that_is_elsewhere() -> None:
                 assert url in ("http://www.w3.org", "https://www.openstreetmap.org"), path
 
 
+def test_what_views_call_is_there() -> None:
+    core = "".join(text for name, text in OWN.items() if name.startswith("core/"))
+    methods = set(re.findall(r"^  (?:async )?(\w+)\(", core, re.MULTILINE))
+    for name, text in OWN.items():
+        called = set(re.findall(r"\bapp\.(\w+)\(", text))
+        assert called <= methods, name
+
+
 # Texts.
 
 

@@ -8,6 +8,7 @@ const TROUBLED_MS = 1_500;
 const WATCHED = 200;
 const CHANGED_MS = 150;
 const ARRIVED_MOST = 50;
+const NOTHING = { read: 0, delivered: 0 };
 
 /** Return the two numbers of a position. */
 const numbers = (position) => position.split(".").map(Number);
@@ -50,7 +51,7 @@ export default {
       receipts: null, unreadFrom: null, sent: new Map(), reloads: 0,
     };
     this.state.conversations.set(id, Object.assign(one, {
-      id, type: listed.type, title: listed.title, peer: listed.peer, role: listed.role, created_at: listed.created_at,
+      id, least: null, type: listed.type, title: listed.title, peer: listed.peer, role: listed.role, created_at: listed.created_at,
       members: listed.members, memberCount: listed.member_count,
       moreMembers: listed.member_count > listed.members.length,
       last: known?.last && known.last.seq >= (last?.seq ?? 0) ? known.last : last && { ...last, at: change },
@@ -134,13 +135,20 @@ export default {
     if (message.state === "sending") return this.state.troubled ? "waiting" : "sending";
     if (message.seq == null) return "sent";
     if (message.status === "READ") return "read";
-    const others = conversation.members.filter(({ username }) => username !== message.sender_id);
+    const { read, delivered } = (conversation.least ??= this.leastOf(conversation));
+    return read >= message.seq ? "read" : delivered >= message.seq ? "delivered" : "sent";
+  },
+
+  /** Return how far all the others have come, with one who is the last of them. */
+  leastOf({ members, moreMembers, receipts }) {
+    const others = members.filter(({ username }) => username !== this.state.me.username);
     // Of a large group only some members are known here.
-    const has = !conversation.moreMembers && others.length > 0 && conversation.receipts;
-    if (!has) return "sent";
-    const all = (far) => others.every(({ username }) => far(has.get(username) ?? { read: 0, delivered: 0 }) >= message.seq);
-    if (all(({ read }) => read)) return "read";
-    return all(({ read, delivered }) => Math.max(read, delivered)) ? "delivered" : "sent";
+    if (moreMembers || !others.length || !receipts) return NOTHING;
+    const all = others.map(({ username }) => receipts.get(username) ?? NOTHING);
+    return {
+      read: Math.min(...all.map(({ read }) => read)),
+      delivered: Math.min(...all.map(({ read, delivered }) => Math.max(read, delivered))),
+    };
   },
 
   listen(client) {
@@ -210,7 +218,7 @@ export default {
     const [seq, at] = numbers(position);
     if (seq < conversation.head) {
       // The server has lost what came after, or was put back: what it has counts.
-      Object.assign(conversation, { head: seq, last: null, receipts: null, unreadFrom: null, readSeq: Math.min(conversation.readSeq, seq) });
+      Object.assign(conversation, { head: seq, last: null, receipts: null, least: null, unreadFrom: null, readSeq: Math.min(conversation.readSeq, seq) });
       conversation.timeline.clear();
     }
     conversation.head = Math.max(seq, last?.seq ?? 0);
@@ -245,9 +253,11 @@ export default {
   },
 
   /** Move how far somebody has come: only ever on. */
-  moveReceipt({ receipts }, username, { read = 0, delivered = 0 }) {
+  moveReceipt(conversation, username, { read = 0, delivered = 0 }) {
+    const { receipts } = conversation;
     if (!receipts) return;
-    const at = receipts.get(username) ?? { read: 0, delivered: 0 };
+    conversation.least = null;
+    const at = receipts.get(username) ?? NOTHING;
     receipts.set(username, { read: Math.max(at.read, read), delivered: Math.max(at.delivered, delivered) });
   },
 
