@@ -73,6 +73,7 @@ export default {
     } catch (error) {
       if (error.status === 403 || error.status === 404) this.drop(id);
       else if (error.status === 0 || error.status >= 500) setTimeout(() => this.client === client && this.refresh(id), 3_000);
+      else this.arrived.delete(id); // the next message looks again
     }
     this.redraw();
   },
