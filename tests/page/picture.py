@@ -6,6 +6,7 @@ It needs a font with emoji (Debian: fonts-noto-color-emoji).
 import base64
 import tempfile
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from playwright.sync_api import Browser, expect
@@ -62,7 +63,7 @@ def fill(server: Server) -> str:
     chat = server.group(tokens["bruno"], title, *NAMES)
     ids: list[str] = []
     for number, (name, content) in enumerate(SAID):
-        body: dict[str, object] = {"chat_id": chat, "content": content}
+        body: dict[str, Any] = {"chat_id": chat, "content": content}
         body |= {"reply_to": ids[-1]} if number == ANSWERED else {}
         body |= {"mentions": ["bruno"]} if "@bruno" in content else {}
         status, sent = call("POST", f"{server.gateway}/v1/messages", body, tokens[name])

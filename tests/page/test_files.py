@@ -126,6 +126,14 @@ async def test_nothing_else_is_served(api: Api, name: str) -> None:
     assert answer.status_code == 404
 
 
+async def test_a_start_does_not_wait_for_the_page(tmp_path: Path) -> None:
+    page_files.cache_clear()
+    async with running(tmp_path / "data") as api:
+        assert page_files.cache_info().currsize == 0
+        assert (await api.gateway.get("/")).status_code == 200
+        assert page_files.cache_info().currsize == 1
+
+
 async def test_it_can_be_off(tmp_path: Path) -> None:
     async with running(tmp_path / "data", page=False) as api:
         root = await api.gateway.get("/")
@@ -165,6 +173,14 @@ def test_nothing_is_named_that_is_elsewhere() -> None:
         if path.is_file() and not path.is_relative_to(VENDOR):
             for url in re.findall(r"https?://[\w.-]+", path.read_text()):
                 assert url in ("http://www.w3.org", "https://www.openstreetmap.org"), path
+
+
+def test_what_views_call_is_there() -> None:
+    core = "".join(text for name, text in OWN.items() if name.startswith("core/"))
+    methods = set(re.findall(r"^  (?:async )?(\w+)\(", core, re.MULTILINE))
+    for name, text in OWN.items():
+        called = set(re.findall(r"\bapp\.(\w+)\(", text))
+        assert called <= methods, name
 
 
 # Texts.

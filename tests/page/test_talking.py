@@ -30,6 +30,7 @@ def test_two_people_talk(desk: Desk) -> None:
     bruno.enter("Demonstration")
     said = bruno.send("Olá, Ana!")
     expect(said).to_be_visible()
+    # It has reached her, which no answer to a request has said.
     expect(said.get_by_role("img", name="Delivered")).to_be_visible()
     # She has not opened it: it is unread, in the title too, and then read.
     expect(ana.page).to_have_title("(1) Chat4All")
@@ -129,7 +130,7 @@ def test_an_unsent_message_survives_a_reload_and_is_sent_once(desk: Desk, server
     profile.route("**/v1/messages", lambda route: (route.fetch(), route.abort()))
     one = desk.window(profile).open().sign_in("rita", PASSWORD).enter("ana")
     one.send("only once")
-    expect(one.message("only once").get_by_role("img", name="Delivered")).to_be_visible()
+    expect(one.message("only once")).to_have_attribute("data-seq", "1")
     profile.unroute("**/v1/messages")
     profile.route("**/v1/messages", lambda route: route.abort())
     one.send("not yet sent")
@@ -141,7 +142,7 @@ def test_an_unsent_message_survives_a_reload_and_is_sent_once(desk: Desk, server
     expect(one.box).to_have_value("a draft")
     profile.unroute("**/v1/messages")
     for window in (one, two):
-        expect(window.message("not yet sent").get_by_role("img", name="Delivered")).to_be_visible()
+        expect(window.message("not yet sent")).to_have_attribute("data-seq", "2")
         assert in_order(texts(window), ["only once", "not yet sent"])
     assert contents(server, "rita", chat) == ["only once", "not yet sent"]
     desk.forgive(FAILED_REQUESTS)
@@ -161,7 +162,8 @@ def test_a_message_that_is_refused_stays_to_be_tried_again(desk: Desk, server: S
     sara.page.unroute("**/v1/messages")
     sara.message("to be tried again").get_by_role("button", name="Try again").click()
     said = sara.message("to be tried again")
-    expect(said.get_by_role("img", name="Delivered")).to_be_visible()
+    expect(said).to_have_attribute("data-seq", "1")
+    expect(said.get_by_role("img", name="Sent")).to_be_visible()  # ana is not there
     assert contents(server, "sara", chat) == ["to be tried again"]
     desk.forgive(FAILED_REQUESTS)
 
@@ -178,9 +180,12 @@ def test_two_tabs_are_one_person(desk: Desk, server: Server) -> None:
     expect(one.message("from two")).to_be_visible()
     assert contents(server, "tina", chat) == ["from one", "from two"]
     assert texts(one) == texts(two) == ["from one", "from two"]
+    server.say(server.token("theo", PASSWORD), chat, "a secret")
+    expect(one.page.locator("#announcer")).to_have_text("theo: a secret")
     one.page.get_by_role("button", name="Menu and account of tina").click()
     one.page.get_by_role("button", name="Sign out").click()
     expect(one.page.get_by_role("textbox", name="Username")).to_be_visible()
+    expect(one.page.locator("#announcer")).to_be_empty()
     expect(two.page.get_by_text("This device was signed out.")).to_be_visible()
     assert json.loads(one.page.evaluate("JSON.stringify({...localStorage})")).keys() <= {
         "chat4all.second"

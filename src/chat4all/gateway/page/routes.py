@@ -1,11 +1,12 @@
 """`/` and `/page/…`: the chat page, from memory."""
 
+import asyncio
 from html import escape
 
 from fastapi import APIRouter, Request, Response
 
 from chat4all.domain.errors import NotFound
-from chat4all.gateway.page.files import INDEX, PageFile, file_of, page_files
+from chat4all.gateway.page.files import INDEX, PageFile, PageFiles, file_of, page_files
 from chat4all.usecases.demonstrating import PASSWORD, USERS
 
 PAGE_PATH = "/"
@@ -29,18 +30,23 @@ def page_routes(*, has_demonstration: bool, sign_up_open: bool) -> APIRouter:
 
     The files' addresses have their version in them, so that they are kept for ever and those of two
     versions are never mixed. A gateway of another version, while they are being updated, answers
-    with its own, which are not kept.
+    with its own, which are not kept. They are read at the first request, not at every start.
     """
-    found = page_files()
-    index = file_of(INDEX, _index(has_demonstration=has_demonstration, sign_up_open=sign_up_open))
+    index: PageFile | None = None
     router = APIRouter(include_in_schema=False)
 
     @router.get(PAGE_PATH)
     async def page(request: Request) -> Response:
+        nonlocal index
+        if index is None:
+            found = await asyncio.to_thread(page_files)
+            content = _index(found, has_demonstration=has_demonstration, sign_up_open=sign_up_open)
+            index = file_of(INDEX, content)
         return _answer(request, index, _CHECK_AGAIN)
 
     @router.get(FILES_PATH + "{version}/{name:path}")
     async def file(request: Request, version: str, name: str) -> Response:
+        found = await asyncio.to_thread(page_files)
         if name == INDEX or (asked := found.files.get(name)) is None:
             raise NotFound("no such file")
         return _answer(request, asked, _FOR_EVER if version == found.version else _NEVER)
@@ -48,8 +54,7 @@ def page_routes(*, has_demonstration: bool, sign_up_open: bool) -> APIRouter:
     return router
 
 
-def _index(*, has_demonstration: bool, sign_up_open: bool) -> bytes:
-    found = page_files()
+def _index(found: PageFiles, *, has_demonstration: bool, sign_up_open: bool) -> bytes:
     modules = [name for name in found.files if name.endswith(".js")]
     offered = f"{' '.join(USERS)} {PASSWORD}" if has_demonstration else ""
     values = {

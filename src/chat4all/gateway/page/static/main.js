@@ -12,7 +12,7 @@ addEventListener("offline", () => app.setTroubled(true));
 addEventListener("online", () => app.client?.state === "connected" && app.setTroubled(false));
 // Another tab has signed out: so is this one, if it has the same account.
 addEventListener("storage", ({ key, oldValue, newValue }) => {
-  if (key === LAST && newValue === null && app.state.me?.username === oldValue) app.expelled();
+  if (key === LAST && newValue === null && app.state.me?.username === oldValue) app.signedOutElsewhere();
 });
 document.addEventListener("visibilitychange", () => {
   app.redraw();
@@ -24,6 +24,9 @@ document.addEventListener("click", (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && (app.state.ui.picking || app.state.ui.acting)) app.quiet();
 });
+
+// What is said of times ("today", "5 minutes ago") goes on.
+setInterval(() => app.redraw(), 60_000);
 
 app.draw();
 app.begin();

@@ -10,7 +10,8 @@ export default {
       vault.choose(as, { tab: true });
     }
     this.client = this.makeClient();
-    if (await this.client.signedIn()) await this.enterWith(this.client);
+    // Where the browser keeps nothing, nobody is signed in.
+    if (await this.client.signedIn().catch(() => false)) await this.enterWith(this.client);
     else if (as && this.offers.demonstration?.usernames.includes(as)) await this.signIn(as, this.offers.demonstration.password);
     else this.enter("in");
   },
@@ -81,12 +82,16 @@ export default {
     const { client } = this;
     this.client = null;
     client?.close();
+    this.tellNothing();
+    this.asking = null;
+    for (const { timer } of [this.state.search, this.state.finder]) clearTimeout(timer);
     Object.assign(this.state, {
       me: null, conversations: new Map(), listed: false, open: null, people: new Map(), presence: new Map(), dialog: null,
-      troubled: false, search: { text: "", people: [], busy: false },
+      troubled: false, search: { text: "", people: [], busy: false }, finder: { text: "", people: [], busy: false },
     });
     Object.assign(this.state.ui, { menu: false, details: false, acting: null, picking: null });
     this.watched = "";
+    this.arrived.clear();
     this.tellTitle();
     if (location.hash.length > 2) history.replaceState(null, "", "#/");
   },
@@ -99,15 +104,25 @@ export default {
 
   async signOut() {
     const { client } = this;
-    this.forgetDrafts();
+    const count = client.outbox.length;
+    if (count && !(await this.ask(t("sign_out"), t("confirm_sign_out", { count })))) return;
     const username = this.state.me.username;
     this.state.phase = "starting";
     this.redraw();
     // Without the server the tokens are forgotten here all the same.
     await Promise.race([client.logout().catch(() => {}), new Promise((resolve) => setTimeout(resolve, 4_000))]);
     await vault.forget(username);
+    this.forgetDrafts(username); // last: another tab may have written until then
+    // A reload does not show another account that is signed in in this browser.
+    if (vault.account()) vault.choose("", { tab: true });
     this.reset();
     this.enter("in");
+  },
+
+  /** Another tab has signed this account out. */
+  signedOutElsewhere() {
+    this.forgetDrafts(this.state.me.username);
+    this.expelled();
   },
 
   /** Let somebody else sign in on this tab; the account that is here stays signed in elsewhere. */
@@ -152,7 +167,7 @@ export default {
     return this.inDialog(async () => {
       const me = await this.client.changeProfile({ display_name: display_name.trim(), email });
       this.state.me = me;
-      this.state.people.set(me.username, me);
+      this.know(me);
       return t("profile_saved");
     });
   },

@@ -32,6 +32,13 @@ export default {
     document.getElementById("announcer").textContent = lines.join("\n");
   },
 
+  /** Say nothing more of those who were here, nor leave what was said. */
+  tellNothing() {
+    clearTimeout(this.telling?.timer);
+    this.telling = null;
+    document.getElementById("announcer").textContent = "";
+  },
+
   line(conversation, message, title) {
     const name = this.nameOf(message.sender_id);
     const text = Array.from(message.content).slice(0, LETTERS).join("");

@@ -9,6 +9,7 @@ import { render } from "../views/parts.js";
 import account from "./account.js";
 import alerts from "./alerts.js";
 import conversations from "./conversations.js";
+import { focused, refocus } from "./focus.js";
 import groups from "./groups.js";
 import history from "./history.js";
 import * as language from "./i18n.js";
@@ -33,6 +34,8 @@ export class App {
     following: true,
     troubled: false,
     people: new Map(),
+    /** How often a name has become known or changed. */
+    renamed: 0,
     presence: new Map(),
     search: { text: "", people: [], busy: false },
     finder: { text: "", people: [], busy: false },
@@ -42,6 +45,8 @@ export class App {
   };
 
   offers = offered();
+  /** Messages of conversations that are not known yet, by these. */
+  arrived = new Map();
   client = null;
   #isDue = false;
 
@@ -62,6 +67,7 @@ export class App {
     // Texts that no part of the state is about: everything is drawn anew.
     render(null, this.root);
     this.draw();
+    document.querySelector(".me, .foot button")?.focus();
   }
 
   makeClient() {
@@ -73,18 +79,21 @@ export class App {
     if (this.#isDue) return;
     this.#isDue = true;
     // Tabs in the background have no frames.
-    if (document.visibilityState === "visible") requestAnimationFrame(() => this.draw());
-    else setTimeout(() => this.draw(), 200);
+    const draw = () => this.#isDue && this.draw();
+    if (document.visibilityState === "visible") requestAnimationFrame(draw);
+    else setTimeout(draw, 200);
   }
 
   draw() {
     this.#isDue = false;
-    const before = place();
+    const before = this.goal || this.state.following ? null : place(); // takes a layout
+    const around = focused();
     render(pageView(this), this.root);
     const dialog = this.root.querySelector("dialog");
     if (dialog && !dialog.open) dialog.showModal();
     keepPlace(this, before);
     this.afterDrawing();
+    refocus(around);
   }
 
   toast(text) {

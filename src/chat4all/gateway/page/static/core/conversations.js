@@ -7,6 +7,8 @@ const TYPING_MS = 8_000;
 const TROUBLED_MS = 1_500;
 const WATCHED = 200;
 const CHANGED_MS = 150;
+const ARRIVED_MOST = 50;
+const NOTHING = { read: 0, delivered: 0 };
 
 /** Return the two numbers of a position. */
 const numbers = (position) => position.split(".").map(Number);
@@ -46,10 +48,10 @@ export default {
     // The same object for good: what is drawn has hold of it.
     const one = known ?? {
       timeline: new Timeline(), draft: this.keptDraft(id), editing: null, replying: null, typing: new Map(),
-      receipts: null, unreadFrom: null, sent: new Map(),
+      receipts: null, unreadFrom: null, sent: new Map(), reloads: 0,
     };
     this.state.conversations.set(id, Object.assign(one, {
-      id, type: listed.type, title: listed.title, peer: listed.peer, role: listed.role, created_at: listed.created_at,
+      id, least: null, type: listed.type, title: listed.title, peer: listed.peer, role: listed.role, created_at: listed.created_at,
       members: listed.members, memberCount: listed.member_count,
       moreMembers: listed.member_count > listed.members.length,
       last: known?.last && known.last.seq >= (last?.seq ?? 0) ? known.last : last && { ...last, at: change },
@@ -60,26 +62,46 @@ export default {
   /** Look at one conversation anew: its title, its members, one's own role. */
   async refresh(id) {
     const { client } = this;
-    const known = this.state.conversations.get(id);
     try {
       const found = await client.conversation(id);
       if (this.client !== client) return;
-      const me = this.state.me.username;
-      const own = found.members.find(({ username }) => username === me);
-      const members = found.members;
-      this.takeListed({
-        ...found, member_count: members.length, role: own?.role ?? "member",
-        peer: members.find(({ username }) => username !== me)?.username ?? known?.peer ?? null,
-        last_message: null, position: `${known?.head ?? 0}.0`, unread: known?.unread ?? 0, unread_mentions: known?.mentions ?? [],
-      });
+      const known = this.state.conversations.get(id);
+      // What comes live is told by events, each in its turn; only of a new one they began before.
+      const told = known && { last_message: null, position: `${known.head}.0`, unread: known.unread, unread_mentions: known.mentions };
+      this.takeListed({ ...found, ...told });
+      this.takeArrived(id);
     } catch (error) {
-      if (error.status === 404) this.drop(id);
+      if (error.status === 403 || error.status === 404) this.drop(id);
       else if (error.status === 0 || error.status >= 500) setTimeout(() => this.client === client && this.refresh(id), 3_000);
+      else this.arrived.delete(id); // the next message looks again
     }
     this.redraw();
   },
 
+  /** Keep a message of a conversation that is not known yet, and look at that. */
+  arrive(detail) {
+    const { conversation_id: id } = detail.message;
+    const waiting = this.arrived.get(id);
+    if (waiting?.length < ARRIVED_MOST) waiting.push(detail);
+    if (waiting) return;
+    this.arrived.set(id, [detail]);
+    this.refresh(id);
+  },
+
+  takeArrived(id) {
+    const conversation = this.state.conversations.get(id);
+    const waiting = this.arrived.get(id) ?? [];
+    this.arrived.delete(id);
+    for (const detail of waiting) {
+      const { seq } = detail.message;
+      if (seq > conversation.head) this.takeMessage(detail);
+      else if (seq > conversation.readSeq) this.tellMessage(conversation, detail.message);
+    }
+    this.tellTitle();
+  },
+
   drop(id) {
+    this.arrived.delete(id);
     if (!this.state.conversations.delete(id)) return;
     if (this.state.open === id) {
       this.toast(t("left"));
@@ -114,11 +136,20 @@ export default {
     if (message.state === "sending") return this.state.troubled ? "waiting" : "sending";
     if (message.seq == null) return "sent";
     if (message.status === "READ") return "read";
-    const others = conversation.members.filter(({ username }) => username !== message.sender_id);
-    const readers = conversation.receipts;
+    const { read, delivered } = (conversation.least ??= this.leastOf(conversation));
+    return read >= message.seq ? "read" : delivered >= message.seq ? "delivered" : "sent";
+  },
+
+  /** Return how far all the others have come, with one who is the last of them. */
+  leastOf({ members, moreMembers, receipts }) {
+    const others = members.filter(({ username }) => username !== this.state.me.username);
     // Of a large group only some members are known here.
-    const allKnown = !conversation.moreMembers && others.length > 0;
-    return allKnown && readers && others.every(({ username }) => (readers.get(username) ?? 0) >= message.seq) ? "read" : "delivered";
+    if (moreMembers || !others.length || !receipts) return NOTHING;
+    const all = others.map(({ username }) => receipts.get(username) ?? NOTHING);
+    return {
+      read: Math.min(...all.map(({ read }) => read)),
+      delivered: Math.min(...all.map(({ read, delivered }) => Math.max(read, delivered))),
+    };
   },
 
   listen(client) {
@@ -132,6 +163,7 @@ export default {
       this.setTroubled(false);
       this.watch(true);
       this.reloadStale();
+      for (const one of this.state.conversations.values()) if (one.isReadUnsaid) this.sayRead(one);
     });
     on("Disconnected", () => this.setTroubled(true, TROUBLED_MS));
     on("Ended", ({ error }) => (error.type === "/problems/signed-out" ? this.expelled() : this.setTroubled(true)));
@@ -139,6 +171,7 @@ export default {
     on("MessageChanged", this.takeChange);
     on("MessagesReloaded", this.takeReload);
     on("ReadMoved", this.takeRead);
+    on("DeliveredMoved", this.takeDelivered);
     on("Typing", this.takeTyping);
     on("PresenceChanged", ({ username, status, last_seen }) => this.state.presence.set(username, { status, last_seen }));
     on("ConversationChanged", this.takeConversation);
@@ -147,7 +180,7 @@ export default {
 
   takeMessage({ message, position }) {
     const conversation = this.state.conversations.get(message.conversation_id);
-    if (!conversation) return this.refresh(message.conversation_id);
+    if (!conversation) return this.arrive({ message, position });
     const mine = message.sender_id === this.state.me.username;
     message = { ...message, at: changeOf(position) };
     conversation.sent.delete(message.message_id);
@@ -157,7 +190,8 @@ export default {
     conversation.last = message;
     const isOpen = this.state.open === message.conversation_id;
     conversation.timeline.add(message, isOpen && this.state.following);
-    this.moveReceipt(conversation, message.sender_id, message.seq);
+    if (isOpen && !conversation.timeline.loaded) this.load(conversation);
+    this.moveReceipt(conversation, message.sender_id, { read: message.seq });
     if (mine) conversation.readSeq = message.seq;
     else {
       if (isOpen && !this.isLooking() && !conversation.unreadFrom) conversation.unreadFrom = message.seq;
@@ -180,19 +214,26 @@ export default {
   takeReload({ conversation_id, messages, position }) {
     const conversation = this.state.conversations.get(conversation_id);
     if (!conversation) return this.refresh(conversation_id);
-    const [last] = messages.slice(-1);
+    const last = messages.at(-1);
     const me = this.state.me.username;
-    if (last && last.seq > conversation.head) {
-      conversation.head = last.seq;
-      conversation.last = { ...last, at: changeOf(position) };
-      const own = messages.findLast(({ sender_id }) => sender_id === me);
-      if (own) conversation.readSeq = Math.max(conversation.readSeq, own.seq);
+    const [seq, at] = numbers(position);
+    if (seq < conversation.head) {
+      // The server has lost what came after, or was put back: what it has counts.
+      Object.assign(conversation, { head: seq, last: null, receipts: null, least: null, unreadFrom: null, readSeq: Math.min(conversation.readSeq, seq) });
+      conversation.timeline.clear();
     }
+    conversation.head = Math.max(seq, last?.seq ?? 0);
+    if (last && last.seq >= (conversation.last?.seq ?? 0)) conversation.last = { ...last, at };
+    const own = messages.findLast(({ sender_id }) => sender_id === me);
+    if (own) conversation.readSeq = Math.max(conversation.readSeq, own.seq);
     for (const message of messages) {
       conversation.sent.delete(message.message_id);
-      this.moveReceipt(conversation, message.sender_id, message.seq);
+      this.moveReceipt(conversation, message.sender_id, { read: message.seq });
     }
+    const mentions = messages.filter(({ mentions }) => mentions.includes(me)).map(({ seq }) => seq);
+    conversation.mentions = [...new Set([...conversation.mentions, ...mentions])].filter((one) => one <= conversation.head);
     conversation.timeline.loaded = false;
+    conversation.reloads += 1;
     this.countUnread(conversation);
     this.reloadStale();
   },
@@ -200,15 +241,25 @@ export default {
   takeRead({ conversation_id, username, seq }) {
     const conversation = this.state.conversations.get(conversation_id);
     if (!conversation) return;
-    this.moveReceipt(conversation, username, seq);
+    this.moveReceipt(conversation, username, { read: seq });
     if (username === this.state.me.username) {
       conversation.readSeq = Math.max(conversation.readSeq, seq);
       this.countUnread(conversation);
     }
   },
 
-  moveReceipt({ receipts }, username, seq) {
-    if (receipts && seq > (receipts.get(username) ?? 0)) receipts.set(username, seq);
+  takeDelivered({ conversation_id, username, seq }) {
+    const conversation = this.state.conversations.get(conversation_id);
+    if (conversation) this.moveReceipt(conversation, username, { delivered: seq });
+  },
+
+  /** Move how far somebody has come: only ever on. */
+  moveReceipt(conversation, username, { read = 0, delivered = 0 }) {
+    const { receipts } = conversation;
+    if (!receipts) return;
+    conversation.least = null;
+    const at = receipts.get(username) ?? NOTHING;
+    receipts.set(username, { read: Math.max(at.read, read), delivered: Math.max(at.delivered, delivered) });
   },
 
   takeTyping({ conversation_id, username }) {

@@ -1,6 +1,6 @@
 /** The open conversation: what of it is on the screen, and how far it was read. */
 import { changeOf } from "./conversations.js";
-import { isAtEnd, lastSeen } from "./place.js";
+import { isAtEnd, lastSeen, seqInSight } from "./place.js";
 import { PAGE } from "./timeline.js";
 
 const NEAR = 600;
@@ -61,7 +61,10 @@ export default {
   async load(conversation) {
     const { timeline, unread, readSeq } = conversation;
     if (timeline.loaded || conversation.loading) return;
-    const from = unread > FEW ? { around: readSeq + 1 } : {};
+    const isRead = conversation === this.conversation() && !this.state.following && timeline.messages.length;
+    // One who reads further up stays there, whatever was missed below.
+    const around = isRead ? seqInSight() : unread > FEW ? readSeq + 1 : 0;
+    const from = around ? { around } : {};
     await this.page(conversation, from, (messages, { has_older, has_newer }) =>
       timeline.replace(messages, { atStart: !has_older, atEnd: !has_newer }));
   },
@@ -83,13 +86,18 @@ export default {
   },
 
   async readPage(conversation, query, take) {
+    const { reloads } = conversation;
     try {
       const { value: page } = await this.client.history(conversation.id, { limit: PAGE, ...query }).next();
       const at = changeOf(page.position);
       take(page.messages.map((message) => ({ ...message, at })), page);
       for (const { message_id } of page.messages) conversation.sent.delete(message_id);
+      if (reloads === conversation.reloads) return;
+      // What was read may be older than what it was to be read anew for.
+      conversation.timeline.loaded = false;
+      setTimeout(() => this.reloadStale());
     } catch (error) {
-      if (error.status === 404) this.drop(conversation.id);
+      if (error.status === 403 || error.status === 404) this.drop(conversation.id);
       else if (error.type !== "/problems/closed") {
         conversation.pausedUntil = Date.now() + AGAIN_MS;
         setTimeout(() => this.reloadStale(), AGAIN_MS);
@@ -100,8 +108,8 @@ export default {
   async loadReceipts(conversation) {
     try {
       const found = await this.client.receipts(conversation.id);
-      const before = conversation.receipts ?? new Map();
-      conversation.receipts = new Map(found.map(({ username, read_seq }) => [username, Math.max(read_seq, before.get(username) ?? 0)]));
+      conversation.receipts ??= new Map();
+      for (const { username, read_seq: read, delivered_seq: delivered } of found) this.moveReceipt(conversation, username, { read, delivered });
     } catch {
       // Ticks stay as they are, until it is connected again.
     }
@@ -126,10 +134,11 @@ export default {
     const { timeline } = conversation;
     if (!timeline.loaded || conversation.loading || Date.now() < (conversation.pausedUntil ?? 0)) return;
     const below = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight;
+    const { first, last } = timeline;
     if (scroll.scrollTop < NEAR && !timeline.atStart)
-      this.page(conversation, { before: timeline.first }, (messages, { has_older }) => timeline.prepend(messages, !has_older));
+      this.page(conversation, { before: first }, (messages, { has_older }) => timeline.prepend(messages, !has_older, first));
     else if (below < NEAR && !timeline.atEnd)
-      this.page(conversation, { after: timeline.last }, (messages, { has_newer }) => timeline.append(messages, !has_newer));
+      this.page(conversation, { after: last }, (messages, { has_newer }) => timeline.append(messages, !has_newer, last));
   },
 
   async toNewest() {
@@ -178,11 +187,17 @@ export default {
       if (!conversation?.timeline.loaded || document.visibilityState !== "visible") return;
       const seq = Math.min(lastSeen(), conversation.head);
       if (seq <= conversation.readSeq) return;
-      this.client?.read(conversation.id, seq).catch(() => {}); // said again with the next one
       conversation.readSeq = seq;
+      this.sayRead(conversation);
       this.countUnread(conversation);
       this.redraw();
     }, READ_EVERY_MS);
+  },
+
+  /** Tell the server; what it was not told is told once there is a connection again. */
+  sayRead(conversation) {
+    conversation.isReadUnsaid = false;
+    this.client?.read(conversation.id, conversation.readSeq).catch(() => (conversation.isReadUnsaid = true));
   },
 
   afterDrawing() {

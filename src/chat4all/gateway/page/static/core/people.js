@@ -41,7 +41,9 @@ export default {
     const before = people.get(profile.username);
     people.set(profile.username, profile);
     if (people.size > KNOWN_MOST) people.delete(people.keys().next().value);
-    if (before?.display_name !== profile.display_name) this.redraw();
+    if (before?.display_name === profile.display_name) return;
+    this.state.renamed += 1;
+    this.redraw();
   },
 
   /** Search from the list: conversations by their title, and people. */

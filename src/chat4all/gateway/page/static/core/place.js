@@ -22,6 +22,12 @@ export function place() {
   return { key: null, of: scroll.dataset.of };
 }
 
+/** Return the `seq` of the first message in sight, or 0. */
+export function seqInSight() {
+  const key = place()?.key;
+  return Number((key && scroller().querySelector(`[data-key="${CSS.escape(key)}"]`).dataset.seq) ?? 0);
+}
+
 /** Put the history where it is to be after it was drawn. */
 export function keepPlace(app, before) {
   const scroll = scroller();

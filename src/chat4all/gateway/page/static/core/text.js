@@ -1,6 +1,7 @@
 /** Reading what people write: links, mentions, emoji. Returns parts, never markup. */
 
-const LINK = /\bhttps?:\/\/[^\s<>"']+/giu;
+// Not with what turns the direction: it would be read as another address than it is.
+const LINK = /\bhttps?:\/\/[^\s<>"'\p{Bidi_Control}]+/giu;
 const MENTION = /(^|[^\w@.])@([a-z0-9][a-z0-9._-]{1,31})/gu;
 const EMOJI_ONLY = /^(?:\p{RGI_Emoji}\s*){1,3}$/v;
 
@@ -9,7 +10,8 @@ export function parts(text, mentioned = []) {
   const found = [];
   for (const match of text.matchAll(LINK)) {
     // A sentence's full stop or closing bracket after a link is not part of it.
-    const link = match[0].replace(/[).,;:!?\]]+$/u, "");
+    let link = match[0].replace(/[.,;:!?]+$/u, "");
+    while (/[)\]]$/u.test(link) && !isClosing(link)) link = link.slice(0, -1).replace(/[.,;:!?]+$/u, "");
     found.push({ at: match.index, length: link.length, part: { link } });
   }
   for (const match of text.matchAll(MENTION)) {
@@ -28,6 +30,12 @@ export function parts(text, mentioned = []) {
   }
   if (end < text.length) all.push(text.slice(end));
   return all;
+}
+
+/** Say whether the bracket at the end has been opened in the text. */
+function isClosing(text) {
+  const [opening, closing] = text.endsWith(")") ? ["(", ")"] : ["[", "]"];
+  return text.split(opening).length >= text.split(closing).length;
 }
 
 export const isEmojiOnly = (text) => EMOJI_ONLY.test(text.trim());

@@ -31,11 +31,10 @@ export class Timeline {
     Object.assign(this, { atStart, atEnd, loaded: true });
   }
 
-  /** Put older messages before; what is then too much goes at the end. */
-  prepend(messages, atStart) {
-    const before = messages.filter(({ seq }) => seq < this.first);
-    if (before.length && before.at(-1).seq !== this.first - 1) return;
-    this.messages = [...before, ...this.messages];
+  /** Put those before `first` before it, if it is still the first; what is then too much goes at the end. */
+  prepend(messages, atStart, first) {
+    if (this.first !== first) return;
+    this.messages = [...messages, ...this.messages];
     this.atStart = atStart;
     if (this.messages.length > WINDOW) {
       this.messages.length = WINDOW;
@@ -43,11 +42,10 @@ export class Timeline {
     }
   }
 
-  /** Put newer messages after; what is then too much goes at the beginning. */
-  append(messages, atEnd) {
-    const after = messages.filter(({ seq }) => seq > this.last);
-    if (after.length && this.last && after[0].seq !== this.last + 1) return;
-    this.messages = [...this.messages, ...after];
+  /** Put those after `last` after it, if it is still the last; what is then too much goes at the beginning. */
+  append(messages, atEnd, last) {
+    if (this.last !== last) return;
+    this.messages = [...this.messages, ...messages];
     this.atEnd = atEnd;
     this.#trimStart();
   }
@@ -84,12 +82,16 @@ export class Timeline {
 
   /** Keep only what is shown when the conversation is opened again. */
   shrink() {
-    if (!this.atEnd) {
-      Object.assign(this, { messages: [], loaded: false, atStart: false, atEnd: true });
-    } else if (this.messages.length > PAGE) {
+    if (!this.atEnd) this.clear();
+    else if (this.messages.length > PAGE) {
       this.messages = this.messages.slice(-PAGE);
       this.atStart = false;
     }
+  }
+
+  /** Forget all. */
+  clear() {
+    Object.assign(this, { messages: [], loaded: false, atStart: false, atEnd: true });
   }
 
   #trimStart() {

@@ -22,6 +22,9 @@ function database() {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
   });
+  // One that failed, or that the browser has closed, is opened anew.
+  const forget = () => (opened = undefined);
+  opened.then((it) => (it.onclose = forget), forget);
   return opened;
 }
 
@@ -70,32 +73,34 @@ async function kept(username) {
 }
 
 export async function forget(username) {
-  sessionStorage.removeItem(TAB);
+  if (sessionStorage.getItem(TAB) === username) sessionStorage.removeItem(TAB);
   sessionStorage.removeItem(TOKEN + username);
   if (localStorage.getItem(LAST) === username) localStorage.removeItem(LAST);
   if (isSecure()) await within("readwrite", (store) => store.delete(username));
 }
 
-/** Return the tokens of this tab's account, for the client. */
+/** Return the tokens of one client: of this tab's account, or of the one that signs in with it. */
 export function tokens() {
+  // Another account may be the last one meanwhile, and is none of its business.
+  let username = null;
   /** Of this tab: the access token that it was given last, and until when that is good. */
   let own = { access_token: "", renew_at: 0 };
   return {
     async load() {
-      const username = account();
+      username ??= account();
       const refresh_token = username ? await kept(username) : null;
       return refresh_token && { username, refresh_token, ...own };
     },
     async save(got) {
       if (got === null) {
         own = { access_token: "", renew_at: 0 };
-        const username = account();
         if (username) await forget(username);
         return;
       }
-      await keep(got.username, got.refresh_token);
+      username = got.username;
+      await keep(username, got.refresh_token);
       own = { access_token: got.access_token, renew_at: got.renew_at };
-      choose(got.username);
+      choose(username);
     },
   };
 }

@@ -23,8 +23,8 @@ export default {
     else localStorage.removeItem(this.draftKey(id));
   },
 
-  forgetDrafts() {
-    const own = `${DRAFT}.${this.state.me.username}.`;
+  forgetDrafts(username) {
+    const own = `${DRAFT}.${username}.`;
     for (const key of Object.keys(localStorage)) if (key.startsWith(own)) localStorage.removeItem(key);
   },
 
@@ -46,7 +46,7 @@ export default {
     if (!text || Array.from(text).length > MOST) return;
     if (editing) {
       this.cancelAbove(conversation);
-      if (text !== editing.content) this.attempt(() => this.client.edit(editing, text));
+      if (text !== editing.content) this.saveEdit(conversation, editing, text);
       return;
     }
     conversation.draft = "";
@@ -59,6 +59,14 @@ export default {
     // What becomes of it is told by events, and shown with the message.
     this.client.send(conversation.id, text, options).catch(() => {});
     this.toNewest();
+  },
+
+  /** Change a message; a text that was not taken comes back into the field, unless that is in use. */
+  async saveEdit(conversation, editing, text) {
+    if (await this.attempt(() => this.client.edit(editing, text))) return;
+    if (conversation.editing || conversation.draft) return;
+    Object.assign(conversation, { editing, replying: null, draft: text });
+    this.redraw();
   },
 
   /** Take what the client says of a message that is on its way. */

@@ -44,6 +44,6 @@ export default {
   devices: "Devices", this_device: "this device", last_used: "last used {when}", sign_out_device: "Sign out {device}", device_unknown: "Unknown device",
   notifications: "Notify me", notifications_on: "On", notifications_off: "Off", notifications_blocked: "The browser forbids it", notification_many: { one: "{count} new message", other: "{count} new messages" },
   announce: "{name}: {text}", announce_in: "{name} in {title}: {text}", announce_many: { one: "{count} new message in {title}", other: "{count} new messages in {title}" },
-  other_account: "Use another account", too_long: "{count} too many",
+  other_account: "Use another account", confirm_sign_out: { one: "{count} message was not sent yet and will be lost.", other: "{count} messages were not sent yet and will be lost." }, too_long: "{count} too many",
   error_many: "Too many attempts. Try again in a while.", error_unavailable: "The server cannot do that now. Try again in a moment.", error_network: "No connection to the server.", error_other: "That did not work: {detail}",
 };

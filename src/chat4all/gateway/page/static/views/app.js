@@ -8,8 +8,8 @@ import { html, nothing } from "./parts.js";
 import { signInView } from "./sign_in.js";
 
 export function pageView(app) {
-  const { phase, ui, toast } = app.state;
-  if (phase === "starting") return html`<p class="starting">${t("starting")}</p>`;
+  const { phase, ui, toast, troubled } = app.state;
+  if (phase === "starting") return html`<p class="starting" role="status">${t(troubled ? "error_network" : "starting")}</p>`;
   if (phase === "signed-out") return signInView(app);
   const conversation = app.conversation();
   return html`

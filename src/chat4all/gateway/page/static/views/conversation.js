@@ -1,7 +1,7 @@
 /** The open conversation: head, history, composer. */
 import { ago, dayKey, dayName, t } from "../core/i18n.js";
 import { composerView } from "./composer.js";
-import { keyOf, messageView } from "./message.js";
+import { keptMessage, keyOf } from "./message.js";
 import { avatar, html, icon, nothing, repeat } from "./parts.js";
 
 const SAME_TURN_MS = 5 * 60_000;
@@ -64,7 +64,7 @@ function history(app, conversation, title) {
     if (newDay) rows.push({ key: `day ${dayKey(message.created_at)}`, view: html`<li class="day">${dayName(message.created_at)}</li>` });
     const unread = conversation.unreadFrom && message.seq === conversation.unreadFrom;
     if (unread) rows.push({ key: "unread", view: html`<li class="unread-line">${t("new_messages")}</li>` });
-    rows.push({ key: keyOf(message), view: messageView(app, conversation, message, {
+    rows.push({ key: keyOf(message), view: keptMessage(app, conversation, message, {
       first: newDay || unread || !sameTurn(before, message),
       last: !next || !sameTurn(message, next),
       state: app.stateOf(conversation, message),

@@ -32,7 +32,7 @@ function groupParts(app, conversation) {
         new Set(conversation.members.map(({ username }) => username)))}</section>` : nothing}
     <section><h3>${t("members", { count: conversation.memberCount })}</h3>
       <ul class="people">${repeat(conversation.members, ({ username }) => username, (member) => memberRow(app, conversation, member))}</ul>
-      ${conversation.moreMembers ? html`<button class="button quiet small" @click=${() => app.moreMembers(conversation)}>${t("more")}</button>` : nothing}
+      ${conversation.moreMembers ? html`<button class="button quiet small" @click=${() => app.refresh(conversation.id)}>${t("more")}</button>` : nothing}
     </section>
     <section>
       <button class="button danger" @click=${() => app.leave(conversation)}>${icon("leave")} ${t("leave")}</button>

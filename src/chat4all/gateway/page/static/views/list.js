@@ -1,7 +1,8 @@
 /** The side: account, search, conversations. */
 import { digits, shortTime, t } from "../core/i18n.js";
-import { avatar, html, icon, live, nothing, repeat } from "./parts.js";
+import { banner } from "./conversation.js";
 import { tick } from "./message.js";
+import { avatar, html, icon, kept, live, nothing, repeat } from "./parts.js";
 
 export function sideView(app) {
   const { me, ui, search } = app.state;
@@ -16,6 +17,7 @@ export function sideView(app) {
           @click=${() => app.toggleMenu()}>${avatar(own, { of: me.username })}</button>
       </header>
       ${ui.menu ? menu(app, own) : nothing}
+      ${app.state.open ? nothing : banner(app)}
       <div class="search" role="search">
         ${icon("search")}
         <input type="search" aria-label=${t("search")} placeholder=${t("search")} .value=${live(search.text)} autocomplete="off"
@@ -34,7 +36,7 @@ function all(app) {
 }
 
 const entries = (app, conversations) => html`
-  <div>${repeat(conversations, ({ id }) => id, (conversation) => entry(app, conversation))}</div>`;
+  <div>${repeat(conversations, ({ id }) => id, (conversation) => keptEntry(app, conversation))}</div>`;
 
 function results(app) {
   const { text, people } = app.state.search;
@@ -52,12 +54,24 @@ function results(app) {
         </button></li>`)}</ul>` : nothing}`;
 }
 
-function entry(app, conversation) {
-  const { id, unread, last } = conversation;
+/** Return an entry that is made again only when something that it shows has changed. */
+function keptEntry(app, conversation) {
+  const { id, last, draft, unread, mentions, title, peer } = conversation;
+  const { open, renamed } = app.state;
+  const when = shortTime(last?.created_at ?? conversation.created_at);
+  const shown = open === id && app.isLooking() ? 0 : unread;
+  const values = [
+    last, draft, shown, mentions.length, title, peer, open === id, renamed, when, app.isOnline(peer), app.typingIn(conversation).join(),
+    last && app.stateOf(conversation, last),
+  ];
+  return kept(values, () => entry(app, conversation, shown));
+}
+
+function entry(app, conversation, shown) {
+  const { id, last } = conversation;
   const title = app.titleOf(conversation);
   const group = conversation.type === "group";
   const when = last?.created_at ?? conversation.created_at;
-  const shown = app.state.open === id && app.isLooking() ? 0 : unread;
   return html`
     <div class="entry ${shown ? "unread" : ""}">
       <a href="#/c/${id}" aria-labelledby="title-${id}" aria-describedby="about-${id} when-${id}" aria-current=${app.state.open === id ? "page" : nothing}>
@@ -88,7 +102,7 @@ function preview(app, conversation) {
 function menu(app, own) {
   const { me } = app.state;
   const item = (name, text, act, end = nothing) => html`
-    <button @click=${() => { app.toggleMenu(false); act(); }}>${icon(name)} <span>${text}</span><span class="end">${end}</span></button>`;
+    <button @click=${() => { app.toggleMenu(false, true); act(); }}>${icon(name)} <span>${text}</span><span class="end">${end}</span></button>`;
   return html`
     <div class="menu" role="group" aria-label=${t("account")} @keydown=${(event) => event.key === "Escape" && app.toggleMenu(false, true)}>
       <div class="who">${avatar(own, { of: me.username })}<div><strong>${own}</strong><span>@${me.username}</span></div></div>

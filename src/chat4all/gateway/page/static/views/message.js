@@ -1,14 +1,23 @@
 /** One message: its bubble, what it answers, its reactions, and what can be done with it. */
 import { digits, exact, listed, t, time } from "../core/i18n.js";
 import { isEmojiOnly, parts } from "../core/text.js";
-import { avatar, html, hue, icon, nothing } from "./parts.js";
+import { avatar, html, hue, icon, kept, nothing } from "./parts.js";
 
 export const EMOJIS = ["👍", "👎", "❤️", "😂", "😮", "😢", "😡", "🙏", "👏", "🎉", "🔥", "👀"];
 
 /** Return a message's key, which it has from before it was sent. */
 export const keyOf = (message) => `${message.sender_id}/${message.message_id}`;
 
-export function messageView(app, conversation, message, { first, last, state }) {
+/** Return a message's view, made again only when something that it shows has changed. */
+export function keptMessage(app, conversation, message, { first, last, state }) {
+  const { ui, renamed } = app.state;
+  const key = keyOf(message);
+  const isPicking = ui.picking === key;
+  const values = [message, first, last, state, ui.acting === key, isPicking, isPicking && ui.below, ui.found === key, renamed, conversation.role];
+  return kept(values, () => messageView(app, conversation, message, { first, last, state }));
+}
+
+function messageView(app, conversation, message, { first, last, state }) {
   const { me, ui } = app.state;
   const mine = message.sender_id === me.username;
   const key = keyOf(message);

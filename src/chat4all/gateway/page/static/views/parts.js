@@ -1,9 +1,21 @@
 /** What all views are made of: templates, icons, avatars. */
-import { html, nothing, render, svg } from "../vendor/lit-html/lit-html.js";
+import { Directive, directive } from "../vendor/lit-html/directive.js";
+import { html, noChange, nothing, render, svg } from "../vendor/lit-html/lit-html.js";
 import { live } from "../vendor/lit-html/directives/live.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 
 export { html, live, nothing, render, repeat };
+
+/** `kept([…], () => view)`: a view that is made again only when one of these values is another. */
+export const kept = directive(class extends Directive {
+  #values;
+
+  render(values, make) {
+    if (this.#values && values.every((value, index) => value === this.#values[index])) return noChange;
+    this.#values = values;
+    return make();
+  }
+});
 
 const PATHS = {
   back: svg`<path d="M15 5l-7 7 7 7"/>`,
