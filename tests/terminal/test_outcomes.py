@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from chat4all.cli import main
+from chat4all.commands.send import BYTES_MAX
 from chat4all.terminal.signing_in import Kept, SharedTokens
 from tests.terminal.servers import Scripted, serving
 
@@ -67,6 +68,54 @@ def test_what_was_perhaps_sent_is_sent_again_with_its_id(
     server.answers[SEND] = accepted
     assert chat4all("send", "--id", key, CHAT, "Olá!")[0] == 0
     assert server.bodies(SEND)[-1]["message_id"] == key
+
+
+def test_a_session_that_ends_between_two_tries_leaves_the_id(
+    server: Scripted, chat4all: Chat4all
+) -> None:
+    """The first try may have sent it: another id after the next sign-in would send it twice."""
+    server.sign_in()
+    answers = iter([None, (401, {})])
+    server.answers[SEND] = lambda _: next(answers, (401, {}))
+    server.answers["POST /token"] = lambda _: (400, {})
+    status, output, told = chat4all("send", CHAT, "Olá!")
+    assert (status, output) == (3, "")
+    assert "has ended" in told
+    assert f"add `--id {server.bodies(SEND)[0]['message_id']}`" in told
+
+
+def test_a_conversation_that_was_perhaps_created_leaves_nothing_unknown(
+    server: Scripted, chat4all: Chat4all
+) -> None:
+    """The message was not sent, and a second try creates no second conversation."""
+    server.sign_in()
+    server.answers["POST /v1/conversations"] = lambda _: None
+    status, _, told = chat4all("send", "@bruno", "Olá!", "--timeout", "1")
+    assert status == 5
+    assert told.startswith("chat4all: it was not sent: ")
+
+
+def test_what_was_sent_is_told_where_the_output_cannot_be(
+    server: Scripted, chat4all: Chat4all, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.sign_in()
+    server.answers[SEND] = accepted
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        status, _, told = chat4all("send", CHAT, "Olá!")
+    assert status == 1
+    assert f"it was sent ({server.bodies(SEND)[0]['message_id']})" in told
+
+
+def test_a_text_that_is_too_long_is_not_cut(
+    server: Scripted, chat4all: Chat4all, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.sign_in()
+    text = "x" + "é" * BYTES_MAX
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    told = "chat4all: standard input is too long for a message\n"
+    assert chat4all("send", CHAT) == (1, "", told)
+    assert server.asked == []
 
 
 def test_ctrl_c_while_it_is_sent_tells_the_id(server: Scripted, chat4all: Chat4all) -> None:
@@ -168,7 +217,8 @@ def test_tokens_are_renewed_once_for_all_who_need_them(server: Scripted) -> None
     give_tokens(server)
 
     async def get() -> list[str]:
-        return await asyncio.gather(*(SharedTokens(account).get() for _ in range(5)))
+        found = await asyncio.gather(*(SharedTokens(account).get() for _ in range(5)))
+        return [token for token, _ in found]
 
     assert asyncio.run(get()) == ["access-1"] * 5
     assert len(server.bodies("POST /token")) == 1
@@ -183,7 +233,7 @@ def test_a_token_that_was_given_is_taken_for_refused(server: Scripted) -> None:
         found = [await shared.get(), await shared.get()]
         # Another process has renewed it meanwhile.
         account.vault.write(Kept("access-9", "refresh-9", time.time() + 1000).encoded())
-        return [*found, await shared.get()]
+        return [token for token, _ in [*found, await shared.get()]]
 
     assert asyncio.run(get()) == ["access-0", "access-1", "access-9"]
     assert len(server.bodies("POST /token")) == 1
