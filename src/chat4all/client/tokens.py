@@ -10,7 +10,8 @@ from chat4all.client.errors import NotSignedIn, Refused, Unavailable
 from chat4all.client.timing import RENEWED_AGAIN_SECONDS, RENEWED_AT
 from chat4all.client.views import Token
 
-GetToken: TypeAlias = Callable[[], Awaitable[str]]
+GetToken: TypeAlias = Callable[[], Awaitable[str | tuple[str, float]]]
+"""Returns an access token, with the seconds for which it lasts where that is known."""
 OnTokens: TypeAlias = Callable[[Token], Awaitable[None] | None]
 Ask: TypeAlias = Callable[[Mapping[str, str]], Awaitable[Token]]
 """Exchanges a form for tokens at `POST /token`, with every retry."""
@@ -45,7 +46,8 @@ class AskedToken:
 
     async def next(self) -> tuple[str, float | None]:
         """Return what the callable returns."""
-        return await self._get_token(), None
+        found = await self._get_token()
+        return (found, None) if isinstance(found, str) else found
 
 
 class Session:
