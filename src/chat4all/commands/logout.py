@@ -5,7 +5,7 @@ import click
 from chat4all.client import NotSignedIn, Unavailable
 from chat4all.terminal.asking import Asker, asking, run
 from chat4all.terminal.output import Output
-from chat4all.terminal.signing_in import client_of
+from chat4all.terminal.signing_in import client_of, locked
 
 
 @click.command()
@@ -26,7 +26,8 @@ def logout(asker: Asker) -> None:
                 pass  # it has ended already
             except Unavailable as error:
                 told = str(error)
-        account.remove()
+        async with locked(account):
+            account.remove()
         if told:
             raise Unavailable(
                 f"you are signed out here; the session may go on at the server: {told}"

@@ -95,9 +95,13 @@ async def _until_ended(work: Coroutine[Any, Any, None]) -> None:
 
 @contextmanager
 def failures() -> Iterator[None]:
-    """Turn errors of the client into `Failed`."""
+    """Turn errors of the client, and of the files that are kept, into `Failed`."""
     try:
         yield
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise Failed(f"{error.filename}: {error.strerror}") from None
     except ClientError as error:
         status = next(status for kind, status in _STATUSES if isinstance(error, kind))
         raise Failed(sentence_of(error), status) from None
@@ -133,6 +137,8 @@ def asking(command: Callable[..., None]) -> Callable[..., None]:
     )
     @wraps(command)
     def with_asker(*, url: str | None, user: str | None, as_json: bool | None, **rest: Any) -> None:
-        command(Asker(url and parsed_url(url), user or None, as_json), **rest)
+        asker = Asker(parsed_url(url) if url is not None else None, user or None, as_json)
+        with failures():
+            command(asker, **rest)
 
     return with_asker
