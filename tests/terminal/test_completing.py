@@ -26,6 +26,8 @@ FOUND = [
 @pytest.fixture(autouse=True)
 def _signed_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    for name in ("CHAT4ALL_URL", "CHAT4ALL_USER"):
+        monkeypatch.delenv(name, raising=False)
     account = Account("http://localhost:8000", "ana", "file")
     account.save()
 

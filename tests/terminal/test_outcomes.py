@@ -16,6 +16,7 @@ import pytest
 from chat4all.cli import main
 from chat4all.commands.send import BYTES_MAX
 from chat4all.terminal.signing_in import Kept, SharedTokens
+from tests.faults.running import free_ports
 from tests.terminal.servers import Scripted, serving
 
 CHAT = "00000000-0000-4000-8000-000000000001"
@@ -75,8 +76,8 @@ def test_a_session_that_ends_between_two_tries_leaves_the_id(
 ) -> None:
     """The first try may have sent it: another id after the next sign-in would send it twice."""
     server.sign_in()
-    answers = iter([None, (401, {})])
-    server.answers[SEND] = lambda _: next(answers, (401, {}))
+    lost = iter([None])
+    server.answers[SEND] = lambda _: next(lost, (401, {}))
     server.answers["POST /token"] = lambda _: (400, {})
     status, output, told = chat4all("send", CHAT, "Olá!")
     assert (status, output) == (3, "")
@@ -175,6 +176,21 @@ def test_what_the_server_says_is_told(
     server.sign_in()
     server.answers[SEND] = answer
     assert chat4all("send", CHAT, "x") == (status, "", f"chat4all: {told}\n")
+
+
+def test_a_server_that_does_not_answer_is_told(
+    server: Scripted, chat4all: Chat4all, tmp_path: Path
+) -> None:
+    server.url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    server.sign_in()
+    status, _, told = chat4all("send", CHAT, "x", "--timeout", "1")
+    assert status == 5
+    assert "does not answer" in told
+    assert len(told.splitlines()) == 1
+    status, _, told = chat4all("logout")
+    assert status == 5
+    assert "you are signed out here" in told
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_tokens_that_end_soon_are_renewed_and_kept_first(

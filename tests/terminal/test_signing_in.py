@@ -22,7 +22,8 @@ SECONDS = 30
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scripted]:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.delenv("CHAT4ALL_URL", raising=False)
+    for name in ("CHAT4ALL_URL", "CHAT4ALL_USER"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setitem(sys.modules, "keyring", None)
     with serving() as found:
         found.answers["GET /v1/me"] = me
