@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from chat4all.cli import main
 from chat4all.commands.send import BYTES_MAX
-from chat4all.terminal.signing_in import Kept, SharedTokens
+from chat4all.terminal.signing_in import Kept, SharedTokens, client_of
 from tests.faults.running import free_ports
 from tests.terminal.servers import Scripted, serving
 
@@ -94,6 +95,25 @@ def test_a_conversation_that_was_perhaps_created_leaves_nothing_unknown(
     status, _, told = chat4all("send", "@bruno", "Olá!", "--timeout", "1")
     assert status == 5
     assert told.startswith("chat4all: it was not sent: ")
+
+
+def test_a_group_that_was_perhaps_created_is_created_once(
+    server: Scripted, chat4all: Chat4all, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_up_soon(monkeypatch)
+    server.sign_in()
+    server.answers["POST /v1/conversations"] = lambda _: None
+    key = "8d5a3b0e-7a52-4f0e-9c11-3f1f5e0f2a77"
+    told = f"`chat4all group create --key {key} 'Uma equipe' bruno` does it once"
+    for arguments in ((), ("--key", key)):
+        monkeypatch.setattr("chat4all.terminal.asking.uuid4", lambda: key)
+        status, output, errors = chat4all("group", "create", "Uma equipe", "bruno", *arguments)
+        assert (status, output) == (6, "")
+        assert told in errors
+    server.answers[f"POST /v1/conversations/{CHAT}/members"] = lambda _: None
+    status, _, errors = chat4all("group", "add", CHAT, "bruno")
+    assert status == 6
+    assert "it is not known whether bruno was added" in errors
 
 
 def test_what_was_sent_is_told_where_the_output_cannot_be(
@@ -178,12 +198,20 @@ def test_what_the_server_says_is_told(
     assert chat4all("send", CHAT, "x") == (status, "", f"chat4all: {told}\n")
 
 
+def give_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no call take longer, whatever a command says."""
+    quickly = partial(client_of, seconds=0.2)
+    for module in ("terminal.asking", "commands.logout"):
+        monkeypatch.setattr(f"chat4all.{module}.client_of", lambda account, _=0: quickly(account))
+
+
 def test_a_server_that_does_not_answer_is_told(
-    server: Scripted, chat4all: Chat4all, tmp_path: Path
+    server: Scripted, chat4all: Chat4all, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    give_up_soon(monkeypatch)
     server.url = f"http://127.0.0.1:{free_ports(1)[0]}"
     server.sign_in()
-    status, _, told = chat4all("send", CHAT, "x", "--timeout", "1")
+    status, _, told = chat4all("send", CHAT, "x")
     assert status == 5
     assert "does not answer" in told
     assert len(told.splitlines()) == 1

@@ -8,6 +8,10 @@ from chat4all.terminal.output import Output
 from chat4all.terminal.signing_in import client_of, locked
 
 
+SECONDS = 5.0
+"""For ending the session at the server."""
+
+
 @click.command()
 @asking
 def logout(asker: Asker) -> None:
@@ -19,7 +23,7 @@ def logout(asker: Asker) -> None:
 
     async def sign_out() -> None:
         told = ""
-        async with client_of(account, seconds=5.0) as chat:
+        async with client_of(account, SECONDS) as chat:
             try:
                 await chat.logout()
             except NotSignedIn:

@@ -3,14 +3,12 @@
 import asyncio
 import shlex
 import sys
-from uuid import uuid4
 
 import click
 
 from chat4all.client import Client, Defect, NotSignedIn, OutcomeUnknown, Unavailable
 from chat4all.domain.errors import CommandRefused
-from chat4all.domain.ids import canonical_uuid
-from chat4all.terminal.asking import Asker, asking, sentence_of
+from chat4all.terminal.asking import Asker, asking, key_of, sentence_of
 from chat4all.terminal.failing import (
     NOT_FOUND,
     NOT_SIGNED_IN,
@@ -66,7 +64,7 @@ def send(
     It is tried again while the server does not answer. If it is not known at the end whether the
     message was sent, the exit status is 6 and its id is told: send it again with --id.
     """
-    key = _parsed(message_id) if message_id else str(uuid4())
+    key = key_of(message_id, "--id")
     content = _content(text)
 
     async def work(chat: Client, output: Output) -> None:
@@ -121,13 +119,6 @@ def _content(text: str | None) -> str:
         return read.decode().rstrip("\r\n")
     except UnicodeDecodeError:
         raise CommandRefused("standard input is not text in UTF-8") from None
-
-
-def _parsed(message_id: str) -> str:
-    try:
-        return canonical_uuid(message_id)
-    except ValueError:
-        raise click.UsageError("--id is a UUID, such as `uuidgen` prints.") from None
 
 
 async def _message_id(chat: Client, conversation: str, which: str) -> str:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeAlias
+from uuid import uuid4
 
 import click
 
@@ -19,6 +20,7 @@ from chat4all.client import (
     Refused,
     Unavailable,
 )
+from chat4all.domain.ids import canonical_uuid
 from chat4all.terminal.accounts import Account, find, parsed_url
 from chat4all.terminal.failing import (
     NOT_FOUND,
@@ -142,3 +144,13 @@ def asking(command: Callable[..., None]) -> Callable[..., None]:
             command(asker, **rest)
 
     return with_asker
+
+
+def key_of(text: str | None, option: str) -> str:
+    """Return the key of something that is done once, as it was given by an option, or a new one."""
+    if text is None:
+        return str(uuid4())
+    try:
+        return canonical_uuid(text)
+    except ValueError:
+        raise click.UsageError(f"{option} is a UUID, such as `uuidgen` prints.") from None
