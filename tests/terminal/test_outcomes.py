@@ -87,12 +87,13 @@ def test_a_session_that_ends_between_two_tries_leaves_the_id(
 
 
 def test_a_conversation_that_was_perhaps_created_leaves_nothing_unknown(
-    server: Scripted, chat4all: Chat4all
+    server: Scripted, chat4all: Chat4all, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message was not sent, and a second try creates no second conversation."""
+    give_up_soon(monkeypatch)
     server.sign_in()
     server.answers["POST /v1/conversations"] = lambda _: None
-    status, _, told = chat4all("send", "@bruno", "Olá!", "--timeout", "1")
+    status, _, told = chat4all("send", "@bruno", "Olá!")
     assert status == 5
     assert told.startswith("chat4all: it was not sent: ")
 

@@ -7,7 +7,6 @@ from chat4all.terminal.asking import Asker, asking, run
 from chat4all.terminal.output import Output
 from chat4all.terminal.signing_in import client_of, locked
 
-
 SECONDS = 5.0
 """For ending the session at the server."""
 
