@@ -8,14 +8,15 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chat4all.cli import main
+from chat4all.client import Client
 from chat4all.commands.send import BYTES_MAX
+from chat4all.terminal.accounts import Account
 from chat4all.terminal.signing_in import Kept, SharedTokens, client_of
 from tests.faults.running import free_ports
 from tests.terminal.servers import Scripted, serving
@@ -200,10 +201,15 @@ def test_what_the_server_says_is_told(
 
 
 def give_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no call take longer, whatever a command says."""
-    quickly = partial(client_of, seconds=0.2)
+    """Let no call be tried twice: the first wait is longer than any deadline."""
+
+    def made(account: Account, _: float) -> Client:
+        client = client_of(account)
+        client._pace.factor = 1e12
+        return client
+
     for module in ("terminal.asking", "commands.logout"):
-        monkeypatch.setattr(f"chat4all.{module}.client_of", lambda account, _=0: quickly(account))
+        monkeypatch.setattr(f"chat4all.{module}.client_of", made)
 
 
 def test_a_server_that_does_not_answer_is_told(
