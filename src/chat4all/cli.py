@@ -102,6 +102,10 @@ class _Commands(click.Group):
             raise click.exceptions.Exit(PIPE_CLOSED) from None
         except KeyboardInterrupt:
             raise click.exceptions.Exit(INTERRUPTED) from None
+        except click.Abort as aborted:
+            if isinstance(aborted.__context__, KeyboardInterrupt):  # while a prompt waits
+                raise click.exceptions.Exit(INTERRUPTED) from None
+            raise
         return result
 
     def _invoke(self, ctx: click.Context) -> object:

@@ -27,6 +27,9 @@ BUSY = (503, {"type": "/problems/overloaded", "detail": "busy"}, {"Retry-After":
 GONE = (404, {"type": "/problems/not-found", "detail": "no such thing"})
 
 
+SPENT = 20
+"""Seconds that a slow machine may have taken."""
+
 NO_MORE = 1e12
 """A pace at which the first wait is longer than any deadline."""
 
@@ -240,3 +243,17 @@ async def test_a_cancelled_call_ends_at_once() -> None:
         calling.cancel()
         await asyncio.wait([calling])
         assert calling.cancelled()
+
+
+@pytest.mark.parametrize(("given", "renewed_in"), [("t", None), (("t", 100.0), 80)])
+async def test_a_token_is_renewed_before_the_end_that_get_token_names(
+    given: str | tuple[str, float], renewed_in: float | None
+) -> None:
+    async def get_token() -> str | tuple[str, float]:
+        return given
+
+    async with answering((202, {})) as server, Client(server.url, get_token=get_token) as chat:
+        await chat.read(CHAT, 1)
+        renew_at = chat._tokens.renew_at
+        found = None if renew_at is None else renew_at - time.monotonic()
+    assert found == (renewed_in and pytest.approx(renewed_in, abs=SPENT))

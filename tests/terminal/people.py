@@ -1,15 +1,19 @@
-"""Somebody with a shell: `chat4all` as processes, with a state folder of their own."""
+"""Somebody with a shell and a state folder of their own: commands in this process or in others."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from chat4all.cli import main
 from tests.faults.running import Running, environment
 
 COMMAND = (sys.executable, "-m", "chat4all")
@@ -29,7 +33,32 @@ class Person:
         }
 
     def run(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
-        """Run a command to its end."""
+        """Run a command to its end, in this process."""
+        with (
+            tempfile.TemporaryFile("w+") as output,
+            tempfile.TemporaryFile("w+") as errors,
+            patch.dict(os.environ, self._environment, clear=True),
+            patch.multiple(
+                sys,
+                stdin=io.TextIOWrapper(io.BytesIO(stdin.encode())),
+                stdout=output,
+                stderr=errors,
+            ),
+        ):
+            try:
+                main(arguments)
+            except SystemExit as ended:
+                status = ended.code
+            texts = []
+            for file in (output, errors):
+                file.seek(0)
+                texts.append(file.read())
+        assert isinstance(status, int)
+        self.printed += texts
+        return subprocess.CompletedProcess(arguments, status, *texts)
+
+    def run_apart(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+        """Run a command to its end, in a process of its own."""
         done = subprocess.run(
             [*COMMAND, *arguments],
             input=stdin,

@@ -1,5 +1,8 @@
 """What a shell completes: conversations by names that it need not quote, others by id."""
 
+import asyncio
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,8 @@ FOUND = [
 @pytest.fixture(autouse=True)
 def _signed_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    for name in ("CHAT4ALL_URL", "CHAT4ALL_USER"):
+        monkeypatch.delenv(name, raising=False)
     account = Account("http://localhost:8000", "ana", "file")
     account.save()
 
@@ -62,6 +67,43 @@ def test_nothing_that_a_shell_would_run_is_completed() -> None:
         "érica",
         FOUND[3].conversation_id,
     ]
+
+
+@pytest.mark.parametrize("title", ["-rf", "@ana", FOUND[0].conversation_id])
+def test_a_title_that_would_mean_something_else_is_completed_as_an_id(
+    monkeypatch: pytest.MonkeyPatch, title: str
+) -> None:
+    found = listed(9, title=title)
+
+    async def every(chat: object) -> list[ListedConversation]:
+        return [found]
+
+    monkeypatch.setattr(meaning, "every_conversation", every)
+    assert completed("send", "") == [(found.conversation_id, title)]
+
+
+def test_a_name_server_that_hangs_does_not_hold_up_the_shell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The threads that look up addresses are waited for at the end of a process."""
+    ended = threading.Event()
+
+    async def every(chat: object) -> list[ListedConversation]:
+        await asyncio.to_thread(ended.wait, 30)
+        return []
+
+    monkeypatch.setattr(meaning, "every_conversation", every)
+    monkeypatch.setattr(meaning, "COMPLETION_SECONDS", 0.01)
+    monkeypatch.setattr(meaning, "SETTLE_SECONDS", -1)
+    statuses: list[int] = []
+
+    def end(status: int) -> None:
+        statuses.append(status)
+        ended.set()
+
+    monkeypatch.setattr(os, "_exit", end)
+    assert completed("send", "") == []
+    assert statuses == [0]
 
 
 def test_what_goes_wrong_completes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from chat4all.client import (
     Positions,
     ReadMoved,
     Typing,
+    Unavailable,
 )
 from chat4all.terminal.cursors import opened
 from chat4all.terminal.failing import Failed
@@ -188,6 +189,16 @@ async def test_a_batch_that_was_printed_in_part_is_printed_on(
     }
 
 
+async def test_a_batch_in_part_is_remembered_though_others_come_first(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = created(8, conversation_id=OTHER.conversation_id)
+    await tail(tmp_path, *BEGINNING, created(1))
+    await tail(tmp_path, reloaded(2, 3, 4), stop_after=2)
+    await tail(tmp_path, elsewhere, reloaded(2, 3, 4))
+    assert seqs(capfd) == [1, 2, 3, 8, 4]
+
+
 async def test_one_conversation_is_followed_and_nothing_of_others_fetched(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -215,7 +226,8 @@ async def test_last_begins_with_a_page_and_prints_nothing_of_it_again(
     )
     assert found.since is not None
     assert found.since["positions"][CHAT] == "2.0"
-    assert seqs(capfd) == [2, 2, 3, 4]
+    await tail(tmp_path, reloaded(3, 4), only=CHAT, last=2, page=page)
+    assert seqs(capfd) == [2, 2, 3, 4, 2, 3, 4]
 
 
 async def test_a_place_is_for_one_process(tmp_path: Path) -> None:
@@ -297,3 +309,15 @@ async def test_it_ends_with_the_membership(tmp_path: Path) -> None:
         await tail(tmp_path, Connected("ana"), ConversationChanged(CHAT, "removed"), only=CHAT)
     with pytest.raises(Failed, match="you are in no such conversation"):
         await tail(tmp_path, only="00000000-0000-4000-8000-000000000009")
+
+
+async def test_events_that_do_not_come_are_waited_for_as_long_as_told(tmp_path: Path) -> None:
+    class Silent(Scripted):
+        async def events(self, since: Positions | None) -> AsyncIterator[Event]:
+            await asyncio.Event().wait()
+            yield Connected("ana")
+
+    with opened(tmp_path, "all") as cursor:
+        followed = await begin(cast("Client", Silent()), cursor, None, None)
+        with pytest.raises(Unavailable, match="no connection for live events"):
+            await anext(each(followed, 0.01))

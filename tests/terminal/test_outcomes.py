@@ -14,7 +14,11 @@ from typing import Any
 import pytest
 
 from chat4all.cli import main
-from chat4all.terminal.signing_in import Kept, SharedTokens
+from chat4all.client import Client
+from chat4all.commands.send import BYTES_MAX
+from chat4all.terminal.accounts import Account
+from chat4all.terminal.signing_in import Kept, SharedTokens, client_of
+from tests.faults.running import free_ports
 from tests.terminal.servers import Scripted, serving
 
 CHAT = "00000000-0000-4000-8000-000000000001"
@@ -67,6 +71,74 @@ def test_what_was_perhaps_sent_is_sent_again_with_its_id(
     server.answers[SEND] = accepted
     assert chat4all("send", "--id", key, CHAT, "Olá!")[0] == 0
     assert server.bodies(SEND)[-1]["message_id"] == key
+
+
+def test_a_session_that_ends_between_two_tries_leaves_the_id(
+    server: Scripted, chat4all: Chat4all
+) -> None:
+    """The first try may have sent it: another id after the next sign-in would send it twice."""
+    server.sign_in()
+    lost = iter([None])
+    server.answers[SEND] = lambda _: next(lost, (401, {}))
+    server.answers["POST /token"] = lambda _: (400, {})
+    status, output, told = chat4all("send", CHAT, "Olá!")
+    assert (status, output) == (3, "")
+    assert "has ended" in told
+    assert f"add `--id {server.bodies(SEND)[0]['message_id']}`" in told
+
+
+def test_a_conversation_that_was_perhaps_created_leaves_nothing_unknown(
+    server: Scripted, chat4all: Chat4all, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message was not sent, and a second try creates no second conversation."""
+    give_up_soon(monkeypatch)
+    server.sign_in()
+    server.answers["POST /v1/conversations"] = lambda _: None
+    status, _, told = chat4all("send", "@bruno", "Olá!")
+    assert status == 5
+    assert told.startswith("chat4all: it was not sent: ")
+
+
+def test_a_group_that_was_perhaps_created_is_created_once(
+    server: Scripted, chat4all: Chat4all, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_up_soon(monkeypatch)
+    server.sign_in()
+    server.answers["POST /v1/conversations"] = lambda _: None
+    key = "8d5a3b0e-7a52-4f0e-9c11-3f1f5e0f2a77"
+    told = f"`chat4all group create --key {key} 'Uma equipe' bruno` does it once"
+    for arguments in ((), ("--key", key)):
+        monkeypatch.setattr("chat4all.terminal.asking.uuid4", lambda: key)
+        status, output, errors = chat4all("group", "create", "Uma equipe", "bruno", *arguments)
+        assert (status, output) == (6, "")
+        assert told in errors
+    server.answers[f"POST /v1/conversations/{CHAT}/members"] = lambda _: None
+    status, _, errors = chat4all("group", "add", CHAT, "bruno")
+    assert status == 6
+    assert "it is not known whether bruno was added" in errors
+
+
+def test_what_was_sent_is_told_where_the_output_cannot_be(
+    server: Scripted, chat4all: Chat4all, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.sign_in()
+    server.answers[SEND] = accepted
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        status, _, told = chat4all("send", CHAT, "Olá!")
+    assert status == 1
+    assert f"it was sent ({server.bodies(SEND)[0]['message_id']})" in told
+
+
+def test_a_text_that_is_too_long_is_not_cut(
+    server: Scripted, chat4all: Chat4all, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.sign_in()
+    text = "x" + "é" * BYTES_MAX
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    told = "chat4all: standard input is too long for a message\n"
+    assert chat4all("send", CHAT) == (1, "", told)
+    assert server.asked == []
 
 
 def test_ctrl_c_while_it_is_sent_tells_the_id(server: Scripted, chat4all: Chat4all) -> None:
@@ -128,6 +200,34 @@ def test_what_the_server_says_is_told(
     assert chat4all("send", CHAT, "x") == (status, "", f"chat4all: {told}\n")
 
 
+def give_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no call be tried twice: the first wait is longer than any deadline."""
+
+    def made(account: Account, _: float) -> Client:
+        client = client_of(account)
+        client._pace.factor = 1e12
+        return client
+
+    for module in ("terminal.asking", "commands.logout"):
+        monkeypatch.setattr(f"chat4all.{module}.client_of", made)
+
+
+def test_a_server_that_does_not_answer_is_told(
+    server: Scripted, chat4all: Chat4all, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    give_up_soon(monkeypatch)
+    server.url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    server.sign_in()
+    status, _, told = chat4all("send", CHAT, "x")
+    assert status == 5
+    assert "does not answer" in told
+    assert len(told.splitlines()) == 1
+    status, _, told = chat4all("logout")
+    assert status == 5
+    assert "you are signed out here" in told
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
 def test_tokens_that_end_soon_are_renewed_and_kept_first(
     server: Scripted, chat4all: Chat4all
 ) -> None:
@@ -168,7 +268,8 @@ def test_tokens_are_renewed_once_for_all_who_need_them(server: Scripted) -> None
     give_tokens(server)
 
     async def get() -> list[str]:
-        return await asyncio.gather(*(SharedTokens(account).get() for _ in range(5)))
+        found = await asyncio.gather(*(SharedTokens(account).get() for _ in range(5)))
+        return [token for token, _ in found]
 
     assert asyncio.run(get()) == ["access-1"] * 5
     assert len(server.bodies("POST /token")) == 1
@@ -183,7 +284,7 @@ def test_a_token_that_was_given_is_taken_for_refused(server: Scripted) -> None:
         found = [await shared.get(), await shared.get()]
         # Another process has renewed it meanwhile.
         account.vault.write(Kept("access-9", "refresh-9", time.time() + 1000).encoded())
-        return [*found, await shared.get()]
+        return [token for token, _ in [*found, await shared.get()]]
 
     assert asyncio.run(get()) == ["access-0", "access-1", "access-9"]
     assert len(server.bodies("POST /token")) == 1

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import select
 import tempfile
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -80,13 +81,41 @@ async def test_a_reader_that_waits_holds_up_nothing_else(pipe: Pipe) -> None:
     assert read.decode() == text
 
 
-async def test_a_write_that_waits_can_be_cancelled(pipe: Pipe) -> None:
+async def test_a_write_that_waits_can_be_cancelled(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "SETTLE_SECONDS", 0.01)
     putting = asyncio.create_task(Output().put("x" * 300_000))
     await asyncio.sleep(0)
     putting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await putting
     await Output().put("")
+
+
+async def test_a_line_is_written_to_its_end_though_its_writer_is_cancelled(pipe: Pipe) -> None:
+    """A part of a line would be followed by all of it in the next run."""
+    text = "x" * 300_000
+    has_put = False
+
+    async def put() -> None:
+        nonlocal has_put
+        async with asyncio.timeout(None) as scope:
+            scope.reschedule(asyncio.get_running_loop().time())
+            await Output().put(text)
+            has_put = True
+            await asyncio.sleep(0)
+
+    putting = asyncio.create_task(put())
+    read = b""
+    while len(read) < len(text):
+        await asyncio.sleep(0)
+        if select.select([pipe.reader], [], [], 0)[0]:
+            read += os.read(pipe.reader, 4096)
+    with pytest.raises(TimeoutError):
+        await putting
+    assert has_put, "what it did counts as done"
+    assert read.decode() == text
 
 
 async def test_a_reader_that_has_gone_is_an_error(pipe: Pipe) -> None:

@@ -18,13 +18,6 @@ pytestmark = pytest.mark.slow
 OTHER = "a message of another conversation"
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    found = Running(tmp_path_factory.mktemp("server")).start()
-    yield found
-    found.kill()
-
-
 @pytest.fixture
 def chat(running: Running) -> str:
     """Return the id of a new group of bruno, its owner, and ana."""

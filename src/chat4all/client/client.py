@@ -31,9 +31,10 @@ class Client(MessageCalls, ConversationCalls, PeopleCalls):
 
     `url` is the gateway's, such as `https://chat.example.com`. The user signs in with `username`
     and `password`, or with a `refresh_token` of an earlier session, or a `token` is given, or
-    `get_token` is called whenever another one is needed (a coroutine function that returns an
-    access token). `on_tokens` is called with each new pair of tokens before it is used: keep its
-    `refresh_token` if you mean to go on with this session later.
+    `get_token` is called whenever another one is needed: a coroutine function that returns an
+    access token, or a pair of it and the seconds for which it lasts. With those it is renewed
+    before it ends, and no connection ends with it. `on_tokens` is called with each new pair of
+    tokens before it is used: keep its `refresh_token` if you mean to go on with this session later.
 
     `timeout` is how long one call may take with all its tries, in seconds. `queue_max` is how many
     events wait for a loop that is slow; each message that is reloaded counts as one. `ssl` is for

@@ -15,7 +15,8 @@ from chat4all.client.views import Token
 
 logger = logging.getLogger(__name__)
 
-GetToken: TypeAlias = Callable[[], Awaitable[str]]
+GetToken: TypeAlias = Callable[[], Awaitable[str | tuple[str, float]]]
+"""Returns an access token, with the seconds for which it lasts where that is known."""
 OnTokens: TypeAlias = Callable[[Token], Awaitable[None] | None]
 Ask: TypeAlias = Callable[[Mapping[str, str]], Awaitable[Token]]
 """Exchanges a form for tokens at `POST /token`, with every retry."""
@@ -53,9 +54,10 @@ class AskedToken:
         """Return what the callable returns. It has a deadline: every call may wait for it."""
         try:
             async with asyncio.timeout(self._pace.of(ASK_SECONDS)):
-                return await self._get_token(), None
+                found = await self._get_token()
         except TimeoutError:
             raise Unavailable("`get_token` does not return") from None
+        return (found, None) if isinstance(found, str) else found
 
 
 class Session:

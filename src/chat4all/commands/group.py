@@ -1,12 +1,13 @@
 """`chat4all group`: groups as their members have them. `chat4all groups` is the operator's."""
 
+import shlex
 from collections.abc import Awaitable, Callable
 
 import click
 
-from chat4all.client import Client, NotFound, NotSignedIn, Refused
-from chat4all.terminal.asking import Asker, asking, sentence_of
-from chat4all.terminal.failing import NOT_FOUND, REFUSED, Failed
+from chat4all.client import Client, NotFound, NotSignedIn, OutcomeUnknown, Refused
+from chat4all.terminal.asking import Asker, asking, key_of, sentence_of
+from chat4all.terminal.failing import NOT_FOUND, OUTCOME_UNKNOWN, REFUSED, Failed
 from chat4all.terminal.meaning import complete_conversation, conversation_id
 from chat4all.terminal.output import Output
 from chat4all.terminal.showing import visible
@@ -20,12 +21,30 @@ def group() -> None:
 @group.command()
 @click.argument("title")
 @click.argument("usernames", nargs=-1)
+@click.option(
+    "--key",
+    help="A UUID: within 24 hours the same group is created once with it.  [default: a new one]",
+)
 @asking
-def create(asker: Asker, title: str, usernames: tuple[str, ...]) -> None:
-    """Create a group named TITLE, of you, its owner, and of USERNAMES."""
+def create(asker: Asker, title: str, usernames: tuple[str, ...], key: str | None) -> None:
+    """Create a group named TITLE, of you, its owner, and of USERNAMES.
+
+    If it is not known at the end whether it was created, the exit status is 6 and the key is told.
+    """
+    used = key_of(key, "--key")
 
     async def work(chat: Client, output: Output) -> None:
-        made = await chat.create_group(title, usernames)
+        try:
+            made = await chat.create_group(title, usernames, key=used)
+        except OutcomeUnknown as error:
+            names = shlex.join([title, *usernames])
+            again = f"chat4all group create --key {used} {names}"
+            raise Failed(
+                visible(
+                    f"it is not known whether it was created ({error}): `{again}` does it once"
+                ),
+                OUTCOME_UNKNOWN,
+            ) from None
         if output.is_text:
             await output.put(f"{visible(made.title or '')} was created ({made.conversation_id}).\n")
         else:
@@ -103,9 +122,13 @@ def _for_each(
                 await change(chat, key, name)
             except NotSignedIn:
                 raise
+            except OutcomeUnknown as error:
+                unknown = f"it is not known whether {name} was {done} ({error}): do it again"
+                raise Failed(visible(unknown), OUTCOME_UNKNOWN) from None
             except Refused as error:
                 status = NOT_FOUND if isinstance(error, NotFound) else REFUSED
-                raise Failed(f"{name} was not {done}: {sentence_of(error)}", status) from None
+                told = f"{visible(name)} was not {done}: {sentence_of(error)}"
+                raise Failed(told, status) from None
             if output.is_text:
                 await output.put(f"{visible(name)} was {done}.\n")
             else:

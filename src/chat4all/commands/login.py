@@ -1,13 +1,12 @@
 """`chat4all login`."""
 
 import asyncio
-import sys
 from contextlib import suppress
 
 import click
 
 from chat4all.client import Client, ClientError, NotSignedIn, Token
-from chat4all.operations.options import password_option
+from chat4all.operations.options import password_line, password_option
 from chat4all.terminal.accounts import (
     DEFAULT_URL,
     Account,
@@ -16,17 +15,19 @@ from chat4all.terminal.accounts import (
     is_exposed,
     parsed_url,
 )
-from chat4all.terminal.asking import run, sentence_of
+from chat4all.terminal.asking import failures, run, sentence_of
 from chat4all.terminal.failing import NOT_SIGNED_IN, Failed
 from chat4all.terminal.output import Output
 from chat4all.terminal.secrets import Place, choose_place
-from chat4all.terminal.signing_in import CALL_SECONDS, DEVICE, Kept, read_kept
+from chat4all.terminal.showing import visible
+from chat4all.terminal.signing_in import CALL_SECONDS, DEVICE, Kept, locked, read_kept
 
 SIGN_OUT_SECONDS = 2.0
 """For the session that a new one replaces."""
 
 
 @click.command()
+@failures()
 @click.argument("username", required=False)
 @click.option(
     "--url",
@@ -50,9 +51,11 @@ def login(username: str | None, url: str | None, password_stdin: bool, place: Pl
     url = parsed_url(url) if url else _last_url()
     if is_exposed(url):
         click.echo(f"chat4all: {url} is not encrypted: your password can be read", err=True)
+    if username is None and password_stdin:
+        raise click.UsageError("--password-stdin needs a USERNAME.")
     username = username or click.prompt("Username", err=True)
     if password_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
+        password = password_line()
     else:
         password = click.prompt("Password", hide_input=True, err=True)
     run(_login(url, username, password, choose_place(place)))
@@ -74,24 +77,33 @@ async def _login(url: str, username: str, password: str, place: Place) -> None:
             account = Account(url, (await chat.me()).username, place)
     except NotSignedIn as error:
         raise NotSignedIn(f"{username} cannot sign in: {sentence_of(error)}") from None
-    former = next((one for one in all_accounts() if one.folder == account.folder), None)
-    replaced: Kept | None = None
-    if former is not None:
-        with suppress(Failed):
-            replaced = read_kept(former)
-    account.save()
     # Before the former session is ended: what goes on with it takes the new one then.
-    account.vault.write(Kept.of(tokens[-1]).encoded())
-    if former is not None and former.place != place:
-        with suppress(Failed):
-            former.vault.remove()
+    replaced = await _keep(account, tokens[-1])
     if replaced is not None:
         await _end(url, replaced)
     output = Output()
     if output.is_text:
-        await output.put(f"You are signed in as {account}.\n")
+        await output.put(visible(f"You are signed in as {account}.\n"))
     else:
         await output.put_json({"username": account.username, "url": url, "secrets": place})
+
+
+async def _keep(account: Account, token: Token) -> Kept | None:
+    """Keep a new session; return the one that it replaces."""
+    account.make_folder()
+    # A process that is renewing the former session would write over the new one.
+    async with locked(account):
+        former = next((one for one in all_accounts() if one.folder == account.folder), None)
+        replaced: Kept | None = None
+        if former is not None:
+            with suppress(Failed):
+                replaced = read_kept(former)
+        account.save()
+        account.vault.write(Kept.of(token).encoded())
+        if former is not None and former.place != account.place:
+            with suppress(Failed):
+                former.vault.remove()
+    return replaced
 
 
 async def _end(url: str, kept: Kept) -> None:

@@ -5,7 +5,10 @@ import click
 from chat4all.client import NotSignedIn, Unavailable
 from chat4all.terminal.asking import Asker, asking, run
 from chat4all.terminal.output import Output
-from chat4all.terminal.signing_in import client_of
+from chat4all.terminal.signing_in import client_of, locked
+
+SECONDS = 5.0
+"""For ending the session at the server."""
 
 
 @click.command()
@@ -19,14 +22,15 @@ def logout(asker: Asker) -> None:
 
     async def sign_out() -> None:
         told = ""
-        async with client_of(account, seconds=5.0) as chat:
+        async with client_of(account, SECONDS) as chat:
             try:
                 await chat.logout()
             except NotSignedIn:
                 pass  # it has ended already
             except Unavailable as error:
                 told = str(error)
-        account.remove()
+        async with locked(account):
+            account.remove()
         if told:
             raise Unavailable(
                 f"you are signed out here; the session may go on at the server: {told}"

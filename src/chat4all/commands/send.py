@@ -3,15 +3,19 @@
 import asyncio
 import shlex
 import sys
-from uuid import uuid4
 
 import click
 
-from chat4all.client import Client, OutcomeUnknown
+from chat4all.client import Client, Defect, NotSignedIn, OutcomeUnknown, Unavailable
 from chat4all.domain.errors import CommandRefused
-from chat4all.domain.ids import canonical_uuid
-from chat4all.terminal.asking import Asker, asking
-from chat4all.terminal.failing import NOT_FOUND, OUTCOME_UNKNOWN, Failed
+from chat4all.terminal.asking import Asker, asking, key_of, sentence_of
+from chat4all.terminal.failing import (
+    NOT_FOUND,
+    NOT_SIGNED_IN,
+    OUTCOME_UNKNOWN,
+    REFUSED,
+    Failed,
+)
 from chat4all.terminal.meaning import complete_conversation, conversation_to_write_to
 from chat4all.terminal.output import Output
 
@@ -19,7 +23,7 @@ STDIN = "-"
 """In the place of the text: it is read from standard input."""
 
 BYTES_MAX = 1024 * 1024
-"""Of standard input; no server takes so much."""
+"""Of standard input; no server takes so much. It is read no further."""
 
 
 @click.command()
@@ -60,11 +64,14 @@ def send(
     It is tried again while the server does not answer. If it is not known at the end whether the
     message was sent, the exit status is 6 and its id is told: send it again with --id.
     """
-    key = _parsed(message_id) if message_id else str(uuid4())
+    key = key_of(message_id, "--id")
     content = _content(text)
 
     async def work(chat: Client, output: Output) -> None:
-        place = await conversation_to_write_to(chat, conversation)
+        try:
+            place = await conversation_to_write_to(chat, conversation)
+        except OutcomeUnknown as error:  # of creating the conversation, which may be repeated
+            raise Unavailable(f"it was not sent: {error}") from None
         answered = await _message_id(chat, place, reply_to) if reply_to else None
         try:
             await chat.send(
@@ -83,10 +90,19 @@ def send(
                 raise Failed(sentence, OUTCOME_UNKNOWN) from None
             click.echo(f"chat4all: {sentence}", err=True)
             raise
-        if output.is_text:
-            await output.put(f"Sent ({key}).\n")
-        else:
-            await output.put_json({"message_id": key, "conversation_id": place})
+        except (NotSignedIn, Defect) as error:
+            # An earlier try may have sent it, and these can be mended.
+            told = f"{sentence_of(error)}; if you send it again, add `--id {key}`"
+            status = NOT_SIGNED_IN if isinstance(error, NotSignedIn) else REFUSED
+            raise Failed(told, status) from None
+        try:
+            if output.is_text:
+                await output.put(f"Sent ({key}).\n")
+            else:
+                await output.put_json({"message_id": key, "conversation_id": place})
+        except OSError:
+            click.echo(f"chat4all: it was sent ({key})", err=True)
+            raise
 
     asker.run(work, seconds=timeout)
 
@@ -96,18 +112,13 @@ def _content(text: str | None) -> str:
         return text
     if text is None and sys.stdin.isatty():
         raise click.UsageError("Give a TEXT, or - to write it here and end it with Ctrl-D.")
-    read = sys.stdin.buffer.read(BYTES_MAX)
+    read = sys.stdin.buffer.read(BYTES_MAX + 1)
+    if len(read) > BYTES_MAX:
+        raise CommandRefused("standard input is too long for a message")
     try:
         return read.decode().rstrip("\r\n")
     except UnicodeDecodeError:
         raise CommandRefused("standard input is not text in UTF-8") from None
-
-
-def _parsed(message_id: str) -> str:
-    try:
-        return canonical_uuid(message_id)
-    except ValueError:
-        raise click.UsageError("--id is a UUID, such as `uuidgen` prints.") from None
 
 
 async def _message_id(chat: Client, conversation: str, which: str) -> str:

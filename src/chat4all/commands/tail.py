@@ -15,6 +15,9 @@ from chat4all.terminal.telling import Teller
 ALL = "all"
 """Names the cursors for all conversations."""
 
+EVENT_SECONDS = 30.0
+"""For each event up to now: `--no-follow` is to end, also where no connection can be had."""
+
 
 @click.command()
 @click.argument("conversation", required=False, shell_complete=complete_conversation)
@@ -63,7 +66,8 @@ def tail(
             async with output.while_read():
                 if followed.shown is not None:
                     await teller.messages(followed.shown.messages, followed.shown.position)
-                async with aclosing(each(followed)) as events:
+                waiting = EVENT_SECONDS if no_follow else None
+                async with aclosing(each(followed, waiting)) as events:
                     async for event in events:
                         await teller.event(event)
                         if isinstance(event, Connected) and no_follow:

@@ -1,7 +1,6 @@
 """`chat4all users`."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +16,13 @@ from chat4all.domain.people import UserChanges
 from chat4all.domain.people import display_name as normal_display_name
 from chat4all.domain.text import UnfitText
 from chat4all.operations import exporting
-from chat4all.operations.options import cluster_option, data_option, json_option, password_option
+from chat4all.operations.options import (
+    cluster_option,
+    data_option,
+    json_option,
+    password_line,
+    password_option,
+)
 from chat4all.operations.user_output import audit_fields, audit_line, user_fields, user_line
 from chat4all.operations.users import OpenedUsers, with_users
 from chat4all.usecases.signing_up import SigningUp
@@ -212,6 +217,6 @@ def audit(
 
 def _ask_password(*, from_stdin: bool) -> str:
     if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
+        return password_line()
     password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     return password

@@ -20,7 +20,8 @@ def whoami(asker: Asker) -> None:
         if output.is_text:
             name = f" ({visible(me.display_name)})" if me.display_name else ""
             where = "the keyring" if account.place == "keyring" else f"{account.folder}"
-            await output.put(f"{me.username}{name} at {account.url}; tokens in {where}\n")
+            who = f"{visible(me.username)}{name}"
+            await output.put(f"{who} at {account.url}; tokens in {where}\n")
         else:
             kept = {"url": account.url, "secrets": account.place}
             await output.put_json(msgspec.to_builtins(me) | kept)

@@ -1,10 +1,13 @@
 """Options that several commands have. Imports little: `up` forks before it loads the rest."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from chat4all.domain.errors import CommandRefused
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,6 +36,16 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")(
         command
     )
+
+
+def password_line() -> str:
+    """Return the first line of standard input. Raises `CommandRefused`."""
+    try:
+        line = sys.stdin.readline()
+        line.encode()
+    except UnicodeError:
+        raise CommandRefused("standard input is not text in UTF-8") from None
+    return line.rstrip("\r\n")
 
 
 def password_option(command: F) -> F:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from chat4all.adapters.private_files import make_private_folder, write_private
+from chat4all.adapters.private_files import lock_folder, make_private_folder, write_private
 from chat4all.terminal.failing import Failed, not_signed_in
 from chat4all.terminal.secrets import Place, Vault, vault_at
 
@@ -50,13 +50,18 @@ class Account:
         """Where the tokens are kept. Raises `Failed` for a keyring that cannot be used now."""
         return vault_at(self.place, f"{self.username}@{self.url}", self.folder / "tokens.json")
 
-    def save(self) -> None:
-        """Keep the account, and take it from now on where none is named."""
+    def make_folder(self) -> None:
+        """Make the folder, and those that it is in."""
         for folder in (state_folder(), _accounts(), self.folder):
             make_private_folder(folder)
+
+    def save(self) -> None:
+        """Keep the account, and take it from now on where none is named."""
+        self.make_folder()
         fields = {"url": self.url, "username": self.username, "secrets": self.place}
-        write_private(self.folder / "account.json", json.dumps(fields).encode())
-        write_private(_current(), self.folder.name.encode())
+        with lock_folder(state_folder()):  # of two sign-ins at once
+            write_private(self.folder / "account.json", json.dumps(fields).encode())
+            write_private(_current(), self.folder.name.encode())
 
     def remove(self) -> None:
         """Forget the account and everything that was kept for it."""

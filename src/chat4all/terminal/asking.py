@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeAlias
+from uuid import uuid4
 
 import click
 
@@ -19,6 +20,7 @@ from chat4all.client import (
     Refused,
     Unavailable,
 )
+from chat4all.domain.ids import canonical_uuid
 from chat4all.terminal.accounts import Account, find, parsed_url
 from chat4all.terminal.failing import (
     NOT_FOUND,
@@ -95,9 +97,13 @@ async def _until_ended(work: Coroutine[Any, Any, None]) -> None:
 
 @contextmanager
 def failures() -> Iterator[None]:
-    """Turn errors of the client into `Failed`."""
+    """Turn errors of the client, and of the files that are kept, into `Failed`."""
     try:
         yield
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise Failed(f"{error.filename}: {error.strerror}") from None
     except ClientError as error:
         status = next(status for kind, status in _STATUSES if isinstance(error, kind))
         raise Failed(sentence_of(error), status) from None
@@ -133,6 +139,18 @@ def asking(command: Callable[..., None]) -> Callable[..., None]:
     )
     @wraps(command)
     def with_asker(*, url: str | None, user: str | None, as_json: bool | None, **rest: Any) -> None:
-        command(Asker(url and parsed_url(url), user or None, as_json), **rest)
+        asker = Asker(parsed_url(url) if url is not None else None, user or None, as_json)
+        with failures():
+            command(asker, **rest)
 
     return with_asker
+
+
+def key_of(text: str | None, option: str) -> str:
+    """Return the key of something that is done once, as it was given by an option, or a new one."""
+    if text is None:
+        return str(uuid4())
+    try:
+        return canonical_uuid(text)
+    except ValueError:
+        raise click.UsageError(f"{option} is a UUID, such as `uuidgen` prints.") from None

@@ -28,29 +28,36 @@ class Cursor:
         self.positions: dict[str, str] | None = None
         """None before the first run."""
         self.generation: str | None = None
-        self._printed: str | None = None
-        """Of a batch of messages with one position: the id of the last that was printed."""
+        self._printed: dict[str, str] = {}
+        """Of a batch with one position, by conversation: the id of the last one printed."""
         self._load()
 
     def forget(self) -> None:
         """Begin as on a first run."""
-        self.positions, self.generation, self._printed = None, None, None
+        self.positions, self.generation, self._printed = None, None, {}
 
     def keep(self, positions: dict[str, str], generation: str | None) -> None:
         """Keep positions for the next run, if they have changed."""
         if (positions, generation) != (self.positions, self.generation):
-            self.positions, self.generation, self._printed = positions, generation, None
+            # Of another conversation a batch may still be printed in part.
+            self._printed = {
+                key: printed
+                for key, printed in self._printed.items()
+                if generation == self.generation
+                and positions.get(key) == (self.positions or {}).get(key)
+            }
+            self.positions, self.generation = positions, generation
             self._write()
 
     def keep_printed(self, message: Message) -> None:
-        """Keep that a batch was printed up to this message, until the positions move."""
-        self._printed = message.message_id
+        """Keep that a batch was printed up to this message, until the position moves."""
+        self._printed[message.conversation_id] = message.message_id
         self._write()
 
     def unprinted(self, batch: Sequence[Message]) -> Sequence[Message]:
         """Return what is left to print of a batch that comes again after it was printed in part."""
         for number, message in enumerate(batch, 1):
-            if message.message_id == self._printed:
+            if message.message_id == self._printed.get(message.conversation_id):
                 return batch[number:]
         return batch
 
@@ -70,7 +77,7 @@ class Cursor:
         try:
             kept = json.loads(self._path.read_bytes())
             self.positions, self.generation = kept["positions"], kept["generation"]
-            self._printed = kept["printed"]
+            self._printed = dict(kept["printed"])
         except FileNotFoundError:
             return
         except (ValueError, KeyError, TypeError):

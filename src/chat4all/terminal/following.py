@@ -4,7 +4,15 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from chat4all.client import Client, Connected, Event, ListedConversation, Page, Positions
+from chat4all.client import (
+    Client,
+    Connected,
+    Event,
+    ListedConversation,
+    Page,
+    Positions,
+    Unavailable,
+)
 from chat4all.terminal.cursors import Cursor
 from chat4all.terminal.failing import NOT_FOUND, Failed
 from chat4all.terminal.meaning import every_conversation
@@ -58,8 +66,11 @@ async def begin(chat: Client, cursor: Cursor, only: str | None, last: int | None
     return Followed(chat, cursor, only, since, listed, shown)
 
 
-async def each(followed: Followed) -> AsyncGenerator[Event, None]:
-    """Yield events, for ever. What was done with one is kept before the next one is waited for."""
+async def each(followed: Followed, seconds: float | None = None) -> AsyncGenerator[Event, None]:
+    """Yield events, for ever. What was done with one is kept before the next one is waited for.
+
+    Raises `Unavailable` where one does not come within so many seconds.
+    """
     events = followed.chat.events(followed.since)
     while True:
         asked = asyncio.ensure_future(anext(events))
@@ -69,8 +80,13 @@ async def each(followed: Followed) -> AsyncGenerator[Event, None]:
                 await asyncio.sleep(0)
             finally:
                 followed.keep()
-            event = await asked
+            async with asyncio.timeout(seconds) as waiting:
+                event = await asked
             followed.is_current |= isinstance(event, Connected)
+        except TimeoutError:
+            if not waiting.expired():
+                raise
+            raise Unavailable("there is no connection for live events") from None
         finally:
             asked.cancel()
         yield event

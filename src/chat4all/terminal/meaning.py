@@ -1,6 +1,8 @@
 """Finding the conversation that a command's argument means, on the server and for completion."""
 
 import asyncio
+import os
+import threading
 
 import click
 from click.shell_completion import CompletionItem
@@ -10,7 +12,7 @@ from chat4all.terminal.accounts import find, parsed_url
 from chat4all.terminal.failing import NOT_FOUND, Failed
 from chat4all.terminal.naming import PERSON, NoneFits, as_id, chosen
 from chat4all.terminal.showing import in_a_line, name_of
-from chat4all.terminal.signing_in import client_of
+from chat4all.terminal.signing_in import SETTLE_SECONDS, client_of
 
 PAGE = 200
 
@@ -48,10 +50,16 @@ def complete_conversation(
     incomplete: str,
 ) -> list[CompletionItem]:
     """Return the conversations whose name begins so; none where the server does not answer."""
+    # Looking up a host's address, and asking a keyring, cannot be given up: only all can be.
+    last_resort = threading.Timer(COMPLETION_SECONDS + SETTLE_SECONDS + 1, os._exit, [0])
+    last_resort.daemon = True
+    last_resort.start()
     try:
         return asyncio.run(_completed(ctx.params, incomplete))
     except Exception:  # a shell that completes has no place for an error
         return []
+    finally:
+        last_resort.cancel()
 
 
 async def _completed(options: dict[str, object], incomplete: str) -> list[CompletionItem]:
@@ -63,14 +71,16 @@ async def _completed(options: dict[str, object], incomplete: str) -> list[Comple
 
 
 def _item(conversation: ListedConversation, incomplete: str) -> CompletionItem | None:
-    """Return how a shell completes it: by its id where the name would have to be quoted."""
+    """Return how a shell completes it: by its id where the name would mean something else."""
     is_at = incomplete.startswith(PERSON)
     name = f"{PERSON}{conversation.peer}" if is_at else conversation.title or conversation.peer
     if not name or not name.casefold().startswith(incomplete.casefold()):
         return None
     if is_at and conversation.peer is None:
         return None
-    if all(letter.isalnum() or letter in _UNQUOTED for letter in name):
+    # A title can be an option, an id or a person to the command that gets it.
+    is_meant = is_at or (name[0] not in "-@" and as_id(name) is None)
+    if is_meant and all(letter.isalnum() or letter in _UNQUOTED for letter in name):
         return CompletionItem(name, help=_members(conversation))
     return CompletionItem(conversation.conversation_id, help=in_a_line(name_of(conversation)))
 

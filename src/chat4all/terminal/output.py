@@ -16,6 +16,9 @@ from typing import Any
 
 import msgspec
 
+SETTLE_SECONDS = 1.0
+"""For the rest of a line when the command is ended in its middle."""
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -28,12 +31,36 @@ class Output:
         self._descriptor = sys.stdout.fileno()
 
     async def put(self, text: str) -> None:
-        """Write a text. Raises `BrokenPipeError` when the reader has gone."""
+        """Write a text. Raises `BrokenPipeError` when the reader has gone.
+
+        It is written to its end when the task is cancelled in its middle, and the task then goes on
+        to where it waits next: a reader gets whole lines, unless it takes no more for a second.
+        """
         rest = memoryview(text.encode(errors="backslashreplace"))
+        if rest:
+            await self._until_writable()
+            rest = self._written(rest)
+        if not rest:
+            return
+        writing = asyncio.create_task(self._write(rest), name="chat4all-output")
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            done, _ = await asyncio.wait([writing], timeout=SETTLE_SECONDS)
+            if not done:
+                writing.cancel()
+                raise
+            writing.result()
+            _cancel_later()
+
+    async def _write(self, rest: memoryview) -> None:
         while rest:
             await self._until_writable()
-            # A pipe that is writable takes so much without waiting.
-            rest = rest[os.write(self._descriptor, rest[: select.PIPE_BUF]) :]
+            rest = self._written(rest)
+
+    def _written(self, rest: memoryview) -> memoryview:
+        """Write as much as a pipe that is writable takes without waiting; return what is left."""
+        return rest[os.write(self._descriptor, rest[: select.PIPE_BUF]) :]
 
     async def put_json(self, value: Any) -> None:
         """Write a value as one line of JSON."""
@@ -79,3 +106,10 @@ class Output:
             await ready.wait()
         finally:
             loop.remove_writer(self._descriptor)
+
+
+def _cancel_later() -> None:
+    """Put off the cancellation that was caught to where this task waits next."""
+    if (task := asyncio.current_task()) is not None:
+        task.uncancel()
+        task.cancel()

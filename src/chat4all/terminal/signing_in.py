@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 
 from chat4all import __version__
-from chat4all.client import Client, NotSignedIn, Refused, Token, Unavailable
+from chat4all.client import Client, ClientError, NotSignedIn, Refused, Token, Unavailable
 from chat4all.terminal.accounts import Account
 from chat4all.terminal.failing import Failed
 
@@ -25,6 +25,9 @@ LOCK_SECONDS = 15.0
 
 CALL_SECONDS = 10.0
 """What a call may take, with all retries: somebody waits for it."""
+
+SETTLE_SECONDS = 3.0
+"""For tokens that are being renewed when the command is ended: those before may be spent."""
 
 _LOOK_SECONDS = 0.05
 
@@ -68,16 +71,19 @@ class SharedTokens:
         self._account = account
         self._given = ""
 
-    async def get(self) -> str:
-        """Return an access token: another one each time, since the last one was refused."""
+    async def get(self) -> tuple[str, float]:
+        """Return an access token, and for how many seconds it lasts.
+
+        It is another one each time, since the last one was refused or is about to end.
+        """
         kept = await self._read()
         if not self._is_good(kept):
-            async with self._locked():
+            async with locked(self._account):
                 kept = await self._read()
                 if not self._is_good(kept):
                     kept = await self._renewed(kept)
         self._given = kept.access_token
-        return kept.access_token
+        return kept.access_token, kept.ends_at - time.time()
 
     def _is_good(self, kept: Kept) -> bool:
         return kept.access_token != self._given and time.time() < kept.ends_at - SPARE_SECONDS
@@ -88,10 +94,20 @@ class SharedTokens:
         except Failed as failed:
             raise NotSignedIn(str(failed)) from None
         if kept is None:
-            raise NotSignedIn(f"{self._account} is signed out: `chat4all login`")
+            raise _signed_out(self._account)
         return kept
 
     async def _renewed(self, kept: Kept) -> Kept:
+        renewing = asyncio.create_task(self._renew(kept), name="chat4all-renewal")
+        try:
+            return await asyncio.shield(renewing)
+        except asyncio.CancelledError:
+            await asyncio.wait([renewing], timeout=SETTLE_SECONDS)
+            renewing.cancel()
+            await asyncio.wait([renewing])
+            raise
+
+    async def _renew(self, kept: Kept) -> Kept:
         found: list[Kept] = []
 
         async def keep(token: Token) -> None:
@@ -107,27 +123,34 @@ class SharedTokens:
                 user_agent=DEVICE,
             ) as renewing:
                 await renewing.me()
-        except Refused:
-            if not found:
+        except ClientError as error:
+            if not found and isinstance(error, Refused):
                 raise NotSignedIn(
                     f"the session of {self._account} has ended: `chat4all login`"
                 ) from None
+            if not found:
+                raise
         return found[0]
 
-    @asynccontextmanager
-    async def _locked(self) -> AsyncIterator[None]:
-        handle = os.open(self._account.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+@asynccontextmanager
+async def locked(account: Account) -> AsyncIterator[None]:
+    """Let no other process change the tokens of an account meanwhile. Raises `Unavailable`."""
+    try:
+        handle = os.open(account.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise _signed_out(account) from None
+    try:
         try:
-            try:
-                async with asyncio.timeout(LOCK_SECONDS):
-                    while not _lock(handle):  # noqa: ASYNC110 - of another process
-                        await asyncio.sleep(_LOOK_SECONDS)
-            except TimeoutError:
-                why = "another `chat4all` has been renewing the tokens for too long"
-                raise Unavailable(why) from None
-            yield
-        finally:
-            os.close(handle)
+            async with asyncio.timeout(LOCK_SECONDS):
+                while not _lock(handle):  # noqa: ASYNC110 - of another process
+                    await asyncio.sleep(_LOOK_SECONDS)
+        except TimeoutError:
+            why = "another `chat4all` has been renewing the tokens for too long"
+            raise Unavailable(why) from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def client_of(account: Account, seconds: float = CALL_SECONDS) -> Client:
@@ -135,6 +158,10 @@ def client_of(account: Account, seconds: float = CALL_SECONDS) -> Client:
     return Client(
         account.url, get_token=SharedTokens(account).get, timeout=seconds, user_agent=DEVICE
     )
+
+
+def _signed_out(account: Account) -> NotSignedIn:
+    return NotSignedIn(f"{account} is signed out: `chat4all login`")
 
 
 def _lock(handle: int) -> bool:

@@ -45,14 +45,13 @@ class Teller:
         """Print an event, if it is about what is followed. Raises `Failed` once that is over."""
         match event:
             case MessageCreated(message, position):
-                if not self._was_shown(message):
-                    await self.messages([message], position)
+                await self.messages(self._unshown([message]), position)
             case MessageChanged(message, position):
                 if self._is_followed(message.conversation_id):
                     await self._changed(message, position)
             case MessagesReloaded(conversation, messages, position):
                 if self._is_followed(conversation):
-                    await self.messages(messages, position)
+                    await self.messages(self._unshown(messages), position)
             case Connected(username):
                 self._username = username
             case Disconnected(code) if code == TOKEN_ENDED:
@@ -134,13 +133,10 @@ class Teller:
     def _is_followed(self, conversation: str) -> bool:
         return self._followed.only in (None, conversation)
 
-    def _was_shown(self, message: Message) -> bool:
-        """Say whether the run began with this message: a page may be newer than its position."""
-        shown = self._followed.shown
-        return shown is not None and any(
-            (message.conversation_id, message.seq) == (one.conversation_id, one.seq)
-            for one in shown
-        )
+    def _unshown(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Return those that the run did not begin with: a page may be newer than its position."""
+        shown = {(one.conversation_id, one.seq) for one in self._followed.shown or ()}
+        return [one for one in messages if (one.conversation_id, one.seq) not in shown]
 
     async def _place(self, conversation: str) -> str | None:
         """Return the conversation's name where several are followed."""
