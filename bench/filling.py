@@ -187,13 +187,20 @@ def fill_store(data: Path, count: int) -> dict[ConversationId, int]:
             db.executemany(f"INSERT INTO message_ids {_ID} VALUES (?,?,?,?,?,?,?)", ids)
         newest = {chat: seq for chat, (seq, *_) in heads.items()}
         read = markers(newest)
+        read_up_to = dict(reached)
         for marker in read:
             member = (marker.conversation_id, marker.username)
             said = (marker.read_seq, FIRST_MS + count)
-            reached[member] = max(reached.get(member, (0, 0)), said)
+            read_up_to[member] = max(read_up_to.get(member, (0, 0)), said)
+        # What somebody sent has reached them; that they read it does not say when it did.
+        nothing = (0, 0)
         db.executemany(
             f"INSERT INTO read_markers {_MARKER} VALUES (?,?,?,?,?,?)",
-            [(*key, seq, seq, ms, ms) for key, (seq, ms) in reached.items()],
+            [
+                (*member, delivered, seq, delivered_ms, ms)
+                for member, (seq, ms) in read_up_to.items()
+                for delivered, delivered_ms in (reached.get(member, nothing),)
+            ],
         )
         db.executemany(
             f"INSERT INTO conversation_heads {HEAD_COLUMNS} VALUES (?,?,0,0,?,?)",

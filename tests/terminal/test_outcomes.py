@@ -80,7 +80,7 @@ def test_a_session_that_ends_between_two_tries_leaves_the_id(
     server.sign_in()
     lost = iter([None])
     server.answers[SEND] = lambda _: next(lost, (401, {}))
-    server.answers["POST /token"] = lambda _: (400, {})
+    server.answers["POST /token"] = problem(400, "ended", type="/problems/session-ended")
     status, output, told = chat4all("send", CHAT, "Olá!")
     assert (status, output) == (3, "")
     assert "has ended" in told
@@ -343,7 +343,7 @@ def test_the_text_is_that_of_standard_input(
 def test_a_password_in_the_clear_is_warned_of_and_not_repeated(
     server: Scripted, chat4all: Chat4all, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.answers["POST /token"] = problem(401, "wrong")
+    server.answers["POST /token"] = problem(401, "wrong", type="/problems/wrong-password")
     url = server.url.replace("127.0.0.1", "127.0.0.2")
     for address, warnings in ((server.url, 0), (url, 1)):
         monkeypatch.setattr(sys, "stdin", io.StringIO("secret\n"))

@@ -15,7 +15,13 @@ from confluent_kafka import (
 )
 
 from chat4all.adapters.kafka import group_member
-from chat4all.adapters.kafka.group_member import BYTES_MAX, HELD_MAX, TAKE_SECONDS, GroupMember
+from chat4all.adapters.kafka.group_member import (
+    BYTES_MAX,
+    FEW_MAX,
+    HELD_MAX,
+    TAKE_SECONDS,
+    GroupMember,
+)
 from chat4all.domain.errors import RouterStopped, Unavailable
 from chat4all.domain.ids import LogPosition
 from chat4all.domain.records import Epoch, LogRecord
@@ -192,6 +198,7 @@ def test_nothing_is_handed_out_before_its_offset_is_checked() -> None:
     member, library = playing(*(Message("t", n % 2, n, b"", b"%d" % n) for n in range(8)))
     checked(member, 1)
     member._on_assign(library, [TopicPartition("t", 0)])  # type: ignore[arg-type]
+    member._were = FEW_MAX + 1  # many come: one that is held ends no batch
     member.take(2, 1)
     assert [record.value for record in member.hand_out(10).records] == [b"1", b"3"]
     member.assignments.check(member.assignments.unchecked, {0: 0}, {})
