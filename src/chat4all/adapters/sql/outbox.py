@@ -48,7 +48,8 @@ def _on_a_server(_element: Now, _compiler: Any, **_: Any) -> str:
 
 @compiles(Now, "sqlite")
 def _on_sqlite(_element: Now, _compiler: Any, **_: Any) -> str:
-    return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+    # Days in a double are exact to 0.05 ms: cut off, a millisecond may be the one before.
+    return "CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
 
 
 _NOTE = insert(outbox).values(at=Now())
