@@ -517,8 +517,7 @@ export class Client extends EventTarget {
   }
 
   async #who() {
-    this.#username ??= (await this.#tokens.load())?.username ?? (await this.me()).username;
-    return this.#username;
+    return (this.#username ??= (await this.#tokens.load())?.username ?? (await this.me()).username);
   }
 
   conversations({ limit = 50 } = {}) {

@@ -14,13 +14,18 @@ const bruno = clientOf("bruno");
 const ana = clientOf("ana");
 
 const hear = async () => {
+  const edited = new Set();
+  let hasEnded = false;
   for await (const event of ana.events()) {
     if (event.type === "MessageCreated" || event.type === "MessageChanged") {
       const { seq, message_id, content } = event.message;
       tell({ type: event.type, seq, message_id, content, position: event.position });
       if (event.type === "MessageCreated" && seq % 5 === 0) await ana.react(event.message, "👍");
-      if (content === "end") return;
+      if (content.startsWith("edited")) edited.add(seq);
+      hasEnded ||= content === "end";
     }
+    // Messages come before their changes, so the last change may come after the end.
+    if (hasEnded && edited.size === Math.floor(count / 7)) return;
   }
 };
 
