@@ -245,6 +245,22 @@ async def test_a_busy_router_stays_in_its_group() -> None:
     assert library.paused == set()
 
 
+async def test_what_a_poll_took_in_the_moment_it_was_cancelled_comes_with_the_next_one() -> None:
+    """Fails when it is lost: nobody would read it again before the partition is assigned anew."""
+    consumer, _, _ = consuming()
+    took: asyncio.Future[Poll] = asyncio.get_running_loop().create_future()
+    consumer._polling = took  # type: ignore[assignment]
+    polling = asyncio.ensure_future(consumer.poll(10))
+    await asyncio.sleep(0)
+    took.set_result(Poll([], {7: 1}, {}))
+    await asyncio.sleep(0)  # it has ended, and its caller has not been told yet
+    polling.cancel()
+    await asyncio.wait({polling})
+    assert polling.cancelled()
+    assert (await consumer.poll(10)).assignments == {7: 1}
+    assert consumer._polling is None
+
+
 async def test_the_lag_is_what_follows_the_committed_offset_of_each_checked_partition() -> None:
     consumer, _, topics = consuming()
     consumer._lag = LagMeter(topics, EPOCH.topic)

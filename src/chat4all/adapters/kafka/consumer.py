@@ -125,13 +125,20 @@ class KafkaConsumer:
         Raises `RouterStopped` when the log is not the one that this group has read so far.
         """
         # Records that were taken are not lost when the caller is cancelled.
-        if self._polling is None:
-            self._polling = asyncio.ensure_future(self._poll(limit))
+        polling = self._polling or asyncio.ensure_future(self._poll(limit))
+        self._polling = polling
         try:
-            return await asyncio.shield(self._polling)
-        finally:
-            if self._polling.done():
+            found = await asyncio.shield(polling)
+        except asyncio.CancelledError:
+            # It may have ended in the same moment: the next caller gets what it took.
+            if polling.cancelled():
                 self._polling = None
+            raise
+        except BaseException:
+            self._polling = None
+            raise
+        self._polling = None
+        return found
 
     async def commit(self, through: Sequence[LogPosition]) -> None:
         """Have these committed, except partitions that another router has meanwhile.
@@ -255,5 +262,7 @@ class KafkaConsumer:
         await self._lag.measure(self._assignments.partitions)
 
     async def _serve_if_busy(self) -> None:
-        if self._polling is None and time.monotonic() > self._last_poll + SERVE_SECONDS:
+        if (
+            self._polling is None or self._polling.done()
+        ) and time.monotonic() > self._last_poll + SERVE_SECONDS:
             await self._call(self._member.serve)
