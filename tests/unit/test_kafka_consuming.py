@@ -249,7 +249,7 @@ async def test_what_a_poll_took_in_the_moment_it_was_cancelled_comes_with_the_ne
     """Fails when it is lost: nobody would read it again before the partition is assigned anew."""
     consumer, _, _ = consuming()
     took: asyncio.Future[Poll] = asyncio.get_running_loop().create_future()
-    consumer._polling = took  # type: ignore[assignment]
+    consumer._polling = took
     polling = asyncio.ensure_future(consumer.poll(10))
     await asyncio.sleep(0)
     took.set_result(Poll([], {7: 1}, {}))
