@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple, assert_never
+from typing import Any, NamedTuple, TypeAlias, assert_never
 
 from chat4all.domain.changes import (
     EDITS_MAX,
@@ -51,6 +51,8 @@ CHANGE_ID = "/change_id"
 
 _DELETED = "the message is deleted"
 
+_Key: TypeAlias = tuple[ConversationId, ChangeId, Username]
+
 
 class Changing:
     """Changes messages that are stored; what was only accepted cannot be changed yet.
@@ -82,7 +84,7 @@ class Changing:
         self._names = names
         self._new_id = new_id
         self._unknown_not_before = unknown_not_before
-        self._recent = Recent[tuple[ConversationId, ChangeId, Username], ChangeRecord]()
+        self._recent = Recent[_Key, ChangeRecord]()
 
     async def edit(
         self,
@@ -246,7 +248,7 @@ class Changing:
         key = (conversation, made, author)
         try:
             prepared = await prepare(of)
-            if change_id is not None and await self._was_accepted(prepared, started):
+            if change_id is not None and await self._was_accepted(key, prepared.record, started):
                 return made
             if prepared.conflict is not None:
                 raise Conflict(prepared.conflict)
@@ -258,14 +260,12 @@ class Changing:
         self._recent.keep(key, prepared.record, started)
         return made
 
-    async def _was_accepted(self, prepared: "_Prepared", now: float) -> bool:
+    async def _was_accepted(self, key: _Key, record: ChangeRecord, now: float) -> bool:
         """Say whether a change has an id under which it was accepted before.
 
         Raises `InvalidInput` when that was another change. What another gateway has accepted is not
         known before it is stored: a router makes the first one in the log then.
         """
-        record = prepared.record
-        key = (record.conversation_id, record.change_id, record.author)
         if (recent := self._recent.get(key, now)) is not None:
             is_same = replace(recent, changed_at=record.changed_at, fresh=record.fresh) == record
         elif (made := await self._history.made(*key)) is not None:
