@@ -124,21 +124,12 @@ class KafkaConsumer:
 
         Raises `RouterStopped` when the log is not the one that this group has read so far.
         """
-        # Records that were taken are not lost when the caller is cancelled.
-        polling = self._polling or asyncio.ensure_future(self._poll(limit))
-        self._polling = polling
-        try:
-            found = await asyncio.shield(polling)
-        except asyncio.CancelledError:
-            # It may have ended in the same moment: the next caller gets what it took.
-            if polling.cancelled():
-                self._polling = None
-            raise
-        except BaseException:
-            self._polling = None
-            raise
+        # Records that were taken are not lost when the caller is cancelled, also in the moment in
+        # which they were taken: the next caller gets them.
+        polling = self._polling = self._polling or asyncio.ensure_future(self._poll(limit))
+        await asyncio.wait({polling})
         self._polling = None
-        return found
+        return polling.result()
 
     async def commit(self, through: Sequence[LogPosition]) -> None:
         """Have these committed, except partitions that another router has meanwhile.
@@ -262,7 +253,6 @@ class KafkaConsumer:
         await self._lag.measure(self._assignments.partitions)
 
     async def _serve_if_busy(self) -> None:
-        if (
-            self._polling is None or self._polling.done()
-        ) and time.monotonic() > self._last_poll + SERVE_SECONDS:
+        is_polling = self._polling is not None and not self._polling.done()
+        if not is_polling and time.monotonic() > self._last_poll + SERVE_SECONDS:
             await self._call(self._member.serve)
