@@ -17,7 +17,6 @@ from confluent_kafka import (
 from chat4all.adapters.kafka import group_member
 from chat4all.adapters.kafka.group_member import (
     BYTES_MAX,
-    FEW_MAX,
     HELD_MAX,
     TAKE_SECONDS,
     GroupMember,
@@ -25,6 +24,7 @@ from chat4all.adapters.kafka.group_member import (
 from chat4all.domain.errors import RouterStopped, Unavailable
 from chat4all.domain.ids import LogPosition
 from chat4all.domain.records import Epoch, LogRecord
+from chat4all.ports.log import FEW_MAX
 
 EPOCH = Epoch(3, "chat_messages", "an id", 4)
 

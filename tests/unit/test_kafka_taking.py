@@ -9,13 +9,13 @@ from chat4all.adapters.kafka import group_member
 from chat4all.adapters.kafka.group_member import (
     BYTES_MAX,
     CHECK_SECONDS,
-    FEW_MAX,
     GATHER_SECONDS,
     SLICE_SECONDS,
     TAKE_SECONDS,
     GroupMember,
 )
 from chat4all.domain.errors import Unavailable
+from chat4all.ports.log import FEW_MAX
 from tests.clocks import Clock
 from tests.unit.test_kafka_member import Playing, checked, failing, playing
 

@@ -13,9 +13,9 @@ from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.messages import Head
 from chat4all.domain.records import DeadLetter, LogRecord
 from chat4all.ports.dead_letters import DeadLetterSink
-from chat4all.ports.log import Poll
+from chat4all.ports.log import FEW_MAX, Poll
 from chat4all.ports.store import StoreBatch
-from chat4all.router.loop import CAUSES_MAX, FEW_MAX, Router
+from chat4all.router.loop import CAUSES_MAX, Router
 from tests.faults.machine import LogInMemory
 from tests.records import CHATS, record
 from tests.tables import StoreOnTables, Tables

@@ -7,6 +7,10 @@ from typing import Protocol
 from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.records import Epoch, Headers, LogRecord
 
+FEW_MAX = 4
+"""After a poll of so few records neither a consumer nor a router waits for more: so rarely do they
+come that none would gather, and each would only be later."""
+
 
 class MessageLog(Protocol):
     """The log, for those who append to it."""

@@ -13,7 +13,7 @@ from chat4all.domain.ids import LogPosition
 from chat4all.domain.records import DeadLetter, LogRecord
 from chat4all.ports.dead_letters import DeadLetterSink
 from chat4all.ports.feed import Announcements
-from chat4all.ports.log import LogConsumer, MessageLog, PartitionedLog, Poll
+from chat4all.ports.log import FEW_MAX, LogConsumer, MessageLog, PartitionedLog, Poll
 from chat4all.ports.store import RoutedStore
 from chat4all.usecases.routing import Move, Numbering, dead_letter
 
@@ -28,10 +28,6 @@ POLL_MAX_IN_A_CLUSTER = 2_000
 PACE_SECONDS = 0.005
 """Pause after a batch that was not full: the batch that gathers meanwhile costs little more than a
 single message."""
-
-FEW_MAX = 4
-"""After so few records there is no pause: so rarely do they come that none would gather, and each
-would only be later."""
 
 CAUSES_MAX = 5
 """Stopped partitions whose causes readiness gives; the log and the metrics have all."""

@@ -26,14 +26,10 @@ from chat4all.adapters.kafka.reachability import PUBLIC
 from chat4all.domain.errors import RouterStopped, Unavailable
 from chat4all.domain.ids import LogPosition
 from chat4all.domain.records import Epoch, Headers, LogRecord
-from chat4all.ports.log import Poll
+from chat4all.ports.log import FEW_MAX, Poll
 
 GATHER_SECONDS = 0.005
 """How long a batch that is not full waits for more."""
-
-FEW_MAX = 4
-"""After a batch of so few messages the next one waits for no more: so rarely do they come that each
-would only be later."""
 
 TAKE_SECONDS = 0.05
 """How long a batch may grow while there is always another message."""
