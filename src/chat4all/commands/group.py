@@ -45,10 +45,8 @@ def create(asker: Asker, title: str, usernames: tuple[str, ...], key: str | None
                 ),
                 OUTCOME_UNKNOWN,
             ) from None
-        if output.is_text:
-            await output.put(f"{visible(made.title or '')} was created ({made.conversation_id}).\n")
-        else:
-            await output.put_json(made)
+        name = visible(made.title or "")
+        await output.tell(f"{name} was created ({made.conversation_id}).", made)
 
     asker.run(work)
 
@@ -61,10 +59,7 @@ def members(asker: Asker, conversation: str) -> None:
 
     async def work(chat: Client, output: Output) -> None:
         async for member in chat.members(await conversation_id(chat, conversation)):
-            if output.is_text:
-                await output.put(f"{visible(member.username)}  {member.role}\n")
-            else:
-                await output.put_json(member)
+            await output.tell(f"{visible(member.username)}  {member.role}", member)
 
     asker.run(work)
 
@@ -129,9 +124,7 @@ def _for_each(
                 status = NOT_FOUND if isinstance(error, NotFound) else REFUSED
                 told = f"{visible(name)} was not {done}: {sentence_of(error)}"
                 raise Failed(told, status) from None
-            if output.is_text:
-                await output.put(f"{visible(name)} was {done}.\n")
-            else:
-                await output.put_json({"conversation_id": key, "username": name, "done": done})
+            fields = {"conversation_id": key, "username": name, "done": done}
+            await output.tell(f"{visible(name)} was {done}.", fields)
 
     asker.run(work)

@@ -81,11 +81,10 @@ async def _login(url: str, username: str, password: str, place: Place) -> None:
     replaced = await _keep(account, tokens[-1])
     if replaced is not None:
         await _end(url, replaced)
-    output = Output()
-    if output.is_text:
-        await output.put(visible(f"You are signed in as {account}.\n"))
-    else:
-        await output.put_json({"username": account.username, "url": url, "secrets": place})
+    await Output().tell(
+        visible(f"You are signed in as {account}."),
+        {"username": account.username, "url": url, "secrets": place},
+    )
 
 
 async def _keep(account: Account, token: Token) -> Kept | None:

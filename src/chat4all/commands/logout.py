@@ -35,10 +35,9 @@ def logout(asker: Asker) -> None:
             raise Unavailable(
                 f"you are signed out here; the session may go on at the server: {told}"
             )
-        output = Output(as_json=asker.as_json)
-        if output.is_text:
-            await output.put(f"{account.username} is signed out.\n")
-        else:
-            await output.put_json({"username": account.username, "url": account.url})
+        await Output(as_json=asker.as_json).tell(
+            f"{account.username} is signed out.",
+            {"username": account.username, "url": account.url},
+        )
 
     run(sign_out())

@@ -21,9 +21,7 @@ def read(asker: Asker, conversation: str, seq: int | None) -> None:
         upto = seq or await newest_seq(chat, key)
         if upto:
             await chat.read(key, upto)
-        if output.is_text:
-            await output.put(f"Read up to message {upto}.\n" if upto else "There is no message.\n")
-        else:
-            await output.put_json({"conversation_id": key, "seq": upto})
+        said = f"Read up to message {upto}." if upto else "There is no message."
+        await output.tell(said, {"conversation_id": key, "seq": upto})
 
     asker.run(mark)

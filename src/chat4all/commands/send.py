@@ -96,10 +96,7 @@ def send(
             status = NOT_SIGNED_IN if isinstance(error, NotSignedIn) else REFUSED
             raise Failed(told, status) from None
         try:
-            if output.is_text:
-                await output.put(f"Sent ({key}).\n")
-            else:
-                await output.put_json({"message_id": key, "conversation_id": place})
+            await output.tell(f"Sent ({key}).", {"message_id": key, "conversation_id": place})
         except OSError:
             click.echo(f"chat4all: it was sent ({key})", err=True)
             raise

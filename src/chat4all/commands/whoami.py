@@ -17,13 +17,12 @@ def whoami(asker: Asker) -> None:
 
     async def show(chat: Client, output: Output) -> None:
         me = await chat.me()
-        if output.is_text:
-            name = f" ({visible(me.display_name)})" if me.display_name else ""
-            where = "the keyring" if account.place == "keyring" else f"{account.folder}"
-            who = f"{visible(me.username)}{name}"
-            await output.put(f"{who} at {account.url}; tokens in {where}\n")
-        else:
-            kept = {"url": account.url, "secrets": account.place}
-            await output.put_json(msgspec.to_builtins(me) | kept)
+        name = f" ({visible(me.display_name)})" if me.display_name else ""
+        where = "the keyring" if account.place == "keyring" else f"{account.folder}"
+        who = f"{visible(me.username)}{name}"
+        kept = {"url": account.url, "secrets": account.place}
+        await output.tell(
+            f"{who} at {account.url}; tokens in {where}", msgspec.to_builtins(me) | kept
+        )
 
     asker.run(show)

@@ -66,6 +66,13 @@ class Output:
         """Write a value as one line of JSON."""
         await self.put(_encoder.encode(value).decode() + "\n")
 
+    async def tell(self, text: str, value: Any) -> None:
+        """Write a line for people, or in its place a value as one line of JSON."""
+        if self.is_text:
+            await self.put(f"{text}\n")
+        else:
+            await self.put_json(value)
+
     @asynccontextmanager
     async def while_read(self) -> AsyncIterator[None]:
         """End what is done inside with `BrokenPipeError` when the reader of a pipe has gone.
