@@ -4,8 +4,7 @@ python -m tests.conformance.python_client [--mutant NAME]
 """
 
 import argparse
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -14,16 +13,14 @@ import msgspec
 from chat4all.client import (
     Client,
     ClientError,
-    Connected,
     Defect,
-    Disconnected,
     Event,
     NotSignedIn,
     Refused,
-    Typing,
     Unavailable,
 )
-from tests.conformance.data import END, Json
+from tests.conformance.data import Json
+from tests.conformance.program import Program
 from tests.conformance.python_mutants import MUTANTS
 from tests.conformance.running import Drive, Go, Tell
 from tests.conformance.stdio import run_as_command
@@ -45,14 +42,13 @@ def line_of(event: Event) -> Json:
     return {"type": type(event).__name__, **fields}
 
 
-class Program:
-    """Does what a program says."""
+class Playing(Program):
+    """Does what a program says, with the client."""
+
+    failures = ClientError
 
     def __init__(self, program: Json, tell: Tell, go: Go) -> None:
-        self._program = program
-        self._tell = tell
-        self._go = go
-        self._is_dead = False
+        super().__init__(program, tell, go)
         self._tokens = list(program["auth"].get("get_token", ()))
         self._chat = self._client()
 
@@ -68,63 +64,22 @@ class Program:
         self._tell({"type": "TokenAsked"})
         return str(self._tokens.pop(0) if len(self._tokens) > 1 else self._tokens[0])
 
-    async def run(self) -> None:
-        """Run it to its end."""
-        async with self._chat:
-            await self._act(0)
-            if self._program["listen"]:
-                await self._listen()
-            if not self._is_dead:
-                self._save()
+    def opened(self) -> Client:
+        return self._chat
 
-    async def _listen(self) -> None:
-        number = 0
-        try:
-            async for event in self._chat.events(self._program.get("since")):
-                self._tell(line_of(event))
-                if isinstance(event, Typing) and event.username == END:
-                    return
-                if not isinstance(event, Connected | Disconnected):
-                    number += 1
-                    await self._act(number)
-                if self._is_dead:
-                    return
-        except ClientError as error:
-            self._tell({"type": "Ended", **failure(error)})
+    async def events(self) -> AsyncGenerator[Json, None]:
+        async for event in self._chat.events(self._program.get("since")):
+            yield line_of(event)
 
-    async def _act(self, number: int) -> None:
-        for action in self._program["actions"]:
-            if action["after"] == number and not self._is_dead:
-                await self._do(action)
+    async def result(self, action: Json) -> Json:
+        fields = {k: v for k, v in action.items() if k not in {"do", "after", "name"}}
+        return await DOES[action["do"]](self._chat, fields)
 
-    async def _do(self, action: Json) -> None:
-        match action["do"]:
-            case "together":
-                await asyncio.gather(*map(self._do, action["actions"]))
-            case "pause":
-                self._tell({"type": "Paused"})
-                await self._go()
-            case "save":
-                self._save()
-            case "die":
-                self._save()
-                self._is_dead = True
-            case what:
-                line: Json = {"name": action.get("name")}
-                fields = {
-                    key: value
-                    for key, value in action.items()
-                    if key not in {"do", "after", "name"}
-                }
-                try:
-                    result = await DOES[what](self._chat, fields)
-                except ClientError as error:
-                    self._tell({"type": "Failed", **line, **failure(error)})
-                else:
-                    self._tell({"type": "Result", **line, **result})
+    def saved(self) -> Json:
+        return {**self._chat.positions}
 
-    def _save(self) -> None:
-        self._tell({"type": "Saved", **self._chat.positions})
+    def failure(self, error: ClientError) -> Json:
+        return failure(error)
 
 
 async def _send(chat: Client, fields: Json) -> Json:
@@ -173,7 +128,7 @@ def driver(mutant: str | None = None) -> Drive:
 
     async def drive(program: Json, tell: Tell, go: Go) -> None:
         with MUTANTS[mutant]() if mutant else nullcontext():
-            await Program(program, tell, go).run()
+            await Playing(program, tell, go).run()
 
     return drive
 
