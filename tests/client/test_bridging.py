@@ -10,7 +10,7 @@ import pytest
 
 from chat4all.client import Message
 from chat4all.wire.messages import EXAMPLE_CHAT as CHAT
-from tests.client.test_following import MESSAGE
+from tests.conformance.store import message_of
 
 pytestmark = pytest.mark.anyio
 
@@ -47,7 +47,7 @@ def bridge() -> tuple[Any, Server]:
 
 
 def message(content: str, **more: Any) -> Message:
-    return msgspec.convert({**MESSAGE, "seq": 1, "content": content, **more}, Message)
+    return msgspec.convert(message_of(CHAT, 1, content, sender_id="ana", **more), Message)
 
 
 async def test_the_longest_message_is_copied_with_its_name() -> None:

@@ -34,28 +34,13 @@ from chat4all.domain.position import Position
 from chat4all.wire.frames import ErrorFrame, ReadFrame
 from chat4all.wire.messages import EXAMPLE_CHAT as CHAT
 from tests.client.answering import answering
+from tests.conformance.store import message_of
 
 pytestmark = pytest.mark.anyio
 
-MESSAGE: dict[str, Any] = {
-    "conversation_id": CHAT,
-    "message_id": CHAT,
-    "sender_id": "ana",
-    "content": "x",
-    "created_at": "",
-    "status": "DELIVERED",
-    "edited_at": None,
-    "deleted_at": None,
-    "reactions": [],
-    "kind": "text",
-    "payload": None,
-    "reply_to": None,
-    "mentions": [],
-}
-
 
 def frame(kind: str, seq: int, position: str) -> Any:
-    fields = {"type": kind, "message": {**MESSAGE, "seq": seq}, "position": position}
+    fields = {"type": kind, "message": message_of(CHAT, seq, "x"), "position": position}
     return read_frame(msgspec.json.encode(fields))
 
 
@@ -121,7 +106,7 @@ def test_what_a_page_has_shown_is_not_told_again() -> None:
 
 async def reload(known: str | None, first: int, last: int, position: str) -> list[Step]:
     """Return the steps of a reload at 5.0, whose page is read at a later position."""
-    page = [{**MESSAGE, "seq": seq} for seq in range(first, last + 1)]
+    page = [message_of(CHAT, seq, "x") for seq in range(first, last + 1)]
     async with (
         answering((200, page, {"Chat4All-Position": position})) as server,
         Client(server.url, token="t") as chat,
