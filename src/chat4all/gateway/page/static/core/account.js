@@ -1,5 +1,6 @@
 /** Signing in and out, the profile and its devices. */
 import { t } from "./i18n.js";
+import { noSearch } from "./people.js";
 import * as vault from "./vault.js";
 
 export default {
@@ -87,7 +88,7 @@ export default {
     for (const { timer } of [this.state.search, this.state.finder]) clearTimeout(timer);
     Object.assign(this.state, {
       me: null, conversations: new Map(), listed: false, open: null, people: new Map(), presence: new Map(), dialog: null,
-      troubled: false, search: { text: "", people: [], busy: false }, finder: { text: "", people: [], busy: false },
+      troubled: false, search: noSearch(), finder: noSearch(),
     });
     Object.assign(this.state.ui, { menu: false, details: false, acting: null, picking: null });
     this.watched = "";
@@ -202,7 +203,7 @@ export default {
   show(dialog) {
     this.opener = document.activeElement;
     this.state.dialog = dialog;
-    this.state.finder = { text: "", people: [], busy: false };
+    this.state.finder = noSearch();
     this.redraw();
   },
 

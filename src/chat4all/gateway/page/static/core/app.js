@@ -13,7 +13,7 @@ import { focused, refocus } from "./focus.js";
 import groups from "./groups.js";
 import history from "./history.js";
 import * as language from "./i18n.js";
-import people from "./people.js";
+import people, { noSearch } from "./people.js";
 import { place, keepPlace } from "./place.js";
 import * as vault from "./vault.js";
 import writing from "./writing.js";
@@ -37,8 +37,8 @@ export class App {
     /** How often a name has become known or changed. */
     renamed: 0,
     presence: new Map(),
-    search: { text: "", people: [], busy: false },
-    finder: { text: "", people: [], busy: false },
+    search: noSearch(),
+    finder: noSearch(),
     dialog: null,
     toast: null,
     ui: { menu: false, details: false, acting: null, picking: null, found: null, suggested: 0, noSuggestions: false },

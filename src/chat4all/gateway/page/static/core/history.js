@@ -1,5 +1,6 @@
 /** The open conversation: what of it is on the screen, and how far it was read. */
 import { changeOf } from "./conversations.js";
+import { noSearch } from "./people.js";
 import { isAtEnd, lastSeen, seqInSight } from "./place.js";
 import { PAGE } from "./timeline.js";
 
@@ -38,9 +39,7 @@ export default {
       return;
     }
     conversation.unreadFrom = conversation.unread ? conversation.readSeq + 1 : null;
-    this.goal = "end";
-    if (conversation.unreadFrom) this.goal = ".unread-line";
-    if (conversation.timeline.loaded) this.goal = conversation.unreadFrom ? ".unread-line" : "end";
+    this.goal = conversation.unreadFrom ? ".unread-line" : "end";
     this.watch();
     this.load(conversation);
     this.loadReceipts(conversation);
@@ -65,8 +64,7 @@ export default {
     // One who reads further up stays there, whatever was missed below.
     const around = isRead ? seqInSight() : unread > FEW ? readSeq + 1 : 0;
     const from = around ? { around } : {};
-    await this.page(conversation, from, (messages, { has_older, has_newer }) =>
-      timeline.replace(messages, { atStart: !has_older, atEnd: !has_newer }));
+    await this.pageInstead(conversation, from);
   },
 
   /** Read histories anew that are on the screen and not whole. */
@@ -83,6 +81,12 @@ export default {
       this.redraw();
     });
     return conversation.loading;
+  },
+
+  /** Read a page in the place of what is shown. */
+  pageInstead(conversation, query) {
+    return this.page(conversation, query, (messages, { has_older, has_newer }) =>
+      conversation.timeline.replace(messages, { atStart: !has_older, atEnd: !has_newer }));
   },
 
   async readPage(conversation, query, take) {
@@ -145,8 +149,7 @@ export default {
     const conversation = this.conversation();
     if (!conversation.timeline.atEnd) {
       await conversation.loading;
-      await this.page(conversation, {}, (messages, { has_older }) =>
-        conversation.timeline.replace(messages, { atStart: !has_older, atEnd: true }));
+      await this.pageInstead(conversation, {});
     }
     this.goal = "end";
     this.redraw();
@@ -158,10 +161,7 @@ export default {
     const conversation = this.conversation();
     const { timeline } = conversation;
     await conversation.loading;
-    if (!timeline.messages.some((one) => one.seq === seq)) {
-      await this.page(conversation, { around: seq }, (messages, { has_older, has_newer }) =>
-        timeline.replace(messages, { atStart: !has_older, atEnd: !has_newer }));
-    }
+    if (!timeline.messages.some((one) => one.seq === seq)) await this.pageInstead(conversation, { around: seq });
     const found = timeline.messages.find((one) => one.seq === seq);
     if (!found) return;
     this.goal = `[data-seq="${seq}"]`;
@@ -184,7 +184,7 @@ export default {
     this.reading ??= setTimeout(() => {
       this.reading = null;
       const conversation = this.conversation();
-      if (!conversation?.timeline.loaded || document.visibilityState !== "visible") return;
+      if (!conversation?.timeline.loaded || !this.isLooking()) return;
       const seq = Math.min(lastSeen(), conversation.head);
       if (seq <= conversation.readSeq) return;
       conversation.readSeq = seq;
@@ -224,7 +224,7 @@ export default {
 
   toggleDetails(open = !this.state.ui.details) {
     this.state.ui.details = open;
-    this.state.finder = { text: "", people: [], busy: false };
+    this.state.finder = noSearch();
     this.redraw();
     if (open) {
       this.focusWhenDrawn(".details header button");

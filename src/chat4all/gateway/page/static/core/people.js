@@ -5,6 +5,9 @@ const KNOWN_MOST = 3_000;
 const FOUND_MOST = 20;
 const WAIT_MS = 200;
 
+/** Return a search for people in which nothing was asked yet. */
+export const noSearch = () => ({ text: "", people: [], busy: false });
+
 export default {
   /** Return how somebody is called; who is not known yet is asked for. */
   nameOf(username) {
