@@ -68,11 +68,11 @@ class Copy:
             assert had is None or had | {"status": None} == stored | {"status": None}
 
     def _moves(self, position: str) -> None:
-        if self.position is None or _numbers(position) <= _numbers(self.position):
+        if self.position is None or numbers(position) <= numbers(self.position):
             self.wrong.append(f"{position} came after {self.position}")
         self.position = position
 
 
-def _numbers(position: str) -> tuple[int, ...]:
+def numbers(position: str) -> tuple[int, ...]:
     seq, change = map(int, position.split("."))
     return seq + change, seq, change

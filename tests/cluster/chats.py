@@ -26,7 +26,7 @@ from tests.checker import Sent, check_history
 from tests.cluster.cassandra import Asking
 from tests.cluster.services import PARTITIONS, Cluster, Service, a_cluster, all_ready
 from tests.databases import Databases
-from tests.faults.running import call, until
+from tests.faults.running import call, until, whole_history
 
 PEOPLE = ("bruno", "ana", "carla")
 PASSWORD = "long enough"
@@ -136,14 +136,7 @@ class Chats:
 
     def read(self, chat: str, reader: str = PEOPLE[0], gateway: int = 0) -> list[dict[str, Any]]:
         """Return a whole history."""
-        found: list[dict[str, Any]] = []
-        while True:
-            path = f"/v1/conversations/{chat}/messages?limit=200&after={len(found)}"
-            status, page = call("GET", self.gateways[gateway].url + path, token=self.tokens[reader])
-            assert status == 200, f"the history cannot be read: {page}"
-            if not page:
-                return found
-            found.extend(page)
+        return whole_history(self.gateways[gateway].url, chat, self.tokens[reader])
 
     def until_routed(self, router: Service) -> None:
         """Return when all of the log is committed; AssertionError when the router has stopped."""

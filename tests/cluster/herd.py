@@ -22,7 +22,7 @@ from tests.cluster.site import Site, new_names
 from tests.copies import Copy, Frame
 from tests.databases import in_thread
 from tests.faults.clients import Client
-from tests.faults.running import call, until
+from tests.faults.running import until, whole_history
 
 FIRST_DELAY, MOST_DELAY = 1.0, 30.0
 """Seconds within which a client connects again after the first break, and after many, as
@@ -33,7 +33,6 @@ AT_ONCE = 100
 
 LOOK_SECONDS = 0.01
 CURRENT_SECONDS = 120
-PAGE = 200
 
 
 class Reader:
@@ -96,14 +95,7 @@ class Group:
 
     def history(self, gateway: Service) -> list[Frame]:
         """Return all messages."""
-        found: list[Frame] = []
-        while True:
-            path = f"/v1/conversations/{self.chat}/messages?limit={PAGE}&after={len(found)}"
-            status, page = call("GET", gateway.url + path, token=self._token)
-            assert status == 200, page
-            found += page
-            if len(page) < PAGE:
-                return found
+        return whole_history(gateway.url, self.chat, self._token)
 
 
 class Herd:

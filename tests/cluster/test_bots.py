@@ -16,6 +16,7 @@ from tests.cluster.services import Service, all_ready
 from tests.cluster.site import Site, new_names
 from tests.cluster.test_live_faults import current
 from tests.cluster.test_services import PASSWORD, People
+from tests.copies import Copy, numbers
 from tests.faults.running import call, until
 from tests.javascript.node import NODE
 
@@ -67,55 +68,42 @@ class Bot:
                     yield json.loads(line)
 
 
-class Had:
+FRAMES = {"MessageCreated": "message", "MessageChanged": "message_changed"}
+
+
+class Had(Copy):
     """What a bot's journal says that it has of one conversation."""
 
-    def __init__(self) -> None:
-        self.messages: list[dict[str, Any]] = []
-        self.position = (0, 0)
-        self.repeated = 0
-        """Events that it was given again since it was started."""
-        self.wrong: list[str] = []
+    repeated = 0
+    """Events that it was given again since it was started."""
 
-    def take(self, event: dict[str, Any]) -> None:
-        seq, change = map(int, event["position"].split("."))
-        position = (seq, change)
-        if event["type"] != "MessagesReloaded" and sum(position) <= sum(self.position):
+    def hear(self, event: dict[str, Any]) -> None:
+        """Take an event, unless it was in hand when the bot was killed."""
+        assert self.position is not None
+        if event["type"] == "MessagesReloaded":
+            for message in event["messages"]:
+                number = message["seq"]
+                if number > len(self.has) + 1:
+                    self.wrong.append(f"{number} came after {len(self.has)}")
+                self.has[number - 1 : number] = [message]
+            self.position = event["position"]
+        elif numbers(event["position"]) <= numbers(self.position) and self.repeated < IN_HAND:
             self.repeated += 1
-            if self.repeated > IN_HAND:
-                self.wrong.append(f"{position} came after {self.position}")
-            return
-        self.position = position
-        messages = [event["message"]] if event.get("message") else event["messages"]
-        for message in messages:
-            number = message["seq"]
-            if number > len(self.messages) + 1 or (
-                number > len(self.messages) and event["type"] == "MessageChanged"
-            ):
-                self.wrong.append(f"{event['type']} of {number} came after {len(self.messages)}")
-            elif number > len(self.messages):
-                self.messages.append(message)
-            else:
-                if event["type"] == "MessageCreated":
-                    self.wrong.append(f"{number} came twice")
-                self.messages[number - 1] = message
+        else:
+            self.take({**event, "type": FRAMES[event["type"]]})
 
 
 def had(bot: Bot, chats: Sequence[str]) -> dict[str, Had]:
     """Return what the bot has, by conversation."""
-    found = {chat: Had() for chat in chats}
+    found = {chat: Had(chat) for chat in chats}
     for line in bot.lines():
         if line is None:
             for one in found.values():
                 one.repeated = 0
         else:
             chat = line.get("conversation_id") or line["message"]["conversation_id"]
-            found[chat].take(line)
+            found[chat].hear(line)
     return found
-
-
-def positions(talks: Sequence[People], gateway: Service) -> list[tuple[int, ...]]:
-    return [tuple(map(int, current(talk, gateway).split("."))) for talk in talks]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +138,7 @@ def test_a_bot_has_everything_whatever_is_killed(
                 stack.callback(writer.end)
             _kill(site, bot, seconds, kills, bot_kills)
         all_ready(site.services)
-        heads = positions(talks, site.gateways[0])
+        heads = [current(talk, site.gateways[0]) for talk in talks]
         until(lambda: [one.position for one in had(bot, names).values()] == heads, 120)
     finally:
         bot.kill()
@@ -163,8 +151,8 @@ def test_a_bot_has_everything_whatever_is_killed(
             if message["edited_at"] is None and message["deleted_at"] is None:
                 assert message["content"] == sent.contents[message["message_id"]]
         assert one.wrong == []
-        assert [_shown(message) for message in one.messages] == [*map(_shown, history)]
-    print(f"{sum(len(o.messages) for o in had(bot, names).values())} messages")
+        assert [_shown(message) for message in one.has if message] == [*map(_shown, history)]
+    print(f"{sum(len(o.has) for o in had(bot, names).values())} messages")
 
 
 def _kill(site: Site, bot: Bot, seconds: int, kills: int, bot_kills: int) -> None:

@@ -14,7 +14,7 @@ from engines import CassandraNode, KafkaBroker
 from tests.checker import Sent, check_history
 from tests.cluster.services import Cluster, Service, a_cluster, all_ready
 from tests.databases import Databases
-from tests.faults.running import call, until
+from tests.faults.running import call, until, whole_history
 
 pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(240)]
 
@@ -84,14 +84,7 @@ class People:
         return threads
 
     def history(self, name: str, gateway: Service) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        while True:
-            path = f"/v1/conversations/{self.chat}/messages?limit=200&after={len(found)}"
-            status, page = call("GET", gateway.url + path, token=self.tokens[name])
-            assert status == 200, page
-            if not page:
-                return found
-            found.extend(page)
+        return whole_history(gateway.url, self.chat, self.tokens[name])
 
     def accepted(self) -> int:
         return sum(len(one.acknowledged) for one in self.sent.values())

@@ -58,6 +58,18 @@ def call(
             return error.code, json.loads(error.read())
 
 
+def whole_history(gateway: str, chat: str, token: str) -> list[dict[str, Any]]:
+    """Return all messages of a chat, page after page, from the gateway at this address."""
+    found: list[dict[str, Any]] = []
+    while True:
+        path = f"/v1/conversations/{chat}/messages?limit=200&after={len(found)}"
+        status, page = call("GET", gateway + path, token=token)
+        assert status == 200, f"the history cannot be read: {page}"
+        if not page:
+            return found
+        found.extend(page)
+
+
 class Running:
     """One `chat4all up`. Its log goes to a file beside its data."""
 
@@ -130,15 +142,8 @@ class Running:
         return str(body["access_token"])
 
     def history(self, token: str, chat: str = CHAT) -> list[dict[str, Any]]:
-        """Return the whole history, page after page."""
-        found: list[dict[str, Any]] = []
-        while True:
-            path = f"/v1/conversations/{chat}/messages?limit=200&after={len(found)}"
-            status, page = call("GET", self.gateway + path, token=token)
-            assert status == 200, page
-            if not page:
-                return found
-            found.extend(page)
+        """Return the whole history."""
+        return whole_history(self.gateway, chat, token)
 
     def log(self) -> str:
         return (self.folder / "log").read_text()
