@@ -8,11 +8,15 @@ Chat4AllError
 │   ├── NotAllowed              this caller may not do this
 │   ├── NotFound                no such thing, or the caller may not know that it exists
 │   ├── Conflict                it contradicts the present state
-│   │   └── AlreadyTaken            a unique name is in use
+│   │   ├── AlreadyTaken            a unique name is in use
+│   │   ├── Busy                    another request holds the upload
+│   │   └── Fenced                  another request has taken the upload away
+│   ├── QuotaReached            there is no room left for this user, or in all
 │   └── NotAccepted             a part will never take it as it is: it is too large, say
 ├── TooMany                 too many requests; the same one will work after a while
 ├── Unavailable             a part does not answer; the same request will work later
 │   ├── Overloaded              a bounded queue is full; nothing was done
+│   ├── OutOfSpace              the store of files is full
 │   └── OutcomeUnknown          it may or may not have been done; what to do depends on the route
 ├── Degraded                something is wrong that does not stop a process from working
 ├── StartRefused            a process does not start; the message says what to change
@@ -80,6 +84,18 @@ class AlreadyTaken(Conflict):
     """A name that must be unique is in use."""
 
 
+class Busy(Conflict):
+    """Another request holds the upload; it may let go soon."""
+
+
+class Fenced(Conflict):
+    """Another request has taken the upload: this one's bytes after its last answer do not count."""
+
+
+class QuotaReached(Refused):
+    """There is no room left. The message says what to delete, or whom to ask."""
+
+
 class NotAccepted(Refused):
     """A part will never take this as it is, for example because it is too large for it.
 
@@ -118,6 +134,10 @@ class Unavailable(Chat4AllError):
 
 class Overloaded(Unavailable):
     """A bounded queue is full. Nothing was done, and nothing is done later."""
+
+
+class OutOfSpace(Unavailable):
+    """The store of files has no space left. What was acknowledged stays."""
 
 
 class OutcomeUnknown(Unavailable):

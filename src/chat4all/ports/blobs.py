@@ -1,0 +1,64 @@
+"""Where the bytes of files are: a folder, or a store that speaks S3."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from chat4all.domain.files import StoredPart
+
+Chunks = Sequence[bytes]
+"""Bytes in pieces, as they came: they are not joined for nothing."""
+
+
+class Blobs(Protocol):
+    """Objects of bytes by key, in parts or in one go; what is whole never changes.
+
+    Every method may raise `Unavailable` (also `OutOfSpace`); `read` raises `NotFound`. A `key` is
+    of letters, digits, `-`, `/` and `.`.
+    """
+
+    part_min: int
+    """Bytes that every part but an upload's last one has at least."""
+
+    async def begin(self, key: str, media_type: str) -> str:
+        """Begin an upload, and return what the store calls it."""
+        ...
+
+    async def write(
+        self, key: str, upload: str, number: int, offset: int, data: Chunks
+    ) -> StoredPart:
+        """Write a part, and return it once it is durable; the same number again replaces it.
+
+        `offset` is where its bytes are in the whole. Numbers are 1 to 10,000; they need not be
+        without holes.
+        """
+        ...
+
+    async def finish(self, key: str, upload: str, parts: Sequence[StoredPart]) -> None:
+        """Make the object of these parts, in this order, and of no others.
+
+        Doing it again does nothing. Raises `Conflict` if a part is not what its `etag` says.
+        """
+        ...
+
+    async def abort(self, key: str, upload: str) -> None:
+        """Drop an upload's parts; nothing where there is no such upload."""
+        ...
+
+    async def put(self, key: str, data: Chunks, media_type: str) -> None:
+        """Write a small object in one go: durable when this returns."""
+        ...
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """Yield an object's bytes from `start` on, in pieces of at most 256 KiB.
+
+        Raises `NotFound` at the first piece.
+        """
+        ...
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects; those that are not there count as deleted."""
+        ...
+
+    async def ping(self) -> None:
+        """Return when the store can answer."""
+        ...

@@ -1,0 +1,102 @@
+"""What is known of files and uploads, and who may have them; kept where users are kept."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from chat4all.domain.files import (
+    FileFacts,
+    FileId,
+    FileState,
+    FileUse,
+    Garbage,
+    NewUpload,
+    Progress,
+    Quota,
+    StoredFile,
+    Upload,
+)
+from chat4all.domain.ids import ConversationId, MessageId, Username
+
+
+class Uploads(Protocol):
+    """Uploads and their progress; those of another owner are `NotFound`, as are expired ones."""
+
+    async def create(self, upload: NewUpload, quota: Quota) -> Upload:
+        """Begin one. Raises `QuotaReached`; the whole size counts from now on."""
+        ...
+
+    async def find(self, file_id: FileId, owner: Username) -> Upload:
+        """Return an upload as it is now, or the whole file that it has become."""
+        ...
+
+    async def take(self, file_id: FileId, owner: Username, *, force: bool) -> Upload:
+        """Take an upload to write to it, and return it with a fence of one's own.
+
+        Raises `Busy` while another request holds it, unless `force` takes it away.
+        """
+        ...
+
+    async def advance(self, file_id: FileId, fence: int, progress: Progress) -> None:
+        """Keep progress, and the upload in one's hold and alive. Raises `Fenced`."""
+        ...
+
+    async def release(self, file_id: FileId, fence: int) -> None:
+        """Let go of an upload, so that others need not wait; nothing if it was taken away."""
+        ...
+
+    async def finish(
+        self, file_id: FileId, fence: int, facts: FileFacts, state: FileState
+    ) -> StoredFile:
+        """Make the upload a file. Doing it again returns the file. Raises `Fenced`."""
+        ...
+
+    async def end(self, file_id: FileId, owner: Username) -> None:
+        """Give an upload, or a file that no message names, up: it is gone at once.
+
+        Raises `Conflict` for a file that a message names.
+        """
+        ...
+
+
+class Files(Protocol):
+    """Files that are whole, and the messages that name them."""
+
+    async def find(self, file_id: FileId, viewer: Username) -> StoredFile:
+        """Return a file to its owner, and to the members of a conversation that has it.
+
+        Raises `NotFound` to everybody else, as for a file that does not exist.
+        """
+        ...
+
+    async def attach(self, use: FileUse) -> StoredFile:
+        """Note that a message will name a file, which its sender may have; again does nothing.
+
+        Raises `NotFound` as `find` does, and `Conflict` for a file that is not ready.
+        """
+        ...
+
+    async def detach(
+        self, conversation: ConversationId, message_id: MessageId, sender: Username
+    ) -> None:
+        """Note that a message does not name its file any more."""
+        ...
+
+    async def set_state(self, file_id: FileId, state: FileState) -> None:
+        """Note what a check of a file has found."""
+        ...
+
+    async def used(self, owner: Username) -> int:
+        """Return how many bytes of a user count for their quota."""
+        ...
+
+    async def garbage(self, limit: int) -> Sequence[Garbage]:
+        """Return what is to be deleted from the store: nobody else gets the same for a minute.
+
+        Uploads that have expired, files that no message has named for so long, and those that were
+        given up or whose last message is deleted.
+        """
+        ...
+
+    async def forget(self, file_ids: Sequence[FileId]) -> None:
+        """Drop what is known of files whose bytes are deleted."""
+        ...
