@@ -8,8 +8,8 @@ ARGS ?=
 # Set in many containers, it makes every process compile every module anew: seconds each for tests,
 # whose assertions are rewritten first.
 export PYTHONDONTWRITEBYTECODE =
-# A file's tests share what they start.
-BY_TWO := --numprocesses 2 --dist loadfile
+# A file's tests share what they start; tests/conftest.py says which file comes first.
+BY_TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # Where the fast tests have their files: a disk that is busy otherwise makes each commit wait. A
 # container's /dev/shm is often too small (64 MB): at least 2 GiB have to be free.
 IN_MEMORY := $(shell df -Pm /dev/shm 2>/dev/null | \
@@ -43,7 +43,7 @@ types: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 fast: $(VENV)/dev.stamp
-	$(IN_MEMORY) $(BIN)/pytest -m "not slow" --quiet --numprocesses 4
+	$(IN_MEMORY) $(BIN)/pytest -m "not slow" --quiet --numprocesses 4 -p no:schemathesis
 
 image-test: $(VENV)/dev.stamp ## build the image, start docker-compose.yml (root, Debian 12)
 	$(BIN)/pytest -m image --capture=no tests/image

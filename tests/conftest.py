@@ -1,5 +1,9 @@
+import gc
+import os
 import signal
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,11 +21,42 @@ settings.register_profile(
 )
 settings.load_profile("chat4all")
 
+# Until all modules are imported nothing is garbage; to look through it is a quarter of the time.
+gc.disable()
+
+# Engines of tests live for minutes at most: they start in half the time, and leave the processor
+# to others, where nothing is compiled to be as fast as possible.
+os.environ["JDK_JAVA_OPTIONS"] = f"-XX:TieredStopAtLevel=1 {os.getenv('JDK_JAVA_OPTIONS', '')}"
+
 # A shell starts jobs in the background with these ignored, and processes leave it so.
 for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:
         default = signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL
         signal.signal(number, default)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for garbage in what tests make only, not in all modules again and again."""
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the files whose tests may take longest, where several processes share them.
+
+    So none of these is left for the end, when the other processes have nothing to do any more.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    longest: dict[Path, float] = defaultdict(float)
+    for item in items:
+        if (marker := item.get_closest_marker("timeout")) is not None:
+            longest[item.path] = max(longest[item.path], marker.args[0])
+    items.sort(key=lambda item: -longest[item.path])
 
 
 @pytest.fixture(scope="session")

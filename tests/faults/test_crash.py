@@ -10,7 +10,7 @@ from tests.faults import launch
 from tests.faults.clients import acknowledged, check, clients_of
 from tests.faults.running import Running, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def test_nothing_is_lost_doubled_or_moved_by_20_kills(tmp_path: Path) -> None:
@@ -58,6 +58,7 @@ def test_a_router_that_swaps_contents_is_caught_under_load(tmp_path: Path) -> No
         running.kill()
 
 
+@pytest.mark.alone
 def test_sigterm_under_load_loses_nothing_and_ends_in_time(tmp_path: Path) -> None:
     running = Running(tmp_path).start()
     clients = clients_of(running)

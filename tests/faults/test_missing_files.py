@@ -12,7 +12,7 @@ from tests.faults.running import CHAT, Running, call, until
 from tests.faults.test_operating import doctor
 from tests.faults.test_router_process import is_there, router_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 PARTS = ("log.db", "store.db", "metadata.db", "installation")
 NOTICED_SECONDS = 5.0

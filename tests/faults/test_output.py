@@ -16,7 +16,7 @@ from tests.faults.running import Running, call, environment, until
 from tests.faults.test_router_process import is_there, router_of
 from tests.folders import make_folder
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 PRODUCT = (sys.executable, "-m", "chat4all")
 LITTLE_ROOM = (

@@ -332,6 +332,7 @@ def test_the_result_for_machines_has_all_of_it() -> None:
     assert found["met"] is False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "result", [made_up(), made_up(others=0.5, quick=True, error="it broke")], ids=["good", "bad"]
 )
@@ -372,6 +373,7 @@ def invoke(monkeypatch: pytest.MonkeyPatch, suite: Suite, *arguments: str) -> An
     return CliRunner().invoke(main, ["bench", *arguments])
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_it_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

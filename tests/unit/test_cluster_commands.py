@@ -51,6 +51,7 @@ def test_secrets_are_made_once_and_for_their_owner_only(tmp_path: Path) -> None:
     assert not [secret for secret in made.values() if secret in result.output]
 
 
+@pytest.mark.slow
 def test_two_who_make_secrets_at_once_make_the_same(tmp_path: Path) -> None:
     threads = [
         threading.Thread(target=run, args=("chat4all", "secrets", str(tmp_path))) for _ in range(4)
@@ -163,6 +164,7 @@ def test_the_examples_are_no_tests(tmp_path: Path) -> None:
     assert "Ran 0 tests" in run("unittest", "discover", "client-python").stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     ["migrate", "demo", "router", "dead-letters list --cluster", "users list --cluster", "doctor"],

@@ -1,4 +1,4 @@
-"""`docker-compose.yml` and the image: checks that start nothing."""
+"""`docker-compose.yml` and the image: checks that start neither."""
 
 import re
 import subprocess
@@ -23,6 +23,7 @@ def pins(lock: str) -> set[str]:
     return set(re.findall(r"^(\S+==.*?)(?: \\)?$", Path(lock).read_text(), re.MULTILINE))
 
 
+@pytest.mark.slow
 def test_the_file_is_one_by_the_specification() -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
     told = subprocess.run(

@@ -170,6 +170,7 @@ def test_no_import_goes_in_a_circle() -> None:
         pytest.fail(" <- ".join(error.args[1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["commands.up", "processes.router_process"])
 def test_nothing_large_is_loaded_before_the_fork(module: str) -> None:
     """What is loaded when the router's process is forked is in the memory of both."""
@@ -179,6 +180,7 @@ def test_nothing_large_is_loaded_before_the_fork(module: str) -> None:
     assert _loaded_by(f"chat4all.{module}") & large == set()
 
 
+@pytest.mark.slow
 def test_services_load_nothing_of_the_clients_and_of_rare_commands() -> None:
     clients = {"rich", "httpx2", "websockets.asyncio", "chat4all.client", "chat4all.terminal"}
     rare = {"alembic", "matplotlib"}

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Awaitable
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -278,7 +279,7 @@ class Groups(RuleBasedStateMachine):
             assert {one.conversation_id for one in joined} == mine | private
 
 
-TestGroups = Groups.TestCase
+TestGroups = pytest.mark.slow(Groups.TestCase)
 TestGroups.settings = settings(
     max_examples=30,
     stateful_step_count=20,

@@ -13,6 +13,8 @@ import pytest
 
 import chat4all
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 DEFINITION = "class MessageView(msgspec.Struct):"
 LAST_FIELD = "    seq: Annotated["

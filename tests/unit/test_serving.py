@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 STUCK = """
 import asyncio, time
 from chat4all.http.server.serving import Server, listening, serve
@@ -23,6 +25,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_what_never_answers_does_not_keep_a_process_from_its_end() -> None:
     """Mutant: a stop that waits for all that is under way."""
     with subprocess.Popen([sys.executable, "-c", STUCK], stdout=subprocess.PIPE) as process:

@@ -302,6 +302,7 @@ async def test_an_error_shows_no_values(database: Database) -> None:
     assert "example.com" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_one_machine_loads_neither_the_orm_nor_asyncio_for_sqlalchemy() -> None:
     unwanted = (
         "sqlalchemy.orm",

@@ -115,6 +115,7 @@ async def test_migrations_that_are_missing_are_not_taken_for_a_newer_database(
     await database.close()
 
 
+@pytest.mark.slow
 def test_a_start_that_has_nothing_to_migrate_does_not_load_alembic(tmp_path: Path) -> None:
     start = (
         "import asyncio, pathlib, sys\n"
