@@ -55,6 +55,7 @@ from chat4all.client.views import (
     SessionView,
     Token,
     VersionView,
+    WholeConversation,
 )
 
 __all__ = [
@@ -98,5 +99,6 @@ __all__ = [
     "Typing",
     "Unavailable",
     "VersionView",
+    "WholeConversation",
     "sign_in",
 ]
