@@ -37,6 +37,7 @@ from chat4all.client.events import (
     Positions,
     PresenceChanged,
     ReadMoved,
+    RequestRefused,
     Typing,
 )
 from chat4all.client.keeping import PositionsFile
@@ -94,6 +95,7 @@ __all__ = [
     "ReceiptView",
     "Refused",
     "Reply",
+    "RequestRefused",
     "SessionView",
     "Token",
     "Typing",

@@ -4,6 +4,7 @@ from typing import TypedDict
 
 import msgspec
 
+from chat4all.client.errors import ProblemError
 from chat4all.client.views import Message
 
 
@@ -114,6 +115,19 @@ class PresenceChanged(Event, frozen=True):
     username: str
     status: str
     last_seen: str | None
+
+
+class RequestRefused(Event, frozen=True):
+    """What you asked for over the connection was refused: by `typing`, or by `watch`.
+
+    `request` is the name of the call, `conversation_id` that of `typing`, and `error` what a call
+    that is answered would have raised. A `watch` that is refused for now (`Unavailable`) is asked
+    for again by itself; any other one on the next connection only.
+    """
+
+    request: str
+    conversation_id: str | None
+    error: ProblemError
 
 
 class ConversationChanged(Event, frozen=True):

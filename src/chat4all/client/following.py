@@ -25,8 +25,9 @@ from chat4all.client.frames import (
     PresenceFrame,
     read_position,
 )
+from chat4all.client.refusing import refused_by
 from chat4all.domain.position import Position
-from chat4all.wire.frames import DeliveredFrame, ReadFrame, Reload, TypingFrame
+from chat4all.wire.frames import DeliveredFrame, ErrorFrame, ReadFrame, Reload, TypingFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,8 @@ class Following:
                 yield Step(Typing(conversation, username))
             case PresenceFrame(username=username, status=status, last_seen=last_seen):
                 yield Step(PresenceChanged(username, status, last_seen))
+            case ErrorFrame() if (refused := refused_by(frame)) is not None:
+                yield Step(refused)
 
     def resumed(self, markers: dict[str, int]) -> Iterator[Step]:
         """Yield what the end of a resume means: markers that moved meanwhile."""
