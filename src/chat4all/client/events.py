@@ -67,18 +67,21 @@ class MessageChanged(Event, frozen=True):
 
 
 class MessagesReloaded(Event, frozen=True):
-    """What you have of a conversation is not whole: too much was missed, or you are new in it.
+    """What you have of a conversation is not whole: too much was missed, or it is new to you.
 
     `messages` follow one another, oldest first, up to the newest. If it `continues`, they begin
-    right behind the last one that you were given; very many come as several such events. Otherwise
-    (you are new in the conversation, or the server was restored) they are the newest page, and the
-    history has the rest. What you were given earlier may have changed in either case.
+    right behind the last one that you were given, or with the first one of a conversation that is
+    new; very many come as several such events. Otherwise (you were added to a group that has older
+    messages, or the server was restored) they are the newest page. If it `has_older` ones,
+    `history(conversation_id, before=messages[0].seq)` goes on from there. What you were given
+    earlier may have changed in either case.
     """
 
     conversation_id: str
     messages: tuple[Message, ...]
     position: str
     continues: bool
+    has_older: bool = False
 
     @property
     def new_messages(self) -> tuple[Message, ...]:

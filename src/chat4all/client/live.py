@@ -17,7 +17,7 @@ from chat4all.client.events import (
     MessagesReloaded,
     Positions,
 )
-from chat4all.client.following import Following, Gap, MustReload, Step
+from chat4all.client.following import NO_TIME, Following, Gap, MustReload, Step
 from chat4all.client.inbox import Inbox
 from chat4all.client.refusing import RESUME, WATCH, problem_error, typing_ref
 from chat4all.client.reloading import reloaded
@@ -49,6 +49,8 @@ class Live:
         self.watched: list[str] | None = None
         self._taken: dict[str, str] = {}
         self._generation: str | None = None
+        self._told_all_at: str | None = None
+        self._left: set[str] = set()
         self._events: Events | None = None
         self._ended: list[Events] = []
         """Loops that others have taken over from; their connections may not be closed yet."""
@@ -68,10 +70,15 @@ class Live:
         if since is not None:
             self._taken = dict(since["positions"])
             self._generation = since.get("generation")
+            # A run knows the generation once it was told of everything.
+            self._told_all_at = None if self._generation is None else NO_TIME
+            self._left.clear()
         following = Following(
             {one: Position.parse(text) for one, text in self._taken.items()},
             self._generation,
             is_beginning,
+            self._told_all_at,
+            self._left,
         )
         self._events = Events(self, following)
         return self._events
@@ -83,7 +90,7 @@ class Live:
         if step.position is not None:
             self._taken[step.conversation] = str(step.position)
         if step.generation is not None:
-            self._generation = step.generation
+            self._generation, self._told_all_at = step.generation, step.told_all_at
 
     async def typing(self, conversation: str) -> None:
         """Say that somebody is typing, if there is a connection."""
@@ -218,7 +225,7 @@ class Events:
             more = number < len(pieces)
             generation = following.generation
             await socket.say(client_frames.Resume(dict(piece), generation, more, ref=RESUME))
-        following.connect(hello.username, hello.generation)
+        following.connect(hello.username, hello.generation, hello.server_time)
 
     async def _act(self, socket: Socket) -> bool:
         """Act on the next frame; return whether it says that nothing is missing any more."""
