@@ -12,6 +12,7 @@ import httpx2
 import msgspec
 
 from chat4all import __version__
+from chat4all.client.certificates import invalid_certificate
 from chat4all.client.errors import (
     Answered,
     ClientError,
@@ -79,6 +80,8 @@ class Caller:
         self.ssl = ssl
         self.tokens: Tokens | None = None
         self.seconds = seconds
+        self.was_reached = False
+        """Whether the server has ever answered."""
         self._pace = pace
         self._http: httpx2.AsyncClient | None = None
         self._username: str | None = None
@@ -123,6 +126,16 @@ class Caller:
         with suppress(ClientError, TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._try(call)
+
+    def check_certificate(self, error: Exception) -> None:
+        """Raise `InvalidCertificate` where that is why there was never an answer.
+
+        Nothing but a change of address, of `ssl` or of the server helps then. A program that has
+        been running is not ended by it: somebody forgot to renew the certificate, and will, as
+        with any other outage.
+        """
+        if not self.was_reached and (invalid := invalid_certificate(self.url, error)):
+            raise invalid from None
 
     def http(self) -> httpx2.AsyncClient:
         """Return what makes requests. Raises `Closed` unless the client is open."""
@@ -174,7 +187,7 @@ class Caller:
         if call.body is not None:
             headers["Content-Type"] = "application/json"
         try:
-            return await http.request(
+            answer = await http.request(
                 call.method,
                 self.url + call.path,
                 params={k: v for k, v in (call.query or {}).items() if v is not None} or None,
@@ -183,9 +196,12 @@ class Caller:
                 headers=headers,
                 timeout=TRY_TIMEOUT,
             )
+            self.was_reached = True
+            return answer
         except httpx2.InvalidURL as error:
             raise Defect(f"{self.url} is no address of a server: {error}") from None
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
+            self.check_certificate(error)
             raise Unavailable(f"{self.url} does not answer: {_name(error)}") from None
         except httpx2.RequestError as error:
             raise OutcomeUnknown(f"{self.url} does not answer: {_name(error)}") from None

@@ -10,6 +10,7 @@ ClientError
 ├── Unavailable          given up after every retry: no answer, 429 or 5xx; try again later
 │   └── OutcomeUnknown       it may or may not have been done: repeat it with the id that it carries
 ├── Defect               the two do not understand each other: another release, or no Chat4All
+│   └── InvalidCertificate   the server is not trusted: expired, another name, or unknown authority
 └── Closed               the client is not open, or another loop has taken over the events
 """
 
@@ -123,6 +124,14 @@ class Defect(ClientError):
     def __init__(self, detail: str, *, code: int | None = None) -> None:
         super().__init__(detail)
         self.code: Final = code
+
+
+class InvalidCertificate(Defect):
+    """The server's certificate has expired, is another name's, or its authority is not known.
+
+    Raised by the first try, since only people can mend it: renew it, correct the address, or give
+    the client an `ssl` context that knows the authority.
+    """
 
 
 class Closed(ClientError):

@@ -191,7 +191,9 @@ async def opened(
     except InvalidURI as error:
         raise Defect(f"{caller.url} is no address of a server: {error}") from None
     except (OSError, InvalidHandshake, ConnectionClosed) as error:
+        caller.check_certificate(error)
         raise Lost(LOST, f"{caller.url} does not answer: {error}") from None
+    caller.was_reached = True
     socket = Socket(connection, tokens, pace, token)
     keeping = asyncio.create_task(socket.keep_signed_in(), name="chat4all-signed-in")
     try:
