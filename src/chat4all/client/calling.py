@@ -13,6 +13,7 @@ import msgspec
 
 from chat4all import __version__
 from chat4all.client.certificates import invalid_certificate
+from chat4all.client.checking import checked_header, checked_url
 from chat4all.client.errors import (
     Answered,
     ClientError,
@@ -53,6 +54,9 @@ class Call:
     done_when: tuple[type[Refused], ...] = ()
     """Refusals which say, of a repetition, that an earlier try has done it."""
 
+    def __post_init__(self) -> None:
+        checked_header("an id or a key", self.key)
+
 
 ME = Call("GET", "/v1/me")
 
@@ -73,10 +77,8 @@ class Caller:
         ssl: SSLContext | None = None,
         user_agent: str | None = None,
     ) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError(f"{url!r}: an address begins with http:// or https://")
-        self.url: Final = url.rstrip("/")
-        self.user_agent: Final = user_agent or USER_AGENT
+        self.url: Final = checked_url(url)
+        self.user_agent: Final = checked_header("user_agent", user_agent or None) or USER_AGENT
         self.ssl = ssl
         self.tokens: Tokens | None = None
         self.seconds = seconds
@@ -203,6 +205,8 @@ class Caller:
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             self.check_certificate(error)
             raise Unavailable(f"{self.url} does not answer: {_name(error)}") from None
+        except httpx2.LocalProtocolError:  # its text may have a header, such as the token
+            raise OutcomeUnknown(f"{self.url} does not answer: a defect of the protocol") from None
         except httpx2.RequestError as error:
             raise OutcomeUnknown(f"{self.url} does not answer: {_name(error)}") from None
 

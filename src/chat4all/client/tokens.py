@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Protocol, TypeAlias
 
+from chat4all.client.checking import checked_token, is_token
 from chat4all.client.errors import ClientError, Defect, NotSignedIn, Refused, Unavailable
 from chat4all.client.timing import ASK_SECONDS, LASTS, RENEWED_AGAIN_SECONDS, RENEWED_AT, Pace
 from chat4all.client.views import Token
@@ -33,7 +34,7 @@ class FixedToken:
     """The one token that a program has."""
 
     def __init__(self, token: str) -> None:
-        self._token: str | None = token
+        self._token: str | None = checked_token(token)
 
     async def next(self) -> tuple[str, float | None]:
         """Return it, once."""
@@ -57,7 +58,10 @@ class AskedToken:
                 found = await self._get_token()
         except TimeoutError:
             raise Unavailable("`get_token` does not return") from None
-        return (found, None) if isinstance(found, str) else found
+        token, seconds = found if isinstance(found, tuple) else (found, None)
+        if not is_token(token):
+            raise Defect("`get_token` returns what is no access token")
+        return token, seconds
 
 
 class Session:
