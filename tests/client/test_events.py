@@ -191,6 +191,19 @@ async def test_cancelling_a_loop_leaves_nothing(served: Served) -> None:
         assert following.cancelled()
 
 
+async def test_a_loop_whose_connection_is_cancelled_ends(ana: Client) -> None:
+    """A program may cancel every task that there is, this one too; it would wait for ever."""
+    events = ana.events()
+    await upto(events, is_connected)
+    waiting = asyncio.ensure_future(anext(events))
+    await asyncio.sleep(0)
+    (connection,) = (one for one in asyncio.all_tasks() if one.get_name() == "chat4all-events")
+    connection.cancel()
+    async with asyncio.timeout(SECONDS):
+        with pytest.raises(Closed):
+            await waiting
+
+
 async def test_a_new_loop_goes_on_and_ends_the_one_before(ana: Client, bruno: Client) -> None:
     first = ana.events()
     await upto(first, is_connected)

@@ -175,6 +175,9 @@ class Events:
         try:
             self._live.caller.http()
             await self._follow()
+        except asyncio.CancelledError:  # also by a program that cancels every task that there is
+            self._inbox.end(Closed("the loop over the events was cancelled"))
+            raise
         except Exception as error:
             self._inbox.end(error)
 

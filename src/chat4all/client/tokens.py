@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Protocol, TypeAlias
 
 from chat4all.client.checking import checked_token, is_token
-from chat4all.client.errors import ClientError, Defect, NotSignedIn, Refused, Unavailable
+from chat4all.client.errors import ClientError, Closed, Defect, NotSignedIn, Refused, Unavailable
 from chat4all.client.timing import ASK_SECONDS, LASTS, RENEWED_AGAIN_SECONDS, RENEWED_AT, Pace
 from chat4all.client.views import Token
 
@@ -130,7 +130,7 @@ class Tokens:
                 self._renewing()
             return token
         try:
-            return await asyncio.shield(self._renewing())
+            return await self._next()
         except Unavailable:
             if token is None or token == refused:
                 raise
@@ -139,7 +139,7 @@ class Tokens:
     async def renewed(self) -> str:
         """Return the next token, once it is due; the same one where none is to be had now."""
         with suppress(Unavailable):
-            return await asyncio.shield(self._renewing())
+            return await self._next()
         return await self.get()
 
     async def close(self) -> None:
@@ -147,6 +147,17 @@ class Tokens:
         if self._renewal is not None:
             self._renewal.cancel()
             await asyncio.wait([self._renewal])
+
+    async def _next(self) -> str:
+        renewal = self._renewing()
+        try:
+            return await asyncio.shield(renewal)
+        except asyncio.CancelledError:
+            waiting = asyncio.current_task()
+            if renewal.cancelled() and waiting is not None and not waiting.cancelling():
+                # Who waits was not cancelled, and may not end as if it had been.
+                raise Closed("the client was closed") from None
+            raise
 
     def _renewing(self) -> asyncio.Task[str]:
         if self._renewal is None:
