@@ -191,6 +191,19 @@ async def test_cancelling_a_loop_leaves_nothing(served: Served) -> None:
         assert following.cancelled()
 
 
+async def test_a_loop_whose_connection_is_cancelled_ends(ana: Client) -> None:
+    """A program may cancel every task that there is, this one too; it would wait for ever."""
+    events = ana.events()
+    await upto(events, is_connected)
+    waiting = asyncio.ensure_future(anext(events))
+    await asyncio.sleep(0)
+    (connection,) = (one for one in asyncio.all_tasks() if one.get_name() == "chat4all-events")
+    connection.cancel()
+    async with asyncio.timeout(SECONDS):
+        with pytest.raises(Closed):
+            await waiting
+
+
 async def test_a_new_loop_goes_on_and_ends_the_one_before(ana: Client, bruno: Client) -> None:
     first = ana.events()
     await upto(first, is_connected)
@@ -273,19 +286,6 @@ async def test_no_secret_and_no_content_is_logged(
     text = "\n".join(one.getMessage() for one in lines)
     assert ana._tokens._token not in text
     assert "quite private" not in text
-
-
-async def test_what_is_refused_on_the_connection_is_logged(
-    ana: Client, bruno: Client, caplog: pytest.LogCaptureFixture
-) -> None:
-    """`typing` and `watch` are not answered: nothing else says that they were in vain."""
-    events = ana.events()
-    await upto(events, is_connected)
-    await ana.typing((await bruno.create_group("Others")).conversation_id)
-    await ana.send(CHAT, "then")
-    await upto(events, is_message("then"))
-    told = [one.getMessage() for one in caplog.records if one.name == "chat4all.client.live"]
-    assert told == ["the server refuses what was said: /problems/not-found, 404"]
 
 
 async def test_a_connection_that_is_lost_comes_back(

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from chat4all.client import Client, Defect, Token, Unavailable, tokens
+from chat4all.client import Client, Closed, Defect, Token, Unavailable, tokens
 from chat4all.client.calling import Call
 from chat4all.client.timing import Pace
 from chat4all.client.tokens import AskedToken, Tokens
@@ -114,3 +114,43 @@ async def test_a_function_that_never_returns_a_token_is_given_up() -> None:
     async with asyncio.timeout(30):
         with pytest.raises(Unavailable, match="get_token"):
             await Tokens(AskedToken(get_token, Pace(0.0001))).get()
+
+
+async def test_a_call_that_waits_for_a_token_is_told_that_the_client_was_closed() -> None:
+    """It was not cancelled: a task that ends as if it had been is missed by nobody."""
+    asked = asyncio.Event()
+
+    async def get_token() -> str:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError("it waits until it is cancelled")
+
+    chat = Client("http://127.0.0.1:1", get_token=get_token)
+    async with chat:
+        calling = asyncio.ensure_future(chat.me())
+        async with asyncio.timeout(30):
+            await asked.wait()
+    with pytest.raises(Closed):
+        await calling
+
+
+async def test_who_is_cancelled_while_waiting_for_a_token_is_cancelled() -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def get_token() -> str:
+        asked.set()
+        await answer.wait()
+        return "t"
+
+    async with (
+        answering((200, [])) as server,
+        Client(server.url, get_token=get_token) as chat,
+    ):
+        first, second = (asyncio.ensure_future(chat.sessions()) for _ in range(2))
+        async with asyncio.timeout(30):
+            await asked.wait()
+            first.cancel()
+            await asyncio.wait([first])
+            assert first.cancelled()
+            answer.set()
+            assert await second == ()

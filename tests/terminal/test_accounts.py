@@ -138,6 +138,8 @@ def test_one_address_has_one_form(text: str, url: str) -> None:
         "ftp://example.com",
         "http://",
         "http://example.com:port",
+        "http://[",
+        "http://example com",
         "https://ana:secret@example.com",
         "https://example.com/?a=b",
         f"https://example.com/{'x' * 200}",

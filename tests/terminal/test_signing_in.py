@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from chat4all.cli import main
-from chat4all.client import NotSignedIn
+from chat4all.client import InvalidCertificate, NotSignedIn, Unavailable
 from chat4all.terminal import signing_in
 from chat4all.terminal.signing_in import SharedTokens, locked, read_kept
+from tests.client.certified import certified
 from tests.terminal.servers import Scripted, serving
 
 SECONDS = 30
@@ -58,6 +59,26 @@ def test_a_token_comes_with_the_time_for_which_it_lasts(server: Scripted) -> Non
     first, second = asyncio.run(get())
     assert 900 < first <= 1000
     assert 1700 < second <= 1800
+
+
+def test_what_has_been_running_outlasts_a_certificate_that_has_ended(
+    server: Scripted, tmp_path: Path
+) -> None:
+    """`tail` is not ended by it; a command that begins then is."""
+
+    async def get() -> None:
+        async with certified(tmp_path) as elsewhere:
+            server.url = elsewhere.url
+            account = server.sign_in(ends_in=1000)
+            shared = SharedTokens(account)
+            assert (await shared.get())[0] == "access-0"
+            with pytest.raises(Unavailable, match="certificate"):
+                await shared.get()  # the next one
+            server.sign_in(ends_in=0)
+            with pytest.raises(InvalidCertificate):
+                await SharedTokens(account).get()
+
+    asyncio.run(get())
 
 
 def test_what_is_being_renewed_when_a_command_ends_is_kept(server: Scripted) -> None:

@@ -16,6 +16,7 @@ from chat4all.client.errors import (
     Closed,
     Conflict,
     Defect,
+    InvalidCertificate,
     InvalidInput,
     NotAllowed,
     NotFound,
@@ -37,6 +38,7 @@ from chat4all.client.events import (
     Positions,
     PresenceChanged,
     ReadMoved,
+    RequestRefused,
     Typing,
 )
 from chat4all.client.keeping import PositionsFile
@@ -55,6 +57,7 @@ from chat4all.client.views import (
     SessionView,
     Token,
     VersionView,
+    WholeConversation,
 )
 
 __all__ = [
@@ -70,6 +73,7 @@ __all__ = [
     "Disconnected",
     "Event",
     "Events",
+    "InvalidCertificate",
     "InvalidInput",
     "ListedConversation",
     "Member",
@@ -93,10 +97,12 @@ __all__ = [
     "ReceiptView",
     "Refused",
     "Reply",
+    "RequestRefused",
     "SessionView",
     "Token",
     "Typing",
     "Unavailable",
     "VersionView",
+    "WholeConversation",
     "sign_in",
 ]

@@ -12,6 +12,8 @@ import httpx2
 import msgspec
 
 from chat4all import __version__
+from chat4all.client.certificates import invalid_certificate
+from chat4all.client.checking import checked_header, checked_url
 from chat4all.client.errors import (
     Answered,
     ClientError,
@@ -20,12 +22,11 @@ from chat4all.client.errors import (
     OutcomeUnknown,
     Refused,
     Unavailable,
-    refusal,
+    error_of,
 )
 from chat4all.client.timing import TRY_TIMEOUT, Pace, seconds_of
 from chat4all.client.tokens import Tokens
 from chat4all.client.views import OwnProfile, Token
-from chat4all.wire.problems import ProblemSlug, type_of
 
 T = TypeVar("T")
 
@@ -33,7 +34,6 @@ USER_AGENT: Final = f"chat4all-client/{__version__}"
 
 CONNECTIONS = httpx2.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=30)
 
-_UNKNOWN: Final = type_of(ProblemSlug.OUTCOME_UNKNOWN)
 _problems = msgspec.json.Decoder(Answered)
 _encoder = msgspec.json.Encoder()
 
@@ -53,6 +53,9 @@ class Call:
     """Whether it may be sent again after it may have been done."""
     done_when: tuple[type[Refused], ...] = ()
     """Refusals which say, of a repetition, that an earlier try has done it."""
+
+    def __post_init__(self) -> None:
+        checked_header("an id or a key", self.key)
 
 
 ME = Call("GET", "/v1/me")
@@ -74,13 +77,13 @@ class Caller:
         ssl: SSLContext | None = None,
         user_agent: str | None = None,
     ) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError(f"{url!r}: an address begins with http:// or https://")
-        self.url: Final = url.rstrip("/")
-        self.user_agent: Final = user_agent or USER_AGENT
+        self.url: Final = checked_url(url)
+        self.user_agent: Final = checked_header("user_agent", user_agent or None) or USER_AGENT
         self.ssl = ssl
         self.tokens: Tokens | None = None
         self.seconds = seconds
+        self.was_reached = False
+        """Whether the server has ever answered."""
         self._pace = pace
         self._http: httpx2.AsyncClient | None = None
         self._username: str | None = None
@@ -125,6 +128,16 @@ class Caller:
         with suppress(ClientError, TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._try(call)
+
+    def check_certificate(self, error: Exception) -> None:
+        """Raise `InvalidCertificate` where that is why there was never an answer.
+
+        Nothing but a change of address, of `ssl` or of the server helps then. A program that has
+        been running is not ended by it: somebody forgot to renew the certificate, and will, as
+        with any other outage.
+        """
+        if not self.was_reached and (invalid := invalid_certificate(self.url, error)):
+            raise invalid from None
 
     def http(self) -> httpx2.AsyncClient:
         """Return what makes requests. Raises `Closed` unless the client is open."""
@@ -176,7 +189,7 @@ class Caller:
         if call.body is not None:
             headers["Content-Type"] = "application/json"
         try:
-            return await http.request(
+            answer = await http.request(
                 call.method,
                 self.url + call.path,
                 params={k: v for k, v in (call.query or {}).items() if v is not None} or None,
@@ -185,10 +198,15 @@ class Caller:
                 headers=headers,
                 timeout=TRY_TIMEOUT,
             )
+            self.was_reached = True
+            return answer
         except httpx2.InvalidURL as error:
             raise Defect(f"{self.url} is no address of a server: {error}") from None
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
+            self.check_certificate(error)
             raise Unavailable(f"{self.url} does not answer: {_name(error)}") from None
+        except httpx2.LocalProtocolError:  # its text may have a header, such as the token
+            raise OutcomeUnknown(f"{self.url} does not answer: a defect of the protocol") from None
         except httpx2.RequestError as error:
             raise OutcomeUnknown(f"{self.url} does not answer: {_name(error)}") from None
 
@@ -197,19 +215,12 @@ class Caller:
         status = answer.status_code
         if answer.is_success:
             return answer
-        problem = problem_of(answer)
-        if status == 429 or status >= 500:
-            is_unknown = problem.type == _UNKNOWN or status not in {429, 503}
-            kind = OutcomeUnknown if is_unknown else Unavailable
-            raise kind(
-                problem.detail or f"{self.url} answers with {status}",
-                status=status,
-                problem=problem,
-                retry_after=seconds_of(answer.headers.get("Retry-After")),
-            )
-        if answer.is_redirect or not answer.is_client_error:
-            raise Defect(f"{self.url} answers with {status}: is it the address of Chat4All?")
-        raise refusal(status, problem)
+        is_problem = answer.is_client_error or status >= 500
+        said = f"{self.url} answers with {status}"
+        if answer.is_redirect or not is_problem:
+            raise Defect(f"{said}: is it the address of Chat4All?")
+        retry_after = seconds_of(answer.headers.get("Retry-After"))
+        raise error_of(status, problem_of(answer), said, retry_after=retry_after)
 
 
 def problem_of(answer: httpx2.Response) -> Answered:

@@ -147,16 +147,27 @@ class Client(MessageCalls, ConversationCalls, PeopleCalls):
 
     @staticmethod
     async def sign_up(
-        url: str, username: str, email: str, password: str, *, key: str | None = None
+        url: str,
+        username: str,
+        email: str,
+        password: str,
+        *,
+        key: str | None = None,
+        ssl: SSLContext | None = None,
     ) -> OwnProfile:
         """Create a user. `Conflict` when the name or the e-mail is in use."""
-        async with Caller(url, CALL_SECONDS, Pace()) as caller:
+        async with Caller(url, CALL_SECONDS, Pace(), ssl=ssl) as caller:
             return await create_user(caller, username, email, password, key)
 
 
 async def sign_in(
-    url: str, username: str, password: str, *, user_agent: str | None = None
+    url: str,
+    username: str,
+    password: str,
+    *,
+    user_agent: str | None = None,
+    ssl: SSLContext | None = None,
 ) -> Token:
     """Return the tokens of a new session, for programs that keep them themselves."""
-    async with Caller(url, CALL_SECONDS, Pace(), user_agent=user_agent) as caller:
+    async with Caller(url, CALL_SECONDS, Pace(), ssl=ssl, user_agent=user_agent) as caller:
         return await caller.token({"username": username, "password": password})

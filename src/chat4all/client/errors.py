@@ -10,6 +10,7 @@ ClientError
 ├── Unavailable          given up after every retry: no answer, 429 or 5xx; try again later
 │   └── OutcomeUnknown       it may or may not have been done: repeat it with the id that it carries
 ├── Defect               the two do not understand each other: another release, or no Chat4All
+│   └── InvalidCertificate   the server is not trusted: expired, another name, or unknown authority
 └── Closed               the client is not open, or another loop has taken over the events
 """
 
@@ -19,7 +20,9 @@ from typing import Final
 import msgspec
 
 from chat4all.domain.errors import Chat4AllError
-from chat4all.wire.problems import ProblemField
+from chat4all.wire.problems import ProblemField, ProblemSlug, type_of
+
+_UNKNOWN: Final = type_of(ProblemSlug.OUTCOME_UNKNOWN)
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -123,6 +126,14 @@ class Defect(ClientError):
         self.code: Final = code
 
 
+class InvalidCertificate(Defect):
+    """The server's certificate has expired, is another name's, or its authority is not known.
+
+    Raised by the first try, since only people can mend it: renew it, correct the address, or give
+    the client an `ssl` context that knows the authority.
+    """
+
+
 class Closed(ClientError):
     """The client is not open, or another loop has taken over the events."""
 
@@ -139,7 +150,14 @@ _BY_STATUS = {
 }
 
 
-def refusal(status: int, problem: Answered) -> Refused:
-    """Return the error for an answer of 4xx."""
-    kind = _BY_STATUS.get(status, Refused)
-    return kind(problem.detail or f"status {status}", status=status, problem=problem)
+def error_of(
+    status: int, problem: Answered, said: str = "", *, retry_after: float | None = None
+) -> Refused | Unavailable:
+    """Return the error for a problem with this status; `said` is for one without a `detail`."""
+    detail = problem.detail or said or f"the server answers with {status}"
+    if status == 429 or status >= 500:
+        is_unknown = problem.type == _UNKNOWN or status not in {429, 503}
+        unavailable = OutcomeUnknown if is_unknown else Unavailable
+        return unavailable(detail, status=status, problem=problem, retry_after=retry_after)
+    refused = _BY_STATUS.get(status, Refused)
+    return refused(detail, status=status, problem=problem)

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Protocol, TypeAlias
 
-from chat4all.client.errors import ClientError, Defect, NotSignedIn, Refused, Unavailable
+from chat4all.client.checking import checked_token, is_token
+from chat4all.client.errors import ClientError, Closed, Defect, NotSignedIn, Refused, Unavailable
 from chat4all.client.timing import ASK_SECONDS, LASTS, RENEWED_AGAIN_SECONDS, RENEWED_AT, Pace
 from chat4all.client.views import Token
 
@@ -33,7 +34,7 @@ class FixedToken:
     """The one token that a program has."""
 
     def __init__(self, token: str) -> None:
-        self._token: str | None = token
+        self._token: str | None = checked_token(token)
 
     async def next(self) -> tuple[str, float | None]:
         """Return it, once."""
@@ -57,7 +58,10 @@ class AskedToken:
                 found = await self._get_token()
         except TimeoutError:
             raise Unavailable("`get_token` does not return") from None
-        return (found, None) if isinstance(found, str) else found
+        token, seconds = found if isinstance(found, tuple) else (found, None)
+        if not is_token(token):
+            raise Defect("`get_token` returns what is no access token")
+        return token, seconds
 
 
 class Session:
@@ -126,7 +130,7 @@ class Tokens:
                 self._renewing()
             return token
         try:
-            return await asyncio.shield(self._renewing())
+            return await self._next()
         except Unavailable:
             if token is None or token == refused:
                 raise
@@ -135,7 +139,7 @@ class Tokens:
     async def renewed(self) -> str:
         """Return the next token, once it is due; the same one where none is to be had now."""
         with suppress(Unavailable):
-            return await asyncio.shield(self._renewing())
+            return await self._next()
         return await self.get()
 
     async def close(self) -> None:
@@ -143,6 +147,17 @@ class Tokens:
         if self._renewal is not None:
             self._renewal.cancel()
             await asyncio.wait([self._renewal])
+
+    async def _next(self) -> str:
+        renewal = self._renewing()
+        try:
+            return await asyncio.shield(renewal)
+        except asyncio.CancelledError:
+            waiting = asyncio.current_task()
+            if renewal.cancelled() and waiting is not None and not waiting.cancelling():
+                # Who waits was not cancelled, and may not end as if it had been.
+                raise Closed("the client was closed") from None
+            raise
 
     def _renewing(self) -> asyncio.Task[str]:
         if self._renewal is None:

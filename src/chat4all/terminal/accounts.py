@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from chat4all.adapters.private_files import lock_folder, make_private_folder, write_private
+from chat4all.client.checking import checked_url
 from chat4all.terminal.failing import Failed, not_signed_in
 from chat4all.terminal.secrets import Place, Vault, vault_at
 
@@ -80,20 +81,13 @@ def state_folder() -> Path:
 
 def parsed_url(text: str) -> str:
     """Return a gateway's address without what varies. Raises `Failed`."""
-    parts = urlsplit(text)
     try:
-        port = parts.port
+        parts = urlsplit(text)
+        checked_url(parts.geturl())
+        is_good = len(text) <= URL_MAX
     except ValueError:
-        port = -1
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or port == -1
-        or parts.username is not None
-        or parts.query
-        or parts.fragment
-        or len(text) > URL_MAX
-    ):
+        is_good = False
+    if not is_good:
         raise Failed(f"--url: give an address such as {DEFAULT_URL}")
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path}".rstrip("/")
 

@@ -10,7 +10,15 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 
 from chat4all import __version__
-from chat4all.client import Client, ClientError, NotSignedIn, Refused, Token, Unavailable
+from chat4all.client import (
+    Client,
+    ClientError,
+    InvalidCertificate,
+    NotSignedIn,
+    Refused,
+    Token,
+    Unavailable,
+)
 from chat4all.terminal.accounts import Account
 from chat4all.terminal.failing import Failed
 
@@ -124,6 +132,9 @@ class SharedTokens:
             ) as renewing:
                 await renewing.me()
         except ClientError as error:
+            if self._given and isinstance(error, InvalidCertificate):
+                # What has been running is not ended by it: the certificate will be renewed.
+                raise Unavailable(str(error)) from None
             if not found and isinstance(error, Refused):
                 raise NotSignedIn(
                     f"the session of {self._account} has ended: `chat4all login`"

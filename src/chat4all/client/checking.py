@@ -1,0 +1,47 @@
+"""What a program gives the client once, and what of it can be sent.
+
+Libraries would say what is wrong later, with the whole of it in the error: the secrets too.
+"""
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+_TOKEN: Final = re.compile(r"[\x21-\x7e]+")
+_HAS_SPACE: Final = re.compile(r"[\x00-\x20\x7f]")
+_TEXT: Final = re.compile(r"[\x21-\x7e]+([ \t]+[\x21-\x7e]+)*")
+
+
+def checked_url(url: str) -> str:
+    """Return the address of a server, without a slash at its end. Raises `ValueError`."""
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("the address of a server begins with http:// or https://")
+    try:
+        parts = urlsplit(url)
+        is_good = bool(parts.hostname) and parts.port != 0 and not _HAS_SPACE.search(url)
+    except ValueError:
+        is_good = False
+    if not is_good or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError(
+            "the address of a server has a host, maybe a port and a path, and nothing else"
+        )
+    return url.rstrip("/")
+
+
+def is_token(token: object) -> bool:
+    """Say whether this can be an access token."""
+    return isinstance(token, str) and _TOKEN.fullmatch(token) is not None
+
+
+def checked_token(token: str) -> str:
+    """Return an access token. Raises `ValueError`, which does not have it."""
+    if not is_token(token):
+        raise ValueError("the token has a character that no token has: a space or a line end?")
+    return token
+
+
+def checked_header(name: str, text: str | None) -> str | None:
+    """Return what is sent as a header, if anything is. Raises `ValueError`."""
+    if text is not None and not _TEXT.fullmatch(text):
+        raise ValueError(f"{name} is printable ASCII, in one line")
+    return text
