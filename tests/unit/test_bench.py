@@ -284,8 +284,8 @@ def made_up(*, others: float = 0.01, quick: bool = False, error: str | None = No
                 "open_floor_ms": 30.0,
                 "scrolled": {"messages": 200, "jump_px": 0.4},
                 "heap_mb": {"full": 4.0, "first": 4.4},
-                "switch": load(20),
-                "switch_floor": load(40),
+                "switch": load(60),
+                "switch_floor": load(100),
             },
         ),
         "start": (
@@ -435,6 +435,17 @@ def test_the_command_writes_what_it_is_asked_for(
 
 def test_the_command_knows_the_parts_of_the_suite() -> None:
     assert command._module("suite").PARTS == command.PARTS
+
+
+def test_what_needs_a_browser_is_measured_only_when_it_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(command, "_draw", lambda *_: None)
+    suite = Suite(made_up())
+    invoke(monkeypatch, suite)
+    assert suite.asked["parts"] == ("accept", "router", "history", "people", "live", "start")
+    invoke(monkeypatch, suite, "--only", "page")
+    assert suite.asked["parts"] == ("page",)
 
 
 def test_exit_statuses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
