@@ -10,10 +10,11 @@ import random
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import bcrypt
 import jwt
 
 from chat4all.domain.ids import ConversationId, MessageId, Username
@@ -36,6 +37,8 @@ SECRET = "b" * 64
 """What signs the tokens."""
 
 TOKEN_SECONDS = 6 * 3600
+ROUNDS = 12
+"""The cost of a password's hash."""
 
 
 def fill_people(data: Path) -> list[str]:
@@ -58,6 +61,13 @@ def fill_directory(
             places = ", ".join("?" * len(columns))
             db.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)
     return directory.tokens
+
+
+def set_passwords(data: Path, password: str) -> None:
+    """Give every user of a data folder this password."""
+    hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(ROUNDS))
+    with contextlib.closing(sqlite3.connect(data / "metadata.db")) as db, db:
+        db.execute("UPDATE users SET password_hash = ?", (hashed,))
 
 
 class Directory(NamedTuple):
@@ -143,15 +153,25 @@ def markers(heads: Mapping[ConversationId, int]) -> list[MarkerRecord]:
 def fill_log(path: Path, count: int, *, with_markers: bool = True) -> int:
     """Append messages to a log that was just made, and markers; return the last offset."""
     heads: dict[ConversationId, int] = {}
-    statement = "INSERT INTO records (key, value, appended_ms) VALUES (?, ?, ?)"
-    with contextlib.closing(sqlite3.connect(path)) as db, db:
+
+    def records() -> Iterator[tuple[MessageRecord | MarkerRecord, int]]:
         for record, ms in messages(count):
             heads[record.conversation_id] = heads.get(record.conversation_id, 0) + 1
-            db.execute(statement, (record.conversation_id, encode_record(record), ms))
-        if with_markers:
-            for marker in markers(heads):
-                row = (marker.conversation_id, encode_record(marker), FIRST_MS + count)
-                db.execute(statement, row)
+            yield record, ms
+        for marker in markers(heads) if with_markers else ():
+            yield marker, FIRST_MS + count
+
+    return append(path, records())
+
+
+def append(path: Path, records: Iterable[tuple[MessageRecord | MarkerRecord, int]]) -> int:
+    """Append records, each with its time in ms, to a log; return the last offset."""
+    statement = "INSERT INTO records (key, value, appended_ms) VALUES (?, ?, ?)"
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.executemany(
+            statement,
+            ((one.conversation_id, encode_record(one), ms) for one, ms in records),
+        )
         (end,) = db.execute('SELECT max("offset") FROM records').fetchone()
     return int(end)
 

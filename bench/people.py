@@ -20,8 +20,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import bcrypt
-
 from chat4all.adapters.caching import OutboxFollower, cached_members
 from chat4all.adapters.sql import Database, SqlDirectory, SqlOutbox
 from chat4all.domain.ids import ConversationId
@@ -35,6 +33,7 @@ from .filling import (
     MESSAGE_COLUMNS,
     PEOPLE,
     fill_people,
+    set_passwords,
 )
 from .list_floor import PATH
 from .quiet import Rounds, Say, quiet_rounds
@@ -49,7 +48,6 @@ MEMBERSHIPS = 1_000
 MEMBERS = 5
 CHECKS = 200_000
 PASSWORD = "a long password"
-ROUNDS = 12
 
 Values = Mapping[str, Any]
 
@@ -162,12 +160,11 @@ def figures(rounds: Rounds) -> list[Figure]:
 
 def fill_lists(data: Path) -> None:
     """Give everybody a password, and the first user memberships whose conversations have news."""
+    set_passwords(data, PASSWORD)
     chance = random.Random(SEED)
-    hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(ROUNDS))
     chats = [str(uuid.UUID(int=10_000 + n)) for n in range(MEMBERSHIPS - len(CHATS))]
     everywhere = [*CHATS, *chats]
     with contextlib.closing(sqlite3.connect(data / "metadata.db")) as db, db:
-        db.execute("UPDATE users SET password_hash = ?", (hashed,))
         db.executemany(
             "INSERT INTO conversations (conversation_id, type, title, metadata, created_at) "
             "VALUES (?, 'group', 'a group', '{}', '2026-01-01T00:00:00.000Z')",

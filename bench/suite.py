@@ -1,19 +1,19 @@
 """All parts of `chat4all bench`, one after the other, and what comes out of them."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import accept, history, live, live_people, machine, people, router, start
+from . import accept, history, live, live_people, machine, page, people, router, start
 from .figures import Figure
 from .quiet import Rounds, Say
 from .running import BenchmarkFailed
 
-PARTS = ("accept", "router", "history", "people", "live", "start")
+PARTS = ("accept", "router", "history", "people", "live", "start", "page")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,8 @@ class Effort:
     router_messages: int = router.MESSAGES
     large_store: int = history.LARGE
     idle_sockets: int = live_people.IDLE
+    page_messages: int = page.MESSAGES
+    page_conversations: int = page.CONVERSATIONS
 
 
 FULL = Effort()
@@ -36,6 +38,8 @@ QUICK = Effort(
     router_messages=4_000,
     large_store=20_000,
     idle_sockets=500,
+    page_messages=1_000,
+    page_conversations=30,
 )
 """To see that it works. Its figures are no more than a hint."""
 
@@ -119,32 +123,35 @@ def _say_of(part: str, say: Say, text: str) -> None:
 
 
 def _measure(part: str, folder: Path, effort: Effort, say: Say) -> Part:
+    measure, figures = _ways(folder, effort, say)[part]
     try:
-        rounds, figures = _rounds(part, folder, effort, say)
+        rounds = measure()
     except BenchmarkFailed as error:
         say(f"no figure: {error}")
         return Part(None, (), str(error))
     return Part(rounds, figures(rounds))
 
 
-def _rounds(
-    part: str, folder: Path, effort: Effort, say: Say
-) -> tuple[Rounds, Callable[[Rounds], Sequence[Figure]]]:
+def _ways(
+    folder: Path, effort: Effort, say: Say
+) -> Mapping[str, tuple[Callable[[], Rounds], Callable[[Rounds], Sequence[Figure]]]]:
+    """Return for each part how it is measured, and how its figures are made of that."""
     count, seconds = effort.rounds, effort.load_seconds
-    match part:
-        case "accept":
-            return accept.measure(folder, count, seconds, say), accept.figures
-        case "router":
-            messages = effort.router_messages
-            return router.measure(folder, count, say, messages=messages), router.figures
-        case "history":
-            large = effort.large_store
-            return history.measure(folder, count, seconds, say, large=large), history.figures
-        case "people":
-            return people.measure(folder, count, seconds, say), people.figures
-        case "live":
-            idle = effort.idle_sockets
-            return live.measure(folder, count, seconds, say, idle=idle), live.figures
-        case _:
-            idle_seconds = effort.idle_seconds
-            return start.measure(folder, count, say, idle_seconds=idle_seconds), start.figures
+    messages, large = effort.router_messages, effort.large_store
+    idle, idle_seconds = effort.idle_sockets, effort.idle_seconds
+    size = {"messages": effort.page_messages, "conversations": effort.page_conversations}
+    return {
+        "accept": (lambda: accept.measure(folder, count, seconds, say), accept.figures),
+        "router": (lambda: router.measure(folder, count, say, messages=messages), router.figures),
+        "history": (
+            lambda: history.measure(folder, count, seconds, say, large=large),
+            history.figures,
+        ),
+        "people": (lambda: people.measure(folder, count, seconds, say), people.figures),
+        "live": (lambda: live.measure(folder, count, seconds, say, idle=idle), live.figures),
+        "start": (
+            lambda: start.measure(folder, count, say, idle_seconds=idle_seconds),
+            start.figures,
+        ),
+        "page": (lambda: page.measure(folder, count, say, **size), page.figures),
+    }

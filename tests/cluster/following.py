@@ -5,6 +5,7 @@ import random
 import socket
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from http.client import HTTPException
@@ -75,14 +76,25 @@ class Writer(threading.Thread):
     """Sends messages and changes its own, each again and again until the outcome is known."""
 
     def __init__(
-        self, people: People, name: str, gateway: Service, seed: int, pause: float = 0.02
+        self,
+        people: People,
+        name: str,
+        gateway: Service,
+        seed: int,
+        pause: float = 0.02,
+        *,
+        catches_up: bool = False,
     ) -> None:
+        """`catches_up`: whether what could not be sent in its time is sent without a pause."""
         super().__init__(daemon=True)
         self.name = name
         self._pause = pause
+        self._catches_up = catches_up
         self.sent: list[tuple[float, str]] = []
         """When sending began, and the message's id."""
         self.changes = 0
+        self.edits: dict[str, set[str]] = defaultdict(set)
+        """By message what it was to say instead, accepted or not."""
         self._people = people
         self._gateway = gateway
         self._chance = random.Random(seed)
@@ -94,7 +106,11 @@ class Writer(threading.Thread):
         assert not self.is_alive()
 
     def run(self) -> None:
-        while not self._ends.wait(self._pause):
+        due = time.monotonic()
+        while True:
+            due = (due if self._catches_up else time.monotonic()) + self._pause
+            if self._ends.wait(max(0.0, due - time.monotonic())):
+                return
             began = time.monotonic()
             self._people.send(self.name, self._gateway)
             (*_, message) = self._people.sent[self.name].acknowledged
@@ -104,14 +120,17 @@ class Writer(threading.Thread):
 
     def _change(self, message: str) -> None:
         path = f"/v1/conversations/{self._people.chat}/messages/{message}"
+        edited = f"edited {self._chance.random()}"
         method, path, body = self._chance.choice(
             [
-                ("PATCH", path, {"content": f"edited {self._chance.random()}"}),
+                ("PATCH", path, {"content": edited}),
                 ("PUT", f"{path}/reactions/{THUMB}", None),
                 ("DELETE", f"{path}/reactions/{THUMB}", None),
                 ("DELETE", path, None),
             ]
         )
+        if method == "PATCH":
+            self.edits[message].add(edited)
         token = self._people.tokens[self.name]
 
         def is_done() -> bool:

@@ -5,12 +5,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.checker import Sent, check_history
+from tests.cluster.chats import patiently
 from tests.cluster.following import Writer
 from tests.cluster.services import Service, all_ready
 from tests.cluster.site import Site, new_names
@@ -30,6 +32,9 @@ pytestmark = [
 BOTS = Path(__file__).parent / "bots"
 COMMANDS = {"python": [sys.executable, str(BOTS / "bot.py")], "node": [NODE, str(BOTS / "bot.mjs")]}
 
+A_SECOND = 50
+"""Messages, in all conversations together; more than half of them are followed by a change."""
+
 IN_HAND = 2
 """Events that a bot has written down when it is killed, and that its positions do not have yet."""
 
@@ -42,8 +47,10 @@ class Bot:
         self._positions = folder / "positions"
         self._command = [*command, gateway.url, name, PASSWORD, str(self._positions)]
         self._errors = folder / "errors"
+        self.started = 0
 
     def start(self) -> None:
+        self.started += 1
         with self._errors.open("ab") as errors:
             self._process = subprocess.Popen([*self._command, str(self.journal)], stderr=errors)
 
@@ -51,6 +58,11 @@ class Bot:
         assert self._process.poll() is None, self._errors.read_text()
         self._process.kill()
         self._process.wait(30)
+
+    def ready(self) -> bool:
+        """Say whether it was given an event since it was started."""
+        lines = [*self.lines()]
+        return lines.count(None) == self.started and lines[-1] is not None
 
     def saved(self) -> dict[str, str]:
         """Return the positions from which it would go on."""
@@ -74,11 +86,8 @@ FRAMES = {"MessageCreated": "message", "MessageChanged": "message_changed"}
 class Had(Copy):
     """What a bot's journal says that it has of one conversation."""
 
-    repeated = 0
-    """Events that it was given again since it was started."""
-
-    def hear(self, event: dict[str, Any]) -> None:
-        """Take an event, unless it was in hand when the bot was killed."""
+    def hear(self, event: dict[str, Any], *, again: bool) -> bool:
+        """Take an event; `again`: unless it was told before. Say whether it was."""
         assert self.position is not None
         if event["type"] == "MessagesReloaded":
             for message in event["messages"]:
@@ -87,22 +96,23 @@ class Had(Copy):
                     self.wrong.append(f"{number} came after {len(self.has)}")
                 self.has[number - 1 : number] = [message]
             self.position = event["position"]
-        elif numbers(event["position"]) <= numbers(self.position) and self.repeated < IN_HAND:
-            self.repeated += 1
+        elif again and numbers(event["position"]) <= numbers(self.position):
+            return True
         else:
             self.take({**event, "type": FRAMES[event["type"]]})
+        return False
 
 
 def had(bot: Bot, chats: Sequence[str]) -> dict[str, Had]:
     """Return what the bot has, by conversation."""
     found = {chat: Had(chat) for chat in chats}
+    repeated = 0
     for line in bot.lines():
         if line is None:
-            for one in found.values():
-                one.repeated = 0
+            repeated = 0
         else:
             chat = line.get("conversation_id") or line["message"]["conversation_id"]
-            found[chat].hear(line)
+            repeated += found[chat].hear(line, again=repeated < IN_HAND)
     return found
 
 
@@ -128,47 +138,64 @@ def test_a_bot_has_everything_whatever_is_killed(
     try:
         # From here on it follows all of them, each from its beginning.
         until(lambda: bot.saved() == dict.fromkeys([*names, own.chat], "0.0"), 60)
-        with ExitStack() as stack:
-            for number, talk in enumerate(talks):
-                (owner,) = talk.tokens
-                gateway = site.gateways[number % 2]
-                # 50 messages a second in all, and 30 changes.
-                writer = Writer(talk, owner, gateway, number, pause=chats / 50)
-                writer.start()
-                stack.callback(writer.end)
+        with writing(talks, site.gateways) as writers:
             _kill(site, bot, seconds, kills, bot_kills)
+            # What could not be sent in its time is sent by now.
+            until(lambda: sum(len(one.sent) for one in writers) >= A_SECOND * seconds, 120)
         all_ready(site.services)
+        until(lambda: site.lag() == 0, 60)
         heads = [current(talk, site.gateways[0]) for talk in talks]
-        until(lambda: [one.position for one in had(bot, names).values()] == heads, 120)
+        patiently(lambda: [one.position for one in had(bot, names).values()] == heads)
     finally:
         bot.kill()
-    for talk, one in zip(talks, had(bot, names).values(), strict=True):
-        (owner,) = talk.tokens
-        history = talk.history(owner, site.gateways[0])
-        sent = talk.sent[owner]
-        assert [message["message_id"] for message in history] == sent.acknowledged
-        for message in history:
-            if message["edited_at"] is None and message["deleted_at"] is None:
-                assert message["content"] == sent.contents[message["message_id"]]
+    assert min(writer.changes for writer in writers) > 0
+    for talk, writer, one in zip(talks, writers, had(bot, names).values(), strict=True):
+        readings = [
+            [_shown(message) for message in talk.history(writer.name, gateway)]
+            for gateway in site.gateways
+        ]
         assert one.wrong == []
-        assert [_shown(message) for message in one.has if message] == [*map(_shown, history)]
-    print(f"{sum(len(o.has) for o in had(bot, names).values())} messages")
+        readings.append([_shown(message) for message in one.has if message])
+        sent = talk.sent[writer.name]
+        as_sent = [[_as_sent(message, writer, sent) for message in reading] for reading in readings]
+        check_history(talk.chat, talk.sent, as_sent)
+        # Edits, reactions and deletions too are the same wherever they are read.
+        assert readings == [readings[0]] * len(readings)
+    print(f"{sum(len(one.sent) for one in writers)} messages, {bot.started} lives of the bot")
+
+
+@contextmanager
+def writing(talks: Sequence[People], gateways: Sequence[Service]) -> Iterator[list[Writer]]:
+    """Let somebody write and change messages in each of these, `A_SECOND` in all."""
+    with ExitStack() as stack:
+        writers: list[Writer] = []
+        for number, talk in enumerate(talks):
+            (owner,) = talk.tokens
+            pause, gateway = len(talks) / A_SECOND, gateways[number % len(gateways)]
+            writers.append(Writer(talk, owner, gateway, number, pause, catches_up=True))
+            writers[-1].start()
+            stack.callback(writers[-1].end)
+        yield writers
 
 
 def _kill(site: Site, bot: Bot, seconds: int, kills: int, bot_kills: int) -> None:
-    """Kill a gateway, a router or the bot, one after the other, spread over the time there is."""
+    """Kill each gateway, the router and the bot, one after another, over the time there is.
+
+    Only what has come up is killed: a service that is ready, a bot that was told something.
+    """
     began = time.monotonic()
-    plan = [(number / kills, "services") for number in range(kills)]
-    plan += [((number + 0.5) / bot_kills, "bot") for number in range(bot_kills)]
-    for number, (share, what) in enumerate(sorted(plan)):
-        until(lambda: time.monotonic() - began >= share * seconds, seconds + 60)  # noqa: B023
-        if what == "bot":
-            bot.kill()
-            bot.start()
-        else:
-            for service in (site.gateways[number % 2], site.router):
-                service.kill()
-                service.start()
+    victims: list[tuple[Service | Bot, int]] = [(bot, bot_kills), (site.router, kills)]
+    victims += [(gateway, kills) for gateway in site.gateways]
+    plan = [
+        ((number + place / len(victims)) / count * seconds, place, victim)
+        for place, (victim, count) in enumerate(victims)
+        for number in range(count)
+    ]
+    for at, _, victim in sorted(plan, key=lambda one: one[:2]):
+        until(lambda: time.monotonic() - began >= at, seconds + 60)  # noqa: B023
+        until(victim.ready, 60)
+        victim.kill()
+        victim.start()
     until(lambda: time.monotonic() - began >= seconds, seconds + 60)
 
 
@@ -177,3 +204,15 @@ def _shown(message: dict[str, Any]) -> dict[str, Any]:
     shown = {name: value for name, value in message.items() if value not in (None, [], {})}
     shown.pop("status", None)
     return shown
+
+
+def _as_sent(message: dict[str, Any], writer: Writer, sent: Sent) -> dict[str, Any]:
+    """Return a message as it was before its changes, which were the writer's."""
+    message_id = message["message_id"]
+    if "deleted_at" in message:
+        assert message["content"] == ""
+    elif "edited_at" in message:
+        assert message["content"] in writer.edits[message_id]
+    else:
+        return message
+    return {**message, "content": sent.contents[message_id]}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench import accept, history, list_floor, live_slow, people, quiet
+from bench import accept, history, list_floor, live_slow, page, people, quiet
 from bench.filling import fill_directory
 from bench.live_people import GROUP, GROUPED, NAMES, chat
 from bench.running import HEALTH, free_ports, generate, process, product
@@ -120,3 +120,20 @@ def test_the_others_are_measured_while_readers_stop(
         )
     assert live_slow.slow_figure(found).value > 0
     assert found.medians["slow"]["reading_p99"] > 0
+
+
+def test_the_page_is_opened_scrolled_and_switched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quiet, "SETTLE_SECONDS", 0)
+    monkeypatch.setattr(quiet, "OTHERS_MAX", 1.0)
+    found = page.measure(tmp_path, 1, lambda _: None, messages=320, conversations=3)
+    (done,) = found.kept
+    assert found.medians["open_floor_ms"] > 0
+    assert found.medians["open_ms"] > 0
+    assert done.values["scrolled"]["messages"] == page.WINDOW
+    assert done.values["scrolled"]["jump_px"] <= 1
+    assert found.medians["heap_mb"]["first"] > 0
+    assert found.medians["switch_floor"]["p50"] > 0
+    assert found.medians["switch"]["p50"] > 0
+    assert len(page.figures(found)) == 7

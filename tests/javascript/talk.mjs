@@ -1,15 +1,17 @@
 /**
- * Bruno writes, ana hears: `node talk.mjs URL CONVERSATION COUNT`. Prints what each of them has, a line
- * of JSON each.
+ * Bruno writes, ana hears: `node talk.mjs URL CONVERSATION COUNT [injected]`. Prints what each of them
+ * has, a line of JSON each. `injected`: there is no global `WebSocket`, it is given to the clients.
  */
 
 import { Client } from "../../clients/js/chat4all.js";
 
-const [, , url, conversation, count] = process.argv;
+const [, , url, conversation, count, injected] = process.argv;
+const { WebSocket } = injected ? globalThis : {};
+if (injected) delete globalThis.WebSocket;
 const tell = (line) => process.stdout.write(JSON.stringify(line) + "\n");
 
 const clientOf = (username) =>
-  new Client(url, { username, password: "test", retry_for: Infinity, pace: 0.2 });
+  new Client(url, { username, password: "test", retry_for: Infinity, pace: 0.2, WebSocket });
 const bruno = clientOf("bruno");
 const ana = clientOf("ana");
 

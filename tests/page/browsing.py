@@ -1,8 +1,7 @@
-"""People in browsers: Chromium, and the page of a running server."""
+"""People in browsers: what they do on the page of a running server."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +14,6 @@ from playwright.sync_api import (
     Page,
     Request,
     expect,
-    sync_playwright,
 )
 
 PICTURES = Path("build/page")
@@ -23,34 +21,12 @@ PICTURES = Path("build/page")
 
 DESK, PHONE = (1280, 800), (360, 740)
 
-_CHROMIUM = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 _WORDS = {
     "en-US": ("Username", "Password", "Sign in", "Message", "Send"),
     "pt-BR": ("Usuário", "Senha", "Entrar", "Mensagem", "Enviar"),
 }
 PATIENCE_MS = 30_000
 expect.set_options(timeout=PATIENCE_MS)
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=_CHROMIUM, chromium_sandbox=False
-        )
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 class Window:

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
+from bench.browser import chromium
 from tests.faults.running import Running, call
-from tests.page.browsing import Desk, chromium
+from tests.page.browsing import Desk
 
 PASSWORD = "long enough"
 

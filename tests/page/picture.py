@@ -11,8 +11,9 @@ from urllib.parse import quote
 
 from playwright.sync_api import Browser, expect
 
+from bench.browser import chromium
 from tests.faults.running import call
-from tests.page.browsing import Desk, Window, chromium
+from tests.page.browsing import Desk, Window
 from tests.page.conftest import PASSWORD, Server
 
 PICTURE = Path("docs/page.png")

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bench import accept, history, machine, people, router, running, start
+from bench import accept, browser, history, machine, page, people, router, running, start
 from bench.figures import PERCENTILES, Figure, amount, medians, percentile
-from bench.filling import READ
+from bench.filling import CHATS, READ
 from bench.machine import CpuTimes, cpu_times, filesystem, memory_of, others_share
 from bench.quiet import Round, Rounds, quiet_rounds
 from bench.running import BenchmarkFailed, FellBehind
@@ -274,6 +275,19 @@ def made_up(*, others: float = 0.01, quick: bool = False, error: str | None = No
                 "flooded": load(2900),
             },
         ),
+        "page": (
+            page,
+            {
+                "messages": 10_000,
+                "conversations": 300,
+                "open_ms": 240.0,
+                "open_floor_ms": 30.0,
+                "scrolled": {"messages": 200, "jump_px": 0.4},
+                "heap_mb": {"full": 4.0, "first": 4.4},
+                "switch": load(60),
+                "switch_floor": load(100),
+            },
+        ),
         "start": (
             start,
             {
@@ -313,6 +327,39 @@ def test_the_table_says_what_is_met_and_what_is_not() -> None:
     for part in ("ext4, fdatasync 0.40 ms", "quick run", "never quiet", "at most 120 messages"):
         assert part in whole
     assert "router: no figure: it broke" in table(made_up(error="it broke"))
+
+
+def test_what_the_page_may_never_do_is_judged_by_the_worst_round() -> None:
+    values = made_up().parts["page"].rounds
+    assert values is not None
+    usual = values.kept[0].values
+    once = {**usual, "open_ms": 5_000.0, "scrolled": {"messages": 250, "jump_px": 3.0}}
+    figures = page.figures(Rounds([Round(1, once, 0), *values.kept[1:]]))
+    found = {figure.key: figure.value for figure in figures}
+    assert (found["page_messages"], found["page_jump_px"]) == (250, 3.0)
+    assert (found["page_open_ms"], found["page_open_to_floor"]) == (240.0, 8.0)
+    assert {f.key for f in figures if not f.met} == {"page_messages", "page_jump_px"}
+
+
+def test_a_browser_that_is_missing_is_said_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def error() -> str:
+        return str(_measure("page", tmp_path, command._module("suite").QUICK, lambda _: None).error)
+
+    monkeypatch.setattr(browser, "NAMES", ())
+    assert error().startswith("there is no Chromium or Chrome: install")
+    monkeypatch.setitem(sys.modules, "playwright.sync_api", None)
+    assert error().endswith("pip install playwright")
+    assert not any(tmp_path.iterdir())
+
+
+def test_messages_of_the_page_end_with_the_reader_and_the_numbered_text() -> None:
+    records = [record for record, _ in page.said([page.LONG] * 7 + [*CHATS[:2]] * 3)]
+    last = {record.conversation_id: record for record in records}
+    assert {record.sender_id for record in last.values()} == {page.READER}
+    assert {record.sender_id for record in records} == {page.READER, page.WRITER}
+    assert [record.content for record in records] == [page.text(n) for n in range(1, 14)]
 
 
 def test_the_result_for_machines_has_all_of_it() -> None:
@@ -390,6 +437,17 @@ def test_the_command_writes_what_it_is_asked_for(
 
 def test_the_command_knows_the_parts_of_the_suite() -> None:
     assert command._module("suite").PARTS == command.PARTS
+
+
+def test_what_needs_a_browser_is_measured_only_when_it_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(command, "_draw", lambda *_: None)
+    suite = Suite(made_up())
+    invoke(monkeypatch, suite)
+    assert suite.asked["parts"] == ("accept", "router", "history", "people", "live", "start")
+    invoke(monkeypatch, suite, "--only", "page")
+    assert suite.asked["parts"] == ("page",)
 
 
 def test_exit_statuses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ import click
 
 import chat4all
 
-PARTS = ("accept", "router", "history", "people", "live", "start")
+PARTS = ("accept", "router", "history", "people", "live", "start", "page")
+USUAL = PARTS[:-1]
+"""What is measured when nothing is named: `page` needs a browser."""
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
@@ -30,10 +32,10 @@ def _parts(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 @click.option(
     "--only",
     "parts",
-    default=",".join(PARTS),
+    default=",".join(USUAL),
     callback=_parts,
     metavar="PART,...",
-    help=f"Some of {', '.join(PARTS)}.  [default: all]",
+    help=f"Some of {', '.join(PARTS)}.  [default: all but page, which needs a browser]",
 )
 @click.option("--rounds", type=click.IntRange(1, 100), help="Rounds whose median counts.")
 @click.option("--json", "json_file", type=_FILE, help="Write everything measured here.")
