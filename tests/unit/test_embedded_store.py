@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chat4all.adapters.embedded import EmbeddedStore
-from chat4all.domain.changes import Edited
+from chat4all.domain.changes import EMOJIS, Deleted, Edited, Reacted
 from chat4all.domain.errors import RouterStopped
 from chat4all.domain.ids import LogPosition, Username
 from chat4all.domain.kinds import Kind
@@ -96,3 +96,13 @@ async def test_what_a_store_follows_is_known_after_a_restart(tmp_path: Path) -> 
         assert store.committed == wanted[1]
         await store.write(batch(message(1), message(2)))
         await store.close()
+
+
+async def test_what_a_message_has_not_is_null(store: EmbeddedStore) -> None:
+    """Fails when the index of mentions has messages that mention nobody."""
+    given = replace(message(3), payload={"a": 1}, mentions=(Username("ana"),))
+    await store.write(batch(message(1), replace(message(2), reply_seq=1), given))
+    taken_back = [changed(n, Reacted(EMOJIS[0], given=n == 1)) for n in (1, 2)]
+    await store.write(changes(*taken_back, changed(3, Deleted(), seq=3)))
+    query = "SELECT count(*), count(payload), count(mentions), count(reactions) FROM messages"
+    assert await store._database.read_one(query, {}) == (3, 0, 0, 0)
