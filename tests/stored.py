@@ -37,6 +37,7 @@ async def _message(
     history: VisibleHistory, chat: ConversationId, view: MessageView
 ) -> StoredMessage:
     found = await history.with_id(chat, MessageId(view.message_id))
+    assert {message.message_id for message in found} == {view.message_id}
     same = [message for message in found if message.seq == view.seq]
     assert len(same) == 1, "a message cannot be found by its id"
     assert view == message_view(same[0], view.status), "a page shows another message"

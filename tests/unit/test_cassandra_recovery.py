@@ -1,15 +1,18 @@
-"""What a router finds of what another one wrote in many buckets, on tables in memory."""
+"""What is found of what a router wrote in many buckets or in half, on tables in memory."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import log2
 
 import pytest
 
+from chat4all.adapters.cassandra.changes import put_effect
 from chat4all.adapters.cassandra.session import Row
-from chat4all.domain.ids import LogPosition
+from chat4all.domain.changes import EMOJIS, Deleted, Edited, Reacted
+from chat4all.domain.ids import LogPosition, Username
 from chat4all.ports.store import StoreBatch
 from tests.faults.two_routers import BUCKET, small_buckets
-from tests.messages import batch, message, row_of
+from tests.messages import batch, changed, changes, message, row_of, time_of
 from tests.records import CHATS
 from tests.tables import StoreOnTables, Tables
 
@@ -77,3 +80,21 @@ async def test_rows_of_all_buckets_are_found_and_no_others() -> None:
     assert await store.at_positions(others + elsewhere) == {}
     found = await store.at_positions(wanted + others + elsewhere)
     assert found == {one.log_position: row_of(one) for one in MESSAGES}
+
+
+async def test_of_a_deletion_that_is_half_written_no_text_is_shown() -> None:
+    """Its first statement is there, and what it has to empty is there too."""
+    tables = Tables()
+    store = StoreOnTables(tables)
+    ana = Username("ana")
+    one = replace(MESSAGES[0], payload={"name": "secret"}, mentions=(ana,))
+    await store.write(batch(one))
+    edited = changed(1, Edited("secret"))
+    reacted = changed(2, Reacted(EMOJIS[0], given=True))
+    await store.write(changes(edited, reacted))
+    first, *_ = put_effect(changed(3, Deleted()))
+    await tables.batch([first])
+    wanted = replace(one, content="", payload=None, mentions=(), deleted_at=time_of(3))
+    assert await store.with_numbers(CHATS[0], [1]) == [wanted]
+    assert await store.versions(CHATS[0], 1) == []
+    assert await store.reactions(CHATS[0], 1) == ()
