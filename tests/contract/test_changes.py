@@ -174,8 +174,14 @@ async def test_what_was_made_under_an_id(store: Store) -> None:
     assert await found(5) == MadeChange(1, None, is_deleted=True)
     assert await store.made(CHATS[0], made[0].change_id, ANA) is None
     assert await store.made(CHATS[1], made[0].change_id, made[0].author) is None
-    await store.write(changes(changed(6, Deleted(), seq=2)))
+    made.append(changed(6, Deleted(), seq=2))
+    await store.write(changes(made[-1]))
     assert await found(1) == MadeChange(2, Edited(""))
+    assert await found(6) == MadeChange(2, None, is_deleted=True)
+    await store.write(batch(message(1, CHATS[1])))
+    first = changed(1, Reacted(THUMB, given=True), chat=CHATS[1])
+    await store.write(changes(first))
+    assert await store.made(CHATS[1], first.change_id, BRUNO) == MadeChange(1, first.effect)
 
 
 async def test_the_texts_of_a_message_are_bounded(store: Store) -> None:
