@@ -1,14 +1,14 @@
 """Cassandra's tables in memory, with the statements of its adapters: the last write wins.
 
 A cell has a value and a write time; a later time wins, of equal times the larger value. Nothing is
-ever refused for what is there already. What a request writes to one partition is written whole or
-not at all (`by_partition`).
+ever refused for what is there already; a number that its column cannot have is. What a request
+writes to one partition is written whole or not at all (`by_partition`).
 """
 
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
@@ -37,6 +37,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<=": le,
     "IN": lambda value, several: value in several,
 }
+_BITS = {"tinyint": 7, "int": 31, "bigint": 63}
 
 Key = tuple[Any, ...]
 Cells = dict[str, tuple[int, Any]]
@@ -45,7 +46,8 @@ Cells = dict[str, tuple[int, Any]]
 class Table(NamedTuple):
     """What the migrations say of a table."""
 
-    columns: frozenset[str]
+    columns: Mapping[str, str]
+    """The type of each."""
     partition: tuple[str, ...]
     clustering: tuple[str, ...]
     newest_first: bool
@@ -53,6 +55,13 @@ class Table(NamedTuple):
     @property
     def keys(self) -> tuple[str, ...]:
         return (*self.partition, *self.clustering)
+
+    def takes(self, name: str, value: Any) -> bool:
+        """Whether a value, or each of several, fits its column."""
+        if isinstance(value, list):
+            return all(self.takes(name, one) for one in value)
+        bits = _BITS.get(self.columns[name])
+        return bits is None or -(2**bits) <= value < 2**bits
 
 
 @cache
@@ -63,19 +72,18 @@ def schema() -> dict[str, Table]:
     text = "\n".join(step.read_text() for step in steps)
     found = {}
     for name, body, options in _TABLE.findall(text):
-        columns = {line.split()[0] for line in body.splitlines() if line.startswith("    ")}
+        lines = [line.split() for line in body.splitlines() if line.startswith("    ")]
+        columns = {name: rest[0].strip(",") for name, *rest in lines if name != "PRIMARY"}
         if key := _KEY.search(body):
             partition = _names(key[1] or key[2])
             clustering = _names(key[3] or "")
         else:
             partition, clustering = (body.split("PRIMARY KEY")[0].split()[-2],), ()
-        found[name] = Table(
-            frozenset(columns - {"PRIMARY"}), partition, clustering, "DESC" in options
-        )
+        found[name] = Table(columns, partition, clustering, "DESC" in options)
     for name, added in _ADDED.findall(text):
-        more = {column.split()[0] for column in _OF_A_TYPE.sub("", added).split(",")}
-        found[name] = found[name]._replace(columns=found[name].columns | more)
-    applied = frozenset({"version", "applied_at"})
+        more = dict(column.split() for column in _OF_A_TYPE.sub("", added).split(","))
+        found[name] = found[name]._replace(columns={**found[name].columns, **more})
+    applied = {"version": "int", "applied_at": "timestamp"}
     return found | {"schema_migrations": Table(applied, ("version",), (), newest_first=False)}
 
 
@@ -128,6 +136,7 @@ class Tables:
             for name, value in row.items():
                 assert name in shape.columns, f"{table} has no column {name}"
                 assert value is not None, "an inserted null is a tombstone"
+                assert shape.takes(name, value), f"{value} does not fit {table}.{name}"
             cells = self._cells(table, row)
             for name in row.keys() - set(shape.keys) if columns is None else row.keys() & columns:
                 if isinstance(value := row[name], _Cell):
@@ -160,6 +169,7 @@ class Tables:
         names = _CONDITION.findall(found["where"] or "")
         assert len(names) == len(values), "a condition is not understood"
         conditions = [(n, _COMPARE[o], v) for (n, o), v in zip(names, values, strict=True)]
+        assert all(shape.takes(name, value) for name, _, value in conditions), values
         backwards = found["order"] == " DESC" if found["order"] else shape.newest_first
         rows: list[Row] = []
         for key in _partitions(table, shape, conditions):

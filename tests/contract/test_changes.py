@@ -179,9 +179,10 @@ async def test_what_was_made_under_an_id(store: Store) -> None:
     assert await found(1) == MadeChange(2, Edited(""))
     assert await found(6) == MadeChange(2, None, is_deleted=True)
     await store.write(batch(message(1, CHATS[1])))
-    first = changed(1, Reacted(THUMB, given=True), chat=CHATS[1])
+    reacted = Reacted(THUMB, given=True)
+    first = changed(1, reacted, chat=CHATS[1])
     await store.write(changes(first))
-    assert await store.made(CHATS[1], first.change_id, BRUNO) == MadeChange(1, first.effect)
+    assert await store.made(CHATS[1], first.change_id, BRUNO) == MadeChange(1, reacted)
 
 
 async def test_the_texts_of_a_message_are_bounded(store: Store) -> None:

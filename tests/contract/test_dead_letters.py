@@ -1,5 +1,6 @@
 """The contract of `ports.dead_letters`."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -24,13 +25,17 @@ def without_times(letter: DeadLetter) -> DeadLetter:
 async def test_dead_letters_keep_their_bytes_and_order(
     sink: DeadLetterSink, letters: DeadLetters
 ) -> None:
+    before = time.time()
     await sink.add(LETTERS)
+    after = time.time()
     again = DeadLetter(LETTERS[0].log_position, "another cause", b"", b"")
     await sink.add([again])
     in_order = sorted(LETTERS, key=lambda x: x.log_position)
     found = await letters.all(10)
     assert [without_times(x) for x in found] == in_order
-    assert all(x.put_aside_ms is not None for x in found)
+    times = [x.put_aside_ms / 1_000 for x in found if x.put_aside_ms is not None]
+    assert len(times) == len(LETTERS)
+    assert before - 0.001 <= min(times) <= max(times) <= after + 0.001
     assert await letters.all(2) == found[:2]
     assert await letters.all(10, after=in_order[0].log_position) == found[1:]
     assert await letters.get(in_order[1].log_position) == found[1]

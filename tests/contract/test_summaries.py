@@ -41,6 +41,9 @@ async def test_a_replay_that_does_not_know_when_takes_nothing_back(
     await store.write(written)
     await store.write(replace(written, heads={CHATS[0]: Head(1, one.log_position)}))
     assert await summaries.activity(CHATS[:1]) == {CHATS[0]: Activity(1, 7_000)}
+    # Nor does a later message whose time is not known.
+    await store.write(batch(message(2)))
+    assert await summaries.activity(CHATS[:1]) == {CHATS[0]: Activity(2, 7_000)}
 
 
 async def test_an_older_head_does_not_take_the_place_back(

@@ -75,6 +75,7 @@ async def test_the_offset_only_grows(store: EmbeddedStore) -> None:
     async def offsets() -> tuple[int, int]:
         return store.committed, await store.stored()
 
+    await store.write(StoreBatch(through=()))
     assert await offsets() == (0, 0)
     await store.write(batch(message(1), message(2)))
     assert await offsets() == (20, 20)
@@ -86,6 +87,13 @@ async def test_the_offset_only_grows(store: EmbeddedStore) -> None:
     assert await offsets() == (22, 22)
     await store.commit([])
     assert await store.follows("another log") == ("a log", 22)
+
+
+async def test_a_store_that_follows_no_log_yet_has_stored_nothing(tmp_path: Path) -> None:
+    store = EmbeddedStore(tmp_path / "store.db")
+    await store.open()
+    assert await store.stored() == 0
+    await store.close()
 
 
 async def test_what_a_store_follows_is_known_after_a_restart(tmp_path: Path) -> None:
