@@ -29,7 +29,7 @@ _SELECT = re.compile(
     r"SELECT (?P<distinct>DISTINCT )?(?P<what>.*?) FROM (?P<table>\w+)(?: WHERE (?P<where>.*?))?"
     r"(?: ORDER BY \w+(?P<order> ASC| DESC)?)?(?: LIMIT (?P<limit>\d+|\?))?\Z"
 )
-_CONDITION = re.compile(r"(\w+) (=|>=|<=|>|IN) \?")
+_CONDITION = re.compile(r"(\w+) (=|>=|<=|>|IN) \?\Z")
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "=": eq,
     ">": gt,
@@ -116,6 +116,7 @@ class Tables:
 
     async def batch(self, statements: Sequence[Statement]) -> None:
         """See `CassandraSession.batch`."""
+        assert statements, "a request without a statement"
         for work in self.by_partition(statements):
             self.apply(work)
 
@@ -151,7 +152,7 @@ class Tables:
         return partition.setdefault(tuple(row[name] for name in shape.clustering), {})
 
     def _update(self, statement: re.Match[str], values: Sequence[Any]) -> None:
-        table, names = statement[1], re.findall(r"(\w+) = \?", statement[2] + " " + statement[3])
+        table, names = statement[1], [*_assigned(statement[2], ", "), *_assigned(statement[3])]
         row = dict(zip(names, values, strict=True))
         shape = schema()[table]
         key = tuple(row.pop(name) for name in shape.partition)
@@ -166,10 +167,12 @@ class Tables:
         if found["distinct"]:
             return [key for key, rows in table.items() if rows]
         limit = values.pop() if found["limit"] == "?" else int(found["limit"] or 2**31)
-        names = _CONDITION.findall(found["where"] or "")
+        names = _conditions(found["where"])
         assert len(names) == len(values), "a condition is not understood"
         conditions = [(n, _COMPARE[o], v) for (n, o), v in zip(names, values, strict=True)]
         assert all(shape.takes(name, value) for name, _, value in conditions), values
+        several = [comparison == "IN" for _, comparison in names]
+        assert several == [isinstance(value, list) for value in values], "IN takes a list"
         backwards = found["order"] == " DESC" if found["order"] else shape.newest_first
         rows: list[Row] = []
         for key in _partitions(table, shape, conditions):
@@ -182,6 +185,20 @@ class Tables:
                 if len(rows) == limit:
                     return rows
         return rows
+
+
+def _conditions(where: str | None, between: str = " AND ") -> list[tuple[str, str]]:
+    """Return the columns and comparisons; a condition that is not understood is an error."""
+    found = [_CONDITION.match(one) for one in where.split(between)] if where else []
+    assert None not in found, where
+    return [(one[1], one[2]) for one in found if one]
+
+
+def _assigned(text: str, between: str = " AND ") -> list[str]:
+    """Return the columns of equations."""
+    equations = _conditions(text, between)
+    assert {comparison for _, comparison in equations} == {"="}, text
+    return [name for name, _ in equations]
 
 
 def _partitions(
@@ -230,10 +247,9 @@ def _inserted(statement: str, values: Sequence[Any]) -> tuple[str, dict[str, Any
     """Return the table, the values by column and the write time."""
     if cell := _CELL.match(statement):
         write_time, key, value, *of_row = values
-        names = re.findall(r"(\w+) = \?", cell[3])
         return (
             cell[1],
-            dict(zip(names, of_row, strict=True)) | {cell[2]: _Cell(key, value)},
+            dict(zip(_assigned(cell[3]), of_row, strict=True)) | {cell[2]: _Cell(key, value)},
             write_time,
         )
     table, columns, timed = _columns(statement)

@@ -17,13 +17,15 @@ from chat4all.domain.changes import (
     ReactionCount,
     Version,
 )
-from chat4all.domain.ids import ConversationId, Username
+from chat4all.domain.ids import ChangeId, ConversationId, Username
 from chat4all.domain.messages import AllRead, Head, StoredMessage
 from chat4all.domain.position import Position
 from chat4all.ports.store import (
     ChangeEntry,
     ChangeKey,
     ChangeRow,
+    IdEntry,
+    IdKey,
     StoreBatch,
     Target,
     TargetKey,
@@ -80,6 +82,20 @@ async def test_the_first_use_of_an_id_of_a_change_stays(store: Store) -> None:
     assert await store.find_change_ids([key]) == {key: ChangeEntry(1, at_change(1))}
 
 
+async def test_ids_are_found_of_those_alone_who_are_asked_for(store: Store) -> None:
+    of = message(1).message_id
+    ids = {IdKey(CHATS[0], of, name): IdEntry(1, message(1).log_position) for name in (ANA, BRUNO)}
+    change_ids = {
+        ChangeKey(CHATS[0], ChangeId(of), name): ChangeEntry(number, at_change(number))
+        for number, name in enumerate((ANA, BRUNO), start=1)
+    }
+    await store.write(StoreBatch((), ids=ids, change_ids=change_ids))
+    for key, entry in ids.items():
+        assert await store.find_ids([key, key]) == {key: entry}
+    for change, place in change_ids.items():
+        assert await store.find_change_ids([change]) == {change: place}
+
+
 async def test_a_change_is_not_visible_above_the_head(store: Store) -> None:
     await store.write(batch(message(1)))
     await store.write(changes(*[changed(n, Edited(f"{n}")) for n in range(995, 1_006)], head=1_003))
@@ -120,35 +136,45 @@ async def test_a_change_leaves_all_other_messages_as_they_were(store: Store) -> 
         await store.write(batch(message(1, chat), message(2, chat)))
     elsewhere = [
         changed(7, Edited("there"), chat=there),
-        changed(8, Reacted(HEART, given=True), chat=there),
+        changed(8, Reacted(HEART, given=True), seq=2, chat=there),
         changed(9, Edited("there too"), seq=2, chat=there),
     ]
     await store.write(changes(*elsewhere))
     kept = await store.with_numbers(there, [1, 2])
+    assert [(one.conversation_id, one.content) for one in kept] == [
+        (there, "there"),
+        (there, "there too"),
+    ]
     changed_here = [
         changed(1, Edited("two"), seq=2),
         changed(2, Edited("one")),
         changed(3, Reacted(THUMB, given=True), seq=2),
+        changed(4, Reacted(HEART, given=True)),
     ]
-    reacted = (ReactionCount(THUMB, 1, (BRUNO,)),)
-    first = replace(message(1), content="one", edited_at=time_of(2))
-    second = replace(message(2), content="two", edited_at=time_of(1), reactions=reacted)
+    of_first = (ReactionCount(HEART, 1, (BRUNO,)),)
+    of_second = (ReactionCount(THUMB, 1, (BRUNO,)),)
+    first = replace(message(1), content="one", edited_at=time_of(2), reactions=of_first)
+    second = replace(message(2), content="two", edited_at=time_of(1), reactions=of_second)
+    texts = [message(1).content, "one"]
     for _ in range(2):
         await store.write(changes(*changed_here))
         assert [await the(store), await the(store, 2)] == [first, second]
-        assert [one.content for one in await store.versions(here, 1)] == [
-            message(1).content,
-            "one",
-        ]
-        assert list(await store.reactions(here, 1)) == []
-        assert await store.position(here) == Position(2, 3)
-    await store.write(changes(changed(4, Deleted(), seq=2)))
+        assert [one.content for one in await store.versions(here, 1)] == texts
+        assert tuple(await store.reactions(here, 1)) == of_first
+        assert list(await store.reactions(there, 1)) == []
+        assert list(await store.changed(here, after=0, limit=9)) == [(1, 2), (2, 1), (3, 2), (4, 1)]
+        assert await store.position(here) == Position(2, 4)
+    await store.write(changes(changed(5, Deleted(), seq=2)))
     assert await the(store) == first
-    assert [one.content for one in await store.versions(here, 1)][1:] == ["one"]
+    assert [one.content for one in await store.versions(here, 1)] == texts
     assert await store.with_numbers(there, [1, 2]) == kept
     assert [one.content for one in await store.versions(there, 2)][1:] == ["there too"]
-    assert len(await store.reactions(there, 1)) == 1
+    assert len(await store.reactions(there, 2)) == 1
     assert await store.position(there) == Position(2, 9)
+    for chat, number, seq in ((here, 4, 1), (there, 8, 2)):
+        of = changed(number, Deleted()).change_id
+        given = Reacted(HEART, given=True)
+        assert await store.made(chat, of, BRUNO) == MadeChange(seq, given, is_deleted=False)
 
 
 async def test_what_was_made_under_an_id(store: Store) -> None:

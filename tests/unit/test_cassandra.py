@@ -23,6 +23,7 @@ from chat4all.adapters.cassandra.batches import (
     BATCH_BYTES,
     PACK_BYTES,
     PACK_PARTITIONS,
+    ROW_BYTES,
     in_batches,
     in_packs,
 )
@@ -31,9 +32,11 @@ from chat4all.adapters.cassandra.messages import MESSAGE, message_of, put_messag
 from chat4all.adapters.cassandra.session import IN_FLIGHT_MAX, Row, Statement
 from chat4all.domain.errors import Overloaded, Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition, Username
+from chat4all.domain.kinds import PAYLOAD_MAX, Kind
 from chat4all.domain.messages import Head, Marker, StoredMessage
 from chat4all.domain.records import DeadLetter
 from chat4all.ports.store import IdEntry, IdKey, StoreBatch
+from chat4all.wire.payloads import as_column
 from tests.messages import message
 from tests.records import CHATS
 
@@ -79,6 +82,22 @@ def test_batches_keep_the_order_within_a_bucket_and_a_mebibyte() -> None:
     parts = list(in_batches(large))
     assert [m for part in parts for m in part] == large
     assert max(sum(len(m.content.encode()) for m in part) for part in parts) <= BATCH_BYTES
+    # What each row takes besides its text counts, as do payloads in the form that is stored.
+    many = [replace(m, content="x" * 900) for m in small[:999]]
+    numbers = {"n": [1e15] * (PAYLOAD_MAX // len("1e15,"))}
+    weighty = [replace(m, kind=Kind.CUSTOM, payload=numbers) for m in small[:40]]
+    for messages in (many, weighty):
+        parts = list(in_batches(messages))
+        assert [m for part in parts for m in part] == messages
+        assert max(map(bytes_of, parts)) <= BATCH_BYTES
+    one = replace(small[0], content="x" * 2 * BATCH_BYTES)
+    assert list(in_batches([one, one])) == [[one], [one]]
+
+
+def bytes_of(messages: Sequence[StoredMessage]) -> int:
+    texts = [one.content for one in messages]
+    texts += [as_column(one.payload) for one in messages if one.payload is not None]
+    return ROW_BYTES * len(messages) + sum(len(text.encode()) for text in texts)
 
 
 def test_small_groups_travel_together_within_what_cassandra_takes_without_a_warning() -> None:
@@ -346,13 +365,14 @@ async def test_markers_of_many_members_are_written_in_parts() -> None:
     sizes: list[int] = []
 
     async def batch(statements: Sequence[Statement]) -> None:
-        sizes.append(sum(len(str(values[1])) for _, values in statements))
+        sizes.append(sum(ROW_BYTES + len(str(values[1])) for _, values in statements))
         await Slow.batch(session, statements)
 
     session.batch = batch  # type: ignore[method-assign]
     await CassandraStore(session).write(StoreBatch((), markers=markers))
     assert {values[1] for _, values in session.written} == {marker.username for marker in markers}
     assert max(sizes) <= BATCH_BYTES < sum(sizes)
+    assert len(sizes) < 5
 
 
 TABLES = ["messages", "message_ids", "read_markers", "conversation_heads"]

@@ -98,3 +98,15 @@ async def test_of_a_deletion_that_is_half_written_no_text_is_shown() -> None:
     assert await store.with_numbers(CHATS[0], [1]) == [wanted]
     assert await store.versions(CHATS[0], 1) == []
     assert await store.reactions(CHATS[0], 1) == ()
+
+
+@pytest.mark.parametrize("texts", [("secret", None), (None, "secret")])
+async def test_an_edit_after_the_deletion_leaves_no_text(texts: tuple[str | None, ...]) -> None:
+    """Also where a router that does not know of the deletion writes it, before or after."""
+    tables = Tables()
+    store = StoreOnTables(tables)
+    await store.write(batch(MESSAGES[0]))
+    await store.write(changes(changed(1, Deleted())))
+    for text in texts:
+        await store.write(changes(changed(2, Edited(text))))
+    assert await tables.run("SELECT content FROM edits") == [("",)]
