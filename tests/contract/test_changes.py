@@ -68,6 +68,8 @@ async def test_what_was_written_for_changes_is_found_again(store: Store) -> None
         targets[0]: Target(message(1).log_position, BRUNO, is_deleted=True),
         targets[1]: Target(message(2).log_position, BRUNO, is_deleted=False),
     }
+    await store.write(changes(changed(3, Reacted(THUMB, given=True), seq=9)))
+    assert await store.targets([TargetKey(CHATS[0], 9)]) == {}
     # The ids of messages are apart: here the first change has its message's.
     ids = batch(message(1)).ids
     assert await store.find_ids(list(ids)) == ids
@@ -302,6 +304,7 @@ async def test_the_two_numbers_of_a_head_are_written_apart(store: Store) -> None
                 else StoreBatch((), heads={chat: one})
             )
         assert await store.position(chat) == Position(2, 3)
+        assert len(await store.changed(chat, after=0, limit=9)) == len(edits)
 
 
 async def test_a_page_and_a_list_say_what_they_were_read_at(store: Store) -> None:

@@ -141,8 +141,12 @@ async def test_how_far_one_reader_has_read_is_told_whatever_the_head(store: Stor
     await store.write(batch(message(1), message(2)))
     for chat, name, read in ((CHATS[0], ana, 9), (CHATS[0], bruno, 1), (CHATS[1], ana, 4)):
         await store.write(StoreBatch(through=(), markers=[Marker(chat, name, read, read)]))
+    received = Marker(CHATS[1], Username("carla"), 3, 0)
+    await store.write(StoreBatch(through=(), markers=[received]))
     chats = [(CHATS[0], ana), (CHATS[0], bruno), (CHATS[1], ana), (CHATS[1], bruno)]
-    assert [await store.read_seq(*one) for one in chats] == [9, 1, 4, 0]
+    chats.append((CHATS[1], received.username))
+    assert [await store.read_seq(*one) for one in chats] == [9, 1, 4, 0, 0]
+    assert (await store.read_seqs(CHATS[1])).get(received.username, 0) == 0
 
 
 async def test_receipts_have_the_times_of_what_they_say_in_any_order(
@@ -186,3 +190,5 @@ async def test_what_was_read_was_received_by_then(
     ]:
         await store.write(marked(CHATS[0], *numbers))
         assert await history.receipts(CHATS[0]) == {"ana": seen}, numbers
+    await store.write(StoreBatch((), markers=[Marker(CHATS[0], Username("bruno"), 0, 1, 0, 7_000)]))
+    assert (await history.receipts(CHATS[0]))[Username("bruno")] == Receipt(1, 1, 7_000, 7_000)

@@ -71,7 +71,7 @@ async def test_activity_of_many_conversations(
 async def test_overviews_have_the_message_and_how_far_these_have_read(
     store: SequencedStore, summaries: ConversationSummaries
 ) -> None:
-    await store.write(batch(message(1), message(2)))
+    await store.write(batch(message(1), message(2), message(3), head=2))
     await store.write(batch(message(1, CHATS[1])))
     for name, read in (("ana", 1), ("bruno", 9), ("carla", 2)):
         marker = Marker(CHATS[0], Username(name), read, read)

@@ -117,6 +117,12 @@ def test_small_groups_travel_together_within_what_cassandra_takes_without_a_warn
         assert sum(len(text.encode()) for text in texts) <= PACK_BYTES
     large: list[Statement] = [("one", (0, "x" * 2 * PACK_BYTES))]
     assert list(in_packs([large, large])) == [large, large]
+    tiny: list[list[Statement]] = [[("one", (n,))] for n in range(2 * PACK_PARTITIONS + 1)]
+    assert [len(pack) for pack in in_packs(tiny)] == [PACK_PARTITIONS, PACK_PARTITIONS, 1]
+    # A text counts as it is written: of one byte a character, or of four.
+    for text, fit in (("x" * 200, 10), ("🎉" * 200, 4)):
+        same: list[list[Statement]] = [[("one", (n, text))] for n in range(20)]
+        assert [len(pack) for pack in in_packs(same)] == [fit] * (20 // fit)
 
 
 @pytest.mark.anyio
@@ -390,6 +396,7 @@ async def test_each_stage_is_acknowledged_before_the_next_and_each_bucket_before
     assert set(stages) == {0, 1, 2, 3}
     of_heads = (values for text, values in session.written if "conversation_heads" in text)
     assert {str(values[0]) for values in of_heads} == set(CHATS[:2])
+    assert len(set(session.written)) == len(session.written), "nothing is written twice"
 
 
 @pytest.mark.anyio

@@ -6,13 +6,16 @@ from math import log2
 
 import pytest
 
-from chat4all.adapters.cassandra.changes import put_effect
+from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession, CassandraStore
+from chat4all.adapters.cassandra.changes import put_change, put_effect
+from chat4all.adapters.cassandra.messages import put_message
 from chat4all.adapters.cassandra.session import Row
 from chat4all.domain.changes import EMOJIS, Deleted, Edited, Reacted
+from chat4all.domain.errors import Unavailable
 from chat4all.domain.ids import LogPosition, Username
-from chat4all.ports.store import StoreBatch
+from chat4all.ports.store import ChangeRow, NumberedRow, StoreBatch, Target, TargetKey
 from tests.faults.two_routers import BUCKET, small_buckets
-from tests.messages import batch, changed, changes, message, row_of, time_of
+from tests.messages import at_change, batch, changed, changes, message, row_of, time_of
 from tests.records import CHATS
 from tests.tables import StoreOnTables, Tables
 
@@ -80,6 +83,36 @@ async def test_rows_of_all_buckets_are_found_and_no_others() -> None:
     assert await store.at_positions(others + elsewhere) == {}
     found = await store.at_positions(wanted + others + elsewhere)
     assert found == {one.log_position: row_of(one) for one in MESSAGES}
+
+
+async def test_a_row_of_which_only_a_part_is_there_is_read_as_far_as_it_is() -> None:
+    """A node that missed a write has what a read repair has brought it of the row."""
+    tables = Tables()
+    store = StoreOnTables(tables)
+    part = frozenset({"log_position"})
+    tables.apply([put_message(MESSAGES[0])], part)
+    tables.apply([put_change(changed(1, Deleted()))], part)
+    places = [(CHATS[0], MESSAGES[0].log_position), (CHATS[0], at_change(1))]
+    assert await store.at_positions(places) == {places[0][1]: NumberedRow(1, None, None)}
+    assert await store.changes_at(places) == {places[1][1]: ChangeRow(1, None, None)}
+    key = TargetKey(CHATS[0], 1)
+    assert await store.targets([key]) == {key: Target(places[0][1], None, is_deleted=False)}
+
+
+class Down(CassandraSession):
+    """Nobody answers."""
+
+    def __init__(self) -> None:
+        """Connect to nothing."""
+
+    async def run(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
+        raise Unavailable("nobody answers")
+
+
+@pytest.mark.parametrize("of", [CassandraStore, CassandraDeadLetters])
+async def test_a_ping_asks_cassandra(of: type[CassandraStore | CassandraDeadLetters]) -> None:
+    with pytest.raises(Unavailable):
+        await of(Down()).ping()
 
 
 async def test_of_a_deletion_that_is_half_written_no_text_is_shown() -> None:

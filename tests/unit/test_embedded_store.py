@@ -11,7 +11,7 @@ from chat4all.domain.changes import EMOJIS, Deleted, Edited, Reacted
 from chat4all.domain.errors import RouterStopped
 from chat4all.domain.ids import LogPosition, Username
 from chat4all.domain.kinds import Kind
-from chat4all.domain.messages import Marker
+from chat4all.domain.messages import Activity, Marker
 from chat4all.ports.store import StoreBatch
 from tests.messages import at_change, batch, changed, changes, message
 from tests.records import CHATS
@@ -104,6 +104,11 @@ async def test_what_a_store_follows_is_known_after_a_restart(tmp_path: Path) -> 
         assert store.committed == wanted[1]
         await store.write(batch(message(1), message(2)))
         await store.close()
+
+
+async def test_a_head_without_a_time_comes_last_in_lists(store: EmbeddedStore) -> None:
+    await store.write(batch(message(1)))
+    assert await store.activity(CHATS[:1]) == {CHATS[0]: Activity(1, 0)}
 
 
 async def test_what_a_message_has_not_is_null(store: EmbeddedStore) -> None:
