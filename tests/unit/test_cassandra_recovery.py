@@ -1,18 +1,22 @@
 """What is found of what a router wrote in many buckets or in half, on tables in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from math import log2
 
 import pytest
 
 from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession, CassandraStore
-from chat4all.adapters.cassandra.changes import put_change, put_effect
+from chat4all.adapters.cassandra.changes import put_change, put_change_head, put_effect
 from chat4all.adapters.cassandra.messages import put_message
 from chat4all.adapters.cassandra.session import Row
-from chat4all.domain.changes import EMOJIS, Deleted, Edited, Reacted
+from chat4all.adapters.cassandra.statements import put_head
+from chat4all.domain.changes import EMOJIS, ChangeHead, Deleted, Edited, Reacted
 from chat4all.domain.errors import Unavailable
-from chat4all.domain.ids import LogPosition, Username
+from chat4all.domain.ids import ConversationId, LogPosition, Username
+from chat4all.domain.messages import Activity, Head
+from chat4all.domain.times import parse_milliseconds
 from chat4all.ports.store import ChangeRow, NumberedRow, StoreBatch, Target, TargetKey
 from tests.faults.two_routers import BUCKET, small_buckets
 from tests.messages import at_change, batch, changed, changes, message, row_of, time_of
@@ -97,6 +101,24 @@ async def test_a_row_of_which_only_a_part_is_there_is_read_as_far_as_it_is() -> 
     assert await store.changes_at(places) == {places[1][1]: ChangeRow(1, None, None)}
     key = TargetKey(CHATS[0], 1)
     assert await store.targets([key]) == {key: Target(places[0][1], None, is_deleted=False)}
+
+
+async def test_a_head_of_which_only_a_part_is_there_has_a_place_in_lists() -> None:
+    tables = Tables()
+
+    async def found() -> Mapping[ConversationId, Activity]:
+        return await StoreOnTables(tables).activity(CHATS[:1])
+
+    await tables.batch([put_change_head(CHATS[0], ChangeHead(1, at_change(1)))])
+    assert await found() == {}
+    await tables.batch([put_head(CHATS[0], Head(1, MESSAGES[0].log_position))])
+    assert await found() == {CHATS[0]: Activity(1, 0, change=1)}
+    step = "INSERT INTO schema_migrations (version, applied_at) VALUES (?, ?)"
+    await tables.run(step, (5, datetime(2030, 1, 1, tzinfo=UTC)))
+    assert await found() == {CHATS[0]: Activity(1, 0, change=1)}
+    await tables.batch([put_message(MESSAGES[0])])
+    sent_ms = parse_milliseconds(MESSAGES[0].created_at)
+    assert await found() == {CHATS[0]: Activity(1, sent_ms, change=1)}
 
 
 class Down(CassandraSession):
