@@ -144,5 +144,6 @@ async def test_mentions_are_found_by_name_within_bounds(store: Store) -> None:
     await store.write(batch(written(CHATS[1], 1, ANA), message(2, CHATS[1])))
     assert await mentions(store, ANA) == {CHATS[0]: [5, 999, 1_000, 2_001], CHATS[1]: [1]}
     assert await mentions(store, ANA, 5, 1_000) == {CHATS[0]: [999, 1_000]}
+    assert await mentions(store, ANA, 998, 1_000) == {CHATS[0]: [999, 1_000]}
     assert await mentions(store, Username("an")) == {}
     assert await store.mentions({}) == {}
