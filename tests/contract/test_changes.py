@@ -106,6 +106,8 @@ async def test_a_change_is_not_visible_above_the_head(store: Store) -> None:
         (n, 1) for n in range(998, 1_002)
     ]
     assert list(await store.changed(CHATS[0], after=1_001, limit=9)) == [(1_002, 1), (1_003, 1)]
+    assert list(await store.changed(CHATS[0], after=1_002, limit=9)) == [(1_003, 1)]
+    assert list(await store.changed(CHATS[0], after=1_001, limit=1)) == [(1_002, 1)]
     assert list(await store.changed(CHATS[0], after=1_003, limit=9)) == []
     assert list(await store.changed(CHATS[1], after=0, limit=9)) == []
     assert await store.position(CHATS[1]) == Position(0, 0)

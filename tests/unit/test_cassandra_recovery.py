@@ -8,11 +8,11 @@ from math import log2
 import pytest
 
 from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession, CassandraStore
-from chat4all.adapters.cassandra.changes import put_change, put_change_head, put_effect
+from chat4all.adapters.cassandra.changes import put_change, put_change_head, put_edit, put_effect
 from chat4all.adapters.cassandra.messages import put_message
 from chat4all.adapters.cassandra.session import Row
 from chat4all.adapters.cassandra.statements import put_head
-from chat4all.domain.changes import EMOJIS, ChangeHead, Deleted, Edited, Reacted
+from chat4all.domain.changes import EMOJIS, ChangeHead, Deleted, Edited, Reacted, Version
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition, Username
 from chat4all.domain.messages import Activity, Head
@@ -101,6 +101,11 @@ async def test_a_row_of_which_only_a_part_is_there_is_read_as_far_as_it_is() -> 
     assert await store.changes_at(places) == {places[1][1]: ChangeRow(1, None, None)}
     key = TargetKey(CHATS[0], 1)
     assert await store.targets([key]) == {key: Target(places[0][1], None, is_deleted=False)}
+    await store.write(batch(MESSAGES[1]))
+    edit = put_edit(changed(2, Edited("half"), seq=2))
+    assert edit is not None
+    tables.apply([edit], frozenset({"content"}))
+    assert await store.versions(CHATS[0], 2) == [Version(MESSAGES[1].content, None)]
 
 
 async def test_a_head_of_which_only_a_part_is_there_has_a_place_in_lists() -> None:
