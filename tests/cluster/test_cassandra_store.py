@@ -269,6 +269,7 @@ async def test_an_epoch_is_written_once(on: AStore) -> None:
     assert await epochs.add(first) == first
     assert await epochs.add(second._replace(number=0)) == first
     assert await epochs.add(second) == second
+    assert await epochs.add(first) == first
     assert await epochs.newest() == second
 
 

@@ -124,6 +124,11 @@ async def test_a_head_of_which_only_a_part_is_there_has_a_place_in_lists() -> No
     await tables.batch([put_message(MESSAGES[0])])
     sent_ms = parse_milliseconds(MESSAGES[0].created_at)
     assert await found() == {CHATS[0]: Activity(1, sent_ms, change=1)}
+    # Nor is anything believed of what was sent where nobody knows when this release came.
+    tables = Tables()
+    await tables.batch([put_head(CHATS[0], Head(1, MESSAGES[0].log_position))])
+    await tables.batch([put_message(MESSAGES[0])])
+    assert await found() == {CHATS[0]: Activity(1, 0)}
 
 
 class Down(CassandraSession):
