@@ -185,6 +185,8 @@ async def test_a_driver_that_takes_its_time_does_not_hold_up_who_asked(
 class Prepared:
     """A statement as the driver has it."""
 
+    seconds = driver.REQUEST_SECONDS
+
     def bind(self) -> "Prepared":
         return Prepared()
 
@@ -262,6 +264,9 @@ async def test_connecting_and_preparing_count_towards_the_deadline(
     with pytest.raises(Unavailable):
         await session.batch([(f"DELETE FROM t{n} WHERE a = ?", (n,)) for n in range(3)])
     assert len(asked) == 2, "nothing is sent when no time is left"
+    with pytest.raises(Unavailable):
+        await session.run("SELECT seq FROM messages")
+    assert asked[2] == driver.REQUEST_SECONDS, "what is prepared takes no time"
 
 
 @pytest.mark.anyio

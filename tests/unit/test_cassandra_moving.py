@@ -78,6 +78,8 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Names:
     found = Names()
     monkeypatch.setattr(driver, "connect", found.connect)
     monkeypatch.setattr(driver, "time", found)
+    # So long a session that is given up stays, for the requests that have it.
+    monkeypatch.setattr(driver, "REQUEST_SECONDS", 0.5)
     return found
 
 
@@ -117,6 +119,44 @@ async def test_after_a_while_without_any_answer_the_names_are_resolved_again(
     await session.run(READ)
     await session.close()
     assert names.sessions[1].is_closed
+
+
+async def test_an_end_does_not_wait_for_requests_of_a_session_that_was_given_up(
+    names: Names, session: CassandraSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await session.run(READ)
+    names.sessions[0].error = NOBODY
+    monkeypatch.setattr(driver, "REQUEST_SECONDS", 600)
+    for _ in range(2):
+        await fails(session)
+        names.now += ANEW_SECONDS
+    async with asyncio.timeout(30):
+        while len(names.sessions) < 2:
+            await asyncio.sleep(0)
+        await session.close()
+    assert [one.is_closed for one in names.sessions] == [True, True]
+
+
+async def test_an_end_closes_a_session_that_is_being_made(
+    names: Names, session: CassandraSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may, asked = asyncio.Event(), asyncio.Event()
+
+    async def slow(contact: Contact) -> Driver:
+        asked.set()
+        await may.wait()
+        return await names.connect(contact)
+
+    monkeypatch.setattr(driver, "connect", slow)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.001):
+            await session.run(READ)
+    await asked.wait()
+    closing = asyncio.create_task(session.close())
+    await asyncio.sleep(0)
+    may.set()
+    await closing
+    assert [one.is_closed for one in names.sessions] == [True]
 
 
 async def test_pings_that_are_given_up_count_too(names: Names, session: CassandraSession) -> None:
