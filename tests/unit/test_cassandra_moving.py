@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 
 import pytest
-from acsylla.errors import CassErrorLibNoHostsAvailable, CassErrorServerOverloaded
+from acsylla.errors import (
+    CassErrorLibNoHostsAvailable,
+    CassErrorServerInvalidQuery,
+    CassErrorServerOverloaded,
+)
 
 from chat4all.adapters.cassandra import CassandraSession, Contact
 from chat4all.adapters.cassandra import session as driver
@@ -41,6 +45,8 @@ class Driver:
         self.is_closed = False
 
     async def create_prepared(self, statement: str) -> Prepared:
+        if self.error is not None:
+            raise self.error
         return Prepared(self)
 
     async def execute(self, statement: Prepared) -> SimpleNamespace:
@@ -200,9 +206,25 @@ async def test_a_node_that_answers_with_errors_is_where_it_was(
     names: Names, session: CassandraSession
 ) -> None:
     await session.run(READ)
-    names.sessions[0].error = CassErrorServerOverloaded("too much")
-    for _ in range(4):
-        names.now += ANEW_SECONDS
-        await fails(session)
+    for error in (CassErrorServerOverloaded("too much"), CassErrorServerInvalidQuery("no table")):
+        names.sessions[0].error = error
+        for number in range(4):
+            names.now += ANEW_SECONDS
+            await fails(session)
+            with pytest.raises(Unavailable):
+                await session.run(f"SELECT seq FROM t{number}")
     await settled(session)
     assert len(names.sessions) == 1
+
+
+async def test_statements_that_cannot_be_prepared_count_too(
+    names: Names, session: CassandraSession
+) -> None:
+    await session.run(READ)
+    names.sessions[0].error = NOBODY
+    for number in range(3):
+        with pytest.raises(Unavailable):
+            await session.run(f"SELECT seq FROM t{number}")
+        names.now += ANEW_SECONDS / 2
+    await settled(session)
+    assert len(names.sessions) == 2
