@@ -16,6 +16,7 @@ from chat4all.domain.changes import EMOJIS, ChangeHead, Deleted, Edited, Reacted
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition, Username
 from chat4all.domain.messages import Activity, Head
+from chat4all.domain.position import Position
 from chat4all.domain.times import parse_milliseconds
 from chat4all.ports.store import ChangeRow, NumberedRow, StoreBatch, Target, TargetKey
 from tests.faults.two_routers import BUCKET, small_buckets
@@ -116,6 +117,7 @@ async def test_a_head_of_which_only_a_part_is_there_has_a_place_in_lists() -> No
 
     await tables.batch([put_change_head(CHATS[0], ChangeHead(1, at_change(1)))])
     assert await found() == {}
+    assert await StoreOnTables(tables).position(CHATS[0]) == Position(0, 1)
     await tables.batch([put_head(CHATS[0], Head(1, MESSAGES[0].log_position))])
     assert await found() == {CHATS[0]: Activity(1, 0, change=1)}
     step = "INSERT INTO schema_migrations (version, applied_at) VALUES (?, ?)"
@@ -129,6 +131,7 @@ async def test_a_head_of_which_only_a_part_is_there_has_a_place_in_lists() -> No
     await tables.batch([put_head(CHATS[0], Head(1, MESSAGES[0].log_position))])
     await tables.batch([put_message(MESSAGES[0])])
     assert await found() == {CHATS[0]: Activity(1, 0)}
+    assert await StoreOnTables(tables).position(CHATS[0]) == Position(1, 0)
 
 
 class Down(CassandraSession):
