@@ -7,7 +7,7 @@ import msgspec
 
 from chat4all.domain.ids import ConversationId, MessageId
 from chat4all.domain.messages import AllRead, StoredMessage
-from chat4all.wire.messages import MessageView
+from chat4all.wire.messages import MessageView, message_view
 from tests.contract.ports import VisibleHistory
 
 NOTHING_READ = AllRead(0, None, 0)
@@ -23,7 +23,7 @@ class Stored:
 
 
 async def stored(history: VisibleHistory, chat: ConversationId, **bounds: int) -> Stored:
-    """Return the messages of a page, each as it is found by its id."""
+    """Return the messages of a page, each as it is found by its id, and as the page shows it."""
     page = await history.page(chat, NOTHING_READ, **bounds)
     views = msgspec.json.decode(page.body, type=list[MessageView])
     found: list[StoredMessage] = []
@@ -37,6 +37,8 @@ async def _message(
     history: VisibleHistory, chat: ConversationId, view: MessageView
 ) -> StoredMessage:
     found = await history.with_id(chat, MessageId(view.message_id))
+    assert {message.message_id for message in found} == {view.message_id}
     same = [message for message in found if message.seq == view.seq]
     assert len(same) == 1, "a message cannot be found by its id"
+    assert view == message_view(same[0], view.status), "a page shows another message"
     return same[0]

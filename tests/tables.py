@@ -1,14 +1,14 @@
 """Cassandra's tables in memory, with the statements of its adapters: the last write wins.
 
 A cell has a value and a write time; a later time wins, of equal times the larger value. Nothing is
-ever refused for what is there already. What a request writes to one partition is written whole or
-not at all (`by_partition`).
+ever refused for what is there already; a number that its column cannot have is. What a request
+writes to one partition is written whole or not at all (`by_partition`).
 """
 
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
@@ -29,7 +29,7 @@ _SELECT = re.compile(
     r"SELECT (?P<distinct>DISTINCT )?(?P<what>.*?) FROM (?P<table>\w+)(?: WHERE (?P<where>.*?))?"
     r"(?: ORDER BY \w+(?P<order> ASC| DESC)?)?(?: LIMIT (?P<limit>\d+|\?))?\Z"
 )
-_CONDITION = re.compile(r"(\w+) (=|>=|<=|>|IN) \?")
+_CONDITION = re.compile(r"(\w+) (=|>=|<=|>|IN) \?\Z")
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "=": eq,
     ">": gt,
@@ -37,6 +37,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<=": le,
     "IN": lambda value, several: value in several,
 }
+_BITS = {"tinyint": 7, "int": 31, "bigint": 63}
 
 Key = tuple[Any, ...]
 Cells = dict[str, tuple[int, Any]]
@@ -45,7 +46,8 @@ Cells = dict[str, tuple[int, Any]]
 class Table(NamedTuple):
     """What the migrations say of a table."""
 
-    columns: frozenset[str]
+    columns: Mapping[str, str]
+    """The type of each."""
     partition: tuple[str, ...]
     clustering: tuple[str, ...]
     newest_first: bool
@@ -53,6 +55,13 @@ class Table(NamedTuple):
     @property
     def keys(self) -> tuple[str, ...]:
         return (*self.partition, *self.clustering)
+
+    def takes(self, name: str, value: Any) -> bool:
+        """Whether a value, or each of several, fits its column."""
+        if isinstance(value, list):
+            return all(self.takes(name, one) for one in value)
+        bits = _BITS.get(self.columns[name])
+        return bits is None or -(2**bits) <= value < 2**bits
 
 
 @cache
@@ -63,19 +72,18 @@ def schema() -> dict[str, Table]:
     text = "\n".join(step.read_text() for step in steps)
     found = {}
     for name, body, options in _TABLE.findall(text):
-        columns = {line.split()[0] for line in body.splitlines() if line.startswith("    ")}
+        lines = [line.split() for line in body.splitlines() if line.startswith("    ")]
+        columns = {name: rest[0].strip(",") for name, *rest in lines if name != "PRIMARY"}
         if key := _KEY.search(body):
             partition = _names(key[1] or key[2])
             clustering = _names(key[3] or "")
         else:
             partition, clustering = (body.split("PRIMARY KEY")[0].split()[-2],), ()
-        found[name] = Table(
-            frozenset(columns - {"PRIMARY"}), partition, clustering, "DESC" in options
-        )
+        found[name] = Table(columns, partition, clustering, "DESC" in options)
     for name, added in _ADDED.findall(text):
-        more = {column.split()[0] for column in _OF_A_TYPE.sub("", added).split(",")}
-        found[name] = found[name]._replace(columns=found[name].columns | more)
-    applied = frozenset({"version", "applied_at"})
+        more = dict(column.split() for column in _OF_A_TYPE.sub("", added).split(","))
+        found[name] = found[name]._replace(columns={**found[name].columns, **more})
+    applied = {"version": "int", "applied_at": "timestamp"}
     return found | {"schema_migrations": Table(applied, ("version",), (), newest_first=False)}
 
 
@@ -108,6 +116,7 @@ class Tables:
 
     async def batch(self, statements: Sequence[Statement]) -> None:
         """See `CassandraSession.batch`."""
+        assert statements, "a request without a statement"
         for work in self.by_partition(statements):
             self.apply(work)
 
@@ -128,6 +137,7 @@ class Tables:
             for name, value in row.items():
                 assert name in shape.columns, f"{table} has no column {name}"
                 assert value is not None, "an inserted null is a tombstone"
+                assert shape.takes(name, value), f"{value} does not fit {table}.{name}"
             cells = self._cells(table, row)
             for name in row.keys() - set(shape.keys) if columns is None else row.keys() & columns:
                 if isinstance(value := row[name], _Cell):
@@ -142,7 +152,7 @@ class Tables:
         return partition.setdefault(tuple(row[name] for name in shape.clustering), {})
 
     def _update(self, statement: re.Match[str], values: Sequence[Any]) -> None:
-        table, names = statement[1], re.findall(r"(\w+) = \?", statement[2] + " " + statement[3])
+        table, names = statement[1], [*_assigned(statement[2], ", "), *_assigned(statement[3])]
         row = dict(zip(names, values, strict=True))
         shape = schema()[table]
         key = tuple(row.pop(name) for name in shape.partition)
@@ -157,9 +167,12 @@ class Tables:
         if found["distinct"]:
             return [key for key, rows in table.items() if rows]
         limit = values.pop() if found["limit"] == "?" else int(found["limit"] or 2**31)
-        names = _CONDITION.findall(found["where"] or "")
+        names = _conditions(found["where"])
         assert len(names) == len(values), "a condition is not understood"
         conditions = [(n, _COMPARE[o], v) for (n, o), v in zip(names, values, strict=True)]
+        assert all(shape.takes(name, value) for name, _, value in conditions), values
+        several = [comparison == "IN" for _, comparison in names]
+        assert several == [isinstance(value, list) for value in values], "IN takes a list"
         backwards = found["order"] == " DESC" if found["order"] else shape.newest_first
         rows: list[Row] = []
         for key in _partitions(table, shape, conditions):
@@ -172,6 +185,20 @@ class Tables:
                 if len(rows) == limit:
                     return rows
         return rows
+
+
+def _conditions(where: str | None, between: str = " AND ") -> list[tuple[str, str]]:
+    """Return the columns and comparisons; a condition that is not understood is an error."""
+    found = [_CONDITION.match(one) for one in where.split(between)] if where else []
+    assert None not in found, where
+    return [(one[1], one[2]) for one in found if one]
+
+
+def _assigned(text: str, between: str = " AND ") -> list[str]:
+    """Return the columns of equations."""
+    equations = _conditions(text, between)
+    assert {comparison for _, comparison in equations} == {"="}, text
+    return [name for name, _ in equations]
 
 
 def _partitions(
@@ -220,10 +247,9 @@ def _inserted(statement: str, values: Sequence[Any]) -> tuple[str, dict[str, Any
     """Return the table, the values by column and the write time."""
     if cell := _CELL.match(statement):
         write_time, key, value, *of_row = values
-        names = re.findall(r"(\w+) = \?", cell[3])
         return (
             cell[1],
-            dict(zip(names, of_row, strict=True)) | {cell[2]: _Cell(key, value)},
+            dict(zip(_assigned(cell[3]), of_row, strict=True)) | {cell[2]: _Cell(key, value)},
             write_time,
         )
     table, columns, timed = _columns(statement)

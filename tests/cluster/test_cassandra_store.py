@@ -1,6 +1,7 @@
 """The store on Cassandra: many buckets, late writers, a node that goes and comes back."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,9 @@ import pytest
 
 from chat4all.adapters.cassandra import (
     CassandraDeadLetters,
+    CassandraEpochs,
     CassandraGeneration,
+    CassandraInspection,
     CassandraSession,
     CassandraStore,
     Contact,
@@ -28,6 +31,7 @@ from chat4all.domain.ids import LogPosition, Username
 from chat4all.domain.kinds import Kind
 from chat4all.domain.messages import Head, StoredMessage
 from chat4all.domain.position import Position
+from chat4all.domain.records import DeadLetter, Epoch
 from chat4all.domain.times import parse_milliseconds
 from chat4all.ports.store import StoreBatch
 from chat4all.ports.summaries import MentionsQuery
@@ -256,6 +260,42 @@ async def test_single_statements_and_batches_ask_for_a_quorum(cassandra: Cassand
             assert dict(found[0])["consistency_level"] == "LOCAL_QUORUM"
     finally:
         await session.close()
+
+
+async def test_an_epoch_is_written_once(on: AStore) -> None:
+    epochs = CassandraEpochs(on.session)
+    assert await epochs.newest() is None
+    first, second = Epoch(0, "a topic", "its id", 4), Epoch(1, "another", "its id", 8)
+    assert await epochs.add(first) == first
+    assert await epochs.add(second._replace(number=0)) == first
+    assert await epochs.add(second) == second
+    assert await epochs.add(first) == first
+    assert await epochs.newest() == second
+
+
+async def test_the_state_of_a_keyspace_is_told(on: AStore) -> None:
+    inspection = CassandraInspection(on.session)
+    node = await inspection.node()
+    assert re.match(r"\d+\.\d", node.release)
+    assert abs(node.clock_ms / 1_000 - time.time()) < 60
+    assert not node.syncs_before_ack  # the tests' node; see `CassandraNode`
+    assert await inspection.replicas(on.contact.keyspace) == 1
+    assert await inspection.missing_steps() == []
+    await on.session.run("DELETE FROM schema_migrations WHERE version = ?", (4,))
+    assert await inspection.missing_steps() == ["0004_headers.cql"]
+
+    places = [
+        LogPosition(0, 0, 0),
+        LogPosition(0, 0, 1),
+        LogPosition(0, 1, 0),
+        LogPosition(1, 0, 0),
+    ]
+    assert await inspection.letters_waiting(9) == 0
+    await on.letters.add([DeadLetter(place, "no JSON", b"", b"") for place in places])
+    assert await inspection.letters_waiting(9) == 4
+    assert await inspection.letters_waiting(1) == 3  # of each partition one
+    await on.letters.replayed(places[1], LogPosition(0, 0, 9))
+    assert await inspection.letters_waiting(9) == 3
 
 
 async def test_a_keyspace_of_an_earlier_release_is_reported_before_it_is_needed(

@@ -17,13 +17,15 @@ from chat4all.domain.changes import (
     ReactionCount,
     Version,
 )
-from chat4all.domain.ids import ConversationId, Username
+from chat4all.domain.ids import ChangeId, ConversationId, Username
 from chat4all.domain.messages import AllRead, Head, StoredMessage
 from chat4all.domain.position import Position
 from chat4all.ports.store import (
     ChangeEntry,
     ChangeKey,
     ChangeRow,
+    IdEntry,
+    IdKey,
     StoreBatch,
     Target,
     TargetKey,
@@ -40,7 +42,9 @@ ANA, BRUNO = Username("ana"), Username("bruno")
 
 
 async def the(store: Store, seq: int = 1) -> StoredMessage:
+    """Return a message, which is the same on a page."""
     (found,) = await store.with_numbers(CHATS[0], [seq])
+    assert (await stored(store, CHATS[0], limit=1, after=seq - 1)).messages == [found]
     return found
 
 
@@ -64,6 +68,8 @@ async def test_what_was_written_for_changes_is_found_again(store: Store) -> None
         targets[0]: Target(message(1).log_position, BRUNO, is_deleted=True),
         targets[1]: Target(message(2).log_position, BRUNO, is_deleted=False),
     }
+    await store.write(changes(changed(3, Reacted(THUMB, given=True), seq=9)))
+    assert await store.targets([TargetKey(CHATS[0], 9)]) == {}
     # The ids of messages are apart: here the first change has its message's.
     ids = batch(message(1)).ids
     assert await store.find_ids(list(ids)) == ids
@@ -78,6 +84,20 @@ async def test_the_first_use_of_an_id_of_a_change_stays(store: Store) -> None:
     assert await store.find_change_ids([key]) == {key: ChangeEntry(1, at_change(1))}
 
 
+async def test_ids_are_found_of_those_alone_who_are_asked_for(store: Store) -> None:
+    of = message(1).message_id
+    ids = {IdKey(CHATS[0], of, name): IdEntry(1, message(1).log_position) for name in (ANA, BRUNO)}
+    change_ids = {
+        ChangeKey(CHATS[0], ChangeId(of), name): ChangeEntry(number, at_change(number))
+        for number, name in enumerate((ANA, BRUNO), start=1)
+    }
+    await store.write(StoreBatch((), ids=ids, change_ids=change_ids))
+    for key, entry in ids.items():
+        assert await store.find_ids([key, key]) == {key: entry}
+    for change, place in change_ids.items():
+        assert await store.find_change_ids([change]) == {change: place}
+
+
 async def test_a_change_is_not_visible_above_the_head(store: Store) -> None:
     await store.write(batch(message(1)))
     await store.write(changes(*[changed(n, Edited(f"{n}")) for n in range(995, 1_006)], head=1_003))
@@ -86,6 +106,8 @@ async def test_a_change_is_not_visible_above_the_head(store: Store) -> None:
         (n, 1) for n in range(998, 1_002)
     ]
     assert list(await store.changed(CHATS[0], after=1_001, limit=9)) == [(1_002, 1), (1_003, 1)]
+    assert list(await store.changed(CHATS[0], after=1_002, limit=9)) == [(1_003, 1)]
+    assert list(await store.changed(CHATS[0], after=1_001, limit=1)) == [(1_002, 1)]
     assert list(await store.changed(CHATS[0], after=1_003, limit=9)) == []
     assert list(await store.changed(CHATS[1], after=0, limit=9)) == []
     assert await store.position(CHATS[1]) == Position(0, 0)
@@ -111,6 +133,54 @@ async def test_an_edit_leaves_the_first_text_where_it_was(store: Store) -> None:
     assert await the(store, 2) == message(2)
 
 
+async def test_a_change_leaves_all_other_messages_as_they_were(store: Store) -> None:
+    """Not those of its conversation, nor those of the same number elsewhere."""
+    here, there = CHATS[:2]
+    for chat in (here, there):
+        await store.write(batch(message(1, chat), message(2, chat)))
+    elsewhere = [
+        changed(7, Edited("there"), chat=there),
+        changed(8, Reacted(HEART, given=True), seq=2, chat=there),
+        changed(9, Edited("there too"), seq=2, chat=there),
+    ]
+    await store.write(changes(*elsewhere))
+    kept = await store.with_numbers(there, [1, 2])
+    assert [(one.conversation_id, one.content) for one in kept] == [
+        (there, "there"),
+        (there, "there too"),
+    ]
+    changed_here = [
+        changed(1, Edited("two"), seq=2),
+        changed(2, Edited("one")),
+        changed(3, Reacted(THUMB, given=True), seq=2),
+        changed(4, Reacted(HEART, given=True)),
+    ]
+    of_first = (ReactionCount(HEART, 1, (BRUNO,)),)
+    of_second = (ReactionCount(THUMB, 1, (BRUNO,)),)
+    first = replace(message(1), content="one", edited_at=time_of(2), reactions=of_first)
+    second = replace(message(2), content="two", edited_at=time_of(1), reactions=of_second)
+    texts = [message(1).content, "one"]
+    for _ in range(2):
+        await store.write(changes(*changed_here))
+        assert [await the(store), await the(store, 2)] == [first, second]
+        assert [one.content for one in await store.versions(here, 1)] == texts
+        assert tuple(await store.reactions(here, 1)) == of_first
+        assert list(await store.reactions(there, 1)) == []
+        assert list(await store.changed(here, after=0, limit=9)) == [(1, 2), (2, 1), (3, 2), (4, 1)]
+        assert await store.position(here) == Position(2, 4)
+    await store.write(changes(changed(5, Deleted(), seq=2)))
+    assert await the(store) == first
+    assert [one.content for one in await store.versions(here, 1)] == texts
+    assert await store.with_numbers(there, [1, 2]) == kept
+    assert [one.content for one in await store.versions(there, 2)][1:] == ["there too"]
+    assert len(await store.reactions(there, 2)) == 1
+    assert await store.position(there) == Position(2, 9)
+    for chat, number, seq in ((here, 4, 1), (there, 8, 2)):
+        of = changed(number, Deleted()).change_id
+        given = Reacted(HEART, given=True)
+        assert await store.made(chat, of, BRUNO) == MadeChange(seq, given, is_deleted=False)
+
+
 async def test_what_was_made_under_an_id(store: Store) -> None:
     await store.write(batch(message(1), message(2)))
     made = [
@@ -134,8 +204,15 @@ async def test_what_was_made_under_an_id(store: Store) -> None:
     assert await found(5) == MadeChange(1, None, is_deleted=True)
     assert await store.made(CHATS[0], made[0].change_id, ANA) is None
     assert await store.made(CHATS[1], made[0].change_id, made[0].author) is None
-    await store.write(changes(changed(6, Deleted(), seq=2)))
+    made.append(changed(6, Deleted(), seq=2))
+    await store.write(changes(made[-1]))
     assert await found(1) == MadeChange(2, Edited(""))
+    assert await found(6) == MadeChange(2, None, is_deleted=True)
+    await store.write(batch(message(1, CHATS[1])))
+    reacted = Reacted(THUMB, given=True)
+    first = changed(1, reacted, chat=CHATS[1])
+    await store.write(changes(first))
+    assert await store.made(CHATS[1], first.change_id, BRUNO) == MadeChange(1, reacted)
 
 
 async def test_the_texts_of_a_message_are_bounded(store: Store) -> None:
@@ -159,10 +236,12 @@ async def test_a_deletion_takes_every_text_and_stays(store: Store) -> None:
         changed(6, Deleted(), author=ANA),
     ]
     wanted = replace(message(1), content="", deleted_at=time_of(3))
+    # The deletion finds what earlier batches have left.
+    await store.write(changes(*written[:2]))
     for order in (written, written, written[:1], written[1:2], written[4:5]):
         await store.write(changes(*order))
         await store.write(batch(message(1)))
-        assert await the(store) in (wanted, wanted)
+        assert await the(store) == wanted
         assert list(await store.versions(CHATS[0], 1)) == []
         assert list(await store.reactions(CHATS[0], 1)) == []
         page = await stored(store, CHATS[0], limit=5)
@@ -227,6 +306,7 @@ async def test_the_two_numbers_of_a_head_are_written_apart(store: Store) -> None
                 else StoreBatch((), heads={chat: one})
             )
         assert await store.position(chat) == Position(2, 3)
+        assert len(await store.changed(chat, after=0, limit=9)) == len(edits)
 
 
 async def test_a_page_and_a_list_say_what_they_were_read_at(store: Store) -> None:

@@ -1,5 +1,6 @@
 """The contract of `ports.dead_letters`."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 LETTERS = [
     DeadLetter(LogPosition(0, p, o), "no JSON", b"\xff\0", b"{\xff\0")
-    for o, p in [(9, 1), (5, 0), (7, 0)]
+    for o, p in [(0, 1), (5, 0), (7, 0), (4, 1)]
 ]
 HEADERS = (("traceparent", b"00-1"), ("x", b"\xff\0"), ("x", b""), ("x", None))
 
@@ -24,15 +25,21 @@ def without_times(letter: DeadLetter) -> DeadLetter:
 async def test_dead_letters_keep_their_bytes_and_order(
     sink: DeadLetterSink, letters: DeadLetters
 ) -> None:
+    before = time.time()
     await sink.add(LETTERS)
+    after = time.time()
     again = DeadLetter(LETTERS[0].log_position, "another cause", b"", b"")
     await sink.add([again])
     in_order = sorted(LETTERS, key=lambda x: x.log_position)
     found = await letters.all(10)
     assert [without_times(x) for x in found] == in_order
-    assert all(x.put_aside_ms is not None for x in found)
-    assert await letters.all(2) == found[:2]
-    assert await letters.all(10, after=in_order[0].log_position) == found[1:]
+    times = [x.put_aside_ms / 1_000 for x in found if x.put_aside_ms is not None]
+    assert len(times) == len(LETTERS)
+    assert before - 0.001 <= min(times) <= max(times) <= after + 0.001
+    for limit in (2, 3):
+        assert await letters.all(limit) == found[:limit]
+    for n, letter in enumerate(in_order, start=1):
+        assert await letters.all(10, after=letter.log_position) == found[n:]
     assert await letters.get(in_order[1].log_position) == found[1]
     assert await letters.get(LogPosition(0, 0, 6)) is None
 
@@ -53,6 +60,7 @@ async def test_a_replayed_letter_says_as_which_record(
     await sink.add(LETTERS)
     assert [x.replayed_by for x in await letters.all(10)] == [
         LogPosition(0, 0, 12),
+        None,
         None,
         None,
     ]

@@ -15,7 +15,7 @@ from chat4all.wire.messages import MessageView, message_view
 from tests.contract.ports import Store, VisibleHistory
 from tests.messages import batch, marked, message
 from tests.records import CHATS
-from tests.stored import stored
+from tests.stored import Stored, stored
 
 pytestmark = pytest.mark.anyio
 
@@ -30,11 +30,29 @@ async def test_an_unknown_conversation_is_empty(
 
 
 async def test_conversations_do_not_mix(store: SequencedStore, history: VisibleHistory) -> None:
-    for chat in CHATS:
-        await store.write(batch(message(1, chat), message(2, chat)))
-    for chat in CHATS:
+    written = {}
+    for number, chat in enumerate(CHATS, start=1):
+        # The ids of one are in the others too, under other numbers.
+        ids = [MessageId(str(uuid.UUID(int=number + seq))) for seq in range(2 * number)]
+        written[chat] = [
+            replace(message(seq, chat), message_id=of) for seq, of in enumerate(ids, start=1)
+        ]
+        await store.write(batch(*written[chat], head=number))
+    for number, chat in enumerate(CHATS, start=1):
         page = await stored(history, chat, limit=10)
-        assert {m.conversation_id for m in page.messages} == {chat}
+        assert page == Stored(written[chat][:number], number)
+
+
+async def test_messages_with_one_id_are_in_their_order(
+    store: SequencedStore, history: VisibleHistory
+) -> None:
+    senders = ("davi", "ana", "carla", "bruno")
+    of_one = [
+        replace(message(seq, sender=sender), message_id=message(1).message_id)
+        for seq, sender in zip((7, 999, 1_000, 1_001), senders, strict=True)
+    ]
+    await store.write(batch(*of_one, head=1_000))
+    assert await history.with_id(CHATS[0], message(1).message_id) == of_one[:3]
 
 
 async def test_pages_are_dense_and_never_above_the_head(
@@ -112,6 +130,10 @@ async def test_a_marker_beyond_the_head_is_read_as_the_head(
     marker = Marker(CHATS[0], Username("ana"), 9, 9)
     await store.write(StoreBatch(through=(), markers=[marker]))
     assert await history.read_seqs(CHATS[0]) == {"ana": 2}
+    marker = Marker(CHATS[1], Username("bruno"), 9, 9)
+    await store.write(StoreBatch(through=(), markers=[marker]))
+    assert await history.read_seqs(CHATS[0]) == {"ana": 2}
+    assert await history.read_seqs(CHATS[1]) == {"bruno": 0}
 
 
 async def test_how_far_one_reader_has_read_is_told_whatever_the_head(store: Store) -> None:
@@ -119,8 +141,12 @@ async def test_how_far_one_reader_has_read_is_told_whatever_the_head(store: Stor
     await store.write(batch(message(1), message(2)))
     for chat, name, read in ((CHATS[0], ana, 9), (CHATS[0], bruno, 1), (CHATS[1], ana, 4)):
         await store.write(StoreBatch(through=(), markers=[Marker(chat, name, read, read)]))
+    received = Marker(CHATS[1], Username("carla"), 3, 0)
+    await store.write(StoreBatch(through=(), markers=[received]))
     chats = [(CHATS[0], ana), (CHATS[0], bruno), (CHATS[1], ana), (CHATS[1], bruno)]
-    assert [await store.read_seq(*one) for one in chats] == [9, 1, 4, 0]
+    chats.append((CHATS[1], received.username))
+    assert [await store.read_seq(*one) for one in chats] == [9, 1, 4, 0, 0]
+    assert (await store.read_seqs(CHATS[1])).get(received.username, 0) == 0
 
 
 async def test_receipts_have_the_times_of_what_they_say_in_any_order(
@@ -164,3 +190,5 @@ async def test_what_was_read_was_received_by_then(
     ]:
         await store.write(marked(CHATS[0], *numbers))
         assert await history.receipts(CHATS[0]) == {"ana": seen}, numbers
+    await store.write(StoreBatch((), markers=[Marker(CHATS[0], Username("bruno"), 0, 1, 0, 7_000)]))
+    assert (await history.receipts(CHATS[0]))[Username("bruno")] == Receipt(1, 1, 7_000, 7_000)

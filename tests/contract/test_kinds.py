@@ -65,11 +65,12 @@ async def test_what_messages_have_besides_their_text_is_read_as_it_was_written(
 
 
 async def test_a_reply_shows_what_it_answers_as_that_is_now(store: Store) -> None:
-    first = replace(message(999), content="é" * 300, kind=Kind.CUSTOM, payload={"a": 1})
+    first = message(999, sender="ana")
+    first = replace(first, content="é" * 300, kind=Kind.CUSTOM, payload={"a": 1})
     await store.write(batch(*[message(seq) for seq in range(1, 999)], first, head=999))
     replies = [replace(message(seq), reply_seq=999) for seq in (1_000, 1_001)]
     await store.write(batch(*replies))
-    wanted = Reply(999, first.message_id, BRUNO, Kind.CUSTOM, "é" * PREVIEW_MAX, deleted=False)
+    wanted = Reply(999, first.message_id, ANA, Kind.CUSTOM, "é" * PREVIEW_MAX, deleted=False)
     for written in (
         None,
         (changed(1, Edited("short\0 🎉"), seq=999), {"content": "short\0 🎉"}),
@@ -143,5 +144,6 @@ async def test_mentions_are_found_by_name_within_bounds(store: Store) -> None:
     await store.write(batch(written(CHATS[1], 1, ANA), message(2, CHATS[1])))
     assert await mentions(store, ANA) == {CHATS[0]: [5, 999, 1_000, 2_001], CHATS[1]: [1]}
     assert await mentions(store, ANA, 5, 1_000) == {CHATS[0]: [999, 1_000]}
+    assert await mentions(store, ANA, 998, 1_000) == {CHATS[0]: [999, 1_000]}
     assert await mentions(store, Username("an")) == {}
     assert await store.mentions({}) == {}

@@ -41,6 +41,9 @@ async def test_a_replay_that_does_not_know_when_takes_nothing_back(
     await store.write(written)
     await store.write(replace(written, heads={CHATS[0]: Head(1, one.log_position)}))
     assert await summaries.activity(CHATS[:1]) == {CHATS[0]: Activity(1, 7_000)}
+    # Nor does a later message whose time is not known.
+    await store.write(batch(message(2)))
+    assert await summaries.activity(CHATS[:1]) == {CHATS[0]: Activity(2, 7_000)}
 
 
 async def test_an_older_head_does_not_take_the_place_back(
@@ -68,7 +71,7 @@ async def test_activity_of_many_conversations(
 async def test_overviews_have_the_message_and_how_far_these_have_read(
     store: SequencedStore, summaries: ConversationSummaries
 ) -> None:
-    await store.write(batch(message(1), message(2)))
+    await store.write(batch(message(1), message(2), message(3), head=2))
     await store.write(batch(message(1, CHATS[1])))
     for name, read in (("ana", 1), ("bruno", 9), ("carla", 2)):
         marker = Marker(CHATS[0], Username(name), read, read)
@@ -78,7 +81,7 @@ async def test_overviews_have_the_message_and_how_far_these_have_read(
     found = await summaries.overviews(
         {
             CHATS[0]: OverviewQuery(2, [ana, bruno, davi]),
-            CHATS[1]: OverviewQuery(1, [ana]),
+            CHATS[1]: OverviewQuery(1, (ana,)),
             nowhere: OverviewQuery(1, [ana]),
         }
     )
@@ -98,9 +101,11 @@ async def test_how_far_these_have_read_and_received_whatever_the_head(
         await store.write(StoreBatch(through=(), markers=[Marker(chat, name, read + 1, read)]))
     # Who reads has received: nothing else needs to say so.
     await store.write(StoreBatch(through=(), markers=[Marker(CHATS[1], bruno, 0, 3)]))
+    # Nor has read who has only received.
+    await store.write(StoreBatch(through=(), markers=[Marker(CHATS[1], carla, 2, 0)]))
     many = [Username(f"user-{number}") for number in range(150)]
-    asked = {CHATS[0]: [*many, ana, carla], CHATS[1]: [ana, bruno]}
+    asked = {CHATS[0]: [*many, ana, carla], CHATS[1]: [ana, bruno, carla]}
     assert await summaries.read_by(asked) == {CHATS[0]: {ana: 1}, CHATS[1]: {ana: 4, bruno: 3}}
-    received = {CHATS[0]: {ana: 2}, CHATS[1]: {ana: 5, bruno: 3}}
+    received = {CHATS[0]: {ana: 2}, CHATS[1]: {ana: 5, bruno: 3, carla: 2}}
     assert await summaries.delivered_to(asked) == received
     assert await summaries.read_by({}) == await summaries.delivered_to({}) == {}

@@ -23,6 +23,7 @@ from chat4all.adapters.cassandra.batches import (
     BATCH_BYTES,
     PACK_BYTES,
     PACK_PARTITIONS,
+    ROW_BYTES,
     in_batches,
     in_packs,
 )
@@ -31,9 +32,11 @@ from chat4all.adapters.cassandra.messages import MESSAGE, message_of, put_messag
 from chat4all.adapters.cassandra.session import IN_FLIGHT_MAX, Row, Statement
 from chat4all.domain.errors import Overloaded, Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition, Username
+from chat4all.domain.kinds import PAYLOAD_MAX, Kind
 from chat4all.domain.messages import Head, Marker, StoredMessage
 from chat4all.domain.records import DeadLetter
 from chat4all.ports.store import IdEntry, IdKey, StoreBatch
+from chat4all.wire.payloads import as_column
 from tests.messages import message
 from tests.records import CHATS
 
@@ -49,6 +52,8 @@ def test_write_times_follow_the_log_and_stay_below_every_clock() -> None:
     assert firsts == sorted(set(firsts), reverse=True)
     assert min(firsts) > 0
     assert max(times + firsts) < 2**50
+    # Rows of earlier releases have these.
+    assert (times[0], firsts[0]) == (1, 2**49 - 1)
 
 
 def test_a_row_holds_the_whole_message() -> None:
@@ -77,6 +82,22 @@ def test_batches_keep_the_order_within_a_bucket_and_a_mebibyte() -> None:
     parts = list(in_batches(large))
     assert [m for part in parts for m in part] == large
     assert max(sum(len(m.content.encode()) for m in part) for part in parts) <= BATCH_BYTES
+    # What each row takes besides its text counts, as do payloads in the form that is stored.
+    many = [replace(m, content="x" * 900) for m in small[:999]]
+    numbers = {"n": [1e15] * (PAYLOAD_MAX // len("1e15,"))}
+    weighty = [replace(m, kind=Kind.CUSTOM, payload=numbers) for m in small[:40]]
+    for messages in (many, weighty):
+        parts = list(in_batches(messages))
+        assert [m for part in parts for m in part] == messages
+        assert max(map(bytes_of, parts)) <= BATCH_BYTES
+    one = replace(small[0], content="x" * 2 * BATCH_BYTES)
+    assert list(in_batches([one, one])) == [[one], [one]]
+
+
+def bytes_of(messages: Sequence[StoredMessage]) -> int:
+    texts = [one.content for one in messages]
+    texts += [as_column(one.payload) for one in messages if one.payload is not None]
+    return ROW_BYTES * len(messages) + sum(len(text.encode()) for text in texts)
 
 
 def test_small_groups_travel_together_within_what_cassandra_takes_without_a_warning() -> None:
@@ -96,6 +117,12 @@ def test_small_groups_travel_together_within_what_cassandra_takes_without_a_warn
         assert sum(len(text.encode()) for text in texts) <= PACK_BYTES
     large: list[Statement] = [("one", (0, "x" * 2 * PACK_BYTES))]
     assert list(in_packs([large, large])) == [large, large]
+    tiny: list[list[Statement]] = [[("one", (n,))] for n in range(2 * PACK_PARTITIONS + 1)]
+    assert [len(pack) for pack in in_packs(tiny)] == [PACK_PARTITIONS, PACK_PARTITIONS, 1]
+    # A text counts as it is written: of one byte a character, or of four.
+    for text, fit in (("x" * 200, 10), ("🎉" * 200, 4)):
+        same: list[list[Statement]] = [[("one", (n, text))] for n in range(20)]
+        assert [len(pack) for pack in in_packs(same)] == [fit] * (20 // fit)
 
 
 @pytest.mark.anyio
@@ -157,6 +184,8 @@ async def test_a_driver_that_takes_its_time_does_not_hold_up_who_asked(
 
 class Prepared:
     """A statement as the driver has it."""
+
+    seconds = driver.REQUEST_SECONDS
 
     def bind(self) -> "Prepared":
         return Prepared()
@@ -235,6 +264,9 @@ async def test_connecting_and_preparing_count_towards_the_deadline(
     with pytest.raises(Unavailable):
         await session.batch([(f"DELETE FROM t{n} WHERE a = ?", (n,)) for n in range(3)])
     assert len(asked) == 2, "nothing is sent when no time is left"
+    with pytest.raises(Unavailable):
+        await session.run("SELECT seq FROM messages")
+    assert asked[2] == driver.REQUEST_SECONDS, "what is prepared takes no time"
 
 
 @pytest.mark.anyio
@@ -344,13 +376,14 @@ async def test_markers_of_many_members_are_written_in_parts() -> None:
     sizes: list[int] = []
 
     async def batch(statements: Sequence[Statement]) -> None:
-        sizes.append(sum(len(str(values[1])) for _, values in statements))
+        sizes.append(sum(ROW_BYTES + len(str(values[1])) for _, values in statements))
         await Slow.batch(session, statements)
 
     session.batch = batch  # type: ignore[method-assign]
     await CassandraStore(session).write(StoreBatch((), markers=markers))
     assert {values[1] for _, values in session.written} == {marker.username for marker in markers}
     assert max(sizes) <= BATCH_BYTES < sum(sizes)
+    assert len(sizes) < 5
 
 
 TABLES = ["messages", "message_ids", "read_markers", "conversation_heads"]
@@ -368,6 +401,7 @@ async def test_each_stage_is_acknowledged_before_the_next_and_each_bucket_before
     assert set(stages) == {0, 1, 2, 3}
     of_heads = (values for text, values in session.written if "conversation_heads" in text)
     assert {str(values[0]) for values in of_heads} == set(CHATS[:2])
+    assert len(set(session.written)) == len(session.written), "nothing is written twice"
 
 
 @pytest.mark.anyio

@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 
 import pytest
-from acsylla.errors import CassErrorLibNoHostsAvailable, CassErrorServerOverloaded
+from acsylla.errors import (
+    CassErrorLibNoHostsAvailable,
+    CassErrorServerInvalidQuery,
+    CassErrorServerOverloaded,
+)
 
 from chat4all.adapters.cassandra import CassandraSession, Contact
 from chat4all.adapters.cassandra import session as driver
@@ -41,6 +45,8 @@ class Driver:
         self.is_closed = False
 
     async def create_prepared(self, statement: str) -> Prepared:
+        if self.error is not None:
+            raise self.error
         return Prepared(self)
 
     async def execute(self, statement: Prepared) -> SimpleNamespace:
@@ -78,6 +84,8 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Names:
     found = Names()
     monkeypatch.setattr(driver, "connect", found.connect)
     monkeypatch.setattr(driver, "time", found)
+    # So long a session that is given up stays, for the requests that have it.
+    monkeypatch.setattr(driver, "REQUEST_SECONDS", 0.5)
     return found
 
 
@@ -117,6 +125,44 @@ async def test_after_a_while_without_any_answer_the_names_are_resolved_again(
     await session.run(READ)
     await session.close()
     assert names.sessions[1].is_closed
+
+
+async def test_an_end_does_not_wait_for_requests_of_a_session_that_was_given_up(
+    names: Names, session: CassandraSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await session.run(READ)
+    names.sessions[0].error = NOBODY
+    monkeypatch.setattr(driver, "REQUEST_SECONDS", 600)
+    for _ in range(2):
+        await fails(session)
+        names.now += ANEW_SECONDS
+    async with asyncio.timeout(30):
+        while len(names.sessions) < 2:
+            await asyncio.sleep(0)
+        await session.close()
+    assert [one.is_closed for one in names.sessions] == [True, True]
+
+
+async def test_an_end_closes_a_session_that_is_being_made(
+    names: Names, session: CassandraSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may, asked = asyncio.Event(), asyncio.Event()
+
+    async def slow(contact: Contact) -> Driver:
+        asked.set()
+        await may.wait()
+        return await names.connect(contact)
+
+    monkeypatch.setattr(driver, "connect", slow)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.001):
+            await session.run(READ)
+    await asked.wait()
+    closing = asyncio.create_task(session.close())
+    await asyncio.sleep(0)
+    may.set()
+    await closing
+    assert [one.is_closed for one in names.sessions] == [True]
 
 
 async def test_pings_that_are_given_up_count_too(names: Names, session: CassandraSession) -> None:
@@ -160,9 +206,25 @@ async def test_a_node_that_answers_with_errors_is_where_it_was(
     names: Names, session: CassandraSession
 ) -> None:
     await session.run(READ)
-    names.sessions[0].error = CassErrorServerOverloaded("too much")
-    for _ in range(4):
-        names.now += ANEW_SECONDS
-        await fails(session)
+    for error in (CassErrorServerOverloaded("too much"), CassErrorServerInvalidQuery("no table")):
+        names.sessions[0].error = error
+        for number in range(4):
+            names.now += ANEW_SECONDS
+            await fails(session)
+            with pytest.raises(Unavailable):
+                await session.run(f"SELECT seq FROM t{number}")
     await settled(session)
     assert len(names.sessions) == 1
+
+
+async def test_statements_that_cannot_be_prepared_count_too(
+    names: Names, session: CassandraSession
+) -> None:
+    await session.run(READ)
+    names.sessions[0].error = NOBODY
+    for number in range(3):
+        with pytest.raises(Unavailable):
+            await session.run(f"SELECT seq FROM t{number}")
+        names.now += ANEW_SECONDS / 2
+    await settled(session)
+    assert len(names.sessions) == 2

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from chat4all.adapters.embedded import EmbeddedStore
-from chat4all.domain.changes import Edited
+from chat4all.domain.changes import EMOJIS, Deleted, Edited, Reacted
 from chat4all.domain.errors import RouterStopped
 from chat4all.domain.ids import LogPosition, Username
 from chat4all.domain.kinds import Kind
-from chat4all.domain.messages import Marker
+from chat4all.domain.messages import Activity, Marker
 from chat4all.ports.store import StoreBatch
 from tests.messages import at_change, batch, changed, changes, message
 from tests.records import CHATS
@@ -75,6 +75,7 @@ async def test_the_offset_only_grows(store: EmbeddedStore) -> None:
     async def offsets() -> tuple[int, int]:
         return store.committed, await store.stored()
 
+    await store.write(StoreBatch(through=()))
     assert await offsets() == (0, 0)
     await store.write(batch(message(1), message(2)))
     assert await offsets() == (20, 20)
@@ -88,6 +89,13 @@ async def test_the_offset_only_grows(store: EmbeddedStore) -> None:
     assert await store.follows("another log") == ("a log", 22)
 
 
+async def test_a_store_that_follows_no_log_yet_has_stored_nothing(tmp_path: Path) -> None:
+    store = EmbeddedStore(tmp_path / "store.db")
+    await store.open()
+    assert await store.stored() == 0
+    await store.close()
+
+
 async def test_what_a_store_follows_is_known_after_a_restart(tmp_path: Path) -> None:
     for log, wanted in (("first", ("first", 0)), ("second", ("first", 20))):
         store = EmbeddedStore(tmp_path / "store.db")
@@ -96,3 +104,18 @@ async def test_what_a_store_follows_is_known_after_a_restart(tmp_path: Path) -> 
         assert store.committed == wanted[1]
         await store.write(batch(message(1), message(2)))
         await store.close()
+
+
+async def test_a_head_without_a_time_comes_last_in_lists(store: EmbeddedStore) -> None:
+    await store.write(batch(message(1)))
+    assert await store.activity(CHATS[:1]) == {CHATS[0]: Activity(1, 0)}
+
+
+async def test_what_a_message_has_not_is_null(store: EmbeddedStore) -> None:
+    """Fails when the index of mentions has messages that mention nobody."""
+    given = replace(message(3), payload={"a": 1}, mentions=(Username("ana"),))
+    await store.write(batch(message(1), replace(message(2), reply_seq=1), given))
+    taken_back = [changed(n, Reacted(EMOJIS[0], given=n == 1)) for n in (1, 2)]
+    await store.write(changes(*taken_back, changed(3, Deleted(), seq=3)))
+    query = "SELECT count(*), count(payload), count(mentions), count(reactions) FROM messages"
+    assert await store._database.read_one(query, {}) == (3, 0, 0, 0)

@@ -71,6 +71,8 @@ def test_a_partition_that_stops_stays_assigned_until_it_goes() -> None:
     assignments.revoke([1])
     assignments.assign([1])
     assert assignments.stopped == {0: "the log was cut"}
+    assignments.check(assignments.unchecked, {1: 5}, {})
+    assert assignments.is_open(1)
 
 
 def test_what_the_check_finds_is_the_cause_that_is_given() -> None:
@@ -98,10 +100,19 @@ def test_what_is_assigned_is_unknown_once_it_is_lost() -> None:
     assert known == [False, True, True, True, False]
 
 
+def test_what_is_lost_is_not_assigned_any_more() -> None:
+    assignments = Assignments()
+    assignments.assign([0, 1])
+    assignments.hand_out()
+    assignments.lose([1])
+    assert assignments.partitions == {0}
+    assert assignments.committable(places((0, 9), (1, 4))) == {0: 10}
+
+
 def test_what_is_committed_is_where_it_goes_on() -> None:
     assignments = Assignments()
     assignments.assign([0])
     assignments.check(assignments.unchecked, {0: 5}, {})
     assignments.hand_out()
-    assignments.commit(assignments.committable(places((0, 7))))
+    assignments.commit(assignments.committable(places((0, 7))) | {1: 3})  # 1 went meanwhile
     assert assignments.committed == {0: 8}

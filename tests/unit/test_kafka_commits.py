@@ -11,7 +11,8 @@ def places(offsets: dict[int, int]) -> list[TopicPartition]:
 
 
 def test_what_is_added_while_a_request_is_unanswered_goes_with_the_next() -> None:
-    commits = Commits(Clock())
+    commits = Commits(Clock(0.0))
+    assert commits.to_send() == {}
     commits.add({0: 5})
     assert commits.to_send() == {0: 5}
     commits.add({0: 8, 1: 3})

@@ -250,6 +250,7 @@ def test_what_is_not_committed_of_a_partition_that_goes_is_committed_before_it_h
     member.commit([LogPosition(3, 0, 9), LogPosition(3, 1, 9)], 60)
     member._on_revoke(library, [TopicPartition("t", 1)])  # type: ignore[arg-type]
     assert library.requests == [{0: 5, 1: 5}, {1: 10}]
+    assert member.assignments.partitions == {0}
     # What is lost has another owner, who may have gone on already.
     member._on_lost(library, [TopicPartition("t", 0)])  # type: ignore[arg-type]
     assert len(library.requests) == 2

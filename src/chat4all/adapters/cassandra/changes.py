@@ -66,7 +66,7 @@ def put_change(change: NumberedChange) -> Statement:
         change.seq,
         UUID(change.change_id),
         change.author,
-        tuple(change.log_position),
+        change.log_position,
         log_timestamp(change.log_position),
     )
 
@@ -80,7 +80,7 @@ def put_change_id(key: ChangeKey, entry: ChangeEntry) -> Statement:
         change_id,
         key.author,
         entry.change,
-        tuple(entry.log_position),
+        entry.log_position,
         first_wins_timestamp(entry.log_position),
     )
 
@@ -88,7 +88,7 @@ def put_change_id(key: ChangeKey, entry: ChangeEntry) -> Statement:
 def put_change_head(conversation: ConversationId, head: ChangeHead) -> Statement:
     """Write up to where readers see changes, apart from where they see messages (rule 25)."""
     position = head.log_position
-    values = (UUID(conversation), head.change, tuple(position), log_timestamp(position))
+    values = (UUID(conversation), head.change, position, log_timestamp(position))
     return _PUT_HEAD, values
 
 

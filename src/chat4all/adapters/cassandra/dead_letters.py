@@ -73,7 +73,7 @@ class CassandraDeadLetters:
 
     async def replayed(self, log_position: LogPosition, by: LogPosition) -> None:
         """Mark a dead letter; see `ports.dead_letters.DeadLetters`."""
-        await self._session.run(_REPLAYED, (datetime.now(UTC), tuple(by), b"", *log_position))
+        await self._session.run(_REPLAYED, (datetime.now(UTC), by, b"", *log_position))
 
     async def _add(self, letter: DeadLetter) -> None:
         headers = encode_headers(letter.headers)

@@ -35,7 +35,7 @@ _COLUMNS = (
     _Column(
         "created_at", datetime.fromisoformat, format_milliseconds, selected="toUnixTimestamp({})"
     ),
-    _Column("log_position", tuple, position_of),
+    _Column("log_position", None, position_of),
 )
 # What changes leave on a message; written by `changes`.
 _CHANGED = (

@@ -1,11 +1,11 @@
 """The common base of the store's parts: the session, and reading messages and heads."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from chat4all.adapters.cassandra.keys import BUCKET_MAX, bucket_of
+from chat4all.adapters.cassandra.keys import bucket_of
 from chat4all.adapters.cassandra.messages import MESSAGE, message_of
 from chat4all.adapters.cassandra.session import CassandraSession, Row, together
 from chat4all.domain.ids import ConversationId
@@ -45,9 +45,7 @@ class Part:
         wanted = {m.reply_seq for m in messages if m.reply_seq and m.reply_seq < m.seq}
         if not wanted:
             return messages
-        # No bucket above has rows, and none can be asked for.
-        known = [seq for seq in sorted(wanted) if bucket_of(seq) <= BUCKET_MAX]
-        answered = {one.seq: one.as_reply() for one in await self._rows(conversation, known)}
+        answered = {one.seq: one.as_reply() for one in await self._rows(conversation, wanted)}
         return [
             replace(message, reply_to=answered.get(message.reply_seq))
             if message.reply_seq in wanted and message.reply_seq < message.seq
@@ -56,7 +54,7 @@ class Part:
         ]
 
     async def _rows(
-        self, conversation: ConversationId, numbers: Sequence[int]
+        self, conversation: ConversationId, numbers: Iterable[int]
     ) -> list[StoredMessage]:
         buckets = defaultdict[int, list[int]](list)
         for seq in numbers:

@@ -43,7 +43,7 @@ def put_id(key: IdKey, entry: IdEntry) -> Statement:
         message_id,
         key.sender_id,
         entry.seq,
-        tuple(entry.log_position),
+        entry.log_position,
         first_wins_timestamp(entry.log_position),
     )
 
@@ -66,7 +66,7 @@ def put_marker(marker: Marker) -> list[Statement]:
 
 def put_head(conversation: ConversationId, head: Head) -> Statement:
     """Write up to where readers see messages; a lower head than before changes nothing."""
-    key = (UUID(conversation), head.seq, tuple(head.log_position))
+    key = (UUID(conversation), head.seq, head.log_position)
     if not head.order_ms:  # a null is never inserted (EXACTNESS 5)
         return _PUT_HEAD, (*key, log_timestamp(head.log_position))
     return _PUT_HEAD_WITH_ORDER, (*key, head.order_ms, log_timestamp(head.log_position))

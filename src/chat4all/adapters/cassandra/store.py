@@ -7,7 +7,7 @@ from chat4all.adapters.cassandra.summaries import CassandraSummaries
 from chat4all.adapters.cassandra.writing import SequencedTables
 
 # Of the newest table, a partition that is nobody's: one node answers.
-_PING = f"SELECT seq, names FROM mentions WHERE conversation_id = {UUID(int=0)} AND bucket = 0"
+_PING = "SELECT seq, names FROM mentions WHERE conversation_id = ? AND bucket = ?"
 
 
 class CassandraStore(SequencedTables, CassandraHistory, CassandraSummaries):
@@ -15,4 +15,4 @@ class CassandraStore(SequencedTables, CassandraHistory, CassandraSummaries):
 
     async def ping(self) -> None:
         """Return when the store can be read. `Unavailable` also before `chat4all migrate`."""
-        await self._session.run(_PING)
+        await self._session.run(_PING, (UUID(int=0), 0))

@@ -26,6 +26,7 @@ _MARKERS = """
 SELECT conversation_id, username, {column}
 FROM json_each(?) CROSS JOIN read_markers
     ON conversation_id = json_extract(value, '$[0]') AND username = json_extract(value, '$[1]')
+WHERE {column} > 0
 """
 _READ_BY = _MARKERS.format(column="read_seq")
 _DELIVERED_TO = _MARKERS.format(column="max(delivered_seq, read_seq)")
