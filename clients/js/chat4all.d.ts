@@ -322,6 +322,8 @@ export interface Tokens {
   refresh_token: string;
   /** When to renew them: milliseconds since 1970 by this device's clock. */
   renew_at: number;
+  /** Until when the access token is used while there is no answer; without it, until `renew_at`. */
+  ends_at?: number;
 }
 
 /** Where tokens are kept. Several tabs may share one. */
@@ -334,7 +336,11 @@ export interface TokenStore {
 /** Where positions and unsent messages are kept. Values are JSON. Several tabs may share one. */
 export interface ClientStorage {
   get(key: string): Promise<unknown>;
-  set(key: string, value: unknown): Promise<void>;
+  /**
+   * Keep what `change` makes of what is kept, undefined where nothing is. In one transaction: nobody
+   * else changes it in between.
+   */
+  update(key: string, change: (kept: unknown) => unknown): Promise<void>;
   delete(key: string): Promise<void>;
   /** All keys that begin so, in order. */
   keys(prefix: string): Promise<string[]>;
@@ -367,7 +373,8 @@ export interface ClientOptions {
   token?: string;
   /**
    * Asked for an access token when there is none, and once more each time when one was refused.
-   * `expires_in` is in seconds: with it the token is renewed in time.
+   * `expires_in` is in seconds: with it the token is renewed in time. What takes longer than 30 s
+   * has failed.
    */
   getToken?: () => Promise<string | { access_token: string; expires_in?: number }>;
   /** Where the tokens of `signIn` are kept; in memory unless you say otherwise. */

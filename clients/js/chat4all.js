@@ -2,6 +2,7 @@
  * A client of Chat4All for browsers and Node. What everything is for: chat4all.d.ts.
  *
  * @import * as Types from "./chat4all.d.ts"
+ * @import { Access, End, First, How, Item, Reached } from "./internal.d.ts"
  */
 
 /** Seconds between looks for what other tabs have left. */
@@ -9,6 +10,8 @@ const ADOPT = 15;
 const HANDSHAKE = 10_000;
 const PROBE = 5_000;
 const LOCKED = 10_000;
+const ASKED = 30_000;
+const RENEWED_AGAIN = 10_000;
 const POSITIONS_OF_FRAME = 500;
 /** Resumes that show a gap before it is believed. */
 const GAPS = 3;
@@ -71,9 +74,8 @@ const problem = ({ status, statusText: title, headers }, text) => {
 
 export const newId = () => {
   if (crypto.randomUUID) return crypto.randomUUID(); // pages without TLS do not have it
-  const hex = (/** @type {number} */ length) =>
-    Array.from(crypto.getRandomValues(new Uint8Array(length)), (n) => (n % 16).toString(16)).join("");
-  return `${hex(8)}-${hex(4)}-4${hex(3)}-a${hex(3)}-${hex(12)}`;
+  const digit = () => (crypto.getRandomValues(new Uint8Array(1))[0] % 16).toString(16);
+  return "xxxxxxxx-xxxx-4xxx-axxx-xxxxxxxxxxxx".replace(/x/g, digit);
 };
 
 /** @returns {Types.ClientStorage} */
@@ -81,7 +83,7 @@ export const memoryStorage = () => {
   const kept = new Map();
   return {
     get: async (key) => kept.get(key),
-    set: async (key, value) => void kept.set(key, structuredClone(value)),
+    update: async (key, change) => void kept.set(key, structuredClone(change(kept.get(key)))),
     delete: async (key) => void kept.delete(key),
     keys: async (prefix) => [...kept.keys()].filter((key) => key.startsWith(prefix)).sort(),
   };
@@ -92,20 +94,18 @@ export const indexedDBStorage = (name = "chat4all") => {
   if (!globalThis.indexedDB) return memoryStorage();
   /** @type {Promise<IDBDatabase> | undefined} */
   let opened;
-  const open = () =>
-    new Promise((resolve, reject) => {
-      const request = indexedDB.open(name);
-      request.onupgradeneeded = () => request.result.createObjectStore("kept");
-      request.onsuccess = () => resolve(request.result);
-      request.onerror = () => reject(request.error);
-    });
+  const forget = () => (opened = undefined);
   /**
    * @param {IDBTransactionMode} mode @param {(store: IDBObjectStore) => IDBRequest} act
    * @returns {Promise<any>}
    */
   const run = async (mode, act) => {
-    const forget = () => (opened = undefined);
-    opened ??= open();
+    opened ??= new Promise((resolve, reject) => {
+      const request = indexedDB.open(name);
+      request.onupgradeneeded = () => request.result.createObjectStore("kept");
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    });
     opened.then((database) => (database.onclose = forget), forget);
     const transaction = (await opened).transaction("kept", mode);
     const request = act(transaction.objectStore("kept"));
@@ -116,7 +116,12 @@ export const indexedDBStorage = (name = "chat4all") => {
   };
   return {
     get: (key) => run("readonly", (store) => store.get(key)),
-    set: (key, value) => run("readwrite", (store) => store.put(value, key)),
+    update: (key, change) =>
+      run("readwrite", (store) => {
+        const request = store.get(key);
+        request.onsuccess = () => store.put(change(request.result), key);
+        return request;
+      }),
     delete: (key) => run("readwrite", (store) => store.delete(key)),
     keys: (prefix) =>
       run("readonly", (store) => store.getAllKeys(IDBKeyRange.bound(prefix, `${prefix}\uffff`))),
@@ -130,38 +135,11 @@ const memoryTokens = () => {
   return { load: () => kept, save: (tokens) => void (kept = tokens) };
 };
 
-/**
- * How far a conversation was received: everything up to seq and change. `told` is the newest message
- * that was told, beyond seq after a reload; `pages` are what was read then, each with its change.
- *
- * @typedef {{seq: number, change: number, told: number, gaps: number, text: string,
- *   pages: {from: number, to: number, change: number}[]}} Reached
- */
-
 /** @param {string} text @returns {Reached} */
 const reached = (text) => {
   const [seq, change] = text.split(".").map(Number);
   return { seq, change, told: seq, gaps: 0, text, pages: [] };
 };
-
-/**
- * What waits to be taken: an event, or none where only a position moves.
- *
- * @typedef {{event: Types.ClientEvent | null, conversation_id?: string, position?: string | null,
- *   generation?: string | null}} Item
- */
-
-/**
- * How a connection ended.
- *
- * @typedef {{code: number, reason: string, retry_after?: number}} End
- *
- * How a request is made. `open`: without a token. `done`: a status which says of a repetition that it
- * was done before. `tries`: at most so many.
- *
- * @typedef {{json?: object, form?: Record<string, string>, key?: string, open?: boolean,
- *   done?: number, tries?: number, forever?: boolean}} How
- */
 
 const wake = (/** @type {Set<() => void>} */ these) => {
   for (const end of [...these]) end();
@@ -186,7 +164,7 @@ export class Client extends EventTarget {
   #username;
   /** @type {string | undefined} */
   #password;
-  /** @type {{access_token: string, renew_at: number} | null} */
+  /** @type {Access | null} */
   #access = null;
   /** @type {Promise<string> | null} */
   #renewing = null;
@@ -197,7 +175,7 @@ export class Client extends EventTarget {
   #state = "closed";
   /** @type {Promise<void> | null} */
   #running = null;
-  /** @type {{resolve: () => void, reject: (error: ChatError) => void} | null} */
+  /** @type {First | null} */
   #first = null;
   /** @type {ChatError | null} */
   #ended = null;
@@ -230,7 +208,8 @@ export class Client extends EventTarget {
   #queue = null;
   /** @type {Set<() => void>} Who waits for the queue to change. */
   #readers = new Set();
-  #isDirty = false;
+  /** @type {Set<string>} Conversations whose positions are not saved. */
+  #moved = new Set();
   /** @type {Promise<void> | null} */
   #saving = null;
 
@@ -365,15 +344,23 @@ export class Client extends EventTarget {
   }
 
   /**
-   * An access token other than `refused`. All who wait share one renewal.
+   * An access token other than `refused`. All share one renewal, and wait for it once theirs ends.
    *
    * @param {string} [refused] @returns {Promise<string>}
    */
   async #token(refused) {
     const has = this.#access;
-    if (has && has.access_token !== refused && Date.now() < has.renew_at) return has.access_token;
+    const now = Date.now();
+    const isGood = has && has.access_token !== refused;
+    if (isGood && now < has.renew_at) return has.access_token;
     this.#renewing ??= this.#renew(refused).finally(() => (this.#renewing = null));
-    return this.#renewing;
+    const renewed = this.#renewing.catch((error) => {
+      if (!isGood || !isTemporary(error)) throw error;
+      has.renew_at = Date.now() + RENEWED_AGAIN;
+      return has.access_token; // until it is refused
+    });
+    renewed.catch(() => {}); // who does not wait is not told
+    return isGood && now < (has.ends_at ?? 0) ? has.access_token : renewed;
   }
 
   /** @param {string} [refused] @returns {Promise<string>} */
@@ -381,9 +368,10 @@ export class Client extends EventTarget {
     const { token, getToken } = this.#options;
     if (token || getToken) {
       if (token && token === refused) throw signedOut();
-      const given = token ?? (await getToken?.().catch(rethrow)) ?? "";
+      const late = () => new Promise((_, reject) => (AbortSignal.timeout(ASKED).onabort = reject));
+      const given = token ?? (await Promise.race([getToken?.(), late()]).catch(rethrow)) ?? "";
       const got = typeof given === "string" ? { access_token: given } : given;
-      this.#access = { ...got, renew_at: renewAt(got.expires_in ?? Infinity) };
+      this.#access = { ...got, ...lasting(got.expires_in) };
       return got.access_token;
     }
     return this.#locked(`tokens ${this.#url}`, async () => {
@@ -416,7 +404,7 @@ export class Client extends EventTarget {
   async #exchange(username, form) {
     const got = await this.#ask("POST", "/token", { form, open: true });
     const { access_token, refresh_token } = got;
-    const tokens = { username, access_token, refresh_token, renew_at: renewAt(got.expires_in) };
+    const tokens = { username, access_token, refresh_token, ...lasting(got.expires_in) };
     await this.#tokens.save(tokens); // before they are used: the former ones are spent
     this.#access = tokens;
     this.#username = username;
@@ -472,19 +460,14 @@ export class Client extends EventTarget {
     } catch (error) {
       if (!isSignedOut(error)) throw error;
     } finally {
-      await this.#forget(prefix);
+      await this.close();
+      for (const key of await this.#storage.keys(prefix)) await this.#storage.delete(key);
+      this.#outbox.clear();
+      this.#taken = { generation: null, positions: {} };
+      this.#markers.clear();
+      this.#access = this.#username = null;
+      await this.#tokens.save(null);
     }
-  }
-
-  /** @param {string} prefix */
-  async #forget(prefix) {
-    await this.close();
-    for (const key of await this.#storage.keys(prefix)) await this.#storage.delete(key);
-    this.#outbox.clear();
-    this.#taken = { generation: null, positions: {} };
-    this.#markers.clear();
-    this.#access = this.#username = null;
-    await this.#tokens.save(null);
   }
 
   sessions() {
@@ -728,7 +711,7 @@ export class Client extends EventTarget {
     const sent = (async () => {
       const key = await this.#keyOf(unsent);
       const act = async () => {
-        if (!isKept) await this.#storage.set(key, unsent);
+        if (!isKept) await this.#storage.update(key, () => unsent);
         else if (await this.#storage.get(key)) this.#outboxChanged(unsent);
         await before;
         if (life.aborted) throw closed();
@@ -756,7 +739,7 @@ export class Client extends EventTarget {
         const { type, status, title, detail } = cause;
         /** @type {Types.UnsentMessage} */
         const failed = { ...unsent, state: "failed", error: { type, status, title, detail } };
-        await this.#storage.set(key, failed);
+        await this.#storage.update(key, () => failed);
         this.#outboxChanged(failed);
       }
       throw cause;
@@ -878,21 +861,33 @@ export class Client extends EventTarget {
   }
 
   /** Keep the position of an event that was taken. @param {Item} item */
-  #take({ conversation_id, position, generation }) {
+  #take({ conversation_id = "", position, generation }) {
     if (position === undefined && generation === undefined) return;
     if (generation !== undefined) this.#taken.generation = generation;
     const { positions } = this.#taken;
-    if (conversation_id && position) positions[conversation_id] = position;
-    else if (conversation_id) delete positions[conversation_id];
+    if (position) positions[conversation_id] = position;
+    else delete positions[conversation_id];
     if (!this.#keeps) return;
-    this.#isDirty = true;
+    this.#moved.add(conversation_id);
     return (this.#saving ??= this.#save().finally(() => (this.#saving = null)));
   }
 
+  /** Move what is kept forward: another tab may be further. */
   async #save() {
-    while (this.#isDirty) {
-      this.#isDirty = false;
-      await this.#storage.set(`${await this.#prefix()}positions`, this.positions);
+    while (this.#moved.size) {
+      const key = `${await this.#prefix()}positions`;
+      const moved = this.#moved;
+      this.#moved = new Set();
+      const { generation, positions } = this.#taken;
+      await this.#storage.update(key, (/** @type {any} */ kept) => {
+        if (kept?.generation !== generation) return this.positions;
+        for (const id of moved) {
+          const [next, has] = [positions, kept.positions].map((one) => reached(one[id] ?? ""));
+          if (!next.seq) delete kept.positions[id];
+          else if (!(next.seq < has.seq || next.change < has.change)) kept.positions[id] = next.text;
+        }
+        return kept;
+      });
     }
   }
 
@@ -1240,6 +1235,7 @@ export class Client extends EventTarget {
 const link = (headers, rel) =>
   headers.get("Link")?.match(`<([^>]*)>; *rel="${rel}"`)?.[1] ?? "";
 
-/** @param {number} seconds */
-const renewAt = (seconds) =>
-  Date.now() + 1_000 * Math.max(seconds - 60, 0.75 * seconds);
+const lasting = (seconds = Infinity) => ({
+  renew_at: Date.now() + 800 * seconds,
+  ends_at: Date.now() + 950 * seconds,
+});

@@ -20,6 +20,7 @@ const MUTANTS = {
     ["this.#renewing ??= ", "this.#renewing = "],
     ["kept.access_token !== refused", "refused === undefined"],
   ],
+  "waits-for-tokens": [["isGood && now < (has.ends_at ?? 0)", "false"]],
   unbounded: [["options.queue_max ?? 5_000", "Infinity"]],
   "shows-gaps": [["const GAPS = 3", "const GAPS = 0"]],
 };

@@ -24,6 +24,9 @@ export class FakeServer {
   frames = [];
   /** What is answered to a message before anything else: a status, or a promise of one. */
   answers = [];
+  /** The same, to requests for tokens. */
+  tokenAnswers = [];
+  generation = "g";
   #issued = 0;
 
   fetch = (url, request) =>
@@ -48,10 +51,12 @@ export class FakeServer {
     return new Response(body && JSON.stringify(body), { status, headers });
   }
 
-  #token(form) {
+  async #token(form) {
     const refresh = form.get("refresh_token");
     if (refresh) this.refreshes.push(refresh);
-    else if (form.get("password") !== "sesame") return this.#answer(401, { detail: "wrong" });
+    const status = (await this.tokenAnswers.shift()) ?? 200;
+    if (status !== 200) return this.#answer(status, { detail: "no" });
+    if (!refresh && form.get("password") !== "sesame") return this.#answer(401, { detail: "wrong" });
     const number = ++this.#issued;
     this.good.add(`a${number}`);
     const tokens = { access_token: `a${number}`, refresh_token: `r${number}`, expires_in: 1800 };
@@ -111,8 +116,8 @@ export class FakeServer {
   }
 
   /** A message of bruno's, as it is in frames. */
-  message(seq) {
-    const message = { conversation_id: CHAT, message_id: `m${seq}`, sender_id: "bruno", seq };
+  message(seq, conversation_id = CHAT) {
+    const message = { conversation_id, message_id: `m${seq}`, sender_id: "bruno", seq };
     return { type: "message", message: { ...message, content: `${seq}` }, position: `${seq}.0` };
   }
 

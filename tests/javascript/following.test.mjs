@@ -1,73 +1,14 @@
-/** Tokens, connections and positions, where the conformance suite does not reach. */
+/** Connections and events, where the conformance suite does not reach. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Client, indexedDBStorage, memoryStorage, newId } from "../../clients/js/chat4all.js";
+import { Client, newId } from "../../clients/js/chat4all.js";
 import { CHAT, FakeServer, until } from "./fake.mjs";
 
 const URL = "http://chat.example";
 
-/** Where two tabs keep their tokens. */
-const tokenStore = () => {
-  let tokens = null;
-  return { load: () => tokens, save: async (given) => void (tokens = given) };
-};
-
 const expire = (server) => server.good.clear();
-
-test("two tabs that share tokens refresh them once", async () => {
-  const server = new FakeServer();
-  const shared = { ...server.options, tokens: tokenStore(), locks: navigator.locks };
-  const tabs = [new Client(URL, shared), new Client(URL, { ...shared, password: undefined })];
-  await tabs[0].me();
-  await tabs[1].me();
-  expire(server);
-  await Promise.all([...tabs, ...tabs].map((tab) => tab.me()));
-  assert.deepEqual(server.refreshes, ["r1"]);
-});
-
-test("without locks each tab sends the same refresh token, and goes on", async () => {
-  const server = new FakeServer();
-  const shared = { ...server.options, tokens: tokenStore() };
-  const tabs = [new Client(URL, shared), new Client(URL, shared)];
-  await tabs[0].me();
-  await tabs[1].me();
-  expire(server);
-  await Promise.all(tabs.map((tab) => tab.me()));
-  assert.deepEqual(server.refreshes, ["r1", "r1"]);
-});
-
-test("a tab that is suspended with the lock is not waited for", async () => {
-  const server = new FakeServer();
-  const locks = {
-    request: async () => {
-      throw new DOMException("timed out", "TimeoutError");
-    },
-  };
-  const client = new Client(URL, { ...server.options, locks });
-  assert.equal((await client.me()).username, "ana");
-});
-
-test("what goes wrong under a lock is told, and not done twice", async () => {
-  const server = new FakeServer();
-  const client = new Client(URL, { ...server.options, password: "wrong", locks: navigator.locks });
-  await assert.rejects(client.me(), { status: 401, detail: "wrong" });
-  await assert.rejects(client.connect(), { type: "/problems/signed-out" });
-});
-
-test("getToken that fails is asked again", async () => {
-  const server = new FakeServer();
-  let asked = 0;
-  const getToken = async () => {
-    if (++asked < 3) throw new TypeError("fetch failed");
-    return { access_token: "a0", expires_in: 60 };
-  };
-  const client = new Client(URL, { ...server.options, password: undefined, getToken });
-  await client.connect();
-  assert.equal(asked, 3);
-  await client.close();
-});
 
 test("the wait between tries is a random part of a second, of two, and so on to twenty", async (t) => {
   const server = new FakeServer();
@@ -163,60 +104,6 @@ const following = (client, options) => {
   return { events, next: async () => (await events.next()).value };
 };
 
-test("positions are kept where the storage is, once the next event is asked for", async () => {
-  const server = new FakeServer();
-  const options = { ...server.options, storage: memoryStorage() };
-  const before = new Client(URL, options);
-  const { next } = following(before);
-  assert.equal((await next()).type, "Connected");
-  server.sockets[0].tell(server.message(1));
-  server.sockets[0].tell(server.message(2));
-  assert.equal((await next()).message.seq, 1);
-  assert.equal((await next()).message.seq, 2);
-  // It dies here, with the second one in its hands.
-  const after = new Client(URL, options);
-  server.frames.length = 0;
-  await after.connect();
-  const positions = { [CHAT]: "1.0" };
-  assert.deepEqual(server.frames, [{ type: "resume", generation: "g", positions, more: false }]);
-  await after.close();
-  await before.close();
-});
-
-test("positions that are given are kept by who gives them", async () => {
-  const server = new FakeServer();
-  const storage = memoryStorage();
-  const client = new Client(URL, { ...server.options, storage });
-  await client.connect({ since: { generation: "g", positions: { [CHAT]: "7.0" } } });
-  server.sockets[0].tell(server.message(8));
-  assert.deepEqual(client.positions, { generation: "g", positions: { [CHAT]: "8.0" } });
-  assert.deepEqual(await storage.keys(""), []);
-  await client.close();
-  await client.connect();
-  assert.deepEqual(server.frames.at(-1).positions, { [CHAT]: "8.0" });
-  await client.close();
-});
-
-test("a storage that fails ends the loop, or tells listeners", async () => {
-  const server = new FakeServer();
-  const set = async (key) => {
-    if (key.endsWith("positions")) throw new Error("the disk is full");
-  };
-  const options = { ...server.options, storage: { ...memoryStorage(), set } };
-  const looping = new Client(URL, options);
-  await assert.rejects(async () => {
-    for await (const event of looping.events()) assert.equal(event.type, "Connected");
-  }, /the disk is full/);
-  assert.equal(looping.state, "closed");
-  const listening = new Client(URL, options);
-  const ended = [];
-  listening.addEventListener("Ended", ({ detail }) => ended.push(detail.error.message));
-  listening.connect().catch(() => {});
-  await until(() => ended.length === 1);
-  assert.deepEqual(ended, ["the disk is full"]);
-  assert.equal(listening.state, "closed");
-});
-
 test("a loop that is left begins again with the event that it had in its hands", async () => {
   const server = new FakeServer();
   const client = new Client(URL, server.options);
@@ -287,14 +174,4 @@ test("ids are UUIDs, also where the page has no TLS", () => {
   } finally {
     crypto.randomUUID = randomUUID;
   }
-});
-
-test("where there is no IndexedDB things are kept in memory", async () => {
-  const storage = indexedDBStorage();
-  await storage.set("b 1", { one: 1 });
-  await storage.set("a 1", 1);
-  assert.deepEqual(await storage.get("b 1"), { one: 1 });
-  assert.deepEqual(await storage.keys("b"), ["b 1"]);
-  await storage.delete("b 1");
-  assert.equal(await storage.get("b 1"), undefined);
 });
