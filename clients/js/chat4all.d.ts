@@ -271,6 +271,16 @@ export interface ConversationChanged {
   position: string | null;
 }
 
+/** What you said over the connection was refused; the connection stays. */
+export interface RequestRefused {
+  type: "RequestRefused";
+  /** The method. A `watch` that is refused for now, with 429 or 503, is repeated by itself. */
+  request: "typing" | "watch";
+  /** Of `typing`. */
+  conversation_id: string | null;
+  error: ChatError;
+}
+
 /** A message of yours waits, was sent, or was refused. */
 export interface OutboxChanged {
   type: "OutboxChanged";
@@ -280,7 +290,7 @@ export interface OutboxChanged {
 /** Everything that happens; `switch (event.type)` tells them apart. */
 export type ClientEvent =
   | Connected | Disconnected | MessageCreated | MessageChanged | MessagesReloaded | ReadMoved
-  | DeliveredMoved | Typing | PresenceChanged | ConversationChanged | OutboxChanged;
+  | DeliveredMoved | Typing | PresenceChanged | ConversationChanged | RequestRefused | OutboxChanged;
 
 /** Type of each event by name. */
 export type ClientEventMap = { [E in ClientEvent | Ended as E["type"]]: CustomEvent<E> };

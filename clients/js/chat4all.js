@@ -1,8 +1,9 @@
 /**
- * A client of Chat4All for browsers and Node. What everything is for: chat4all.d.ts.
+ * A client of Chat4All for browsers and Node. What everything is for: chat4all.d.ts, and of what only
+ * this module uses, internal.d.ts.
  *
  * @import * as Types from "./chat4all.d.ts"
- * @import { Access, End, First, How, Item, Reached } from "./internal.d.ts"
+ * @import { Access, End, First, Item, Own, Reached } from "./internal.d.ts"
  */
 
 /** Seconds between looks for what other tabs have left. */
@@ -13,6 +14,7 @@ const LOCKED = 10_000;
 const ASKED = 30_000;
 const RENEWED_AGAIN = 10_000;
 const POSITIONS_OF_FRAME = 500;
+const REF_MAX = 128;
 /** Resumes that show a gap before it is believed. */
 const GAPS = 3;
 /** Close codes of what would come again. */
@@ -95,10 +97,7 @@ export const indexedDBStorage = (name = "chat4all") => {
   /** @type {Promise<IDBDatabase> | undefined} */
   let opened;
   const forget = () => (opened = undefined);
-  /**
-   * @param {IDBTransactionMode} mode @param {(store: IDBObjectStore) => IDBRequest} act
-   * @returns {Promise<any>}
-   */
+  /** @type {Own["transact"]} */
   const run = async (mode, act) => {
     opened ??= new Promise((resolve, reject) => {
       const request = indexedDB.open(name);
@@ -251,12 +250,7 @@ export class Client extends EventTarget {
     return [...this.#outbox.values()];
   }
 
-  /**
-   * Ask until there is an answer that asking again would not change.
-   *
-   * @param {string} method @param {string} path @param {How} [how]
-   * @returns {Promise<{body: any, headers: Headers}>}
-   */
+  /** @type {Own["call"]} */
   async #call(method, path, { json, form, key, open, done, tries = Infinity, forever } = {}) {
     const signal = this.#life.signal;
     /** @type {Record<string, string>} */
@@ -310,7 +304,7 @@ export class Client extends EventTarget {
     }
   }
 
-  /** @param {string} method @param {string} path @param {How} [how] */
+  /** @type {Own["ask"]} */
   async #ask(method, path, how) {
     return (await this.#call(method, path, how)).body;
   }
@@ -320,16 +314,16 @@ export class Client extends EventTarget {
     return this.#random() * Math.min(20_000, 1_000 * 2 ** tried);
   }
 
-  /** Wait as the server says, then for `wake`. @param {number | undefined} seconds @param {number} ms */
+  /** @type {Own["pause"]} */
   async #pause(seconds, ms) {
     if (seconds) await this.#wait(new Set(), 1_000 * seconds);
     await this.#wait(this.#tries, ms);
   }
 
-  /** For `wake`, the time, or the end. @param {Set<() => void>} these @param {number} [ms] */
+  /** @type {Own["wait"]} */
   #wait(these, ms) {
     const signal = this.#life.signal;
-    return new Promise((/** @type {(value?: undefined) => void} */ resolve) => {
+    return new Promise((resolve) => {
       const end = () => {
         clearTimeout(timer);
         signal.removeEventListener("abort", end);
@@ -343,11 +337,7 @@ export class Client extends EventTarget {
     });
   }
 
-  /**
-   * An access token other than `refused`. All share one renewal, and wait for it once theirs ends.
-   *
-   * @param {string} [refused] @returns {Promise<string>}
-   */
+  /** @type {Own["token"]} */
   async #token(refused) {
     const has = this.#access;
     const now = Date.now();
@@ -363,7 +353,7 @@ export class Client extends EventTarget {
     return isGood && now < (has.ends_at ?? 0) ? has.access_token : renewed;
   }
 
-  /** @param {string} [refused] @returns {Promise<string>} */
+  /** @type {Own["renew"]} */
   async #renew(refused) {
     const { token, getToken } = this.#options;
     if (token || getToken) {
@@ -400,7 +390,7 @@ export class Client extends EventTarget {
     });
   }
 
-  /** @param {string} username @param {Record<string, string>} form @returns {Promise<string>} */
+  /** @type {Own["exchange"]} */
   async #exchange(username, form) {
     const got = await this.#ask("POST", "/token", { form, open: true });
     const { access_token, refresh_token } = got;
@@ -412,13 +402,7 @@ export class Client extends EventTarget {
     return access_token;
   }
 
-  /**
-   * Act while no other tab does; with `ifFree` not at all when one does. One that is suspended is not
-   * waited for.
-   *
-   * @template T
-   * @param {string} name @param {() => Promise<T>} act @param {boolean} [ifFree] @returns {Promise<T>}
-   */
+  /** @type {Own["locked"]} */
   async #locked(name, act, ifFree) {
     if (!this.#locks) return act();
     const how = ifFree ? { ifAvailable: true } : { signal: AbortSignal.timeout(LOCKED) };
@@ -564,7 +548,7 @@ export class Client extends EventTarget {
     return this.#ask("PATCH", path("conversations", conversation, "members", username), { json });
   }
 
-  /** Entries of all pages of a list. @param {string} from @returns {AsyncGenerator<any>} */
+  /** @type {Own["list"]} */
   async *#list(from) {
     for (let next = from; next; ) {
       const { body, headers } = await this.#call("GET", next);
@@ -599,7 +583,7 @@ export class Client extends EventTarget {
     return this.#changeMessage("DELETE", this.#path(message, "reactions", emoji));
   }
 
-  /** @param {string} method @param {string} path @param {string} [content] */
+  /** @type {Own["changeMessage"]} */
   async #changeMessage(method, path, content) {
     const key = newId();
     const how = content === undefined ? { key } : { json: { content, change_id: key } };
@@ -697,12 +681,7 @@ export class Client extends EventTarget {
     this.#tell({ type: "OutboxChanged", unsent: { ...unsent } });
   }
 
-  /**
-   * Send a message after those before it in its conversation. `isKept`: it was found in the storage,
-   * and another tab may be sending it.
-   *
-   * @param {Types.UnsentMessage} unsent @param {boolean} [isKept] @returns {Promise<string>}
-   */
+  /** @type {Own["send"]} */
   #send(unsent, isKept) {
     const life = this.#life.signal;
     const { message_id, conversation_id } = unsent;
@@ -726,7 +705,7 @@ export class Client extends EventTarget {
     return sent;
   }
 
-  /** @param {Types.UnsentMessage} unsent @param {string} key */
+  /** @type {Own["post"]} */
   async #post(unsent, key) {
     const { message_id, conversation_id, created_at, state, error, ...said } = unsent;
     const isWaiting = () => this.#outbox.get(message_id)?.state === "sending";
@@ -831,13 +810,14 @@ export class Client extends EventTarget {
 
   /** @type {Types.Client["typing"]} */
   typing(conversation_id) {
-    this.#say({ type: "typing", conversation_id });
+    const ref = `typing ${conversation_id}`.slice(0, REF_MAX);
+    this.#say({ type: "typing", ref, conversation_id });
   }
 
   /** @type {Types.Client["watch"]} */
   watch(usernames) {
     this.#watched = [...usernames];
-    this.#say({ type: "watch", usernames });
+    this.#say({ type: "watch", ref: "watch", usernames });
   }
 
   /** @param {object} frame */
@@ -845,7 +825,7 @@ export class Client extends EventTarget {
     if (this.#isConnected) this.#socket?.send(JSON.stringify(frame));
   }
 
-  /** @param {Types.ClientEvent | null} event @param {Partial<Item>} [more] */
+  /** @type {Own["tell"]} */
   #tell(event, more) {
     if (event) this.dispatchEvent(new CustomEvent(event.type, { detail: event }));
     const item = { event, ...more };
@@ -860,7 +840,7 @@ export class Client extends EventTarget {
     }
   }
 
-  /** Keep the position of an event that was taken. @param {Item} item */
+  /** @type {Own["take"]} */
   #take({ conversation_id = "", position, generation }) {
     if (position === undefined && generation === undefined) return;
     if (generation !== undefined) this.#taken.generation = generation;
@@ -904,11 +884,7 @@ export class Client extends EventTarget {
     this.#adopt();
   }
 
-  /**
-   * Connect again and again.
-   *
-   * @param {Types.Positions | undefined} since @param {AbortSignal} life @param {AbortSignal} run
-   */
+  /** @type {Own["run"]} */
   async #run(since, life, run) {
     const look = () => {
       if (globalThis.document?.visibilityState === "hidden") return;
@@ -945,11 +921,7 @@ export class Client extends EventTarget {
     }
   }
 
-  /**
-   * One connection, to its end.
-   *
-   * @param {AbortSignal} life @returns {Promise<End>}
-   */
+  /** @type {Own["connection"]} */
   async #connection(life) {
     const token = await this.#token(this.#refused);
     life.throwIfAborted();
@@ -1041,7 +1013,9 @@ export class Client extends EventTarget {
             return this.#resumed(frame.markers, generation);
           case "error":
             retry_after = frame.retry_after ?? 0;
-            return;
+            // There will be no `resumed`.
+            if (frame.ref === "resume") end(isTemporary(frame) ? 1013 : 4400, frame.detail);
+            return this.#refusal(frame);
           default:
             return this.#handle(frame, generation);
         }
@@ -1093,11 +1067,11 @@ export class Client extends EventTarget {
     const generation = (all.length && this.#generation) || undefined;
     do {
       const positions = Object.fromEntries(all.splice(0, POSITIONS_OF_FRAME));
-      yield { type: "resume", generation, positions, more: all.length > 0 };
+      yield { type: "resume", ref: "resume", generation, positions, more: all.length > 0 };
     } while (all.length);
   }
 
-  /** @param {Record<string, number>} markers @param {string | null} generation */
+  /** @type {Own["resumed"]} */
   #resumed(markers, generation) {
     const username = this.#username ?? "";
     for (const [conversation, seq] of Object.entries(markers)) {
@@ -1114,11 +1088,7 @@ export class Client extends EventTarget {
     this.#adopt();
   }
 
-  /**
-   * Tell what a frame says. What it throws ends the connection.
-   *
-   * @param {any} frame @param {string | null} generation @returns {Promise<void> | void}
-   */
+  /** @type {Own["handle"]} */
   #handle(frame, generation) {
     const { type, position, message, event, username, seq } = frame;
     const conversation_id = frame.conversation_id ?? message?.conversation_id;
@@ -1154,7 +1124,20 @@ export class Client extends EventTarget {
     }
   }
 
-  /** @param {string} conversation_id @param {string} username @param {number} seq */
+  /** @type {Own["refusal"]} */
+  #refusal({ ref, problem, ...frame }) {
+    const [request, conversation_id = null] = String(ref).split(" ");
+    if (request !== "watch" && request !== "typing") return;
+    const error = new ChatError({ ...frame, type: problem });
+    this.#tell({ type: "RequestRefused", request, conversation_id, error });
+    const watched = this.#watched;
+    if (request === "typing" || !isTemporary(error)) return;
+    this.#pause(error.retry_after || 1, 0).then(() => {
+      if (watched === this.#watched) this.watch(watched);
+    });
+  }
+
+  /** @type {Own["read"]} */
   #read(conversation_id, username, seq) {
     if (username === this.#username) {
       if (seq <= (this.#markers.get(conversation_id) ?? 0)) return;
@@ -1163,11 +1146,7 @@ export class Client extends EventTarget {
     this.#tell({ type: "ReadMoved", conversation_id, username, seq });
   }
 
-  /**
-   * Tell a message, or its change, unless it was told.
-   *
-   * @param {boolean} isNew @param {any} message @param {string} position
-   */
+  /** @type {Own["receive"]} */
   #receive(isNew, message, position) {
     const { conversation_id, seq } = message;
     const next = reached(position);
@@ -1178,19 +1157,15 @@ export class Client extends EventTarget {
       next.told = Math.max(next.told, at.told);
       next.pages = at.pages.filter(({ change }) => change >= next.change);
     }
-    const isOn = (/** @type {Reached["pages"][0]} */ { from, to }) => from <= seq && seq <= to;
-    const isTold = isNew ? at && seq <= at.told : next.pages.some(isOn);
+    const isRead = next.pages.some(({ from, to }) => from <= seq && seq <= to);
+    const isTold = isNew ? at && seq <= at.told : isRead;
     const type = isNew ? "MessageCreated" : "MessageChanged";
     this.#received.set(conversation_id, next);
     this.#tell(isTold ? null : { type, message, position }, { conversation_id, position });
     if (isNew) this.#settle(message);
   }
 
-  /**
-   * Read what was missed of a conversation, or its newest page.
-   *
-   * @param {string} conversation_id @param {string} position @param {string | null} generation
-   */
+  /** @type {Own["reload"]} */
   async #reload(conversation_id, position, generation) {
     const at = this.#received.get(conversation_id);
     const next = reached(position);
@@ -1222,7 +1197,7 @@ export class Client extends EventTarget {
     for (const message of messages) this.#settle(message);
   }
 
-  /** What is in the history is not unsent. @param {Types.Message} message */
+  /** @type {Own["settle"]} */
   #settle({ message_id, sender_id }) {
     const unsent = this.#outbox.get(message_id);
     if (!unsent || sender_id !== this.#username || unsent.state !== "failed") return;

@@ -140,7 +140,7 @@ const listen = async () => {
   try {
     for await (const event of client.events({ since: program.since })) {
       if (event.type === "OutboxChanged") continue; // of this client alone
-      tell(event);
+      tell(event.error ? { ...event, ...failed(event.error) } : event);
       if (event.username === "end") return;
       if (!["Connected", "Disconnected"].includes(event.type)) await actAfter(++number);
     }

@@ -22,6 +22,8 @@ export class FakeServer {
   good = new Set(["a0"]);
   sockets = [];
   frames = [];
+  /** What is answered to a resume before it succeeds. */
+  resumed = [];
   /** What is answered to a message before anything else: a status, or a promise of one. */
   answers = [];
   /** The same, to requests for tokens. */
@@ -93,7 +95,9 @@ export class FakeServer {
       send(text) {
         const frame = JSON.parse(text);
         server.frames.push(frame);
-        if (frame.type === "resume") setTimeout(() => this.tell({ type: "resumed", markers: {} }));
+        if (frame.type !== "resume") return;
+        const answer = server.resumed.shift() ?? { type: "resumed", markers: {} };
+        setTimeout(() => this.tell(answer));
       }
       close() {
         this.end(1005);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Client, newId } from "../../clients/js/chat4all.js";
+import { ChatError, Client, newId } from "../../clients/js/chat4all.js";
 import { CHAT, FakeServer, until } from "./fake.mjs";
 
 const URL = "http://chat.example";
@@ -174,4 +174,56 @@ test("ids are UUIDs, also where the page has no TLS", () => {
   } finally {
     crypto.randomUUID = randomUUID;
   }
+});
+
+test("what is refused over the connection is told, and a watched list said again later", async () => {
+  const server = new FakeServer();
+  const client = new Client(URL, server.options);
+  const told = [];
+  client.addEventListener("RequestRefused", ({ detail: { request, conversation_id, error } }) => {
+    told.push([request, conversation_id, error.status, error.type, error instanceof ChatError]);
+  });
+  const watched = () => server.frames.filter(({ type }) => type === "watch");
+  const refuse = (ref, status, more) => {
+    const error = { type: "error", ref, problem: `/problems/${status}`, status, title: "", detail: "" };
+    server.sockets[0].tell({ ...error, ...more });
+  };
+  await client.connect();
+  client.typing(CHAT);
+  client.typing("x".repeat(200));
+  const [typing, long] = server.frames.slice(-2);
+  assert.equal(long.ref.length, 128); // the server takes no longer ones
+  refuse(typing.ref, 404);
+  client.watch(["bruno"]);
+  refuse(watched()[0].ref, 503, { retry_after: 3 });
+  refuse("1", 422);
+  refuse(undefined, 429);
+  assert.deepEqual(told, [
+    ["typing", CHAT, 404, "/problems/404", true],
+    ["watch", null, 503, "/problems/503", true],
+  ]);
+  await until(() => watched().length === 2);
+  refuse("watch", 422);
+  refuse("watch", 429); // by now another list is watched
+  client.watch(["carla"]);
+  await until(() => watched().length === 3);
+  await new Promise((resolve) => setTimeout(resolve, 40));
+  assert.deepEqual(watched().map(({ usernames }) => usernames[0]), ["bruno", "bruno", "carla"]);
+  assert.equal(client.state, "connected");
+  await client.close();
+});
+
+test("a resume that is refused makes the connection anew, or ends it for good", async () => {
+  const server = new FakeServer();
+  server.resumed = [{ type: "error", ref: "resume", problem: "/problems/x", status: 503, retry_after: 1 }];
+  const client = new Client(URL, server.options);
+  let ended;
+  client.addEventListener("Ended", ({ detail: { error } }) => (ended = error));
+  await client.connect();
+  assert.equal(server.frames.filter(({ type }) => type === "resume").length, 2);
+  server.resumed = [{ type: "error", ref: "resume", problem: "/problems/x", status: 422, detail: "no" }];
+  server.sockets[0].end(1006);
+  await until(() => ended);
+  assert.equal(ended.type, "/problems/defect");
+  assert.equal(ended.code, 4400);
 });
