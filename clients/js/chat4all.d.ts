@@ -218,9 +218,14 @@ export interface MessageChanged {
 /**
  * What you have of a conversation is not whole: here is what you missed.
  *
- * The messages follow one another, oldest first, from the first that you did not have, or the newest
- * page, up to the newest. Take them in place of what you have of these numbers; what you have of
- * older ones may have been changed. `history` has the older ones.
+ * The messages follow one another, oldest first, up to the newest. They begin with the first that you
+ * did not have: of a private conversation that was begun meanwhile, and of a group that was created
+ * meanwhile while you were connected before, with the first one there is. Of another conversation that
+ * is new to you (a group may be years old), or if the server was restored, they are the newest page;
+ * if it `has_older` ones, `history(conversation_id, {before: messages[0].seq})` goes on from there.
+ *
+ * Take them in place of what you have of these numbers; what you have of older ones may have been
+ * changed.
  */
 export interface MessagesReloaded {
   type: "MessagesReloaded";

@@ -17,6 +17,8 @@ const POSITIONS_OF_FRAME = 500;
 const REF_MAX = 128;
 /** Resumes that show a gap before it is believed. */
 const GAPS = 3;
+/** Of what was told in another run, whose time is not known: after every time. */
+const EARLIER_RUN = "9";
 /** Close codes of what would come again. */
 const DEFECTS = [1002, 1007, 1009, 4400];
 
@@ -189,7 +191,8 @@ export class Client extends EventTarget {
   #watched = [];
   /** @type {string | undefined} The token that a connection was refused with. */
   #refused;
-  #session = "";
+  /** @type {any} What the server said first on this connection. */
+  #hello;
 
   /** @type {Map<string, Reached>} */
   #received = new Map();
@@ -201,6 +204,10 @@ export class Client extends EventTarget {
   #keeps = true;
   /** Whether a conversation that is added was missed. */
   #goesOn = false;
+  /** By the server's clock, when every conversation was told last; "" if that is not known. */
+  #toldAllAt = "";
+  /** @type {Set<string>} Conversations that were left since then: none of them is new. */
+  #left = new Set();
   /** @type {Map<string, number>} How far this user was told to have read. */
   #markers = new Map();
   /** @type {Item[] | null} Of the loop over `events`. */
@@ -878,6 +885,7 @@ export class Client extends EventTarget {
     const kept = since ?? has ?? (await this.#storage.get(`${await this.#prefix()}positions`));
     if (kept) this.#taken = structuredClone(/** @type {Types.Positions} */ (kept));
     this.#goesOn = Boolean(kept);
+    this.#toldAllAt = this.#taken.generation ? EARLIER_RUN : "";
     this.#generation = this.#taken.generation ?? null;
     const positions = Object.entries(this.#taken.positions);
     this.#received = new Map(positions.map(([id, text]) => [id, reached(text)]));
@@ -1004,9 +1012,8 @@ export class Client extends EventTarget {
             isOpen = true;
             generation = frame.generation ?? null;
             this.#username = frame.username;
-            this.#session = frame.session_id;
+            this.#hello = frame;
             if (!this.#received.size) this.#generation = generation;
-            if (!Object.keys(this.#taken.positions).length) this.#taken.generation = generation;
             for (const piece of this.#resumes()) socket.send(JSON.stringify(piece));
             return;
           case "resumed":
@@ -1079,9 +1086,11 @@ export class Client extends EventTarget {
     }
     this.#generation = generation;
     this.#goesOn = true;
+    this.#toldAllAt = this.#hello.server_time;
+    this.#left.clear();
     this.#isConnected = true;
     this.#state = "connected";
-    this.#tell({ type: "Connected", username, session_id: this.#session }, { generation });
+    this.#tell({ type: "Connected", username, session_id: this.#hello.session_id }, { generation });
     this.#first?.resolve();
     wake(this.#tries);
     if (this.#watched.length) this.watch(this.#watched);
@@ -1104,6 +1113,7 @@ export class Client extends EventTarget {
         if (event === "removed") {
           this.#received.delete(conversation_id);
           this.#markers.delete(conversation_id);
+          this.#left.add(conversation_id);
         }
         this.#tell(
           { type: "ConversationChanged", conversation_id, event, position: position ?? null },
@@ -1165,17 +1175,26 @@ export class Client extends EventTarget {
     if (isNew) this.#settle(message);
   }
 
+  /** @type {Own["isNew"]} */
+  async #isNew(conversation_id) {
+    if (!this.#toldAllAt || this.#left.has(conversation_id)) return false;
+    const { type, created_at } = await this.conversation(conversation_id);
+    return type === "private" || created_at > this.#toldAllAt;
+  }
+
   /** @type {Own["reload"]} */
   async #reload(conversation_id, position, generation) {
     const at = this.#received.get(conversation_id);
     const next = reached(position);
-    const isKnown = at && generation === this.#generation && at.seq < next.seq;
-    const options = isKnown ? { after: at.seq, limit: 200 } : {};
+    const isSame = generation === this.#generation;
     /** @type {Types.Message[]} */
     const messages = [];
     let has_older = false;
     try {
-      for await (const page of this.history(conversation_id, { ...options, at_least: position })) {
+      let after = isSame && at && at.seq < next.seq ? at.seq : undefined;
+      if (!at && (!next.seq || (isSame && (await this.#isNew(conversation_id))))) after = 0;
+      const options = { at_least: position, after, limit: after === undefined ? 50 : 200 };
+      for await (const page of this.history(conversation_id, options)) {
         const [from, to] = [page.messages[0]?.seq, page.messages.at(-1)?.seq];
         if (from && to) {
           next.told = Math.max(next.told, to);
@@ -1183,7 +1202,7 @@ export class Client extends EventTarget {
         }
         has_older ||= !messages.length && page.has_older;
         messages.push(...page.messages);
-        if (!isKnown) break;
+        if (after === undefined) break;
       }
     } catch (error) {
       if (!(error instanceof ChatError && [403, 404].includes(error.status))) throw error;

@@ -119,7 +119,12 @@ export interface Own {
   read(conversation_id: string, username: string, seq: number): void;
   /** Tell a message, or its change, unless it was told. */
   receive(isNew: boolean, message: any, position: string): void;
-  /** Read what was missed of a conversation, or its newest page. */
+  /**
+   * Whether there was nothing of a conversation when everything was told before. Nobody is ever added
+   * to a private one. What a group had before somebody was added may be years old.
+   */
+  isNew(conversation_id: string): Promise<boolean>;
+  /** Read what was missed of a conversation: all of a new one, else the newest page. */
   reload(conversation_id: string, position: string, generation: string | null): Promise<void>;
 
   /** One request to IndexedDB, done once its transaction is. */

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Client, indexedDBStorage, memoryStorage } from "../../clients/js/chat4all.js";
-import { CHAT, FakeServer, until } from "./fake.mjs";
+import { CHAT, FakeServer, NOW, until } from "./fake.mjs";
 
 const URL = "http://chat.example";
 const OTHER = "7f1c2d9e-5f0b-4c57-9a1e-3f2b8d6c4a10";
@@ -149,4 +149,59 @@ test("positions of another generation take the place of all", async () => {
   server.sockets[0].tell({ type: "conversation", event: "removed", conversation_id: OTHER });
   await client.close(); // saves
   assert.deepEqual(await kept(storage), { generation: "g", positions: { [CHAT]: "9.9" } });
+});
+
+const BEFORE = "2026-01-31T11:59:59.999Z";
+const AFTER = "2026-01-31T12:00:00.001Z";
+
+/** What is told of a conversation of 260 messages to somebody who is new in it. */
+const toldOf = async (server, conversation, { since, before = async () => {} } = {}) => {
+  server.conversations[OTHER] = { count: 260, ...conversation };
+  const client = new Client(URL, server.options);
+  const told = [];
+  client.addEventListener("MessagesReloaded", ({ detail }) => told.push(detail));
+  await client.connect({ since });
+  await before(server.sockets[0]);
+  server.sockets[0].tell({ type: "conversation", event: "added", conversation_id: OTHER, position: "260.0" });
+  await until(() => told.length === 1);
+  await client.close();
+  const [{ messages, has_older }] = told;
+  return [messages[0].seq, messages.at(-1).seq, has_older];
+};
+
+test("of a private conversation that was begun meanwhile everything is told", async () => {
+  const whole = [1, 260, false];
+  for (const generation of ["g", null]) {
+    const since = { generation, positions: { [CHAT]: "1.0" } };
+    assert.deepEqual(await toldOf(new FakeServer(), { type: "private", created_at: BEFORE }, { since }), whole);
+  }
+});
+
+test("of a group everything is told if it is younger than what was told before", async () => {
+  assert.deepEqual(await toldOf(new FakeServer(), { type: "group", created_at: AFTER }), [1, 260, false]);
+  const newest = [211, 260, true];
+  for (const created_at of [NOW, BEFORE]) {
+    assert.deepEqual(await toldOf(new FakeServer(), { type: "group", created_at }), newest);
+  }
+  // One that was left, whose messages were told.
+  const before = async (socket) => {
+    socket.tell({ type: "conversation", event: "removed", conversation_id: OTHER });
+  };
+  assert.deepEqual(await toldOf(new FakeServer(), { type: "group", created_at: AFTER }, { before }), newest);
+});
+
+test("where it is not known whether everything was told before, the newest page is", async () => {
+  const server = new FakeServer();
+  server.conversations[OTHER] = { count: 260, type: "private", created_at: AFTER };
+  const client = new Client(URL, server.options);
+  const told = [];
+  client.addEventListener("MessagesReloaded", ({ detail }) => told.push(detail.messages.length));
+  server.resumed = [
+    { type: "conversation", event: "added", conversation_id: OTHER, position: "260.0" },
+  ];
+  // Positions of a run that ended before it was told of every conversation have no generation.
+  client.connect({ since: { generation: null, positions: { [CHAT]: "1.0" } } }).catch(() => {});
+  await until(() => told.length === 1);
+  assert.deepEqual(told, [50]);
+  await client.close();
 });
