@@ -377,7 +377,7 @@ export class Client extends EventTarget {
       try {
         if (kept && kept.access_token !== refused && Date.now() < kept.renew_at) {
           this.#username = kept.username;
-          this.#access = kept; // another tab has renewed them
+          this.#access = { ...kept }; // another tab has renewed them
           return kept.access_token;
         }
         if (kept) {
@@ -403,7 +403,7 @@ export class Client extends EventTarget {
     const { access_token, refresh_token } = got;
     const tokens = { username, access_token, refresh_token, ...lasting(got.expires_in) };
     await this.#tokens.save(tokens); // before they are used: the former ones are spent
-    this.#access = tokens;
+    this.#access = { ...tokens };
     this.#username = username;
     this.#password = undefined; // once: a session that was ended stays ended
     return access_token;

@@ -93,7 +93,10 @@ test("while /token does not answer calls go on with the token that is still good
 
 test("a token that has ended is used until it is refused, where there is no other", async (t) => {
   const server = new FakeServer();
-  const client = new Client(URL, { ...server.options, retry_for: 0 });
+  // What is in the store is not the client's to change.
+  const tokens = tokenStore();
+  const save = async (given) => tokens.save(Object.freeze(given));
+  const client = new Client(URL, { ...server.options, tokens: { ...tokens, save }, retry_for: 0 });
   await client.me();
   server.tokenAnswers = [503, 503];
   skip(t, 0.97 * 1_800);
