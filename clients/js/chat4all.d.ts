@@ -222,9 +222,14 @@ export interface MessageChanged {
 /**
  * What you have of a conversation is not whole: here is what you missed.
  *
- * The messages follow one another, oldest first, from the first that you did not have, or the newest
- * page, up to the newest. Take them in place of what you have of these numbers; what you have of
- * older ones may have been changed. `history` has the older ones.
+ * The messages follow one another, oldest first, up to the newest. They begin with the first that you
+ * did not have: of a private conversation that was begun meanwhile, and of a group that was created
+ * meanwhile while you were connected before, with the first one there is. Of another conversation that
+ * is new to you (a group may be years old), or if the server was restored, they are the newest page;
+ * if it `has_older` ones, `history(conversation_id, {before: messages[0].seq})` goes on from there.
+ *
+ * Take them in place of what you have of these numbers; what you have of older ones may have been
+ * changed.
  */
 export interface MessagesReloaded {
   type: "MessagesReloaded";
@@ -275,6 +280,16 @@ export interface ConversationChanged {
   position: string | null;
 }
 
+/** What you said over the connection was refused; the connection stays. */
+export interface RequestRefused {
+  type: "RequestRefused";
+  /** The method. A `watch` that is refused for now, with 429 or 503, is repeated by itself. */
+  request: "typing" | "watch";
+  /** Of `typing`. */
+  conversation_id: string | null;
+  error: ChatError;
+}
+
 /** A message of yours waits, was sent, or was refused. */
 export interface OutboxChanged {
   type: "OutboxChanged";
@@ -284,7 +299,7 @@ export interface OutboxChanged {
 /** Everything that happens; `switch (event.type)` tells them apart. */
 export type ClientEvent =
   | Connected | Disconnected | MessageCreated | MessageChanged | MessagesReloaded | ReadMoved
-  | DeliveredMoved | Typing | PresenceChanged | ConversationChanged | OutboxChanged;
+  | DeliveredMoved | Typing | PresenceChanged | ConversationChanged | RequestRefused | OutboxChanged;
 
 /** Type of each event by name. */
 export type ClientEventMap = { [E in ClientEvent | Ended as E["type"]]: CustomEvent<E> };
@@ -326,6 +341,8 @@ export interface Tokens {
   refresh_token: string;
   /** When to renew them: milliseconds since 1970 by this device's clock. */
   renew_at: number;
+  /** Until when the access token is used while there is no answer; without it, until `renew_at`. */
+  ends_at?: number;
 }
 
 /** Where tokens are kept. Several tabs may share one. */
@@ -338,7 +355,11 @@ export interface TokenStore {
 /** Where positions and unsent messages are kept. Values are JSON. Several tabs may share one. */
 export interface ClientStorage {
   get(key: string): Promise<unknown>;
-  set(key: string, value: unknown): Promise<void>;
+  /**
+   * Keep what `change` makes of what is kept, undefined where nothing is. In one transaction: nobody
+   * else changes it in between.
+   */
+  update(key: string, change: (kept: unknown) => unknown): Promise<void>;
   delete(key: string): Promise<void>;
   /** All keys that begin so, in order. */
   keys(prefix: string): Promise<string[]>;
@@ -371,7 +392,8 @@ export interface ClientOptions {
   token?: string;
   /**
    * Asked for an access token when there is none, and once more each time when one was refused.
-   * `expires_in` is in seconds: with it the token is renewed in time.
+   * `expires_in` is in seconds: with it the token is renewed in time. What takes longer than 30 s
+   * has failed.
    */
   getToken?: () => Promise<string | { access_token: string; expires_in?: number }>;
   /** Where the tokens of `signIn` are kept; in memory unless you say otherwise. */

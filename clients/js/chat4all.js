@@ -1,7 +1,9 @@
 /**
- * A client of Chat4All for browsers and Node. What everything is for: chat4all.d.ts.
+ * A client of Chat4All for browsers and Node. What everything is for: chat4all.d.ts, and of what only
+ * this module uses, internal.d.ts.
  *
  * @import * as Types from "./chat4all.d.ts"
+ * @import { Access, End, First, Item, Own, Reached } from "./internal.d.ts"
  */
 
 /** Seconds between looks for what other tabs have left. */
@@ -9,9 +11,14 @@ const ADOPT = 15;
 const HANDSHAKE = 10_000;
 const PROBE = 5_000;
 const LOCKED = 10_000;
+const ASKED = 30_000;
+const RENEWED_AGAIN = 10_000;
 const POSITIONS_OF_FRAME = 500;
+const REF_MAX = 128;
 /** Resumes that show a gap before it is believed. */
 const GAPS = 3;
+/** Of what was told in another run, whose time is not known: after every time. */
+const EARLIER_RUN = "9";
 /** Close codes of what would come again. */
 const DEFECTS = [1002, 1007, 1009, 4400];
 
@@ -71,9 +78,8 @@ const problem = ({ status, statusText: title, headers }, text) => {
 
 export const newId = () => {
   if (crypto.randomUUID) return crypto.randomUUID(); // pages without TLS do not have it
-  const hex = (/** @type {number} */ length) =>
-    Array.from(crypto.getRandomValues(new Uint8Array(length)), (n) => (n % 16).toString(16)).join("");
-  return `${hex(8)}-${hex(4)}-4${hex(3)}-a${hex(3)}-${hex(12)}`;
+  const digit = () => (crypto.getRandomValues(new Uint8Array(1))[0] % 16).toString(16);
+  return "xxxxxxxx-xxxx-4xxx-axxx-xxxxxxxxxxxx".replace(/x/g, digit);
 };
 
 /** @returns {Types.ClientStorage} */
@@ -81,7 +87,7 @@ export const memoryStorage = () => {
   const kept = new Map();
   return {
     get: async (key) => kept.get(key),
-    set: async (key, value) => void kept.set(key, structuredClone(value)),
+    update: async (key, change) => void kept.set(key, structuredClone(change(kept.get(key)))),
     delete: async (key) => void kept.delete(key),
     keys: async (prefix) => [...kept.keys()].filter((key) => key.startsWith(prefix)).sort(),
   };
@@ -92,20 +98,15 @@ export const indexedDBStorage = (name = "chat4all") => {
   if (!globalThis.indexedDB) return memoryStorage();
   /** @type {Promise<IDBDatabase> | undefined} */
   let opened;
-  const open = () =>
-    new Promise((resolve, reject) => {
+  const forget = () => (opened = undefined);
+  /** @type {Own["transact"]} */
+  const run = async (mode, act) => {
+    opened ??= new Promise((resolve, reject) => {
       const request = indexedDB.open(name);
       request.onupgradeneeded = () => request.result.createObjectStore("kept");
       request.onsuccess = () => resolve(request.result);
       request.onerror = () => reject(request.error);
     });
-  /**
-   * @param {IDBTransactionMode} mode @param {(store: IDBObjectStore) => IDBRequest} act
-   * @returns {Promise<any>}
-   */
-  const run = async (mode, act) => {
-    const forget = () => (opened = undefined);
-    opened ??= open();
     opened.then((database) => (database.onclose = forget), forget);
     const transaction = (await opened).transaction("kept", mode);
     const request = act(transaction.objectStore("kept"));
@@ -116,7 +117,12 @@ export const indexedDBStorage = (name = "chat4all") => {
   };
   return {
     get: (key) => run("readonly", (store) => store.get(key)),
-    set: (key, value) => run("readwrite", (store) => store.put(value, key)),
+    update: (key, change) =>
+      run("readwrite", (store) => {
+        const request = store.get(key);
+        request.onsuccess = () => store.put(change(request.result), key);
+        return request;
+      }),
     delete: (key) => run("readwrite", (store) => store.delete(key)),
     keys: (prefix) =>
       run("readonly", (store) => store.getAllKeys(IDBKeyRange.bound(prefix, `${prefix}\uffff`))),
@@ -130,38 +136,11 @@ const memoryTokens = () => {
   return { load: () => kept, save: (tokens) => void (kept = tokens) };
 };
 
-/**
- * How far a conversation was received: everything up to seq and change. `told` is the newest message
- * that was told, beyond seq after a reload; `pages` are what was read then, each with its change.
- *
- * @typedef {{seq: number, change: number, told: number, gaps: number, text: string,
- *   pages: {from: number, to: number, change: number}[]}} Reached
- */
-
 /** @param {string} text @returns {Reached} */
 const reached = (text) => {
   const [seq, change] = text.split(".").map(Number);
   return { seq, change, told: seq, gaps: 0, text, pages: [] };
 };
-
-/**
- * What waits to be taken: an event, or none where only a position moves.
- *
- * @typedef {{event: Types.ClientEvent | null, conversation_id?: string, position?: string | null,
- *   generation?: string | null}} Item
- */
-
-/**
- * How a connection ended.
- *
- * @typedef {{code: number, reason: string, retry_after?: number}} End
- *
- * How a request is made. `open`: without a token. `done`: a status which says of a repetition that it
- * was done before. `tries`: at most so many.
- *
- * @typedef {{json?: object, form?: Record<string, string>, key?: string, open?: boolean,
- *   done?: number, tries?: number, forever?: boolean}} How
- */
 
 const wake = (/** @type {Set<() => void>} */ these) => {
   for (const end of [...these]) end();
@@ -186,7 +165,7 @@ export class Client extends EventTarget {
   #username;
   /** @type {string | undefined} */
   #password;
-  /** @type {{access_token: string, renew_at: number} | null} */
+  /** @type {Access | null} */
   #access = null;
   /** @type {Promise<string> | null} */
   #renewing = null;
@@ -197,7 +176,7 @@ export class Client extends EventTarget {
   #state = "closed";
   /** @type {Promise<void> | null} */
   #running = null;
-  /** @type {{resolve: () => void, reject: (error: ChatError) => void} | null} */
+  /** @type {First | null} */
   #first = null;
   /** @type {ChatError | null} */
   #ended = null;
@@ -212,7 +191,8 @@ export class Client extends EventTarget {
   #watched = [];
   /** @type {string | undefined} The token that a connection was refused with. */
   #refused;
-  #session = "";
+  /** @type {any} What the server said first on this connection. */
+  #hello;
 
   /** @type {Map<string, Reached>} */
   #received = new Map();
@@ -224,13 +204,18 @@ export class Client extends EventTarget {
   #keeps = true;
   /** Whether a conversation that is added was missed. */
   #goesOn = false;
+  /** By the server's clock, when every conversation was told last; "" if that is not known. */
+  #toldAllAt = "";
+  /** @type {Set<string>} Conversations that were left since then: none of them is new. */
+  #left = new Set();
   /** @type {Map<string, number>} How far this user was told to have read. */
   #markers = new Map();
   /** @type {Item[] | null} Of the loop over `events`. */
   #queue = null;
   /** @type {Set<() => void>} Who waits for the queue to change. */
   #readers = new Set();
-  #isDirty = false;
+  /** @type {Set<string>} Conversations whose positions are not saved. */
+  #moved = new Set();
   /** @type {Promise<void> | null} */
   #saving = null;
 
@@ -272,12 +257,7 @@ export class Client extends EventTarget {
     return [...this.#outbox.values()];
   }
 
-  /**
-   * Ask until there is an answer that asking again would not change.
-   *
-   * @param {string} method @param {string} path @param {How} [how]
-   * @returns {Promise<{body: any, headers: Headers}>}
-   */
+  /** @type {Own["call"]} */
   async #call(method, path, { json, form, key, open, done, tries = Infinity, forever } = {}) {
     const signal = this.#life.signal;
     /** @type {Record<string, string>} */
@@ -331,7 +311,7 @@ export class Client extends EventTarget {
     }
   }
 
-  /** @param {string} method @param {string} path @param {How} [how] */
+  /** @type {Own["ask"]} */
   async #ask(method, path, how) {
     return (await this.#call(method, path, how)).body;
   }
@@ -341,16 +321,16 @@ export class Client extends EventTarget {
     return this.#random() * Math.min(20_000, 1_000 * 2 ** tried);
   }
 
-  /** Wait as the server says, then for `wake`. @param {number | undefined} seconds @param {number} ms */
+  /** @type {Own["pause"]} */
   async #pause(seconds, ms) {
     if (seconds) await this.#wait(new Set(), 1_000 * seconds);
     await this.#wait(this.#tries, ms);
   }
 
-  /** For `wake`, the time, or the end. @param {Set<() => void>} these @param {number} [ms] */
+  /** @type {Own["wait"]} */
   #wait(these, ms) {
     const signal = this.#life.signal;
-    return new Promise((/** @type {(value?: undefined) => void} */ resolve) => {
+    return new Promise((resolve) => {
       const end = () => {
         clearTimeout(timer);
         signal.removeEventListener("abort", end);
@@ -364,26 +344,31 @@ export class Client extends EventTarget {
     });
   }
 
-  /**
-   * An access token other than `refused`. All who wait share one renewal.
-   *
-   * @param {string} [refused] @returns {Promise<string>}
-   */
+  /** @type {Own["token"]} */
   async #token(refused) {
     const has = this.#access;
-    if (has && has.access_token !== refused && Date.now() < has.renew_at) return has.access_token;
+    const now = Date.now();
+    const isGood = has && has.access_token !== refused;
+    if (isGood && now < has.renew_at) return has.access_token;
     this.#renewing ??= this.#renew(refused).finally(() => (this.#renewing = null));
-    return this.#renewing;
+    const renewed = this.#renewing.catch((error) => {
+      if (!isGood || !isTemporary(error)) throw error;
+      has.renew_at = Date.now() + RENEWED_AGAIN;
+      return has.access_token; // until it is refused
+    });
+    renewed.catch(() => {}); // who does not wait is not told
+    return isGood && now < (has.ends_at ?? 0) ? has.access_token : renewed;
   }
 
-  /** @param {string} [refused] @returns {Promise<string>} */
+  /** @type {Own["renew"]} */
   async #renew(refused) {
     const { token, getToken } = this.#options;
     if (token || getToken) {
       if (token && token === refused) throw signedOut();
-      const given = token ?? (await getToken?.().catch(rethrow)) ?? "";
+      const late = () => new Promise((_, reject) => (AbortSignal.timeout(ASKED).onabort = reject));
+      const given = token ?? (await Promise.race([getToken?.(), late()]).catch(rethrow)) ?? "";
       const got = typeof given === "string" ? { access_token: given } : given;
-      this.#access = { ...got, renew_at: renewAt(got.expires_in ?? Infinity) };
+      this.#access = { ...got, ...lasting(got.expires_in) };
       return got.access_token;
     }
     return this.#locked(`tokens ${this.#url}`, async () => {
@@ -392,7 +377,7 @@ export class Client extends EventTarget {
       try {
         if (kept && kept.access_token !== refused && Date.now() < kept.renew_at) {
           this.#username = kept.username;
-          this.#access = kept; // another tab has renewed them
+          this.#access = { ...kept }; // another tab has renewed them
           return kept.access_token;
         }
         if (kept) {
@@ -412,25 +397,19 @@ export class Client extends EventTarget {
     });
   }
 
-  /** @param {string} username @param {Record<string, string>} form @returns {Promise<string>} */
+  /** @type {Own["exchange"]} */
   async #exchange(username, form) {
     const got = await this.#ask("POST", "/token", { form, open: true });
     const { access_token, refresh_token } = got;
-    const tokens = { username, access_token, refresh_token, renew_at: renewAt(got.expires_in) };
+    const tokens = { username, access_token, refresh_token, ...lasting(got.expires_in) };
     await this.#tokens.save(tokens); // before they are used: the former ones are spent
-    this.#access = tokens;
+    this.#access = { ...tokens };
     this.#username = username;
     this.#password = undefined; // once: a session that was ended stays ended
     return access_token;
   }
 
-  /**
-   * Act while no other tab does; with `ifFree` not at all when one does. One that is suspended is not
-   * waited for.
-   *
-   * @template T
-   * @param {string} name @param {() => Promise<T>} act @param {boolean} [ifFree] @returns {Promise<T>}
-   */
+  /** @type {Own["locked"]} */
   async #locked(name, act, ifFree) {
     if (!this.#locks) return act();
     const how = ifFree ? { ifAvailable: true } : { signal: AbortSignal.timeout(LOCKED) };
@@ -472,19 +451,14 @@ export class Client extends EventTarget {
     } catch (error) {
       if (!isSignedOut(error)) throw error;
     } finally {
-      await this.#forget(prefix);
+      await this.close();
+      for (const key of await this.#storage.keys(prefix)) await this.#storage.delete(key);
+      this.#outbox.clear();
+      this.#taken = { generation: null, positions: {} };
+      this.#markers.clear();
+      this.#access = this.#username = null;
+      await this.#tokens.save(null);
     }
-  }
-
-  /** @param {string} prefix */
-  async #forget(prefix) {
-    await this.close();
-    for (const key of await this.#storage.keys(prefix)) await this.#storage.delete(key);
-    this.#outbox.clear();
-    this.#taken = { generation: null, positions: {} };
-    this.#markers.clear();
-    this.#access = this.#username = null;
-    await this.#tokens.save(null);
   }
 
   sessions() {
@@ -581,7 +555,7 @@ export class Client extends EventTarget {
     return this.#ask("PATCH", path("conversations", conversation, "members", username), { json });
   }
 
-  /** Entries of all pages of a list. @param {string} from @returns {AsyncGenerator<any>} */
+  /** @type {Own["list"]} */
   async *#list(from) {
     for (let next = from; next; ) {
       const { body, headers } = await this.#call("GET", next);
@@ -616,7 +590,7 @@ export class Client extends EventTarget {
     return this.#changeMessage("DELETE", this.#path(message, "reactions", emoji));
   }
 
-  /** @param {string} method @param {string} path @param {string} [content] */
+  /** @type {Own["changeMessage"]} */
   async #changeMessage(method, path, content) {
     const key = newId();
     const how = content === undefined ? { key } : { json: { content, change_id: key } };
@@ -714,12 +688,7 @@ export class Client extends EventTarget {
     this.#tell({ type: "OutboxChanged", unsent: { ...unsent } });
   }
 
-  /**
-   * Send a message after those before it in its conversation. `isKept`: it was found in the storage,
-   * and another tab may be sending it.
-   *
-   * @param {Types.UnsentMessage} unsent @param {boolean} [isKept] @returns {Promise<string>}
-   */
+  /** @type {Own["send"]} */
   #send(unsent, isKept) {
     const life = this.#life.signal;
     const { message_id, conversation_id } = unsent;
@@ -728,7 +697,7 @@ export class Client extends EventTarget {
     const sent = (async () => {
       const key = await this.#keyOf(unsent);
       const act = async () => {
-        if (!isKept) await this.#storage.set(key, unsent);
+        if (!isKept) await this.#storage.update(key, () => unsent);
         else if (await this.#storage.get(key)) this.#outboxChanged(unsent);
         await before;
         if (life.aborted) throw closed();
@@ -743,7 +712,7 @@ export class Client extends EventTarget {
     return sent;
   }
 
-  /** @param {Types.UnsentMessage} unsent @param {string} key */
+  /** @type {Own["post"]} */
   async #post(unsent, key) {
     const { message_id, conversation_id, created_at, state, error, ...said } = unsent;
     const isWaiting = () => this.#outbox.get(message_id)?.state === "sending";
@@ -756,7 +725,7 @@ export class Client extends EventTarget {
         const { type, status, title, detail } = cause;
         /** @type {Types.UnsentMessage} */
         const failed = { ...unsent, state: "failed", error: { type, status, title, detail } };
-        await this.#storage.set(key, failed);
+        await this.#storage.update(key, () => failed);
         this.#outboxChanged(failed);
       }
       throw cause;
@@ -848,13 +817,14 @@ export class Client extends EventTarget {
 
   /** @type {Types.Client["typing"]} */
   typing(conversation_id) {
-    this.#say({ type: "typing", conversation_id });
+    const ref = `typing ${conversation_id}`.slice(0, REF_MAX);
+    this.#say({ type: "typing", ref, conversation_id });
   }
 
   /** @type {Types.Client["watch"]} */
   watch(usernames) {
     this.#watched = [...usernames];
-    this.#say({ type: "watch", usernames });
+    this.#say({ type: "watch", ref: "watch", usernames });
   }
 
   /** @param {object} frame */
@@ -862,7 +832,7 @@ export class Client extends EventTarget {
     if (this.#isConnected) this.#socket?.send(JSON.stringify(frame));
   }
 
-  /** @param {Types.ClientEvent | null} event @param {Partial<Item>} [more] */
+  /** @type {Own["tell"]} */
   #tell(event, more) {
     if (event) this.dispatchEvent(new CustomEvent(event.type, { detail: event }));
     const item = { event, ...more };
@@ -877,22 +847,34 @@ export class Client extends EventTarget {
     }
   }
 
-  /** Keep the position of an event that was taken. @param {Item} item */
-  #take({ conversation_id, position, generation }) {
+  /** @type {Own["take"]} */
+  #take({ conversation_id = "", position, generation }) {
     if (position === undefined && generation === undefined) return;
     if (generation !== undefined) this.#taken.generation = generation;
     const { positions } = this.#taken;
-    if (conversation_id && position) positions[conversation_id] = position;
-    else if (conversation_id) delete positions[conversation_id];
+    if (position) positions[conversation_id] = position;
+    else delete positions[conversation_id];
     if (!this.#keeps) return;
-    this.#isDirty = true;
+    this.#moved.add(conversation_id);
     return (this.#saving ??= this.#save().finally(() => (this.#saving = null)));
   }
 
+  /** Move what is kept forward: another tab may be further. */
   async #save() {
-    while (this.#isDirty) {
-      this.#isDirty = false;
-      await this.#storage.set(`${await this.#prefix()}positions`, this.positions);
+    while (this.#moved.size) {
+      const key = `${await this.#prefix()}positions`;
+      const moved = this.#moved;
+      this.#moved = new Set();
+      const { generation, positions } = this.#taken;
+      await this.#storage.update(key, (/** @type {any} */ kept) => {
+        if (kept?.generation !== generation) return this.positions;
+        for (const id of moved) {
+          const [next, has] = [positions, kept.positions].map((one) => reached(one[id] ?? ""));
+          if (!next.seq) delete kept.positions[id];
+          else if (!(next.seq < has.seq || next.change < has.change)) kept.positions[id] = next.text;
+        }
+        return kept;
+      });
     }
   }
 
@@ -903,17 +885,14 @@ export class Client extends EventTarget {
     const kept = since ?? has ?? (await this.#storage.get(`${await this.#prefix()}positions`));
     if (kept) this.#taken = structuredClone(/** @type {Types.Positions} */ (kept));
     this.#goesOn = Boolean(kept);
+    this.#toldAllAt = this.#taken.generation ? EARLIER_RUN : "";
     this.#generation = this.#taken.generation ?? null;
     const positions = Object.entries(this.#taken.positions);
     this.#received = new Map(positions.map(([id, text]) => [id, reached(text)]));
     this.#adopt();
   }
 
-  /**
-   * Connect again and again.
-   *
-   * @param {Types.Positions | undefined} since @param {AbortSignal} life @param {AbortSignal} run
-   */
+  /** @type {Own["run"]} */
   async #run(since, life, run) {
     const look = () => {
       if (globalThis.document?.visibilityState === "hidden") return;
@@ -950,11 +929,7 @@ export class Client extends EventTarget {
     }
   }
 
-  /**
-   * One connection, to its end.
-   *
-   * @param {AbortSignal} life @returns {Promise<End>}
-   */
+  /** @type {Own["connection"]} */
   async #connection(life) {
     const token = await this.#token(this.#refused);
     life.throwIfAborted();
@@ -1037,16 +1012,17 @@ export class Client extends EventTarget {
             isOpen = true;
             generation = frame.generation ?? null;
             this.#username = frame.username;
-            this.#session = frame.session_id;
+            this.#hello = frame;
             if (!this.#received.size) this.#generation = generation;
-            if (!Object.keys(this.#taken.positions).length) this.#taken.generation = generation;
             for (const piece of this.#resumes()) socket.send(JSON.stringify(piece));
             return;
           case "resumed":
             return this.#resumed(frame.markers, generation);
           case "error":
             retry_after = frame.retry_after ?? 0;
-            return;
+            // There will be no `resumed`.
+            if (frame.ref === "resume") end(isTemporary(frame) ? 1013 : 4400, frame.detail);
+            return this.#refusal(frame);
           default:
             return this.#handle(frame, generation);
         }
@@ -1098,11 +1074,11 @@ export class Client extends EventTarget {
     const generation = (all.length && this.#generation) || undefined;
     do {
       const positions = Object.fromEntries(all.splice(0, POSITIONS_OF_FRAME));
-      yield { type: "resume", generation, positions, more: all.length > 0 };
+      yield { type: "resume", ref: "resume", generation, positions, more: all.length > 0 };
     } while (all.length);
   }
 
-  /** @param {Record<string, number>} markers @param {string | null} generation */
+  /** @type {Own["resumed"]} */
   #resumed(markers, generation) {
     const username = this.#username ?? "";
     for (const [conversation, seq] of Object.entries(markers)) {
@@ -1110,20 +1086,18 @@ export class Client extends EventTarget {
     }
     this.#generation = generation;
     this.#goesOn = true;
+    this.#toldAllAt = this.#hello.server_time;
+    this.#left.clear();
     this.#isConnected = true;
     this.#state = "connected";
-    this.#tell({ type: "Connected", username, session_id: this.#session }, { generation });
+    this.#tell({ type: "Connected", username, session_id: this.#hello.session_id }, { generation });
     this.#first?.resolve();
     wake(this.#tries);
     if (this.#watched.length) this.watch(this.#watched);
     this.#adopt();
   }
 
-  /**
-   * Tell what a frame says. What it throws ends the connection.
-   *
-   * @param {any} frame @param {string | null} generation @returns {Promise<void> | void}
-   */
+  /** @type {Own["handle"]} */
   #handle(frame, generation) {
     const { type, position, message, event, username, seq } = frame;
     const conversation_id = frame.conversation_id ?? message?.conversation_id;
@@ -1139,6 +1113,7 @@ export class Client extends EventTarget {
         if (event === "removed") {
           this.#received.delete(conversation_id);
           this.#markers.delete(conversation_id);
+          this.#left.add(conversation_id);
         }
         this.#tell(
           { type: "ConversationChanged", conversation_id, event, position: position ?? null },
@@ -1159,7 +1134,20 @@ export class Client extends EventTarget {
     }
   }
 
-  /** @param {string} conversation_id @param {string} username @param {number} seq */
+  /** @type {Own["refusal"]} */
+  #refusal({ ref, problem, ...frame }) {
+    const [request, conversation_id = null] = String(ref).split(" ");
+    if (request !== "watch" && request !== "typing") return;
+    const error = new ChatError({ ...frame, type: problem });
+    this.#tell({ type: "RequestRefused", request, conversation_id, error });
+    const watched = this.#watched;
+    if (request === "typing" || !isTemporary(error)) return;
+    this.#pause(error.retry_after || 1, 0).then(() => {
+      if (watched === this.#watched) this.watch(watched);
+    });
+  }
+
+  /** @type {Own["read"]} */
   #read(conversation_id, username, seq) {
     if (username === this.#username) {
       if (seq <= (this.#markers.get(conversation_id) ?? 0)) return;
@@ -1168,11 +1156,7 @@ export class Client extends EventTarget {
     this.#tell({ type: "ReadMoved", conversation_id, username, seq });
   }
 
-  /**
-   * Tell a message, or its change, unless it was told.
-   *
-   * @param {boolean} isNew @param {any} message @param {string} position
-   */
+  /** @type {Own["receive"]} */
   #receive(isNew, message, position) {
     const { conversation_id, seq } = message;
     const next = reached(position);
@@ -1183,29 +1167,34 @@ export class Client extends EventTarget {
       next.told = Math.max(next.told, at.told);
       next.pages = at.pages.filter(({ change }) => change >= next.change);
     }
-    const isOn = (/** @type {Reached["pages"][0]} */ { from, to }) => from <= seq && seq <= to;
-    const isTold = isNew ? at && seq <= at.told : next.pages.some(isOn);
+    const isRead = next.pages.some(({ from, to }) => from <= seq && seq <= to);
+    const isTold = isNew ? at && seq <= at.told : isRead;
     const type = isNew ? "MessageCreated" : "MessageChanged";
     this.#received.set(conversation_id, next);
     this.#tell(isTold ? null : { type, message, position }, { conversation_id, position });
     if (isNew) this.#settle(message);
   }
 
-  /**
-   * Read what was missed of a conversation, or its newest page.
-   *
-   * @param {string} conversation_id @param {string} position @param {string | null} generation
-   */
+  /** @type {Own["isNew"]} */
+  async #isNew(conversation_id) {
+    if (!this.#toldAllAt || this.#left.has(conversation_id)) return false;
+    const { type, created_at } = await this.conversation(conversation_id);
+    return type === "private" || created_at > this.#toldAllAt;
+  }
+
+  /** @type {Own["reload"]} */
   async #reload(conversation_id, position, generation) {
     const at = this.#received.get(conversation_id);
     const next = reached(position);
-    const isKnown = at && generation === this.#generation && at.seq < next.seq;
-    const options = isKnown ? { after: at.seq, limit: 200 } : {};
+    const isSame = generation === this.#generation;
     /** @type {Types.Message[]} */
     const messages = [];
     let has_older = false;
     try {
-      for await (const page of this.history(conversation_id, { ...options, at_least: position })) {
+      let after = isSame && at && at.seq < next.seq ? at.seq : undefined;
+      if (!at && (!next.seq || (isSame && (await this.#isNew(conversation_id))))) after = 0;
+      const options = { at_least: position, after, limit: after === undefined ? 50 : 200 };
+      for await (const page of this.history(conversation_id, options)) {
         const [from, to] = [page.messages[0]?.seq, page.messages.at(-1)?.seq];
         if (from && to) {
           next.told = Math.max(next.told, to);
@@ -1213,7 +1202,7 @@ export class Client extends EventTarget {
         }
         has_older ||= !messages.length && page.has_older;
         messages.push(...page.messages);
-        if (!isKnown) break;
+        if (after === undefined) break;
       }
     } catch (error) {
       if (!(error instanceof ChatError && [403, 404].includes(error.status))) throw error;
@@ -1227,7 +1216,7 @@ export class Client extends EventTarget {
     for (const message of messages) this.#settle(message);
   }
 
-  /** What is in the history is not unsent. @param {Types.Message} message */
+  /** @type {Own["settle"]} */
   #settle({ message_id, sender_id }) {
     const unsent = this.#outbox.get(message_id);
     if (!unsent || sender_id !== this.#username || unsent.state !== "failed") return;
@@ -1240,6 +1229,7 @@ export class Client extends EventTarget {
 const link = (headers, rel) =>
   headers.get("Link")?.match(`<([^>]*)>; *rel="${rel}"`)?.[1] ?? "";
 
-/** @param {number} seconds */
-const renewAt = (seconds) =>
-  Date.now() + 1_000 * Math.max(seconds - 60, 0.75 * seconds);
+const lasting = (seconds = Infinity) => ({
+  renew_at: Date.now() + 800 * seconds,
+  ends_at: Date.now() + 950 * seconds,
+});

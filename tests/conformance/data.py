@@ -20,6 +20,15 @@ CONVERSATIONS = {f"@{letter}": str(uuid5(NAMESPACE_URL, letter)) for letter in "
 _NAME = re.compile(r"@[A-E](/[0-9]+)?")
 _MANY = re.compile(r"@many/([0-9]+)")
 
+LONGER = {
+    "heartbeats",
+    "silence",
+    "slow_reader",
+    "token_due_and_no_answer",
+    "token_renewed_on_the_socket",
+}
+"""Scenarios that wait for a second or more."""
+
 END = "end"
 """Whoever is called this and types ends the program."""
 

@@ -20,6 +20,7 @@ const MUTANTS = {
     ["this.#renewing ??= ", "this.#renewing = "],
     ["kept.access_token !== refused", "refused === undefined"],
   ],
+  "waits-for-tokens": [["isGood && now < (has.ends_at ?? 0)", "false"]],
   unbounded: [["options.queue_max ?? 5_000", "Infinity"]],
   "shows-gaps": [["const GAPS = 3", "const GAPS = 0"]],
 };
@@ -139,7 +140,7 @@ const listen = async () => {
   try {
     for await (const event of client.events({ since: program.since })) {
       if (event.type === "OutboxChanged") continue; // of this client alone
-      tell(event);
+      tell(event.error ? { ...event, ...failed(event.error) } : event);
       if (event.username === "end") return;
       if (!["Connected", "Disconnected"].includes(event.type)) await actAfter(++number);
     }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conformance.data import scenarios
+from tests.conformance.data import LONGER, scenarios
 from tests.conformance.python_client import driver
 from tests.conformance.running import found_out, play
 
@@ -18,7 +18,10 @@ FAILS_IN = {
 }
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in LONGER else name for name in SCENARIOS],
+)
 async def test_the_client_passes(name: str) -> None:
     await play(SCENARIOS[name], driver())
 

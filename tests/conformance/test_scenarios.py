@@ -2,17 +2,13 @@
 
 import pytest
 
-from tests.conformance.data import scenarios
+from tests.conformance.data import LONGER, scenarios
 from tests.conformance.reference.program import reference
 from tests.conformance.running import play
 
 pytestmark = pytest.mark.anyio
 
 SCENARIOS = scenarios()
-
-
-LONGER = {"heartbeats", "silence", "slow_reader", "token_renewed_on_the_socket"}
-"""They wait for a second or two."""
 
 
 @pytest.mark.parametrize(

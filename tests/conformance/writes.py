@@ -65,8 +65,8 @@ class Rules:
         self._record.count(kind)
         waiting = self._left.get(kind, [])
         rule: Json = waiting.pop(0) if waiting else {}
-        if "hold" in rule:
-            await self._record.until(lambda: self._record.counts[kind] >= rule["hold"])
+        for held, count in rule.get("hold", {}).items():
+            await self._record.until(lambda: self._record.counts.get(held, 0) >= count)  # noqa: B023
         return rule
 
     def unused(self) -> list[str]:

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import bcrypt
+
+from chat4all.adapters.crypto.passwords import BcryptPasswords
 from chat4all.adapters.embedded.database import Database
 from chat4all.adapters.embedded.log import EmbeddedLog
 from chat4all.cli import main
@@ -61,6 +64,11 @@ def full_store() -> None:
     Database._statement = no_room  # type: ignore[method-assign]
 
 
+def cheap_passwords() -> None:
+    """Not a mutant: passwords cost next to nothing, where people sign in all the time."""
+    BcryptPasswords._salt = lambda self: bcrypt.gensalt(4)  # type: ignore[method-assign]
+
+
 def command(name: str) -> list[str]:
     """Return the command that starts this product instead of the right one."""
     return [sys.executable, "-m", "tests.faults.launch", name]
@@ -68,7 +76,6 @@ def command(name: str) -> list[str]:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path.cwd()))
-    {mutant.__name__: mutant for mutant in (unsynced, early, full_store, contents_swapped)}[
-        sys.argv.pop(1)
-    ]()
+    products = (unsynced, early, full_store, contents_swapped, cheap_passwords)
+    {product.__name__: product for product in products}[sys.argv.pop(1)]()
     main()

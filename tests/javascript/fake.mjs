@@ -1,5 +1,8 @@
 /** A server, as far as tests of the client need one, without a network. */
 
+/** When every connection begins. */
+export const NOW = "2026-01-31T12:00:00.000Z";
+
 export const CHAT = "550e8400-e29b-41d4-a716-446655440000";
 
 /** Wait until `condition` holds; throws after a deadline. */
@@ -22,18 +25,25 @@ export class FakeServer {
   good = new Set(["a0"]);
   sockets = [];
   frames = [];
+  /** By id: the fields of a conversation, and the `count` of its messages. */
+  conversations = {};
+  /** What is answered to a resume before it succeeds. */
+  resumed = [];
   /** What is answered to a message before anything else: a status, or a promise of one. */
   answers = [];
+  /** The same, to requests for tokens. */
+  tokenAnswers = [];
+  generation = "g";
   #issued = 0;
 
   fetch = (url, request) =>
     new Promise((resolve, reject) => {
       const abort = () => reject(request.signal.reason);
       request.signal.addEventListener("abort", abort);
-      this.#serve(new URL(url).pathname, request).then(resolve, reject);
+      this.#serve(new URL(url), request).then(resolve, reject);
     });
 
-  async #serve(pathname, { method, headers, body }) {
+  async #serve({ pathname, searchParams }, { method, headers, body }) {
     if (!this.isOnline) throw new TypeError("fetch failed");
     if (pathname === "/token") return this.#token(body);
     const token = headers.Authorization.replace("Bearer ", "");
@@ -41,6 +51,10 @@ export class FakeServer {
     if (pathname === "/v1/messages") return this.#message(JSON.parse(body));
     if (pathname === "/v1/me") return this.#answer(200, { username: "ana" });
     if (pathname === "/v1/logout") return this.#answer(204);
+    const [, , kind, id, messages] = pathname.split("/");
+    const { count, ...conversation } = (kind === "conversations" && this.conversations[id]) || {};
+    if (count && messages) return this.#page(id, count, Object.fromEntries(searchParams));
+    if (count !== undefined) return this.#answer(200, conversation);
     return this.#answer(404, { type: "/problems/not-found", detail: `${method} ${pathname}` });
   }
 
@@ -48,10 +62,25 @@ export class FakeServer {
     return new Response(body && JSON.stringify(body), { status, headers });
   }
 
-  #token(form) {
+  /** The newest messages up to the `count`th, or those after one. */
+  #page(id, count, { after, limit }) {
+    const from = after ? Number(after) + 1 : Math.max(1, count - limit + 1);
+    const to = Math.min(count, from + Number(limit) - 1);
+    const seqs = Array.from({ length: to - from + 1 }, (_, index) => from + index);
+    const link = [
+      from > 1 && `</v1/conversations/${id}/messages?limit=${limit}&before=${from}>; rel="prev"`,
+      to < count && `</v1/conversations/${id}/messages?limit=${limit}&after=${to}>; rel="next"`,
+    ];
+    const headers = { "Chat4All-Position": `${count}.0`, Link: link.filter(Boolean).join(", ") };
+    return this.#answer(200, seqs.map((seq) => this.message(seq, id).message), headers);
+  }
+
+  async #token(form) {
     const refresh = form.get("refresh_token");
     if (refresh) this.refreshes.push(refresh);
-    else if (form.get("password") !== "sesame") return this.#answer(401, { detail: "wrong" });
+    const status = (await this.tokenAnswers.shift()) ?? 200;
+    if (status !== 200) return this.#answer(status, { detail: "no" });
+    if (!refresh && form.get("password") !== "sesame") return this.#answer(401, { detail: "wrong" });
     const number = ++this.#issued;
     this.good.add(`a${number}`);
     const tokens = { access_token: `a${number}`, refresh_token: `r${number}`, expires_in: 1800 };
@@ -88,7 +117,9 @@ export class FakeServer {
       send(text) {
         const frame = JSON.parse(text);
         server.frames.push(frame);
-        if (frame.type === "resume") setTimeout(() => this.tell({ type: "resumed", markers: {} }));
+        if (frame.type !== "resume") return;
+        const answer = server.resumed.shift() ?? { type: "resumed", markers: {} };
+        setTimeout(() => this.tell(answer));
       }
       close() {
         this.end(1005);
@@ -100,7 +131,7 @@ export class FakeServer {
     if (!this.isOnline) return socket.end(1006);
     if (!this.good.has(socket.token)) return socket.end(4401);
     this.sockets.push(socket);
-    const hello = { username: "ana", session_id: "s", heartbeat_s: 25, generation: "g" };
+    const hello = { username: "ana", session_id: "s", heartbeat_s: 25, generation: "g", server_time: NOW };
     socket.tell({ type: "hello", ...hello });
   }
 
@@ -111,8 +142,8 @@ export class FakeServer {
   }
 
   /** A message of bruno's, as it is in frames. */
-  message(seq) {
-    const message = { conversation_id: CHAT, message_id: `m${seq}`, sender_id: "bruno", seq };
+  message(seq, conversation_id = CHAT) {
+    const message = { conversation_id, message_id: `m${seq}`, sender_id: "bruno", seq };
     return { type: "message", message: { ...message, content: `${seq}` }, position: `${seq}.0` };
   }
 

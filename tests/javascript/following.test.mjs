@@ -1,73 +1,14 @@
-/** Tokens, connections and positions, where the conformance suite does not reach. */
+/** Connections and events, where the conformance suite does not reach. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Client, indexedDBStorage, memoryStorage, newId } from "../../clients/js/chat4all.js";
+import { ChatError, Client, newId } from "../../clients/js/chat4all.js";
 import { CHAT, FakeServer, until } from "./fake.mjs";
 
 const URL = "http://chat.example";
 
-/** Where two tabs keep their tokens. */
-const tokenStore = () => {
-  let tokens = null;
-  return { load: () => tokens, save: async (given) => void (tokens = given) };
-};
-
 const expire = (server) => server.good.clear();
-
-test("two tabs that share tokens refresh them once", async () => {
-  const server = new FakeServer();
-  const shared = { ...server.options, tokens: tokenStore(), locks: navigator.locks };
-  const tabs = [new Client(URL, shared), new Client(URL, { ...shared, password: undefined })];
-  await tabs[0].me();
-  await tabs[1].me();
-  expire(server);
-  await Promise.all([...tabs, ...tabs].map((tab) => tab.me()));
-  assert.deepEqual(server.refreshes, ["r1"]);
-});
-
-test("without locks each tab sends the same refresh token, and goes on", async () => {
-  const server = new FakeServer();
-  const shared = { ...server.options, tokens: tokenStore() };
-  const tabs = [new Client(URL, shared), new Client(URL, shared)];
-  await tabs[0].me();
-  await tabs[1].me();
-  expire(server);
-  await Promise.all(tabs.map((tab) => tab.me()));
-  assert.deepEqual(server.refreshes, ["r1", "r1"]);
-});
-
-test("a tab that is suspended with the lock is not waited for", async () => {
-  const server = new FakeServer();
-  const locks = {
-    request: async () => {
-      throw new DOMException("timed out", "TimeoutError");
-    },
-  };
-  const client = new Client(URL, { ...server.options, locks });
-  assert.equal((await client.me()).username, "ana");
-});
-
-test("what goes wrong under a lock is told, and not done twice", async () => {
-  const server = new FakeServer();
-  const client = new Client(URL, { ...server.options, password: "wrong", locks: navigator.locks });
-  await assert.rejects(client.me(), { status: 401, detail: "wrong" });
-  await assert.rejects(client.connect(), { type: "/problems/signed-out" });
-});
-
-test("getToken that fails is asked again", async () => {
-  const server = new FakeServer();
-  let asked = 0;
-  const getToken = async () => {
-    if (++asked < 3) throw new TypeError("fetch failed");
-    return { access_token: "a0", expires_in: 60 };
-  };
-  const client = new Client(URL, { ...server.options, password: undefined, getToken });
-  await client.connect();
-  assert.equal(asked, 3);
-  await client.close();
-});
 
 test("the wait between tries is a random part of a second, of two, and so on to twenty", async (t) => {
   const server = new FakeServer();
@@ -163,60 +104,6 @@ const following = (client, options) => {
   return { events, next: async () => (await events.next()).value };
 };
 
-test("positions are kept where the storage is, once the next event is asked for", async () => {
-  const server = new FakeServer();
-  const options = { ...server.options, storage: memoryStorage() };
-  const before = new Client(URL, options);
-  const { next } = following(before);
-  assert.equal((await next()).type, "Connected");
-  server.sockets[0].tell(server.message(1));
-  server.sockets[0].tell(server.message(2));
-  assert.equal((await next()).message.seq, 1);
-  assert.equal((await next()).message.seq, 2);
-  // It dies here, with the second one in its hands.
-  const after = new Client(URL, options);
-  server.frames.length = 0;
-  await after.connect();
-  const positions = { [CHAT]: "1.0" };
-  assert.deepEqual(server.frames, [{ type: "resume", generation: "g", positions, more: false }]);
-  await after.close();
-  await before.close();
-});
-
-test("positions that are given are kept by who gives them", async () => {
-  const server = new FakeServer();
-  const storage = memoryStorage();
-  const client = new Client(URL, { ...server.options, storage });
-  await client.connect({ since: { generation: "g", positions: { [CHAT]: "7.0" } } });
-  server.sockets[0].tell(server.message(8));
-  assert.deepEqual(client.positions, { generation: "g", positions: { [CHAT]: "8.0" } });
-  assert.deepEqual(await storage.keys(""), []);
-  await client.close();
-  await client.connect();
-  assert.deepEqual(server.frames.at(-1).positions, { [CHAT]: "8.0" });
-  await client.close();
-});
-
-test("a storage that fails ends the loop, or tells listeners", async () => {
-  const server = new FakeServer();
-  const set = async (key) => {
-    if (key.endsWith("positions")) throw new Error("the disk is full");
-  };
-  const options = { ...server.options, storage: { ...memoryStorage(), set } };
-  const looping = new Client(URL, options);
-  await assert.rejects(async () => {
-    for await (const event of looping.events()) assert.equal(event.type, "Connected");
-  }, /the disk is full/);
-  assert.equal(looping.state, "closed");
-  const listening = new Client(URL, options);
-  const ended = [];
-  listening.addEventListener("Ended", ({ detail }) => ended.push(detail.error.message));
-  listening.connect().catch(() => {});
-  await until(() => ended.length === 1);
-  assert.deepEqual(ended, ["the disk is full"]);
-  assert.equal(listening.state, "closed");
-});
-
 test("a loop that is left begins again with the event that it had in its hands", async () => {
   const server = new FakeServer();
   const client = new Client(URL, server.options);
@@ -289,12 +176,54 @@ test("ids are UUIDs, also where the page has no TLS", () => {
   }
 });
 
-test("where there is no IndexedDB things are kept in memory", async () => {
-  const storage = indexedDBStorage();
-  await storage.set("b 1", { one: 1 });
-  await storage.set("a 1", 1);
-  assert.deepEqual(await storage.get("b 1"), { one: 1 });
-  assert.deepEqual(await storage.keys("b"), ["b 1"]);
-  await storage.delete("b 1");
-  assert.equal(await storage.get("b 1"), undefined);
+test("what is refused over the connection is told, and a watched list said again later", async () => {
+  const server = new FakeServer();
+  const client = new Client(URL, server.options);
+  const told = [];
+  client.addEventListener("RequestRefused", ({ detail: { request, conversation_id, error } }) => {
+    told.push([request, conversation_id, error.status, error.type, error instanceof ChatError]);
+  });
+  const watched = () => server.frames.filter(({ type }) => type === "watch");
+  const refuse = (ref, status, more) => {
+    const error = { type: "error", ref, problem: `/problems/${status}`, status, title: "", detail: "" };
+    server.sockets[0].tell({ ...error, ...more });
+  };
+  await client.connect();
+  client.typing(CHAT);
+  client.typing("x".repeat(200));
+  const [typing, long] = server.frames.slice(-2);
+  assert.equal(long.ref.length, 128); // the server takes no longer ones
+  refuse(typing.ref, 404);
+  client.watch(["bruno"]);
+  refuse(watched()[0].ref, 503, { retry_after: 3 });
+  refuse("1", 422);
+  refuse(undefined, 429);
+  assert.deepEqual(told, [
+    ["typing", CHAT, 404, "/problems/404", true],
+    ["watch", null, 503, "/problems/503", true],
+  ]);
+  await until(() => watched().length === 2);
+  refuse("watch", 422);
+  refuse("watch", 429); // by now another list is watched
+  client.watch(["carla"]);
+  await until(() => watched().length === 3);
+  await new Promise((resolve) => setTimeout(resolve, 40));
+  assert.deepEqual(watched().map(({ usernames }) => usernames[0]), ["bruno", "bruno", "carla"]);
+  assert.equal(client.state, "connected");
+  await client.close();
+});
+
+test("a resume that is refused makes the connection anew, or ends it for good", async () => {
+  const server = new FakeServer();
+  server.resumed = [{ type: "error", ref: "resume", problem: "/problems/x", status: 503, retry_after: 1 }];
+  const client = new Client(URL, server.options);
+  let ended;
+  client.addEventListener("Ended", ({ detail: { error } }) => (ended = error));
+  await client.connect();
+  assert.equal(server.frames.filter(({ type }) => type === "resume").length, 2);
+  server.resumed = [{ type: "error", ref: "resume", problem: "/problems/x", status: 422, detail: "no" }];
+  server.sockets[0].end(1006);
+  await until(() => ended);
+  assert.equal(ended.type, "/problems/defect");
+  assert.equal(ended.code, 4400);
 });

@@ -147,3 +147,24 @@ def test_positions_outlast_the_browser(running: Running, tmp_path: Path) -> None
         tab.wait_for_function("told.includes('unseen')")
         told = [one for one in tab.evaluate("told") if one in {"seen", "unseen"}]
         assert told == ["unseen"]
+
+
+COUNT = """
+async (times) => {
+  const { update, get } = (await import("/chat4all.js")).indexedDBStorage();
+  const one = () => update("count", (kept) => (kept ?? 0) + 1);
+  await Promise.all(Array.from({ length: times }, one));
+  return get("count");
+}
+"""
+
+
+def test_what_two_tabs_change_at_once_is_changed_by_both(running: Running, tmp_path: Path) -> None:
+    with context_on(running, tmp_path) as context:
+        tabs = [context.new_page(), context.new_page()]
+        for tab in tabs:
+            tab.goto(f"{running.gateway}/blank")
+            tab.evaluate(f"window.count = {COUNT}")
+        for tab in tabs:
+            tab.evaluate("void (window.counting = window.count(200))")
+        assert max(tab.evaluate("window.counting") for tab in tabs) == 400

@@ -58,7 +58,8 @@ def checked(folder: Path, *files: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    shutil.copy(CLIENT / "chat4all.d.ts", tmp_path)
+    for declared in ("chat4all.d.ts", "internal.d.ts"):
+        shutil.copy(CLIENT / declared, tmp_path)
     shutil.copy(MODULE, tmp_path / "module.js")
     (tmp_path / "package.json").write_text('{"type": "module"}')
     (tmp_path / "as_it_is.ts").write_text(AS_IT_IS)

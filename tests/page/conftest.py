@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+import httpx2
 import pytest
 from playwright.sync_api import Browser
 
 from bench.browser import chromium
+from tests.faults.launch import command
 from tests.faults.running import Running, call
 from tests.page.browsing import Desk
 
@@ -35,14 +37,16 @@ class Server(Running):
         return str(made["conversation_id"])
 
     def say(self, token: str, chat: str, *texts: str) -> None:
-        for content in texts:
-            body = {"chat_id": chat, "content": content}
-            assert call("POST", f"{self.gateway}/v1/messages", body, token)[0] == 202
+        headers = {"Authorization": f"Bearer {token}"}
+        with httpx2.Client(base_url=self.gateway, headers=headers, verify=False) as client:
+            for content in texts:
+                body = {"chat_id": chat, "content": content}
+                assert client.post("/v1/messages", json=body).status_code == 202
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    found = Server(tmp_path_factory.mktemp("page"))
+    found = Server(tmp_path_factory.mktemp("page"), command=command("cheap_passwords"))
     found.start()
     yield found
     found.kill()

@@ -3,12 +3,13 @@
 import gzip
 import hashlib
 import re
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-from chat4all.gateway.page.files import CHECKOUT, CLIENT, STATIC, page_files
+from chat4all.gateway.page.files import CHECKOUT, CLIENT, LOADER, STATIC, page_files
 from tests.api.conftest import Api, running
 
 pytestmark = pytest.mark.anyio
@@ -28,6 +29,7 @@ MODULES = {
     str(PurePosixPath(path.relative_to(STATIC).as_posix())): path.read_text()
     for path in STATIC.rglob("*.js")
 }
+LOADER_URL = f"/page/{LOADER}"
 OWN = {name: text for name, text in MODULES.items() if not name.startswith("vendor/")}
 
 
@@ -52,7 +54,7 @@ async def test_the_page_allows_its_own_files_only(api: Api) -> None:
     assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
     assert policy["require-trusted-types-for"] == "'script'"
     assert "unsafe" not in page.headers["Content-Security-Policy"]
-    assert re.findall(r"<script(?! type=\"module\" src=)", page.text) == []
+    assert re.findall(r"<script(?! (?:type=\"module\" )?src=)", page.text) == []
     assert re.findall(r"<style|\sstyle=|\son\w+=", page.text) == []
 
 
@@ -65,7 +67,8 @@ async def test_everything_that_the_page_names_is_there_and_is_kept(api: Api) -> 
         assert url.startswith("/page/"), url
         answer = await api.gateway.get(url)
         assert answer.status_code == 200, url
-        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        kept = "no-cache" if url == LOADER_URL else "public, max-age=31536000, immutable"
+        assert answer.headers["Cache-Control"] == kept
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
@@ -111,15 +114,26 @@ async def test_a_page_that_is_known_is_not_sent_again(api: Api) -> None:
     assert other.status_code == 200
 
 
-async def test_files_of_another_version_are_not_kept(api: Api) -> None:
+async def test_a_gateway_has_not_got_the_files_of_another_version(api: Api) -> None:
     """While gateways are updated one may be asked for the files of another's page."""
     answer = await api.gateway.get("/page/0000000000000000/main.js")
-    assert answer.status_code == 200
+    assert answer.status_code == 404
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+def test_a_file_that_changes_makes_another_version(tmp_path: Path) -> None:
+    changed = tmp_path / "static"
+    shutil.copytree(STATIC, changed)
+    assert page_files(changed).version == page_files().version
+    with (changed / "style" / "base.css").open("a") as style:
+        style.write("/* */")
+    page_files.cache_clear()
+    assert page_files(changed).version != page_files().version
+
+
 @pytest.mark.parametrize(
-    "name", ["nothing.js", "index.html", "../routes.py", "%2e%2e/routes.py", "", "core"]
+    "name",
+    ["nothing.js", "index.html", "loading.js", "../routes.py", "%2e%2e/routes.py", "", "core"],
 )
 async def test_nothing_else_is_served(api: Api, name: str) -> None:
     answer = await api.gateway.get(f"/page/{page_files().version}/{name}")

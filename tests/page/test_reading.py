@@ -299,7 +299,9 @@ def test_axe_finds_nothing(
 
 def check(window: Window, name: str) -> None:
     window.picture(name)
-    found = Axe().run(window.page).response["violations"]
+    # Half a megabyte, which a page keeps until it is loaded again.
+    axe = Axe("null") if window.page.evaluate("'axe' in globalThis") else Axe()
+    found = axe.run(window.page).response["violations"]
     wrong = {
         one["id"]: [node["html"] for node in one["nodes"]]
         for one in found

@@ -13,6 +13,9 @@ from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
 INDEX = "index.html"
+LOADER = "loading.js"
+"""It loads the page anew when files of its version are not there, and so has none itself."""
+
 CLIENT = "chat4all.js"
 CHECKOUT = Path(__file__).parents[4] / "clients" / "js"
 
@@ -55,11 +58,11 @@ def file_of(name: str, content: bytes) -> PageFile:
 
 
 @cache
-def page_files() -> PageFiles:
+def page_files(folder: Path = STATIC) -> PageFiles:
     """Return all files. The first call takes 10 ms: not on an event loop."""
     found = {
-        path.relative_to(STATIC).as_posix(): path.read_bytes()
-        for path in sorted(STATIC.rglob("*"))
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
         if path.suffix in _TYPES
     }
     if CLIENT not in found:

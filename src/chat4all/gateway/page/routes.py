@@ -1,12 +1,14 @@
 """`/` and `/page/…`: the chat page, from memory."""
 
 import asyncio
+from collections.abc import Callable
 from html import escape
 
 from fastapi import APIRouter, Request, Response
 
 from chat4all.domain.errors import NotFound
-from chat4all.gateway.page.files import INDEX, PageFile, PageFiles, file_of, page_files
+from chat4all.gateway.page.files import INDEX, LOADER, PageFile, PageFiles, file_of, page_files
+from chat4all.http.frame import add_headers
 from chat4all.usecases.demonstrating import PASSWORD, USERS
 
 PAGE_PATH = "/"
@@ -22,15 +24,21 @@ that of its templates."""
 
 _CHECK_AGAIN = "no-cache"
 _FOR_EVER = "public, max-age=31536000, immutable"
-_NEVER = "no-store"
+_NEVER = (b"cache-control", b"no-store")
 
 
-def page_routes(*, has_demonstration: bool, sign_up_open: bool) -> APIRouter:
+def page_routes(
+    *,
+    has_demonstration: bool,
+    sign_up_open: bool,
+    files: Callable[[], PageFiles] = page_files,
+) -> APIRouter:
     """Return the routes of the page, which offers the demonstration accounts where there are some.
 
     The files' addresses have their version in them, so that they are kept for ever and those of two
-    versions are never mixed. A gateway of another version, while they are being updated, answers
-    with its own, which are not kept. They are read at the first request, not at every start.
+    versions are never mixed. While gateways are updated, one of another version does not have them:
+    the loader, whose address stays the same, then tries again. They are read at the first request,
+    not at every start.
     """
     index: PageFile | None = None
     router = APIRouter(include_in_schema=False)
@@ -39,25 +47,33 @@ def page_routes(*, has_demonstration: bool, sign_up_open: bool) -> APIRouter:
     async def page(request: Request) -> Response:
         nonlocal index
         if index is None:
-            found = await asyncio.to_thread(page_files)
+            found = await asyncio.to_thread(files)
             content = _index(found, has_demonstration=has_demonstration, sign_up_open=sign_up_open)
             index = file_of(INDEX, content)
         return _answer(request, index, _CHECK_AGAIN)
 
+    @router.get(FILES_PATH + LOADER)
+    async def loader(request: Request) -> Response:
+        found = await asyncio.to_thread(files)
+        return _answer(request, found.files[LOADER], _CHECK_AGAIN)
+
     @router.get(FILES_PATH + "{version}/{name:path}")
     async def file(request: Request, version: str, name: str) -> Response:
-        found = await asyncio.to_thread(page_files)
-        if name == INDEX or (asked := found.files.get(name)) is None:
-            raise NotFound("no such file")
-        return _answer(request, asked, _FOR_EVER if version == found.version else _NEVER)
+        found = await asyncio.to_thread(files)
+        asked = found.files.get(name)
+        if asked is None or version != found.version or name in (INDEX, LOADER):
+            add_headers(request.scope, _NEVER)
+            raise NotFound("no such file of this version")
+        return _answer(request, asked, _FOR_EVER)
 
     return router
 
 
 def _index(found: PageFiles, *, has_demonstration: bool, sign_up_open: bool) -> bytes:
-    modules = [name for name in found.files if name.endswith(".js")]
+    modules = [name for name in found.files if name.endswith(".js") and name != LOADER]
     offered = f"{' '.join(USERS)} {PASSWORD}" if has_demonstration else ""
     values = {
+        "loader": f"{FILES_PATH}{LOADER}",
         "files": f"{FILES_PATH}{found.version}",
         "modules": "\n".join(
             f'<link rel="modulepreload" href="{FILES_PATH}{found.version}/{escape(name)}">'

@@ -10,6 +10,7 @@ const ACCOUNTS = "accounts";
 export const LAST = "chat4all.account";
 const TAB = "chat4all.tab";
 const TOKEN = "chat4all.token.";
+const NONE = { access_token: "", renew_at: 0 };
 
 const isSecure = () => globalThis.isSecureContext && Boolean(crypto.subtle) && Boolean(globalThis.indexedDB);
 
@@ -84,7 +85,7 @@ export function tokens() {
   // Another account may be the last one meanwhile, and is none of its business.
   let username = null;
   /** Of this tab: the access token that it was given last, and until when that is good. */
-  let own = { access_token: "", renew_at: 0 };
+  let own = NONE;
   return {
     async load() {
       username ??= account();
@@ -93,13 +94,14 @@ export function tokens() {
     },
     async save(got) {
       if (got === null) {
-        own = { access_token: "", renew_at: 0 };
+        own = NONE;
         if (username) await forget(username);
         return;
       }
       username = got.username;
       await keep(username, got.refresh_token);
-      own = { access_token: got.access_token, renew_at: got.renew_at };
+      const { access_token, renew_at, ends_at } = got;
+      own = { access_token, renew_at, ends_at };
       choose(username);
     },
   };

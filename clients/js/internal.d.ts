@@ -1,0 +1,132 @@
+/** Shapes inside the client, for those who change it. Not part of the package. */
+
+import type { ChatError, ClientEvent, Message, Positions, UnsentMessage } from "./chat4all.d.ts";
+
+/** An access token: when to renew it, and until when it is used without waiting for the next. */
+export interface Access {
+  access_token: string;
+  renew_at: number;
+  ends_at?: number;
+}
+
+/** How a request is made. */
+export interface How {
+  json?: object;
+  form?: Record<string, string>;
+  /** Its `Idempotency-Key`. */
+  key?: string;
+  /** Without a token. */
+  open?: boolean;
+  /** A status which says of a repetition that it was done before. */
+  done?: number;
+  /** At most so many. */
+  tries?: number;
+  /** Until there is an answer. */
+  forever?: boolean;
+}
+
+/** How far a conversation was received: everything up to `seq` and `change`. */
+export interface Reached {
+  seq: number;
+  change: number;
+  /** The newest message that was told, beyond `seq` after a reload. */
+  told: number;
+  /** How often the server has shown that a message is missing. */
+  gaps: number;
+  /** The position as it came. */
+  text: string;
+  /** What was read by a reload, from one `seq` to another, each with its change. */
+  pages: { from: number; to: number; change: number }[];
+}
+
+/** What waits to be taken: an event, or none where only a position moves. */
+export interface Item {
+  event: ClientEvent | null;
+  conversation_id?: string;
+  /** Null: there is none any more. */
+  position?: string | null;
+  generation?: string | null;
+}
+
+/** How a connection ended. */
+export interface End {
+  code: number;
+  reason: string;
+  /** Seconds. */
+  retry_after?: number;
+}
+
+/** Who waits for the first `Connected`. */
+export interface First {
+  resolve: () => void;
+  reject: (error: ChatError) => void;
+}
+
+/** The methods of the client that only it calls, and `transact` of its storage. */
+export interface Own {
+  /** Ask until there is an answer that asking again would not change. */
+  call(method: string, path: string, how?: How): Promise<{ body: any; headers: Headers }>;
+  /** The same, for the body alone. */
+  ask(method: string, path: string, how?: How): Promise<any>;
+  /** Wait as the server says, then for `wake` or so many milliseconds. */
+  pause(seconds: number | undefined, ms: number): Promise<void>;
+  /** Wait until these are woken, the time is over, or the client is closed. */
+  wait(these: Set<() => void>, ms?: number): Promise<void>;
+
+  /**
+   * An access token other than `refused`. All who need the next one share one renewal, and nobody
+   * waits for it while the token is good.
+   */
+  token(refused?: string): Promise<string>;
+  renew(refused?: string): Promise<string>;
+  /** Get tokens for a form, and keep them. */
+  exchange(username: string, form: Record<string, string>): Promise<string>;
+  /**
+   * Act while no other tab does; with `ifFree` not at all when one does. One that is suspended is not
+   * waited for.
+   */
+  locked<T>(name: string, act: () => Promise<T>, ifFree?: boolean): Promise<T>;
+
+  /** Entries of all pages of a list. */
+  list(from: string): AsyncGenerator<any>;
+  changeMessage(method: string, path: string, content?: string): Promise<void>;
+
+  /**
+   * Send a message after those before it in its conversation. `isKept`: it was found in the storage,
+   * and another tab may be sending it.
+   */
+  send(unsent: UnsentMessage, isKept?: boolean): Promise<string>;
+  /** Send it now. `key`: its name in the storage. */
+  post(unsent: UnsentMessage, key: string): Promise<string>;
+  /** What is in the history is not unsent. */
+  settle(message: Message): void;
+
+  /** Tell an event to listeners and to the loop; `more` is what moves once it is taken. */
+  tell(event: ClientEvent | null, more?: Partial<Item>): void;
+  /** Keep the position of an event that was taken. */
+  take(item: Item): Promise<void> | undefined;
+
+  /** Connect again and again, until the end of `life`. `run`: this loop's own end. */
+  run(since: Positions | undefined, life: AbortSignal, run: AbortSignal): Promise<void>;
+  /** One connection, to its end. */
+  connection(life: AbortSignal): Promise<End>;
+  /** Nothing is missing any more. */
+  resumed(markers: Record<string, number>, generation: string | null): void;
+  /** Tell what a frame says. What it throws ends the connection. */
+  handle(frame: any, generation: string | null): Promise<void> | void;
+  /** Tell what the server refuses of what the program said over the connection. */
+  refusal(frame: any): void;
+  read(conversation_id: string, username: string, seq: number): void;
+  /** Tell a message, or its change, unless it was told. */
+  receive(isNew: boolean, message: any, position: string): void;
+  /**
+   * Whether there was nothing of a conversation when everything was told before. Nobody is ever added
+   * to a private one. What a group had before somebody was added may be years old.
+   */
+  isNew(conversation_id: string): Promise<boolean>;
+  /** Read what was missed of a conversation: all of a new one, else the newest page. */
+  reload(conversation_id: string, position: string, generation: string | null): Promise<void>;
+
+  /** One request to IndexedDB, done once its transaction is. */
+  transact(mode: IDBTransactionMode, act: (store: IDBObjectStore) => IDBRequest): Promise<any>;
+}
