@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 from chat4all.domain.errors import (
     AlreadyTaken,
     Chat4AllError,
+    ChecksumMismatch,
     Conflict,
     FieldError,
     InvalidGrant,
@@ -32,6 +33,7 @@ from chat4all.domain.errors import (
     NotSignedIn,
     OutcomeUnknown,
     Overloaded,
+    TooLarge,
     TooMany,
     Unavailable,
 )
@@ -50,6 +52,9 @@ REASON = "chat4all.reason"
 REASON_MAX = 200
 """Characters of it."""
 
+CHECKSUM_MISMATCH = 460
+"""A status of tus: a body is not what its checksum says."""
+
 _log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 
@@ -67,7 +72,7 @@ class BadRequest(Chat4AllError):
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    status: HTTPStatus
+    status: int
     slug: str
     title: str
 
@@ -84,6 +89,11 @@ _KINDS: Sequence[tuple[type[Chat4AllError], _Kind]] = (
     (NotFound, _Kind(HTTPStatus.NOT_FOUND, ProblemSlug.NOT_FOUND, "Not found")),
     (AlreadyTaken, _Kind(HTTPStatus.CONFLICT, ProblemSlug.ALREADY_TAKEN, "Already taken")),
     (Conflict, _Kind(HTTPStatus.CONFLICT, ProblemSlug.CONFLICT, "Conflict")),
+    (TooLarge, _Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, ProblemSlug.TOO_LARGE, "Too large")),
+    (
+        ChecksumMismatch,
+        _Kind(CHECKSUM_MISMATCH, ProblemSlug.CHECKSUM_MISMATCH, "Checksum mismatch"),
+    ),
     (
         NotAccepted,
         _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, ProblemSlug.NOT_ACCEPTED, "Not accepted"),

@@ -150,7 +150,7 @@ async def one_machine(
                 Pings(log.ping, store.ping, found.ping, routing.ping),
                 gateway_metrics,
                 FolderGeneration(folder.path, installation.installation_id),
-                [routing.metrics],
+                other_metrics=[routing.metrics],
                 has_demonstration=told,
                 is_only_gateway=True,
             )

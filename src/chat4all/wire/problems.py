@@ -19,6 +19,8 @@ class ProblemSlug(StrEnum):
     NOT_FOUND = "not-found"
     ALREADY_TAKEN = "already-taken"
     CONFLICT = "conflict"
+    TOO_LARGE = "too-large"
+    CHECKSUM_MISMATCH = "checksum-mismatch"
     NOT_ACCEPTED = "not-accepted"
     TOO_MANY_REQUESTS = "too-many-requests"
     OUTCOME_UNKNOWN = "outcome-unknown"
