@@ -44,9 +44,7 @@ class MemoryBlobs:
         self.parts[key] = {}
         return f"upload of {key}"
 
-    async def write(
-        self, key: str, upload: str, number: int, offset: int, data: Chunks
-    ) -> StoredPart:
+    async def write(self, key: str, upload: str, number: int, data: Chunks) -> StoredPart:
         self.writing += 1
         self.writing_most = max(self.writing_most, self.writing)
         try:

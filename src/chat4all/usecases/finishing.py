@@ -10,7 +10,7 @@ from chat4all.domain.files import FileFacts, FileState, StoredFile, Upload
 from chat4all.domain.media_types import FIRST_BYTES, sniffed
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Uploads
-from chat4all.usecases.writing_parts import part_number, tail_keys, update
+from chat4all.usecases.writing_parts import tail_keys, update
 
 READ_AHEAD = 4 * 1024 * 1024
 """Bytes that are hashed in one go."""
@@ -28,11 +28,8 @@ class Finishing:
 
         Without it they are read again. Raises `Fenced`.
         """
-        key, parts = upload.key, upload.progress.parts
-        if not parts:  # a store wants one, of an empty file too
-            number = part_number(0, upload.fence)
-            parts = [await self._blobs.write(key, upload.store_upload, number, 0, ())]
-        await self._blobs.finish(key, upload.store_upload, parts)
+        key = upload.key
+        await self._blobs.finish(key, upload.store_upload, upload.progress.parts)
         if digest is None:
             digest = await self._read_again(key)
         first = b"".join([data async for data in self._blobs.read(key, 0, FIRST_BYTES)])

@@ -40,7 +40,7 @@ from chat4all.usecases.writing_parts import PartWriter, new_digest, update
 T = TypeVar("T")
 
 AT_ONCE_MAX = 16
-"""Requests of one process that add bytes at a time: each has up to two parts in memory."""
+"""Requests of one process that add bytes at a time: each has up to three parts in memory."""
 
 OF_USER_MAX = 4
 """How many of them may be one user's."""

@@ -1,16 +1,21 @@
-"""Write the bytes of one request to an upload: in parts, of which at most two are in memory."""
+"""Write the bytes of one request to an upload, in parts: a few of them are in memory at most."""
 
 import asyncio
 import hashlib
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.domain.errors import Unavailable
-from chat4all.domain.files import PART_BYTES, Progress, StoredPart, Tail, Upload
+from chat4all.domain.files import PART_BYTES, Progress, Tail, Upload
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Uploads
+
+IN_FLIGHT = 2
+"""Parts of one request that are written at once, while another one is filled: a store syncs or
+acknowledges each, and waiting for one after the other takes several times as long."""
 
 FENCES = 32
 """Fences that have part numbers and tails of their own: stores have numbers up to 10,000."""
@@ -54,13 +59,16 @@ class PartWriter:
         self._upload = upload
         self._holds_back = holds_back
         self._parts = [*upload.progress.parts]
+        self._count = len(self._parts)
+        """Of parts, those that are being written included."""
         self._begins = sum(part.size for part in self._parts)
         """Where the part begins that is being filled."""
         self._buffer: list[bytes] = []
         self._filled = 0
         self._has_tail = upload.progress.tail is not None
         """Whether the upload has a tail that was not read yet."""
-        self._writing: asyncio.Task[None] | None = None
+        self._writing: deque[asyncio.Task[None]] = deque()
+        self._hashing = asyncio.Lock()
         self.progress = upload.progress
         """What counts."""
         self.digest = digest
@@ -83,66 +91,75 @@ class PartWriter:
             self._filled += len(some)
             data = data[len(some) :]
             if self._filled == PART_BYTES:
-                await self._write_full()
+                await self._until_written(IN_FLIGHT - 1)
+                self._write()
 
     async def keep(self) -> None:
         """Make everything count that was taken: the rest as a tail, or as the last part.
 
         Raises `Fenced` when another request has taken the upload.
         """
-        await self.written()
-        tail = self.progress.tail if self._has_tail else None
         ends = self._begins + self._filled == self._upload.size
         if self._filled == PART_BYTES or (self._filled and ends):
-            await self._write(self._take_buffer(), advances=False)
-        elif self._filled:
+            self._write()
+        await self._until_written()
+        tail = self.progress.tail if self._has_tail else None
+        if self._filled:
             tail = Tail(tail_key(self._upload.key, self._upload.fence), self._filled)
             await self._blobs.put(tail.key, self._buffer, self._upload.media_type)
-        progress = Progress(tuple(self._parts), tail)
-        if progress != self.progress:
-            await self._advance(progress)
+        await self._advance(Progress(tuple(self._parts), tail))
 
     async def renew(self) -> None:
         """Say that this request is alive. Raises `Fenced`."""
         await self._uploads.advance(self._upload.file_id, self._upload.fence, self.progress)
 
-    async def written(self) -> None:
-        """Wait until nothing is being written."""
-        if self._writing is not None:
-            # What is being written is written, also when this request is told to stop.
-            await asyncio.shield(self._writing)
-            self._writing = None
-
     async def drop(self) -> None:
         """Wait until nothing is being written, whatever comes of it, and forget the rest."""
         self._buffer.clear()
-        if self._writing is not None:
-            await asyncio.wait({self._writing})
+        if self._writing:
+            await asyncio.wait(self._writing)
 
-    async def _write_full(self) -> None:
-        await self.written()
-        data = self._take_buffer()
-        self._writing = asyncio.create_task(self._write(data, advances=not self._holds_back))
-        # Otherwise what it raises is reported when this request is dropped.
-        self._writing.add_done_callback(_note_error)
+    async def _until_written(self, most: int = 0) -> None:
+        """Wait until no more than so many parts are being written."""
+        while len(self._writing) > most:
+            # What is being written is written, also when this request is told to stop.
+            await asyncio.shield(self._writing[0])
+            self._writing.popleft()
 
-    async def _write(self, data: Sequence[bytes], *, advances: bool) -> None:
-        upload, index = self._upload, len(self._parts)
-        number = part_number(index, upload.fence)
-        begins = sum(part.size for part in self._parts)
+    def _write(self) -> None:
+        """Begin to write the part that is filled."""
+        data, self._buffer = self._buffer, []
+        self._begins += self._filled
+        self._filled = 0
+        before = self._writing[-1] if self._writing else None
+        number = part_number(self._count, self._upload.fence)
+        self._count += 1
+        writing = asyncio.create_task(self._written(number, data, before))
+        writing.add_done_callback(_note_error)
+        self._writing.append(writing)
+
+    async def _written(
+        self, number: int, data: Sequence[bytes], before: "asyncio.Task[None] | None"
+    ) -> None:
+        """Write a part; it counts once all before it do."""
+        upload = self._upload
         part, _ = await asyncio.gather(
-            self._blobs.write(upload.key, upload.store_upload, number, begins, data),
-            self._digest(data),
+            self._blobs.write(upload.key, upload.store_upload, number, data), self._hash(data)
         )
-        self._parts.append(StoredPart(*part))
-        if advances:
+        if before is not None:
+            await asyncio.shield(before)
+        self._parts.append(part)
+        if not self._holds_back:
             await self._advance(Progress(tuple(self._parts)))
 
-    async def _digest(self, data: Sequence[bytes]) -> None:
+    async def _hash(self, data: Sequence[bytes]) -> None:
         if self.digest is not None:
-            await asyncio.to_thread(update, self.digest, data)
+            async with self._hashing:  # a queue: parts are hashed in their order
+                await asyncio.to_thread(update, self.digest, data)
 
     async def _advance(self, progress: Progress) -> None:
+        if progress == self.progress:
+            return
         file_id, fence = self._upload.file_id, self._upload.fence
         await retry(
             lambda: self._uploads.advance(file_id, fence, progress),
@@ -150,7 +167,7 @@ class PartWriter:
             seconds=ADVANCE_SECONDS,
         )
         before, self.progress = self.progress.tail, progress
-        if before is not None and (progress.tail is None or progress.tail.key != before.key):
+        if before is not None and before != progress.tail:
             with suppress(Unavailable):  # all of them are deleted once the file is whole
                 await self._blobs.delete([before.key])
 
@@ -161,12 +178,6 @@ class PartWriter:
             # All or nothing: this may be cancelled at any moment.
             self._buffer, self._filled = read, sum(map(len, read))
         self._has_tail = False
-
-    def _take_buffer(self) -> Sequence[bytes]:
-        data, self._buffer = self._buffer, []
-        self._begins += self._filled
-        self._filled = 0
-        return data
 
 
 def new_digest() -> Any:
