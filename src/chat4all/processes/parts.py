@@ -50,6 +50,7 @@ class Pings:
     router: Ping | None = None
     live_feed: Ping | None = None
     secret_key: Ping | None = None
+    files: Ping | None = None
     background: Ping = ping_background
 
     def by_name(self) -> Mapping[str, Ping]:
@@ -61,6 +62,7 @@ class Pings:
             "router": self.router,
             "live feed": self.live_feed,
             "secret key": self.secret_key,
+            "files": self.files,
             "background work": self.background,
         }
         return {name: ping for name, ping in named.items() if ping is not None}
