@@ -1,7 +1,6 @@
 """tus 1.0.0, point by point (https://tus.io/protocols/resumable-upload)."""
 
 import asyncio
-import base64
 import time
 from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
@@ -22,8 +21,8 @@ async def bruno(api: Api) -> Tus:
 
 
 @pytest.fixture
-async def alice(api: Api) -> Tus:
-    return Tus(api, await api.sign_in("alice"))
+async def ana(api: Api) -> Tus:
+    return Tus(api, await api.sign_in("ana"))
 
 
 # Core.
@@ -94,12 +93,12 @@ async def test_the_body_has_the_type_of_tus(bruno: Tus) -> None:
     assert await bruno.offset(path) == 0
 
 
-@pytest.mark.parametrize("offset", ["", "x", "-1", "1.0", "٣", "9" * 30])
-async def test_an_offset_is_a_number(bruno: Tus, offset: str) -> None:
+async def test_an_offset_is_a_number(bruno: Tus) -> None:
     path = await bruno.begin(3)
-    headers = {**bruno.who, **RESUMABLE, **OCTETS, "Upload-Offset": offset.encode()}
-    answer = await bruno._client.patch(path, content=b"abc", headers=headers)
-    check_problem(answer, 400)
+    for offset in ("", "x", "-1", "1.0", "٣", "9" * 30):
+        headers = {**bruno.who, **RESUMABLE, **OCTETS, "Upload-Offset": offset}
+        raw = {name.encode(): value.encode() for name, value in headers.items()}
+        check_problem(await bruno._client.patch(path, content=b"abc", headers=raw), 400)
 
 
 async def test_another_version_is_refused_before_anything(bruno: Tus) -> None:
@@ -128,12 +127,12 @@ async def test_a_method_may_be_overridden(bruno: Tus) -> None:
     assert (await bruno.ask("HEAD", path)).status_code == 404
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
-async def test_other_methods_name_those_that_there_are(bruno: Tus, method: str) -> None:
-    path = "/v1/files" if method == "GET" else await bruno.begin(3)
-    answer = await bruno.ask(method, path)
-    check_problem(answer, 405)
-    assert "OPTIONS" in answer.headers["allow"]
+async def test_other_methods_name_those_that_there_are(bruno: Tus) -> None:
+    path = await bruno.begin(3)
+    for method, where in [("GET", "/v1/files"), ("POST", path), ("PUT", path)]:
+        answer = await bruno.ask(method, where)
+        check_problem(answer, 405)
+        assert "OPTIONS" in answer.headers["allow"]
 
 
 # Creation.
@@ -148,22 +147,22 @@ async def test_an_upload_is_begun(bruno: Tus) -> None:
     assert "upload-expires" in answer.headers
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"Upload_Length": "x"},
-        {"Upload_Length": "-1"},
-        {"Upload_Length": ""},
-        {"Upload_Defer_Length": "1"},
-        {"Upload_Length": "1", "Upload_Metadata": "filename ***"},
-        {"Upload_Length": "1", "Upload_Metadata": f"a {encoded('b')},a {encoded('c')}"},
-        {"Upload_Length": "1", "Upload_Metadata": "filename /w=="},  # not UTF-8
-        {"Upload_Length": "1", "Upload_Metadata": f"name {encoded('x' * 4000)}"},
-    ],
-)
-async def test_what_tus_does_not_allow_is_refused(bruno: Tus, headers: dict[str, str]) -> None:
-    check_problem(await bruno.ask("POST", "/v1/files", **headers), 400)
+NOT_TUS: list[dict[str, str]] = [
+    {},
+    {"Upload_Length": "x"},
+    {"Upload_Length": "-1"},
+    {"Upload_Length": ""},
+    {"Upload_Defer_Length": "1"},
+    {"Upload_Length": "1", "Upload_Metadata": "filename ***"},
+    {"Upload_Length": "1", "Upload_Metadata": f"a {encoded('b')},a {encoded('c')}"},
+    {"Upload_Length": "1", "Upload_Metadata": "filename /w=="},  # not UTF-8
+    {"Upload_Length": "1", "Upload_Metadata": f"name {encoded('x' * 4000)}"},
+]
+
+
+async def test_what_tus_does_not_allow_is_refused(bruno: Tus) -> None:
+    for headers in NOT_TUS:
+        check_problem(await bruno.ask("POST", "/v1/files", **headers), 400)
 
 
 async def test_metadata_may_have_keys_without_values(bruno: Tus) -> None:
@@ -187,9 +186,9 @@ async def test_a_patch_does_not_go_beyond_the_length(bruno: Tus) -> None:
         yield b"cd"
 
     check_problem(await bruno.patch(path, 0, chunks()), 413)
-    answer = await bruno.patch(path, FILE_MAX, b"x")
-    check_problem(answer, 413)
-    assert answer.headers["connection"] == "close"
+    answer = await bruno.patch(path, 0, b"x" * 4)
+    assert answer.headers["connection"] == "close"  # the body was not read
+    assert await bruno.offset(path) == 0
 
 
 async def test_an_empty_file_is_whole_at_once(bruno: Tus) -> None:
@@ -229,23 +228,23 @@ async def test_first_bytes_that_are_refused_begin_nothing(bruno: Tus) -> None:
 # Checksum.
 
 
-@pytest.mark.parametrize("algorithm", ["sha1", "sha256"])
-async def test_a_body_is_what_its_checksum_says(bruno: Tus, algorithm: str) -> None:
-    path = await bruno.begin(6)
-    answer = await bruno.patch(path, 0, b"abc", **checksum(b"abd", algorithm))
-    assert answer.status_code == 460
-    assert answer.json()["type"] == "/problems/checksum-mismatch"
-    assert await bruno.offset(path) == 0
-    right = await bruno.patch(path, 0, b"abc", **checksum(b"abc", algorithm))
-    assert right.status_code == 204
-    assert await bruno.offset(path) == 3
+async def test_a_body_is_what_its_checksum_says(bruno: Tus) -> None:
+    path, at = await bruno.begin(7), 0
+    for algorithm in ("sha1", "sha256"):
+        answer = await bruno.patch(path, at, b"abc", **checksum(b"abd", algorithm))
+        assert answer.status_code == 460
+        assert answer.json()["type"] == "/problems/checksum-mismatch"
+        assert await bruno.offset(path) == at
+        right = await bruno.patch(path, at, b"abc", **checksum(b"abc", algorithm))
+        assert right.status_code == 204
+        at += 3
+        assert await bruno.offset(path) == at
 
 
-@pytest.mark.parametrize("text", ["md5 CY9rzUYh03PK3k6DJie09g==", "sha1", "sha1 ***", ""])
-async def test_a_checksum_that_is_not_known_is_refused(bruno: Tus, text: str) -> None:
+async def test_a_checksum_that_is_not_known_is_refused(bruno: Tus) -> None:
     path = await bruno.begin(3)
-    answer = await bruno.patch(path, 0, b"abc", Upload_Checksum=text)
-    check_problem(answer, 400)
+    for text in ("md5 CY9rzUYh03PK3k6DJie09g==", "sha1", "sha1 ***", "sha1 AAAA", ""):
+        check_problem(await bruno.patch(path, 0, b"abc", Upload_Checksum=text), 400)
     assert await bruno.offset(path) == 0
 
 
@@ -277,11 +276,11 @@ async def test_an_upload_is_given_up(bruno: Tus) -> None:
 # Whose they are.
 
 
-async def test_a_stranger_sees_no_upload(bruno: Tus, alice: Tus) -> None:
+async def test_a_stranger_sees_no_upload(bruno: Tus, ana: Tus) -> None:
     path = await bruno.begin(6)
     for method in ("HEAD", "GET", "DELETE"):
-        assert (await alice.ask(method, path)).status_code == 404
-    assert (await alice.patch(path, 0, b"abc")).status_code == 404
+        assert (await ana.ask(method, path)).status_code == 404
+    assert (await ana.patch(path, 0, b"abc")).status_code == 404
     assert (await bruno.ask("GET", path)).status_code == 404  # it is no file yet
     assert await bruno.offset(path) == 0
 
@@ -346,10 +345,3 @@ async def test_names_are_cleaned(bruno: Tus) -> None:
         path = await bruno.upload(PNG, **named(name))
         found = (await bruno.ask("GET", path)).headers["content-disposition"]
         assert found == f'inline; filename="{wanted}"', name
-
-
-async def test_base64_is_checked_before_anything_is_read(bruno: Tus) -> None:
-    digest = base64.b64encode(b"\0" * 20).decode()
-    path = await bruno.begin(3)
-    answer = await bruno.patch(path, 0, b"abc", Upload_Checksum=f"sha1 {digest}")
-    assert answer.status_code == 460

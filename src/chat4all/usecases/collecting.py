@@ -3,7 +3,6 @@
 from chat4all.domain.files import Garbage
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Files
-from chat4all.usecases.writing_parts import tail_keys
 
 AT_ONCE = 50
 """Files that are asked for in one go."""
@@ -33,7 +32,6 @@ class Collecting:
         return collected
 
     async def _delete(self, garbage: Garbage) -> None:
-        keys = [*garbage.keys]
-        if garbage.store_upload is not None and keys:
-            await self._blobs.abort(keys[0], garbage.store_upload)
-        await self._blobs.delete([*keys, *(tail for key in keys[:1] for tail in tail_keys(key))])
+        if garbage.store_upload is not None:
+            await self._blobs.abort(garbage.keys[0], garbage.store_upload)
+        await self._blobs.delete(garbage.keys)

@@ -6,11 +6,11 @@ from contextlib import suppress
 from typing import Any
 
 from chat4all.domain.errors import Unavailable
-from chat4all.domain.files import FileFacts, FileState, StoredFile, Upload
+from chat4all.domain.files import FileFacts, FileState, StoredFile, Upload, keys_of
 from chat4all.domain.media_types import FIRST_BYTES, sniffed
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Uploads
-from chat4all.usecases.writing_parts import tail_keys, update
+from chat4all.usecases.writing_parts import update
 
 READ_AHEAD = 4 * 1024 * 1024
 """Bytes that are hashed in one go."""
@@ -35,8 +35,8 @@ class Finishing:
         first = b"".join([data async for data in self._blobs.read(key, 0, FIRST_BYTES)])
         facts = FileFacts(digest.hexdigest(), sniffed(first))
         file = await self._uploads.finish(upload.file_id, upload.fence, facts, FileState.READY)
-        with suppress(Unavailable):  # they are deleted with the file
-            await self._blobs.delete(tail_keys(key))
+        with suppress(Unavailable):  # what a killed process has left is deleted with the file
+            await self._blobs.delete([one for one in keys_of(key, upload.fence) if one != key])
         return file
 
     async def _read_again(self, key: str) -> Any:

@@ -77,7 +77,10 @@ class Checksum:
         algorithm, _, encoded = text.partition(" ")
         if algorithm not in ALGORITHMS:
             raise ValueError(f"the algorithms are {' and '.join(ALGORITHMS)}")
-        return Checksum(algorithm, base64.b64decode(encoded, validate=True))
+        digest = base64.b64decode(encoded, validate=True)
+        if len(digest) != hashlib.new(algorithm).digest_size:
+            raise ValueError(f"this is not as long as a {algorithm}")
+        return Checksum(algorithm, digest)
 
 
 @dataclass(slots=True, eq=False)
@@ -163,8 +166,12 @@ class Uploading:
         offset: int,
         body: Body,
         checksum: Checksum | None = None,
+        *,
+        length: int | None = None,
     ) -> Upload:
         """Add a body's bytes at `offset`, and return the upload as it is then.
+
+        `length` is how many they are, if that is known.
 
         Raises `Conflict` for another offset than the upload's, `Busy` while another request holds
         it, `Fenced` when one takes it away, `ChecksumMismatch` and then nothing has changed,
@@ -183,6 +190,8 @@ class Uploading:
             try:
                 if offset != now:
                     raise Conflict(f"the upload is at offset {now}: ask with HEAD, and go on there")
+                if length is not None and offset + length > upload.size:
+                    raise _too_large(upload.size)
                 if is_whole:
                     return upload
                 await self._let_go(file_id)
@@ -234,7 +243,7 @@ class Uploading:
         """Read the body; return why it is not whole."""
         try:
             await _held(request.reading, writer)
-        except (BodyBroken, TooLarge) as error:
+        except BodyBroken as error:
             return error
         except asyncio.CancelledError:
             if not request.was_stopped:
@@ -300,7 +309,7 @@ async def _read(body: Body, writer: PartWriter, size: int, hashed: Any) -> None:
             await asyncio.to_thread(update, hashed, [data])
         await writer.add(data[:room])
         if len(data) > room:
-            raise TooLarge(f"the upload has {size:,} bytes, and this body goes beyond them")
+            raise _too_large(size)
 
 
 async def _held(work: "asyncio.Task[T]", writer: PartWriter) -> T:
@@ -314,3 +323,7 @@ async def _held(work: "asyncio.Task[T]", writer: PartWriter) -> T:
         if not work.done():
             work.cancel()
             await asyncio.wait({work})
+
+
+def _too_large(size: int) -> TooLarge:
+    return TooLarge(f"the upload has {size:,} bytes, and this body goes beyond them")

@@ -9,7 +9,7 @@ from typing import Any
 
 from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.domain.errors import Unavailable
-from chat4all.domain.files import PART_BYTES, Progress, Tail, Upload
+from chat4all.domain.files import PART_BYTES, Progress, Tail, Upload, tail_key
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Uploads
 
@@ -18,7 +18,7 @@ IN_FLIGHT = 2
 acknowledges each, and waiting for one after the other takes several times as long."""
 
 FENCES = 32
-"""Fences that have part numbers and tails of their own: stores have numbers up to 10,000."""
+"""Fences that have part numbers of their own: stores have numbers up to 10,000."""
 
 ADVANCE_SECONDS = 10.0
 """How long keeping progress is tried again while the metadata service does not answer."""
@@ -29,19 +29,6 @@ _backoff = Backoff(0.1, 2.0)
 def part_number(index: int, fence: int) -> int:
     """Return the store's number for a part, from 0 on: another one for each of `FENCES` fences."""
     return FENCES * index + fence % FENCES + 1
-
-
-def tail_key(key: str, fence: int) -> str:
-    """Return where the tail of an upload is put, which is kept at `key` when it is whole.
-
-    One that a later fence puts in the same place begins with what was there.
-    """
-    return f"{key}.tail{fence % FENCES}"
-
-
-def tail_keys(key: str) -> Sequence[str]:
-    """Return every place where tails of an upload may be."""
-    return [tail_key(key, fence) for fence in range(FENCES)]
 
 
 class PartWriter:

@@ -99,7 +99,8 @@ class Tus:
         async with _closing_unread(scope, incoming):
             if not incoming.is_empty:
                 _check_type(headers)
-            _check_length(incoming, 0, size)
+            if incoming.length is not None and incoming.length > size:
+                raise TooLarge(f"the body has more than {size:,} bytes")
             file_id = FileId(str(uuid_utils.uuid7()))
             upload = await self._uploading.begin(
                 NewUpload(
@@ -146,9 +147,8 @@ class Tus:
             _check_type(headers)
             offset = number(headers, "Upload-Offset")
             checksum = _checksum(headers)
-            _check_length(incoming, offset, self._uploading.limits.size)
             upload = await self._uploading.append(
-                owner, file_id, offset, incoming.chunks(), checksum
+                owner, file_id, offset, incoming.chunks(), checksum, length=incoming.length
             )
         await _answer(send, HTTPStatus.NO_CONTENT, *_progress(upload))
 
@@ -206,11 +206,6 @@ def _check_type(headers: Headers) -> None:
             "send the bytes as they are, without Content-Encoding",
             {"Accept-Encoding": "identity"},
         )
-
-
-def _check_length(incoming: Incoming, offset: int, size: int) -> None:
-    if incoming.length is not None and offset + incoming.length > size:
-        raise TooLarge(f"a file has at most {size:,} bytes here")
 
 
 def _checksum(headers: Headers) -> Checksum | None:
