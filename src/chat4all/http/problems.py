@@ -312,6 +312,9 @@ _DETAILS = {
     HTTPStatus.REQUEST_URI_TOO_LONG: "the request line is too long",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "the headers are too large",
     HTTPStatus.TOO_MANY_REQUESTS: "wait for answers",
+    HTTPStatus.PRECONDITION_FAILED: "a condition in the headers does not hold",
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "the range begins after the end",
+    HTTPStatus.NOT_IMPLEMENTED: "this installation does not have it",
     HTTPStatus.UPGRADE_REQUIRED: "this route speaks the WebSocket protocol, version 13",
 }
 

@@ -1,7 +1,10 @@
 """Files of a gateway, made from its ports."""
 
+from chat4all.domain.errors import Degraded, Unavailable
 from chat4all.domain.files import FileLimits, Quota
 from chat4all.gateway.files.filing import FilesUseCases, Filing
+from chat4all.ports.blobs import Blobs
+from chat4all.ports.health import Ping
 from chat4all.processes.parts import GatewayPorts
 from chat4all.usecases.collecting import Collecting
 from chat4all.usecases.downloading import Downloading
@@ -21,3 +24,15 @@ def make_files(ports: GatewayPorts, signing_in: SigningIn) -> Filing:
             Collecting(files, blobs),
         )
     return Filing(use_cases, signing_in, ports.policy.limits)
+
+
+def ping_of(blobs: Blobs) -> Ping:
+    """Return the ping of a store of files: without it a gateway does all else that it does."""
+
+    async def ping() -> None:
+        try:
+            await blobs.ping()
+        except Unavailable as error:
+            raise Degraded(str(error)) from error
+
+    return ping

@@ -42,6 +42,7 @@ from chat4all.ports.people import PeoplePorts
 from chat4all.ports.security import Passwords
 from chat4all.processes.apps import make_gateway, make_metadata
 from chat4all.processes.directories import people_in_file, trim_all
+from chat4all.processes.files import ping_of
 from chat4all.processes.keys import tokens_in_folder
 from chat4all.processes.parts import (
     GatewayPorts,
@@ -158,7 +159,7 @@ async def one_machine(
                 feed,
                 feed,
                 policy,
-                Pings(log.ping, store.ping, found.ping, routing.ping, files=blobs.ping),
+                Pings(log.ping, store.ping, found.ping, routing.ping, files=ping_of(blobs)),
                 gateway_metrics,
                 FolderGeneration(folder.path, installation.installation_id),
                 blobs,

@@ -79,23 +79,29 @@ _OF_BODY = {
     "of_507": "The store is full. What is acknowledged stays.",
 }
 
+_OPTIONS: dict[str, Any] = {
+    "tags": ["Files"],
+    "summary": "See what uploads may be",
+    "description": _TUS,
+    "responses": {
+        "204": {
+            "description": "What there is of tus, and the largest file.",
+            "headers": _answered(
+                Tus_Version=("Versions.", VERSION),
+                Tus_Extension=("Extensions.", "creation,checksum"),
+                Tus_Max_Size=("Bytes of a file.", 2**31),
+                Tus_Checksum_Algorithm=("Of checksums.", "sha1,sha256"),
+            ),
+        }
+    },
+}
+
 FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
-    (FILES_PATH, "options"): {
-        "tags": ["Files"],
-        "summary": "See what uploads may be",
-        "operationId": "upload_options",
-        "description": _TUS,
-        "responses": {
-            "204": {
-                "description": "What there is of tus, and the largest file.",
-                "headers": _answered(
-                    Tus_Version=("Versions.", VERSION),
-                    Tus_Extension=("Extensions.", "creation,checksum"),
-                    Tus_Max_Size=("Bytes of a file.", 2**31),
-                    Tus_Checksum_Algorithm=("Of checksums.", "sha1,sha256"),
-                ),
-            }
-        },
+    (FILES_PATH, "options"): {**_OPTIONS, "operationId": "upload_options"},
+    (FILE_PATH, "options"): {
+        **_OPTIONS,
+        "operationId": "upload_options_of_file",
+        "parameters": [_ID],
     },
     (FILES_PATH, "post"): {
         "tags": ["Files"],
