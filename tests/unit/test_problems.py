@@ -1,4 +1,4 @@
-"""What clients are told of errors about files: by what clients of tus repeat, and what they do not."""
+"""What clients are told of errors about files: by what clients of tus repeat, and what not."""
 
 from http import HTTPStatus
 
