@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple, NewType
 
 from chat4all.domain.ids import ConversationId, MessageId, Username, canonical_uuid
+from chat4all.domain.kinds import Kind
 
 FileId = NewType("FileId", str)
 """A file's UUID in its canonical form, made by the gateway."""
@@ -118,6 +119,17 @@ class FileFacts:
     width: int | None = None
     height: int | None = None
     blurhash: str | None = None
+
+
+_DRAWN_BY_SCRIPTS = "image/svg+xml"
+"""A picture that is a program: it is offered for download and never shown."""
+
+
+def fits(kind: Kind, media_type: str) -> bool:
+    """Say whether a file whose content is of this type may be sent as a message of this kind."""
+    if kind is Kind.FILE:
+        return True
+    return media_type.startswith(f"{kind.value}/") and media_type != _DRAWN_BY_SCRIPTS
 
 
 @dataclass(frozen=True, slots=True)
