@@ -17,6 +17,7 @@ from chat4all.adapters.embedded import (
     EmbeddedFeed,
     EmbeddedLog,
     EmbeddedStore,
+    FolderBlobs,
     GatewayLink,
     RouterLink,
 )
@@ -34,6 +35,7 @@ from chat4all.adapters.prometheus.timing import Timings
 from chat4all.adapters.sql import SqlOutbox, sql_people
 from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.metadata import InternalEndpoint
+from chat4all.ports.blobs import Blobs
 from chat4all.ports.dead_letters import DeadLetters
 from chat4all.ports.directory import AnsweringDirectory, Memberships
 from chat4all.ports.log import LogConsumer
@@ -282,3 +284,11 @@ def sessions(known: PeoplePorts) -> Sessions:
 @pytest.fixture
 def outbox(place: Place) -> KeptOutbox:
     return SqlOutbox(place.database)
+
+
+@pytest.fixture(params=["folder"])
+async def blobs(tmp_path: Path) -> AsyncIterator[Blobs]:
+    folder = FolderBlobs(tmp_path / "files")
+    await folder.open()
+    yield folder
+    await folder.close()

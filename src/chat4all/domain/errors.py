@@ -12,6 +12,8 @@ Chat4AllError
 │   │   ├── Busy                    another request holds the upload
 │   │   └── Fenced                  another request has taken the upload away
 │   ├── QuotaReached            there is no room left for this user, or in all
+│   ├── TooLarge                a file, or what is added to it, has more bytes than it may
+│   ├── ChecksumMismatch        a body is not what its checksum says
 │   └── NotAccepted             a part will never take it as it is: it is too large, say
 ├── TooMany                 too many requests; the same one will work after a while
 ├── Unavailable             a part does not answer; the same request will work later
@@ -94,6 +96,14 @@ class Fenced(Conflict):
 
 class QuotaReached(Refused):
     """There is no room left. The message says what to delete, or whom to ask."""
+
+
+class TooLarge(Refused):
+    """A file, or what is to be added to one, has more bytes than it may have."""
+
+
+class ChecksumMismatch(Refused):
+    """A body is not what its checksum says. Nothing of it counts: send it again."""
 
 
 class NotAccepted(Refused):

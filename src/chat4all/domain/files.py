@@ -28,10 +28,46 @@ UPLOAD_SECONDS = 24 * 3600
 LEASE_SECONDS = 20
 """How long a request that writes holds an upload after its last sign of life."""
 
+GARBAGE_SECONDS = 60
+"""How long garbage that was given to one collector is given to no other."""
+
+TAILS_MAX = 1_000
+"""Tails whose keys are listed for deletion: of the last requests that took an upload."""
+
+THUMBNAIL_SIZES: Sequence[int] = ()
+"""Pixels of the longer side of the thumbnails that are kept."""
+
 
 def file_id(text: str) -> FileId:
     """Return the id of a file in its canonical form; `ValueError` when it is none."""
     return FileId(canonical_uuid(text))
+
+
+def format_size(size: int) -> str:
+    """Return bytes as people read them: `1.5 GiB`."""
+    for unit, bytes_of_it in (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024)):
+        if size >= bytes_of_it:
+            return f"{size / bytes_of_it:.1f} {unit}"
+    return f"{size} bytes"
+
+
+def tail_key(key: str, fence: int) -> str:
+    """Return where the tail is that the request with this fence leaves: it leaves one at most."""
+    return f"{key}.tail.{fence}"
+
+
+def thumbnail_key(key: str, size: int) -> str:
+    """Return where a thumbnail of an object is."""
+    return f"{key}.thumb.{size}"
+
+
+def keys_of(key: str, fence: int) -> Sequence[str]:
+    """Return all keys under which something of a file may be, up to its newest fence.
+
+    A process may have been killed between writing a tail and noting it: so of every fence.
+    """
+    tails = (tail_key(key, one) for one in range(max(fence - TAILS_MAX, 0) + 1, fence + 1))
+    return (key, *tails, *(thumbnail_key(key, size) for size in THUMBNAIL_SIZES))
 
 
 class FileState(StrEnum):
@@ -63,7 +99,10 @@ class Tail(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the store has of an upload: its parts in order, and the bytes after them."""
+    """What the store has of an upload: its parts in order, and the bytes after them.
+
+    The parts of a whole file are not kept: its progress is one part, of all of its bytes.
+    """
 
     parts: Sequence[StoredPart] = ()
     tail: Tail | None = None
@@ -95,15 +134,15 @@ class NewUpload:
 class Upload(NewUpload):
     """An upload as it is now.
 
-    `fence` grows whenever another request takes the upload: what was taken with a smaller one
-    changes nothing any more.
+    `fence` is 1 or more once a request has taken the upload, and grows with each that does: what
+    was taken with a smaller one changes nothing any more.
     """
 
     state: FileState = FileState.UPLOADING
     progress: Progress = field(default_factory=Progress)
     fence: int = 0
     expires_at: int = 0
-    """Milliseconds since 1970."""
+    """Milliseconds since 1970; 0 for never."""
 
 
 @dataclass(frozen=True, slots=True)

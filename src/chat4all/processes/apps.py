@@ -32,6 +32,7 @@ def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
     from chat4all.gateway.app import GatewayUseCases, gateway_app
     from chat4all.gateway.page.routes import page_routes
     from chat4all.http.metrics import metrics_routes
+    from chat4all.processes.files import make_files
     from chat4all.processes.live import make_live
     from chat4all.processes.people import make_people
     from chat4all.usecases.attaching import Attaching
@@ -58,6 +59,7 @@ def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
         versions,
     )
     live = make_live(ports, store, use_cases, people.names)
+    files = make_files(ports, people.signing_in)
     page = None
     if policy.has_page:
         page = page_routes(
@@ -78,6 +80,7 @@ def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
         page=page,
         has_demonstration=ports.has_demonstration,
         fast=live.routes,
+        files=files,
     )
     return gateway, live
 

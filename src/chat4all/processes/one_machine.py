@@ -24,6 +24,7 @@ from chat4all.adapters.embedded import (
     EmbeddedFeed,
     EmbeddedLog,
     EmbeddedStore,
+    FolderBlobs,
 )
 from chat4all.adapters.embedded.folder import FolderGeneration, watching_folder
 from chat4all.adapters.embedded.link import SILENCE_SECONDS
@@ -31,6 +32,7 @@ from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import StartRefused
+from chat4all.gateway.files.filing import Filing
 from chat4all.gateway.live.live import Live
 from chat4all.http.problems import SLUG
 from chat4all.http.server.serving import Server, listening, serve
@@ -65,6 +67,7 @@ class OneMachine:
 
     gateway: ASGIApp
     upgrade: Upgrade
+    files: Filing
     live: Live
     metadata: ASGIApp
     people: PeoplePorts
@@ -76,6 +79,11 @@ class OneMachine:
     gateway_metrics: GatewayMetrics
     metadata_metrics: MetadataMetrics
     has_demo: bool
+
+    def end(self) -> None:
+        """Let go of what would not end by itself: streams of events, and uploads."""
+        self.live.end_streams()
+        self.files.end_uploads()
 
 
 @asynccontextmanager
@@ -116,6 +124,9 @@ async def one_machine(
         log.order_after(found.newest_ms)
         await store.open()
         await EmbeddedConsumer(log, store).check()
+        blobs = FolderBlobs(folder.path / "files")
+        stack.push_async_callback(blobs.close)
+        await blobs.open()
         # After the demonstration data, so that a first start which was cut off is still the first.
         installation.complete()
         stack.enter_context(watching_folder(folder.path, present))
@@ -147,15 +158,17 @@ async def one_machine(
                 feed,
                 feed,
                 policy,
-                Pings(log.ping, store.ping, found.ping, routing.ping),
+                Pings(log.ping, store.ping, found.ping, routing.ping, files=blobs.ping),
                 gateway_metrics,
                 FolderGeneration(folder.path, installation.installation_id),
-                [routing.metrics],
+                blobs,
+                other_metrics=[routing.metrics],
                 has_demonstration=told,
                 is_only_gateway=True,
             )
         )
         await stack.enter_async_context(live.running())
+        await stack.enter_async_context(gateway.files.running())
         metadata = make_metadata(
             MetadataPorts(
                 people,
@@ -174,6 +187,7 @@ async def one_machine(
             yield OneMachine(
                 gateway=gateway.app,
                 upgrade=gateway.upgrade,
+                files=gateway.files,
                 live=live,
                 metadata=metadata,
                 people=people,
@@ -206,7 +220,7 @@ async def serve_one_machine(settings: OneMachineSettings, router_process: Router
                 gateway_socket,
                 ports=2,
                 upgrade=parts.upgrade,
-                ending=parts.live.end_streams,
+                ending=parts.end,
             )
             metadata = Server(parts.metadata, metadata_socket, ports=2)
             parts.gateway_metrics.watch_connections(gateway.connections)

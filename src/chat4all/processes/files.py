@@ -1,0 +1,23 @@
+"""Files of a gateway, made from its ports."""
+
+from chat4all.domain.files import FileLimits, Quota
+from chat4all.gateway.files.filing import FilesUseCases, Filing
+from chat4all.processes.parts import GatewayPorts
+from chat4all.usecases.collecting import Collecting
+from chat4all.usecases.downloading import Downloading
+from chat4all.usecases.finishing import Finishing
+from chat4all.usecases.signing_in import SigningIn
+from chat4all.usecases.uploading import Uploading
+
+
+def make_files(ports: GatewayPorts, signing_in: SigningIn) -> Filing:
+    """Return files, which say that there are none without a store for them."""
+    uploads, files, blobs = ports.people.uploads, ports.people.files, ports.blobs
+    use_cases = None
+    if blobs is not None:
+        use_cases = FilesUseCases(
+            Uploading(uploads, blobs, Finishing(uploads, blobs), FileLimits(), Quota()),
+            Downloading(files, blobs, ports.security.tokens),
+            Collecting(files, blobs),
+        )
+    return Filing(use_cases, signing_in, ports.policy.limits)
