@@ -11,6 +11,7 @@ Chat4AllError
 │   │   ├── AlreadyTaken            a unique name is in use
 │   │   ├── Busy                    another request holds the upload
 │   │   └── Fenced                  another request has taken the upload away
+│   ├── UnreadablePicture       no picture that can be read
 │   ├── QuotaReached            there is no room left for this user, or in all
 │   └── NotAccepted             a part will never take it as it is: it is too large, say
 ├── TooMany                 too many requests; the same one will work after a while
@@ -90,6 +91,10 @@ class Busy(Conflict):
 
 class Fenced(Conflict):
     """Another request has taken the upload: this one's bytes after its last answer do not count."""
+
+
+class UnreadablePicture(Refused):
+    """It is no picture, it is broken, or it would cost too much to look at."""
 
 
 class QuotaReached(Refused):
