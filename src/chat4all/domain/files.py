@@ -145,6 +145,19 @@ class Upload(NewUpload):
     """Milliseconds since 1970; 0 for never."""
 
 
+THUMBNAIL_SIZES = (128, 480, 1280)
+"""Pixels of the squares into which pictures are made to fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFacts:
+    """What is known of a picture: pixels, as it is shown, and a blur in some 30 characters."""
+
+    width: int
+    height: int
+    blurhash: str
+
+
 @dataclass(frozen=True, slots=True)
 class FileFacts:
     """What was found out about a file's content.
