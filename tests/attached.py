@@ -1,9 +1,17 @@
-"""Files that messages name, in memory: the port `ports.files.Files`."""
+"""Files that messages name, in memory, and what is said of pictures without a process."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
-from chat4all.domain.errors import Conflict, NotFound
-from chat4all.domain.files import FileFacts, FileId, FileState, FileUse, Garbage, StoredFile
+from chat4all.domain.errors import Conflict, NotFound, UnreadablePicture
+from chat4all.domain.files import (
+    FileFacts,
+    FileId,
+    FileState,
+    FileUse,
+    Garbage,
+    PictureFacts,
+    StoredFile,
+)
 from chat4all.domain.ids import ConversationId, MessageId, Username
 
 PICTURE = FileId("01980f4e-9b2a-7c31-8d44-5a1f2e3d4c5b")
@@ -53,3 +61,29 @@ class KeptFiles:
 def picture(owner: str = "bruno", state: FileState = FileState.READY) -> StoredFile:
     """Return a file that is a picture."""
     return StoredFile(PICTURE, Username(owner), 48_213, "praia.jpg", "f/1", FACTS, 0, state)
+
+
+class FakePictures:
+    """The port `ports.pictures.Pictures` for pictures that are no more than a beginning.
+
+    One that ends with `BROKEN` cannot be read. `made` are the sizes that were made.
+    """
+
+    BROKEN = b"broken"
+
+    def __init__(self) -> None:
+        self.made: list[int] = []
+
+    async def look(self, content: AsyncIterator[bytes]) -> PictureFacts:
+        await self._read(content)
+        return PictureFacts(1200, 800, "LEHV6nWB2yk8pyo0adR*.7kCMdnj")
+
+    async def thumbnail(self, content: AsyncIterator[bytes], size: int) -> bytes:
+        await self._read(content)
+        self.made.append(size)
+        return b"RIFF of %d" % size
+
+    async def _read(self, content: AsyncIterator[bytes]) -> None:
+        raw = b"".join([piece async for piece in content])
+        if raw.endswith(self.BROKEN):
+            raise UnreadablePicture("broken")
