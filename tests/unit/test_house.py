@@ -224,6 +224,7 @@ LOOPS = {
     "concurrency.output.BackgroundWriter.__init__": "a thread; ends with the process",
     "adapters.kafka.feed.KafkaFeed._read_on": "begun anew by `for_ever`",
     "adapters.kafka.producer.KafkaProducer.open": "a thread, whose end `ping` reports",
+    "adapters.pictures.process._answer": "a picture's input and output, in a task group",
     "gateway.files.downloads.Downloads._stream": "one request's, cancelled at its end",
     "gateway.live.streams._EventsEndpoint._stream": "one request's, cancelled at its end",
     "http.bodies.read_body": "ends with the request",

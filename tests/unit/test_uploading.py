@@ -23,7 +23,9 @@ from chat4all.domain.files import FileId, FileLimits, FileState, NewUpload, Quot
 from chat4all.domain.ids import Username
 from chat4all.usecases import uploading as module
 from chat4all.usecases.finishing import Finishing
+from chat4all.usecases.picturing import Picturing
 from chat4all.usecases.uploading import BodyBroken, Checksum, Uploading
+from tests.attached import FakePictures
 from tests.uploads import Body, MemoryBlobs, MemoryUploads
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +43,7 @@ class World:
     blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
 
     def gateway(self, limits: FileLimits | None = None) -> Uploading:
-        finishing = Finishing(self.uploads, self.blobs)
+        finishing = Finishing(self.uploads, self.blobs, Picturing(self.blobs, FakePictures()))
         return Uploading(self.uploads, self.blobs, finishing, limits or FileLimits(), Quota())
 
     def content(self, file_id: FileId) -> bytes:

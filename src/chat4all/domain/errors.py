@@ -11,6 +11,7 @@ Chat4AllError
 │   │   ├── AlreadyTaken            a unique name is in use
 │   │   ├── Busy                    another request holds the upload
 │   │   └── Fenced                  another request has taken the upload away
+│   ├── UnreadablePicture       no picture that can be read
 │   ├── QuotaReached            there is no room left for this user, or in all
 │   ├── TooLarge                a file, or what is added to it, has more bytes than it may
 │   ├── ChecksumMismatch        a body is not what its checksum says
@@ -92,6 +93,10 @@ class Busy(Conflict):
 
 class Fenced(Conflict):
     """Another request has taken the upload: this one's bytes after its last answer do not count."""
+
+
+class UnreadablePicture(Refused):
+    """It is no picture, it is broken, or it would cost too much to look at."""
 
 
 class QuotaReached(Refused):

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple, NewType
 
 from chat4all.domain.ids import ConversationId, MessageId, Username, canonical_uuid
+from chat4all.domain.kinds import Kind
 
 FileId = NewType("FileId", str)
 """A file's UUID in its canonical form, made by the gateway."""
@@ -55,18 +56,23 @@ def tail_key(key: str, fence: int) -> str:
     return f"{key}.tail.{fence}"
 
 
+def tails_of(key: str, fence: int) -> Sequence[str]:
+    """Return where tails may be, up to the newest fence.
+
+    A process may have been killed between writing a tail and noting it: so of every fence.
+    """
+    first = max(fence - TAILS_MAX, 0) + 1
+    return [tail_key(key, one) for one in range(first, fence + 1)]
+
+
 def thumbnail_key(key: str, size: int) -> str:
     """Return where a thumbnail of an object is."""
     return f"{key}.thumb.{size}"
 
 
 def keys_of(key: str, fence: int) -> Sequence[str]:
-    """Return all keys under which something of a file may be, up to its newest fence.
-
-    A process may have been killed between writing a tail and noting it: so of every fence.
-    """
-    tails = (tail_key(key, one) for one in range(max(fence - TAILS_MAX, 0) + 1, fence + 1))
-    return (key, *tails, *(thumbnail_key(key, size) for size in THUMBNAIL_SIZES))
+    """Return all keys under which something of a file may be, up to its newest fence."""
+    return (key, *tails_of(key, fence), *(thumbnail_key(key, size) for size in THUMBNAIL_SIZES))
 
 
 class FileState(StrEnum):
@@ -144,6 +150,19 @@ class Upload(NewUpload):
     """Milliseconds since 1970; 0 for never."""
 
 
+THUMBNAIL_SIZES = (128, 480, 1280)
+"""Pixels of the squares into which pictures are made to fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFacts:
+    """What is known of a picture: pixels, as it is shown, and a blur in some 30 characters."""
+
+    width: int
+    height: int
+    blurhash: str
+
+
 @dataclass(frozen=True, slots=True)
 class FileFacts:
     """What was found out about a file's content.
@@ -157,6 +176,17 @@ class FileFacts:
     width: int | None = None
     height: int | None = None
     blurhash: str | None = None
+
+
+_DRAWN_BY_SCRIPTS = "image/svg+xml"
+"""A picture that is a program: it is offered for download and never shown."""
+
+
+def fits(kind: Kind, media_type: str) -> bool:
+    """Say whether a file whose content is of this type may be sent as a message of this kind."""
+    if kind is Kind.FILE:
+        return True
+    return media_type.startswith(f"{kind.value}/") and media_type != _DRAWN_BY_SCRIPTS
 
 
 @dataclass(frozen=True, slots=True)

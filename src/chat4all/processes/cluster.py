@@ -31,6 +31,7 @@ from chat4all.adapters.kafka import (
     KafkaGroup,
     RoutersWatch,
 )
+from chat4all.adapters.pictures import LimitedPictures
 from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics, ServiceMetrics
 from chat4all.http.health import watched
 from chat4all.http.problems import SLUG
@@ -105,6 +106,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
                 pings,
                 metrics,
                 CassandraGeneration(engines.session),
+                LimitedPictures(),
                 has_demonstration=settings.people.is_development,
             )
         )

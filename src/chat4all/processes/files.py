@@ -9,6 +9,7 @@ from chat4all.processes.parts import GatewayPorts
 from chat4all.usecases.collecting import Collecting
 from chat4all.usecases.downloading import Downloading
 from chat4all.usecases.finishing import Finishing
+from chat4all.usecases.picturing import Picturing
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.uploading import Uploading
 
@@ -18,9 +19,12 @@ def make_files(ports: GatewayPorts, signing_in: SigningIn) -> Filing:
     uploads, files, blobs = ports.people.uploads, ports.people.files, ports.blobs
     use_cases = None
     if blobs is not None:
+        picturing = Picturing(blobs, ports.pictures)
+        finishing = Finishing(uploads, blobs, picturing)
         use_cases = FilesUseCases(
-            Uploading(uploads, blobs, Finishing(uploads, blobs), FileLimits(), Quota()),
+            Uploading(uploads, blobs, finishing, FileLimits(), Quota()),
             Downloading(files, blobs, ports.security.tokens),
+            picturing,
             Collecting(files, blobs),
         )
     return Filing(use_cases, signing_in, ports.policy.limits)

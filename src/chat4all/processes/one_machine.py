@@ -28,6 +28,7 @@ from chat4all.adapters.embedded import (
 )
 from chat4all.adapters.embedded.folder import FolderGeneration, watching_folder
 from chat4all.adapters.embedded.link import SILENCE_SECONDS
+from chat4all.adapters.pictures import LimitedPictures
 from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics
 from chat4all.concurrency.periodic import periodically
@@ -39,6 +40,7 @@ from chat4all.http.server.serving import Server, listening, serve
 from chat4all.http.server.upgrading import Upgrade
 from chat4all.ports.outbox import OutboxTrimming
 from chat4all.ports.people import PeoplePorts
+from chat4all.ports.pictures import Pictures
 from chat4all.ports.security import Passwords
 from chat4all.processes.apps import make_gateway, make_metadata
 from chat4all.processes.directories import people_in_file, trim_all
@@ -94,13 +96,14 @@ async def one_machine(
     *,
     router_process: RouterProcess | None = None,
     passwords: Passwords | None = None,
+    pictures: Pictures | None = None,
 ) -> AsyncIterator[OneMachine]:
     """Open the folder's files, start the router and hand out the two applications.
 
     Leaving the context drains: what waits for the log is committed, the router finishes its batch.
     Raises `StartRefused` with one sentence when the process must not start like this. Without a
-    `router_process` the router runs on this event loop; `passwords` is for tests, which need not
-    wait for a hash that is slow on purpose.
+    `router_process` the router runs on this event loop; `passwords` and `pictures` are for tests,
+    which need not wait for a hash that is slow on purpose, nor for processes.
     """
     async with AsyncExitStack() as stack:
         installation, present = folder.begin(), PresentFiles()
@@ -162,6 +165,7 @@ async def one_machine(
                 Pings(log.ping, store.ping, found.ping, routing.ping, files=ping_of(blobs)),
                 gateway_metrics,
                 FolderGeneration(folder.path, installation.installation_id),
+                pictures or LimitedPictures(),
                 blobs,
                 other_metrics=[routing.metrics],
                 has_demonstration=told,

@@ -17,6 +17,7 @@ from chat4all.ports.history import ChangedMessages, History, MarkedHeads, Messag
 from chat4all.ports.log import MessageLog
 from chat4all.ports.outbox import Changes, Outbox
 from chat4all.ports.people import PeoplePorts
+from chat4all.ports.pictures import Pictures
 from chat4all.ports.security import FileLinks, Passwords, Tokens
 from chat4all.ports.summaries import ConversationSummaries
 from chat4all.processes.policy import Policy
@@ -103,6 +104,7 @@ class GatewayPorts:
     pings: Pings
     meter: GatewayProcessMeter
     generation: Generation
+    pictures: Pictures
     blobs: Blobs | None = None
     """The store of files; None where there is none."""
     other_metrics: Sequence[Source] = ()

@@ -3,13 +3,15 @@
 import asyncio
 import hashlib
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from chat4all.domain.errors import Unavailable
-from chat4all.domain.files import FileFacts, FileState, StoredFile, Upload, keys_of
+from chat4all.domain.files import FileFacts, FileState, StoredFile, Upload, tails_of
 from chat4all.domain.media_types import FIRST_BYTES, sniffed
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Uploads
+from chat4all.usecases.picturing import Picturing
 from chat4all.usecases.writing_parts import update
 
 READ_AHEAD = 4 * 1024 * 1024
@@ -19,8 +21,9 @@ READ_AHEAD = 4 * 1024 * 1024
 class Finishing:
     """Makes files of uploads. Doing it again, after it was cut off anywhere, does no harm."""
 
-    def __init__(self, uploads: Uploads, blobs: Blobs) -> None:
+    def __init__(self, uploads: Uploads, blobs: Blobs, picturing: Picturing) -> None:
         self._uploads = uploads
+        self._picturing = picturing
         self._blobs = blobs
 
     async def finish(self, upload: Upload, digest: Any = None) -> StoredFile:
@@ -34,9 +37,11 @@ class Finishing:
             digest = await self._read_again(key)
         first = b"".join([data async for data in self._blobs.read(key, 0, FIRST_BYTES)])
         facts = FileFacts(digest.hexdigest(), sniffed(first))
+        if (seen := await self._picturing.facts(key, facts.media_type)) is not None:
+            facts = replace(facts, width=seen.width, height=seen.height, blurhash=seen.blurhash)
         file = await self._uploads.finish(upload.file_id, upload.fence, facts, FileState.READY)
         with suppress(Unavailable):  # what a killed process has left is deleted with the file
-            await self._blobs.delete([one for one in keys_of(key, upload.fence) if one != key])
+            await self._blobs.delete(tails_of(key, upload.fence))
         return file
 
     async def _read_again(self, key: str) -> Any:

@@ -3,8 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+from chat4all.domain.files import THUMBNAIL_SIZES
 from chat4all.domain.ids import UUID_PATTERN
-from chat4all.gateway.files.paths import FILE_PATH, FILES_PATH, LINK_PARAMETER
+from chat4all.gateway.files.paths import (
+    FILE_PATH,
+    FILES_PATH,
+    LINK_PARAMETER,
+    THUMBNAIL_PATH,
+)
+from chat4all.gateway.files.thumbnails import SIZE_DEFAULT, SIZE_MAX, SIZE_PARAMETER
 from chat4all.gateway.files.tus_headers import CONTENT_TYPE, VERSION
 from chat4all.http.limits import DOWNLOAD, UPLOAD
 from chat4all.http.openapi import problem_meaning, problems, rate_limited
@@ -51,6 +58,13 @@ _CHECKSUM = _header(
     "`sha1` or `sha256` of this body, in base64: nothing of it counts unless it is right.",
     "sha256 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
 )
+_LINK = {
+    "name": LINK_PARAMETER,
+    "in": "query",
+    "required": False,
+    "description": "From `POST …/link`, in place of a token.",
+    "schema": {"type": "string"},
+}
 _OFFSET = ("How many bytes are durable.", 0)
 _EXPIRES = (
     "Until when it is kept if nothing is added to it, and no message names it.",
@@ -192,13 +206,7 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
             _header("Range", "One range of bytes.", "bytes=0-1023"),
             _header("If-Range", "The range only of these bytes, or else all.", '"…"'),
             _header("If-None-Match", "What the client has.", '"…"'),
-            {
-                "name": LINK_PARAMETER,
-                "in": "query",
-                "required": False,
-                "description": "From `POST …/link`, in place of a token.",
-                "schema": {"type": "string"},
-            },
+            _LINK,
         ],
         "responses": {
             "200": {
@@ -223,6 +231,51 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
                 503,
                 of_409="It is held back until it has been checked.",
                 of_416="The range begins after the end.",
+                of_501=_OF_ANY["of_501"],
+            ),
+        },
+    },
+    (THUMBNAIL_PATH, "get"): {
+        "tags": ["Files"],
+        "summary": "Show a picture small",
+        "operationId": "show_thumbnail",
+        "description": (
+            "A WebP of the first frame, turned as it is meant to be seen, with none of the "
+            "picture's metadata. For those who may have the file; 404 for what is no picture."
+        ),
+        "security": [*_SECURITY, {}],
+        "parameters": [
+            _ID,
+            {
+                "name": SIZE_PARAMETER,
+                "in": "query",
+                "required": False,
+                "description": "Pixels of the square into which it is to fit: it gets the next "
+                f"larger one of {', '.join(map(str, THUMBNAIL_SIZES))}.",
+                "schema": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": SIZE_MAX,
+                    "default": SIZE_DEFAULT,
+                },
+            },
+            _LINK,
+        ],
+        "responses": {
+            "200": {
+                "description": "The thumbnail.",
+                "headers": rate_limited("download", *DOWNLOAD)
+                | _answered(ETag=("Names these bytes.", '"…-480"')),
+                "content": {"image/webp": {"schema": {"type": "string", "format": "binary"}}},
+            },
+            "304": {"description": "The client has it."},
+            **_problems(
+                401,
+                404,
+                422,
+                429,
+                503,
+                of_409="It is held back until it has been checked.",
                 of_501=_OF_ANY["of_501"],
             ),
         },

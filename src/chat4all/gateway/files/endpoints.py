@@ -10,7 +10,16 @@ from starlette.types import Receive, Scope, Send
 from chat4all.domain.files import FileId
 from chat4all.domain.ids import Username
 from chat4all.gateway.files.downloads import Downloads
-from chat4all.gateway.files.paths import FILE_PATH, FILES_PATH, LINK_PARAMETER, file_in
+from chat4all.gateway.files.paths import (
+    FILE_PATH,
+    FILES_PATH,
+    LINK_PARAMETER,
+    PARAMETERS_MAX,
+    THUMBNAIL_PATH,
+    file_in,
+    thumbnail_in,
+)
+from chat4all.gateway.files.thumbnails import Thumbnails
 from chat4all.gateway.files.tus import Tus
 from chat4all.http.access_log import CALLER
 from chat4all.http.bearer import bearer_token
@@ -19,16 +28,15 @@ from chat4all.http.limits import Limits
 from chat4all.http.methods import WAS_HEAD, allow
 from chat4all.http.problems import BadRequest, problem_response
 from chat4all.usecases.downloading import Downloading
+from chat4all.usecases.picturing import Picturing
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.uploading import BodyBroken, Uploading
 
 _OF_ALL = ("OPTIONS", "POST")
 _OF_FILE = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH")
+_OF_THUMBNAIL = ("GET", "HEAD")
 _OVERRIDDEN = ("DELETE", "HEAD", "PATCH")
 """What `X-HTTP-Method-Override` may make of a POST."""
-
-_PARAMETERS_MAX = 10
-"""In a query."""
 
 _NONE_HERE = (
     "this installation keeps no files: its operator gives gateways a store for them, see "
@@ -37,16 +45,21 @@ _NONE_HERE = (
 
 
 def files_routes(
-    signing_in: SigningIn, uploading: Uploading, downloading: Downloading, limits: Limits
+    signing_in: SigningIn,
+    uploading: Uploading,
+    downloading: Downloading,
+    picturing: Picturing,
+    limits: Limits,
 ) -> Sequence[FastRoute]:
     """Return the routes of files."""
-    endpoint = _FilesEndpoint(signing_in, uploading, downloading, limits)
-    return [FastRoute(path, None, endpoint) for path in (FILES_PATH, FILE_PATH)]
+    endpoint = _FilesEndpoint(signing_in, uploading, downloading, picturing, limits)
+    # The more special path first: the other one's prefix is its own too.
+    return [FastRoute(path, None, endpoint) for path in (FILES_PATH, THUMBNAIL_PATH, FILE_PATH)]
 
 
 def no_files_routes() -> Sequence[FastRoute]:
     """Return what answers where there is no store for files."""
-    return [_ROUTE_OF_ALL, _ROUTE_OF_FILE]
+    return [_ROUTE_OF_ALL, _ROUTE_OF_THUMBNAIL, _ROUTE_OF_FILE]
 
 
 class _FilesEndpoint:
@@ -55,28 +68,40 @@ class _FilesEndpoint:
         signing_in: SigningIn,
         uploading: Uploading,
         downloading: Downloading,
+        picturing: Picturing,
         limits: Limits,
     ) -> None:
         self._signing_in = signing_in
         self._tus = Tus(uploading)
         self._downloads = Downloads(downloading)
+        self._thumbnails = Thumbnails(downloading, picturing)
         self._downloading = downloading
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Answer a request for a file, or with a problem; or decline."""
-        file_id = file_in(scope["path"])
-        if file_id is None and scope["path"] != FILES_PATH:
+        file_id, pictured = file_in(scope["path"]), thumbnail_in(scope["path"])
+        if file_id is None and pictured is None and scope["path"] != FILES_PATH:
             return False
-        scope["route"] = _ROUTE_OF_FILE if file_id else _ROUTE_OF_ALL
+        scope["route"] = _route(scope["path"])
         headers = Headers(scope=scope)
         try:
-            await self._answer(file_id, headers, scope, receive, send)
+            if pictured is None:
+                await self._answer(file_id, headers, scope, receive, send)
+            else:
+                await self._show(pictured, scope, receive, send)
         except BodyBroken:
             pass  # nobody is there to be answered
         except Exception as error:
             await problem_response(error, scope["path"])(scope, receive, send)
         return True
+
+    async def _show(self, file_id: FileId, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in _OF_THUMBNAIL:
+            raise _other_method(_OF_THUMBNAIL)
+        viewer = await self._viewer(file_id, scope)
+        self._limits.download.take(scope, viewer)
+        await self._thumbnails.answer(viewer, file_id, scope, receive, send)
 
     async def _answer(
         self,
@@ -88,11 +113,7 @@ class _FilesEndpoint:
     ) -> None:
         method = _method(scope, headers)
         if method not in (_OF_ALL if file_id is None else _OF_FILE):
-            raise BadRequest(
-                HTTPStatus.METHOD_NOT_ALLOWED,
-                "this route has other methods; see Allow",
-                {"Allow": allow(_OF_ALL if file_id is None else _OF_FILE)},
-            )
+            raise _other_method(_OF_ALL if file_id is None else _OF_FILE)
         tus = self._tus
         if method == "OPTIONS":
             await tus.options(send)
@@ -117,7 +138,7 @@ class _FilesEndpoint:
             await tus.delete(owner, file_id, send)
 
     async def _viewer(self, file_id: FileId, scope: Scope) -> Username:
-        query = parse_qs(scope["query_string"], max_num_fields=_PARAMETERS_MAX)
+        query = parse_qs(scope["query_string"], max_num_fields=PARAMETERS_MAX)
         if (links := query.get(LINK_PARAMETER.encode())) is not None:
             return self._downloading.viewer_of(links[0].decode("latin-1"), file_id)
         return await self._caller(scope)
@@ -125,6 +146,21 @@ class _FilesEndpoint:
     async def _caller(self, scope: Scope) -> Username:
         session = scope[CALLER] = await self._signing_in.authenticate(bearer_token(scope))
         return session.username
+
+
+def _other_method(methods: Sequence[str]) -> BadRequest:
+    return BadRequest(
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        "this route has other methods; see Allow",
+        {"Allow": allow(methods)},
+    )
+
+
+def _route(path: str) -> FastRoute:
+    """Return what metrics know a request by."""
+    if path == FILES_PATH:
+        return _ROUTE_OF_ALL
+    return _ROUTE_OF_FILE if thumbnail_in(path) is None else _ROUTE_OF_THUMBNAIL
 
 
 def _method(scope: Scope, headers: Headers) -> str:
@@ -135,10 +171,11 @@ def _method(scope: Scope, headers: Headers) -> str:
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-    scope["route"] = _ROUTE_OF_ALL if scope["path"] == FILES_PATH else _ROUTE_OF_FILE
+    scope["route"] = _route(scope["path"])
     refused = BadRequest(HTTPStatus.NOT_IMPLEMENTED, _NONE_HERE)
     await problem_response(refused, scope["path"])(scope, receive, send)
 
 
 _ROUTE_OF_ALL = FastRoute(FILES_PATH, None, _refuse)
 _ROUTE_OF_FILE = FastRoute(FILE_PATH, None, _refuse)
+_ROUTE_OF_THUMBNAIL = FastRoute(THUMBNAIL_PATH, None, _refuse)

@@ -11,6 +11,7 @@ from chat4all.http.fast_routes import FastRoute
 from chat4all.http.limits import Limits
 from chat4all.usecases.collecting import Collecting
 from chat4all.usecases.downloading import Downloading
+from chat4all.usecases.picturing import Picturing
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.uploading import Uploading
 
@@ -23,6 +24,7 @@ class FilesUseCases:
 
     uploading: Uploading
     downloading: Downloading
+    picturing: Picturing
     collecting: Collecting
 
 
@@ -35,7 +37,8 @@ class Filing:
         self.uses: Bound = {}
         if use_cases is not None:
             uploading, downloading = use_cases.uploading, use_cases.downloading
-            self.routes = files_routes(signing_in, uploading, downloading, limits)
+            picturing = use_cases.picturing
+            self.routes = files_routes(signing_in, uploading, downloading, picturing, limits)
             self.uses = {Downloading: downloading}
 
     def end_uploads(self) -> None:
