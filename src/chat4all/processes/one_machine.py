@@ -71,6 +71,7 @@ class OneMachine:
     gateway: ASGIApp
     upgrade: Upgrade
     files: Filing
+    blobs: FolderBlobs
     live: Live
     metadata: ASGIApp
     people: PeoplePorts
@@ -193,6 +194,7 @@ async def one_machine(
                 gateway=gateway.app,
                 upgrade=gateway.upgrade,
                 files=gateway.files,
+                blobs=blobs,
                 live=live,
                 metadata=metadata,
                 people=people,
