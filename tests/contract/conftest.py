@@ -46,6 +46,7 @@ from chat4all.ports.summaries import ConversationSummaries
 from chat4all.ports.users import AllUsers
 from tests.cluster.cassandra import a_store
 from tests.cluster.kafka import a_feed, a_log
+from tests.cluster.s3 import a_bucket
 from tests.contract.ports import KeptOutbox, Letters, Log, Store, VisibleHistory
 from tests.databases import Databases, Place, place_at
 from tests.feeds import Followed
@@ -286,8 +287,12 @@ def outbox(place: Place) -> KeptOutbox:
     return SqlOutbox(place.database)
 
 
-@pytest.fixture(params=["folder"])
-async def blobs(tmp_path: Path) -> AsyncIterator[Blobs]:
+@pytest.fixture(params=["folder", pytest.param("s3", marks=REAL)])
+async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Blobs]:
+    if request.param == "s3":
+        async with a_bucket(request.getfixturevalue("s3")) as bucket:
+            yield bucket
+        return
     folder = FolderBlobs(tmp_path / "files")
     await folder.open()
     yield folder

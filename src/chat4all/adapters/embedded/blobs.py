@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from chat4all.adapters.blob_keys import checked_key
 from chat4all.adapters.embedded.object_files import (
     extents_of,
     finish,
@@ -20,6 +19,7 @@ from chat4all.adapters.embedded.object_files import (
     upload_folder,
     write_part,
 )
+from chat4all.adapters.file_store import PIECE, PUBLIC, PUBLIC_FULL, checked_key
 from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.private_files import make_private_folder
 from chat4all.concurrency.waiting import BoundedWaiting
@@ -28,9 +28,6 @@ from chat4all.domain.files import StoredPart
 from chat4all.ports.blobs import Chunks
 
 T = TypeVar("T")
-
-PIECE = 256 * 1024
-"""Bytes that a thread reads at a time."""
 
 THREADS = 4
 """Calls that write at a time, and as many that read."""
@@ -41,8 +38,7 @@ WAITING_MAX = 256
 SECONDS = 60.0
 """How long a call may take: a disk that is busy with much else writes a part in a few."""
 
-PUBLIC = "the store of files does not answer"
-PUBLIC_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -1,6 +1,13 @@
-"""Which keys an object of the port `ports.blobs.Blobs` may have: no path leads out of a folder."""
+"""What the stores of files have in common: which keys there are, and what clients are told."""
 
 import re
+
+PUBLIC = "the store of files does not answer"
+PUBLIC_FULL = "the server has no room left for files"
+"""The texts that clients get."""
+
+PIECE = 256 * 1024
+"""Bytes that are read at a time, at most."""
 
 KEY_MAX = 200
 """Characters of a key: with what a folder adds it is still the name of a file."""
@@ -10,7 +17,7 @@ _KEY = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
 
 
 def checked_key(key: str) -> str:
-    """Return a key as it is; `ValueError` when it is none.
+    """Return a key as it is; `ValueError` when it is none: no path leads out of a folder.
 
     Keys are made here, of ids: another one is a defect, and nothing is done with it.
     """
