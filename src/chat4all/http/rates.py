@@ -29,6 +29,7 @@ BY_ROUTE: Mapping[str, str] = MappingProxyType(
         f"PATCH {_FILE}": "upload",
         f"DELETE {_FILE}": "upload",
         f"GET {_FILE}": "download",
+        f"GET {_FILE}/thumbnail": "download",
         # By session, so that who has stolen one cannot keep its owner from ending it.
         "POST /v1/logout": "account",
         "DELETE /v1/sessions/{session_id}": "account",

@@ -1,7 +1,6 @@
 """Files of a gateway, made from its ports."""
 
 from chat4all.domain.errors import Degraded, Unavailable
-from chat4all.domain.files import FileLimits, Quota
 from chat4all.gateway.files.filing import FilesUseCases, Filing
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.health import Ping
@@ -22,7 +21,7 @@ def make_files(ports: GatewayPorts, signing_in: SigningIn) -> Filing:
         picturing = Picturing(blobs, ports.pictures)
         finishing = Finishing(uploads, blobs, picturing)
         use_cases = FilesUseCases(
-            Uploading(uploads, blobs, finishing, FileLimits(), Quota()),
+            Uploading(uploads, blobs, finishing, ports.file_limits, ports.quota),
             Downloading(files, blobs, ports.security.tokens),
             picturing,
             Collecting(files, blobs),

@@ -168,6 +168,8 @@ async def one_machine(
                 FolderGeneration(folder.path, installation.installation_id),
                 pictures or LimitedPictures(),
                 blobs,
+                settings.files.limits,
+                settings.files.quota,
                 other_metrics=[routing.metrics],
                 has_demonstration=told,
                 is_only_gateway=True,
