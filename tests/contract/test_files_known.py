@@ -23,10 +23,10 @@ from chat4all.ports.files import Files, Uploads
 from chat4all.ports.people import PeoplePorts
 from chat4all.ports.users import AllUsers
 from tests.contract.test_directory import ANA, BRUNO, CARLA, group, user
-from tests.contract.test_uploads import FREE, aged, new_upload, progress_of, whole
+from tests.contract.test_uploads import FREE, SETTINGS, aged, new_upload, progress_of, whole
 from tests.databases import Place
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, SETTINGS]
 
 
 @pytest.fixture(autouse=True)

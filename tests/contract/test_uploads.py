@@ -35,7 +35,20 @@ from chat4all.ports.people import PeoplePorts
 from tests.contract.test_directory import ANA, BRUNO, user
 from tests.databases import Place
 
-pytestmark = pytest.mark.anyio
+ON_A_SERVER = [pytest.mark.slow, pytest.mark.engines]
+# Nothing of files is cached: to ask through the caches shows that, and is enough.
+SETTINGS = pytest.mark.parametrize(
+    "setting",
+    [
+        pytest.param(("sqlite", "asked"), id="sqlite"),
+        pytest.param(("sqlite", "by HTTP, cached"), id="sqlite, by HTTP"),
+        pytest.param(("postgresql", "asked"), id="postgresql", marks=ON_A_SERVER),
+        pytest.param(("cockroachdb", "asked"), id="cockroachdb", marks=ON_A_SERVER),
+    ],
+    indirect=True,
+)
+
+pytestmark = [pytest.mark.anyio, SETTINGS]
 
 FREE = Quota()
 FACTS = FileFacts("a" * 64, "image/png", 640, 480, "LEHV6nWB2yk8pyo0adR*.7kCMdnj")
@@ -261,6 +274,10 @@ async def test_a_holder_without_a_sign_of_life_loses_it(uploads: Uploads, place:
 async def test_a_clock_that_is_set_back_holds_nothing(uploads: Uploads, place: Place) -> None:
     file_id = (await uploads.create(new_upload(), FREE)).file_id
     await uploads.take(file_id, ANA, force=False)
+    # By so much, a transaction may be older than the one that has taken it.
+    await aged(place, -4)
+    with pytest.raises(Busy):
+        await uploads.take(file_id, ANA, force=False)
     await aged(place, -3_600)
     await uploads.take(file_id, ANA, force=False)
 

@@ -43,7 +43,7 @@ class Stopping:
             value = work(connection)
             if not self.reached.is_set():
                 self.reached.set()
-                await_only(self.goes_on.wait())
+                await_only(self.goes_on.wait())  # type: ignore[no-untyped-call]
             return value
 
         return await self.database.write(stopped)

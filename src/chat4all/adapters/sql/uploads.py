@@ -48,6 +48,11 @@ from chat4all.domain.ids import Username
 
 LEASE_MS = LEASE_SECONDS * 1000
 
+LEASE_LEFT_MAX_MS = 2 * LEASE_MS
+"""With more left, the clock was set back. More than a whole one can be left: a transaction's time is
+that of its beginning, and another one that began later may have been committed before it reads.
+"""
+
 # What a user has and begins queues for this row.
 _LOCK_USER = (
     select(users.c.disabled_at)
@@ -102,8 +107,7 @@ class SqlUploads:
             row = _lock_own(connection, file_id, owner)
             if row.state != FileState.UPLOADING or row.holder == call:
                 return upload_of(row)
-            # A lease of more than a whole one: the clock was set back.
-            if not force and 0 < row.lease_until - row.now <= LEASE_MS:
+            if not force and 0 < row.lease_until - row.now <= LEASE_LEFT_MAX_MS:
                 raise Busy("another request is writing to this upload: try again in a while")
             change_file(
                 connection,
