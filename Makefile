@@ -51,7 +51,7 @@ image-test: $(VENV)/dev.stamp ## build the image, start docker-compose.yml (root
 cluster: $(VENV)/cluster.stamp ## start engines and the three services; Ctrl-C stops all
 	@exec $(BIN)/python -m engines cluster
 
-engines: $(VENV)/made ## start Kafka, Cassandra, PostgreSQL: eval "$(make -s engines)"
+engines: $(VENV)/made ## start Kafka, Cassandra, PostgreSQL, S3: eval "$(make -s engines)"
 	@$(BIN)/python -m engines up
 
 engines-down: $(VENV)/made ## stop them

@@ -12,11 +12,14 @@ from engines.cassandra import CassandraNode
 from engines.kafka import KafkaBroker
 from engines.packages import cache, locked, say
 from engines.postgres import PostgresServer
+from engines.s3 import S3Server
 from engines.server import Failed, Server
 
 KAFKA_PORT, KAFKA_CONTROLLER_PORT = 29092, 29093
 CASSANDRA_PORT, CASSANDRA_STORAGE_PORT = 9042, 7000
 POSTGRES_PORT = 26257  # CockroachDB's
+S3_PORT = 7070  # versitygw's own
+BUCKET = "chat4all"
 KEYSPACE = "chat4all_ks"
 START_SECONDS = 120
 # The services' ports: the settings of the same names, with the same defaults.
@@ -25,7 +28,7 @@ PORTS = {"CHAT4ALL_PORT": 8000, "CHAT4ALL_METADATA_PORT": 8001, "CHAT4ALL_ROUTER
 
 def fetch() -> None:
     """Install and fetch what is not there yet."""
-    for engine in (KafkaBroker, CassandraNode, PostgresServer):
+    for engine in (KafkaBroker, CassandraNode, PostgresServer, S3Server):
         engine.provide()
 
 
@@ -35,7 +38,7 @@ def up() -> dict[str, str]:
     Failed when one cannot be had; the others go on running.
     """
     with locked(cache() / "developer.lock"):
-        kafka, cassandra, postgres = servers = _servers()
+        kafka, cassandra, postgres, s3 = servers = _servers()
         for missing in not_running():
             missing.provide()
         _together(_start, servers)
@@ -46,6 +49,11 @@ def up() -> dict[str, str]:
             "CHAT4ALL_CASSANDRA_PORT": str(cassandra.port),
             "CASSANDRA_KEYSPACE": KEYSPACE,
             "DATABASE_URL": postgres.url(),
+            "CHAT4ALL_S3_ENDPOINT": s3.address,
+            "CHAT4ALL_S3_BUCKET": s3.create_bucket(BUCKET),
+            "CHAT4ALL_S3_REGION": s3.region,
+            "CHAT4ALL_S3_ACCESS_KEY": s3.access_key,
+            "CHAT4ALL_S3_SECRET_KEY": s3.secret_key,
             "SECRET_KEY": _secret(cache() / "secret-key"),
             # What gateways and metadata services need of each other.
             "CHAT4ALL_METADATA_URL": f"http://127.0.0.1:{port('CHAT4ALL_METADATA_PORT')}",
@@ -104,7 +112,7 @@ def _claim() -> Path:
     return cache() / "cluster" / "engines"
 
 
-def _servers() -> tuple[KafkaBroker, CassandraNode, PostgresServer]:
+def _servers() -> tuple[KafkaBroker, CassandraNode, PostgresServer, S3Server]:
     data = cache() / "data"
     return (
         KafkaBroker(
@@ -122,6 +130,9 @@ def _servers() -> tuple[KafkaBroker, CassandraNode, PostgresServer]:
             outlives=True,
         ),
         PostgresServer(data / "postgres", port=POSTGRES_PORT, outlives=True),
+        S3Server(
+            data / "s3", port=S3_PORT, secret_key=_secret(cache() / "s3-secret-key"), outlives=True
+        ),
     )
 
 
@@ -165,6 +176,7 @@ def _stop(server: Server) -> None:
 def _secret(file: Path) -> str:
     """Return the secret of this machine's development; made once, for its owner only."""
     if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
         new = file.with_name(f"{file.name}.new")
         new.unlink(missing_ok=True)
         new.touch(mode=0o600)

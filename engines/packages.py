@@ -1,4 +1,4 @@
-"""Where the engines' programs come from: Maven for the two in Java, Debian for the rest.
+"""Where the engines' programs come from: Maven for the two in Java, Debian for tools; see `golang`.
 
 Jars are kept in a cache folder outside the repository's history, one folder for each content of a
 `poms/*.xml`; a second checkout can share it (CHAT4ALL_ENGINES).
@@ -181,8 +181,8 @@ def _fetch(name: str, pom: Path, folder: Path) -> None:
             *("dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={new}"),
         ]
         home = {"JAVA_HOME": str(java_found.parent.parent)}
-        with _explained(f"{name} could not be fetched with Maven; is the network there?"):
-            _run(command, MAVEN_SECONDS, os.environ | home)
+        with explained(f"{name} could not be fetched with Maven; is the network there?"):
+            run(command, MAVEN_SECONDS, os.environ | home)
         new.rename(folder)
 
 
@@ -198,12 +198,12 @@ def _install(missing: Sequence[Tool]) -> None:
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     with (
         locked(APT_LOCK),
-        _explained(f"{names} missing, and could not be installed: {command}"),
+        explained(f"{names} missing, and could not be installed: {command}"),
         _starting_no_services(),
     ):
-        _run([apt, *options, "update"], APT_SECONDS, environment)
+        run([apt, *options, "update"], APT_SECONDS, environment)
         packages = [tool.package for tool in missing]
-        _run(
+        run(
             [apt, *options, "install", "--yes", "--no-install-recommends", *packages],
             APT_SECONDS,
             environment,
@@ -217,7 +217,7 @@ def _disable(services: Sequence[str], environment: dict[str, str]) -> None:
     """Keep services that were just installed from starting with the machine, and taking ports."""
     systemctl = shutil.which("systemctl")
     if services and systemctl is not None:
-        _run([systemctl, "--quiet", "disable", *services], APT_SECONDS, environment)
+        run([systemctl, "--quiet", "disable", *services], APT_SECONDS, environment)
 
 
 @contextlib.contextmanager
@@ -234,13 +234,20 @@ def _starting_no_services() -> Iterator[None]:
         POLICY.unlink()
 
 
-def _run(command: Sequence[str], seconds: float, environment: dict[str, str]) -> None:
+def run(
+    command: Sequence[str],
+    seconds: float,
+    environment: dict[str, str],
+    *,
+    folder: Path | None = None,
+) -> None:
     """Run to the end; what it prints is progress."""
     subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
         stdout=STANDARD_ERROR,
         stderr=STANDARD_ERROR,
+        cwd=folder,
         env=environment,
         timeout=seconds,
         check=True,
@@ -248,7 +255,8 @@ def _run(command: Sequence[str], seconds: float, environment: dict[str, str]) ->
 
 
 @contextlib.contextmanager
-def _explained(text: str) -> Iterator[None]:
+def explained(text: str) -> Iterator[None]:
+    """Raise Failed with this text in place of what a program or the system says."""
     try:
         yield
     except (subprocess.SubprocessError, OSError) as error:

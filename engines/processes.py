@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +95,7 @@ def start(
     user: str | None = None,
     folder: Path | None = None,
     pass_fds: Sequence[int] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> Process:
     """Start a process in a session of its own, its output at the end of `log`.
 
@@ -112,6 +113,7 @@ def start(
             stderr=output,
             cwd=folder,
             pass_fds=pass_fds,
+            env=environment,
             start_new_session=True,
             **as_user(user),
         )

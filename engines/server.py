@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -167,7 +167,12 @@ class Server(abc.ABC):
             raise Failed(f"{self.name}: {program} failed{self._log_end()}") from error
 
     def _start(
-        self, command: Sequence[str], *, user: str | None = None, pass_fds: Sequence[int] = ()
+        self,
+        command: Sequence[str],
+        *,
+        user: str | None = None,
+        pass_fds: Sequence[int] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> Process:
         return processes.start(
             command,
@@ -176,6 +181,7 @@ class Server(abc.ABC):
             user=user,
             folder=self._working_folder(user),
             pass_fds=pass_fds,
+            environment=environment,
         )
 
     def _working_folder(self, user: str | None) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from engines import CassandraNode, KafkaBroker
+from engines import CassandraNode, KafkaBroker, S3Server
 from tests.databases import Databases, serving
 
 # A failure must be the same on every machine and on every run, also on a machine that is busy: how
@@ -71,6 +71,13 @@ def cassandra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CassandraNod
     """A node for all tests that leave it running; each makes a keyspace of its own."""
     with CassandraNode(tmp_path_factory.mktemp("cassandra"), synced=False) as node:
         yield node
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server for all tests that leave it running; each makes buckets of its own."""
+    with S3Server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from chat4all.adapters.crypto import BcryptPasswords
 from chat4all.adapters.embedded import DataFolder
 from chat4all.processes.one_machine import OneMachine, one_machine
 from chat4all.settings import Settings
+from tests.attached import FakePictures
 
 CHAT = "550e8400-e29b-41d4-a716-446655440000"
 ROUNDS = 4  # the least that bcrypt has: these tests are not about its cost
@@ -65,7 +66,9 @@ async def running(folder: Path, **settings: Any) -> AsyncIterator[Api]:
     try:
         with DataFolder(folder, patience=0) as data:
             settled = Settings(data=folder, **settings)
-            async with one_machine(settled.one_machine, data, passwords=passwords) as parts:
+            async with one_machine(
+                settled.one_machine, data, passwords=passwords, pictures=FakePictures()
+            ) as parts:
                 gateway = httpx.ASGITransport(parts.gateway)
                 metadata = httpx.ASGITransport(parts.metadata)
                 async with (

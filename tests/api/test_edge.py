@@ -15,6 +15,17 @@ from tests.api.conftest import CHAT, Api, running
 pytestmark = pytest.mark.anyio
 
 ORIGIN = "https://chat.example.com"
+TUS = {
+    "Tus-Checksum-Algorithm",
+    "Tus-Extension",
+    "Tus-Max-Size",
+    "Tus-Resumable",
+    "Tus-Version",
+    "Upload-Expires",
+    "Upload-Length",
+    "Upload-Metadata",
+    "Upload-Offset",
+}
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
@@ -175,7 +186,12 @@ async def test_an_allowed_origin_may_read_answers(open_to_one: Api) -> None:
             assert answer.headers["vary"] == "Origin" or allowed is None
             exposed = answer.headers["access-control-expose-headers"].split(", ")
             assert set(exposed) == {
+                *TUS,
+                "Accept-Ranges",
                 "Chat4All-Position",
+                "Content-Disposition",
+                "Content-Range",
+                "ETag",
                 "Link",
                 "Location",
                 "RateLimit",

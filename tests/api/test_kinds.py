@@ -5,7 +5,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from chat4all.domain.kinds import Kind
+from chat4all.domain.kinds import FILE_KINDS, Kind
 from chat4all.gateway.payloads import ERRORS_MAX
 from chat4all.wire.payloads import SENT_KINDS
 from tests.api.conftest import CHAT, Api
@@ -90,10 +90,11 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"kind": "custom", "payload": {"a": "x" * 16_384}}, ["/payload"]),
     ({"kind": "custom", "payload": nested(9)}, ["/payload" + "/a" * 8]),
     ({"kind": "system", "content": "x"}, ["/kind"]),
-    *[
-        ({"kind": k, "payload": {"file_id": CHAT}}, ["/kind"])
-        for k in ("image", "file", "audio", "video")
-    ],
+    *[({"kind": k, "payload": {"file_id": CHAT}}, ["/payload/file_id"]) for k in FILE_KINDS],
+    ({"kind": "image", "payload": {"file_id": "../x"}}, ["/payload/file_id"]),
+    ({"kind": "file", "payload": {"file_id": CHAT, "size": 1}}, ["/payload"]),
+    ({"kind": "file", "payload": {"file_id": CHAT, "name": "a\nb"}}, ["/payload/name"]),
+    ({"kind": "file"}, ["/payload"]),
     ({"kind": "dance", "content": "x"}, ["/kind"]),
 ]
 

@@ -12,8 +12,10 @@ from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
 from chat4all.domain.messages import MessageDraft
 from chat4all.domain.people import Role
 from chat4all.domain.records import Headers
+from chat4all.usecases.attaching import Attaching
 from chat4all.usecases.sending import Sending
 from tests.api.conftest import CHAT, Api
+from tests.attached import KeptFiles
 
 pytestmark = pytest.mark.anyio
 
@@ -278,7 +280,8 @@ async def test_the_gateway_marks_only_its_own_ids_as_fresh() -> None:
             return LogPosition(0, 0, 1)
 
     made, log = "0199f3a4-7c1e-7d2a-9b6e-3f1c5a8e2d47", Log(Exception())
-    sending = Sending(log, _OneChat(), _NothingStored(), new_id=lambda: made)
+    attaching = Attaching(KeptFiles())
+    sending = Sending(log, _OneChat(), _NothingStored(), attaching, new_id=lambda: made)
     chat = ConversationId(CHAT)
     await sending.send(Username("bruno"), MessageDraft(chat, "x"))
     await sending.send(Username("bruno"), MessageDraft(chat, "x", MessageId(made)))

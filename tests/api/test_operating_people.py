@@ -12,11 +12,14 @@ from click.testing import CliRunner, Result
 
 from chat4all.adapters.embedded import EmbeddedStore
 from chat4all.adapters.embedded.inspecting import NEWEST
+from chat4all.adapters.sql import SqlUploads
 from chat4all.cli import main
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.operations import cluster, written
 from chat4all.settings import load_settings
 from tests.api.conftest import CHAT, Api, running
+from tests.contract.test_uploads import FACTS, FREE, new_upload, whole
+from tests.databases import place_at
 
 pytestmark = pytest.mark.anyio
 
@@ -97,8 +100,24 @@ async def test_an_export_has_all_that_is_kept_and_no_secret(tmp_path: Path) -> N
     for secret in ("hash", "token", "password", "$2b$"):
         assert secret not in text
     without = json.loads(await done(folder, "users", "export", "ana", "--no-messages"))
-    assert set(without) == {"profile", "sessions", "memberships", "audit"}
+    assert set(without) == {"profile", "sessions", "memberships", "files", "audit"}
     assert "no such user" in await refused(folder, "users", "export", "nobody")
+
+
+async def test_an_export_lists_files(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    async with running(folder):
+        pass
+    async with place_at(folder / "metadata.db") as place:
+        uploads, ana = SqlUploads(place.database), Username("ana")
+        made = await whole(uploads, ana)
+        begun = await uploads.create(new_upload(ana), FREE)
+    found = json.loads(await done(folder, "users", "export", "ana", "--no-messages"))
+    files = {one["file_id"]: one for one in found["files"]}
+    assert set(files) == {made, begun.file_id}
+    assert (files[made]["name"], files[made]["size"]) == ("Férias 🎉.png", 10)
+    assert (files[made]["state"], files[made]["sha256"]) == ("ready", FACTS.sha256)
+    assert (files[begun.file_id]["state"], files[begun.file_id]["received"]) == ("uploading", 0)
 
 
 async def test_an_export_wants_a_message_store_of_this_release(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from chat4all.adapters.embedded import (
     EmbeddedFeed,
     EmbeddedLog,
     EmbeddedStore,
+    FolderBlobs,
     GatewayLink,
     RouterLink,
 )
@@ -34,6 +35,7 @@ from chat4all.adapters.prometheus.timing import Timings
 from chat4all.adapters.sql import SqlOutbox, sql_people
 from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.metadata import InternalEndpoint
+from chat4all.ports.blobs import Blobs
 from chat4all.ports.dead_letters import DeadLetters
 from chat4all.ports.directory import AnsweringDirectory, Memberships
 from chat4all.ports.log import LogConsumer
@@ -44,6 +46,7 @@ from chat4all.ports.summaries import ConversationSummaries
 from chat4all.ports.users import AllUsers
 from tests.cluster.cassandra import a_store
 from tests.cluster.kafka import a_feed, a_log
+from tests.cluster.s3 import a_bucket
 from tests.contract.ports import KeptOutbox, Letters, Log, Store, VisibleHistory
 from tests.databases import Databases, Place, place_at
 from tests.feeds import Followed
@@ -282,3 +285,15 @@ def sessions(known: PeoplePorts) -> Sessions:
 @pytest.fixture
 def outbox(place: Place) -> KeptOutbox:
     return SqlOutbox(place.database)
+
+
+@pytest.fixture(params=["folder", pytest.param("s3", marks=REAL)])
+async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Blobs]:
+    if request.param == "s3":
+        async with a_bucket(request.getfixturevalue("s3")) as bucket:
+            yield bucket
+        return
+    folder = FolderBlobs(tmp_path / "files")
+    await folder.open()
+    yield folder
+    await folder.close()

@@ -8,12 +8,20 @@ import sys
 import uuid
 from collections.abc import Awaitable, Callable
 
-from chat4all.adapters.sql import SqlDirectory, SqlUsers
+from chat4all.adapters.sql import SqlDirectory, SqlFiles, SqlUploads, SqlUsers
 from chat4all.adapters.sql.server import ServerDatabase
 from chat4all.adapters.sql.urls import ServerUrl
 from chat4all.domain.creations import CreationKey
-from chat4all.domain.errors import AlreadyTaken, Conflict, NotSignedIn
-from chat4all.domain.ids import ConversationId, SessionId, Username
+from chat4all.domain.errors import (
+    AlreadyTaken,
+    Busy,
+    Conflict,
+    NotFound,
+    NotSignedIn,
+    QuotaReached,
+)
+from chat4all.domain.files import FileId, FileUse, NewUpload, Quota
+from chat4all.domain.ids import ConversationId, MessageId, SessionId, Username
 from chat4all.domain.people import Conversation, ConversationType, Role, User, UserChanges
 
 ONE, OTHER = Username("one"), Username("other")
@@ -32,11 +40,20 @@ def session_of(name: Username, number: int) -> SessionId:
     return SessionId(f"{name}-{number}")
 
 
+def file_of(number: int) -> FileId:
+    return FileId(str(uuid.UUID(int=number)))
+
+
+def upload_of(file_id: FileId, owner: Username) -> NewUpload:
+    return NewUpload(file_id, owner, 10, "a file", "text/plain", f"f/{file_id}", "")
+
+
 class Racer:
     def __init__(self, dsn: str, name: Username) -> None:
         self._name = name
         database = ServerDatabase(ServerUrl("postgresql", dsn))
         self._users, self._directory = SqlUsers(database), SqlDirectory(database)
+        self._uploads, self._files = SqlUploads(database), SqlFiles(database)
         self.races: dict[str, Callable[[int], Awaitable[bool]]] = {
             "username": self.username,
             "email": self.email,
@@ -44,6 +61,9 @@ class Racer:
             "owner": self.owner,
             "password": self.password,
             "creation": self.creation,
+            "quota": self.quota,
+            "upload": self.upload,
+            "file": self.file,
         }
 
     async def username(self, number: int) -> bool:
@@ -85,6 +105,36 @@ class Racer:
         try:
             await self._directory.add_conversation(wanted, friend_of(number), key)
         except AlreadyTaken:
+            return False
+        return True
+
+    async def quota(self, number: int) -> bool:
+        """There is room for one of the two."""
+        new = upload_of(file_of(uuid.uuid4().int), friend_of(number))
+        try:
+            await self._uploads.create(new, Quota(of_user=new.size))
+        except QuotaReached:
+            return False
+        return True
+
+    async def upload(self, number: int) -> bool:
+        """Both want to write to it."""
+        try:
+            await self._uploads.take(file_of(number), friend_of(number), force=False)
+        except Busy:
+            return False
+        return True
+
+    async def file(self, number: int) -> bool:
+        """One sends it in a message while the other gives it up."""
+        file_id = file_of(number)
+        use = FileUse(file_id, group_of(0), MessageId(str(uuid.UUID(int=number))), ONE)
+        try:
+            if self._name == ONE:
+                await self._files.attach(use)
+            else:
+                await self._uploads.end(file_id, ONE)
+        except (NotFound, Conflict):
             return False
         return True
 

@@ -8,12 +8,23 @@ from collections.abc import Iterator
 
 import pytest
 
-from chat4all.adapters.sql import SqlDirectory, SqlSessions, SqlUsers
+from chat4all.adapters.sql import SqlDirectory, SqlSessions, SqlUploads, SqlUsers
 from chat4all.adapters.sql.server import ServerDatabase
+from chat4all.domain.files import FileState, Quota
 from chat4all.domain.people import Conversation, ConversationType, Role, Session, User
 from tests.contract.test_sessions import refreshed
+from tests.contract.test_uploads import FACTS, progress_of
 from tests.databases import Databases
-from tests.engines.racer import OLD, ONE, OTHER, friend_of, group_of, session_of
+from tests.engines.racer import (
+    OLD,
+    ONE,
+    OTHER,
+    file_of,
+    friend_of,
+    group_of,
+    session_of,
+    upload_of,
+)
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.engines]
 
@@ -34,6 +45,16 @@ async def ready(databases: Databases, kind: str) -> str:
             for device in (ONE, OTHER):
                 one = Session(session_of(device, number), friend_of(number), end)
                 await sessions.start(one, refreshed())
+    if kind in ("upload", "file"):
+        uploads = SqlUploads(database)
+        for number in range(TIMES):
+            owner = ONE if kind == "file" else friend_of(number)
+            new = upload_of(file_of(number), owner)
+            await uploads.create(new, Quota(uploads_of_user=TIMES))
+            if kind == "file":
+                fence = (await uploads.take(new.file_id, owner, force=False)).fence
+                await uploads.advance(new.file_id, fence, progress_of(new.size))
+                await uploads.finish(new.file_id, fence, FACTS, FileState.READY)
     owners = dict.fromkeys((ONE, OTHER), Role.OWNER)
     for number in range(TIMES):
         group = Conversation(group_of(number), ConversationType.GROUP, None, owners, "2026")
@@ -60,7 +81,10 @@ def racers(ready: str) -> Iterator[list["subprocess.Popen[str]"]]:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("kind", ["username", "email", "pair", "owner", "password", "creation"])
+@pytest.mark.parametrize(
+    "kind",
+    ["username", "email", "pair", "owner", "password", "creation", "quota", "upload", "file"],
+)
 async def test_of_two_who_want_the_same_exactly_one_wins(
     racers: list["subprocess.Popen[str]"], kind: str
 ) -> None:

@@ -13,7 +13,7 @@ from chat4all.http.bodies import BodyLimit, read_body
 from chat4all.http.edge import Edge, with_edge
 from chat4all.http.fast_routes import FastRoute, FastRoutes
 from chat4all.http.problems import install_problems, problem_response
-from chat4all.http.route_limits import RouteLimits, limited
+from chat4all.http.route_limits import STALL_BYTES, RouteLimits, limited
 from tests.input.servers import NoMeter, serving
 
 pytestmark = pytest.mark.anyio
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.anyio
 KIB = 1024
 SMALL = RouteLimits(body=KIB)
 LARGE = RouteLimits(body=2 * KIB * KIB)
+STALLING = RouteLimits(body=2 * KIB * KIB, stall_seconds=1.5)
 HASTY = RouteLimits(seconds=0.5)
 
 
@@ -64,6 +65,7 @@ def application() -> ASGIApp:
         FastRoute("/fast/small", "POST", count, SMALL),
         FastRoute("/fast/{size}/large", "POST", count, LARGE),
         FastRoute("/fast/hasty", "POST", count, HASTY),
+        FastRoute("/fast/stalling", "POST", count, STALLING),
         FastRoute("/fast/usual", "POST", count),
     ]
     served = FastRoutes(fast, BodyLimit(app, [router]))
@@ -156,3 +158,21 @@ async def test_a_request_may_take_the_seconds_that_its_route_says(kind: str) -> 
         assert 0.5 <= time.monotonic() - started < 4
         usual.send(b" ")
         assert await usual.answer() == (200, 2)
+
+
+async def test_a_body_that_goes_on_takes_as_long_as_it_takes() -> None:
+    async with (
+        serving(application()) as running,
+        Client(running.port, "/fast/stalling") as steady,
+        Client(running.port, "/fast/stalling") as dripping,
+    ):
+        pieces = 12
+        for client in (steady, dripping):
+            client.begin(f"Content-Length: {pieces * STALL_BYTES}")
+        for _ in range(pieces):
+            steady.send(b" " * STALL_BYTES)
+            dripping.send(b" ")  # too little to count as going on
+            await asyncio.sleep(0.25)
+        assert await steady.answer() == (200, pieces * STALL_BYTES)
+        status, problem = await dripping.answer()
+        assert (status, problem["detail"]) == (408, "nothing arrived within 1.5 s")

@@ -22,6 +22,7 @@ from chat4all.processes.parts import GatewayPorts, Pings, SecurityPorts
 from chat4all.processes.policy import Policy
 from chat4all.wire.events import decode_events, encode_event, join_events
 from tests.api.conftest import Api
+from tests.attached import FakePictures
 
 
 class SharedFeed:
@@ -77,6 +78,7 @@ def a_gateway(api: Api, feed: EmbeddedFeed, shared: SharedFeed) -> Live:
             Pings(),
             GatewayMetrics(__version__, SLUG),
             FolderGeneration(Path("nowhere"), "the only one"),
+            FakePictures(),
         )
     )
     return live

@@ -248,7 +248,7 @@ def test_packages_start_no_services_where_nothing_says_so_yet(
         answers.append(subprocess.run([policy, "nginx", "start"], check=False).returncode)
         commands.append(" ".join(command))
 
-    monkeypatch.setattr(packages, "_run", run)
+    monkeypatch.setattr(packages, "run", run)
     found = iter([None, Path("/usr/sbin/nginx"), Path("/usr/sbin/nginx")])
     packages.tools(packages.Tool("nginx", "nginx", lambda: next(found), service="nginx"))
     assert set(answers) == {101}  # "forbidden", as `invoke-rc.d` understands it

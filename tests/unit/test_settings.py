@@ -12,14 +12,17 @@ from pydantic import AliasChoices
 
 from chat4all.adapters.crypto import JwtTokens
 from chat4all.domain.errors import StartRefused
+from chat4all.domain.files import FileLimits, Quota
 from chat4all.logs import configure_logging
 from chat4all.settings import (
+    FileSettings,
     GatewaySettings,
     KafkaSettings,
     MetadataSettings,
     MigrationSettings,
     OneMachineSettings,
     RouterSettings,
+    S3Settings,
     Settings,
     TopicSettings,
     load_settings,
@@ -59,6 +62,16 @@ def test_defaults_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CHAT4ALL_TRUSTED_PROXIES", "proxy.example"),
         ("CHAT4ALL_TRUSTED_PROXIES", "10.0.0.0/33"),
         ("CHAT4ALL_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("CHAT4ALL_FILE_MAX", "3GiB"),
+        ("CHAT4ALL_FILE_MAX", "0"),
+        ("CHAT4ALL_FILE_MAX", "2 gigabytes"),
+        ("CHAT4ALL_FILES_PER_USER", "-1"),
+        ("CHAT4ALL_FILES_TOTAL", "1.5GiB"),
+        ("CHAT4ALL_FILE_MAX_BY_TYPE", "image"),
+        ("CHAT4ALL_FILE_MAX_BY_TYPE", "pictures=1MiB"),
+        ("CHAT4ALL_S3_ENDPOINT", "minio:9000"),
+        ("CHAT4ALL_S3_ENDPOINT", "http://key:secret@minio:9000"),
+        ("CHAT4ALL_S3_BUCKET", "a/b"),
     ],
 )
 def test_a_bad_one_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -119,7 +132,41 @@ def names_in(part: type) -> set[str]:
     return names
 
 
-SECRETS = ("SECRET_KEY", "CHAT4ALL_SERVICE_CREDENTIAL")
+S3 = {
+    "CHAT4ALL_S3_ENDPOINT": "https://s3.example",
+    "CHAT4ALL_S3_BUCKET": "files",
+    "CHAT4ALL_S3_ACCESS_KEY": "key",
+    "CHAT4ALL_S3_SECRET_KEY": "a secret",
+}
+
+
+def test_where_files_are_and_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = load_settings().gateway.files
+    assert files == FileSettings(None, FileLimits(), Quota(of_user=10 * 1024**3))
+    assert load_settings().one_machine.files == files
+    for name, value in S3.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CHAT4ALL_FILE_MAX", "100MiB")
+    monkeypatch.setenv("CHAT4ALL_FILE_MAX_BY_TYPE", "image=2 MiB, video=1GiB")
+    monkeypatch.setenv("CHAT4ALL_FILES_PER_USER", "1000")
+    monkeypatch.setenv("CHAT4ALL_FILES_TOTAL", "2TiB")
+    files = load_settings().gateway.files
+    assert files.s3 == S3Settings("https://s3.example", "files", "us-east-1", "key", "a secret")
+    assert files.quota == Quota(of_user=1_000, in_all=2 * 1024**4)
+    types = ("image/png", "video/mp4", "text/plain")
+    assert [files.limits.most(one) >> 20 for one in types] == [2, 100, 100]
+    assert "a secret" not in repr(files)
+
+
+@pytest.mark.parametrize("missing", S3)
+def test_half_of_a_store_is_none(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    for name in S3.keys() - {missing}:
+        monkeypatch.setenv(name, S3[name])
+    with pytest.raises(StartRefused, match=f"^the store of files needs {missing} too: set it"):
+        _ = load_settings().gateway
+
+
+SECRETS = ("SECRET_KEY", "CHAT4ALL_SERVICE_CREDENTIAL", "CHAT4ALL_S3_SECRET_KEY")
 
 
 @pytest.mark.parametrize("name", SECRETS)
@@ -129,6 +176,10 @@ def test_a_secret_can_be_in_a_file(
     file = tmp_path / "secret"
     file.write_text("x" * 40 + "\n")
     monkeypatch.setenv(f"{name}_FILE", str(file))
+    for other in S3.keys() - {"CHAT4ALL_S3_SECRET_KEY"}:
+        monkeypatch.setenv(other, S3[other])
+    if name != "CHAT4ALL_S3_SECRET_KEY":
+        monkeypatch.setenv("CHAT4ALL_S3_SECRET_KEY", "another")
     found = load_settings()
     secret = getattr(found, name.removeprefix("CHAT4ALL_").lower())
     assert secret.get_secret_value() == "x" * 40
@@ -181,13 +232,13 @@ def test_limits_can_be_switched_off(monkeypatch: pytest.MonkeyPatch, value: str,
 
 def test_the_settings_and_their_defaults_are_those_that_are_documented() -> None:
     page = Path("docs/operations/settings.md").read_text()
-    rows = re.findall(r"^\| `((?:CHAT4ALL_)?[A-Z_]+)` \| (.*?) \| ", page, re.MULTILINE)
+    rows = re.findall(r"^\| `((?:CHAT4ALL_)?[A-Z0-9_]+)` \| (.*?) \| ", page, re.MULTILINE)
     documented = dict(rows)
     assert len(documented) == len(rows)
-    words = {None: "none", (): "nobody"}
+    words: dict[object, str] = {None: "none", (): "nobody"}
     for name, field in Settings.model_fields.items():
         assert field.description
-        default = field.default
+        default = field.default or None if isinstance(field.default, dict) else field.default
         shown = ",".join(default) if isinstance(default, tuple) else default
         result = words.get(default) or f"`{str(default).lower() if default is True else shown}`"
         alias = field.validation_alias

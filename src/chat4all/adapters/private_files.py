@@ -55,7 +55,12 @@ def write_private(path: Path, content: bytes) -> None:
 def rename_durably(source: Path, target: Path) -> None:
     """Rename a file within its folder; the new name survives a crash."""
     source.rename(target)
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    sync_folder(target.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Return once the names in a folder survive a crash."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)
     finally:

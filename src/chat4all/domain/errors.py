@@ -11,7 +11,10 @@ Chat4AllError
 │   │   ├── AlreadyTaken            a unique name is in use
 │   │   ├── Busy                    another request holds the upload
 │   │   └── Fenced                  another request has taken the upload away
+│   ├── UnreadablePicture       no picture that can be read
 │   ├── QuotaReached            there is no room left for this user, or in all
+│   ├── TooLarge                a file, or what is added to it, has more bytes than it may
+│   ├── ChecksumMismatch        a body is not what its checksum says
 │   └── NotAccepted             a part will never take it as it is: it is too large, say
 ├── TooMany                 too many requests; the same one will work after a while
 ├── Unavailable             a part does not answer; the same request will work later
@@ -92,8 +95,20 @@ class Fenced(Conflict):
     """Another request has taken the upload: this one's bytes after its last answer do not count."""
 
 
+class UnreadablePicture(Refused):
+    """It is no picture, it is broken, or it would cost too much to look at."""
+
+
 class QuotaReached(Refused):
     """There is no room left. The message says what to delete, or whom to ask."""
+
+
+class TooLarge(Refused):
+    """A file, or what is to be added to one, has more bytes than it may have."""
+
+
+class ChecksumMismatch(Refused):
+    """A body is not what its checksum says. Nothing of it counts: send it again."""
 
 
 class NotAccepted(Refused):

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple, NewType
 
 from chat4all.domain.ids import ConversationId, MessageId, Username, canonical_uuid
+from chat4all.domain.kinds import Kind
 
 FileId = NewType("FileId", str)
 """A file's UUID in its canonical form, made by the gateway."""
@@ -27,10 +28,51 @@ UPLOAD_SECONDS = 24 * 3600
 LEASE_SECONDS = 20
 """How long a request that writes holds an upload after its last sign of life."""
 
+GARBAGE_SECONDS = 60
+"""How long garbage that was given to one collector is given to no other."""
+
+TAILS_MAX = 1_000
+"""Tails whose keys are listed for deletion: of the last requests that took an upload."""
+
+THUMBNAIL_SIZES: Sequence[int] = ()
+"""Pixels of the longer side of the thumbnails that are kept."""
+
 
 def file_id(text: str) -> FileId:
     """Return the id of a file in its canonical form; `ValueError` when it is none."""
     return FileId(canonical_uuid(text))
+
+
+def format_size(size: int) -> str:
+    """Return bytes as people read them: `1.5 GiB`."""
+    for unit, bytes_of_it in (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024)):
+        if size >= bytes_of_it:
+            return f"{size / bytes_of_it:.1f} {unit}"
+    return f"{size} bytes"
+
+
+def tail_key(key: str, fence: int) -> str:
+    """Return where the tail is that the request with this fence leaves: it leaves one at most."""
+    return f"{key}.tail.{fence}"
+
+
+def tails_of(key: str, fence: int) -> Sequence[str]:
+    """Return where tails may be, up to the newest fence.
+
+    A process may have been killed between writing a tail and noting it: so of every fence.
+    """
+    first = max(fence - TAILS_MAX, 0) + 1
+    return [tail_key(key, one) for one in range(first, fence + 1)]
+
+
+def thumbnail_key(key: str, size: int) -> str:
+    """Return where a thumbnail of an object is."""
+    return f"{key}.thumb.{size}"
+
+
+def keys_of(key: str, fence: int) -> Sequence[str]:
+    """Return all keys under which something of a file may be, up to its newest fence."""
+    return (key, *tails_of(key, fence), *(thumbnail_key(key, size) for size in THUMBNAIL_SIZES))
 
 
 class FileState(StrEnum):
@@ -62,7 +104,10 @@ class Tail(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the store has of an upload: its parts in order, and the bytes after them."""
+    """What the store has of an upload: its parts in order, and the bytes after them.
+
+    The parts of a whole file are not kept: its progress is one part, of all of its bytes.
+    """
 
     parts: Sequence[StoredPart] = ()
     tail: Tail | None = None
@@ -94,15 +139,28 @@ class NewUpload:
 class Upload(NewUpload):
     """An upload as it is now.
 
-    `fence` grows whenever another request takes the upload: what was taken with a smaller one
-    changes nothing any more.
+    `fence` is 1 or more once a request has taken the upload, and grows with each that does: what
+    was taken with a smaller one changes nothing any more.
     """
 
     state: FileState = FileState.UPLOADING
     progress: Progress = field(default_factory=Progress)
     fence: int = 0
     expires_at: int = 0
-    """Milliseconds since 1970."""
+    """Milliseconds since 1970; 0 for never."""
+
+
+THUMBNAIL_SIZES = (128, 480, 1280)
+"""Pixels of the squares into which pictures are made to fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFacts:
+    """What is known of a picture: pixels, as it is shown, and a blur in some 30 characters."""
+
+    width: int
+    height: int
+    blurhash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +176,17 @@ class FileFacts:
     width: int | None = None
     height: int | None = None
     blurhash: str | None = None
+
+
+_DRAWN_BY_SCRIPTS = "image/svg+xml"
+"""A picture that is a program: it is offered for download and never shown."""
+
+
+def fits(kind: Kind, media_type: str) -> bool:
+    """Say whether a file whose content is of this type may be sent as a message of this kind."""
+    if kind is Kind.FILE:
+        return True
+    return media_type.startswith(f"{kind.value}/") and media_type != _DRAWN_BY_SCRIPTS
 
 
 @dataclass(frozen=True, slots=True)

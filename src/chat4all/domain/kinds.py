@@ -40,6 +40,10 @@ class Kind(StrEnum):
     CUSTOM = "custom"
 
 
+FILE_KINDS = frozenset({Kind.IMAGE, Kind.FILE, Kind.AUDIO, Kind.VIDEO})
+"""Those whose payload names a file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """The message that another one answers, as it is now.

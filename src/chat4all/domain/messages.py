@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from chat4all.domain.changes import ReactionCount, renamed
 from chat4all.domain.ids import BEFORE_ALL, ConversationId, LogPosition, MessageId, Username
-from chat4all.domain.kinds import PREVIEW_MAX, Kind, Reply
+from chat4all.domain.kinds import FILE_KINDS, PREVIEW_MAX, Kind, Reply
 
 CONTENT_MAX = 10_000
 """Characters in one message's content."""
@@ -37,6 +37,11 @@ class MessageDraft:
     payload: Mapping[str, Any] | None = None
     reply_to: MessageId | None = None
     mentions: tuple[Username, ...] = ()
+
+    @property
+    def refers(self) -> bool:
+        """Whether it names anything that has to be looked up: a message, members, a file."""
+        return bool(self.mentions) or self.reply_to is not None or self.kind in FILE_KINDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,9 @@ from starlette.types import ASGIApp
 from chat4all import __version__
 from chat4all.gateway.changing import changing_routes
 from chat4all.gateway.fast_history import fast_history_route
+from chat4all.gateway.files.describing import FILE_OPERATIONS
+from chat4all.gateway.files.filing import Filing
+from chat4all.gateway.files.links import link_routes
 from chat4all.gateway.history import history_routes
 from chat4all.gateway.live.describing import PAGE_PATH, describing_routes
 from chat4all.gateway.live.page import POLICY
@@ -84,10 +87,11 @@ class GatewayUseCases:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A gateway: its application, and what takes over connections that become WebSockets."""
+    """A gateway: its application, what takes over connections that become WebSockets, and files."""
 
     app: ASGIApp
     upgrade: Upgrade
+    files: Filing
 
 
 def gateway_app(
@@ -98,6 +102,7 @@ def gateway_app(
     pings: Mapping[str, Ping],
     meter: GatewayMeter,
     make_client: MakeClient,
+    files: Filing,
     others: Sequence[APIRouter] = (),
     uses: Bound = MappingProxyType({}),
     page: APIRouter | None = None,
@@ -130,6 +135,7 @@ def gateway_app(
         history_routes(),
         changing_routes(),
         marking_routes(),
+        link_routes(),
         describing_routes(),
         *others,
         health_routes(pings),
@@ -145,6 +151,7 @@ def gateway_app(
         pages=pages,
         uses={
             **uses,
+            **files.uses,
             SigningIn: use_cases.signing_in,
             Reading: use_cases.reading,
             Marking: use_cases.marking,
@@ -162,8 +169,9 @@ def gateway_app(
                 Pages(use_cases.versions),
                 use_cases.delivered,
             ),
+            *files.routes,
             *fast,
         ],
-        operations={(SEND_PATH, "post"): SEND_OPERATION},
+        operations={(SEND_PATH, "post"): SEND_OPERATION, **FILE_OPERATIONS},
     )
-    return Gateway(served, sockets.upgrade)
+    return Gateway(served, sockets.upgrade, files)

@@ -1,7 +1,4 @@
-"""Which messages clients may send: what each kind asks for, and what is wrong with a payload.
-
-The kinds that come with files are refused until there are files; each then is an entry of its own.
-"""
+"""Which messages clients may send: what each kind asks for, and what is wrong with a payload."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -10,15 +7,19 @@ from typing import Any, TypeAlias
 import msgspec
 
 from chat4all.domain.errors import FieldError, InvalidInput
-from chat4all.domain.kinds import PAYLOAD_MAX, Kind
+from chat4all.domain.files import NAME_MAX as FILE_NAME_MAX
+from chat4all.domain.ids import canonical_uuid
+from chat4all.domain.kinds import FILE_KINDS, PAYLOAD_MAX, Kind
 from chat4all.domain.text import UnfitText, one_line, paragraphs
 from chat4all.http.json_bodies import BodyReader
 from chat4all.wire.payloads import (
+    ALT_MAX,
     EMAIL_MAX,
     NAME_MAX,
     PHONE_MAX,
     Contact,
     Location,
+    SentFile,
     read_payload,
 )
 
@@ -149,13 +150,20 @@ def _lines(most: int, texts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 _NAME = partial(_line, NAME_MAX)
-_FILES = partial(_refused, "files cannot be sent yet")
+_OF_FILE = partial(
+    _of_shape,
+    BodyReader(
+        SentFile,
+        {
+            "file_id": canonical_uuid,
+            "name": partial(_line, FILE_NAME_MAX),
+            "alt": partial(_line, ALT_MAX),
+        },
+    ),
+)
 _CHECKS: Mapping[Kind, Check] = {
     Kind.TEXT: _of_text,
-    Kind.IMAGE: _FILES,
-    Kind.FILE: _FILES,
-    Kind.AUDIO: _FILES,
-    Kind.VIDEO: _FILES,
+    **dict.fromkeys(FILE_KINDS, _OF_FILE),
     Kind.LOCATION: partial(_of_shape, BodyReader(Location, {"name": _NAME, "address": _NAME})),
     Kind.CONTACT: partial(
         _of_shape,

@@ -72,7 +72,7 @@ SEND_OPERATION = {
                 Accepted, example={"status": "accepted", "message_id": EXAMPLE_MESSAGE}
             ),
         },
-        **{str(s): r for s, r in problems(400, 401, 404, 413, 415, 422, 429, 503).items()},
+        **{str(s): r for s, r in problems(400, 401, 404, 409, 413, 415, 422, 429, 503).items()},
     },
 }
 

@@ -18,6 +18,7 @@ Header: TypeAlias = tuple[bytes, bytes]
 REQUEST_ID = b"x-request-id"
 
 _ADDED = "chat4all.headers"
+_OF_CONTENT = "chat4all.content-headers"
 _valid_request_id = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
@@ -41,6 +42,14 @@ def add_headers(scope: MutableMapping[str, Any], *headers: Header) -> None:
         scope[_ADDED] = [*headers]
     else:
         added += headers
+
+
+def set_content_headers(scope: MutableMapping[str, Any], *headers: Header) -> None:
+    """Use these for an answer that is a user's file, in place of the policy of its path.
+
+    They are a Content Security Policy and how it may be cached.
+    """
+    scope[_OF_CONTENT] = headers
 
 
 class Frame:
@@ -72,6 +81,7 @@ class Frame:
             ),
         )
         api = (b"content-security-policy", API_POLICY.encode())
+        self._common = common
         self._public = (*common, api)
         self._private = (*common, api, (b"cache-control", b"no-store"))
         self._pages = {
@@ -109,7 +119,9 @@ class Frame:
     def _headers(self, scope: Scope) -> tuple[Header, ...]:
         path = scope["path"]
         headers: tuple[Header, ...]
-        if path.startswith("/v1/"):
+        if (of_content := scope.get(_OF_CONTENT)) is not None:
+            headers = (*self._common, *of_content)
+        elif path.startswith("/v1/"):
             headers = self._private
         elif (page := self._pages.get(path)) is not None:
             headers = page

@@ -33,6 +33,8 @@ ACCOUNT = (60, 60)
 FIND = (200, 20)
 LIST = (1_000, 50)
 FRAMES = (500, 5)
+UPLOAD = (1_200, 60)
+DOWNLOAD = (1_200, 60)
 
 Clock = Callable[[], float]
 
@@ -164,6 +166,10 @@ class Limits:
     """By user: lists that may be long."""
     frames: Limit
     """By WebSocket: frames of any kind that a client sends."""
+    upload: Limit
+    """By user: requests that upload files, each with as many bytes as it likes."""
+    download: Limit
+    """By user: files, and parts of them."""
 
 
 def make_limits(
@@ -190,6 +196,8 @@ def make_limits(
         find=Limit("find", *FIND, clock=clock),
         list=Limit("list", *LIST, clock=clock),
         frames=Limit("frames", *FRAMES, clock=clock),
+        upload=Limit("upload", *UPLOAD, clock=clock),
+        download=Limit("download", *DOWNLOAD, clock=clock),
     )
 
 

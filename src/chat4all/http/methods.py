@@ -7,6 +7,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _READING = ("GET", "HEAD")
 
+WAS_HEAD = "chat4all.head"
+"""The scope's key that says that a request is HEAD, while it is answered as if it were GET."""
+
 
 def allow(methods: Iterable[str]) -> str:
     """Return the header `Allow` of a path that has these methods."""
@@ -37,7 +40,7 @@ async def answer_head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) 
             message = {**message, "body": b""}
         await send(message)
 
-    scope["method"] = "GET"
+    scope["method"], scope[WAS_HEAD] = "GET", True
     try:
         await app(scope, receive, send_head)
     finally:

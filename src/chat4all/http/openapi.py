@@ -27,13 +27,19 @@ _DESCRIPTIONS = {
     403: "Not allowed.",
     404: "No such thing, or not yours to know of.",
     409: "Already taken.",
+    412: "A condition in the headers does not hold.",
     413: f"The body is larger than {BODY_MAX // 1024} KiB, or than what the route says.",
     415: "The body is not said to be JSON, or a form where the route takes one.",
+    416: "The file does not have the range that is asked for.",
     422: "A field breaks a rule; see `errors`.",
+    423: "Another request holds it.",
     429: "Asked too often; try again after `Retry-After` seconds.",
+    460: "The body is not what its checksum says.",
+    501: "This installation does not have it.",
     503: "A part that it needs does not answer. Nothing was done: try again after `Retry-After` "
     "seconds; or, with `/problems/outcome-unknown`, it may have been done: `detail` says how to "
     "find out.",
+    507: "The store of files is full.",
 }
 
 
@@ -86,7 +92,7 @@ def _problem(status: int) -> dict[str, Any]:
         headers["WWW-Authenticate"] = {"schema": {"type": "string", "example": "Bearer"}}
     if status == 429:
         headers |= rate_limited("send", 200, 4)
-    if status in (429, 503):
+    if status in (429, 503, 507):
         headers["Retry-After"] = {"schema": {"type": "integer", "example": 1}}
     example = {
         "type": kind,

@@ -10,6 +10,7 @@ from fastapi import Path, Query
 from pydantic import AfterValidator
 
 from chat4all.domain.changes import EMOJIS, emoji
+from chat4all.domain.files import FileId, file_id
 from chat4all.domain.ids import (
     UUID_PATTERN,
     ConversationId,
@@ -59,6 +60,7 @@ EmojiPath = Annotated[
     ),
     AfterValidator(emoji),
 ]
+FilePath = Annotated[FileId, Path(pattern=UUID_PATTERN), AfterValidator(file_id)]
 SessionPath = Annotated[SessionId, Path(pattern=UUID_PATTERN), AfterValidator(session_id)]
 UserPath = Annotated[
     Username,

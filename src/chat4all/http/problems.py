@@ -21,8 +21,11 @@ from starlette.types import Receive, Scope, Send
 
 from chat4all.domain.errors import (
     AlreadyTaken,
+    Busy,
     Chat4AllError,
+    ChecksumMismatch,
     Conflict,
+    Fenced,
     FieldError,
     InvalidGrant,
     InvalidInput,
@@ -31,7 +34,10 @@ from chat4all.domain.errors import (
     NotFound,
     NotSignedIn,
     OutcomeUnknown,
+    OutOfSpace,
     Overloaded,
+    QuotaReached,
+    TooLarge,
     TooMany,
     Unavailable,
 )
@@ -50,6 +56,9 @@ REASON = "chat4all.reason"
 REASON_MAX = 200
 """Characters of it."""
 
+CHECKSUM_MISMATCH = 460
+"""A status of tus: a body is not what its checksum says."""
+
 _log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 
@@ -67,7 +76,7 @@ class BadRequest(Chat4AllError):
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    status: HTTPStatus
+    status: int
     slug: str
     title: str
 
@@ -83,7 +92,20 @@ _KINDS: Sequence[tuple[type[Chat4AllError], _Kind]] = (
     (NotAllowed, _Kind(HTTPStatus.FORBIDDEN, ProblemSlug.NOT_ALLOWED, "Not allowed")),
     (NotFound, _Kind(HTTPStatus.NOT_FOUND, ProblemSlug.NOT_FOUND, "Not found")),
     (AlreadyTaken, _Kind(HTTPStatus.CONFLICT, ProblemSlug.ALREADY_TAKEN, "Already taken")),
+    # Clients of tus repeat these two: after a while, and from the offset that they ask for.
+    (Busy, _Kind(HTTPStatus.LOCKED, ProblemSlug.BUSY, "Busy")),
+    (Fenced, _Kind(HTTPStatus.CONFLICT, ProblemSlug.FENCED, "Taken over")),
     (Conflict, _Kind(HTTPStatus.CONFLICT, ProblemSlug.CONFLICT, "Conflict")),
+    (TooLarge, _Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, ProblemSlug.TOO_LARGE, "Too large")),
+    (
+        ChecksumMismatch,
+        _Kind(CHECKSUM_MISMATCH, ProblemSlug.CHECKSUM_MISMATCH, "Checksum mismatch"),
+    ),
+    (
+        # Not 507, which clients of tus repeat, as every 5xx.
+        QuotaReached,
+        _Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, ProblemSlug.QUOTA_REACHED, "Quota reached"),
+    ),
     (
         NotAccepted,
         _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, ProblemSlug.NOT_ACCEPTED, "Not accepted"),
@@ -97,8 +119,13 @@ _KINDS: Sequence[tuple[type[Chat4AllError], _Kind]] = (
         _Kind(HTTPStatus.SERVICE_UNAVAILABLE, ProblemSlug.OUTCOME_UNKNOWN, "Outcome unknown"),
     ),
     (Overloaded, _Kind(HTTPStatus.SERVICE_UNAVAILABLE, ProblemSlug.OVERLOADED, "Overloaded")),
+    (
+        OutOfSpace,
+        _Kind(HTTPStatus.INSUFFICIENT_STORAGE, ProblemSlug.OUT_OF_SPACE, "Out of space"),
+    ),
     (Unavailable, _Kind(HTTPStatus.SERVICE_UNAVAILABLE, ProblemSlug.UNAVAILABLE, "Unavailable")),
 )
+_OF_FEW_ROUTES = (InvalidGrant, QuotaReached, TooLarge)
 _INTERNAL = _Kind(HTTPStatus.INTERNAL_SERVER_ERROR, ProblemSlug.INTERNAL_ERROR, "Internal error")
 
 
@@ -195,7 +222,7 @@ def _kind_and_headers(error: Exception) -> tuple[_Kind, dict[str, str]]:
 def kind_of_status(status: int) -> tuple[str, str]:
     """Return the type and title that a problem of this status usually has, for examples in docs."""
     for error, kind in reversed(_KINDS):
-        if kind.status == status and error is not InvalidGrant:  # that is one route's own
+        if kind.status == status and error not in _OF_FEW_ROUTES:
             return type_of(kind.slug), kind.title
     kind = _of_status(HTTPStatus(status))
     return type_of(kind.slug), kind.title
@@ -285,6 +312,9 @@ _DETAILS = {
     HTTPStatus.REQUEST_URI_TOO_LONG: "the request line is too long",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "the headers are too large",
     HTTPStatus.TOO_MANY_REQUESTS: "wait for answers",
+    HTTPStatus.PRECONDITION_FAILED: "a condition in the headers does not hold",
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "the range begins after the end",
+    HTTPStatus.NOT_IMPLEMENTED: "this installation does not have it",
     HTTPStatus.UPGRADE_REQUIRED: "this route speaks the WebSocket protocol, version 13",
 }
 

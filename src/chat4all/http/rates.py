@@ -16,14 +16,20 @@ _READ = frozenset({"GET", "HEAD", "OPTIONS"})
 _CONVERSATION = "/v1/conversations/{conversation_id}"
 _MEMBER = _CONVERSATION + "/members/{username}"
 _MESSAGE = _CONVERSATION + "/messages/{message_id}"
+_FILE = "/v1/files/{file_id}"
 
 BY_ROUTE: Mapping[str, str] = MappingProxyType(
     {
-        # These three take from their limits themselves: nobody is signed in yet, or the route is
+        # These take from their limits themselves: nobody is signed in yet, or the route is
         # answered before FastAPI.
         "POST /token": "sign_in_address",
         "POST /v1/users": "sign_up",
         "POST /v1/messages": "send",
+        "POST /v1/files": "upload",
+        f"PATCH {_FILE}": "upload",
+        f"DELETE {_FILE}": "upload",
+        f"GET {_FILE}": "download",
+        f"GET {_FILE}/thumbnail": "download",
         # By session, so that who has stolen one cannot keep its owner from ending it.
         "POST /v1/logout": "account",
         "DELETE /v1/sessions/{session_id}": "account",
@@ -40,6 +46,7 @@ BY_ROUTE: Mapping[str, str] = MappingProxyType(
         f"PUT {_MESSAGE}/reactions/{{emoji}}": "send",
         f"DELETE {_MESSAGE}/reactions/{{emoji}}": "send",
         f"POST {_CONVERSATION}/read": "mark",
+        f"POST {_FILE}/link": "download",
         "GET /v1/users": "find",
         "GET /v1/sessions": "list",
         "GET /v1/conversations": "list",

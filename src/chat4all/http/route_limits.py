@@ -25,6 +25,12 @@ WIRE_MIN = 1024 * 1024
 CHUNK_BYTES = 6
 """Bytes on the wire of a chunk with one byte: `1`, CRLF, the byte, CRLF."""
 
+STALL_BYTES = 16 * 1024
+
+SENT = "chat4all.sent"
+"""The scope's key for how many bytes of a long answer have been sent. While it grows, the client is
+reading."""
+
 KEY = "chat4all.limits"
 """The scope's key for the limits of the request's route."""
 
@@ -47,6 +53,10 @@ class RouteLimits:
 
     More than the usual only for a body that needs it: see `seconds_for`."""
 
+    stall_seconds: float | None = None
+    """In place of `seconds`, for a body that takes as long as it takes: within so many seconds
+    at least `STALL_BYTES` of it have to arrive, unless we do not read them."""
+
     rate: Limit = UNLIMITED
     """How often one caller may ask. The endpoint takes from it once it knows the caller."""
 
@@ -61,6 +71,8 @@ class RouteLimits:
         A body of the usual size has the usual time on every route: one that says that it is small
         must not hold a connection for as long as a large one.
         """
+        if self.stall_seconds is not None:
+            return self.stall_seconds
         if self.seconds > DEFAULT_LIMITS.seconds:
             length = dict(headers).get(b"content-length", b"")
             if length.isdigit() and len(length) < 10 and int(length) <= DEFAULT_LIMITS.body:

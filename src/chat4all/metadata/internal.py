@@ -17,6 +17,7 @@ from chat4all.http.access_log import CALLER
 from chat4all.http.bodies import read_body
 from chat4all.http.problems import BadRequest, problem_response
 from chat4all.http.route_limits import RouteLimits, set_limits
+from chat4all.metadata.file_questions import file_questions
 from chat4all.metadata.questions import Question, questions_for
 from chat4all.ports.outbox import Outbox
 from chat4all.ports.people import PeoplePorts
@@ -51,7 +52,10 @@ class InternalEndpoint:
     ) -> None:
         self._secret_proofs = secret_proofs
         self._credential = hashlib.sha256(credential).digest()
-        questions = questions_for(people, outbox, self._same_secret)
+        questions = {
+            **questions_for(people, outbox, self._same_secret),
+            **file_questions(people.uploads, people.files),
+        }
         self._routes = {
             internal.PATH + name: _Route(internal.PATH + name, question)
             for name, question in questions.items()

@@ -1,4 +1,7 @@
-"""What gateways ask the metadata service: one question for each method of its ports."""
+"""What gateways ask the metadata service: one question for each method of its ports.
+
+Those about files: `metadata.file_questions`.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
@@ -41,7 +44,7 @@ def questions_for(
     outbox: Outbox,
     same_secret: Callable[[internal.SameSecret], Awaitable[bool]],
 ) -> Mapping[str, Question[Any]]:
-    """Return every question that these ports answer, by the name in its path."""
+    """Return every question about people that is answered, by the name in its path."""
     users, directory = people.users, people.directory
     memberships, sessions = people.memberships, people.sessions
     return {

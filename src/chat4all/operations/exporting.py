@@ -7,10 +7,11 @@ from dataclasses import replace
 from chat4all.adapters.sql.audit import AuditEntry
 from chat4all.concurrency.slices import slices
 from chat4all.domain.errors import NotFound
+from chat4all.domain.files import StoredFile, Upload
 from chat4all.domain.ids import Username
 from chat4all.domain.listing import JoinedConversation
 from chat4all.domain.people import Session
-from chat4all.domain.times import format_seconds
+from chat4all.domain.times import format_milliseconds, format_seconds
 from chat4all.operations.user_output import audit_fields, user_fields
 from chat4all.operations.users import OpenedUsers
 from chat4all.operations.written import Fields, Written
@@ -37,6 +38,7 @@ async def export(
         "profile": user_fields(user),
         "sessions": [_session(one) for one in await opened.sessions.of_user(username)],
         "memberships": await _memberships(opened, joined, username),
+        "files": [_file(one) for one in await opened.files.of_owner(username)],
         "audit": [
             _entry(entry, username) for entry in await opened.audit.newest(AUDIT_MAX, username)
         ],
@@ -72,6 +74,25 @@ def _session(session: Session) -> Fields:
         "created_at": format_seconds(session.created_at),
         "last_used_at": format_seconds(session.used_at),
         "expires_at": format_seconds(session.expires_at),
+    }
+
+
+def _file(file: StoredFile | Upload) -> Fields:
+    """Return a file, or an upload that is not whole yet; its bytes are in the store of files."""
+    fields: dict[str, object] = {
+        "file_id": file.file_id,
+        "name": file.name,
+        "size": file.size,
+        "state": file.state,
+    }
+    if isinstance(file, Upload):
+        return fields | {"type": file.media_type, "received": file.progress.offset}
+    return fields | {
+        "type": file.facts.media_type,
+        "sha256": file.facts.sha256,
+        "width": file.facts.width,
+        "height": file.facts.height,
+        "created_at": format_milliseconds(file.created_at),
     }
 
 

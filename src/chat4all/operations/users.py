@@ -11,6 +11,7 @@ from chat4all.adapters.sql import (
     SqlAudit,
     SqlCreations,
     SqlDirectory,
+    SqlFiles,
     SqlGroups,
     SqlMemberships,
     SqlSessions,
@@ -38,6 +39,7 @@ class OpenedUsers(NamedTuple):
     groups: SqlGroups
     memberships: SqlMemberships
     sessions: SqlSessions
+    files: SqlFiles
     written: Written
 
 
@@ -93,5 +95,6 @@ def _users_of(database: Transactions, written: Written) -> OpenedUsers:
         SqlGroups(database),
         SqlMemberships(database),
         SqlSessions(database),
+        SqlFiles(database),
         written,
     )

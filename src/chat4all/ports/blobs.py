@@ -23,20 +23,19 @@ class Blobs(Protocol):
         """Begin an upload, and return what the store calls it."""
         ...
 
-    async def write(
-        self, key: str, upload: str, number: int, offset: int, data: Chunks
-    ) -> StoredPart:
+    async def write(self, key: str, upload: str, number: int, data: Chunks) -> StoredPart:
         """Write a part, and return it once it is durable; the same number again replaces it.
 
-        `offset` is where its bytes are in the whole. Numbers are 1 to 10,000; they need not be
-        without holes.
+        Numbers are 1 to 10,000; they need not be without holes. Several parts of an upload may be
+        written at once. Raises `Conflict` where there is no such upload (any more).
         """
         ...
 
     async def finish(self, key: str, upload: str, parts: Sequence[StoredPart]) -> None:
-        """Make the object of these parts, in this order, and of no others.
+        """Make the object of these parts, in this order, and of no others; none: an empty one.
 
-        Doing it again does nothing. Raises `Conflict` if a part is not what its `etag` says.
+        Their numbers grow. Doing it again does nothing. Raises `Conflict` if a part is not what its
+        `etag` says, and where there is no such upload.
         """
         ...
 
@@ -51,7 +50,8 @@ class Blobs(Protocol):
     def read(self, key: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """Yield an object's bytes from `start` on, in pieces of at most 256 KiB.
 
-        Raises `NotFound` at the first piece.
+        Nothing from its end on. Raises `NotFound` at the first piece, or where it is deleted
+        meanwhile.
         """
         ...
 

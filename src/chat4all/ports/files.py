@@ -19,10 +19,16 @@ from chat4all.domain.ids import ConversationId, MessageId, Username
 
 
 class Uploads(Protocol):
-    """Uploads and their progress; those of another owner are `NotFound`, as are expired ones."""
+    """Uploads and their progress.
+
+    Of another owner, ended, erased and expired ones are `NotFound` for every method.
+    """
 
     async def create(self, upload: NewUpload, quota: Quota) -> Upload:
-        """Begin one. Raises `QuotaReached`; the whole size counts from now on."""
+        """Begin one. Raises `QuotaReached`; the whole size counts from now on.
+
+        Doing it again returns the upload as it is by now.
+        """
         ...
 
     async def find(self, file_id: FileId, owner: Username) -> Upload:
@@ -32,12 +38,16 @@ class Uploads(Protocol):
     async def take(self, file_id: FileId, owner: Username, *, force: bool) -> Upload:
         """Take an upload to write to it, and return it with a fence of one's own.
 
-        Raises `Busy` while another request holds it, unless `force` takes it away.
+        Raises `Busy` while another request holds it, unless `force` takes it away. What is whole
+        is returned as `find` does.
         """
         ...
 
     async def advance(self, file_id: FileId, fence: int, progress: Progress) -> None:
-        """Keep progress, and the upload in one's hold and alive. Raises `Fenced`."""
+        """Keep the upload in one's hold and alive, and progress that is ahead of what is kept.
+
+        Raises `Fenced`.
+        """
         ...
 
     async def release(self, file_id: FileId, fence: int) -> None:
@@ -47,7 +57,10 @@ class Uploads(Protocol):
     async def finish(
         self, file_id: FileId, fence: int, facts: FileFacts, state: FileState
     ) -> StoredFile:
-        """Make the upload a file. Doing it again returns the file. Raises `Fenced`."""
+        """Make the upload a file. Doing it again returns the file, as it was made first.
+
+        Raises `Fenced`, and `Conflict` if the progress that is kept is not all of it.
+        """
         ...
 
     async def end(self, file_id: FileId, owner: Username) -> None:
@@ -71,18 +84,19 @@ class Files(Protocol):
     async def attach(self, use: FileUse) -> StoredFile:
         """Note that a message will name a file, which its sender may have; again does nothing.
 
-        Raises `NotFound` as `find` does, and `Conflict` for a file that is not ready.
+        Raises `NotFound` as `find` does, and for a sender who is not a member of the conversation;
+        `Conflict` for a file that is not ready.
         """
         ...
 
     async def detach(
         self, conversation: ConversationId, message_id: MessageId, sender: Username
     ) -> None:
-        """Note that a message does not name its file any more."""
+        """Note that a message does not name its file any more: of its last one, it is gone."""
         ...
 
     async def set_state(self, file_id: FileId, state: FileState) -> None:
-        """Note what a check of a file has found."""
+        """Note what a check of a file has found; nothing if it is gone by now."""
         ...
 
     async def used(self, owner: Username) -> int:
@@ -92,11 +106,12 @@ class Files(Protocol):
     async def garbage(self, limit: int) -> Sequence[Garbage]:
         """Return what is to be deleted from the store: nobody else gets the same for a minute.
 
-        Uploads that have expired, files that no message has named for so long, and those that were
-        given up or whose last message is deleted.
+        The oldest first: uploads that have expired, files that no message has named for so long,
+        and those that were given up or erased, or whose last message is deleted. They are gone for
+        everybody from now on.
         """
         ...
 
     async def forget(self, file_ids: Sequence[FileId]) -> None:
-        """Drop what is known of files whose bytes are deleted."""
+        """Drop what is known of garbage whose bytes are deleted."""
         ...

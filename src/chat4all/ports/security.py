@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from chat4all.domain.files import FileId
+from chat4all.domain.ids import Username
 from chat4all.domain.people import AccessToken, Session
 
 
@@ -55,5 +57,20 @@ class Tokens(Protocol):
         """Return the refresh token that follows one, then those under other accepted keys.
 
         While the key changes, another process may have made the successor under one of those.
+        """
+        ...
+
+
+class FileLinks(Protocol):
+    """Signed links to files, for what cannot send a token, like an `<img>`."""
+
+    def issue_link(self, file_id: FileId, viewer: Username, until: int) -> str:
+        """Sign a link for one user to one file, valid until then, in seconds since 1970."""
+        ...
+
+    def read_link(self, link: str, file_id: FileId, now: int) -> Username:
+        """Return whose link to this file it is. Raises `NotSignedIn` if it is not valid at `now`.
+
+        Whether that user may have the file is for others to say.
         """
         ...

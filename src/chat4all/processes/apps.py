@@ -32,8 +32,10 @@ def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
     from chat4all.gateway.app import GatewayUseCases, gateway_app
     from chat4all.gateway.page.routes import page_routes
     from chat4all.http.metrics import metrics_routes
+    from chat4all.processes.files import make_files
     from chat4all.processes.live import make_live
     from chat4all.processes.people import make_people
+    from chat4all.usecases.attaching import Attaching
     from chat4all.usecases.changing import Changing
     from chat4all.usecases.delivered import Delivered
     from chat4all.usecases.reading import Reading
@@ -45,17 +47,19 @@ def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
     versions = ConversationVersions(ports.feed.silence_seconds)
     ports.changes.add_listener(SupersededByAliases(versions))
     people = make_people(ports, log, store)
-    sending = Sending(log, directory, store)
+    attaching = Attaching(ports.people.files)
+    sending = Sending(log, directory, store, attaching)
     use_cases = GatewayUseCases(
         people.signing_in,
         sending,
         Reading(store, directory, sending, versions, people.names),
         people.marking,
-        Changing(log, store, directory, people.names),
+        Changing(log, store, directory, people.names, attaching),
         Delivered(log, store),
         versions,
     )
     live = make_live(ports, store, use_cases, people.names)
+    files = make_files(ports, people.signing_in)
     page = None
     if policy.has_page:
         page = page_routes(
@@ -76,6 +80,7 @@ def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
         page=page,
         has_demonstration=ports.has_demonstration,
         fast=live.routes,
+        files=files,
     )
     return gateway, live
 

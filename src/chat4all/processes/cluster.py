@@ -35,6 +35,7 @@ from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics, Servic
 from chat4all.http.health import watched
 from chat4all.http.problems import SLUG
 from chat4all.http.server.serving import Server, listening, serve
+from chat4all.ports.blobs import Blobs
 from chat4all.ports.health import Ping
 from chat4all.processes.apps import make_gateway, make_metadata, make_router_service
 from chat4all.processes.cluster_router import ClusterRouter
@@ -48,6 +49,7 @@ from chat4all.processes.parts import (
 from chat4all.processes.policy import policy_of
 from chat4all.settings import (
     CassandraSettings,
+    FileSettings,
     GatewaySettings,
     KafkaSettings,
     Listening,
@@ -73,7 +75,9 @@ _log = logging.getLogger(__name__)
 async def serve_gateway(settings: GatewaySettings) -> bool:
     """Run a gateway until told to stop; say whether that is why it ended."""
     from chat4all.adapters.crypto import BcryptPasswords
+    from chat4all.adapters.pictures import LimitedPictures
     from chat4all.processes.directories import people_of_service
+    from chat4all.processes.files import ping_of
     from chat4all.processes.keys import tokens_in_cluster
 
     tokens = tokens_in_cluster(settings.people.keys)
@@ -81,6 +85,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
         listener = stack.enter_context(_listening(settings.listening, "--port"))
         found = await stack.enter_async_context(people_of_service(settings))
         engines = await stack.enter_async_context(_engines(settings.kafka, settings.cassandra))
+        blobs = await stack.enter_async_context(_blobs(settings.files))
         passwords = stack.enter_context(closing(BcryptPasswords()))
         feed = KafkaFeed(settings.kafka.bootstrap, settings.kafka.topic_events)
         metrics = GatewayMetrics(__version__, SLUG)
@@ -91,6 +96,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
             _routers_ping(settings.kafka, engines.log),
             feed.ping,
             found.same_secret,
+            None if blobs is None else ping_of(blobs),
         )
         gateway, live = make_gateway(
             GatewayPorts(
@@ -105,19 +111,29 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
                 pings,
                 metrics,
                 CassandraGeneration(engines.session),
+                LimitedPictures(),
+                blobs,
+                settings.files.limits,
+                settings.files.quota,
                 has_demonstration=settings.people.is_development,
             )
         )
         await feed.open()
         stack.push_async_callback(feed.close)
         await stack.enter_async_context(live.running())
+        await stack.enter_async_context(gateway.files.running())
+
+        def end() -> None:
+            live.end_streams()
+            gateway.files.end_uploads()
+
         started = partial(_started, "gateway", settings.listening, settings.changed)
         server = Server(
             gateway.app,
             listener,
             grace_seconds=GRACE_SECONDS,
             upgrade=gateway.upgrade,
-            ending=live.end_streams,
+            ending=end,
         )
         return await _serve(server, metrics, pings, engines.log.failed, started)
 
@@ -204,6 +220,21 @@ async def _engines(kafka: KafkaSettings, cassandra: CassandraSettings) -> AsyncI
             yield _Engines(log, session, CassandraStore(session))
     finally:
         await session.close()
+
+
+@asynccontextmanager
+async def _blobs(settings: FileSettings) -> AsyncIterator[Blobs | None]:
+    if (s3 := settings.s3) is None:
+        yield None
+        return
+    from chat4all.adapters.s3 import S3Blobs
+
+    blobs = S3Blobs(s3.endpoint, s3.bucket, s3.region, s3.access_key, s3.secret_key)
+    await blobs.open()
+    try:
+        yield blobs
+    finally:
+        await blobs.close()
 
 
 async def _serve(

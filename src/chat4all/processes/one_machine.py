@@ -24,22 +24,27 @@ from chat4all.adapters.embedded import (
     EmbeddedFeed,
     EmbeddedLog,
     EmbeddedStore,
+    FolderBlobs,
 )
 from chat4all.adapters.embedded.folder import FolderGeneration, watching_folder
 from chat4all.adapters.embedded.link import SILENCE_SECONDS
+from chat4all.adapters.pictures import LimitedPictures
 from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics
 from chat4all.concurrency.periodic import periodically
 from chat4all.domain.errors import StartRefused
+from chat4all.gateway.files.filing import Filing
 from chat4all.gateway.live.live import Live
 from chat4all.http.problems import SLUG
 from chat4all.http.server.serving import Server, listening, serve
 from chat4all.http.server.upgrading import Upgrade
 from chat4all.ports.outbox import OutboxTrimming
 from chat4all.ports.people import PeoplePorts
+from chat4all.ports.pictures import Pictures
 from chat4all.ports.security import Passwords
 from chat4all.processes.apps import make_gateway, make_metadata
 from chat4all.processes.directories import people_in_file, trim_all
+from chat4all.processes.files import ping_of
 from chat4all.processes.keys import tokens_in_folder
 from chat4all.processes.parts import (
     GatewayPorts,
@@ -65,6 +70,8 @@ class OneMachine:
 
     gateway: ASGIApp
     upgrade: Upgrade
+    files: Filing
+    blobs: FolderBlobs
     live: Live
     metadata: ASGIApp
     people: PeoplePorts
@@ -77,6 +84,11 @@ class OneMachine:
     metadata_metrics: MetadataMetrics
     has_demo: bool
 
+    def end(self) -> None:
+        """Let go of what would not end by itself: streams of events, and uploads."""
+        self.live.end_streams()
+        self.files.end_uploads()
+
 
 @asynccontextmanager
 async def one_machine(
@@ -85,13 +97,14 @@ async def one_machine(
     *,
     router_process: RouterProcess | None = None,
     passwords: Passwords | None = None,
+    pictures: Pictures | None = None,
 ) -> AsyncIterator[OneMachine]:
     """Open the folder's files, start the router and hand out the two applications.
 
     Leaving the context drains: what waits for the log is committed, the router finishes its batch.
     Raises `StartRefused` with one sentence when the process must not start like this. Without a
-    `router_process` the router runs on this event loop; `passwords` is for tests, which need not
-    wait for a hash that is slow on purpose.
+    `router_process` the router runs on this event loop; `passwords` and `pictures` are for tests,
+    which need not wait for a hash that is slow on purpose, nor for processes.
     """
     async with AsyncExitStack() as stack:
         installation, present = folder.begin(), PresentFiles()
@@ -116,6 +129,9 @@ async def one_machine(
         log.order_after(found.newest_ms)
         await store.open()
         await EmbeddedConsumer(log, store).check()
+        blobs = FolderBlobs(folder.path / "files")
+        stack.push_async_callback(blobs.close)
+        await blobs.open()
         # After the demonstration data, so that a first start which was cut off is still the first.
         installation.complete()
         stack.enter_context(watching_folder(folder.path, present))
@@ -147,15 +163,20 @@ async def one_machine(
                 feed,
                 feed,
                 policy,
-                Pings(log.ping, store.ping, found.ping, routing.ping),
+                Pings(log.ping, store.ping, found.ping, routing.ping, files=ping_of(blobs)),
                 gateway_metrics,
                 FolderGeneration(folder.path, installation.installation_id),
-                [routing.metrics],
+                pictures or LimitedPictures(),
+                blobs,
+                settings.files.limits,
+                settings.files.quota,
+                other_metrics=[routing.metrics],
                 has_demonstration=told,
                 is_only_gateway=True,
             )
         )
         await stack.enter_async_context(live.running())
+        await stack.enter_async_context(gateway.files.running())
         metadata = make_metadata(
             MetadataPorts(
                 people,
@@ -174,6 +195,8 @@ async def one_machine(
             yield OneMachine(
                 gateway=gateway.app,
                 upgrade=gateway.upgrade,
+                files=gateway.files,
+                blobs=blobs,
                 live=live,
                 metadata=metadata,
                 people=people,
@@ -206,7 +229,7 @@ async def serve_one_machine(settings: OneMachineSettings, router_process: Router
                 gateway_socket,
                 ports=2,
                 upgrade=parts.upgrade,
-                ending=parts.live.end_streams,
+                ending=parts.end,
             )
             metadata = Server(parts.metadata, metadata_socket, ports=2)
             parts.gateway_metrics.watch_connections(gateway.connections)

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from chat4all.concurrency.periodic import ping_background
+from chat4all.domain.files import FileLimits, Quota
 from chat4all.http.metrics import GatewayMeter, Meter, Source
+from chat4all.ports.blobs import Blobs
 from chat4all.ports.feed import Announcements, LiveFeed
 from chat4all.ports.generation import Generation
 from chat4all.ports.health import Ping
@@ -16,7 +18,8 @@ from chat4all.ports.history import ChangedMessages, History, MarkedHeads, Messag
 from chat4all.ports.log import MessageLog
 from chat4all.ports.outbox import Changes, Outbox
 from chat4all.ports.people import PeoplePorts
-from chat4all.ports.security import Passwords, Tokens
+from chat4all.ports.pictures import Pictures
+from chat4all.ports.security import FileLinks, Passwords, Tokens
 from chat4all.ports.summaries import ConversationSummaries
 from chat4all.processes.policy import Policy
 
@@ -27,12 +30,16 @@ class StorePorts(
     """All that readers ask of the store, where one adapter answers it."""
 
 
+class SignedTokens(Tokens, FileLinks, Protocol):
+    """All that is signed with the same key."""
+
+
 @dataclass(frozen=True, slots=True)
 class SecurityPorts:
     """Password hashing and tokens."""
 
     passwords: Passwords
-    tokens: Tokens
+    tokens: SignedTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,7 @@ class Pings:
     router: Ping | None = None
     live_feed: Ping | None = None
     secret_key: Ping | None = None
+    files: Ping | None = None
     background: Ping = ping_background
 
     def by_name(self) -> Mapping[str, Ping]:
@@ -56,6 +64,7 @@ class Pings:
             "router": self.router,
             "live feed": self.live_feed,
             "secret key": self.secret_key,
+            "files": self.files,
             "background work": self.background,
         }
         return {name: ping for name, ping in named.items() if ping is not None}
@@ -96,6 +105,11 @@ class GatewayPorts:
     pings: Pings
     meter: GatewayProcessMeter
     generation: Generation
+    pictures: Pictures
+    blobs: Blobs | None = None
+    """The store of files; None where there is none."""
+    file_limits: FileLimits = field(default_factory=FileLimits)
+    quota: Quota = field(default_factory=Quota)
     other_metrics: Sequence[Source] = ()
     """Metrics of other processes, which this one reports too."""
     has_demonstration: bool = False

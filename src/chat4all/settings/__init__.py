@@ -3,6 +3,7 @@
 from chat4all.settings.loading import load_settings, unknown_names
 from chat4all.settings.parts import (
     CassandraSettings,
+    FileSettings,
     GatewaySettings,
     KafkaSettings,
     Listening,
@@ -11,6 +12,7 @@ from chat4all.settings.parts import (
     OneMachineSettings,
     PeopleSettings,
     RouterSettings,
+    S3Settings,
     TokenKeys,
     TopicSettings,
 )
@@ -18,6 +20,7 @@ from chat4all.settings.reading import Settings, is_loopback
 
 __all__ = [
     "CassandraSettings",
+    "FileSettings",
     "GatewaySettings",
     "KafkaSettings",
     "Listening",
@@ -26,6 +29,7 @@ __all__ = [
     "OneMachineSettings",
     "PeopleSettings",
     "RouterSettings",
+    "S3Settings",
     "Settings",
     "TokenKeys",
     "TopicSettings",

@@ -56,6 +56,7 @@ def _with_secrets_of_files(settings: Settings) -> Settings:
     for field, variable in (
         ("secret_key", "SECRET_KEY"),
         ("service_credential", "CHAT4ALL_SERVICE_CREDENTIAL"),
+        ("s3_secret_key", "CHAT4ALL_S3_SECRET_KEY"),
     ):
         file: Path | None = getattr(settings, f"{field}_file")
         if file is None:

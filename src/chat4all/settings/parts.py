@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chat4all.domain.files import FileLimits, Quota
 from chat4all.domain.people import UserSearch
 
 
@@ -67,6 +68,29 @@ class CassandraSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class S3Settings:
+    """Where a bucket is, and who may use it."""
+
+    endpoint: str
+    bucket: str
+    region: str
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FileSettings:
+    """How much may be uploaded, and where a cluster keeps it.
+
+    Without `s3` a cluster has no files. One machine has them in its data folder in any case.
+    """
+
+    s3: S3Settings | None
+    limits: FileLimits
+    quota: Quota
+
+
+@dataclass(frozen=True, slots=True)
 class OneMachineSettings:
     """Everything on one machine."""
 
@@ -77,6 +101,7 @@ class OneMachineSettings:
     log_level: str
     log_retention_days: int
     people: PeopleSettings
+    files: FileSettings
     changed: Mapping[str, str]
     """Settings that are not the defaults, for the log: secrets without their values."""
 
@@ -91,6 +116,7 @@ class GatewaySettings:
     cassandra: CassandraSettings
     metadata_url: str
     credential: str | None = field(repr=False)
+    files: FileSettings
     changed: Mapping[str, str]
 
 

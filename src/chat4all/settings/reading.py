@@ -17,6 +17,7 @@ from pydantic_settings import (
 
 from chat4all.domain.errors import StartRefused
 from chat4all.domain.people import UserSearch
+from chat4all.settings.files import FileValues
 from chat4all.settings.names import PREFIX, is_injected
 from chat4all.settings.parts import (
     CassandraSettings,
@@ -54,7 +55,7 @@ class _Environment(EnvSettingsSource):
         }
 
 
-class Settings(BaseSettings):
+class Settings(FileValues):
     """What can be set. Names without the prefix are those of the original interface."""
 
     model_config = SettingsConfigDict(
@@ -289,6 +290,7 @@ class Settings(BaseSettings):
             self.log_level,
             self.log_retention_days,
             self.people,
+            self.files,
             self.changed,
         )
 
@@ -302,6 +304,7 @@ class Settings(BaseSettings):
             self.cassandra,
             self.metadata_url,
             _text(self.service_credential),
+            self.files,
             self.changed,
         )
 

@@ -38,6 +38,7 @@ from chat4all.domain.times import now_utc
 from chat4all.ports.directory import Members
 from chat4all.ports.history import ChangeableMessages
 from chat4all.ports.log import MessageLog
+from chat4all.usecases.attaching import Attaching
 from chat4all.usecases.public_names import PublicNames
 from chat4all.usecases.recent import Recent
 from chat4all.usecases.sending import (
@@ -74,6 +75,7 @@ class Changing:
         history: ChangeableMessages,
         members: Members,
         names: PublicNames,
+        attaching: Attaching,
         *,
         new_id: Callable[[], str] = new_message_id,
         unknown_not_before: float = UNKNOWN_NOT_BEFORE_SECONDS,
@@ -82,6 +84,7 @@ class Changing:
         self._history = history
         self._members = members
         self._names = names
+        self._attaching = attaching
         self._new_id = new_id
         self._unknown_not_before = unknown_not_before
         self._recent = Recent[_Key, ChangeRecord]()
@@ -129,15 +132,24 @@ class Changing:
 
         Raises `NotAllowed` for everybody else.
         """
+        deleted: list[StoredMessage] = []
 
         async def prepare(of: dict[str, Any]) -> _Prepared:
             message, role = await self._find(author, conversation, message_id, seq)
+            deleted.append(message)
             is_own = message.sender_id == author
             if not is_own and role is Role.MEMBER:
                 raise NotAllowed("only its author, an admin or an owner deletes a message")
             return _Prepared(DeletionRecord(**of, seq=message.seq, as_admin=not is_own))
 
-        return await self._append(author, conversation, change_id, headers, prepare)
+        made = await self._append(author, conversation, change_id, headers, prepare)
+        try:
+            await self._attaching.detach(*deleted)
+        except Unavailable as error:
+            # The deletion is made; a retry with its id takes the file back as well.
+            error.change_id = made
+            raise
+        return made
 
     async def react(
         self,

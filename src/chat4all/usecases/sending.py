@@ -10,8 +10,15 @@ import uuid_utils
 
 from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.concurrency.waiting import BoundedWaiting
-from chat4all.domain.errors import FieldError, InvalidInput, OutcomeUnknown, Unavailable
+from chat4all.domain.errors import (
+    Conflict,
+    FieldError,
+    InvalidInput,
+    OutcomeUnknown,
+    Unavailable,
+)
 from chat4all.domain.ids import ConversationId, MessageId, Username
+from chat4all.domain.kinds import FILE_KINDS
 from chat4all.domain.messages import MessageDraft, own_or_first
 from chat4all.domain.records import Headers, MessageRecord
 from chat4all.domain.roles import check_member, check_mentioned
@@ -19,6 +26,7 @@ from chat4all.domain.times import now_utc
 from chat4all.ports.directory import Members
 from chat4all.ports.history import MessagesById
 from chat4all.ports.log import MessageLog
+from chat4all.usecases.attaching import Attaching
 from chat4all.usecases.recent import Recent
 from chat4all.wire.records import encode_record
 
@@ -64,6 +72,7 @@ class Sending:
         log: MessageLog,
         members: Members,
         stored: MessagesById,
+        attaching: Attaching,
         *,
         new_id: Callable[[], str] = new_message_id,
         unknown_not_before: float = UNKNOWN_NOT_BEFORE_SECONDS,
@@ -71,6 +80,7 @@ class Sending:
         self._log = log
         self._members = members
         self._stored = stored
+        self._attaching = attaching
         self._new_id = new_id
         self._unknown_not_before = unknown_not_before
         self._recent = Recent[_RecentKey, MessageRecord]()
@@ -84,8 +94,9 @@ class Sending:
         `headers` are the record's headers.
 
         Raises `NotFound` when the sender is not a member (or there is no such conversation: the
-        answers are the same), `InvalidInput` when it answers a message that is not there or
-        mentions somebody who is not a member, and `Unavailable` with the id to retry with: as
+        answers are the same), `InvalidInput` when it answers a message that is not there, mentions
+        somebody who is not a member or names a file that its sender may not have, `Conflict` for a
+        file that is not ready, and `Unavailable` with the id to retry with: as
         `OutcomeUnknown` when the message may or may not appear; in all other cases nothing was
         done.
         """
@@ -104,10 +115,10 @@ class Sending:
         try:
             members = await self._members.members(draft.conversation_id)
             check_member(members, sender)
-            if draft.mentions or draft.reply_to is not None:
+            if draft.refers:
                 try:
                     record = await self._referring(record, draft, members)
-                except InvalidInput:
+                except (Conflict, InvalidInput):
                     if await self._has_accepted(sender, draft):
                         return record.message_id
                     raise
@@ -129,14 +140,17 @@ class Sending:
     async def _referring(
         self, record: MessageRecord, draft: MessageDraft, members: Container[Username]
     ) -> MessageRecord:
-        """Return a record with those whom the draft mentions and the number that it answers."""
+        """Return a record with the draft's file, those it mentions and the number it answers."""
         check_mentioned(members, draft.mentions)
         record = record._replace(mentions=tuple(dict.fromkeys(draft.mentions)))
-        if draft.reply_to is None:
-            return record
-        sender, conversation = record.sender_id, record.conversation_id
-        seq = await self._seq_of(sender, conversation, draft.reply_to)
-        return record._replace(reply_seq=seq or await self._seq_soon(sender, draft, draft.reply_to))
+        if (replied := draft.reply_to) is not None:
+            seq = await self._seq_of(record.sender_id, record.conversation_id, replied)
+            seq = seq or await self._seq_soon(record.sender_id, draft, replied)
+            record = record._replace(reply_seq=seq)
+        if draft.kind in FILE_KINDS:
+            # Last: nobody gets the file of a message that is refused.
+            record = await self._attaching.attach(record)
+        return record
 
     async def _has_accepted(self, sender: Username, draft: MessageDraft) -> bool:
         """Say whether a draft is a retry: what it refers to may be gone since it was accepted."""

@@ -82,8 +82,8 @@ class SendMessage(msgspec.Struct):
     kind: Annotated[
         Kind,
         Meta(
-            description="`text`, `location`, `contact` or `custom`: the others are the service's "
-            "own, or come with files. `content` may be left out for all but `text`."
+            description="Any but `system`, which is the service's own. `content` may be left out "
+            "for all but `text`."
         ),
     ] = Kind.TEXT
     payload: Annotated[

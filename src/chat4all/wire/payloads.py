@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from chat4all.domain.files import NAME_MAX as FILE_NAME_MAX
+from chat4all.domain.ids import UUID_PATTERN
 from chat4all.domain.kinds import Kind
 
 NUMBER_MAX = 2**53
@@ -22,6 +24,11 @@ PHONE_MAX = 40
 EMAIL_MAX = 320
 REACHED_MAX = 10
 """Phone numbers, and e-mail addresses, of one contact."""
+
+ALT_MAX = 1_000
+"""Characters that say what is in a picture, a sound or a film."""
+
+_EXAMPLE_FILE = "01980f4e-9b2a-7c31-8d44-5a1f2e3d4c5b"
 
 
 def _line(most: int, *examples: str) -> Meta:
@@ -53,15 +60,51 @@ class Contact(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     username: Annotated[str, _line(32, "ana")] | None = None
 
 
-SENT_KINDS = (Kind.TEXT, Kind.LOCATION, Kind.CONTACT, Kind.CUSTOM)
+class SentFile(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """The payload of an `image`, `file`, `audio` or `video` that is sent: a file of the sender's.
+
+    `name` is what it is called if not as it was uploaded, `alt` says what is in it for those who
+    cannot see or hear it.
+    """
+
+    file_id: Annotated[str, Meta(pattern=UUID_PATTERN, examples=[_EXAMPLE_FILE])]
+    name: Annotated[str, _line(FILE_NAME_MAX, "praia.jpg")] | None = None
+    alt: Annotated[str, _line(ALT_MAX, "Two people on a beach")] | None = None
+
+
+class AttachedFile(msgspec.Struct, omit_defaults=True):
+    """The payload of an `image`, `file`, `audio` or `video`: a file, and what is in it.
+
+    `type` is the media type that was found in its content. `width` and `height` are in pixels;
+    `blurhash` is a blurred picture in some 30 characters. Both are missing where they are unknown.
+    """
+
+    file_id: Annotated[str, Meta(examples=[_EXAMPLE_FILE])]
+    name: Annotated[str, _line(FILE_NAME_MAX, "praia.jpg")]
+    size: Annotated[int, Meta(ge=0, description="Bytes.", examples=[48_213])]
+    type: Annotated[str, Meta(examples=["image/jpeg"])]
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    alt: Annotated[str, _line(ALT_MAX, "Two people on a beach")] | None = None
+    width: Annotated[int, Meta(ge=1, examples=[1_200])] | None = None
+    height: Annotated[int, Meta(ge=1, examples=[800])] | None = None
+    blurhash: str | None = None
+
+
+SENT_KINDS = tuple(kind for kind in Kind if kind is not Kind.SYSTEM)
 """What clients may send."""
 
 PAYLOADS: Mapping[Kind, type[msgspec.Struct] | None] = {
     **dict.fromkeys(Kind),
+    **dict.fromkeys((Kind.IMAGE, Kind.FILE, Kind.AUDIO, Kind.VIDEO), AttachedFile),
     Kind.LOCATION: Location,
     Kind.CONTACT: Contact,
 }
 """The type of each kind's payload; None: any object, or for `text` none at all."""
+
+SENT_PAYLOADS: Mapping[Kind, type[msgspec.Struct] | None] = {
+    kind: SentFile if struct is AttachedFile else struct for kind, struct in PAYLOADS.items()
+}
+"""The same, as clients send them: the server adds to what names a file."""
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()

@@ -1,13 +1,13 @@
 """JSON Schemas of what clients send and receive, made from its types."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from inspect import cleandoc
 from typing import Any, TypeAlias
 
 import msgspec
 
 from chat4all.domain.kinds import Kind
-from chat4all.wire.payloads import PAYLOADS, SENT_KINDS
+from chat4all.wire.payloads import PAYLOADS, SENT_KINDS, SENT_PAYLOADS
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -24,9 +24,9 @@ def schemas_of(types: Iterable[type[Any]], reference: str) -> dict[str, Schema]:
         one for one in schemas.values() if {"kind", "payload"} <= {*one.get("properties", ())}
     ]
     for message in messages:
-        message["oneOf"] = _by_kind(message, reference)
-    if messages:
-        of_payloads = [struct for struct in PAYLOADS.values() if struct is not None]
+        payloads = PAYLOADS if "kind" in message.get("required", ()) else SENT_PAYLOADS
+        message["oneOf"] = _by_kind(payloads, reference)
+        of_payloads = {struct for struct in payloads.values() if struct is not None}
         schemas |= msgspec.json.schema_components(of_payloads, ref_template=reference)[1]
     for schema in schemas.values():
         if "description" in schema:  # a docstring, with its indentation
@@ -34,11 +34,11 @@ def schemas_of(types: Iterable[type[Any]], reference: str) -> dict[str, Schema]:
     return schemas
 
 
-def _by_kind(schema: Schema, reference: str) -> list[Schema]:
+def _by_kind(payloads: Mapping[Kind, type[msgspec.Struct] | None], reference: str) -> list[Schema]:
     """Return what a message may be: which payload each kind has."""
-    is_sent = "kind" not in schema.get("required", ())
+    is_sent = payloads is SENT_PAYLOADS
     choices = []
-    for kind, struct in PAYLOADS.items():
+    for kind, struct in payloads.items():
         payload = _NOTHING if kind is Kind.TEXT else _payload_of(struct, reference)
         if not is_sent and payload is not _NOTHING:
             payload = {"anyOf": [payload, _NOTHING]}  # null once it is deleted

@@ -15,4 +15,6 @@ def cached_people(people: PeoplePorts, follower: OutboxFollower) -> PeoplePorts:
         people.memberships,
         cached_sessions(people.sessions, follower),
         people.creations,
+        people.uploads,
+        people.files,
     )

@@ -10,6 +10,7 @@ from cachetools import LRUCache
 
 from chat4all.adapters.crypto.secret import check_secret, key_id
 from chat4all.domain.errors import NotSignedIn
+from chat4all.domain.files import FileId
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import AccessToken, Session
 from chat4all.domain.refresh_tokens import next_refresh_token
@@ -19,6 +20,9 @@ ALGORITHM = "HS256"
 
 ISSUER = "chat4all"
 AUDIENCE = "chat4all"
+LINK_AUDIENCE = "chat4all-file"
+"""Of links to files: they are no access tokens, and those are no links."""
+
 TOKEN_MAX = 4096
 CACHED_MAX = 10_000
 
@@ -26,7 +30,9 @@ _log = logging.getLogger(__name__)
 
 
 class JwtTokens:
-    """The port `ports.security.Tokens`. Good signatures are cached; `exp` is compared every time.
+    """The ports `Tokens` and `FileLinks` of `ports.security`.
+
+    Good signatures of tokens are cached; `exp` is compared every time.
 
     `secret` signs. Tokens that were signed with one of `accepted` are valid too, so that the key
     can be changed while users are signed in.
@@ -68,11 +74,35 @@ class JwtTokens:
         """Return the refresh tokens that follow one; see `ports.security.Tokens`."""
         return [next_refresh_token(token, key) for key in self._keys.values()]
 
+    def issue_link(self, file_id: FileId, viewer: Username, until: int) -> str:
+        """Sign a link; see `ports.security.FileLinks`."""
+        claims = {
+            "iss": ISSUER,
+            "aud": LINK_AUDIENCE,
+            "sub": viewer,
+            "jti": file_id,
+            "iat": until,
+            "exp": until,
+        }
+        return jwt.encode(claims, self._secret, ALGORITHM, {"kid": key_id(self._secret)})
+
+    def read_link(self, link: str, file_id: FileId, now: int) -> Username:
+        """Return whose link it is; see `ports.security.FileLinks`."""
+        try:
+            if len(link) > TOKEN_MAX:
+                raise jwt.InvalidTokenError
+            claims = self._claims(link, LINK_AUDIENCE)
+            if claims["jti"] != file_id or _whole(claims["exp"]) <= now:
+                raise jwt.InvalidTokenError
+            return Username(claims["sub"])
+        except (jwt.InvalidTokenError, ValueError):
+            raise NotSignedIn("this link is not good any more: ask for another one") from None
+
     def _verify(self, token: str) -> Session:
         try:
             if len(token) > TOKEN_MAX:
                 raise jwt.InvalidTokenError
-            claims = self._claims(token)
+            claims = self._claims(token, AUDIENCE)
             return Session(SessionId(claims["jti"]), Username(claims["sub"]), _whole(claims["exp"]))
         except jwt.InvalidSignatureError:
             self._warn_of_another_secret(token)
@@ -84,7 +114,7 @@ class JwtTokens:
         except (jwt.InvalidTokenError, ValueError):
             raise NotSignedIn("this token is not good: sign in again") from None
 
-    def _claims(self, token: str) -> dict[str, Any]:
+    def _claims(self, token: str, audience: str) -> dict[str, Any]:
         named = jwt.get_unverified_header(token).get("kid")
         # Earlier releases named no key.
         keys = self._keys.values() if named is None else [self._keys.get(named)]
@@ -96,7 +126,7 @@ class JwtTokens:
                     token,
                     key,
                     algorithms=[ALGORITHM],
-                    audience=AUDIENCE,
+                    audience=audience,
                     issuer=ISSUER,
                     # `read` compares `exp` with its `now`.
                     options={

@@ -3,6 +3,7 @@
 A small installation runs on them, and so do the fast tests: these use no fakes of their own.
 """
 
+from chat4all.adapters.embedded.blobs import FolderBlobs
 from chat4all.adapters.embedded.consumer import EmbeddedConsumer
 from chat4all.adapters.embedded.feed import EmbeddedFeed
 from chat4all.adapters.embedded.folder import DataFolder
@@ -16,6 +17,7 @@ __all__ = [
     "EmbeddedFeed",
     "EmbeddedLog",
     "EmbeddedStore",
+    "FolderBlobs",
     "GatewayLink",
     "RouterLink",
 ]

@@ -1,5 +1,6 @@
-"""Users, conversations and sessions by asking the metadata service."""
+"""Users, conversations, sessions and files by asking the metadata service."""
 
+from chat4all.adapters.metadata_http.files import HttpFiles, HttpUploads
 from chat4all.adapters.metadata_http.people import (
     HttpDirectory,
     HttpMemberships,
@@ -14,9 +15,11 @@ from chat4all.adapters.metadata_http.service import MetadataService
 __all__ = [
     "SECRETS_DIFFER",
     "HttpDirectory",
+    "HttpFiles",
     "HttpMemberships",
     "HttpOutbox",
     "HttpSessions",
+    "HttpUploads",
     "HttpUsers",
     "MetadataService",
     "SameSecret",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from chat4all.adapters.metadata_http.files import HttpFiles, HttpUploads
 from chat4all.adapters.metadata_http.service import MetadataService
 from chat4all.concurrency.slices import slices
 from chat4all.domain.creations import CreationKey, KeptCreation
@@ -305,4 +306,6 @@ def http_people(service: MetadataService) -> PeoplePorts:
         HttpMemberships(service),
         HttpSessions(service),
         HttpCreations(service),
+        HttpUploads(service),
+        HttpFiles(service),
     )

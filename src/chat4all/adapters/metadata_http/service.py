@@ -14,13 +14,16 @@ from chat4all.concurrency.waiting import BoundedWaiting
 from chat4all.domain.acting import current_actor
 from chat4all.domain.errors import (
     AlreadyTaken,
+    Busy,
     Conflict,
+    Fenced,
     FieldError,
     InvalidInput,
     NotAllowed,
     NotFound,
     NotSignedIn,
     OutcomeUnknown,
+    QuotaReached,
     Refused,
     Unavailable,
 )
@@ -58,6 +61,9 @@ _REFUSED: Mapping[str, type[Refused]] = {
     type_of(ProblemSlug.NOT_ALLOWED): NotAllowed,
     type_of(ProblemSlug.CONFLICT): Conflict,
     type_of(ProblemSlug.ALREADY_TAKEN): AlreadyTaken,
+    type_of(ProblemSlug.BUSY): Busy,
+    type_of(ProblemSlug.FENCED): Fenced,
+    type_of(ProblemSlug.QUOTA_REACHED): QuotaReached,
     type_of(ProblemSlug.NOT_SIGNED_IN): NotSignedIn,
 }
 
@@ -96,8 +102,7 @@ class MetadataService:
     async def ask(self, name: str, question: msgspec.Struct, shape: Any, *, writes: bool) -> Any:
         """Return the answer, of the type `shape`.
 
-        Raises the service's errors: `NotFound`, `NotAllowed`, `Conflict`, `AlreadyTaken`,
-        `InvalidInput`, `Unavailable`.
+        Raises the service's errors: those of `_REFUSED`, `InvalidInput`, `Unavailable`.
         """
         try:
             async with self._waiting.turn() as seconds, asyncio.timeout(seconds):

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
 
+from chat4all.adapters.sql.file_rows import drop_uses_of
 from chat4all.adapters.sql.tables import conversations, members, private_pairs, users
 from chat4all.adapters.sql.types import ByBytes
 from chat4all.domain.errors import NotFound, NotSignedIn
@@ -261,7 +262,8 @@ def update_conversation(
 
 
 def delete_conversation(connection: Connection, conversation: ConversationId) -> None:
-    """End a conversation: it has no members any more, and its id stays taken."""
+    """End a conversation: it has no members and no files any more, and its id stays taken."""
+    drop_uses_of(connection, conversation)
     connection.execute(_DELETE_MEMBERS, {"conversation": conversation})
     connection.execute(_DELETE_CONVERSATION, {"conversation": conversation, "at": now_utc()})
 

@@ -1,12 +1,14 @@
-"""Users, conversations and sessions of one database."""
+"""Users, conversations, sessions and files of one database."""
 
 from collections.abc import Callable
 
 from chat4all.adapters.sql.creations import SqlCreations
 from chat4all.adapters.sql.directory import SqlDirectory
+from chat4all.adapters.sql.files import SqlFiles
 from chat4all.adapters.sql.memberships import SqlMemberships
 from chat4all.adapters.sql.sessions import SqlSessions
 from chat4all.adapters.sql.transactions import Transactions
+from chat4all.adapters.sql.uploads import SqlUploads
 from chat4all.adapters.sql.users import SqlUsers
 from chat4all.ports.people import PeoplePorts
 
@@ -21,4 +23,6 @@ def sql_people(
         SqlMemberships(database),
         SqlSessions(database),
         SqlCreations(database),
+        SqlUploads(database),
+        SqlFiles(database),
     )

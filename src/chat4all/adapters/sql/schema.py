@@ -8,7 +8,7 @@ from chat4all.adapters.sql.engine import Database
 from chat4all.adapters.sql.tables import metadata
 from chat4all.domain.errors import StartRefused, Unavailable
 
-NEWEST = "0008"
+NEWEST = "0009"
 """Alembic's head, without loading Alembic, which takes longer than the rest of a start."""
 
 

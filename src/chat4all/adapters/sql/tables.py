@@ -16,6 +16,7 @@ from sqlalchemy import (
 
 from chat4all.adapters.sql.types import Json
 from chat4all.domain.acting import ADDRESS_MAX, OPERATOR_MAX
+from chat4all.domain.files import NAME_MAX
 
 SEARCH_KEY_MAX = 240
 """Code points of a name's search key."""
@@ -143,6 +144,56 @@ audit = Table(
     # An operator's account of the operating system.
     Column("operator", String(OPERATOR_MAX)),
     Index("ix_audit_at", "at"),
+)
+
+# Files, and uploads on their way to become one. Times are milliseconds since 1970 by the database's
+# clock.
+files = Table(
+    "files",
+    metadata,
+    Column("file_id", String(36), primary_key=True),
+    Column("owner", ForeignKey(users.c.username), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("name", String(NAME_MAX), nullable=False),
+    Column("declared_type", Text, nullable=False),
+    Column("object_key", String(200), nullable=False),
+    Column("store_upload", Text, nullable=False),
+    Column("upload_metadata", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    # How many bytes are durable, and where: `Progress` in JSON, None of what is whole.
+    Column("received", BigInteger, nullable=False),
+    Column("progress", Text),
+    Column("fence", BigInteger, nullable=False),
+    # The call that changed the row last: one that runs again recognises what it has done.
+    Column("holder", String(36)),
+    Column("lease_until", BigInteger, nullable=False),
+    # When it becomes garbage; None while a message names it.
+    Column("expires_at", BigInteger),
+    # Set once it is garbage, for ever: until when no other collector gets it.
+    Column("given_until", BigInteger),
+    # When it was begun, or, of what is whole, when it became so.
+    Column("created_at", BigInteger, nullable=False),
+    # None of what is not whole.
+    Column("sha256", String(64)),
+    Column("media_type", String(200)),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("blurhash", String(200)),
+    Index("ix_files_owner", "owner"),
+    Index("ix_files_expires_at", "expires_at"),
+    Index("ix_files_sha256", "sha256"),
+)
+
+# The messages that name a file.
+file_uses = Table(
+    "file_uses",
+    metadata,
+    Column("conversation_id", ForeignKey(conversations.c.conversation_id), primary_key=True),
+    Column("message_id", String(36), primary_key=True),
+    # A message's id is its sender's.
+    Column("sender_id", String(32), primary_key=True),
+    Column("file_id", ForeignKey(files.c.file_id), primary_key=True),
+    Index("ix_file_uses_file_id", "file_id"),
 )
 
 # Which installation the database is of: one row.

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from chat4all.adapters.sql.audit import append_audit_entry, rename_in_audit
 from chat4all.adapters.sql.creations import forget_creations, keep_creation
+from chat4all.adapters.sql.file_rows import drop_files_of
 from chat4all.adapters.sql.inheriting import inherit_ownerless, leave_everything
 from chat4all.adapters.sql.outbox import Note, write_noting
 from chat4all.adapters.sql.tables import SEARCH_KEY_MAX, members, sessions, users
@@ -244,6 +245,7 @@ class SqlUsers:
             left = leave_everything(connection, username, actor)
             ended = _end_sessions(connection, username)
             forget_creations(connection, username)
+            drop_files_of(connection, username)
             connection.execute(
                 update(users)
                 .where(users.c.username == username)

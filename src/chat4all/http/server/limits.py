@@ -64,6 +64,8 @@ def body_too_large(limits: RouteLimits) -> Refusal:
 
 def too_slow(limits: RouteLimits) -> Refusal:
     """Return the refusal of a request that takes longer than its route allows."""
+    if limits.stall_seconds is not None:
+        return HTTPStatus.REQUEST_TIMEOUT, f"nothing arrived within {limits.stall_seconds:g} s"
     return (
         HTTPStatus.REQUEST_TIMEOUT,
         f"the request did not arrive whole within {limits.seconds:g} s",

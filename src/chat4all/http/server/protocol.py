@@ -14,7 +14,14 @@ import httptools
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from chat4all.http.route_limits import DEFAULT_LIMITS, HEAD_MAX, RouteLimits, limits_of
+from chat4all.http.route_limits import (
+    DEFAULT_LIMITS,
+    HEAD_MAX,
+    SENT,
+    STALL_BYTES,
+    RouteLimits,
+    limits_of,
+)
 from chat4all.http.server.limits import (
     AHEAD_MAX,
     CLOSED_SHARE,
@@ -72,6 +79,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._state: tuple[str, object] = ("new", None)
         """The state at the last `check`: what the connection did, and for which request."""
         self._since = 0.0
+        self._moved = 0
+        """How far a long body or answer was at the last `check`."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection, or refuse it when there are too many."""
@@ -103,10 +112,12 @@ class BoundedProtocol(HttpToolsProtocol):
         elif len(data) <= STEP:
             self._parse(data)
         else:
-            for first in range(0, len(data), STEP):
-                self._parse(data[first : first + STEP])
+            end = 0
+            while end < len(data):
+                first, end = end, end + self._step()
+                self._parse(data[first:end])
                 if self._successor is not None:
-                    self._pass_on(self._successor, data[first + STEP :])
+                    self._pass_on(self._successor, data[end:])
                     break
                 if self.is_refused():
                     break
@@ -187,7 +198,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def check(self, now: float) -> None:
         """End a state that lasts too long. `now` is the event loop's time in seconds."""
         kind, request, limit = self._doing()
-        if kind != self._state[0] or request is not self._state[1]:
+        if kind != self._state[0] or request is not self._state[1] or self._has_moved(kind):
             self._state, self._since = (kind, request), now
         elif now - self._since < limit:
             return
@@ -197,6 +208,19 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.abort()
         else:
             self.transport.close()
+
+    def _has_moved(self, kind: str) -> bool:
+        """Say whether a body or answer that may be long has gone on since the last check."""
+        moved: int = 0
+        if kind == "arriving" and self._limits().stall_seconds is not None:
+            if self.flow.read_paused:
+                return True  # it is we who are slow
+            moved = self._arrived // STALL_BYTES
+        elif kind == "taking" and self.cycle is not None:
+            scope: Any = self.cycle.scope
+            moved = scope.get(SENT, 0)
+        before, self._moved = self._moved, moved
+        return moved != before
 
     def _drain(self) -> None:
         """Read input to discard, slowly."""
@@ -230,6 +254,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._arrived = 0
         if len(self.pipeline) > AHEAD_MAX:
             self._refuse(TOO_FAR_AHEAD)
+
+    def _step(self) -> int:
+        """Return how many bytes to parse in one go: of a long body, all that are only body."""
+        if self._in_head() or self._limits().stall_seconds is None:
+            return STEP
+        length = dict(self.cycle.scope["headers"]).get(b"content-length", b"0")
+        # What has arrived counts the head too, so this ends before the body does.
+        return max(STEP, int(length) - self._arrived)
 
     def _may_hand_over(self) -> bool:
         """Say whether only the other protocol's bytes can follow on this connection."""

@@ -1,0 +1,115 @@
+"""The ports of files: each call is a request; see `wire.internal`."""
+
+from collections.abc import Sequence
+
+from chat4all.adapters.metadata_http.service import MetadataService
+from chat4all.domain.files import (
+    FileFacts,
+    FileId,
+    FileState,
+    FileUse,
+    Garbage,
+    NewUpload,
+    Progress,
+    Quota,
+    StoredFile,
+    Upload,
+)
+from chat4all.domain.ids import ConversationId, MessageId, Username
+from chat4all.wire import internal
+from chat4all.wire import internal_files as questions
+
+GARBAGE_AT_ONCE = 50
+"""Files: with the most keys they fit into one answer (`service.ANSWER_MAX`)."""
+
+
+class HttpUploads:
+    """The port `ports.files.Uploads`."""
+
+    def __init__(self, service: MetadataService) -> None:
+        self._ask = service.ask
+
+    async def create(self, upload: NewUpload, quota: Quota) -> Upload:
+        """Begin one; see `ports.files.Uploads`."""
+        new = questions.CreateUpload(upload, quota)
+        answer: Upload = await self._ask("create_upload", new, Upload, writes=True)
+        return answer
+
+    async def find(self, file_id: FileId, owner: Username) -> Upload:
+        """Return an upload as it is now; see `ports.files.Uploads`."""
+        of = questions.OfFile(file_id, owner)
+        answer: Upload = await self._ask("upload", of, Upload, writes=False)
+        return answer
+
+    async def take(self, file_id: FileId, owner: Username, *, force: bool) -> Upload:
+        """Take an upload to write to it; see `ports.files.Uploads`."""
+        taking = questions.TakeUpload(file_id, owner, force)
+        answer: Upload = await self._ask("take_upload", taking, Upload, writes=True)
+        return answer
+
+    async def advance(self, file_id: FileId, fence: int, progress: Progress) -> None:
+        """Keep progress, and the upload in one's hold; see `ports.files.Uploads`."""
+        advance = questions.AdvanceUpload(file_id, fence, progress)
+        await self._ask("advance_upload", advance, None, writes=True)
+
+    async def release(self, file_id: FileId, fence: int) -> None:
+        """Let go of an upload; see `ports.files.Uploads`."""
+        release = questions.ReleaseUpload(file_id, fence)
+        await self._ask("release_upload", release, None, writes=True)
+
+    async def finish(
+        self, file_id: FileId, fence: int, facts: FileFacts, state: FileState
+    ) -> StoredFile:
+        """Make the upload a file; see `ports.files.Uploads`."""
+        finish = questions.FinishUpload(file_id, fence, facts, state)
+        answer: StoredFile = await self._ask("finish_upload", finish, StoredFile, writes=True)
+        return answer
+
+    async def end(self, file_id: FileId, owner: Username) -> None:
+        """Give an upload up, or a file; see `ports.files.Uploads`."""
+        await self._ask("end_upload", questions.OfFile(file_id, owner), None, writes=True)
+
+
+class HttpFiles:
+    """The port `ports.files.Files`."""
+
+    def __init__(self, service: MetadataService) -> None:
+        self._ask = service.ask
+
+    async def find(self, file_id: FileId, viewer: Username) -> StoredFile:
+        """Return a file to those who may have it; see `ports.files.Files`."""
+        of = questions.OfFile(file_id, viewer)
+        answer: StoredFile = await self._ask("file", of, StoredFile, writes=False)
+        return answer
+
+    async def attach(self, use: FileUse) -> StoredFile:
+        """Note that a message will name a file; see `ports.files.Files`."""
+        attach = questions.AttachFile(use)
+        answer: StoredFile = await self._ask("attach_file", attach, StoredFile, writes=True)
+        return answer
+
+    async def detach(
+        self, conversation: ConversationId, message_id: MessageId, sender: Username
+    ) -> None:
+        """Note that a message does not name its file any more; see `ports.files.Files`."""
+        detach = questions.DetachFiles(conversation, message_id, sender)
+        await self._ask("detach_files", detach, None, writes=True)
+
+    async def set_state(self, file_id: FileId, state: FileState) -> None:
+        """Note what a check of a file has found; see `ports.files.Files`."""
+        await self._ask("set_file_state", questions.SetFileState(file_id, state), None, writes=True)
+
+    async def used(self, owner: Username) -> int:
+        """Return how many bytes of a user count; see `ports.files.Files`."""
+        answer: int = await self._ask("bytes_of", internal.OfUser(owner), int, writes=False)
+        return answer
+
+    async def garbage(self, limit: int) -> Sequence[Garbage]:
+        """Return what is to be deleted from the store; see `ports.files.Files`."""
+        some = questions.TakeGarbage(min(limit, GARBAGE_AT_ONCE))
+        answer: Sequence[Garbage] = await self._ask("garbage", some, list[Garbage], writes=True)
+        return answer
+
+    async def forget(self, file_ids: Sequence[FileId]) -> None:
+        """Drop what is known of garbage; see `ports.files.Files`."""
+        await self._ask("forget_files", questions.ForgetFiles(list(file_ids)), None, writes=True)

@@ -1,0 +1,255 @@
+"""The port `ports.blobs.Blobs` on S3."""
+
+import asyncio
+import base64
+import hashlib
+import io
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from botocore.exceptions import ClientError
+
+from chat4all.adapters.file_store import PIECE, PUBLIC, checked_key
+from chat4all.adapters.s3.failing import BROKEN, NoSuchUpload, OutsideObject, Place, explained
+from chat4all.concurrency.retrying import Backoff
+from chat4all.concurrency.slices import slices
+from chat4all.concurrency.waiting import BoundedWaiting
+from chat4all.domain.errors import NotFound, Overloaded, Unavailable
+from chat4all.domain.files import StoredPart
+from chat4all.ports.blobs import Chunks
+
+PART_MIN = 5 * 1024 * 1024
+"""S3's: a smaller part is refused, unless it is an upload's last one."""
+
+CONNECTIONS = 256
+
+READERS = 192
+"""Objects that are read at a time. Whoever reads slowly holds a connection: some stay for
+writers."""
+
+CALLS_MAX = 256
+"""Calls that may be under way; one more is refused at once."""
+
+CONNECT_SECONDS = 3.0
+
+SILENCE_SECONDS = 15.0
+"""How long a store may say nothing while it works, or while it sends an object."""
+
+CALL_SECONDS = 50.0
+"""A call with all its tries."""
+
+TRIES = 3
+"""Of a call; the waits between are random, up to 1 and 2 seconds."""
+
+RESUMING = Backoff(first=0.2, most=2.0, tries=5, jitter=1.0)
+"""How to go on with an object whose connection broke, as long as nothing comes."""
+
+DELETIONS = 16
+"""Objects that one call deletes at a time."""
+
+
+class S3Blobs:
+    """Sends requests to one bucket; opened, used and closed on one event loop."""
+
+    part_min = PART_MIN
+
+    def __init__(
+        self, endpoint: str, bucket: str, region: str, access_key: str, secret_key: str
+    ) -> None:
+        self._place = Place(endpoint, bucket, region, access_key, secret_key)
+        self._client: Any = None
+        self._exits = AsyncExitStack()
+        self._calls = BoundedWaiting(CALLS_MAX, CALL_SECONDS, "calls wait for the store of files")
+        self._readers = BoundedWaiting(
+            2 * READERS, CALL_SECONDS, "downloads wait for the store of files", slots=READERS
+        )
+
+    async def open(self) -> None:
+        """Make the client; nothing is sent yet."""
+        self._client = await self._exits.enter_async_context(
+            AioSession().create_client(
+                "s3",
+                endpoint_url=self._place.endpoint,
+                region_name=self._place.region,
+                aws_access_key_id=self._place.access_key,
+                aws_secret_access_key=self._place.secret_key,
+                config=AioConfig(
+                    connect_timeout=CONNECT_SECONDS,
+                    read_timeout=SILENCE_SECONDS,
+                    max_pool_connections=CONNECTIONS,
+                    retries={"mode": "standard", "total_max_attempts": TRIES},
+                    # Every store knows Content-MD5, and it is made in a thread. The checksums that
+                    # newer clients add by themselves are refused by many.
+                    request_checksum_calculation="when_required",
+                    response_checksum_validation="when_required",
+                    s3={"addressing_style": "path", "payload_signing_enabled": False},
+                ),
+            )
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._exits.aclose()
+
+    async def begin(self, key: str, media_type: str) -> str:
+        """Create a multipart upload; see `ports.blobs.Blobs`."""
+        answer = await self._call(
+            "create_multipart_upload", Key=checked_key(key), ContentType=media_type
+        )
+        return str(answer["UploadId"])
+
+    async def write(self, key: str, upload: str, number: int, data: Chunks) -> StoredPart:
+        """Upload a part; see `ports.blobs.Blobs`."""
+        _check_upload(upload)
+        body, size, md5 = await asyncio.to_thread(_joined, data)
+        answer = await self._call(
+            "upload_part",
+            Key=checked_key(key),
+            UploadId=upload,
+            PartNumber=number,
+            Body=body,
+            ContentMD5=md5,
+        )
+        return StoredPart(number, size, str(answer["ETag"]))
+
+    async def finish(self, key: str, upload: str, parts: Sequence[StoredPart]) -> None:
+        """Complete the upload; see `ports.blobs.Blobs`."""
+        _check_upload(upload)
+        if not parts:  # S3 makes no object of nothing
+            await self.put(key, (), "application/octet-stream")
+            await self.abort(key, upload)
+            return
+        named = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
+        try:
+            await self._call(
+                "complete_multipart_upload",
+                Key=checked_key(key),
+                UploadId=upload,
+                MultipartUpload={"Parts": named},
+            )
+        except NoSuchUpload:
+            # Completed before, and the answer was lost?
+            if await self._size(key) != sum(part.size for part in parts):
+                raise
+
+    async def abort(self, key: str, upload: str) -> None:
+        """Abort the upload; see `ports.blobs.Blobs`."""
+        try:
+            _check_upload(upload)
+            await self._call("abort_multipart_upload", Key=checked_key(key), UploadId=upload)
+        except (NoSuchUpload, NotFound):
+            return
+
+    async def put(self, key: str, data: Chunks, media_type: str) -> None:
+        """Put an object; see `ports.blobs.Blobs`."""
+        body, _, md5 = await asyncio.to_thread(_joined, data)
+        await self._call(
+            "put_object", Key=checked_key(key), Body=body, ContentType=media_type, ContentMD5=md5
+        )
+
+    async def read(
+        self, key: str, start: int = 0, length: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """Get an object, going on where a connection broke; see `ports.blobs.Blobs`."""
+        checked_key(key)
+        end = None if length is None else start + length
+        async with self._turn_to_read():
+            etag: str | None = None
+            delays = RESUMING.delays()
+            while end is None or start < end:
+                try:
+                    body, end, etag = await self._get(key, start, end, etag)
+                except OutsideObject:
+                    return
+                async with body:
+                    while piece := await _piece_of(body):
+                        start += len(piece)
+                        delays = RESUMING.delays()
+                        yield piece
+                if start < end:  # it broke
+                    delay = next(delays, None)
+                    if delay is None:
+                        raise Unavailable(
+                            f"{self._place} breaks off again and again while it sends an object",
+                            PUBLIC,
+                        )
+                    await asyncio.sleep(delay)
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects, some at a time; see `ports.blobs.Blobs`."""
+        # Not in one request: its checksum is one that not every store knows.
+        for some in slices([checked_key(key) for key in keys], DELETIONS):
+            ended = await asyncio.gather(
+                *(self._call("delete_object", Key=key) for key in some), return_exceptions=True
+            )
+            for error in ended:
+                if isinstance(error, BaseException) and not isinstance(error, NotFound):
+                    raise error
+
+    async def ping(self) -> None:
+        """Ask for the bucket; see `ports.blobs.Blobs`."""
+        try:
+            await self._call("head_bucket")
+        except NotFound:
+            raise Unavailable(
+                f"{self._place} has no bucket {self._place.bucket}: make it, or set "
+                "CHAT4ALL_S3_BUCKET to one that it has",
+                PUBLIC,
+            ) from None
+
+    @asynccontextmanager
+    async def _turn_to_read(self) -> AsyncIterator[None]:
+        try:
+            async with self._readers.turn():
+                yield
+        except TimeoutError:
+            raise Overloaded("too many downloads wait for the store of files") from None
+
+    async def _get(
+        self, key: str, start: int, end: int | None, etag: str | None
+    ) -> tuple[Any, int, str]:
+        """Return the stream of a range, where it ends, and the object's ETag."""
+        last = "" if end is None else end - 1
+        same = {} if etag is None else {"IfMatch": etag}
+        answer = await self._call("get_object", Key=key, Range=f"bytes={start}-{last}", **same)
+        return answer["Body"], start + answer["ContentLength"], str(answer["ETag"])
+
+    async def _size(self, key: str) -> int | None:
+        try:
+            return int((await self._call("head_object", Key=key))["ContentLength"])
+        except NotFound:
+            return None
+
+    async def _call(self, operation: str, **parameters: object) -> Mapping[str, Any]:
+        """Return the answer to a request. Raises what `failing.explained` makes of an error."""
+        try:
+            async with self._calls.turn() as seconds, asyncio.timeout(seconds):
+                answer: Mapping[str, Any] = await getattr(self._client, operation)(
+                    Bucket=self._place.bucket, **parameters
+                )
+                return answer
+        except (ClientError, *BROKEN) as error:
+            raise explained(error, self._place) from error
+
+
+def _check_upload(upload: str) -> None:
+    if not upload:  # the request would be about the object itself
+        raise NoSuchUpload("there is no upload without a name in the store of files")
+
+
+def _joined(data: Chunks) -> tuple[io.BytesIO, int, str]:
+    """Return a body that can be sent again, its size and its checksum. For a thread."""
+    body = io.BytesIO(b"".join(data))
+    digest = hashlib.md5(body.getbuffer(), usedforsecurity=False).digest()
+    return body, body.getbuffer().nbytes, base64.b64encode(digest).decode()
+
+
+async def _piece_of(body: Any) -> bytes:
+    """Return what comes next; nothing at the end, or where the connection broke."""
+    try:
+        return bytes(await body.read(PIECE))
+    except BROKEN:
+        return b""

@@ -1,0 +1,124 @@
+"""What an S3 store's refusals mean: which error, and what an operator should change."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chat4all.adapters.file_store import PUBLIC, PUBLIC_FULL
+from chat4all.adapters.network_errors import reason_of
+from chat4all.domain.errors import Conflict, NotFound, OutOfSpace, Unavailable
+
+BROKEN = (aiohttp.ClientError, BotoCoreError, OSError, asyncio.TimeoutError)
+"""A connection that failed, or brought less than it promised."""
+
+
+class NoSuchUpload(Conflict):
+    """An upload that was finished or given up, or never was."""
+
+
+class OutsideObject(NotFound):
+    """A range that begins at the object's end, or after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a bucket is, and who may use it."""
+
+    endpoint: str
+    bucket: str
+    region: str
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"the S3 store at {self.endpoint}"
+
+
+_ABSENT = {"NoSuchKey", "404", "NotFound"}
+_FULL = {
+    "QuotaExceeded",
+    "InsufficientStorage",
+    "InsufficientStorageSpace",
+    "StorageFull",
+    "XMinioStorageFull",
+    "XMinioAdminBucketQuotaExceeded",
+    "507",
+}
+_NOT_THESE_PARTS = {"InvalidPart", "InvalidPartOrder", "EntityTooSmall"}
+_CREDENTIALS = {
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "AccessDenied",
+    "AllAccessDisabled",
+    "403",
+}
+_REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "301", "IllegalLocationConstraint"}
+
+
+def explained(error: Exception, place: Place) -> Exception:
+    """Return the error of ours that one of a request stands for, without the store's own words."""
+    if isinstance(error, ClientError):
+        return _refused(error.response, place)
+    return Unavailable(
+        f"{place} does not answer ({_reason(error)}): start it, or set CHAT4ALL_S3_ENDPOINT to "
+        "where it is",
+        PUBLIC,
+    )
+
+
+def _refused(response: Mapping[str, Any], place: Place) -> Exception:
+    code = str(response.get("Error", {}).get("Code", ""))
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    if code == "NoSuchUpload":
+        return NoSuchUpload(
+            "there is no such upload in the store of files: it was finished or given up"
+        )
+    if code in _NOT_THESE_PARTS:
+        return Conflict(f"the parts of the upload are not the ones that were written ({code})")
+    if code == "InvalidRange":
+        return OutsideObject("the object ends before this range")
+    if code in _ABSENT:
+        return NotFound("no such object in the store of files")
+    if code in _FULL or status == HTTPStatus.INSUFFICIENT_STORAGE:
+        return OutOfSpace(
+            f"{place} has no room left ({code}): free some, or raise the quota of the bucket "
+            f"{place.bucket}",
+            PUBLIC_FULL,
+        )
+    return Unavailable(f"{place} {_advice(code or str(status), place)}", PUBLIC)
+
+
+def _advice(code: str, place: Place) -> str:
+    if code == "NoSuchBucket":
+        return (
+            f"has no bucket {place.bucket}: make it, or set CHAT4ALL_S3_BUCKET to one that it has"
+        )
+    if code in _CREDENTIALS:
+        return (
+            f"refuses these credentials for the bucket {place.bucket} ({code}): check "
+            "CHAT4ALL_S3_ACCESS_KEY, CHAT4ALL_S3_SECRET_KEY and what they may do"
+        )
+    if code in _REGION:
+        return (
+            f"has the bucket {place.bucket} in another region ({code}): set CHAT4ALL_S3_REGION to "
+            "the bucket's"
+        )
+    if code == "RequestTimeTooSkewed":
+        return "has another time than this machine: set both clocks right"
+    return f"answers {code}: its own log says why"
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "kwargs", {}).get("error", error)
+    if isinstance(cause, aiohttp.ClientConnectorError):
+        return reason_of(cause.os_error)
+    if isinstance(cause, OSError):
+        return reason_of(cause)
+    if "Timeout" in type(error).__name__:
+        return reason_of(TimeoutError())
+    return "the connection was lost"

@@ -1,0 +1,199 @@
+"""Whole files in SQL: who may have them, and what is to be deleted from the store."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, update
+
+from chat4all.adapters.sql.file_rows import (
+    FILE,
+    IS_THERE,
+    IS_WHOLE,
+    NO_SUCH_FILE,
+    change_file,
+    file_of,
+    give_up,
+    is_used,
+    lock_file,
+    upload_of,
+)
+from chat4all.adapters.sql.outbox import Now
+from chat4all.adapters.sql.tables import file_uses, files, members
+from chat4all.adapters.sql.transactions import Transactions
+from chat4all.adapters.sql.types import ByBytes
+from chat4all.domain.errors import Conflict, NotFound
+from chat4all.domain.files import (
+    GARBAGE_SECONDS,
+    FileId,
+    FileState,
+    FileUse,
+    Garbage,
+    StoredFile,
+    Upload,
+    keys_of,
+)
+from chat4all.domain.ids import ConversationId, MessageId, Username
+from chat4all.domain.roles import NO_SUCH_CONVERSATION
+
+_THROUGH_A_CONVERSATION = select(file_uses.c.file_id).join(
+    members, members.c.conversation_id == file_uses.c.conversation_id
+)
+_FOR_VIEWER = FILE.where(
+    IS_THERE,
+    IS_WHOLE,
+    or_(
+        files.c.owner == bindparam("viewer"),
+        _THROUGH_A_CONVERSATION.where(
+            file_uses.c.file_id == bindparam("file"), members.c.username == bindparam("viewer")
+        ).exists(),
+    ),
+)
+_IS_MEMBER = select(members.c.role).where(
+    members.c.conversation_id == bindparam("conversation"),
+    members.c.username == bindparam("sender"),
+)
+_OF_MESSAGE = and_(
+    file_uses.c.conversation_id == bindparam("conversation"),
+    file_uses.c.message_id == bindparam("message"),
+    file_uses.c.sender_id == bindparam("sender"),
+)
+_USES = select(file_uses.c.file_id).where(_OF_MESSAGE).order_by(ByBytes(file_uses.c.file_id))
+_USE = insert(file_uses)
+_DETACH = delete(file_uses).where(_OF_MESSAGE)
+_SET_STATE = (
+    update(files)
+    .where(files.c.file_id == bindparam("file"), IS_THERE, IS_WHOLE)
+    .values(state=bindparam("found"))
+)
+_BYTES = select(func.coalesce(func.sum(files.c.size), 0)).where(
+    files.c.owner == bindparam("username"), IS_THERE
+)
+_OF_OWNER = (
+    select(files)
+    .where(files.c.owner == bindparam("username"), IS_THERE)
+    .order_by(files.c.created_at, ByBytes(files.c.file_id))
+)
+_GARBAGE = (
+    select(files.c.file_id, files.c.state, files.c.store_upload, files.c.object_key, files.c.fence)
+    .where(
+        files.c.expires_at <= Now(),
+        or_(files.c.given_until.is_(None), files.c.given_until <= Now()),
+    )
+    .order_by(files.c.expires_at)
+    .limit(bindparam("most"))
+    .with_for_update()
+)
+_CHOSEN = files.c.file_id.in_(bindparam("chosen", expanding=True))
+_GIVE = update(files).where(_CHOSEN).values(given_until=Now() + GARBAGE_SECONDS * 1000)
+_FORGET = delete(files).where(_CHOSEN, files.c.given_until.is_not(None))
+
+_NOT_READY = {
+    FileState.CHECKING: "the file is still being checked: try again in a while",
+    FileState.REFUSED: "the file was refused when it was checked: it cannot be sent",
+}
+
+
+class SqlFiles:
+    """The port `ports.files.Files`."""
+
+    def __init__(self, database: Transactions) -> None:
+        self._database = database
+
+    async def find(self, file_id: FileId, viewer: Username) -> StoredFile:
+        """Return a file to those who may have it; see `ports.files.Files`."""
+        return await self._database.read(lambda connection: _find(connection, file_id, viewer))
+
+    async def attach(self, use: FileUse) -> StoredFile:
+        """Note that a message will name a file; see `ports.files.Files`."""
+        message = _message(use.conversation_id, use.message_id, use.sender_id)
+
+        def attach(connection: Connection) -> StoredFile:
+            row = lock_file(connection, use.file_id)
+            found = _find(connection, use.file_id, use.sender_id)
+            if why := _NOT_READY.get(found.state):
+                raise Conflict(why)
+            if connection.execute(_IS_MEMBER, message).first() is None:
+                raise NotFound(NO_SUCH_CONVERSATION)
+            if use.file_id not in connection.execute(_USES, message).scalars().all():
+                connection.execute(_USE, use._asdict())
+            if row.expires_at is not None:
+                change_file(connection, use.file_id, expires_at=None)
+            return found
+
+        return await self._database.write(attach)
+
+    async def detach(
+        self, conversation: ConversationId, message_id: MessageId, sender: Username
+    ) -> None:
+        """Note that a message does not name its file any more; see `ports.files.Files`."""
+        message = _message(conversation, message_id, sender)
+
+        def detach(connection: Connection) -> None:
+            named = connection.execute(_USES, message).scalars().all()
+            rows = [lock_file(connection, FileId(one)) for one in named]
+            connection.execute(_DETACH, message)
+            for row in rows:
+                if not is_used(connection, row.file_id):
+                    give_up(connection, row)
+
+        await self._database.write(detach)
+
+    async def of_owner(self, owner: Username) -> Sequence[Upload | StoredFile]:
+        """Return all files of a user, and the uploads that are not whole yet; for an operator."""
+        rows = await self._database.read(
+            lambda connection: connection.execute(_OF_OWNER, {"username": owner}).all()
+        )
+        return [
+            upload_of(row) if row.state == FileState.UPLOADING else file_of(row) for row in rows
+        ]
+
+    async def set_state(self, file_id: FileId, state: FileState) -> None:
+        """Note what a check of a file has found; see `ports.files.Files`."""
+        values = {"file": file_id, "found": state.value}
+        await self._database.write(
+            lambda connection: connection.execute(_SET_STATE, values).rowcount
+        )
+
+    async def used(self, owner: Username) -> int:
+        """Return how many bytes of a user count; see `ports.files.Files`."""
+        return await self._database.read(
+            lambda connection: int(connection.execute(_BYTES, {"username": owner}).scalar_one())
+        )
+
+    async def garbage(self, limit: int) -> Sequence[Garbage]:
+        """Return what is to be deleted from the store; see `ports.files.Files`."""
+
+        def give(connection: Connection) -> Sequence[Garbage]:
+            rows = connection.execute(_GARBAGE, {"most": limit}).all()
+            if rows:
+                connection.execute(_GIVE, {"chosen": [row.file_id for row in rows]})
+            return [
+                Garbage(
+                    FileId(row.file_id),
+                    row.store_upload if row.state == FileState.UPLOADING else None,
+                    keys_of(row.object_key, row.fence),
+                )
+                for row in rows
+            ]
+
+        return await self._database.write(give)
+
+    async def forget(self, file_ids: Sequence[FileId]) -> None:
+        """Drop what is known of garbage; see `ports.files.Files`."""
+        if file_ids:
+            chosen = {"chosen": list(file_ids)}
+            await self._database.write(
+                lambda connection: connection.execute(_FORGET, chosen).rowcount
+            )
+
+
+def _find(connection: Connection, file_id: FileId, viewer: Username) -> StoredFile:
+    row = connection.execute(_FOR_VIEWER, {"file": file_id, "viewer": viewer}).first()
+    if row is None:
+        raise NotFound(NO_SUCH_FILE)
+    return file_of(row)
+
+
+def _message(
+    conversation: ConversationId, message_id: MessageId, sender: Username
+) -> dict[str, object]:
+    return {"conversation": conversation, "message": message_id, "sender": sender}

@@ -1,0 +1,124 @@
+"""`GET /v1/files/{id}`: a file's bytes, or a range of them, with backpressure."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from http import HTTPStatus
+from typing import cast
+
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from chat4all.domain.errors import Chat4AllError
+from chat4all.domain.files import FileId, StoredFile
+from chat4all.domain.ids import Username
+from chat4all.gateway.files.content_headers import (
+    CONTENT_HEADERS,
+    content_type,
+    disposition,
+    etag,
+)
+from chat4all.gateway.files.ranges import NotSatisfiable, Span, matches, span_of
+from chat4all.http.frame import Header, set_content_headers
+from chat4all.http.methods import WAS_HEAD
+from chat4all.http.problems import BadRequest
+from chat4all.http.route_limits import SENT
+from chat4all.usecases.downloading import Downloading
+
+PIECE_BYTES = 64 * 1024
+"""Bytes that a client has to take within the time that it has for an answer."""
+
+_log = logging.getLogger(__name__)
+
+
+class Downloads:
+    """Answers with files."""
+
+    def __init__(self, downloading: Downloading) -> None:
+        self._downloading = downloading
+
+    async def answer(
+        self, viewer: Username, file_id: FileId, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer with a file, a part of it, or that the client has it."""
+        headers = Headers(scope=scope)
+        file = await self._downloading.find(file_id, viewer)
+        tag = etag(file)
+        answered: list[Header] = [
+            (b"etag", tag.encode()),
+            (b"accept-ranges", b"bytes"),
+            (b"content-disposition", disposition(file).encode()),
+        ]
+        if (condition := headers.get("if-none-match")) is not None and matches(condition, tag):
+            set_content_headers(scope, *CONTENT_HEADERS)
+            await _send_start(send, HTTPStatus.NOT_MODIFIED, answered)
+            await send({"type": "http.response.body", "body": b""})
+            return
+        try:
+            span = span_of(headers.get("range"), headers.get("if-range"), tag, file.size)
+        except NotSatisfiable:
+            raise BadRequest(
+                HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+                f"the file has {file.size:,} bytes",
+                {"Content-Range": f"bytes */{file.size}", "Accept-Ranges": "bytes"},
+            ) from None
+        start, end = span or Span(0, file.size)
+        answered += [
+            (b"content-type", content_type(file).encode()),
+            (b"content-length", b"%d" % (end - start)),
+        ]
+        status = HTTPStatus.OK
+        if span is not None:
+            status = HTTPStatus.PARTIAL_CONTENT
+            answered.append((b"content-range", b"bytes %d-%d/%d" % (start, end - 1, file.size)))
+        if scope.get(WAS_HEAD) or start == end:
+            set_content_headers(scope, *CONTENT_HEADERS)
+            await _send_start(send, status, answered)
+            await send({"type": "http.response.body", "body": b""})
+            return
+        await self._stream(file, Span(start, end), (status, answered), scope, receive, send)
+
+    async def _stream(
+        self,
+        file: StoredFile,
+        span: Span,
+        head: tuple[HTTPStatus, list[Header]],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        pieces = self._downloading.read(file, span.start, span.end - span.start)
+        async with aclosing(cast("AsyncGenerator[bytes, None]", pieces)) as data:
+            first = await anext(data)  # what is wrong with the store is a problem until here
+            set_content_headers(scope, *CONTENT_HEADERS)
+            await _send_start(send, *head)
+            gone = asyncio.create_task(_until_gone(receive))
+            try:
+                await _send_piece(first, scope, send)
+                async for piece in data:
+                    if gone.done():
+                        return
+                    await _send_piece(piece, scope, send)
+                await send({"type": "http.response.body", "body": b""})
+            except Chat4AllError as error:
+                # The length tells the client that it has not everything.
+                _log.warning("a download was broken off", extra={"cause": str(error)})
+            finally:
+                gone.cancel()
+
+
+async def _send_start(send: Send, status: HTTPStatus, headers: list[Header]) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+async def _send_piece(data: bytes, scope: Scope, send: Send) -> None:
+    for start in range(0, len(data), PIECE_BYTES):
+        piece = data[start : start + PIECE_BYTES]
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        scope[SENT] = scope.get(SENT, 0) + len(piece)
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

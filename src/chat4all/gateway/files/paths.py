@@ -1,0 +1,32 @@
+"""Where files are."""
+
+import re
+
+from chat4all.domain.files import FileId, file_id
+from chat4all.domain.ids import UUID_PATTERN
+
+FILES_PATH = "/v1/files"
+FILE_PATH = f"{FILES_PATH}/{{file_id}}"
+LINK_PATH = f"{FILE_PATH}/link"
+
+THUMBNAIL_PATH = f"{FILE_PATH}/thumbnail"
+
+LINK_PARAMETER = "link"
+PARAMETERS_MAX = 10
+"""In a query."""
+
+_ID = f"({UUID_PATTERN[1:-1]})"
+_file = re.compile(FILE_PATH.format(file_id=_ID))
+_thumbnail = re.compile(THUMBNAIL_PATH.format(file_id=_ID))
+
+
+def file_in(path: str) -> FileId | None:
+    """Return the file that a path names; None for another path."""
+    found = _file.fullmatch(path)
+    return file_id(found[1]) if found else None
+
+
+def thumbnail_in(path: str) -> FileId | None:
+    """Return the file whose thumbnail a path names; None for another path."""
+    found = _thumbnail.fullmatch(path)
+    return file_id(found[1]) if found else None

@@ -1,0 +1,94 @@
+"""The headers of tus 1.0.0 (https://tus.io/protocols/resumable-upload)."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import NamedTuple
+
+from chat4all.domain.files import NAME_MAX
+from chat4all.domain.text import UnfitText, one_line
+from chat4all.http.problems import BadRequest
+
+VERSION = "1.0.0"
+EXTENSIONS = "creation,creation-with-upload,checksum,expiration,termination"
+CONTENT_TYPE = "application/offset+octet-stream"
+
+METADATA_MAX = 4_096
+"""Characters of `Upload-Metadata`."""
+
+TYPE_MAX = 127
+
+_number = re.compile(r"\d{1,15}\Z", re.ASCII)
+_media_type = re.compile(r"[a-z0-9!#$&^_.+-]{1,63}/[a-z0-9!#$&^_.+-]{1,63}\Z")
+_hidden = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_folders = re.compile(r".*[/\\]", re.DOTALL)
+
+NAMELESS = "file"
+
+
+class Described(NamedTuple):
+    """What the metadata of an upload say."""
+
+    name: str
+    media_type: str
+
+
+def number(headers: Mapping[str, str], name: str) -> int:
+    """Return the number in a header. Raises `BadRequest` with 400."""
+    text = headers.get(name, "").strip()
+    if _number.match(text) is None:
+        raise bad(f"{name} is a whole number of bytes")
+    return int(text)
+
+
+def http_date(milliseconds: int) -> str:
+    """Return a time as HTTP writes it."""
+    return formatdate(milliseconds / 1000, usegmt=True)
+
+
+def read_metadata(text: str) -> Described:
+    """Return what `Upload-Metadata` says, by the keys that clients have for it.
+
+    Raises `BadRequest` with 400 for what tus does not allow.
+    """
+    if len(text) > METADATA_MAX:
+        raise bad(f"Upload-Metadata has at most {METADATA_MAX:,} characters")
+    values: dict[str, str] = {}
+    for pair in text.split(",") if text.strip() else ():
+        key, _, encoded = pair.strip().partition(" ")
+        if not key or not key.isascii() or key in values:
+            raise bad("Upload-Metadata has pairs of a key, once, and a value in base64")
+        try:
+            values[key] = base64.b64decode(encoded.strip(), validate=True).decode()
+        except (binascii.Error, ValueError):
+            raise bad("a value in Upload-Metadata is not base64 of UTF-8") from None
+    named = values.get("filename") or values.get("name") or ""
+    claimed = (values.get("filetype") or values.get("type") or "").partition(";")[0].strip().lower()
+    return Described(
+        file_name(named),
+        claimed if _media_type.match(claimed) else "application/octet-stream",
+    )
+
+
+def file_name(text: str) -> str:
+    """Return a name that a file can have everywhere: one line, without folders, of some length.
+
+    Its ending stays.
+    """
+    name = _folders.sub("", _hidden.sub("", text)).strip().strip(".").strip() or NAMELESS
+    if len(name) > NAME_MAX:
+        stem, dot, ending = name.rpartition(".")
+        kept = dot + ending if len(ending) < NAME_MAX // 10 else ""
+        name = (stem if kept else name)[: NAME_MAX - len(kept)] + kept
+    try:
+        return one_line(name, NAME_MAX)
+    except UnfitText:
+        return NAMELESS
+
+
+def bad(detail: str) -> BadRequest:
+    """Return the error of a request that is not as tus has it."""
+    return BadRequest(HTTPStatus.BAD_REQUEST, detail)

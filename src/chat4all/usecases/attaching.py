@@ -1,0 +1,74 @@
+"""Messages that name files: who may send which, and what the server adds to the payload."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chat4all.domain.errors import Conflict, FieldError, InvalidInput, NotFound
+from chat4all.domain.files import FileState, FileUse, StoredFile, file_id, fits
+from chat4all.domain.ids import Username
+from chat4all.domain.kinds import FILE_KINDS, Kind
+from chat4all.domain.messages import StoredMessage
+from chat4all.domain.records import MessageRecord
+from chat4all.ports.files import Files
+
+FILE_ID = "/payload/file_id"
+
+
+class Attaching:
+    """Gives the members of a conversation the files that its messages name, and takes them back."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    async def attach(self, record: MessageRecord) -> MessageRecord:
+        """Return a record with what is known of its file, which its readers may have from now on.
+
+        Raises `InvalidInput` for a file that its sender may not have or that does not fit the kind,
+        and `Conflict` for one that is not ready.
+        """
+        payload = record.payload or {}
+        use = FileUse(
+            file_id(payload["file_id"]),
+            record.conversation_id,
+            record.message_id,
+            record.sender_id,
+        )
+        try:
+            await self._check(use, record.sender_id, record.kind)
+            file = await self._files.attach(use)
+        except NotFound:
+            raise _invalid("there is no such file, or you may not have it") from None
+        return record._replace(payload=payload_of(file, payload))
+
+    async def detach(self, message: StoredMessage) -> None:
+        """Take the file of a message that is deleted back; again does nothing."""
+        if message.kind in FILE_KINDS:
+            await self._files.detach(message.conversation_id, message.message_id, message.sender_id)
+
+    async def _check(self, use: FileUse, sender: Username, kind: Kind) -> None:
+        # Before the file is attached: nobody gets it by a message that is refused.
+        file = await self._files.find(use.file_id, sender)
+        if file.state is FileState.READY and not fits(kind, file.facts.media_type):
+            raise _invalid(f"this file cannot be sent as `{kind}`: it is {file.facts.media_type}")
+        if file.state is FileState.REFUSED:
+            raise Conflict("this file was found not to be clean")
+
+
+def payload_of(file: StoredFile, sent: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a message shows of its file; `sent` may give it a name and a description."""
+    found = {
+        "file_id": file.file_id,
+        "name": sent.get("name") or file.name,
+        "alt": sent.get("alt"),
+        "size": file.size,
+        "type": file.facts.media_type,
+        "sha256": file.facts.sha256,
+        "width": file.facts.width,
+        "height": file.facts.height,
+        "blurhash": file.facts.blurhash,
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _invalid(detail: str) -> InvalidInput:
+    return InvalidInput([FieldError(FILE_ID, detail)])

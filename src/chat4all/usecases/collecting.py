@@ -1,0 +1,37 @@
+"""Collect garbage: delete the bytes of files that nobody needs, then what is known of them."""
+
+from chat4all.domain.files import Garbage
+from chat4all.ports.blobs import Blobs
+from chat4all.ports.files import Files
+
+AT_ONCE = 50
+"""Files that are asked for in one go."""
+
+ROUNDS_MAX = 20
+"""In one run."""
+
+
+class Collecting:
+    """Deletes what is garbage. Cut off anywhere, it does the same again a minute later."""
+
+    def __init__(self, files: Files, blobs: Blobs) -> None:
+        self._files = files
+        self._blobs = blobs
+
+    async def collect(self) -> int:
+        """Delete what there is; return how many files."""
+        collected = 0
+        for _ in range(ROUNDS_MAX):
+            found = await self._files.garbage(AT_ONCE)
+            for garbage in found:
+                await self._delete(garbage)
+                await self._files.forget([garbage.file_id])
+            collected += len(found)
+            if len(found) < AT_ONCE:
+                break
+        return collected
+
+    async def _delete(self, garbage: Garbage) -> None:
+        if garbage.store_upload is not None:
+            await self._blobs.abort(garbage.keys[0], garbage.store_upload)
+        await self._blobs.delete(garbage.keys)

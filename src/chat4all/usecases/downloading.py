@@ -1,0 +1,58 @@
+"""Download files: who may have one, its bytes, and links for what cannot send a token."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from chat4all.domain.errors import Conflict, NotFound
+from chat4all.domain.files import FileId, FileState, StoredFile
+from chat4all.domain.ids import Username
+from chat4all.ports.blobs import Blobs
+from chat4all.ports.files import Files
+from chat4all.ports.security import FileLinks
+
+LINK_SECONDS = 15 * 60
+"""How long a link may be used. Whether its user may have the file is asked each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileLink:
+    """A link for one user to one file. `expires_at` in seconds since 1970."""
+
+    token: str
+    expires_at: int
+
+
+class Downloading:
+    """Gives files to those who may have them."""
+
+    def __init__(self, files: Files, blobs: Blobs, links: FileLinks) -> None:
+        self._files = files
+        self._blobs = blobs
+        self._links = links
+
+    async def find(self, file_id: FileId, viewer: Username) -> StoredFile:
+        """Return a file that may be read. Raises `NotFound`, as `ports.files.Files.find`.
+
+        Raises `Conflict` while it is held back.
+        """
+        file = await self._files.find(file_id, viewer)
+        if file.state is FileState.CHECKING:
+            raise Conflict("this file is being checked: try again in a while")
+        if file.state is not FileState.READY:
+            raise NotFound("this file was found to be harmful")
+        return file
+
+    def read(self, file: StoredFile, start: int, length: int) -> AsyncIterator[bytes]:
+        """Yield a file's bytes; see `ports.blobs.Blobs.read`."""
+        return self._blobs.read(file.key, start, length)
+
+    async def link(self, file_id: FileId, viewer: Username) -> FileLink:
+        """Return a link to a file that its viewer may have."""
+        await self.find(file_id, viewer)
+        until = int(time.time()) + LINK_SECONDS
+        return FileLink(self._links.issue_link(file_id, viewer, until), until)
+
+    def viewer_of(self, link: str, file_id: FileId) -> Username:
+        """Return whose link to this file it is. Raises `NotSignedIn`."""
+        return self._links.read_link(link, file_id, int(time.time()))

@@ -1,0 +1,56 @@
+"""Make a file of an upload that is whole: its object, its SHA-256, and what it is."""
+
+import asyncio
+import hashlib
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from chat4all.domain.errors import Unavailable
+from chat4all.domain.files import FileFacts, FileState, StoredFile, Upload, tails_of
+from chat4all.domain.media_types import FIRST_BYTES, sniffed
+from chat4all.ports.blobs import Blobs
+from chat4all.ports.files import Uploads
+from chat4all.usecases.picturing import Picturing
+from chat4all.usecases.writing_parts import update
+
+READ_AHEAD = 4 * 1024 * 1024
+"""Bytes that are hashed in one go."""
+
+
+class Finishing:
+    """Makes files of uploads. Doing it again, after it was cut off anywhere, does no harm."""
+
+    def __init__(self, uploads: Uploads, blobs: Blobs, picturing: Picturing) -> None:
+        self._uploads = uploads
+        self._picturing = picturing
+        self._blobs = blobs
+
+    async def finish(self, upload: Upload, digest: Any = None) -> StoredFile:
+        """Finish an upload that is held and has all its bytes. `digest` is their SHA-256.
+
+        Without it they are read again. Raises `Fenced`.
+        """
+        key = upload.key
+        await self._blobs.finish(key, upload.store_upload, upload.progress.parts)
+        if digest is None:
+            digest = await self._read_again(key)
+        first = b"".join([data async for data in self._blobs.read(key, 0, FIRST_BYTES)])
+        facts = FileFacts(digest.hexdigest(), sniffed(first))
+        if (seen := await self._picturing.facts(key, facts.media_type)) is not None:
+            facts = replace(facts, width=seen.width, height=seen.height, blurhash=seen.blurhash)
+        file = await self._uploads.finish(upload.file_id, upload.fence, facts, FileState.READY)
+        with suppress(Unavailable):  # what a killed process has left is deleted with the file
+            await self._blobs.delete(tails_of(key, upload.fence))
+        return file
+
+    async def _read_again(self, key: str) -> Any:
+        digest, waiting, size = hashlib.sha256(), list[bytes](), 0
+        async for data in self._blobs.read(key):
+            waiting.append(data)
+            size += len(data)
+            if size >= READ_AHEAD:
+                await asyncio.to_thread(update, digest, waiting)
+                waiting, size = [], 0
+        await asyncio.to_thread(update, digest, waiting)
+        return digest

@@ -1,0 +1,67 @@
+"""Pictures among files: what is known of them, and thumbnails, made when first asked for."""
+
+import asyncio
+import logging
+from weakref import WeakValueDictionary
+
+from chat4all.domain.errors import NotFound, Unavailable, UnreadablePicture
+from chat4all.domain.files import THUMBNAIL_SIZES, PictureFacts, StoredFile, thumbnail_key
+from chat4all.ports.blobs import Blobs
+from chat4all.ports.pictures import Pictures
+
+THUMBNAIL_TYPE = "image/webp"
+
+_LOOKED_AT = ("image/avif", "image/gif", "image/jpeg", "image/png", "image/webp")
+
+_log = logging.getLogger(__name__)
+
+
+def thumbnail_size(asked: int) -> int:
+    """Return the size of the thumbnail for a square of so many pixels."""
+    return next((size for size in THUMBNAIL_SIZES if size >= asked), THUMBNAIL_SIZES[-1])
+
+
+class Picturing:
+    """Looks at the pictures in a store of files."""
+
+    def __init__(self, blobs: Blobs, pictures: Pictures) -> None:
+        self._blobs = blobs
+        self._pictures = pictures
+        self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def facts(self, key: str, media_type: str) -> PictureFacts | None:
+        """Return what is known of an object if it is a picture that can be read.
+
+        A file is accepted without, so a failure is no reason to refuse it.
+        """
+        if media_type not in _LOOKED_AT:
+            return None
+        try:
+            return await self._pictures.look(self._blobs.read(key))
+        except UnreadablePicture:
+            return None
+        except Unavailable as error:
+            _log.warning("a picture was not looked at", extra={"cause": str(error)})
+            return None
+
+    async def thumbnail(self, file: StoredFile, size: int) -> bytes:
+        """Return a file's thumbnail of one of the sizes, as WebP.
+
+        Raises `NotFound` for what is no picture that can be read.
+        """
+        if file.facts.width is None:
+            raise NotFound("this file has no thumbnail")
+        key = thumbnail_key(file.key, size)
+        # All members of a group ask for a new picture at once; it is made for the first one.
+        turn = self._making.setdefault(key, asyncio.Lock())
+        async with turn:
+            try:
+                return b"".join([piece async for piece in self._blobs.read(key)])
+            except NotFound:
+                pass
+            try:
+                made = await self._pictures.thumbnail(self._blobs.read(file.key), size)
+            except UnreadablePicture:
+                raise NotFound("this file has no thumbnail") from None
+            await self._blobs.put(key, [made], THUMBNAIL_TYPE)
+            return made

@@ -1,0 +1,183 @@
+"""Write the bytes of one request to an upload, in parts: a few of them are in memory at most."""
+
+import asyncio
+import hashlib
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from chat4all.concurrency.retrying import Backoff, retry
+from chat4all.domain.errors import Unavailable
+from chat4all.domain.files import PART_BYTES, Progress, Tail, Upload, tail_key
+from chat4all.ports.blobs import Blobs
+from chat4all.ports.files import Uploads
+
+IN_FLIGHT = 2
+"""Parts of one request that are written at once, while another one is filled: a store syncs or
+acknowledges each, and waiting for one after the other takes several times as long."""
+
+FENCES = 32
+"""Fences that have part numbers of their own: stores have numbers up to 10,000."""
+
+ADVANCE_SECONDS = 10.0
+"""How long keeping progress is tried again while the metadata service does not answer."""
+
+_backoff = Backoff(0.1, 2.0)
+
+
+def part_number(index: int, fence: int) -> int:
+    """Return the store's number for a part, from 0 on: another one for each of `FENCES` fences."""
+    return FENCES * index + fence % FENCES + 1
+
+
+class PartWriter:
+    """Takes bytes from where the upload ends, and keeps its progress after each part.
+
+    `digest` has all bytes of the parts so far, and goes on with them; None if it cannot.
+    With `holds_back` nothing counts before `keep`.
+    """
+
+    def __init__(
+        self, uploads: Uploads, blobs: Blobs, upload: Upload, *, digest: Any, holds_back: bool
+    ) -> None:
+        self._uploads = uploads
+        self._blobs = blobs
+        self._upload = upload
+        self._holds_back = holds_back
+        self._parts = [*upload.progress.parts]
+        self._count = len(self._parts)
+        """Of parts, those that are being written included."""
+        self._begins = sum(part.size for part in self._parts)
+        """Where the part begins that is being filled."""
+        self._buffer: list[bytes] = []
+        self._filled = 0
+        self._has_tail = upload.progress.tail is not None
+        """Whether the upload has a tail that was not read yet."""
+        self._writing: deque[asyncio.Task[None]] = deque()
+        self._hashing = asyncio.Lock()
+        self.progress = upload.progress
+        """What counts."""
+        self.digest = digest
+        """Of the parts, without the bytes after them."""
+
+    @property
+    def offset(self) -> int:
+        """Return where the next byte belongs."""
+        if self._has_tail:
+            return self.progress.offset
+        return self._begins + self._filled
+
+    async def add(self, data: bytes) -> None:
+        """Take bytes; wait while as many are being written as can be."""
+        if self._has_tail and data:
+            await self._read_tail()
+        while data:
+            some = data[: PART_BYTES - self._filled]
+            self._buffer.append(some)
+            self._filled += len(some)
+            data = data[len(some) :]
+            if self._filled == PART_BYTES:
+                await self._until_written(IN_FLIGHT - 1)
+                self._write()
+
+    async def keep(self) -> None:
+        """Make everything count that was taken: the rest as a tail, or as the last part.
+
+        Raises `Fenced` when another request has taken the upload.
+        """
+        ends = self._begins + self._filled == self._upload.size
+        if self._filled == PART_BYTES or (self._filled and ends):
+            self._write()
+        await self._until_written()
+        tail = self.progress.tail if self._has_tail else None
+        if self._filled:
+            tail = Tail(tail_key(self._upload.key, self._upload.fence), self._filled)
+            await self._blobs.put(tail.key, self._buffer, self._upload.media_type)
+        await self._advance(Progress(tuple(self._parts), tail))
+
+    async def renew(self) -> None:
+        """Say that this request is alive. Raises `Fenced`."""
+        await self._uploads.advance(self._upload.file_id, self._upload.fence, self.progress)
+
+    async def drop(self) -> None:
+        """Wait until nothing is being written, whatever comes of it, and forget the rest."""
+        self._buffer.clear()
+        if self._writing:
+            await asyncio.wait(self._writing)
+
+    async def _until_written(self, most: int = 0) -> None:
+        """Wait until no more than so many parts are being written."""
+        while len(self._writing) > most:
+            # What is being written is written, also when this request is told to stop.
+            await asyncio.shield(self._writing[0])
+            self._writing.popleft()
+
+    def _write(self) -> None:
+        """Begin to write the part that is filled."""
+        data, self._buffer = self._buffer, []
+        self._begins += self._filled
+        self._filled = 0
+        before = self._writing[-1] if self._writing else None
+        number = part_number(self._count, self._upload.fence)
+        self._count += 1
+        writing = asyncio.create_task(self._written(number, data, before))
+        writing.add_done_callback(_note_error)
+        self._writing.append(writing)
+
+    async def _written(
+        self, number: int, data: Sequence[bytes], before: "asyncio.Task[None] | None"
+    ) -> None:
+        """Write a part; it counts once all before it do."""
+        upload = self._upload
+        part, _ = await asyncio.gather(
+            self._blobs.write(upload.key, upload.store_upload, number, data), self._hash(data)
+        )
+        if before is not None:
+            await asyncio.shield(before)
+        self._parts.append(part)
+        if not self._holds_back:
+            await self._advance(Progress(tuple(self._parts)))
+
+    async def _hash(self, data: Sequence[bytes]) -> None:
+        if self.digest is not None:
+            async with self._hashing:  # a queue: parts are hashed in their order
+                await asyncio.to_thread(update, self.digest, data)
+
+    async def _advance(self, progress: Progress) -> None:
+        if progress == self.progress:
+            return
+        file_id, fence = self._upload.file_id, self._upload.fence
+        await retry(
+            lambda: self._uploads.advance(file_id, fence, progress),
+            _backoff,
+            seconds=ADVANCE_SECONDS,
+        )
+        before, self.progress = self.progress.tail, progress
+        if before is not None and before != progress.tail:
+            with suppress(Unavailable):  # all of them are deleted once the file is whole
+                await self._blobs.delete([before.key])
+
+    async def _read_tail(self) -> None:
+        tail = self.progress.tail
+        if tail is not None:
+            read = [data async for data in self._blobs.read(tail.key, 0, tail.size)]
+            # All or nothing: this may be cancelled at any moment.
+            self._buffer, self._filled = read, sum(map(len, read))
+        self._has_tail = False
+
+
+def new_digest() -> Any:
+    """Return an empty SHA-256."""
+    return hashlib.sha256()
+
+
+def update(digest: Any, data: Sequence[bytes]) -> None:
+    """Put bytes into a hash: for a thread, since it takes milliseconds."""
+    for some in data:
+        digest.update(some)
+
+
+def _note_error(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled():
+        task.exception()

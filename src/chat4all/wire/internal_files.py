@@ -1,0 +1,93 @@
+"""What a gateway asks the metadata service about files; see `wire.internal`."""
+
+import msgspec
+
+from chat4all.domain.files import (
+    FileFacts,
+    FileId,
+    FileState,
+    FileUse,
+    NewUpload,
+    Progress,
+    Quota,
+)
+from chat4all.domain.ids import ConversationId, MessageId, Username
+
+
+class CreateUpload(msgspec.Struct):
+    """For `create_upload`."""
+
+    upload: NewUpload
+    quota: Quota
+
+
+class OfFile(msgspec.Struct):
+    """Which file, and who asks; for `upload`, `end_upload` and `file`."""
+
+    file_id: FileId
+    username: Username
+
+
+class TakeUpload(msgspec.Struct):
+    """For `take_upload`."""
+
+    file_id: FileId
+    owner: Username
+    force: bool
+
+
+class AdvanceUpload(msgspec.Struct):
+    """For `advance_upload`."""
+
+    file_id: FileId
+    fence: int
+    progress: Progress
+
+
+class ReleaseUpload(msgspec.Struct):
+    """For `release_upload`."""
+
+    file_id: FileId
+    fence: int
+
+
+class FinishUpload(msgspec.Struct):
+    """For `finish_upload`."""
+
+    file_id: FileId
+    fence: int
+    facts: FileFacts
+    state: FileState
+
+
+class AttachFile(msgspec.Struct):
+    """For `attach_file`."""
+
+    use: FileUse
+
+
+class DetachFiles(msgspec.Struct):
+    """For `detach_files`."""
+
+    conversation_id: ConversationId
+    message_id: MessageId
+    sender_id: Username
+
+
+class SetFileState(msgspec.Struct):
+    """For `set_file_state`."""
+
+    file_id: FileId
+    state: FileState
+
+
+class TakeGarbage(msgspec.Struct):
+    """For `garbage`."""
+
+    limit: int
+
+
+class ForgetFiles(msgspec.Struct):
+    """For `forget_files`."""
+
+    file_ids: list[FileId]

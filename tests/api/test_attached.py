@@ -1,0 +1,171 @@
+"""Messages with files: what their readers see, who may have the file, and until when."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import CHAT, Api
+from tests.api.tus import PNG, Tus, named
+from tests.attached import FakePictures
+
+pytestmark = pytest.mark.anyio
+
+BODY = PNG + b"and more"
+
+
+async def upload(api: Api, who: dict[str, str], body: bytes = BODY, name: str = "mar.png") -> str:
+    path = await Tus(api, who).upload(body, **named(name, "text/html"))
+    return path.rpartition("/")[2]
+
+
+async def send(api: Api, who: dict[str, str], file_id: str, **more: Any) -> Any:
+    body = {"chat_id": CHAT, "kind": "image", "payload": {"file_id": file_id}} | more
+    return await api.gateway.post("/v1/messages", json=body, headers=who)
+
+
+async def status(api: Api, who: dict[str, str], file_id: str, below: str = "") -> int:
+    path = f"/v1/files/{file_id}{below}"
+    return (await api.gateway.get(path, headers=who)).status_code
+
+
+async def test_a_picture_is_sent_seen_and_downloaded(api: Api) -> None:
+    bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
+    file_id = await upload(api, bruno)
+    assert await status(api, ana, file_id) == 404
+    answer = await send(api, bruno, file_id, payload={"file_id": file_id, "alt": "The sea"})
+    assert answer.status_code == 202, answer.text
+    await api.routed()
+    (shown,) = await api.history(ana)
+    assert (shown["kind"], shown["content"]) == ("image", "")
+    payload = shown["payload"]
+    assert len(payload.pop("sha256")) == 64
+    assert payload == {
+        "file_id": file_id,
+        "name": "mar.png",
+        "alt": "The sea",
+        "size": len(BODY),
+        "type": "image/png",
+        "width": 1200,
+        "height": 800,
+        "blurhash": "LEHV6nWB2yk8pyo0adR*.7kCMdnj",
+    }
+    downloaded = await api.gateway.get(f"/v1/files/{file_id}", headers=ana)
+    assert downloaded.content == BODY
+    (listed,) = (await api.metadata.get("/v1/conversations", headers=ana)).json()
+    assert listed["last_message"]["payload"]["name"] == "mar.png"
+
+
+async def test_strangers_and_those_who_have_left_get_nothing(api: Api) -> None:
+    """A link that was made before ends with the membership too."""
+    bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
+    stranger = await api.sign_up("mallory")
+    group = {"type": "group", "title": "Sea", "members": ["ana"]}
+    made = await api.metadata.post("/v1/conversations", json=group, headers=bruno)
+    assert made.status_code == 201, made.text
+    chat = made.json()["conversation_id"]
+    file_id = await upload(api, bruno)
+    assert (await send(api, bruno, file_id, chat_id=chat)).status_code == 202
+    link = await api.gateway.post(f"/v1/files/{file_id}/link", headers=ana)
+    linked = link.json()["url"]
+    assert (await api.gateway.get(linked)).status_code == 200
+    for below in ("", "/thumbnail"):
+        assert await status(api, ana, file_id, below) == 200
+        assert await status(api, stranger, file_id, below) == 404
+        assert await status(api, {}, file_id, below) == 401
+    # Nor may a stranger send it on, to be let in by a message of their own.
+    refused = await send(api, stranger, file_id, chat_id=chat)
+    assert refused.status_code == 404
+    left = await api.metadata.delete(f"/v1/conversations/{chat}/members/ana", headers=bruno)
+    assert left.status_code == 204, left.text
+    for below in ("", "/thumbnail"):
+        assert await status(api, ana, file_id, below) == 404
+    assert (await api.gateway.get(linked)).status_code == 404
+    refused = await send(api, ana, file_id)
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "/payload/file_id"
+
+
+async def test_a_deleted_message_takes_its_file_back(api: Api) -> None:
+    bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
+    file_id = await upload(api, bruno)
+    first = (await send(api, bruno, file_id)).json()["message_id"]
+    await api.routed()
+    # Sent on by somebody who got it: each message counts for itself.
+    second = (await send(api, ana, file_id)).json()["message_id"]
+    await api.routed()
+    for message_id, who, after in ((first, bruno, 200), (second, ana, 404)):
+        path = f"/v1/conversations/{CHAT}/messages/{message_id}"
+        assert (await api.gateway.delete(path, headers=who)).status_code == 202
+        assert await status(api, ana, file_id) == after
+    await api.routed()
+    for shown in await api.history(ana):
+        assert (shown["kind"], shown["payload"]) == ("image", None)
+
+
+async def test_what_is_sent_again_is_accepted_again(api: Api) -> None:
+    """Also when the file is gone by then: the message was accepted."""
+    bruno = await api.sign_in("bruno")
+    file_id = await upload(api, bruno)
+    own = "01980f4e-0000-4000-8000-000000000001"
+    assert (await send(api, bruno, file_id, message_id=own)).status_code == 202
+    await api.routed()
+    path = f"/v1/conversations/{CHAT}/messages/{own}"
+    assert (await api.gateway.delete(path, headers=bruno)).status_code == 202
+    await api.routed()
+    again = await send(api, bruno, file_id, message_id=own)
+    assert again.status_code == 202, again.text
+    await api.routed()
+    assert len(await api.history(bruno)) == 1
+
+
+async def test_files_that_do_not_fit_are_refused(api: Api) -> None:
+    bruno = await api.sign_in("bruno")
+    page = await upload(api, bruno, b"<html><script>alert(1)</script>", "a.png")
+    for kind in ("image", "audio", "video"):
+        assert (await send(api, bruno, page, kind=kind)).status_code == 422
+    unfinished = await Tus(api, bruno).begin(10)
+    refused = await send(api, bruno, unfinished.rpartition("/")[2], kind="file")
+    assert refused.status_code in (409, 422)
+    assert (await send(api, bruno, page, kind="file")).status_code == 202
+
+
+async def test_thumbnails(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when each of those who ask at once has it made, and when it is not kept."""
+    made: list[int] = []
+    thumbnail = FakePictures.thumbnail
+
+    async def counted(self: FakePictures, content: Any, size: int) -> bytes:
+        made.append(size)
+        return await thumbnail(self, content, size)
+
+    monkeypatch.setattr(FakePictures, "thumbnail", counted)
+    bruno = await api.sign_in("bruno")
+    file_id = await upload(api, bruno)
+    path = f"/v1/files/{file_id}/thumbnail"
+    answers = await asyncio.gather(*(api.gateway.get(path, headers=bruno) for _ in range(5)))
+    assert {answer.content for answer in answers} == {b"RIFF of 480"}
+    assert made == [480]
+    shown = answers[0]
+    assert shown.headers["content-type"] == "image/webp"
+    assert shown.headers["content-security-policy"].startswith("sandbox")
+    assert shown.headers["x-content-type-options"] == "nosniff"
+    tag = {"If-None-Match": shown.headers["etag"]}
+    assert (await api.gateway.get(path, headers=bruno | tag)).status_code == 304
+    head = await api.gateway.head(path, headers=bruno)
+    assert (head.status_code, head.content) == (200, b"")
+    for asked, size in ((1, 128), (128, 128), (129, 480), (4_096, 1280)):
+        answer = await api.gateway.get(f"{path}?size={asked}", headers=bruno)
+        assert answer.content == b"RIFF of %d" % size
+    for wrong in ("0", "4097", "x", "-1", "1e3", ""):
+        answer = await api.gateway.get(f"{path}?size={wrong}&x=1", headers=bruno)
+        assert answer.status_code == 422 if wrong else 200
+    assert (await api.gateway.post(path, headers=bruno)).status_code == 405
+
+
+async def test_what_cannot_be_seen_has_no_thumbnail(api: Api) -> None:
+    bruno = await api.sign_in("bruno")
+    for body in (b"just text", PNG + FakePictures.BROKEN):
+        file_id = await upload(api, bruno, body)
+        assert await status(api, bruno, file_id) == 200
+        assert await status(api, bruno, file_id, "/thumbnail") == 404

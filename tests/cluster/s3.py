@@ -1,0 +1,26 @@
+"""A bucket of a test's own on a real server, and the adapter on it."""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from chat4all.adapters.s3 import S3Blobs
+from engines import S3Server
+
+
+@asynccontextmanager
+async def a_bucket(server: S3Server) -> AsyncIterator[S3Blobs]:
+    async with blobs_of(server, server.create_bucket(f"files-{uuid.uuid4()}")) as blobs:
+        yield blobs
+
+
+@asynccontextmanager
+async def blobs_of(server: S3Server, bucket: str, *, secret: str = "") -> AsyncIterator[S3Blobs]:
+    blobs = S3Blobs(
+        server.address, bucket, server.region, server.access_key, secret or server.secret_key
+    )
+    await blobs.open()
+    try:
+        yield blobs
+    finally:
+        await blobs.close()

@@ -1,0 +1,103 @@
+"""Messages that name files: what their readers see of them, and who may name which."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chat4all.domain.errors import Conflict, InvalidInput
+from chat4all.domain.files import FileState, FileUse, fits
+from chat4all.domain.ids import MessageId, Username
+from chat4all.domain.kinds import Kind
+from chat4all.domain.records import MessageRecord
+from chat4all.usecases.attaching import Attaching
+from chat4all.wire.payloads import AttachedFile
+from tests.attached import FACTS, PICTURE, KeptFiles, picture
+from tests.messages import message
+from tests.records import CHATS
+
+pytestmark = pytest.mark.anyio
+
+ID = MessageId("01980f4e-0000-7000-8000-000000000001")
+
+
+def record(kind: Kind = Kind.IMAGE, sender: str = "bruno", **payload: Any) -> MessageRecord:
+    return MessageRecord(
+        conversation_id=CHATS[0],
+        message_id=ID,
+        sender_id=Username(sender),
+        content="",
+        created_at="2026-01-31T12:00:00.000Z",
+        kind=kind,
+        payload={"file_id": PICTURE, **payload},
+    )
+
+
+async def test_a_message_says_what_is_known_of_its_file() -> None:
+    files = KeptFiles(picture())
+    made = await Attaching(files).attach(record(alt="A beach"))
+    assert made.payload == {
+        "file_id": PICTURE,
+        "name": "praia.jpg",
+        "alt": "A beach",
+        "size": 48_213,
+        "type": "image/jpeg",
+        "sha256": FACTS.sha256,
+        "width": 1200,
+        "height": 800,
+        "blurhash": FACTS.blurhash,
+    }
+    assert set(made.payload) <= set(AttachedFile.__struct_fields__)
+    assert files.uses == {FileUse(PICTURE, CHATS[0], ID, Username("bruno"))}
+    renamed = await Attaching(files).attach(record(name="mar.jpg"))
+    assert renamed.payload is not None
+    assert renamed.payload["name"] == "mar.jpg"
+
+
+async def test_whom_a_file_was_sent_to_may_send_it_on_and_nobody_else() -> None:
+    files = KeptFiles(picture(), readers=[Username("ana")])
+    await Attaching(files).attach(record(sender="ana"))
+    for stranger in ("carla", "Ana"):
+        with pytest.raises(InvalidInput) as refused:
+            await Attaching(files).attach(record(sender=stranger))
+        assert refused.value.errors[0].pointer == "/payload/file_id"
+    assert {use.sender_id for use in files.uses} == {"ana"}
+
+
+async def test_a_file_that_does_not_fit_the_kind_is_given_to_nobody() -> None:
+    files = KeptFiles(replace(picture(), facts=replace(FACTS, media_type="text/html")))
+    for kind in (Kind.IMAGE, Kind.AUDIO, Kind.VIDEO):
+        with pytest.raises(InvalidInput):
+            await Attaching(files).attach(record(kind))
+    assert not files.uses
+    await Attaching(files).attach(record(Kind.FILE))
+    assert files.uses
+
+
+def test_a_picture_that_is_a_program_is_no_image() -> None:
+    assert fits(Kind.IMAGE, "image/png")
+    assert not fits(Kind.IMAGE, "image/svg+xml")
+    assert not fits(Kind.VIDEO, "image/png")
+    assert not fits(Kind.IMAGE, "imagery/x")
+    assert fits(Kind.FILE, "image/svg+xml")
+
+
+@pytest.mark.parametrize("state", [FileState.UPLOADING, FileState.CHECKING, FileState.REFUSED])
+async def test_a_file_that_is_not_ready_is_a_conflict(state: FileState) -> None:
+    files = KeptFiles(picture(state=state))
+    with pytest.raises(Conflict):
+        await Attaching(files).attach(record())
+    assert not files.uses
+
+
+async def test_a_deletion_takes_back_the_file_of_that_message_only() -> None:
+    files = KeptFiles(picture())
+    attaching = Attaching(files)
+    await attaching.attach(record())
+    other = record()._replace(message_id=MessageId(CHATS[1]))
+    await attaching.attach(other)
+    deleted = replace(message(1), conversation_id=CHATS[0], message_id=ID, kind=Kind.IMAGE)
+    deleted = replace(deleted, sender_id=Username("bruno"))
+    await attaching.detach(deleted)
+    await attaching.detach(deleted)
+    assert files.uses == {FileUse(PICTURE, CHATS[0], other.message_id, Username("bruno"))}

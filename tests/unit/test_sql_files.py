@@ -1,0 +1,104 @@
+"""Behaviour that only the SQL adapters of files have."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from sqlalchemy import Connection
+
+from chat4all.adapters.sql import SqlFiles, SqlUsers, sql_people
+from chat4all.adapters.sql.transactions import Transactions
+from chat4all.domain.errors import Busy, NotFound
+from chat4all.domain.files import (
+    TAILS_MAX,
+    FileState,
+    Quota,
+    StoredFile,
+    format_size,
+    keys_of,
+    tail_key,
+)
+from tests.contract.test_directory import ANA, BRUNO, group, user
+from tests.contract.test_files_known import detach, use_of
+from tests.contract.test_uploads import FACTS, FREE, new_upload, progress_of, whole
+from tests.databases import place_at
+
+pytestmark = pytest.mark.anyio
+
+T = TypeVar("T")
+
+
+class Again:
+    """A database that loses each answer to a commit, so that everything written runs again."""
+
+    def __init__(self, database: Transactions) -> None:
+        self.read = database.read
+        self._database = database
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        await self._database.write(work)
+        return await self._database.write(work)
+
+
+async def test_what_was_committed_already_is_done_once(tmp_path: Path) -> None:
+    async with place_at(tmp_path / "metadata.db") as place:
+        await SqlUsers(place.database).add_user(user(ANA), b"")
+        people = sql_people(Again(place.database))
+        uploads, files = people.uploads, people.files
+        new = new_upload(size=10)
+        await uploads.create(new, Quota(of_user=10, uploads_of_user=1))
+        for fence in (1, 2):
+            taken = await uploads.take(new.file_id, ANA, force=fence > 1)
+            assert taken.fence == fence  # its own lease is nobody else's
+        with pytest.raises(Busy):
+            await uploads.take(new.file_id, ANA, force=False)
+        await uploads.advance(new.file_id, 2, progress_of(10))
+        assert [*(await uploads.find(new.file_id, ANA)).progress.parts] == [*progress_of(10).parts]
+        made = await uploads.finish(new.file_id, 2, FACTS, FileState.READY)
+        assert made.facts == FACTS
+        chat = group(ANA)
+        await sql_people(place.database).directory.add_conversation(chat)
+        use = use_of(new.file_id, chat.conversation_id)
+        assert await files.attach(use) == made
+        await files.set_state(new.file_id, FileState.READY)
+        await detach(files, use)
+        other = await whole(uploads)
+        await uploads.end(other, ANA)
+        # What was given to a call whose answer was lost, is given again after a minute.
+        assert await files.garbage(10) == []
+        await files.forget([new.file_id, other])
+        for gone in (new.file_id, other):
+            with pytest.raises(NotFound):
+                await uploads.end(gone, ANA)
+        assert await files.used(ANA) == 0
+
+
+async def test_an_operator_sees_all_files_of_a_user(tmp_path: Path) -> None:
+    async with place_at(tmp_path / "metadata.db") as place:
+        people = sql_people(place.database)
+        for name in (ANA, BRUNO):
+            await people.users.add_user(user(name), b"")
+        made = await whole(people.uploads)
+        begun = await people.uploads.create(new_upload(), FREE)
+        await people.uploads.end(await whole(people.uploads), ANA)
+        await whole(people.uploads, BRUNO)
+        found = await SqlFiles(place.database).of_owner(ANA)
+        assert {one.file_id for one in found} == {made, begun.file_id}
+        assert {isinstance(one, StoredFile) for one in found} == {True, False}
+
+
+def test_no_tail_of_an_upload_is_left_behind() -> None:
+    assert keys_of("f/1", 0) == ("f/1",)
+    assert keys_of("f/1", 2) == ("f/1", tail_key("f/1", 1), tail_key("f/1", 2))
+    many = keys_of("f/1", 5 * TAILS_MAX)
+    assert len(many) == TAILS_MAX + 1
+    assert many[-1] == tail_key("f/1", 5 * TAILS_MAX)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 bytes"), (1_023, "1023 bytes"), (1_024, "1.0 KiB"), (5 * 1024**3, "5.0 GiB")],
+)
+def test_sizes_are_told_as_people_read_them(size: int, text: str) -> None:
+    assert format_size(size) == text

@@ -1,0 +1,369 @@
+"""Uploading: what counts of bodies that end, break off, are stopped or fenced."""
+
+import asyncio
+import hashlib
+import itertools
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from chat4all.domain.errors import (
+    Busy,
+    ChecksumMismatch,
+    Conflict,
+    Fenced,
+    NotFound,
+    Overloaded,
+    TooLarge,
+    Unavailable,
+)
+from chat4all.domain.files import FileId, FileLimits, FileState, NewUpload, Quota, Upload
+from chat4all.domain.ids import Username
+from chat4all.usecases import uploading as module
+from chat4all.usecases.finishing import Finishing
+from chat4all.usecases.picturing import Picturing
+from chat4all.usecases.uploading import BodyBroken, Checksum, Uploading
+from tests.attached import FakePictures
+from tests.uploads import Body, MemoryBlobs, MemoryUploads
+
+pytestmark = pytest.mark.anyio
+
+PART = 1_000
+ANA, BRUNO = Username("ana"), Username("bruno")
+_ids = itertools.count()
+
+
+@dataclass
+class World:
+    """One gateway's use case, and another one's on the same stores."""
+
+    uploads: MemoryUploads = field(default_factory=MemoryUploads)
+    blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
+
+    def gateway(self, limits: FileLimits | None = None) -> Uploading:
+        finishing = Finishing(self.uploads, self.blobs, Picturing(self.blobs, FakePictures()))
+        return Uploading(self.uploads, self.blobs, finishing, limits or FileLimits(), Quota())
+
+    def content(self, file_id: FileId) -> bytes:
+        return self.blobs.objects[self.uploads.uploads[file_id].key]
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr("chat4all.usecases.writing_parts.PART_BYTES", PART)
+    return World()
+
+
+def new(size: int, media_type: str = "application/octet-stream") -> NewUpload:
+    file_id = FileId(f"01980f4e-9b2a-7c31-8d44-{next(_ids):012}")
+    return NewUpload(file_id, ANA, size, "name", media_type, f"5b/{file_id}", "")
+
+
+async def begun(gateway: Uploading, size: int) -> FileId:
+    return (await gateway.begin(new(size))).file_id
+
+
+async def offset_of(gateway: Uploading, file_id: FileId) -> int:
+    return (await gateway.settled(ANA, file_id)).progress.offset
+
+
+async def until_read(body: Body) -> None:
+    async with asyncio.timeout(10):
+        while not body._pieces.empty():
+            await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+async def test_a_file_arrives_in_one_body(world: World) -> None:
+    gateway, data = world.gateway(), b"abc" * PART
+    file_id = await begun(gateway, len(data))
+    pieces = [data[at : at + 70] for at in range(0, len(data), 70)]
+    upload = await gateway.append(ANA, file_id, 0, aiter(Body(*pieces).end()))
+    assert upload.state is FileState.READY
+    assert upload.progress.offset == len(data)
+    assert world.content(file_id) == data
+    assert world.uploads.files[file_id].facts.sha256 == sha256(data)
+    assert world.uploads.advanced == [PART, 2 * PART, 3 * PART]
+
+
+async def test_an_empty_file_is_whole_at_once(world: World) -> None:
+    upload = await world.gateway().begin(new(0))
+    assert upload.state is FileState.READY
+    assert world.content(upload.file_id) == b""
+    assert world.uploads.files[upload.file_id].facts.sha256 == sha256(b"")
+
+
+@pytest.mark.parametrize("others", [False, True], ids=["the same gateway", "another gateway"])
+async def test_a_file_arrives_in_many_bodies(world: World, others: bool) -> None:
+    """Their ends are no ends of parts. The hash goes on, or the file is read again."""
+    data = random.Random(1).randbytes(2 * PART + 5)
+    gateway = world.gateway()
+    file_id = await begun(gateway, len(data))
+    at = 0
+    for size in (1, PART - 2, 3, 7, PART - 20, 16):
+        if others:
+            gateway = world.gateway()
+        assert await offset_of(gateway, file_id) == at
+        body = aiter(Body(data[at : at + size]).end())
+        upload = await gateway.append(ANA, file_id, at, body)
+        at += size
+        assert upload.progress.offset == at
+    assert at == len(data)
+    assert world.content(file_id) == data
+    assert world.uploads.files[file_id].facts.sha256 == sha256(data)
+    assert list(world.blobs.objects) == [world.uploads.uploads[file_id].key]  # no tails are left
+
+
+async def test_what_arrived_counts_when_a_body_breaks_off(world: World) -> None:
+    gateway = world.gateway()
+    file_id = await begun(gateway, 100)
+    with pytest.raises(BodyBroken):
+        await gateway.append(ANA, file_id, 0, aiter(Body(b"seven b").end(BodyBroken())))
+    assert await offset_of(world.gateway(), file_id) == 7
+    with pytest.raises(BodyBroken):
+        await gateway.append(ANA, file_id, 7, aiter(Body().end(BodyBroken())))
+    assert await offset_of(world.gateway(), file_id) == 7
+
+
+async def test_another_offset_is_refused(world: World) -> None:
+    gateway = world.gateway()
+    file_id = await begun(gateway, 100)
+    await gateway.append(ANA, file_id, 0, aiter(Body(b"abc").end()))
+    for offset in (0, 2, 4, 100):
+        with pytest.raises(Conflict, match="offset 3"):
+            await gateway.append(ANA, file_id, offset, aiter(Body(b"x").end()))
+    assert await offset_of(gateway, file_id) == 3
+
+
+async def test_bytes_beyond_the_end_are_refused(world: World) -> None:
+    gateway = world.gateway()
+    file_id = await begun(gateway, 4)
+    with pytest.raises(TooLarge):
+        await gateway.append(ANA, file_id, 0, aiter(Body(b"abcde").end()))
+
+
+async def test_a_file_that_is_too_large_is_not_begun(world: World) -> None:
+    gateway = world.gateway(FileLimits(100, {"image": 10}))
+    await gateway.begin(new(10, "image/png"))
+    with pytest.raises(TooLarge):
+        await gateway.begin(new(11, "image/png"))
+    await gateway.begin(new(100, "video/mp4"))
+    with pytest.raises(TooLarge):
+        await gateway.begin(new(101, "video/mp4"))
+
+
+async def test_a_second_body_waits_for_the_first(world: World) -> None:
+    """Two clients on one upload: one wins, and nothing is mixed."""
+    gateway = world.gateway()
+    file_id = await begun(gateway, 6)
+    first = Body(b"abc")
+    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(first)))
+    await until_read(first)
+    for one in (gateway, world.gateway()):
+        with pytest.raises(Busy):
+            await one.append(ANA, file_id, 0, aiter(Body(b"xyz").end()))
+    first.send(b"def").end()
+    await adding
+    assert world.content(file_id) == b"abcdef"
+
+
+async def test_asking_takes_an_upload_away_from_a_body_that_stands_still(world: World) -> None:
+    gateway = world.gateway()
+    file_id = await begun(gateway, 6)
+    stalled = Body(b"abc")
+    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(stalled)))
+    await until_read(stalled)
+    assert await offset_of(gateway, file_id) == 3  # it had kept what had arrived
+    with pytest.raises(Fenced):
+        await adding
+    await gateway.append(ANA, file_id, 3, aiter(Body(b"def").end()))
+    assert world.content(file_id) == b"abcdef"
+
+
+async def test_asking_elsewhere_fences_a_body(world: World) -> None:
+    gateway, other = world.gateway(), world.gateway()
+    file_id = await begun(gateway, 6)
+    stalled = Body(b"abc")
+    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(stalled)))
+    await until_read(stalled)
+    assert await offset_of(other, file_id) == 0
+    await other.append(ANA, file_id, 0, aiter(Body(b"uvwxyz").end()))
+    stalled.send(b"def").end()
+    with pytest.raises((Fenced, Conflict)):
+        await adding
+    assert world.content(file_id) == b"uvwxyz"
+
+
+async def test_a_stranger_stops_nothing(world: World) -> None:
+    gateway = world.gateway()
+    file_id = await begun(gateway, 6)
+    body = Body(b"abc")
+    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(body)))
+    await until_read(body)
+    with pytest.raises(NotFound):
+        await gateway.settled(BRUNO, file_id)
+    with pytest.raises(NotFound):
+        await gateway.end(BRUNO, file_id)
+    body.send(b"def").end()
+    await adding
+    assert world.content(file_id) == b"abcdef"
+
+
+async def test_a_slow_body_keeps_its_hold(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RENEW_SECONDS", 0.001)
+    gateway = world.gateway()
+    file_id = await begun(gateway, 6)
+    body = Body(b"abc")
+    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(body)))
+    async with asyncio.timeout(10):
+        while len(world.uploads.advanced) < 3:
+            await asyncio.sleep(0.001)
+    assert set(world.uploads.advanced) == {0}
+    await world.uploads.take(file_id, ANA, force=True)
+    with pytest.raises(Fenced):  # it hears of it though nothing arrives
+        await adding
+
+
+async def test_a_wrong_checksum_changes_nothing(world: World) -> None:
+    gateway, data = world.gateway(), b"x" * (PART + 10)
+    file_id = await begun(gateway, len(data))
+    await gateway.append(ANA, file_id, 0, aiter(Body(data[:5]).end()))
+    wrong = Checksum("sha1", hashlib.sha1(b"other").digest())
+    with pytest.raises(ChecksumMismatch):
+        await gateway.append(ANA, file_id, 5, aiter(Body(data[5:]).end()), wrong)
+    assert await offset_of(gateway, file_id) == 5
+    right = Checksum("sha256", hashlib.sha256(data[5:]).digest())
+    with pytest.raises(BodyBroken):  # a body that breaks off cannot be verified
+        await gateway.append(ANA, file_id, 5, aiter(Body(data[5:9]).end(BodyBroken())), right)
+    assert await offset_of(gateway, file_id) == 5
+    await gateway.append(ANA, file_id, 5, aiter(Body(data[5:]).end()), right)
+    assert world.content(file_id) == data
+    assert world.uploads.files[file_id].facts.sha256 == sha256(data)
+
+
+async def test_a_finish_that_was_cut_off_is_done_by_whoever_asks(world: World) -> None:
+    async def broken() -> None:
+        raise Unavailable("away")
+
+    gateway = world.gateway()
+    file_id = await begun(gateway, 3)
+    world.uploads.before_finish = broken
+    with pytest.raises(Unavailable):
+        await gateway.append(ANA, file_id, 0, aiter(Body(b"abc").end()))
+    assert file_id not in world.uploads.files
+    world.uploads.before_finish = world.uploads.before_advance
+    upload = await world.gateway().settled(ANA, file_id)
+    assert (upload.state, upload.progress.offset) == (FileState.READY, 3)
+    assert world.uploads.files[file_id].facts.sha256 == sha256(b"abc")
+
+
+async def test_asking_while_it_is_finished_waits(world: World) -> None:
+    begins, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        begins.set()
+        await may_end.wait()
+
+    gateway = world.gateway()
+    file_id = await begun(gateway, 3)
+    world.uploads.before_finish = slow
+    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(Body(b"abc").end())))
+    await begins.wait()
+    asking = asyncio.create_task(gateway.settled(ANA, file_id))
+    await asyncio.sleep(0)
+    may_end.set()
+    assert (await asking).state is FileState.READY
+    assert (await adding).state is FileState.READY
+    assert world.uploads.uploads[file_id].fence == 1  # nobody took it away
+
+
+async def test_at_most_three_parts_are_in_memory(world: World) -> None:
+    gateway = world.gateway()
+    file_id = await begun(gateway, 10 * PART)
+    may_write = asyncio.Event()
+    world.blobs.before_write = may_write.wait  # type: ignore[assignment]
+    read = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal read
+        for _ in range(10 * 8):
+            read += PART // 8
+            yield bytes(PART // 8)
+
+    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, body()))
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert read == 3 * PART  # two are being written, one is full
+    may_write.set()
+    assert (await adding).state is FileState.READY
+    assert world.blobs.writing_most == 2
+
+
+async def test_a_gateway_that_ends_keeps_what_has_arrived(world: World) -> None:
+    gateway = world.gateway()
+    file_id = await begun(gateway, 6)
+    body = Body(b"abc")
+    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(body)))
+    await until_read(body)
+    gateway.stop()
+    with pytest.raises(Overloaded):
+        await adding
+    with pytest.raises(Overloaded):
+        await gateway.append(ANA, file_id, 3, aiter(Body(b"def").end()))
+    other = world.gateway()
+    assert await offset_of(other, file_id) == 3
+
+
+async def test_a_user_uploads_so_many_files_at_once(world: World) -> None:
+    gateway = world.gateway()
+    bodies, adding = [], []
+    for _ in range(module.OF_USER_MAX):
+        body = Body(b"a")
+        bodies.append(body)
+        upload = gateway.append(ANA, await begun(gateway, 2), 0, aiter(body))
+        adding.append(asyncio.create_task(upload))
+        await until_read(body)
+    file_id = await begun(gateway, 1)
+    with pytest.raises(Overloaded):
+        await gateway.append(ANA, file_id, 0, aiter(Body(b"a").end()))
+    for body in bodies:
+        body.send(b"b").end()
+    await asyncio.gather(*adding)
+    await gateway.append(ANA, file_id, 0, aiter(Body(b"a").end()))
+
+
+async def test_an_upload_that_is_given_up_is_gone(world: World) -> None:
+    gateway = world.gateway()
+    file_id = await begun(gateway, 6)
+    body = Body(b"abc")
+    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(body)))
+    await until_read(body)
+    await gateway.end(ANA, file_id)
+    with pytest.raises((Fenced, NotFound)):
+        await adding
+    with pytest.raises(NotFound):
+        await gateway.settled(ANA, file_id)
+
+
+async def test_a_part_that_cannot_be_written_fails_the_request(world: World) -> None:
+    async def broken() -> None:
+        raise Unavailable("away")
+
+    gateway, data = world.gateway(), bytes(3 * PART)
+    file_id = await begun(gateway, len(data))
+    await gateway.append(ANA, file_id, 0, aiter(Body(data[: PART + 3]).end()))
+    world.blobs.before_write = broken
+    with pytest.raises(Unavailable):
+        await gateway.append(ANA, file_id, PART + 3, aiter(Body(data[PART + 3 :]).end()))
+    world.blobs.before_write = world.uploads.before_advance
+    assert await offset_of(gateway, file_id) == PART + 3
+    rest = aiter(Body(data[PART + 3 :]).end())
+    upload: Upload = await gateway.append(ANA, file_id, PART + 3, rest)
+    assert upload.state is FileState.READY
+    assert world.uploads.files[file_id].facts.sha256 == sha256(data)
