@@ -84,8 +84,9 @@ export interface Conversation {
   created_at: string;
 }
 
-/** A conversation in your list; of a large group `members` has the first 100. */
+/** A conversation in your list; of a large group `members` has the first 100, by name. */
 export interface ListedConversation extends Conversation {
+  /** All of them. */
   member_count: number;
   /** The other one, in a private conversation. */
   peer: string | null;
@@ -98,6 +99,9 @@ export interface ListedConversation extends Conversation {
   /** The `seq` of each unread message that mentions you. */
   unread_mentions: number[];
 }
+
+/** One conversation that you are in: what your list shows of it, and all its members, by name. */
+export interface WholeConversation extends ListedConversation {}
 
 /** A user as others see that user. */
 export interface Profile {
@@ -440,7 +444,7 @@ export class Client extends EventTarget {
 
   /** Yours, newest activity first. `limit` is the size of the pages that are asked for. */
   conversations(options?: { limit?: number }): AsyncIterableIterator<ListedConversation>;
-  conversation(conversation_id: string): Promise<Conversation>;
+  conversation(conversation_id: string): Promise<WholeConversation>;
   createGroup(
     title: string,
     members: string[],

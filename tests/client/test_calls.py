@@ -1,12 +1,15 @@
 """Every call of the client, against the whole system."""
 
+import msgspec
 import pytest
 
 from chat4all.client import (
     Client,
     Closed,
     Conflict,
+    Conversation,
     InvalidInput,
+    ListedConversation,
     Message,
     NotAllowed,
     NotFound,
@@ -122,6 +125,24 @@ async def test_groups(served: Served, ana: Client, bruno: Client) -> None:
         await bruno.conversation(chat)
     assert len((await ana.conversation(chat)).members) == 1
     await ana.delete_conversation(chat)
+
+
+async def test_one_conversation_has_what_the_list_shows_of_it(
+    served: Served, ana: Client, bruno: Client
+) -> None:
+    private = (await bruno.create_private("ana")).conversation_id
+    await bruno.send(private, "lunch?", mentions=["ana"])
+    await served.api.routed()
+    whole = await ana.conversation(private)
+    assert (whole.unread, whole.unread_mentions, whole.position) == (1, (1,), "1.0")
+    assert (whole.role, whole.peer, whole.member_count) == ("member", "bruno", 2)
+    assert whole.last_message is not None
+    assert (whole.last_message.content, whole.last_message.seq) == ("lunch?", 1)
+    assert [one.username for one in whole.members] == ["ana", "bruno"]
+    listed = [one async for one in ana.conversations() if one.conversation_id == private]
+    assert msgspec.to_builtins(listed) == [msgspec.to_builtins(whole)]
+    assert isinstance(whole, ListedConversation)
+    assert isinstance(whole, Conversation)
 
 
 async def test_lists_are_read_page_by_page(served: Served, ana: Client) -> None:

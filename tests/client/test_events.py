@@ -275,19 +275,6 @@ async def test_no_secret_and_no_content_is_logged(
     assert "quite private" not in text
 
 
-async def test_what_is_refused_on_the_connection_is_logged(
-    ana: Client, bruno: Client, caplog: pytest.LogCaptureFixture
-) -> None:
-    """`typing` and `watch` are not answered: nothing else says that they were in vain."""
-    events = ana.events()
-    await upto(events, is_connected)
-    await ana.typing((await bruno.create_group("Others")).conversation_id)
-    await ana.send(CHAT, "then")
-    await upto(events, is_message("then"))
-    told = [one.getMessage() for one in caplog.records if one.name == "chat4all.client.live"]
-    assert told == ["the server refuses what was said: /problems/not-found, 404"]
-
-
 async def test_a_connection_that_is_lost_comes_back(
     served: Served, ana: Client, bruno: Client
 ) -> None:

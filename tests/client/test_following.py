@@ -187,7 +187,7 @@ async def test_what_is_heavy_fills_the_queue() -> None:
 def test_after_a_restored_backup_own_markers_move_again() -> None:
     one = following()
     assert len([*one.resumed({CHAT: 900})]) == 1
-    one.connect("ana", "another")
+    one.connect("ana", "another", "2026-01-31T12:00:00.000Z")
     assert len([*one.resumed({CHAT: 2})]) == 1
     found = [*one.steps(ReadFrame(conversation_id=CHAT, username="ana", seq=3))]
     assert found == [Step(ReadMoved(CHAT, "ana", 3))]

@@ -102,6 +102,9 @@ def _told(line: Json) -> Told:
             return ["presence", line["username"], line["status"]]
         case "ConversationChanged":
             return ["conversation", line["conversation_id"], line["event"]]
+        case "RequestRefused":
+            about = [line["request"], line["conversation_id"]]
+            return ["refused", *about, line["error"], line["status"]]
         case other:
             raise ValueError(f"there is no event {other!r}")
 

@@ -38,8 +38,9 @@ def failure(error: ClientError) -> Json:
 
 def line_of(event: Event) -> Json:
     """Return an event as a line."""
-    fields: Json = msgspec.to_builtins(event)
-    return {"type": type(event).__name__, **fields}
+    fields: Json = msgspec.to_builtins(event, enc_hook=failure)
+    error = fields.pop("error", {})
+    return {"type": type(event).__name__, **fields, **error}
 
 
 class Playing(Program):

@@ -41,8 +41,8 @@ def position_first() -> AbstractContextManager[Any]:
 def no_positions() -> AbstractContextManager[Any]:
     """A resume has no positions."""
 
-    def mutant(_: dict[str, str], generation: str | None, more: bool) -> Resume:
-        return Resume({}, generation, more)
+    def mutant(_: dict[str, str], generation: str | None, more: bool, ref: str) -> Resume:
+        return Resume({}, generation, more, ref)
 
     return patch.object(client_frames, "Resume", mutant)
 

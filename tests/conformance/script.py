@@ -13,7 +13,7 @@ from tests.conformance.shapes import wrong_frame
 from tests.conformance.store import Store, message_of
 from tests.conformance.tokens import Tokens
 from tests.conformance.websocket import Socket
-from tests.conformance.writes import CHANGES, SLACK, Answer, Writes
+from tests.conformance.writes import CHANGES, SLACK, Answer, Writes, problem
 
 STALLED_SECONDS = 1.5
 """A client that takes nothing at all for so long does not read."""
@@ -51,6 +51,8 @@ class SocketScript:
         self._resume: Json = {}
         self._is_resumed = asyncio.Event()
         self._has_token = asyncio.Event()
+        self._refs: dict[str, Any] = {}
+        """By the type of a frame, the `ref` of the last one."""
         self.token: str | None = None
         self.has_played = False
         """Whether all steps were played."""
@@ -100,6 +102,8 @@ class SocketScript:
                 self._socket.send({"type": "resumed", "markers": value})
             case "frame":
                 self._socket.send(value)
+            case "refused":
+                self._refuse(value, step)
             case "message" | "changed":
                 self._say_message(what, value, step)
             case "store":
@@ -135,9 +139,7 @@ class SocketScript:
             case "closed":
                 begun = time.monotonic()
                 await self._socket.is_closed.wait()
-                least = SLACK * self._pace * step.get("not_before", 0)
-                if time.monotonic() - begun < least:
-                    raise Broken(f"the client closed the connection in less than {least:.3f} s")
+                self._not_before(step, begun, "the client closed the connection")
             case "expire":
                 self._tokens.expire(value)
             case "sleep":
@@ -145,7 +147,9 @@ class SocketScript:
             case "no_hello":
                 pass
             case "wait":
+                begun = time.monotonic()
                 await self._or_closed_until(value, step.get("count", 1))
+                self._not_before(step, begun, f"the client came with {value!r}")
             case "go":
                 self._record.is_paused = False
                 self._record.tell("go")
@@ -188,6 +192,11 @@ class SocketScript:
         mine = {"message_id": sent.identifier, "sender_id": "ana"}
         step = {**step, "content": content, "with": mine}
         self._say_message("message", sent.fields["conversation_id"], step)
+
+    def _refuse(self, kind: str, step: Json) -> None:
+        """Answer the last frame of this type with an error."""
+        answer = problem(step["status"], retry_after=step.get("retry_after"))
+        self._socket.send(_frame_of(answer, self._refs.get(kind)))
 
     def _resumed_at(self, conversation: str) -> str | None:
         position: str | None = self._resume["positions"].get(conversation)
@@ -253,6 +262,7 @@ class SocketScript:
                 case "send" | "edit" | "delete" | "react" | "unreact" | "read" as kind:
                     await self._hear_write(kind, frame)
                 case "typing" | "watch" as kind:
+                    self._refs[kind] = frame.get("ref")
                     self._record.count(kind)
 
     def _authenticate(self, token: str) -> None:
@@ -296,6 +306,11 @@ class SocketScript:
             raise Broken(f"the client resumes with the generation {told}")
 
     # Waiting.
+
+    def _not_before(self, step: Json, begun: float, what: str) -> None:
+        least = SLACK * self._pace * step.get("not_before", 0)
+        if time.monotonic() - begun < least:
+            raise Broken(f"{what} in less than {least:.3f} s")
 
     async def _or_closed(self, event: asyncio.Event, what: str) -> None:
         closed = asyncio.ensure_future(self._socket.is_closed.wait())

@@ -59,6 +59,7 @@ FOUND_IN = {
         "too_many_requests": "before its Retry-After",
         "try_later_1013": "connected again in less than",
         "handshake_retry_after": "connected again in less than",
+        "refused_on_the_socket": "came with 'watch' in less than",
     },
     "gives-up": {
         "not_accepted": "the action failed",
@@ -79,9 +80,12 @@ FOUND_IN = {
     "never-renews": {"token_renewed_on_the_socket": "nothing has happened"},
     "waits-in-silence": {"silence": "nothing has happened"},
     "watches-once": {"typing_and_watching": "nothing has happened"},
+    "refused-in-silence": {"refused_on_the_socket": "nothing has happened"},
 }
 
-PATIENCE = dict.fromkeys(("never-renews", "waits-in-silence", "watches-once"), 2.0)
+PATIENCE = dict.fromkeys(
+    ("never-renews", "waits-in-silence", "watches-once", "refused-in-silence"), 2.0
+)
 """Seconds, for those that are found by its end."""
 
 LONGER = {*PATIENCE, "unbounded"}

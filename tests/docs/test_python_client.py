@@ -64,7 +64,13 @@ async def test_reading(
     await ana.send(CHAT, "hello")
     await served.api.routed()
     await shown["read"](ana, CHAT)
-    assert capsys.readouterr().out == "1 ana hello\nDemonstration 0\nana member\nbruno owner\n"
+    assert capsys.readouterr().out.splitlines() == [
+        "1 ana hello",
+        "Demonstration 0",
+        "member 2 0 1.0",
+        "ana member",
+        "bruno owner",
+    ]
 
 
 async def test_listening(

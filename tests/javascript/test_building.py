@@ -25,7 +25,7 @@ export const members: keyof declared.Client = null! as keyof module.Client;
 """
 
 USE = """
-import { Client, type ClientEvent } from "chat4all-client";
+import { Client, type ClientEvent, type Conversation } from "chat4all-client";
 
 const chat = new Client("https://chat.example.com", { username: "ana", password: "sesame" });
 const text = (event: ClientEvent): string => {
@@ -36,6 +36,10 @@ const text = (event: ClientEvent): string => {
   }
 };
 chat.addEventListener("Typing", ({ detail }) => text(detail));
+const { unread, unread_mentions, role, ...whole } = await chat.conversation("550e8400");
+const all: Conversation = { ...whole };
+export const line = `${all.title ?? whole.peer} ${whole.last_message?.content} ${role} ${unread}`;
+export const ends = [whole.position, ...unread_mentions, whole.member_count];
 for await (const event of chat.events({ since: chat.positions })) text(event);
 """
 

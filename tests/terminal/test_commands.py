@@ -82,6 +82,10 @@ def test_a_conversation_is_named_in_one_way_or_refused(running: Running, bruno: 
     told = bruno.refused(4, "send", "igual", "to whom?")
     assert all(key in told for key in ids)
     assert "@NAME" in bruno.refused(4, "send", "ana", "the first time")
+    (called_ana,) = bruno.rows("group", "create", "Ana")
+    told = bruno.refused(4, "send", "ana", "a secret")
+    assert "@ana" in told
+    assert called_ana["conversation_id"] in told
     (sent,) = bruno.rows("send", "@ana", "the first time")
     assert bruno.rows("send", "ana", "again")[0]["conversation_id"] == sent["conversation_id"]
     assert "no such" in bruno.refused(1, "send", "@nobody-of-this-name", "x")

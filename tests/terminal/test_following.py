@@ -130,6 +130,16 @@ def reloaded(*seqs: int) -> MessagesReloaded:
     return MessagesReloaded(CHAT, tuple(map(message, seqs)), f"{seqs[-1]}.9", True)
 
 
+async def test_it_tells_where_older_messages_are(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    newest = MessagesReloaded(CHAT, (message(9), message(10)), "10.0", False, has_older=True)
+    await tail(tmp_path, Connected("ana"), newest)
+    printed = capfd.readouterr()
+    assert [json.loads(line)["message"]["seq"] for line in printed.out.splitlines()] == [9, 10]
+    assert f"`chat4all history {CHAT} --before 9`" in printed.err
+
+
 def rows(capfd: pytest.CaptureFixture[str]) -> list[Any]:
     return [json.loads(line) for line in capfd.readouterr().out.splitlines()]
 

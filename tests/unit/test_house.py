@@ -205,6 +205,7 @@ LOOPS = {
     "client.messages.MessageCalls._change": "ends when the message is stored, within 5 s",
     "client.messages.MessageCalls.history": "ends with the last page, or with its reader",
     "client.reloading.reloaded": "ends with the last page",
+    "client.socket.Socket.do_later": "its connection's, ended and awaited with it",
     "client.socket.Socket.next": "ends with a frame, or with the silence that is allowed",
     "client.socket.opened": "its connection's, ended and awaited with it",
     "client.timing.Pace.delays": "a generator, read by a loop that ends",

@@ -37,6 +37,7 @@ from chat4all.client.events import (
     Positions,
     PresenceChanged,
     ReadMoved,
+    RequestRefused,
     Typing,
 )
 from chat4all.client.keeping import PositionsFile
@@ -55,6 +56,7 @@ from chat4all.client.views import (
     SessionView,
     Token,
     VersionView,
+    WholeConversation,
 )
 
 __all__ = [
@@ -93,10 +95,12 @@ __all__ = [
     "ReceiptView",
     "Refused",
     "Reply",
+    "RequestRefused",
     "SessionView",
     "Token",
     "Typing",
     "Unavailable",
     "VersionView",
+    "WholeConversation",
     "sign_in",
 ]

@@ -20,12 +20,11 @@ from chat4all.client.errors import (
     OutcomeUnknown,
     Refused,
     Unavailable,
-    refusal,
+    error_of,
 )
 from chat4all.client.timing import TRY_TIMEOUT, Pace, seconds_of
 from chat4all.client.tokens import Tokens
 from chat4all.client.views import OwnProfile, Token
-from chat4all.wire.problems import ProblemSlug, type_of
 
 T = TypeVar("T")
 
@@ -33,7 +32,6 @@ USER_AGENT: Final = f"chat4all-client/{__version__}"
 
 CONNECTIONS = httpx2.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=30)
 
-_UNKNOWN: Final = type_of(ProblemSlug.OUTCOME_UNKNOWN)
 _problems = msgspec.json.Decoder(Answered)
 _encoder = msgspec.json.Encoder()
 
@@ -197,19 +195,12 @@ class Caller:
         status = answer.status_code
         if answer.is_success:
             return answer
-        problem = problem_of(answer)
-        if status == 429 or status >= 500:
-            is_unknown = problem.type == _UNKNOWN or status not in {429, 503}
-            kind = OutcomeUnknown if is_unknown else Unavailable
-            raise kind(
-                problem.detail or f"{self.url} answers with {status}",
-                status=status,
-                problem=problem,
-                retry_after=seconds_of(answer.headers.get("Retry-After")),
-            )
-        if answer.is_redirect or not answer.is_client_error:
-            raise Defect(f"{self.url} answers with {status}: is it the address of Chat4All?")
-        raise refusal(status, problem)
+        is_problem = answer.is_client_error or status >= 500
+        said = f"{self.url} answers with {status}"
+        if answer.is_redirect or not is_problem:
+            raise Defect(f"{said}: is it the address of Chat4All?")
+        retry_after = seconds_of(answer.headers.get("Retry-After"))
+        raise error_of(status, problem_of(answer), said, retry_after=retry_after)
 
 
 def problem_of(answer: httpx2.Response) -> Answered:

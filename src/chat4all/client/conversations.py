@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from chat4all.client.calling import Call, Caller, read
 from chat4all.client.errors import NotFound
-from chat4all.client.views import Conversation, ListedConversation, Member
+from chat4all.client.views import Conversation, ListedConversation, Member, WholeConversation
 
 T = TypeVar("T")
 
@@ -45,9 +45,10 @@ class ConversationCalls:
         """Yield your conversations, the newest activity first; `limit` are fetched at a time."""
         return items(self._caller, PATH, ListedConversation, limit=limit)
 
-    async def conversation(self, conversation: str) -> Conversation:
-        """Return a conversation with all its members."""
-        return await self._caller.ask(Call("GET", conversation_path(conversation)), Conversation)
+    async def conversation(self, conversation: str) -> WholeConversation:
+        """Return a conversation as the list shows it, and with all its members."""
+        call = Call("GET", conversation_path(conversation))
+        return await self._caller.ask(call, WholeConversation)
 
     async def create_group(
         self,

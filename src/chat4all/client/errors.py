@@ -19,7 +19,9 @@ from typing import Final
 import msgspec
 
 from chat4all.domain.errors import Chat4AllError
-from chat4all.wire.problems import ProblemField
+from chat4all.wire.problems import ProblemField, ProblemSlug, type_of
+
+_UNKNOWN: Final = type_of(ProblemSlug.OUTCOME_UNKNOWN)
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -139,7 +141,14 @@ _BY_STATUS = {
 }
 
 
-def refusal(status: int, problem: Answered) -> Refused:
-    """Return the error for an answer of 4xx."""
-    kind = _BY_STATUS.get(status, Refused)
-    return kind(problem.detail or f"status {status}", status=status, problem=problem)
+def error_of(
+    status: int, problem: Answered, said: str = "", *, retry_after: float | None = None
+) -> Refused | Unavailable:
+    """Return the error for a problem with this status; `said` is for one without a `detail`."""
+    detail = problem.detail or said or f"the server answers with {status}"
+    if status == 429 or status >= 500:
+        is_unknown = problem.type == _UNKNOWN or status not in {429, 503}
+        unavailable = OutcomeUnknown if is_unknown else Unavailable
+        return unavailable(detail, status=status, problem=problem, retry_after=retry_after)
+    refused = _BY_STATUS.get(status, Refused)
+    return refused(detail, status=status, problem=problem)

@@ -4,6 +4,7 @@ from typing import TypedDict
 
 import msgspec
 
+from chat4all.client.errors import ProblemError
 from chat4all.client.views import Message
 
 
@@ -66,18 +67,21 @@ class MessageChanged(Event, frozen=True):
 
 
 class MessagesReloaded(Event, frozen=True):
-    """What you have of a conversation is not whole: too much was missed, or you are new in it.
+    """What you have of a conversation is not whole: too much was missed, or it is new to you.
 
     `messages` follow one another, oldest first, up to the newest. If it `continues`, they begin
-    right behind the last one that you were given; very many come as several such events. Otherwise
-    (you are new in the conversation, or the server was restored) they are the newest page, and the
-    history has the rest. What you were given earlier may have changed in either case.
+    right behind the last one that you were given, or with the first one of a conversation that is
+    new; very many come as several such events. Otherwise (you were added to a group that has older
+    messages, or the server was restored) they are the newest page. If it `has_older` ones,
+    `history(conversation_id, before=messages[0].seq)` goes on from there. What you were given
+    earlier may have changed in either case.
     """
 
     conversation_id: str
     messages: tuple[Message, ...]
     position: str
     continues: bool
+    has_older: bool = False
 
     @property
     def new_messages(self) -> tuple[Message, ...]:
@@ -114,6 +118,19 @@ class PresenceChanged(Event, frozen=True):
     username: str
     status: str
     last_seen: str | None
+
+
+class RequestRefused(Event, frozen=True):
+    """What you asked for over the connection was refused: by `typing`, or by `watch`.
+
+    `request` is the name of the call, `conversation_id` that of `typing`, and `error` what a call
+    that is answered would have raised. A `watch` that is refused for now (`Unavailable`) is asked
+    for again by itself; any other one on the next connection only.
+    """
+
+    request: str
+    conversation_id: str | None
+    error: ProblemError
 
 
 class ConversationChanged(Event, frozen=True):

@@ -25,8 +25,9 @@ from chat4all.client.frames import (
     PresenceFrame,
     read_position,
 )
+from chat4all.client.refusing import refused_by
 from chat4all.domain.position import Position
-from chat4all.wire.frames import DeliveredFrame, ReadFrame, Reload, TypingFrame
+from chat4all.wire.frames import DeliveredFrame, ErrorFrame, ReadFrame, Reload, TypingFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Step:
     """Whether the conversation has no position any more."""
     generation: str | None = None
     """That of all positions from now on."""
+    told_all_at: str | None = None
+    """With `generation`: see `Following`."""
     pages: Sequence["ReadPage"] = ()
     """Of the history, which `event` shows."""
 
@@ -55,11 +58,20 @@ class ReadPage:
 
 @dataclass(frozen=True, slots=True)
 class MustReload:
-    """The history of a conversation has to be read; `known` is None where nothing is known."""
+    """The history of a conversation has to be read; `known` is None where nothing is known.
+
+    Then the conversation may be new as a whole: see `Following.told_all_at`, which `told_all_at` is
+    where everything was told before.
+    """
 
     conversation: str
     position: Position
     known: Position | None
+    told_all_at: str | None = None
+
+
+NO_TIME = "9"
+"""After every time, in its place where it was in another run."""
 
 
 class Gap(Exception):
@@ -74,19 +86,29 @@ class Following:
     generation: str | None
     is_beginning: bool
     """Whether conversations that are told of are those that there were, and not new ones."""
+    told_all_at: str | None = None
+    """When, by the server's clock, a connection began that told of every conversation; None where
+    there was none in this generation. A conversation without a position is new since then, or
+    somebody has been added to it.
+    """
+    left: set[str] = field(default_factory=set)
+    """Conversations that were left since then: none of them is new."""
     username: str = ""
+    _server_time: str = ""
     _pages: dict[str, list[ReadPage]] = field(default_factory=dict)
     _read: dict[str, int] | None = None
     """My own markers."""
     _gap: tuple[str, int] | None = None
 
-    def connect(self, username: str, generation: str | None) -> None:
+    def connect(self, username: str, generation: str | None, server_time: str) -> None:
         """Begin a connection; positions of another generation are not known any more."""
-        self.username = username
+        self.username, self._server_time = username, server_time
         if generation != self.generation and None not in {generation, self.generation}:
             self.positions.clear()
             self._pages.clear()
             self._read = None
+        if generation != self.generation:
+            self.told_all_at = None
         self.generation = generation
 
     def steps(self, frame: Frame) -> Iterator[Step | MustReload]:
@@ -109,19 +131,25 @@ class Following:
                 yield Step(Typing(conversation, username))
             case PresenceFrame(username=username, status=status, last_seen=last_seen):
                 yield Step(PresenceChanged(username, status, last_seen))
+            case ErrorFrame() if (refused := refused_by(frame)) is not None:
+                yield Step(refused)
 
     def resumed(self, markers: dict[str, int]) -> Iterator[Step]:
         """Yield what the end of a resume means: markers that moved meanwhile."""
         self.is_beginning = False
+        if self.generation is not None:
+            self.told_all_at = self._server_time
+            self.left.clear()
         if self._read is None:
             self._read = dict(markers)
         moved = [(one, seq) for one, seq in markers.items() if self._marks(one, seq)]
         yield from (Step(ReadMoved(one, self.username, seq)) for one, seq in moved)
-        yield Step(generation=self.generation)
+        yield Step(generation=self.generation, told_all_at=self.told_all_at)
 
     def commit(self, step: Step) -> None:
         """Count a step as seen."""
         if step.is_forgotten:
+            self.left.add(step.conversation)
             self.positions.pop(step.conversation, None)
             self._pages.pop(step.conversation, None)
         if step.position is not None:
@@ -188,7 +216,8 @@ class Following:
         known, least = self.positions.get(conversation), read_position(position)
         if known is None and least.seq == 0:
             known = least  # it was empty: whatever the history has by then is new
-        return MustReload(conversation, least, known)
+        told_all_at = None if conversation in self.left else self.told_all_at
+        return MustReload(conversation, least, known, told_all_at)
 
     def _marks(self, conversation: str, seq: int) -> bool:
         """Keep my own marker; return whether it has moved."""

@@ -9,7 +9,7 @@ from typing import Self
 from websockets.exceptions import ConnectionClosed
 
 from chat4all.client.calling import Caller
-from chat4all.client.errors import Closed, NotFound, Unavailable
+from chat4all.client.errors import Closed, Defect, NotFound, Unavailable
 from chat4all.client.events import (
     Connected,
     Disconnected,
@@ -17,8 +17,9 @@ from chat4all.client.events import (
     MessagesReloaded,
     Positions,
 )
-from chat4all.client.following import Following, Gap, MustReload, Step
+from chat4all.client.following import NO_TIME, Following, Gap, MustReload, Step
 from chat4all.client.inbox import Inbox
+from chat4all.client.refusing import RESUME, WATCH, problem_error, typing_ref
 from chat4all.client.reloading import reloaded
 from chat4all.client.socket import LOST, Lost, Socket, opened
 from chat4all.client.timing import SLOW_SECONDS, Pace
@@ -48,6 +49,8 @@ class Live:
         self.watched: list[str] | None = None
         self._taken: dict[str, str] = {}
         self._generation: str | None = None
+        self._told_all_at: str | None = None
+        self._left: set[str] = set()
         self._events: Events | None = None
         self._ended: list[Events] = []
         """Loops that others have taken over from; their connections may not be closed yet."""
@@ -67,10 +70,15 @@ class Live:
         if since is not None:
             self._taken = dict(since["positions"])
             self._generation = since.get("generation")
+            # A run knows the generation once it was told of everything.
+            self._told_all_at = None if self._generation is None else NO_TIME
+            self._left.clear()
         following = Following(
             {one: Position.parse(text) for one, text in self._taken.items()},
             self._generation,
             is_beginning,
+            self._told_all_at,
+            self._left,
         )
         self._events = Events(self, following)
         return self._events
@@ -82,11 +90,14 @@ class Live:
         if step.position is not None:
             self._taken[step.conversation] = str(step.position)
         if step.generation is not None:
-            self._generation = step.generation
+            self._generation, self._told_all_at = step.generation, step.told_all_at
 
     async def typing(self, conversation: str) -> None:
         """Say that somebody is typing, if there is a connection."""
-        await self._say(client_frames.SayTyping(conversation))
+        if self.socket is not None:
+            frame = client_frames.SayTyping(conversation, ref=typing_ref(conversation))
+            with suppress(ConnectionClosed, TimeoutError):
+                await self.socket.say(frame)
 
     async def watch(self, usernames: Iterable[str]) -> None:
         """Watch these users, now and on later connections."""
@@ -94,7 +105,14 @@ class Live:
         if len(watched) > client_frames.WATCH_MAX:
             raise ValueError(f"at most {client_frames.WATCH_MAX} users can be watched")
         self.watched = watched
-        await self._say(client_frames.Watch(self.watched))
+        if self.socket is not None:
+            with suppress(ConnectionClosed, TimeoutError):
+                await self.say_watched(self.socket)
+
+    async def say_watched(self, socket: Socket) -> None:
+        """Say whom to watch, if anybody is watched."""
+        if self.watched is not None:
+            await socket.say(client_frames.Watch(self.watched, ref=WATCH))
 
     async def close(self) -> None:
         """End the loop and its connection, and what is left of those before."""
@@ -102,11 +120,6 @@ class Live:
         for one in events:
             one.end(Closed("the client was closed"))
         await asyncio.gather(*(one.aclose() for one in events))
-
-    async def _say(self, frame: client_frames.ClientFrame) -> None:
-        if self.socket is not None:
-            with suppress(ConnectionClosed, TimeoutError):
-                await self.socket.say(frame)
 
 
 class Events:
@@ -205,14 +218,14 @@ class Events:
         """Say how far everything was seen."""
         hello = await socket.hello()
         following = self._following
-        if self._live.watched is not None:
-            await socket.say(client_frames.Watch(self._live.watched))
+        await self._live.say_watched(socket)
         has = [(one, str(position)) for one, position in following.positions.items()]
         pieces = [has[n : n + POSITIONS_MAX] for n in range(0, len(has), POSITIONS_MAX)] or [[]]
         for number, piece in enumerate(pieces, 1):
             more = number < len(pieces)
-            await socket.say(client_frames.Resume(dict(piece), following.generation, more))
-        following.connect(hello.username, hello.generation)
+            generation = following.generation
+            await socket.say(client_frames.Resume(dict(piece), generation, more, ref=RESUME))
+        following.connect(hello.username, hello.generation, hello.server_time)
 
     async def _act(self, socket: Socket) -> bool:
         """Act on the next frame; return whether it says that nothing is missing any more."""
@@ -223,7 +236,7 @@ class Events:
             await self._put(Step(Connected(self._following.username)))
             return True
         if isinstance(frame, ErrorFrame):
-            logger.warning("the server refuses what was said: %s, %d", frame.problem, frame.status)
+            self._refused(socket, frame)
         for step in self._following.steps(frame):
             if isinstance(step, MustReload):
                 with suppress(NotFound):  # removed meanwhile: a frame will say so
@@ -233,6 +246,22 @@ class Events:
             else:
                 await self._put(step)
         return False
+
+    def _refused(self, socket: Socket, frame: ErrorFrame) -> None:
+        """Act on what the server does not do. Raises what ends a connection without a resume."""
+        logger.warning("the server refuses what was said: %s, %d", frame.problem, frame.status)
+        if frame.ref not in {RESUME, WATCH}:
+            return
+        error = problem_error(frame)
+        if frame.ref == RESUME:  # nothing would ever come
+            if isinstance(error, Unavailable):
+                raise error
+            raise Defect(f"the positions are refused: {error}")
+        if isinstance(error, Unavailable):
+            # What is watched by then, and after any refusal: the server says how often it may be.
+            pace, say = self._live.pace, self._live.say_watched
+            seconds = pace.of(error.retry_after or 0.0) + next(pace.delays())
+            socket.do_later(seconds, lambda: say(socket))
 
     async def _put(self, step: Step) -> None:
         """Queue a step; from then on it is seen."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -82,6 +82,7 @@ class Socket:
         self._token = token
         self._silence = HELLO_SECONDS
         self._retry_after: float | None = None
+        self._later: asyncio.Task[None] | None = None
 
     async def hello(self) -> Hello:
         """Return the frame that says who is signed in. An error may come in its place."""
@@ -104,6 +105,25 @@ class Socket:
         """Send a frame."""
         async with asyncio.timeout(TRY_SECONDS):
             await self._connection.send(_encoder.encode(frame).decode())
+
+    def do_later(self, seconds: float, do: Callable[[], Awaitable[None]]) -> None:
+        """Do something in so many seconds, if it is still open; one thing at a time."""
+
+        async def later() -> None:
+            await asyncio.sleep(seconds)
+            with suppress(ConnectionClosed, TimeoutError):
+                await do()
+
+        if self._later is None or self._later.done():
+            self._later = asyncio.create_task(later(), name="chat4all-later")
+
+    async def close(self) -> None:
+        """Close it, and end what was to be done later."""
+        if self._later is not None:
+            self._later.cancel()
+        await self._connection.close()
+        if self._later is not None:
+            await asyncio.gather(self._later, return_exceptions=True)
 
     def lost(self, error: ConnectionClosed) -> Lost:
         """Return why the connection ended. Raises `Defect` where another would end so too."""
@@ -182,7 +202,7 @@ async def opened(
         raise Lost(LOST, f"the server did not answer: {error or 'in time'}") from None
     finally:
         keeping.cancel()
-        await connection.close()
+        await socket.close()
         await asyncio.gather(keeping, return_exceptions=True)
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "SessionView",
     "Token",
     "VersionView",
+    "WholeConversation",
 ]
 
 
@@ -84,20 +85,25 @@ class Member(MemberView, kw_only=True):
 
 
 class Conversation(ConversationView, kw_only=True):
-    """A conversation as its members see it; `type` is `private` or `group`."""
+    """A conversation as all its members see it; `type` is `private` or `group`."""
 
     type: str  # type: ignore[assignment]
     members: tuple[Member, ...]  # type: ignore[assignment]
 
 
-class ListedConversation(InList, kw_only=True):
+class ListedConversation(InList, Conversation, kw_only=True):
     """A conversation in your list. Of a large group `members` has the first 100, by name.
 
-    `unread_mentions` has the `seq` of each unread message that mentions you; `peer` is the other
-    one of a private conversation, `role` is yours.
+    `member_count` counts all of them. `unread_mentions` has the `seq` of each unread message that
+    mentions you; `peer` is the other one of a private conversation, `role` is yours. `position` is
+    how far all this goes.
     """
 
-    type: str  # type: ignore[assignment]
+    type: str
     members: tuple[Member, ...]  # type: ignore[assignment]
     role: str  # type: ignore[assignment]
     last_message: Message | None
+
+
+class WholeConversation(ListedConversation, kw_only=True):
+    """One conversation that you are in: what a list shows of it, and all its members, by name."""

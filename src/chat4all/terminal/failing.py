@@ -11,7 +11,7 @@ NOT_SIGNED_IN: Final = 3
 """Nobody is signed in, the session has ended, or the password is wrong."""
 
 NOT_FOUND: Final = 4
-"""There is no such conversation or message, or a name fits several conversations."""
+"""There is no such conversation or message, or a name fits several, or a group and a user."""
 
 UNAVAILABLE: Final = 5
 """The server does not answer, or has too much to do. Nothing was done: the same may be tried later.

@@ -7,7 +7,8 @@ import threading
 import click
 from click.shell_completion import CompletionItem
 
-from chat4all.client import Client, ListedConversation
+from chat4all.client import Client, ListedConversation, NotFound
+from chat4all.domain.people import username_errors
 from chat4all.terminal.accounts import find, parsed_url
 from chat4all.terminal.failing import NOT_FOUND, Failed
 from chat4all.terminal.naming import PERSON, NoneFits, as_id, chosen
@@ -30,13 +31,37 @@ async def conversation_id(chat: Client, name: str) -> str:
 
 
 async def conversation_to_write_to(chat: Client, name: str) -> str:
-    """Return the same; a person who is named as one is written to for the first time too."""
+    """Return the same; a person who is named as one is written to for the first time too.
+
+    A group may have the name of a person: anybody can create one and add others. Without a word
+    that says which, nothing is sent to either.
+    """
     if name.startswith(PERSON) and len(name) > 1:
         return (await chat.create_private(name.removeprefix(PERSON))).conversation_id
+    if (key := as_id(name)) is not None:
+        return key
     try:
-        return await conversation_id(chat, name)
+        found = chosen(name, await every_conversation(chat))
     except NoneFits as none:
         raise Failed(f"{none}; a person is named as {PERSON}NAME", NOT_FOUND) from None
+    person = name.casefold()  # usernames have no capitals
+    if found.peer is None and await _is_somebody_else(chat, person):
+        raise Failed(
+            f"{in_a_line(name)} is the title of a group and the name of a user: "
+            f"write to the user as {PERSON}{person}, or to the group as {found.conversation_id}",
+            NOT_FOUND,
+        )
+    return found.conversation_id
+
+
+async def _is_somebody_else(chat: Client, username: str) -> bool:
+    if username_errors(username):
+        return False
+    try:
+        await chat.user(username)
+    except NotFound:
+        return False
+    return (await chat.me()).username != username
 
 
 async def every_conversation(chat: Client) -> list[ListedConversation]:

@@ -118,7 +118,7 @@ def named(username: str) -> Text:
     return Text(visible(username), f"bold {colour}")
 
 
-def name_of(conversation: Conversation | ListedConversation, me: str | None = None) -> str:
+def name_of(conversation: Conversation, me: str | None = None) -> str:
     """Return what people call a conversation: its title, or who else is in it."""
     if name := conversation.title or getattr(conversation, "peer", None):
         return in_a_line(name)

@@ -49,8 +49,10 @@ class Teller:
             case MessageChanged(message, position):
                 if self._is_followed(message.conversation_id):
                     await self._changed(message, position)
-            case MessagesReloaded(conversation, messages, position):
+            case MessagesReloaded(conversation, messages, position, has_older=has_older):
                 if self._is_followed(conversation):
+                    if has_older:
+                        self._tell_older(conversation, messages)
                     await self.messages(self._unshown(messages), position)
             case Connected(username):
                 self._username = username
@@ -75,6 +77,14 @@ class Teller:
                 await self._put_json("message", message, position)
             if len(messages) > 1:
                 cursor.keep_printed(message)
+
+    def _tell_older(self, conversation: str, messages: Sequence[Message]) -> None:
+        seq = next((one.seq for one in messages), None)
+        click.echo(
+            f"chat4all: older messages are not printed: `chat4all history {conversation} "
+            f"--before {seq}` has them",
+            err=True,
+        )
 
     async def _changed(self, message: Message, position: str) -> None:
         if self._output.is_text:

@@ -57,6 +57,7 @@ class Resume(msgspec.Struct, tag_field="type", tag="resume"):
         str | None, Meta(description="That of the `hello` under which you got the positions.")
     ] = None
     more: Annotated[bool, Meta(description="Whether another such frame follows.")] = False
+    ref: _Ref | None = None
 
 
 class Send(SendMessage, tag_field="type", tag="send", kw_only=True):
@@ -70,12 +71,14 @@ class MarkAsRead(msgspec.Struct, tag_field="type", tag="read"):
 
     conversation_id: ConversationField
     seq: Annotated[int, Meta(ge=0, le=SEQ_MAX, examples=[12])]
+    ref: _Ref | None = None
 
 
 class SayTyping(msgspec.Struct, tag_field="type", tag="typing"):
     """Say that you are typing; again every few seconds while you are."""
 
     conversation_id: ConversationField
+    ref: _Ref | None = None
 
 
 class ChangeOf(msgspec.Struct, kw_only=True):
@@ -151,6 +154,7 @@ class Watch(msgspec.Struct, tag_field="type", tag="watch"):
     """
 
     usernames: Annotated[list[str], Meta(max_length=WATCH_MAX, examples=[["ana"]])]
+    ref: _Ref | None = None
 
 
 ClientFrame: TypeAlias = (

@@ -89,6 +89,7 @@ class Following:
         """Send a frame on the connection that there is; what is watched, on later ones too."""
         if frame["type"] == "watch":
             self._watched = frame
+        frame["ref"] = " ".join([frame["type"], frame.get("conversation_id", "")])
         if self._socket is not None:
             await self._socket.send(json.dumps(frame))
 
@@ -208,6 +209,20 @@ class Following:
             case "error":
                 seconds = frame.get("retry_after", 0)
                 self._retry_after = 0.0 if self._is("never-waits") else seconds
+                await self._refused(frame)
+
+    async def _refused(self, frame: Json) -> None:
+        """Tell what was refused of what is not answered; and say again what is for now."""
+        request, _, conversation = (frame.get("ref") or "").partition(" ")
+        if request not in {"typing", "watch"} or self._is("refused-in-silence"):
+            return
+        is_for_now = frame["status"] in {429, 503}
+        kind = "Unavailable" if is_for_now else "Refused"
+        event = {"request": request, "conversation_id": conversation or None, "error": kind}
+        await self._put({"type": "RequestRefused", **event, "status": frame["status"]})
+        if request == "watch" and is_for_now and self._watched:
+            await asyncio.sleep(self._retry_after * self._pace)
+            await self.say(**self._watched)
 
     async def _created(self, frame: Json) -> None:
         message, position = frame["message"], frame["position"]
