@@ -40,10 +40,11 @@ from chat4all.client.events import (
     RequestRefused,
     Typing,
 )
-from chat4all.client.keeping import PositionsFile
+from chat4all.client.keeping import PositionsFile, UploadsFile
 from chat4all.client.live import Events
 from chat4all.client.views import (
     Conversation,
+    FileLinkView,
     ListedConversation,
     Member,
     Message,
@@ -72,6 +73,7 @@ __all__ = [
     "Disconnected",
     "Event",
     "Events",
+    "FileLinkView",
     "InvalidInput",
     "ListedConversation",
     "Member",
@@ -100,6 +102,7 @@ __all__ = [
     "Token",
     "Typing",
     "Unavailable",
+    "UploadsFile",
     "VersionView",
     "WholeConversation",
     "sign_in",
