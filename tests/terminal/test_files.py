@@ -2,13 +2,27 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chat4all.terminal.failing import Failed
 from chat4all.terminal.transferring import target_of
-from tests.faults.running import CHAT, Running
+from tests.faults.running import CHAT, Running, until
 from tests.terminal.people import Person
+
+
+def stored(person: Person, message_id: str) -> dict[str, Any]:
+    """Return a message once it is in the history."""
+    found: list[dict[str, Any]] = []
+
+    def look() -> bool:
+        rows = person.rows("history", CHAT, "-n", "20")
+        found.extend(row for row in rows if row["message_id"] == message_id)
+        return bool(found)
+
+    until(look)
+    return found[0]
 
 
 @pytest.mark.slow
@@ -18,8 +32,7 @@ def test_a_file_is_sent_and_saved(running: Running, tmp_path: Path) -> None:
     film = tmp_path / "film.bin"
     film.write_bytes(os.urandom(300_000))
     (sent,) = bruno.rows("send-file", CHAT, str(film), "look", "--alt", "Nothing much")
-    found = [row for row in ana.rows("history", CHAT) if row["message_id"] == sent["message_id"]]
-    (message,) = found
+    message = stored(ana, sent["message_id"])
     assert (message["kind"], message["content"]) == ("file", "look")
     assert message["payload"]["alt"] == "Nothing much"
     target = tmp_path / "saved.bin"
@@ -30,9 +43,8 @@ def test_a_file_is_sent_and_saved(running: Running, tmp_path: Path) -> None:
     assert "is there already" in ana.refused(1, "download", CHAT, seq, str(target))
     ana.rows("download", CHAT, seq, str(target), "--force")
     (text,) = bruno.rows("send", CHAT, "just text")
-    rows = bruno.rows("history", CHAT, "-n", "5")
-    plain = next(row["seq"] for row in rows if row["message_id"] == text["message_id"])
-    assert "has no file" in bruno.refused(4, "download", CHAT, str(plain))
+    plain = str(stored(bruno, text["message_id"])["seq"])
+    assert "has no file" in bruno.refused(4, "download", CHAT, plain)
     assert "no message" in bruno.refused(4, "download", CHAT, "99999")
 
 
