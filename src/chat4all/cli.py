@@ -31,6 +31,8 @@ USERS = {
     "conversations": "List your conversations.",
     "history": "Print the messages of a conversation.",
     "send": "Send a message.",
+    "send-file": "Send a file.",
+    "download": "Save the file of a message.",
     "tail": "Print messages as they come.",
     "read": "Mark a conversation as read.",
     "group": "Create a group, show its members, add and remove them.",

@@ -86,6 +86,27 @@ async def test_listening(
     await asyncio.wait([listening])
 
 
+async def test_files(
+    shown: dict[str, Any],
+    ana: Client,
+    bruno: Client,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "praia.jpg").write_bytes(b"\xff\xd8\xff a beach")
+    await shown["share"](ana, CHAT, "praia.jpg")
+    assert "11 of 11 bytes" in capsys.readouterr().out
+    async with asyncio.timeout(30):
+        while not (pages := [page async for page in bruno.history(CHAT)]):
+            await asyncio.sleep(0.01)
+    (message,) = pages[0]
+    assert (message.kind, message.content) == ("image", "from the beach")
+    await shown["save"](bruno, message)
+    assert (tmp_path / "saved.jpg").read_bytes() == b"\xff\xd8\xff a beach"
+
+
 async def test_the_bot(
     served: Served,
     shown: dict[str, Any],

@@ -41,10 +41,11 @@ from chat4all.client.events import (
     RequestRefused,
     Typing,
 )
-from chat4all.client.keeping import PositionsFile
+from chat4all.client.keeping import PositionsFile, UploadsFile
 from chat4all.client.live import Events
 from chat4all.client.views import (
     Conversation,
+    FileLinkView,
     ListedConversation,
     Member,
     Message,
@@ -73,6 +74,7 @@ __all__ = [
     "Disconnected",
     "Event",
     "Events",
+    "FileLinkView",
     "InvalidCertificate",
     "InvalidInput",
     "ListedConversation",
@@ -102,6 +104,7 @@ __all__ = [
     "Token",
     "Typing",
     "Unavailable",
+    "UploadsFile",
     "VersionView",
     "WholeConversation",
     "sign_in",

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from ssl import SSLContext
 from typing import Any, Final, Self, TypeVar
@@ -53,6 +53,11 @@ class Call:
     """Whether it may be sent again after it may have been done."""
     done_when: tuple[type[Refused], ...] = ()
     """Refusals which say, of a repetition, that an earlier try has done it."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: Callable[[], AsyncIterator[bytes]] | None = field(default=None, repr=False)
+    """Makes the body's bytes, anew for each try."""
+    timeout: httpx2.Timeout = field(default_factory=lambda: TRY_TIMEOUT)
+    """Of one try."""
 
     def __post_init__(self) -> None:
         checked_header("an id or a key", self.key)
@@ -123,6 +128,22 @@ class Caller:
             self._username = (await self.ask(ME, OwnProfile)).username
         return self._username
 
+    async def attempt(self, call: Call) -> httpx2.Response:
+        """Return the answer of one try, whatever it takes."""
+        return await self._try(call)
+
+    @asynccontextmanager
+    async def streamed(self, call: Call) -> AsyncIterator[httpx2.Response]:
+        """Give an answer whose body is still to be read; what breaks then is `OutcomeUnknown`."""
+        with self._reaching():
+            answer = await self._authorized(call)
+            try:
+                if not answer.is_success:
+                    await answer.aread()
+                yield self._examined(answer)
+            finally:
+                await answer.aclose()
+
     async def once(self, call: Call, seconds: float) -> None:
         """Make a request by one try, for what is not worth another one."""
         with suppress(ClientError, TimeoutError):
@@ -170,36 +191,54 @@ class Caller:
             await asyncio.sleep(delay)
 
     async def _try(self, call: Call) -> httpx2.Response:
+        with self._reaching():
+            answer = await self._authorized(call)
+            try:
+                await answer.aread()
+            finally:
+                await answer.aclose()
+        return self._examined(answer)
+
+    async def _authorized(self, call: Call) -> httpx2.Response:
+        """Return an answer, its body unread, to a request with a token that is not refused."""
         if not call.is_signed_in or self.tokens is None:
-            return self._examined(await self._send(call, None))
+            return await self._send(call, None)
         token = await self.tokens.get()
         answer = await self._send(call, token)
         if answer.status_code == 401:
+            await answer.aclose()
             token = await self.tokens.get(refused=token)
             answer = await self._send(call, token)
-        return self._examined(answer)
+        return answer
 
     async def _send(self, call: Call, token: str | None) -> httpx2.Response:
         http = self.http()
-        headers = {"User-Agent": self.user_agent}
+        headers = {"User-Agent": self.user_agent, **call.headers}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         if call.key is not None:
             headers["Idempotency-Key"] = f'"{call.key}"'
         if call.body is not None:
             headers["Content-Type"] = "application/json"
+        content = call.content and call.content()
+        request = http.build_request(
+            call.method,
+            self.url + call.path,
+            params={k: v for k, v in (call.query or {}).items() if v is not None} or None,
+            content=content if call.body is None else _encoder.encode(call.body),
+            data=call.form,
+            headers=headers,
+            timeout=call.timeout,
+        )
+        answer = await http.send(request, stream=True)
+        self.was_reached = True
+        return answer
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Turn what may go wrong with a connection into the client's errors."""
         try:
-            answer = await http.request(
-                call.method,
-                self.url + call.path,
-                params={k: v for k, v in (call.query or {}).items() if v is not None} or None,
-                content=None if call.body is None else _encoder.encode(call.body),
-                data=call.form,
-                headers=headers,
-                timeout=TRY_TIMEOUT,
-            )
-            self.was_reached = True
-            return answer
+            yield
         except httpx2.InvalidURL as error:
             raise Defect(f"{self.url} is no address of a server: {error}") from None
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:

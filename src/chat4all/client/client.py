@@ -7,8 +7,9 @@ from typing import Self
 from chat4all.client.calling import Caller
 from chat4all.client.conversations import ConversationCalls
 from chat4all.client.events import Positions
+from chat4all.client.files import FileCalls
 from chat4all.client.live import Events, Live
-from chat4all.client.messages import MessageCalls, Recent
+from chat4all.client.messages import Recent
 from chat4all.client.people import LOGOUT, PeopleCalls, create_user
 from chat4all.client.timing import CALL_SECONDS, LOGOUT_SECONDS, Pace
 from chat4all.client.tokens import (
@@ -26,7 +27,7 @@ QUEUE_MAX = 1_000
 """Events that wait for a program; each message of a reload counts."""
 
 
-class Client(MessageCalls, ConversationCalls, PeopleCalls):
+class Client(FileCalls, ConversationCalls, PeopleCalls):
     """A user of a Chat4All server; use it by `async with`.
 
     `url` is the gateway's, such as `https://chat.example.com`. The user signs in with `username`

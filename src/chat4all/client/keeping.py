@@ -1,4 +1,4 @@
-"""Positions in a file."""
+"""What is kept from one run of a program to the next: positions, and uploads."""
 
 import asyncio
 import os
@@ -40,12 +40,49 @@ class PositionsFile:
 
     def _replace(self, content: bytes) -> None:
         with self._writing:  # a task that was cancelled may have left a thread here
-            self._write(content)
+            _write(self._path, content)
 
-    def _write(self, content: bytes) -> None:
-        beside = self._path.with_name(f"{self._path.name}.new")
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
+
+class UploadsFile:
+    """Keeps where uploads are on the server, so that a later run goes on with them.
+
+    One program at a time may use it. A file that was changed meanwhile is uploaded anew.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        self._writing = threading.Lock()
+
+    async def find(self, key: str) -> str | None:
+        """Return the address of an upload that has begun."""
+        return (await asyncio.to_thread(self._load)).get(key)
+
+    async def keep(self, key: str, address: str | None) -> None:
+        """Keep an upload's address; None once it is needed no more."""
+        await asyncio.to_thread(self._change, key, address)
+
+    def _load(self) -> dict[str, str]:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
+        except FileNotFoundError:
+            return {}
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"{self._path} does not have uploads: {error}") from None
+
+    def _change(self, key: str, address: str | None) -> None:
+        with self._writing:
+            kept = self._load()
+            if address is None:
+                kept.pop(key, None)
+            else:
+                kept[key] = address
+            _write(self._path, msgspec.json.encode(kept))
+
+
+def _write(path: Path, content: bytes) -> None:
+    beside = path.with_name(f"{path.name}.new")
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)

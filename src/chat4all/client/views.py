@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from chat4all.domain.changes import ReactionCount
+from chat4all.wire.files import FileLinkView
 from chat4all.wire.messages import MessageView, ReceiptView, VersionView
 from chat4all.wire.people import (
     ConversationView,
@@ -23,6 +24,7 @@ from chat4all.wire.people import ListedConversation as InList
 
 __all__ = [
     "Conversation",
+    "FileLinkView",
     "ListedConversation",
     "Member",
     "Message",

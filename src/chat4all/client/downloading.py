@@ -1,0 +1,100 @@
+"""Download a file: over breaks and restarts, and checked."""
+
+import asyncio
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from chat4all.client.calling import Call, Caller
+from chat4all.client.errors import Defect, Refused, Unavailable
+from chat4all.client.timing import Pace
+from chat4all.client.uploading import FILES_PATH, OnProgress
+
+PIECE_BYTES = 256 * 1024
+
+NOT_SATISFIABLE = 416
+
+
+class Downloading:
+    """Downloads files for a client."""
+
+    def __init__(self, caller: Caller, pace: Pace) -> None:
+        self._caller = caller
+        self._pace = pace
+
+    async def download(self, file_id: str, target: Path, on_progress: OnProgress | None) -> None:
+        """Write a file's bytes beside `target`, and put it there once it is whole and checked."""
+        part = target.with_name(f"{target.name}.{file_id[:8]}.part")
+        file = await asyncio.to_thread(part.open, "a+b")
+        try:
+            digest = await asyncio.to_thread(_digest, file)
+            tag = await self._fill(file_id, file, digest, on_progress or _nothing)
+            if tag.strip('"') != digest.hexdigest():
+                await asyncio.to_thread(file.truncate, 0)
+                raise Defect("what was downloaded is not the file: its SHA-256 is another one")
+            await asyncio.to_thread(os.fsync, file.fileno())
+        finally:
+            await asyncio.to_thread(file.close)
+        await asyncio.to_thread(part.replace, target)
+
+    async def _fill(self, file_id: str, file: BinaryIO, digest: Any, progress: OnProgress) -> str:
+        """Add what is missing, over breaks; return the entity tag."""
+        delays, since = self._pace.delays(), time.monotonic()
+        while True:
+            begun = file.tell()
+            try:
+                return await self._continue(file_id, file, digest, progress)
+            except Unavailable as error:
+                if file.tell() > begun:
+                    delays, since = self._pace.delays(), time.monotonic()
+                elif time.monotonic() - since > self._caller.seconds:
+                    raise
+                await asyncio.sleep(self._pace.of(error.retry_after or 0.0) + next(delays))
+
+    async def _continue(
+        self, file_id: str, file: BinaryIO, digest: Any, progress: OnProgress
+    ) -> str:
+        offset = file.tell()
+        # The bytes under an id never change, so no condition is needed.
+        headers = {"Accept-Encoding": "identity"} | (
+            {"Range": f"bytes={offset}-"} if offset else {}
+        )
+        call = Call("GET", f"{FILES_PATH}/{file_id}", headers=headers)
+        try:
+            async with self._caller.streamed(call) as answer:
+                tag: str = answer.headers.get("ETag", "")
+                if offset and answer.status_code != 206:
+                    raise Defect("the server does not give a part of the file")
+                size = offset + int(answer.headers["Content-Length"])
+                async for piece in answer.aiter_bytes(PIECE_BYTES):
+                    await asyncio.to_thread(_append, file, digest, piece)
+                    progress(file.tell(), size)
+                if file.tell() < size:
+                    raise Unavailable("the download broke off")
+                return tag
+        except Refused as refused:
+            if refused.status != NOT_SATISFIABLE or not offset:
+                raise
+        # All bytes are here: an earlier run ended before it had checked them.
+        answer = await self._caller.response(Call("HEAD", f"{FILES_PATH}/{file_id}"))
+        return str(answer.headers.get("ETag", ""))
+
+
+def _append(file: BinaryIO, digest: Any, piece: bytes) -> None:
+    file.write(piece)
+    digest.update(piece)
+
+
+def _digest(file: BinaryIO) -> Any:
+    """Return the hash of what is there already, and go to its end."""
+    file.seek(0)
+    digest = hashlib.sha256()
+    while piece := file.read(PIECE_BYTES):
+        digest.update(piece)
+    return digest
+
+
+def _nothing(_done: int, _size: int) -> None:
+    """Report to nobody."""

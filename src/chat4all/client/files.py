@@ -1,0 +1,130 @@
+"""What a client does with files."""
+
+import mimetypes
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import quote
+from uuid import UUID, uuid5
+
+from chat4all.client.calling import Call, Caller
+from chat4all.client.downloading import Downloading
+from chat4all.client.errors import InvalidInput
+from chat4all.client.keeping import UploadsFile
+from chat4all.client.messages import MessageCalls
+from chat4all.client.timing import Pace
+from chat4all.client.uploading import FILES_PATH, LocalFile, OnProgress, Uploading
+from chat4all.client.views import FileLinkView
+
+FILE_POINTER = "/payload/file_id"
+SHOWN_KINDS = ("image", "audio", "video")
+
+
+class FileCalls(MessageCalls):
+    """Sending files, and getting them. `path` is one of this machine."""
+
+    _caller: Caller
+    _pace: Pace
+
+    async def send_file(
+        self,
+        conversation: str,
+        path: str | os.PathLike[str],
+        content: str | None = None,
+        *,
+        kind: str | None = None,
+        name: str | None = None,
+        alt: str | None = None,
+        reply_to: str | None = None,
+        mentions: Iterable[str] = (),
+        message_id: str | None = None,
+        mark_read: bool = True,
+        uploads: UploadsFile | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> str:
+        """Upload a file and send it, with a text if you like; return the `message_id`.
+
+        It goes on after a break where the server has come to. With `uploads` a later run of your
+        program does too, and the message is there once: its id follows from the upload.
+        `kind` is `image`, `audio`, `video` or `file`, by default what the name looks like. `alt`
+        says what is in it for those who cannot see or hear it. `on_progress` is called with the
+        bytes that are done, and all there are.
+
+        Raises `OSError` for a file that cannot be read, `ValueError` where it changes meanwhile,
+        and what `send` raises.
+        """
+        local, transfer = LocalFile.at(path), Uploading(self._caller, self._pace)
+        file_id = await transfer.upload(local, name or local.path.name, uploads, on_progress)
+        payload = {"file_id": file_id} | {
+            key: value for key, value in (("name", name), ("alt", alt)) if value
+        }
+        kind_sent = kind or _kind_of(local.path)
+        message_id = message_id or str(uuid5(UUID(file_id), conversation))
+
+        async def send(as_kind: str) -> str:
+            return await self.send(
+                conversation,
+                content,
+                reply_to=reply_to,
+                mentions=mentions,
+                kind=as_kind,
+                payload=payload,
+                message_id=message_id,
+                mark_read=mark_read,
+            )
+
+        try:
+            sent = await send(kind_sent)
+        except InvalidInput as error:
+            # The name said one thing and the content is another one: then it is just a file.
+            is_of_kind = any(rule.pointer == FILE_POINTER for rule in error.errors)
+            if kind is not None or kind_sent == "file" or not is_of_kind:
+                raise
+            sent = await send("file")
+        await transfer.forget(local, uploads)
+        return sent
+
+    async def upload(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        uploads: UploadsFile | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> str:
+        """Upload a file; return its `file_id`. It is yours alone until a message names it."""
+        local, transfer = LocalFile.at(path), Uploading(self._caller, self._pace)
+        file_id = await transfer.upload(local, name or local.path.name, uploads, on_progress)
+        await transfer.forget(local, uploads)
+        return file_id
+
+    async def download(
+        self,
+        file_id: str,
+        path: str | os.PathLike[str],
+        *,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        """Write a file to `path`, which is replaced once all of it is here and was checked.
+
+        It goes on after a break; in a later run too, from what it keeps beside `path`.
+        """
+        transfer = Downloading(self._caller, self._pace)
+        await transfer.download(str(UUID(file_id)), Path(path), on_progress)
+
+    async def file_link(self, file_id: str) -> FileLinkView:
+        """Return an address of a file, for some minutes, for what cannot send a token."""
+        path = f"{FILES_PATH}/{quote(file_id, safe='')}/link"
+        return await self._caller.ask(Call("POST", path), FileLinkView)
+
+    async def delete_file(self, file_id: str) -> None:
+        """Give up a file that no message names."""
+        path = f"{FILES_PATH}/{quote(file_id, safe='')}"
+        await self._caller.tell(Call("DELETE", path, headers={"Tus-Resumable": "1.0.0"}))
+
+
+def _kind_of(path: Path) -> str:
+    """Return the kind that a file's name looks like."""
+    media_type, _ = mimetypes.guess_type(path.name)
+    kind = (media_type or "").partition("/")[0]
+    return kind if kind in SHOWN_KINDS else "file"

@@ -1,0 +1,188 @@
+"""Upload a file by tus: what the server has acknowledged is never sent again."""
+
+import asyncio
+import base64
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, TypeAlias
+from urllib.parse import urlsplit
+
+import httpx2
+
+from chat4all.client.calling import Call, Caller
+from chat4all.client.errors import (
+    ClientError,
+    Conflict,
+    Defect,
+    NotFound,
+    Refused,
+    Unavailable,
+)
+from chat4all.client.keeping import UploadsFile
+from chat4all.client.timing import TRY_SECONDS, Pace
+
+OnProgress: TypeAlias = Callable[[int, int], None]
+"""Called with the bytes that are done, and all there are."""
+
+REQUEST_BYTES = 64 * 1024 * 1024
+"""Of one PATCH: a break before its answer costs a question, and no more."""
+
+PIECE_BYTES = 256 * 1024
+
+FINISH_SECONDS = 300.0
+"""For an answer: the last one comes once the server has checked the whole file."""
+
+FILES_PATH: Final = "/v1/files"
+LOCKED: Final = 423
+
+_TUS: Final = {"Tus-Resumable": "1.0.0"}
+_TIMEOUT = httpx2.Timeout(TRY_SECONDS, read=FINISH_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file of this machine, as it was when it was looked at."""
+
+    path: Path
+    size: int
+    changed_ns: int
+
+    @classmethod
+    def at(cls, path: str | os.PathLike[str]) -> "LocalFile":
+        """Return the file at a path. Raises `OSError`."""
+        absolute = Path(path).resolve()
+        with absolute.open("rb") as file:  # a folder is refused here
+            found = os.fstat(file.fileno())
+        return cls(absolute, found.st_size, found.st_mtime_ns)
+
+    def key_at(self, url: str) -> str:
+        """Return what this file's upload to a server is kept under."""
+        return f"{url} {self.path} {self.size} {self.changed_ns}"
+
+
+class Uploading:
+    """Uploads files for a client."""
+
+    def __init__(self, caller: Caller, pace: Pace) -> None:
+        self._caller = caller
+        self._pace = pace
+
+    async def upload(
+        self,
+        local: LocalFile,
+        name: str,
+        uploads: UploadsFile | None,
+        on_progress: OnProgress | None,
+    ) -> str:
+        """Return the file's id once the server has all of it.
+
+        Breaks are gone over for as long as something is added within the client's time-out.
+        """
+        key = local.key_at(self._caller.url)
+        address = await uploads.find(key) if uploads else None
+        offset = await self._kept_offset(address) if address else None
+        if address is None or offset is None:
+            address, offset = await self._begin(local.size, name), 0
+            if uploads:
+                await uploads.keep(key, address)
+        progress = on_progress or _nothing
+        file = await asyncio.to_thread(local.path.open, "rb")
+        try:
+            await self._add(address, file, local, offset, progress)
+        finally:
+            await asyncio.to_thread(file.close)
+        return address.rpartition("/")[2]
+
+    async def forget(self, local: LocalFile, uploads: UploadsFile | None) -> None:
+        """Forget an upload that nobody goes on with."""
+        if uploads:
+            await uploads.keep(local.key_at(self._caller.url), None)
+
+    async def _begin(self, size: int, name: str) -> str:
+        encoded = base64.b64encode(name.encode()).decode()
+        headers = {"Upload-Length": str(size), "Upload-Metadata": f"filename {encoded}"}
+        # A repetition begins another one: what nobody adds to is deleted by itself.
+        answer = await self._caller.response(Call("POST", FILES_PATH, headers=_TUS | headers))
+        path = urlsplit(answer.headers.get("Location", "")).path
+        if not path.startswith(FILES_PATH + "/"):
+            raise Defect("the server does not say where the upload is")
+        return path
+
+    async def _kept_offset(self, address: str) -> int | None:
+        """Return how far an earlier run's upload is; None where it is gone."""
+        try:
+            return await self._offset(address)
+        except NotFound:
+            return None
+
+    async def _offset(self, address: str) -> int:
+        call = Call("HEAD", address, headers=_TUS, timeout=_TIMEOUT)
+        said = (await self._caller.response(call)).headers.get("Upload-Offset", "")
+        if not said.isdecimal():
+            raise Defect("the server does not say how far the upload is")
+        return int(said)
+
+    async def _offset_after(self, seconds: float, delays: Iterator[float], address: str) -> int:
+        await asyncio.sleep(self._pace.of(seconds) + next(delays))
+        return await self._offset(address)
+
+    async def _add(
+        self, address: str, file: BinaryIO, local: LocalFile, offset: int, progress: OnProgress
+    ) -> None:
+        delays, since = self._pace.delays(), time.monotonic()
+        error: ClientError | None = None
+        progress(offset, local.size)
+        while offset < local.size:
+            try:
+                reached = await self._patch(address, file, local, offset, progress)
+            except Refused as refused:
+                # Another offset than we believe, or an earlier request of ours that goes on.
+                if not isinstance(refused, Conflict) and refused.status != LOCKED:
+                    raise
+                reached, error = await self._offset_after(0.0, delays, address), refused
+            except Unavailable as unavailable:
+                asked = unavailable.retry_after or 0.0
+                reached, error = await self._offset_after(asked, delays, address), unavailable
+            if reached > offset:
+                delays, since = self._pace.delays(), time.monotonic()
+            elif error is not None and time.monotonic() - since > self._caller.seconds:
+                raise error
+            offset = reached
+            progress(offset, local.size)
+
+    async def _patch(
+        self, address: str, file: BinaryIO, local: LocalFile, offset: int, progress: OnProgress
+    ) -> int:
+        """Add some bytes; return how far the upload is then."""
+        size = min(REQUEST_BYTES, local.size - offset)
+
+        async def pieces() -> AsyncIterator[bytes]:
+            given = 0
+            await asyncio.to_thread(file.seek, offset)
+            while given < size:
+                piece = await asyncio.to_thread(file.read, min(PIECE_BYTES, size - given))
+                if not piece:
+                    raise ValueError(f"{local.path} was changed while it was uploaded")
+                yield piece
+                given += len(piece)
+                progress(offset + given, local.size)
+
+        headers = {
+            "Upload-Offset": str(offset),
+            "Content-Type": "application/offset+octet-stream",
+            "Content-Length": str(size),
+        }
+        call = Call("PATCH", address, headers=_TUS | headers, content=pieces, timeout=_TIMEOUT)
+        said = (await self._caller.attempt(call)).headers.get("Upload-Offset", "")
+        if not said.isdecimal() or int(said) <= offset:
+            raise Defect("the server does not say how far the upload is")
+        if local.path.stat().st_mtime_ns != local.changed_ns:
+            raise ValueError(f"{local.path} was changed while it was uploaded")
+        return int(said)
+
+
+def _nothing(_done: int, _size: int) -> None:
+    """Report to nobody."""

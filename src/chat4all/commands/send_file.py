@@ -1,0 +1,78 @@
+"""`chat4all send-file`."""
+
+from pathlib import Path
+
+import click
+
+from chat4all.client import Client, UploadsFile
+from chat4all.terminal.asking import Asker, asking, key_of
+from chat4all.terminal.failing import Failed
+from chat4all.terminal.meaning import complete_conversation, conversation_to_write_to
+from chat4all.terminal.output import Output
+from chat4all.terminal.transferring import progress
+
+
+@click.command(name="send-file")
+@click.argument("conversation", envvar="CHAT4ALL_CHAT", shell_complete=complete_conversation)
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("text", required=False)
+@click.option("--name", help="What it is called.  [default: its name here]")
+@click.option("--alt", help="What is in it, for those who cannot see or hear it.")
+@click.option(
+    "--kind",
+    type=click.Choice(["image", "audio", "video", "file"]),
+    help="What it is shown as.  [default: what its name looks like]",
+)
+@click.option(
+    "--id",
+    "message_id",
+    help="The message's own id, a UUID: however often it is sent with that, it is there once.  "
+    "[default: one that follows from the upload]",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(1),
+    default=30.0,
+    show_default=True,
+    help="Seconds without any progress after which to give up.",
+)
+@asking
+def send_file(
+    asker: Asker,
+    conversation: str,
+    path: Path,
+    text: str | None,
+    name: str | None,
+    alt: str | None,
+    kind: str | None,
+    message_id: str | None,
+    timeout: float,
+) -> None:
+    """Send the file at PATH to a CONVERSATION, with a TEXT if you like.
+
+    It goes on after breaks of the connection. If it is ended before all is sent, the same command
+    goes on where the server has come to, within a day, and the message is there once.
+    """
+    key = key_of(message_id, "--id") if message_id else None
+    uploads = UploadsFile(asker.account().folder / "uploads.json")
+
+    async def work(chat: Client, output: Output) -> None:
+        place = await conversation_to_write_to(chat, conversation)
+        with progress(path.name) as shown:
+            try:
+                sent = await chat.send_file(
+                    place,
+                    path,
+                    text,
+                    kind=kind,
+                    name=name,
+                    alt=alt,
+                    message_id=key,
+                    uploads=uploads,
+                    on_progress=shown,
+                )
+            except ValueError as error:  # it was changed meanwhile
+                raise Failed(str(error)) from None
+        await output.tell(f"Sent ({sent}).", {"message_id": sent, "conversation_id": place})
+
+    asker.run(work, seconds=timeout)

@@ -1,0 +1,60 @@
+"""What is shown of a file that is on its way, and where one that comes is put."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from chat4all.client.uploading import OnProgress
+from chat4all.terminal.failing import Failed
+from chat4all.terminal.showing import visible
+
+NAME_DEFAULT = "file"
+
+
+@contextmanager
+def progress(what: str) -> Iterator[OnProgress | None]:
+    """Give what shows how far a file is, on a terminal; elsewhere nothing does."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns: list[ProgressColumn] = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    ]
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(visible(what), total=None)
+
+        def show(done: int, size: int) -> None:
+            bar.update(task, completed=done, total=size)
+
+        yield show
+
+
+def target_of(given: str | None, name: str, *, replaces: bool) -> Path:
+    """Return where a file is put: where was said, or under its name in this folder.
+
+    The name is its sender's, who is not to choose the folder, nor a file that other programs read.
+    Raises `Failed` for what is there already.
+    """
+    plain = Path(name.replace("\\", "/")).name.lstrip(".") or NAME_DEFAULT
+    target = Path(given) if given is not None else Path(plain)
+    if target.is_dir():
+        target /= plain
+    if target.exists() and not replaces:
+        raise Failed(f"{target} is there already: add --force, or say another PATH")
+    return target

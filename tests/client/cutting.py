@@ -1,0 +1,64 @@
+"""A way to a server on which connections break after some bytes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
+
+
+class Cutting:
+    """Its address; `sent` is what went to the server in all, heads included."""
+
+    def __init__(self, target: str, cuts: Iterator[int]) -> None:
+        self._to = urlsplit(target)
+        self._cuts = cuts
+        self.sent = 0
+        self.broken = 0
+        self.url = ""
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass one connection on, until as many bytes have gone one way."""
+        left = [next(self._cuts, 1 << 60)]
+        upstream, onwards = await asyncio.open_connection(self._to.hostname, self._to.port)
+
+        async def copy(
+            source: asyncio.StreamReader, to: asyncio.StreamWriter, *, counts: bool
+        ) -> None:
+            while left[0] > 0 and (data := await source.read(65_536)):
+                to.write(data)
+                await to.drain()
+                left[0] -= len(data)
+                self.sent += len(data) * counts
+
+        ways = [
+            asyncio.create_task(copy(reader, onwards, counts=True)),
+            asyncio.create_task(copy(upstream, writer, counts=False)),
+        ]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.broken += left[0] <= 0
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            for end in (writer, onwards):
+                with suppress(OSError):
+                    end.close()
+
+
+@asynccontextmanager
+async def cutting(target: str, *cuts: int) -> AsyncIterator[Cutting]:
+    """Pass connections on to a server. Each breaks after the next of `cuts`; later ones do not."""
+    found = Cutting(target, iter(cuts))
+    tasks: set[asyncio.Task[None]] = set()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.create_task(found.handle(reader, writer)))
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    found.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        yield found
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

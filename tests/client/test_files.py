@@ -1,0 +1,222 @@
+"""Files by the Python client: sent once, gone on with after breaks, and checked when they come."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from chat4all.client import Client, Defect, NotFound, UploadsFile
+from chat4all.client import uploading as uploading_module
+from tests.api.conftest import CHAT
+from tests.api.tus import PNG
+from tests.client.conftest import PACE, Served
+from tests.client.cutting import Cutting, cutting
+
+pytestmark = pytest.mark.anyio
+
+SIZE = 3_000_000
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Path:
+    path = tmp_path / "film.bin"
+    path.write_bytes(os.urandom(SIZE))
+    return path
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def names(folder: Path, pattern: str) -> list[str]:
+    return [path.name for path in folder.glob(pattern)]
+
+
+def through(way: Cutting, username: str = "bruno") -> Client:
+    client = Client(way.url, username, "test")
+    client._pace.factor = PACE
+    return client
+
+
+async def payload_of(client: Client, message_id: str) -> dict[str, object]:
+    async with asyncio.timeout(10):
+        while True:
+            message = await client.message(CHAT, message_id)
+            if message.seq is not None:
+                assert message.payload is not None
+                return dict(message.payload)
+            await asyncio.sleep(0.01)
+
+
+async def test_a_picture_is_sent_and_saved(bruno: Client, ana: Client, tmp_path: Path) -> None:
+    picture = tmp_path / "mar.png"
+    picture.write_bytes(PNG)
+    seen: list[tuple[int, int]] = []
+    sent = await bruno.send_file(
+        CHAT, picture, "look", alt="The sea", on_progress=lambda *of: seen.append(of)
+    )
+    message = await ana.message(CHAT, sent)
+    assert (message.kind, message.content) == ("image", "look")
+    payload = await payload_of(ana, sent)
+    assert (payload["name"], payload["alt"], payload["size"]) == ("mar.png", "The sea", len(PNG))
+    assert seen[0] == (0, len(PNG))
+    assert seen[-1] == (len(PNG), len(PNG))
+    target = tmp_path / "saved.png"
+    await ana.download(str(payload["file_id"]), target)
+    assert target.read_bytes() == PNG
+    assert not names(tmp_path, "*.part")
+
+
+async def test_what_is_called_a_picture_and_is_none_is_sent_as_a_file(
+    bruno: Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "not.png"
+    path.write_bytes(b"just text")
+    sent = await bruno.send_file(CHAT, path)
+    assert (await bruno.message(CHAT, sent)).kind == "file"
+
+
+async def test_an_upload_goes_on_where_the_server_has_come_to(
+    served: Served, big: Path, tmp_path: Path
+) -> None:
+    """Fails when a break begins it anew: then far more than the file would be sent."""
+    async with cutting(served.url, *[1_000_000, 20_000, 900_000, 300]) as way:
+        async with through(way) as bruno:
+            sent = await bruno.send_file(CHAT, big)
+            payload = await payload_of(bruno, sent)
+        assert way.broken >= 3
+        assert way.sent < SIZE + 600_000
+    async with served.client("ana") as ana:
+        await ana.download(str(payload["file_id"]), tmp_path / "saved")
+    assert (tmp_path / "saved").read_bytes() == content(big)
+
+
+async def test_a_later_run_goes_on_and_the_message_is_there_once(
+    served: Served, big: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when uploads are not kept, and when a later run's message has another id."""
+    monkeypatch.setattr(uploading_module, "REQUEST_BYTES", 500_000)
+    uploads = UploadsFile(tmp_path / "uploads.json")
+    reached = asyncio.Event()
+    async with cutting(served.url) as way:
+        async with through(way) as bruno:
+            running = asyncio.create_task(
+                bruno.send_file(
+                    CHAT,
+                    big,
+                    uploads=uploads,
+                    on_progress=lambda done, _: reached.set() if done > SIZE // 2 else None,
+                )
+            )
+            await reached.wait()
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        before = way.sent
+        async with through(way) as bruno:
+            first = await bruno.send_file(CHAT, big, uploads=uploads)
+        assert way.sent - before < SIZE * 2 // 3
+    assert (tmp_path / "uploads.json").read_bytes() == b"{}"
+    # A run that was killed when the message was sent, and not noted yet.
+    kept = UploadsFile(tmp_path / "kept.json")
+    forget, lost = UploadsFile.keep, [True]
+
+    async def keep(self: UploadsFile, key: str, address: str | None) -> None:
+        if address is None and lost.pop():
+            raise asyncio.CancelledError
+        await forget(self, key, address)
+
+    monkeypatch.setattr(UploadsFile, "keep", keep)
+    async with served.client("bruno") as bruno:
+        with pytest.raises(asyncio.CancelledError):
+            await bruno.send_file(CHAT, big, uploads=kept)
+        monkeypatch.setattr(UploadsFile, "keep", forget)
+        second = await bruno.send_file(CHAT, big, uploads=kept)
+        assert second != first
+        await payload_of(bruno, second)
+        sent = [m.message_id async for page in bruno.history(CHAT) for m in page.messages]
+    assert sorted(sent) == sorted([first, second])
+
+
+async def test_a_file_that_changes_meanwhile_is_not_sent(
+    bruno: Client, big: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploading_module, "REQUEST_BYTES", 500_000)
+
+    def change(done: int, _: int) -> None:
+        if done == 500_000:
+            big.write_bytes(b"other")
+
+    with pytest.raises(ValueError, match="was changed"):
+        await bruno.send_file(CHAT, big, on_progress=change)
+    assert [page async for page in bruno.history(CHAT)] == []
+
+
+async def test_a_download_goes_on_over_breaks_and_runs(
+    served: Served, big: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "saved"
+    async with served.client("bruno") as bruno:
+        file_id = await bruno.upload(big)
+    reached = asyncio.Event()
+    async with served.client("bruno") as bruno:
+        running = asyncio.create_task(
+            bruno.download(
+                file_id,
+                target,
+                on_progress=lambda done, _: reached.set() if done > 500_000 else None,
+            )
+        )
+        await reached.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert not target.exists()
+    seen: list[int] = []
+    async with cutting(served.url, 600_000) as way, through(way) as bruno:
+        await bruno.download(file_id, target, on_progress=lambda done, _: seen.append(done))
+    assert seen[0] > 500_000
+    assert way.broken == 1
+    assert target.read_bytes() == content(big)
+
+
+async def test_a_download_that_was_whole_is_checked_at_the_next_run(
+    bruno: Client, big: Path, tmp_path: Path
+) -> None:
+    file_id = await bruno.upload(big)
+    target = tmp_path / "saved"
+    part = tmp_path / f"saved.{file_id[:8]}.part"
+    part.write_bytes(content(big))
+    await bruno.download(file_id, target)
+    assert target.read_bytes() == content(big)
+    # Bytes that are not the file's are found out, and are not gone on with for ever.
+    part.write_bytes(b"something else")
+    with pytest.raises(Defect):
+        await bruno.download(file_id, target)
+    await bruno.download(file_id, target)
+    assert target.read_bytes() == content(big)
+
+
+async def test_an_empty_file_and_one_that_is_not_there(
+    bruno: Client, ana: Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "empty"
+    path.write_bytes(b"")
+    file_id = await bruno.upload(path)
+    await bruno.download(file_id, tmp_path / "saved")
+    assert (tmp_path / "saved").read_bytes() == b""
+    with pytest.raises(FileNotFoundError):
+        await bruno.upload(tmp_path / "missing")
+    with pytest.raises(NotFound):
+        await ana.download(file_id, tmp_path / "stolen")
+    assert not (tmp_path / "stolen").exists()
+    await bruno.delete_file(file_id)
+    with pytest.raises(NotFound):
+        await bruno.download(file_id, tmp_path / "saved")
+
+
+async def test_a_link_needs_no_token(served: Served, bruno: Client, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"text")
+    file_id = await bruno.upload(path)
+    link = await bruno.file_link(file_id)
+    assert (await served.api.gateway.get(link.url)).content == b"text"
