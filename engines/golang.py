@@ -29,8 +29,10 @@ TOOLCHAINS = {
     "amd64": "1bb543a7745d4c6e045a1bfdb4c4d5a0b05b71ee8b8ff72c0a351598b26991a4",
     "arm64": "eee0803776a2a3d42f0620d7b0156277350debb5d39c99a9b61c8b12108fd92c",
 }
+PLACES = ("/usr/local/go/bin/go",)
+"""Where Go is beside the program's path, if it was installed as go.dev says."""
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
-PROXY = "https://proxy.golang.org"
+PROXY = "https://proxy.golang.org"  # where `GOPROXY` names no other
 FETCH_SECONDS = 300
 BUILD_SECONDS = 1_200
 BLOCK = 1 << 20
@@ -51,7 +53,7 @@ def built(name: str) -> Path:
 
 def find_go() -> Path | None:
     """Return a `go` on this machine that is new enough."""
-    for found in (shutil.which("go"), "/usr/local/go/bin/go"):
+    for found in (shutil.which("go"), *PLACES):
         if found is None or not Path(found).exists():
             continue
         ran = subprocess.run(
@@ -70,7 +72,7 @@ def find_go() -> Path | None:
 def _build(name: str, module: Path, folder: Path) -> None:
     say(f"{name}: building it with Go (once; a minute or two) ...")
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=cache()) as temporary:
-        go = find_go() or _toolchain(Path(temporary))
+        go = find_go() or toolchain(Path(temporary))
         new = Path(temporary) / "built"
         source = shutil.copytree(module, Path(temporary) / "module")
         program = re.findall(r"^tool (\S+)$", (module / "go.mod").read_text(), re.MULTILINE)
@@ -91,7 +93,7 @@ def _build(name: str, module: Path, folder: Path) -> None:
         new.rename(folder)
 
 
-def _toolchain(into: Path) -> Path:
+def toolchain(into: Path) -> Path:
     """Fetch a release of Go, and return its `go`."""
     machine = MACHINES.get(platform.machine(), "")
     if machine not in TOOLCHAINS:
@@ -103,7 +105,7 @@ def _toolchain(into: Path) -> Path:
     with packages.explained(
         f"Go {RELEASE} could not be fetched from {PROXY}; is the network there?"
     ):
-        _fetch(f"{PROXY}/{module}/@v/{version}.zip", archive, TOOLCHAINS[machine])
+        fetch(f"{PROXY}/{module}/@v/{version}.zip", archive, TOOLCHAINS[machine])
     with zipfile.ZipFile(archive) as content:
         content.extractall(into)
     folder = into / named
@@ -112,7 +114,14 @@ def _toolchain(into: Path) -> Path:
     return folder / "bin" / "go"
 
 
-def _fetch(url: str, file: Path, sha256: str) -> None:
+def proxy_of(setting: str) -> str:
+    """Return the first address in a value of `GOPROXY`, or the public one."""
+    named = [one for one in re.split(r"[,|]", setting) if one.startswith(("https://", "http://"))]
+    return named[0].rstrip("/") if named else PROXY
+
+
+def fetch(url: str, file: Path, sha256: str) -> None:
+    """Fetch a file; Failed when it is not the one that is meant."""
     found = hashlib.sha256()
     with (
         urllib.request.urlopen(  # noqa: S310 - the address is the one above

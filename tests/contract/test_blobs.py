@@ -245,19 +245,19 @@ async def test_large_parts_come_back_byte_for_byte(blobs: Blobs) -> None:
     assert found.digest() == digest.digest()
 
 
-@pytest.mark.parametrize(
-    "key",
-    ["", ".", "..", "../x", "a/../b", "a/./b", "/a", "a/", "a//b", "a\0b", "a\\b", "a~b", "é"],
-)
-async def test_paths_that_lead_elsewhere_are_no_keys(blobs: Blobs, key: str) -> None:
-    with pytest.raises(ValueError, match="not a key"):
-        await blobs.begin(key, TYPE)
-    with pytest.raises(ValueError, match="not a key"):
-        await blobs.put(key, [b"x"], TYPE)
-    with pytest.raises(ValueError, match="not a key"):
-        await read(blobs, key)
-    with pytest.raises(ValueError, match="not a key"):
-        await blobs.delete([key])
+NO_KEYS = "", ".", "..", "../x", "a/../b", "a/./b", "/a", "a/", "a//b", "a\0b", "a\\b", "a~b", "é"
+
+
+async def test_paths_that_lead_elsewhere_are_no_keys(blobs: Blobs) -> None:
+    for key in NO_KEYS:
+        for asked in (
+            blobs.begin(key, TYPE),
+            blobs.put(key, [b"x"], TYPE),
+            read(blobs, key),
+            blobs.delete([key]),
+        ):
+            with pytest.raises(ValueError, match="not a key"):
+                await asked
 
 
 async def test_an_upload_of_another_name_is_none(blobs: Blobs) -> None:

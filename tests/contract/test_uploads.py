@@ -315,10 +315,12 @@ async def test_an_upload_expires(uploads: Uploads, place: Place) -> None:
     await is_gone(uploads, file_id, fence)
 
 
-async def test_an_upload_that_is_given_up_is_gone(uploads: Uploads) -> None:
+async def test_an_upload_that_is_given_up_is_gone_for_ever(uploads: Uploads, place: Place) -> None:
+    """Also when the clock is set back."""
     file_id = (await uploads.create(new_upload(), FREE)).file_id
     fence = (await uploads.take(file_id, ANA, force=False)).fence
     await uploads.end(file_id, ANA)
+    await aged(place, -3_600)
     await is_gone(uploads, file_id, fence)
 
 

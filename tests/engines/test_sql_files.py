@@ -43,7 +43,7 @@ class Stopping:
             value = work(connection)
             if not self.reached.is_set():
                 self.reached.set()
-                await_only(self.goes_on.wait())  # type: ignore[no-untyped-call]
+                await_only(self.goes_on.wait())
             return value
 
         return await self.database.write(stopped)
@@ -82,7 +82,7 @@ class World:
         return stopped.second(name)
 
     def second(self, name: str) -> Awaitable[object]:
-        return {
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
             "take": lambda: self.uploads.take(self.upload, ANA, force=True),
             "take if free": lambda: self.uploads.take(self.upload, ANA, force=False),
             "advance": lambda: self.uploads.advance(self.upload, 1, progress_of(10)),
@@ -102,7 +102,8 @@ class World:
             "create in all": lambda: self.uploads.create(
                 new_upload(BRUNO, size=10), Quota(in_all=40)
             ),
-        }[name]()
+        }
+        return calls[name]()
 
     async def both(self, first: str, second: str) -> tuple[object, object]:
         """Run the second while the first has done everything but its commit."""

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from chat4all.adapters.embedded import FolderBlobs, object_files
+from chat4all.adapters.embedded import DataFolder, FolderBlobs, object_files
+from chat4all.adapters.embedded.folder import FILES
 from chat4all.adapters.private_files import rename_durably
 from chat4all.domain.errors import Conflict, NotFound, OutOfSpace, StartRefused, Unavailable
 from chat4all.domain.files import StoredPart
@@ -238,3 +239,13 @@ async def test_an_object_of_a_folder_that_was_replaced_is_unavailable(
     (tmp_path / "copy").rename(tmp_path / "files")
     with pytest.raises(Unavailable, match="was replaced while Chat4All was running"):
         await blobs.ping()
+
+
+async def test_a_data_folder_with_files_is_closed_to_others(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (data / FILES).mkdir(parents=True)
+    for folder in (data, data / FILES):
+        folder.chmod(0o755)
+    with DataFolder(data):
+        modes = [folder.stat().st_mode & 0o777 for folder in (data, data / FILES)]
+    assert modes == [0o700, 0o700]

@@ -10,7 +10,7 @@ from botocore.exceptions import (
 )
 
 from chat4all.adapters.s3 import S3Blobs
-from chat4all.adapters.s3.failing import NoSuchUpload, OutsideObject, Place, explained
+from chat4all.adapters.s3.failing import NoSuchUpload, OutsideObject, Place, explained, is_temporary
 from chat4all.domain.errors import Conflict, NotFound, OutOfSpace, Unavailable
 
 URL = "http://minio:9000"
@@ -100,6 +100,26 @@ def test_a_store_that_does_not_answer_is_named_with_its_setting(
         f"the S3 store at {URL} does not answer ({reason}): start it, or set "
         "CHAT4ALL_S3_ENDPOINT to where it is"
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "temporary"),
+    [
+        (refusal("InternalError", 500), True),
+        (refusal("", 502), True),
+        (refusal("SlowDown", 503), True),
+        (refusal("BadDigest", 400), True),  # damaged on the way
+        (refusal("XMinioStorageFull", 507), False),
+        (refusal("", 507), False),
+        (refusal("AccessDenied", 403), False),
+        (refusal("NoSuchUpload", 404), False),
+        (TimeoutError(), True),
+        (ConnectionClosedError(endpoint_url=URL), True),
+        (ValueError(), False),
+    ],
+)
+def test_what_passes_is_tried_again(error: Exception, temporary: bool) -> None:
+    assert is_temporary(error) is temporary
 
 
 def test_nothing_shows_the_secrets() -> None:

@@ -35,7 +35,10 @@ _SECRETS = ("secret-key", "service-credential")
 
 GENERATION = "generation"
 
-_OURS = (*DATABASES, *_SECRETS, LOCK, MARKER, STAGING, GENERATION, "manifest.json")
+FILES = "files"
+"""The folder of what users have uploaded."""
+
+_OURS = (*DATABASES, *_SECRETS, LOCK, MARKER, STAGING, GENERATION, FILES, "manifest.json")
 """What the names of our files begin with. A folder with anything else may be shared on purpose."""
 
 PATIENCE_SECONDS = 2.0

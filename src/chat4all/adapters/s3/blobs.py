@@ -4,8 +4,8 @@ import asyncio
 import base64
 import hashlib
 import io
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 from aiobotocore.config import AioConfig
@@ -13,8 +13,15 @@ from aiobotocore.session import AioSession
 from botocore.exceptions import ClientError
 
 from chat4all.adapters.file_store import PIECE, PUBLIC, checked_key
-from chat4all.adapters.s3.failing import BROKEN, NoSuchUpload, OutsideObject, Place, explained
-from chat4all.concurrency.retrying import Backoff
+from chat4all.adapters.s3.failing import (
+    BROKEN,
+    NoSuchUpload,
+    OutsideObject,
+    Place,
+    explained,
+    is_temporary,
+)
+from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.concurrency.slices import slices
 from chat4all.concurrency.waiting import BoundedWaiting
 from chat4all.domain.errors import NotFound, Overloaded, Unavailable
@@ -38,11 +45,14 @@ CONNECT_SECONDS = 3.0
 SILENCE_SECONDS = 15.0
 """How long a store may say nothing while it works, or while it sends an object."""
 
+TRY_SECONDS = 20.0
+"""One try, sending included: a part of 8 MiB at 4 Mbit/s."""
+
 CALL_SECONDS = 50.0
 """A call with all its tries."""
 
-TRIES = 3
-"""Of a call; the waits between are random, up to 1 and 2 seconds."""
+TRYING = Backoff(first=0.5, most=2.0, tries=3, jitter=1.0)
+"""A call that failed and may succeed next time."""
 
 RESUMING = Backoff(first=0.2, most=2.0, tries=5, jitter=1.0)
 """How to go on with an object whose connection broke, as long as nothing comes."""
@@ -80,7 +90,8 @@ class S3Blobs:
                     connect_timeout=CONNECT_SECONDS,
                     read_timeout=SILENCE_SECONDS,
                     max_pool_connections=CONNECTIONS,
-                    retries={"mode": "standard", "total_max_attempts": TRIES},
+                    # It has no deadline for sending: see `_call`.
+                    retries={"total_max_attempts": 1},
                     # Every store knows Content-MD5, and it is made in a thread. The checksums that
                     # newer clients add by themselves are refused by many.
                     request_checksum_calculation="when_required",
@@ -105,14 +116,15 @@ class S3Blobs:
         """Upload a part; see `ports.blobs.Blobs`."""
         _check_upload(upload)
         body, size, md5 = await asyncio.to_thread(_joined, data)
-        answer = await self._call(
-            "upload_part",
-            Key=checked_key(key),
-            UploadId=upload,
-            PartNumber=number,
-            Body=body,
-            ContentMD5=md5,
-        )
+        with _no_upload_where_nothing_is_found():
+            answer = await self._call(
+                "upload_part",
+                Key=checked_key(key),
+                UploadId=upload,
+                PartNumber=number,
+                body=body,
+                ContentMD5=md5,
+            )
         return StoredPart(number, size, str(answer["ETag"]))
 
     async def finish(self, key: str, upload: str, parts: Sequence[StoredPart]) -> None:
@@ -124,12 +136,15 @@ class S3Blobs:
             return
         named = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
         try:
-            await self._call(
-                "complete_multipart_upload",
-                Key=checked_key(key),
-                UploadId=upload,
-                MultipartUpload={"Parts": named},
-            )
+            with _no_upload_where_nothing_is_found():
+                await self._call(
+                    "complete_multipart_upload",
+                    Key=checked_key(key),
+                    UploadId=upload,
+                    MultipartUpload={"Parts": named},
+                    # Some stores copy the parts now.
+                    try_seconds=CALL_SECONDS,
+                )
         except NoSuchUpload:
             # Completed before, and the answer was lost?
             if await self._size(key) != sum(part.size for part in parts):
@@ -147,7 +162,7 @@ class S3Blobs:
         """Put an object; see `ports.blobs.Blobs`."""
         body, _, md5 = await asyncio.to_thread(_joined, data)
         await self._call(
-            "put_object", Key=checked_key(key), Body=body, ContentType=media_type, ContentMD5=md5
+            "put_object", Key=checked_key(key), body=body, ContentType=media_type, ContentMD5=md5
         )
 
     async def read(
@@ -213,7 +228,7 @@ class S3Blobs:
     ) -> tuple[Any, int, str]:
         """Return the stream of a range, where it ends, and the object's ETag."""
         last = "" if end is None else end - 1
-        same = {} if etag is None else {"IfMatch": etag}
+        same: dict[str, Any] = {} if etag is None else {"IfMatch": etag}
         answer = await self._call("get_object", Key=key, Range=f"bytes={start}-{last}", **same)
         return answer["Body"], start + answer["ContentLength"], str(answer["ETag"])
 
@@ -223,21 +238,45 @@ class S3Blobs:
         except NotFound:
             return None
 
-    async def _call(self, operation: str, **parameters: object) -> Mapping[str, Any]:
+    async def _call(
+        self,
+        operation: str,
+        *,
+        body: io.BytesIO | None = None,
+        try_seconds: float | None = None,
+        **parameters: object,
+    ) -> Mapping[str, Any]:
         """Return the answer to a request. Raises what `failing.explained` makes of an error."""
-        try:
-            async with self._calls.turn() as seconds, asyncio.timeout(seconds):
+
+        async def once() -> Mapping[str, Any]:
+            if body is not None:
+                body.seek(0)
+                parameters["Body"] = body
+            async with asyncio.timeout(try_seconds or TRY_SECONDS):
                 answer: Mapping[str, Any] = await getattr(self._client, operation)(
                     Bucket=self._place.bucket, **parameters
                 )
                 return answer
+
+        try:
+            async with self._calls.turn() as seconds, asyncio.timeout(seconds):
+                return await retry(once, TRYING, is_temporary=is_temporary)
         except (ClientError, *BROKEN) as error:
             raise explained(error, self._place) from error
 
 
 def _check_upload(upload: str) -> None:
     if not upload:  # the request would be about the object itself
-        raise NoSuchUpload("there is no upload without a name in the store of files")
+        raise NoSuchUpload
+
+
+@contextmanager
+def _no_upload_where_nothing_is_found() -> Iterator[None]:
+    """Say `NoSuchUpload`: some stores answer for an upload that is gone as for an object."""
+    try:
+        yield
+    except NotFound:
+        raise NoSuchUpload from None
 
 
 def _joined(data: Chunks) -> tuple[io.BytesIO, int, str]:

@@ -20,6 +20,11 @@ BROKEN = (aiohttp.ClientError, BotoCoreError, OSError, asyncio.TimeoutError)
 class NoSuchUpload(Conflict):
     """An upload that was finished or given up, or never was."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            "there is no such upload in the store of files: it was finished or given up"
+        )
+
 
 class OutsideObject(NotFound):
     """A range that begins at the object's end, or after it."""
@@ -57,7 +62,18 @@ _CREDENTIALS = {
     "AllAccessDisabled",
     "403",
 }
+_PASSING = {"SlowDown", "RequestTimeout", "BadDigest", "TooManyRequests", "429"}
 _REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "301", "IllegalLocationConstraint"}
+
+
+def is_temporary(error: Exception) -> bool:
+    """Say whether the same request may succeed a moment later."""
+    if not isinstance(error, ClientError):
+        return isinstance(error, BROKEN)
+    code, status = _code_and_status(error.response)
+    if code in _FULL or status == HTTPStatus.INSUFFICIENT_STORAGE:
+        return False
+    return code in _PASSING or (status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def explained(error: Exception, place: Place) -> Exception:
@@ -72,12 +88,9 @@ def explained(error: Exception, place: Place) -> Exception:
 
 
 def _refused(response: Mapping[str, Any], place: Place) -> Exception:
-    code = str(response.get("Error", {}).get("Code", ""))
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    code, status = _code_and_status(response)
     if code == "NoSuchUpload":
-        return NoSuchUpload(
-            "there is no such upload in the store of files: it was finished or given up"
-        )
+        return NoSuchUpload()
     if code in _NOT_THESE_PARTS:
         return Conflict(f"the parts of the upload are not the ones that were written ({code})")
     if code == "InvalidRange":
@@ -91,6 +104,11 @@ def _refused(response: Mapping[str, Any], place: Place) -> Exception:
             PUBLIC_FULL,
         )
     return Unavailable(f"{place} {_advice(code or str(status), place)}", PUBLIC)
+
+
+def _code_and_status(response: Mapping[str, Any]) -> tuple[str, int | None]:
+    code = str(response.get("Error", {}).get("Code", ""))
+    return code, response.get("ResponseMetadata", {}).get("HTTPStatusCode")
 
 
 def _advice(code: str, place: Place) -> str:

@@ -49,8 +49,8 @@ from chat4all.domain.ids import Username
 LEASE_MS = LEASE_SECONDS * 1000
 
 LEASE_LEFT_MAX_MS = 2 * LEASE_MS
-"""With more left, the clock was set back. More than a whole one can be left: a transaction's time is
-that of its beginning, and another one that began later may have been committed before it reads.
+"""With more left, the clock was set back. More than a whole lease can be left: a transaction's time
+is that of its beginning, and one that began later may have been committed before it reads.
 """
 
 # What a user has and begins queues for this row.
