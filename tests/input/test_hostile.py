@@ -15,7 +15,7 @@ from chat4all.http.server.limits import AHEAD_MAX, CONNECTIONS_MAX, LINGER_SECON
 from tests.faults.running import CHAT, Running, call, until
 from tests.input.wire import SECONDS_MAX, Answer, Wire, request
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.slow
 
 JSON_ROUTES = [
     "/v1/messages",

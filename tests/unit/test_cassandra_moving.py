@@ -94,6 +94,12 @@ def session() -> CassandraSession:
     return CassandraSession(Contact(["cassandra"], "k"))
 
 
+@pytest.fixture
+def old_ends_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the requests of a session that is replaced less time to end."""
+    monkeypatch.setattr(driver, "REQUEST_SECONDS", 2.0)
+
+
 async def fails(session: CassandraSession) -> None:
     with pytest.raises(Unavailable):
         await session.run(READ)
@@ -102,11 +108,11 @@ async def fails(session: CassandraSession) -> None:
 async def settled(session: CassandraSession) -> None:
     async with asyncio.timeout(10):
         while session._under_way:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.01)
 
 
 async def test_after_a_while_without_any_answer_the_names_are_resolved_again(
-    names: Names, session: CassandraSession
+    names: Names, session: CassandraSession, old_ends_soon: None
 ) -> None:
     """Fails when the driver's session is made once: it knows the old address alone."""
     await session.run(READ)
@@ -165,7 +171,9 @@ async def test_an_end_closes_a_session_that_is_being_made(
     assert [one.is_closed for one in names.sessions] == [True]
 
 
-async def test_pings_that_are_given_up_count_too(names: Names, session: CassandraSession) -> None:
+async def test_pings_that_are_given_up_count_too(
+    names: Names, session: CassandraSession, old_ends_soon: None
+) -> None:
     """A health check waits for 2 s: the driver's own time-out, after 5 s, is never seen."""
     await session.run(READ)
     (first,) = names.sessions
