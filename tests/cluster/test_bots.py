@@ -14,11 +14,11 @@ import pytest
 from tests.checker import Sent, check_history
 from tests.cluster.chats import patiently
 from tests.cluster.following import Writer
+from tests.cluster.journals import had
 from tests.cluster.services import Service, all_ready
 from tests.cluster.site import Site, new_names
 from tests.cluster.test_live_faults import current
 from tests.cluster.test_services import PASSWORD, People
-from tests.copies import Copy, numbers
 from tests.faults.running import call, until
 from tests.javascript.node import NODE
 
@@ -34,9 +34,6 @@ COMMANDS = {"python": [sys.executable, str(BOTS / "bot.py")], "node": [NODE, str
 
 A_SECOND = 50
 """Messages, in all conversations together; more than half of them are followed by a change."""
-
-IN_HAND = 2
-"""Events that a bot has written down when it is killed, and that its positions do not have yet."""
 
 
 class Bot:
@@ -80,42 +77,6 @@ class Bot:
                     yield json.loads(line)
 
 
-FRAMES = {"MessageCreated": "message", "MessageChanged": "message_changed"}
-
-
-class Had(Copy):
-    """What a bot's journal says that it has of one conversation."""
-
-    def hear(self, event: dict[str, Any], *, again: bool) -> bool:
-        """Take an event; `again`: unless it was told before. Say whether it was."""
-        assert self.position is not None
-        if event["type"] == "MessagesReloaded":
-            for message in event["messages"]:
-                number = message["seq"]
-                if number > len(self.has) + 1:
-                    self.wrong.append(f"{number} came after {len(self.has)}")
-                self.has[number - 1 : number] = [message]
-            self.position = event["position"]
-        elif again and numbers(event["position"]) <= numbers(self.position):
-            return True
-        else:
-            self.take({**event, "type": FRAMES[event["type"]]})
-        return False
-
-
-def had(bot: Bot, chats: Sequence[str]) -> dict[str, Had]:
-    """Return what the bot has, by conversation."""
-    found = {chat: Had(chat) for chat in chats}
-    repeated = 0
-    for line in bot.lines():
-        if line is None:
-            repeated = 0
-        else:
-            chat = line.get("conversation_id") or line["message"]["conversation_id"]
-            repeated += found[chat].hear(line, again=repeated < IN_HAND)
-    return found
-
-
 @pytest.mark.parametrize(
     ("seconds", "kills", "bot_kills", "chats"),
     [(12, 2, 1, 4), pytest.param(300, 10, 3, 20, marks=pytest.mark.endurance)],
@@ -145,11 +106,11 @@ def test_a_bot_has_everything_whatever_is_killed(
         all_ready(site.services)
         until(lambda: site.lag() == 0, 60)
         heads = [current(talk, site.gateways[0]) for talk in talks]
-        patiently(lambda: [one.position for one in had(bot, names).values()] == heads)
+        patiently(lambda: [one.position for one in had(bot.lines(), names).values()] == heads)
     finally:
         bot.kill()
     assert min(writer.changes for writer in writers) > 0
-    for talk, writer, one in zip(talks, writers, had(bot, names).values(), strict=True):
+    for talk, writer, one in zip(talks, writers, had(bot.lines(), names).values(), strict=True):
         readings = [
             [_shown(message) for message in talk.history(writer.name, gateway)]
             for gateway in site.gateways
