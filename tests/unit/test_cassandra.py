@@ -130,7 +130,7 @@ async def test_too_many_requests_are_refused_at_once(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(driver, "WAITING_MAX", 0)
     session = CassandraSession(Contact(["127.0.0.1"], "k"))
     with pytest.raises(Overloaded):
-        await session._execute(lambda _: asyncio.sleep(0))
+        await session._execute(lambda _: asyncio.sleep(0), 0.0)
 
 
 @pytest.mark.anyio
