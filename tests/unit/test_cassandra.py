@@ -315,17 +315,22 @@ async def test_a_large_batch_on_a_slow_node_does_not_miss_deadlines_in_its_own_q
 @pytest.mark.anyio
 async def test_after_an_error_no_further_step_of_a_batch_begins() -> None:
     begun: list[int] = []
+    ended: list[int] = []
 
     async def step(n: int) -> None:
         begun.append(n)
         await asyncio.sleep(0)
         if n in {3, 5}:
             raise Unavailable(str(n))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        ended.append(n)
 
     with pytest.raises(Unavailable, match="3"):
         await driver.together(map(step, range(5 * driver.IN_FLIGHT_MAX)))
     assert begun[: driver.IN_FLIGHT_MAX] == list(range(driver.IN_FLIGHT_MAX))
     assert len(begun) < 2 * driver.IN_FLIGHT_MAX
+    assert {*ended, 3, 5} == set(begun), "the error is told once all of these have ended"
 
 
 class Slow(CassandraSession):
