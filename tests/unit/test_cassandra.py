@@ -26,6 +26,7 @@ from chat4all.adapters.cassandra.batches import (
     ROW_BYTES,
     in_batches,
     in_packs,
+    in_parts,
 )
 from chat4all.adapters.cassandra.keys import first_wins_timestamp, log_timestamp
 from chat4all.adapters.cassandra.messages import MESSAGE, message_of, put_message
@@ -92,6 +93,8 @@ def test_batches_keep_the_order_within_a_bucket_and_a_mebibyte() -> None:
         assert max(map(bytes_of, parts)) <= BATCH_BYTES
     one = replace(small[0], content="x" * 2 * BATCH_BYTES)
     assert list(in_batches([one, one])) == [[one], [one]]
+    huge: Statement = ("one", (0, "x" * 2 * BATCH_BYTES))
+    assert list(in_parts([huge, huge])) == [[huge], [huge]]
 
 
 def bytes_of(messages: Sequence[StoredMessage]) -> int:
