@@ -5,7 +5,7 @@ from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
-from acsylla.errors import CassErrorServerUnauthorized
+from acsylla.errors import CassErrorLibNoHostsAvailable, CassErrorServerUnauthorized
 
 from chat4all.adapters.cassandra import Contact, migrate, migrating
 from chat4all.domain.errors import Unavailable
@@ -68,3 +68,10 @@ async def test_what_the_node_refuses_is_told_and_the_session_closed(
     with pytest.raises(Unavailable, match="Cassandra at somewhere:9042: you may not"):
         await migrate(Contact(["somewhere"], "k"))
     assert session.is_closed
+
+
+async def test_a_node_that_is_nowhere_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = AsyncMock(side_effect=CassErrorLibNoHostsAvailable("connection refused"))
+    monkeypatch.setattr(migrating, "connect", nobody)
+    with pytest.raises(Unavailable, match="does not answer"):
+        await migrate(Contact(["nowhere"], "k"))
