@@ -126,6 +126,20 @@ async def test_migrations_at_once_and_again_come_to_the_same(cassandra: Cassandr
         assert (await stored(on.store, CHATS[0], limit=1)).head == 1
 
 
+async def test_a_migration_holds_the_lock_until_it_ends(
+    on: AStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through two nodes at once two tables of one name may be created."""
+    lock = f'"{on.contact.keyspace}".schema_migrations'
+    held = f"SELECT version FROM {lock} WHERE version = 0"
+    assert await ask(on.contact, held) == []
+    await ask(on.contact, f"INSERT INTO {lock} (version, holder) VALUES (0, uuid()) IF NOT EXISTS")
+    monkeypatch.setattr(migrating, "LOCK_SECONDS", 1)
+    with pytest.raises(Unavailable, match="another migration"):
+        await migrate(on.contact)
+    assert await ask(on.contact, held) == [(0,)], "it is another one's"
+
+
 async def test_a_table_of_the_original_layout_is_refused_and_left_alone(
     cassandra: CassandraNode,
 ) -> None:

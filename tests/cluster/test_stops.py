@@ -45,7 +45,7 @@ class DyingSession(CassandraSession):
         super().__init__(contact)
         self._left = requests
 
-    async def _execute(self, ask: Callable[[float], Awaitable[Any]], spent: float = 0.0) -> Any:
+    async def _execute(self, ask: Callable[[float], Awaitable[Any]], spent: float) -> Any:
         if self._left == 0:
             raise Stop
         result = await super()._execute(ask, spent)

@@ -26,6 +26,7 @@ from chat4all.adapters.cassandra.batches import (
     ROW_BYTES,
     in_batches,
     in_packs,
+    in_parts,
 )
 from chat4all.adapters.cassandra.keys import first_wins_timestamp, log_timestamp
 from chat4all.adapters.cassandra.messages import MESSAGE, message_of, put_message
@@ -92,6 +93,8 @@ def test_batches_keep_the_order_within_a_bucket_and_a_mebibyte() -> None:
         assert max(map(bytes_of, parts)) <= BATCH_BYTES
     one = replace(small[0], content="x" * 2 * BATCH_BYTES)
     assert list(in_batches([one, one])) == [[one], [one]]
+    huge: Statement = ("one", (0, "x" * 2 * BATCH_BYTES))
+    assert list(in_parts([huge, huge])) == [[huge], [huge]]
 
 
 def bytes_of(messages: Sequence[StoredMessage]) -> int:
@@ -130,7 +133,7 @@ async def test_too_many_requests_are_refused_at_once(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(driver, "WAITING_MAX", 0)
     session = CassandraSession(Contact(["127.0.0.1"], "k"))
     with pytest.raises(Overloaded):
-        await session._execute(lambda _: asyncio.sleep(0))
+        await session._execute(lambda _: asyncio.sleep(0), 0.0)
 
 
 @pytest.mark.anyio
@@ -315,17 +318,22 @@ async def test_a_large_batch_on_a_slow_node_does_not_miss_deadlines_in_its_own_q
 @pytest.mark.anyio
 async def test_after_an_error_no_further_step_of_a_batch_begins() -> None:
     begun: list[int] = []
+    ended: list[int] = []
 
     async def step(n: int) -> None:
         begun.append(n)
         await asyncio.sleep(0)
         if n in {3, 5}:
             raise Unavailable(str(n))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        ended.append(n)
 
     with pytest.raises(Unavailable, match="3"):
         await driver.together(map(step, range(5 * driver.IN_FLIGHT_MAX)))
     assert begun[: driver.IN_FLIGHT_MAX] == list(range(driver.IN_FLIGHT_MAX))
     assert len(begun) < 2 * driver.IN_FLIGHT_MAX
+    assert {*ended, 3, 5} == set(begun), "the error is told once all of these have ended"
 
 
 class Slow(CassandraSession):

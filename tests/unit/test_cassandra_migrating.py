@@ -1,11 +1,13 @@
-"""The lock of a migration of the keyspace, without a node."""
+"""The lock of a migration of the keyspace, and what stops it, without a node."""
 
 import uuid
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
+from acsylla.errors import CassErrorLibNoHostsAvailable, CassErrorServerUnauthorized
 
-from chat4all.adapters.cassandra import migrating
+from chat4all.adapters.cassandra import Contact, migrate, migrating
 from chat4all.domain.errors import Unavailable
 
 pytestmark = pytest.mark.anyio
@@ -44,3 +46,32 @@ async def test_one_that_does_not_end_is_said(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(Unavailable, match="another migration of the keyspace does not end"):
         await migrating._lock(None, HOLDER)
     assert len(keyspace.asked) > 1
+
+
+class Refusing:
+    """A session of the driver on a node that refuses everything."""
+
+    is_closed = False
+
+    async def execute(self, _: object) -> None:
+        raise CassErrorServerUnauthorized("you may not")
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+async def test_what_the_node_refuses_is_told_and_the_session_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session = Refusing()
+    monkeypatch.setattr(migrating, "connect", AsyncMock(return_value=session))
+    with pytest.raises(Unavailable, match="Cassandra at somewhere:9042: you may not"):
+        await migrate(Contact(["somewhere"], "k"))
+    assert session.is_closed
+
+
+async def test_a_node_that_is_nowhere_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = AsyncMock(side_effect=CassErrorLibNoHostsAvailable("connection refused"))
+    monkeypatch.setattr(migrating, "connect", nobody)
+    with pytest.raises(Unavailable, match="does not answer"):
+        await migrate(Contact(["nowhere"], "k"))

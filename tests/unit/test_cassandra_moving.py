@@ -68,8 +68,10 @@ class Names:
         self.now = 100.0
         self.sessions: list[Driver] = []
         self.error: Exception | None = None
+        self.asked = 0
 
     async def connect(self, _: Contact) -> Driver:
+        self.asked += 1
         if self.error is not None:
             raise self.error
         self.sessions.append(Driver())
@@ -145,8 +147,22 @@ async def test_an_end_does_not_wait_for_requests_of_a_session_that_was_given_up(
     async with asyncio.timeout(30):
         while len(names.sessions) < 2:
             await asyncio.sleep(0)
+        for _ in range(9):
+            await asyncio.sleep(0)
+        assert not names.sessions[0].is_closed, "requests that have it go on"
         await session.close()
     assert [one.is_closed for one in names.sessions] == [True, True]
+
+
+async def test_without_a_session_one_is_made_at_a_time(
+    names: Names, session: CassandraSession
+) -> None:
+    names.error = NOBODY
+    for number in range(1, 5):
+        await fails(session)
+        await settled(session)
+        assert names.asked == number
+        names.now += ANEW_SECONDS
 
 
 async def test_an_end_closes_a_session_that_is_being_made(

@@ -40,6 +40,9 @@ def test_the_migrations_are_understood() -> None:
     assert messages["seq"] == Column("clustering", 0, "bigint", "desc")
     assert messages["log_position"] == position
     assert EXPECTED["message_ids"].columns["sender_id"] == Column("clustering", 1, "text", "asc")
+    markers = EXPECTED["read_markers"].columns
+    assert markers["conversation_id"] == Column("partition_key", 0, "uuid", "none")
+    assert markers["username"] == Column("clustering", 0, "text", "asc")
     assert EXPECTED["conversation_heads"].columns == {
         "conversation_id": Column("partition_key", 0, "uuid", "none"),
         "seq": Column("regular", -1, "bigint", "none"),
@@ -49,7 +52,7 @@ def test_the_migrations_are_understood() -> None:
         "change": Column("regular", -1, "bigint", "none"),
         "change_position": position,
     }
-    assert {"delivered_ms", "read_ms"} < set(EXPECTED["read_markers"].columns)
+    assert {"delivered_ms", "read_ms"} < set(markers)
 
 
 def test_a_statement_that_is_not_understood_is_no_silent_pass() -> None:
@@ -105,7 +108,15 @@ def test_more_than_is_needed_does_no_harm() -> None:
             "messages.content is blob (regular) instead of text (regular)",
         ),
         (
+            Found().change("messages", "bucket", Column("partition_key", 1, "bigint", "none")),
+            "messages.bucket is bigint (partition key 2) instead of int (partition key 2)",
+        ),
+        (
             Found().change("messages", "day", Column("partition_key", 2, "int", "none")),
+            "messages has day in its key",
+        ),
+        (
+            Found().change("messages", "day", Column("clustering", 1, "int", "asc")),
             "messages has day in its key",
         ),
     ],

@@ -59,7 +59,10 @@ async def test_all_who_wait_share_one_question_and_an_outage_changes_nothing() -
     assert {*await asyncio.gather(*[generation.current() for _ in range(100)])} == {"one"}
     assert session.asked == 2
     session.rows = [("two",)]
-    clock.now += 3
+    clock.now += 2.9
+    assert await generation.current() == "one"
+    assert session.asked == 2
+    clock.now += 0.1
     assert await generation.current() == "two"
 
 

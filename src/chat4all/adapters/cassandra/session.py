@@ -244,7 +244,7 @@ class CassandraSession:
                 PUBLIC,
             ) from error
 
-    async def _execute(self, ask: Callable[[float], Awaitable[Any]], spent: float = 0.0) -> Any:
+    async def _execute(self, ask: Callable[[float], Awaitable[Any]], spent: float) -> Any:
         """Wait for a slot, then send within the seconds that are left (EXACTNESS 12a)."""
         self._note_asking()
         try:

@@ -35,7 +35,7 @@ def expected_tables(statements: Iterable[str]) -> dict[str, Table]:
         elif added := _ALTER.fullmatch(statement):
             inner = added[2].removeprefix("(").removesuffix(")")
             tables[added[1]] |= _columns(inner, statement)
-        elif statement:
+        else:
             raise ValueError(f"this statement is not understood: {statement}")
     return {name: Table(columns) for name, columns in tables.items()}
 
