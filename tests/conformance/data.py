@@ -107,10 +107,7 @@ class Scenario:
 
     sign_ins: int | None = None
     needs: str | None = None
-    """`handshake_status`: that the client sees the answer to a handshake, which pages do not.
-
-    `refused_events`: that it tells the program what was refused on the socket.
-    """
+    """`handshake_status`: that the client sees the answer to a handshake, which pages do not."""
 
     pace: float = 0.01
 

@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 
 COMMAND = [NODE, "tests/conformance/javascript.mjs"]
 # A page is not told the answer that refuses a handshake.
-SCENARIOS = scenarios(without={"handshake_status", "refused_events"})
+SCENARIOS = scenarios(without={"handshake_status"})
 
 FOUND_IN = {
     "new-id": ("lost_answer", "not_accepted"),
