@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.api.conftest import Api, running
+from tests.api.tus import OCTETS, PNG, RESUMABLE, Tus
 
 pytestmark = pytest.mark.anyio
 
@@ -34,6 +35,8 @@ class Group:
 
     chat: str
     message: str
+    file: str
+    """That of the message, which is its owner's."""
 
 
 @dataclass
@@ -44,6 +47,7 @@ class Case:
     parameters: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     form: Mapping[str, str] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     is_open: bool = False
     """Whether nobody need be signed in."""
 
@@ -59,6 +63,11 @@ def case(expected: int | tuple[int, int, int, int, int], body: Any = None, **nam
 
 def open_to_all(status: int, body: Any = None, form: Mapping[str, str] | None = None) -> Case:
     return Case(status, body=body, form=form, is_open=True)
+
+
+def of_tus(expected: int | tuple[int, int, int, int, int], **headers: str) -> Case:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Case(expected, headers=RESUMABLE | named)
 
 
 IN_IT = (200, 200, 200, 404, 404)
@@ -133,6 +142,14 @@ TABLE: dict[str, list[Case]] = {
     ],
     "GET /v1/conversations/{conversation_id}/receipts": [case(IN_IT)],
     "POST /v1/conversations/{conversation_id}/read": [case((202, 202, 202, 404, 404), {"seq": 0})],
+    "OPTIONS /v1/files": [open_to_all(204)],
+    "POST /v1/files": [of_tus(201, Upload_Length="5")],
+    "OPTIONS /v1/files/{file_id}": [open_to_all(204)],
+    "GET /v1/files/{file_id}": [case(IN_IT)],
+    "GET /v1/files/{file_id}/thumbnail": [case(IN_IT)],
+    "POST /v1/files/{file_id}/link": [case(IN_IT)],
+    "PATCH /v1/files/{file_id}": [of_tus((409, 404, 404, 404, 404), Upload_Offset="0", **OCTETS)],
+    "DELETE /v1/files/{file_id}": [of_tus((409, 404, 404, 404, 404))],  # a message names it
 }
 """Who may use each route of the two descriptions."""
 
@@ -215,9 +232,15 @@ class World:
             await gateway.delete(f"{path}/members/{EX_MEMBER}", headers=self.tokens[EX_MEMBER]),
         ]
         assert [answer.status_code for answer in answers] == [200, 204]
-        message = await self.api.send(owner, chat_id=made.json()["conversation_id"])
+        file_id = (await Tus(self.api, owner).upload(PNG)).rpartition("/")[2]
+        message = await self.api.send(
+            owner,
+            chat_id=made.json()["conversation_id"],
+            kind="image",
+            payload={"file_id": file_id},
+        )
         await self.api.routed()
-        return Group(made.json()["conversation_id"], message)
+        return Group(made.json()["conversation_id"], message, file_id)
 
     async def ask(
         self,
@@ -235,21 +258,29 @@ class World:
         """
         method, path = route.split(" ")
         group = None
-        if "(chat)" in str(asked.body) or "{conv" in route:
+        if "(chat)" in str(asked.body) or "{conv" in route or "{file" in route:
             if not is_refused and method != "GET":
                 group = await self.group()
             else:
                 self.kept = group = self.kept or await self.group()
         names = {name: asker if value == OWN else value for name, value in asked.parameters.items()}
         if group is not None:
-            names |= {"conversation_id": group.chat, "message_id": group.message}
+            names |= {
+                "conversation_id": group.chat,
+                "message_id": group.message,
+                "file_id": group.file,
+            }
         body = asked.body
         if body is not None:
             self.numbers += 1
             text = json.dumps(body).replace("(new)", f"new{self.numbers}")
             body = json.loads(text.replace("(chat)", group.chat if group else ""))
         return await client.request(
-            method, path.format(**names), json=body, data=asked.form, headers=headers
+            method,
+            path.format(**names),
+            json=body,
+            data=asked.form,
+            headers={**asked.headers, **headers},
         )
 
 

@@ -229,6 +229,7 @@ LOOPS = {
     "adapters.kafka.producer.KafkaProducer.open": "a thread, whose end `ping` reports",
     "adapters.pictures.process._answer": "a picture's input and output, in a task group",
     "gateway.files.downloads.Downloads._stream": "one request's, cancelled at its end",
+    "client.downloading.Downloading._fill": "ends with the download, or its time-out",
     "gateway.live.streams._EventsEndpoint._stream": "one request's, cancelled at its end",
     "http.bodies.read_body": "ends with the request",
     "http.health._Check.answer": "one answer, awaited",

@@ -12,12 +12,14 @@ from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.errors import Busy, NotFound
 from chat4all.domain.files import (
     TAILS_MAX,
+    THUMBNAIL_SIZES,
     FileState,
     Quota,
     StoredFile,
     format_size,
     keys_of,
     tail_key,
+    thumbnail_key,
 )
 from tests.contract.test_directory import ANA, BRUNO, group, user
 from tests.contract.test_files_known import detach, use_of
@@ -89,11 +91,12 @@ async def test_an_operator_sees_all_files_of_a_user(tmp_path: Path) -> None:
 
 
 def test_no_tail_of_an_upload_is_left_behind() -> None:
-    assert keys_of("f/1", 0) == ("f/1",)
-    assert keys_of("f/1", 2) == ("f/1", tail_key("f/1", 1), tail_key("f/1", 2))
+    thumbnails = tuple(thumbnail_key("f/1", size) for size in THUMBNAIL_SIZES)
+    assert keys_of("f/1", 0) == ("f/1", *thumbnails)
+    assert keys_of("f/1", 2) == ("f/1", tail_key("f/1", 1), tail_key("f/1", 2), *thumbnails)
     many = keys_of("f/1", 5 * TAILS_MAX)
-    assert len(many) == TAILS_MAX + 1
-    assert many[-1] == tail_key("f/1", 5 * TAILS_MAX)
+    assert len(many) == TAILS_MAX + 1 + len(thumbnails)
+    assert tail_key("f/1", 5 * TAILS_MAX) in many
 
 
 @pytest.mark.parametrize(
