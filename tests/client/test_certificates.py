@@ -1,6 +1,7 @@
 """Servers whose certificate is not trusted."""
 
 import asyncio
+import gc
 import ssl
 from pathlib import Path
 
@@ -36,6 +37,8 @@ async def test_a_loop_over_events_ends(tmp_path: Path, how: dict[str, str]) -> N
         assert server.tries == 1
 
 
+# asyncio does not close the transport of a TLS connection that is given up before it is made.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_a_program_that_has_had_an_answer_waits_for_another_certificate(
     tmp_path: Path,
 ) -> None:
@@ -65,6 +68,7 @@ async def test_a_program_that_has_had_an_answer_waits_for_another_certificate(
             await events.aclose()
             with pytest.raises(Closed):
                 await waiting
+    gc.collect()  # here, where the warning is expected
 
 
 def test_other_errors_are_not_about_a_certificate() -> None:

@@ -86,7 +86,9 @@ async def test_an_upload_goes_on_where_the_server_has_come_to(
             sent = await bruno.send_file(CHAT, big)
             payload = await payload_of(bruno, sent)
         assert way.broken >= 3
-        assert way.sent < SIZE + 600_000
+        # A server loses some 320 KB of what has arrived when a connection breaks; none of it was
+        # acknowledged. Begun anew, it would be 1,900,000 more.
+        assert way.sent < SIZE + 1_000_000
     async with served.client("ana") as ana:
         await ana.download(str(payload["file_id"]), tmp_path / "saved")
     assert (tmp_path / "saved").read_bytes() == content(big)
