@@ -44,7 +44,8 @@ class Window:
         page.on("websocket", lambda socket: self._same_origin(socket.url))
 
     def open(self, path: str = "/") -> "Window":
-        self.page.goto(self._origin + path)
+        # What is done next waits for what it needs; two people's pages load at once.
+        self.page.goto(self._origin + path, wait_until="commit")
         return self
 
     def sign_in(self, username: str, password: str = "test") -> "Window":

@@ -27,11 +27,11 @@
   async function got(url) {
     for (let tried = 0; tried < TRIES; tried++) {
       try {
-        const response = await fetch(url);
+        const response = await fetch(url, { signal: AbortSignal.timeout(10_000) });
         await response.arrayBuffer(); // to its end: only then it is kept
         if (response.ok) return;
       } catch {
-        // The gateway that had it may just end.
+        // The gateway that had it may just end, or not answer.
       }
       await wait(tried);
     }
