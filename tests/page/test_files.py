@@ -85,8 +85,9 @@ async def test_every_module_that_is_imported_is_there_and_loaded_ahead(api: Api)
 
 
 async def test_the_client_is_the_one_that_everybody_gets(api: Api) -> None:
-    url = f"/page/{page_files().version}/{CLIENT}"
-    assert (await api.gateway.get(url)).content == (CHECKOUT / CLIENT).read_bytes()
+    for name in CLIENT:
+        url = f"/page/{page_files().version}/{name}"
+        assert (await api.gateway.get(url)).content == (CHECKOUT / name).read_bytes()
 
 
 async def test_a_file_is_compressed_for_those_who_take_it(api: Api) -> None:
