@@ -18,6 +18,7 @@ globalThis.location = { hash: "" };
 
 const { default: account } = await import(`${STATIC}/core/account.js`);
 const { default: conversations } = await import(`${STATIC}/core/conversations.js`);
+const { default: files } = await import(`${STATIC}/core/files.js`);
 const { default: history } = await import(`${STATIC}/core/history.js`);
 const { default: writing } = await import(`${STATIC}/core/writing.js`);
 const { parts } = await import(`${STATIC}/core/text.js`);
@@ -51,7 +52,7 @@ beforeEach(() => {
     history: (id, query) => ({ next: async () => ({ value: await pages.shift()(query) }) }),
   };
   app = {
-    ...conversations, ...history, ...writing, client, arrived: new Map(), redraw() {}, draw() {}, tellTitle() {}, toast() {},
+    ...conversations, ...files, ...history, ...writing, client, uploads: [], links: new Map(), unlinked: [], arrived: new Map(), redraw() {}, draw() {}, tellTitle() {}, toast() {},
     reason: String, focusWhenDrawn() {}, isTouch: () => true,
     tellMessage: (_, { seq }) => said.push(seq),
     async attempt(act) { try { await act(); return true; } catch { return false; } },

@@ -48,9 +48,8 @@ async def test_the_page_allows_its_own_files_only(api: Api) -> None:
         for part in page.headers["Content-Security-Policy"].split(";")
     )
     assert policy["default-src"] == "'none'"
-    assert {policy[name] for name in ("script-src", "style-src", "img-src", "connect-src")} == {
-        "'self'"
-    }
+    assert {policy[name] for name in ("script-src", "style-src", "connect-src")} == {"'self'"}
+    assert {policy[name] for name in ("img-src", "media-src")} == {"'self'"}
     assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
     assert policy["require-trusted-types-for"] == "'script'"
     assert "unsafe" not in page.headers["Content-Security-Policy"]

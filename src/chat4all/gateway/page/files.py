@@ -1,7 +1,7 @@
 """The page's files: read once, compressed once, under an address that says which version they are.
 
-The modules of `clients/js` are among them, as they stand: in a checkout they are read from there, and
-a wheel has them beside the others.
+The modules of `clients/js` are among them, as they stand: a checkout has them there, and a wheel
+beside the others.
 """
 
 import gzip
