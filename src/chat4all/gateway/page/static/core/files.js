@@ -27,6 +27,7 @@ export default {
     this.redraw();
     try {
       await client.sendFile(upload.conversation_id, upload.file, {
+        name: upload.file.name,
         signal: stop.signal,
         onProgress: (done, _, message_id) => {
           Object.assign(upload, { done, message_id });
@@ -83,7 +84,8 @@ export default {
 
   /** Return a file's address if there is one; else it is asked for, and all is drawn again. */
   linkOf({ kind, payload, deleted_at }) {
-    if (!SHOWN.includes(kind) || !payload?.file_id || deleted_at) return null;
+    // Of an unsent message only the browser has said that it is a picture.
+    if (!SHOWN.includes(kind) || !payload?.type || deleted_at) return null;
     const link = this.links.get(payload.file_id);
     if (!link) this.makeLink(payload.file_id);
     return link ?? null;

@@ -13,11 +13,11 @@ const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz#$
 
 export function fileView(app, { kind, payload }, link) {
   if (!payload?.file_id) return nothing;
-  if (link?.broken) return card(app, payload);
+  if (!link || link.broken) return card(app, payload);
   if (kind === "image") return picture(app, payload, link);
-  if (kind === "audio" && link)
+  if (kind === "audio")
     return html`<div class="player">${caption(payload)}<audio controls preload="metadata" aria-label=${named(payload)} src=${link.url || nothing} @error=${() => app.renewLink(payload)}></audio></div>`;
-  if (kind === "video" && link)
+  if (kind === "video")
     return html`<video class="film" controls preload="metadata" aria-label=${named(payload)} width=${payload.width ? box(payload)[0] : WIDEST} height=${payload.width ? box(payload)[1] : WIDEST * 9 / 16}
       src=${link.url || nothing} @error=${() => app.renewLink(payload)}></video>`;
   return card(app, payload);
@@ -39,7 +39,7 @@ function picture(app, payload, link) {
   return html`<button class="picture" aria-label=${t("open_picture", { name: named(payload) })} @click=${() => app.show({ kind: "viewer", payload })}>
     <canvas width=${width} height=${height} aria-hidden="true"></canvas>
     <svg aria-hidden="true">${svg`<rect width="100%" height="100%" fill=${colour(payload.blurhash)}/>`}</svg>
-    ${link?.url ? html`<img src=${thumbnail(link.url, ASKED)} width=${width} height=${height} alt=${named(payload)} @error=${() => app.renewLink(payload)}>` : nothing}</button>`;
+    ${link.url ? html`<img src=${thumbnail(link.url, ASKED)} width=${width} height=${height} alt=${named(payload)} @error=${() => app.renewLink(payload)}>` : nothing}</button>`;
 }
 
 const thumbnail = (url, pixels) => `${url.replace("?", "/thumbnail?")}&size=${pixels}`;
