@@ -18,7 +18,7 @@ const TIMEOUT = 60_000;
 const LAST_TIMEOUT = 300_000;
 /** Of refusals in a row that may pass: another offset, another request that holds the upload. */
 const REFUSALS = 10;
-const PASSING = [0, 409, 423, 429, 460];
+const PASSING = [409, 423, 460];
 const GONE = [404, 410];
 const FILES = "/v1/files";
 const TUS = { "Tus-Resumable": "1.0.0" };
@@ -171,8 +171,8 @@ export class Files {
           upload = undefined; // it has expired
           continue;
         }
-        const mayPass = PASSING.includes(status) || status >= 500;
-        if (!mayPass || (status && status < 500 && tried >= REFUSALS)) throw error;
+        const mayPass = PASSING.includes(status) && tried < REFUSALS;
+        if (!mayPass && status !== 0 && status !== 429 && !(status >= 500)) throw error;
         offset = -1;
         size = LEAST;
         await Promise.race([pause(retry_after, backoff(tried++)), aborted(signal)]);

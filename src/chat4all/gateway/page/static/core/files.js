@@ -2,6 +2,8 @@
 import { t } from "./i18n.js";
 
 const SHOWN = ["image", "audio", "video"];
+/** Uploads at a time; a server takes four requests of a user at once. */
+const AT_ONCE = 2;
 /** Between two addresses of the same file. */
 const AGAIN_MS = 30_000;
 
@@ -11,12 +13,19 @@ export default {
     for (const file of files) {
       const upload = {
         key: `upload ${crypto.getRandomValues(new Uint32Array(2)).join("")}`, conversation_id: conversation.id, file,
-        done: 0, message_id: null, created_at: new Date().toISOString(), state: "uploading", reason: "", stop: null,
+        done: 0, message_id: null, created_at: new Date().toISOString(), state: "queued", reason: "", stop: null,
       };
       this.uploads.push(upload);
-      this.resumeUpload(upload);
     }
+    this.nextUpload();
     if (files.length) this.toNewest();
+  },
+
+  /** Begin what waits, unless enough is on its way. */
+  nextUpload() {
+    const running = this.uploads.filter(({ state }) => state === "uploading").length;
+    const queued = this.uploads.filter(({ state }) => state === "queued");
+    for (const upload of queued.slice(0, Math.max(0, AT_ONCE - running))) this.resumeUpload(upload);
   },
 
   /** Begin an upload, or go on with it where the server is. */
@@ -39,6 +48,7 @@ export default {
       // A message that was refused says so itself.
       if (!client.outbox.some(({ message_id }) => message_id === upload.message_id)) {
         Object.assign(upload, { state: "failed", reason: this.reason(error) });
+        this.nextUpload();
         this.redraw();
         return;
       }
@@ -48,12 +58,13 @@ export default {
 
   pauseUpload(upload) {
     upload.state = "paused";
-    upload.stop.abort();
+    upload.stop?.abort();
+    this.nextUpload();
     this.redraw();
   },
 
   async cancelUpload(upload) {
-    upload.stop.abort();
+    upload.stop?.abort();
     this.dropUpload(upload);
     this.focusComposer();
     const { file, conversation_id } = upload;
@@ -63,12 +74,13 @@ export default {
 
   dropUpload(upload) {
     this.uploads = this.uploads.filter((one) => one !== upload);
+    this.nextUpload();
     this.redraw();
   },
 
   /** End all uploads: another run of the page goes on with them, given the same files. */
   stopUploads() {
-    for (const { stop } of this.uploads) stop.abort();
+    for (const { stop } of this.uploads) stop?.abort();
     this.uploads = [];
     this.links = new Map();
     this.unlinked = [];
@@ -86,9 +98,8 @@ export default {
   linkOf({ kind, payload, deleted_at }) {
     // Of an unsent message only the browser has said that it is a picture.
     if (!SHOWN.includes(kind) || !payload?.type || deleted_at) return null;
-    const link = this.links.get(payload.file_id);
-    if (!link) this.makeLink(payload.file_id);
-    return link ?? null;
+    if (!this.links.has(payload.file_id)) this.makeLink(payload.file_id);
+    return this.links.get(payload.file_id);
   },
 
   /** Make a file's address anew, which may have expired; not again at once where that does not help. */

@@ -74,6 +74,6 @@ export function uploadView(app, upload) {
       <progress max=${Math.max(1, file.size)} value=${file.size ? done : 1} aria-label=${t("upload_of", { name })}></progress>
       <span>${state === "failed" ? html`<span role="alert">${t("upload_failed")} ${reason}</span>`
         : state === "paused" ? t("paused") : app.state.troubled ? t("waiting") : html`${digits(Math.floor(100 * (file.size ? done / file.size : 1)))} %`} · ${size(file.size)}</span></div>
-    ${state === "uploading" ? button("pause_upload", app.pauseUpload, "pause") : button(state === "failed" ? "retry_upload" : "resume_upload", app.resumeUpload, "play")}
+    ${["uploading", "queued"].includes(state) ? button("pause_upload", app.pauseUpload, "pause") : button(state === "failed" ? "retry_upload" : "resume_upload", app.resumeUpload, "play")}
     ${button("cancel_upload", app.cancelUpload, "close")}</div>`;
 }
