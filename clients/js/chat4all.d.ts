@@ -309,7 +309,7 @@ export type ClientEventMap = { [E in ClientEvent | Ended as E["type"]]: CustomEv
 export interface SendOptions {
   /** Your own UUID; one is made otherwise, before the first try. */
   message_id?: string;
-  kind?: "text" | "location" | "contact" | "custom";
+  kind?: "text" | "location" | "contact" | "custom" | FileKind;
   payload?: Record<string, unknown>;
   /** The `message_id` of the message that it answers. */
   reply_to?: string;
@@ -317,6 +317,36 @@ export interface SendOptions {
   mentions?: string[];
   /** False, for programs: leaves your read marker where it is. */
   mark_read?: boolean;
+}
+
+export type FileKind = "image" | "audio" | "video" | "file";
+
+export interface UploadOptions {
+  /** What it is called, if not as the `File` is. */
+  name?: string;
+  /** Ends it with the signal's reason. Another call for the same file goes on where it was. */
+  signal?: AbortSignal;
+  /** Called with the bytes that the server has, all there are, and the message that will name it. */
+  onProgress?: (done: number, size: number, message_id: string) => void;
+}
+
+export interface SendFileOptions extends UploadOptions {
+  /** A text beside it. */
+  content?: string;
+  /** By default what the file's type says, and `file` if its content is another. */
+  kind?: FileKind;
+  /** What is in it, for those who cannot see or hear it. */
+  alt?: string;
+  message_id?: string;
+  reply_to?: string;
+  mentions?: string[];
+  mark_read?: boolean;
+}
+
+export interface FileLink {
+  /** A path at the server. */
+  url: string;
+  expires_at: string;
 }
 
 /** A message that the server has not accepted yet. */
@@ -497,6 +527,25 @@ export class Client extends EventTarget {
    */
   send(conversation_id: string, content: string, options?: SendOptions): Promise<string>;
   send(conversation_id: string, options: SendOptions & { content?: string }): Promise<string>;
+
+  /**
+   * Upload a file and send it; resolves with the `message_id` once the message is durable.
+   *
+   * Over breaks it goes on where the server is, for as long as it takes. With a storage another run
+   * does too, when it is given the same `File` (name, size, `lastModified`): the message is there once.
+   * A `Blob` without a name is uploaded anew. Rejects when it is refused, cannot be read or is aborted.
+   */
+  sendFile(conversation_id: string, file: Blob, options?: SendFileOptions): Promise<string>;
+  /** Upload a file; resolves with its `file_id`. It is yours alone until a message names it. */
+  upload(file: Blob, options?: UploadOptions): Promise<string>;
+  /** Give up an upload that was aborted, to a conversation or of `upload`. */
+  discardUpload(
+    file: Blob,
+    options?: { name?: string; conversation_id?: string },
+  ): Promise<void>;
+  /** An address of a file for some minutes, for what cannot send a token: `<img>`, `<video>`. */
+  fileLink(file_id: string): Promise<FileLink>;
+
   /** Send a refused message once more. */
   retry(message_id: string): Promise<string>;
   /** Take a message out of the outbox. It may have been sent already. */

@@ -1,12 +1,11 @@
 /**
- * A client of Chat4All for browsers and Node. What everything is for: chat4all.d.ts, and of what only
- * this module uses, internal.d.ts.
+ * A client of Chat4All for browsers and Node, described in chat4all.d.ts.
  *
  * @import * as Types from "./chat4all.d.ts"
  * @import { Access, End, First, Item, Own, Reached } from "./internal.d.ts"
  */
 
-/** Seconds between looks for what other tabs have left. */
+/** Seconds between looks for what other tabs left. */
 const ADOPT = 15;
 const HANDSHAKE = 10_000;
 const PROBE = 5_000;
@@ -17,7 +16,7 @@ const POSITIONS_OF_FRAME = 500;
 const REF_MAX = 128;
 /** Resumes that show a gap before it is believed. */
 const GAPS = 3;
-/** Of what was told in another run, whose time is not known: after every time. */
+/** Of what another run told: after every time. */
 const EARLIER_RUN = "9";
 /** Close codes of what would come again. */
 const DEFECTS = [1002, 1007, 1009, 4400];
@@ -41,8 +40,6 @@ export class ChatError extends Error {
 /** @param {string} slug @param {string} detail @param {object} [more] */
 const failure = (slug, detail, more) =>
   new ChatError({ type: `/problems/${slug}`, title: detail, detail, ...more });
-
-const closed = () => failure("closed", "the client was closed");
 
 /** @param {unknown} cause */
 const noAnswer = (cause) => failure("no-answer", "the server does not answer", { cause });
@@ -191,7 +188,7 @@ export class Client extends EventTarget {
   #watched = [];
   /** @type {string | undefined} The token that a connection was refused with. */
   #refused;
-  /** @type {any} What the server said first on this connection. */
+  /** @type {any} The first frame. */
   #hello;
 
   /** @type {Map<string, Reached>} */
@@ -258,10 +255,10 @@ export class Client extends EventTarget {
   }
 
   /** @type {Own["call"]} */
-  async #call(method, path, { json, form, key, open, done, tries = Infinity, forever } = {}) {
+  async #call(method, path, { json, form, key, open, done, tries = Infinity, forever, timeout, ...init } = {}) {
     const signal = this.#life.signal;
     /** @type {Record<string, string>} */
-    const headers = {};
+    const headers = { ...init.headers };
     if (json) headers["Content-Type"] = "application/json";
     if (key) headers["Idempotency-Key"] = `"${key}"`;
     let spent = 0;
@@ -273,12 +270,12 @@ export class Client extends EventTarget {
       let token = "";
       if (!open) headers.Authorization = `Bearer ${(token = await this.#token())}`;
       try {
-        const timeout = AbortSignal.timeout(this.#options.request_timeout ?? 10_000);
+        const late = AbortSignal.timeout(timeout ?? this.#options.request_timeout ?? 10_000);
         const response = await this.#fetch(this.#url + path, {
           method,
           headers,
-          body: json ? JSON.stringify(json) : form && new URLSearchParams(form),
-          signal: AbortSignal.any([signal, timeout]),
+          body: json ? JSON.stringify(json) : form ? new URLSearchParams(form) : init.body,
+          signal: AbortSignal.any([signal, late, init.signal ?? signal]),
           cache: "no-store",
           credentials: "omit",
         });
@@ -290,7 +287,7 @@ export class Client extends EventTarget {
       } catch (cause) {
         error = noAnswer(cause);
       }
-      if (signal.aborted) throw closed();
+      signal.throwIfAborted();
       if (error.status === 401 && !open) {
         if (renewed) throw signedOut(error);
         renewed = true;
@@ -307,7 +304,7 @@ export class Client extends EventTarget {
         throw error;
       }
       await this.#pause(error.retry_after, backoff);
-      if (signal.aborted) throw closed();
+      signal.throwIfAborted();
     }
   }
 
@@ -657,6 +654,41 @@ export class Client extends EventTarget {
     return this.#send(unsent);
   }
 
+  /** @type {Types.Client["fileLink"]} */
+  fileLink(file_id) {
+    return this.#ask("POST", path("files", file_id, "link"));
+  }
+
+  /** @type {Types.Client["sendFile"]} */
+  sendFile(...given) {
+    return this.#files("send", given);
+  }
+
+  /** @type {Types.Client["upload"]} */
+  upload(...given) {
+    return this.#files("upload", given);
+  }
+
+  /** @type {Types.Client["discardUpload"]} */
+  discardUpload(...given) {
+    return this.#files("discard", given);
+  }
+
+  /** @type {Own["files"]} */
+  async #files(act, given) {
+    const own = {
+      client: this,
+      storage: this.#storage,
+      life: this.#life.signal,
+      call: this.#call.bind(this),
+      pause: this.#pause.bind(this),
+      backoff: this.#backoff.bind(this),
+      prefix: await this.#prefix(),
+    };
+    const { Files } = await import("./chat4all-files.js");
+    return /** @type {any} */ (new Files(own))[act](...given);
+  }
+
   /** @type {Types.Client["retry"]} */
   async retry(message_id) {
     const unsent = this.#outbox.get(message_id);
@@ -700,7 +732,7 @@ export class Client extends EventTarget {
         if (!isKept) await this.#storage.update(key, () => unsent);
         else if (await this.#storage.get(key)) this.#outboxChanged(unsent);
         await before;
-        if (life.aborted) throw closed();
+        life.throwIfAborted();
         return this.#post(unsent, key);
       };
       return this.#locked(`unsent ${message_id}`, act, isKept);
@@ -772,8 +804,8 @@ export class Client extends EventTarget {
     this.#state = "closed";
     this.#running = null;
     this.#isConnected = false;
-    life.abort();
-    this.#first?.reject(closed());
+    life.abort(failure("closed", "the client was closed"));
+    this.#first?.reject(life.signal.reason);
     wake(this.#readers);
     await this.#saving;
   }

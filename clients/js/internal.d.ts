@@ -1,6 +1,14 @@
 /** Shapes inside the client, for those who change it. Not part of the package. */
 
-import type { ChatError, ClientEvent, Message, Positions, UnsentMessage } from "./chat4all.d.ts";
+import type {
+  ChatError,
+  Client,
+  ClientEvent,
+  ClientStorage,
+  Message,
+  Positions,
+  UnsentMessage,
+} from "./chat4all.d.ts";
 
 /** An access token: when to renew it, and until when it is used without waiting for the next. */
 export interface Access {
@@ -23,6 +31,33 @@ export interface How {
   tries?: number;
   /** Until there is an answer. */
   forever?: boolean;
+  /** Milliseconds for one try. */
+  timeout?: number;
+  headers?: Record<string, string>;
+  body?: ArrayBuffer;
+  /** Ends the request, beside the client's own end. */
+  signal?: AbortSignal;
+}
+
+/** What files need of their client. */
+export interface FilesOwn {
+  client: Client;
+  storage: ClientStorage;
+  /** Of keys in the storage. */
+  prefix: string;
+  /** Aborted when the client is closed. */
+  life: AbortSignal;
+  call: Own["call"];
+  pause: Own["pause"];
+  /** Milliseconds before another try. */
+  backoff: (tried: number) => number;
+}
+
+/** An upload that was begun, as it is kept. */
+export interface Upload {
+  file_id: string;
+  /** The message that will name it: the same in every run. */
+  message_id: string;
 }
 
 /** How far a conversation was received: everything up to `seq` and `change`. */
@@ -96,6 +131,8 @@ export interface Own {
    * and another tab may be sending it.
    */
   send(unsent: UnsentMessage, isKept?: boolean): Promise<string>;
+  /** Do something with files, by the module that is loaded when it is needed. */
+  files(act: "send" | "upload" | "discard", given: unknown[]): Promise<any>;
   /** Send it now. `key`: its name in the storage. */
   post(unsent: UnsentMessage, key: string): Promise<string>;
   /** What is in the history is not unsent. */

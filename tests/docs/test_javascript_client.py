@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.api.tus import PNG
 from tests.docs.blocks import blocks, section
 from tests.faults.running import CHAT, Running, call, until
 from tests.javascript.node import CLIENT, NODE
@@ -132,3 +133,14 @@ def test_a_page(running: Running, folder: Path) -> None:
 def test_an_error(running: Running, folder: Path) -> None:
     (line,) = finished(program(folder, "Errors", running.gateway), folder)
     assert line == "422 /members"
+
+
+def test_a_file(running: Running, folder: Path) -> None:
+    (folder / "praia.png").write_bytes(PNG)
+    lines = finished(program(folder, "Files", running.gateway), folder)
+    assert lines == [f"{done} of {len(PNG)} bytes" for done in (0, len(PNG))]
+    until(lambda: "from the beach" in said(running))
+    last = running.history(running.token("bruno"))[-1]
+    assert last["kind"] == "image"
+    assert last["payload"]["alt"] == "Two people on a beach"
+    assert (last["payload"]["name"], last["payload"]["size"]) == ("praia.png", len(PNG))

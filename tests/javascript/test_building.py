@@ -61,6 +61,7 @@ def folder(tmp_path: Path) -> Path:
     for declared in ("chat4all.d.ts", "internal.d.ts"):
         shutil.copy(CLIENT / declared, tmp_path)
     shutil.copy(MODULE, tmp_path / "module.js")
+    shutil.copy(CLIENT / "chat4all-files.js", tmp_path)
     (tmp_path / "package.json").write_text('{"type": "module"}')
     (tmp_path / "as_it_is.ts").write_text(AS_IT_IS)
     return tmp_path
@@ -89,7 +90,8 @@ def test_a_declaration_that_is_wrong_is_found(folder: Path, right: str, wrong: s
 def test_a_package_that_is_installed(tmp_path: Path) -> None:
     (packed,) = json.loads(npm("pack", "--json", "--pack-destination", str(tmp_path), cwd=CLIENT))
     files = {one["path"] for one in packed["files"]}
-    assert files == {"LICENSE", "README.md", "chat4all.d.ts", "chat4all.js", "package.json"}
+    modules = {"chat4all.d.ts", "chat4all.js", "chat4all-files.js"}
+    assert files == {"LICENSE", "README.md", "package.json"} | modules
     user = tmp_path / "user"
     user.mkdir()
     (user / "package.json").write_text('{"type": "module"}')

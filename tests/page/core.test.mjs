@@ -18,6 +18,7 @@ globalThis.location = { hash: "" };
 
 const { default: account } = await import(`${STATIC}/core/account.js`);
 const { default: conversations } = await import(`${STATIC}/core/conversations.js`);
+const { default: files } = await import(`${STATIC}/core/files.js`);
 const { default: history } = await import(`${STATIC}/core/history.js`);
 const { default: writing } = await import(`${STATIC}/core/writing.js`);
 const { parts } = await import(`${STATIC}/core/text.js`);
@@ -51,7 +52,7 @@ beforeEach(() => {
     history: (id, query) => ({ next: async () => ({ value: await pages.shift()(query) }) }),
   };
   app = {
-    ...conversations, ...history, ...writing, client, arrived: new Map(), redraw() {}, draw() {}, tellTitle() {}, toast() {},
+    ...conversations, ...files, ...history, ...writing, client, uploads: [], links: new Map(), unlinked: [], arrived: new Map(), redraw() {}, draw() {}, tellTitle() {}, toast() {},
     reason: String, focusWhenDrawn() {}, isTouch: () => true,
     tellMessage: (_, { seq }) => said.push(seq),
     async attempt(act) { try { await act(); return true; } catch { return false; } },
@@ -268,4 +269,55 @@ test("a link is what it is read as", () => {
   assert.deepEqual(links("see https://a.example/x_(y), (https://b.example/z)."), ["https://a.example/x_(y)", "https://b.example/z"]);
   assert.deepEqual(links("https://evil.example/\u202egro.elpmaxe.doog//:sptth"), ["https://evil.example/"]);
   assert.deepEqual(links("javascript:alert(1) data:text/html,x JAVASCRIPT://x"), []);
+});
+
+test("two files are uploaded at a time, and one that is paused lets the next one begin", async () => {
+  const found = await open(3);
+  const begun = [];
+  client.sendFile = (_, { name }, { signal }) => new Promise((resolve, reject) => {
+    begun.push({ name, resolve });
+    signal.addEventListener("abort", () => reject(signal.reason));
+  });
+  const names = () => begun.map(({ name }) => name);
+  app.toNewest = () => {};
+  app.attach(found, ["a", "b", "c", "d"].map((name) => ({ name, size: 1 })));
+  assert.deepEqual(names(), ["a", "b"]);
+  app.pauseUpload(app.uploads[0]);
+  assert.deepEqual(names(), ["a", "b", "c"]);
+  begun[1].resolve();
+  await settled();
+  assert.deepEqual(names(), ["a", "b", "c", "d"]);
+  assert.deepEqual(app.uploads.map(({ state }) => state), ["paused", "uploading", "uploading"]);
+});
+
+test("what was refused before it was a message says why, and can be tried again", async () => {
+  const found = await open(3);
+  client.sendFile = async () => { throw Error("too large"); };
+  app.toNewest = () => {};
+  app.attach(found, [{ name: "a", size: 1 }]);
+  await settled();
+  const [upload] = app.uploads;
+  assert.deepEqual([upload.state, upload.reason], ["failed", "Error: too large"]);
+  client.sendFile = async () => "m9";
+  await app.resumeUpload(upload);
+  assert.deepEqual(app.uploads, []);
+});
+
+test("a file's address is asked for once, and anew once it has expired", async (it) => {
+  it.mock.timers.enable({ apis: ["Date"] });
+  let made = 0;
+  client.fileLink = async (id) => ({ url: `/v1/files/${id}?link=${++made}` });
+  const image = message(1, { kind: "image", payload: { file_id: "f", type: "image/png" } });
+  assert.equal(app.linkOf(image).url, "");
+  app.linkOf(image);
+  await settled();
+  assert.equal(app.linkOf(image).url, "/v1/files/f?link=1");
+  it.mock.timers.tick(16 * 60_000);
+  app.renewLink(image.payload);
+  await settled();
+  assert.equal(app.linkOf(image).url, "/v1/files/f?link=2");
+  // One that is refused at once is not asked for again and again.
+  app.renewLink(image.payload);
+  assert.deepEqual([app.linkOf(image).broken, made], [true, 2]);
+  assert.equal(app.linkOf({ ...image, deleted_at: "2026-01-01T00:00:00Z" }), null);
 });

@@ -1,20 +1,17 @@
 """Long histories, languages, keys, and what a page may not do."""
 
-import json
 import re
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.faults.running import until
 from tests.page.browsing import DESK, PHONE, Desk, Window
+from tests.page.checking import check
 from tests.page.conftest import PASSWORD, Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
-
-SERIOUS = {"serious", "critical"}
 
 
 def scroll(window: Window, script: str) -> Any:
@@ -295,16 +292,3 @@ def test_axe_finds_nothing(
         expect(window.page.get_by_role("dialog")).to_be_visible()
         check(window, f"dialog-{'profile' if item else 'new'}-{name}")
         window.page.keyboard.press("Escape")
-
-
-def check(window: Window, name: str) -> None:
-    window.picture(name)
-    # Half a megabyte, which a page keeps until it is loaded again.
-    axe = Axe("null") if window.page.evaluate("'axe' in globalThis") else Axe()
-    found = axe.run(window.page).response["violations"]
-    wrong = {
-        one["id"]: [node["html"] for node in one["nodes"]]
-        for one in found
-        if one["impact"] in SERIOUS
-    }
-    assert wrong == {}, json.dumps(wrong, indent=1)

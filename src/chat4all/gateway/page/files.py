@@ -1,7 +1,7 @@
 """The page's files: read once, compressed once, under an address that says which version they are.
 
-`clients/js/chat4all.js` is one of them, as it stands: in a checkout it is read from there, and a
-wheel has it beside the others.
+The modules of `clients/js` are among them, as they stand: a checkout has them there, and a wheel
+beside the others.
 """
 
 import gzip
@@ -16,7 +16,7 @@ INDEX = "index.html"
 LOADER = "loading.js"
 """It loads the page anew when files of its version are not there, and so has none itself."""
 
-CLIENT = "chat4all.js"
+CLIENT = ("chat4all.js", "chat4all-files.js")
 CHECKOUT = Path(__file__).parents[4] / "clients" / "js"
 
 _TYPES = {
@@ -65,8 +65,9 @@ def page_files(folder: Path = STATIC) -> PageFiles:
         for path in sorted(folder.rglob("*"))
         if path.suffix in _TYPES
     }
-    if CLIENT not in found:
-        found[CLIENT] = (CHECKOUT / CLIENT).read_bytes()
+    for name in CLIENT:
+        if name not in found:
+            found[name] = (CHECKOUT / name).read_bytes()
     digest = hashlib.sha256()
     for name, content in sorted(found.items()):
         digest.update(f"{name}\0{len(content)}\0".encode())

@@ -83,6 +83,7 @@ export default {
     const { client } = this;
     this.client = null;
     client?.close();
+    this.stopUploads();
     this.tellNothing();
     this.asking = null;
     for (const { timer } of [this.state.search, this.state.finder]) clearTimeout(timer);
@@ -105,7 +106,7 @@ export default {
 
   async signOut() {
     const { client } = this;
-    const count = client.outbox.length;
+    const count = client.outbox.length + this.uploads.length;
     if (count && !(await this.ask(t("sign_out"), t("confirm_sign_out", { count })))) return;
     const username = this.state.me.username;
     this.state.phase = "starting";

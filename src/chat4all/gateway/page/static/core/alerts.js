@@ -41,7 +41,7 @@ export default {
 
   line(conversation, message, title) {
     const name = this.nameOf(message.sender_id);
-    const text = Array.from(message.content).slice(0, LETTERS).join("");
+    const text = Array.from(this.summaryOf(message)).slice(0, LETTERS).join("");
     const named = conversation.type === "group" && this.state.open !== conversation.id;
     return t(named ? "announce_in" : "announce", { name, title, text });
   },

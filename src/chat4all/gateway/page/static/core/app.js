@@ -9,6 +9,7 @@ import { render } from "../views/parts.js";
 import account from "./account.js";
 import alerts from "./alerts.js";
 import conversations from "./conversations.js";
+import files from "./files.js";
 import { focused, refocus } from "./focus.js";
 import groups from "./groups.js";
 import history from "./history.js";
@@ -47,6 +48,11 @@ export class App {
   offers = offered();
   /** Messages of conversations that are not known yet, by these. */
   arrived = new Map();
+  /** Files on their way, and those of others by their addresses. */
+  uploads = [];
+  links = new Map();
+  /** Files that an address is asked for, the next one last. */
+  unlinked = [];
   client = null;
   #isDue = false;
 
@@ -129,7 +135,7 @@ export class App {
   }
 }
 
-Object.assign(App.prototype, account, alerts, conversations, groups, history, people, writing);
+Object.assign(App.prototype, account, alerts, conversations, files, groups, history, people, writing);
 
 /** Return what the server says of itself in the page. */
 function offered() {

@@ -8,7 +8,7 @@ const DAY = 86_400_000;
 
 let language = "en";
 // Making one takes far longer than using it.
-let plural, number, clock, weekday, day, year, full, relative, list;
+let plural, number, bytes, clock, weekday, day, year, full, relative, list;
 
 /** Return the language that was chosen, else the first of the browser's that the page has. */
 export function preferred() {
@@ -27,6 +27,8 @@ export function use(chosen) {
   const region = (navigator.languages ?? []).find((one) => one.split("-")[0] === chosen.split("-")[0]) ?? chosen;
   plural = new Intl.PluralRules(chosen);
   number = new Intl.NumberFormat(region);
+  bytes = ["byte", "kilobyte", "megabyte", "gigabyte"].map((unit) =>
+    new Intl.NumberFormat(region, { style: "unit", unit, unitDisplay: "short", maximumSignificantDigits: 3 }));
   clock = new Intl.DateTimeFormat(region, { hour: "numeric", minute: "2-digit" });
   weekday = new Intl.DateTimeFormat(region, { weekday: "long" });
   day = new Intl.DateTimeFormat(region, { day: "numeric", month: "short" });
@@ -54,6 +56,13 @@ export function t(key, values = {}) {
 }
 
 export const digits = (value) => number.format(value);
+
+/** Return how large something is. */
+export function size(count) {
+  const power = count < 1000 ? 0 : Math.min(3, Math.floor(Math.log10(count) / 3));
+  return bytes[power].format(count / 1000 ** power);
+}
+
 export const listed = (values) => list.format(values);
 export const time = (when) => clock.format(new Date(when));
 

@@ -85,7 +85,9 @@ export default {
     const outbox = this.client.outbox.filter(({ conversation_id }) => conversation_id === id);
     const there = new Set(timeline.messages.map((one) => one.message_id));
     const all = [...sent.values(), ...outbox].filter(({ message_id }) => !there.has(message_id));
-    return all.map((unsent) => ({
+    const known = new Set([...there, ...all.map(({ message_id }) => message_id)]);
+    const uploads = this.uploadsIn(conversation).filter(({ message_id }) => !known.has(message_id));
+    return [...all, ...uploads].map((unsent) => ({
       ...unsent, sender_id: this.state.me.username, seq: null, kind: unsent.kind ?? "text", content: unsent.content ?? "",
       edited_at: null, deleted_at: null, reactions: [], mentions: unsent.mentions ?? [], payload: unsent.payload ?? null,
       reply_to: unsent.reply_to ? timeline.messages.find(({ message_id }) => message_id === unsent.reply_to) ?? null : null,

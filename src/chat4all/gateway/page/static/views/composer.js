@@ -30,9 +30,17 @@ export function composerView(app, conversation) {
           <button class="icon-button" aria-label=${t("cancel")} title=${t("cancel")} @click=${() => app.cancelAbove(conversation)}>${icon("close")}</button>
         </div>` : nothing}
       <form @submit=${(event) => { event.preventDefault(); app.submit(conversation); }}>
+        <button type="button" class="icon-button attach" aria-label=${t("attach")} title=${t("attach")} @click=${(event) => event.currentTarget.nextElementSibling.click()}>${icon("attach")}</button>
+        <input type="file" multiple hidden @change=${({ target }) => { app.attach(conversation, [...target.files]); target.value = ""; }}>
         <textarea id="composer" rows="1" aria-label=${t("message")} placeholder=${editing ? t("editing") : replying ? t("replying", { name: app.nameOf(replying.sender_id) }) : t("write")}
           .value=${live(conversation.draft)} dir="auto" enterkeyhint="send"
           aria-controls=${suggested.length ? "suggestions" : nothing} aria-activedescendant=${suggested.length ? `suggestion-${ui.suggested}` : nothing}
+          @paste=${(event) => {
+            const files = [...event.clipboardData.files];
+            if (!files.length) return;
+            event.preventDefault();
+            app.attach(conversation, files);
+          }}
           @input=${(event) => { grow(event.target); app.write(conversation, event.target.value); }}
           @keydown=${(event) => onKey(app, conversation, suggested, event)}></textarea>
         ${left < NEAR ? html`<span class="count ${left < 0 ? "over" : ""}">${left < 0 ? t("too_long", { count: -left }) : digits(left)}</span>` : nothing}

@@ -11,7 +11,8 @@ export function conversationView(app, conversation) {
   const title = app.titleOf(conversation);
   const group = conversation.type === "group";
   return html`
-    <section class="conversation" aria-label=${title}>
+    <section class="conversation" aria-label=${title}
+      @dragover=${(event) => event.dataTransfer.types.includes("Files") && event.preventDefault()} @drop=${(event) => drop(app, conversation, event)}>
       <header>
         <a class="icon-button back" href="#/" aria-label=${t("back")} title=${t("back")}>${icon("back")}</a>
         <div class="about">
@@ -27,6 +28,13 @@ export function conversationView(app, conversation) {
       </div>
       ${composerView(app, conversation)}
     </section>`;
+}
+
+function drop(app, conversation, event) {
+  const { files } = event.dataTransfer;
+  if (!files.length) return;
+  event.preventDefault();
+  app.attach(conversation, [...files]);
 }
 
 function subtitle(app, conversation) {

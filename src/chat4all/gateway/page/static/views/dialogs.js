@@ -1,14 +1,15 @@
 /** What lies over the page: a new conversation, the profile, and questions. */
 import { ago, t } from "../core/i18n.js";
 import { personFinder } from "./details.js";
+import { pictureDialog } from "./file.js";
 import { html, icon, live, nothing } from "./parts.js";
 
 export function dialogView(app) {
   const { dialog } = app.state;
   if (!dialog) return nothing;
-  const [title, inside] = { new: newConversation, profile, confirm }[dialog.kind](app, dialog);
+  const [title, inside] = { new: newConversation, profile, confirm, viewer: pictureDialog }[dialog.kind](app, dialog);
   return html`
-    <dialog aria-labelledby="dialog-title" @cancel=${(event) => { event.preventDefault(); app.answer(false); }}
+    <dialog class=${dialog.kind} aria-labelledby="dialog-title" @cancel=${(event) => { event.preventDefault(); app.answer(false); }}
       @click=${(event) => event.target === event.currentTarget && app.answer(false)}>
       <header><h2 id="dialog-title">${title}</h2>
         <button class="icon-button" aria-label=${t("close")} title=${t("close")} @click=${() => app.answer(false)}>${icon("close")}</button></header>

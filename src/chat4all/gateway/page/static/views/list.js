@@ -94,7 +94,7 @@ function preview(app, conversation) {
   if (draft && app.state.open !== conversation.id) return html`<span class="preview"><span class="draft">${t("draft")}</span> ${draft}</span>`;
   if (!last) return html`<span class="preview"></span>`;
   const mine = last.sender_id === app.state.me.username;
-  const text = last.deleted_at ? t("deleted") : last.content || t(last.kind in { location: 1, contact: 1 } ? last.kind : "custom");
+  const text = last.deleted_at ? t("deleted") : app.summaryOf(last);
   const said = mine ? text : conversation.type === "group" ? t("from_prefix", { name: app.nameOf(last.sender_id), text }) : text;
   return html`<span class="preview" dir="auto">${mine ? html`${tick(app.stateOf(conversation, last))} <span class="unseen">${t("you")}:</span>` : nothing}${said}</span>`;
 }

@@ -1,6 +1,7 @@
 /** One message: its bubble, what it answers, its reactions, and what can be done with it. */
 import { digits, exact, listed, t, time } from "../core/i18n.js";
 import { isEmojiOnly, parts } from "../core/text.js";
+import { fileView, uploadView } from "./file.js";
 import { avatar, html, hue, icon, kept, nothing } from "./parts.js";
 
 export const EMOJIS = ["👍", "👎", "❤️", "😂", "😮", "😢", "😡", "🙏", "👏", "🎉", "🔥", "👀"];
@@ -13,7 +14,7 @@ export function keptMessage(app, conversation, message, { first, last, state }) 
   const { ui, renamed } = app.state;
   const key = keyOf(message);
   const isPicking = ui.picking === key;
-  const values = [message, first, last, state, ui.acting === key, isPicking, isPicking && ui.below, ui.found === key, renamed, conversation.role];
+  const values = [message, first, last, state, ui.acting === key, isPicking, isPicking && ui.below, ui.found === key, renamed, conversation.role, app.linkOf(message)];
   return kept(values, () => messageView(app, conversation, message, { first, last, state }));
 }
 
@@ -54,14 +55,17 @@ function messageView(app, conversation, message, { first, last, state }) {
 
 function content(app, message, deleted) {
   if (deleted) return html`<span class="text">${t("deleted")}</span>`;
-  return html`${payload(message)}<span class="text" dir="auto">${parts(message.content, message.mentions).map((part) => {
+  return html`${payload(app, message)}<span class="text" dir="auto">${parts(message.content, message.mentions).map((part) => {
     if (typeof part === "string") return part;
     if (part.link) return html`<a href=${part.link} target="_blank" rel="noopener noreferrer">${part.link}</a>`;
     return html`<span class="mention">@${app.nameOf(part.mention)}</span>`;
   })}</span>`;
 }
 
-function payload({ kind, payload: has, content: text }) {
+function payload(app, message) {
+  const { kind, payload: has, content: text, upload } = message;
+  if (upload) return uploadView(app, upload);
+  if (["image", "audio", "video", "file"].includes(kind)) return fileView(app, message, app.linkOf(message));
   if (kind === "location" && has) {
     const at = `${has.lat},${has.lon}`;
     return html`<div class="place"><strong>${has.name ?? t("location")}</strong><span>${has.address ?? at}</span>

@@ -1,0 +1,176 @@
+/** Files: sent once, over breaks and other runs. */
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+
+import { Client, memoryStorage } from "../../clients/js/chat4all.js";
+import { CHAT, FakeServer, until } from "./fake.mjs";
+
+const SIZE = 3_000_000;
+const bytes = Uint8Array.from({ length: SIZE }, (_, index) => (index * 7 + (index >> 8)) % 251);
+const film = () => new File([bytes], "praia ☀.mp4", { type: "video/mp4", lastModified: 1 });
+
+/** A server that keeps uploads, and what it was sent of each. */
+class Uploads extends FakeServer {
+  /** By id: its size, name, and what came. */
+  uploads = new Map();
+  /** What is done with a PATCH before anything else. */
+  faults = [];
+  requests = [];
+  tries = 0;
+
+  fetch = async (url, request) => {
+    const { pathname } = new URL(url);
+    if (!pathname.startsWith("/v1/files")) return this.plain.fetch(url, request);
+    request.signal.throwIfAborted();
+    this.tries += 1;
+    if (!this.isOnline) throw new TypeError("fetch failed");
+    const { method, headers, body } = request;
+    assert.equal(headers["Tus-Resumable"], "1.0.0");
+    const id = pathname.split("/")[3];
+    const upload = this.uploads.get(id);
+    this.requests.push({ method, id, offset: Number(headers["Upload-Offset"]), size: body?.byteLength });
+    if (method === "POST") {
+      const made = `550e8400-e29b-41d4-a716-44665544${1000 + this.uploads.size}`;
+      const name = Buffer.from(headers["Upload-Metadata"].split(" ")[1], "base64").toString();
+      this.uploads.set(made, { size: Number(headers["Upload-Length"]), name, has: Buffer.alloc(0) });
+      return new Response(null, { status: 201, headers: { Location: `/v1/files/${made}` } });
+    }
+    if (!upload) return new Response(null, { status: 404 });
+    if (method === "DELETE") {
+      this.uploads.delete(id);
+      return new Response(null, { status: 204 });
+    }
+    if (method === "PATCH") {
+      const fault = this.faults.shift();
+      if (fault === "before") throw new TypeError("fetch failed");
+      if (typeof fault === "number") return new Response(null, { status: fault });
+      await fault?.(upload);
+      if (Number(headers["Upload-Offset"]) !== upload.has.length) return new Response(null, { status: 409 });
+      upload.has = Buffer.concat([upload.has, Buffer.from(body)]);
+      if (fault === "after") throw new TypeError("terminated");
+    }
+    const offset = String(upload.has.length);
+    return new Response(null, { status: method === "HEAD" ? 200 : 204, headers: { "Upload-Offset": offset } });
+  };
+
+  /** Everything else. */
+  plain = new FakeServer();
+
+  of(method) {
+    return this.requests.filter((one) => one.method === method);
+  }
+}
+
+let server, chat, storage;
+
+const clientOf = () => new Client("http://server", { ...server.options, storage });
+
+beforeEach(() => {
+  server = new Uploads();
+  storage = memoryStorage();
+  chat = clientOf();
+});
+
+test("a file is uploaded and named by one message", async () => {
+  const steps = [];
+  const onProgress = (done, size, id) => steps.push([done, size, id]);
+  const sent = await chat.sendFile(CHAT, film(), { content: "olha", alt: "o mar", onProgress });
+  const [[id, upload]] = server.uploads;
+  assert.deepEqual([upload.name, upload.size], ["praia ☀.mp4", SIZE]);
+  assert.ok(upload.has.equals(bytes));
+  const { message_id, kind, content, payload } = server.plain.accepted[0];
+  assert.deepEqual({ message_id, kind, content, payload }, {
+    message_id: sent, kind: "video", content: "olha", payload: { file_id: id, alt: "o mar" },
+  });
+  assert.deepEqual([steps[0], steps.at(-1)], [[0, SIZE, sent], [SIZE, SIZE, sent]]);
+  assert.ok(steps.length > 3, "progress is told in steps");
+  assert.deepEqual(await storage.keys(""), []);
+});
+
+test("nothing that was acknowledged is sent again", async () => {
+  server.faults = [undefined, "before", undefined, "after", 423, 503, 409];
+  await chat.upload(film());
+  const [[, upload]] = server.uploads;
+  assert.ok(upload.has.equals(bytes));
+  assert.equal(server.faults.length, 0);
+  // Each request began where the server was, or the server has refused it.
+  const taken = server.of("PATCH").reduce((sum, { size }) => sum + size, 0);
+  assert.ok(server.of("HEAD").length >= 5 && taken > SIZE);
+  const offsets = server.of("PATCH").map(({ offset }) => offset);
+  assert.deepEqual(offsets, offsets.toSorted((one, two) => one - two));
+});
+
+test("another run goes on where the first was, and the message is there once", async () => {
+  const stop = new AbortController();
+  server.faults = [undefined, undefined, () => stop.abort(new Error("paused"))];
+  await assert.rejects(chat.sendFile(CHAT, film(), { signal: stop.signal }), /paused/);
+  await chat.close();
+  const [[id, upload]] = server.uploads;
+  const had = upload.has.length;
+  assert.ok(had > 0 && had < SIZE);
+  server.requests = [];
+  chat = clientOf();
+  const sent = await chat.sendFile(CHAT, film());
+  assert.deepEqual(server.of("POST"), []);
+  assert.equal(server.of("PATCH")[0].offset, had);
+  assert.equal(server.plain.accepted[0].payload.file_id, id);
+  assert.ok(upload.has.equals(bytes));
+  assert.equal(server.plain.accepted[0].message_id, sent);
+});
+
+test("a run that ends before the message is accepted does not make two", async () => {
+  let answer;
+  server.plain.answers.push(new Promise((resolve) => (answer = resolve)));
+  const progress = [];
+  const lost = chat.sendFile(CHAT, film(), { onProgress: (...said) => progress.push(said) });
+  lost.catch(() => {});
+  await until(() => chat.outbox.length === 1);
+  // A process that dies forgets nothing of what it had kept.
+  const kept = (await storage.keys("")).filter((key) => key.includes("upload"));
+  assert.equal(kept.length, 1);
+  assert.equal((await storage.get(kept[0])).message_id, progress[0][2]);
+  answer(202);
+  assert.equal(await lost, progress[0][2]);
+});
+
+test("an upload that has expired is begun anew", async () => {
+  const stop = new AbortController();
+  server.faults = [() => stop.abort()];
+  await assert.rejects(chat.sendFile(CHAT, film(), { signal: stop.signal }));
+  server.uploads.clear();
+  await chat.sendFile(CHAT, film());
+  assert.equal(server.plain.accepted.length, 1);
+});
+
+test("files without a name or a time are not taken for one another", async () => {
+  const stop = new AbortController();
+  server.faults = [() => stop.abort()];
+  await assert.rejects(chat.sendFile(CHAT, new Blob([bytes]), { signal: stop.signal }));
+  await chat.sendFile(CHAT, new Blob([bytes]));
+  assert.equal(server.of("POST").length, 2);
+  assert.equal(server.plain.accepted[0].kind, "file");
+});
+
+test("a refusal ends it", async () => {
+  server.faults = [413];
+  await assert.rejects(chat.sendFile(CHAT, film()), { status: 413 });
+  assert.equal(server.plain.accepted.length, 0);
+});
+
+test("an upload that is given up is deleted at the server", async () => {
+  const stop = new AbortController();
+  server.faults = [() => stop.abort()];
+  await assert.rejects(chat.sendFile(CHAT, film(), { signal: stop.signal }));
+  await chat.discardUpload(film(), { conversation_id: CHAT });
+  assert.equal(server.uploads.size, 0);
+  assert.deepEqual(await storage.keys(""), []);
+});
+
+test("closing the client ends an upload that waits", async () => {
+  server.isOnline = false;
+  const sent = chat.upload(film());
+  sent.catch(() => {});
+  await until(() => server.tries);
+  await chat.close();
+  await assert.rejects(sent, { type: "/problems/closed" });
+});

@@ -1,0 +1,222 @@
+"""Files on the page: sent by one, seen and saved by the other."""
+
+import base64
+import os
+import re
+import struct
+import wave
+import zlib
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Request, Response, Route, expect
+
+from tests.page.browsing import Desk, Window
+from tests.page.checking import check
+from tests.page.conftest import PASSWORD, Server
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+FAILED_REQUESTS = r"Failed to load resource|WebSocket connection to"
+
+
+def png(width: int, height: int) -> bytes:
+    """Return a picture of noise, which no compression makes smaller."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        whole = kind + data
+        return struct.pack(">I", len(data)) + whole + struct.pack(">I", zlib.crc32(whole))
+
+    rows = b"".join(b"\0" + os.urandom(3 * width) for _ in range(height))
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows, 1)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def choose(window: Window, path: Path, button: str = "Attach a file") -> None:
+    with window.page.expect_file_chooser() as chosen:
+        window.page.get_by_role("button", name=button, exact=True).click()
+    chosen.value.set_files(path)
+
+
+def is_loaded(picture: Locator) -> None:
+    expect(picture).to_have_js_property("complete", True)
+    assert picture.evaluate("it => it.decode().then(() => it.naturalWidth)") > 0
+
+
+def test_a_picture_is_seen_opened_and_saved_by_the_other(
+    desk: Desk, server: Server, tmp_path: Path
+) -> None:
+    (token,) = server.sign_up("paula")
+    server.private(token, "ana")
+    picture = tmp_path / "praia.png"
+    picture.write_bytes(png(600, 400))
+    paula = desk.person("paula", PASSWORD).enter("ana")
+    ana = desk.person("ana", language="pt-BR").enter("paula")
+    choose(paula, picture)
+    is_loaded(ana.page.get_by_alt_text("praia.png"))
+    is_loaded(paula.page.get_by_alt_text("praia.png"))
+    ana.picture("file-seen")
+    opener = ana.page.get_by_role("button", name="Abrir praia.png")
+    opener.click()
+    viewer = ana.page.get_by_role("dialog", name="praia.png")
+    is_loaded(viewer.get_by_alt_text("praia.png"))
+    ana.picture("file-opened")
+    with ana.page.expect_download() as downloading:
+        viewer.get_by_role("button", name="Baixar").click()
+    assert downloading.value.suggested_filename == "praia.png"
+    assert Path(downloading.value.path()).read_bytes() == picture.read_bytes()
+    ana.page.keyboard.press("Escape")
+    expect(viewer).to_have_count(0)
+    expect(opener).to_be_focused()
+
+
+def save(window: Window, name: str) -> bytes:
+    with window.page.expect_download() as downloading:
+        window.page.get_by_role("button", name=f"Download {name}").click()
+    return Path(downloading.value.path()).read_bytes()
+
+
+class Line:
+    """A line to the server that breaks before the third request that adds to an upload."""
+
+    def __init__(self, window: Window) -> None:
+        self.is_broken = False
+        self.is_mended = False
+        self.acknowledged = 0
+        self.begun = 0
+        self.added = 0
+        self.repeated: list[int] = []
+        window.page.on("response", self._answered)
+        window.page.route(re.compile("/v1/files"), self._pass)
+
+    def _answered(self, response: Response) -> None:
+        if response.request.method == "PATCH" and response.status == 204:
+            self.acknowledged = int(response.headers["upload-offset"])
+
+    def _pass(self, route: Route, request: Request) -> None:
+        is_third = request.method == "PATCH" and self.added == 2
+        self.is_broken = self.is_broken or (is_third and not self.is_mended)
+        if self.is_broken:
+            route.abort("internetdisconnected")
+            return
+        if request.method == "PATCH":
+            self.added += 1
+            if (offset := int(request.headers["upload-offset"])) < self.acknowledged:
+                self.repeated.append(offset)
+        self.begun += request.method == "POST" and request.url.endswith("/v1/files")
+        route.continue_()
+
+    def mend(self) -> None:
+        self.is_broken, self.is_mended = False, True
+
+    def check(self) -> None:
+        """One upload, and nothing that was acknowledged was sent again."""
+        assert (self.begun, self.repeated) == (1, [])
+        assert self.added > 2
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    path = tmp_path / "film.bin"
+    path.write_bytes(os.urandom(12_000_000))
+    return path
+
+
+def test_an_upload_goes_on_after_a_break(desk: Desk, server: Server, film: Path) -> None:
+    (token,) = server.sign_up("rita")
+    server.private(token, "ana")
+    rita, ana = desk.person("rita", PASSWORD).enter("ana"), desk.person("ana").enter("rita")
+    line = Line(rita)
+    with rita.page.expect_event("requestfailed"):
+        choose(rita, film)
+    expect(rita.page.get_by_role("progressbar", name="Upload of film.bin")).to_be_visible()
+    rita.page.context.set_offline(True)
+    expect(rita.page.get_by_text("Waiting for the connection")).to_be_visible()
+    rita.picture("upload-waits")
+    line.mend()
+    rita.page.context.set_offline(False)
+    expect(ana.page.get_by_text("film.bin")).to_be_visible()
+    line.check()
+    expect(rita.page.get_by_role("progressbar")).to_have_count(0)
+    assert save(ana, "film.bin") == film.read_bytes()
+    desk.forgive(FAILED_REQUESTS)
+
+
+def test_an_upload_goes_on_after_a_pause_and_a_reload(
+    desk: Desk, server: Server, film: Path
+) -> None:
+    (token,) = server.sign_up("sara")
+    server.private(token, "ana")
+    sara = desk.person("sara", PASSWORD).enter("ana")
+    line = Line(sara)
+    choose(sara, film)
+    sara.page.get_by_role("button", name="Pause film.bin").click()
+    expect(sara.page.get_by_text("Paused")).to_be_visible()
+    with sara.page.expect_event("requestfailed"):
+        sara.page.get_by_role("button", name="Resume film.bin").click()
+    sara.page.reload()
+    sara.box.wait_for()
+    line.mend()
+    choose(sara, film)
+    card = sara.page.get_by_role("button", name="Download film.bin")
+    expect(card).to_be_visible()
+    line.check()
+    assert save(sara, "film.bin") == film.read_bytes()
+    # One that is given up is gone.
+    line.is_mended, line.added = False, 2
+    choose(sara, film)
+    sara.page.get_by_role("button", name="Cancel film.bin").click()
+    expect(sara.page.get_by_role("progressbar")).to_have_count(0)
+    expect(card).to_have_count(1)
+    desk.forgive(FAILED_REQUESTS)
+
+
+GIVEN = """([name, type, base64]) => {
+  const given = new DataTransfer();
+  const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
+  given.items.add(new File([bytes], name, { type, lastModified: 1 }));
+  return given;
+}"""
+
+
+def test_what_is_dropped_and_pasted_is_shown_as_what_it_is(
+    desk: Desk, server: Server, tmp_path: Path
+) -> None:
+    (token,) = server.sign_up("tina")
+    server.private(token, "ana")
+    tina, ana = desk.person("tina", PASSWORD).enter("ana"), desk.person("ana").enter("tina")
+    sound = tmp_path / "canto.wav"
+    with wave.open(str(sound), "wb") as file:
+        file.setparams((1, 2, 8_000, 0, "NONE", ""))
+        file.writeframes(bytes(16_000))
+    files = {
+        "mar.png": ("image/png", png(90, 60)),
+        "canto.wav": ("audio/wav", sound.read_bytes()),
+        "not a picture.png": ("image/png", b"text"),
+    }
+    place = tina.page.get_by_role("region", name="History")
+    for name, (media_type, content) in files.items():
+        encoded = base64.b64encode(content).decode()
+        given = tina.page.evaluate_handle(GIVEN, [name, media_type, encoded])
+        place.dispatch_event("drop", {"dataTransfer": given})
+        if name == "mar.png":
+            is_loaded(ana.page.get_by_alt_text(name))
+    ana.page.get_by_role("button", name="Download not a picture.png").wait_for()
+    player = ana.page.get_by_label("canto.wav")
+    expect(player).to_have_js_property("duration", 1)
+    pasted = tina.page.evaluate_handle(
+        GIVEN, ["nota.txt", "text/plain", base64.b64encode(b"oi").decode()]
+    )
+    tina.page.evaluate(
+        "([given, it]) => it.dispatchEvent("
+        "new ClipboardEvent('paste', { clipboardData: given, bubbles: true, cancelable: true }))",
+        [pasted, tina.box.element_handle()],
+    )
+    ana.page.get_by_role("button", name="Download nota.txt").wait_for()
+    assert save(ana, "nota.txt") == b"oi"
+    check(ana, "files-of-all-kinds")
+    ana.page.get_by_role("button", name="Open mar.png").click()
+    expect(ana.page.get_by_role("dialog", name="mar.png")).to_be_visible()
+    check(ana, "file-viewer")
+    desk.forgive(r"Failed to load resource.*422")
