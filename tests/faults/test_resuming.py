@@ -1,8 +1,6 @@
 """Uploads by plain requests and by the Python client, while the server is killed meanwhile."""
 
 import asyncio
-import hashlib
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +9,7 @@ import pytest
 from chat4all.client import Client, UploadsFile
 from chat4all.client import uploading as uploading_module
 from tests.faults.running import Running, until
-from tests.faults.test_uploads import downloaded
-from tests.faults.tus import LOST_MAX, MIB, Memory, TusUpload
+from tests.faults.tus import LOST_MAX, MIB, Memory, TusUpload, downloaded, random_file, sha256
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -29,22 +26,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         found.kill()
 
 
-def a_file(folder: Path, size: int) -> Path:
-    path = folder / "film.bin"
-    path.write_bytes(random.Random(size).randbytes(size))
-    return path
-
-
-def sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
 @pytest.mark.parametrize("body", [3 * MIB + 1, SIZE], ids=["small bodies", "one body"])
 def test_an_upload_goes_on_after_each_kill(running: Running, tmp_path: Path, body: int) -> None:
     """Fails when 204 is answered before the bytes and the progress are durable."""
     token = running.token("bruno")
-    upload = TusUpload(a_file(tmp_path, SIZE), token).begin(running.gateway)
+    upload = TusUpload(random_file(tmp_path, SIZE), token).begin(running.gateway)
     kills, offset = [*KILLS], 0
 
     def kill(sent: int) -> None:
@@ -69,7 +55,7 @@ def test_the_client_goes_on_over_kills_and_runs(
     running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uploading_module, "REQUEST_BYTES", 12 * MIB + 1)
-    file, uploads = a_file(tmp_path, SIZE), UploadsFile(tmp_path / "uploads.json")
+    file, uploads = random_file(tmp_path, SIZE), UploadsFile(tmp_path / "uploads.json")
     seen: list[int] = [0]
 
     def reached(point: int) -> None:
@@ -107,7 +93,7 @@ def test_memory_does_not_grow_with_the_body(running: Running, tmp_path: Path) ->
     """Fails when a body, or the parts of it, are gathered in memory."""
     size = 192 * MIB
     token = running.token("bruno")
-    upload = TusUpload(a_file(tmp_path, size), token).begin(running.gateway)
+    upload = TusUpload(random_file(tmp_path, size), token).begin(running.gateway)
     assert running.process is not None
     memory = Memory(running.process.pid)
 

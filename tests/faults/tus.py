@@ -1,6 +1,9 @@
 """One upload by plain tus requests, to any gateway: what is sent, acknowledged and lost."""
 
+import hashlib
 import http.client
+import random
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,30 @@ OnSent = Callable[[int], None]
 
 def _nothing(_: int) -> None:
     """Let it go on."""
+
+
+def random_file(folder: Path, size: int, seed: int = 0) -> Path:
+    """Write a file that is the same for the same size and seed."""
+    path, chance = folder / f"film-{seed}.bin", random.Random(seed)
+    with path.open("wb") as file:
+        for begin in range(0, size, MIB):
+            file.write(chance.randbytes(min(MIB, size - begin)))
+    return path
+
+
+def sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def downloaded(url: str, token: str) -> str:
+    """Return the SHA-256 of a file as it is downloaded."""
+    digest = hashlib.sha256()
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+        while data := answer.read(MIB):
+            digest.update(data)
+    return digest.hexdigest()
 
 
 class TusUpload:
