@@ -6,6 +6,7 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 from tusclient.client import TusClient
@@ -44,10 +45,15 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def uploader(running: Running, token: str, file: Path, chunk: int, *, sums: bool) -> Uploader:
+def uploader(
+    running: Running, token: str, stream: IO[bytes], chunk: int, *, sums: bool
+) -> Uploader:
     client = TusClient(f"{running.gateway}/v1/files", {"Authorization": f"Bearer {token}"})
     return client.uploader(
-        str(file), chunk_size=chunk, metadata={"filename": file.name}, upload_checksum=sums
+        file_stream=stream,
+        chunk_size=chunk,
+        metadata={"filename": "film.bin"},
+        upload_checksum=sums,
     )
 
 
@@ -80,16 +86,17 @@ def acknowledged_is_kept(running: Running, upload: Uploader, seconds: float) -> 
 def test_nothing_that_was_acknowledged_is_sent_again(
     running: Running, token: str, file: Path, chunk: int, sums: bool
 ) -> None:
-    upload = uploader(running, token, file, chunk, sums=sums)
-    url = upload.create_url()
-    upload.set_url(url)
-    chance = random.Random(chunk)
-    for _ in range(6):
-        if upload.offset < file.stat().st_size:
-            upload.stop_at = file.stat().st_size
-            acknowledged_is_kept(running, upload, chance.uniform(0.01, 0.2))
-    if upload.offset < file.stat().st_size:
-        upload.upload()
+    size, chance = file.stat().st_size, random.Random(chunk)
+    with file.open("rb") as stream:  # it does not close what it opens itself
+        upload = uploader(running, token, stream, chunk, sums=sums)
+        url = upload.create_url()
+        upload.set_url(url)
+        for _ in range(6):
+            if upload.offset < size:
+                upload.stop_at = size
+                acknowledged_is_kept(running, upload, chance.uniform(0.01, 0.2))
+        if upload.offset < size:
+            upload.upload()
     assert downloaded(url, token) == hashlib.sha256(file.read_bytes()).hexdigest()
     # What the client has is known to the server too: it was hashed as it came, or again.
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
