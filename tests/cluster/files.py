@@ -18,6 +18,7 @@ class FilesSite:
     def __init__(self, cluster: Cluster, s3: S3Server) -> None:
         self.s3 = s3
         cluster.keep_files_in(s3)
+        self.bucket = cluster.topic
         self.metadata = cluster.service("metadata")
         self.gateways = [cluster.service("gateway") for _ in range(2)]
         self.services = [self.metadata, *self.gateways]

@@ -21,7 +21,7 @@ kernel's buffers hold."""
 FLAT = 20 * MIB
 """How far a process's memory may be from its middle while any number of bytes go through it."""
 
-SECONDS = 60
+SECONDS = 120
 
 OnSent = Callable[[int], None]
 """Called with the offset up to which bytes were sent."""
@@ -55,6 +55,10 @@ def downloaded(url: str, token: str) -> str:
     return digest.hexdigest()
 
 
+class NotNow(Exception):
+    """A server answers that it cannot at the moment."""
+
+
 class TusUpload:
     """An upload of a file. `acknowledged` is the highest offset that a server has answered."""
 
@@ -73,8 +77,10 @@ class TusUpload:
         return self
 
     def head(self, gateway: str) -> int:
-        """Return how far it is, which is never before what was acknowledged."""
+        """Return how far it is, which is never before what was acknowledged. Raises `NotNow`."""
         status, headers, _ = self._ask("HEAD", gateway, self.path, {})
+        if status in (409, 503):
+            raise NotNow
         assert status == 200, status
         offset = int(headers["Upload-Offset"])
         assert offset >= self.acknowledged, "the server has lost what it had acknowledged"
