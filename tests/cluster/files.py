@@ -9,7 +9,7 @@ from engines import CassandraNode, KafkaBroker, S3Server
 from tests.cluster.services import Cluster, Service, a_cluster, all_ready
 from tests.cluster.test_services import People
 from tests.databases import Databases
-from tests.faults.tus import downloaded
+from tests.faults.test_uploads import downloaded
 
 
 class FilesSite:

@@ -9,7 +9,8 @@ import pytest
 from chat4all.client import Client, UploadsFile
 from chat4all.client import uploading as uploading_module
 from tests.faults.running import Running, until
-from tests.faults.tus import LOST_MAX, MIB, Memory, TusUpload, downloaded, random_file, sha256
+from tests.faults.test_uploads import downloaded
+from tests.faults.tus import LOST_MAX, MIB, Memory, TusUpload, random_file, sha256
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.running import Running
-from tests.faults.tus import MIB, Memory, TusUpload, downloaded, random_file, sha256
+from tests.faults.test_uploads import downloaded
+from tests.faults.tus import MIB, Memory, TusUpload, random_file, sha256
 
 pytestmark = [
     pytest.mark.slow,

@@ -3,7 +3,6 @@
 import hashlib
 import http.client
 import random
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,16 +42,6 @@ def random_file(folder: Path, size: int, seed: int = 0) -> Path:
 def sha256(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def downloaded(url: str, token: str) -> str:
-    """Return the SHA-256 of a file as it is downloaded."""
-    digest = hashlib.sha256()
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
-    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
-        while data := answer.read(MIB):
-            digest.update(data)
-    return digest.hexdigest()
 
 
 class NotNow(Exception):

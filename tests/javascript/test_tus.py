@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.faults.running import Running
-from tests.faults.tus import MIB, downloaded, random_file, sha256
+from tests.faults.test_uploads import downloaded
+from tests.faults.tus import MIB, random_file, sha256
 from tests.javascript.node import NODE, installed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
