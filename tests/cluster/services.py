@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engines import CassandraNode, KafkaBroker
+from engines import CassandraNode, KafkaBroker, S3Server
 from tests.databases import Databases
 from tests.faults.running import call, environment, free_ports, until
 
@@ -123,6 +123,16 @@ class Cluster:
             capture_output=True,
             timeout=120,
         )
+
+    def keep_files_in(self, s3: S3Server) -> None:
+        """Give the services that are made from now on a store of files, in a bucket of its own."""
+        self.settings |= {
+            "CHAT4ALL_S3_ENDPOINT": s3.address,
+            "CHAT4ALL_S3_BUCKET": s3.create_bucket(self.topic),
+            "CHAT4ALL_S3_REGION": s3.region,
+            "CHAT4ALL_S3_ACCESS_KEY": s3.access_key,
+            "CHAT4ALL_S3_SECRET_KEY": s3.secret_key,
+        }
 
     def service(self, what: str, *faults: str) -> Service:
         """Return a service that is not started yet."""

