@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import accept, history, live, live_people, machine, page, people, router, start
+from . import accept, files, history, live, live_people, machine, page, people, router, start
 from .figures import Figure
 from .quiet import Rounds, Say
 from .running import BenchmarkFailed
 
-PARTS = ("accept", "router", "history", "people", "live", "start", "page")
+PARTS = ("accept", "router", "history", "people", "live", "files", "start", "page")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Effort:
     router_messages: int = router.MESSAGES
     large_store: int = history.LARGE
     idle_sockets: int = live_people.IDLE
+    file_bytes: int = files.COPIED_BYTES
     page_messages: int = page.MESSAGES
     page_conversations: int = page.CONVERSATIONS
 
@@ -38,6 +39,7 @@ QUICK = Effort(
     router_messages=4_000,
     large_store=20_000,
     idle_sockets=500,
+    file_bytes=32 * 1024 * 1024,
     page_messages=1_000,
     page_conversations=30,
 )
@@ -149,6 +151,10 @@ def _ways(
         ),
         "people": (lambda: people.measure(folder, count, seconds, say), people.figures),
         "live": (lambda: live.measure(folder, count, seconds, say, idle=idle), live.figures),
+        "files": (
+            lambda: files.measure(folder, count, seconds, say, size=effort.file_bytes),
+            files.figures,
+        ),
         "start": (
             lambda: start.measure(folder, count, say, idle_seconds=idle_seconds),
             start.figures,

@@ -172,7 +172,8 @@ export class Files {
           continue;
         }
         const mayPass = PASSING.includes(status) && tried < REFUSALS;
-        if (!mayPass && status !== 0 && status !== 429 && !(status >= 500)) throw error;
+        const isTemporary = status === 0 || status === 429 || (status >= 500 && status !== 501);
+        if (!mayPass && !isTemporary) throw error;
         offset = -1;
         size = LEAST;
         await Promise.race([pause(retry_after, backoff(tried++)), aborted(signal)]);

@@ -7,7 +7,8 @@ from typing import Any, NoReturn
 import httpx
 import pytest
 
-from chat4all.domain.errors import OutOfSpace, Unavailable
+from chat4all.adapters.embedded.folder import FILES
+from chat4all.domain.errors import OutOfSpace, StartRefused, Unavailable
 from chat4all.gateway.files.endpoints import no_files_routes
 from chat4all.http.fast_routes import FastRoutes
 from tests.api.conftest import CHAT, Api, running
@@ -99,3 +100,18 @@ async def test_an_installation_without_a_store_says_so() -> None:
             answer = await client.request(method, path)
             assert answer.status_code == 501
             assert "keeps no files" in answer.json()["detail"]
+
+
+async def test_a_start_without_the_folder_of_files_is_refused(tmp_path: Path) -> None:
+    """Fails when it is made anew: every file would be gone, and nobody would be told."""
+    data = tmp_path / "data"
+    async with running(data) as api:
+        await Tus(api, await api.sign_in("bruno")).upload(b"text")
+    (data / FILES).rename(tmp_path / "aside")
+    with pytest.raises(StartRefused, match="is missing"):
+        async with running(data):
+            pass
+    assert not (data / FILES).exists()
+    (tmp_path / "aside").rename(data / FILES)
+    async with running(data) as api:
+        await api.sign_in("bruno")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bench import accept, browser, history, machine, page, people, router, running, start
+from bench import accept, browser, files, history, machine, page, people, router, running, start
 from bench.figures import PERCENTILES, Figure, amount, medians, percentile
 from bench.filling import CHATS, READ
 from bench.machine import CpuTimes, cpu_times, filesystem, memory_of, others_share
@@ -273,6 +273,16 @@ def made_up(*, others: float = 0.01, quick: bool = False, error: str | None = No
                 "list_floor": load(100),
                 "quiet": load(3000),
                 "flooded": load(2900),
+            },
+        ),
+        "files": (
+            files,
+            {
+                "copy": {"rate": 300e6},
+                "upload": {"rate": 270e6},
+                "accepts": load(500),
+                "accepts_beside_uploads": load(500),
+                "uploads": {"rate": 150e6},
             },
         ),
         "page": (

@@ -166,9 +166,9 @@ class Caller:
             raise Closed("the client is not open: use `async with`")
         return self._http
 
-    async def response(self, call: Call) -> httpx2.Response:
+    async def response(self, call: Call, *, more_seconds: float = 0.0) -> httpx2.Response:
         """Return the answer of the first try that succeeds."""
-        deadline = time.monotonic() + self.seconds
+        deadline = time.monotonic() + self.seconds + more_seconds
         delays = self._pace.delays()
         may_be_done = False
         while True:

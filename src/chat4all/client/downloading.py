@@ -9,8 +9,9 @@ from typing import Any, BinaryIO
 
 from chat4all.client.calling import Call, Caller
 from chat4all.client.errors import Defect, Refused, Unavailable
+from chat4all.client.keeping import lock_exclusively
 from chat4all.client.timing import Pace
-from chat4all.client.uploading import FILES_PATH, OnProgress
+from chat4all.client.uploading import FILES_PATH, OnProgress, nothing_done
 
 PIECE_BYTES = 256 * 1024
 
@@ -24,20 +25,28 @@ class Downloading:
         self._caller = caller
         self._pace = pace
 
-    async def download(self, file_id: str, target: Path, on_progress: OnProgress | None) -> None:
+    async def download(
+        self,
+        file_id: str,
+        target: Path,
+        on_progress: OnProgress | None,
+        *,
+        replaces: bool,
+    ) -> None:
         """Write a file's bytes beside `target`, and put it there once it is whole and checked."""
-        part = target.with_name(f"{target.name}.{file_id[:8]}.part")
+        # The end of an id is random; its beginning is the time.
+        part = target.with_name(f"{target.name}.{file_id[-12:]}.part")
         file = await asyncio.to_thread(part.open, "a+b")
         try:
+            lock_exclusively(file, part)
             digest = await asyncio.to_thread(_digest, file)
             tag = await self._fill(file_id, file, digest, on_progress or _nothing)
             if tag.strip('"') != digest.hexdigest():
                 await asyncio.to_thread(file.truncate, 0)
                 raise Defect("what was downloaded is not the file: its SHA-256 is another one")
-            await asyncio.to_thread(os.fsync, file.fileno())
+            await asyncio.to_thread(_put, file, part, target, replaces)
         finally:
             await asyncio.to_thread(file.close)
-        await asyncio.to_thread(part.replace, target)
 
     async def _fill(self, file_id: str, file: BinaryIO, digest: Any, progress: OnProgress) -> str:
         """Add what is missing, over breaks; return the entity tag."""
@@ -50,7 +59,7 @@ class Downloading:
                 if file.tell() > begun:
                     delays, since = self._pace.delays(), time.monotonic()
                 elif time.monotonic() - since > self._caller.seconds:
-                    raise
+                    raise nothing_done(error) from None
                 await asyncio.sleep(self._pace.of(error.retry_after or 0.0) + next(delays))
 
     async def _continue(
@@ -67,7 +76,10 @@ class Downloading:
                 tag: str = answer.headers.get("ETag", "")
                 if offset and answer.status_code != 206:
                     raise Defect("the server does not give a part of the file")
-                size = offset + int(answer.headers["Content-Length"])
+                length = answer.headers.get("Content-Length", "")
+                if not length.isdecimal():
+                    raise Defect("the server does not say how long the file is")
+                size = offset + int(length)
                 async for piece in answer.aiter_bytes(PIECE_BYTES):
                     await asyncio.to_thread(_append, file, digest, piece)
                     progress(file.tell(), size)
@@ -80,6 +92,16 @@ class Downloading:
         # All bytes are here: an earlier run ended before it had checked them.
         answer = await self._caller.response(Call("HEAD", f"{FILES_PATH}/{file_id}"))
         return str(answer.headers.get("ETag", ""))
+
+
+def _put(file: BinaryIO, part: Path, target: Path, replaces: bool) -> None:  # noqa: FBT001
+    file.flush()
+    os.fsync(file.fileno())
+    if replaces:
+        part.replace(target)
+    else:
+        os.link(part, target)  # raises for what is there
+        part.unlink()
 
 
 def _append(file: BinaryIO, digest: Any, piece: bytes) -> None:

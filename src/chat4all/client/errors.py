@@ -138,6 +138,9 @@ class Closed(ClientError):
     """The client is not open, or another loop has taken over the events."""
 
 
+NOT_IMPLEMENTED: Final = 501
+"""The server has no store for files, say: it will not have one for the next try either."""
+
 _BY_STATUS = {
     400: InvalidInput,
     401: NotSignedIn,
@@ -155,7 +158,7 @@ def error_of(
 ) -> Refused | Unavailable:
     """Return the error for a problem with this status; `said` is for one without a `detail`."""
     detail = problem.detail or said or f"the server answers with {status}"
-    if status == 429 or status >= 500:
+    if status == 429 or (status >= 500 and status != NOT_IMPLEMENTED):
         is_unknown = problem.type == _UNKNOWN or status not in {429, 503}
         unavailable = OutcomeUnknown if is_unknown else Unavailable
         return unavailable(detail, status=status, problem=problem, retry_after=retry_after)

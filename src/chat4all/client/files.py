@@ -3,6 +3,7 @@
 import mimetypes
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 from uuid import UUID, uuid5
@@ -54,11 +55,12 @@ class FileCalls(MessageCalls):
         and what `send` raises.
         """
         local, transfer = LocalFile.at(path), Uploading(self._caller, self._pace)
-        file_id = await transfer.upload(local, name or local.path.name, uploads, on_progress)
+        called = name or Path(path).name
+        file_id = await transfer.upload(local, called, uploads, on_progress)
         payload = {"file_id": file_id} | {
             key: value for key, value in (("name", name), ("alt", alt)) if value
         }
-        kind_sent = kind or _kind_of(local.path)
+        kind_sent = kind or _kind_of(Path(path))
         message_id = message_id or str(uuid5(UUID(file_id), conversation))
 
         async def send(as_kind: str) -> str:
@@ -81,7 +83,9 @@ class FileCalls(MessageCalls):
             if kind is not None or kind_sent == "file" or not is_of_kind:
                 raise
             sent = await send("file")
-        await transfer.forget(local, uploads)
+        # The message is sent, whether or not that can be noted.
+        with suppress(OSError):
+            await transfer.forget(local, uploads)
         return sent
 
     async def upload(
@@ -94,7 +98,8 @@ class FileCalls(MessageCalls):
     ) -> str:
         """Upload a file; return its `file_id`. It is yours alone until a message names it."""
         local, transfer = LocalFile.at(path), Uploading(self._caller, self._pace)
-        file_id = await transfer.upload(local, name or local.path.name, uploads, on_progress)
+        called = name or Path(path).name
+        file_id = await transfer.upload(local, called, uploads, on_progress)
         await transfer.forget(local, uploads)
         return file_id
 
@@ -103,19 +108,23 @@ class FileCalls(MessageCalls):
         file_id: str,
         path: str | os.PathLike[str],
         *,
+        replaces: bool = True,
         on_progress: OnProgress | None = None,
     ) -> None:
-        """Write a file to `path`, which is replaced once all of it is here and was checked.
+        """Write a file to `path`, once all of it is here and was checked.
 
-        It goes on after a break; in a later run too, from what it keeps beside `path`.
+        It goes on after a break; in a later run too, from what it keeps beside `path`. What is at
+        `path` is replaced, or else it raises `FileExistsError`.
         """
         transfer = Downloading(self._caller, self._pace)
-        await transfer.download(str(UUID(file_id)), Path(path), on_progress)
+        key = str(UUID(file_id))
+        await transfer.download(key, Path(path), on_progress, replaces=replaces)
 
     async def file_link(self, file_id: str) -> FileLinkView:
         """Return an address of a file, for some minutes, for what cannot send a token."""
         path = f"{FILES_PATH}/{quote(file_id, safe='')}/link"
-        return await self._caller.ask(Call("POST", path), FileLinkView)
+        view = await self._caller.ask(Call("POST", path), FileLinkView)
+        return FileLinkView(self._caller.url + view.url, view.expires_at)
 
     async def delete_file(self, file_id: str) -> None:
         """Give up a file that no message names."""

@@ -1,13 +1,22 @@
 """What is kept from one run of a program to the next: positions, and uploads."""
 
 import asyncio
+import errno
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
 from chat4all.client.events import Positions
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 class PositionsFile:
@@ -46,7 +55,8 @@ class PositionsFile:
 class UploadsFile:
     """Keeps where uploads are on the server, so that a later run goes on with them.
 
-    One program at a time may use it. A file that was changed meanwhile is uploaded anew.
+    Any number of programs may use it at once, where files can be locked (not on Windows). A file
+    that was changed meanwhile is uploaded anew.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -70,7 +80,7 @@ class UploadsFile:
             raise ValueError(f"{self._path} does not have uploads: {error}") from None
 
     def _change(self, key: str, address: str | None) -> None:
-        with self._writing:
+        with self._writing, _alone(self._path):
             kept = self._load()
             if address is None:
                 kept.pop(key, None)
@@ -79,9 +89,28 @@ class UploadsFile:
             _write(self._path, msgspec.json.encode(kept))
 
 
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Let one at a time change a file, of all that are opened in any process."""
+    with path.with_name(f"{path.name}.lock").open("ab") as lock:
+        if fcntl is not None:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def lock_exclusively(file: BinaryIO, path: Path) -> None:
+    """Hold a file until it is closed. Raises `FileExistsError` while anybody else holds it."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FileExistsError(errno.EEXIST, "another download writes it", str(path)) from None
+
+
 def _write(path: Path, content: bytes) -> None:
+    """Replace a file, which is for its owner only: it has names of theirs."""
     beside = path.with_name(f"{path.name}.new")
-    with beside.open("wb") as file:
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -14,10 +14,12 @@ import httpx2
 
 from chat4all.client.calling import Call, Caller
 from chat4all.client.errors import (
+    Answered,
     ClientError,
     Conflict,
     Defect,
     NotFound,
+    OutcomeUnknown,
     Refused,
     Unavailable,
 )
@@ -32,14 +34,13 @@ REQUEST_BYTES = 64 * 1024 * 1024
 
 PIECE_BYTES = 256 * 1024
 
-FINISH_SECONDS = 300.0
-"""For an answer: the last one comes once the server has checked the whole file."""
+CHECKED_BYTES = 8_000_000
+"""A second, at the least: the last answer comes once the server has checked the whole file."""
 
 FILES_PATH: Final = "/v1/files"
 LOCKED: Final = 423
 
 _TUS: Final = {"Tus-Resumable": "1.0.0"}
-_TIMEOUT = httpx2.Timeout(TRY_SECONDS, read=FINISH_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Uploading:
         """
         key = local.key_at(self._caller.url)
         address = await uploads.find(key) if uploads else None
-        offset = await self._kept_offset(address) if address else None
+        offset = await self._kept_offset(address, local.size) if address else None
         if address is None or offset is None:
             address, offset = await self._begin(local.size, name), 0
             if uploads:
@@ -92,6 +93,8 @@ class Uploading:
         file = await asyncio.to_thread(local.path.open, "rb")
         try:
             await self._add(address, file, local, offset, progress)
+        except Unavailable as error:
+            raise nothing_done(error) from None
         finally:
             await asyncio.to_thread(file.close)
         return address.rpartition("/")[2]
@@ -111,23 +114,27 @@ class Uploading:
             raise Defect("the server does not say where the upload is")
         return path
 
-    async def _kept_offset(self, address: str) -> int | None:
+    async def _kept_offset(self, address: str, size: int) -> int | None:
         """Return how far an earlier run's upload is; None where it is gone."""
         try:
-            return await self._offset(address)
+            return await self._offset(address, size)
         except NotFound:
             return None
 
-    async def _offset(self, address: str) -> int:
-        call = Call("HEAD", address, headers=_TUS, timeout=_TIMEOUT)
-        said = (await self._caller.response(call)).headers.get("Upload-Offset", "")
+    async def _offset(self, address: str, size: int) -> int:
+        # The server finishes an upload that was cut off at its end before it answers.
+        call = Call("HEAD", address, headers=_TUS, timeout=_timeout(size))
+        answer = await self._caller.response(call, more_seconds=size / CHECKED_BYTES)
+        said = answer.headers.get("Upload-Offset", "")
         if not said.isdecimal():
             raise Defect("the server does not say how far the upload is")
         return int(said)
 
-    async def _offset_after(self, seconds: float, delays: Iterator[float], address: str) -> int:
+    async def _offset_after(
+        self, seconds: float, delays: Iterator[float], address: str, size: int
+    ) -> int:
         await asyncio.sleep(self._pace.of(seconds) + next(delays))
-        return await self._offset(address)
+        return await self._offset(address, size)
 
     async def _add(
         self, address: str, file: BinaryIO, local: LocalFile, offset: int, progress: OnProgress
@@ -142,10 +149,12 @@ class Uploading:
                 # Another offset than we believe, or an earlier request of ours that goes on.
                 if not isinstance(refused, Conflict) and refused.status != LOCKED:
                     raise
-                reached, error = await self._offset_after(0.0, delays, address), refused
+                reached = await self._offset_after(0.0, delays, address, local.size)
+                error = refused
             except Unavailable as unavailable:
                 asked = unavailable.retry_after or 0.0
-                reached, error = await self._offset_after(asked, delays, address), unavailable
+                reached = await self._offset_after(asked, delays, address, local.size)
+                error = unavailable
             if reached > offset:
                 delays, since = self._pace.delays(), time.monotonic()
             elif error is not None and time.monotonic() - since > self._caller.seconds:
@@ -175,13 +184,29 @@ class Uploading:
             "Content-Type": "application/offset+octet-stream",
             "Content-Length": str(size),
         }
-        call = Call("PATCH", address, headers=_TUS | headers, content=pieces, timeout=_TIMEOUT)
+        is_last = offset + size == local.size
+        timeout = _timeout(local.size if is_last else size)
+        call = Call("PATCH", address, headers=_TUS | headers, content=pieces, timeout=timeout)
         said = (await self._caller.attempt(call)).headers.get("Upload-Offset", "")
         if not said.isdecimal() or int(said) <= offset:
             raise Defect("the server does not say how far the upload is")
         if local.path.stat().st_mtime_ns != local.changed_ns:
             raise ValueError(f"{local.path} was changed while it was uploaded")
         return int(said)
+
+
+def nothing_done(error: Unavailable) -> Unavailable:
+    """Return an error for bytes alone: no message was tried, so its outcome is known."""
+    if not isinstance(error, OutcomeUnknown):
+        return error
+    problem = Answered(error.type, error.title, error.detail, error.request_id)
+    return Unavailable(
+        error.detail, status=error.status, problem=problem, retry_after=error.retry_after
+    )
+
+
+def _timeout(size: int) -> httpx2.Timeout:
+    return httpx2.Timeout(TRY_SECONDS, read=TRY_SECONDS + size / CHECKED_BYTES)
 
 
 def _nothing(_done: int, _size: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from chat4all.domain.errors import CommandRefused
+from chat4all.operations.backup_files import sync
 from chat4all.operations.backups import (
     DATABASES,
     Manifest,
@@ -18,7 +19,6 @@ from chat4all.operations.backups import (
     mib,
     room_for,
     size_of,
-    sync,
 )
 from chat4all.operations.installation import existing_folder
 from chat4all.operations.options import data_option
@@ -55,7 +55,9 @@ def back_up(folder: Path, dest: Path) -> Manifest:
         if not (folder / name).is_file():
             raise CommandRefused(f"{folder} is not whole: {name} is missing")
     with errors_refused("the backup was not made", f"there is nothing at {dest}"):
-        room_for(size_of(folder), parent)
+        size = size_of(folder)
+        room_for(size, parent)
+        click.echo(f"copying {mib(size)} …", err=True)
         with _staging(parent, dest.name) as staging:
             manifest = copy_all(folder, staging)
             staging.rename(dest)

@@ -13,7 +13,7 @@ import click
 
 import chat4all
 
-PARTS = ("accept", "router", "history", "people", "live", "start", "page")
+PARTS = ("accept", "router", "history", "people", "live", "files", "start", "page")
 USUAL = PARTS[:-1]
 """What is measured when nothing is named: `page` needs a browser."""
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)

@@ -7,7 +7,7 @@ from chat4all.terminal.asking import Asker, asking
 from chat4all.terminal.failing import NOT_FOUND, Failed
 from chat4all.terminal.meaning import complete_conversation, conversation_id
 from chat4all.terminal.output import Output
-from chat4all.terminal.transferring import progress, target_of
+from chat4all.terminal.transferring import exists, progress, target_of
 
 
 @click.command()
@@ -30,7 +30,12 @@ def download(asker: Asker, conversation: str, seq: int, path: str | None, force:
             raise Failed(f"message {seq} has no file", NOT_FOUND)
         target = target_of(path, str(payload.get("name") or ""), replaces=force)
         with progress(target.name) as shown:
-            await chat.download(str(file_id), target, on_progress=shown)
+            try:
+                await chat.download(str(file_id), target, replaces=force, on_progress=shown)
+            except FileExistsError as error:
+                raise exists(error.filename) from None
+            except OSError as error:
+                raise Failed(f"{target} was not written: {error.strerror}") from None
         saved = {"path": str(target), "file_id": file_id, "size": payload.get("size")}
         await output.tell(f"Saved as {target}.", saved)
 

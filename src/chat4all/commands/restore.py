@@ -9,10 +9,11 @@ import click
 
 from chat4all.adapters.crypto import load_or_make_secret
 from chat4all.adapters.embedded import DataFolder, EmbeddedConsumer, EmbeddedLog, EmbeddedStore
-from chat4all.adapters.embedded.folder import LOCK, STAGING, begin_generation
+from chat4all.adapters.embedded.folder import FILES, LOCK, STAGING, begin_generation
 from chat4all.adapters.private_files import create_private, make_private_folder
 from chat4all.adapters.sql import Database, upgrade
 from chat4all.domain.errors import CommandRefused, StartRefused
+from chat4all.operations.backup_files import make_parents, sync_files
 from chat4all.operations.backups import (
     SECRET,
     Manifest,
@@ -77,6 +78,7 @@ def _put_back(source: Path, folder: Path, manifest: Manifest) -> None:
     sync_all(folder)
     room_for(sum(file.bytes for file in manifest.files.values()), folder)
     for name in manifest.files:
+        make_parents(staging, name)
         create_private(staging / name)
         shutil.copyfile(source / name, staging / name)
     check_pair(staging, manifest)
@@ -86,6 +88,7 @@ def _put_back(source: Path, folder: Path, manifest: Manifest) -> None:
     except StartRefused as refused:
         raise CommandRefused(f"{source} cannot be used: {refused}") from refused
     begin_generation(staging)
+    sync_files(staging)
     sync_all(staging)
     for path in sorted(staging.iterdir(), key=lambda path: path.name == LAST):
         path.rename(folder / path.name)
@@ -126,6 +129,8 @@ def _clear(folder: Path) -> None:
     """Remove the leftovers of a restore that was cut off, its mark last."""
     if (folder / STAGING).exists():
         for path in folder.iterdir():
-            if path.name not in (LOCK, STAGING):
+            if path.name == FILES:
+                shutil.rmtree(path)
+            elif path.name not in (LOCK, STAGING):
                 path.unlink()
         shutil.rmtree(folder / STAGING)

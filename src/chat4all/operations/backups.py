@@ -1,13 +1,12 @@
 """Backups: their contents, copying a folder in use, and checking a backup.
 
 A backup is a folder with the files of the data folder and `manifest.json`. While clients send, each
-file is copied as of one moment, store.db first: the log that is copied later has every record that
-the store had, and further ones are routed after a restore. metadata.db comes last, so that it has
-the sender of every message.
+database is copied as of one moment, store.db first: the log that is copied later has every record
+that the store had, and further ones are routed after a restore. metadata.db comes after them, so
+that it has the sender of every message; the files that it names come last (`backup_files`).
 """
 
 import errno
-import hashlib
 import os
 import shutil
 import sqlite3
@@ -26,6 +25,15 @@ from chat4all.adapters.sql.schema import NEWEST as NEWEST_METADATA
 from chat4all.adapters.sqlite_files import read_only
 from chat4all.domain.errors import CommandRefused
 from chat4all.domain.times import now_utc
+from chat4all.operations.backup_files import (
+    File,
+    copy_files,
+    describe,
+    is_of_users,
+    size_of_files,
+    sync,
+    sync_files,
+)
 
 DATABASES = ("store.db", "log.db", "metadata.db")
 """In the order in which they are copied."""
@@ -38,18 +46,12 @@ BESIDE = (SECRET, MARKER)
 
 MANIFEST = "manifest.json"
 
-FORMAT = 1
-"""The manifest's version; a higher one is from a later release."""
+FORMAT = 2
+"""The manifest's version; a higher one is from a later release. Those of version 1 have no files of
+users."""
 
 TRIES = 3
 """Attempts to copy the pair, as the log may be trimmed between the two copies."""
-
-
-class File(msgspec.Struct, frozen=True):
-    """One file of a backup."""
-
-    sha256: str
-    bytes: int
 
 
 class _Envelope(msgspec.Struct, frozen=True):
@@ -90,6 +92,7 @@ def copy_all(folder: Path, staging: Path) -> Manifest:
     check_databases(staging, f"{folder} is damaged")
     if trouble := pair.trouble or installation_trouble(staging, in_use=False):
         raise CommandRefused(f"{folder} is damaged: {trouble}")
+    files = {path.name: describe(path) for path in sorted(staging.iterdir())}
     manifest = Manifest(
         __version__,
         made_at,
@@ -97,9 +100,10 @@ def copy_all(folder: Path, staging: Path) -> Manifest:
         pair.first,
         pair.end,
         pair.offset,
-        {path.name: _describe(path) for path in sorted(staging.iterdir())},
+        files | copy_files(folder, staging),
     )
     _write(staging / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2))
+    sync_files(staging)
     sync_all(staging)
     return manifest
 
@@ -118,11 +122,12 @@ def check_backup(backup: Path) -> Manifest:
             f"{backup} is damaged: {MANIFEST} was changed ({error}); use another backup"
         ) from None
     missing = {*DATABASES} - {*manifest.files}
-    if missing or {*manifest.files} - {*DATABASES, *BESIDE}:
+    others = {*manifest.files} - {*DATABASES, *BESIDE}
+    if missing or not all(is_of_users(name) for name in others):
         raise CommandRefused(f"{backup} is damaged: {MANIFEST} names other files than a backup has")
     for name, file in manifest.files.items():
         try:
-            actual = _describe(backup / name)
+            actual = describe(backup / name)
         except FileNotFoundError:
             raise CommandRefused(f"{backup} is damaged: {name} is missing") from None
         if actual != file:
@@ -177,22 +182,13 @@ def size_of(folder: Path) -> int:
         with read_only(folder / name) as db:
             (pages,) = db.execute("PRAGMA page_count").fetchone()
             size += pages * db.execute("PRAGMA page_size").fetchone()[0]
-    return size
+    return size + size_of_files(folder)
 
 
 def sync_all(folder: Path) -> None:
     """Sync a folder and the files in it."""
     for path in (*folder.iterdir(), folder):
         sync(path)
-
-
-def sync(path: Path) -> None:
-    """Sync a file, or the entries of a folder."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager
@@ -236,11 +232,6 @@ def _copy_database(source: Path, target: Path) -> None:
 def _write(path: Path, content: bytes) -> None:
     with os.fdopen(open_private(path), "wb") as file:
         file.write(content)
-
-
-def _describe(path: Path) -> File:
-    with path.open("rb") as file:
-        return File(hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size)
 
 
 def _is_newer(name: str, db: sqlite3.Connection) -> bool:

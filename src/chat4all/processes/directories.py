@@ -18,6 +18,7 @@ from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.private_files import lock_folder, tighten
 from chat4all.adapters.sql import (
     Database,
+    SqlFiles,
     SqlMemberships,
     SqlOutbox,
     SqlTrimming,
@@ -52,6 +53,9 @@ class PeopleInFile:
 
     newest_ms: int
     """When somebody last joined a conversation."""
+
+    has_files: bool
+    """Whether users have uploaded files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,9 @@ async def people_in_file(
             people = cached_people(sql_people(database, order_ms=order_ms), follower)
             trimming = SqlTrimming(database)
             newest_ms = await SqlMemberships(database).newest_ms()
-            yield PeopleInFile(people, follower, people.directory.ping, trimming, newest_ms)
+            has_files = await SqlFiles(database).has_any()
+            ping = people.directory.ping
+            yield PeopleInFile(people, follower, ping, trimming, newest_ms, has_files)
     finally:
         await database.close()
 

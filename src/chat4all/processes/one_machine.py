@@ -131,7 +131,7 @@ async def one_machine(
         await EmbeddedConsumer(log, store).check()
         blobs = FolderBlobs(folder.path / "files")
         stack.push_async_callback(blobs.close)
-        await blobs.open()
+        await blobs.open(has_files=found.has_files)
         # After the demonstration data, so that a first start which was cut off is still the first.
         installation.complete()
         stack.enter_context(watching_folder(folder.path, present))

@@ -21,6 +21,9 @@ from chat4all.terminal.failing import Failed
 from chat4all.terminal.showing import visible
 
 NAME_DEFAULT = "file"
+NAME_BYTES_MAX = 150
+"""Of 255: an ending, and that of what is not whole yet, have to fit as well."""
+ENDING_MAX = 16
 
 
 @contextmanager
@@ -51,10 +54,22 @@ def target_of(given: str | None, name: str, *, replaces: bool) -> Path:
     The name is its sender's, who is not to choose the folder, nor a file that other programs read.
     Raises `Failed` for what is there already.
     """
-    plain = Path(name.replace("\\", "/")).name.lstrip(".") or NAME_DEFAULT
+    plain = _short(Path(name.replace("\\", "/")).name.lstrip(".")) or NAME_DEFAULT
     target = Path(given) if given is not None else Path(plain)
     if target.is_dir():
         target /= plain
     if target.exists() and not replaces:
-        raise Failed(f"{target} is there already: add --force, or say another PATH")
+        raise exists(str(target))
     return target
+
+
+def exists(path: str) -> Failed:
+    """Return the failure for a file that is not to be replaced."""
+    return Failed(f"{path} is there already: add --force, or say another PATH")
+
+
+def _short(name: str) -> str:
+    """Return a name that a disk takes, with the same ending."""
+    ending = Path(name).suffix[:ENDING_MAX]
+    stem = name.removesuffix(Path(name).suffix).encode()[:NAME_BYTES_MAX]
+    return stem.decode(errors="ignore") + ending

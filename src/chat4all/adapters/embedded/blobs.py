@@ -41,9 +41,6 @@ SECONDS = 60.0
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
 class FolderBlobs:
     """The port `ports.blobs.Blobs` on a folder that belongs to this process alone.
 
@@ -62,10 +59,18 @@ class FolderBlobs:
         self._writing = BoundedWaiting(WAITING_MAX, SECONDS, what)
         self._reading = BoundedWaiting(WAITING_MAX, SECONDS, what)
 
-    async def open(self) -> None:
-        """Make the folder where there is none. Raises `StartRefused`."""
+    async def open(self, *, has_files: bool = False) -> None:
+        """Make the folder where there is none, unless files are known to be in it.
+
+        Raises `StartRefused`.
+        """
 
         def make() -> None:
+            if has_files and not self._folder.is_dir():
+                raise StartRefused(
+                    f"the folder {self._folder} with what users have uploaded is missing: put it "
+                    "back from a backup, or make an empty one to go on without these files"
+                )
             make_private_folder(self._folder)
             self._present.watch([self._folder])
 

@@ -64,6 +64,7 @@ _SET_STATE = (
     .where(files.c.file_id == bindparam("file"), IS_THERE, IS_WHOLE)
     .values(state=bindparam("found"))
 )
+_ANY_WHOLE = select(files.c.file_id).where(IS_THERE, IS_WHOLE).limit(1)
 _BYTES = select(func.coalesce(func.sum(files.c.size), 0)).where(
     files.c.owner == bindparam("username"), IS_THERE
 )
@@ -151,6 +152,12 @@ class SqlFiles:
         values = {"file": file_id, "found": state.value}
         await self._database.write(
             lambda connection: connection.execute(_SET_STATE, values).rowcount
+        )
+
+    async def has_any(self) -> bool:
+        """Say whether there is any file that is whole."""
+        return await self._database.read(
+            lambda connection: connection.execute(_ANY_WHOLE).first() is not None
         )
 
     async def used(self, owner: Username) -> int:

@@ -103,9 +103,12 @@ export default {
   },
 
   /** Make a file's address anew, which may have expired; not again at once where that does not help. */
-  renewLink({ file_id }) {
+  renewLink({ file_id }, player) {
     const link = this.links.get(file_id);
-    if (link?.url && Date.now() - link.made > AGAIN_MS) this.makeLink(file_id);
+    if (link?.url && Date.now() - link.made > AGAIN_MS) {
+      if (player) resume(player);
+      this.makeLink(file_id);
+    }
     else if (link?.url) this.setLink(file_id, { ...link, broken: true });
   },
 

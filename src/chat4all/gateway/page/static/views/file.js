@@ -16,10 +16,10 @@ export function fileView(app, { kind, payload }, link) {
   if (!link || link.broken) return card(app, payload);
   if (kind === "image") return picture(app, payload, link);
   if (kind === "audio")
-    return html`<div class="player">${caption(payload)}<audio controls preload="metadata" aria-label=${named(payload)} src=${link.url || nothing} @error=${() => app.renewLink(payload)}></audio></div>`;
+    return html`<div class="player">${caption(payload)}<audio controls preload="metadata" aria-label=${named(payload)} src=${link.url || nothing} @error=${({ target }) => app.renewLink(payload, target)}></audio></div>`;
   if (kind === "video")
     return html`<video class="film" controls preload="metadata" aria-label=${named(payload)} width=${payload.width ? box(payload)[0] : WIDEST} height=${payload.width ? box(payload)[1] : WIDEST * 9 / 16}
-      src=${link.url || nothing} @error=${() => app.renewLink(payload)}></video>`;
+      src=${link.url || nothing} @error=${({ target }) => app.renewLink(payload, target)}></video>`;
   return card(app, payload);
 }
 

@@ -1,0 +1,115 @@
+"""The files of users in a backup: copied while they are in use, and compared later.
+
+What is whole never changes, and a part of an upload is a file that is not written again; so each is
+copied as it is. metadata.db is copied before, so that what it names was there by then.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from chat4all.adapters.embedded.folder import FILES
+from chat4all.adapters.private_files import open_private
+
+WALKS_MAX = 5
+"""An upload that is finished meanwhile moves, and is found at its new place by another walk."""
+
+PIECE_BYTES = 1024 * 1024
+
+_NAME = re.compile(rf"{FILES}/[0-9a-f]{{2}}/[0-9a-f]{{2}}/[\w.~-]+(/[\w.-]+)?", re.ASCII)
+
+
+class File(msgspec.Struct, frozen=True):
+    """One file of a backup."""
+
+    sha256: str
+    bytes: int
+
+
+def is_of_users(name: str) -> bool:
+    """Say whether a name in a manifest is that of a file in the folder of files, and nowhere else.
+
+    Nobody has checked a manifest that somebody brings.
+    """
+    return _NAME.fullmatch(name) is not None and not {".", ".."} & set(name.split("/"))
+
+
+def size_of_files(folder: Path) -> int:
+    """Return how many bytes users' files take."""
+    size = 0
+    for name in _names_in(folder):
+        with suppress(FileNotFoundError):
+            size += (folder / name).stat().st_size
+    return size
+
+
+def copy_files(folder: Path, staging: Path) -> dict[str, File]:
+    """Copy the users' files of a data folder; return what was copied, by name."""
+    copied: dict[str, File] = {}
+    for _ in range(WALKS_MAX):
+        new = [name for name in _names_in(folder) if name not in copied]
+        for name in new:
+            with suppress(FileNotFoundError):  # deleted, or moved, since it was found
+                copied[name] = _copy(folder, staging, name)
+        if not new:
+            break
+    for name in [name for name in copied if not (folder / name).exists()]:
+        (staging / name).unlink()
+        del copied[name]
+    return copied
+
+
+def make_parents(folder: Path, name: str) -> None:
+    """Make the folders above a file of a backup, for their owner only."""
+    above = folder
+    for part in Path(name).parts[:-1]:
+        above /= part
+        above.mkdir(mode=0o700, exist_ok=True)
+
+
+def sync_files(folder: Path) -> None:
+    """Sync the users' files of a folder, and the folders that they are in."""
+    for place, _, names in os.walk(folder / FILES):
+        for path in (*(Path(place) / name for name in names), Path(place)):
+            sync(path)
+
+
+def sync(path: Path) -> None:
+    """Sync a file, or the entries of a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def describe(path: Path) -> File:
+    """Return the hash and the size of a file."""
+    with path.open("rb") as file:
+        return File(hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size)
+
+
+def _names_in(folder: Path) -> Iterator[str]:
+    # Not `rglob`, which raises for a folder that is removed meanwhile.
+    for place, folders, names in os.walk(folder / FILES):
+        folders.sort()
+        for name in sorted(names):
+            yield (Path(place) / name).relative_to(folder).as_posix()
+
+
+def _copy(folder: Path, staging: Path, name: str) -> File:
+    """Copy a file, hashing it on the way: it may have 2 GiB."""
+    digest, size = hashlib.sha256(), 0
+    with (folder / name).open("rb") as origin:
+        make_parents(staging, name)
+        with os.fdopen(open_private(staging / name), "wb") as copy:
+            while piece := origin.read(PIECE_BYTES):
+                digest.update(piece)
+                copy.write(piece)
+                size += len(piece)
+    return File(digest.hexdigest(), size)
