@@ -1,7 +1,7 @@
 """The chat page with much in it, in Chromium.
 
 - A conversation of 10,000 messages: from the click until it is there; how many messages are in the
-  page, how far what is in sight jumps, and by what memory grows, while one scrolls to the first.
+  page, how far the visible ones jump, and how memory grows, while scrolling to the first.
 - 300 conversations that were open before: from the click on one until it is there.
 
 The times are also compared with those of a bare page that shows as many plain nodes.
@@ -92,10 +92,10 @@ def one_round(
     messages: int,
     say: Say,
 ) -> Values:
-    """Measure floor and product in a browser that has nothing of an earlier round."""
+    """Measure floor and product in a fresh browser context."""
     width, height = SIZE
     context = browser.new_context(viewport={"width": width, "height": height}, locale="en-US")
-    # An answer that is no page forbids scripts everything.
+    # The policy of an answer that is not the page forbids what the floor's script does.
     other = browser.new_context(viewport={"width": width, "height": height}, bypass_csp=True)
     try:
         page, bare = context.new_page(), other.new_page()

@@ -70,7 +70,7 @@ def find_go() -> Path | None:
 
 
 def _build(name: str, module: Path, folder: Path) -> None:
-    say(f"{name}: building it with Go (once; a minute or two) ...")
+    say(f"{name}: building it with Go (once; it takes minutes) ...")
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=cache()) as temporary:
         go = find_go() or toolchain(Path(temporary))
         new = Path(temporary) / "built"
@@ -110,7 +110,7 @@ def toolchain(into: Path) -> Path:
         content.extractall(into)
     folder = into / named
     for program in (*(folder / "bin").iterdir(), *(folder / "pkg" / "tool").rglob("*")):
-        program.chmod(program.stat().st_mode | stat.S_IXUSR)  # a zip of modules has no modes
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)  # the zip of a module has no modes
     return folder / "bin" / "go"
 
 

@@ -7,7 +7,7 @@ import { newId } from "./chat4all.js";
  */
 
 const KIB = 1_024;
-/** Of one request. A browser tells nothing of a request's progress: each is one step of it. */
+/** Bytes of one request. `fetch` reports no progress within one, so each is a step of it. */
 const LEAST = 256 * KIB;
 const MOST = 4 * KIB * KIB;
 /** Milliseconds: a request that was faster makes the next one larger, a slower one smaller. */
@@ -16,7 +16,7 @@ const SLOW = 2_000;
 const TIMEOUT = 60_000;
 /** The last answer comes once the server has checked the whole file. */
 const LAST_TIMEOUT = 300_000;
-/** Of refusals in a row that may pass: another offset, another request that holds the upload. */
+/** Refusals in a row that may pass: another offset, another request that holds the upload. */
 const REFUSALS = 10;
 const PASSING = [409, 423, 460];
 const GONE = [404, 410];

@@ -222,11 +222,11 @@ export interface MessageChanged {
 /**
  * What you have of a conversation is not whole: here is what you missed.
  *
- * The messages follow one another, oldest first, up to the newest. They begin with the first that you
- * did not have: of a private conversation that was begun meanwhile, and of a group that was created
- * meanwhile while you were connected before, with the first one there is. Of another conversation that
- * is new to you (a group may be years old), or if the server was restored, they are the newest page;
- * if it `has_older` ones, `history(conversation_id, {before: messages[0].seq})` goes on from there.
+ * The messages follow one another, oldest first, up to the newest. They begin with the first one that
+ * you did not have; of a private conversation that was begun while you were not connected, and of a
+ * group that was created while the program ran, with the first one there is. Of any other conversation
+ * that is new to you (a group may be years old), or if the server was restored, they are the newest
+ * page; if it `has_older` ones, `history(conversation_id, {before: messages[0].seq})` continues there.
  *
  * Take them in place of what you have of these numbers; what you have of older ones may have been
  * changed.
@@ -322,20 +322,20 @@ export interface SendOptions {
 export type FileKind = "image" | "audio" | "video" | "file";
 
 export interface UploadOptions {
-  /** What it is called, if not as the `File` is. */
+  /** Its name for others, if not that of the `File`. */
   name?: string;
-  /** Ends it with the signal's reason. Another call for the same file goes on where it was. */
+  /** Ends it with the signal's reason. Another call with the same file resumes. */
   signal?: AbortSignal;
-  /** Called with the bytes that the server has, all there are, and the message that will name it. */
+  /** Called with the bytes that the server has, the file's size, and the message's id. */
   onProgress?: (done: number, size: number, message_id: string) => void;
 }
 
 export interface SendFileOptions extends UploadOptions {
   /** A text beside it. */
   content?: string;
-  /** By default what the file's type says, and `file` if its content is another. */
+  /** By default as the file's type says, or `file` if its content is of another type. */
   kind?: FileKind;
-  /** What is in it, for those who cannot see or hear it. */
+  /** A description for those who cannot see or hear it. */
   alt?: string;
   message_id?: string;
   reply_to?: string;
@@ -344,7 +344,7 @@ export interface SendFileOptions extends UploadOptions {
 }
 
 export interface FileLink {
-  /** A path at the server. */
+  /** Relative to the server's address. */
   url: string;
   expires_at: string;
 }
@@ -386,8 +386,8 @@ export interface TokenStore {
 export interface ClientStorage {
   get(key: string): Promise<unknown>;
   /**
-   * Keep what `change` makes of what is kept, undefined where nothing is. In one transaction: nobody
-   * else changes it in between.
+   * Replace the value by what `change` returns for it, given undefined where there is none. In one
+   * transaction: nobody else changes it in between.
    */
   update(key: string, change: (kept: unknown) => unknown): Promise<void>;
   delete(key: string): Promise<void>;
@@ -531,14 +531,14 @@ export class Client extends EventTarget {
   /**
    * Upload a file and send it; resolves with the `message_id` once the message is durable.
    *
-   * Over breaks it goes on where the server is, for as long as it takes. With a storage another run
-   * does too, when it is given the same `File` (name, size, `lastModified`): the message is there once.
-   * A `Blob` without a name is uploaded anew. Rejects when it is refused, cannot be read or is aborted.
+   * It resumes after breaks, for as long as it takes. With a storage another run resumes too, when it
+   * is given the same `File` (name, size, `lastModified`), and the message is sent once. A `Blob` that
+   * is not a `File` is uploaded from the start. Rejects when it is refused, cannot be read or is aborted.
    */
   sendFile(conversation_id: string, file: Blob, options?: SendFileOptions): Promise<string>;
   /** Upload a file; resolves with its `file_id`. It is yours alone until a message names it. */
   upload(file: Blob, options?: UploadOptions): Promise<string>;
-  /** Give up an upload that was aborted, to a conversation or of `upload`. */
+  /** Delete an aborted upload: of `sendFile` with its `conversation_id`, of `upload` without. */
   discardUpload(
     file: Blob,
     options?: { name?: string; conversation_id?: string },

@@ -25,7 +25,7 @@ export interface How {
   key?: string;
   /** Without a token. */
   open?: boolean;
-  /** A status which says of a repetition that it was done before. */
+  /** A status that means, in answer to a repetition, that an earlier try succeeded. */
   done?: number;
   /** At most so many. */
   tries?: number;
@@ -91,7 +91,7 @@ export interface End {
   retry_after?: number;
 }
 
-/** Who waits for the first `Connected`. */
+/** The promise of the first `Connected`. */
 export interface First {
   resolve: () => void;
   reject: (error: ChatError) => void;
@@ -135,7 +135,7 @@ export interface Own {
   files(act: "send" | "upload" | "discard", given: unknown[]): Promise<any>;
   /** Send it now. `key`: its name in the storage. */
   post(unsent: UnsentMessage, key: string): Promise<string>;
-  /** What is in the history is not unsent. */
+  /** Drop from the unsent messages one that is in the history. */
   settle(message: Message): void;
 
   /** Tell an event to listeners and to the loop; `more` is what moves once it is taken. */

@@ -1,4 +1,4 @@
-"""What nobody needs any more leaves the disk."""
+"""Garbage is deleted from the disk."""
 
 from pathlib import Path
 

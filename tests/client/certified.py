@@ -1,4 +1,4 @@
-"""A server with a certificate that nobody has signed but itself."""
+"""A server with a self-signed certificate."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""A way to a server on which connections break after some bytes."""
+"""A proxy whose connections break after some bytes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 
 class Cutting:
-    """Its address; `sent` is what went to the server in all, heads included."""
+    """The proxy. `sent` counts all bytes that went to the server, headers included."""
 
     def __init__(self, target: str, cuts: Iterator[int]) -> None:
         self._to = urlsplit(target)

@@ -42,7 +42,7 @@ async def test_a_loop_over_events_ends(tmp_path: Path, how: dict[str, str]) -> N
 async def test_a_program_that_has_had_an_answer_waits_for_another_certificate(
     tmp_path: Path,
 ) -> None:
-    """It is renewed by somebody, and no program has to be started again for that."""
+    """The certificate is renewed, and no program has to be started again for that."""
     async with certified(tmp_path) as server:
         chat = Client(server.url, token="t", timeout=1.0, ssl=server.trusting)
         chat._pace.factor = PACE

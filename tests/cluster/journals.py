@@ -1,4 +1,4 @@
-"""What bots that are killed again and again have, by what they wrote down."""
+"""What bots that are killed again and again have received, by their journals."""
 
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -30,9 +30,9 @@ class Had(Copy):
 
 
 def had(journal: Iterable[Line | None], chats: Sequence[str]) -> dict[str, Had]:
-    """Return what the bot has, by conversation, by its journal: None is where it was started.
+    """Return what a bot has of each conversation, by its journal; None marks each start.
 
-    Told again is only what it had in hand when it was killed: once, and before what is new there.
+    Only events that it was handling when it was killed may come again: once, before new ones.
     """
     found = {chat: Had(chat) for chat in chats}
     in_hand: list[tuple[str, int | None]] = []

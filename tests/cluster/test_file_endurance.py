@@ -50,8 +50,8 @@ SEED = 20_261_129
 PART = 8 * MIB
 
 BUFFERS = 80 * MIB
-"""Of a gateway, above what it has without a request: two of them for a moment, when the client
-comes again, with three parts of 8 MiB each, and a copy of the two that are being sent."""
+"""Memory of a gateway above that without requests. When the client comes again there are two for a
+moment, each with three parts of 8 MiB, and a copy of the two that are being sent."""
 
 _spawning = multiprocessing.get_context("spawn")
 
@@ -65,13 +65,13 @@ class Shared:
     offset: Any
     """Up to which bytes were sent."""
     allowed: Any
-    """The client waits here: nothing is to outrun what is yet to be killed."""
+    """How far the client may send until the next kill."""
 
 
 def upload_until_whole(
     file: Path, token: str, path: str, gateways: Sequence[str], shared: Shared
 ) -> None:
-    """Be a client: go on at another gateway after each break."""
+    """Upload as a client does: resume at another gateway after each break."""
     upload = TusUpload(file, token)
     upload.path, upload.acknowledged = path, shared.acknowledged.value
 

@@ -48,7 +48,7 @@ def test_two_people_talk_on_the_pages_of_two_gateways(on: Chats) -> None:
             desk.close()
         assert [desk.troubles for desk in desks] == [[], []]
 
-    # Both gateways have it, whoever looks: two messages, read by both.
+    # On both gateways there are two messages, read by both users.
     chat = made["conversation_id"]
     for gateway in range(2):
         contents = [(one["content"], one["status"]) for one in on.read(chat, "bruno", gateway)]

@@ -1,4 +1,4 @@
-"""An S3 server that is killed, hangs, or is not the one that is meant."""
+"""An S3 server that is killed, hangs, or is another one than was set."""
 
 import asyncio
 import logging

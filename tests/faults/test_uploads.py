@@ -1,4 +1,4 @@
-"""Uploads by a tus client that nobody here wrote, while the server is killed again and again."""
+"""Uploads by tuspy, while the server is killed again and again."""
 
 import hashlib
 import io

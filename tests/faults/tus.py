@@ -1,4 +1,4 @@
-"""One upload by plain tus requests, to any gateway: what is sent, acknowledged and lost."""
+"""One upload by plain tus requests, through any gateway: what is sent, acknowledged, lost."""
 
 import hashlib
 import http.client
@@ -45,7 +45,7 @@ def sha256(file: Path) -> str:
 
 
 class NotNow(Exception):
-    """A server answers that it cannot at the moment."""
+    """A server answers that it is not available at the moment."""
 
 
 class TusUpload:

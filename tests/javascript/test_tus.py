@@ -29,7 +29,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
 
 
 class Uploader:
-    """The client as a process. `accepted` is up to where the server has answered it."""
+    """The client as a process. `accepted` is the last offset that the server has answered."""
 
     def __init__(self, *arguments: str) -> None:
         command = [NODE, str(PROGRAM), *arguments]

@@ -78,7 +78,7 @@ def save(window: Window, name: str) -> bytes:
 
 
 class Line:
-    """A line to the server that breaks before the third request that adds to an upload."""
+    """A proxy that breaks the connection before the third request that adds to an upload."""
 
     def __init__(self, window: Window) -> None:
         self.is_broken = False

@@ -1,4 +1,4 @@
-"""What clients are told of errors about files: by what clients of tus repeat, and what not."""
+"""Errors about files: their statuses decide what clients of tus repeat."""
 
 from http import HTTPStatus
 

@@ -1,6 +1,6 @@
-"""What a program gives the client once, and what of it can be sent.
+"""Checks of what a program gives the client: an address, a token, the text of a header.
 
-Libraries would say what is wrong later, with the whole of it in the error: the secrets too.
+Libraries would fail later, with all of it in the error, secrets included.
 """
 
 import re
@@ -34,14 +34,14 @@ def is_token(token: object) -> bool:
 
 
 def checked_token(token: str) -> str:
-    """Return an access token. Raises `ValueError`, which does not have it."""
+    """Return an access token. Raises `ValueError`, whose text does not contain it."""
     if not is_token(token):
         raise ValueError("the token has a character that no token has: a space or a line end?")
     return token
 
 
 def checked_header(name: str, text: str | None) -> str | None:
-    """Return what is sent as a header, if anything is. Raises `ValueError`."""
+    """Return the text of a header, or None as it is. Raises `ValueError`."""
     if text is not None and not _TEXT.fullmatch(text):
         raise ValueError(f"{name} is printable ASCII, in one line")
     return text

@@ -1,4 +1,4 @@
-"""Download a file: over breaks and restarts, and checked."""
+"""Download a file: resumed after breaks and restarts, and checked."""
 
 import asyncio
 import hashlib

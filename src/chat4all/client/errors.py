@@ -129,8 +129,8 @@ class Defect(ClientError):
 class InvalidCertificate(Defect):
     """The server's certificate has expired, is another name's, or its authority is not known.
 
-    Raised by the first try, since only people can mend it: renew it, correct the address, or give
-    the client an `ssl` context that knows the authority.
+    Raised by the first try, since trying again does not help: renew it, correct the address, or
+    give the client an `ssl` context that knows the authority.
     """
 
 

@@ -45,11 +45,11 @@ class FileCalls(MessageCalls):
     ) -> str:
         """Upload a file and send it, with a text if you like; return the `message_id`.
 
-        It goes on after a break where the server has come to. With `uploads` a later run of your
-        program does too, and the message is there once: its id follows from the upload.
-        `kind` is `image`, `audio`, `video` or `file`, by default what the name looks like. `alt`
-        says what is in it for those who cannot see or hear it. `on_progress` is called with the
-        bytes that are done, and all there are.
+        It resumes after a break from the server's offset. With `uploads` a later run of your
+        program does too, and the message is sent once: its id is derived from the upload's.
+        `kind` is `image`, `audio`, `video` or `file`, by default as the extension says. `alt`
+        describes it for those who cannot see or hear it. `on_progress` is called with the bytes
+        that are done, and with the size.
 
         Raises `OSError` for a file that cannot be read, `ValueError` where it changes meanwhile,
         and what `send` raises.
@@ -78,7 +78,7 @@ class FileCalls(MessageCalls):
         try:
             sent = await send(kind_sent)
         except InvalidInput as error:
-            # The name said one thing and the content is another one: then it is just a file.
+            # The extension says one kind and the content is of another: then it is just a file.
             is_of_kind = any(rule.pointer == FILE_POINTER for rule in error.errors)
             if kind is not None or kind_sent == "file" or not is_of_kind:
                 raise
@@ -111,9 +111,9 @@ class FileCalls(MessageCalls):
         replaces: bool = True,
         on_progress: OnProgress | None = None,
     ) -> None:
-        """Write a file to `path`, once all of it is here and was checked.
+        """Write a file to `path`, once the download is complete and checked.
 
-        It goes on after a break; in a later run too, from what it keeps beside `path`. What is at
+        It resumes after a break; in a later run too, from what it keeps beside `path`. What is at
         `path` is replaced, or else it raises `FileExistsError`.
         """
         transfer = Downloading(self._caller, self._pace)
@@ -127,13 +127,13 @@ class FileCalls(MessageCalls):
         return FileLinkView(self._caller.url + view.url, view.expires_at)
 
     async def delete_file(self, file_id: str) -> None:
-        """Give up a file that no message names."""
+        """Delete a file that no message names."""
         path = f"{FILES_PATH}/{quote(file_id, safe='')}"
         await self._caller.tell(Call("DELETE", path, headers={"Tus-Resumable": "1.0.0"}))
 
 
 def _kind_of(path: Path) -> str:
-    """Return the kind that a file's name looks like."""
+    """Return the kind that the extension of a file's name says."""
     media_type, _ = mimetypes.guess_type(path.name)
     kind = (media_type or "").partition("/")[0]
     return kind if kind in SHOWN_KINDS else "file"

@@ -60,8 +60,8 @@ class ReadPage:
 class MustReload:
     """The history of a conversation has to be read; `known` is None where nothing is known.
 
-    Then the conversation may be new as a whole: see `Following.told_all_at`, which `told_all_at` is
-    where everything was told before.
+    Then all of the conversation may be new: `told_all_at` is that of `Following`, or None where
+    that cannot be concluded from it.
     """
 
     conversation: str
@@ -71,7 +71,7 @@ class MustReload:
 
 
 NO_TIME = "9"
-"""After every time, in its place where it was in another run."""
+"""Sorts after every time: stands for one of an earlier run, which is not known any more."""
 
 
 class Gap(Exception):

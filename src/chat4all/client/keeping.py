@@ -68,7 +68,7 @@ class UploadsFile:
         return (await asyncio.to_thread(self._load)).get(key)
 
     async def keep(self, key: str, address: str | None) -> None:
-        """Keep an upload's address; None once it is needed no more."""
+        """Keep an upload's address; None once it is no longer needed."""
         await asyncio.to_thread(self._change, key, address)
 
     def _load(self) -> dict[str, str]:

@@ -261,7 +261,7 @@ class Events:
                 raise error
             raise Defect(f"the positions are refused: {error}")
         if isinstance(error, Unavailable):
-            # What is watched by then, and after any refusal: the server says how often it may be.
+            # Whatever is watched by then; `retry_after` bounds how often that is asked.
             pace, say = self._live.pace, self._live.say_watched
             seconds = pace.of(error.retry_after or 0.0) + next(pace.delays())
             socket.do_later(seconds, lambda: say(socket))

@@ -1,7 +1,7 @@
-"""What the server refuses on the connection: which of the client's frames it is about.
+"""Errors on the connection: which of the client's frames they answer.
 
-A frame has a `ref`, which the error repeats. It says what was asked, so that nothing has to be
-remembered of the frames that were not refused: those are not answered.
+A frame has a `ref`, which the error repeats. It says what was asked, so that the client need not
+remember frames: those that are not refused get no answer.
 """
 
 from typing import Final
@@ -17,7 +17,7 @@ TYPING: Final = "typing"
 
 
 def typing_ref(conversation: str) -> str:
-    """Return the `ref` of a `typing`. What is cut off is no conversation's id."""
+    """Return the `ref` of a `typing`; only what is too long for an id is cut off."""
     return f"{TYPING} {conversation}"[:REF_MAX]
 
 

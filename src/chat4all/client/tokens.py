@@ -155,7 +155,7 @@ class Tokens:
         except asyncio.CancelledError:
             waiting = asyncio.current_task()
             if renewal.cancelled() and waiting is not None and not waiting.cancelling():
-                # Who waits was not cancelled, and may not end as if it had been.
+                # The waiting task was not cancelled, and must not end as if it had been.
                 raise Closed("the client was closed") from None
             raise
 

@@ -30,7 +30,7 @@ OnProgress: TypeAlias = Callable[[int, int], None]
 """Called with the bytes that are done, and all there are."""
 
 REQUEST_BYTES = 64 * 1024 * 1024
-"""Of one PATCH: a break before its answer costs a question, and no more."""
+"""Of one PATCH: after a break, HEAD says what of it was kept."""
 
 PIECE_BYTES = 256 * 1024
 
@@ -80,7 +80,7 @@ class Uploading:
     ) -> str:
         """Return the file's id once the server has all of it.
 
-        Breaks are gone over for as long as something is added within the client's time-out.
+        It resumes after breaks for as long as something is added within the client's time-out.
         """
         key = local.key_at(self._caller.url)
         address = await uploads.find(key) if uploads else None
@@ -107,7 +107,7 @@ class Uploading:
     async def _begin(self, size: int, name: str) -> str:
         encoded = base64.b64encode(name.encode()).decode()
         headers = {"Upload-Length": str(size), "Upload-Metadata": f"filename {encoded}"}
-        # A repetition begins another one: what nobody adds to is deleted by itself.
+        # A repetition begins another one: the server deletes what nothing is added to.
         answer = await self._caller.response(Call("POST", FILES_PATH, headers=_TUS | headers))
         path = urlsplit(answer.headers.get("Location", "")).path
         if not path.startswith(FILES_PATH + "/"):

@@ -19,8 +19,8 @@ from chat4all.terminal.transferring import exists, progress, target_of
 def download(asker: Asker, conversation: str, seq: int, path: str | None, force: bool) -> None:
     """Save the file of message SEQ of a CONVERSATION.
 
-    It is put into this folder under its name, or at PATH. If it is ended before, the same command
-    goes on with what is here. The file is there once it is whole and was checked.
+    It is saved in this folder under its own name, or at PATH. If interrupted, the same command
+    resumes. The file appears once it is complete and was checked.
     """
 
     async def work(chat: Client, output: Output) -> None:

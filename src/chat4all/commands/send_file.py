@@ -16,18 +16,18 @@ from chat4all.terminal.transferring import progress
 @click.argument("conversation", envvar="CHAT4ALL_CHAT", shell_complete=complete_conversation)
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("text", required=False)
-@click.option("--name", help="What it is called.  [default: its name here]")
-@click.option("--alt", help="What is in it, for those who cannot see or hear it.")
+@click.option("--name", help="The name that others see.  [default: its own]")
+@click.option("--alt", help="A description for those who cannot see or hear it.")
 @click.option(
     "--kind",
     type=click.Choice(["image", "audio", "video", "file"]),
-    help="What it is shown as.  [default: what its name looks like]",
+    help="How it is shown.  [default: as its extension says]",
 )
 @click.option(
     "--id",
     "message_id",
-    help="The message's own id, a UUID: however often it is sent with that, it is there once.  "
-    "[default: one that follows from the upload]",
+    help="The message's id, a UUID: however often it is sent with that, it is there once.  "
+    "[default: one derived from the upload]",
 )
 @click.option(
     "--timeout",
@@ -50,8 +50,8 @@ def send_file(
 ) -> None:
     """Send the file at PATH to a CONVERSATION, with a TEXT if you like.
 
-    It goes on after breaks of the connection. If it is ended before all is sent, the same command
-    goes on where the server has come to, within a day, and the message is there once.
+    It resumes after breaks of the connection. If it is interrupted, the same command resumes the
+    upload within a day, and the message is sent once.
     """
     key = key_of(message_id, "--id") if message_id else None
     uploads = UploadsFile(asker.account().folder / "uploads.json")

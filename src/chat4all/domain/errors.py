@@ -92,11 +92,11 @@ class Busy(Conflict):
 
 
 class Fenced(Conflict):
-    """Another request has taken the upload: this one's bytes after its last answer do not count."""
+    """Another request has taken the upload over; what this one sent since may not count."""
 
 
 class UnreadablePicture(Refused):
-    """It is no picture, it is broken, or it would cost too much to look at."""
+    """It is not a picture, it is broken, or it would cost too much to decode."""
 
 
 class QuotaReached(Refused):

@@ -29,7 +29,7 @@ LEASE_SECONDS = 20
 """How long a request that writes holds an upload after its last sign of life."""
 
 GARBAGE_SECONDS = 60
-"""How long garbage that was given to one collector is given to no other."""
+"""How long garbage that was given to one collector is not given to another."""
 
 TAILS_MAX = 1_000
 """Tails whose keys are listed for deletion: of the last requests that took an upload."""
@@ -139,8 +139,8 @@ class NewUpload:
 class Upload(NewUpload):
     """An upload as it is now.
 
-    `fence` is 1 or more once a request has taken the upload, and grows with each that does: what
-    was taken with a smaller one changes nothing any more.
+    `fence` is 1 or more once a request has taken the upload, and grows with each that does: a
+    request with a smaller one changes nothing any more.
     """
 
     state: FileState = FileState.UPLOADING
@@ -239,7 +239,7 @@ class Garbage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FileLimits:
-    """What may be uploaded: bytes by the first half of the media type (`image`), else `size`."""
+    """Bytes that a file may have: by the first half of its declared type (`image`), else `size`."""
 
     size: int = FILE_MAX
     by_type: Mapping[str, int] = field(default_factory=dict)

@@ -30,7 +30,7 @@ _DESCRIPTIONS = {
     412: "A condition in the headers does not hold.",
     413: f"The body is larger than {BODY_MAX // 1024} KiB, or than what the route says.",
     415: "The body is not said to be JSON, or a form where the route takes one.",
-    416: "The file does not have the range that is asked for.",
+    416: "The range begins after the end of the file.",
     422: "A field breaks a rule; see `errors`.",
     423: "Another request holds it.",
     429: "Asked too often; try again after `Retry-After` seconds.",

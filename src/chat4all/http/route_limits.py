@@ -54,8 +54,8 @@ class RouteLimits:
     More than the usual only for a body that needs it: see `seconds_for`."""
 
     stall_seconds: float | None = None
-    """In place of `seconds`, for a body that takes as long as it takes: within so many seconds
-    at least `STALL_BYTES` of it have to arrive, unless we do not read them."""
+    """In place of `seconds`, for a body that may take any time: within so many seconds at least
+    `STALL_BYTES` of it have to arrive, except while we do not read."""
 
     rate: Limit = UNLIMITED
     """How often one caller may ask. The endpoint takes from it once it knows the caller."""

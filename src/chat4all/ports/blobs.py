@@ -1,4 +1,4 @@
-"""Where the bytes of files are: a folder, or a store that speaks S3."""
+"""Where the bytes of files are: a folder, or an S3-compatible store."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 from chat4all.domain.files import StoredPart
 
 Chunks = Sequence[bytes]
-"""Bytes in pieces, as they came: they are not joined for nothing."""
+"""Bytes in pieces, as they came: joining them would copy them."""
 
 
 class Blobs(Protocol):
@@ -26,7 +26,7 @@ class Blobs(Protocol):
     async def write(self, key: str, upload: str, number: int, data: Chunks) -> StoredPart:
         """Write a part, and return it once it is durable; the same number again replaces it.
 
-        Numbers are 1 to 10,000; they need not be without holes. Several parts of an upload may be
+        Numbers are 1 to 10,000; some may be left out. Several parts of an upload may be
         written at once. Raises `Conflict` where there is no such upload (any more).
         """
         ...

@@ -36,7 +36,7 @@ class Uploads(Protocol):
         ...
 
     async def take(self, file_id: FileId, owner: Username, *, force: bool) -> Upload:
-        """Take an upload to write to it, and return it with a fence of one's own.
+        """Take an upload to write to it, and return it with a new fence.
 
         Raises `Busy` while another request holds it, unless `force` takes it away. What is whole
         is returned as `find` does.
@@ -44,7 +44,7 @@ class Uploads(Protocol):
         ...
 
     async def advance(self, file_id: FileId, fence: int, progress: Progress) -> None:
-        """Keep the upload in one's hold and alive, and progress that is ahead of what is kept.
+        """Renew the hold on an upload, and keep `progress` if it is ahead of what is kept.
 
         Raises `Fenced`.
         """
@@ -64,7 +64,7 @@ class Uploads(Protocol):
         ...
 
     async def end(self, file_id: FileId, owner: Username) -> None:
-        """Give an upload, or a file that no message names, up: it is gone at once.
+        """Give up an upload, or a file that no message names: it is gone at once.
 
         Raises `Conflict` for a file that a message names.
         """
@@ -92,7 +92,7 @@ class Files(Protocol):
     async def detach(
         self, conversation: ConversationId, message_id: MessageId, sender: Username
     ) -> None:
-        """Note that a message does not name its file any more: of its last one, it is gone."""
+        """Note that a message no longer names its file, which is gone when no other one does."""
         ...
 
     async def set_state(self, file_id: FileId, state: FileState) -> None:

@@ -53,7 +53,7 @@ class FileValues(BaseSettings):
     s3_endpoint: str | None = Field(
         None,
         pattern=r"^https?://[^/?#@\s]+$",
-        description="Where a cluster's store of files is; any store that speaks S3.",
+        description="The address of a cluster's store of files, which is S3-compatible.",
     )
     s3_bucket: str | None = Field(
         None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{2,62}$", description="Its bucket for files."
@@ -63,10 +63,10 @@ class FileValues(BaseSettings):
         None, min_length=1, description="The access key that may use the bucket."
     )
     s3_secret_key: SecretStr | None = Field(None, description="The secret of that access key.")
-    s3_secret_key_file: Path | None = Field(None, description="A file that has it, instead.")
+    s3_secret_key_file: Path | None = Field(None, description="A file that contains it, instead.")
     file_max: _Bytes = Field(FILE_MAX, ge=1, le=FILE_MAX, description="Bytes of one file.")
     file_max_by_type: _ByType = Field(
-        {}, description="Bytes of one file by the first half of its type, where that is less."
+        {}, description="Bytes of one file by the first half of its declared type, if less."
     )
     files_per_user: _Bytes = Field(
         PER_USER, ge=1, description="Bytes of one user's files and uploads."

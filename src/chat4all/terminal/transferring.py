@@ -1,4 +1,4 @@
-"""What is shown of a file that is on its way, and where one that comes is put."""
+"""The progress bar of a transfer, and where a download is saved."""
 
 import sys
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ ENDING_MAX = 16
 
 @contextmanager
 def progress(what: str) -> Iterator[OnProgress | None]:
-    """Give what shows how far a file is, on a terminal; elsewhere nothing does."""
+    """Yield what shows the progress of a transfer; None where that is not a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -49,7 +49,7 @@ def progress(what: str) -> Iterator[OnProgress | None]:
 
 
 def target_of(given: str | None, name: str, *, replaces: bool) -> Path:
-    """Return where a file is put: where was said, or under its name in this folder.
+    """Return where a file is saved: at the given path, or under its name in this folder.
 
     The name is its sender's, who is not to choose the folder, nor a file that other programs read.
     Raises `Failed` for what is there already.

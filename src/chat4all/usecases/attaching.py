@@ -41,7 +41,7 @@ class Attaching:
         return record._replace(payload=payload_of(file, payload))
 
     async def detach(self, message: StoredMessage) -> None:
-        """Take the file of a message that is deleted back; again does nothing."""
+        """Take back the file of a message that is deleted; again does nothing."""
         if message.kind in FILE_KINDS:
             await self._files.detach(message.conversation_id, message.message_id, message.sender_id)
 
@@ -51,7 +51,7 @@ class Attaching:
         if file.state is FileState.READY and not fits(kind, file.facts.media_type):
             raise _invalid(f"this file cannot be sent as `{kind}`: it is {file.facts.media_type}")
         if file.state is FileState.REFUSED:
-            raise Conflict("this file was found not to be clean")
+            raise Conflict("this file was refused when it was checked")
 
 
 def payload_of(file: StoredFile, sent: Mapping[str, Any]) -> Mapping[str, Any]:

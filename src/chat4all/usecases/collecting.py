@@ -12,7 +12,7 @@ ROUNDS_MAX = 20
 
 
 class Collecting:
-    """Deletes what is garbage. Cut off anywhere, it does the same again a minute later."""
+    """Deletes garbage. What a run that was cut off has left, a later one deletes."""
 
     def __init__(self, files: Files, blobs: Blobs) -> None:
         self._files = files

@@ -40,7 +40,7 @@ class Downloading:
         if file.state is FileState.CHECKING:
             raise Conflict("this file is being checked: try again in a while")
         if file.state is not FileState.READY:
-            raise NotFound("this file was found to be harmful")
+            raise NotFound("this file was refused when it was checked")
         return file
 
     def read(self, file: StoredFile, start: int, length: int) -> AsyncIterator[bytes]:

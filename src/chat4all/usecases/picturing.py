@@ -32,7 +32,7 @@ class Picturing:
     async def facts(self, key: str, media_type: str) -> PictureFacts | None:
         """Return what is known of an object if it is a picture that can be read.
 
-        A file is accepted without, so a failure is no reason to refuse it.
+        A file is accepted without them, so a failure is no reason to refuse it.
         """
         if media_type not in _LOOKED_AT:
             return None

@@ -48,7 +48,7 @@ OF_USER_MAX = 4
 RENEW_SECONDS = LEASE_SECONDS / 4
 
 LET_GO_SECONDS = 10.0
-"""How long another request of this process is waited for that was told to let go of an upload."""
+"""How long to wait for another request of this process that was told to let go of an upload."""
 
 DIGESTS_MAX = 1_000
 """Uploads whose hash goes on with the next request, if it comes to this process."""
@@ -97,7 +97,7 @@ class _Request:
 
 
 class Uploading:
-    """Takes uploads from their owners. `limits` and `quota` are what each may be, and all."""
+    """Takes uploads from their owners. `limits` bounds each file, `quota` all of them together."""
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class Uploading:
         if upload.state is not FileState.UPLOADING:
             return upload
         if (finishing := self._finishings.get(file_id)) is not None:
-            # Taking it away would begin all that work anew, for each client that asks.
+            # Taking it over would repeat all that work for each client that asks.
             return await asyncio.shield(finishing)
         await self._let_go(file_id)
         upload = await self._uploads.take(file_id, owner, force=True)

@@ -162,7 +162,7 @@ class PartWriter:
         tail = self.progress.tail
         if tail is not None:
             read = [data async for data in self._blobs.read(tail.key, 0, tail.size)]
-            # All or nothing: this may be cancelled at any moment.
+            # Set together: this may be cancelled at any `await`.
             self._buffer, self._filled = read, sum(map(len, read))
         self._has_tail = False
 

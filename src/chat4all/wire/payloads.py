@@ -26,7 +26,7 @@ REACHED_MAX = 10
 """Phone numbers, and e-mail addresses, of one contact."""
 
 ALT_MAX = 1_000
-"""Characters that say what is in a picture, a sound or a film."""
+"""Characters of the description of an image, audio or video."""
 
 _EXAMPLE_FILE = "01980f4e-9b2a-7c31-8d44-5a1f2e3d4c5b"
 
@@ -63,8 +63,8 @@ class Contact(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
 class SentFile(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     """The payload of an `image`, `file`, `audio` or `video` that is sent: a file of the sender's.
 
-    `name` is what it is called if not as it was uploaded, `alt` says what is in it for those who
-    cannot see or hear it.
+    `name` replaces the name that it was uploaded with; `alt` describes it for those who cannot see
+    or hear it.
     """
 
     file_id: Annotated[str, Meta(pattern=UUID_PATTERN, examples=[_EXAMPLE_FILE])]
@@ -76,7 +76,7 @@ class AttachedFile(msgspec.Struct, omit_defaults=True):
     """The payload of an `image`, `file`, `audio` or `video`: a file, and what is in it.
 
     `type` is the media type that was found in its content. `width` and `height` are in pixels;
-    `blurhash` is a blurred picture in some 30 characters. Both are missing where they are unknown.
+    `blurhash` is a blurred picture in some 30 characters. They are missing where they are unknown.
     """
 
     file_id: Annotated[str, Meta(examples=[_EXAMPLE_FILE])]

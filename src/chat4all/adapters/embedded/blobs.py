@@ -181,7 +181,7 @@ class FolderBlobs:
         try:
             return work(*arguments)
         except (Conflict, NotFound):
-            self._present.check(at_once=True)  # one object is not there, or the folder is gone?
+            self._present.check(at_once=True)  # is one object missing, or the whole folder?
             raise
         except OSError as error:
             if error.errno in _FULL:

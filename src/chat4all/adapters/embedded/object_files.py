@@ -1,6 +1,6 @@
-"""How the objects of the store of files lie in folders and files.
+"""How the objects of the store of files are kept in folders and files.
 
-A part is a file of its own, under a name that is not used again: what a writer of the past still
+A part is a file of its own, under a name that is not used again: what an earlier writer still
 writes, or what a crash has left, replaces nothing. A whole object is one file, or a folder with
 the files of its parts and their order: nothing is copied when an upload is complete.
 
@@ -66,7 +66,7 @@ def write_part(folder: Path, number: int, data: Chunks) -> StoredPart:
         sync_folder(folder)
     except FileNotFoundError:
         raise _no_upload() from None
-    # Earlier ones only, so that of two that are written at once one stays.
+    # Earlier ones only, so that one of two that are written at once is kept.
     for earlier in folder.glob(f"{number:05}.*"):
         if earlier.name < path.name:
             earlier.unlink(missing_ok=True)
@@ -173,7 +173,7 @@ def remove(paths: Sequence[Path]) -> None:
     """Remove files and folders; one that is not there counts as removed."""
     for path in paths:
         if path.is_dir():
-            (path / ORDER).unlink(missing_ok=True)  # first: half an object is none
+            (path / ORDER).unlink(missing_ok=True)  # first: without it the object is gone
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)

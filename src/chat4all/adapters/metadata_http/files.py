@@ -48,7 +48,7 @@ class HttpUploads:
         return answer
 
     async def advance(self, file_id: FileId, fence: int, progress: Progress) -> None:
-        """Keep progress, and the upload in one's hold; see `ports.files.Uploads`."""
+        """Keep progress, and renew the hold; see `ports.files.Uploads`."""
         advance = questions.AdvanceUpload(file_id, fence, progress)
         await self._ask("advance_upload", advance, None, writes=True)
 
@@ -66,7 +66,7 @@ class HttpUploads:
         return answer
 
     async def end(self, file_id: FileId, owner: Username) -> None:
-        """Give an upload up, or a file; see `ports.files.Uploads`."""
+        """Give up an upload or a file; see `ports.files.Uploads`."""
         await self._ask("end_upload", questions.OfFile(file_id, owner), None, writes=True)
 
 
@@ -91,7 +91,7 @@ class HttpFiles:
     async def detach(
         self, conversation: ConversationId, message_id: MessageId, sender: Username
     ) -> None:
-        """Note that a message does not name its file any more; see `ports.files.Files`."""
+        """Note that a message no longer names its file; see `ports.files.Files`."""
         detach = questions.DetachFiles(conversation, message_id, sender)
         await self._ask("detach_files", detach, None, writes=True)
 

@@ -1,8 +1,8 @@
 """The process that looks at one picture: `python child.py look`, or `thumbnail SIZE`.
 
-It reads the picture from its input and writes what is asked for to its output. Decoding what
-strangers send is where the most harm is done; so it is done here, for one picture, with little
-memory, few seconds and nothing else in the process. Exit status: 0, or `UNREADABLE`.
+It reads the picture from its input and writes what is asked for to its output. A decoder of what
+strangers send is what an attack aims at; so it runs here, for one picture, with bounds on memory
+and time, and nothing else in the process. Exit status: 0, or `UNREADABLE`.
 """
 
 import json
@@ -83,7 +83,7 @@ def look(vips: Any, raw: bytes) -> bytes:
 
 
 def thumbnail(vips: Any, raw: bytes, size: int) -> bytes:
-    """Return a WebP of the first frame, turned as it is meant to be seen."""
+    """Return a WebP of the first frame, rotated as its metadata says."""
     _opened(vips, raw)
     small = vips.Image.thumbnail_buffer(raw, size, height=size, size="down")
     made: bytes = small.webpsave_buffer(Q=QUALITY, keep="none")

@@ -104,7 +104,7 @@ async def _read(stdout: asyncio.StreamReader) -> bytes:
 async def _feed(stdin: asyncio.StreamWriter, content: AsyncIterator[bytes]) -> None:
     """Write the picture to the process, which may end before it has read all of it."""
     given = 0
-    # What streams has to be closed, also where it is not read to its end.
+    # The stream has to be closed, also when it is not read to its end.
     async with aclosing(content) as chunks:  # type: ignore[type-var]
         with suppress(BrokenPipeError, ConnectionResetError):
             async for chunk in chunks:

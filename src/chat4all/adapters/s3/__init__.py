@@ -1,4 +1,4 @@
-"""The bytes of files in a bucket of any store that speaks S3."""
+"""The bytes of files in a bucket of an S3-compatible store."""
 
 from chat4all.adapters.s3.blobs import S3Blobs
 

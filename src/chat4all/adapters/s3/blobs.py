@@ -34,8 +34,7 @@ PART_MIN = 5 * 1024 * 1024
 CONNECTIONS = 256
 
 READERS = 192
-"""Objects that are read at a time. Whoever reads slowly holds a connection: some stay for
-writers."""
+"""Objects that are read at a time. A slow reader holds a connection; some are left for writers."""
 
 CALLS_MAX = 256
 """Calls that may be under way; one more is refused at once."""
@@ -92,8 +91,8 @@ class S3Blobs:
                     max_pool_connections=CONNECTIONS,
                     # It has no deadline for sending: see `_call`.
                     retries={"total_max_attempts": 1},
-                    # Every store knows Content-MD5, and it is made in a thread. The checksums that
-                    # newer clients add by themselves are refused by many.
+                    # Content-MD5 is S3's oldest checksum, and it is made in a thread. Some stores
+                    # refuse those that newer clients add by themselves.
                     request_checksum_calculation="when_required",
                     response_checksum_validation="when_required",
                     s3={"addressing_style": "path", "payload_signing_enabled": False},
@@ -130,7 +129,7 @@ class S3Blobs:
     async def finish(self, key: str, upload: str, parts: Sequence[StoredPart]) -> None:
         """Complete the upload; see `ports.blobs.Blobs`."""
         _check_upload(upload)
-        if not parts:  # S3 makes no object of nothing
+        if not parts:  # S3 completes no upload without parts
             await self.put(key, (), "application/octet-stream")
             await self.abort(key, upload)
             return
@@ -195,7 +194,7 @@ class S3Blobs:
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete objects, some at a time; see `ports.blobs.Blobs`."""
-        # Not in one request: its checksum is one that not every store knows.
+        # Not in one request: that needs a checksum that not every store supports.
         for some in slices([checked_key(key) for key in keys], DELETIONS):
             ended = await asyncio.gather(
                 *(self._call("delete_object", Key=key) for key in some), return_exceptions=True

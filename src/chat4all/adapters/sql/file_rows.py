@@ -99,7 +99,7 @@ def give_up(connection: Connection, row: Any, holder: str | None = None) -> None
 
 
 def drop_uses_of(connection: Connection, conversation: ConversationId) -> None:
-    """Note that a conversation is deleted; files that no other one has are kept a while longer."""
+    """Note that a conversation is deleted; its files that no other one has expire a day later."""
     connection.execute(_KEEP_A_WHILE, {"conversation": conversation, "kept": KEPT_MS})
     connection.execute(_DROP_USES, {"conversation": conversation})
 

@@ -125,7 +125,7 @@ class SqlFiles:
     async def detach(
         self, conversation: ConversationId, message_id: MessageId, sender: Username
     ) -> None:
-        """Note that a message does not name its file any more; see `ports.files.Files`."""
+        """Note that a message no longer names its file; see `ports.files.Files`."""
         message = _message(conversation, message_id, sender)
 
         def detach(connection: Connection) -> None:

@@ -53,7 +53,7 @@ LEASE_LEFT_MAX_MS = 2 * LEASE_MS
 is that of its beginning, and one that began later may have been committed before it reads.
 """
 
-# What a user has and begins queues for this row.
+# Uploads that a user begins at the same time wait for this row, for their quota.
 _LOCK_USER = (
     select(users.c.disabled_at)
     .where(users.c.username == bindparam("username"), users.c.alias.is_(None))
@@ -115,7 +115,7 @@ class SqlUploads:
                 fence=row.fence + 1,
                 holder=call,
                 lease_until=row.now + LEASE_MS,
-                # Whoever holds it can add to it.
+                # It does not expire while it is held.
                 expires_at=max(row.expires_at, row.now + LEASE_MS),
             )
             return upload_of(_own(connection, file_id, owner))
@@ -123,7 +123,7 @@ class SqlUploads:
         return await self._database.write(take)
 
     async def advance(self, file_id: FileId, fence: int, progress: Progress) -> None:
-        """Keep progress, and the upload in one's hold; see `ports.files.Uploads`."""
+        """Keep progress, and renew the hold; see `ports.files.Uploads`."""
         kept = {"received": progress.offset, "progress": encode_progress(progress)}
 
         def advance(connection: Connection) -> None:
@@ -181,7 +181,7 @@ class SqlUploads:
         return await self._database.write(finish)
 
     async def end(self, file_id: FileId, owner: Username) -> None:
-        """Give an upload up, or a file; see `ports.files.Uploads`."""
+        """Give up an upload or a file; see `ports.files.Uploads`."""
         call = str(uuid.uuid4())
 
         def end(connection: Connection) -> None:

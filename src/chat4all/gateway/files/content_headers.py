@@ -8,11 +8,11 @@ from chat4all.domain.media_types import INLINE, UNKNOWN
 from chat4all.http.frame import Header
 
 POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
-"""Whatever a file is taken for: it has an origin of its own, and loads and runs nothing."""
+"""Whatever a browser takes a file for: it has an opaque origin, and loads and runs nothing."""
 
 CONTENT_HEADERS: tuple[Header, ...] = (
     (b"content-security-policy", POLICY.encode()),
-    # Kept by browsers and asked for each time: a membership may have ended.
+    # Browsers keep it, and ask each time: a membership may have ended.
     (b"cache-control", b"private, no-cache"),
 )
 

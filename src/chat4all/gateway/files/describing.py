@@ -55,19 +55,19 @@ _ID = {
 _RESUMABLE = _header("Tus-Resumable", "The version of tus.", VERSION, required=True)
 _CHECKSUM = _header(
     "Upload-Checksum",
-    "`sha1` or `sha256` of this body, in base64: nothing of it counts unless it is right.",
+    "`sha1` or `sha256`, and the digest of this body in base64. On a mismatch nothing is kept.",
     "sha256 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
 )
 _LINK = {
     "name": LINK_PARAMETER,
     "in": "query",
     "required": False,
-    "description": "From `POST …/link`, in place of a token.",
+    "description": "The one in a URL from `POST …/link`, in place of a token.",
     "schema": {"type": "string"},
 }
 _OFFSET = ("How many bytes are durable.", 0)
 _EXPIRES = (
-    "Until when it is kept if nothing is added to it, and no message names it.",
+    "When it is deleted, if nothing is added and no message names it by then.",
     "Sat, 31 Jan 2026 12:00:00 GMT",
 )
 _RATE = rate_limited("upload", *UPLOAD)
@@ -81,30 +81,30 @@ def _problems(*statuses: int, **meanings: str) -> dict[str, Any]:
 
 
 _OF_ANY = {
-    "of_400": "A header is missing or not as tus has it.",
-    "of_412": "Another version of tus; see `Tus-Version`.",
+    "of_400": "A header is missing or malformed.",
+    "of_412": "This version of tus is not supported; see `Tus-Version`.",
     "of_501": "This installation has no store for files.",
 }
 _OF_BODY = {
-    "of_413": "More bytes than a file may have, or than there is room for: see `detail`.",
+    "of_413": "More bytes than a file may have, or than there is room for; see `detail`.",
     "of_415": f"The body is not `{CONTENT_TYPE}`.",
-    "of_460": "The body is not what `Upload-Checksum` says. Nothing of it counts.",
-    "of_503": "The store does not answer, or too many are uploading. What is acknowledged stays.",
-    "of_507": "The store is full. What is acknowledged stays.",
+    "of_460": "The body does not match `Upload-Checksum`. Nothing of it was kept.",
+    "of_503": "The store does not answer, or too many upload. What was acknowledged is kept.",
+    "of_507": "The store is full. What was acknowledged is kept.",
 }
 
 _OPTIONS: dict[str, Any] = {
     "tags": ["Files"],
-    "summary": "See what uploads may be",
+    "summary": "Describe the upload protocol",
     "description": _TUS,
     "responses": {
         "204": {
-            "description": "What there is of tus, and the largest file.",
+            "description": "The supported parts of tus, and the largest file.",
             "headers": _answered(
-                Tus_Version=("Versions.", VERSION),
-                Tus_Extension=("Extensions.", "creation,checksum"),
-                Tus_Max_Size=("Bytes of a file.", 2**31),
-                Tus_Checksum_Algorithm=("Of checksums.", "sha1,sha256"),
+                Tus_Version=("Supported versions.", VERSION),
+                Tus_Extension=("Supported extensions.", "creation,checksum"),
+                Tus_Max_Size=("Size of the largest file, in bytes.", 2**31),
+                Tus_Checksum_Algorithm=("Supported checksums.", "sha1,sha256"),
             ),
         }
     },
@@ -121,11 +121,11 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
         "tags": ["Files"],
         "summary": "Begin an upload",
         "operationId": "begin_upload",
-        "description": f"{_TUS} The body may have the first bytes.",
+        "description": f"{_TUS} The body may contain the first bytes.",
         "security": _SECURITY,
         "parameters": [
             _RESUMABLE,
-            _header("Upload-Length", "Bytes of the file.", 48_213, required=True),
+            _header("Upload-Length", "Size of the file, in bytes.", 48_213, required=True),
             _header(
                 "Upload-Metadata",
                 "Keys with values in base64: `filename`, `filetype`.",
@@ -136,7 +136,7 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
         "requestBody": {"required": False, "content": _BYTES},
         "responses": {
             "201": {
-                "description": "Begun: send the bytes to its `Location`.",
+                "description": "Begun. Send the bytes to its `Location`.",
                 "headers": _RATE
                 | _answered(
                     Location=("The upload, and the file that it becomes.", "/v1/files/…"),
@@ -152,14 +152,15 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
         "summary": "Add bytes to an upload",
         "operationId": "append_to_upload",
         "description": (
-            "204 once the bytes are durable. Whatever of a body arrives counts, if it breaks off "
-            "too: ask with HEAD (and `Tus-Resumable`) where to go on, at any gateway."
+            "Answers 204 once the bytes are durable. What arrived of a body that broke off is "
+            "kept, unless it has a checksum: ask for the offset with HEAD (and `Tus-Resumable`), "
+            "and go on from there at any gateway."
         ),
         "security": _SECURITY,
         "parameters": [
             _ID,
             _RESUMABLE,
-            _header("Upload-Offset", "Where the body's bytes belong.", 0, required=True),
+            _header("Upload-Offset", "The offset of the body in the file.", 0, required=True),
             _CHECKSUM,
         ],
         "requestBody": {"required": True, "content": _BYTES},
@@ -172,8 +173,8 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
                 401,
                 404,
                 429,
-                of_409="Another offset, or another request has taken the upload: ask with HEAD.",
-                of_423="Another request is adding bytes; a HEAD makes it let go.",
+                of_409="Not the upload's offset, or another request took it over: ask with HEAD.",
+                of_423="Another request is adding bytes; a HEAD stops it.",
                 **_OF_ANY,
                 **_OF_BODY,
             ),
@@ -181,14 +182,14 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
     },
     (FILE_PATH, "delete"): {
         "tags": ["Files"],
-        "summary": "Give up an upload or a file",
+        "summary": "Delete an upload or a file",
         "operationId": "delete_file",
-        "description": "Only of one's own, and of none that a message names.",
+        "description": "Only your own, and only while no message names it.",
         "security": _SECURITY,
         "parameters": [_ID, _RESUMABLE],
         "responses": {
-            "204": {"description": "Gone.", "headers": _RATE},
-            **_problems(401, 404, 429, 503, of_409="A message names it: delete that.", **_OF_ANY),
+            "204": {"description": "Deleted.", "headers": _RATE},
+            **_problems(401, 404, 429, 503, of_409="Delete the message that names it.", **_OF_ANY),
         },
     },
     (FILE_PATH, "get"): {
@@ -197,15 +198,15 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
         "operationId": "download_file",
         "description": (
             "For its uploader, and the members of a conversation with a message that names it. "
-            "Pictures, sounds and films are shown in place, everything else is saved. "
-            "HEAD with `Tus-Resumable` says how far an upload is: `Upload-Offset`."
+            "Images, audio and video are shown in place, everything else is downloaded. "
+            "HEAD with `Tus-Resumable` returns the offset of an upload: `Upload-Offset`."
         ),
         "security": [*_SECURITY, {}],
         "parameters": [
             _ID,
             _header("Range", "One range of bytes.", "bytes=0-1023"),
-            _header("If-Range", "The range only of these bytes, or else all.", '"…"'),
-            _header("If-None-Match", "What the client has.", '"…"'),
+            _header("If-Range", "An `ETag`: if it is another, all is sent.", '"…"'),
+            _header("If-None-Match", "An `ETag` that the client has.", '"…"'),
             _LINK,
         ],
         "responses": {
@@ -213,14 +214,14 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
                 "description": "The file.",
                 "headers": rate_limited("download", *DOWNLOAD)
                 | _answered(
-                    ETag=("Names these bytes: their SHA-256.", '"…"'),
-                    Content_Disposition=("Its name.", 'inline; filename="praia.jpg"'),
+                    ETag=("The SHA-256 of the bytes.", '"…"'),
+                    Content_Disposition=("Shown or saved; its name.", 'inline; filename="praia.jpg"'),
                 ),
                 "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
             },
             "206": {
                 "description": "A part of the file.",
-                "headers": _answered(Content_Range=("Which.", "bytes 0-1023/48213")),
+                "headers": _answered(Content_Range=("Which part.", "bytes 0-1023/48213")),
                 "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
             },
             "304": {"description": "The client has it."},
@@ -229,7 +230,7 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
                 404,
                 429,
                 503,
-                of_409="It is held back until it has been checked.",
+                of_409="The file is held back until it has been checked.",
                 of_416="The range begins after the end.",
                 of_501=_OF_ANY["of_501"],
             ),
@@ -237,11 +238,11 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
     },
     (THUMBNAIL_PATH, "get"): {
         "tags": ["Files"],
-        "summary": "Show a picture small",
+        "summary": "Get a thumbnail",
         "operationId": "show_thumbnail",
         "description": (
-            "A WebP of the first frame, turned as it is meant to be seen, with none of the "
-            "picture's metadata. For those who may have the file; 404 for what is no picture."
+            "A WebP of the first frame, rotated as the picture's metadata says, and without that "
+            "metadata. For those who may have the file; 404 if it is not a picture."
         ),
         "security": [*_SECURITY, {}],
         "parameters": [
@@ -250,8 +251,8 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
                 "name": SIZE_PARAMETER,
                 "in": "query",
                 "required": False,
-                "description": "Pixels of the square into which it is to fit: it gets the next "
-                f"larger one of {', '.join(map(str, THUMBNAIL_SIZES))}.",
+                "description": "Side of the square, in pixels, into which it is to fit, rounded up "
+                f"to one of {', '.join(map(str, THUMBNAIL_SIZES))}; the last is the largest.",
                 "schema": {
                     "type": "integer",
                     "minimum": 1,
@@ -265,7 +266,7 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
             "200": {
                 "description": "The thumbnail.",
                 "headers": rate_limited("download", *DOWNLOAD)
-                | _answered(ETag=("Names these bytes.", '"…-480"')),
+                | _answered(ETag=("Identifies these bytes.", '"…-480"')),
                 "content": {"image/webp": {"schema": {"type": "string", "format": "binary"}}},
             },
             "304": {"description": "The client has it."},
@@ -275,7 +276,7 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
                 422,
                 429,
                 503,
-                of_409="It is held back until it has been checked.",
+                of_409="The file is held back until it has been checked.",
                 of_501=_OF_ANY["of_501"],
             ),
         },

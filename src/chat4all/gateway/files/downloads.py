@@ -90,7 +90,7 @@ class Downloads:
     ) -> None:
         pieces = self._downloading.read(file, span.start, span.end - span.start)
         async with aclosing(cast("AsyncGenerator[bytes, None]", pieces)) as data:
-            first = await anext(data)  # what is wrong with the store is a problem until here
+            first = await anext(data)  # until here an error becomes a problem response
             set_content_headers(scope, *CONTENT_HEADERS)
             await _send_start(send, *head)
             gone = asyncio.create_task(_until_gone(receive))
@@ -102,7 +102,7 @@ class Downloads:
                     await _send_piece(piece, scope, send)
                 await send({"type": "http.response.body", "body": b""})
             except Chat4AllError as error:
-                # The length tells the client that it has not everything.
+                # The client sees by Content-Length that bytes are missing.
                 _log.warning("a download was broken off", extra={"cause": str(error)})
             finally:
                 gone.cancel()

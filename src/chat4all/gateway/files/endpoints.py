@@ -1,4 +1,4 @@
-"""The fast routes of files: which method of which path is answered by whom."""
+"""The fast routes of files: which handler answers which method of which path."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -39,8 +39,8 @@ _OVERRIDDEN = ("DELETE", "HEAD", "PATCH")
 """What `X-HTTP-Method-Override` may make of a POST."""
 
 _NONE_HERE = (
-    "this installation keeps no files: its operator gives gateways a store for them, see "
-    "docs/operations"
+    "this installation keeps no files: no store for them is set up, see "
+    "docs/operations/files.md"
 )
 
 
@@ -53,7 +53,7 @@ def files_routes(
 ) -> Sequence[FastRoute]:
     """Return the routes of files."""
     endpoint = _FilesEndpoint(signing_in, uploading, downloading, picturing, limits)
-    # The more special path first: the other one's prefix is its own too.
+    # The more specific path first: it begins as the other one does.
     return [FastRoute(path, None, endpoint) for path in (FILES_PATH, THUMBNAIL_PATH, FILE_PATH)]
 
 
@@ -91,7 +91,7 @@ class _FilesEndpoint:
             else:
                 await self._show(pictured, scope, receive, send)
         except BodyBroken:
-            pass  # nobody is there to be answered
+            pass  # the client has gone
         except Exception as error:
             await problem_response(error, scope["path"])(scope, receive, send)
         return True
@@ -164,7 +164,7 @@ def _route(path: str) -> FastRoute:
 
 
 def _method(scope: Scope, headers: Headers) -> str:
-    """Return the method that is meant: a POST may stand for one that something in between drops."""
+    """Return the method that is meant: a POST may stand for one that a proxy does not pass on."""
     method: str = "HEAD" if scope.get(WAS_HEAD) else scope["method"]
     overridden = headers.get("x-http-method-override", "").strip().upper()
     return overridden if method == "POST" and overridden in _OVERRIDDEN else method

@@ -30,7 +30,7 @@ def link_routes() -> APIRouter:
         response_class=Response,
         responses={
             200: {
-                "description": "A link for you alone, and until when it may be used.",
+                "description": "A link for you alone, and when it expires.",
                 "content": json_content(FileLinkView),
             },
             **problems(401, 404, 422, 503),
@@ -43,7 +43,7 @@ def link_routes() -> APIRouter:
     ) -> Response:
         """Return an address for `<img>`, `<audio>` and `<video>`, which cannot send a token.
 
-        Whether you may have the file is asked again whenever the link is used.
+        Whether you may have the file is checked whenever the link is used.
         """
         made = await downloading.link(file_id, session.username)
         url = f"{FILES_PATH}/{file_id}?{LINK_PARAMETER}={made.token}"

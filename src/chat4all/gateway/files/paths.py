@@ -1,4 +1,4 @@
-"""Where files are."""
+"""The paths of files in URLs."""
 
 import re
 
@@ -13,7 +13,7 @@ THUMBNAIL_PATH = f"{FILE_PATH}/thumbnail"
 
 LINK_PARAMETER = "link"
 PARAMETERS_MAX = 10
-"""In a query."""
+"""Of one query string."""
 
 _ID = f"({UUID_PATTERN[1:-1]})"
 _file = re.compile(FILE_PATH.format(file_id=_ID))

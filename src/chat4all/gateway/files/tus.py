@@ -71,7 +71,7 @@ class Tus:
         )
 
     async def options(self, send: Send) -> None:
-        """Say what there is of tus."""
+        """Say what of tus is supported."""
         await _answer(send, HTTPStatus.NO_CONTENT, *self._options)
 
     def check_version(self, scope: Scope, headers: Headers) -> None:
@@ -165,13 +165,13 @@ class Tus:
                 upload.owner, upload.file_id, 0, incoming.chunks(), checksum
             )
         except Exception:
-            # Nobody would know its address.
+            # The client does not learn its address.
             await self._uploading.end(upload.owner, upload.file_id)
             raise
 
 
 class _closing_unread:  # noqa: N801 - a context manager, as `suppress` is
-    """Closes the connection with an answer that comes before its request has arrived whole."""
+    """Closes the connection after an answer that is sent before the whole request has arrived."""
 
     def __init__(self, scope: Scope, incoming: Incoming) -> None:
         self._scope = scope

@@ -74,9 +74,9 @@ def read_metadata(text: str) -> Described:
 
 
 def file_name(text: str) -> str:
-    """Return a name that a file can have everywhere: one line, without folders, of some length.
+    """Return a name that a file can have everywhere: one line, no folders, `NAME_MAX` at most.
 
-    Its ending stays.
+    Its extension is kept.
     """
     name = _folders.sub("", _hidden.sub("", text)).strip().strip(".").strip() or NAMELESS
     if len(name) > NAME_MAX:

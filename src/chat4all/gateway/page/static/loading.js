@@ -31,7 +31,7 @@
         await response.arrayBuffer(); // to its end: only then it is kept
         if (response.ok) return;
       } catch {
-        // The gateway that had it may just end, or not answer.
+        // The gateway that had it may be stopping, or not answer.
       }
       await wait(tried);
     }
@@ -70,7 +70,7 @@
     location.reload();
   }
 
-  // Such an event of an element does not bubble. A picture is not worth it.
+  // An element's error does not bubble. A missing picture is no reason to load again.
   addEventListener("error", ({ target }) => target.matches?.("link, script") && loadAgain(), true);
   addEventListener("load", () => isMissing || sessionStorage.removeItem(COUNT));
 }

@@ -30,7 +30,7 @@ export default {
   sending: "Sending", sent: "Sent", delivered: "Delivered", read: "Read", failed: "Not delivered.", waiting: "Waiting for the connection", retry: "Try again", discard: "Discard",
   actions: "Actions", react: "React", reply: "Reply", edit: "Edit", delete: "Delete", confirm_delete: "Delete this message for everybody?",
   reaction: { one: "{emoji}, {count} person: {names}", other: "{emoji}, {count} people: {names}" },
-  attach: "Attach a file", image: "Picture", audio: "Sound", video: "Film", file: "File", open_picture: "Open {name}", no_picture: "This picture cannot be shown.",
+  attach: "Attach a file", image: "Picture", audio: "Audio", video: "Video", file: "File", open_picture: "Open {name}", no_picture: "This picture cannot be shown.",
   download: "Download", download_named: "Download {name}", upload_of: "Upload of {name}", upload_failed: "Not uploaded.", paused: "Paused",
   pause_upload: "Pause {name}", resume_upload: "Resume {name}", retry_upload: "Try {name} again", cancel_upload: "Cancel {name}",
   location: "Location", contact: "Contact", custom: "Content of another program", open_map: "Open map",

@@ -32,7 +32,7 @@ export default {
   reaction: { one: "{emoji}, {count} pessoa: {names}", other: "{emoji}, {count} pessoas: {names}" },
   attach: "Anexar arquivo", image: "Imagem", audio: "Áudio", video: "Vídeo", file: "Arquivo", open_picture: "Abrir {name}", no_picture: "Esta imagem não pode ser mostrada.",
   download: "Baixar", download_named: "Baixar {name}", upload_of: "Envio de {name}", upload_failed: "Não foi enviado.", paused: "Em pausa",
-  pause_upload: "Pausar {name}", resume_upload: "Retomar {name}", retry_upload: "Tentar de novo {name}", cancel_upload: "Cancelar {name}",
+  pause_upload: "Pausar {name}", resume_upload: "Retomar {name}", retry_upload: "Tentar enviar {name} de novo", cancel_upload: "Cancelar {name}",
   location: "Localização", contact: "Contato", custom: "Conteúdo de outro programa", open_map: "Abrir mapa",
   member_added: "{name} está no grupo agora.", suggestions: "Participantes a mencionar",
   offline_banner: "Sem conexão. O que você escrever fica guardado e segue depois.", connect_now: "Conectar agora",
