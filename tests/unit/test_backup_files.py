@@ -30,9 +30,7 @@ async def _upload(folder: Path, key: str, *, is_whole: bool) -> str:
     blobs = FolderBlobs(folder / "files")
     await blobs.open()
     upload = await blobs.begin(key, "text/plain")
-    parts = [
-        await blobs.write(key, upload, number, [data]) for number, data in enumerate(PARTS, 1)
-    ]
+    parts = [await blobs.write(key, upload, number, [data]) for number, data in enumerate(PARTS, 1)]
     if is_whole:
         await blobs.finish(key, upload, parts)
     await blobs.close()

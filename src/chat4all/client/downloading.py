@@ -94,7 +94,7 @@ class Downloading:
         return str(answer.headers.get("ETag", ""))
 
 
-def _put(file: BinaryIO, part: Path, target: Path, replaces: bool) -> None:  # noqa: FBT001
+def _put(file: BinaryIO, part: Path, target: Path, replaces: bool) -> None:
     file.flush()
     os.fsync(file.fileno())
     if replaces:

@@ -34,8 +34,8 @@ GARBAGE_SECONDS = 60
 TAILS_MAX = 1_000
 """Tails whose keys are listed for deletion: of the last requests that took an upload."""
 
-THUMBNAIL_SIZES: Sequence[int] = ()
-"""Pixels of the longer side of the thumbnails that are kept."""
+THUMBNAIL_SIZES = (128, 480, 1280)
+"""Pixels of the squares into which pictures are made to fit."""
 
 
 def file_id(text: str) -> FileId:
@@ -148,10 +148,6 @@ class Upload(NewUpload):
     fence: int = 0
     expires_at: int = 0
     """Milliseconds since 1970; 0 for never."""
-
-
-THUMBNAIL_SIZES = (128, 480, 1280)
-"""Pixels of the squares into which pictures are made to fit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from chat4all.adapters.embedded import (
     EmbeddedStore,
     FolderBlobs,
 )
-from chat4all.adapters.embedded.folder import FolderGeneration, watching_folder
+from chat4all.adapters.embedded.folder import FILES, FolderGeneration, watching_folder
 from chat4all.adapters.embedded.link import SILENCE_SECONDS
 from chat4all.adapters.pictures import LimitedPictures
 from chat4all.adapters.present_files import PresentFiles
@@ -60,6 +60,9 @@ from chat4all.settings import OneMachineSettings, is_loopback
 from chat4all.usecases.demonstrating import CHAT, demo_passwords_are_active, make_demo
 
 TRIM_EVERY_SECONDS = 3600.0
+
+RESERVED_BYTES = 256 * 1024 * 1024
+"""Of the disk, which files leave to messages: a file that is too much can be deleted then."""
 
 _log = logging.getLogger(__name__)
 
@@ -129,7 +132,7 @@ async def one_machine(
         log.order_after(found.newest_ms)
         await store.open()
         await EmbeddedConsumer(log, store).check()
-        blobs = FolderBlobs(folder.path / "files")
+        blobs = FolderBlobs(folder.path / FILES, reserve=RESERVED_BYTES)
         stack.push_async_callback(blobs.close)
         await blobs.open(has_files=found.has_files)
         # After the demonstration data, so that a first start which was cut off is still the first.

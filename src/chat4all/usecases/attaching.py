@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chat4all.domain.errors import Conflict, FieldError, InvalidInput, NotFound
-from chat4all.domain.files import FileState, FileUse, StoredFile, file_id, fits
+from chat4all.domain.files import FileLimits, FileState, FileUse, StoredFile, file_id, fits
 from chat4all.domain.ids import Username
 from chat4all.domain.kinds import FILE_KINDS, Kind
 from chat4all.domain.messages import StoredMessage
@@ -17,8 +17,9 @@ FILE_ID = "/payload/file_id"
 class Attaching:
     """Gives the members of a conversation the files that its messages name, and takes them back."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, limits: FileLimits | None = None) -> None:
         self._files = files
+        self._limits = limits or FileLimits()
 
     async def attach(self, record: MessageRecord) -> MessageRecord:
         """Return a record with what is known of its file, which its readers may have from now on.
@@ -50,6 +51,9 @@ class Attaching:
         file = await self._files.find(use.file_id, sender)
         if file.state is FileState.READY and not fits(kind, file.facts.media_type):
             raise _invalid(f"this file cannot be sent as `{kind}`: it is {file.facts.media_type}")
+        if file.size > (most := self._limits.most(file.facts.media_type)):
+            # When it began, only its uploader had said what it is.
+            raise _invalid(f"a file of this type has at most {most:,} bytes")
         if file.state is FileState.REFUSED:
             raise Conflict("this file was refused when it was checked")
 

@@ -1,5 +1,6 @@
 """Edit and delete messages, and react to them: changes travel through the log like messages."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -85,6 +86,7 @@ class Changing:
         self._members = members
         self._names = names
         self._attaching = attaching
+        self._deleting: set[asyncio.Task[ChangeId]] = set()
         self._new_id = new_id
         self._unknown_not_before = unknown_not_before
         self._recent = Recent[_Key, ChangeRecord]()
@@ -132,6 +134,29 @@ class Changing:
 
         Raises `NotAllowed` for everybody else.
         """
+        # To its end, also when the caller's connection closes meanwhile: a deletion that is made
+        # has to take the message's file back.
+        deleting = asyncio.create_task(
+            self._delete(author, conversation, message_id, seq, change_id, headers)
+        )
+        self._deleting.add(deleting)
+        deleting.add_done_callback(self._deleted)
+        return await asyncio.shield(deleting)
+
+    def _deleted(self, deleting: "asyncio.Task[ChangeId]") -> None:
+        self._deleting.discard(deleting)
+        if not deleting.cancelled():
+            deleting.exception()  # raised to the caller, or the caller is gone
+
+    async def _delete(
+        self,
+        author: Username,
+        conversation: ConversationId,
+        message_id: MessageId,
+        seq: int | None,
+        change_id: ChangeId | None,
+        headers: Headers,
+    ) -> ChangeId:
         deleted: list[StoredMessage] = []
 
         async def prepare(of: dict[str, Any]) -> _Prepared:

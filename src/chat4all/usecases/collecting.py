@@ -1,5 +1,6 @@
 """Collect garbage: delete the bytes of files that nobody needs, then what is known of them."""
 
+from chat4all.domain.errors import Unavailable
 from chat4all.domain.files import Garbage
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Files
@@ -23,10 +24,19 @@ class Collecting:
         collected = 0
         for _ in range(ROUNDS_MAX):
             found = await self._files.garbage(AT_ONCE)
+            failed: Unavailable | None = None
             for garbage in found:
-                await self._delete(garbage)
-                await self._files.forget([garbage.file_id])
-            collected += len(found)
+                try:
+                    await self._delete(garbage)
+                    await self._files.forget([garbage.file_id])
+                except Unavailable as error:
+                    if failed is not None:
+                        raise  # it is the store, and not one object
+                    failed = error
+                else:
+                    collected += 1
+            if failed is not None:
+                raise failed
             if len(found) < AT_ONCE:
                 break
         return collected

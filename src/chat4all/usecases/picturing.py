@@ -40,7 +40,7 @@ class Picturing:
             return await self._pictures.look(self._blobs.read(key))
         except UnreadablePicture:
             return None
-        except Unavailable as error:
+        except (NotFound, Unavailable) as error:
             _log.warning("a picture was not looked at", extra={"cause": str(error)})
             return None
 

@@ -116,6 +116,9 @@ class Sending:
             members = await self._members.members(draft.conversation_id)
             check_member(members, sender)
             if draft.refers:
+                if draft.kind in FILE_KINDS and await self._has_accepted(sender, draft):
+                    # Its file is not given to anybody again: the message may be deleted by now.
+                    return record.message_id
                 try:
                     record = await self._referring(record, draft, members)
                 except (Conflict, InvalidInput):

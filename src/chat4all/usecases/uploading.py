@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from chat4all.domain.errors import (
     ChecksumMismatch,
@@ -116,6 +117,7 @@ class Uploading:
         self._of_users: Counter[Username] = Counter()
         self._digests: OrderedDict[FileId, tuple[int, Any]] = OrderedDict()
         self._finishings: dict[FileId, asyncio.Task[Upload]] = {}
+        self._settling: WeakValueDictionary[FileId, asyncio.Lock] = WeakValueDictionary()
         self._is_ending = False
 
     async def begin(self, new: NewUpload) -> Upload:
@@ -145,9 +147,18 @@ class Uploading:
         upload = await self._uploads.find(file_id, owner)
         if upload.state is not FileState.UPLOADING:
             return upload
+        # One at a time of those who ask at once: the first one may have to finish it.
+        turn = self._settling.setdefault(file_id, asyncio.Lock())
+        async with turn:
+            return await self._settled(owner, file_id)
+
+    async def _settled(self, owner: Username, file_id: FileId) -> Upload:
         if (finishing := self._finishings.get(file_id)) is not None:
             # Taking it over would repeat all that work for each client that asks.
-            return await asyncio.shield(finishing)
+            await asyncio.wait({finishing})
+            if finishing.cancelled():
+                raise Fenced("another request has taken this upload")
+            return finishing.result()
         await self._let_go(file_id)
         upload = await self._uploads.take(file_id, owner, force=True)
         if upload.state is not FileState.UPLOADING:
@@ -235,6 +246,8 @@ class Uploading:
             return replace(upload, progress=writer.progress)
         finally:
             await writer.drop()
+            if checksum is not None:
+                await writer.discard()
             if self._requests.get(upload.file_id) is request:
                 del self._requests[upload.file_id]
             request.ended.set()
@@ -286,7 +299,8 @@ class Uploading:
         try:
             return await _held(finishing, writer)
         finally:
-            self._finishings.pop(upload.file_id, None)
+            if self._finishings.get(upload.file_id) is finishing:
+                del self._finishings[upload.file_id]
             self._digests.pop(upload.file_id, None)
 
     async def _let_go(self, file_id: FileId) -> None:

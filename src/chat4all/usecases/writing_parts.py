@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from chat4all.concurrency.retrying import Backoff, retry
-from chat4all.domain.errors import Unavailable
+from chat4all.domain.errors import Conflict, Fenced, Unavailable
 from chat4all.domain.files import PART_BYTES, Progress, Tail, Upload, tail_key
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Uploads
@@ -19,6 +19,11 @@ acknowledges each, and waiting for one after the other takes several times as lo
 
 FENCES = 32
 """Fences that have part numbers of their own: stores have numbers up to 10,000."""
+
+JOINED_BYTES = 4_096
+"""Pieces that are smaller are joined."""
+
+PUBLIC_DAMAGED = "a part of this upload was damaged in the store of files"
 
 ADVANCE_SECONDS = 10.0
 """How long keeping progress is tried again while the metadata service does not answer."""
@@ -74,7 +79,10 @@ class PartWriter:
             await self._read_tail()
         while data:
             some = data[: PART_BYTES - self._filled]
-            self._buffer.append(some)
+            if self._buffer and len(self._buffer[-1]) < JOINED_BYTES:
+                self._buffer[-1] += some  # an object for each small piece would take far more
+            else:
+                self._buffer.append(some)
             self._filled += len(some)
             data = data[len(some) :]
             if self._filled == PART_BYTES:
@@ -94,7 +102,13 @@ class PartWriter:
         if self._filled:
             tail = Tail(tail_key(self._upload.key, self._upload.fence), self._filled)
             await self._blobs.put(tail.key, self._buffer, self._upload.media_type)
-        await self._advance(Progress(tuple(self._parts), tail))
+        try:
+            await self._advance(Progress(tuple(self._parts), tail))
+        except Fenced:
+            if self._filled and tail is not None:
+                with suppress(Unavailable):  # nobody else knows of it
+                    await self._blobs.delete([tail.key])
+            raise
 
     async def renew(self) -> None:
         """Say that this request is alive. Raises `Fenced`."""
@@ -105,6 +119,17 @@ class PartWriter:
         self._buffer.clear()
         if self._writing:
             await asyncio.wait(self._writing)
+
+    async def discard(self) -> None:
+        """Leave next to nothing of the parts that do not count: they count for no quota.
+
+        Otherwise bodies with wrong checksums could fill the store.
+        """
+        for part in self._parts[len(self.progress.parts) :]:
+            with suppress(Unavailable, Conflict):
+                await self._blobs.write(
+                    self._upload.key, self._upload.store_upload, part.number, [b"-"]
+                )
 
     async def _until_written(self, most: int = 0) -> None:
         """Wait until no more than so many parts are being written."""
@@ -162,6 +187,8 @@ class PartWriter:
         tail = self.progress.tail
         if tail is not None:
             read = [data async for data in self._blobs.read(tail.key, 0, tail.size)]
+            if sum(map(len, read)) != tail.size:
+                raise Unavailable(f"{tail.key} is not as it was written", PUBLIC_DAMAGED)
             # Set together: this may be cancelled at any `await`.
             self._buffer, self._filled = read, sum(map(len, read))
         self._has_tail = False

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import hashlib
 import secrets
+import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TypeVar
 from chat4all.adapters.embedded.object_files import (
     extents_of,
     finish,
+    leftovers_of,
     make_folder,
     put_file,
     read_piece,
@@ -50,8 +52,10 @@ class FolderBlobs:
 
     part_min = 0
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, reserve: int = 0) -> None:
         self._folder = folder
+        self._reserve = reserve
+        """Bytes of the disk that are left to messages."""
         self._present = PresentFiles()
         self._writers = ThreadPoolExecutor(THREADS, thread_name_prefix="files-writer")
         self._readers = ThreadPoolExecutor(THREADS, thread_name_prefix="files-reader")
@@ -89,6 +93,7 @@ class FolderBlobs:
         target, upload = self._path(key), secrets.token_hex(16)
 
         def make() -> None:
+            self._check_room()
             self._make_shard(target)
             make_folder(upload_folder(target, upload))
 
@@ -98,7 +103,12 @@ class FolderBlobs:
     async def write(self, key: str, upload: str, number: int, data: Chunks) -> StoredPart:
         """Write a part to a new file; see `ports.blobs.Blobs`."""
         folder = upload_folder(self._path(key), upload)
-        return await self._write(write_part, folder, number, data)
+
+        def write() -> StoredPart:
+            self._check_room()
+            return write_part(folder, number, data)
+
+        return await self._write(write)
 
     async def finish(self, key: str, upload: str, parts: Sequence[StoredPart]) -> None:
         """Give the parts the object's name; see `ports.blobs.Blobs`."""
@@ -113,6 +123,7 @@ class FolderBlobs:
         target = self._path(key)
 
         def put() -> None:
+            self._check_room()
             self._make_shard(target)
             put_file(target, data)
 
@@ -138,7 +149,12 @@ class FolderBlobs:
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Remove objects; see `ports.blobs.Blobs`."""
-        await self._write(remove, [self._path(key) for key in keys])
+
+        def delete() -> None:
+            for path in map(self._path, keys):
+                remove([path, *leftovers_of(path)])
+
+        await self._write(delete)
 
     async def ping(self) -> None:
         """Return while the folder is there and its disk answers."""
@@ -149,6 +165,10 @@ class FolderBlobs:
         name = checked_key(key).replace("/", "_")
         shard = hashlib.sha256(key.encode()).hexdigest()
         return self._folder / shard[:2] / shard[2:4] / name
+
+    def _check_room(self) -> None:
+        if self._reserve and shutil.disk_usage(self._folder).free < self._reserve:
+            raise OSError(errno.ENOSPC, "the rest of the disk is for messages")
 
     def _make_shard(self, target: Path) -> None:
         """Make the two folders above an object; the folder of files itself is never made anew."""

@@ -17,6 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from chat4all.adapters.file_store import PUBLIC
 from chat4all.adapters.private_files import (
     open_private,
     rename_durably,
@@ -103,7 +104,7 @@ def _put_in_order(folder: Path, named: Sequence[Extent]) -> None:
     """Leave nothing in an upload's folder but these parts, and write down their order."""
     wanted = {path for path, _ in named}
     for path in folder.iterdir():
-        if path not in wanted:
+        if path not in wanted and not path.name.startswith(ORDER):
             path.unlink(missing_ok=True)
     order = "".join(f"{path.name} {size}\n" for path, size in named)
     write_private(folder / ORDER, order.encode())
@@ -133,7 +134,7 @@ def read_piece(path: Path, offset: int, size: int) -> bytes:
     finally:
         os.close(handle)
     if not found:
-        raise Unavailable(f"{path} is shorter than it was: restore it from a backup")
+        raise Unavailable(f"{path} is shorter than it was: restore it from a backup", PUBLIC)
     return found
 
 
@@ -177,6 +178,11 @@ def remove(paths: Sequence[Path]) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def leftovers_of(target: Path) -> Sequence[Path]:
+    """Return what a process that was killed has left of an object or of its upload."""
+    return [*target.parent.glob(f"{target.name}~*")]
 
 
 def _name_of(number: int, etag: str) -> str:

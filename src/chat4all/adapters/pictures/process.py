@@ -25,6 +25,8 @@ ANSWER_MAX = 8 * 1024 * 1024
 
 _CHILD = str(Path(__file__).with_name("child.py"))
 
+PUBLIC = "pictures cannot be looked at"
+
 _DEFECT = 1
 """The exit status of an interpreter that ends by an exception."""
 
@@ -56,6 +58,8 @@ class LimitedPictures:
                 return await _ask(content, arguments)
         except TimeoutError as error:
             raise Unavailable("a picture was not looked at in time") from error
+        except OSError as error:
+            raise Unavailable(f"pictures cannot be looked at: {error}", PUBLIC) from error
 
 
 async def _ask(content: AsyncIterator[bytes], arguments: tuple[str, ...]) -> bytes:
@@ -80,15 +84,18 @@ async def _ask(content: AsyncIterator[bytes], arguments: tuple[str, ...]) -> byt
 
 
 async def _answer(process: Any, content: AsyncIterator[bytes]) -> bytes:
-    async with asyncio.TaskGroup() as group:
-        reading = group.create_task(_read(process.stdout))
-        failing = group.create_task(_read(process.stderr))
-        group.create_task(_feed(process.stdin, content))
+    try:
+        async with asyncio.TaskGroup() as group:
+            reading = group.create_task(_read(process.stdout))
+            failing = group.create_task(_read(process.stderr))
+            group.create_task(_feed(process.stdin, content))
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from None
     answer = reading.result()
     status = await process.wait()
     if status == _DEFECT:
         last = failing.result().decode(errors="replace").strip().rpartition("\n")[2]
-        raise Unavailable(f"pictures cannot be looked at: {last}", "pictures cannot be looked at")
+        raise Unavailable(f"pictures cannot be looked at: {last}", PUBLIC)
     if status != 0 or len(answer) > ANSWER_MAX:
         raise UnreadablePicture("this picture cannot be read")
     return answer

@@ -17,7 +17,7 @@ from chat4all.adapters.sql.file_rows import (
     upload_of,
 )
 from chat4all.adapters.sql.outbox import Now
-from chat4all.adapters.sql.tables import file_uses, files, members
+from chat4all.adapters.sql.tables import file_uses, files, members, users
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.adapters.sql.types import ByBytes
 from chat4all.domain.errors import Conflict, NotFound
@@ -40,6 +40,9 @@ _THROUGH_A_CONVERSATION = select(file_uses.c.file_id).join(
 _FOR_VIEWER = FILE.where(
     IS_THERE,
     IS_WHOLE,
+    ~select(users.c.username)
+    .where(users.c.username == bindparam("viewer"), users.c.disabled_at.is_not(None))
+    .exists(),
     or_(
         files.c.owner == bindparam("viewer"),
         _THROUGH_A_CONVERSATION.where(
@@ -79,7 +82,8 @@ _GARBAGE = (
         files.c.expires_at <= Now(),
         or_(files.c.given_until.is_(None), files.c.given_until <= Now()),
     )
-    .order_by(files.c.expires_at)
+    # What could not be deleted the last time comes after what was not tried yet.
+    .order_by(func.coalesce(files.c.given_until, 0), files.c.expires_at)
     .limit(bindparam("most"))
     .with_for_update()
 )

@@ -215,7 +215,10 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
                 "headers": rate_limited("download", *DOWNLOAD)
                 | _answered(
                     ETag=("The SHA-256 of the bytes.", '"…"'),
-                    Content_Disposition=("Shown or saved; its name.", 'inline; filename="praia.jpg"'),
+                    Content_Disposition=(
+                        "Shown or saved; its name.",
+                        'inline; filename="praia.jpg"',
+                    ),
                 ),
                 "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
             },

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
@@ -14,9 +13,9 @@ from chat4all.gateway.files.paths import (
     FILE_PATH,
     FILES_PATH,
     LINK_PARAMETER,
-    PARAMETERS_MAX,
     THUMBNAIL_PATH,
     file_in,
+    query_of,
     thumbnail_in,
 )
 from chat4all.gateway.files.thumbnails import Thumbnails
@@ -39,8 +38,7 @@ _OVERRIDDEN = ("DELETE", "HEAD", "PATCH")
 """What `X-HTTP-Method-Override` may make of a POST."""
 
 _NONE_HERE = (
-    "this installation keeps no files: no store for them is set up, see "
-    "docs/operations/files.md"
+    "this installation keeps no files: no store for them is set up, see docs/operations/files.md"
 )
 
 
@@ -138,9 +136,8 @@ class _FilesEndpoint:
             await tus.delete(owner, file_id, send)
 
     async def _viewer(self, file_id: FileId, scope: Scope) -> Username:
-        query = parse_qs(scope["query_string"], max_num_fields=PARAMETERS_MAX)
-        if (links := query.get(LINK_PARAMETER.encode())) is not None:
-            return self._downloading.viewer_of(links[0].decode("latin-1"), file_id)
+        if (links := query_of(scope).get(LINK_PARAMETER)) is not None:
+            return self._downloading.viewer_of(links[0], file_id)
         return await self._caller(scope)
 
     async def _caller(self, scope: Scope) -> Username:

@@ -1,9 +1,15 @@
 """The paths of files in URLs."""
 
 import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from urllib.parse import parse_qs
+
+from starlette.types import Scope
 
 from chat4all.domain.files import FileId, file_id
 from chat4all.domain.ids import UUID_PATTERN
+from chat4all.http.problems import BadRequest
 
 FILES_PATH = "/v1/files"
 FILE_PATH = f"{FILES_PATH}/{{file_id}}"
@@ -18,6 +24,15 @@ PARAMETERS_MAX = 10
 _ID = f"({UUID_PATTERN[1:-1]})"
 _file = re.compile(FILE_PATH.format(file_id=_ID))
 _thumbnail = re.compile(THUMBNAIL_PATH.format(file_id=_ID))
+
+
+def query_of(scope: Scope) -> Mapping[str, Sequence[str]]:
+    """Return the parameters of a request. Raises `BadRequest` for more than anybody needs."""
+    text = scope["query_string"].decode("latin-1")
+    try:
+        return parse_qs(text, max_num_fields=PARAMETERS_MAX)
+    except ValueError:
+        raise BadRequest(HTTPStatus.BAD_REQUEST, "the query has too many fields") from None
 
 
 def file_in(path: str) -> FileId | None:

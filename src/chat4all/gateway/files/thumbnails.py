@@ -1,7 +1,6 @@
 """`GET /v1/files/{id}/thumbnail`: a small picture that is safe to show."""
 
 from http import HTTPStatus
-from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
@@ -10,7 +9,7 @@ from chat4all.domain.errors import FieldError, InvalidInput
 from chat4all.domain.files import FileId
 from chat4all.domain.ids import Username
 from chat4all.gateway.files.content_headers import CONTENT_HEADERS
-from chat4all.gateway.files.paths import PARAMETERS_MAX
+from chat4all.gateway.files.paths import query_of
 from chat4all.gateway.files.ranges import matches
 from chat4all.http.frame import set_content_headers
 from chat4all.http.methods import WAS_HEAD
@@ -53,9 +52,13 @@ class Thumbnails:
 
 
 def _size(scope: Scope) -> int:
-    query = parse_qs(scope["query_string"], max_num_fields=PARAMETERS_MAX)
-    asked = query.get(SIZE_PARAMETER.encode(), [b"%d" % SIZE_DEFAULT])[0]
-    if asked.isdigit() and len(asked) <= len(str(SIZE_MAX)) and 1 <= int(asked) <= SIZE_MAX:
+    asked = query_of(scope).get(SIZE_PARAMETER, [str(SIZE_DEFAULT)])[0]
+    if (
+        asked.isascii()
+        and asked.isdigit()
+        and len(asked) <= len(str(SIZE_MAX))
+        and 1 <= int(asked) <= SIZE_MAX
+    ):
         return int(asked)
     detail = f"a number of pixels, 1 to {SIZE_MAX:,}"
     raise InvalidInput([FieldError(f"/{SIZE_PARAMETER}", detail)])

@@ -163,6 +163,7 @@ export default {
       this.setTroubled(false);
       this.watch(true);
       this.reloadStale();
+      this.forgetBrokenLinks();
       for (const one of this.state.conversations.values()) if (one.isReadUnsaid) this.sayRead(one);
     });
     on("Disconnected", () => this.setTroubled(true, TROUBLED_MS));

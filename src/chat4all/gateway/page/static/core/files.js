@@ -7,6 +7,16 @@ const AT_ONCE = 2;
 /** Between two addresses of the same file. */
 const AGAIN_MS = 30_000;
 
+/** Let a player go on where it is once it has another address. */
+function resume(player) {
+  const { currentTime, paused } = player;
+  const goOn = () => {
+    player.currentTime = currentTime;
+    if (!paused) player.play().catch(() => {}); // a browser may refuse; the person can press play
+  };
+  player.addEventListener("loadedmetadata", goOn, { once: true });
+}
+
 export default {
   /** Send each file in a message of its own. */
   attach(conversation, files) {
@@ -110,6 +120,11 @@ export default {
       this.makeLink(file_id);
     }
     else if (link?.url) this.setLink(file_id, { ...link, broken: true });
+  },
+
+  /** Ask again for what could not be had while the server did not answer. */
+  forgetBrokenLinks() {
+    for (const [file_id, { broken }] of this.links) if (broken) this.links.delete(file_id);
   },
 
   setLink(file_id, link) {

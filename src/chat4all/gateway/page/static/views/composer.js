@@ -36,8 +36,10 @@ export function composerView(app, conversation) {
           .value=${live(conversation.draft)} dir="auto" enterkeyhint="send"
           aria-controls=${suggested.length ? "suggestions" : nothing} aria-activedescendant=${suggested.length ? `suggestion-${ui.suggested}` : nothing}
           @paste=${(event) => {
-            const files = [...event.clipboardData.files];
-            if (!files.length) return;
+            const { types, files: [...files] } = event.clipboardData;
+            // Spreadsheets and word processors put a picture of the text beside it.
+            const isText = types.includes("text/plain") && types.includes("text/html");
+            if (!files.length || isText) return;
             event.preventDefault();
             app.attach(conversation, files);
           }}

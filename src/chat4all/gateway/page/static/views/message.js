@@ -33,7 +33,7 @@ function messageView(app, conversation, message, { first, last, state }) {
   const name = app.nameOf(message.sender_id);
   return html`
     <li class=${classes} data-key=${key} data-seq=${message.seq ?? nothing} tabindex="-1"
-      @click=${(event) => event.target.closest("a, button") || app.act(key, event)}
+      @click=${(event) => event.target.closest("a, button, audio, video") || app.act(key, event)}
       @keydown=${(event) => onKey(app, conversation, message, event)}>
       ${!mine && first ? avatar(name, { of: message.sender_id, size: "small" }) : nothing}
       <div class="body">
@@ -93,7 +93,7 @@ export function tick(state) {
 
 /** Return what a message answers, in short. */
 export function quote(app, reply, go) {
-  const text = reply.deleted ? t("deleted") : reply.content;
+  const text = reply.deleted ? t("deleted") : app.summaryOf(reply);
   const inside = html`<strong>${app.nameOf(reply.sender_id)}</strong><span dir="auto">${text}</span>`;
   return go ? html`<button class="quote" @click=${go}>${inside}</button>` : html`<div class="quote">${inside}</div>`;
 }
