@@ -10,6 +10,7 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 REQUEST_BYTES = 64 * 1024 * 1024
@@ -29,7 +30,7 @@ class Uploader:
     def upload(self, ending: threading.Event) -> None:
         """Upload one file, unless it is to end before, and give it up."""
         size = len(self._content)
-        location = self._ask("POST", "/v1/files", 201, **{"Upload-Length": str(size)})
+        location = self._ask("POST", "/v1/files", 201, {"Upload-Length": str(size)})
         for start in range(0, size, REQUEST_BYTES):
             if ending.is_set():
                 break
@@ -38,20 +39,25 @@ class Uploader:
                 "PATCH",
                 location,
                 204,
-                piece,
-                **{
+                {
                     "Upload-Offset": str(start),
                     "Content-Type": "application/offset+octet-stream",
                     "Content-Length": str(len(piece)),
                 },
+                piece,
             )
             self.acknowledged += len(piece)
-        self._ask("DELETE", location, 204)
+        self._ask("DELETE", location, 204, {})
 
     def _ask(
-        self, method: str, path: str, status: int, body: memoryview | None = None, **headers: str
+        self,
+        method: str,
+        path: str,
+        status: int,
+        headers: Mapping[str, str],
+        body: memoryview | None = None,
     ) -> str:
-        self._connection.request(method, path, body, self._headers | headers)
+        self._connection.request(method, path, body, {**self._headers, **headers})
         answer = self._connection.getresponse()
         text = answer.read()
         if answer.status != status:

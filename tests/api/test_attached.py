@@ -1,11 +1,13 @@
 """Messages with files: what their readers see, who may have the file, and until when."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.api.conftest import CHAT, Api
+from tests.api.test_operating_people import done
 from tests.api.tus import PNG, Tus, named
 from tests.attached import FakePictures
 
@@ -117,6 +119,74 @@ async def test_what_is_sent_again_is_accepted_again(api: Api) -> None:
     assert again.status_code == 202, again.text
     await api.routed()
     assert len(await api.history(bruno)) == 1
+
+
+async def test_a_retry_gives_a_deleted_messages_file_to_nobody(api: Api) -> None:
+    """Fails when it is attached again: its members would keep it for ever."""
+    bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
+    file_id = await upload(api, bruno)
+    own = "01980f4e-0000-4000-8000-000000000002"
+    other = (await send(api, bruno, file_id)).json()["message_id"]
+    assert (await send(api, bruno, file_id, message_id=own)).status_code == 202
+    await api.routed()
+    for message_id in (own, other):
+        path = f"/v1/conversations/{CHAT}/messages/{message_id}"
+        assert (await api.gateway.delete(path, headers=bruno)).status_code == 202
+        await api.routed()
+        if message_id == own:
+            assert (await send(api, bruno, file_id, message_id=own)).status_code == 202
+            assert await status(api, ana, file_id) == 200
+    assert await status(api, ana, file_id) == 404
+
+
+async def test_a_deletion_is_carried_to_its_end_when_its_caller_has_gone(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when it ends with its caller: the message is deleted, and its file still there."""
+    bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
+    file_id = await upload(api, bruno)
+    message_id = (await send(api, bruno, file_id)).json()["message_id"]
+    await api.routed()
+    append, appending, may = api.parts.log.append, asyncio.Event(), asyncio.Event()
+
+    async def slow(*arguments: Any) -> Any:
+        position = await append(*arguments)
+        appending.set()
+        await may.wait()
+        return position
+
+    monkeypatch.setattr(api.parts.log, "append", slow)
+    path = f"/v1/conversations/{CHAT}/messages/{message_id}"
+    deleting = asyncio.create_task(api.gateway.delete(path, headers=bruno))
+    await appending.wait()
+    deleting.cancel()
+    await asyncio.gather(deleting, return_exceptions=True)
+    may.set()
+    async with asyncio.timeout(10):
+        while await status(api, ana, file_id) != 404:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_link_ends_with_its_account(api: Api, tmp_path: Path) -> None:
+    bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
+    file_id = await upload(api, bruno)
+    await send(api, bruno, file_id)
+    linked = (await api.gateway.post(f"/v1/files/{file_id}/link", headers=ana)).json()["url"]
+    assert (await api.gateway.get(linked)).status_code == 200
+    await done(tmp_path / "data", "users", "disable", "ana")
+    assert (await api.gateway.get(linked)).status_code == 404
+
+
+async def test_queries_that_nobody_needs(api: Api) -> None:
+    bruno = await api.sign_in("bruno")
+    file_id = await upload(api, bruno)
+    for below in ("", "/thumbnail"):
+        path = f"/v1/files/{file_id}{below}"
+        assert (await api.gateway.get(path + "?a=%C3%A9", headers=bruno)).status_code == 200
+        many = "&".join(f"a{number}=1" for number in range(11))
+        assert (await api.gateway.get(f"{path}?{many}", headers=bruno)).status_code == 400
+    answer = await api.gateway.get(f"/v1/files/{file_id}/thumbnail?size=%C2%B2", headers=bruno)
+    assert answer.status_code == 422
 
 
 async def test_files_that_do_not_fit_are_refused(api: Api) -> None:

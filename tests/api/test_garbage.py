@@ -1,9 +1,11 @@
 """Garbage is deleted from the disk."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from chat4all.domain.errors import Unavailable
 from chat4all.domain.files import PART_BYTES
 from chat4all.usecases.collecting import Collecting
 from tests.api.conftest import Api
@@ -15,6 +17,27 @@ pytestmark = pytest.mark.anyio
 def stored(folder: Path) -> int:
     """Return how many bytes of files there are."""
     return sum(file.stat().st_size for file in (folder / "files").rglob("*") if file.is_file())
+
+
+async def test_what_cannot_be_deleted_holds_up_nothing_else(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bruno = Tus(api, await api.sign_in("bruno"))
+    first, second = [await bruno.upload(bytes(100)) for _ in range(2)]
+    for path in (first, second):
+        assert (await bruno.ask("DELETE", path)).status_code == 204
+    delete, key = api.parts.blobs.delete, first.rpartition("/")[2]
+
+    async def broken(keys: Sequence[str]) -> None:
+        if any(key in one for one in keys):
+            raise Unavailable("this one is held")
+        await delete(keys)
+
+    monkeypatch.setattr(api.parts.blobs, "delete", broken)
+    collecting = Collecting(api.parts.people.files, api.parts.blobs)
+    with pytest.raises(Unavailable):
+        await collecting.collect()
+    assert await collecting.collect() == 0  # the other one is gone already
 
 
 async def test_what_is_given_up_is_deleted(api: Api, tmp_path: Path) -> None:

@@ -2,14 +2,24 @@
 
 import asyncio
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
-from chat4all.client import Client, Defect, NotFound, UploadsFile
+from chat4all.client import (
+    Client,
+    Defect,
+    NotFound,
+    OutcomeUnknown,
+    Refused,
+    Unavailable,
+    UploadsFile,
+)
 from chat4all.client import uploading as uploading_module
 from tests.api.conftest import CHAT
 from tests.api.tus import PNG
+from tests.client.answering import Answer, answering
 from tests.client.conftest import PACE, Served
 from tests.client.cutting import Cutting, cutting
 
@@ -27,6 +37,10 @@ def big(tmp_path: Path) -> Path:
 
 def content(path: Path) -> bytes:
     return path.read_bytes()
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 def names(folder: Path, pattern: str) -> list[str]:
@@ -186,7 +200,7 @@ async def test_a_download_that_was_whole_is_checked_at_the_next_run(
 ) -> None:
     file_id = await bruno.upload(big)
     target = tmp_path / "saved"
-    part = tmp_path / f"saved.{file_id[:8]}.part"
+    part = tmp_path / f"saved.{file_id[-12:]}.part"
     part.write_bytes(content(big))
     await bruno.download(file_id, target)
     assert target.read_bytes() == content(big)
@@ -222,3 +236,68 @@ async def test_a_link_needs_no_token(served: Served, bruno: Client, tmp_path: Pa
     file_id = await bruno.upload(path)
     link = await bruno.file_link(file_id)
     assert (await served.api.gateway.get(link.url)).content == b"text"
+
+
+async def test_uploads_at_once_are_all_kept(tmp_path: Path) -> None:
+    """Fails when one takes the other's entry away: its message would be sent twice."""
+    kept = [UploadsFile(tmp_path / "uploads.json") for _ in range(8)]
+    await asyncio.gather(*(file.keep(f"k{n}", f"a{n}") for n, file in enumerate(kept)))
+    found = [await kept[0].find(f"k{n}") for n in range(8)]
+    assert found == [f"a{n}" for n in range(8)]
+    assert mode(tmp_path / "uploads.json") == 0o600
+
+
+async def test_downloads_of_two_files_to_one_place_are_not_mixed(
+    bruno: Client, tmp_path: Path
+) -> None:
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path, byte in zip(paths, b"ab", strict=True):
+        path.write_bytes(bytes([byte]) * 600_000)
+    ids = [await bruno.upload(path) for path in paths]
+    target = tmp_path / "saved"
+    await asyncio.gather(*(bruno.download(file_id, target) for file_id in ids))
+    assert target.read_bytes() in [content(path) for path in paths]
+    same = await asyncio.gather(
+        *(bruno.download(ids[0], tmp_path / "same") for _ in range(2)), return_exceptions=True
+    )
+    assert content(tmp_path / "same") == content(paths[0])
+    assert {type(one) for one in same} <= {type(None), FileExistsError}
+    assert not names(tmp_path, "*.part")
+
+
+async def test_what_is_there_is_replaced_only_if_that_is_meant(
+    bruno: Client, big: Path, tmp_path: Path
+) -> None:
+    file_id = await bruno.upload(big)
+    target = tmp_path / "saved"
+    target.write_bytes(b"mine")
+    with pytest.raises(FileExistsError):
+        await bruno.download(file_id, target, replaces=False)
+    assert content(target) == b"mine"
+    await bruno.download(file_id, target)
+    assert content(target) == content(big)
+
+
+async def test_a_server_without_files_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"text")
+    problem = {"type": "/problems/x", "title": "", "detail": "this installation keeps no files"}
+    async with answering((501, problem)) as server, Client(server.url, token="t") as chat:
+        with pytest.raises(Refused, match="keeps no files"):
+            await chat.send_file(CHAT, tmp_path / "a.txt")
+        assert len(server.requests) == 1
+
+
+async def test_bytes_that_cannot_be_sent_leave_no_outcome_open(tmp_path: Path) -> None:
+    """Nothing was sent: scripts are told to try again, not to look first."""
+    (tmp_path / "a.txt").write_bytes(b"text")
+    begun: Answer = (201, {}, {"Location": "/v1/files/01980f4e-9b2a-7c31-8d44-5a1f2e3d4c5b"})
+    head: Answer = (200, "", {"Upload-Offset": "0"})
+    full: Answer = (507, {"type": "/problems/out-of-space", "title": "", "detail": "full"})
+    async with (
+        answering(begun, *[full, head] * 200) as server,
+        Client(server.url, token="t", timeout=0.3) as chat,
+    ):
+        chat._pace.factor = PACE
+        with pytest.raises(Unavailable) as failed:
+            await chat.send_file(CHAT, tmp_path / "a.txt")
+        assert not isinstance(failed.value, OutcomeUnknown)

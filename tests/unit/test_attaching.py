@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chat4all.domain.errors import Conflict, InvalidInput
-from chat4all.domain.files import FileState, FileUse, fits
+from chat4all.domain.files import FileLimits, FileState, FileUse, fits
 from chat4all.domain.ids import MessageId, Username
 from chat4all.domain.kinds import Kind
 from chat4all.domain.records import MessageRecord
@@ -88,6 +88,16 @@ async def test_a_file_that_is_not_ready_is_a_conflict(state: FileState) -> None:
     with pytest.raises(Conflict):
         await Attaching(files).attach(record())
     assert not files.uses
+
+
+async def test_a_file_that_is_larger_than_its_type_may_be_is_not_sent() -> None:
+    """Whatever its uploader had said that it is."""
+    attaching = Attaching(KeptFiles(picture()), FileLimits(by_type={"image": 48_212}))
+    with pytest.raises(InvalidInput):
+        await attaching.attach(record())
+    with pytest.raises(InvalidInput):
+        await attaching.attach(record(Kind.FILE))
+    await Attaching(KeptFiles(picture()), FileLimits(by_type={"image": 48_213})).attach(record())
 
 
 async def test_a_deletion_takes_back_the_file_of_that_message_only() -> None:

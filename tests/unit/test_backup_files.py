@@ -85,7 +85,7 @@ def test_an_upload_that_is_finished_between_two_copies_is_there(
     upload(data, "f/0")
     begun = upload(data, "f/1", is_whole=False)
     (folder,) = (path for path in (data / "files").rglob(f"*{begun}"))
-    real, moved = backup_files._copy, []
+    real, moved = backup_files._copy, list[Path]()
 
     def copy(source: Path, staging: Path, name: str) -> File:
         if folder.name in name and not moved:

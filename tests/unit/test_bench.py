@@ -455,7 +455,15 @@ def test_what_needs_a_browser_is_measured_only_when_it_is_named(
     monkeypatch.setattr(command, "_draw", lambda *_: None)
     suite = Suite(made_up())
     invoke(monkeypatch, suite)
-    assert suite.asked["parts"] == ("accept", "router", "history", "people", "live", "start")
+    assert suite.asked["parts"] == (
+        "accept",
+        "router",
+        "history",
+        "people",
+        "live",
+        "files",
+        "start",
+    )
     invoke(monkeypatch, suite, "--only", "page")
     assert suite.asked["parts"] == ("page",)
 

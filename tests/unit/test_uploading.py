@@ -21,6 +21,7 @@ from chat4all.domain.errors import (
 )
 from chat4all.domain.files import FileId, FileLimits, FileState, NewUpload, Quota, Upload
 from chat4all.domain.ids import Username
+from chat4all.ports.blobs import Chunks
 from chat4all.usecases import uploading as module
 from chat4all.usecases.finishing import Finishing
 from chat4all.usecases.picturing import Picturing
@@ -261,6 +262,72 @@ async def test_a_finish_that_was_cut_off_is_done_by_whoever_asks(world: World) -
     upload = await world.gateway().settled(ANA, file_id)
     assert (upload.state, upload.progress.offset) == (FileState.READY, 3)
     assert world.uploads.files[file_id].facts.sha256 == sha256(b"abc")
+
+
+async def test_of_those_who_ask_at_once_one_finishes(world: World) -> None:
+    """Fails when each does: on one machine the two would take each other's parts away."""
+
+    async def broken() -> None:
+        raise Unavailable("away")
+
+    gateway = world.gateway()
+    file_id = await begun(gateway, 3)
+    world.uploads.before_finish = broken
+    with pytest.raises(Unavailable):
+        await gateway.append(ANA, file_id, 0, aiter(Body(b"abc").end()))
+    world.uploads.before_finish = world.uploads.before_advance
+    before = world.uploads.uploads[file_id].fence
+    found = await asyncio.gather(*(gateway.settled(ANA, file_id) for _ in range(3)))
+    assert {one.state for one in found} == {FileState.READY}
+    assert world.uploads.uploads[file_id].fence <= before + 1
+
+
+async def test_a_finish_that_is_taken_away_is_told_to_those_who_wait(world: World) -> None:
+    begins, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        begins.set()
+        await may_end.wait()
+
+    gateway = world.gateway()
+    file_id = await begun(gateway, 3)
+    world.uploads.before_finish = slow
+    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(Body(b"abc").end())))
+    await begins.wait()
+    asking = asyncio.create_task(gateway.settled(ANA, file_id))
+    await asyncio.sleep(0)
+    for finishing in [*gateway._finishings.values()]:
+        finishing.cancel()
+    with pytest.raises(Fenced):
+        await asking
+    await asyncio.gather(adding, return_exceptions=True)
+
+
+async def test_bodies_with_wrong_checksums_do_not_fill_the_store(world: World) -> None:
+    gateway, data = world.gateway(), b"x" * (3 * PART)
+    file_id = await begun(gateway, len(data))
+    wrong = Checksum("sha1", hashlib.sha1(b"other").digest())
+    for _ in range(3):
+        with pytest.raises(ChecksumMismatch):
+            await gateway.append(ANA, file_id, 0, aiter(Body(data).end()), wrong)
+    kept = world.blobs.parts[world.uploads.uploads[file_id].key].values()
+    assert sum(map(len, kept)) < PART
+
+
+async def test_small_pieces_are_joined(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when each is kept by itself: single bytes would take fifty times as much."""
+    gateway, given = world.gateway(), list[int]()
+    put = world.blobs.put
+
+    async def noted(key: str, data: Chunks, media_type: str) -> None:
+        given.append(len(data))
+        await put(key, data, media_type)
+
+    monkeypatch.setattr(world.blobs, "put", noted)
+    file_id = await begun(gateway, PART)
+    await gateway.append(ANA, file_id, 0, aiter(Body(*[b"x"] * (PART - 1)).end()))
+    assert given == [1]
+    assert world.uploads.uploads[file_id].progress.offset == PART - 1
 
 
 async def test_asking_while_it_is_finished_waits(world: World) -> None:

@@ -85,8 +85,9 @@ AS_JSON = {
     "payload": "json(payload)",
     "mentions": "CASE WHEN mentions IS NULL THEN json('[]') ELSE json(mentions) END",
     "reply_to": f"json({REPLY_TO})",
+    "log_position": f"json_array({', '.join(_POSITION)})",
 }
-"""For each stored field of a `MessageView` the expression of its value in JSON."""
+"""For each field of `StoredMessage` the expression of its value in JSON."""
 
 WITHOUT = {
     **dict.fromkeys(("edited_at", "deleted_at", "payload", "reply_to"), "null"),
