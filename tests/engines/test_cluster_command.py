@@ -113,7 +113,7 @@ def history(on: Command) -> list[str]:
 def test_one_command_starts_all_and_ctrl_c_stops_all(command: Command) -> None:
     first = command.start()
     command.until_welcome()
-    everything = {"kafka", "cassandra", "postgres", "gateway", "metadata", "router"}
+    everything = {"kafka", "cassandra", "postgres", "s3", "gateway", "metadata", "router"}
     assert set(command.running()) == everything
     assert f"{command.gateway.replace('127.0.0.1', 'localhost')}/docs" in command.told()
 

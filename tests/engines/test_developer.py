@@ -39,7 +39,7 @@ def test_up_starts_what_is_down_and_leaves_alone_what_is_up(
     assert known["CHAT4ALL_METADATA_URL"].endswith(f":{developer.port('CHAT4ALL_METADATA_PORT')}")
     assert len(known["CHAT4ALL_SERVICE_CREDENTIAL"]) >= 32
     before = processes(tmp_path)
-    assert set(before) == {"kafka", "cassandra", "postgres"}
+    assert set(before) == {"kafka", "cassandra", "postgres", "s3"}
     assert None not in before.values()
 
     assert before["kafka"] is not None
