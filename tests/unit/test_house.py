@@ -246,7 +246,6 @@ LOOPS = {
     "terminal.following.each": "what its caller reads; the command ends with it",
     "terminal.output.Output.put": "the rest of a line, awaited",
     "terminal.signing_in.SharedTokens._renewed": "one renewal, awaited; its caller's end ends it",
-    "usecases.changing.Changing.delete": "awaited; at its end also where its caller is not",
 }
 """What loops without end or runs beside its caller, outside `concurrency.periodic`: each by what
 ends it or shows its end. Anything else uses `periodically` or `for_ever`."""

@@ -1,11 +1,12 @@
 """Edit and delete messages, and react to them: changes travel through the log like messages."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from math import inf
 from typing import Any, NamedTuple, TypeAlias, assert_never
 
+from chat4all.concurrency.waiting import BoundedWaiting
 from chat4all.domain.changes import (
     EDITS_MAX,
     Edited,
@@ -51,6 +52,9 @@ from chat4all.wire.records import encode_record
 
 CHANGE_ID = "/change_id"
 
+DELETIONS_MAX = 1_000
+"""Deletions of one process at a time."""
+
 _DELETED = "the message is deleted"
 
 _Key: TypeAlias = tuple[ConversationId, ChangeId, Username]
@@ -86,7 +90,7 @@ class Changing:
         self._members = members
         self._names = names
         self._attaching = attaching
-        self._deleting: set[asyncio.Task[ChangeId]] = set()
+        self._deletions = BoundedWaiting(DELETIONS_MAX, inf, "messages are being deleted")
         self._new_id = new_id
         self._unknown_not_before = unknown_not_before
         self._recent = Recent[_Key, ChangeRecord]()
@@ -136,17 +140,9 @@ class Changing:
         """
         # To its end, also when the caller's connection closes meanwhile: a deletion that is made
         # has to take the message's file back.
-        deleting = asyncio.create_task(
-            self._delete(author, conversation, message_id, seq, change_id, headers)
+        return await self._deletions.outlasting(
+            lambda: self._delete(author, conversation, message_id, seq, change_id, headers)
         )
-        self._deleting.add(deleting)
-        deleting.add_done_callback(self._deleted)
-        return await asyncio.shield(deleting)
-
-    def _deleted(self, deleting: "asyncio.Task[ChangeId]") -> None:
-        self._deleting.discard(deleting)
-        if not deleting.cancelled():
-            deleting.exception()  # raised to the caller, or the caller is gone
 
     async def _delete(
         self,
