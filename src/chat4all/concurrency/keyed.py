@@ -5,10 +5,22 @@ import random
 from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from typing import Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from chat4all.concurrency.outages import OutageLog
 
 K = TypeVar("K", bound=Hashable)
+
+
+class Turns(Generic[K]):
+    """A lock for each key, for as long as anybody holds it or waits for it."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[K, asyncio.Lock] = WeakValueDictionary()
+
+    def of(self, key: K) -> asyncio.Lock:
+        """Return a key's lock, to be held by `async with`."""
+        return self._locks.setdefault(key, asyncio.Lock())
 
 
 class KeyedWork(Generic[K]):

@@ -1,9 +1,8 @@
 """Pictures among files: what is known of them, and thumbnails, made when first asked for."""
 
-import asyncio
 import logging
-from weakref import WeakValueDictionary
 
+from chat4all.concurrency.keyed import Turns
 from chat4all.domain.errors import NotFound, Unavailable, UnreadablePicture
 from chat4all.domain.files import THUMBNAIL_SIZES, PictureFacts, StoredFile, thumbnail_key
 from chat4all.ports.blobs import Blobs
@@ -27,7 +26,7 @@ class Picturing:
     def __init__(self, blobs: Blobs, pictures: Pictures) -> None:
         self._blobs = blobs
         self._pictures = pictures
-        self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._making = Turns[str]()
 
     async def facts(self, key: str, media_type: str) -> PictureFacts | None:
         """Return what is known of an object if it is a picture that can be read.
@@ -53,8 +52,7 @@ class Picturing:
             raise NotFound("this file has no thumbnail")
         key = thumbnail_key(file.key, size)
         # All members of a group ask for a new picture at once; it is made for the first one.
-        turn = self._making.setdefault(key, asyncio.Lock())
-        async with turn:
+        async with self._making.of(key):
             try:
                 return b"".join([piece async for piece in self._blobs.read(key)])
             except NotFound:

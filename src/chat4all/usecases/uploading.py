@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
-from weakref import WeakValueDictionary
 
+from chat4all.concurrency.keyed import Turns
 from chat4all.domain.errors import (
     ChecksumMismatch,
     Conflict,
@@ -117,7 +117,7 @@ class Uploading:
         self._of_users: Counter[Username] = Counter()
         self._digests: OrderedDict[FileId, tuple[int, Any]] = OrderedDict()
         self._finishings: dict[FileId, asyncio.Task[Upload]] = {}
-        self._settling: WeakValueDictionary[FileId, asyncio.Lock] = WeakValueDictionary()
+        self._settling = Turns[FileId]()
         self._is_ending = False
 
     async def begin(self, new: NewUpload) -> Upload:
@@ -148,8 +148,7 @@ class Uploading:
         if upload.state is not FileState.UPLOADING:
             return upload
         # One at a time of those who ask at once: the first one may have to finish it.
-        turn = self._settling.setdefault(file_id, asyncio.Lock())
-        async with turn:
+        async with self._settling.of(file_id):
             return await self._settled(owner, file_id)
 
     async def _settled(self, owner: Username, file_id: FileId) -> Upload:
