@@ -22,6 +22,7 @@ from chat4all.client.errors import (
     OutcomeUnknown,
     Refused,
     Unavailable,
+    as_kind,
     error_of,
 )
 from chat4all.client.timing import TRY_TIMEOUT, Pace, seconds_of
@@ -287,11 +288,7 @@ def _name(error: Exception) -> str:
 def _outcome(call: Call, error: Unavailable, *, may_be_done: bool) -> Unavailable:
     """Return the last error as one that is true of all tries together, and its key with it."""
     kind = OutcomeUnknown if may_be_done and call.method != "GET" else Unavailable
-    if type(error) is not kind:
-        problem = Answered(error.type, error.title, error.detail, error.request_id)
-        error = kind(
-            error.detail, status=error.status, problem=problem, retry_after=error.retry_after
-        )
+    error = as_kind(kind, error)
     error.key = call.key
     return error
 

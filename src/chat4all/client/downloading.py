@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from chat4all.client.calling import Call, Caller
-from chat4all.client.errors import Defect, Refused, Unavailable
+from chat4all.client.errors import Defect, Refused, Unavailable, as_kind
 from chat4all.client.keeping import lock_exclusively
 from chat4all.client.timing import Pace
-from chat4all.client.uploading import FILES_PATH, OnProgress, nothing_done
+from chat4all.client.uploading import FILES_PATH, OnProgress
 
 PIECE_BYTES = 256 * 1024
 
@@ -29,7 +29,7 @@ class Downloading:
         self,
         file_id: str,
         target: Path,
-        on_progress: OnProgress | None,
+        on_progress: OnProgress,
         *,
         replaces: bool,
     ) -> None:
@@ -40,7 +40,7 @@ class Downloading:
         try:
             lock_exclusively(file, part)
             digest = await asyncio.to_thread(_digest, file)
-            tag = await self._fill(file_id, file, digest, on_progress or _nothing)
+            tag = await self._fill(file_id, file, digest, on_progress)
             if tag.strip('"') != digest.hexdigest():
                 await asyncio.to_thread(file.truncate, 0)
                 raise Defect("what was downloaded is not the file: its SHA-256 is another one")
@@ -59,7 +59,7 @@ class Downloading:
                 if file.tell() > begun:
                     delays, since = self._pace.delays(), time.monotonic()
                 elif time.monotonic() - since > self._caller.seconds:
-                    raise nothing_done(error) from None
+                    raise as_kind(Unavailable, error) from None
                 await asyncio.sleep(self._pace.of(error.retry_after or 0.0) + next(delays))
 
     async def _continue(
@@ -116,7 +116,3 @@ def _digest(file: BinaryIO) -> Any:
     while piece := file.read(PIECE_BYTES):
         digest.update(piece)
     return digest
-
-
-def _nothing(_done: int, _size: int) -> None:
-    """Report to nobody."""

@@ -141,6 +141,15 @@ class Closed(ClientError):
 NOT_IMPLEMENTED: Final = 501
 """The server has no store for files, say: it will not have one for the next try either."""
 
+
+def as_kind(kind: type[Unavailable], error: Unavailable) -> Unavailable:
+    """Return an error as one of another kind, with all that the server said."""
+    if type(error) is kind:
+        return error
+    problem = Answered(error.type, error.title, error.detail, error.request_id)
+    return kind(error.detail, status=error.status, problem=problem, retry_after=error.retry_after)
+
+
 _BY_STATUS = {
     400: InvalidInput,
     401: NotSignedIn,

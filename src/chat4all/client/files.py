@@ -56,7 +56,7 @@ class FileCalls(MessageCalls):
         """
         local, transfer = LocalFile.at(path), Uploading(self._caller, self._pace)
         called = name or Path(path).name
-        file_id = await transfer.upload(local, called, uploads, on_progress)
+        file_id = await transfer.upload(local, called, uploads, on_progress or _nothing)
         payload = {"file_id": file_id} | {
             key: value for key, value in (("name", name), ("alt", alt)) if value
         }
@@ -99,7 +99,7 @@ class FileCalls(MessageCalls):
         """Upload a file; return its `file_id`. It is yours alone until a message names it."""
         local, transfer = LocalFile.at(path), Uploading(self._caller, self._pace)
         called = name or Path(path).name
-        file_id = await transfer.upload(local, called, uploads, on_progress)
+        file_id = await transfer.upload(local, called, uploads, on_progress or _nothing)
         await transfer.forget(local, uploads)
         return file_id
 
@@ -118,7 +118,7 @@ class FileCalls(MessageCalls):
         """
         transfer = Downloading(self._caller, self._pace)
         key = str(UUID(file_id))
-        await transfer.download(key, Path(path), on_progress, replaces=replaces)
+        await transfer.download(key, Path(path), on_progress or _nothing, replaces=replaces)
 
     async def file_link(self, file_id: str) -> FileLinkView:
         """Return an address of a file, for some minutes, for what cannot send a token."""
@@ -137,3 +137,7 @@ def _kind_of(path: Path) -> str:
     media_type, _ = mimetypes.guess_type(path.name)
     kind = (media_type or "").partition("/")[0]
     return kind if kind in SHOWN_KINDS else "file"
+
+
+def _nothing(_done: int, _size: int) -> None:
+    """Report to nobody."""

@@ -14,14 +14,13 @@ import httpx2
 
 from chat4all.client.calling import Call, Caller
 from chat4all.client.errors import (
-    Answered,
     ClientError,
     Conflict,
     Defect,
     NotFound,
-    OutcomeUnknown,
     Refused,
     Unavailable,
+    as_kind,
 )
 from chat4all.client.keeping import UploadsFile
 from chat4all.client.timing import TRY_SECONDS, Pace
@@ -76,7 +75,7 @@ class Uploading:
         local: LocalFile,
         name: str,
         uploads: UploadsFile | None,
-        on_progress: OnProgress | None,
+        on_progress: OnProgress,
     ) -> str:
         """Return the file's id once the server has all of it.
 
@@ -89,12 +88,12 @@ class Uploading:
             address, offset = await self._begin(local.size, name), 0
             if uploads:
                 await uploads.keep(key, address)
-        progress = on_progress or _nothing
         file = await asyncio.to_thread(local.path.open, "rb")
         try:
-            await self._add(address, file, local, offset, progress)
+            await self._add(address, file, local, offset, on_progress)
         except Unavailable as error:
-            raise nothing_done(error) from None
+            # Bytes alone: no message was tried, so there is no outcome that is unknown.
+            raise as_kind(Unavailable, error) from None
         finally:
             await asyncio.to_thread(file.close)
         return address.rpartition("/")[2]
@@ -195,19 +194,5 @@ class Uploading:
         return int(said)
 
 
-def nothing_done(error: Unavailable) -> Unavailable:
-    """Return an error for bytes alone: no message was tried, so its outcome is known."""
-    if not isinstance(error, OutcomeUnknown):
-        return error
-    problem = Answered(error.type, error.title, error.detail, error.request_id)
-    return Unavailable(
-        error.detail, status=error.status, problem=problem, retry_after=error.retry_after
-    )
-
-
 def _timeout(size: int) -> httpx2.Timeout:
     return httpx2.Timeout(TRY_SECONDS, read=TRY_SECONDS + size / CHECKED_BYTES)
-
-
-def _nothing(_done: int, _size: int) -> None:
-    """Report to nobody."""
