@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from chat4all.adapters.embedded.folder import FILES
-from chat4all.adapters.private_files import open_private
+from chat4all.adapters.private_files import make_private_folder, open_private
 
 WALKS_MAX = 5
 """An upload that is finished meanwhile moves, and is found at its new place by another walk."""
@@ -69,7 +69,7 @@ def make_parents(folder: Path, name: str) -> None:
     above = folder
     for part in Path(name).parts[:-1]:
         above /= part
-        above.mkdir(mode=0o700, exist_ok=True)
+        make_private_folder(above)
 
 
 def sync_files(folder: Path) -> None:

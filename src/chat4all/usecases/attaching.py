@@ -5,7 +5,6 @@ from typing import Any
 
 from chat4all.domain.errors import Conflict, FieldError, InvalidInput, NotFound
 from chat4all.domain.files import FileLimits, FileState, FileUse, StoredFile, file_id, fits
-from chat4all.domain.ids import Username
 from chat4all.domain.kinds import FILE_KINDS, Kind
 from chat4all.domain.messages import StoredMessage
 from chat4all.domain.records import MessageRecord
@@ -35,7 +34,7 @@ class Attaching:
             record.sender_id,
         )
         try:
-            await self._check(use, record.sender_id, record.kind)
+            await self._check(use, record.kind)
             file = await self._files.attach(use)
         except NotFound:
             raise _invalid("there is no such file, or you may not have it") from None
@@ -46,9 +45,9 @@ class Attaching:
         if message.kind in FILE_KINDS:
             await self._files.detach(message.conversation_id, message.message_id, message.sender_id)
 
-    async def _check(self, use: FileUse, sender: Username, kind: Kind) -> None:
+    async def _check(self, use: FileUse, kind: Kind) -> None:
         # Before the file is attached: nobody gets it by a message that is refused.
-        file = await self._files.find(use.file_id, sender)
+        file = await self._files.find(use.file_id, use.sender_id)
         if file.state is FileState.READY and not fits(kind, file.facts.media_type):
             raise _invalid(f"this file cannot be sent as `{kind}`: it is {file.facts.media_type}")
         if file.size > (most := self._limits.most(file.facts.media_type)):
