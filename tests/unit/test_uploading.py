@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -264,7 +265,9 @@ async def test_a_finish_that_was_cut_off_is_done_by_whoever_asks(world: World) -
     assert world.uploads.files[file_id].facts.sha256 == sha256(b"abc")
 
 
-async def test_of_those_who_ask_at_once_one_finishes(world: World) -> None:
+async def test_of_those_who_ask_at_once_one_finishes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Fails when each does: on one machine the two would take each other's parts away."""
 
     async def broken() -> None:
@@ -276,6 +279,13 @@ async def test_of_those_who_ask_at_once_one_finishes(world: World) -> None:
     with pytest.raises(Unavailable):
         await gateway.append(ANA, file_id, 0, aiter(Body(b"abc").end()))
     world.uploads.before_finish = world.uploads.before_advance
+    take = world.uploads.take
+
+    async def slow(*of: Any, **how: Any) -> Upload:
+        await asyncio.sleep(0)  # as long as all others need to come as far as this
+        return await take(*of, **how)
+
+    monkeypatch.setattr(world.uploads, "take", slow)
     before = world.uploads.uploads[file_id].fence
     found = await asyncio.gather(*(gateway.settled(ANA, file_id) for _ in range(3)))
     assert {one.state for one in found} == {FileState.READY}
