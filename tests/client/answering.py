@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -50,15 +50,23 @@ class Answering:
 async def answering(*answers: Answer) -> AsyncIterator[Answering]:
     """Serve these answers, the last one again and again."""
     found = Answering([*answers])
+    async with listening(found.handle) as found.url:
+        yield found
+
+
+@asynccontextmanager
+async def listening(
+    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]],
+) -> AsyncIterator[str]:
+    """Handle connections, and give the address; those that are left are ended with the context."""
     tasks: set[asyncio.Task[None]] = set()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.add(asyncio.create_task(found.handle(reader, writer)))
+        tasks.add(asyncio.create_task(handle(reader, writer)))
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    found.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
-        yield found
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

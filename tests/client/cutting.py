@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
+from tests.client.answering import listening
+
 
 class Cutting:
     """The proxy. `sent` counts all bytes that went to the server, headers included."""
@@ -50,15 +52,5 @@ class Cutting:
 async def cutting(target: str, *cuts: int) -> AsyncIterator[Cutting]:
     """Pass connections on to a server. Each breaks after the next of `cuts`; later ones do not."""
     found = Cutting(target, iter(cuts))
-    tasks: set[asyncio.Task[None]] = set()
-
-    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.add(asyncio.create_task(found.handle(reader, writer)))
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    found.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with server:
+    async with listening(found.handle) as found.url:
         yield found
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -249,17 +249,40 @@ async def test_a_wrong_checksum_changes_nothing(world: World) -> None:
     assert world.uploads.files[file_id].facts.sha256 == sha256(data)
 
 
-async def test_a_finish_that_was_cut_off_is_done_by_whoever_asks(world: World) -> None:
+async def cut_off(world: World, gateway: Uploading) -> FileId:
+    """Return an upload that has all its bytes, and whose finish has failed."""
+
     async def broken() -> None:
         raise Unavailable("away")
 
-    gateway = world.gateway()
     file_id = await begun(gateway, 3)
     world.uploads.before_finish = broken
     with pytest.raises(Unavailable):
         await gateway.append(ANA, file_id, 0, aiter(Body(b"abc").end()))
-    assert file_id not in world.uploads.files
     world.uploads.before_finish = world.uploads.before_advance
+    return file_id
+
+
+async def finishing(
+    world: World, gateway: Uploading
+) -> tuple[FileId, "asyncio.Task[Upload]", asyncio.Event]:
+    """Return an upload that is being finished, by whom, and what lets that end."""
+    begins, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        begins.set()
+        await may_end.wait()
+
+    file_id = await begun(gateway, 3)
+    world.uploads.before_finish = slow
+    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(Body(b"abc").end())))
+    await begins.wait()
+    return file_id, adding, may_end
+
+
+async def test_a_finish_that_was_cut_off_is_done_by_whoever_asks(world: World) -> None:
+    file_id = await cut_off(world, world.gateway())
+    assert file_id not in world.uploads.files
     upload = await world.gateway().settled(ANA, file_id)
     assert (upload.state, upload.progress.offset) == (FileState.READY, 3)
     assert world.uploads.files[file_id].facts.sha256 == sha256(b"abc")
@@ -269,16 +292,8 @@ async def test_of_those_who_ask_at_once_one_finishes(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fails when each does: on one machine the two would take each other's parts away."""
-
-    async def broken() -> None:
-        raise Unavailable("away")
-
     gateway = world.gateway()
-    file_id = await begun(gateway, 3)
-    world.uploads.before_finish = broken
-    with pytest.raises(Unavailable):
-        await gateway.append(ANA, file_id, 0, aiter(Body(b"abc").end()))
-    world.uploads.before_finish = world.uploads.before_advance
+    file_id = await cut_off(world, gateway)
     take = world.uploads.take
 
     async def slow(*of: Any, **how: Any) -> Upload:
@@ -293,21 +308,12 @@ async def test_of_those_who_ask_at_once_one_finishes(
 
 
 async def test_a_finish_that_is_taken_away_is_told_to_those_who_wait(world: World) -> None:
-    begins, may_end = asyncio.Event(), asyncio.Event()
-
-    async def slow() -> None:
-        begins.set()
-        await may_end.wait()
-
     gateway = world.gateway()
-    file_id = await begun(gateway, 3)
-    world.uploads.before_finish = slow
-    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(Body(b"abc").end())))
-    await begins.wait()
+    file_id, adding, _ = await finishing(world, gateway)
     asking = asyncio.create_task(gateway.settled(ANA, file_id))
     await asyncio.sleep(0)
-    for finishing in [*gateway._finishings.values()]:
-        finishing.cancel()
+    for task in [*gateway._finishings.values()]:
+        task.cancel()
     with pytest.raises(Fenced):
         await asking
     await asyncio.gather(adding, return_exceptions=True)
@@ -341,17 +347,8 @@ async def test_small_pieces_are_joined(world: World, monkeypatch: pytest.MonkeyP
 
 
 async def test_asking_while_it_is_finished_waits(world: World) -> None:
-    begins, may_end = asyncio.Event(), asyncio.Event()
-
-    async def slow() -> None:
-        begins.set()
-        await may_end.wait()
-
     gateway = world.gateway()
-    file_id = await begun(gateway, 3)
-    world.uploads.before_finish = slow
-    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(Body(b"abc").end())))
-    await begins.wait()
+    file_id, adding, may_end = await finishing(world, gateway)
     asking = asyncio.create_task(gateway.settled(ANA, file_id))
     await asyncio.sleep(0)
     may_end.set()
