@@ -1,6 +1,5 @@
 """Any order of what people and gateways do to uploads and files, against a model of them."""
 
-import asyncio
 import tempfile
 import uuid
 from collections.abc import Awaitable
@@ -10,7 +9,7 @@ from typing import TypeVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from chat4all.adapters.sql import sql_people
 from chat4all.domain.errors import Busy, Conflict, Fenced, NotFound, QuotaReached, Refused
@@ -29,6 +28,7 @@ from chat4all.domain.people import Role
 from tests.contract.test_directory import ANA, BRUNO, CARLA, group, user
 from tests.contract.test_uploads import aged, new_upload, progress_of
 from tests.databases import place_at
+from tests.machines import AsyncMachine
 
 T = TypeVar("T")
 
@@ -54,13 +54,12 @@ class Known:
     is_given: bool = False
 
 
-class Files(RuleBasedStateMachine):
+class Files(AsyncMachine):
     """`files` is what must be true, and `chats` who is in which conversation."""
 
     def __init__(self) -> None:
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
-        self._runner = asyncio.Runner()
         self._opened = place_at(Path(self._folder.name) / "metadata.db")
         self.place = self.run(self._opened.__aenter__())
         ports = sql_people(self.place.database)
@@ -76,22 +75,8 @@ class Files(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.run(self._opened.__aexit__(None, None, None))
-        self._runner.close()
+        super().teardown()
         self._folder.cleanup()
-
-    def run(self, work: Awaitable[T]) -> T:
-        async def wait() -> T:
-            return await work
-
-        return self._runner.run(wait())
-
-    def tried(self, work: Awaitable[object]) -> type[Refused] | None:
-        """Return how something was refused; None when it was done."""
-        try:
-            self.run(work)
-        except Refused as error:
-            return type(error)
-        return None
 
     def talk(self) -> None:
         there = [name for name in PEOPLE if name not in self.erased]

@@ -3,13 +3,12 @@
 import asyncio
 import tempfile
 import uuid
-from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import invariant, rule
 
 from chat4all.adapters.sql import Database, SqlDirectory, SqlMemberships, SqlUsers, upgrade
 from chat4all.domain.errors import (
@@ -22,6 +21,7 @@ from chat4all.domain.errors import (
 )
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import Conversation, ConversationType, Role, User
+from tests.machines import AsyncMachine
 
 PEOPLE = [Username(f"user{n}") for n in range(4)]
 people = st.sampled_from(PEOPLE)
@@ -31,7 +31,7 @@ groups = st.integers(0, 3)
 RANK = {Role.MEMBER: 0, Role.ADMIN: 1, Role.OWNER: 2}
 
 
-class Groups(RuleBasedStateMachine):
+class Groups(AsyncMachine):
     """`roles` is what must be true: for each group who is in it, and as what.
 
     `off` are those who are disabled.
@@ -40,7 +40,6 @@ class Groups(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
-        self._runner = asyncio.Runner()
         self._database = Database(Path(self._folder.name) / "metadata.db")
         self.run(upgrade(self._database))
         self._users = SqlUsers(self._database)
@@ -57,22 +56,8 @@ class Groups(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.run(self._database.close())
-        self._runner.close()
+        super().teardown()
         self._folder.cleanup()
-
-    def run(self, work: Awaitable[object]) -> object:
-        async def wait() -> object:
-            return await work
-
-        return self._runner.run(wait())
-
-    def tried(self, work: Awaitable[object]) -> type[Refused] | None:
-        """Return how something was refused; None when it was done."""
-        try:
-            self.run(work)
-        except Refused as error:
-            return type(error)
-        return None
 
     def group(self, number: int) -> ConversationId | None:
         found = sorted(self.roles)
