@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from engines import CassandraNode, KafkaBroker, S3Server
 from tests.cluster.services import Cluster, Service, a_cluster, all_ready
@@ -37,13 +38,17 @@ class FilesSite:
             assert downloaded(gateway.url + path, self.token) == digest
 
 
-@contextmanager
-def a_files_site(
-    folder: Path, kafka: KafkaBroker, cassandra: CassandraNode, databases: Databases
+@pytest.fixture(scope="module", name="site")
+def files_site(
+    tmp_path_factory: pytest.TempPathFactory,
+    kafka: KafkaBroker,
+    cassandra: CassandraNode,
+    databases_of_all: Databases,
 ) -> Iterator[FilesSite]:
+    folder = tmp_path_factory.mktemp("files")
     with (
         S3Server(folder / "s3") as s3,
-        a_cluster(folder, kafka, cassandra, databases) as cluster,
+        a_cluster(folder, kafka, cassandra, databases_of_all) as cluster,
     ):
         cluster.migrate()
         yield FilesSite(cluster, s3)

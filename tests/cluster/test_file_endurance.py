@@ -18,9 +18,8 @@ import pytest
 from aiobotocore.session import AioSession
 
 from bench.machine import memory_of
-from engines import CassandraNode, KafkaBroker, S3Server
-from tests.cluster.files import FilesSite, a_files_site
-from tests.databases import Databases
+from engines import S3Server
+from tests.cluster.files import FilesSite, files_site
 from tests.faults.running import until
 from tests.faults.tus import (
     FLAT,
@@ -33,6 +32,8 @@ from tests.faults.tus import (
     random_file,
     sha256,
 )
+
+__all__ = ["files_site"]
 
 pytestmark = [
     pytest.mark.slow,
@@ -92,18 +93,6 @@ def upload_until_whole(
         shared.offset.value = offset
         upload.patch(gateway, offset, 32 * PART + 1, note)
         shared.acknowledged.value = upload.acknowledged
-
-
-@pytest.fixture(scope="module")
-def site(
-    tmp_path_factory: pytest.TempPathFactory,
-    kafka: KafkaBroker,
-    cassandra: CassandraNode,
-    databases_of_all: Databases,
-) -> Iterator[FilesSite]:
-    folder = tmp_path_factory.mktemp("files")
-    with a_files_site(folder, kafka, cassandra, databases_of_all) as found:
-        yield found
 
 
 @pytest.fixture

@@ -3,37 +3,24 @@
 import http.client
 import signal
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from engines import CassandraNode, KafkaBroker
-from tests.cluster.files import FilesSite, a_files_site, joined
+from tests.cluster.files import FilesSite, files_site, joined
 from tests.cluster.services import Service
-from tests.databases import Databases
 from tests.faults.running import until
 from tests.faults.tus import LOST_MAX, MIB, TusUpload, random_file, sha256
+
+__all__ = ["files_site"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(240, func_only=True)]
 
 SIZE = 40 * MIB + 12_345
 FIRST = 9 * MIB
 """What is acknowledged before something is done wrong: a part, and a tail."""
-
-
-@pytest.fixture(scope="module")
-def site(
-    tmp_path_factory: pytest.TempPathFactory,
-    kafka: KafkaBroker,
-    cassandra: CassandraNode,
-    databases_of_all: Databases,
-) -> Iterator[FilesSite]:
-    folder = tmp_path_factory.mktemp("files")
-    with a_files_site(folder, kafka, cassandra, databases_of_all) as found:
-        yield found
 
 
 def begun(site: FilesSite, folder: Path) -> tuple[TusUpload, TusUpload]:
