@@ -146,7 +146,8 @@ def test_a_destination_that_takes_no_more_leaves_nothing(tmp_path: Path) -> None
         preexec_fn=little_room,
     )
     assert result.returncode == 1
-    (line,) = result.stderr.splitlines()
+    progress, line = result.stderr.splitlines()
+    assert progress.startswith("copying")
     assert line.startswith("chat4all: the backup was not made")
     assert not list((tmp_path / "there").iterdir())
 

@@ -18,6 +18,7 @@ from schemathesis.core.result import Ok
 from schemathesis.schemas import APIOperation
 
 from tests.faults.running import CHAT, Running, call, until
+from tests.pictures import png
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -66,6 +67,7 @@ class Member:
         user = {"username": "carla", "email": "carla@example.com", "password": "long enough"}
         call("POST", f"{running.gateway}/v1/users", user)
         self.group = self._new_group()
+        self.file = self._uploaded(png(8, 8))
         self._left = Counter[str]()
         self._leaving = ""
 
@@ -102,6 +104,22 @@ class Member:
         assert call("POST", f"{self._running.gateway}/v1/users", user)[0] == 201
         return self._leaving
 
+    def _uploaded(self, data: bytes, size: int | None = None) -> str:
+        """Begin an upload with these bytes; return the file's id."""
+        answer = requests.post(
+            f"{self._running.gateway}/v1/files",
+            data=data,
+            headers={
+                "Authorization": f"Bearer {self.token}",
+                "Tus-Resumable": "1.0.0",
+                "Upload-Length": str(len(data) if size is None else size),
+                "Content-Type": "application/offset+octet-stream",
+            },
+            timeout=10,
+        )
+        assert answer.status_code == 201, answer.text
+        return answer.headers["Location"].rpartition("/")[2]
+
     def _another_session(self) -> str:
         self._running.token("bruno")
         _, found = call("GET", f"{self._running.gateway}/v1/sessions", token=self.token)
@@ -109,7 +127,7 @@ class Member:
 
     def knows(self, case: AnyCase) -> None:
         """Put what exists into a valid request."""
-        known = {"conversation_id": CHAT, "message_id": self.message_id}
+        known = {"conversation_id": CHAT, "message_id": self.message_id, "file_id": self.file}
         for name in case.path_parameters or {}:
             if name in known:
                 case.path_parameters[name] = known[name]
@@ -136,6 +154,19 @@ class Member:
                 case.path_parameters["conversation_id"] = self._new_group()
             case "DELETE /v1/sessions/{session_id}" if not self._is_enough("session"):
                 case.path_parameters["session_id"] = self._another_session()
+            case "GET /v1/files/{file_id}" | "GET /v1/files/{file_id}/thumbnail":
+                (case.query or {}).pop("link", None)  # a link would be looked at, not the token
+            case "POST /v1/files":
+                case.body = b"first"
+                case.headers.update({"Upload-Length": "5"})
+                case.headers.pop("Upload-Checksum", None)
+            case "PATCH /v1/files/{file_id}" if not self._is_enough("part"):
+                case.path_parameters["file_id"] = self._uploaded(b"first", 9)
+                case.body = b"last"
+                case.headers.update({"Upload-Offset": "5"})
+                case.headers.pop("Upload-Checksum", None)
+            case "DELETE /v1/files/{file_id}":
+                case.path_parameters["file_id"] = self._uploaded(b"to delete")
             case "GET /v1/users/{username}":
                 case.path_parameters["username"] = "ana"
             case "PATCH /v1/users/{username}":

@@ -3,9 +3,7 @@
 import base64
 import os
 import re
-import struct
 import wave
-import zlib
 from pathlib import Path
 
 import pytest
@@ -14,23 +12,11 @@ from playwright.sync_api import Locator, Request, Response, Route, expect
 from tests.page.browsing import Desk, Window
 from tests.page.checking import check
 from tests.page.conftest import PASSWORD, Server
+from tests.pictures import png
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 FAILED_REQUESTS = r"Failed to load resource|WebSocket connection to"
-
-
-def png(width: int, height: int) -> bytes:
-    """Return a picture of noise, which no compression makes smaller."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        whole = kind + data
-        return struct.pack(">I", len(data)) + whole + struct.pack(">I", zlib.crc32(whole))
-
-    rows = b"".join(b"\0" + os.urandom(3 * width) for _ in range(height))
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows, 1)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
 
 
 def choose(window: Window, path: Path, button: str = "Attach a file") -> None:

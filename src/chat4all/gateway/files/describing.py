@@ -52,7 +52,13 @@ _ID = {
     "required": True,
     "schema": {"type": "string", "pattern": UUID_PATTERN},
 }
-_RESUMABLE = _header("Tus-Resumable", "The version of tus.", VERSION, required=True)
+_RESUMABLE = {
+    "name": "Tus-Resumable",
+    "in": "header",
+    "required": True,
+    "description": "The version of tus.",
+    "schema": {"type": "string", "enum": [VERSION]},
+}
 _CHECKSUM = _header(
     "Upload-Checksum",
     "`sha1` or `sha256`, and the digest of this body in base64. On a mismatch nothing is kept.",
@@ -116,6 +122,7 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
         **_OPTIONS,
         "operationId": "upload_options_of_file",
         "parameters": [_ID],
+        "responses": _OPTIONS["responses"] | _problems(404),
     },
     (FILES_PATH, "post"): {
         "tags": ["Files"],
