@@ -101,7 +101,10 @@ def _missed_soon() -> None:
 
 def _take_all_at_once() -> None:
     """What was in the log before is to be one poll, however slow this machine is."""
-    group_member.GATHER_SECONDS, group_member.TAKE_SECONDS = 0.2, 10.0
+    # Gathers from the first poll on.
+    group_member.FEW_MAX = -1  # type: ignore[attr-defined]
+    group_member.GATHER_SECONDS = group_member.CHECK_SECONDS = 0.5
+    group_member.TAKE_SECONDS = 10.0
 
 
 def _die_while_planning(death: _Death) -> None:
