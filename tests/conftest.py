@@ -68,8 +68,8 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
 
 @pytest.fixture(scope="session")
 def cassandra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CassandraNode]:
-    """A node for all tests that leave it running; each makes a keyspace of its own."""
-    with CassandraNode(tmp_path_factory.mktemp("cassandra"), synced=False) as node:
+    """A node for all tests that leave it running; each has a keyspace for itself."""
+    with CassandraNode(tmp_path_factory.mktemp("cassandra"), once=True) as node:
         yield node
 
 
