@@ -46,17 +46,19 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the files whose tests may take longest, where several processes share them.
+    """Begin with what may take longest, where several processes share the files.
 
-    So none of these is left for the end, when the other processes have nothing to do any more.
+    So none of these is left for the end, when the other processes have nothing to do any more. The
+    files of a folder are kept together, for they may share engines, which start once then.
     """
     if not hasattr(config, "workerinput"):
         return
     longest: dict[Path, float] = defaultdict(float)
     for item in items:
         if (marker := item.get_closest_marker("timeout")) is not None:
-            longest[item.path] = max(longest[item.path], marker.args[0])
-    items.sort(key=lambda item: -longest[item.path])
+            for path in (item.path, item.path.parent):
+                longest[path] = max(longest[path], marker.args[0])
+    items.sort(key=lambda item: (-longest[item.path.parent], item.path.parent, -longest[item.path]))
 
 
 @pytest.fixture(scope="session")
@@ -68,8 +70,8 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
 
 @pytest.fixture(scope="session")
 def cassandra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CassandraNode]:
-    """A node for all tests that leave it running; each makes a keyspace of its own."""
-    with CassandraNode(tmp_path_factory.mktemp("cassandra"), synced=False) as node:
+    """A node for all tests that leave it running; each has a keyspace for itself."""
+    with CassandraNode(tmp_path_factory.mktemp("cassandra"), once=True) as node:
         yield node
 
 

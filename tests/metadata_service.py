@@ -1,13 +1,14 @@
-"""The metadata service's internal side as a process of its own: `python -m tests.metadata_service`.
+"""The metadata service's internal side as a process of its own.
 
 Settings come from the environment, as for every service.
 """
 
 import asyncio
-import subprocess
-import sys
+import multiprocessing
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from starlette.types import ASGIApp
@@ -25,6 +26,26 @@ from chat4all.settings import load_settings
 from tests.faults.running import call, environment, free_ports, until
 
 CREDENTIAL = "0123456789abcdef0123456789abcdef"
+
+# A hundred tests start one each: a process that has imported everything is forked.
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(
+    [
+        "tests.metadata_service",
+        "chat4all.adapters.sql.same_database",
+        "chat4all.adapters.sql.server",
+    ]
+)
+
+
+def run(environment: dict[str, str], log: Path) -> None:
+    """Serve; what a process writes goes to the end of `log`."""
+    os.environ.clear()
+    os.environ.update(environment)
+    with log.open("ab") as file:
+        for number in (1, 2):
+            os.dup2(file.fileno(), number)
+    asyncio.run(serve())
 
 
 async def serve() -> None:
@@ -76,29 +97,25 @@ class MetadataProcess:
             "CHAT4ALL_SERVICE_CREDENTIAL": CREDENTIAL,
             "CHAT4ALL_METADATA_PORT": str(self.port),
         }
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: BaseProcess | None = None
 
     def start(self) -> None:
         """Start and wait until it is ready."""
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.metadata_service"],
-                stdout=log,
-                stderr=log,
-                env=self._environment,
-            )
+        self.process = _processes.Process(target=run, args=(self._environment, self.log))
+        self.process.start()
         until(self._is_ready)
 
     def kill(self) -> None:
         """SIGKILL, and wait for the end; it may have ended already."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait(30)
+            self.process.join(30)
+            self.process.close()
             self.process = None
 
     def _is_ready(self) -> bool:
         assert self.process is not None
-        assert self.process.poll() is None, self.log.read_text()
+        assert self.process.is_alive(), self.log.read_text()
         try:
             return call("GET", f"{self.url}/health/ready")[0] == 200
         except OSError:
@@ -114,7 +131,3 @@ def metadata_process(database_url: str, log: Path) -> Iterator[MetadataProcess]:
         yield found
     finally:
         found.kill()
-
-
-if __name__ == "__main__":
-    asyncio.run(serve())

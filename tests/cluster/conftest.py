@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -30,16 +31,27 @@ def on(chats: Chats) -> Iterator[Chats]:
 def site_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     with (
+        starting(CassandraNode(folder / "cassandra")) as cassandra,
         KafkaBroker(folder / "kafka") as kafka,
-        CassandraNode(folder / "cassandra") as cassandra,
         serving(folder / "postgres") as databases,
     ):
+        cassandra.wait_ready()
         found = Site(folder, kafka, cassandra, databases)
         found.cluster.migrate()
         try:
             yield found
         finally:
             found.cluster.kill()
+
+
+@contextmanager
+def starting(node: CassandraNode) -> Iterator[CassandraNode]:
+    """Start a node without waiting for it: others start meanwhile."""
+    try:
+        node.start()
+        yield node
+    finally:
+        node.kill()
 
 
 @pytest.fixture

@@ -25,7 +25,6 @@ from tests.javascript.node import NODE
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.engines,
-    pytest.mark.alone,
     pytest.mark.timeout(900, func_only=True),
 ]
 

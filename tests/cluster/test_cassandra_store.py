@@ -36,7 +36,7 @@ from chat4all.domain.times import parse_milliseconds
 from chat4all.ports.store import StoreBatch
 from chat4all.ports.summaries import MentionsQuery
 from engines import CassandraNode
-from tests.cluster.cassandra import AStore, a_store, contact_of
+from tests.cluster.cassandra import AStore, a_store, an_empty_store, contact_of
 from tests.messages import batch, changed, changes, message, row_of
 from tests.records import CHATS
 from tests.stored import stored
@@ -51,6 +51,13 @@ pytestmark = [
 
 @pytest.fixture
 async def on(cassandra: CassandraNode) -> AsyncIterator[AStore]:
+    async with an_empty_store(cassandra) as found:
+        yield found
+
+
+@pytest.fixture
+async def new(cassandra: CassandraNode) -> AsyncIterator[AStore]:
+    """In a keyspace that nobody else uses, made just now."""
     async with a_store(cassandra) as found:
         yield found
 
@@ -81,12 +88,12 @@ async def test_a_head_ends_at_the_last_bucket_that_is_full(on: AStore) -> None:
     assert (await on.store.heads(CHATS))[CHATS[0]].seq == 1_000
 
 
-async def test_heads_without_a_time_are_ordered_by_no_later_than_the_upgrade(on: AStore) -> None:
+async def test_heads_without_a_time_are_ordered_by_no_later_than_the_upgrade(new: AStore) -> None:
     """As earlier releases wrote them: what is known is what the sender said."""
     later = replace(message(1, CHATS[1]), created_at="2099-01-01T00:00:00.000Z")
-    await on.store.write(batch(message(1)))
-    await on.store.write(batch(later))
-    found = await on.store.activity(CHATS[:2])
+    await new.store.write(batch(message(1)))
+    await new.store.write(batch(later))
+    found = await new.store.activity(CHATS[:2])
     assert found[CHATS[0]].order_ms == parse_milliseconds(message(1).created_at)
     now_ms = time.time_ns() // 1_000_000
     assert now_ms - 600_000 < found[CHATS[1]].order_ms <= now_ms
@@ -127,17 +134,17 @@ async def test_migrations_at_once_and_again_come_to_the_same(cassandra: Cassandr
 
 
 async def test_a_migration_holds_the_lock_until_it_ends(
-    on: AStore, monkeypatch: pytest.MonkeyPatch
+    new: AStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Through two nodes at once two tables of one name may be created."""
-    lock = f'"{on.contact.keyspace}".schema_migrations'
+    lock = f'"{new.contact.keyspace}".schema_migrations'
     held = f"SELECT version FROM {lock} WHERE version = 0"
-    assert await ask(on.contact, held) == []
-    await ask(on.contact, f"INSERT INTO {lock} (version, holder) VALUES (0, uuid()) IF NOT EXISTS")
+    assert await ask(new.contact, held) == []
+    await ask(new.contact, f"INSERT INTO {lock} (version, holder) VALUES (0, uuid()) IF NOT EXISTS")
     monkeypatch.setattr(migrating, "LOCK_SECONDS", 1)
     with pytest.raises(Unavailable, match="another migration"):
-        await migrate(on.contact)
-    assert await ask(on.contact, held) == [(0,)], "it is another one's"
+        await migrate(new.contact)
+    assert await ask(new.contact, held) == [(0,)], "it is another one's"
 
 
 async def test_a_table_of_the_original_layout_is_refused_and_left_alone(
@@ -287,15 +294,15 @@ async def test_an_epoch_is_written_once(on: AStore) -> None:
     assert await epochs.newest() == second
 
 
-async def test_the_state_of_a_keyspace_is_told(on: AStore) -> None:
-    inspection = CassandraInspection(on.session)
+async def test_the_state_of_a_keyspace_is_told(new: AStore) -> None:
+    inspection = CassandraInspection(new.session)
     node = await inspection.node()
     assert re.match(r"\d+\.\d", node.release)
     assert abs(node.clock_ms / 1_000 - time.time()) < 60
     assert not node.syncs_before_ack  # the tests' node; see `CassandraNode`
-    assert await inspection.replicas(on.contact.keyspace) == 1
+    assert await inspection.replicas(new.contact.keyspace) == 1
     assert await inspection.missing_steps() == []
-    await on.session.run("DELETE FROM schema_migrations WHERE version = ?", (4,))
+    await new.session.run("DELETE FROM schema_migrations WHERE version = ?", (4,))
     assert await inspection.missing_steps() == ["0004_headers.cql"]
 
     places = [
@@ -305,19 +312,19 @@ async def test_the_state_of_a_keyspace_is_told(on: AStore) -> None:
         LogPosition(1, 0, 0),
     ]
     assert await inspection.letters_waiting(9) == 0
-    await on.letters.add([DeadLetter(place, "no JSON", b"", b"") for place in places])
+    await new.letters.add([DeadLetter(place, "no JSON", b"", b"") for place in places])
     assert await inspection.letters_waiting(9) == 4
     assert await inspection.letters_waiting(1) == 3  # of each partition one
-    await on.letters.replayed(places[1], LogPosition(0, 0, 9))
+    await new.letters.replayed(places[1], LogPosition(0, 0, 9))
     assert await inspection.letters_waiting(9) == 3
 
 
 async def test_a_keyspace_of_an_earlier_release_is_reported_before_it_is_needed(
-    on: AStore,
+    new: AStore,
 ) -> None:
     """Fails when a router is ready that could not put a record aside."""
-    await on.letters.ping()
-    async with a_store_of_an_earlier_release(on.contact) as earlier:
+    await new.letters.ping()
+    async with a_store_of_an_earlier_release(new.contact) as earlier:
         await earlier.store.ping()
         with pytest.raises(Unavailable, match="run `chat4all migrate`"):
             await earlier.letters.ping()

@@ -17,7 +17,6 @@ from tests.faults.running import call, until
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.engines,
-    pytest.mark.alone,
     pytest.mark.timeout(240, func_only=True),
 ]
 
@@ -85,6 +84,7 @@ def test_a_gateway_killed_under_load(site: Site) -> None:
         crowd.goes_on(60)
 
 
+@pytest.mark.alone
 def test_told_to_stop_under_load(site: Site) -> None:
     """Mutant: a gateway that ends without waiting for what is under way."""
     with site.crowd() as crowd:
@@ -95,6 +95,7 @@ def test_told_to_stop_under_load(site: Site) -> None:
             crowd.goes_on(BACK_SECONDS)
 
 
+@pytest.mark.alone
 def test_a_gateway_told_to_stop_answers_what_is_under_way(site: Site) -> None:
     """Mutants: as above; a gateway that gives requests less time than Kafka has."""
     gateway = site.gateways[1]
@@ -116,6 +117,7 @@ def test_a_gateway_told_to_stop_answers_what_is_under_way(site: Site) -> None:
             crowd.goes_on(60)
 
 
+@pytest.mark.alone
 def test_told_to_stop_while_the_engines_are_away(site: Site) -> None:
     """Mutant: a service that ends only when its engines have answered."""
     with site.crowd() as crowd:

@@ -21,7 +21,6 @@ pytestmark = [
     pytest.mark.anyio,
     pytest.mark.slow,
     pytest.mark.engines,
-    pytest.mark.alone,
     pytest.mark.timeout(240),
 ]
 
@@ -33,6 +32,7 @@ async def test_a_conversation_goes_where_every_murmur2_producer_puts_it(kafka: K
             assert (await on.log.append(key, b"")).partition == partition_of(key.encode(), 7)
 
 
+@pytest.mark.alone
 async def test_a_paused_broker_is_an_unknown_outcome_in_time_and_a_full_queue_says_so_at_once(
     tmp_path: Path,
 ) -> None:
@@ -70,6 +70,7 @@ async def append_at_last(on: ALog, value: bytes) -> LogPosition:
             return await on.log.append(CHATS[0], value)
 
 
+@pytest.mark.alone
 async def test_what_a_killed_broker_acknowledged_is_there_once_and_it_goes_on_by_itself(
     tmp_path: Path,
 ) -> None:

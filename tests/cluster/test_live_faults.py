@@ -17,7 +17,6 @@ from tests.faults.running import call, until
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.engines,
-    pytest.mark.alone,
     pytest.mark.timeout(300, func_only=True),
 ]
 
@@ -83,6 +82,7 @@ def check(people: People, devices: Sequence[Device], gateways: Sequence[Service]
         device.copy.check(history)
 
 
+@pytest.mark.alone
 def test_every_device_has_everything_whatever_is_killed(site: Site) -> None:
     people = People(site.gateways, new_names(5))
     owner, *_, leaver = people.tokens

@@ -14,7 +14,6 @@ from tests.faults.running import call, until
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.engines,
-    pytest.mark.alone,
     pytest.mark.timeout(240, func_only=True),
 ]
 
@@ -65,6 +64,7 @@ def whole(site: Site) -> Iterator[None]:
     site.metadata.faults = ()
 
 
+@pytest.mark.alone
 def test_a_removed_member_is_refused_everywhere(site: Site, people: People) -> None:
     owner, removed, other = people.tokens
     assert remove(people, removed, site.gateways[0]) == 204
@@ -75,6 +75,7 @@ def test_a_removed_member_is_refused_everywhere(site: Site, people: People) -> N
         assert asks(people, owner, gateway) == asks(people, other, gateway) == [202, 200]
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("whole")
 def test_a_removal_whose_news_nobody_gets_counts_all_the_same(site: Site, people: People) -> None:
     """Mutant `memory_without_end`: a gateway whose cache never expires."""

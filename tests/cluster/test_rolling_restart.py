@@ -19,7 +19,6 @@ from tests.faults.running import until
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.engines,
-    pytest.mark.alone,
     pytest.mark.timeout(400, func_only=True),
 ]
 
@@ -72,6 +71,7 @@ def whole(herd: Herd, gateways: Sequence[Service]) -> None:
             reader.copy.check(history)
 
 
+@pytest.mark.alone
 def test_a_rolling_restart_is_no_storm(site: Site) -> None:
     with a_herd(site, groups=10, people=100) as herd:
         for gateway, other in (site.gateways, site.gateways[::-1]):
@@ -89,6 +89,7 @@ def test_a_rolling_restart_is_no_storm(site: Site) -> None:
         assert [reader.refusals for reader in herd.readers if reader.refusals] == []
 
 
+@pytest.mark.alone
 def test_a_gateway_that_tells_all_at_once_is_found_out(site: Site) -> None:
     """Mutant `told_at_once`: at a shutdown all sockets are closed in one wave."""
     gateway = with_fault(site, "told_at_once")

@@ -44,7 +44,7 @@ from chat4all.ports.people import PeoplePorts
 from chat4all.ports.sessions import Sessions
 from chat4all.ports.summaries import ConversationSummaries
 from chat4all.ports.users import AllUsers
-from tests.cluster.cassandra import a_store
+from tests.cluster.cassandra import an_empty_store
 from tests.cluster.kafka import a_feed, a_log
 from tests.cluster.s3 import a_bucket
 from tests.contract.ports import KeptOutbox, Letters, Log, Store, VisibleHistory
@@ -110,7 +110,7 @@ async def the_stores(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[tuple[Store, Letters]]:
     if request.param == "cassandra":
-        async with a_store(request.getfixturevalue("cassandra")) as on:
+        async with an_empty_store(request.getfixturevalue("cassandra")) as on:
             yield on.store, on.letters
         return
     if request.param == TABLES:

@@ -10,8 +10,9 @@ from engines import PostgresServer
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.engines]
 
 
-async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
-    with PostgresServer(tmp_path) as server:
+@pytest.mark.parametrize("synced", [True, False])
+async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path, synced: bool) -> None:
+    with PostgresServer(tmp_path, synced=synced) as server:
         writing = await asyncpg.connect(server.url())
         await writing.execute("CREATE TABLE things (id int PRIMARY KEY)")
         for n in range(50):

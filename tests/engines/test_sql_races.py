@@ -55,10 +55,11 @@ async def ready(databases: Databases, kind: str) -> str:
                 fence = (await uploads.take(new.file_id, owner, force=False)).fence
                 await uploads.advance(new.file_id, fence, progress_of(new.size))
                 await uploads.finish(new.file_id, fence, FACTS, FileState.READY)
-    owners = dict.fromkeys((ONE, OTHER), Role.OWNER)
-    for number in range(TIMES):
-        group = Conversation(group_of(number), ConversationType.GROUP, None, owners, "2026")
-        await directory.add_conversation(group)
+    if kind in ("owner", "file"):
+        owners = dict.fromkeys((ONE, OTHER), Role.OWNER)
+        for number in range(TIMES):
+            group = Conversation(group_of(number), ConversationType.GROUP, None, owners, "2026")
+            await directory.add_conversation(group)
     await database.close()
     return url.dsn
 

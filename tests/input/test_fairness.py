@@ -19,7 +19,7 @@ import pytest
 from tests.faults.running import CHAT, Running, environment
 from tests.input.attacks import ATTACKS
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 REQUESTS = 300
 """In one window, quiet or attacked."""
@@ -91,6 +91,7 @@ def resident(running: Running) -> int:
     return total
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", ATTACKS)
 def test_other_clients_hardly_notice(running: Running, name: str) -> None:
     token = running.token("bruno")
