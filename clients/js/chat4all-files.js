@@ -177,8 +177,12 @@ export class Files {
       let held = 0;
       for await (const piece of this.#pieces(`${FILES}/${encodeURIComponent(file_id)}`, at, ends)) {
         digest?.add(piece);
-        await writer?.write(piece);
-        if (!writer) held += pieces[pieces.push(piece) - 1].length;
+        if (writer) {
+          await writer.write(piece);
+        } else {
+          pieces.push(piece);
+          held += piece.length;
+        }
         if (held >= MOST) {
           parts.push(new Blob(pieces)); // a browser may keep it on its disk
           pieces = [];
@@ -229,8 +233,10 @@ export class Files {
           const piece = value.subarray(skipped);
           skipped -= value.length - piece.length;
           at.offset += piece.length;
-          if (piece.length) yield piece;
-          if (piece.length) tried = spent = 0;
+          if (piece.length) {
+            yield piece;
+            tried = spent = 0;
+          }
           began = Date.now();
         }
         if (at.offset < at.size) broken();
@@ -244,7 +250,7 @@ export class Files {
         }
         const wait = backoff(tried++);
         spent += Date.now() - began + 1_000 * (error.retry_after ?? 0) + wait;
-        const limit = isChecked(error) ? CHECKED_FOR : isTemporary(error) ? retry_for : 0;
+        const limit = isChecked(error) ? CHECKED_FOR : isTemporary(error) ? retry_for : -1;
         if (spent > limit) throw error;
         await this.#wait(error.retry_after, wait, signal);
       } finally {

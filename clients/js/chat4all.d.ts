@@ -1,5 +1,5 @@
 /**
- * A client of Chat4All for browsers and Node 22 or newer (20 with an injected `WebSocket`).
+ * A client of Chat4All for browsers and Node 22 or newer (20.3 with an injected `WebSocket`).
  *
  * Names of fields are those of the interface: `content`, `sender_id`, `seq`, … Times are RFC 3339
  * in UTC, durations of options are milliseconds.

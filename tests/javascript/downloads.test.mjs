@@ -214,6 +214,7 @@ test("a file that is being checked is waited for", async () => {
 for (const status of [403, 404, 409, 501]) {
   test(`${status} is an answer`, async () => {
     server.faults = [refuses(status)];
+    chat = clientOf({ random: () => 0 });
     await assert.rejects(chat.download(ID), { status });
     assert.equal(server.requests.length, 1);
   });

@@ -82,10 +82,14 @@ def test_a_node_without_a_websocket_is_given_one(running: Running, tmp_path: Pat
     Conversation(running, tmp_path / "printed", node, "injected").check()
 
 
-def test_a_download_goes_on_after_the_server_was_killed(running: Running, tmp_path: Path) -> None:
+@pytest.mark.parametrize("node", [NODE, "node"])
+def test_a_download_goes_on_after_the_server_was_killed(
+    running: Running, tmp_path: Path, node: str
+) -> None:
+    """Node 20 is given no `WebSocket`: files need none."""
     film, saved = tmp_path / "film", tmp_path / "saved"
     film.write_bytes(os.urandom(30_000_000))
-    command = [NODE, "tests/javascript/save.mjs", running.gateway, str(film), str(saved)]
+    command = [node, "tests/javascript/save.mjs", running.gateway, str(film), str(saved)]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
