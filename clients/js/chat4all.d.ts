@@ -1,5 +1,5 @@
 /**
- * A client of Chat4All for browsers and Node 22 or newer (20 with an injected `WebSocket`).
+ * A client of Chat4All for browsers and Node 22 or newer (20.3 with an injected `WebSocket`).
  *
  * Names of fields are those of the interface: `content`, `sender_id`, `seq`, … Times are RFC 3339
  * in UTC, durations of options are milliseconds.
@@ -343,6 +343,20 @@ export interface SendFileOptions extends UploadOptions {
   mark_read?: boolean;
 }
 
+export interface DownloadOptions {
+  /** Where its bytes are written as they come: closed when it is complete and checked, else aborted. */
+  to?: WritableStream<Uint8Array>;
+  /**
+   * What there is of it already, which is checked with the rest; only the rest is written `to` a
+   * stream. Or a number of bytes to leave out: then only the length is checked.
+   */
+  from?: Blob | number;
+  /** Ends it with the signal's reason. */
+  signal?: AbortSignal;
+  /** Called with the bytes that are done, and the file's size. */
+  onProgress?: (done: number, size: number) => void;
+}
+
 export interface FileLink {
   /** Relative to the server's address. */
   url: string;
@@ -543,6 +557,17 @@ export class Client extends EventTarget {
     file: Blob,
     options?: { name?: string; conversation_id?: string },
   ): Promise<void>;
+  /**
+   * Download a file: to a `Blob` of its type, or `to` a stream, for files that are larger than memory.
+   *
+   * It resumes after breaks, for as long as something comes within `retry_for`. The size and the
+   * SHA-256 are checked; what is not the file rejects.
+   */
+  download(
+    file_id: string,
+    options: DownloadOptions & { to: WritableStream<Uint8Array> },
+  ): Promise<void>;
+  download(file_id: string, options?: DownloadOptions & { to?: undefined }): Promise<Blob>;
   /** An address of a file for some minutes, for what cannot send a token: `<img>`, `<video>`. */
   fileLink(file_id: string): Promise<FileLink>;
 

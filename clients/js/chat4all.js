@@ -255,7 +255,7 @@ export class Client extends EventTarget {
   }
 
   /** @type {Own["call"]} */
-  async #call(method, path, { json, form, key, open, done, tries = Infinity, forever, timeout, ...init } = {}) {
+  async #call(method, path, { json, form, key, open, done, tries = Infinity, forever, timeout, raw, ...init } = {}) {
     const signal = this.#life.signal;
     /** @type {Record<string, string>} */
     const headers = { ...init.headers };
@@ -279,6 +279,7 @@ export class Client extends EventTarget {
           cache: "no-store",
           credentials: "omit",
         });
+        if (raw && response.ok) return response;
         const text = await response.text();
         if (response.ok || (tried > 1 && response.status === done)) {
           return { body: response.ok && text ? JSON.parse(text) : null, headers: response.headers };
@@ -500,7 +501,7 @@ export class Client extends EventTarget {
     return this.#ask("GET", path("conversations", conversation));
   }
 
-  /** @param {string} title @param {string[]} members @param {{metadata?: object}} [options] */
+  /** @type {Types.Client["createGroup"]} */
   createGroup(title, members, { metadata } = {}) {
     const json = { type: "group", title, members, metadata };
     return this.#ask("POST", "/v1/conversations", { json, key: newId() });
@@ -530,8 +531,7 @@ export class Client extends EventTarget {
   /** @type {Types.Client["addMember"]} */
   addMember(conversation, username, role) {
     const json = { username, role };
-    const key = newId();
-    return this.#ask("POST", path("conversations", conversation, "members"), { json, key });
+    return this.#ask("POST", path("conversations", conversation, "members"), { json, key: newId() });
   }
 
   /** @type {Types.Client["removeMember"]} */
@@ -563,8 +563,7 @@ export class Client extends EventTarget {
 
   /** @param {Types.MessageRef} message @param {string[]} more */
   #path(message, ...more) {
-    const { conversation_id, message_id } = message;
-    return path("conversations", conversation_id, "messages", message_id, ...more);
+    return path("conversations", message.conversation_id, "messages", message.message_id, ...more);
   }
 
   /** @type {Types.Client["edit"]} */
@@ -618,7 +617,8 @@ export class Client extends EventTarget {
     const given = new URLSearchParams(JSON.parse(JSON.stringify(query))); // none that is undefined
     for (let next = `${path("conversations", conversation, "messages")}?${given}`; next; ) {
       const { body, headers } = await this.#call("GET", next);
-      const [older, newer] = [link(headers, "prev"), link(headers, "next")];
+      const older = link(headers, "prev");
+      const newer = link(headers, "next");
       yield {
         messages: body,
         position: headers.get("Chat4All-Position") ?? "",
@@ -669,6 +669,11 @@ export class Client extends EventTarget {
     return this.#files("upload", given);
   }
 
+  /** @type {(...given: any[]) => Promise<any>} */
+  download(...given) {
+    return this.#files("download", given);
+  }
+
   /** @type {Types.Client["discardUpload"]} */
   discardUpload(...given) {
     return this.#files("discard", given);
@@ -678,6 +683,7 @@ export class Client extends EventTarget {
   async #files(act, given) {
     const own = {
       client: this,
+      options: this.#options,
       storage: this.#storage,
       life: this.#life.signal,
       call: this.#call.bind(this),
@@ -704,8 +710,7 @@ export class Client extends EventTarget {
   }
 
   async #prefix() {
-    if (!this.#options.storage) return "";
-    return `${this.#url} ${await this.#who()} `;
+    return this.#options.storage ? `${this.#url} ${await this.#who()} ` : "";
   }
 
   /** @param {Types.UnsentMessage} unsent */
@@ -901,7 +906,8 @@ export class Client extends EventTarget {
       await this.#storage.update(key, (/** @type {any} */ kept) => {
         if (kept?.generation !== generation) return this.positions;
         for (const id of moved) {
-          const [next, has] = [positions, kept.positions].map((one) => reached(one[id] ?? ""));
+          const next = reached(positions[id] ?? "");
+          const has = reached(kept.positions[id] ?? "");
           if (!next.seq) delete kept.positions[id];
           else if (!(next.seq < has.seq || next.change < has.change)) kept.positions[id] = next.text;
         }

@@ -4,6 +4,7 @@ import type {
   ChatError,
   Client,
   ClientEvent,
+  ClientOptions,
   ClientStorage,
   Message,
   Positions,
@@ -35,6 +36,8 @@ export interface How {
   timeout?: number;
   headers?: Record<string, string>;
   body?: ArrayBuffer;
+  /** Resolves with the answer as soon as it begins, its body unread. */
+  raw?: boolean;
   /** Ends the request, beside the client's own end. */
   signal?: AbortSignal;
 }
@@ -42,6 +45,7 @@ export interface How {
 /** What files need of their client. */
 export interface FilesOwn {
   client: Client;
+  options: ClientOptions;
   storage: ClientStorage;
   /** Of keys in the storage. */
   prefix: string;
@@ -58,6 +62,16 @@ export interface Upload {
   file_id: string;
   /** The message that will name it: the same in every run. */
   message_id: string;
+}
+
+/** A download: what was received, and what is known of the file. */
+export interface Arriving {
+  offset: number;
+  /** NaN while it is not known. */
+  size: number;
+  /** The entity tag without quotes. */
+  tag: string;
+  type: string;
 }
 
 /** How far a conversation was received: everything up to `seq` and `change`. */
@@ -132,7 +146,7 @@ export interface Own {
    */
   send(unsent: UnsentMessage, isKept?: boolean): Promise<string>;
   /** Do something with files, by the module that is loaded when it is needed. */
-  files(act: "send" | "upload" | "discard", given: unknown[]): Promise<any>;
+  files(act: "send" | "upload" | "discard" | "download", given: unknown[]): Promise<any>;
   /** Send it now. `key`: its name in the storage. */
   post(unsent: UnsentMessage, key: string): Promise<string>;
   /** Drop from the unsent messages one that is in the history. */

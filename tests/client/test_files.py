@@ -1,6 +1,8 @@
 """Files by the Python client: sent once, gone on with after breaks, and checked when they come."""
 
 import asyncio
+import errno
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -16,7 +18,9 @@ from chat4all.client import (
     Unavailable,
     UploadsFile,
 )
+from chat4all.client import downloading as downloading_module
 from chat4all.client import uploading as uploading_module
+from chat4all.client.keeping import lock_exclusively
 from tests.api.conftest import CHAT
 from tests.api.tus import PNG
 from tests.client.answering import Answer, answering
@@ -276,6 +280,97 @@ async def test_what_is_there_is_replaced_only_if_that_is_meant(
     assert content(target) == b"mine"
     await bruno.download(file_id, target)
     assert content(target) == content(big)
+
+
+async def test_what_is_there_is_seen_before_anything_is_downloaded(tmp_path: Path) -> None:
+    target = tmp_path / "saved"
+    target.symlink_to(tmp_path / "nowhere")
+    async with answering((500, "")) as server, Client(server.url, token="t") as chat:
+        with pytest.raises(FileExistsError):
+            await chat.download(FILE, target, replaces=False)
+        assert server.requests == []
+
+
+async def test_a_part_that_has_become_the_file_is_left_alone(tmp_path: Path) -> None:
+    """Fails when the second of two downloads writes into what the first has finished."""
+    part, target = tmp_path / "part", tmp_path / "saved"
+    part.write_bytes(b"whole")
+    with part.open("a+b") as second:
+        part.replace(target)
+        with pytest.raises(FileExistsError):
+            lock_exclusively(second, part)
+    with part.open("a+b"), target.open("a+b") as second, pytest.raises(FileExistsError):
+        lock_exclusively(second, part)
+
+
+CHECKED: Answer = (
+    409,
+    {"type": "/problems/conflict", "title": "", "detail": "still being checked"},
+    {"Retry-After": "20"},
+)
+FILE = "01980f4e-9b2a-7c31-8d44-5a1f2e3d4c5b"
+BEGUN: Answer = (201, {}, {"Location": f"/v1/files/{FILE}"})
+
+
+async def test_a_file_that_is_being_checked_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than for anything else: the time-out is over with the first answer."""
+    (tmp_path / "a.txt").write_bytes(b"text")
+    patched: Answer = (204, "", {"Upload-Offset": "4"})
+    accepted: Answer = (202, {"message_id": "m", "status": "accepted"})
+    digest = hashlib.sha256(b"text").hexdigest()
+    file: Answer = (200, "text", {"ETag": f'"{digest}"'})
+    answers = [BEGUN, patched, *[CHECKED] * 4, accepted, *[CHECKED] * 4, file]
+    async with (
+        answering(*answers, CHECKED) as server,
+        Client(server.url, token="t", timeout=0.1) as chat,
+    ):
+        chat._pace.factor = PACE
+        sent = await chat.send_file(CHAT, tmp_path / "a.txt")
+        bodies = [body for method, path, _, body in server.requests if path == "/v1/messages"]
+        assert [body["message_id"] for body in bodies] == [sent] * 5
+        await chat.download(FILE, tmp_path / "saved")
+        assert (tmp_path / "saved").read_bytes() == b"text"
+        monkeypatch.setattr(downloading_module, "CHECK_SECONDS", 0.3)
+        with pytest.raises(Unavailable, match="still being checked"):
+            await chat.download(FILE, tmp_path / "again")
+
+
+async def test_nothing_is_waited_for_that_comes_after_the_time_out(tmp_path: Path) -> None:
+    """A server that asks for an hour: the program is told now."""
+    (tmp_path / "a.txt").write_bytes(b"text")
+    problem = {"type": "/problems/x", "title": "", "detail": ""}
+    later: Answer = (503, problem, {"Retry-After": "3600"})
+    async with (
+        answering(BEGUN, later) as server,
+        Client(server.url, token="t") as chat,
+        asyncio.timeout(20),
+    ):
+        for calls, transfer in (
+            (2, chat.upload(tmp_path / "a.txt")),
+            (3, chat.download(FILE, tmp_path / "saved")),
+        ):
+            with pytest.raises(Unavailable) as failed:
+                await transfer
+            assert failed.value.retry_after == 3600
+            assert len(server.requests) == calls
+
+
+async def test_an_upload_that_is_done_is_told_even_if_that_cannot_be_noted(
+    bruno: Client, big: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = UploadsFile.keep
+
+    async def full(self: UploadsFile, key: str, address: str | None) -> None:
+        if address is None:
+            raise OSError(errno.ENOSPC, "no space left")
+        await keep(self, key, address)
+
+    monkeypatch.setattr(UploadsFile, "keep", full)
+    file_id = await bruno.upload(big, uploads=UploadsFile(tmp_path / "uploads.json"))
+    await bruno.download(file_id, tmp_path / "saved")
+    assert content(tmp_path / "saved") == content(big)
 
 
 async def test_a_server_without_files_is_told_at_once(tmp_path: Path) -> None:

@@ -144,3 +144,17 @@ def test_a_file(running: Running, folder: Path) -> None:
     assert last["kind"] == "image"
     assert last["payload"]["alt"] == "Two people on a beach"
     assert (last["payload"]["name"], last["payload"]["size"]) == ("praia.png", len(PNG))
+
+
+def test_a_download(running: Running, folder: Path) -> None:
+    (folder / "praia.png").write_bytes(PNG)
+    finished(program(folder, "Files", running.gateway), folder)
+    until(lambda: running.history(running.token("bruno"))[-1]["kind"] == "image")
+    file_id = running.history(running.token("bruno"))[-1]["payload"]["file_id"]
+    saved = folder / "saved.png"
+    command = [*program(folder, "Downloading files", running.gateway), file_id, str(saved)]
+    for there in (None, PNG[:30], PNG):
+        if there is not None:
+            saved.write_bytes(there)
+        finished(command, folder)
+        assert saved.read_bytes() == PNG

@@ -29,7 +29,7 @@ export class FakeServer {
   conversations = {};
   /** What is answered to a resume before it succeeds. */
   resumed = [];
-  /** What is answered to a message before anything else: a status, or a promise of one. */
+  /** What a message is answered at first: a status, `[status, problem, headers]`, or a promise of one. */
   answers = [];
   /** The same, to requests for tokens. */
   tokenAnswers = [];
@@ -89,12 +89,15 @@ export class FakeServer {
 
   async #message(said) {
     this.tries.push(said.message_id);
-    const status = (await this.answers.shift()) ?? 202;
+    const answer = (await this.answers.shift()) ?? 202;
+    const [status, problem, headers] = [answer].flat();
     if (status === "lost") {
       this.accepted.push(said);
       throw new TypeError("terminated");
     }
-    if (status !== 202) return this.#answer(status, { type: "/problems/x", detail: "because" });
+    if (status !== 202) {
+      return this.#answer(status, problem ?? { type: "/problems/x", detail: "because" }, headers);
+    }
     this.accepted.push(said);
     return this.#answer(202, { message_id: said.message_id, status: "accepted" });
   }

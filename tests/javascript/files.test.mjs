@@ -44,7 +44,8 @@ class Uploads extends FakeServer {
       const fault = this.faults.shift();
       if (fault === "before") throw new TypeError("fetch failed");
       if (typeof fault === "number") return new Response(null, { status: fault });
-      await fault?.(upload);
+      const answer = await fault?.(upload);
+      if (answer) return answer;
       if (Number(headers["Upload-Offset"]) !== upload.has.length) return new Response(null, { status: 409 });
       upload.has = Buffer.concat([upload.has, Buffer.from(body)]);
       if (fault === "after") throw new TypeError("terminated");
@@ -63,7 +64,7 @@ class Uploads extends FakeServer {
 
 let server, chat, storage;
 
-const clientOf = () => new Client("http://server", { ...server.options, storage });
+const clientOf = (options) => new Client("http://server", { ...server.options, storage, ...options });
 
 beforeEach(() => {
   server = new Uploads();
@@ -149,6 +150,66 @@ test("files without a name or a time are not taken for one another", async () =>
   await chat.sendFile(CHAT, new Blob([bytes]));
   assert.equal(server.of("POST").length, 2);
   assert.equal(server.plain.accepted[0].kind, "file");
+});
+
+test("a refusal after a long outage is not one too many", async () => {
+  const outage = Array.from({ length: 15 }, () => "before");
+  server.faults = [undefined, ...outage, 423, 409, ...outage, 423];
+  await chat.upload(film());
+  assert.equal(server.faults.length, 0);
+  server.faults = Array.from({ length: 20 }, () => 423);
+  await assert.rejects(chat.upload(film()), { status: 423 });
+  assert.equal(server.faults.length, 9);
+});
+
+test("what the server says wrongly is a defect", async () => {
+  server.faults = [() => new Response(null, { status: 204, headers: { "Upload-Offset": "much" } })];
+  await assert.rejects(chat.upload(film()), { name: "ChatError", type: "/problems/defect" });
+});
+
+/** Answers of a server that checks the file first. */
+const checked = (times) =>
+  Array.from({ length: times }, () => [409, { type: "/problems/conflict", detail: "checked" }, { "Retry-After": "20" }]);
+
+test("a file that is being checked is sent when it may be, and holds up nothing", async () => {
+  server.plain.answers.push(...checked(1));
+  const isRefused = new Promise((resolve) => {
+    chat.addEventListener("OutboxChanged", ({ detail }) => detail.unsent.state === "failed" && resolve());
+  });
+  const sent = chat.sendFile(CHAT, film());
+  await isRefused;
+  await chat.send(CHAT, "later");
+  const id = await sent;
+  assert.deepEqual(server.plain.accepted.map(({ content }) => content), ["later", undefined]);
+  assert.equal(server.plain.accepted[1].message_id, id);
+  assert.deepEqual([chat.outbox, await storage.keys("")], [[], []]);
+});
+
+test("a check that does not end is given up, and what was uploaded is kept", async () => {
+  server.plain.answers.push(...checked(99));
+  await assert.rejects(chat.sendFile(CHAT, film()), { status: 409, retry_after: 20 });
+  assert.ok(server.plain.answers.length > 50, "it has an end");
+  assert.deepEqual(chat.outbox, []);
+  server.plain.answers = [];
+  await chat.sendFile(CHAT, film());
+  assert.equal(server.of("POST").length, 1);
+});
+
+test("a wait for the check can be aborted", async () => {
+  const stop = new AbortController();
+  server.plain.answers.push(...checked(99));
+  const sent = clientOf({ pace: 1 }).sendFile(CHAT, film(), { signal: stop.signal });
+  sent.catch(() => {});
+  await until(() => server.plain.tries.length);
+  stop.abort(new Error("paused"));
+  await assert.rejects(sent, /paused/);
+  assert.equal((await storage.keys("")).length, 1, "the upload is kept");
+});
+
+test("a file that was refused by the check is refused", async () => {
+  server.plain.answers.push(...checked(1), [409, { type: "/problems/conflict", detail: "refused" }]);
+  await assert.rejects(chat.sendFile(CHAT, film()), { status: 409, detail: "refused" });
+  assert.equal(chat.outbox[0].state, "failed");
 });
 
 test("a refusal ends it", async () => {

@@ -40,6 +40,9 @@ const { unread, unread_mentions, role, ...whole } = await chat.conversation("550
 const all: Conversation = { ...whole };
 export const line = `${all.title ?? whole.peer} ${whole.last_message?.content} ${role} ${unread}`;
 export const ends = [whole.position, ...unread_mentions, whole.member_count];
+export const saved: Blob = await chat.download("550e8400", { from: new Blob() });
+const { writable: to } = new TransformStream<Uint8Array, Uint8Array>();
+export const nothing: void = await chat.download("550e8400", { to, from: 5 });
 for await (const event of chat.events({ since: chat.positions })) text(event);
 """
 

@@ -24,6 +24,7 @@ def test_the_package_names_what_there_is() -> None:
     package = json.loads((CLIENT / "package.json").read_text())
     assert package["name"] == "chat4all-client"
     assert not [key for key in package if "ependencies" in key]
+    assert package["engines"] == {"node": ">=20.3"}  # the first with AbortSignal.any
     exported = package["exports"]["."]
     assert exported == {"types": "./chat4all.d.ts", "default": "./chat4all.js"}
     assert all((CLIENT / file).is_file() for file in package["files"])

@@ -1,6 +1,7 @@
 """The JavaScript client against the real server on one machine, which is killed."""
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -79,3 +80,30 @@ def test_a_node_without_a_websocket_is_given_one(running: Running, tmp_path: Pat
     """Node 20, the oldest that is supported, has one that it shows only when it is told to."""
     node = ["node", "--experimental-websocket", "--no-warnings"]
     Conversation(running, tmp_path / "printed", node, "injected").check()
+
+
+@pytest.mark.parametrize("node", [NODE, "node"])
+def test_a_download_goes_on_after_the_server_was_killed(
+    running: Running, tmp_path: Path, node: str
+) -> None:
+    """Node 20 is given no `WebSocket`: files need none."""
+    film, saved = tmp_path / "film", tmp_path / "saved"
+    film.write_bytes(os.urandom(30_000_000))
+    command = [node, "tests/javascript/save.mjs", running.gateway, str(film), str(saved)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        try:
+            # More is on its way than fits between the two.
+            assert int(process.stdout.readline()) < 2_000_000
+            running.kill()
+            running.start()
+            process.stdin.write("go on\n")
+            process.stdin.flush()
+            assert int(process.stdout.readline()) == 30_000_000
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+    assert saved.read_bytes() == film.read_bytes()

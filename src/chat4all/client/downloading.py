@@ -1,6 +1,7 @@
 """Download a file: resumed after breaks and restarts, and checked."""
 
 import asyncio
+import errno
 import hashlib
 import os
 import time
@@ -8,9 +9,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from chat4all.client.calling import Call, Caller
-from chat4all.client.errors import Defect, Refused, Unavailable, as_kind
+from chat4all.client.errors import CONFLICT, Defect, Refused, Unavailable, as_kind
 from chat4all.client.keeping import lock_exclusively
-from chat4all.client.timing import Pace
+from chat4all.client.timing import CHECK_SECONDS, Pace
 from chat4all.client.uploading import FILES_PATH, OnProgress
 
 PIECE_BYTES = 256 * 1024
@@ -34,6 +35,8 @@ class Downloading:
         replaces: bool,
     ) -> None:
         """Write a file's bytes beside `target`, and put it there once it is whole and checked."""
+        if not replaces and await asyncio.to_thread(os.path.lexists, target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
         # The end of an id is random; its beginning is the time.
         part = target.with_name(f"{target.name}.{file_id[-12:]}.part")
         file = await asyncio.to_thread(part.open, "a+b")
@@ -58,9 +61,11 @@ class Downloading:
             except Unavailable as error:
                 if file.tell() > begun:
                     delays, since = self._pace.delays(), time.monotonic()
-                elif time.monotonic() - since > self._caller.seconds:
+                asked = self._pace.of(error.retry_after or 0.0)
+                most = CHECK_SECONDS if error.status == CONFLICT else self._caller.seconds
+                if time.monotonic() + asked - since > most:
                     raise as_kind(Unavailable, error) from None
-                await asyncio.sleep(self._pace.of(error.retry_after or 0.0) + next(delays))
+                await asyncio.sleep(asked + next(delays))
 
     async def _continue(
         self, file_id: str, file: BinaryIO, digest: Any, progress: OnProgress

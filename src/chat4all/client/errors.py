@@ -87,7 +87,10 @@ class Conflict(Refused):
 
 
 class Unavailable(ProblemError):
-    """Given up within the time-out: no answer, too many requests, or a part does not work."""
+    """Given up within the time-out: no answer, too many requests, or a part does not work.
+
+    With status 409 it is a file that is still being checked.
+    """
 
     def __init__(
         self,
@@ -138,6 +141,7 @@ class Closed(ClientError):
     """The client is not open, or another loop has taken over the events."""
 
 
+CONFLICT: Final = 409
 NOT_IMPLEMENTED: Final = 501
 """The server has no store for files, say: it will not have one for the next try either."""
 
@@ -167,8 +171,10 @@ def error_of(
 ) -> Refused | Unavailable:
     """Return the error for a problem with this status; `said` is for one without a `detail`."""
     detail = problem.detail or said or f"the server answers with {status}"
-    if status == 429 or (status >= 500 and status != NOT_IMPLEMENTED):
-        is_unknown = problem.type == _UNKNOWN or status not in {429, 503}
+    # A conflict that says when to try again passes: a file is being checked.
+    passes = status == 429 or (status == CONFLICT and retry_after is not None)
+    if passes or (status >= 500 and status != NOT_IMPLEMENTED):
+        is_unknown = problem.type == _UNKNOWN or not (passes or status == 503)
         unavailable = OutcomeUnknown if is_unknown else Unavailable
         return unavailable(detail, status=status, problem=problem, retry_after=retry_after)
     refused = _BY_STATUS.get(status, Refused)

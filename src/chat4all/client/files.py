@@ -1,19 +1,20 @@
 """What a client does with files."""
 
+import asyncio
 import mimetypes
 import os
+import time
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 from uuid import UUID, uuid5
 
 from chat4all.client.calling import Call, Caller
 from chat4all.client.downloading import Downloading
-from chat4all.client.errors import InvalidInput
+from chat4all.client.errors import CONFLICT, InvalidInput, Unavailable
 from chat4all.client.keeping import UploadsFile
 from chat4all.client.messages import MessageCalls
-from chat4all.client.timing import Pace
+from chat4all.client.timing import CHECK_SECONDS, Pace
 from chat4all.client.uploading import FILES_PATH, LocalFile, OnProgress, Uploading
 from chat4all.client.views import FileLinkView
 
@@ -64,16 +65,23 @@ class FileCalls(MessageCalls):
         message_id = message_id or str(uuid5(UUID(file_id), conversation))
 
         async def send(as_kind: str) -> str:
-            return await self.send(
-                conversation,
-                content,
-                reply_to=reply_to,
-                mentions=mentions,
-                kind=as_kind,
-                payload=payload,
-                message_id=message_id,
-                mark_read=mark_read,
-            )
+            until = time.monotonic() + CHECK_SECONDS
+            while True:
+                try:
+                    return await self.send(
+                        conversation,
+                        content,
+                        reply_to=reply_to,
+                        mentions=mentions,
+                        kind=as_kind,
+                        payload=payload,
+                        message_id=message_id,
+                        mark_read=mark_read,
+                    )
+                except Unavailable as error:
+                    if error.status != CONFLICT or time.monotonic() > until:
+                        raise
+                    await asyncio.sleep(self._pace.of(error.retry_after or 0.0))
 
         try:
             sent = await send(kind_sent)
@@ -83,9 +91,7 @@ class FileCalls(MessageCalls):
             if kind is not None or kind_sent == "file" or not is_of_kind:
                 raise
             sent = await send("file")
-        # The message is sent, whether or not that can be noted.
-        with suppress(OSError):
-            await transfer.forget(local, uploads)
+        await transfer.forget(local, uploads)
         return sent
 
     async def upload(

@@ -99,12 +99,18 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def lock_exclusively(file: BinaryIO, path: Path) -> None:
-    """Hold a file until it is closed. Raises `FileExistsError` while anybody else holds it."""
+    """Hold a file until it is closed. Raises `FileExistsError` while anybody else holds it.
+
+    So too where it is not at `path` any more: somebody has held it, and given it its name.
+    """
     if fcntl is not None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FileExistsError(errno.EEXIST, "another download writes it", str(path)) from None
+            is_there = os.path.samestat(os.fstat(file.fileno()), path.stat())
+        except (BlockingIOError, FileNotFoundError):
+            is_there = False
+        if not is_there:
+            raise FileExistsError(errno.EEXIST, "another download writes it", str(path))
 
 
 def _write(path: Path, content: bytes) -> None:

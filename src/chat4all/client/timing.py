@@ -9,6 +9,9 @@ import httpx2
 CALL_SECONDS = 30.0
 """One call with all its tries, unless the program says otherwise."""
 
+CHECK_SECONDS = 600.0
+"""For which a file that is being checked is waited for."""
+
 TRY_SECONDS = 10.0
 """One request, or one handshake of a socket."""
 

@@ -4,7 +4,8 @@ import asyncio
 import base64
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
@@ -14,7 +15,6 @@ import httpx2
 
 from chat4all.client.calling import Call, Caller
 from chat4all.client.errors import (
-    ClientError,
     Conflict,
     Defect,
     NotFound,
@@ -99,9 +99,10 @@ class Uploading:
         return address.rpartition("/")[2]
 
     async def forget(self, local: LocalFile, uploads: UploadsFile | None) -> None:
-        """Forget an upload that nobody goes on with."""
+        """Forget an upload that nobody goes on with; it is done, even if that cannot be noted."""
         if uploads:
-            await uploads.keep(local.key_at(self._caller.url), None)
+            with suppress(OSError, ValueError):
+                await uploads.keep(local.key_at(self._caller.url), None)
 
     async def _begin(self, size: int, name: str) -> str:
         encoded = base64.b64encode(name.encode()).decode()
@@ -129,31 +130,29 @@ class Uploading:
             raise Defect("the server does not say how far the upload is")
         return int(said)
 
-    async def _offset_after(
-        self, seconds: float, delays: Iterator[float], address: str, size: int
-    ) -> int:
-        await asyncio.sleep(self._pace.of(seconds) + next(delays))
-        return await self._offset(address, size)
-
     async def _add(
         self, address: str, file: BinaryIO, local: LocalFile, offset: int, progress: OnProgress
     ) -> None:
         delays, since = self._pace.delays(), time.monotonic()
-        error: ClientError | None = None
         progress(offset, local.size)
         while offset < local.size:
+            error: Refused | Unavailable | None = None
+            asked = 0.0
             try:
                 reached = await self._patch(address, file, local, offset, progress)
             except Refused as refused:
                 # Another offset than we believe, or an earlier request of ours that goes on.
                 if not isinstance(refused, Conflict) and refused.status != LOCKED:
                     raise
-                reached = await self._offset_after(0.0, delays, address, local.size)
                 error = refused
             except Unavailable as unavailable:
-                asked = unavailable.retry_after or 0.0
-                reached = await self._offset_after(asked, delays, address, local.size)
                 error = unavailable
+                asked = unavailable.retry_after or 0.0
+            if error is not None:
+                if self._pace.of(asked) > self._caller.seconds:
+                    raise error
+                await asyncio.sleep(self._pace.of(asked) + next(delays))
+                reached = await self._offset(address, local.size)
             if reached > offset:
                 delays, since = self._pace.delays(), time.monotonic()
             elif error is not None and time.monotonic() - since > self._caller.seconds:
