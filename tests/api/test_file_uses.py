@@ -260,6 +260,9 @@ async def test_while_too_much_is_put_aside_nothing_is_taken_for_missing(
     )
     assert await checked(api) == 0
     assert await status(api, ana, file_id) == 200
+    await api.parts.store.replayed(LogPosition(0, 0, 7), LogPosition(0, 0, 5_000))
+    assert await checked(api) == 1
+    assert await status(api, ana, file_id) == 404
 
 
 async def put_aside(api: Api, who: Who, file_id: str, log: Log) -> DeadLetter:

@@ -25,7 +25,7 @@ ROUNDS_MAX = 50
 
 LETTERS_AT_ONCE = 20
 LETTERS_MAX = 1_000
-"""Dead letters that are looked through; while there are more, no use is taken for a mistake."""
+"""Dead letters that were not replayed: while there are so many, no message is taken for missing."""
 
 _Found = Mapping[FileUse, StoredMessage | None]
 
@@ -97,11 +97,12 @@ class CheckingUses:
 
     async def _put_aside(self, message_ids: Sequence[MessageId]) -> Collection[MessageId]:
         """Return those that may be in a dead letter, whose replay would make the message."""
-        found, seen, after = set[MessageId](), 0, BEFORE_ALL
+        found, waiting, after = set[MessageId](), 0, BEFORE_ALL
         while letters := await self._letters.all(LETTERS_AT_ONCE, after):
             for letter in letters:
                 found |= {one for one in message_ids if one.encode() in letter.value}
-            seen, after = seen + len(letters), letters[-1].log_position
-            if seen >= LETTERS_MAX:
+                waiting += letter.replayed_by is None
+            after = letters[-1].log_position
+            if waiting >= LETTERS_MAX:
                 return message_ids
         return found
