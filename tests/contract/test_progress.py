@@ -1,5 +1,6 @@
 """The contract of `ports.progress.LogProgress`: nothing counts as stored before it is."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -52,17 +53,19 @@ class Routed:
         return set(await self.progress.passed(ALL))
 
 
-@dataclass
 class Known:
     """What is known of the log; of the partitions of a conversation only while it is the log."""
 
-    epoch: Epoch | None
-    is_another: bool = False
+    def __init__(self, epoch: Epoch | None, *, is_another: bool = False) -> None:
+        self.found: asyncio.Future[Epoch] = asyncio.get_running_loop().create_future()
+        self.is_another = is_another
+        if epoch is not None:
+            self.found.set_result(epoch)
 
     def partition_of(self, conversation: ConversationId) -> int:
-        if self.is_another or self.epoch is None:
+        if self.is_another:
             raise Unavailable("the topic is another one")
-        return partition_of(conversation.encode(), self.epoch.partitions)
+        return partition_of(conversation.encode(), self.found.result().partitions)
 
 
 @pytest.fixture(params=["embedded", KAFKA])
@@ -114,7 +117,8 @@ class Ends(Topics):
 
 
 async def test_each_partition_counts_by_itself() -> None:
-    known = Known(Epoch(0, "chat_messages", "an id", 4))
+    epoch = Epoch(0, "chat_messages", "an id", 4)
+    known = Known(epoch)
     chats = {known.partition_of(ConversationId(f"chat {n}")): f"chat {n}" for n in range(40)}
     assert set(chats) == {0, 1, 2, 3}
     log: Any = known
@@ -122,7 +126,7 @@ async def test_each_partition_counts_by_itself() -> None:
     progress = KafkaProgress(ends, "routers", log, wait_seconds=0.01)
     wanted = [ConversationId(chat) for chat in chats.values()]
     assert [*await progress.passed(wanted)] == [chats[0]]
-    for trouble in (Known(known.epoch, is_another=True), Known(None)):
+    for trouble in (Known(epoch, is_another=True), Known(None)):
         log = trouble
         with pytest.raises(Unavailable):
-            await KafkaProgress(ends, "routers", log).passed(wanted)
+            await KafkaProgress(ends, "routers", log, wait_seconds=0.01).passed(wanted)

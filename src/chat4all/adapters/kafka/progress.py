@@ -33,8 +33,11 @@ class KafkaProgress:
 
     async def passed(self, conversations: Collection[ConversationId]) -> Collection[ConversationId]:
         """Return those whose partitions are stored; see `ports.progress.LogProgress`."""
-        if (epoch := self._log.epoch) is None:
-            raise Unavailable(NO_LOG)
+        try:
+            async with asyncio.timeout(self._wait_seconds):  # a process that starts has no log yet
+                epoch = await asyncio.shield(self._log.found)
+        except TimeoutError:
+            raise Unavailable(NO_LOG) from None
         of_partition = defaultdict[int, list[ConversationId]](list)
         for conversation in conversations:
             of_partition[self._log.partition_of(conversation)].append(conversation)
