@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator, Sequence
 
 from chat4all.domain.errors import Conflict, NotFound, UnreadablePicture
+from chat4all.domain.file_uses import DoubtfulUse
 from chat4all.domain.files import (
     FileFacts,
     FileId,
+    FileLimits,
     FileState,
     FileUse,
     Garbage,
@@ -13,17 +15,22 @@ from chat4all.domain.files import (
     StoredFile,
 )
 from chat4all.domain.ids import ConversationId, MessageId, Username
+from chat4all.usecases.attaching import Attaching
 
 PICTURE = FileId("01980f4e-9b2a-7c31-8d44-5a1f2e3d4c5b")
 FACTS = FileFacts("ab" * 32, "image/jpeg", 1200, 800, "LEHV6nWB2yk8pyo0adR*.7kCMdnj")
 
 
 class KeptFiles:
-    """Files of their owners, and who else may have them: every sender named in `readers`."""
+    """Files of their owners, and who else may have them: every sender named in `readers`.
+
+    `doubted` are the messages whose uses were put in doubt.
+    """
 
     def __init__(self, *files: StoredFile, readers: Sequence[Username] = ()) -> None:
         self.files = {file.file_id: file for file in files}
         self.uses: set[FileUse] = set()
+        self.doubted: list[MessageId] = []
         self._readers = readers
 
     async def find(self, file_id: FileId, viewer: Username) -> StoredFile:
@@ -45,6 +52,17 @@ class KeptFiles:
         of = (conversation, message_id, sender)
         self.uses = {use for use in self.uses if use[1:] != of}
 
+    async def doubt(
+        self, conversation: ConversationId, message_id: MessageId, sender: Username
+    ) -> None:
+        self.doubted.append(message_id)
+
+    async def doubtful(self, limit: int) -> Sequence[DoubtfulUse]:
+        raise NotImplementedError
+
+    async def settle(self, doubtful: DoubtfulUse, *, is_named: bool) -> None:
+        raise NotImplementedError
+
     async def set_state(self, file_id: FileId, state: FileState) -> None:
         raise NotImplementedError
 
@@ -56,6 +74,12 @@ class KeptFiles:
 
     async def forget(self, file_ids: Sequence[FileId]) -> None:
         raise NotImplementedError
+
+
+def attaching(files: KeptFiles | None = None, limits: FileLimits | None = None) -> Attaching:
+    """Return what attaches files of a test."""
+    files = files or KeptFiles()
+    return Attaching(files, files, limits)
 
 
 def picture(owner: str = "bruno", state: FileState = FileState.READY) -> StoredFile:

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from chat4all.domain.errors import Unavailable
-from chat4all.domain.files import PART_BYTES
+from chat4all.domain.files import LATE_SECONDS, PART_BYTES, tail_key, thumbnail_key
 from chat4all.usecases.collecting import Collecting
 from tests.api.conftest import Api
+from tests.api.test_file_uses import pass_time
 from tests.api.tus import PNG, Tus
+from tests.uploads import MemoryBlobs
 
 pytestmark = pytest.mark.anyio
 
@@ -55,3 +57,41 @@ async def test_what_is_given_up_is_deleted(api: Api, tmp_path: Path) -> None:
     assert stored(folder) == before
     assert await collecting.collect() == 0
     assert (await bruno.ask("GET", kept)).content == PNG
+
+
+async def test_what_arrives_at_the_store_after_that_is_deleted_as_well(
+    api: Api, tmp_path: Path
+) -> None:
+    """A gateway was killed, and the store made what it had asked for before."""
+    bruno, blobs = Tus(api, await api.sign_in("bruno")), api.parts.blobs
+    begun, whole = await bruno.begin(2 * PART_BYTES), await bruno.upload(PNG)
+    await bruno.patch(begun, 0, b"abc")
+    collecting = Collecting(api.parts.people.files, blobs)
+    for path in (begun, whole):
+        assert (await bruno.ask("DELETE", path)).status_code == 204
+    keys = [one.keys[0] for one in await api.parts.people.files.garbage(2)]
+    await pass_time(api, LATE_SECONDS)
+    assert await collecting.collect() == 2
+    for key in keys:
+        await blobs.put(tail_key(key, 1), [b"late"], "")
+        await blobs.put(thumbnail_key(key, 480), [b"late"], "")
+    assert stored(tmp_path / "data") > 0
+    await pass_time(api, LATE_SECONDS)
+    assert await collecting.collect() == 2
+    assert stored(tmp_path / "data") == 0
+    await pass_time(api, LATE_SECONDS)
+    assert await collecting.collect() == 0
+
+
+async def test_an_upload_is_aborted_twice(api: Api) -> None:
+    """S3 may keep a part that was on its way when its upload was aborted."""
+    bruno, blobs = Tus(api, await api.sign_in("bruno")), MemoryBlobs()
+    path = await bruno.begin(PART_BYTES)
+    assert (await bruno.ask("DELETE", path)).status_code == 204
+    collecting = Collecting(api.parts.people.files, blobs)
+    (garbage,) = await api.parts.people.files.garbage(1)
+    for _ in range(2):
+        blobs.parts[garbage.keys[0]] = {1: b"late"}
+        await pass_time(api, LATE_SECONDS)
+        assert await collecting.collect() == 1
+        assert blobs.parts == {}

@@ -12,10 +12,9 @@ from chat4all.domain.ids import ConversationId, LogPosition, MessageId, Username
 from chat4all.domain.messages import MessageDraft
 from chat4all.domain.people import Role
 from chat4all.domain.records import Headers
-from chat4all.usecases.attaching import Attaching
 from chat4all.usecases.sending import Sending
 from tests.api.conftest import CHAT, Api
-from tests.attached import KeptFiles
+from tests.attached import attaching
 
 pytestmark = pytest.mark.anyio
 
@@ -280,8 +279,7 @@ async def test_the_gateway_marks_only_its_own_ids_as_fresh() -> None:
             return LogPosition(0, 0, 1)
 
     made, log = "0199f3a4-7c1e-7d2a-9b6e-3f1c5a8e2d47", Log(Exception())
-    attaching = Attaching(KeptFiles())
-    sending = Sending(log, _OneChat(), _NothingStored(), attaching, new_id=lambda: made)
+    sending = Sending(log, _OneChat(), _NothingStored(), attaching(), new_id=lambda: made)
     chat = ConversationId(CHAT)
     await sending.send(Username("bruno"), MessageDraft(chat, "x"))
     await sending.send(Username("bruno"), MessageDraft(chat, "x", MessageId(made)))

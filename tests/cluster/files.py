@@ -26,7 +26,8 @@ class FilesSite:
         for service in self.services:
             service.start()
         all_ready(self.services)
-        self.token = People(self.gateways, ["bruno", "ana"]).tokens["bruno"]
+        people = People(self.gateways, ["bruno", "ana"])
+        self.chat, self.token = people.chat, people.tokens["bruno"]
 
     def restart(self, gateway: Service) -> None:
         gateway.start()

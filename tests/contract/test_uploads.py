@@ -2,9 +2,11 @@
 
 import asyncio
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import Connection
 
 from chat4all.adapters.sql import SqlUsers
 from chat4all.domain.errors import (
@@ -18,6 +20,7 @@ from chat4all.domain.errors import (
 )
 from chat4all.domain.files import (
     LEASE_SECONDS,
+    UNUSED_SECONDS,
     UPLOAD_SECONDS,
     FileFacts,
     FileId,
@@ -84,17 +87,22 @@ async def whole(
     return file_id
 
 
-async def aged(place: Place, seconds: int) -> None:
-    """Let time pass for every file."""
+TIMES = {
+    "files": ("created_at", "expires_at", "lease_until", "given_until", "emptied_at"),
+    "file_uses": ("check_at",),
+}
+
+
+async def aged(place: Place, seconds: int, tables: Sequence[str] = tuple(TIMES)) -> None:
+    """Let time pass for every file, and for every message that names one."""
     ms = seconds * 1_000
-    await place.database.write(
-        lambda connection: (
-            connection.exec_driver_sql(
-                f"UPDATE files SET expires_at = expires_at - {ms}, "
-                f"lease_until = lease_until - {ms}, given_until = given_until - {ms}"
-            ).rowcount
-        )
-    )
+
+    def age(connection: Connection) -> None:
+        for table in tables:
+            changes = ", ".join(f"{column} = {column} - {ms}" for column in TIMES[table])
+            connection.exec_driver_sql(f"UPDATE {table} SET {changes}")
+
+    await place.database.write(age)
 
 
 @pytest.fixture(autouse=True)
@@ -313,6 +321,24 @@ async def test_an_upload_expires(uploads: Uploads, place: Place) -> None:
     await uploads.advance(file_id, fence, progress_of(2))
     await aged(place, UPLOAD_SECONDS)
     await is_gone(uploads, file_id, fence)
+
+
+async def test_an_upload_that_nobody_came_to_know_of_expires_soon(
+    uploads: Uploads, place: Place
+) -> None:
+    """The answer to its creation was lost: it stands in nobody's way for long."""
+    quota = Quota(of_user=25, uploads_of_user=2)
+    lost, heard_of = [(await uploads.create(new_upload(), quota)).file_id for _ in range(2)]
+    await uploads.take(heard_of, ANA, force=True)
+    await aged(place, UNUSED_SECONDS - 60)
+    with pytest.raises(QuotaReached):
+        await uploads.create(new_upload(), quota)
+    await aged(place, 60)
+    await uploads.create(new_upload(), quota)
+    await is_gone(uploads, lost, 0)
+    assert (await uploads.find(heard_of, ANA)).progress.offset == 0
+    await aged(place, UPLOAD_SECONDS - UNUSED_SECONDS)
+    await is_gone(uploads, heard_of, 1)
 
 
 async def test_an_upload_that_is_given_up_is_gone_for_ever(uploads: Uploads, place: Place) -> None:

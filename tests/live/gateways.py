@@ -8,7 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 from chat4all import __version__
-from chat4all.adapters.embedded import EmbeddedFeed
+from chat4all.adapters.embedded import EmbeddedFeed, EmbeddedProgress
 from chat4all.adapters.embedded.folder import FolderGeneration
 from chat4all.adapters.prometheus import GatewayMetrics
 from chat4all.domain.events import LiveEvent, by_key
@@ -79,6 +79,8 @@ def a_gateway(api: Api, feed: EmbeddedFeed, shared: SharedFeed) -> Live:
             GatewayMetrics(__version__, SLUG),
             FolderGeneration(Path("nowhere"), "the only one"),
             FakePictures(),
+            parts.store,
+            EmbeddedProgress(parts.log, parts.store),
         )
     )
     return live

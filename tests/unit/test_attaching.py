@@ -10,9 +10,8 @@ from chat4all.domain.files import FileLimits, FileState, FileUse, fits
 from chat4all.domain.ids import MessageId, Username
 from chat4all.domain.kinds import Kind
 from chat4all.domain.records import MessageRecord
-from chat4all.usecases.attaching import Attaching
 from chat4all.wire.payloads import AttachedFile
-from tests.attached import FACTS, PICTURE, KeptFiles, picture
+from tests.attached import FACTS, PICTURE, KeptFiles, attaching, picture
 from tests.messages import message
 from tests.records import CHATS
 
@@ -35,7 +34,7 @@ def record(kind: Kind = Kind.IMAGE, sender: str = "bruno", **payload: Any) -> Me
 
 async def test_a_message_says_what_is_known_of_its_file() -> None:
     files = KeptFiles(picture())
-    made = await Attaching(files).attach(record(alt="A beach"))
+    made = await attaching(files).attach(record(alt="A beach"))
     assert made.payload == {
         "file_id": PICTURE,
         "name": "praia.jpg",
@@ -49,17 +48,17 @@ async def test_a_message_says_what_is_known_of_its_file() -> None:
     }
     assert set(made.payload) <= set(AttachedFile.__struct_fields__)
     assert files.uses == {FileUse(PICTURE, CHATS[0], ID, Username("bruno"))}
-    renamed = await Attaching(files).attach(record(name="mar.jpg"))
+    renamed = await attaching(files).attach(record(name="mar.jpg"))
     assert renamed.payload is not None
     assert renamed.payload["name"] == "mar.jpg"
 
 
 async def test_whom_a_file_was_sent_to_may_send_it_on_and_nobody_else() -> None:
     files = KeptFiles(picture(), readers=[Username("ana")])
-    await Attaching(files).attach(record(sender="ana"))
+    await attaching(files).attach(record(sender="ana"))
     for stranger in ("carla", "Ana"):
         with pytest.raises(InvalidInput) as refused:
-            await Attaching(files).attach(record(sender=stranger))
+            await attaching(files).attach(record(sender=stranger))
         assert refused.value.errors[0].pointer == "/payload/file_id"
     assert {use.sender_id for use in files.uses} == {"ana"}
 
@@ -68,9 +67,9 @@ async def test_a_file_that_does_not_fit_the_kind_is_given_to_nobody() -> None:
     files = KeptFiles(replace(picture(), facts=replace(FACTS, media_type="text/html")))
     for kind in (Kind.IMAGE, Kind.AUDIO, Kind.VIDEO):
         with pytest.raises(InvalidInput):
-            await Attaching(files).attach(record(kind))
+            await attaching(files).attach(record(kind))
     assert not files.uses
-    await Attaching(files).attach(record(Kind.FILE))
+    await attaching(files).attach(record(Kind.FILE))
     assert files.uses
 
 
@@ -86,28 +85,28 @@ def test_a_picture_that_is_a_program_is_no_image() -> None:
 async def test_a_file_that_is_not_ready_is_a_conflict(state: FileState) -> None:
     files = KeptFiles(picture(state=state))
     with pytest.raises(Conflict):
-        await Attaching(files).attach(record())
+        await attaching(files).attach(record())
     assert not files.uses
 
 
 async def test_a_file_that_is_larger_than_its_type_may_be_is_not_sent() -> None:
     """Whatever its uploader had said that it is."""
-    attaching = Attaching(KeptFiles(picture()), FileLimits(by_type={"image": 48_212}))
+    strict = attaching(KeptFiles(picture()), FileLimits(by_type={"image": 48_212}))
     with pytest.raises(InvalidInput):
-        await attaching.attach(record())
+        await strict.attach(record())
     with pytest.raises(InvalidInput):
-        await attaching.attach(record(Kind.FILE))
-    await Attaching(KeptFiles(picture()), FileLimits(by_type={"image": 48_213})).attach(record())
+        await strict.attach(record(Kind.FILE))
+    await attaching(KeptFiles(picture()), FileLimits(by_type={"image": 48_213})).attach(record())
 
 
 async def test_a_deletion_takes_back_the_file_of_that_message_only() -> None:
     files = KeptFiles(picture())
-    attaching = Attaching(files)
-    await attaching.attach(record())
+    both = attaching(files)
+    await both.attach(record())
     other = record()._replace(message_id=MessageId(CHATS[1]))
-    await attaching.attach(other)
+    await both.attach(other)
     deleted = replace(message(1), conversation_id=CHATS[0], message_id=ID, kind=Kind.IMAGE)
     deleted = replace(deleted, sender_id=Username("bruno"))
-    await attaching.detach(deleted)
-    await attaching.detach(deleted)
+    await both.detach(deleted)
+    await both.detach(deleted)
     assert files.uses == {FileUse(PICTURE, CHATS[0], other.message_id, Username("bruno"))}

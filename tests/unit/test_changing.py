@@ -13,11 +13,10 @@ from chat4all.domain.messages import Receipt, StoredMessage
 from chat4all.domain.people import Role
 from chat4all.domain.records import EditRecord, Headers
 from chat4all.ports.history import EncodedPage
-from chat4all.usecases.attaching import Attaching
 from chat4all.usecases.changing import Changing
 from chat4all.usecases.public_names import PublicNames
 from chat4all.wire.records import decode_record
-from tests.attached import KeptFiles
+from tests.attached import attaching
 from tests.messages import message
 from tests.records import CHATS
 
@@ -79,8 +78,7 @@ class Fake:
 
 
 def changing(fake: Fake) -> Changing:
-    attaching = Attaching(KeptFiles())
-    return Changing(fake, fake, fake, PublicNames(fake), attaching, unknown_not_before=NOT_BEFORE)
+    return Changing(fake, fake, fake, PublicNames(fake), attaching(), unknown_not_before=NOT_BEFORE)
 
 
 async def refused(fake: Fake, change_id: ChangeId | None = None) -> tuple[Unavailable, float]:

@@ -13,8 +13,10 @@ from hypothesis.stateful import invariant, precondition, rule
 
 from chat4all.adapters.sql import sql_people
 from chat4all.domain.errors import Busy, Conflict, Fenced, NotFound, QuotaReached, Refused
+from chat4all.domain.file_uses import CHECK_AGAIN_SECONDS, CHECK_SECONDS
 from chat4all.domain.files import (
     GARBAGE_SECONDS,
+    LATE_SECONDS,
     LEASE_SECONDS,
     UPLOAD_SECONDS,
     FileFacts,
@@ -51,7 +53,9 @@ class Known:
     is_whole: bool = False
     uses: set[tuple[ConversationId, MessageId, Username]] = field(default_factory=set)
     is_gone: bool = False
-    is_given: bool = False
+    given_for: int = 0
+    """Seconds for which nobody else gets it to delete it."""
+    is_emptied: bool = False
 
 
 class Files(AsyncMachine):
@@ -64,7 +68,7 @@ class Files(AsyncMachine):
         self.place = self.run(self._opened.__aenter__())
         ports = sql_people(self.place.database)
         self._users, self._directory = ports.users, ports.directory
-        self._uploads, self._files = ports.uploads, ports.files
+        self._uploads, self._files, self._uses = ports.uploads, ports.files, ports.file_uses
         self.known: dict[FileId, Known] = {}
         self.chats: dict[ConversationId, set[Username]] = {}
         self.erased: set[Username] = set()
@@ -188,6 +192,28 @@ class Files(AsyncMachine):
         if expected is None:
             one.uses.add((there, use.message_id, who))
 
+    @rule(named=st.lists(st.booleans(), min_size=4, max_size=4), again=some)
+    def compare_with_messages(self, named: list[bool], again: int) -> None:
+        """Settle all that is in doubt, but a use of which its message is sent once more."""
+        self.run(aged(self.place, CHECK_SECONDS, ["file_uses"]))
+        given = self.run(self._uses.doubtful(100))
+        for number, doubtful in enumerate(given):
+            use, is_named = doubtful.use, named[number % len(named)]
+            one = self.known[use.file_id]
+            assert use[1:] in one.uses
+            is_sent = (
+                number == again
+                and self.may_have(one, use.sender_id)
+                and use.sender_id in self.chats[use.conversation_id]
+            )
+            if is_sent:
+                assert self.tried(self._files.attach(use)) is None
+            self.run(self._uses.settle(doubtful, is_named=is_named))
+            if not is_named and not is_sent:
+                one.uses.remove(use[1:])
+        self.run(aged(self.place, 2 * CHECK_AGAIN_SECONDS, ["file_uses"]))
+        assert self.run(self._uses.doubtful(100)) == []
+
     @precondition(lambda self: any(one.uses for one in self.known.values()))
     @rule(number=some)
     def delete_a_message(self, number: int) -> None:
@@ -232,39 +258,43 @@ class Files(AsyncMachine):
 
     @rule()
     def leases_end(self) -> None:
-        self.run(aged(self.place, LEASE_SECONDS))
-        for one in self.known.values():
-            one.is_held = False
+        self.pass_time(LEASE_SECONDS)
 
     @rule()
     def a_minute_passes(self) -> None:
-        self.run(aged(self.place, GARBAGE_SECONDS))
-        for one in self.known.values():
-            one.is_held = one.is_given = False
+        self.pass_time(GARBAGE_SECONDS)
 
     @rule()
     def a_day_passes(self) -> None:
-        self.run(aged(self.place, UPLOAD_SECONDS))
+        self.pass_time(UPLOAD_SECONDS)
         for one in self.known.values():
-            one.is_held = one.is_given = False
             one.is_gone = one.is_gone or not one.uses
+
+    def pass_time(self, seconds: int) -> None:
+        self.run(aged(self.place, seconds, ["files"]))
+        for one in self.known.values():
+            one.is_held, one.given_for = False, max(0, one.given_for - seconds)
 
     @rule(limit=st.integers(1, 4), kill=st.booleans())
     def collect(self, limit: int, kill: bool) -> None:
-        free = {key for key, one in self.known.items() if one.is_gone and not one.is_given}
+        free = {key for key, one in self.known.items() if one.is_gone and not one.given_for}
         given = self.run(self._files.garbage(limit))
         assert len(given) == min(limit, len(free))
         for garbage in given:
             one = self.known[garbage.file_id]
             assert garbage.file_id in free
             assert (garbage.store_upload is None) == one.is_whole
-            one.is_given = True
+            one.given_for = GARBAGE_SECONDS
         # Also of what is there, which changes nothing.
         self.run(self._files.forget([key for key, one in self.known.items() if not one.is_gone]))
         if not kill:
             self.run(self._files.forget([one.file_id for one in given]))
             for garbage in given:
-                del self.known[garbage.file_id]
+                if self.known[garbage.file_id].is_emptied:
+                    del self.known[garbage.file_id]
+                else:
+                    one = self.known[garbage.file_id]
+                    one.is_emptied, one.given_for = True, LATE_SECONDS
 
     @invariant()
     def what_is_known_is_what_must_be(self) -> None:

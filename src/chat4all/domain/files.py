@@ -22,6 +22,9 @@ PARTS_MAX = FILE_MAX // PART_BYTES
 NAME_MAX = 200
 """Characters of a file's name."""
 
+UNUSED_SECONDS = 3600
+"""How long an upload is kept that no request has taken: its client may never have heard of it."""
+
 UPLOAD_SECONDS = 24 * 3600
 """How long an upload that nothing is added to is kept, and a file that no message names."""
 
@@ -30,6 +33,10 @@ LEASE_SECONDS = 20
 
 GARBAGE_SECONDS = 60
 """How long garbage that was given to one collector is not given to another."""
+
+LATE_SECONDS = 600
+"""How long after garbage was deleted from the store it is deleted once more, since a request that
+was on its way may have written something meanwhile. No call of the store takes as long."""
 
 TAILS_MAX = 1_000
 """Tails whose keys are listed for deletion: of the last requests that took an upload."""

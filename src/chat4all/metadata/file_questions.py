@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from chat4all.metadata.questions import Question
+from chat4all.ports.file_uses import FileUses
 from chat4all.ports.files import Files, Uploads
 from chat4all.wire import internal
 from chat4all.wire import internal_files as of_files
 
 
-def file_questions(uploads: Uploads, files: Files) -> Mapping[str, Question[Any]]:
+def file_questions(uploads: Uploads, files: Files, uses: FileUses) -> Mapping[str, Question[Any]]:
     """Return every question that these ports answer, by the name in its path."""
     return {
         "create_upload": Question(
@@ -35,7 +36,7 @@ def file_questions(uploads: Uploads, files: Files) -> Mapping[str, Question[Any]
         "file": Question(of_files.OfFile, lambda of: files.find(of.file_id, of.username)),
         "attach_file": Question(of_files.AttachFile, lambda query: files.attach(query.use)),
         "detach_files": Question(
-            of_files.DetachFiles,
+            of_files.FilesOfMessage,
             lambda query: files.detach(query.conversation_id, query.message_id, query.sender_id),
         ),
         "set_file_state": Question(
@@ -43,5 +44,14 @@ def file_questions(uploads: Uploads, files: Files) -> Mapping[str, Question[Any]
         ),
         "bytes_of": Question(internal.OfUser, lambda of: files.used(of.username)),
         "garbage": Question(of_files.TakeGarbage, lambda query: files.garbage(query.limit)),
+        "doubt_files": Question(
+            of_files.FilesOfMessage,
+            lambda query: uses.doubt(query.conversation_id, query.message_id, query.sender_id),
+        ),
+        "doubtful_files": Question(of_files.TakeDoubtful, lambda query: uses.doubtful(query.limit)),
+        "settle_file": Question(
+            of_files.SettleFile,
+            lambda query: uses.settle(query.doubtful, is_named=query.is_named),
+        ),
         "forget_files": Question(of_files.ForgetFiles, lambda query: files.forget(query.file_ids)),
     }

@@ -27,6 +27,7 @@ class Uploads(Protocol):
     async def create(self, upload: NewUpload, quota: Quota) -> Upload:
         """Begin one. Raises `QuotaReached`; the whole size counts from now on.
 
+        It expires soon unless a request takes it (`UNUSED_SECONDS`): then its client knows of it.
         Doing it again returns the upload as it is by now.
         """
         ...
@@ -82,8 +83,9 @@ class Files(Protocol):
         ...
 
     async def attach(self, use: FileUse) -> StoredFile:
-        """Note that a message will name a file, which its sender may have; again does nothing.
+        """Note that a message will name a file, which its sender may have.
 
+        It is in doubt until it is settled (`ports.file_uses`); again, it is so anew.
         Raises `NotFound` as `find` does, and for a sender who is not a member of the conversation;
         `Conflict` for a file that is not ready.
         """
@@ -113,5 +115,9 @@ class Files(Protocol):
         ...
 
     async def forget(self, file_ids: Sequence[FileId]) -> None:
-        """Drop what is known of garbage whose bytes are deleted."""
+        """Note that the bytes of garbage are deleted; the second time drop what is known of it.
+
+        In between, `LATE_SECONDS` after the first time, it is garbage once more: what was on its
+        way to the store meanwhile is deleted as well.
+        """
         ...

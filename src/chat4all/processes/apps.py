@@ -47,7 +47,7 @@ def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
     versions = ConversationVersions(ports.feed.silence_seconds)
     ports.changes.add_listener(SupersededByAliases(versions))
     people = make_people(ports, log, store)
-    attaching = Attaching(ports.people.files, ports.file_limits)
+    attaching = Attaching(ports.people.files, ports.people.file_uses, ports.file_limits)
     sending = Sending(log, directory, store, attaching)
     use_cases = GatewayUseCases(
         people.signing_in,

@@ -18,6 +18,7 @@ from functools import partial
 
 from chat4all import __version__
 from chat4all.adapters.cassandra import (
+    CassandraDeadLetters,
     CassandraEpochs,
     CassandraGeneration,
     CassandraSession,
@@ -29,7 +30,9 @@ from chat4all.adapters.kafka import (
     KafkaAnnouncements,
     KafkaFeed,
     KafkaGroup,
+    KafkaProgress,
     RoutersWatch,
+    Topics,
 )
 from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics, ServiceMetrics
 from chat4all.http.health import watched
@@ -112,6 +115,8 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
                 metrics,
                 CassandraGeneration(engines.session),
                 LimitedPictures(),
+                CassandraDeadLetters(engines.session),
+                KafkaProgress(Topics(settings.kafka.bootstrap), settings.kafka.group, engines.log),
                 blobs,
                 settings.files.limits,
                 settings.files.quota,

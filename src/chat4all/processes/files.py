@@ -5,6 +5,7 @@ from chat4all.gateway.files.filing import FilesUseCases, Filing
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.health import Ping
 from chat4all.processes.parts import GatewayPorts
+from chat4all.usecases.checking_uses import CheckingUses
 from chat4all.usecases.collecting import Collecting
 from chat4all.usecases.downloading import Downloading
 from chat4all.usecases.finishing import Finishing
@@ -25,6 +26,7 @@ def make_files(ports: GatewayPorts, signing_in: SigningIn) -> Filing:
             Downloading(files, blobs, ports.security.tokens),
             picturing,
             Collecting(files, blobs),
+            CheckingUses(ports.people.file_uses, files, ports.store, ports.letters, ports.progress),
         )
     return Filing(use_cases, signing_in, ports.policy.limits)
 

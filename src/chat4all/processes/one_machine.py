@@ -23,6 +23,7 @@ from chat4all.adapters.embedded import (
     EmbeddedConsumer,
     EmbeddedFeed,
     EmbeddedLog,
+    EmbeddedProgress,
     EmbeddedStore,
     FolderBlobs,
 )
@@ -170,6 +171,8 @@ async def one_machine(
                 gateway_metrics,
                 FolderGeneration(folder.path, installation.installation_id),
                 pictures or LimitedPictures(),
+                store,
+                EmbeddedProgress(log, store),
                 blobs,
                 settings.files.limits,
                 settings.files.quota,

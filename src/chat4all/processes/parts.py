@@ -11,6 +11,7 @@ from chat4all.concurrency.periodic import ping_background
 from chat4all.domain.files import FileLimits, Quota
 from chat4all.http.metrics import GatewayMeter, Meter, Source
 from chat4all.ports.blobs import Blobs
+from chat4all.ports.dead_letters import DeadLetters
 from chat4all.ports.feed import Announcements, LiveFeed
 from chat4all.ports.generation import Generation
 from chat4all.ports.health import Ping
@@ -19,6 +20,7 @@ from chat4all.ports.log import MessageLog
 from chat4all.ports.outbox import Changes, Outbox
 from chat4all.ports.people import PeoplePorts
 from chat4all.ports.pictures import Pictures
+from chat4all.ports.progress import LogProgress
 from chat4all.ports.security import FileLinks, Passwords, Tokens
 from chat4all.ports.summaries import ConversationSummaries
 from chat4all.processes.policy import Policy
@@ -106,6 +108,8 @@ class GatewayPorts:
     meter: GatewayProcessMeter
     generation: Generation
     pictures: Pictures
+    letters: DeadLetters
+    progress: LogProgress
     blobs: Blobs | None = None
     """The store of files; None where there is none."""
     file_limits: FileLimits = field(default_factory=FileLimits)

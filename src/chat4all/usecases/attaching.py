@@ -8,6 +8,7 @@ from chat4all.domain.files import FileLimits, FileState, FileUse, StoredFile, fi
 from chat4all.domain.kinds import FILE_KINDS, Kind
 from chat4all.domain.messages import StoredMessage
 from chat4all.domain.records import MessageRecord
+from chat4all.ports.file_uses import FileUses
 from chat4all.ports.files import Files
 
 FILE_ID = "/payload/file_id"
@@ -16,8 +17,9 @@ FILE_ID = "/payload/file_id"
 class Attaching:
     """Gives the members of a conversation the files that its messages name, and takes them back."""
 
-    def __init__(self, files: Files, limits: FileLimits | None = None) -> None:
+    def __init__(self, files: Files, uses: FileUses, limits: FileLimits | None = None) -> None:
         self._files = files
+        self._uses = uses
         self._limits = limits or FileLimits()
 
     async def attach(self, record: MessageRecord) -> MessageRecord:
@@ -39,6 +41,11 @@ class Attaching:
         except NotFound:
             raise _invalid("there is no such file, or you may not have it") from None
         return record._replace(payload=payload_of(file, payload))
+
+    async def doubt(self, message: StoredMessage) -> None:
+        """Note that a message is about to be deleted, in case nobody can `detach` its file."""
+        if message.kind in FILE_KINDS:
+            await self._uses.doubt(message.conversation_id, message.message_id, message.sender_id)
 
     async def detach(self, message: StoredMessage) -> None:
         """Take back the file of a message that is deleted; again does nothing."""

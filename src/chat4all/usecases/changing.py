@@ -46,6 +46,7 @@ from chat4all.usecases.recent import Recent
 from chat4all.usecases.sending import (
     UNKNOWN_NOT_BEFORE_SECONDS,
     answer_no_sooner,
+    check_in_time,
     new_message_id,
 )
 from chat4all.wire.records import encode_record
@@ -161,6 +162,7 @@ class Changing:
             is_own = message.sender_id == author
             if not is_own and role is Role.MEMBER:
                 raise NotAllowed("only its author, an admin or an owner deletes a message")
+            await self._attaching.doubt(message)
             return _Prepared(DeletionRecord(**of, seq=message.seq, as_admin=not is_own))
 
         made = await self._append(author, conversation, change_id, headers, prepare)
@@ -285,6 +287,7 @@ class Changing:
                 return made
             if prepared.conflict is not None:
                 raise Conflict(prepared.conflict)
+            check_in_time(started)
             await self._log.append(conversation, encode_record(prepared.record), headers)
         except Unavailable as error:
             await answer_no_sooner(error, started + self._unknown_not_before, fresh=fresh)

@@ -1,4 +1,8 @@
-"""Collect garbage: delete the bytes of files that nobody needs, then what is known of them."""
+"""Collect garbage: delete the bytes of files that nobody needs, twice, then what is known of them.
+
+What a request was writing when the bytes were deleted may arrive later: a part that S3 takes while
+its upload is aborted, the tail of an upload, a thumbnail. The second time deletes it.
+"""
 
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.files import Garbage

@@ -1,14 +1,24 @@
 """Pictures among files: what is known of them, and thumbnails, made when first asked for."""
 
 import logging
+import time
 
 from chat4all.concurrency.keyed import Turns
 from chat4all.domain.errors import NotFound, Unavailable, UnreadablePicture
-from chat4all.domain.files import THUMBNAIL_SIZES, PictureFacts, StoredFile, thumbnail_key
+from chat4all.domain.files import (
+    LATE_SECONDS,
+    THUMBNAIL_SIZES,
+    PictureFacts,
+    StoredFile,
+    thumbnail_key,
+)
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.pictures import Pictures
 
 THUMBNAIL_TYPE = "image/webp"
+
+KEEP_SECONDS = LATE_SECONDS / 2
+"""How long after it was asked for a thumbnail is kept in the store; see `LATE_SECONDS`."""
 
 _LOOKED_AT = ("image/avif", "image/gif", "image/jpeg", "image/png", "image/webp")
 
@@ -57,9 +67,12 @@ class Picturing:
                 return b"".join([piece async for piece in self._blobs.read(key)])
             except NotFound:
                 pass
+            started = time.monotonic()
             try:
                 made = await self._pictures.thumbnail(self._blobs.read(file.key), size)
             except UnreadablePicture:
                 raise NotFound("this file has no thumbnail") from None
-            await self._blobs.put(key, [made], THUMBNAIL_TYPE)
+            # The file may be deleted since, and then nobody would delete its thumbnail.
+            if time.monotonic() - started < KEEP_SECONDS:
+                await self._blobs.put(key, [made], THUMBNAIL_TYPE)
             return made

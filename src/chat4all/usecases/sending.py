@@ -15,8 +15,10 @@ from chat4all.domain.errors import (
     FieldError,
     InvalidInput,
     OutcomeUnknown,
+    Overloaded,
     Unavailable,
 )
+from chat4all.domain.file_uses import APPEND_SECONDS
 from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.kinds import FILE_KINDS
 from chat4all.domain.messages import MessageDraft, own_or_first
@@ -125,6 +127,7 @@ class Sending:
                     if await self._has_accepted(sender, draft):
                         return record.message_id
                     raise
+            check_in_time(started)
             await self._log.append(record.conversation_id, encode_record(record), headers)
         except Unavailable as error:
             await answer_no_sooner(error, started + self._unknown_not_before, fresh=record.fresh)
@@ -208,6 +211,15 @@ class Sending:
                 raise Unavailable(NOT_STORED_YET) from None
             detail = "there is no such message in this conversation"
             raise InvalidInput([FieldError("/reply_to", detail)]) from None
+
+
+def check_in_time(started: float) -> None:
+    """Raise `Overloaded` where a record would be appended long after its request began.
+
+    What was noted of its file may be settled by then (EXACTNESS, *Files*).
+    """
+    if time.monotonic() - started > APPEND_SECONDS:
+        raise Overloaded("this process was stopped for a while")
 
 
 async def answer_no_sooner(error: Unavailable, when: float, *, fresh: bool) -> None:

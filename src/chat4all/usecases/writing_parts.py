@@ -2,14 +2,15 @@
 
 import asyncio
 import hashlib
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from chat4all.concurrency.retrying import Backoff, retry
-from chat4all.domain.errors import Conflict, Fenced, Unavailable
-from chat4all.domain.files import PART_BYTES, Progress, Tail, Upload, tail_key
+from chat4all.domain.errors import Conflict, Fenced, NotFound, Unavailable
+from chat4all.domain.files import LEASE_SECONDS, PART_BYTES, Progress, Tail, Upload, tail_key
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Uploads
 
@@ -61,6 +62,8 @@ class PartWriter:
         """Whether the upload has a tail that was not read yet."""
         self._writing: deque[asyncio.Task[None]] = deque()
         self._hashing = asyncio.Lock()
+        self._heard = time.monotonic()
+        """When the upload was known to be there, and ours."""
         self.progress = upload.progress
         """What counts."""
         self.digest = digest
@@ -92,7 +95,7 @@ class PartWriter:
     async def keep(self) -> None:
         """Make everything count that was taken: the rest as a tail, or as the last part.
 
-        Raises `Fenced` when another request has taken the upload.
+        Raises `Fenced` when another request has taken the upload, `NotFound` when it is given up.
         """
         ends = self._begins + self._filled == self._upload.size
         if self._filled == PART_BYTES or (self._filled and ends):
@@ -101,10 +104,13 @@ class PartWriter:
         tail = self.progress.tail if self._has_tail else None
         if self._filled:
             tail = Tail(tail_key(self._upload.key, self._upload.fence), self._filled)
+            if time.monotonic() - self._heard > LEASE_SECONDS:
+                # Nobody would delete the tail of an upload that is given up since.
+                await self.renew()
             await self._blobs.put(tail.key, self._buffer, self._upload.media_type)
         try:
             await self._advance(Progress(tuple(self._parts), tail))
-        except Fenced:
+        except (Fenced, NotFound):
             if self._filled and tail is not None:
                 with suppress(Unavailable):  # nobody else knows of it
                     await self._blobs.delete([tail.key])
@@ -113,6 +119,7 @@ class PartWriter:
     async def renew(self) -> None:
         """Say that this request is alive. Raises `Fenced`."""
         await self._uploads.advance(self._upload.file_id, self._upload.fence, self.progress)
+        self._heard = time.monotonic()
 
     async def drop(self) -> None:
         """Wait until nothing is being written, whatever comes of it, and forget the rest."""
@@ -178,6 +185,7 @@ class PartWriter:
             _backoff,
             seconds=ADVANCE_SECONDS,
         )
+        self._heard = time.monotonic()
         before, self.progress = self.progress.tail, progress
         if before is not None and before != progress.tail:
             with suppress(Unavailable):  # all of them are deleted once the file is whole

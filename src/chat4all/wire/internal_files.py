@@ -2,6 +2,7 @@
 
 import msgspec
 
+from chat4all.domain.file_uses import DoubtfulUse
 from chat4all.domain.files import (
     FileFacts,
     FileId,
@@ -66,8 +67,8 @@ class AttachFile(msgspec.Struct):
     use: FileUse
 
 
-class DetachFiles(msgspec.Struct):
-    """For `detach_files`."""
+class FilesOfMessage(msgspec.Struct):
+    """For `detach_files` and `doubt_files`."""
 
     conversation_id: ConversationId
     message_id: MessageId
@@ -91,3 +92,16 @@ class ForgetFiles(msgspec.Struct):
     """For `forget_files`."""
 
     file_ids: list[FileId]
+
+
+class TakeDoubtful(msgspec.Struct):
+    """For `doubtful_files`."""
+
+    limit: int
+
+
+class SettleFile(msgspec.Struct):
+    """For `settle_file`."""
+
+    doubtful: DoubtfulUse
+    is_named: bool

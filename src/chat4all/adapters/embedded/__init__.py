@@ -9,6 +9,7 @@ from chat4all.adapters.embedded.feed import EmbeddedFeed
 from chat4all.adapters.embedded.folder import DataFolder
 from chat4all.adapters.embedded.link import GatewayLink, RouterLink
 from chat4all.adapters.embedded.log import EmbeddedLog
+from chat4all.adapters.embedded.progress import EmbeddedProgress
 from chat4all.adapters.embedded.store import EmbeddedStore
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "EmbeddedConsumer",
     "EmbeddedFeed",
     "EmbeddedLog",
+    "EmbeddedProgress",
     "EmbeddedStore",
     "FolderBlobs",
     "GatewayLink",

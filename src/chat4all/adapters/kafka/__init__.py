@@ -8,6 +8,7 @@ from chat4all.adapters.kafka.inspecting import KafkaInspection
 from chat4all.adapters.kafka.log import KafkaLog
 from chat4all.adapters.kafka.partitions import partition_of
 from chat4all.adapters.kafka.producer import KafkaProducer
+from chat4all.adapters.kafka.progress import KafkaProgress
 from chat4all.adapters.kafka.routers import RoutersWatch
 from chat4all.adapters.kafka.topic_settings import (
     FEED_ADDED,
@@ -33,6 +34,7 @@ __all__ = [
     "KafkaInspection",
     "KafkaLog",
     "KafkaProducer",
+    "KafkaProgress",
     "RoutersWatch",
     "TopicFacts",
     "Topics",

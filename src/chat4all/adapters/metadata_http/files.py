@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from chat4all.adapters.metadata_http.service import MetadataService
+from chat4all.domain.file_uses import DoubtfulUse
 from chat4all.domain.files import (
     FileFacts,
     FileId,
@@ -92,7 +93,7 @@ class HttpFiles:
         self, conversation: ConversationId, message_id: MessageId, sender: Username
     ) -> None:
         """Note that a message no longer names its file; see `ports.files.Files`."""
-        detach = questions.DetachFiles(conversation, message_id, sender)
+        detach = questions.FilesOfMessage(conversation, message_id, sender)
         await self._ask("detach_files", detach, None, writes=True)
 
     async def set_state(self, file_id: FileId, state: FileState) -> None:
@@ -113,3 +114,29 @@ class HttpFiles:
     async def forget(self, file_ids: Sequence[FileId]) -> None:
         """Drop what is known of garbage; see `ports.files.Files`."""
         await self._ask("forget_files", questions.ForgetFiles(list(file_ids)), None, writes=True)
+
+
+class HttpFileUses:
+    """The port `ports.file_uses.FileUses`."""
+
+    def __init__(self, service: MetadataService) -> None:
+        self._ask = service.ask
+
+    async def doubt(
+        self, conversation: ConversationId, message_id: MessageId, sender: Username
+    ) -> None:
+        """Note that a message may be deleted soon; see `ports.file_uses.FileUses`."""
+        message = questions.FilesOfMessage(conversation, message_id, sender)
+        await self._ask("doubt_files", message, None, writes=True)
+
+    async def doubtful(self, limit: int) -> Sequence[DoubtfulUse]:
+        """Return what is to be checked; see `ports.file_uses.FileUses`."""
+        answer: Sequence[DoubtfulUse] = await self._ask(
+            "doubtful_files", questions.TakeDoubtful(limit), list[DoubtfulUse], writes=True
+        )
+        return answer
+
+    async def settle(self, doubtful: DoubtfulUse, *, is_named: bool) -> None:
+        """Note what the store has of a use; see `ports.file_uses.FileUses`."""
+        settle = questions.SettleFile(doubtful, is_named)
+        await self._ask("settle_file", settle, None, writes=True)

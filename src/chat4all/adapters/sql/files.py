@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from chat4all.adapters.sql.file_rows import (
     FILE,
@@ -16,6 +16,7 @@ from chat4all.adapters.sql.file_rows import (
     lock_file,
     upload_of,
 )
+from chat4all.adapters.sql.file_uses import CHECK_MS, OF_MESSAGE, doubt_again, of_message
 from chat4all.adapters.sql.outbox import Now
 from chat4all.adapters.sql.tables import file_uses, files, members, users
 from chat4all.adapters.sql.transactions import Transactions
@@ -23,6 +24,7 @@ from chat4all.adapters.sql.types import ByBytes
 from chat4all.domain.errors import Conflict, NotFound
 from chat4all.domain.files import (
     GARBAGE_SECONDS,
+    LATE_SECONDS,
     FileId,
     FileState,
     FileUse,
@@ -54,14 +56,9 @@ _IS_MEMBER = select(members.c.role).where(
     members.c.conversation_id == bindparam("conversation"),
     members.c.username == bindparam("sender"),
 )
-_OF_MESSAGE = and_(
-    file_uses.c.conversation_id == bindparam("conversation"),
-    file_uses.c.message_id == bindparam("message"),
-    file_uses.c.sender_id == bindparam("sender"),
-)
-_USES = select(file_uses.c.file_id).where(_OF_MESSAGE).order_by(ByBytes(file_uses.c.file_id))
-_USE = insert(file_uses)
-_DETACH = delete(file_uses).where(_OF_MESSAGE)
+_USES = select(file_uses.c.file_id).where(OF_MESSAGE).order_by(ByBytes(file_uses.c.file_id))
+_USE = insert(file_uses).values(check_at=Now() + CHECK_MS)
+_DETACH = delete(file_uses).where(OF_MESSAGE)
 _SET_STATE = (
     update(files)
     .where(files.c.file_id == bindparam("file"), IS_THERE, IS_WHOLE)
@@ -89,7 +86,14 @@ _GARBAGE = (
 )
 _CHOSEN = files.c.file_id.in_(bindparam("chosen", expanding=True))
 _GIVE = update(files).where(_CHOSEN).values(given_until=Now() + GARBAGE_SECONDS * 1000)
-_FORGET = delete(files).where(_CHOSEN, files.c.given_until.is_not(None))
+_FORGET = delete(files).where(
+    _CHOSEN, files.c.given_until.is_not(None), files.c.emptied_at <= Now() - LATE_SECONDS * 1000
+)
+_EMPTIED = (
+    update(files)
+    .where(_CHOSEN, files.c.given_until.is_not(None), files.c.emptied_at.is_(None))
+    .values(emptied_at=Now(), given_until=Now() + LATE_SECONDS * 1000)
+)
 
 _NOT_READY = {
     FileState.CHECKING: "the file is still being checked: try again in a while",
@@ -109,7 +113,7 @@ class SqlFiles:
 
     async def attach(self, use: FileUse) -> StoredFile:
         """Note that a message will name a file; see `ports.files.Files`."""
-        message = _message(use.conversation_id, use.message_id, use.sender_id)
+        message = of_message(use.conversation_id, use.message_id, use.sender_id)
 
         def attach(connection: Connection) -> StoredFile:
             row = lock_file(connection, use.file_id)
@@ -120,6 +124,8 @@ class SqlFiles:
                 raise NotFound(NO_SUCH_CONVERSATION)
             if use.file_id not in connection.execute(_USES, message).scalars().all():
                 connection.execute(_USE, use._asdict())
+            else:
+                doubt_again(connection, message)
             if row.expires_at is not None:
                 change_file(connection, use.file_id, expires_at=None)
             return found
@@ -130,7 +136,7 @@ class SqlFiles:
         self, conversation: ConversationId, message_id: MessageId, sender: Username
     ) -> None:
         """Note that a message no longer names its file; see `ports.files.Files`."""
-        message = _message(conversation, message_id, sender)
+        message = of_message(conversation, message_id, sender)
 
         def detach(connection: Connection) -> None:
             named = connection.execute(_USES, message).scalars().all()
@@ -192,9 +198,12 @@ class SqlFiles:
         """Drop what is known of garbage; see `ports.files.Files`."""
         if file_ids:
             chosen = {"chosen": list(file_ids)}
-            await self._database.write(
-                lambda connection: connection.execute(_FORGET, chosen).rowcount
-            )
+
+            def forget(connection: Connection) -> None:
+                connection.execute(_FORGET, chosen)
+                connection.execute(_EMPTIED, chosen)
+
+            await self._database.write(forget)
 
 
 def _find(connection: Connection, file_id: FileId, viewer: Username) -> StoredFile:
@@ -202,9 +211,3 @@ def _find(connection: Connection, file_id: FileId, viewer: Username) -> StoredFi
     if row is None:
         raise NotFound(NO_SUCH_FILE)
     return file_of(row)
-
-
-def _message(
-    conversation: ConversationId, message_id: MessageId, sender: Username
-) -> dict[str, object]:
-    return {"conversation": conversation, "message": message_id, "sender": sender}

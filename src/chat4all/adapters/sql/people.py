@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from chat4all.adapters.sql.creations import SqlCreations
 from chat4all.adapters.sql.directory import SqlDirectory
+from chat4all.adapters.sql.file_uses import SqlFileUses
 from chat4all.adapters.sql.files import SqlFiles
 from chat4all.adapters.sql.memberships import SqlMemberships
 from chat4all.adapters.sql.sessions import SqlSessions
@@ -25,4 +26,5 @@ def sql_people(
         SqlCreations(database),
         SqlUploads(database),
         SqlFiles(database),
+        SqlFileUses(database),
     )

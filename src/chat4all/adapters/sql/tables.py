@@ -171,6 +171,8 @@ files = Table(
     Column("expires_at", BigInteger),
     # Set once it is garbage, for ever: until when no other collector gets it.
     Column("given_until", BigInteger),
+    # When its bytes were deleted for the first time.
+    Column("emptied_at", BigInteger),
     # When it was begun, or, of what is whole, when it became so.
     Column("created_at", BigInteger, nullable=False),
     # None of what is not whole.
@@ -193,7 +195,10 @@ file_uses = Table(
     # A message's id is its sender's.
     Column("sender_id", String(32), primary_key=True),
     Column("file_id", ForeignKey(files.c.file_id), primary_key=True),
+    # When it is to be compared with the store of messages; None once it is settled.
+    Column("check_at", BigInteger),
     Index("ix_file_uses_file_id", "file_id"),
+    Index("ix_file_uses_check_at", "check_at"),
 )
 
 # Which installation the database is of: one row.

@@ -34,6 +34,7 @@ from chat4all.domain.errors import (
 )
 from chat4all.domain.files import (
     LEASE_SECONDS,
+    UNUSED_SECONDS,
     FileFacts,
     FileId,
     FileState,
@@ -64,8 +65,8 @@ _OWN = select(
     func.coalesce(func.sum(files.c.size), 0),
     func.coalesce(func.sum(case((files.c.state == FileState.UPLOADING.value, 1), else_=0)), 0),
 ).where(files.c.owner == bindparam("username"), IS_THERE)
-_ALL = select(func.coalesce(func.sum(files.c.size), 0))
-_BEGIN = insert(files).values(created_at=Now(), expires_at=Now() + KEPT_MS)
+_ALL = select(func.coalesce(func.sum(files.c.size), 0)).where(files.c.emptied_at.is_(None))
+_BEGIN = insert(files).values(created_at=Now(), expires_at=Now() + UNUSED_SECONDS * 1000)
 
 
 class SqlUploads:
@@ -115,8 +116,8 @@ class SqlUploads:
                 fence=row.fence + 1,
                 holder=call,
                 lease_until=row.now + LEASE_MS,
-                # It does not expire while it is held.
-                expires_at=max(row.expires_at, row.now + LEASE_MS),
+                # It does not expire while it is held. Who takes it has heard of it.
+                expires_at=max(row.expires_at, row.now + LEASE_MS, row.created_at + KEPT_MS),
             )
             return upload_of(_own(connection, file_id, owner))
 

@@ -9,6 +9,7 @@ from chat4all.gateway.files.endpoints import files_routes, no_files_routes
 from chat4all.http.bound import Bound
 from chat4all.http.fast_routes import FastRoute
 from chat4all.http.limits import Limits
+from chat4all.usecases.checking_uses import CheckingUses
 from chat4all.usecases.collecting import Collecting
 from chat4all.usecases.downloading import Downloading
 from chat4all.usecases.picturing import Picturing
@@ -26,6 +27,7 @@ class FilesUseCases:
     downloading: Downloading
     picturing: Picturing
     collecting: Collecting
+    checking_uses: CheckingUses
 
 
 class Filing:
@@ -48,10 +50,13 @@ class Filing:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Collect garbage while in this context."""
+        """Collect garbage, and compare uses of files with messages, while in this context."""
         if self._use_cases is None:
             yield
             return
-        collect = self._use_cases.collecting.collect
-        async with periodically("deleting files", collect, COLLECT_EVERY_SECONDS):
+        collect, check = self._use_cases.collecting.collect, self._use_cases.checking_uses.check
+        async with (
+            periodically("deleting files", collect, COLLECT_EVERY_SECONDS),
+            periodically("comparing files with messages", check, COLLECT_EVERY_SECONDS),
+        ):
             yield

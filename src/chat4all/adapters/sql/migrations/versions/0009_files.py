@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("lease_until", sa.BigInteger, nullable=False),
         sa.Column("expires_at", sa.BigInteger),
         sa.Column("given_until", sa.BigInteger),
+        sa.Column("emptied_at", sa.BigInteger),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("sha256", sa.String(64)),
         sa.Column("media_type", sa.String(200)),
@@ -46,6 +47,7 @@ def upgrade() -> None:
         sa.Column("message_id", sa.String(36), nullable=False),
         sa.Column("sender_id", sa.String(32), nullable=False),
         sa.Column("file_id", sa.String(36), nullable=False),
+        sa.Column("check_at", sa.BigInteger),
         sa.PrimaryKeyConstraint(
             "conversation_id", "message_id", "sender_id", "file_id", name="pk_file_uses"
         ),
@@ -57,4 +59,5 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["file_id"], ["files.file_id"], name="fk_file_uses_file_id"),
         if_not_exists=True,
     )
-    op.create_index("ix_file_uses_file_id", "file_uses", ["file_id"], if_not_exists=True)
+    for column in ("file_id", "check_at"):
+        op.create_index(f"ix_file_uses_{column}", "file_uses", [column], if_not_exists=True)
