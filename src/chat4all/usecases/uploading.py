@@ -7,13 +7,14 @@ ends or breaks off counts from then on, unless the body has a checksum.
 import asyncio
 import base64
 import hashlib
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from chat4all.concurrency.keyed import Turns
+from chat4all.concurrency.sharing import Share, Sharing
 from chat4all.domain.errors import (
     ChecksumMismatch,
     Conflict,
@@ -40,11 +41,11 @@ from chat4all.usecases.writing_parts import PartWriter, new_digest, update
 
 T = TypeVar("T")
 
-AT_ONCE_MAX = 16
-"""Requests of one process that add bytes at a time: each has up to three parts in memory."""
+MEMORY = 256 * 1024 * 1024
+"""Bytes that one process has in memory of all bodies that it is receiving: 32 whole parts."""
 
-OF_USER_MAX = 4
-"""How many of them may be one user's."""
+WAITING_MAX = 64
+"""Requests that may wait for some of it. Their bodies are not read meanwhile."""
 
 RENEW_SECONDS = LEASE_SECONDS / 4
 
@@ -90,10 +91,11 @@ class _Request:
 
     reading: "asyncio.Task[None]"
     ended: asyncio.Event
-    was_stopped: bool = False
+    stopped: Exception | None = None
+    """Why it was told to end, if it was."""
 
-    def stop(self) -> None:
-        self.was_stopped = True
+    def stop(self, why: Exception) -> None:
+        self.stopped = self.stopped or why
         self.reading.cancel()
 
 
@@ -114,7 +116,7 @@ class Uploading:
         self._quota = quota
         self.limits = limits
         self._requests: dict[FileId, _Request] = {}
-        self._of_users: Counter[Username] = Counter()
+        self._memory = Sharing[Username](MEMORY, WAITING_MAX, "files are being uploaded")
         self._digests: OrderedDict[FileId, tuple[int, Any]] = OrderedDict()
         self._finishings: dict[FileId, asyncio.Task[Upload]] = {}
         self._settling = Turns[FileId]()
@@ -156,7 +158,7 @@ class Uploading:
             # Taking it over would repeat all that work for each client that asks.
             await asyncio.wait({finishing})
             if finishing.cancelled():
-                raise Fenced("another request has taken this upload")
+                raise _fenced()
             return finishing.result()
         await self._let_go(file_id)
         upload = await self._uploads.take(file_id, owner, force=True)
@@ -164,7 +166,8 @@ class Uploading:
             return upload
         try:
             if upload.progress.offset == upload.size:
-                return await self._finish(upload, self._writer(upload, None))
+                with self._memory.share(owner, lambda: None) as share:  # it takes none
+                    return await self._finish(upload, self._writer(upload, None, share))
         finally:
             await self._release(upload)
         return upload
@@ -186,49 +189,59 @@ class Uploading:
         Raises `Conflict` for another offset than the upload's, `Busy` while another request holds
         it, `Fenced` when one takes it away, `ChecksumMismatch` and then nothing has changed,
         `TooLarge` for bytes beyond the end, `BodyBroken`, and `Overloaded` when too many are being
-        uploaded. What had arrived counts all the same, without a checksum.
+        uploaded: also to a slow one that others wait for. What had arrived counts all the same,
+        without a checksum.
         """
-        if self._is_ending or self._of_users.total() >= AT_ONCE_MAX:
-            raise Overloaded("too many files are being uploaded")
-        if self._of_users[owner] >= OF_USER_MAX:
-            raise Overloaded("this user is uploading too many files at once")
-        self._of_users[owner] += 1
+        if self._is_ending:
+            raise _ending()
+        upload = await self._uploads.take(file_id, owner, force=False)
+        is_whole = upload.state is not FileState.UPLOADING
+        now = upload.size if is_whole else upload.progress.offset
         try:
-            upload = await self._uploads.take(file_id, owner, force=False)
-            is_whole = upload.state is not FileState.UPLOADING
-            now = upload.size if is_whole else upload.progress.offset
-            try:
-                if offset != now:
-                    raise Conflict(f"the upload is at offset {now}: ask with HEAD, and go on there")
-                if length is not None and offset + length > upload.size:
-                    raise _too_large(upload.size)
-                if is_whole:
-                    return upload
-                await self._let_go(file_id)
-                return await self._append(upload, body, checksum)
-            finally:
-                await self._release(upload)
+            if offset != now:
+                raise Conflict(f"the upload is at offset {now}: ask with HEAD, and go on there")
+            if length is not None and offset + length > upload.size:
+                raise _too_large(upload.size)
+            if is_whole:
+                return upload
+            await self._let_go(file_id)
+            return await self._append(upload, body, checksum)
         finally:
-            self._of_users -= Counter([owner])
+            await self._release(upload)
 
     async def end(self, owner: Username, file_id: FileId) -> None:
         """Give up an upload, or a file that no message names."""
         await self._uploads.end(file_id, owner)
         if (request := self._requests.get(file_id)) is not None:
-            request.stop()
+            request.stop(_fenced())
 
     def stop(self) -> None:
         """Let go of every upload: what has arrived is kept, and their clients go on elsewhere."""
         self._is_ending = True
         for request in self._requests.values():
-            request.stop()
+            request.stop(_ending())
 
     async def _append(self, upload: Upload, body: Body, checksum: Checksum | None) -> Upload:
-        writer = self._writer(upload, checksum)
-        hashed = hashlib.new(checksum.algorithm) if checksum else None
-        reading = asyncio.create_task(_read(body, writer, upload.size, hashed))
-        request = _Request(reading, asyncio.Event())
-        self._requests[upload.file_id] = request
+        def let_go() -> None:
+            request.stop(Overloaded("others wait to upload, and this client is slow: go on later"))
+
+        with self._memory.share(upload.owner, let_go) as share:
+            writer = self._writer(upload, checksum, share)
+            hashed = hashlib.new(checksum.algorithm) if checksum else None
+            reading = asyncio.create_task(_read(body, writer, upload.size, hashed))
+            request = _Request(reading, asyncio.Event())
+            self._requests[upload.file_id] = request
+            return await self._receive(request, upload, writer, checksum, hashed)
+
+    async def _receive(
+        self,
+        request: _Request,
+        upload: Upload,
+        writer: PartWriter,
+        checksum: Checksum | None,
+        hashed: Any,
+    ) -> Upload:
+        """Read the body to its end; return the upload as it is then."""
         try:
             broken = await self._read(request, writer)
             if checksum is not None:
@@ -258,14 +271,14 @@ class Uploading:
         except BodyBroken as error:
             return error
         except asyncio.CancelledError:
-            if not request.was_stopped:
+            if request.stopped is None:
                 raise
-            if self._is_ending:
-                return Overloaded("this gateway is ending")
-            return Fenced("another request has taken this upload")
+            return request.stopped
         return None
 
-    def _writer(self, upload: Upload, checksum: Checksum | None) -> PartWriter:
+    def _writer(
+        self, upload: Upload, checksum: Checksum | None, share: Share[Username]
+    ) -> PartWriter:
         begins = sum(part.size for part in upload.progress.parts)
         digest = new_digest() if begins == 0 else None
         kept = self._digests.get(upload.file_id)
@@ -275,6 +288,7 @@ class Uploading:
             self._uploads,
             self._blobs,
             upload,
+            share,
             digest=digest,
             holds_back=checksum is not None,
         )
@@ -305,7 +319,7 @@ class Uploading:
     async def _let_go(self, file_id: FileId) -> None:
         """Stop the request of this process that holds an upload; wait until it has kept all."""
         if (request := self._requests.get(file_id)) is not None:
-            request.stop()
+            request.stop(_fenced())
             with suppress(TimeoutError):  # then its fence is too old
                 async with asyncio.timeout(LET_GO_SECONDS):
                     await request.ended.wait()
@@ -336,6 +350,14 @@ async def _held(work: "asyncio.Task[T]", writer: PartWriter) -> T:
         if not work.done():
             work.cancel()
             await asyncio.wait({work})
+
+
+def _fenced() -> Fenced:
+    return Fenced("another request has taken this upload")
+
+
+def _ending() -> Overloaded:
+    return Overloaded("this gateway is ending")
 
 
 def _too_large(size: int) -> TooLarge:

@@ -280,9 +280,10 @@ def _no_upload_where_nothing_is_found() -> Iterator[None]:
 
 def _joined(data: Chunks) -> tuple[io.BytesIO, int, str]:
     """Return a body that can be sent again, its size and its checksum. For a thread."""
-    body = io.BytesIO(b"".join(data))
-    digest = hashlib.md5(body.getbuffer(), usedforsecurity=False).digest()
-    return body, body.getbuffer().nbytes, base64.b64encode(digest).decode()
+    whole = b"".join(data)
+    digest = hashlib.md5(whole, usedforsecurity=False).digest()
+    # It shares these bytes; `getbuffer` would copy them.
+    return io.BytesIO(whole), len(whole), base64.b64encode(digest).decode()
 
 
 async def _piece_of(body: Any) -> bytes:
