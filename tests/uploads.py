@@ -14,14 +14,20 @@ from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.files import (
     FileFacts,
     FileId,
+    FileLimits,
     FileState,
     Progress,
+    Quota,
     StoredFile,
     StoredPart,
     Upload,
 )
 from chat4all.domain.ids import Username
 from chat4all.ports.blobs import Chunks
+from chat4all.usecases.finishing import Finishing
+from chat4all.usecases.picturing import Picturing
+from chat4all.usecases.uploading import Uploading
+from tests.attached import FakePictures
 from tests.contract.test_directory import ANA, BRUNO, user
 from tests.databases import place_at
 
@@ -33,6 +39,7 @@ class Steps:
     """The named steps of uploading. `before` one of them, something is awaited."""
 
     before: dict[str, Hook] = field(default_factory=dict)
+    begun: Counter[str] = field(default_factory=Counter)
     done: Counter[str] = field(default_factory=Counter)
     under_way: Counter[str] = field(default_factory=Counter)
     most: Counter[str] = field(default_factory=Counter)
@@ -40,6 +47,7 @@ class Steps:
 
     @asynccontextmanager
     async def step(self, name: str) -> AsyncIterator[None]:
+        self.begun[name] += 1
         self.under_way[name] += 1
         self.most[name] = max(self.most[name], self.under_way[name])
         try:
@@ -50,10 +58,17 @@ class Steps:
         finally:
             self.under_way[name] -= 1
 
-    async def until_done(self, name: str, times: int) -> None:
-        async with asyncio.timeout(30):
-            while self.done[name] < times:
-                await asyncio.sleep(0.001)
+    async def until_begun(self, name: str, times: int = 1) -> None:
+        await _until(lambda: self.begun[name] >= times)
+
+    async def until_done(self, name: str, times: int = 1) -> None:
+        await _until(lambda: self.done[name] >= times)
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not holds():
+            await asyncio.sleep(0.001)
 
 
 class SteppedBlobs(FolderBlobs):
@@ -98,7 +113,7 @@ class SteppedUploads(SqlUploads):
 
 
 @dataclass
-class Kept:
+class World:
     """What gateways have in common, and how far they are."""
 
     folder: Path
@@ -117,12 +132,16 @@ class Kept:
     async def fence(self, file_id: FileId) -> int:
         return (await self.uploads.find(file_id, ANA)).fence
 
+    def gateway(self, limits: FileLimits | None = None) -> Uploading:
+        finishing = Finishing(self.uploads, self.blobs, Picturing(self.blobs, FakePictures()))
+        return Uploading(self.uploads, self.blobs, finishing, limits or FileLimits(), Quota())
+
     def stored(self, pattern: str = "*") -> Sequence[Path]:
         return [path for path in self.folder.rglob(pattern) if path.is_file()]
 
 
 @asynccontextmanager
-async def kept_in(folder: Path) -> AsyncIterator[Kept]:
+async def world_in(folder: Path) -> AsyncIterator[World]:
     """Open the store and the database of files in a folder, with two users."""
     steps = Steps()
     async with place_at(folder / "metadata.db") as place:
@@ -132,7 +151,7 @@ async def kept_in(folder: Path) -> AsyncIterator[Kept]:
         await blobs.open()
         uploads = SteppedUploads(place.database, steps)
         try:
-            yield Kept(folder / "files", steps, blobs, uploads, SqlFiles(place.database))
+            yield World(folder / "files", steps, blobs, uploads, SqlFiles(place.database))
         finally:
             await blobs.close()
 

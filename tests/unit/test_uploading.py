@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import random
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,16 +21,13 @@ from chat4all.domain.errors import (
     TooLarge,
     Unavailable,
 )
-from chat4all.domain.files import FileId, FileLimits, FileState, NewUpload, Quota, Upload
+from chat4all.domain.files import FileId, FileLimits, FileState, NewUpload, Upload
 from chat4all.domain.ids import Username
 from chat4all.ports.blobs import Chunks
 from chat4all.usecases import uploading as module
-from chat4all.usecases.finishing import Finishing
-from chat4all.usecases.picturing import Picturing
 from chat4all.usecases.uploading import BodyBroken, Checksum, Uploading
 from chat4all.usecases.writing_parts import MEMORY_MIN
-from tests.attached import FakePictures
-from tests.uploads import Body, Kept, kept_in
+from tests.uploads import Body, World, world_in
 
 pytestmark = pytest.mark.anyio
 
@@ -39,20 +36,11 @@ ANA, BRUNO = Username("ana"), Username("bruno")
 _ids = itertools.count()
 
 
-@dataclass
-class World(Kept):
-    """One gateway's use case, and another one's on the same stores."""
-
-    def gateway(self, limits: FileLimits | None = None) -> Uploading:
-        finishing = Finishing(self.uploads, self.blobs, Picturing(self.blobs, FakePictures()))
-        return Uploading(self.uploads, self.blobs, finishing, limits or FileLimits(), Quota())
-
-
 @pytest.fixture
 async def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[World]:
     monkeypatch.setattr("chat4all.usecases.writing_parts.PART_BYTES", PART)
-    async with kept_in(tmp_path) as kept:
-        yield World(**vars(kept))
+    async with world_in(tmp_path) as found:
+        yield found
 
 
 def new(size: int, media_type: str = "application/octet-stream") -> NewUpload:

@@ -14,8 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from chat4all.concurrency.keyed import Turns
+from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.concurrency.sharing import Share, Sharing
 from chat4all.domain.errors import (
+    Busy,
     ChecksumMismatch,
     Conflict,
     Fenced,
@@ -51,6 +53,13 @@ RENEW_SECONDS = LEASE_SECONDS / 4
 
 LET_GO_SECONDS = 10.0
 """How long to wait for another request of this process that was told to let go of an upload."""
+
+FINISH_SECONDS = 45.0
+"""How long a request waits for another one to make a file of an upload; reading 2 GiB takes some
+seconds to minutes."""
+
+_ASKING = Backoff(0.05, 2.0)
+"""How often another gateway is waited for."""
 
 DIGESTS_MAX = 1_000
 """Uploads whose hash goes on with the next request, if it comes to this process."""
@@ -145,6 +154,7 @@ class Uploading:
         """Return an upload whose progress is final until its owner adds more.
 
         Takes it from any request that holds it, which may be dead, and finishes it if it is whole.
+        Raises `Busy` if another request takes long to finish it.
         """
         upload = await self._uploads.find(file_id, owner)
         if upload.state is not FileState.UPLOADING:
@@ -154,14 +164,13 @@ class Uploading:
             return await self._settled(owner, file_id)
 
     async def _settled(self, owner: Username, file_id: FileId) -> Upload:
-        if (finishing := self._finishings.get(file_id)) is not None:
-            # Taking it over would repeat all that work for each client that asks.
-            await asyncio.wait({finishing})
-            if finishing.cancelled():
-                raise _fenced()
-            return finishing.result()
-        await self._let_go(file_id)
-        upload = await self._uploads.take(file_id, owner, force=True)
+        # To take over a finish would repeat all that work for each client that asks.
+        upload = await retry(
+            lambda: self._take_over(owner, file_id),
+            _ASKING,
+            is_temporary=lambda error: isinstance(error, Busy),
+            seconds=FINISH_SECONDS,
+        )
         if upload.state is not FileState.UPLOADING:
             return upload
         try:
@@ -171,6 +180,18 @@ class Uploading:
         finally:
             await self._release(upload)
         return upload
+
+    async def _take_over(self, owner: Username, file_id: FileId) -> Upload:
+        """Take an upload from whatever holds it; `Busy` while it is made a file."""
+        if (finishing := self._finishings.get(file_id)) is not None:
+            await asyncio.wait({finishing}, timeout=FINISH_SECONDS)
+            if not finishing.done():
+                raise Busy("this upload is whole, and being finished: ask again in a while")
+            if finishing.cancelled():
+                raise _fenced()
+            return finishing.result()
+        await self._let_go(file_id)
+        return await self._uploads.take(file_id, owner, force=True)
 
     async def append(
         self,
