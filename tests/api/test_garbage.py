@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chat4all.domain.errors import Unavailable
-from chat4all.domain.files import PART_BYTES
+from chat4all.domain.files import PART_BYTES, Garbage
 from chat4all.usecases.collecting import Collecting
 from tests.api.conftest import Api
 from tests.api.tus import PNG, Tus
@@ -55,3 +55,19 @@ async def test_what_is_given_up_is_deleted(api: Api, tmp_path: Path) -> None:
     assert stored(folder) == before
     assert await collecting.collect() == 0
     assert (await bruno.ask("GET", kept)).content == PNG
+
+
+async def test_everything_is_deleted_however_little_is_given_at_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when less than was asked for is taken for the last."""
+    bruno, files = Tus(api, await api.sign_in("bruno")), api.parts.people.files
+    for _ in range(3):
+        assert (await bruno.ask("DELETE", await bruno.upload(b"x"))).status_code == 204
+    garbage = files.garbage
+
+    async def one(_: int) -> Sequence[Garbage]:
+        return await garbage(1)
+
+    monkeypatch.setattr(files, "garbage", one)
+    assert await Collecting(files, api.parts.blobs).collect() == 3

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chat4all.concurrency import sharing
+from chat4all.concurrency import room
 from chat4all.domain.files import PART_BYTES
 from chat4all.gateway.files import downloads
 from chat4all.gateway.files import tus as tus_routes
@@ -225,9 +225,9 @@ async def test_a_slow_reader_is_cut_off_when_others_wait(
 ) -> None:
     """Fails when readers that trickle keep downloads from all others."""
     monkeypatch.setattr(downloads, "AT_ONCE_MAX", 1)
-    monkeypatch.setattr(sharing, "OWNERS_MIN", 1)
-    monkeypatch.setattr(sharing, "SLOW_SECONDS", 0.2)
-    monkeypatch.setattr(sharing, "LOOK_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(room, "OWNERS_MIN", 1)
+    monkeypatch.setattr(room, "SLOW_SECONDS", 0.2)
+    monkeypatch.setattr(room, "LOOK_EVERY_SECONDS", 0.01)
     async with running(tmp_path / "data") as api, serving(api.parts.gateway) as served:
         bruno, ana = Tus(api, await api.sign_in("bruno")), Tus(api, await api.sign_in("ana"))
         path, other = await bruno.upload(bytes(24 * MIB)), await ana.upload(bytes(10))
@@ -246,8 +246,8 @@ async def test_a_download_waits_for_its_turn_so_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(downloads, "AT_ONCE_MAX", 1)
-    monkeypatch.setattr(sharing, "OWNERS_MIN", 1)
-    monkeypatch.setattr(sharing, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(room, "OWNERS_MIN", 1)
+    monkeypatch.setattr(room, "WAIT_SECONDS", 0.01)
     async with running(tmp_path / "data") as api, serving(api.parts.gateway) as served:
         bruno = Tus(api, await api.sign_in("bruno"))
         path = await bruno.upload(bytes(24 * MIB))

@@ -11,6 +11,7 @@ import pytest
 from pydantic import AliasChoices
 
 from chat4all.adapters.crypto import JwtTokens
+from chat4all.domain.buckets import Bucket
 from chat4all.domain.errors import StartRefused
 from chat4all.domain.files import FileLimits, Quota
 from chat4all.logs import configure_logging
@@ -22,7 +23,6 @@ from chat4all.settings import (
     MigrationSettings,
     OneMachineSettings,
     RouterSettings,
-    S3Settings,
     Settings,
     TopicSettings,
     load_settings,
@@ -151,7 +151,7 @@ def test_where_files_are_and_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAT4ALL_FILES_PER_USER", "1000")
     monkeypatch.setenv("CHAT4ALL_FILES_TOTAL", "2TiB")
     files = load_settings().gateway.files
-    assert files.s3 == S3Settings("https://s3.example", "files", "us-east-1", "key", "a secret")
+    assert files.s3 == Bucket("https://s3.example", "files", "us-east-1", "key", "a secret")
     assert files.quota == Quota(of_user=1_000, in_all=2 * 1024**4)
     types = ("image/png", "video/mp4", "text/plain")
     assert [files.limits.most(one) >> 20 for one in types] == [2, 100, 100]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chat4all.concurrency import sharing
+from chat4all.concurrency import room
 from chat4all.domain.errors import (
     Busy,
     ChecksumMismatch,
@@ -25,7 +25,8 @@ from chat4all.domain.files import FileId, FileLimits, FileState, NewUpload, Uplo
 from chat4all.domain.ids import Username
 from chat4all.ports.blobs import Chunks
 from chat4all.usecases import uploading as module
-from chat4all.usecases.uploading import BodyBroken, Checksum, Uploading
+from chat4all.usecases.bodies import BodyBroken, Checksum
+from chat4all.usecases.uploading import Uploading
 from chat4all.usecases.writing_parts import MEMORY_MIN
 from tests.uploads import Body, World, world_in
 
@@ -389,8 +390,8 @@ async def test_a_slow_body_lets_go_when_others_wait_and_loses_nothing(
 ) -> None:
     """Fails when bodies that trickle keep the memory of all for themselves."""
     monkeypatch.setattr(module, "MEMORY", MEMORY_MIN)
-    monkeypatch.setattr(sharing, "OWNERS_MIN", 1)
-    monkeypatch.setattr(sharing, "LOOK_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(room, "OWNERS_MIN", 1)
+    monkeypatch.setattr(room, "LOOK_EVERY_SECONDS", 0.01)
     gateway = world.gateway()
     slow, fast = Body(b"abc"), Body(b"xyz")
     one = await begun(gateway, 6)
@@ -400,7 +401,7 @@ async def test_a_slow_body_lets_go_when_others_wait_and_loses_nothing(
     adding = asyncio.create_task(gateway.append(BRUNO, other, 0, aiter(fast)))
     await until(lambda: bool(gateway._memory._turns))
     assert not trickling.done()
-    monkeypatch.setattr(sharing, "SLOW_SECONDS", 0.0)
+    monkeypatch.setattr(room, "SLOW_SECONDS", 0.0)
     with pytest.raises(Overloaded, match="others wait"):
         await trickling
     fast.send(b"uvw").end()

@@ -31,6 +31,10 @@ LEASE_SECONDS = 20
 GARBAGE_SECONDS = 60
 """How long garbage that was given to one collector is not given to another."""
 
+GARBAGE_MAX = 50
+"""Files that are given to a collector in one go: with the most keys they fit into one answer of the
+metadata service."""
+
 TAILS_MAX = 1_000
 """Tails whose keys are listed for deletion: of the last requests that took an upload."""
 

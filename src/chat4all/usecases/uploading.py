@@ -5,17 +5,15 @@ ends or breaks off counts from then on, unless the body has a checksum.
 """
 
 import asyncio
-import base64
 import hashlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from chat4all.concurrency.keyed import Turns
 from chat4all.concurrency.retrying import Backoff, retry
-from chat4all.concurrency.sharing import Share, Sharing
+from chat4all.concurrency.room import Room, Share
 from chat4all.domain.errors import (
     Busy,
     ChecksumMismatch,
@@ -38,6 +36,7 @@ from chat4all.domain.files import (
 from chat4all.domain.ids import Username
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Uploads
+from chat4all.usecases.bodies import Body, BodyBroken, Checksum
 from chat4all.usecases.finishing import Finishing
 from chat4all.usecases.writing_parts import PartWriter, new_digest, update
 
@@ -63,35 +62,6 @@ _ASKING = Backoff(0.05, 2.0)
 
 DIGESTS_MAX = 1_000
 """Uploads whose hash goes on with the next request, if it comes to this process."""
-
-ALGORITHMS = ("sha1", "sha256")
-"""Of checksums."""
-
-Body = AsyncIterator[bytes]
-"""A body as it arrives. Raises `BodyBroken`."""
-
-
-class BodyBroken(Exception):
-    """The client has gone before the end of its body."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checksum:
-    """What the whole body of a request hashes to."""
-
-    algorithm: str
-    digest: bytes
-
-    @staticmethod
-    def parse(text: str) -> "Checksum":
-        """Return a checksum as tus writes it: an algorithm and base64. Raises `ValueError`."""
-        algorithm, _, encoded = text.partition(" ")
-        if algorithm not in ALGORITHMS:
-            raise ValueError(f"the algorithms are {' and '.join(ALGORITHMS)}")
-        digest = base64.b64decode(encoded, validate=True)
-        if len(digest) != hashlib.new(algorithm).digest_size:
-            raise ValueError(f"this is not as long as a {algorithm}")
-        return Checksum(algorithm, digest)
 
 
 @dataclass(slots=True, eq=False)
@@ -125,7 +95,7 @@ class Uploading:
         self._quota = quota
         self.limits = limits
         self._requests: dict[FileId, _Request] = {}
-        self._memory = Sharing[Username](MEMORY, WAITING_MAX, "files are being uploaded")
+        self._memory = Room[Username](MEMORY, WAITING_MAX, "files are being uploaded")
         self._digests: OrderedDict[FileId, tuple[int, Any]] = OrderedDict()
         self._finishings: dict[FileId, asyncio.Task[Upload]] = {}
         self._settling = Turns[FileId]()

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from chat4all.concurrency.retrying import Backoff, retry
-from chat4all.concurrency.sharing import Share
+from chat4all.concurrency.room import Share
 from chat4all.domain.errors import Conflict, Fenced, Unavailable
 from chat4all.domain.files import PART_BYTES, Progress, Tail, Upload, tail_key
 from chat4all.domain.ids import Username

@@ -11,7 +11,7 @@ from typing import cast
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
-from chat4all.concurrency.sharing import Share, Sharing
+from chat4all.concurrency.room import Room, Share
 from chat4all.domain.errors import Chat4AllError
 from chat4all.domain.files import FileId
 from chat4all.domain.ids import Username
@@ -49,7 +49,7 @@ class Downloads:
 
     def __init__(self, downloading: Downloading) -> None:
         self._downloading = downloading
-        self._sharing = Sharing[Username](AT_ONCE_MAX, WAITING_MAX, "files are being downloaded")
+        self._room = Room[Username](AT_ONCE_MAX, WAITING_MAX, "files are being downloaded")
 
     async def answer(
         self, viewer: Username, file_id: FileId, scope: Scope, receive: Receive, send: Send
@@ -93,7 +93,7 @@ class Downloads:
         try:
             # None: for as long as it takes, unless others wait and this client is slow.
             async with asyncio.timeout(None) as patience:
-                with self._sharing.share(viewer, partial(patience.reschedule, 0)) as share:
+                with self._room.share(viewer, partial(patience.reschedule, 0)) as share:
                     await share.take(1)
                     share.work()
                     pieces = self._downloading.read(file, start, end - start)

@@ -34,8 +34,8 @@ class _Turn(Generic[K]):
 class Share(Generic[K]):
     """What one request holds."""
 
-    def __init__(self, sharing: "Sharing[K]", owner: K, let_go: Callable[[], None]) -> None:
-        self._sharing = sharing
+    def __init__(self, room: "Room[K]", owner: K, let_go: Callable[[], None]) -> None:
+        self._room = room
         self._let_go = let_go
         self.owner = owner
         self.held = 0
@@ -44,11 +44,11 @@ class Share(Generic[K]):
 
     async def take(self, size: int) -> None:
         """Take some, and wait for the client from now on. Raises `Overloaded`."""
-        await self._sharing.take(self, size)
+        await self._room.take(self, size)
 
     def give_back(self, size: int) -> None:
         """Give some of it back."""
-        self._sharing.give_back(self, size)
+        self._room.give_back(self, size)
 
     def wait_for_client(self) -> None:
         """Note that the client has done its part, and has to do the next one now."""
@@ -64,7 +64,7 @@ class Share(Generic[K]):
         self._let_go()
 
 
-class Sharing(Generic[K]):
+class Room(Generic[K]):
     """Gives out `most` in all, to those who ask first; to one owner at most a quarter of it.
 
     While requests wait, those whose clients have been waited for longest, and for `SLOW_SECONDS` at
