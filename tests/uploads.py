@@ -11,7 +11,9 @@ from typing import Any
 from chat4all.adapters.embedded import FolderBlobs
 from chat4all.adapters.sql import SqlFiles, SqlUploads, SqlUsers
 from chat4all.adapters.sql.transactions import Transactions
+from chat4all.concurrency.pacing import Pace
 from chat4all.domain.files import (
+    UPLOAD_RATE,
     FileFacts,
     FileId,
     FileLimits,
@@ -134,7 +136,9 @@ class World:
 
     def gateway(self, limits: FileLimits | None = None) -> Uploading:
         finishing = Finishing(self.uploads, self.blobs, Picturing(self.blobs, FakePictures()))
-        return Uploading(self.uploads, self.blobs, finishing, limits or FileLimits(), Quota())
+        return Uploading(
+            self.uploads, self.blobs, finishing, limits or FileLimits(), Quota(), Pace(UPLOAD_RATE)
+        )
 
     def stored(self, pattern: str = "*") -> Sequence[Path]:
         return [path for path in self.folder.rglob(pattern) if path.is_file()]

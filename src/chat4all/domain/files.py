@@ -22,6 +22,9 @@ PARTS_MAX = FILE_MAX // PART_BYTES
 NAME_MAX = 200
 """Characters of a file's name."""
 
+UPLOAD_RATE = 24 * 1024 * 1024
+"""Bytes a second of all uploads of a process while messages are being sent."""
+
 UPLOAD_SECONDS = 24 * 3600
 """How long an upload that nothing is added to is kept, and a file that no message names."""
 

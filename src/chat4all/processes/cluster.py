@@ -115,6 +115,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
                 blobs,
                 settings.files.limits,
                 settings.files.quota,
+                settings.files.upload_rate,
                 has_demonstration=settings.people.is_development,
             )
         )

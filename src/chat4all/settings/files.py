@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode
 
 from chat4all.domain.buckets import Bucket
 from chat4all.domain.errors import StartRefused
-from chat4all.domain.files import FILE_MAX, FileLimits, Quota
+from chat4all.domain.files import FILE_MAX, UPLOAD_RATE, FileLimits, Quota
 from chat4all.settings.names import PREFIX
 from chat4all.settings.parts import FileSettings
 
@@ -73,6 +73,11 @@ class FileValues(BaseSettings):
         PER_USER, ge=1, description="Bytes of one user's files and uploads."
     )
     files_total: _Bytes | None = Field(None, ge=1, description="Bytes of all files and uploads.")
+    upload_rate: _Bytes = Field(
+        UPLOAD_RATE,
+        ge=64 * 1024,
+        description="Bytes a second of all uploads to a gateway while messages are being sent.",
+    )
 
     @property
     def files(self) -> FileSettings:
@@ -81,6 +86,7 @@ class FileValues(BaseSettings):
             self._s3(),
             FileLimits(self.file_max, self.file_max_by_type),
             Quota(of_user=self.files_per_user, in_all=self.files_total),
+            self.upload_rate,
         )
 
     def _s3(self) -> Bucket | None:

@@ -78,6 +78,8 @@ class FileSettings:
     s3: Bucket | None
     limits: FileLimits
     quota: Quota
+    upload_rate: int
+    """Bytes a second of all uploads of a process while messages are being sent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from chat4all.concurrency.keyed import Turns
+from chat4all.concurrency.pacing import Pace
 from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.concurrency.room import Room, Share
 from chat4all.domain.errors import (
@@ -38,7 +39,7 @@ from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Uploads
 from chat4all.usecases.bodies import Body, BodyBroken, Checksum
 from chat4all.usecases.finishing import Finishing
-from chat4all.usecases.writing_parts import PartWriter, new_digest, update
+from chat4all.usecases.writing_parts import PartWriter, new_digest
 
 T = TypeVar("T")
 
@@ -79,7 +80,10 @@ class _Request:
 
 
 class Uploading:
-    """Takes uploads from their owners. `limits` bounds each file, `quota` all of them together."""
+    """Takes uploads from their owners. `limits` bounds each file, `quota` all of them together.
+
+    `pace` is how fast their bytes are taken: a `Pace` of bytes.
+    """
 
     def __init__(
         self,
@@ -88,11 +92,13 @@ class Uploading:
         finishing: Finishing,
         limits: FileLimits,
         quota: Quota,
+        pace: Pace,
     ) -> None:
         self._uploads = uploads
         self._blobs = blobs
         self._finishing = finishing
         self._quota = quota
+        self._pace = pace
         self.limits = limits
         self._requests: dict[FileId, _Request] = {}
         self._memory = Room[Username](MEMORY, WAITING_MAX, "files are being uploaded")
@@ -219,7 +225,7 @@ class Uploading:
         with self._memory.share(upload.owner, let_go) as share:
             writer = self._writer(upload, checksum, share)
             hashed = hashlib.new(checksum.algorithm) if checksum else None
-            reading = asyncio.create_task(_read(body, writer, upload.size, hashed))
+            reading = asyncio.create_task(self._copy(body, writer, upload.size, hashed))
             request = _Request(reading, asyncio.Event())
             self._requests[upload.file_id] = request
             return await self._receive(request, upload, writer, checksum, hashed)
@@ -266,6 +272,17 @@ class Uploading:
                 raise
             return request.stopped
         return None
+
+    async def _copy(self, body: Body, writer: PartWriter, size: int, hashed: Any) -> None:
+        """Give a body to the writer, piece by piece."""
+        async for data in body:
+            await self._pace.take(len(data))
+            room = size - writer.offset
+            if hashed is not None:
+                hashed.update(data)
+            await writer.add(data[:room])
+            if len(data) > room:
+                raise _too_large(size)
 
     def _writer(
         self, upload: Upload, checksum: Checksum | None, share: Share[Username]
@@ -318,16 +335,6 @@ class Uploading:
     async def _release(self, upload: Upload) -> None:
         with suppress(Unavailable, NotFound):  # it lets go by itself after a while
             await self._uploads.release(upload.file_id, upload.fence)
-
-
-async def _read(body: Body, writer: PartWriter, size: int, hashed: Any) -> None:
-    async for data in body:
-        room = size - writer.offset
-        if hashed is not None:
-            await asyncio.to_thread(update, hashed, [data])
-        await writer.add(data[:room])
-        if len(data) > room:
-            raise _too_large(size)
 
 
 async def _held(work: "asyncio.Task[T]", writer: PartWriter) -> T:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from chat4all.concurrency.background_threads import background_threads
 from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.concurrency.room import Share
 from chat4all.domain.errors import Conflict, Fenced, Unavailable
@@ -25,6 +26,9 @@ FENCES = 32
 JOINED_BYTES = 4_096
 """Pieces that are smaller are joined."""
 
+HASHED_AT_ONCE = 2
+"""Parts of all requests."""
+
 MEMORY_MIN = 256 * 1024
 """Bytes of memory that a request counts for at least: a piece of its body has as many."""
 
@@ -34,6 +38,7 @@ ADVANCE_SECONDS = 10.0
 """How long keeping progress is tried again while the metadata service does not answer."""
 
 _backoff = Backoff(0.1, 2.0)
+_hashers = background_threads(HASHED_AT_ONCE, "hasher")
 
 
 def part_number(index: int, fence: int) -> int:
@@ -201,7 +206,8 @@ class PartWriter:
     async def _hash(self, data: Sequence[bytes]) -> None:
         if self.digest is not None:
             async with self._hashing:  # a queue: parts are hashed in their order
-                await asyncio.to_thread(update, self.digest, data)
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(_hashers, update, self.digest, data)
 
     async def _advance(self, progress: Progress) -> None:
         if progress == self.progress:
