@@ -1,8 +1,9 @@
 """Upload files until told to stop, or one: `python -m bench.file_uploads`, a job in JSON as input.
 
-The job has the `port`, the `tokens` of those who upload, each one file at a time, and `bytes`, of
-one file. With `once` each uploads one file; otherwise one after the other, each given up when it is
-whole, until the input ends. It prints the bytes that were acknowledged, and the seconds.
+The job has the `port`, the `tokens` of those who upload, each one file at a time, `bytes`, of one
+file, and `request_bytes`, of one request. With `once` each uploads one file; otherwise one after
+the other, each given up when it is whole, until the input ends. It prints the bytes that were
+acknowledged, and the seconds.
 """
 
 import http.client
@@ -13,7 +14,6 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-REQUEST_BYTES = 64 * 1024 * 1024
 TUS = {"Tus-Resumable": "1.0.0"}
 SECONDS = 120
 
@@ -21,20 +21,21 @@ SECONDS = 120
 class Uploader:
     """Uploads the same bytes again and again."""
 
-    def __init__(self, port: int, token: str, content: memoryview) -> None:
+    def __init__(self, port: int, token: str, content: memoryview, request: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
         self._headers = {**TUS, "Authorization": f"Bearer {token}"}
         self._content = content
+        self._request = request
         self.acknowledged = 0
 
     def upload(self, ending: threading.Event) -> None:
         """Upload one file, unless it is to end before, and give it up."""
         size = len(self._content)
         location = self._ask("POST", "/v1/files", 201, {"Upload-Length": str(size)})
-        for start in range(0, size, REQUEST_BYTES):
+        for start in range(0, size, self._request):
             if ending.is_set():
                 break
-            piece = self._content[start : start + REQUEST_BYTES]
+            piece = self._content[start : start + self._request]
             self._ask(
                 "PATCH",
                 location,
@@ -69,7 +70,9 @@ def main() -> None:
     """Do the job of standard input."""
     job = json.loads(sys.stdin.readline())
     content, ending = memoryview(bytes(job["bytes"])), threading.Event()
-    uploaders = [Uploader(job["port"], token, content) for token in job["tokens"]]
+    uploaders = [
+        Uploader(job["port"], token, content, job["request_bytes"]) for token in job["tokens"]
+    ]
 
     def run(uploader: Uploader) -> None:
         uploader.upload(ending)

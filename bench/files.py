@@ -31,7 +31,11 @@ from .workload import send_requests
 
 COPIED_BYTES = 256 * 1024 * 1024
 PIECE_BYTES = 8 * 1024 * 1024
+REQUEST_BYTES = 64 * 1024 * 1024
 BESIDE_BYTES = 128 * 1024 * 1024
+BESIDE_REQUEST_BYTES = 8 * 1024 * 1024
+"""Small, so that those under way when the accepts end count for little."""
+
 UPLOADERS = 4
 CONNECTIONS = 32
 ACCEPTS_RATE = 500.0
@@ -103,12 +107,24 @@ def measure(folder: Path, rounds: int, seconds: float, say: Say, *, size: int) -
 
     def one_round() -> Values:
         copied = copy_rate(folder, size)
-        alone = {"port": port, "tokens": tokens[:1], "bytes": size, "once": True}
+        alone = {
+            "port": port,
+            "tokens": tokens[:1],
+            "bytes": size,
+            "request_bytes": REQUEST_BYTES,
+            "once": True,
+        }
         with uploading(alone) as uploaded:
             pass
         rate = uploaded["bytes"] / uploaded["seconds"]
         quiet = accepts()
-        beside = {"port": port, "tokens": tokens[:UPLOADERS], "bytes": BESIDE_BYTES, "once": False}
+        beside = {
+            "port": port,
+            "tokens": tokens[:UPLOADERS],
+            "bytes": BESIDE_BYTES,
+            "request_bytes": BESIDE_REQUEST_BYTES,
+            "once": False,
+        }
         with uploading(beside) as others:
             loaded = accepts()
         busy = others["bytes"] / others["seconds"]

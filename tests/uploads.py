@@ -1,17 +1,23 @@
-"""Blobs and uploads in memory, which a test can slow down, break and look into."""
+"""The store and the database of a small installation, stopped and broken at named steps."""
 
 import asyncio
-import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import replace
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from chat4all.domain.errors import Busy, Conflict, Fenced, NotFound
+from chat4all.adapters.embedded import FolderBlobs
+from chat4all.adapters.sql import SqlFiles, SqlUploads, SqlUsers
+from chat4all.adapters.sql.transactions import Transactions
+from chat4all.concurrency.pacing import Pace
 from chat4all.domain.files import (
+    UPLOAD_RATE,
     FileFacts,
     FileId,
+    FileLimits,
     FileState,
-    NewUpload,
     Progress,
     Quota,
     StoredFile,
@@ -20,141 +26,142 @@ from chat4all.domain.files import (
 )
 from chat4all.domain.ids import Username
 from chat4all.ports.blobs import Chunks
+from chat4all.usecases.finishing import Finishing
+from chat4all.usecases.picturing import Picturing
+from chat4all.usecases.uploading import Uploading
+from tests.attached import FakePictures
+from tests.contract.test_directory import ANA, BRUNO, user
+from tests.databases import place_at
 
 Hook = Callable[[], Coroutine[Any, Any, None]]
 
 
-async def nothing() -> None:
-    pass
+@dataclass
+class Steps:
+    """The named steps of uploading. `before` one of them, something is awaited."""
+
+    before: dict[str, Hook] = field(default_factory=dict)
+    begun: Counter[str] = field(default_factory=Counter)
+    done: Counter[str] = field(default_factory=Counter)
+    under_way: Counter[str] = field(default_factory=Counter)
+    most: Counter[str] = field(default_factory=Counter)
+    """How many were under way at once, at most."""
+
+    @asynccontextmanager
+    async def step(self, name: str) -> AsyncIterator[None]:
+        self.begun[name] += 1
+        self.under_way[name] += 1
+        self.most[name] = max(self.most[name], self.under_way[name])
+        try:
+            if (hook := self.before.get(name)) is not None:
+                await hook()
+            yield
+            self.done[name] += 1
+        finally:
+            self.under_way[name] -= 1
+
+    async def until_begun(self, name: str, times: int = 1) -> None:
+        await _until(lambda: self.begun[name] >= times)
+
+    async def until_done(self, name: str, times: int = 1) -> None:
+        await _until(lambda: self.done[name] >= times)
 
 
-class MemoryBlobs:
-    """A store. `before_write` is awaited before a part is written."""
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not holds():
+            await asyncio.sleep(0.001)
 
-    part_min = 1
 
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-        self.parts: dict[str, dict[int, bytes]] = {}
-        self.before_write: Hook = nothing
-        self.writing = 0
-        self.writing_most = 0
+class SteppedBlobs(FolderBlobs):
+    """A folder of files. Its steps are `write` and `put`."""
 
-    async def begin(self, key: str, media_type: str) -> str:
-        self.parts[key] = {}
-        return f"upload of {key}"
+    def __init__(self, folder: Path, steps: Steps) -> None:
+        super().__init__(folder)
+        self._steps = steps
 
     async def write(self, key: str, upload: str, number: int, data: Chunks) -> StoredPart:
-        self.writing += 1
-        self.writing_most = max(self.writing_most, self.writing)
-        try:
-            await self.before_write()
-            if key not in self.parts:
-                raise Conflict("no such upload")
-            whole = b"".join(data)
-            self.parts[key][number] = whole
-            return StoredPart(number, len(whole), hashlib.sha256(whole).hexdigest())
-        finally:
-            self.writing -= 1
-
-    async def finish(self, key: str, upload: str, parts: Sequence[StoredPart]) -> None:
-        if key not in self.objects:
-            written = self.parts.pop(key)
-            self.objects[key] = b"".join(written[part.number] for part in parts)
-
-    async def abort(self, key: str, upload: str) -> None:
-        self.parts.pop(key, None)
+        async with self._steps.step("write"):
+            return await super().write(key, upload, number, data)
 
     async def put(self, key: str, data: Chunks, media_type: str) -> None:
-        self.objects[key] = b"".join(data)
-
-    async def read(
-        self, key: str, start: int = 0, length: int | None = None
-    ) -> AsyncIterator[bytes]:
-        if key not in self.objects:
-            raise NotFound("no such object")
-        end = None if length is None else start + length
-        yield self.objects[key][start:end]
-
-    async def delete(self, keys: Sequence[str]) -> None:
-        for key in keys:
-            self.objects.pop(key, None)
-
-    async def ping(self) -> None:
-        pass
+        async with self._steps.step("put"):
+            await super().put(key, data, media_type)
 
 
-class MemoryUploads:
-    """What is known of uploads. A lease never expires by itself: see `expire`."""
+class SteppedUploads(SqlUploads):
+    """Uploads in a database. Its steps are `find`, `take`, `advance` and `finish`."""
 
-    def __init__(self) -> None:
-        self.uploads: dict[FileId, Upload] = {}
-        self.files: dict[FileId, StoredFile] = {}
-        self.held: set[FileId] = set()
-        self.before_advance: Hook = nothing
-        self.before_finish: Hook = nothing
+    def __init__(self, database: Transactions, steps: Steps) -> None:
+        super().__init__(database)
+        self._steps = steps
         self.advanced: list[int] = []
         """The offsets that were kept, or kept again as a sign of life."""
 
-    async def create(self, upload: NewUpload, quota: Quota) -> Upload:
-        fields = {name: getattr(upload, name) for name in NewUpload.__dataclass_fields__}
-        made = self.uploads[upload.file_id] = Upload(**fields, expires_at=1_800_000_000_000)
-        return made
-
     async def find(self, file_id: FileId, owner: Username) -> Upload:
-        upload = self.uploads.get(file_id)
-        if upload is None or upload.owner != owner:
-            raise NotFound("no such upload")
-        return upload
+        async with self._steps.step("find"):
+            return await super().find(file_id, owner)
 
     async def take(self, file_id: FileId, owner: Username, *, force: bool) -> Upload:
-        upload = await self.find(file_id, owner)
-        if upload.state is not FileState.UPLOADING:
-            return upload
-        if file_id in self.held and not force:
-            raise Busy("another request holds this upload")
-        self.held.add(file_id)
-        taken = self.uploads[file_id] = replace(upload, fence=upload.fence + 1)
-        return taken
-
-    def expire(self, file_id: FileId) -> None:
-        self.held.discard(file_id)
+        async with self._steps.step("take"):
+            return await super().take(file_id, owner, force=force)
 
     async def advance(self, file_id: FileId, fence: int, progress: Progress) -> None:
-        await self.before_advance()
-        upload = self._fenced(file_id, fence)
-        self.advanced.append(progress.offset)
-        if progress.offset > upload.progress.offset:
-            self.uploads[file_id] = replace(upload, progress=progress)
-
-    async def release(self, file_id: FileId, fence: int) -> None:
-        if (upload := self.uploads.get(file_id)) is not None and upload.fence == fence:
-            self.held.discard(file_id)
+        async with self._steps.step("advance"):
+            await super().advance(file_id, fence, progress)
+            self.advanced.append(progress.offset)
 
     async def finish(
         self, file_id: FileId, fence: int, facts: FileFacts, state: FileState
     ) -> StoredFile:
-        await self.before_finish()
-        if file_id not in self.files:
-            upload = self._fenced(file_id, fence)
-            self.files[file_id] = StoredFile(
-                file_id, upload.owner, upload.size, upload.name, upload.key, facts, 0, state
-            )
-            whole = Progress((StoredPart(1, upload.size, ""),))
-            self.uploads[file_id] = replace(upload, state=state, progress=whole)
-        return self.files[file_id]
+        async with self._steps.step("finish"):
+            return await super().finish(file_id, fence, facts, state)
 
-    async def end(self, file_id: FileId, owner: Username) -> None:
-        await self.find(file_id, owner)
-        del self.uploads[file_id]
 
-    def _fenced(self, file_id: FileId, fence: int) -> Upload:
-        upload = self.uploads.get(file_id)
-        if upload is None:
-            raise NotFound("no such upload")
-        if upload.fence != fence:
-            raise Fenced("another request has taken this upload")
-        return upload
+@dataclass
+class World:
+    """What gateways have in common, and how far they are."""
+
+    folder: Path
+    steps: Steps
+    blobs: SteppedBlobs
+    uploads: SteppedUploads
+    files: SqlFiles
+
+    async def content(self, file_id: FileId) -> bytes:
+        key = (await self.file(file_id)).key
+        return b"".join([piece async for piece in self.blobs.read(key)])
+
+    async def file(self, file_id: FileId) -> StoredFile:
+        return await self.files.find(file_id, ANA)
+
+    async def fence(self, file_id: FileId) -> int:
+        return (await self.uploads.find(file_id, ANA)).fence
+
+    def gateway(self, limits: FileLimits | None = None) -> Uploading:
+        finishing = Finishing(self.uploads, self.blobs, Picturing(self.blobs, FakePictures()))
+        return Uploading(
+            self.uploads, self.blobs, finishing, limits or FileLimits(), Quota(), Pace(UPLOAD_RATE)
+        )
+
+    def stored(self, pattern: str = "*") -> Sequence[Path]:
+        return [path for path in self.folder.rglob(pattern) if path.is_file()]
+
+
+@asynccontextmanager
+async def world_in(folder: Path) -> AsyncIterator[World]:
+    """Open the store and the database of files in a folder, with two users."""
+    steps = Steps()
+    async with place_at(folder / "metadata.db") as place:
+        for name in (ANA, BRUNO):
+            await SqlUsers(place.database).add_user(user(name), b"")
+        blobs = SteppedBlobs(folder / "files", steps)
+        await blobs.open()
+        uploads = SteppedUploads(place.database, steps)
+        try:
+            yield World(folder / "files", steps, blobs, uploads, SqlFiles(place.database))
+        finally:
+            await blobs.close()
 
 
 class Body:

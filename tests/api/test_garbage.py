@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from chat4all.domain.errors import Unavailable
-from chat4all.domain.files import LATE_SECONDS, PART_BYTES, tail_key, thumbnail_key
+from chat4all.domain.files import LATE_SECONDS, PART_BYTES, Garbage, tail_key, thumbnail_key
 from chat4all.usecases.collecting import Collecting
 from tests.api.conftest import Api
 from tests.api.test_file_uses import pass_time
 from tests.api.tus import PNG, Tus
-from tests.uploads import MemoryBlobs
 
 pytestmark = pytest.mark.anyio
 
@@ -83,15 +82,37 @@ async def test_what_arrives_at_the_store_after_that_is_deleted_as_well(
     assert await collecting.collect() == 0
 
 
-async def test_an_upload_is_aborted_twice(api: Api) -> None:
+async def test_an_upload_is_aborted_twice(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """S3 may keep a part that was on its way when its upload was aborted."""
-    bruno, blobs = Tus(api, await api.sign_in("bruno")), MemoryBlobs()
+    bruno, blobs, aborted = Tus(api, await api.sign_in("bruno")), api.parts.blobs, list[str]()
     path = await bruno.begin(PART_BYTES)
     assert (await bruno.ask("DELETE", path)).status_code == 204
+    abort = blobs.abort
+
+    async def noted(key: str, upload: str) -> None:
+        aborted.append(key)
+        await abort(key, upload)
+
+    monkeypatch.setattr(blobs, "abort", noted)
     collecting = Collecting(api.parts.people.files, blobs)
-    (garbage,) = await api.parts.people.files.garbage(1)
-    for _ in range(2):
-        blobs.parts[garbage.keys[0]] = {1: b"late"}
-        await pass_time(api, LATE_SECONDS)
+    for times in (1, 2):
         assert await collecting.collect() == 1
-        assert blobs.parts == {}
+        assert len(aborted) == times
+        await pass_time(api, LATE_SECONDS)
+    assert await collecting.collect() == 0
+
+
+async def test_everything_is_deleted_however_little_is_given_at_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when less than was asked for is taken for the last."""
+    bruno, files = Tus(api, await api.sign_in("bruno")), api.parts.people.files
+    for _ in range(3):
+        assert (await bruno.ask("DELETE", await bruno.upload(b"x"))).status_code == 204
+    garbage = files.garbage
+
+    async def one(_: int) -> Sequence[Garbage]:
+        return await garbage(1)
+
+    monkeypatch.setattr(files, "garbage", one)
+    assert await Collecting(files, api.parts.blobs).collect() == 3

@@ -4,9 +4,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
 
 import pytest
 
+from chat4all.concurrency import pacing
 from chat4all.domain.files import FILE_MAX, UPLOAD_SECONDS
 from tests.api.conftest import Api
 from tests.api.test_http import check_problem
@@ -23,6 +25,24 @@ async def bruno(api: Api) -> Tus:
 @pytest.fixture
 async def ana(api: Api) -> Tus:
     return Tus(api, await api.sign_in("ana"))
+
+
+async def test_uploads_give_way_to_messages(
+    api: Api, bruno: Tus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are slowed down while messages are being sent, and only then."""
+    slowed: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slowed.append(seconds)
+
+    monkeypatch.setattr(pacing, "asyncio", SimpleNamespace(sleep=sleep))
+    path = await bruno.begin(4_000_000)
+    await bruno.patch(path, 0, bytes(2_000_000))
+    assert not slowed
+    await api.send(bruno.who)
+    await bruno.patch(path, 2_000_000, bytes(2_000_000))
+    assert slowed
 
 
 # Core.

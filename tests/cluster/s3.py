@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from chat4all.adapters.s3 import S3Blobs
+from chat4all.domain.buckets import Bucket
 from engines import S3Server
 
 
@@ -16,9 +17,8 @@ async def a_bucket(server: S3Server) -> AsyncIterator[S3Blobs]:
 
 @asynccontextmanager
 async def blobs_of(server: S3Server, bucket: str, *, secret: str = "") -> AsyncIterator[S3Blobs]:
-    blobs = S3Blobs(
-        server.address, bucket, server.region, server.access_key, secret or server.secret_key
-    )
+    secret = secret or server.secret_key
+    blobs = S3Blobs(Bucket(server.address, bucket, server.region, server.access_key, secret))
     await blobs.open()
     try:
         yield blobs

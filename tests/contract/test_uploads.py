@@ -279,6 +279,25 @@ async def test_a_holder_without_a_sign_of_life_loses_it(uploads: Uploads, place:
         await uploads.advance(file_id, dead, progress_of(4))
 
 
+async def test_a_finish_is_not_taken_from_who_does_it(uploads: Uploads, place: Place) -> None:
+    """Fails when each gateway that is asked repeats the work of the one before."""
+    file_id = (await uploads.create(new_upload(), FREE)).file_id
+    first = (await uploads.take(file_id, ANA, force=False)).fence
+    await uploads.advance(file_id, first, progress_of(10))
+    with pytest.raises(Busy, match="being finished"):
+        await uploads.take(file_id, ANA, force=True)
+    await uploads.release(file_id, first)
+    second = (await uploads.take(file_id, ANA, force=True)).fence
+    with pytest.raises(Busy):
+        await uploads.take(file_id, ANA, force=True)
+    await aged(place, LEASE_SECONDS + 1)  # it was killed
+    third = (await uploads.take(file_id, ANA, force=True)).fence
+    assert first < second < third
+    with pytest.raises(Fenced):
+        await uploads.finish(file_id, second, FACTS, FileState.READY)
+    await uploads.finish(file_id, third, FACTS, FileState.READY)
+
+
 async def test_a_clock_that_is_set_back_holds_nothing(uploads: Uploads, place: Place) -> None:
     file_id = (await uploads.create(new_upload(), FREE)).file_id
     await uploads.take(file_id, ANA, force=False)

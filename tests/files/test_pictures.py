@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pyvips
 from chat4all.adapters.pictures import LimitedPictures
 from chat4all.adapters.pictures.child import PICTURE_MAX
 from chat4all.domain.errors import Unavailable, UnreadablePicture
+from tests.pictures import chunk
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 
@@ -126,6 +128,35 @@ async def test_pictures_that_would_cost_too_much_are_not_read() -> None:
     with pytest.raises(UnreadablePicture):
         await LimitedPictures().look(streamed(bytes(2 * PICTURE_MAX), taken))
     assert taken[-1] <= PICTURE_MAX + 65_536
+
+
+async def test_metadata_that_grow_when_they_are_read_are_bounded() -> None:
+    """Half a gigabyte of nothing, as a text and as a colour profile; fails without its limits."""
+    grown = zlib.compress(bytes(512 * 1024 * 1024), 9)
+    plain = image(64, 64).write_to_buffer(".png")
+    head = plain.index(b"IDAT") - 4
+    for kind, names in ((b"zTXt", b"Comment\0\0"), (b"iCCP", b"sRGB\0\0")):
+        raw = plain[:head] + chunk(kind, names + grown) + plain[head:]
+        assert len(raw) < 1_000_000
+        started = time.monotonic()
+        try:
+            found = await LimitedPictures().look(streamed(raw))
+        except UnreadablePicture:
+            pass
+        else:
+            assert (found.width, found.height) == (64, 64)
+            small = await LimitedPictures().thumbnail(streamed(raw), 128)
+            assert len(small) < 10_000
+        assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize("size", [(60_000, 1), (1, 60_000), (1, 1)])
+async def test_a_line_is_a_picture_too(size: tuple[int, int]) -> None:
+    raw = pyvips.Image.black(*size, bands=3).write_to_buffer(".png")
+    found = await LimitedPictures().look(streamed(raw))
+    assert (found.width, found.height) == size
+    shown = opened(await LimitedPictures().thumbnail(streamed(raw), 128))
+    assert (shown.width, shown.height) == tuple(min(one, 128) for one in size)
 
 
 async def test_the_largest_that_is_read_fits_into_memory() -> None:

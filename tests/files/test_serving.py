@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from chat4all.concurrency import room
 from chat4all.domain.files import PART_BYTES
+from chat4all.gateway.files import downloads
 from chat4all.gateway.files import tus as tus_routes
 from chat4all.http.route_limits import RouteLimits
 from chat4all.http.server import protocol
 from chat4all.usecases.writing_parts import PartWriter
 from tests.api.conftest import Api, running
+from tests.api.test_http import check_problem
 from tests.api.tus import Tus
 from tests.input.servers import Running, serving
 
@@ -215,6 +218,51 @@ async def test_a_slow_reader_gets_a_file_and_one_that_stops_is_cut_off(
         assert not client.reader.at_eof()
         assert served.server.connections() == 1
         await until(lambda: not served.server.connections())  # now it reads nothing more
+
+
+async def test_a_slow_reader_is_cut_off_when_others_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when readers that trickle keep downloads from all others."""
+    monkeypatch.setattr(downloads, "AT_ONCE_MAX", 1)
+    monkeypatch.setattr(room, "OWNERS_MIN", 1)
+    monkeypatch.setattr(room, "SLOW_SECONDS", 0.2)
+    monkeypatch.setattr(room, "LOOK_EVERY_SECONDS", 0.01)
+    async with running(tmp_path / "data") as api, serving(api.parts.gateway) as served:
+        bruno, ana = Tus(api, await api.sign_in("bruno")), Tus(api, await api.sign_in("ana"))
+        path, other = await bruno.upload(bytes(24 * MIB)), await ana.upload(bytes(10))
+        async with connected(served.port, 64 * 1024) as slow, connected(served.port) as waiting:
+            slow.begin("GET", path, **bruno.who)
+            await slow.head()
+            await asyncio.sleep(0.3)  # nobody waits: it may take its time
+            await slow.reader.readexactly(MIB)
+            waiting.begin("GET", other, **ana.who)
+            assert "200 OK" in await waiting.head()
+            assert await waiting.reader.readexactly(10) == bytes(10)
+            assert len(await slow.at_end()) < 22 * MIB
+
+
+async def test_a_download_waits_for_its_turn_so_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "AT_ONCE_MAX", 1)
+    monkeypatch.setattr(room, "OWNERS_MIN", 1)
+    monkeypatch.setattr(room, "WAIT_SECONDS", 0.01)
+    async with running(tmp_path / "data") as api, serving(api.parts.gateway) as served:
+        bruno = Tus(api, await api.sign_in("bruno"))
+        path = await bruno.upload(bytes(24 * MIB))
+        async with connected(served.port, 64 * 1024) as slow:
+            slow.begin("GET", path, **bruno.who)
+            await slow.head()
+            refused = await bruno.ask("GET", path)
+            problem = check_problem(refused, 503)
+            assert problem["detail"] == "too many files are being downloaded"
+            assert int(refused.headers["retry-after"]) >= 1
+            assert (await bruno.ask("HEAD", path)).status_code == 200
+            unchanged = {"If-None-Match": "*"}
+            assert (await bruno.ask("GET", path, **unchanged)).status_code == 304
+        await until(lambda: not served.server.server_state.tasks)
+        assert len((await bruno.ask("GET", path)).content) == 24 * MIB
 
 
 async def test_nothing_is_read_for_a_client_that_has_gone(served: Running, bruno: Tus) -> None:

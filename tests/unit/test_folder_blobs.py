@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import AsyncIterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -249,3 +250,23 @@ async def test_a_data_folder_with_files_is_closed_to_others(tmp_path: Path) -> N
     with DataFolder(data):
         modes = [folder.stat().st_mode & 0o777 for folder in (data, data / FILES)]
     assert modes == [0o700, 0o700]
+
+
+async def test_a_part_is_synced_bit_by_bit(
+    blobs: FolderBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sync of a message waits for what the disk was given before."""
+    sizes: list[int] = []
+    sync = os.fdatasync
+
+    def noted(handle: int) -> None:
+        sizes.append(os.fstat(handle).st_size)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fdatasync", noted)
+    upload = await blobs.begin(KEY, TYPE)
+    piece = bytes(100_000)
+    await blobs.write(KEY, upload, 1, [piece] * 20)
+    assert sizes[-1] == 2_000_000
+    grown = [after - before for before, after in pairwise([0, *sizes])]
+    assert max(grown) < object_files.SYNC_BYTES + len(piece)

@@ -228,7 +228,7 @@ LOOPS = {
     "adapters.kafka.feed.KafkaFeed._read_on": "begun anew by `for_ever`",
     "adapters.kafka.producer.KafkaProducer.open": "a thread, whose end `ping` reports",
     "adapters.pictures.process._answer": "a picture's input and output, in a task group",
-    "gateway.files.downloads.Downloads._stream": "one request's, cancelled at its end",
+    "gateway.files.downloads._stream": "one request's, cancelled at its end",
     "client.downloading.Downloading._fill": "ends with the download, or its time-out",
     "client.files.FileCalls.send_file.send": "ends when the file is checked, within ten minutes",
     "gateway.live.streams._EventsEndpoint._stream": "one request's, cancelled at its end",

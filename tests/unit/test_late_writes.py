@@ -1,17 +1,17 @@
 """What is written to the store of files after its file was given up and deleted."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from chat4all.domain.errors import NotFound
-from chat4all.domain.files import FileFacts, FileId, StoredFile, thumbnail_key
-from chat4all.ports.blobs import Chunks
+from chat4all.domain.files import FileFacts, FileId, StoredFile
 from chat4all.usecases.picturing import Picturing
-from chat4all.usecases.uploading import Uploading
 from tests.attached import FakePictures
-from tests.unit.test_uploading import ANA, PART, World, begun, until_read
-from tests.uploads import Body, MemoryBlobs
+from tests.unit.test_uploading import ANA, PART, begun, until_read
+from tests.uploads import Body, World, world_in
 
 pytestmark = pytest.mark.anyio
 
@@ -20,66 +20,61 @@ FACTS = FileFacts("ab" * 32, "image/png", 1200, 800)
 FILE = StoredFile(FileId("one"), ANA, 3, "name", KEY, FACTS, 0)
 
 
-class SlowPut(MemoryBlobs):
-    """A store that takes an object only when a test lets it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked = asyncio.Event()
-        self.let = asyncio.Event()
-
-    async def put(self, key: str, data: Chunks, media_type: str) -> None:
-        self.asked.set()
-        await self.let.wait()
-        await super().put(key, data, media_type)
+@pytest.fixture
+async def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[World]:
+    monkeypatch.setattr("chat4all.usecases.writing_parts.PART_BYTES", PART)
+    async with world_in(tmp_path) as found:
+        yield found
 
 
-async def sending(gateway: Uploading, file_id: FileId) -> tuple[Body, "asyncio.Task[object]"]:
+async def sending(world: World) -> tuple[FileId, Body, "asyncio.Task[object]"]:
     """Begin a body that ends before the upload does."""
-    body = Body(b"abc")
+    gateway, body = world.gateway(), Body(b"abc")
+    file_id = await begun(gateway, PART)
     task: asyncio.Task[object] = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(body)))
     await until_read(body)
-    return body, task
+    return file_id, body, task
 
 
-async def test_a_tail_that_comes_after_its_upload_was_given_up_is_deleted() -> None:
-    blobs = SlowPut()
-    world = World(blobs=blobs)
-    file_id = await begun(world.gateway(), PART)
-    body, task = await sending(world.gateway(), file_id)
+async def test_a_tail_that_comes_after_its_upload_was_given_up_is_deleted(world: World) -> None:
+    let = asyncio.Event()
+
+    async def wait() -> None:
+        await let.wait()
+
+    world.steps.before["put"] = wait
+    file_id, body, task = await sending(world)
     body.end()
-    await blobs.asked.wait()
+    await world.steps.until_begun("put")
     await world.gateway().end(ANA, file_id)
-    blobs.let.set()
+    let.set()
     with pytest.raises(NotFound):
         await task
-    assert blobs.objects == {}
+    assert world.steps.done["put"] == 1
+    assert not world.stored()
 
 
-async def test_nothing_is_written_that_nobody_would_delete(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_is_written_that_nobody_would_delete(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of an upload of which was heard so long ago that its garbage may be collected by now."""
     monkeypatch.setattr("chat4all.usecases.writing_parts.LEASE_SECONDS", -1)
-    blobs = SlowPut()
-    blobs.let.set()
-    world = World(blobs=blobs)
-    file_id = await begun(world.gateway(), PART)
-    body, task = await sending(world.gateway(), file_id)
+    file_id, body, task = await sending(world)
     await world.gateway().end(ANA, file_id)
     body.end()
     with pytest.raises(NotFound):
         await task
-    assert not blobs.asked.is_set()
+    assert not world.steps.begun["put"]
 
 
 async def test_a_thumbnail_that_took_long_is_shown_and_not_kept(
-    monkeypatch: pytest.MonkeyPatch,
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blobs, pictures = MemoryBlobs(), FakePictures()
-    blobs.objects[KEY] = b"png"
-    picturing = Picturing(blobs, pictures)
+    await world.blobs.put(KEY, [b"png"], "image/png")
+    picturing = Picturing(world.blobs, FakePictures())
     with monkeypatch.context() as patched:
         patched.setattr("chat4all.usecases.picturing.KEEP_SECONDS", -1)
         assert await picturing.thumbnail(FILE, 128)
-    assert set(blobs.objects) == {KEY}
+    assert len(world.stored()) == 1
     assert await picturing.thumbnail(FILE, 128)
-    assert set(blobs.objects) == {KEY, thumbnail_key(KEY, 128)}
+    assert len(world.stored()) == 2

@@ -10,11 +10,12 @@ from botocore.exceptions import (
 )
 
 from chat4all.adapters.s3 import S3Blobs
-from chat4all.adapters.s3.failing import NoSuchUpload, OutsideObject, Place, explained, is_temporary
+from chat4all.adapters.s3.failing import NoSuchUpload, OutsideObject, explained, is_temporary
+from chat4all.domain.buckets import Bucket
 from chat4all.domain.errors import Conflict, NotFound, OutOfSpace, Unavailable
 
 URL = "http://minio:9000"
-PLACE = Place(URL, "pictures", "us-east-1", "the-access-key", "the-secret-key")
+BUCKET = Bucket(URL, "pictures", "us-east-1", "the-access-key", "the-secret-key")
 
 
 def refusal(code: str, status: int = 400) -> ClientError:
@@ -47,7 +48,7 @@ def refusal(code: str, status: int = 400) -> ClientError:
     ],
 )
 def test_a_refusal_is_an_error_of_ours(code: str, status: int, expected: type[Exception]) -> None:
-    error = explained(refusal(code, status), PLACE)
+    error = explained(refusal(code, status), BUCKET)
     assert type(error) is expected
     assert "the-access-key" not in str(error)
     if isinstance(error, Unavailable):
@@ -70,7 +71,7 @@ def test_a_refusal_is_an_error_of_ours(code: str, status: int, expected: type[Ex
     ],
 )
 def test_the_log_says_what_to_change(code: str, advice: str) -> None:
-    assert advice in str(explained(refusal(code, 403), PLACE))
+    assert advice in str(explained(refusal(code, 403), BUCKET))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_the_log_says_what_to_change(code: str, advice: str) -> None:
 def test_a_store_that_does_not_answer_is_named_with_its_setting(
     error: Exception, reason: str
 ) -> None:
-    found = explained(error, PLACE)
+    found = explained(error, BUCKET)
     assert isinstance(found, Unavailable)
     assert str(found) == (
         f"the S3 store at {URL} does not answer ({reason}): start it, or set "
@@ -123,7 +124,7 @@ def test_what_passes_is_tried_again(error: Exception, temporary: bool) -> None:
 
 
 def test_nothing_shows_the_secrets() -> None:
-    blobs = S3Blobs(URL, "pictures", "us-east-1", "the-access-key", "the-secret-key")
-    shown = f"{PLACE!r} {PLACE} {blobs!r}"
+    blobs = S3Blobs(BUCKET)
+    shown = f"{BUCKET!r} {BUCKET} {blobs!r}"
     assert "the-secret-key" not in shown
     assert "the-access-key" not in shown

@@ -11,6 +11,7 @@ import pytest
 from pydantic import AliasChoices
 
 from chat4all.adapters.crypto import JwtTokens
+from chat4all.domain.buckets import Bucket
 from chat4all.domain.errors import StartRefused
 from chat4all.domain.files import FileLimits, Quota
 from chat4all.logs import configure_logging
@@ -22,7 +23,6 @@ from chat4all.settings import (
     MigrationSettings,
     OneMachineSettings,
     RouterSettings,
-    S3Settings,
     Settings,
     TopicSettings,
     load_settings,
@@ -66,6 +66,7 @@ def test_defaults_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CHAT4ALL_FILE_MAX", "0"),
         ("CHAT4ALL_FILE_MAX", "2 gigabytes"),
         ("CHAT4ALL_FILES_PER_USER", "-1"),
+        ("CHAT4ALL_UPLOAD_RATE", "1"),
         ("CHAT4ALL_FILES_TOTAL", "1.5GiB"),
         ("CHAT4ALL_FILE_MAX_BY_TYPE", "image"),
         ("CHAT4ALL_FILE_MAX_BY_TYPE", "pictures=1MiB"),
@@ -142,7 +143,7 @@ S3 = {
 
 def test_where_files_are_and_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     files = load_settings().gateway.files
-    assert files == FileSettings(None, FileLimits(), Quota(of_user=10 * 1024**3))
+    assert files == FileSettings(None, FileLimits(), Quota(of_user=10 * 1024**3), 24 * 1024**2)
     assert load_settings().one_machine.files == files
     for name, value in S3.items():
         monkeypatch.setenv(name, value)
@@ -150,9 +151,11 @@ def test_where_files_are_and_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAT4ALL_FILE_MAX_BY_TYPE", "image=2 MiB, video=1GiB")
     monkeypatch.setenv("CHAT4ALL_FILES_PER_USER", "1000")
     monkeypatch.setenv("CHAT4ALL_FILES_TOTAL", "2TiB")
+    monkeypatch.setenv("CHAT4ALL_UPLOAD_RATE", "1MiB")
     files = load_settings().gateway.files
-    assert files.s3 == S3Settings("https://s3.example", "files", "us-east-1", "key", "a secret")
+    assert files.s3 == Bucket("https://s3.example", "files", "us-east-1", "key", "a secret")
     assert files.quota == Quota(of_user=1_000, in_all=2 * 1024**4)
+    assert files.upload_rate == 1024**2
     types = ("image/png", "video/mp4", "text/plain")
     assert [files.limits.most(one) >> 20 for one in types] == [2, 100, 100]
     assert "a secret" not in repr(files)

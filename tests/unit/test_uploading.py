@@ -4,12 +4,13 @@ import asyncio
 import hashlib
 import itertools
 import random
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from chat4all.concurrency import room
 from chat4all.domain.errors import (
     Busy,
     ChecksumMismatch,
@@ -20,15 +21,14 @@ from chat4all.domain.errors import (
     TooLarge,
     Unavailable,
 )
-from chat4all.domain.files import FileId, FileLimits, FileState, NewUpload, Quota, Upload
+from chat4all.domain.files import FileId, FileLimits, FileState, NewUpload, Upload
 from chat4all.domain.ids import Username
 from chat4all.ports.blobs import Chunks
 from chat4all.usecases import uploading as module
-from chat4all.usecases.finishing import Finishing
-from chat4all.usecases.picturing import Picturing
-from chat4all.usecases.uploading import BodyBroken, Checksum, Uploading
-from tests.attached import FakePictures
-from tests.uploads import Body, MemoryBlobs, MemoryUploads
+from chat4all.usecases.bodies import BodyBroken, Checksum
+from chat4all.usecases.uploading import Uploading
+from chat4all.usecases.writing_parts import MEMORY_MIN
+from tests.uploads import Body, World, world_in
 
 pytestmark = pytest.mark.anyio
 
@@ -37,25 +37,11 @@ ANA, BRUNO = Username("ana"), Username("bruno")
 _ids = itertools.count()
 
 
-@dataclass
-class World:
-    """One gateway's use case, and another one's on the same stores."""
-
-    uploads: MemoryUploads = field(default_factory=MemoryUploads)
-    blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
-
-    def gateway(self, limits: FileLimits | None = None) -> Uploading:
-        finishing = Finishing(self.uploads, self.blobs, Picturing(self.blobs, FakePictures()))
-        return Uploading(self.uploads, self.blobs, finishing, limits or FileLimits(), Quota())
-
-    def content(self, file_id: FileId) -> bytes:
-        return self.blobs.objects[self.uploads.uploads[file_id].key]
-
-
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
+async def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[World]:
     monkeypatch.setattr("chat4all.usecases.writing_parts.PART_BYTES", PART)
-    return World()
+    async with world_in(tmp_path) as found:
+        yield found
 
 
 def new(size: int, media_type: str = "application/octet-stream") -> NewUpload:
@@ -71,10 +57,14 @@ async def offset_of(gateway: Uploading, file_id: FileId) -> int:
     return (await gateway.settled(ANA, file_id)).progress.offset
 
 
-async def until_read(body: Body) -> None:
-    async with asyncio.timeout(10):
-        while not body._pieces.empty():
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not holds():
             await asyncio.sleep(0)
+
+
+async def until_read(body: Body) -> None:
+    await until(body._pieces.empty)
     await asyncio.sleep(0)
 
 
@@ -89,16 +79,16 @@ async def test_a_file_arrives_in_one_body(world: World) -> None:
     upload = await gateway.append(ANA, file_id, 0, aiter(Body(*pieces).end()))
     assert upload.state is FileState.READY
     assert upload.progress.offset == len(data)
-    assert world.content(file_id) == data
-    assert world.uploads.files[file_id].facts.sha256 == sha256(data)
+    assert await world.content(file_id) == data
+    assert (await world.file(file_id)).facts.sha256 == sha256(data)
     assert world.uploads.advanced == [PART, 2 * PART, 3 * PART]
 
 
 async def test_an_empty_file_is_whole_at_once(world: World) -> None:
     upload = await world.gateway().begin(new(0))
     assert upload.state is FileState.READY
-    assert world.content(upload.file_id) == b""
-    assert world.uploads.files[upload.file_id].facts.sha256 == sha256(b"")
+    assert await world.content(upload.file_id) == b""
+    assert (await world.file(upload.file_id)).facts.sha256 == sha256(b"")
 
 
 @pytest.mark.parametrize("others", [False, True], ids=["the same gateway", "another gateway"])
@@ -117,9 +107,9 @@ async def test_a_file_arrives_in_many_bodies(world: World, others: bool) -> None
         at += size
         assert upload.progress.offset == at
     assert at == len(data)
-    assert world.content(file_id) == data
-    assert world.uploads.files[file_id].facts.sha256 == sha256(data)
-    assert list(world.blobs.objects) == [world.uploads.uploads[file_id].key]  # no tails are left
+    assert await world.content(file_id) == data
+    assert (await world.file(file_id)).facts.sha256 == sha256(data)
+    assert not world.stored("*.tail.*")
 
 
 async def test_what_arrived_counts_when_a_body_breaks_off(world: World) -> None:
@@ -172,7 +162,7 @@ async def test_a_second_body_waits_for_the_first(world: World) -> None:
             await one.append(ANA, file_id, 0, aiter(Body(b"xyz").end()))
     first.send(b"def").end()
     await adding
-    assert world.content(file_id) == b"abcdef"
+    assert await world.content(file_id) == b"abcdef"
 
 
 async def test_asking_takes_an_upload_away_from_a_body_that_stands_still(world: World) -> None:
@@ -185,7 +175,7 @@ async def test_asking_takes_an_upload_away_from_a_body_that_stands_still(world: 
     with pytest.raises(Fenced):
         await adding
     await gateway.append(ANA, file_id, 3, aiter(Body(b"def").end()))
-    assert world.content(file_id) == b"abcdef"
+    assert await world.content(file_id) == b"abcdef"
 
 
 async def test_asking_elsewhere_fences_a_body(world: World) -> None:
@@ -199,7 +189,7 @@ async def test_asking_elsewhere_fences_a_body(world: World) -> None:
     stalled.send(b"def").end()
     with pytest.raises((Fenced, Conflict)):
         await adding
-    assert world.content(file_id) == b"uvwxyz"
+    assert await world.content(file_id) == b"uvwxyz"
 
 
 async def test_a_stranger_stops_nothing(world: World) -> None:
@@ -214,7 +204,7 @@ async def test_a_stranger_stops_nothing(world: World) -> None:
         await gateway.end(BRUNO, file_id)
     body.send(b"def").end()
     await adding
-    assert world.content(file_id) == b"abcdef"
+    assert await world.content(file_id) == b"abcdef"
 
 
 async def test_a_slow_body_keeps_its_hold(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,8 +235,8 @@ async def test_a_wrong_checksum_changes_nothing(world: World) -> None:
         await gateway.append(ANA, file_id, 5, aiter(Body(data[5:9]).end(BodyBroken())), right)
     assert await offset_of(gateway, file_id) == 5
     await gateway.append(ANA, file_id, 5, aiter(Body(data[5:]).end()), right)
-    assert world.content(file_id) == data
-    assert world.uploads.files[file_id].facts.sha256 == sha256(data)
+    assert await world.content(file_id) == data
+    assert (await world.file(file_id)).facts.sha256 == sha256(data)
 
 
 async def cut_off(world: World, gateway: Uploading) -> FileId:
@@ -256,10 +246,10 @@ async def cut_off(world: World, gateway: Uploading) -> FileId:
         raise Unavailable("away")
 
     file_id = await begun(gateway, 3)
-    world.uploads.before_finish = broken
+    world.steps.before["finish"] = broken
     with pytest.raises(Unavailable):
         await gateway.append(ANA, file_id, 0, aiter(Body(b"abc").end()))
-    world.uploads.before_finish = world.uploads.before_advance
+    del world.steps.before["finish"]
     return file_id
 
 
@@ -274,7 +264,7 @@ async def finishing(
         await may_end.wait()
 
     file_id = await begun(gateway, 3)
-    world.uploads.before_finish = slow
+    world.steps.before["finish"] = slow
     adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(Body(b"abc").end())))
     await begins.wait()
     return file_id, adding, may_end
@@ -282,36 +272,33 @@ async def finishing(
 
 async def test_a_finish_that_was_cut_off_is_done_by_whoever_asks(world: World) -> None:
     file_id = await cut_off(world, world.gateway())
-    assert file_id not in world.uploads.files
+    with pytest.raises(NotFound):
+        await world.file(file_id)
     upload = await world.gateway().settled(ANA, file_id)
     assert (upload.state, upload.progress.offset) == (FileState.READY, 3)
-    assert world.uploads.files[file_id].facts.sha256 == sha256(b"abc")
+    assert (await world.file(file_id)).facts.sha256 == sha256(b"abc")
 
 
-async def test_of_those_who_ask_at_once_one_finishes(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_of_those_who_ask_at_once_one_finishes(world: World) -> None:
     """Fails when each does: on one machine the two would take each other's parts away."""
     gateway = world.gateway()
     file_id = await cut_off(world, gateway)
-    take = world.uploads.take
+    before, found = await world.fence(file_id), world.steps.done["find"]
 
-    async def slow(*of: Any, **how: Any) -> Upload:
-        await asyncio.sleep(0)  # as long as all others need to come as far as this
-        return await take(*of, **how)
+    async def all_have_asked() -> None:
+        await world.steps.until_done("find", found + 3)
 
-    monkeypatch.setattr(world.uploads, "take", slow)
-    before = world.uploads.uploads[file_id].fence
-    found = await asyncio.gather(*(gateway.settled(ANA, file_id) for _ in range(3)))
-    assert {one.state for one in found} == {FileState.READY}
-    assert world.uploads.uploads[file_id].fence <= before + 1
+    world.steps.before["take"] = all_have_asked
+    states = await asyncio.gather(*(gateway.settled(ANA, file_id) for _ in range(3)))
+    assert {one.state for one in states} == {FileState.READY}
+    assert await world.fence(file_id) <= before + 1
 
 
 async def test_a_finish_that_is_taken_away_is_told_to_those_who_wait(world: World) -> None:
     gateway = world.gateway()
     file_id, adding, _ = await finishing(world, gateway)
     asking = asyncio.create_task(gateway.settled(ANA, file_id))
-    await asyncio.sleep(0)
+    await world.steps.until_done("find", 1)
     for task in [*gateway._finishings.values()]:
         task.cancel()
     with pytest.raises(Fenced):
@@ -326,8 +313,7 @@ async def test_bodies_with_wrong_checksums_do_not_fill_the_store(world: World) -
     for _ in range(3):
         with pytest.raises(ChecksumMismatch):
             await gateway.append(ANA, file_id, 0, aiter(Body(data).end()), wrong)
-    kept = world.blobs.parts[world.uploads.uploads[file_id].key].values()
-    assert sum(map(len, kept)) < PART
+    assert sum(path.stat().st_size for path in world.stored()) < PART
 
 
 async def test_small_pieces_are_joined(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,25 +329,29 @@ async def test_small_pieces_are_joined(world: World, monkeypatch: pytest.MonkeyP
     file_id = await begun(gateway, PART)
     await gateway.append(ANA, file_id, 0, aiter(Body(*[b"x"] * (PART - 1)).end()))
     assert given == [1]
-    assert world.uploads.uploads[file_id].progress.offset == PART - 1
+    assert await offset_of(gateway, file_id) == PART - 1
 
 
 async def test_asking_while_it_is_finished_waits(world: World) -> None:
     gateway = world.gateway()
     file_id, adding, may_end = await finishing(world, gateway)
     asking = asyncio.create_task(gateway.settled(ANA, file_id))
-    await asyncio.sleep(0)
+    await world.steps.until_done("find", 1)
     may_end.set()
     assert (await asking).state is FileState.READY
     assert (await adding).state is FileState.READY
-    assert world.uploads.uploads[file_id].fence == 1  # nobody took it away
+    assert await world.fence(file_id) == 1  # nobody took it away
 
 
 async def test_at_most_three_parts_are_in_memory(world: World) -> None:
     gateway = world.gateway()
     file_id = await begun(gateway, 10 * PART)
     may_write = asyncio.Event()
-    world.blobs.before_write = may_write.wait  # type: ignore[assignment]
+
+    async def held() -> None:
+        await may_write.wait()
+
+    world.steps.before["write"] = held
     read = 0
 
     async def body() -> AsyncIterator[bytes]:
@@ -371,12 +361,13 @@ async def test_at_most_three_parts_are_in_memory(world: World) -> None:
             yield bytes(PART // 8)
 
     adding = asyncio.create_task(gateway.append(ANA, file_id, 0, body()))
+    await until(lambda: read >= 3 * PART)
     for _ in range(200):
         await asyncio.sleep(0)
     assert read == 3 * PART  # two are being written, one is full
     may_write.set()
     assert (await adding).state is FileState.READY
-    assert world.blobs.writing_most == 2
+    assert world.steps.most["write"] == 2
 
 
 async def test_a_gateway_that_ends_keeps_what_has_arrived(world: World) -> None:
@@ -394,22 +385,30 @@ async def test_a_gateway_that_ends_keeps_what_has_arrived(world: World) -> None:
     assert await offset_of(other, file_id) == 3
 
 
-async def test_a_user_uploads_so_many_files_at_once(world: World) -> None:
+async def test_a_slow_body_lets_go_when_others_wait_and_loses_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when bodies that trickle keep the memory of all for themselves."""
+    monkeypatch.setattr(module, "MEMORY", MEMORY_MIN)
+    monkeypatch.setattr(room, "OWNERS_MIN", 1)
+    monkeypatch.setattr(room, "LOOK_EVERY_SECONDS", 0.01)
     gateway = world.gateway()
-    bodies, adding = [], []
-    for _ in range(module.OF_USER_MAX):
-        body = Body(b"a")
-        bodies.append(body)
-        upload = gateway.append(ANA, await begun(gateway, 2), 0, aiter(body))
-        adding.append(asyncio.create_task(upload))
-        await until_read(body)
-    file_id = await begun(gateway, 1)
-    with pytest.raises(Overloaded):
-        await gateway.append(ANA, file_id, 0, aiter(Body(b"a").end()))
-    for body in bodies:
-        body.send(b"b").end()
-    await asyncio.gather(*adding)
-    await gateway.append(ANA, file_id, 0, aiter(Body(b"a").end()))
+    slow, fast = Body(b"abc"), Body(b"xyz")
+    one = await begun(gateway, 6)
+    other = (await gateway.begin(replace(new(6), owner=BRUNO))).file_id
+    trickling = asyncio.create_task(gateway.append(ANA, one, 0, aiter(slow)))
+    await until_read(slow)
+    adding = asyncio.create_task(gateway.append(BRUNO, other, 0, aiter(fast)))
+    await until(lambda: bool(gateway._memory._turns))
+    assert not trickling.done()
+    monkeypatch.setattr(room, "SLOW_SECONDS", 0.0)
+    with pytest.raises(Overloaded, match="others wait"):
+        await trickling
+    fast.send(b"uvw").end()
+    assert (await adding).state is FileState.READY
+    assert await offset_of(gateway, one) == 3
+    await gateway.append(ANA, one, 3, aiter(Body(b"def").end()))
+    assert await world.content(one) == b"abcdef"
 
 
 async def test_an_upload_that_is_given_up_is_gone(world: World) -> None:
@@ -432,12 +431,12 @@ async def test_a_part_that_cannot_be_written_fails_the_request(world: World) -> 
     gateway, data = world.gateway(), bytes(3 * PART)
     file_id = await begun(gateway, len(data))
     await gateway.append(ANA, file_id, 0, aiter(Body(data[: PART + 3]).end()))
-    world.blobs.before_write = broken
+    world.steps.before["write"] = broken
     with pytest.raises(Unavailable):
         await gateway.append(ANA, file_id, PART + 3, aiter(Body(data[PART + 3 :]).end()))
-    world.blobs.before_write = world.uploads.before_advance
+    del world.steps.before["write"]
     assert await offset_of(gateway, file_id) == PART + 3
     rest = aiter(Body(data[PART + 3 :]).end())
     upload: Upload = await gateway.append(ANA, file_id, PART + 3, rest)
     assert upload.state is FileState.READY
-    assert world.uploads.files[file_id].facts.sha256 == sha256(data)
+    assert (await world.file(file_id)).facts.sha256 == sha256(data)

@@ -25,6 +25,9 @@ NAME_MAX = 200
 UNUSED_SECONDS = 3600
 """How long an upload is kept that no request has taken: its client may never have heard of it."""
 
+UPLOAD_RATE = 24 * 1024 * 1024
+"""Bytes a second of all uploads of a process while messages are being sent."""
+
 UPLOAD_SECONDS = 24 * 3600
 """How long an upload that nothing is added to is kept, and a file that no message names."""
 
@@ -37,6 +40,10 @@ GARBAGE_SECONDS = 60
 LATE_SECONDS = 600
 """How long after garbage was deleted from the store it is deleted once more, since a request that
 was on its way may have written something meanwhile. No call of the store takes as long."""
+
+GARBAGE_MAX = 50
+"""Files that are given to a collector in one go: with the most keys they fit into one answer of the
+metadata service."""
 
 TAILS_MAX = 1_000
 """Tails whose keys are listed for deletion: of the last requests that took an upload."""

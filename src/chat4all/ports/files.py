@@ -39,8 +39,8 @@ class Uploads(Protocol):
     async def take(self, file_id: FileId, owner: Username, *, force: bool) -> Upload:
         """Take an upload to write to it, and return it with a new fence.
 
-        Raises `Busy` while another request holds it, unless `force` takes it away. What is whole
-        is returned as `find` does.
+        Raises `Busy` while another request holds it, unless `force` takes it away: not from one
+        that has all bytes, and is making it a file. What is a file is returned as `find` does.
         """
         ...
 

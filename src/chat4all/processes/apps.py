@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
     """Return the gateway and its live delivery, which listens to the feed from now on."""
+    from chat4all.concurrency.pacing import Pace
     from chat4all.gateway.app import GatewayUseCases, gateway_app
     from chat4all.gateway.page.routes import page_routes
     from chat4all.http.metrics import metrics_routes
@@ -40,10 +41,12 @@ def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
     from chat4all.usecases.delivered import Delivered
     from chat4all.usecases.reading import Reading
     from chat4all.usecases.sending import Sending
+    from chat4all.usecases.urgent_log import UrgentLog
     from chat4all.usecases.versions import ConversationVersions, SupersededByAliases
 
     policy, meter, directory = ports.policy, ports.meter, ports.people.directory
-    log, store = meter.log(ports.log), meter.reads(ports.store)
+    pace = Pace(ports.upload_rate)
+    log, store = UrgentLog(meter.log(ports.log), pace), meter.reads(ports.store)
     versions = ConversationVersions(ports.feed.silence_seconds)
     ports.changes.add_listener(SupersededByAliases(versions))
     people = make_people(ports, log, store)
@@ -59,7 +62,7 @@ def make_gateway(ports: "GatewayPorts") -> "tuple[Gateway, Live]":
         versions,
     )
     live = make_live(ports, store, use_cases, people.names)
-    files = make_files(ports, people.signing_in)
+    files = make_files(ports, people.signing_in, pace)
     page = None
     if policy.has_page:
         page = page_routes(

@@ -120,6 +120,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
                 blobs,
                 settings.files.limits,
                 settings.files.quota,
+                settings.files.upload_rate,
                 has_demonstration=settings.people.is_development,
             )
         )
@@ -229,12 +230,12 @@ async def _engines(kafka: KafkaSettings, cassandra: CassandraSettings) -> AsyncI
 
 @asynccontextmanager
 async def _blobs(settings: FileSettings) -> AsyncIterator[Blobs | None]:
-    if (s3 := settings.s3) is None:
+    if settings.s3 is None:
         yield None
         return
     from chat4all.adapters.s3 import S3Blobs
 
-    blobs = S3Blobs(s3.endpoint, s3.bucket, s3.region, s3.access_key, s3.secret_key)
+    blobs = S3Blobs(settings.s3)
     await blobs.open()
     try:
         yield blobs

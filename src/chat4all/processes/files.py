@@ -1,5 +1,6 @@
 """Files of a gateway, made from its ports."""
 
+from chat4all.concurrency.pacing import Pace
 from chat4all.domain.errors import Degraded, Unavailable
 from chat4all.gateway.files.filing import FilesUseCases, Filing
 from chat4all.ports.blobs import Blobs
@@ -14,15 +15,18 @@ from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.uploading import Uploading
 
 
-def make_files(ports: GatewayPorts, signing_in: SigningIn) -> Filing:
-    """Return files, which say that there are none without a store for them."""
+def make_files(ports: GatewayPorts, signing_in: SigningIn, pace: Pace) -> Filing:
+    """Return files, which say that there are none without a store for them.
+
+    `pace` has uploads give way to messages.
+    """
     uploads, files, blobs = ports.people.uploads, ports.people.files, ports.blobs
     use_cases = None
     if blobs is not None:
         picturing = Picturing(blobs, ports.pictures)
         finishing = Finishing(uploads, blobs, picturing)
         use_cases = FilesUseCases(
-            Uploading(uploads, blobs, finishing, ports.file_limits, ports.quota),
+            Uploading(uploads, blobs, finishing, ports.file_limits, ports.quota, pace),
             Downloading(files, blobs, ports.security.tokens),
             picturing,
             Collecting(files, blobs),

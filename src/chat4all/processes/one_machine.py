@@ -176,6 +176,7 @@ async def one_machine(
                 blobs,
                 settings.files.limits,
                 settings.files.quota,
+                settings.files.upload_rate,
                 other_metrics=[routing.metrics],
                 has_demonstration=told,
                 is_only_gateway=True,

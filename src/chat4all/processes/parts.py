@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from chat4all.concurrency.periodic import ping_background
-from chat4all.domain.files import FileLimits, Quota
+from chat4all.domain.files import UPLOAD_RATE, FileLimits, Quota
 from chat4all.http.metrics import GatewayMeter, Meter, Source
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.dead_letters import DeadLetters
@@ -114,6 +114,7 @@ class GatewayPorts:
     """The store of files; None where there is none."""
     file_limits: FileLimits = field(default_factory=FileLimits)
     quota: Quota = field(default_factory=Quota)
+    upload_rate: int = UPLOAD_RATE
     other_metrics: Sequence[Source] = ()
     """Metrics of other processes, which this one reports too."""
     has_demonstration: bool = False

@@ -12,7 +12,6 @@ from chat4all.settings.parts import (
     OneMachineSettings,
     PeopleSettings,
     RouterSettings,
-    S3Settings,
     TokenKeys,
     TopicSettings,
 )
@@ -29,7 +28,6 @@ __all__ = [
     "OneMachineSettings",
     "PeopleSettings",
     "RouterSettings",
-    "S3Settings",
     "Settings",
     "TokenKeys",
     "TopicSettings",

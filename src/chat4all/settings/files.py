@@ -8,10 +8,11 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode
 
+from chat4all.domain.buckets import Bucket
 from chat4all.domain.errors import StartRefused
-from chat4all.domain.files import FILE_MAX, FileLimits, Quota
+from chat4all.domain.files import FILE_MAX, UPLOAD_RATE, FileLimits, Quota
 from chat4all.settings.names import PREFIX
-from chat4all.settings.parts import FileSettings, S3Settings
+from chat4all.settings.parts import FileSettings
 
 PER_USER = 10 * 1024**3
 """Bytes of one user's files and uploads, while nothing else is set."""
@@ -72,6 +73,11 @@ class FileValues(BaseSettings):
         PER_USER, ge=1, description="Bytes of one user's files and uploads."
     )
     files_total: _Bytes | None = Field(None, ge=1, description="Bytes of all files and uploads.")
+    upload_rate: _Bytes = Field(
+        UPLOAD_RATE,
+        ge=64 * 1024,
+        description="Bytes a second of all uploads to a gateway while messages are being sent.",
+    )
 
     @property
     def files(self) -> FileSettings:
@@ -80,9 +86,10 @@ class FileValues(BaseSettings):
             self._s3(),
             FileLimits(self.file_max, self.file_max_by_type),
             Quota(of_user=self.files_per_user, in_all=self.files_total),
+            self.upload_rate,
         )
 
-    def _s3(self) -> S3Settings | None:
+    def _s3(self) -> Bucket | None:
         endpoint, bucket, key, secret = needed = (
             self.s3_endpoint,
             self.s3_bucket,
@@ -90,7 +97,7 @@ class FileValues(BaseSettings):
             self.s3_secret_key,
         )
         if endpoint and bucket and key and secret:
-            return S3Settings(endpoint, bucket, self.s3_region, key, secret.get_secret_value())
+            return Bucket(endpoint, bucket, self.s3_region, key, secret.get_secret_value())
         if any(needed):
             names = ("ENDPOINT", "BUCKET", "ACCESS_KEY", "SECRET_KEY")
             missing = [name for name, value in zip(names, needed, strict=True) if not value]

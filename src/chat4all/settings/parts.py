@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chat4all.domain.buckets import Bucket
 from chat4all.domain.files import FileLimits, Quota
 from chat4all.domain.people import UserSearch
 
@@ -68,26 +69,17 @@ class CassandraSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class S3Settings:
-    """Where a bucket is, and who may use it."""
-
-    endpoint: str
-    bucket: str
-    region: str
-    access_key: str = field(repr=False)
-    secret_key: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class FileSettings:
     """How much may be uploaded, and where a cluster keeps it.
 
     Without `s3` a cluster has no files. One machine has them in its data folder in any case.
     """
 
-    s3: S3Settings | None
+    s3: Bucket | None
     limits: FileLimits
     quota: Quota
+    upload_rate: int
+    """Bytes a second of all uploads of a process while messages are being sent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chat4all.domain.errors import Conflict, FieldError, InvalidInput, NotFound
+from chat4all.domain.file_names import file_name
 from chat4all.domain.files import FileLimits, FileState, FileUse, StoredFile, file_id, fits
 from chat4all.domain.kinds import FILE_KINDS, Kind
 from chat4all.domain.messages import StoredMessage
@@ -68,7 +69,8 @@ def payload_of(file: StoredFile, sent: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what a message shows of its file; `sent` may give it a name and a description."""
     found = {
         "file_id": file.file_id,
-        "name": sent.get("name") or file.name,
+        # A client may save it under this name.
+        "name": file_name(sent["name"]) if sent.get("name") else file.name,
         "alt": sent.get("alt"),
         "size": file.size,
         "type": file.facts.media_type,

@@ -5,12 +5,9 @@ its upload is aborted, the tail of an upload, a thumbnail. The second time delet
 """
 
 from chat4all.domain.errors import Unavailable
-from chat4all.domain.files import Garbage
+from chat4all.domain.files import GARBAGE_MAX, Garbage
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Files
-
-AT_ONCE = 50
-"""Files that are asked for in one go."""
 
 ROUNDS_MAX = 20
 """In one run."""
@@ -27,7 +24,7 @@ class Collecting:
         """Delete what there is; return how many files."""
         collected = 0
         for _ in range(ROUNDS_MAX):
-            found = await self._files.garbage(AT_ONCE)
+            found = await self._files.garbage(GARBAGE_MAX)
             failed: Unavailable | None = None
             for garbage in found:
                 try:
@@ -41,7 +38,7 @@ class Collecting:
                     collected += 1
             if failed is not None:
                 raise failed
-            if len(found) < AT_ONCE:
+            if not found:
                 break
         return collected
 

@@ -5,16 +5,18 @@ ends or breaks off counts from then on, unless the body has a checksum.
 """
 
 import asyncio
-import base64
 import hashlib
-from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator
+from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from chat4all.concurrency.keyed import Turns
+from chat4all.concurrency.pacing import Pace
+from chat4all.concurrency.retrying import Backoff, retry
+from chat4all.concurrency.room import Room, Share
 from chat4all.domain.errors import (
+    Busy,
     ChecksumMismatch,
     Conflict,
     Fenced,
@@ -35,53 +37,32 @@ from chat4all.domain.files import (
 from chat4all.domain.ids import Username
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Uploads
+from chat4all.usecases.bodies import Body, BodyBroken, Checksum
 from chat4all.usecases.finishing import Finishing
-from chat4all.usecases.writing_parts import PartWriter, new_digest, update
+from chat4all.usecases.writing_parts import PartWriter, new_digest
 
 T = TypeVar("T")
 
-AT_ONCE_MAX = 16
-"""Requests of one process that add bytes at a time: each has up to three parts in memory."""
+MEMORY = 256 * 1024 * 1024
+"""Bytes that one process has in memory of all bodies that it is receiving: 32 whole parts."""
 
-OF_USER_MAX = 4
-"""How many of them may be one user's."""
+WAITING_MAX = 64
+"""Requests that may wait for some of it. Their bodies are not read meanwhile."""
 
 RENEW_SECONDS = LEASE_SECONDS / 4
 
 LET_GO_SECONDS = 10.0
 """How long to wait for another request of this process that was told to let go of an upload."""
 
+FINISH_SECONDS = 45.0
+"""How long a request waits for another one to make a file of an upload; reading 2 GiB takes some
+seconds to minutes."""
+
+_ASKING = Backoff(0.05, 2.0)
+"""How often another gateway is waited for."""
+
 DIGESTS_MAX = 1_000
 """Uploads whose hash goes on with the next request, if it comes to this process."""
-
-ALGORITHMS = ("sha1", "sha256")
-"""Of checksums."""
-
-Body = AsyncIterator[bytes]
-"""A body as it arrives. Raises `BodyBroken`."""
-
-
-class BodyBroken(Exception):
-    """The client has gone before the end of its body."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checksum:
-    """What the whole body of a request hashes to."""
-
-    algorithm: str
-    digest: bytes
-
-    @staticmethod
-    def parse(text: str) -> "Checksum":
-        """Return a checksum as tus writes it: an algorithm and base64. Raises `ValueError`."""
-        algorithm, _, encoded = text.partition(" ")
-        if algorithm not in ALGORITHMS:
-            raise ValueError(f"the algorithms are {' and '.join(ALGORITHMS)}")
-        digest = base64.b64decode(encoded, validate=True)
-        if len(digest) != hashlib.new(algorithm).digest_size:
-            raise ValueError(f"this is not as long as a {algorithm}")
-        return Checksum(algorithm, digest)
 
 
 @dataclass(slots=True, eq=False)
@@ -90,15 +71,19 @@ class _Request:
 
     reading: "asyncio.Task[None]"
     ended: asyncio.Event
-    was_stopped: bool = False
+    stopped: Exception | None = None
+    """Why it was told to end, if it was."""
 
-    def stop(self) -> None:
-        self.was_stopped = True
+    def stop(self, why: Exception) -> None:
+        self.stopped = self.stopped or why
         self.reading.cancel()
 
 
 class Uploading:
-    """Takes uploads from their owners. `limits` bounds each file, `quota` all of them together."""
+    """Takes uploads from their owners. `limits` bounds each file, `quota` all of them together.
+
+    `pace` is how fast their bytes are taken: a `Pace` of bytes.
+    """
 
     def __init__(
         self,
@@ -107,14 +92,16 @@ class Uploading:
         finishing: Finishing,
         limits: FileLimits,
         quota: Quota,
+        pace: Pace,
     ) -> None:
         self._uploads = uploads
         self._blobs = blobs
         self._finishing = finishing
         self._quota = quota
+        self._pace = pace
         self.limits = limits
         self._requests: dict[FileId, _Request] = {}
-        self._of_users: Counter[Username] = Counter()
+        self._memory = Room[Username](MEMORY, WAITING_MAX, "files are being uploaded")
         self._digests: OrderedDict[FileId, tuple[int, Any]] = OrderedDict()
         self._finishings: dict[FileId, asyncio.Task[Upload]] = {}
         self._settling = Turns[FileId]()
@@ -143,6 +130,7 @@ class Uploading:
         """Return an upload whose progress is final until its owner adds more.
 
         Takes it from any request that holds it, which may be dead, and finishes it if it is whole.
+        Raises `Busy` if another request takes long to finish it.
         """
         upload = await self._uploads.find(file_id, owner)
         if upload.state is not FileState.UPLOADING:
@@ -152,22 +140,34 @@ class Uploading:
             return await self._settled(owner, file_id)
 
     async def _settled(self, owner: Username, file_id: FileId) -> Upload:
-        if (finishing := self._finishings.get(file_id)) is not None:
-            # Taking it over would repeat all that work for each client that asks.
-            await asyncio.wait({finishing})
-            if finishing.cancelled():
-                raise Fenced("another request has taken this upload")
-            return finishing.result()
-        await self._let_go(file_id)
-        upload = await self._uploads.take(file_id, owner, force=True)
+        # To take over a finish would repeat all that work for each client that asks.
+        upload = await retry(
+            lambda: self._take_over(owner, file_id),
+            _ASKING,
+            is_temporary=lambda error: isinstance(error, Busy),
+            seconds=FINISH_SECONDS,
+        )
         if upload.state is not FileState.UPLOADING:
             return upload
         try:
             if upload.progress.offset == upload.size:
-                return await self._finish(upload, self._writer(upload, None))
+                with self._memory.share(owner, lambda: None) as share:  # it takes none
+                    return await self._finish(upload, self._writer(upload, None, share))
         finally:
             await self._release(upload)
         return upload
+
+    async def _take_over(self, owner: Username, file_id: FileId) -> Upload:
+        """Take an upload from whatever holds it; `Busy` while it is made a file."""
+        if (finishing := self._finishings.get(file_id)) is not None:
+            await asyncio.wait({finishing}, timeout=FINISH_SECONDS)
+            if not finishing.done():
+                raise Busy("this upload is whole, and being finished: ask again in a while")
+            if finishing.cancelled():
+                raise _fenced()
+            return finishing.result()
+        await self._let_go(file_id)
+        return await self._uploads.take(file_id, owner, force=True)
 
     async def append(
         self,
@@ -186,49 +186,59 @@ class Uploading:
         Raises `Conflict` for another offset than the upload's, `Busy` while another request holds
         it, `Fenced` when one takes it away, `ChecksumMismatch` and then nothing has changed,
         `TooLarge` for bytes beyond the end, `BodyBroken`, and `Overloaded` when too many are being
-        uploaded. What had arrived counts all the same, without a checksum.
+        uploaded: also to a slow one that others wait for. What had arrived counts all the same,
+        without a checksum.
         """
-        if self._is_ending or self._of_users.total() >= AT_ONCE_MAX:
-            raise Overloaded("too many files are being uploaded")
-        if self._of_users[owner] >= OF_USER_MAX:
-            raise Overloaded("this user is uploading too many files at once")
-        self._of_users[owner] += 1
+        if self._is_ending:
+            raise _ending()
+        upload = await self._uploads.take(file_id, owner, force=False)
+        is_whole = upload.state is not FileState.UPLOADING
+        now = upload.size if is_whole else upload.progress.offset
         try:
-            upload = await self._uploads.take(file_id, owner, force=False)
-            is_whole = upload.state is not FileState.UPLOADING
-            now = upload.size if is_whole else upload.progress.offset
-            try:
-                if offset != now:
-                    raise Conflict(f"the upload is at offset {now}: ask with HEAD, and go on there")
-                if length is not None and offset + length > upload.size:
-                    raise _too_large(upload.size)
-                if is_whole:
-                    return upload
-                await self._let_go(file_id)
-                return await self._append(upload, body, checksum)
-            finally:
-                await self._release(upload)
+            if offset != now:
+                raise Conflict(f"the upload is at offset {now}: ask with HEAD, and go on there")
+            if length is not None and offset + length > upload.size:
+                raise _too_large(upload.size)
+            if is_whole:
+                return upload
+            await self._let_go(file_id)
+            return await self._append(upload, body, checksum)
         finally:
-            self._of_users -= Counter([owner])
+            await self._release(upload)
 
     async def end(self, owner: Username, file_id: FileId) -> None:
         """Give up an upload, or a file that no message names."""
         await self._uploads.end(file_id, owner)
         if (request := self._requests.get(file_id)) is not None:
-            request.stop()
+            request.stop(_fenced())
 
     def stop(self) -> None:
         """Let go of every upload: what has arrived is kept, and their clients go on elsewhere."""
         self._is_ending = True
         for request in self._requests.values():
-            request.stop()
+            request.stop(_ending())
 
     async def _append(self, upload: Upload, body: Body, checksum: Checksum | None) -> Upload:
-        writer = self._writer(upload, checksum)
-        hashed = hashlib.new(checksum.algorithm) if checksum else None
-        reading = asyncio.create_task(_read(body, writer, upload.size, hashed))
-        request = _Request(reading, asyncio.Event())
-        self._requests[upload.file_id] = request
+        def let_go() -> None:
+            request.stop(Overloaded("others wait to upload, and this client is slow: go on later"))
+
+        with self._memory.share(upload.owner, let_go) as share:
+            writer = self._writer(upload, checksum, share)
+            hashed = hashlib.new(checksum.algorithm) if checksum else None
+            reading = asyncio.create_task(self._copy(body, writer, upload.size, hashed))
+            request = _Request(reading, asyncio.Event())
+            self._requests[upload.file_id] = request
+            return await self._receive(request, upload, writer, checksum, hashed)
+
+    async def _receive(
+        self,
+        request: _Request,
+        upload: Upload,
+        writer: PartWriter,
+        checksum: Checksum | None,
+        hashed: Any,
+    ) -> Upload:
+        """Read the body to its end; return the upload as it is then."""
         try:
             broken = await self._read(request, writer)
             if checksum is not None:
@@ -258,14 +268,25 @@ class Uploading:
         except BodyBroken as error:
             return error
         except asyncio.CancelledError:
-            if not request.was_stopped:
+            if request.stopped is None:
                 raise
-            if self._is_ending:
-                return Overloaded("this gateway is ending")
-            return Fenced("another request has taken this upload")
+            return request.stopped
         return None
 
-    def _writer(self, upload: Upload, checksum: Checksum | None) -> PartWriter:
+    async def _copy(self, body: Body, writer: PartWriter, size: int, hashed: Any) -> None:
+        """Give a body to the writer, piece by piece."""
+        async for data in body:
+            await self._pace.take(len(data))
+            room = size - writer.offset
+            if hashed is not None:
+                hashed.update(data)
+            await writer.add(data[:room])
+            if len(data) > room:
+                raise _too_large(size)
+
+    def _writer(
+        self, upload: Upload, checksum: Checksum | None, share: Share[Username]
+    ) -> PartWriter:
         begins = sum(part.size for part in upload.progress.parts)
         digest = new_digest() if begins == 0 else None
         kept = self._digests.get(upload.file_id)
@@ -275,6 +296,7 @@ class Uploading:
             self._uploads,
             self._blobs,
             upload,
+            share,
             digest=digest,
             holds_back=checksum is not None,
         )
@@ -305,7 +327,7 @@ class Uploading:
     async def _let_go(self, file_id: FileId) -> None:
         """Stop the request of this process that holds an upload; wait until it has kept all."""
         if (request := self._requests.get(file_id)) is not None:
-            request.stop()
+            request.stop(_fenced())
             with suppress(TimeoutError):  # then its fence is too old
                 async with asyncio.timeout(LET_GO_SECONDS):
                     await request.ended.wait()
@@ -313,16 +335,6 @@ class Uploading:
     async def _release(self, upload: Upload) -> None:
         with suppress(Unavailable, NotFound):  # it lets go by itself after a while
             await self._uploads.release(upload.file_id, upload.fence)
-
-
-async def _read(body: Body, writer: PartWriter, size: int, hashed: Any) -> None:
-    async for data in body:
-        room = size - writer.offset
-        if hashed is not None:
-            await asyncio.to_thread(update, hashed, [data])
-        await writer.add(data[:room])
-        if len(data) > room:
-            raise _too_large(size)
 
 
 async def _held(work: "asyncio.Task[T]", writer: PartWriter) -> T:
@@ -336,6 +348,14 @@ async def _held(work: "asyncio.Task[T]", writer: PartWriter) -> T:
         if not work.done():
             work.cancel()
             await asyncio.wait({work})
+
+
+def _fenced() -> Fenced:
+    return Fenced("another request has taken this upload")
+
+
+def _ending() -> Overloaded:
+    return Overloaded("this gateway is ending")
 
 
 def _too_large(size: int) -> TooLarge:

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from chat4all.concurrency.background_threads import background_threads
 from chat4all.concurrency.retrying import Backoff, retry
+from chat4all.concurrency.room import Share
 from chat4all.domain.errors import Conflict, Fenced, NotFound, Unavailable
 from chat4all.domain.files import LEASE_SECONDS, PART_BYTES, Progress, Tail, Upload, tail_key
+from chat4all.domain.ids import Username
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Uploads
 
@@ -24,12 +27,19 @@ FENCES = 32
 JOINED_BYTES = 4_096
 """Pieces that are smaller are joined."""
 
+HASHED_AT_ONCE = 2
+"""Parts of all requests."""
+
+MEMORY_MIN = 256 * 1024
+"""Bytes of memory that a request counts for at least: a piece of its body has as many."""
+
 PUBLIC_DAMAGED = "a part of this upload was damaged in the store of files"
 
 ADVANCE_SECONDS = 10.0
 """How long keeping progress is tried again while the metadata service does not answer."""
 
 _backoff = Backoff(0.1, 2.0)
+_hashers = background_threads(HASHED_AT_ONCE, "hasher")
 
 
 def part_number(index: int, fence: int) -> int:
@@ -40,16 +50,27 @@ def part_number(index: int, fence: int) -> int:
 class PartWriter:
     """Takes bytes from where the upload ends, and keeps its progress after each part.
 
+    `share` is its memory, taken for each part before its first byte.
     `digest` has all bytes of the parts so far, and goes on with them; None if it cannot.
     With `holds_back` nothing counts before `keep`.
     """
 
     def __init__(
-        self, uploads: Uploads, blobs: Blobs, upload: Upload, *, digest: Any, holds_back: bool
+        self,
+        uploads: Uploads,
+        blobs: Blobs,
+        upload: Upload,
+        share: Share[Username],
+        *,
+        digest: Any,
+        holds_back: bool,
     ) -> None:
         self._uploads = uploads
         self._blobs = blobs
         self._upload = upload
+        self._share = share
+        self._taken = 0
+        """Bytes of memory for the part that is being filled."""
         self._holds_back = holds_back
         self._parts = [*upload.progress.parts]
         self._count = len(self._parts)
@@ -79,8 +100,10 @@ class PartWriter:
     async def add(self, data: bytes) -> None:
         """Take bytes; wait while as many are being written as can be."""
         if self._has_tail and data:
+            await self._take_memory()
             await self._read_tail()
         while data:
+            await self._take_memory()
             some = data[: PART_BYTES - self._filled]
             if self._buffer and len(self._buffer[-1]) < JOINED_BYTES:
                 self._buffer[-1] += some  # an object for each small piece would take far more
@@ -89,6 +112,7 @@ class PartWriter:
             self._filled += len(some)
             data = data[len(some) :]
             if self._filled == PART_BYTES:
+                self._share.work()
                 await self._until_written(IN_FLIGHT - 1)
                 self._write()
 
@@ -138,6 +162,12 @@ class PartWriter:
                     self._upload.key, self._upload.store_upload, part.number, [b"-"]
                 )
 
+    async def _take_memory(self) -> None:
+        if not self._taken:
+            needed = max(MEMORY_MIN, min(PART_BYTES, self._upload.size - self._begins))
+            await self._share.take(needed)
+            self._taken = needed
+
     async def _until_written(self, most: int = 0) -> None:
         """Wait until no more than so many parts are being written."""
         while len(self._writing) > most:
@@ -148,23 +178,32 @@ class PartWriter:
     def _write(self) -> None:
         """Begin to write the part that is filled."""
         data, self._buffer = self._buffer, []
+        taken, self._taken = self._taken, 0
         self._begins += self._filled
         self._filled = 0
         before = self._writing[-1] if self._writing else None
         number = part_number(self._count, self._upload.fence)
         self._count += 1
-        writing = asyncio.create_task(self._written(number, data, before))
+        writing = asyncio.create_task(self._written(number, data, taken, before))
         writing.add_done_callback(_note_error)
         self._writing.append(writing)
 
     async def _written(
-        self, number: int, data: Sequence[bytes], before: "asyncio.Task[None] | None"
+        self,
+        number: int,
+        data: Sequence[bytes],
+        taken: int,
+        before: "asyncio.Task[None] | None",
     ) -> None:
-        """Write a part; it counts once all before it do."""
+        """Write a part, and give its memory back; it counts once all before it do."""
         upload = self._upload
-        part, _ = await asyncio.gather(
-            self._blobs.write(upload.key, upload.store_upload, number, data), self._hash(data)
-        )
+        try:
+            part, _ = await asyncio.gather(
+                self._blobs.write(upload.key, upload.store_upload, number, data), self._hash(data)
+            )
+        finally:
+            del data
+            self._share.give_back(taken)
         if before is not None:
             await asyncio.shield(before)
         self._parts.append(part)
@@ -174,7 +213,8 @@ class PartWriter:
     async def _hash(self, data: Sequence[bytes]) -> None:
         if self.digest is not None:
             async with self._hashing:  # a queue: parts are hashed in their order
-                await asyncio.to_thread(update, self.digest, data)
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(_hashers, update, self.digest, data)
 
     async def _advance(self, progress: Progress) -> None:
         if progress == self.progress:

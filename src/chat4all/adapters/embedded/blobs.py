@@ -24,6 +24,7 @@ from chat4all.adapters.embedded.object_files import (
 from chat4all.adapters.file_store import PIECE, PUBLIC, PUBLIC_FULL, checked_key
 from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.private_files import make_private_folder
+from chat4all.concurrency.background_threads import background_threads
 from chat4all.concurrency.waiting import BoundedWaiting
 from chat4all.domain.errors import Conflict, NotFound, OutOfSpace, StartRefused, Unavailable
 from chat4all.domain.files import StoredPart
@@ -57,8 +58,8 @@ class FolderBlobs:
         self._reserve = reserve
         """Bytes of the disk that are left to messages."""
         self._present = PresentFiles()
-        self._writers = ThreadPoolExecutor(THREADS, thread_name_prefix="files-writer")
-        self._readers = ThreadPoolExecutor(THREADS, thread_name_prefix="files-reader")
+        self._writers = background_threads(THREADS, "files-writer")
+        self._readers = background_threads(THREADS, "files-reader")
         what = f"calls wait for the folder {folder.name}"
         self._writing = BoundedWaiting(WAITING_MAX, SECONDS, what)
         self._reading = BoundedWaiting(WAITING_MAX, SECONDS, what)

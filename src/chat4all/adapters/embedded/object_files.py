@@ -12,7 +12,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +35,10 @@ ORDER = "order"
 _UPLOAD = re.compile(r"[0-9a-f]{32}")
 _BUFFERS = 512
 """Buffers of one system call, which takes 1,024."""
+
+SYNC_BYTES = 512 * 1024
+"""How much is written between two syncs: one of a message waits for what a disk was given before.
+"""
 
 
 class Extent(NamedTuple):
@@ -149,15 +153,27 @@ def _write_new(path: Path, data: Chunks) -> int:
     """Write a new file, and return its size once its bytes are on the disk."""
     handle = open_private(path)
     try:
-        for buffers in slices(data, _BUFFERS):
-            _write_all(handle, buffers)
-        os.fdatasync(handle)
+        for some in _in_syncs(data):
+            for buffers in slices(some, _BUFFERS):
+                _write_all(handle, buffers)
+            os.fdatasync(handle)
         return os.fstat(handle).st_size
     except BaseException:
         path.unlink(missing_ok=True)
         raise
     finally:
         os.close(handle)
+
+
+def _in_syncs(data: Chunks) -> Iterator[list[bytes]]:
+    """Yield data by what is synced at once: at least `SYNC_BYTES`, but for the last."""
+    some: list[bytes] = []
+    for piece in data:
+        some.append(piece)
+        if sum(map(len, some)) >= SYNC_BYTES:
+            yield some
+            some = []
+    yield some
 
 
 def _write_all(handle: int, buffers: Sequence[bytes]) -> None:

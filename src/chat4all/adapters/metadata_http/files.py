@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from chat4all.adapters.metadata_http.service import MetadataService
 from chat4all.domain.file_uses import DoubtfulUse
 from chat4all.domain.files import (
+    GARBAGE_MAX,
     FileFacts,
     FileId,
     FileState,
@@ -19,9 +20,6 @@ from chat4all.domain.files import (
 from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.wire import internal
 from chat4all.wire import internal_files as questions
-
-GARBAGE_AT_ONCE = 50
-"""Files: with the most keys they fit into one answer (`service.ANSWER_MAX`)."""
 
 
 class HttpUploads:
@@ -107,7 +105,7 @@ class HttpFiles:
 
     async def garbage(self, limit: int) -> Sequence[Garbage]:
         """Return what is to be deleted from the store; see `ports.files.Files`."""
-        some = questions.TakeGarbage(min(limit, GARBAGE_AT_ONCE))
+        some = questions.TakeGarbage(min(limit, GARBAGE_MAX))
         answer: Sequence[Garbage] = await self._ask("garbage", some, list[Garbage], writes=True)
         return answer
 

@@ -17,13 +17,13 @@ from chat4all.adapters.s3.failing import (
     BROKEN,
     NoSuchUpload,
     OutsideObject,
-    Place,
     explained,
     is_temporary,
 )
 from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.concurrency.slices import slices
 from chat4all.concurrency.waiting import BoundedWaiting
+from chat4all.domain.buckets import Bucket
 from chat4all.domain.errors import NotFound, Overloaded, Unavailable
 from chat4all.domain.files import StoredPart
 from chat4all.ports.blobs import Chunks
@@ -65,10 +65,8 @@ class S3Blobs:
 
     part_min = PART_MIN
 
-    def __init__(
-        self, endpoint: str, bucket: str, region: str, access_key: str, secret_key: str
-    ) -> None:
-        self._place = Place(endpoint, bucket, region, access_key, secret_key)
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
         self._client: Any = None
         self._exits = AsyncExitStack()
         self._calls = BoundedWaiting(CALLS_MAX, CALL_SECONDS, "calls wait for the store of files")
@@ -81,10 +79,10 @@ class S3Blobs:
         self._client = await self._exits.enter_async_context(
             AioSession().create_client(
                 "s3",
-                endpoint_url=self._place.endpoint,
-                region_name=self._place.region,
-                aws_access_key_id=self._place.access_key,
-                aws_secret_access_key=self._place.secret_key,
+                endpoint_url=self._bucket.endpoint,
+                region_name=self._bucket.region,
+                aws_access_key_id=self._bucket.access_key,
+                aws_secret_access_key=self._bucket.secret_key,
                 config=AioConfig(
                     connect_timeout=CONNECT_SECONDS,
                     read_timeout=SILENCE_SECONDS,
@@ -187,7 +185,7 @@ class S3Blobs:
                     delay = next(delays, None)
                     if delay is None:
                         raise Unavailable(
-                            f"{self._place} breaks off again and again while it sends an object",
+                            f"{self._bucket} breaks off again and again while it sends an object",
                             PUBLIC,
                         )
                     await asyncio.sleep(delay)
@@ -209,7 +207,7 @@ class S3Blobs:
             await self._call("head_bucket")
         except NotFound:
             raise Unavailable(
-                f"{self._place} has no bucket {self._place.bucket}: make it, or set "
+                f"{self._bucket} has no bucket {self._bucket.name}: make it, or set "
                 "CHAT4ALL_S3_BUCKET to one that it has",
                 PUBLIC,
             ) from None
@@ -253,7 +251,7 @@ class S3Blobs:
                 parameters["Body"] = body
             async with asyncio.timeout(try_seconds or TRY_SECONDS):
                 answer: Mapping[str, Any] = await getattr(self._client, operation)(
-                    Bucket=self._place.bucket, **parameters
+                    Bucket=self._bucket.name, **parameters
                 )
                 return answer
 
@@ -261,7 +259,7 @@ class S3Blobs:
             async with self._calls.turn() as seconds, asyncio.timeout(seconds):
                 return await retry(once, TRYING, is_temporary=is_temporary)
         except (ClientError, *BROKEN) as error:
-            raise explained(error, self._place) from error
+            raise explained(error, self._bucket) from error
 
 
 def _check_upload(upload: str) -> None:
@@ -280,9 +278,10 @@ def _no_upload_where_nothing_is_found() -> Iterator[None]:
 
 def _joined(data: Chunks) -> tuple[io.BytesIO, int, str]:
     """Return a body that can be sent again, its size and its checksum. For a thread."""
-    body = io.BytesIO(b"".join(data))
-    digest = hashlib.md5(body.getbuffer(), usedforsecurity=False).digest()
-    return body, body.getbuffer().nbytes, base64.b64encode(digest).decode()
+    whole = b"".join(data)
+    digest = hashlib.md5(whole, usedforsecurity=False).digest()
+    # It shares these bytes; `getbuffer` would copy them.
+    return io.BytesIO(whole), len(whole), base64.b64encode(digest).decode()
 
 
 async def _piece_of(body: Any) -> bytes:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -11,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chat4all.adapters.file_store import PUBLIC, PUBLIC_FULL
 from chat4all.adapters.network_errors import reason_of
+from chat4all.domain.buckets import Bucket
 from chat4all.domain.errors import Conflict, NotFound, OutOfSpace, Unavailable
 
 BROKEN = (aiohttp.ClientError, BotoCoreError, OSError, asyncio.TimeoutError)
@@ -28,20 +28,6 @@ class NoSuchUpload(Conflict):
 
 class OutsideObject(NotFound):
     """A range that begins at the object's end, or after it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a bucket is, and who may use it."""
-
-    endpoint: str
-    bucket: str
-    region: str
-    access_key: str = field(repr=False)
-    secret_key: str = field(repr=False)
-
-    def __str__(self) -> str:
-        return f"the S3 store at {self.endpoint}"
 
 
 _ABSENT = {"NoSuchKey", "404", "NotFound"}
@@ -76,18 +62,18 @@ def is_temporary(error: Exception) -> bool:
     return code in _PASSING or (status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def explained(error: Exception, place: Place) -> Exception:
+def explained(error: Exception, bucket: Bucket) -> Exception:
     """Return the error of ours that one of a request stands for, without the store's own words."""
     if isinstance(error, ClientError):
-        return _refused(error.response, place)
+        return _refused(error.response, bucket)
     return Unavailable(
-        f"{place} does not answer ({_reason(error)}): start it, or set CHAT4ALL_S3_ENDPOINT to "
+        f"{bucket} does not answer ({_reason(error)}): start it, or set CHAT4ALL_S3_ENDPOINT to "
         "where it is",
         PUBLIC,
     )
 
 
-def _refused(response: Mapping[str, Any], place: Place) -> Exception:
+def _refused(response: Mapping[str, Any], bucket: Bucket) -> Exception:
     code, status = _code_and_status(response)
     if code == "NoSuchUpload":
         return NoSuchUpload()
@@ -99,11 +85,11 @@ def _refused(response: Mapping[str, Any], place: Place) -> Exception:
         return NotFound("no such object in the store of files")
     if code in _FULL or status == HTTPStatus.INSUFFICIENT_STORAGE:
         return OutOfSpace(
-            f"{place} has no room left ({code}): free some, or raise the quota of the bucket "
-            f"{place.bucket}",
+            f"{bucket} has no room left ({code}): free some, or raise the quota of the bucket "
+            f"{bucket.name}",
             PUBLIC_FULL,
         )
-    return Unavailable(f"{place} {_advice(code or str(status), place)}", PUBLIC)
+    return Unavailable(f"{bucket} {_advice(code or str(status), bucket)}", PUBLIC)
 
 
 def _code_and_status(response: Mapping[str, Any]) -> tuple[str, int | None]:
@@ -111,19 +97,17 @@ def _code_and_status(response: Mapping[str, Any]) -> tuple[str, int | None]:
     return code, response.get("ResponseMetadata", {}).get("HTTPStatusCode")
 
 
-def _advice(code: str, place: Place) -> str:
+def _advice(code: str, bucket: Bucket) -> str:
     if code == "NoSuchBucket":
-        return (
-            f"has no bucket {place.bucket}: make it, or set CHAT4ALL_S3_BUCKET to one that it has"
-        )
+        return f"has no bucket {bucket.name}: make it, or set CHAT4ALL_S3_BUCKET to one that it has"
     if code in _CREDENTIALS:
         return (
-            f"refuses these credentials for the bucket {place.bucket} ({code}): check "
+            f"refuses these credentials for the bucket {bucket.name} ({code}): check "
             "CHAT4ALL_S3_ACCESS_KEY, CHAT4ALL_S3_SECRET_KEY and what they may do"
         )
     if code in _REGION:
         return (
-            f"has the bucket {place.bucket} in another region ({code}): set CHAT4ALL_S3_REGION to "
+            f"has the bucket {bucket.name} in another region ({code}): set CHAT4ALL_S3_REGION to "
             "the bucket's"
         )
     if code == "RequestTimeTooSkewed":

@@ -108,8 +108,11 @@ class SqlUploads:
             row = _lock_own(connection, file_id, owner)
             if row.state != FileState.UPLOADING or row.holder == call:
                 return upload_of(row)
-            if not force and 0 < row.lease_until - row.now <= LEASE_LEFT_MAX_MS:
-                raise Busy("another request is writing to this upload: try again in a while")
+            if 0 < row.lease_until - row.now <= LEASE_LEFT_MAX_MS:
+                if row.received == row.size:
+                    raise Busy("this upload is whole, and being finished: ask again in a while")
+                if not force:
+                    raise Busy("another request is writing to this upload: try again in a while")
             change_file(
                 connection,
                 file_id,

@@ -2,16 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from functools import partial
 from http import HTTPStatus
 from typing import cast
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from chat4all.concurrency.room import Room, Share
 from chat4all.domain.errors import Chat4AllError
-from chat4all.domain.files import FileId, StoredFile
+from chat4all.domain.files import FileId
 from chat4all.domain.ids import Username
 from chat4all.gateway.files.content_headers import (
     CONTENT_HEADERS,
@@ -29,6 +31,16 @@ from chat4all.usecases.downloading import Downloading
 PIECE_BYTES = 64 * 1024
 """Bytes that a client has to take within the time that it has for an answer."""
 
+AT_ONCE_MAX = 128
+"""Downloads of one process at a time: each has up to half a megabyte in memory, and may have a
+connection to the store."""
+
+WAITING_MAX = 256
+"""Downloads that may wait for their turn."""
+
+STEADY_BYTES = 1024 * 1024
+"""Bytes that a client has to take within `SLOW_SECONDS` while others wait for their turn."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -37,6 +49,7 @@ class Downloads:
 
     def __init__(self, downloading: Downloading) -> None:
         self._downloading = downloading
+        self._room = Room[Username](AT_ONCE_MAX, WAITING_MAX, "files are being downloaded")
 
     async def answer(
         self, viewer: Username, file_id: FileId, scope: Scope, receive: Receive, send: Send
@@ -77,35 +90,52 @@ class Downloads:
             await _send_start(send, status, answered)
             await send({"type": "http.response.body", "body": b""})
             return
-        await self._stream(file, Span(start, end), (status, answered), scope, receive, send)
+        try:
+            # None: for as long as it takes, unless others wait and this client is slow.
+            async with asyncio.timeout(None) as patience:
+                with self._room.share(viewer, partial(patience.reschedule, 0)) as share:
+                    await share.take(1)
+                    share.work()
+                    pieces = self._downloading.read(file, start, end - start)
+                    head = status, answered
+                    await _stream(pieces, head, share, scope, receive, send)
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            _log.warning("a download was broken off", extra={"cause": "others wait; it is slow"})
 
-    async def _stream(
-        self,
-        file: StoredFile,
-        span: Span,
-        head: tuple[HTTPStatus, list[Header]],
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-    ) -> None:
-        pieces = self._downloading.read(file, span.start, span.end - span.start)
-        async with aclosing(cast("AsyncGenerator[bytes, None]", pieces)) as data:
-            first = await anext(data)  # until here an error becomes a problem response
-            set_content_headers(scope, *CONTENT_HEADERS)
-            await _send_start(send, *head)
-            gone = asyncio.create_task(_until_gone(receive))
-            try:
-                await _send_piece(first, scope, send)
-                async for piece in data:
-                    if gone.done():
-                        return
-                    await _send_piece(piece, scope, send)
-                await send({"type": "http.response.body", "body": b""})
-            except Chat4AllError as error:
-                # The client sees by Content-Length that bytes are missing.
-                _log.warning("a download was broken off", extra={"cause": str(error)})
-            finally:
-                gone.cancel()
+
+async def _stream(
+    pieces: AsyncIterator[bytes],
+    head: tuple[HTTPStatus, list[Header]],
+    share: Share[Username],
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> None:
+    async with aclosing(cast("AsyncGenerator[bytes, None]", pieces)) as data:
+        first = await anext(data)  # until here an error becomes a problem response
+        set_content_headers(scope, *CONTENT_HEADERS)
+        await _send_start(send, *head)
+        gone = asyncio.create_task(_until_gone(receive))
+        share.wait_for_client()
+        try:
+            await _send_piece(first, scope, send)
+            taken = len(first)
+            async for piece in data:
+                if gone.done():
+                    return
+                await _send_piece(piece, scope, send)
+                taken += len(piece)
+                if taken >= STEADY_BYTES:
+                    share.wait_for_client()
+                    taken = 0
+            await send({"type": "http.response.body", "body": b""})
+        except Chat4AllError as error:
+            # The client sees by Content-Length that bytes are missing.
+            _log.warning("a download was broken off", extra={"cause": str(error)})
+        finally:
+            gone.cancel()
 
 
 async def _send_start(send: Send, status: HTTPStatus, headers: list[Header]) -> None:

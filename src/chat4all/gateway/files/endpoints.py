@@ -26,10 +26,11 @@ from chat4all.http.fast_routes import FastRoute
 from chat4all.http.limits import Limits
 from chat4all.http.methods import WAS_HEAD, allow
 from chat4all.http.problems import BadRequest, problem_response
+from chat4all.usecases.bodies import BodyBroken
 from chat4all.usecases.downloading import Downloading
 from chat4all.usecases.picturing import Picturing
 from chat4all.usecases.signing_in import SigningIn
-from chat4all.usecases.uploading import BodyBroken, Uploading
+from chat4all.usecases.uploading import Uploading
 
 _OF_ALL = ("OPTIONS", "POST")
 _OF_FILE = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH")

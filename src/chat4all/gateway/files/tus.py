@@ -25,7 +25,8 @@ from chat4all.gateway.files.tus_headers import (
 from chat4all.http.frame import Header, add_headers
 from chat4all.http.problems import BadRequest
 from chat4all.http.route_limits import RouteLimits, set_limits
-from chat4all.usecases.uploading import ALGORITHMS, BodyBroken, Checksum, Uploading
+from chat4all.usecases.bodies import ALGORITHMS, BodyBroken, Checksum
+from chat4all.usecases.uploading import Uploading
 
 STALL_SECONDS = 30.0
 """A client that sends next to nothing for so long is cut off; it may go on with another request."""

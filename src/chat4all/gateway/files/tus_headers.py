@@ -8,8 +8,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import NamedTuple
 
-from chat4all.domain.files import NAME_MAX
-from chat4all.domain.text import UnfitText, one_line
+from chat4all.domain.file_names import file_name
 from chat4all.http.problems import BadRequest
 
 VERSION = "1.0.0"
@@ -23,10 +22,6 @@ TYPE_MAX = 127
 
 _number = re.compile(r"\d{1,15}\Z", re.ASCII)
 _media_type = re.compile(r"[a-z0-9!#$&^_.+-]{1,63}/[a-z0-9!#$&^_.+-]{1,63}\Z")
-_hidden = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_folders = re.compile(r".*[/\\]", re.DOTALL)
-
-NAMELESS = "file"
 
 
 class Described(NamedTuple):
@@ -71,22 +66,6 @@ def read_metadata(text: str) -> Described:
         file_name(named),
         claimed if _media_type.match(claimed) else "application/octet-stream",
     )
-
-
-def file_name(text: str) -> str:
-    """Return a name that a file can have everywhere: one line, no folders, `NAME_MAX` at most.
-
-    Its extension is kept.
-    """
-    name = _folders.sub("", _hidden.sub("", text)).strip().strip(".").strip() or NAMELESS
-    if len(name) > NAME_MAX:
-        stem, dot, ending = name.rpartition(".")
-        kept = dot + ending if len(ending) < NAME_MAX // 10 else ""
-        name = (stem if kept else name)[: NAME_MAX - len(kept)] + kept
-    try:
-        return one_line(name, NAME_MAX)
-    except UnfitText:
-        return NAMELESS
 
 
 def bad(detail: str) -> BadRequest:

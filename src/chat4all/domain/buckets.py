@@ -1,0 +1,17 @@
+"""Where the files of a cluster are kept."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A bucket of an S3-compatible store, and who may use it."""
+
+    endpoint: str
+    name: str
+    region: str
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"the S3 store at {self.endpoint}"

@@ -1,0 +1,142 @@
+"""Two gateways and one upload: one of them stands still at a named step, and is overtaken."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat4all.adapters.sql import uploads as sql_uploads
+from chat4all.adapters.sql.file_rows import lock_file
+from chat4all.domain.errors import Conflict, Fenced, Unavailable
+from chat4all.domain.files import FileId, FileState
+from chat4all.usecases import writing_parts
+from tests.contract.test_directory import ANA
+from tests.contract.test_uploads import new_upload
+from tests.uploads import Body, World, world_in
+
+pytestmark = pytest.mark.anyio
+
+PART = 1_000
+Patch = pytest.MonkeyPatch
+
+
+@pytest.fixture
+async def world(monkeypatch: Patch, tmp_path: Path) -> AsyncIterator[World]:
+    monkeypatch.setattr(writing_parts, "PART_BYTES", PART)
+    async with world_in(tmp_path) as found:
+        yield found
+
+
+@asynccontextmanager
+async def standing_still(world: World, step: str) -> AsyncIterator[Callable[[], None]]:
+    """Stop the first who comes to a step; yield what lets it go on."""
+    comes, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def stand_still() -> None:
+        if not comes.is_set():
+            comes.set()
+            await goes_on.wait()
+
+    world.steps.before[step] = stand_still
+    try:
+        yield goes_on.set
+    finally:
+        goes_on.set()
+
+
+# A body that another gateway goes on with.
+
+
+async def overtaken(world: World, step: str) -> None:
+    """What another gateway acknowledged meanwhile is kept, and is all that is kept."""
+    frozen, alive = world.gateway(), world.gateway()
+    ours, theirs = b"o" * 3 * PART, b"t" * 2 * PART
+    file_id = (await alive.begin(new_upload(size=3 * PART))).file_id
+    async with standing_still(world, step) as go_on:
+        adding = asyncio.create_task(frozen.append(ANA, file_id, 0, aiter(Body(theirs).end())))
+        await world.steps.until_begun(step)
+        assert (await alive.settled(ANA, file_id)).progress.offset == 0
+        await alive.append(ANA, file_id, 0, aiter(Body(ours[:PART]).end()))
+        go_on()
+        (ended,) = await asyncio.gather(adding, return_exceptions=True)
+    assert (await alive.settled(ANA, file_id)).progress.offset == PART
+    await alive.append(ANA, file_id, PART, aiter(Body(ours[PART:]).end()))
+    assert await world.content(file_id) == ours
+    assert isinstance(ended, Fenced)
+
+
+@pytest.mark.parametrize("step", ["write", "advance"])
+async def test_a_gateway_that_stood_still_changes_nothing(world: World, step: str) -> None:
+    await overtaken(world, step)
+
+
+def progress_under_any_fence(patch: Patch) -> None:
+    """Keep the progress of every request, whoever has taken the upload since."""
+
+    def lock_any(connection: Any, file_id: FileId, _: int) -> Any:
+        return lock_file(connection, file_id)
+
+    patch.setattr(sql_uploads, "_lock_held", lock_any)
+
+
+def part_numbers_without_fences(patch: Patch) -> None:
+    """Give a part the number that it has in every other request."""
+    patch.setattr(writing_parts, "part_number", lambda index, _: index + 1)
+
+
+MUTANTS = [("advance", progress_under_any_fence), ("write", part_numbers_without_fences)]
+
+
+@pytest.mark.parametrize(("step", "mutant"), MUTANTS)
+async def test_a_mutant_is_caught(
+    world: World, step: str, mutant: Callable[[Patch], None], monkeypatch: Patch
+) -> None:
+    mutant(monkeypatch)
+    with pytest.raises((AssertionError, Conflict)):
+        await overtaken(world, step)
+
+
+# A finish that another gateway is asked about.
+
+
+async def test_a_finish_is_waited_for_at_another_gateway(world: World) -> None:
+    """Fails when it is repeated: for 2 GiB that takes long, and the first one is in vain."""
+    one, other = world.gateway(), world.gateway()
+    file_id = (await one.begin(new_upload(size=3))).file_id
+    async with standing_still(world, "finish") as go_on:
+        adding = asyncio.create_task(one.append(ANA, file_id, 0, aiter(Body(b"abc").end())))
+        await world.steps.until_begun("finish")
+        asking = [asyncio.create_task(other.settled(ANA, file_id)) for _ in range(2)]
+        await world.steps.until_begun("take", 3)  # it has asked again
+        assert not any(one.done() for one in asking)
+        go_on()
+        found = [await adding, *await asyncio.gather(*asking)]
+    assert {one.state for one in found} == {FileState.READY}
+    assert world.steps.begun["finish"] == 1
+    assert await world.fence(file_id) == 1
+
+
+async def test_a_finish_that_fails_elsewhere_is_done_by_who_waits(world: World) -> None:
+    one, other = world.gateway(), world.gateway()
+    file_id = (await one.begin(new_upload(size=3))).file_id
+    async with standing_still(world, "finish") as go_on:
+        stands_still = world.steps.before["finish"]
+
+        async def fails() -> None:
+            del world.steps.before["finish"]
+            await stands_still()
+            raise Unavailable("away")
+
+        world.steps.before["finish"] = fails
+        adding = asyncio.create_task(one.append(ANA, file_id, 0, aiter(Body(b"abc").end())))
+        await world.steps.until_begun("finish")
+        asking = asyncio.create_task(other.settled(ANA, file_id))
+        await world.steps.until_begun("take", 2)
+        go_on()
+        with pytest.raises(Unavailable):
+            await adding
+    assert (await asking).state is FileState.READY
+    assert await world.content(file_id) == b"abc"
