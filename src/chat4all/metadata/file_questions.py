@@ -5,11 +5,12 @@ from typing import Any
 
 from chat4all.metadata.questions import Question
 from chat4all.ports.files import Files, Uploads
+from chat4all.ports.sharing import Sharing
 from chat4all.wire import internal
 from chat4all.wire import internal_files as of_files
 
 
-def file_questions(uploads: Uploads, files: Files) -> Mapping[str, Question[Any]]:
+def file_questions(uploads: Uploads, files: Files, sharing: Sharing) -> Mapping[str, Question[Any]]:
     """Return every question that these ports answer, by the name in its path."""
     return {
         "create_upload": Question(
@@ -44,4 +45,5 @@ def file_questions(uploads: Uploads, files: Files) -> Mapping[str, Question[Any]
         "bytes_of": Question(internal.OfUser, lambda of: files.used(of.username)),
         "garbage": Question(of_files.TakeGarbage, lambda query: files.garbage(query.limit)),
         "forget_files": Question(of_files.ForgetFiles, lambda query: files.forget(query.file_ids)),
+        "share_files": Question(of_files.ShareFiles, lambda query: sharing.share(query.limit)),
     }

@@ -9,6 +9,7 @@ from chat4all.usecases.collecting import Collecting
 from chat4all.usecases.downloading import Downloading
 from chat4all.usecases.finishing import Finishing
 from chat4all.usecases.picturing import Picturing
+from chat4all.usecases.sharing_objects import SharingObjects
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.uploading import Uploading
 
@@ -25,6 +26,7 @@ def make_files(ports: GatewayPorts, signing_in: SigningIn) -> Filing:
             Downloading(files, blobs, ports.security.tokens),
             picturing,
             Collecting(files, blobs),
+            SharingObjects(ports.people.sharing),
         )
     return Filing(use_cases, signing_in, ports.policy.limits)
 

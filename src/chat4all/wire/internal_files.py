@@ -91,3 +91,9 @@ class ForgetFiles(msgspec.Struct):
     """For `forget_files`."""
 
     file_ids: list[FileId]
+
+
+class ShareFiles(msgspec.Struct):
+    """For `share_files`."""
+
+    limit: int

@@ -113,3 +113,16 @@ class HttpFiles:
     async def forget(self, file_ids: Sequence[FileId]) -> None:
         """Drop what is known of garbage; see `ports.files.Files`."""
         await self._ask("forget_files", questions.ForgetFiles(list(file_ids)), None, writes=True)
+
+
+class HttpSharing:
+    """The port `ports.sharing.Sharing`."""
+
+    def __init__(self, service: MetadataService) -> None:
+        self._ask = service.ask
+
+    async def share(self, limit: int) -> int:
+        """Compare files; see `ports.sharing.Sharing`."""
+        some = questions.ShareFiles(limit)
+        answer: int = await self._ask("share_files", some, int, writes=True)
+        return answer

@@ -1,6 +1,7 @@
 """Whole files in SQL: who may have them, and what is to be deleted from the store."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, update
 
@@ -14,6 +15,7 @@ from chat4all.adapters.sql.file_rows import (
     give_up,
     is_used,
     lock_file,
+    replaced_id,
     upload_of,
 )
 from chat4all.adapters.sql.outbox import Now
@@ -89,6 +91,11 @@ _GARBAGE = (
 )
 _CHOSEN = files.c.file_id.in_(bindparam("chosen", expanding=True))
 _GIVE = update(files).where(_CHOSEN).values(given_until=Now() + GARBAGE_SECONDS * 1000)
+# Whoever is garbage names nothing for good, since a file comes to share only what is there.
+_NAMED = select(files.c.object_key).where(
+    files.c.object_key.in_(bindparam("keys", expanding=True)), files.c.given_until.is_(None)
+)
+_GIVE_SOON = update(files).where(_CHOSEN, files.c.given_until == 0).values(expires_at=Now())
 _FORGET = delete(files).where(_CHOSEN, files.c.given_until.is_not(None))
 
 _NOT_READY = {
@@ -175,16 +182,13 @@ class SqlFiles:
 
         def give(connection: Connection) -> Sequence[Garbage]:
             rows = connection.execute(_GARBAGE, {"most": limit}).all()
+            chosen = [row.file_id for row in rows]
             if rows:
-                connection.execute(_GIVE, {"chosen": [row.file_id for row in rows]})
-            return [
-                Garbage(
-                    FileId(row.file_id),
-                    row.store_upload if row.state == FileState.UPLOADING else None,
-                    keys_of(row.object_key, row.fence),
-                )
-                for row in rows
-            ]
+                connection.execute(_GIVE, {"chosen": chosen})
+                connection.execute(_GIVE_SOON, {"chosen": [*map(replaced_id, chosen)]})
+            keys = {"keys": [row.object_key for row in rows]}
+            named = set(connection.execute(_NAMED, keys).scalars())
+            return [_garbage_of(row, named) for row in rows]
 
         return await self._database.write(give)
 
@@ -202,6 +206,15 @@ def _find(connection: Connection, file_id: FileId, viewer: Username) -> StoredFi
     if row is None:
         raise NotFound(NO_SUCH_FILE)
     return file_of(row)
+
+
+def _garbage_of(row: Any, named: Set[str]) -> Garbage:
+    keys = keys_of(FileId(row.file_id), row.object_key, row.fence)
+    return Garbage(
+        FileId(row.file_id),
+        row.store_upload if row.state == FileState.UPLOADING else None,
+        [key for key in keys if key not in named],
+    )
 
 
 def _message(

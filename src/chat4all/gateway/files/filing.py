@@ -12,10 +12,12 @@ from chat4all.http.limits import Limits
 from chat4all.usecases.collecting import Collecting
 from chat4all.usecases.downloading import Downloading
 from chat4all.usecases.picturing import Picturing
+from chat4all.usecases.sharing_objects import SharingObjects
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.uploading import Uploading
 
 COLLECT_EVERY_SECONDS = 60.0
+SHARE_EVERY_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class FilesUseCases:
     downloading: Downloading
     picturing: Picturing
     collecting: Collecting
+    sharing: SharingObjects
 
 
 class Filing:
@@ -48,10 +51,13 @@ class Filing:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Collect garbage while in this context."""
+        """Collect garbage, and let equal files share an object, while in this context."""
         if self._use_cases is None:
             yield
             return
-        collect = self._use_cases.collecting.collect
-        async with periodically("deleting files", collect, COLLECT_EVERY_SECONDS):
+        collect, share = self._use_cases.collecting.collect, self._use_cases.sharing.share
+        async with (
+            periodically("deleting files", collect, COLLECT_EVERY_SECONDS),
+            periodically("sharing equal files", share, SHARE_EVERY_SECONDS),
+        ):
             yield
