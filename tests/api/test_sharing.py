@@ -152,6 +152,19 @@ async def test_all_that_wait_are_compared_in_one_run(api: Api, bruno: Tus) -> No
     assert len({(await file_of(api, path, "bruno")).key for path in paths}) == 1
 
 
+async def test_a_gateway_compares_files_by_itself(tmp_path: Path) -> None:
+    names = ("bruno", "ana")
+    async with running(tmp_path / "data") as api:
+        uploaders = [Tus(api, await api.sign_in(name)) for name in names]
+        paths = [await one.upload(CONTENT) for one in uploaders]
+    async with running(tmp_path / "data") as api, asyncio.timeout(30):
+        keys = set(paths)
+        while len(keys) > 1:
+            await asyncio.sleep(0.01)
+            files = zip(paths, names, strict=True)
+            keys = {(await file_of(api, path, name)).key for path, name in files}
+
+
 async def test_a_download_goes_on_when_its_object_is_deleted(
     api: Api, bruno: Tus, ana: Tus, tmp_path: Path
 ) -> None:

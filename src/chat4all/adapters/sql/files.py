@@ -91,10 +91,11 @@ _GARBAGE = (
 )
 _CHOSEN = files.c.file_id.in_(bindparam("chosen", expanding=True))
 _GIVE = update(files).where(_CHOSEN).values(given_until=Now() + GARBAGE_SECONDS * 1000)
-# Whoever is garbage names nothing for good, since a file comes to share only what is there.
+# An object that none of these names is never named again: a file joins only one that is there.
 _NAMED = select(files.c.object_key).where(
     files.c.object_key.in_(bindparam("keys", expanding=True)), files.c.given_until.is_(None)
 )
+# With a file goes the object that it had before it came to share one.
 _GIVE_SOON = update(files).where(_CHOSEN, files.c.given_until == 0).values(expires_at=Now())
 _FORGET = delete(files).where(_CHOSEN, files.c.given_until.is_not(None))
 
@@ -182,10 +183,11 @@ class SqlFiles:
 
         def give(connection: Connection) -> Sequence[Garbage]:
             rows = connection.execute(_GARBAGE, {"most": limit}).all()
+            if not rows:
+                return []
             chosen = [row.file_id for row in rows]
-            if rows:
-                connection.execute(_GIVE, {"chosen": chosen})
-                connection.execute(_GIVE_SOON, {"chosen": [*map(replaced_id, chosen)]})
+            connection.execute(_GIVE, {"chosen": chosen})
+            connection.execute(_GIVE_SOON, {"chosen": [*map(replaced_id, chosen)]})
             keys = {"keys": [row.object_key for row in rows]}
             named = set(connection.execute(_NAMED, keys).scalars())
             return [_garbage_of(row, named) for row in rows]
