@@ -68,12 +68,12 @@ async def test_what_arrives_at_the_store_after_that_is_deleted_as_well(
     collecting = Collecting(api.parts.people.files, blobs)
     for path in (begun, whole):
         assert (await bruno.ask("DELETE", path)).status_code == 204
-    keys = [one.keys[0] for one in await api.parts.people.files.garbage(2)]
+    garbage = await api.parts.people.files.garbage(2)
     await pass_time(api, LATE_SECONDS)
     assert await collecting.collect() == 2
-    for key in keys:
-        await blobs.put(tail_key(key, 1), [b"late"], "")
-        await blobs.put(thumbnail_key(key, 480), [b"late"], "")
+    for one in garbage:
+        await blobs.put(tail_key(one.keys[0], 1), [b"late"], "")
+        await blobs.put(thumbnail_key(one.file_id, 480), [b"late"], "")
     assert stored(tmp_path / "data") > 0
     await pass_time(api, LATE_SECONDS)
     assert await collecting.collect() == 2

@@ -179,10 +179,12 @@ async def test_garbage_is_given_to_one_for_a_minute(
     await aged(place, UPLOAD_SECONDS)
     (first,), (second,) = await files.garbage(1), await files.garbage(2)
     assert first._replace(keys=[*first.keys]) == Garbage(
-        unfinished.file_id, unfinished.store_upload, [*keys_of(unfinished.key, 2)]
+        unfinished.file_id,
+        unfinished.store_upload,
+        [*keys_of(unfinished.file_id, unfinished.key, 2)],
     )
     assert (second.file_id, second.store_upload) == (made.file_id, None)
-    assert [*second.keys] == [*keys_of(made.key, 1)]
+    assert [*second.keys] == [*keys_of(made.file_id, made.key, 1)]
     assert await garbage_of(files) == []
     await aged(place, GARBAGE_SECONDS + 1)
     assert await garbage_of(files) == [unfinished.file_id, made.file_id]

@@ -77,13 +77,18 @@ def progress_of(*sizes: int, tail: Tail | None = None) -> Progress:
 
 
 async def whole(
-    uploads: Uploads, owner: Username = ANA, size: int = 10, state: FileState = FileState.READY
+    uploads: Uploads,
+    owner: Username = ANA,
+    size: int = 10,
+    state: FileState = FileState.READY,
+    *,
+    facts: FileFacts = FACTS,
 ) -> FileId:
     """Upload a file."""
     file_id = (await uploads.create(new_upload(owner, size), FREE)).file_id
     taken = await uploads.take(file_id, owner, force=False)
     await uploads.advance(file_id, taken.fence, progress_of(size))
-    await uploads.finish(file_id, taken.fence, FACTS, state)
+    await uploads.finish(file_id, taken.fence, facts, state)
     return file_id
 
 

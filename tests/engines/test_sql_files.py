@@ -11,6 +11,7 @@ from sqlalchemy.util import await_only
 
 from chat4all.adapters.sql import SqlDirectory, SqlFiles, SqlUploads, SqlUsers
 from chat4all.adapters.sql.server import ServerDatabase
+from chat4all.adapters.sql.sharing import SqlSharing
 from chat4all.domain.errors import Busy, Conflict, Fenced, NotFound, QuotaReached, Refused
 from chat4all.domain.files import FileId, FileState, Quota
 from chat4all.domain.ids import ConversationId
@@ -62,6 +63,7 @@ class World:
         self.stopping = Stopping(database)
         self.users, self.directory = SqlUsers(database), SqlDirectory(database)
         self.uploads, self.files = SqlUploads(database), SqlFiles(database)
+        self.sharing = SqlSharing(database)
 
     async def fill(self) -> None:
         for name in (ANA, BRUNO):
@@ -74,15 +76,19 @@ class World:
 
     def first(self, name: str) -> Awaitable[object]:
         """Return a call whose transaction is stopped."""
-        stopped = World(self.database)
+        stopped = type(self)(self.database)
         stopped.__dict__ |= vars(self)
         stopping = self.stopping
         stopped.users, stopped.directory = SqlUsers(stopping), SqlDirectory(stopping)
         stopped.uploads, stopped.files = SqlUploads(stopping), SqlFiles(stopping)
+        stopped.sharing = SqlSharing(stopping)
         return stopped.second(name)
 
     def second(self, name: str) -> Awaitable[object]:
-        calls: dict[str, Callable[[], Awaitable[object]]] = {
+        return self.calls()[name]()
+
+    def calls(self) -> dict[str, Callable[[], Awaitable[object]]]:
+        return {
             "take": lambda: self.uploads.take(self.upload, ANA, force=True),
             "take if free": lambda: self.uploads.take(self.upload, ANA, force=False),
             "advance": lambda: self.uploads.advance(self.upload, 1, progress_of(10)),
@@ -103,7 +109,6 @@ class World:
                 new_upload(BRUNO, size=10), Quota(in_all=40)
             ),
         }
-        return calls[name]()
 
     async def both(self, first: str, second: str) -> tuple[object, object]:
         """Run the second while the first has done everything but its commit."""

@@ -21,6 +21,7 @@ from chat4all.domain.files import (
     tail_key,
     thumbnail_key,
 )
+from tests.attached import PICTURE
 from tests.contract.test_directory import ANA, BRUNO, group, user
 from tests.contract.test_files_known import detach, use_of
 from tests.contract.test_uploads import FACTS, FREE, new_upload, progress_of, whole
@@ -91,10 +92,11 @@ async def test_an_operator_sees_all_files_of_a_user(tmp_path: Path) -> None:
 
 
 def test_no_tail_of_an_upload_is_left_behind() -> None:
-    thumbnails = tuple(thumbnail_key("f/1", size) for size in THUMBNAIL_SIZES)
-    assert keys_of("f/1", 0) == ("f/1", *thumbnails)
-    assert keys_of("f/1", 2) == ("f/1", tail_key("f/1", 1), tail_key("f/1", 2), *thumbnails)
-    many = keys_of("f/1", 5 * TAILS_MAX)
+    thumbnails = tuple(thumbnail_key(PICTURE, size) for size in THUMBNAIL_SIZES)
+    assert keys_of(PICTURE, "f/1", 0) == ("f/1", *thumbnails)
+    tails = (tail_key("f/1", 1), tail_key("f/1", 2))
+    assert keys_of(PICTURE, "f/1", 2) == ("f/1", *tails, *thumbnails)
+    many = keys_of(PICTURE, "f/1", 5 * TAILS_MAX)
     assert len(many) == TAILS_MAX + 1 + len(thumbnails)
     assert tail_key("f/1", 5 * TAILS_MAX) in many
 

@@ -45,6 +45,11 @@ GARBAGE_MAX = 50
 """Files that are given to a collector in one go: with the most keys they fit into one answer of the
 metadata service."""
 
+REPLACED_SECONDS = 24 * 3600
+"""How long the object of a file that names another one from now on is kept: a download may read it,
+and a backup whose database names it may not have copied it yet.
+"""
+
 TAILS_MAX = 1_000
 """Tails whose keys are listed for deletion: of the last requests that took an upload."""
 
@@ -79,14 +84,19 @@ def tails_of(key: str, fence: int) -> Sequence[str]:
     return [tail_key(key, one) for one in range(first, fence + 1)]
 
 
-def thumbnail_key(key: str, size: int) -> str:
-    """Return where a thumbnail of an object is."""
-    return f"{key}.thumb.{size}"
+def thumbnail_key(file_id: FileId, size: int) -> str:
+    """Return where a thumbnail of a file is.
+
+    Files with one object have thumbnails of their own: one that is there at once would tell that
+    somebody else has the picture.
+    """
+    return f"{file_id[-2:]}/{file_id}.thumb.{size}"
 
 
-def keys_of(key: str, fence: int) -> Sequence[str]:
+def keys_of(file_id: FileId, key: str, fence: int) -> Sequence[str]:
     """Return all keys under which something of a file may be, up to its newest fence."""
-    return (key, *tails_of(key, fence), *(thumbnail_key(key, size) for size in THUMBNAIL_SIZES))
+    thumbnails = (thumbnail_key(file_id, size) for size in THUMBNAIL_SIZES)
+    return (key, *tails_of(key, fence), *thumbnails)
 
 
 class FileState(StrEnum):
@@ -239,7 +249,8 @@ class Quota:
 class Garbage(NamedTuple):
     """A file or upload that is to be deleted from the store.
 
-    `store_upload` is set if it is not whole; `keys` are all of its objects.
+    `store_upload` is set if it is not whole; `keys` are those of its objects that no other file
+    names.
     """
 
     file_id: FileId

@@ -6,11 +6,14 @@ from typing import Any
 from chat4all.metadata.questions import Question
 from chat4all.ports.file_uses import FileUses
 from chat4all.ports.files import Files, Uploads
+from chat4all.ports.sharing import Sharing
 from chat4all.wire import internal
 from chat4all.wire import internal_files as of_files
 
 
-def file_questions(uploads: Uploads, files: Files, uses: FileUses) -> Mapping[str, Question[Any]]:
+def file_questions(
+    uploads: Uploads, files: Files, uses: FileUses, sharing: Sharing
+) -> Mapping[str, Question[Any]]:
     """Return every question that these ports answer, by the name in its path."""
     return {
         "create_upload": Question(
@@ -54,4 +57,5 @@ def file_questions(uploads: Uploads, files: Files, uses: FileUses) -> Mapping[st
             lambda query: uses.settle(query.doubtful, is_named=query.is_named),
         ),
         "forget_files": Question(of_files.ForgetFiles, lambda query: files.forget(query.file_ids)),
+        "share_files": Question(of_files.ShareFiles, lambda query: sharing.share(query.limit)),
     }

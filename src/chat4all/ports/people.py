@@ -7,6 +7,7 @@ from chat4all.ports.directory import AnsweringDirectory, Memberships
 from chat4all.ports.file_uses import FileUses
 from chat4all.ports.files import Files, Uploads
 from chat4all.ports.sessions import Sessions
+from chat4all.ports.sharing import Sharing
 from chat4all.ports.users import AllUsers
 
 
@@ -22,3 +23,4 @@ class PeoplePorts:
     uploads: Uploads
     files: Files
     file_uses: FileUses
+    sharing: Sharing

@@ -11,6 +11,7 @@ from chat4all.usecases.collecting import Collecting
 from chat4all.usecases.downloading import Downloading
 from chat4all.usecases.finishing import Finishing
 from chat4all.usecases.picturing import Picturing
+from chat4all.usecases.sharing_objects import SharingObjects
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.uploading import Uploading
 
@@ -31,6 +32,7 @@ def make_files(ports: GatewayPorts, signing_in: SigningIn, pace: Pace) -> Filing
             picturing,
             Collecting(files, blobs),
             CheckingUses(ports.people.file_uses, files, ports.store, ports.letters, ports.progress),
+            SharingObjects(ports.people.sharing),
         )
     return Filing(use_cases, signing_in, ports.policy.limits)
 

@@ -1,8 +1,10 @@
 """Download files: who may have one, its bytes, and links for what cannot send a token."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
+from typing import cast
 
 from chat4all.domain.errors import Conflict, NotFound
 from chat4all.domain.files import FileId, FileState, StoredFile
@@ -43,9 +45,26 @@ class Downloading:
             raise NotFound("this file was refused when it was checked")
         return file
 
-    def read(self, file: StoredFile, start: int, length: int) -> AsyncIterator[bytes]:
-        """Yield a file's bytes; see `ports.blobs.Blobs.read`."""
-        return self._blobs.read(file.key, start, length)
+    async def read(self, file: StoredFile, start: int, length: int) -> AsyncIterator[bytes]:
+        """Yield a file's bytes; see `ports.blobs.Blobs.read`.
+
+        When its object is deleted because it shares another one by now, that one is read on.
+        """
+        given = 0
+        try:
+            async with _closing(self._blobs.read(file.key, start, length)) as pieces:
+                async for piece in pieces:
+                    given += len(piece)
+                    yield piece
+        except NotFound:
+            now = await self._files.find(file.file_id, file.owner)
+            if now.key == file.key:
+                raise
+        else:
+            return
+        async with _closing(self._blobs.read(now.key, start + given, length - given)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def link(self, file_id: FileId, viewer: Username) -> FileLink:
         """Return a link to a file that its viewer may have."""
@@ -56,3 +75,7 @@ class Downloading:
     def viewer_of(self, link: str, file_id: FileId) -> Username:
         """Return whose link to this file it is. Raises `NotSignedIn`."""
         return self._links.read_link(link, file_id, int(time.time()))
+
+
+def _closing(pieces: AsyncIterator[bytes]) -> "aclosing[AsyncGenerator[bytes, None]]":
+    return aclosing(cast("AsyncGenerator[bytes, None]", pieces))

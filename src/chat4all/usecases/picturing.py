@@ -60,7 +60,7 @@ class Picturing:
         """
         if file.facts.width is None:
             raise NotFound("this file has no thumbnail")
-        key = thumbnail_key(file.key, size)
+        key = thumbnail_key(file.file_id, size)
         # All members of a group ask for a new picture at once; it is made for the first one.
         async with self._making.of(key):
             try:

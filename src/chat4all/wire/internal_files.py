@@ -105,3 +105,9 @@ class SettleFile(msgspec.Struct):
 
     doubtful: DoubtfulUse
     is_named: bool
+
+
+class ShareFiles(msgspec.Struct):
+    """For `share_files`."""
+
+    limit: int

@@ -18,4 +18,5 @@ def cached_people(people: PeoplePorts, follower: OutboxFollower) -> PeoplePorts:
         people.uploads,
         people.files,
         people.file_uses,
+        people.sharing,
     )

@@ -138,3 +138,16 @@ class HttpFileUses:
         """Note what the store has of a use; see `ports.file_uses.FileUses`."""
         settle = questions.SettleFile(doubtful, is_named)
         await self._ask("settle_file", settle, None, writes=True)
+
+
+class HttpSharing:
+    """The port `ports.sharing.Sharing`."""
+
+    def __init__(self, service: MetadataService) -> None:
+        self._ask = service.ask
+
+    async def share(self, limit: int) -> int:
+        """Compare files; see `ports.sharing.Sharing`."""
+        some = questions.ShareFiles(limit)
+        answer: int = await self._ask("share_files", some, int, writes=True)
+        return answer

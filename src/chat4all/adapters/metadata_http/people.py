@@ -2,7 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from chat4all.adapters.metadata_http.files import HttpFiles, HttpFileUses, HttpUploads
+from chat4all.adapters.metadata_http.files import (
+    HttpFiles,
+    HttpFileUses,
+    HttpSharing,
+    HttpUploads,
+)
 from chat4all.adapters.metadata_http.service import MetadataService
 from chat4all.concurrency.slices import slices
 from chat4all.domain.creations import CreationKey, KeptCreation
@@ -309,4 +314,5 @@ def http_people(service: MetadataService) -> PeoplePorts:
         HttpUploads(service),
         HttpFiles(service),
         HttpFileUses(service),
+        HttpSharing(service),
     )

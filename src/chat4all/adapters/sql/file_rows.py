@@ -4,6 +4,7 @@ A row is gone once `expires_at` is past, and for good once `given_until` is set.
 None exactly while a message names the file.
 """
 
+import uuid
 from typing import Any
 
 import msgspec
@@ -91,6 +92,11 @@ def change_file(connection: Connection, file_id: FileId, **values: object) -> No
 def is_used(connection: Connection, file_id: FileId) -> bool:
     """Say whether a message names a file."""
     return bool(connection.execute(_IS_USED, {"file": file_id}).scalar())
+
+
+def replaced_id(file_id: FileId) -> FileId:
+    """Return the id of the row of the object that a file had before it came to share one."""
+    return FileId(str(uuid.uuid5(uuid.UUID(file_id), "replaced")))
 
 
 def give_up(connection: Connection, row: Any, holder: str | None = None) -> None:

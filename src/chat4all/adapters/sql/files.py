@@ -1,6 +1,7 @@
 """Whole files in SQL: who may have them, and what is to be deleted from the store."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
@@ -14,6 +15,7 @@ from chat4all.adapters.sql.file_rows import (
     give_up,
     is_used,
     lock_file,
+    replaced_id,
     upload_of,
 )
 from chat4all.adapters.sql.file_uses import CHECK_MS, OF_MESSAGE, doubt_again, of_message
@@ -86,6 +88,12 @@ _GARBAGE = (
 )
 _CHOSEN = files.c.file_id.in_(bindparam("chosen", expanding=True))
 _GIVE = update(files).where(_CHOSEN).values(given_until=Now() + GARBAGE_SECONDS * 1000)
+# An object that none of these names is never named again: a file joins only one that is there.
+_NAMED = select(files.c.object_key).where(
+    files.c.object_key.in_(bindparam("keys", expanding=True)), files.c.given_until.is_(None)
+)
+# With a file goes the object that it had before it came to share one.
+_GIVE_SOON = update(files).where(_CHOSEN, files.c.given_until == 0).values(expires_at=Now())
 _FORGET = delete(files).where(
     _CHOSEN, files.c.given_until.is_not(None), files.c.emptied_at <= Now() - LATE_SECONDS * 1000
 )
@@ -181,16 +189,14 @@ class SqlFiles:
 
         def give(connection: Connection) -> Sequence[Garbage]:
             rows = connection.execute(_GARBAGE, {"most": limit}).all()
-            if rows:
-                connection.execute(_GIVE, {"chosen": [row.file_id for row in rows]})
-            return [
-                Garbage(
-                    FileId(row.file_id),
-                    row.store_upload if row.state == FileState.UPLOADING else None,
-                    keys_of(row.object_key, row.fence),
-                )
-                for row in rows
-            ]
+            if not rows:
+                return []
+            chosen = [row.file_id for row in rows]
+            connection.execute(_GIVE, {"chosen": chosen})
+            connection.execute(_GIVE_SOON, {"chosen": [*map(replaced_id, chosen)]})
+            keys = {"keys": [row.object_key for row in rows]}
+            named = set(connection.execute(_NAMED, keys).scalars())
+            return [_garbage_of(row, named) for row in rows]
 
         return await self._database.write(give)
 
@@ -211,3 +217,12 @@ def _find(connection: Connection, file_id: FileId, viewer: Username) -> StoredFi
     if row is None:
         raise NotFound(NO_SUCH_FILE)
     return file_of(row)
+
+
+def _garbage_of(row: Any, named: Set[str]) -> Garbage:
+    keys = keys_of(FileId(row.file_id), row.object_key, row.fence)
+    return Garbage(
+        FileId(row.file_id),
+        row.store_upload if row.state == FileState.UPLOADING else None,
+        [key for key in keys if key not in named],
+    )

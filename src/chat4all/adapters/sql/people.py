@@ -8,6 +8,7 @@ from chat4all.adapters.sql.file_uses import SqlFileUses
 from chat4all.adapters.sql.files import SqlFiles
 from chat4all.adapters.sql.memberships import SqlMemberships
 from chat4all.adapters.sql.sessions import SqlSessions
+from chat4all.adapters.sql.sharing import SqlSharing
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.adapters.sql.uploads import SqlUploads
 from chat4all.adapters.sql.users import SqlUsers
@@ -27,4 +28,5 @@ def sql_people(
         SqlUploads(database),
         SqlFiles(database),
         SqlFileUses(database),
+        SqlSharing(database),
     )

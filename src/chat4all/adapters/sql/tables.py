@@ -181,9 +181,13 @@ files = Table(
     Column("width", Integer),
     Column("height", Integer),
     Column("blurhash", String(200)),
+    # Since when it waits to be compared with the files that were whole before.
+    Column("compare_at", BigInteger),
     Index("ix_files_owner", "owner"),
+    Index("ix_files_object_key", "object_key"),
     Index("ix_files_expires_at", "expires_at"),
     Index("ix_files_sha256", "sha256"),
+    Index("ix_files_compare_at", "compare_at"),
 )
 
 # The messages that name a file.

@@ -178,6 +178,7 @@ class SqlUploads:
                 lease_until=0,
                 created_at=row.now,
                 expires_at=row.now + KEPT_MS,
+                compare_at=row.now if row.size else None,
                 **asdict(facts),
             )
             return file_of(lock_file(connection, file_id))

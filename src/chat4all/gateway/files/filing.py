@@ -13,10 +13,12 @@ from chat4all.usecases.checking_uses import CheckingUses
 from chat4all.usecases.collecting import Collecting
 from chat4all.usecases.downloading import Downloading
 from chat4all.usecases.picturing import Picturing
+from chat4all.usecases.sharing_objects import SharingObjects
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.uploading import Uploading
 
 COLLECT_EVERY_SECONDS = 60.0
+SHARE_EVERY_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class FilesUseCases:
     picturing: Picturing
     collecting: Collecting
     checking_uses: CheckingUses
+    sharing: SharingObjects
 
 
 class Filing:
@@ -50,13 +53,15 @@ class Filing:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Collect garbage, and compare uses of files with messages, while in this context."""
+        """Do what is done for files every minute, while in this context."""
         if self._use_cases is None:
             yield
             return
         collect, check = self._use_cases.collecting.collect, self._use_cases.checking_uses.check
+        share = self._use_cases.sharing.share
         async with (
             periodically("deleting files", collect, COLLECT_EVERY_SECONDS),
             periodically("comparing files with messages", check, COLLECT_EVERY_SECONDS),
+            periodically("sharing equal files", share, SHARE_EVERY_SECONDS),
         ):
             yield

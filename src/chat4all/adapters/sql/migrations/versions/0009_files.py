@@ -35,11 +35,12 @@ def upgrade() -> None:
         sa.Column("width", sa.Integer),
         sa.Column("height", sa.Integer),
         sa.Column("blurhash", sa.String(200)),
+        sa.Column("compare_at", sa.BigInteger),
         sa.PrimaryKeyConstraint("file_id", name="pk_files"),
         sa.ForeignKeyConstraint(["owner"], ["users.username"], name="fk_files_owner"),
         if_not_exists=True,
     )
-    for column in ("owner", "expires_at", "sha256"):
+    for column in ("owner", "object_key", "expires_at", "sha256", "compare_at"):
         op.create_index(f"ix_files_{column}", "files", [column], if_not_exists=True)
     op.create_table(
         "file_uses",
