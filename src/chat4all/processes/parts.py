@@ -12,6 +12,7 @@ from chat4all.domain.files import FileLimits, Quota
 from chat4all.http.metrics import GatewayMeter, Meter, Source
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.feed import Announcements, LiveFeed
+from chat4all.ports.files import Files
 from chat4all.ports.generation import Generation
 from chat4all.ports.health import Ping
 from chat4all.ports.history import ChangedMessages, History, MarkedHeads, MessageVersions
@@ -21,6 +22,7 @@ from chat4all.ports.people import PeoplePorts
 from chat4all.ports.pictures import Pictures
 from chat4all.ports.security import FileLinks, Passwords, Tokens
 from chat4all.ports.summaries import ConversationSummaries
+from chat4all.ports.transfers import TransferCounts
 from chat4all.processes.policy import Policy
 
 
@@ -86,8 +88,33 @@ class MetadataMeter(Meter, EngineMeter, Protocol):
     """The metrics of a metadata service."""
 
 
+class FileMeter(Protocol):
+    """What is measured of files."""
+
+    def watch(self, counts: TransferCounts) -> None:
+        """Report these from now on."""
+        ...
+
+    def blobs(self, blobs: Blobs) -> Blobs:
+        """Return the store of files, timed."""
+        ...
+
+    def pictures(self, pictures: Pictures) -> Pictures:
+        """Return pictures, those counted that are looked at, made, or refused."""
+        ...
+
+    def garbage(self, files: Files) -> Files:
+        """Return files, those counted whose bytes are deleted."""
+        ...
+
+
 class GatewayProcessMeter(GatewayMeter, EngineMeter, Protocol):
     """The metrics of a gateway."""
+
+    @property
+    def files(self) -> FileMeter:
+        """Return the metrics of files."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
