@@ -85,7 +85,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
         listener = stack.enter_context(_listening(settings.listening, "--port"))
         found = await stack.enter_async_context(people_of_service(settings))
         engines = await stack.enter_async_context(_engines(settings.kafka, settings.cassandra))
-        blobs = await stack.enter_async_context(_blobs(settings.files))
+        blobs = await stack.enter_async_context(opened_blobs(settings.files))
         passwords = stack.enter_context(closing(BcryptPasswords()))
         feed = KafkaFeed(settings.kafka.bootstrap, settings.kafka.topic_events)
         metrics = GatewayMetrics(__version__, SLUG)
@@ -223,7 +223,8 @@ async def _engines(kafka: KafkaSettings, cassandra: CassandraSettings) -> AsyncI
 
 
 @asynccontextmanager
-async def _blobs(settings: FileSettings) -> AsyncIterator[Blobs | None]:
+async def opened_blobs(settings: FileSettings) -> AsyncIterator[Blobs | None]:
+    """Open the store of files; None where none is set."""
     if (s3 := settings.s3) is None:
         yield None
         return

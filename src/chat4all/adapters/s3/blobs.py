@@ -213,6 +213,11 @@ class S3Blobs:
                 "CHAT4ALL_S3_BUCKET to one that it has",
                 PUBLIC,
             ) from None
+        except Unavailable as error:
+            if isinstance(error.__cause__, ClientError):
+                # An answer to HEAD has no body, which would say why: so it is asked for again.
+                await self._call("list_objects_v2", MaxKeys=1)
+            raise
 
     @asynccontextmanager
     async def _turn_to_read(self) -> AsyncIterator[None]:
