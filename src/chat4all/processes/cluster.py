@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from chat4all import __version__
 from chat4all.adapters.cassandra import (
@@ -35,7 +36,6 @@ from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics, Servic
 from chat4all.http.health import watched
 from chat4all.http.problems import SLUG
 from chat4all.http.server.serving import Server, listening, serve
-from chat4all.ports.blobs import Blobs
 from chat4all.ports.health import Ping
 from chat4all.processes.apps import make_gateway, make_metadata, make_router_service
 from chat4all.processes.cluster_router import ClusterRouter
@@ -56,6 +56,9 @@ from chat4all.settings import (
     MetadataSettings,
     RouterSettings,
 )
+
+if TYPE_CHECKING:
+    from chat4all.adapters.s3 import S3Blobs
 
 GRACE_SECONDS = 6
 """How long requests may take after SIGTERM: by then each knows what came of it, since no part is
@@ -223,7 +226,7 @@ async def _engines(kafka: KafkaSettings, cassandra: CassandraSettings) -> AsyncI
 
 
 @asynccontextmanager
-async def opened_blobs(settings: FileSettings) -> AsyncIterator[Blobs | None]:
+async def opened_blobs(settings: FileSettings) -> "AsyncIterator[S3Blobs | None]":
     """Open the store of files; None where none is set."""
     if (s3 := settings.s3) is None:
         yield None
