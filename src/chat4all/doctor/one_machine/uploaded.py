@@ -34,7 +34,8 @@ async def room_for_files(machine: OneMachine) -> AsyncIterator[Finding]:
     """Check that the disk has room for uploads, and that the quota fits into it."""
     if not _has_files(machine):
         return
-    free = shutil.disk_usage(machine.folder).free
+    folder = machine.folder / FILES  # which may be on a disk of its own
+    free = shutil.disk_usage(folder if folder.is_dir() else machine.folder).free
     if free < RESERVED_BYTES:
         yield Finding(
             Status.PROBLEM,
