@@ -9,7 +9,7 @@ import yaml
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(Path("docker-compose.yml").read_text())[
     "services"
 ]
-ENGINES = ("kafka", "cassandra", "cockroachdb")
+ENGINES = ("kafka", "cassandra", "cockroachdb", "s3")
 JOBS = ("secrets", "migrate", "demo")
 DONE, HEALTHY = "service_completed_successfully", "service_healthy"
 

@@ -9,6 +9,7 @@ from engines import Failed, packages
 
 TOOLS = [
     packages.program("strace", "strace"),  # watches the disk
+    packages.program("busybox", "busybox"),  # asks for S3's health, as its image does
     packages.program("chromium", "chromium"),  # the chat page
     packages.program("caddy", "caddy", service="caddy"),
     packages.program("curl", "curl"),  # the README's session

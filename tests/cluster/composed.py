@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from engines import CassandraNode, KafkaBroker, free_port, packages
+from engines import CassandraNode, KafkaBroker, S3Server, free_port, packages
 from tests.compose import DONE, ENGINES, SERVICES, health_check, order
 from tests.databases import Databases
 from tests.faults.running import environment, free_ports, until
@@ -90,10 +90,13 @@ class Deployment:
             # By itself as the image has it, where a kill loses what was acknowledged.
             node = CassandraNode(folder / "cassandra", synced=False)
             self.cassandra = stack.enter_context(node)
+        secret_key = SERVICES["s3"]["environment"]["ROOT_SECRET_ACCESS_KEY"]
+        self.s3 = stack.enter_context(S3Server(folder / "s3", secret_key=secret_key))
         database = urlsplit(databases.empty().dsn)
         self._replaced |= {
             "root@cockroachdb:26257/defaultdb": f"{database.netloc}{database.path}",
             "9042": str(self.cassandra.port),
+            "http://s3:7070": self.s3.address,
         }
         self._services: dict[str, subprocess.Popen[bytes]] = {}
         stack.callback(self._kill)

@@ -8,6 +8,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 
 from chat4all.adapters.cassandra import CassandraInspection, CassandraSession, Contact
 from tests.cluster.composed import Deployment, deployed
+from tests.compose import SERVICES
 from tests.databases import Databases
 from tests.faults.running import CHAT, call, environment, until
 
@@ -77,6 +79,28 @@ def test_cassandra_syncs_before_it_answers(deployment: Deployment) -> None:
     found = asyncio.run(settings())
     assert found["commitlog_sync"] == "batch"
     assert found["commitlog_disk_access_mode"] == "legacy"
+
+
+def test_a_file_is_kept_in_the_bucket_that_was_made(demonstration: Deployment) -> None:
+    on, content = demonstration, uuid.uuid4().bytes * 700_000  # two parts
+    headers = {
+        "Authorization": f"Bearer {token_of(on, 'bruno')}",
+        "Tus-Resumable": "1.0.0",
+        "Upload-Length": str(len(content)),
+        "Content-Type": "application/offset+octet-stream",
+    }
+    asked = urllib.request.Request(f"{on.gateway}/v1/files", content, headers, method="POST")
+    with urllib.request.urlopen(asked, timeout=60) as answer:
+        place = answer.headers["Location"]
+    asked = urllib.request.Request(f"{on.gateway}{place}", headers=headers)
+    with urllib.request.urlopen(asked, timeout=60) as answer:
+        assert answer.read() == content
+    bucket = SERVICES["migrate"]["environment"]["CHAT4ALL_S3_BUCKET"]
+    kept = [path.stat().st_size for path in on.s3.folder.rglob(f"{bucket}/*/{place[-36:]}")]
+    assert len(content) in kept
+    on.run("migrate")  # again changes nothing
+    with urllib.request.urlopen(asked, timeout=60) as answer:
+        assert answer.read() == content
 
 
 def test_the_documented_session(demonstration: Deployment) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from chat4all.adapters.prometheus.files import STORE
 from chat4all.adapters.prometheus.router import ROUTING
 from chat4all.adapters.prometheus.service import READS
 from tests.api.conftest import CHAT, running
@@ -42,6 +43,7 @@ async def test_the_table_is_what_is_exposed(tmp_path: Path) -> None:
 
 def test_the_operations_are_those_that_are_measured() -> None:
     page = " ".join(Path("docs/operations/metrics.md").read_text().split())
-    for prefix, operations in (("store_read", READS), ("router_store", ROUTING)):
+    measured = {"store_read": READS, "files_store": STORE, "router_store": ROUTING}
+    for prefix, operations in measured.items():
         (listed,) = re.findall(rf"- `chat4all_{prefix}_…`: (.*?)\.", page)
         assert listed == ", ".join(f"`{operation}`" for operation in operations)

@@ -18,6 +18,7 @@ from chat4all.http.route_limits import RouteLimits
 from chat4all.http.server import protocol
 from chat4all.usecases.writing_parts import PartWriter
 from tests.api.conftest import Api, running
+from tests.api.test_file_metrics import counted
 from tests.api.test_http import check_problem
 from tests.api.tus import Tus
 from tests.input.servers import Running, serving
@@ -144,15 +145,23 @@ async def test_what_arrived_is_kept_when_a_client_breaks_off(served: Running, br
 
 
 async def test_a_client_that_stalls_is_told_so_and_loses_nothing(
-    served: Running, bruno: Tus, stalling: Stalling, monkeypatch: pytest.MonkeyPatch
+    api: Api,
+    served: Running,
+    bruno: Tus,
+    stalling: Stalling,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tus_routes, "UPLOAD_LIMITS", RouteLimits(MIB, stall_seconds=0.5))
     async with connected(served.port) as client:
         path = await stalling.begin(client, bruno)
+        assert await counted(api, "transfers", direction="upload") == 1
+        assert await counted(api, "received_bytes_total") == 40
         head = await client.head()
         assert "408" in head
         assert b"nothing arrived within 0.5 s" in await client.at_end()
     assert await bruno.offset(path) == 40
+    assert await counted(api, "stalls_total", direction="upload") == 1
+    assert await counted(api, "stalls_total", direction="download") == 0
 
 
 async def test_a_client_that_asks_gets_all_that_arrived(
@@ -204,7 +213,7 @@ async def test_a_large_upload_takes_little_memory(served: Running, bruno: Tus) -
 
 
 async def test_a_slow_reader_gets_a_file_and_one_that_stops_is_cut_off(
-    served: Running, bruno: Tus, monkeypatch: pytest.MonkeyPatch
+    api: Api, served: Running, bruno: Tus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(protocol, "TAKE_SECONDS", 1.0)
     path = await bruno.upload(bytes(24 * MIB))
@@ -217,7 +226,9 @@ async def test_a_slow_reader_gets_a_file_and_one_that_stops_is_cut_off(
             await asyncio.sleep(0.02)
         assert not client.reader.at_eof()
         assert served.server.connections() == 1
+        assert await counted(api, "stalls_total", direction="download") == 0
         await until(lambda: not served.server.connections())  # now it reads nothing more
+    assert await counted(api, "stalls_total", direction="download") == 1
 
 
 async def test_a_slow_reader_is_cut_off_when_others_wait(

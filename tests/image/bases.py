@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engines import cassandra, kafka, packages
+from engines import cassandra, golang, kafka, packages
 from tests.image.daemon import Docker
 
 RELEASE, MIRROR = "bookworm", "http://deb.debian.org/debian"
@@ -51,12 +51,13 @@ def python() -> Base:
 
 ENGINES = Base(
     "engines-base",
-    ("openjdk-17-jre-headless", "postgresql", "python3"),
+    ("openjdk-17-jre-headless", "postgresql", "python3", "busybox"),
     essential=(
         # Their packages' scripts count on folders of manuals; and no server of Debian's is wanted.
         'mkdir -p "$1"/usr/share/man/man1 "$1"/usr/share/man/man7 "$1"/etc/postgresql-common',
         'echo create_main_cluster = false > "$1"/etc/postgresql-common/createcluster.conf',
     ),
+    customize=('ln -s busybox "$1/usr/bin/wget"',),
 )
 
 
@@ -96,6 +97,7 @@ def build_standins(docker: Docker, images: Mapping[str, str]) -> None:
                 tar.add(file, file.name)
             for name in ("kafka", "cassandra"):
                 tar.add(packages.jars(name), f"{name}-jars")
+            tar.add(golang.built("versitygw"), "versitygw")
             tar.add(cassandra.JVM_OPTIONS, cassandra.JVM_OPTIONS.name)
             _add(tar, "logback.xml", cassandra.LOGBACK)
             _add(tar, "log4j2.properties", kafka.LOG4J)

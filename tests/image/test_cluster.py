@@ -3,6 +3,8 @@
 The engines' images are stand-ins (`standins/`); the services' image is the one of the Dockerfile.
 """
 
+import os
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -84,6 +86,24 @@ class Person:
         assert status == 202, sent
         return str(sent["message_id"])
 
+    def upload(self, content: bytes) -> str:
+        """Upload a file at once, and return its address."""
+        headers = {
+            "Authorization": f"Bearer {self.token}",
+            "Tus-Resumable": "1.0.0",
+            "Upload-Length": str(len(content)),
+            "Content-Type": "application/offset+octet-stream",
+        }
+        asked = urllib.request.Request(f"{GATEWAY}/v1/files", content, headers, method="POST")
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            assert answer.headers["Upload-Offset"] == str(len(content))
+            return f"{GATEWAY}{answer.headers['Location']}"
+
+    def download(self, address: str) -> bytes:
+        asked = urllib.request.Request(address, headers={"Authorization": f"Bearer {self.token}"})
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            return bytes(answer.read())
+
     def history(self, conversation: str) -> list[dict[str, Any]] | None:
         """Return the newest page; None while it cannot be read."""
         path = f"{GATEWAY}/v1/conversations/{conversation}/messages?limit=200"
@@ -142,6 +162,8 @@ def test_all_is_there_after_the_containers_were_made_anew(
     conversation = ana.conversation_with(bruno)
     exchange(people, conversation, 5)
     before = bruno.history(conversation)
+    content = os.urandom(12_000_000)  # two parts
+    file = bruno.upload(content)
     with timed("docker-compose down"):
         cluster.docker.compose("down")
     assert cluster.containers == []
@@ -149,6 +171,7 @@ def test_all_is_there_after_the_containers_were_made_anew(
     # With a token of before: the key that signed it stayed.
     until(lambda: bruno.history(conversation) is not None, FOUND_AGAIN_SECONDS)
     assert bruno.history(conversation) == before
+    assert bruno.download(file) == content
     exchange(people, conversation, 5)
 
 

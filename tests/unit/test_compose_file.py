@@ -35,7 +35,8 @@ def test_the_file_is_one_by_the_specification() -> None:
 def test_services_volumes_and_network_have_the_names_that_are_documented() -> None:
     assert set(SERVICES) == {*ENGINES, *OURS, *JOBS}
     assert set(WHOLE["networks"]) == {"chat4all_net"}
-    assert set(WHOLE["volumes"]) == {"kafka_data", "cassandra_data", "cockroachdb_data", "secrets"}
+    data = {f"{engine}_data" for engine in ENGINES}
+    assert set(WHOLE["volumes"]) == {*data, "s3_metadata", "secrets"}
     for service in SERVICES.values():
         assert service["networks"] == ["chat4all_net"]
         assert "container_name" not in service
@@ -45,6 +46,23 @@ def test_services_volumes_and_network_have_the_names_that_are_documented() -> No
         "cockroachdb": "/cockroach/cockroach-data",
     }.items():
         assert SERVICES[engine]["volumes"] == [f"{engine}_data:{place}"]
+    # What is said of an object is kept beside it: not every file system takes it as attributes.
+    volumes = [volume.split(":") for volume in SERVICES["s3"]["volumes"]]
+    assert [name for name, _ in volumes] == ["s3_data", "s3_metadata"]
+    assert SERVICES["s3"]["command"][-2:] == [f"--sidecar={volumes[1][1]}", volumes[0][1]]
+
+
+@pytest.mark.parametrize("name", ["migrate", "frontend_service"])
+def test_files_are_in_the_store_that_is_started(name: str) -> None:
+    ours, theirs = SERVICES[name]["environment"], SERVICES["s3"]["environment"]
+    assert ours["CHAT4ALL_S3_ACCESS_KEY"] == theirs["ROOT_ACCESS_KEY_ID"]
+    assert ours["CHAT4ALL_S3_SECRET_KEY"] == theirs["ROOT_SECRET_ACCESS_KEY"]
+    port = ours["CHAT4ALL_S3_ENDPOINT"].removeprefix("http://s3:")
+    assert f"--port=:{port}" in SERVICES["s3"]["command"]
+    region = Settings.model_fields["s3_region"].default
+    assert f"--region={region}" in SERVICES["s3"]["command"]
+    settings = Settings.model_validate({k[9:].lower(): v for k, v in ours.items() if "S3" in k})
+    assert settings.files.s3 is not None
 
 
 def test_ports_are_published_on_loopback_only() -> None:
@@ -62,6 +80,7 @@ def test_ports_are_published_on_loopback_only() -> None:
         29092: "kafka",
         26257: "cockroachdb",
         8080: "cockroachdb",
+        7070: "s3",
     }
 
 
@@ -122,6 +141,9 @@ def test_memory_and_logs_are_bounded(name: str) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_asking_an_engine_for_its_health_starts_no_client_of_its_own(engine: str) -> None:
     """A JVM or a cqlsh costs a second of CPU each time it is started."""
+    if engine == "s3":
+        assert health_check(engine)[0] == "wget"  # BusyBox's
+        return
     program, option, script = health_check(engine)
     assert (program, option) == ("bash", "-c")
     programs = set(re.findall(r"(?:^|&& |\| |\$\$\()\s*(\w+)", script))
@@ -169,6 +191,9 @@ def test_the_engines_are_of_the_releases_that_the_tests_run_on() -> None:
             rf"<artifactId>{artifact}</artifactId>\s*<version>(.*?)</version>", pom
         )
         assert SERVICES[name]["image"].rpartition(":")[2] == release
+    module = Path("engines/go/versitygw/go.mod").read_text()
+    (release,) = re.findall(r"github\.com/versity/versitygw (\S+)", module)
+    assert SERVICES["s3"]["image"] == f"ghcr.io/versity/versitygw:{release}"
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ def refusal(code: str, status: int = 400) -> ClientError:
         ("InvalidPart", 400, Conflict),
         ("InvalidPartOrder", 400, Conflict),
         ("EntityTooSmall", 400, Conflict),
+        ("BucketAlreadyOwnedByYou", 409, Conflict),
         ("NoSuchKey", 404, NotFound),
         ("404", 404, NotFound),
         ("InvalidRange", 416, OutsideObject),

@@ -33,7 +33,8 @@ def doctor(
     Works while Chat4All runs and while it does not, and changes nothing; give it the options that
     `chat4all up` is given. For a cluster give it the environment of its services: one in which
     KAFKA_BOOTSTRAP_SERVER, CASSANDRA_HOSTS, DATABASE_URL or CHAT4ALL_METADATA_URL is set is a
-    cluster's, unless --data is given. The exit status is 1 when something is wrong; warnings leave
+    cluster's, unless --data is given. In a cluster's store of files it writes a small object, and
+    deletes it again. The exit status is 1 when something is wrong; warnings leave
     it at 0.
     """
     findings = examine(deep, cluster=cluster, services=services, **options)

@@ -11,9 +11,10 @@ from chat4all.operations.running import cluster_extra
 
 @click.command()
 def migrate() -> None:
-    """Make topics, keyspace and tables of a cluster, or bring them to this release.
+    """Make topics, keyspace, tables and bucket of a cluster, or bring them to this release.
 
-    Again changes nothing, and two at once are no harm.
+    Again changes nothing, and two at once are no harm. The bucket is made where CHAT4ALL_S3_… is
+    set, and it is not there yet.
     """
     settings = settings_from()
     configure_logging(settings.log_level)

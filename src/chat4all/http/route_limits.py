@@ -31,6 +31,10 @@ SENT = "chat4all.sent"
 """The scope's key for how many bytes of a long answer have been sent. While it grows, the client is
 reading."""
 
+STALLED = "chat4all.stalled"
+"""The scope's key for what to call when a connection is ended because its client has stopped
+sending the request, or taking the answer."""
+
 KEY = "chat4all.limits"
 """The scope's key for the limits of the request's route."""
 
@@ -92,6 +96,12 @@ def limits_of(scope: Mapping[str, Any]) -> RouteLimits:
 def set_limits(scope: MutableMapping[str, Any], limits: RouteLimits) -> None:
     """Set the limits of a request."""
     scope[KEY] = limits
+
+
+def note_stall(request: Any) -> None:
+    """Take note that a request is ended because its client has stopped; None: of none."""
+    if request is not None and (note := request.get(STALLED)) is not None:
+        note()
 
 
 def limited(limits: RouteLimits) -> Callable[[E], E]:

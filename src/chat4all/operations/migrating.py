@@ -1,4 +1,4 @@
-"""Creating or migrating a cluster's topics, keyspace and tables."""
+"""Creating or migrating a cluster's topics, keyspace, tables and bucket."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from chat4all.adapters.sql.urls import parse_database_url
 from chat4all.domain.errors import StartRefused
 from chat4all.domain.records import Epoch
 from chat4all.ports.log import Epochs
-from chat4all.processes.cluster import contact_of
+from chat4all.processes.cluster import contact_of, opened_blobs
 from chat4all.settings import MigrationSettings
 
 
@@ -36,6 +36,9 @@ async def migrate_cluster(settings: MigrationSettings) -> None:
         where = parse_database_url(settings.database_url)
         if not isinstance(where, Path):  # a file gets its tables from the service that opens it
             await upgrade_server(where)
+    async with opened_blobs(settings.files) as blobs:
+        if blobs is not None:
+            await blobs.make_bucket()
 
 
 async def _make_log(settings: MigrationSettings, epochs: Epochs) -> None:

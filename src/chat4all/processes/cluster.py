@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from chat4all import __version__
 from chat4all.adapters.cassandra import (
@@ -38,7 +39,6 @@ from chat4all.adapters.prometheus import GatewayMetrics, MetadataMetrics, Servic
 from chat4all.http.health import watched
 from chat4all.http.problems import SLUG
 from chat4all.http.server.serving import Server, listening, serve
-from chat4all.ports.blobs import Blobs
 from chat4all.ports.health import Ping
 from chat4all.processes.apps import make_gateway, make_metadata, make_router_service
 from chat4all.processes.cluster_router import ClusterRouter
@@ -59,6 +59,9 @@ from chat4all.settings import (
     MetadataSettings,
     RouterSettings,
 )
+
+if TYPE_CHECKING:
+    from chat4all.adapters.s3 import S3Blobs
 
 GRACE_SECONDS = 6
 """How long requests may take after SIGTERM: by then each knows what came of it, since no part is
@@ -88,7 +91,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
         listener = stack.enter_context(_listening(settings.listening, "--port"))
         found = await stack.enter_async_context(people_of_service(settings))
         engines = await stack.enter_async_context(_engines(settings.kafka, settings.cassandra))
-        blobs = await stack.enter_async_context(_blobs(settings.files))
+        blobs = await stack.enter_async_context(opened_blobs(settings.files))
         passwords = stack.enter_context(closing(BcryptPasswords()))
         feed = KafkaFeed(settings.kafka.bootstrap, settings.kafka.topic_events)
         metrics = GatewayMetrics(__version__, SLUG)
@@ -229,7 +232,8 @@ async def _engines(kafka: KafkaSettings, cassandra: CassandraSettings) -> AsyncI
 
 
 @asynccontextmanager
-async def _blobs(settings: FileSettings) -> AsyncIterator[Blobs | None]:
+async def opened_blobs(settings: FileSettings) -> "AsyncIterator[S3Blobs | None]":
+    """Open the store of files; None where none is set."""
     if settings.s3 is None:
         yield None
         return

@@ -21,20 +21,23 @@ def make_files(ports: GatewayPorts, signing_in: SigningIn, pace: Pace) -> Filing
 
     `pace` has uploads give way to messages.
     """
-    uploads, files, blobs = ports.people.uploads, ports.people.files, ports.blobs
+    uploads, files, meter = ports.people.uploads, ports.people.files, ports.meter.files
     use_cases = None
-    if blobs is not None:
-        picturing = Picturing(blobs, ports.pictures)
+    if ports.blobs is not None:
+        blobs = meter.blobs(ports.blobs)
+        picturing = Picturing(blobs, meter.pictures(ports.pictures))
         finishing = Finishing(uploads, blobs, picturing)
         use_cases = FilesUseCases(
             Uploading(uploads, blobs, finishing, ports.file_limits, ports.quota, pace),
             Downloading(files, blobs, ports.security.tokens),
             picturing,
-            Collecting(files, blobs),
+            Collecting(meter.garbage(files), blobs),
             CheckingUses(ports.people.file_uses, files, ports.store, ports.letters, ports.progress),
             SharingObjects(ports.people.sharing),
         )
-    return Filing(use_cases, signing_in, ports.policy.limits)
+    filing = Filing(use_cases, signing_in, ports.policy.limits)
+    meter.watch(filing.transfers.counts)
+    return filing
 
 
 def ping_of(blobs: Blobs) -> Ping:

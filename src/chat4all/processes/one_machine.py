@@ -27,6 +27,7 @@ from chat4all.adapters.embedded import (
     EmbeddedStore,
     FolderBlobs,
 )
+from chat4all.adapters.embedded.blobs import RESERVED_BYTES
 from chat4all.adapters.embedded.folder import FILES, FolderGeneration, watching_folder
 from chat4all.adapters.embedded.link import SILENCE_SECONDS
 from chat4all.adapters.pictures import LimitedPictures
@@ -61,9 +62,6 @@ from chat4all.settings import OneMachineSettings, is_loopback
 from chat4all.usecases.demonstrating import CHAT, demo_passwords_are_active, make_demo
 
 TRIM_EVERY_SECONDS = 3600.0
-
-RESERVED_BYTES = 256 * 1024 * 1024
-"""Of the disk, which files leave to messages: a file that is too much can be deleted then."""
 
 _log = logging.getLogger(__name__)
 

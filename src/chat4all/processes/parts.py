@@ -13,6 +13,7 @@ from chat4all.http.metrics import GatewayMeter, Meter, Source
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.dead_letters import DeadLetters
 from chat4all.ports.feed import Announcements, LiveFeed
+from chat4all.ports.files import Files
 from chat4all.ports.generation import Generation
 from chat4all.ports.health import Ping
 from chat4all.ports.history import ChangedMessages, History, MarkedHeads, MessageVersions
@@ -23,6 +24,7 @@ from chat4all.ports.pictures import Pictures
 from chat4all.ports.progress import LogProgress
 from chat4all.ports.security import FileLinks, Passwords, Tokens
 from chat4all.ports.summaries import ConversationSummaries
+from chat4all.ports.transfers import TransferCounts
 from chat4all.processes.policy import Policy
 
 
@@ -88,8 +90,33 @@ class MetadataMeter(Meter, EngineMeter, Protocol):
     """The metrics of a metadata service."""
 
 
+class FileMeter(Protocol):
+    """What is measured of files."""
+
+    def watch(self, counts: TransferCounts) -> None:
+        """Report these from now on."""
+        ...
+
+    def blobs(self, blobs: Blobs) -> Blobs:
+        """Return the store of files, timed."""
+        ...
+
+    def pictures(self, pictures: Pictures) -> Pictures:
+        """Return pictures, those counted that are looked at, made, or refused."""
+        ...
+
+    def garbage(self, files: Files) -> Files:
+        """Return files, those counted whose bytes are deleted."""
+        ...
+
+
 class GatewayProcessMeter(GatewayMeter, EngineMeter, Protocol):
     """The metrics of a gateway."""
+
+    @property
+    def files(self) -> FileMeter:
+        """Return the metrics of files."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

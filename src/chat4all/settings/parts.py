@@ -155,10 +155,11 @@ class TopicSettings:
 
 @dataclass(frozen=True, slots=True)
 class MigrationSettings:
-    """What is created for a cluster: its topics, its keyspace and its tables."""
+    """What is created for a cluster: its topics, its keyspace, its tables and its bucket."""
 
     kafka: KafkaSettings
     topics: TopicSettings
     cassandra: CassandraSettings
     keyspace_replicas: int
     database_url: str | None = field(repr=False)
+    files: FileSettings

@@ -344,6 +344,7 @@ class Settings(FileValues):
             self.cassandra,
             self.cassandra_replicas,
             _text(self.database_url),
+            self.files,
         )
 
     @field_validator("cors_origins", "trusted_proxies", "cassandra_hosts", mode="before")

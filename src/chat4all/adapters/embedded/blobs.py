@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import hashlib
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -15,13 +14,14 @@ from chat4all.adapters.embedded.object_files import (
     finish,
     leftovers_of,
     make_folder,
+    place_of,
     put_file,
     read_piece,
     remove,
     upload_folder,
     write_part,
 )
-from chat4all.adapters.file_store import PIECE, PUBLIC, PUBLIC_FULL, checked_key
+from chat4all.adapters.file_store import PIECE, PUBLIC, PUBLIC_FULL
 from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.private_files import make_private_folder
 from chat4all.concurrency.background_threads import background_threads
@@ -40,6 +40,9 @@ WAITING_MAX = 256
 
 SECONDS = 60.0
 """How long a call may take: a disk that is busy with much else writes a part in a few."""
+
+RESERVED_BYTES = 256 * 1024 * 1024
+"""Of the disk, which files leave to messages: a file that is too much can be deleted then."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -162,10 +165,7 @@ class FolderBlobs:
         await self._read(lambda: self._present.check(at_once=True))
 
     def _path(self, key: str) -> Path:
-        """Return where an object is: by its hash in 65,536 folders, under its own name."""
-        name = checked_key(key).replace("/", "_")
-        shard = hashlib.sha256(key.encode()).hexdigest()
-        return self._folder / shard[:2] / shard[2:4] / name
+        return place_of(self._folder, key)
 
     def _check_room(self) -> None:
         if self._reserve and shutil.disk_usage(self._folder).free < self._reserve:

@@ -7,6 +7,7 @@ the files of its parts and their order: nothing is copied when an upload is comp
 Every function is for a thread. `OSError` is what the disk says.
 """
 
+import hashlib
 import os
 import re
 import secrets
@@ -17,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from chat4all.adapters.file_store import PUBLIC
+from chat4all.adapters.file_store import PUBLIC, checked_key
 from chat4all.adapters.private_files import (
     open_private,
     rename_durably,
@@ -46,6 +47,17 @@ class Extent(NamedTuple):
 
     path: Path
     size: int
+
+
+def place_of(folder: Path, key: str) -> Path:
+    """Return where an object is: by its hash in 65,536 folders, under its own name."""
+    shard = hashlib.sha256(checked_key(key).encode()).hexdigest()
+    return folder / shard[:2] / shard[2:4] / name_of(key)
+
+
+def name_of(key: str) -> str:
+    """Return the name of an object's file or folder."""
+    return key.replace("/", "_")
 
 
 def upload_folder(target: Path, upload: str) -> Path:

@@ -2,18 +2,18 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from chat4all.adapters.interposing import Around, Call, interposed
+from chat4all.adapters.interposing import Call, interposed
 from chat4all.adapters.prometheus.registry import (
     BATCH_RECORDS,
     REQUEST_SECONDS,
     new_registry,
     text_of,
 )
-from chat4all.adapters.prometheus.timing import Timings
+from chat4all.adapters.prometheus.timing import Timings, counting
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.ids import LogPosition
 from chat4all.ports.dead_letters import DeadLetterSink
@@ -126,17 +126,3 @@ class RouterMetrics:
         except Unavailable:
             pass
         return text_of(self.registry)
-
-
-def counting(count: Callable[..., None]) -> Around:
-    """Call `count` with a call's arguments once it has succeeded."""
-
-    def around(call: Call) -> Call:
-        async def counted(*arguments: Any, **options: Any) -> Any:
-            result = await call(*arguments, **options)
-            count(*arguments, **options)
-            return result
-
-        return counted
-
-    return around

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from prometheus_client import Counter, Gauge, Histogram
 
 from chat4all.adapters.interposing import Call, interposed
+from chat4all.adapters.prometheus.files import FileMetrics
 from chat4all.adapters.prometheus.registry import REQUEST_SECONDS, new_registry, text_of
 from chat4all.adapters.prometheus.sockets import SocketMetrics
 from chat4all.adapters.prometheus.timing import Timings
@@ -168,6 +169,7 @@ class GatewayMetrics(MetadataMetrics):
         self.accepted: Callable[[], None] = accepted.inc
         self._sockets = SocketMetrics()
         self.registry.register(self._sockets)
+        self.files = FileMetrics(self.registry)
 
     def watch_sockets(self, counts: SocketCounts) -> None:
         """Report these whenever metrics are read."""

@@ -1,7 +1,8 @@
 """Timing the calls of a port."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -14,10 +15,18 @@ T = TypeVar("T")
 
 
 class Timings:
-    """Durations and failures of a port's operations, by `operation`."""
+    """Durations and failures of a port's operations, by `operation`.
+
+    `streamed` are operations that yield their result in pieces: the time is until the first one.
+    """
 
     def __init__(
-        self, registry: CollectorRegistry, name: str, what: str, operations: Sequence[str]
+        self,
+        registry: CollectorRegistry,
+        name: str,
+        what: str,
+        operations: Sequence[str],
+        streamed: Sequence[str] = (),
     ) -> None:
         seconds = Histogram(
             f"{name}_seconds",
@@ -36,6 +45,9 @@ class Timings:
         self._around = {
             operation: _timed(seconds.labels(operation), failures.labels(operation))
             for operation in operations
+        } | {
+            operation: _timed_stream(seconds.labels(operation), failures.labels(operation))
+            for operation in streamed
         }
 
     def timed(self, port: T) -> T:
@@ -56,5 +68,39 @@ def _timed(seconds: Histogram, failures: Counter) -> Around:
             return result
 
         return timed
+
+    return around
+
+
+def _timed_stream(seconds: Histogram, failures: Counter) -> Around:
+    def around(call: Callable[..., Any]) -> Any:
+        async def timed(*arguments: Any, **options: Any) -> AsyncIterator[Any]:
+            started: float | None = time.perf_counter()
+            try:
+                async with aclosing(call(*arguments, **options)) as pieces:
+                    async for piece in pieces:
+                        if started is not None:
+                            seconds.observe(time.perf_counter() - started)
+                            started = None
+                        yield piece
+            except Unavailable:
+                failures.inc()
+                raise
+
+        return timed
+
+    return around
+
+
+def counting(count: Callable[..., None]) -> Around:
+    """Call `count` with a call's arguments once it has succeeded."""
+
+    def around(call: Call) -> Call:
+        async def counted(*arguments: Any, **options: Any) -> Any:
+            result = await call(*arguments, **options)
+            count(*arguments, **options)
+            return result
+
+        return counted
 
     return around

@@ -5,7 +5,7 @@ import base64
 import hashlib
 import io
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from aiobotocore.config import AioConfig
@@ -24,7 +24,7 @@ from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.concurrency.slices import slices
 from chat4all.concurrency.waiting import BoundedWaiting
 from chat4all.domain.buckets import Bucket
-from chat4all.domain.errors import NotFound, Overloaded, Unavailable
+from chat4all.domain.errors import Conflict, NotFound, Overloaded, Unavailable
 from chat4all.domain.files import StoredPart
 from chat4all.ports.blobs import Chunks
 
@@ -205,12 +205,20 @@ class S3Blobs:
         """Ask for the bucket; see `ports.blobs.Blobs`."""
         try:
             await self._call("head_bucket")
+        except (NotFound, Unavailable) as error:
+            if not isinstance(error.__cause__, ClientError):
+                raise
+            # An answer to HEAD has no body, which would say why it is refused.
+            await self._call("list_objects_v2", MaxKeys=1)
+
+    async def make_bucket(self) -> None:
+        """Make the bucket where there is none; nothing is changed in one that is there."""
+        try:
+            await self._call("head_bucket")
         except NotFound:
-            raise Unavailable(
-                f"{self._bucket} has no bucket {self._bucket.name}: make it, or set "
-                "CHAT4ALL_S3_BUCKET to one that it has",
-                PUBLIC,
-            ) from None
+            with suppress(Conflict):  # somebody else has made it meanwhile
+                await self._call("create_bucket", **_region_of(self._bucket))
+            await self.ping()
 
     @asynccontextmanager
     async def _turn_to_read(self) -> AsyncIterator[None]:
@@ -260,6 +268,12 @@ class S3Blobs:
                 return await retry(once, TRYING, is_temporary=is_temporary)
         except (ClientError, *BROKEN) as error:
             raise explained(error, self._bucket) from error
+
+
+def _region_of(bucket: Bucket) -> dict[str, Any]:
+    if bucket.region == "us-east-1":  # S3's own default, which it does not take by its name
+        return {}
+    return {"CreateBucketConfiguration": {"LocationConstraint": bucket.region}}
 
 
 def _check_upload(upload: str) -> None:

@@ -40,9 +40,18 @@ _FULL = {
     "XMinioAdminBucketQuotaExceeded",
     "507",
 }
-_NOT_THESE_PARTS = {"InvalidPart", "InvalidPartOrder", "EntityTooSmall"}
+_CONFLICTS = {
+    **dict.fromkeys(
+        ("InvalidPart", "InvalidPartOrder", "EntityTooSmall"),
+        "the parts of the upload are not the ones that were written",
+    ),
+    **dict.fromkeys(
+        ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"), "there is such a bucket already"
+    ),
+}
 _CREDENTIALS = {
     "InvalidAccessKeyId",
+    "XAdminUserNotFound",  # versitygw's, of the same
     "SignatureDoesNotMatch",
     "AccessDenied",
     "AllAccessDisabled",
@@ -77,8 +86,8 @@ def _refused(response: Mapping[str, Any], bucket: Bucket) -> Exception:
     code, status = _code_and_status(response)
     if code == "NoSuchUpload":
         return NoSuchUpload()
-    if code in _NOT_THESE_PARTS:
-        return Conflict(f"the parts of the upload are not the ones that were written ({code})")
+    if code in _CONFLICTS:
+        return Conflict(f"{_CONFLICTS[code]} ({code})")
     if code == "InvalidRange":
         return OutsideObject("the object ends before this range")
     if code in _ABSENT:

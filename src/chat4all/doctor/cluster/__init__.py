@@ -3,12 +3,14 @@
 from chat4all.doctor.cluster import (
     cassandra,
     database,
+    files,
     kafka,
     routers,
     secrets,
     services,
 )
 from chat4all.doctor.cluster.installation import Cluster, opened_cluster
+from chat4all.doctor.pictures import pictures
 from chat4all.doctor.runner import Check
 
 __all__ = ["CHECKS", "Cluster", "opened_cluster"]
@@ -21,6 +23,8 @@ CHECKS: tuple[Check[Cluster], ...] = (
     routers.routers,
     cassandra.dead_letters,
     database.database,
+    files.store_of_files,
+    pictures,
     services.metadata_service,
     services.services,
     cassandra.clocks,

@@ -8,8 +8,10 @@ from chat4all.doctor.one_machine import (
     passwords,
     secret,
     services,
+    uploaded,
 )
 from chat4all.doctor.one_machine.installation import OneMachine
+from chat4all.doctor.pictures import pictures
 from chat4all.doctor.runner import Check
 
 __all__ = ["CHECKS", "OneMachine"]
@@ -23,6 +25,9 @@ CHECKS: tuple[Check[OneMachine], ...] = (
     pair.log_and_store,
     pair.backlog,
     pair.dead_letters,
+    uploaded.room_for_files,
+    uploaded.uploaded_files,
+    pictures,
     clock.clock,
     services.services,
     services.ports,

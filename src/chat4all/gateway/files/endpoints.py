@@ -19,6 +19,7 @@ from chat4all.gateway.files.paths import (
     thumbnail_in,
 )
 from chat4all.gateway.files.thumbnails import Thumbnails
+from chat4all.gateway.files.transfers import Transfers
 from chat4all.gateway.files.tus import Tus
 from chat4all.http.access_log import CALLER
 from chat4all.http.bearer import bearer_token
@@ -49,9 +50,10 @@ def files_routes(
     downloading: Downloading,
     picturing: Picturing,
     limits: Limits,
+    transfers: Transfers,
 ) -> Sequence[FastRoute]:
     """Return the routes of files."""
-    endpoint = _FilesEndpoint(signing_in, uploading, downloading, picturing, limits)
+    endpoint = _FilesEndpoint(signing_in, uploading, downloading, picturing, limits, transfers)
     # The more specific path first: it begins as the other one does.
     return [FastRoute(path, None, endpoint) for path in (FILES_PATH, THUMBNAIL_PATH, FILE_PATH)]
 
@@ -69,6 +71,7 @@ class _FilesEndpoint:
         downloading: Downloading,
         picturing: Picturing,
         limits: Limits,
+        transfers: Transfers,
     ) -> None:
         self._signing_in = signing_in
         self._tus = Tus(uploading)
@@ -76,6 +79,7 @@ class _FilesEndpoint:
         self._thumbnails = Thumbnails(downloading, picturing)
         self._downloading = downloading
         self._limits = limits
+        self._transfers = transfers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Answer a request for a file, or with a problem; or decline."""
@@ -100,7 +104,8 @@ class _FilesEndpoint:
             raise _other_method(_OF_THUMBNAIL)
         viewer = await self._viewer(file_id, scope)
         self._limits.download.take(scope, viewer)
-        await self._thumbnails.answer(viewer, file_id, scope, receive, send)
+        with self._transfers.downloading(scope, send) as counted:
+            await self._thumbnails.answer(viewer, file_id, scope, receive, counted)
 
     async def _answer(
         self,
@@ -122,17 +127,20 @@ class _FilesEndpoint:
         ):
             viewer = await self._viewer(file_id, scope)
             self._limits.download.take(scope, viewer)
-            await self._downloads.answer(viewer, file_id, scope, receive, send)
+            with self._transfers.downloading(scope, send) as counted:
+                await self._downloads.answer(viewer, file_id, scope, receive, counted)
             return
         tus.check_version(scope, headers)
         owner = await self._caller(scope)
         self._limits.upload.take(scope, owner)
         if file_id is None:
-            await tus.create(owner, scope, headers, receive, send)
+            with self._transfers.uploading(scope, receive) as arriving:
+                await tus.create(owner, scope, headers, arriving, send)
         elif method == "HEAD":
             await tus.head(owner, file_id, send)
         elif method == "PATCH":
-            await tus.patch(owner, file_id, scope, headers, receive, send)
+            with self._transfers.uploading(scope, receive) as arriving:
+                await tus.patch(owner, file_id, scope, headers, arriving, send)
         else:
             await tus.delete(owner, file_id, send)
 

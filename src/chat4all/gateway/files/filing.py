@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from chat4all.concurrency.periodic import periodically
 from chat4all.gateway.files.endpoints import files_routes, no_files_routes
+from chat4all.gateway.files.transfers import Transfers
 from chat4all.http.bound import Bound
 from chat4all.http.fast_routes import FastRoute
 from chat4all.http.limits import Limits
@@ -40,10 +41,13 @@ class Filing:
         self._use_cases = use_cases
         self.routes: Sequence[FastRoute] = no_files_routes()
         self.uses: Bound = {}
+        self.transfers = Transfers()
         if use_cases is not None:
             uploading, downloading = use_cases.uploading, use_cases.downloading
             picturing = use_cases.picturing
-            self.routes = files_routes(signing_in, uploading, downloading, picturing, limits)
+            self.routes = files_routes(
+                signing_in, uploading, downloading, picturing, limits, self.transfers
+            )
             self.uses = {Downloading: downloading}
 
     def end_uploads(self) -> None:

@@ -21,6 +21,7 @@ from chat4all.http.route_limits import (
     STALL_BYTES,
     RouteLimits,
     limits_of,
+    note_stall,
 )
 from chat4all.http.server.limits import (
     AHEAD_MAX,
@@ -203,8 +204,10 @@ class BoundedProtocol(HttpToolsProtocol):
         elif now - self._since < limit:
             return
         elif kind == "arriving":
+            note_stall(request)
             self._refuse(too_slow(self._limits()))
         elif kind in ("lingering", "taking"):
+            note_stall(getattr(request, "scope", None))
             self.transport.abort()
         else:
             self.transport.close()
