@@ -15,9 +15,16 @@ async def a_bucket(server: S3Server) -> AsyncIterator[S3Blobs]:
 
 
 @asynccontextmanager
-async def blobs_of(server: S3Server, bucket: str, *, secret: str = "") -> AsyncIterator[S3Blobs]:
+async def blobs_of(
+    server: S3Server, bucket: str, *, secret: str = "", public: str | None = None
+) -> AsyncIterator[S3Blobs]:
     blobs = S3Blobs(
-        server.address, bucket, server.region, server.access_key, secret or server.secret_key
+        server.address,
+        bucket,
+        server.region,
+        server.access_key,
+        secret or server.secret_key,
+        public,
     )
     await blobs.open()
     try:

@@ -37,6 +37,7 @@ from chat4all.http.problems import SLUG
 from chat4all.http.server.serving import Server, listening, serve
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.health import Ping
+from chat4all.ports.presigning import Presigning
 from chat4all.processes.apps import make_gateway, make_metadata, make_router_service
 from chat4all.processes.cluster_router import ClusterRouter
 from chat4all.processes.parts import (
@@ -85,7 +86,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
         listener = stack.enter_context(_listening(settings.listening, "--port"))
         found = await stack.enter_async_context(people_of_service(settings))
         engines = await stack.enter_async_context(_engines(settings.kafka, settings.cassandra))
-        blobs = await stack.enter_async_context(_blobs(settings.files))
+        blobs, presigning = await stack.enter_async_context(_files_store(settings.files))
         passwords = stack.enter_context(closing(BcryptPasswords()))
         feed = KafkaFeed(settings.kafka.bootstrap, settings.kafka.topic_events)
         metrics = GatewayMetrics(__version__, SLUG)
@@ -115,6 +116,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
                 blobs,
                 settings.files.limits,
                 settings.files.quota,
+                presigning,
                 has_demonstration=settings.people.is_development,
             )
         )
@@ -223,16 +225,20 @@ async def _engines(kafka: KafkaSettings, cassandra: CassandraSettings) -> AsyncI
 
 
 @asynccontextmanager
-async def _blobs(settings: FileSettings) -> AsyncIterator[Blobs | None]:
+async def _files_store(
+    settings: FileSettings,
+) -> AsyncIterator[tuple[Blobs | None, Presigning | None]]:
     if (s3 := settings.s3) is None:
-        yield None
+        yield None, None
         return
     from chat4all.adapters.s3 import S3Blobs
 
-    blobs = S3Blobs(s3.endpoint, s3.bucket, s3.region, s3.access_key, s3.secret_key)
+    blobs = S3Blobs(
+        s3.endpoint, s3.bucket, s3.region, s3.access_key, s3.secret_key, s3.public_endpoint
+    )
     await blobs.open()
     try:
-        yield blobs
+        yield blobs, None if s3.public_endpoint is None else blobs
     finally:
         await blobs.close()
 

@@ -6,6 +6,7 @@ from chat4all.ports.blobs import Blobs
 from chat4all.ports.health import Ping
 from chat4all.processes.parts import GatewayPorts
 from chat4all.usecases.collecting import Collecting
+from chat4all.usecases.direct_uploads import DirectUploads
 from chat4all.usecases.downloading import Downloading
 from chat4all.usecases.finishing import Finishing
 from chat4all.usecases.picturing import Picturing
@@ -20,8 +21,10 @@ def make_files(ports: GatewayPorts, signing_in: SigningIn) -> Filing:
     if blobs is not None:
         picturing = Picturing(blobs, ports.pictures)
         finishing = Finishing(uploads, blobs, picturing)
+        uploading = Uploading(uploads, blobs, finishing, ports.file_limits, ports.quota)
         use_cases = FilesUseCases(
-            Uploading(uploads, blobs, finishing, ports.file_limits, ports.quota),
+            uploading,
+            DirectUploads(uploading, uploads, files, blobs, ports.presigning),
             Downloading(files, blobs, ports.security.tokens),
             picturing,
             Collecting(files, blobs),

@@ -76,6 +76,8 @@ class S3Settings:
     region: str
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
+    public_endpoint: str | None = None
+    """Where clients reach the store; None if they are not to upload to it themselves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from aiobotocore.config import AioConfig
@@ -21,6 +22,7 @@ from chat4all.adapters.s3.failing import (
     explained,
     is_temporary,
 )
+from chat4all.adapters.s3.presigning import signed_part_urls
 from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.concurrency.slices import slices
 from chat4all.concurrency.waiting import BoundedWaiting
@@ -61,14 +63,25 @@ DELETIONS = 16
 
 
 class S3Blobs:
-    """Sends requests to one bucket; opened, used and closed on one event loop."""
+    """Sends requests to one bucket; opened, used and closed on one event loop.
+
+    It is the port `ports.presigning.Presigning` too: for clients, which reach the store at
+    `public_endpoint`.
+    """
 
     part_min = PART_MIN
 
     def __init__(
-        self, endpoint: str, bucket: str, region: str, access_key: str, secret_key: str
+        self,
+        endpoint: str,
+        bucket: str,
+        region: str,
+        access_key: str,
+        secret_key: str,
+        public_endpoint: str | None = None,
     ) -> None:
         self._place = Place(endpoint, bucket, region, access_key, secret_key)
+        self._public_endpoint = public_endpoint or endpoint
         self._client: Any = None
         self._exits = AsyncExitStack()
         self._calls = BoundedWaiting(CALLS_MAX, CALL_SECONDS, "calls wait for the store of files")
@@ -202,6 +215,27 @@ class S3Blobs:
             for error in ended:
                 if isinstance(error, BaseException) and not isinstance(error, NotFound):
                     raise error
+
+    async def part_urls(
+        self, key: str, upload: str, sizes: Mapping[int, int], seconds: int
+    ) -> Mapping[int, str]:
+        """Sign the requests; see `ports.presigning.Presigning`."""
+        _check_upload(upload)
+        place = replace(self._place, endpoint=self._public_endpoint)
+        # Some 60 microseconds each.
+        return await asyncio.to_thread(
+            signed_part_urls, place, checked_key(key), upload, sizes, seconds
+        )
+
+    async def parts(self, key: str, upload: str) -> Sequence[StoredPart]:
+        """List the parts; see `ports.presigning.Presigning`."""
+        _check_upload(upload)
+        with _no_upload_where_nothing_is_found():
+            answer = await self._call("list_parts", Key=checked_key(key), UploadId=upload)
+        return [
+            StoredPart(part["PartNumber"], part["Size"], str(part["ETag"]))
+            for part in answer.get("Parts", ())
+        ]
 
     async def ping(self) -> None:
         """Ask for the bucket; see `ports.blobs.Blobs`."""

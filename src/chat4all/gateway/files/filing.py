@@ -10,6 +10,7 @@ from chat4all.http.bound import Bound
 from chat4all.http.fast_routes import FastRoute
 from chat4all.http.limits import Limits
 from chat4all.usecases.collecting import Collecting
+from chat4all.usecases.direct_uploads import DirectUploads
 from chat4all.usecases.downloading import Downloading
 from chat4all.usecases.picturing import Picturing
 from chat4all.usecases.signing_in import SigningIn
@@ -23,6 +24,7 @@ class FilesUseCases:
     """What is done with files."""
 
     uploading: Uploading
+    direct: DirectUploads
     downloading: Downloading
     picturing: Picturing
     collecting: Collecting
@@ -39,7 +41,7 @@ class Filing:
             uploading, downloading = use_cases.uploading, use_cases.downloading
             picturing = use_cases.picturing
             self.routes = files_routes(signing_in, uploading, downloading, picturing, limits)
-            self.uses = {Downloading: downloading}
+            self.uses = {Downloading: downloading, DirectUploads: use_cases.direct}
 
     def end_uploads(self) -> None:
         """Let go of every upload: its client goes on at another gateway."""

@@ -27,6 +27,7 @@ _hidden = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069
 _folders = re.compile(r".*[/\\]", re.DOTALL)
 
 NAMELESS = "file"
+ANY_BYTES = "application/octet-stream"
 
 
 class Described(NamedTuple):
@@ -66,11 +67,15 @@ def read_metadata(text: str) -> Described:
         except (binascii.Error, ValueError):
             raise bad("a value in Upload-Metadata is not base64 of UTF-8") from None
     named = values.get("filename") or values.get("name") or ""
-    claimed = (values.get("filetype") or values.get("type") or "").partition(";")[0].strip().lower()
     return Described(
-        file_name(named),
-        claimed if _media_type.match(claimed) else "application/octet-stream",
+        file_name(named), declared_type(values.get("filetype") or values.get("type") or "")
     )
+
+
+def declared_type(text: str) -> str:
+    """Return a media type without its parameters; that of any bytes for what is none."""
+    declared = text.partition(";")[0].strip().lower()
+    return declared if _media_type.match(declared) else ANY_BYTES
 
 
 def file_name(text: str) -> str:
