@@ -21,7 +21,10 @@ SIZE = 2 * PART + 12_345
 
 
 def put(url: str, data: bytes) -> tuple[int, str]:
-    """Send a part as somebody does who knows nothing of the store but this URL."""
+    """Send a part as somebody does who knows nothing of the store but this URL.
+
+    A store that refuses it may close the connection before it has read all: that is status 0.
+    """
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=60)
     try:
@@ -29,6 +32,8 @@ def put(url: str, data: bytes) -> tuple[int, str]:
         answer = connection.getresponse()
         answer.read()
         return answer.status, answer.getheader("ETag", "")
+    except ConnectionError:
+        return 0, ""
     finally:
         connection.close()
 
@@ -87,7 +92,7 @@ def test_an_upload_is_completed_at_the_other_gateway(site: FilesSite) -> None:
 def test_what_is_not_as_it_was_named_is_refused(site: FilesSite) -> None:
     """Fails when bytes become a file that nobody has named."""
     upload, pieces = begun(site)
-    assert put(upload["parts"][2]["url"], pieces[2] + b"more")[0] == 403
+    assert put(upload["parts"][2]["url"], pieces[2] + b"more")[0] in (403, 0)
     named = sent(upload, pieces)
     other = bytes(PART)
     assert put(upload["parts"][1]["url"], other)[0] == 200
@@ -97,7 +102,7 @@ def test_what_is_not_as_it_was_named_is_refused(site: FilesSite) -> None:
     assert put(upload["parts"][1]["url"], pieces[1])[0] == 200
     status, file = complete(site, 0, upload, parts=named)
     assert status == 200, file
-    assert put(upload["parts"][1]["url"], other)[0] == 404
+    assert put(upload["parts"][1]["url"], other)[0] in (404, 0)
     site.is_everywhere(
         f"/v1/files/{upload['file_id']}", hashlib.sha256(b"".join(pieces)).hexdigest()
     )

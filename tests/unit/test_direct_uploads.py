@@ -14,7 +14,7 @@ from chat4all.domain.errors import (
     TooLarge,
     Unavailable,
 )
-from chat4all.domain.files import FileId, FileLimits, FileState, NewUpload, Quota, StoredPart
+from chat4all.domain.files import FileId, FileLimits, FileState, NewUpload, Quota
 from chat4all.domain.ids import Username
 from chat4all.gateway.files.new_uploads import new_upload
 from chat4all.usecases.direct_uploads import DirectUpload, DirectUploads
@@ -252,11 +252,3 @@ async def test_asking_for_urls_is_a_sign_of_life(world: World) -> None:
     await gateway.direct.find(ANA, begun.upload.file_id)
     assert len(world.uploads.advanced) > before
     assert world.uploads.held == set()
-
-
-async def test_a_url_is_for_one_part(world: World) -> None:
-    begun = await world.gateway().direct.begin(new())
-    assert len({part.url for part in begun.parts}) == 3
-    stored = await world.signed.put(begun.parts[2].url, b"tail")
-    assert isinstance(stored, StoredPart)
-    assert stored.number == 3

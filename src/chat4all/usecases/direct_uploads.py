@@ -15,6 +15,7 @@ from chat4all.domain.errors import (
     Busy,
     ChecksumMismatch,
     Conflict,
+    Fenced,
     FieldError,
     InvalidInput,
     NotFound,
@@ -177,7 +178,7 @@ class DirectUploads:
 
     async def _kept_longer(self, upload: Upload) -> Upload:
         """Put off the end of an upload: nobody sees whether its parts arrive."""
-        with suppress(Busy):  # it is being completed
+        with suppress(Busy, Fenced):  # it is being completed
             taken = await self._uploads.take(upload.file_id, upload.owner, force=False)
             await self._uploads.advance(upload.file_id, taken.fence, taken.progress)
             await self._uploads.release(upload.file_id, taken.fence)

@@ -41,15 +41,7 @@ NOT_HERE = (
 )
 
 
-async def _direct(
-    found: Annotated[DirectUploads, bound(DirectUploads)],
-) -> DirectUploads:
-    if not found.are_possible:
-        raise BadRequest(HTTPStatus.NOT_IMPLEMENTED, NOT_HERE)
-    return found
-
-
-_Direct = Annotated[DirectUploads, Depends(_direct)]
+_Direct = Annotated[DirectUploads, bound(DirectUploads)]
 _Caller = Annotated[Session, Depends(caller)]
 
 _NOT_HERE = problem_meaning(
@@ -90,6 +82,7 @@ def direct_routes() -> APIRouter:
         """
         require_json(request.headers)
         asked = _initiating.read(await request.body())
+        _check_possible(direct)
         begun = await direct.begin(
             new_upload(
                 session.username, asked.size, file_name(asked.name), declared_type(asked.media_type)
@@ -114,6 +107,7 @@ def direct_routes() -> APIRouter:
 
         For when URLs have expired, or to go on after a break.
         """
+        _check_possible(direct)
         return json_response(_view(await direct.find(session.username, file_id)))
 
     @router.post(
@@ -144,12 +138,18 @@ def direct_routes() -> APIRouter:
         """Make a file of the parts that have these ETags. Doing it again returns the same."""
         require_json(request.headers)
         asked = _completing.read(await request.body())
+        _check_possible(direct)
         file = await direct.complete(
             session.username, file_id, _by_number(asked), asked.sha256 and asked.sha256.lower()
         )
         return json_response(FileView(**payload_of(file, {})))
 
     return router
+
+
+def _check_possible(direct: DirectUploads) -> None:
+    if not direct.are_possible:
+        raise BadRequest(HTTPStatus.NOT_IMPLEMENTED, NOT_HERE)
 
 
 def _view(found: DirectUpload) -> DirectUploadView:
