@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from chat4all.adapters.embedded import FolderBlobs
 from chat4all.adapters.sql import SqlFiles, SqlUploads, SqlUsers
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.concurrency.pacing import Pace
+from chat4all.domain.errors import Conflict, NotFound
 from chat4all.domain.files import (
     UPLOAD_RATE,
     FileFacts,
@@ -25,7 +26,7 @@ from chat4all.domain.files import (
     Upload,
 )
 from chat4all.domain.ids import Username
-from chat4all.ports.blobs import Chunks
+from chat4all.ports.blobs import Blobs, Chunks
 from chat4all.usecases.finishing import Finishing
 from chat4all.usecases.picturing import Picturing
 from chat4all.usecases.uploading import Uploading
@@ -87,6 +88,38 @@ class SteppedBlobs(FolderBlobs):
     async def put(self, key: str, data: Chunks, media_type: str) -> None:
         async with self._steps.step("put"):
             await super().put(key, data, media_type)
+
+
+class SignedParts:
+    """The port `ports.presigning.Presigning` for a store in memory or in a folder.
+
+    `put` does what the store would do with a PUT.
+    """
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+        self._parts: dict[str, dict[int, StoredPart]] = {}
+        self._urls: dict[str, tuple[str, str, int, int]] = {}
+
+    async def part_urls(
+        self, key: str, upload: str, sizes: Mapping[int, int], seconds: int
+    ) -> Mapping[int, str]:
+        urls = {number: f"https://store.example/{key}?part={number}" for number in sizes}
+        self._urls |= {urls[one]: (key, upload, one, size) for one, size in sizes.items()}
+        return urls
+
+    async def put(self, url: str, data: bytes, *, is_checked: bool = True) -> StoredPart:
+        key, upload, number, size = self._urls[url]
+        assert len(data) == size or not is_checked
+        part = await self._blobs.write(key, upload, number, [data])
+        self._parts.setdefault(key, {})[number] = part
+        return part
+
+    async def parts(self, key: str, upload: str) -> Sequence[StoredPart]:
+        with suppress(NotFound):
+            async for _ in self._blobs.read(key):
+                raise Conflict("no such upload")
+        return [*self._parts.get(key, {}).values()]
 
 
 class SteppedUploads(SqlUploads):

@@ -144,6 +144,10 @@ TABLE: dict[str, list[Case]] = {
     "POST /v1/conversations/{conversation_id}/read": [case((202, 202, 202, 404, 404), {"seq": 0})],
     "OPTIONS /v1/files": [open_to_all(204)],
     "POST /v1/files": [of_tus(201, Upload_Length="5")],
+    # No client reaches the store of one machine.
+    "POST /v1/files/initiate": [case(501, {"size": 5})],
+    "GET /v1/files/{file_id}/parts": [case(501)],
+    "POST /v1/files/{file_id}/complete": [case(501, {"parts": []})],
     "OPTIONS /v1/files/{file_id}": [open_to_all(204)],
     "GET /v1/files/{file_id}": [case(IN_IT)],
     "GET /v1/files/{file_id}/thumbnail": [case(IN_IT)],

@@ -16,9 +16,13 @@ async def a_bucket(server: S3Server) -> AsyncIterator[S3Blobs]:
 
 
 @asynccontextmanager
-async def blobs_of(server: S3Server, bucket: str, *, secret: str = "") -> AsyncIterator[S3Blobs]:
+async def blobs_of(
+    server: S3Server, bucket: str, *, secret: str = "", public: str | None = None
+) -> AsyncIterator[S3Blobs]:
     secret = secret or server.secret_key
-    blobs = S3Blobs(Bucket(server.address, bucket, server.region, server.access_key, secret))
+    blobs = S3Blobs(
+        Bucket(server.address, bucket, server.region, server.access_key, secret, public)
+    )
     await blobs.open()
     try:
         yield blobs

@@ -128,6 +128,7 @@ class Cluster:
         """Give the services that are made from now on a store of files, in a bucket of its own."""
         self.settings |= {
             "CHAT4ALL_S3_ENDPOINT": s3.address,
+            "CHAT4ALL_S3_PUBLIC_ENDPOINT": s3.address,
             "CHAT4ALL_S3_BUCKET": s3.create_bucket(self.topic),
             "CHAT4ALL_S3_REGION": s3.region,
             "CHAT4ALL_S3_ACCESS_KEY": s3.access_key,

@@ -95,6 +95,9 @@ async def test_an_installation_without_a_store_says_so() -> None:
             ("POST", "/v1/files"),
             ("GET", f"/v1/files/{CHAT}"),
             ("POST", f"/v1/files/{CHAT}/link"),
+            ("POST", "/v1/files/initiate"),
+            ("POST", f"/v1/files/{CHAT}/complete"),
+            ("GET", f"/v1/files/{CHAT}/parts"),
             ("GET", f"/v1/files/{CHAT}/thumbnail"),
         ]:
             answer = await client.request(method, path)

@@ -159,6 +159,10 @@ def test_where_files_are_and_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     types = ("image/png", "video/mp4", "text/plain")
     assert [files.limits.most(one) >> 20 for one in types] == [2, 100, 100]
     assert "a secret" not in repr(files)
+    monkeypatch.setenv("CHAT4ALL_S3_PUBLIC_ENDPOINT", "https://files.example")
+    found = load_settings().gateway.files.s3
+    assert found is not None
+    assert found.public_endpoint == "https://files.example"
 
 
 @pytest.mark.parametrize("missing", S3)

@@ -12,6 +12,8 @@ class Bucket:
     region: str
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
+    public_endpoint: str | None = None
+    """Where clients reach the store; None if they are not to upload to it themselves."""
 
     def __str__(self) -> str:
         return f"the S3 store at {self.endpoint}"

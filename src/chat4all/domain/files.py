@@ -157,6 +157,8 @@ class NewUpload:
     store_upload: str
     metadata: str = ""
     """`Upload-Metadata` as it came, for `HEAD`."""
+    is_direct: bool = False
+    """Whether its owner sends its parts to the store, without a gateway in between."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from chat4all import __version__
 from chat4all.gateway.changing import changing_routes
 from chat4all.gateway.fast_history import fast_history_route
 from chat4all.gateway.files.describing import FILE_OPERATIONS
+from chat4all.gateway.files.direct import direct_routes
 from chat4all.gateway.files.filing import Filing
 from chat4all.gateway.files.links import link_routes
 from chat4all.gateway.history import history_routes
@@ -136,6 +137,7 @@ def gateway_app(
         changing_routes(),
         marking_routes(),
         link_routes(),
+        direct_routes(),
         describing_routes(),
         *others,
         health_routes(pings),

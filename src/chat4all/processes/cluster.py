@@ -124,6 +124,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
                 settings.files.limits,
                 settings.files.quota,
                 settings.files.upload_rate,
+                blobs if settings.files.is_public else None,
                 has_demonstration=settings.people.is_development,
             )
         )

@@ -8,6 +8,7 @@ from chat4all.ports.health import Ping
 from chat4all.processes.parts import GatewayPorts
 from chat4all.usecases.checking_uses import CheckingUses
 from chat4all.usecases.collecting import Collecting
+from chat4all.usecases.direct_uploads import DirectUploads
 from chat4all.usecases.downloading import Downloading
 from chat4all.usecases.finishing import Finishing
 from chat4all.usecases.picturing import Picturing
@@ -27,8 +28,10 @@ def make_files(ports: GatewayPorts, signing_in: SigningIn, pace: Pace) -> Filing
         blobs = meter.blobs(ports.blobs)
         picturing = Picturing(blobs, meter.pictures(ports.pictures))
         finishing = Finishing(uploads, blobs, picturing)
+        uploading = Uploading(uploads, blobs, finishing, ports.file_limits, ports.quota, pace)
         use_cases = FilesUseCases(
-            Uploading(uploads, blobs, finishing, ports.file_limits, ports.quota, pace),
+            uploading,
+            DirectUploads(uploading, uploads, files, blobs, ports.presigning),
             Downloading(files, blobs, ports.security.tokens),
             picturing,
             Collecting(meter.garbage(files), blobs),

@@ -21,6 +21,7 @@ from chat4all.ports.log import MessageLog
 from chat4all.ports.outbox import Changes, Outbox
 from chat4all.ports.people import PeoplePorts
 from chat4all.ports.pictures import Pictures
+from chat4all.ports.presigning import Presigning
 from chat4all.ports.progress import LogProgress
 from chat4all.ports.security import FileLinks, Passwords, Tokens
 from chat4all.ports.summaries import ConversationSummaries
@@ -142,6 +143,8 @@ class GatewayPorts:
     file_limits: FileLimits = field(default_factory=FileLimits)
     quota: Quota = field(default_factory=Quota)
     upload_rate: int = UPLOAD_RATE
+    presigning: Presigning | None = None
+    """The store of files, for uploads straight to it; None where clients cannot reach it."""
     other_metrics: Sequence[Source] = ()
     """Metrics of other processes, which this one reports too."""
     has_demonstration: bool = False

@@ -56,6 +56,11 @@ class FileValues(BaseSettings):
         pattern=r"^https?://[^/?#@\s]+$",
         description="The address of a cluster's store of files, which is S3-compatible.",
     )
+    s3_public_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#@\s]+$",
+        description="Where clients reach that store, to upload to it themselves.",
+    )
     s3_bucket: str | None = Field(
         None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{2,62}$", description="Its bucket for files."
     )
@@ -97,8 +102,15 @@ class FileValues(BaseSettings):
             self.s3_secret_key,
         )
         if endpoint and bucket and key and secret:
-            return Bucket(endpoint, bucket, self.s3_region, key, secret.get_secret_value())
-        if any(needed):
+            return Bucket(
+                endpoint,
+                bucket,
+                self.s3_region,
+                key,
+                secret.get_secret_value(),
+                self.s3_public_endpoint,
+            )
+        if any(needed) or self.s3_public_endpoint:
             names = ("ENDPOINT", "BUCKET", "ACCESS_KEY", "SECRET_KEY")
             missing = [name for name, value in zip(names, needed, strict=True) if not value]
             raise StartRefused(

@@ -81,6 +81,11 @@ class FileSettings:
     upload_rate: int
     """Bytes a second of all uploads of a process while messages are being sent."""
 
+    @property
+    def is_public(self) -> bool:
+        """Say whether clients reach the store, to upload to it themselves."""
+        return self.s3 is not None and self.s3.public_endpoint is not None
+
 
 @dataclass(frozen=True, slots=True)
 class OneMachineSettings:

@@ -135,6 +135,8 @@ class Uploading:
         upload = await self._uploads.find(file_id, owner)
         if upload.state is not FileState.UPLOADING:
             return upload
+        if upload.is_direct and upload.progress.offset < upload.size:
+            raise _sent_elsewhere()
         # One at a time of those who ask at once: the first one may have to finish it.
         async with self._settling.of(file_id):
             return await self._settled(owner, file_id)
@@ -195,6 +197,8 @@ class Uploading:
         is_whole = upload.state is not FileState.UPLOADING
         now = upload.size if is_whole else upload.progress.offset
         try:
+            if upload.is_direct and not is_whole:
+                raise _sent_elsewhere()
             if offset != now:
                 raise Conflict(f"the upload is at offset {now}: ask with HEAD, and go on there")
             if length is not None and offset + length > upload.size:
@@ -356,6 +360,10 @@ def _fenced() -> Fenced:
 
 def _ending() -> Overloaded:
     return Overloaded("this gateway is ending")
+
+
+def _sent_elsewhere() -> Conflict:
+    return Conflict("the parts of this upload go to the store of files: send it as it was begun")
 
 
 def _too_large(size: int) -> TooLarge:

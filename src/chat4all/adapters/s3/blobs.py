@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from aiobotocore.config import AioConfig
@@ -20,6 +21,7 @@ from chat4all.adapters.s3.failing import (
     explained,
     is_temporary,
 )
+from chat4all.adapters.s3.presigning import signed_part_urls
 from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.concurrency.slices import slices
 from chat4all.concurrency.waiting import BoundedWaiting
@@ -61,7 +63,11 @@ DELETIONS = 16
 
 
 class S3Blobs:
-    """Sends requests to one bucket; opened, used and closed on one event loop."""
+    """Sends requests to one bucket; opened, used and closed on one event loop.
+
+    It is the port `ports.presigning.Presigning` too: for clients, which reach the store at
+    `public_endpoint`.
+    """
 
     part_min = PART_MIN
 
@@ -200,6 +206,28 @@ class S3Blobs:
             for error in ended:
                 if isinstance(error, BaseException) and not isinstance(error, NotFound):
                     raise error
+
+    async def part_urls(
+        self, key: str, upload: str, sizes: Mapping[int, int], seconds: int
+    ) -> Mapping[int, str]:
+        """Sign the requests; see `ports.presigning.Presigning`."""
+        _check_upload(upload)
+        public = self._bucket.public_endpoint or self._bucket.endpoint
+        bucket = replace(self._bucket, endpoint=public)
+        # Some 60 microseconds each.
+        return await asyncio.to_thread(
+            signed_part_urls, bucket, checked_key(key), upload, sizes, seconds
+        )
+
+    async def parts(self, key: str, upload: str) -> Sequence[StoredPart]:
+        """List the parts; see `ports.presigning.Presigning`."""
+        _check_upload(upload)
+        with _no_upload_where_nothing_is_found():
+            answer = await self._call("list_parts", Key=checked_key(key), UploadId=upload)
+        return [
+            StoredPart(part["PartNumber"], part["Size"], str(part["ETag"]))
+            for part in answer.get("Parts", ())
+        ]
 
     async def ping(self) -> None:
         """Ask for the bucket; see `ports.blobs.Blobs`."""

@@ -130,6 +130,7 @@ def upload_of(row: Any) -> Upload:
         row.object_key,
         row.store_upload,
         row.upload_metadata,
+        row.is_direct,
         FileState(row.state),
         progress,
         row.fence,

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
 from chat4all.adapters.sql.types import Json
@@ -159,6 +161,7 @@ files = Table(
     Column("object_key", String(200), nullable=False),
     Column("store_upload", Text, nullable=False),
     Column("upload_metadata", Text, nullable=False),
+    Column("is_direct", Boolean, nullable=False, server_default=false()),
     Column("state", String(16), nullable=False),
     # How many bytes are durable, and where: `Progress` in JSON, None of what is whole.
     Column("received", BigInteger, nullable=False),

@@ -211,6 +211,7 @@ def _new_row(upload: NewUpload) -> dict[str, object]:
         "object_key": upload.key,
         "store_upload": upload.store_upload,
         "upload_metadata": upload.metadata,
+        "is_direct": upload.is_direct,
         "state": FileState.UPLOADING.value,
         "received": 0,
         "progress": encode_progress(Progress()),

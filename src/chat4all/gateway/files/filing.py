@@ -12,6 +12,7 @@ from chat4all.http.fast_routes import FastRoute
 from chat4all.http.limits import Limits
 from chat4all.usecases.checking_uses import CheckingUses
 from chat4all.usecases.collecting import Collecting
+from chat4all.usecases.direct_uploads import DirectUploads
 from chat4all.usecases.downloading import Downloading
 from chat4all.usecases.picturing import Picturing
 from chat4all.usecases.sharing_objects import SharingObjects
@@ -27,6 +28,7 @@ class FilesUseCases:
     """What is done with files."""
 
     uploading: Uploading
+    direct: DirectUploads
     downloading: Downloading
     picturing: Picturing
     collecting: Collecting
@@ -48,7 +50,7 @@ class Filing:
             self.routes = files_routes(
                 signing_in, uploading, downloading, picturing, limits, self.transfers
             )
-            self.uses = {Downloading: downloading}
+            self.uses = {Downloading: downloading, DirectUploads: use_cases.direct}
 
     def end_uploads(self) -> None:
         """Let go of every upload: its client goes on at another gateway."""

@@ -14,6 +14,9 @@ from chat4all.http.problems import BadRequest
 FILES_PATH = "/v1/files"
 FILE_PATH = f"{FILES_PATH}/{{file_id}}"
 LINK_PATH = f"{FILE_PATH}/link"
+INITIATE_PATH = f"{FILES_PATH}/initiate"
+PARTS_PATH = f"{FILE_PATH}/parts"
+COMPLETE_PATH = f"{FILE_PATH}/complete"
 
 THUMBNAIL_PATH = f"{FILE_PATH}/thumbnail"
 

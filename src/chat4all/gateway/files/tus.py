@@ -4,13 +4,13 @@ import binascii
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 
-import uuid_utils
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from chat4all.domain.errors import TooLarge
-from chat4all.domain.files import FILE_MAX, FileId, NewUpload, Upload
+from chat4all.domain.files import FILE_MAX, FileId, Upload
 from chat4all.domain.ids import Username
+from chat4all.gateway.files.new_uploads import new_upload
 from chat4all.gateway.files.paths import FILES_PATH
 from chat4all.gateway.files.tus_headers import (
     CONTENT_TYPE,
@@ -102,22 +102,14 @@ class Tus:
                 _check_type(headers)
             if incoming.length is not None and incoming.length > size:
                 raise TooLarge(f"the body has more than {size:,} bytes")
-            file_id = FileId(str(uuid_utils.uuid7()))
             upload = await self._uploading.begin(
-                NewUpload(
-                    file_id,
-                    owner,
-                    size,
-                    described.name,
-                    described.media_type,
-                    f"{file_id[-2:]}/{file_id}",
-                    "",
-                    metadata[:METADATA_MAX],
+                new_upload(
+                    owner, size, described.name, described.media_type, metadata[:METADATA_MAX]
                 )
             )
             if not incoming.is_empty:
                 upload = await self._with_body(upload, incoming, checksum)
-        place = f"{FILES_PATH}/{file_id}".encode()
+        place = f"{FILES_PATH}/{upload.file_id}".encode()
         await _answer(send, HTTPStatus.CREATED, (b"location", place), *_progress(upload))
 
     async def head(self, owner: Username, file_id: FileId, send: Send) -> None:

@@ -23,6 +23,8 @@ TYPE_MAX = 127
 _number = re.compile(r"\d{1,15}\Z", re.ASCII)
 _media_type = re.compile(r"[a-z0-9!#$&^_.+-]{1,63}/[a-z0-9!#$&^_.+-]{1,63}\Z")
 
+ANY_BYTES = "application/octet-stream"
+
 
 class Described(NamedTuple):
     """What the metadata of an upload say."""
@@ -61,11 +63,15 @@ def read_metadata(text: str) -> Described:
         except (binascii.Error, ValueError):
             raise bad("a value in Upload-Metadata is not base64 of UTF-8") from None
     named = values.get("filename") or values.get("name") or ""
-    claimed = (values.get("filetype") or values.get("type") or "").partition(";")[0].strip().lower()
     return Described(
-        file_name(named),
-        claimed if _media_type.match(claimed) else "application/octet-stream",
+        file_name(named), declared_type(values.get("filetype") or values.get("type") or "")
     )
+
+
+def declared_type(text: str) -> str:
+    """Return a media type without its parameters; that of any bytes for what is none."""
+    declared = text.partition(";")[0].strip().lower()
+    return declared if _media_type.match(declared) else ANY_BYTES
 
 
 def bad(detail: str) -> BadRequest:

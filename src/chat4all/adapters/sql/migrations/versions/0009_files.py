@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("object_key", sa.String(200), nullable=False),
         sa.Column("store_upload", sa.Text, nullable=False),
         sa.Column("upload_metadata", sa.Text, nullable=False),
+        sa.Column("is_direct", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("received", sa.BigInteger, nullable=False),
         sa.Column("progress", sa.Text),

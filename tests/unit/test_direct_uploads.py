@@ -1,0 +1,263 @@
+"""Uploads straight to the store: which parts become the file, and what is refused."""
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from chat4all.domain.errors import (
+    Busy,
+    ChecksumMismatch,
+    Conflict,
+    InvalidInput,
+    NotFound,
+    TooLarge,
+    Unavailable,
+)
+from chat4all.domain.files import FileId, FileLimits, FileState, NewUpload
+from chat4all.domain.ids import Username
+from chat4all.gateway.files.new_uploads import new_upload
+from chat4all.usecases.direct_uploads import DirectUpload, DirectUploads
+from chat4all.usecases.uploading import Uploading
+from tests.uploads import Body, SignedParts, World, world_in
+
+pytestmark = pytest.mark.anyio
+
+PART = 10
+ANA, BRUNO = Username("ana"), Username("bruno")
+DATA = b"0123456789ABCDEFGHIJtail"
+
+
+@dataclass
+class Gateway:
+    """One gateway's use cases."""
+
+    uploading: Uploading
+    direct: DirectUploads
+
+
+class Direct:
+    """What gateways share, and what clients send to the store."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.signed = SignedParts(world.blobs)
+
+    def gateway(self, limits: FileLimits | None = None) -> Gateway:
+        uploading, world = self.world.gateway(limits), self.world
+        return Gateway(
+            uploading,
+            DirectUploads(uploading, world.uploads, world.files, world.blobs, self.signed),
+        )
+
+    async def put(self, begun: DirectUpload, data: bytes = DATA) -> Mapping[int, str]:
+        """Send each part to its URL, and return the ETags."""
+        pieces = [data[at : at + PART] for at in range(0, len(data), PART)]
+        return {
+            part.number: (await self.signed.put(part.url, piece)).etag
+            for part, piece in zip(begun.parts, pieces, strict=True)
+        }
+
+    async def content(self, begun: DirectUpload) -> bytes | None:
+        """Return what the store has under an upload's key."""
+        try:
+            return b"".join([piece async for piece in self.world.blobs.read(begun.upload.key)])
+        except NotFound:
+            return None
+
+    async def is_held(self, file_id: FileId) -> bool:
+        try:
+            await self.world.uploads.take(file_id, ANA, force=False)
+        except Busy:
+            return True
+        return False
+
+
+@pytest.fixture
+async def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Direct]:
+    monkeypatch.setattr("chat4all.usecases.direct_uploads.PART_BYTES", PART)
+    async with world_in(tmp_path) as found:
+        yield Direct(found)
+
+
+def new(size: int = len(DATA)) -> NewUpload:
+    return new_upload(ANA, size, "tail.txt", "text/plain")
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+async def test_parts_that_are_named_become_a_file(world: Direct) -> None:
+    here, there = world.gateway(), world.gateway()
+    begun = await here.direct.begin(new())
+    assert [(part.number, part.size, part.etag) for part in begun.parts] == [
+        (1, PART, None),
+        (2, PART, None),
+        (3, 4, None),
+    ]
+    etags = await world.put(begun)
+    file_id = begun.upload.file_id
+    file = await there.direct.complete(ANA, file_id, etags, sha256(DATA))
+    assert (file.size, file.name, file.state) == (len(DATA), "tail.txt", FileState.READY)
+    assert file.facts.sha256 == sha256(DATA)
+    assert await world.content(begun) == DATA
+    for gateway in (here, there):  # the answer may have been lost
+        assert await gateway.direct.complete(ANA, file_id, etags) == file
+
+
+async def test_etags_without_their_quotes_are_the_same(world: Direct) -> None:
+    gateway = world.gateway()
+    begun = await gateway.direct.begin(new())
+    quoted = {one: f'"{etag}"' for one, etag in (await world.put(begun)).items()}
+    await gateway.direct.complete(ANA, begun.upload.file_id, quoted)
+    assert await world.content(begun) == DATA
+
+
+async def test_a_part_that_was_replaced_is_refused_and_sent_again(world: Direct) -> None:
+    """Fails when another's bytes become part of what a client has named."""
+    gateway = world.gateway()
+    begun = await gateway.direct.begin(new())
+    file_id, etags = begun.upload.file_id, await world.put(begun)
+    await world.signed.put(begun.parts[1].url, b"of another")
+    with pytest.raises(Conflict, match=r"these ETags: 2; send them again"):
+        await gateway.direct.complete(ANA, file_id, etags)
+    assert await world.content(begun) is None
+    again = await world.signed.put(begun.parts[1].url, DATA[PART : 2 * PART])
+    await gateway.direct.complete(ANA, file_id, {**etags, 2: again.etag})
+    assert await world.content(begun) == DATA
+
+
+async def test_parts_that_are_missing_are_named(world: Direct) -> None:
+    gateway = world.gateway()
+    begun = await gateway.direct.begin(new(PART * 20))
+    guessed = dict.fromkeys(range(1, 21), '"guessed"')
+    with pytest.raises(Conflict, match="1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 10 others"):
+        await gateway.direct.complete(ANA, begun.upload.file_id, guessed)
+
+
+async def test_a_part_of_another_size_is_none(world: Direct) -> None:
+    """A store that does not check what a URL was signed for."""
+    gateway = world.gateway()
+    begun = await gateway.direct.begin(new())
+    file_id, etags = begun.upload.file_id, dict(await world.put(begun))
+    part = await world.signed.put(begun.parts[2].url, b"tail, and more", is_checked=False)
+    with pytest.raises(Conflict, match="these ETags: 3;"):
+        await gateway.direct.complete(ANA, file_id, etags | {3: part.etag})
+    assert [part.etag for part in (await gateway.direct.find(ANA, file_id)).parts][2] is None
+
+
+@pytest.mark.parametrize("numbers", [(1, 2), (1, 2, 3, 4), (2, 3, 4), ()])
+async def test_all_parts_are_named_and_no_others(world: Direct, numbers: Sequence[int]) -> None:
+    gateway = world.gateway()
+    begun = await gateway.direct.begin(new())
+    with pytest.raises(InvalidInput):
+        await gateway.direct.complete(ANA, begun.upload.file_id, dict.fromkeys(numbers, "x"))
+
+
+async def test_an_upload_goes_on_after_a_break(world: Direct) -> None:
+    begun = await world.gateway().direct.begin(new())
+    sent = await world.signed.put(begun.parts[0].url, DATA[:PART])
+    found = await world.gateway().direct.find(ANA, begun.upload.file_id)
+    assert [part.etag for part in found.parts] == [sent.etag, None, None]
+    assert [part.size for part in found.parts] == [part.size for part in begun.parts]
+    etags = await world.put(found)
+    await world.gateway().direct.complete(ANA, begun.upload.file_id, etags)
+    assert await world.content(begun) == DATA
+
+
+async def test_a_complete_that_was_cut_off_is_done_again(world: Direct) -> None:
+    """Fails when what a killed gateway has joined already cannot become a file any more."""
+    begun = await world.gateway().direct.begin(new())
+    file_id, etags = begun.upload.file_id, await world.put(begun)
+
+    async def broken() -> None:
+        raise Unavailable("the metadata service does not answer")
+
+    for step in ("advance", "finish"):
+        world.world.steps.before = {step: broken}
+        with pytest.raises(Unavailable):
+            await world.gateway().direct.complete(ANA, file_id, etags)
+        world.world.steps.before = {}
+        assert await world.content(begun) == DATA
+        with pytest.raises(Conflict, match="joined already"):
+            await world.gateway().direct.find(ANA, file_id)
+    file = await world.gateway().direct.complete(ANA, file_id, etags)
+    assert file.facts.sha256 == sha256(DATA)
+    with pytest.raises(Conflict, match="is complete"):
+        await world.gateway().direct.find(ANA, file_id)
+
+
+async def test_another_content_than_was_named_is_no_file(world: Direct) -> None:
+    gateway = world.gateway()
+    begun = await gateway.direct.begin(new())
+    etags = await world.put(begun)
+    with pytest.raises(ChecksumMismatch):
+        await gateway.direct.complete(ANA, begun.upload.file_id, etags, sha256(b"another"))
+    with pytest.raises(NotFound):
+        await gateway.direct.complete(ANA, begun.upload.file_id, etags)
+
+
+async def test_a_file_is_not_deleted_for_a_wrong_guess_of_its_content(world: Direct) -> None:
+    gateway = world.gateway()
+    begun = await gateway.direct.begin(new())
+    etags = await world.put(begun)
+    file = await gateway.direct.complete(ANA, begun.upload.file_id, etags)
+    with pytest.raises(ChecksumMismatch):
+        await gateway.direct.complete(ANA, file.file_id, etags, sha256(b"another"))
+    assert await gateway.direct.complete(ANA, file.file_id, etags, file.facts.sha256) == file
+
+
+async def test_an_empty_file_has_no_parts(world: Direct) -> None:
+    gateway = world.gateway()
+    begun = await gateway.direct.begin(new(0))
+    assert begun.parts == []
+    file = await gateway.direct.complete(ANA, begun.upload.file_id, {})
+    assert (file.size, await world.content(begun)) == (0, b"")
+
+
+async def test_the_two_ways_to_upload_do_not_mix(world: Direct) -> None:
+    """Fails when bytes of a PATCH and parts in the store become one file."""
+    gateway = world.gateway()
+    direct = (await gateway.direct.begin(new())).upload
+    with pytest.raises(Conflict, match="go to the store"):
+        await gateway.uploading.append(ANA, direct.file_id, 0, aiter(Body(b"abc").end()))
+    with pytest.raises(Conflict, match="go to the store"):
+        await gateway.uploading.settled(ANA, direct.file_id)
+    through = await gateway.uploading.begin(new())
+    with pytest.raises(Conflict, match="send it with PATCH"):
+        await gateway.direct.find(ANA, through.file_id)
+    with pytest.raises(Conflict, match="send it with PATCH"):
+        await gateway.direct.complete(ANA, through.file_id, {1: "x", 2: "x", 3: "x"})
+    for upload in (direct, through):
+        assert not await world.is_held(upload.file_id)
+
+
+async def test_only_its_owner_sees_an_upload(world: Direct) -> None:
+    gateway = world.gateway()
+    begun = await gateway.direct.begin(new())
+    etags = await world.put(begun)
+    with pytest.raises(NotFound):
+        await gateway.direct.find(BRUNO, begun.upload.file_id)
+    with pytest.raises(NotFound):
+        await gateway.direct.complete(BRUNO, begun.upload.file_id, etags)
+
+
+async def test_a_file_that_is_too_large_is_not_begun(world: Direct) -> None:
+    with pytest.raises(TooLarge):
+        await world.gateway(FileLimits(size=len(DATA) - 1)).direct.begin(new())
+    assert not [*world.world.folder.iterdir()]
+
+
+async def test_asking_for_urls_is_a_sign_of_life(world: Direct) -> None:
+    """Fails when an upload expires while its parts are sent: no gateway sees them."""
+    gateway = world.gateway()
+    begun = await gateway.direct.begin(new())
+    advanced = world.world.uploads.advanced
+    before = len(advanced)
+    assert before > 0
+    await gateway.direct.find(ANA, begun.upload.file_id)
+    assert len(advanced) > before
+    assert not await world.is_held(begun.upload.file_id)
