@@ -45,9 +45,6 @@ class KeptFiles:
         of = (conversation, message_id, sender)
         self.uses = {use for use in self.uses if use[1:] != of}
 
-    async def set_state(self, file_id: FileId, state: FileState) -> None:
-        raise NotImplementedError
-
     async def used(self, owner: Username) -> int:
         raise NotImplementedError
 

@@ -91,7 +91,8 @@ async def aged(place: Place, seconds: int) -> None:
         lambda connection: (
             connection.exec_driver_sql(
                 f"UPDATE files SET expires_at = expires_at - {ms}, "
-                f"lease_until = lease_until - {ms}, given_until = given_until - {ms}"
+                f"lease_until = lease_until - {ms}, given_until = given_until - {ms}, "
+                f"scan_at = scan_at - {ms}"
             ).rowcount
         )
     )

@@ -7,7 +7,7 @@ ClientError
 │   ├── NotAllowed           this user may not do it
 │   ├── NotFound             there is no such thing, or this user may not know of it
 │   └── Conflict             it contradicts the present state, or the name is taken
-├── Unavailable          given up after every retry: no answer, 429 or 5xx; try again later
+├── Unavailable          given up after every retry: no answer, 409 with Retry-After, 429, 5xx
 │   └── OutcomeUnknown       it may or may not have been done: repeat it with the id that it carries
 ├── Defect               the two do not understand each other: another release, or no Chat4All
 │   └── InvalidCertificate   the server is not trusted: expired, another name, or unknown authority
@@ -167,8 +167,9 @@ def error_of(
 ) -> Refused | Unavailable:
     """Return the error for a problem with this status; `said` is for one without a `detail`."""
     detail = problem.detail or said or f"the server answers with {status}"
-    if status == 429 or (status >= 500 and status != NOT_IMPLEMENTED):
-        is_unknown = problem.type == _UNKNOWN or status not in {429, 503}
+    is_held_back = status == 409 and retry_after is not None  # a file that is being checked
+    if status == 429 or is_held_back or (status >= 500 and status != NOT_IMPLEMENTED):
+        is_unknown = problem.type == _UNKNOWN or status not in {409, 429, 503}
         unavailable = OutcomeUnknown if is_unknown else Unavailable
         return unavailable(detail, status=status, problem=problem, retry_after=retry_after)
     refused = _BY_STATUS.get(status, Refused)

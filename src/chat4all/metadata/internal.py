@@ -54,7 +54,7 @@ class InternalEndpoint:
         self._credential = hashlib.sha256(credential).digest()
         questions = {
             **questions_for(people, outbox, self._same_secret),
-            **file_questions(people.uploads, people.files),
+            **file_questions(people.uploads, people.files, people.scans),
         }
         self._routes = {
             internal.PATH + name: _Route(internal.PATH + name, question)

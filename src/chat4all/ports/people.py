@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from chat4all.ports.creations import Creations
 from chat4all.ports.directory import AnsweringDirectory, Memberships
 from chat4all.ports.files import Files, Uploads
+from chat4all.ports.scanning import Scans
 from chat4all.ports.sessions import Sessions
 from chat4all.ports.users import AllUsers
 
@@ -20,3 +21,4 @@ class PeoplePorts:
     creations: Creations
     uploads: Uploads
     files: Files
+    scans: Scans

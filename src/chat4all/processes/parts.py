@@ -19,6 +19,7 @@ from chat4all.ports.log import MessageLog
 from chat4all.ports.outbox import Changes, Outbox
 from chat4all.ports.people import PeoplePorts
 from chat4all.ports.pictures import Pictures
+from chat4all.ports.scanning import Scanner
 from chat4all.ports.security import FileLinks, Passwords, Tokens
 from chat4all.ports.summaries import ConversationSummaries
 from chat4all.processes.policy import Policy
@@ -53,6 +54,7 @@ class Pings:
     live_feed: Ping | None = None
     secret_key: Ping | None = None
     files: Ping | None = None
+    scanner: Ping | None = None
     background: Ping = ping_background
 
     def by_name(self) -> Mapping[str, Ping]:
@@ -65,6 +67,7 @@ class Pings:
             "live feed": self.live_feed,
             "secret key": self.secret_key,
             "files": self.files,
+            "scanner of files": self.scanner,
             "background work": self.background,
         }
         return {name: ping for name, ping in named.items() if ping is not None}
@@ -110,6 +113,8 @@ class GatewayPorts:
     """The store of files; None where there is none."""
     file_limits: FileLimits = field(default_factory=FileLimits)
     quota: Quota = field(default_factory=Quota)
+    scanner: Scanner | None = None
+    """What every file waits for; None where none is set up."""
     other_metrics: Sequence[Source] = ()
     """Metrics of other processes, which this one reports too."""
     has_demonstration: bool = False

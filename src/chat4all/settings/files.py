@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode
 
 from chat4all.domain.errors import StartRefused
@@ -18,6 +18,9 @@ PER_USER = 10 * 1024**3
 
 _SIZE = re.compile(r"(\d{1,18})\s?(?:([KMGT])iB)?")
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
+_PATH_MAX = 107
+"""Bytes of the path of a Unix socket."""
 _TYPES = ("application", "audio", "font", "image", "model", "text", "video")
 
 
@@ -41,6 +44,16 @@ def _by_type(text: object) -> object:
             raise ValueError(f"write it as image=20MiB,video=1GiB; types are {', '.join(_TYPES)}")
         limits[name] = bytes_of(size)
     return limits
+
+
+def _clamd_address(text: str) -> str:
+    """Return an address of clamd."""
+    host, colon, port = text.rpartition(":")
+    is_path = text.startswith("/") and "\0" not in text and len(text.encode()) <= _PATH_MAX
+    is_host = colon and _HOST.fullmatch(host) and port.isdecimal() and 0 < int(port[:6]) < 65_536
+    if not (is_path or is_host):
+        raise ValueError("write it as host:port or as the absolute path of a socket")
+    return text
 
 
 _Bytes = Annotated[int, BeforeValidator(bytes_of)]
@@ -72,6 +85,9 @@ class FileValues(BaseSettings):
         PER_USER, ge=1, description="Bytes of one user's files and uploads."
     )
     files_total: _Bytes | None = Field(None, ge=1, description="Bytes of all files and uploads.")
+    clamd_address: Annotated[str, AfterValidator(_clamd_address)] | None = Field(
+        None, description="ClamAV's daemon, which scans files: host:port, or a Unix socket's path."
+    )
 
     @property
     def files(self) -> FileSettings:
@@ -80,6 +96,7 @@ class FileValues(BaseSettings):
             self._s3(),
             FileLimits(self.file_max, self.file_max_by_type),
             Quota(of_user=self.files_per_user, in_all=self.files_total),
+            self.clamd_address,
         )
 
     def _s3(self) -> S3Settings | None:

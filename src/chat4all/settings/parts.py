@@ -88,6 +88,8 @@ class FileSettings:
     s3: S3Settings | None
     limits: FileLimits
     quota: Quota
+    clamd: str | None = None
+    """Where a scanner listens: the absolute path of a Unix socket, or `host:port`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from chat4all.domain.files import (
     Quota,
 )
 from chat4all.domain.ids import ConversationId, MessageId, Username
+from chat4all.domain.scanning import Verdict
 
 
 class CreateUpload(msgspec.Struct):
@@ -74,13 +75,6 @@ class DetachFiles(msgspec.Struct):
     sender_id: Username
 
 
-class SetFileState(msgspec.Struct):
-    """For `set_file_state`."""
-
-    file_id: FileId
-    state: FileState
-
-
 class TakeGarbage(msgspec.Struct):
     """For `garbage`."""
 
@@ -91,3 +85,22 @@ class ForgetFiles(msgspec.Struct):
     """For `forget_files`."""
 
     file_ids: list[FileId]
+
+
+class TakeUnscanned(msgspec.Struct):
+    """For `take_unscanned`."""
+
+    limit: int
+
+
+class RenewScan(msgspec.Struct):
+    """For `renew_scan`."""
+
+    file_id: FileId
+
+
+class SettleScan(msgspec.Struct):
+    """For `settle_scan`."""
+
+    file_id: FileId
+    verdict: Verdict

@@ -17,4 +17,5 @@ def cached_people(people: PeoplePorts, follower: OutboxFollower) -> PeoplePorts:
         people.creations,
         people.uploads,
         people.files,
+        people.scans,
     )

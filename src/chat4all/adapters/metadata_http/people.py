@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from chat4all.adapters.metadata_http.files import HttpFiles, HttpUploads
+from chat4all.adapters.metadata_http.scans import HttpScans
 from chat4all.adapters.metadata_http.service import MetadataService
 from chat4all.concurrency.slices import slices
 from chat4all.domain.creations import CreationKey, KeptCreation
@@ -308,4 +309,5 @@ def http_people(service: MetadataService) -> PeoplePorts:
         HttpCreations(service),
         HttpUploads(service),
         HttpFiles(service),
+        HttpScans(service),
     )

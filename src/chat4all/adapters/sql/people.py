@@ -6,6 +6,7 @@ from chat4all.adapters.sql.creations import SqlCreations
 from chat4all.adapters.sql.directory import SqlDirectory
 from chat4all.adapters.sql.files import SqlFiles
 from chat4all.adapters.sql.memberships import SqlMemberships
+from chat4all.adapters.sql.scans import SqlScans
 from chat4all.adapters.sql.sessions import SqlSessions
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.adapters.sql.uploads import SqlUploads
@@ -25,4 +26,5 @@ def sql_people(
         SqlCreations(database),
         SqlUploads(database),
         SqlFiles(database),
+        SqlScans(database),
     )

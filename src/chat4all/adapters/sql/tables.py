@@ -171,6 +171,8 @@ files = Table(
     Column("expires_at", BigInteger),
     # Set once it is garbage, for ever: until when no other collector gets it.
     Column("given_until", BigInteger),
+    # While it waits for its scan: from when on any gateway may take it.
+    Column("scan_at", BigInteger),
     # When it was begun, or, of what is whole, when it became so.
     Column("created_at", BigInteger, nullable=False),
     # None of what is not whole.
@@ -182,6 +184,7 @@ files = Table(
     Index("ix_files_owner", "owner"),
     Index("ix_files_expires_at", "expires_at"),
     Index("ix_files_sha256", "sha256"),
+    Index("ix_files_scan_at", "scan_at"),
 )
 
 # The messages that name a file.

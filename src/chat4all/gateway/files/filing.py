@@ -1,7 +1,7 @@
 """The files of one gateway, put together: their routes, and the work in the background."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from chat4all.concurrency.periodic import periodically
@@ -12,10 +12,12 @@ from chat4all.http.limits import Limits
 from chat4all.usecases.collecting import Collecting
 from chat4all.usecases.downloading import Downloading
 from chat4all.usecases.picturing import Picturing
+from chat4all.usecases.scanning import Scanning
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.uploading import Uploading
 
 COLLECT_EVERY_SECONDS = 60.0
+SCAN_EVERY_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class FilesUseCases:
     downloading: Downloading
     picturing: Picturing
     collecting: Collecting
+    scanning: Scanning | None = None
 
 
 class Filing:
@@ -48,10 +51,18 @@ class Filing:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Collect garbage while in this context."""
+        """Collect garbage, and scan what waits for it, while in this context."""
         if self._use_cases is None:
             yield
             return
         collect = self._use_cases.collecting.collect
-        async with periodically("deleting files", collect, COLLECT_EVERY_SECONDS):
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(
+                periodically("deleting files", collect, COLLECT_EVERY_SECONDS)
+            )
+            if (scanning := self._use_cases.scanning) is not None:
+                stack.push_async_callback(scanning.close)
+                await stack.enter_async_context(
+                    periodically("scanning files", scanning.scan, SCAN_EVERY_SECONDS)
+                )
             yield
