@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from chat4all.adapters.sql import SqlAudit
+from chat4all.domain.files import PictureFacts
 from chat4all.usecases import scanning as module
 from tests.api.conftest import CHAT, Api, running
 from tests.api.test_garbage import stored
 from tests.api.tus import PNG, Tus
+from tests.attached import FakePictures
 from tests.clamd import EICAR, SIGNATURE, FakeClamd, fake_clamd
 
 pytestmark = pytest.mark.anyio
@@ -78,6 +80,13 @@ async def test_a_file_that_is_being_checked_is_for_nobody_and_not_looked_at(
     api: Api, clamd: FakeClamd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SOON_SECONDS", 0.0)
+    looked, look = list[bool](), FakePictures.look
+
+    async def noted(self: FakePictures, content: AsyncIterator[bytes]) -> PictureFacts:
+        looked.append(clamd.released.is_set())
+        return await look(self, content)
+
+    monkeypatch.setattr(FakePictures, "look", noted)
     clamd.released.clear()
     bruno = Tus(api, await api.sign_in("bruno"))
     path = await bruno.upload(PNG)
@@ -89,13 +98,13 @@ async def test_a_file_that_is_being_checked_is_for_nobody_and_not_looked_at(
         assert answer.status_code == 409
         assert answer.json()["type"] == "/problems/being-checked"
         assert int(answer.headers["retry-after"]) > 0
-    # A kind that it is not of is refused once it is ready: nothing is looked at before.
     clamd.released.set()
 
     async def is_ready() -> bool:
         return (await bruno.ask("GET", path)).status_code == 200
 
     await until(is_ready)
+    assert looked == [True]
     assert (await sent(api, bruno.who, path, "image")).status_code == 202
 
 

@@ -94,6 +94,7 @@ export class FakeServer {
       this.accepted.push(said);
       throw new TypeError("terminated");
     }
+    if (status === "checked") return this.#answer(409, { detail: "wait" }, { "Retry-After": "0.01" });
     if (status !== 202) return this.#answer(status, { type: "/problems/x", detail: "because" });
     this.accepted.push(said);
     return this.#answer(202, { message_id: said.message_id, status: "accepted" });
