@@ -63,9 +63,6 @@ class KeptFiles:
     async def settle(self, doubtful: DoubtfulUse, *, is_named: bool) -> None:
         raise NotImplementedError
 
-    async def set_state(self, file_id: FileId, state: FileState) -> None:
-        raise NotImplementedError
-
     async def used(self, owner: Username) -> int:
         raise NotImplementedError
 

@@ -98,10 +98,10 @@ async def test_pictures_are_counted_by_what_came_of_them(
 
 
 async def test_what_is_deleted_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filing, "COLLECT_EVERY_SECONDS", 0.02)
+    monkeypatch.setattr(filing, "EVERY_SECONDS", 0.02)
     async with running(tmp_path / "data") as api:
         bruno = Tus(api, await api.sign_in("bruno"))
-        paths = [await bruno.upload(bytes(10)) for _ in range(3)]
+        paths = [await bruno.upload(bytes([number] * 10)) for number in range(3)]
         assert await counted(api, "deleted_total") == 0
         for path in paths[1:]:
             assert (await bruno.ask("DELETE", path)).status_code == 204

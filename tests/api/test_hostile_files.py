@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from chat4all.adapters.sql.file_rows import change_file
 from chat4all.domain.files import FileState, file_id
 from tests.api.conftest import CHAT, Api
 from tests.api.test_attached import send, status, upload
@@ -163,14 +164,19 @@ async def test_what_is_not_whole_or_was_refused_is_given_to_nobody(api: Api) -> 
     assert (await send(api, bruno, file)).status_code == 202
     url = (await api.gateway.post(f"/v1/files/{file}/link", headers=ana)).json()["url"]
     token = url.partition("?")[2]
-    for state, expected in ((FileState.CHECKING, 409), (FileState.REFUSED, 404)):
-        await api.parts.people.files.set_state(file_id(file), state)
+    files: Any = api.parts.people.files
+    for state in (FileState.CHECKING, FileState.REFUSED):
+        await files._database.write(
+            lambda connection, state=state: change_file(
+                connection, file_id(file), state=state.value
+            )
+        )
         for who in (bruno, ana):
             for below in ("", "/thumbnail"):
-                assert await status(api, who, file, below) == expected
+                assert await status(api, who, file, below) == 409
         for below in ("", "/thumbnail"):
             answer = await api.gateway.get(f"/v1/files/{file}{below}?{token}")
-            assert answer.status_code == expected
+            assert answer.status_code == 409
         assert (await send(api, bruno, file)).status_code == 409
 
 

@@ -24,6 +24,7 @@ CHAT = "550e8400-e29b-41d4-a716-446655440000"
 ACCEPTED = (202, {"status": "accepted", "message_id": CHAT})
 UNKNOWN = (503, {"type": "/problems/outcome-unknown", "detail": "unknown"}, {"Retry-After": "1"})
 BUSY = (503, {"type": "/problems/overloaded", "detail": "busy"}, {"Retry-After": "1"})
+CHECKED = (409, {"type": "/problems/being-checked", "detail": "wait"}, {"Retry-After": "3"})
 GONE = (404, {"type": "/problems/not-found", "detail": "no such thing"})
 
 
@@ -45,7 +46,9 @@ async def talking(*answers: Answer, seconds: float = 10) -> AsyncIterator[tuple[
         yield chat, server
 
 
-@pytest.mark.parametrize("answer", [LOST, UNKNOWN, BUSY, (429, {}), (502, "bad gateway")], ids=str)
+@pytest.mark.parametrize(
+    "answer", [LOST, UNKNOWN, BUSY, CHECKED, (429, {}), (502, "bad gateway")], ids=str
+)
 async def test_a_message_is_sent_again_under_its_id(answer: Answer) -> None:
     async with talking(answer, answer, ACCEPTED) as (chat, server):
         message_id = await chat.send(CHAT, "x")

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from chat4all.domain.errors import Conflict, NotFound
+from chat4all.domain.errors import BeingChecked, Conflict, NotFound
 from chat4all.domain.files import (
     GARBAGE_SECONDS,
     LATE_SECONDS,
@@ -153,18 +153,10 @@ async def test_only_what_is_ready_is_sent(
     unfinished = (await uploads.create(new_upload(), FREE)).file_id
     with pytest.raises(NotFound):
         await files.attach(use_of(unfinished, chat))
-    await files.set_state(unfinished, FileState.READY)  # it is none yet
-    assert (await uploads.find(unfinished, ANA)).state is FileState.UPLOADING
-    file_id = await whole(uploads, state=FileState.CHECKING)
-    with pytest.raises(Conflict, match="checked"):
-        await files.attach(use_of(file_id, chat))
-    await files.set_state(file_id, FileState.REFUSED)
-    with pytest.raises(Conflict, match="refused"):
-        await files.attach(use_of(file_id, chat))
-    assert (await files.find(file_id, ANA)).state is FileState.REFUSED
-    await files.set_state(file_id, FileState.READY)
-    assert (await files.attach(use_of(file_id, chat))).state is FileState.READY
-    await files.set_state(FileId(str(uuid.uuid4())), FileState.READY)
+    for state, error in ((FileState.CHECKING, BeingChecked), (FileState.REFUSED, Conflict)):
+        file_id = await whole(uploads, state=state)
+        with pytest.raises(error):
+            await files.attach(use_of(file_id, chat))
 
 
 async def test_garbage_is_given_to_one_for_a_minute(

@@ -15,6 +15,7 @@ from chat4all.domain.files import (
     keys_of,
 )
 from chat4all.domain.ids import Username
+from chat4all.domain.scanning import Verdict
 from chat4all.ports.people import PeoplePorts
 from tests.contract.test_directory import ANA, BRUNO, CARLA, group, user
 from tests.contract.test_files_known import detach, use_of
@@ -88,7 +89,7 @@ async def test_what_is_not_the_same_is_not_shared(known: PeoplePorts) -> None:
     """Neither what has another content, nor what is not ready, nor what has no bytes."""
     checking = await whole(known.uploads, state=FileState.CHECKING)
     refused = await whole(known.uploads, state=FileState.CHECKING)
-    await known.files.set_state(refused, FileState.REFUSED)
+    await known.scans.settle(refused, Verdict("a signature"))
     made = [
         checking,
         refused,
@@ -101,7 +102,7 @@ async def test_what_is_not_the_same_is_not_shared(known: PeoplePorts) -> None:
     await known.uploads.create(new_upload(), FREE)
     assert await known.sharing.share(100) == 3
     assert len({await key_of(known, one) for one in made}) == len(made)
-    await known.files.set_state(checking, FileState.READY)
+    await known.scans.settle(checking, Verdict())
     assert await known.sharing.share(100) == 1
     assert await key_of(known, checking) == await key_of(known, made[2])
 

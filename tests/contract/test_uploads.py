@@ -93,7 +93,7 @@ async def whole(
 
 
 TIMES = {
-    "files": ("created_at", "expires_at", "lease_until", "given_until", "emptied_at"),
+    "files": ("created_at", "expires_at", "lease_until", "given_until", "emptied_at", "scan_at"),
     "file_uses": ("check_at",),
 }
 

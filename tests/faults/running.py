@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +79,11 @@ class Running:
         *arguments: str,
         command: Sequence[str] = (sys.executable, "-m", "chat4all"),
         start_new_session: bool = False,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         # The people of these tests write without a pause, which nobody may do.
-        self._environment = environment() | {"CHAT4ALL_RATE_LIMITS": "off"}
+        self._environment = environment() | {"CHAT4ALL_RATE_LIMITS": "off"} | dict(settings or {})
         self._start_new_session = start_new_session
         self.port, self.metadata_port = free_ports(2)
         self.gateway = f"http://127.0.0.1:{self.port}"

@@ -200,6 +200,9 @@ def _loaded_by(*modules: str) -> set[str]:
 # Background work.
 
 LOOPS = {
+    "adapters.clamd._instream": "one answer, ended with the scan that waits for it",
+    "usecases.scanning.Scanning._scanned": "one scan, ended with the task that waits for it",
+    "usecases.scanning.Scanning._start": "one scan, held until it has ended; `close` ends it",
     "concurrency.periodic._Job.repeat": "the one loop of background work",
     "client.calling.Caller.response": "ends with the deadline of the call",
     "client.live.Events.__anext__": "one event, awaited by its caller",

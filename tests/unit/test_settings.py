@@ -165,6 +165,23 @@ def test_where_files_are_and_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.public_endpoint == "https://files.example"
 
 
+@pytest.mark.parametrize("address", ["/run/clamav/clamd.ctl", "clamd:3310", "[::1]:3310"])
+def test_where_the_scanner_is(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("CHAT4ALL_CLAMD_ADDRESS", address)
+    assert load_settings().gateway.files.clamd == address
+    assert load_settings().one_machine.files.clamd == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["clamd", "clamd:", ":3310", "clamd:0", "clamd:65536", "run/clamd.ctl", "/" + "x" * 107, ""],
+)
+def test_no_address_of_a_scanner(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("CHAT4ALL_CLAMD_ADDRESS", address)
+    with pytest.raises(StartRefused, match=r"^CHAT4ALL_CLAMD_ADDRESS.*host:port"):
+        load_settings()
+
+
 @pytest.mark.parametrize("missing", S3)
 def test_half_of_a_store_is_none(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     for name in S3.keys() - {missing}:

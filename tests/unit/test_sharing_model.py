@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
 from chat4all.adapters.sql import sql_people
-from chat4all.domain.files import GARBAGE_SECONDS, REPLACED_SECONDS, FileId, FileState
+from chat4all.domain.files import GARBAGE_SECONDS, FileId, FileState
 from chat4all.domain.ids import Username
+from chat4all.domain.scanning import UNSCANNED_SECONDS, Verdict
 from tests.contract.test_directory import ANA, BRUNO, user
 from tests.contract.test_uploads import aged, whole
 from tests.databases import place_at
@@ -42,7 +43,7 @@ class Sharing(AsyncMachine):
         self.place = self.run(self._opened.__aenter__())
         ports = sql_people(self.place.database)
         self._users, self._uploads = ports.users, ports.uploads
-        self._files, self._sharing = ports.files, ports.sharing
+        self._files, self._sharing, self._scans = ports.files, ports.sharing, ports.scans
         self.known: dict[FileId, Known] = {}
         self.own: dict[FileId, str] = {}
         self.told: set[str] = set()
@@ -81,7 +82,7 @@ class Sharing(AsyncMachine):
     @rule(number=some)
     def is_clean(self, number: int) -> None:
         file_id = sorted(self.known)[number % len(self.known)]
-        self.run(self._files.set_state(file_id, FileState.READY))
+        self.run(self._scans.settle(file_id, Verdict()))
         self.known[file_id].is_ready = True
 
     @precondition(lambda self: self.known)
@@ -114,8 +115,8 @@ class Sharing(AsyncMachine):
         self.run(aged(self.place, GARBAGE_SECONDS))
 
     @rule()
-    def a_day_passes(self) -> None:
-        self.run(aged(self.place, REPLACED_SECONDS))
+    def a_week_passes(self) -> None:
+        self.run(aged(self.place, UNSCANNED_SECONDS))
         self.known.clear()
 
     @invariant()
@@ -128,7 +129,7 @@ class Sharing(AsyncMachine):
 
     async def collect_all(self) -> None:
         """Every object is given to be deleted in the end."""
-        await aged(self.place, REPLACED_SECONDS)
+        await aged(self.place, UNSCANNED_SECONDS)
         for _ in range(2):
             await aged(self.place, GARBAGE_SECONDS)
             while given := await self._files.garbage(100):

@@ -64,7 +64,6 @@ async def test_what_was_committed_already_is_done_once(tmp_path: Path) -> None:
         await sql_people(place.database).directory.add_conversation(chat)
         use = use_of(new.file_id, chat.conversation_id)
         assert await files.attach(use) == made
-        await files.set_state(new.file_id, FileState.READY)
         await detach(files, use)
         other = await whole(uploads)
         await uploads.end(other, ANA)

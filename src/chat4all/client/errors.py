@@ -7,7 +7,7 @@ ClientError
 │   ├── NotAllowed           this user may not do it
 │   ├── NotFound             there is no such thing, or this user may not know of it
 │   └── Conflict             it contradicts the present state, or the name is taken
-├── Unavailable          given up after every retry: no answer, 429 or 5xx; try again later
+├── Unavailable          given up after every retry: no answer, 409 with Retry-After, 429, 5xx
 │   └── OutcomeUnknown       it may or may not have been done: repeat it with the id that it carries
 ├── Defect               the two do not understand each other: another release, or no Chat4All
 │   └── InvalidCertificate   the server is not trusted: expired, another name, or unknown authority

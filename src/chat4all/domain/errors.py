@@ -10,7 +10,8 @@ Chat4AllError
 │   ├── Conflict                it contradicts the present state
 │   │   ├── AlreadyTaken            a unique name is in use
 │   │   ├── Busy                    another request holds the upload
-│   │   └── Fenced                  another request has taken the upload away
+│   │   ├── Fenced                  another request has taken the upload away
+│   │   └── BeingChecked            the file is held back by a check, which ends
 │   ├── UnreadablePicture       no picture that can be read
 │   ├── QuotaReached            there is no room left for this user, or in all
 │   ├── TooLarge                a file, or what is added to it, has more bytes than it may
@@ -26,7 +27,8 @@ Chat4AllError
 ├── CommandRefused          a command is refused; the message says why, and what to do
 └── RouterStopped           the store contradicts the log; an operator must look
 
-What is `Refused` is permanent, what is `Unavailable` passes: only the latter is ever retried.
+What is `Refused` is permanent, what is `Unavailable` passes: of the former only `BeingChecked` is
+ever retried.
 `chat4all.http.problems` is the one place that turns these into HTTP answers.
 """
 
@@ -93,6 +95,13 @@ class Busy(Conflict):
 
 class Fenced(Conflict):
     """Another request has taken the upload over; what this one sent since may not count."""
+
+
+class BeingChecked(Conflict):
+    """The file is held back until it has been checked: the same request may work after a while."""
+
+    retry_after: float = 3.0
+    """Seconds after which to try again."""
 
 
 class UnreadablePicture(Refused):

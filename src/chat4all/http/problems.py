@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from chat4all.domain.errors import (
     AlreadyTaken,
+    BeingChecked,
     Busy,
     Chat4AllError,
     ChecksumMismatch,
@@ -95,6 +96,10 @@ _KINDS: Sequence[tuple[type[Chat4AllError], _Kind]] = (
     # Clients of tus repeat these two: after a while, and from the offset that they ask for.
     (Busy, _Kind(HTTPStatus.LOCKED, ProblemSlug.BUSY, "Busy")),
     (Fenced, _Kind(HTTPStatus.CONFLICT, ProblemSlug.FENCED, "Taken over")),
+    (
+        BeingChecked,
+        _Kind(HTTPStatus.CONFLICT, ProblemSlug.BEING_CHECKED, "Being checked"),
+    ),
     (Conflict, _Kind(HTTPStatus.CONFLICT, ProblemSlug.CONFLICT, "Conflict")),
     (TooLarge, _Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, ProblemSlug.TOO_LARGE, "Too large")),
     (
@@ -213,7 +218,7 @@ def _kind_and_headers(error: Exception) -> tuple[_Kind, dict[str, str]]:
         if isinstance(error, kind_of_error):
             if isinstance(error, NotSignedIn):
                 return kind, {"WWW-Authenticate": "Bearer"}
-            if isinstance(error, TooMany | Unavailable):
+            if isinstance(error, BeingChecked | TooMany | Unavailable):
                 return kind, {"Retry-After": str(max(1, ceil(error.retry_after)))}
             return kind, {}
     return _INTERNAL, {}

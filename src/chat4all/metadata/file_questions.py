@@ -6,13 +6,14 @@ from typing import Any
 from chat4all.metadata.questions import Question
 from chat4all.ports.file_uses import FileUses
 from chat4all.ports.files import Files, Uploads
+from chat4all.ports.scanning import Scans
 from chat4all.ports.sharing import Sharing
 from chat4all.wire import internal
 from chat4all.wire import internal_files as of_files
 
 
 def file_questions(
-    uploads: Uploads, files: Files, uses: FileUses, sharing: Sharing
+    uploads: Uploads, files: Files, uses: FileUses, sharing: Sharing, scans: Scans
 ) -> Mapping[str, Question[Any]]:
     """Return every question that these ports answer, by the name in its path."""
     return {
@@ -42,9 +43,6 @@ def file_questions(
             of_files.FilesOfMessage,
             lambda query: files.detach(query.conversation_id, query.message_id, query.sender_id),
         ),
-        "set_file_state": Question(
-            of_files.SetFileState, lambda query: files.set_state(query.file_id, query.state)
-        ),
         "bytes_of": Question(internal.OfUser, lambda of: files.used(of.username)),
         "garbage": Question(of_files.TakeGarbage, lambda query: files.garbage(query.limit)),
         "doubt_files": Question(
@@ -58,4 +56,9 @@ def file_questions(
         ),
         "forget_files": Question(of_files.ForgetFiles, lambda query: files.forget(query.file_ids)),
         "share_files": Question(of_files.ShareFiles, lambda query: sharing.share(query.limit)),
+        "take_unscanned": Question(of_files.TakeUnscanned, lambda query: scans.take(query.limit)),
+        "renew_scan": Question(of_files.RenewScan, lambda query: scans.renew(query.file_id)),
+        "settle_scan": Question(
+            of_files.SettleScan, lambda query: scans.settle(query.file_id, query.verdict)
+        ),
     }

@@ -54,7 +54,9 @@ class InternalEndpoint:
         self._credential = hashlib.sha256(credential).digest()
         questions = {
             **questions_for(people, outbox, self._same_secret),
-            **file_questions(people.uploads, people.files, people.file_uses, people.sharing),
+            **file_questions(
+                people.uploads, people.files, people.file_uses, people.sharing, people.scans
+            ),
         }
         self._routes = {
             internal.PATH + name: _Route(internal.PATH + name, question)

@@ -87,7 +87,7 @@ class Files(Protocol):
 
         It is in doubt until it is settled (`ports.file_uses`); again, it is so anew.
         Raises `NotFound` as `find` does, and for a sender who is not a member of the conversation;
-        `Conflict` for a file that is not ready.
+        `Conflict` for a file that is not ready (`BeingChecked` while it is held back).
         """
         ...
 
@@ -95,10 +95,6 @@ class Files(Protocol):
         self, conversation: ConversationId, message_id: MessageId, sender: Username
     ) -> None:
         """Note that a message no longer names its file, which is gone when no other one does."""
-        ...
-
-    async def set_state(self, file_id: FileId, state: FileState) -> None:
-        """Note what a check of a file has found; nothing if it is gone by now."""
         ...
 
     async def used(self, owner: Username) -> int:

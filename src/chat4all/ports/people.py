@@ -6,6 +6,7 @@ from chat4all.ports.creations import Creations
 from chat4all.ports.directory import AnsweringDirectory, Memberships
 from chat4all.ports.file_uses import FileUses
 from chat4all.ports.files import Files, Uploads
+from chat4all.ports.scanning import Scans
 from chat4all.ports.sessions import Sessions
 from chat4all.ports.sharing import Sharing
 from chat4all.ports.users import AllUsers
@@ -24,3 +25,4 @@ class PeoplePorts:
     files: Files
     file_uses: FileUses
     sharing: Sharing
+    scans: Scans

@@ -83,7 +83,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
     from chat4all.adapters.crypto import BcryptPasswords
     from chat4all.adapters.pictures import LimitedPictures
     from chat4all.processes.directories import people_of_service
-    from chat4all.processes.files import ping_of
+    from chat4all.processes.files import ping_of, scanner_at
     from chat4all.processes.keys import tokens_in_cluster
 
     tokens = tokens_in_cluster(settings.people.keys)
@@ -92,6 +92,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
         found = await stack.enter_async_context(people_of_service(settings))
         engines = await stack.enter_async_context(_engines(settings.kafka, settings.cassandra))
         blobs = await stack.enter_async_context(opened_blobs(settings.files))
+        scanner = scanner_at(settings.files.clamd)
         passwords = stack.enter_context(closing(BcryptPasswords()))
         feed = KafkaFeed(settings.kafka.bootstrap, settings.kafka.topic_events)
         metrics = GatewayMetrics(__version__, SLUG)
@@ -103,6 +104,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
             feed.ping,
             found.same_secret,
             None if blobs is None else ping_of(blobs),
+            None if scanner is None else ping_of(scanner),
         )
         gateway, live = make_gateway(
             GatewayPorts(
@@ -125,6 +127,7 @@ async def serve_gateway(settings: GatewaySettings) -> bool:
                 settings.files.quota,
                 settings.files.upload_rate,
                 blobs if settings.files.is_public else None,
+                scanner,
                 has_demonstration=settings.people.is_development,
             )
         )

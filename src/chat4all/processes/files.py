@@ -1,10 +1,12 @@
 """Files of a gateway, made from its ports."""
 
+from chat4all.adapters.clamd import Clamd
 from chat4all.concurrency.pacing import Pace
 from chat4all.domain.errors import Degraded, Unavailable
 from chat4all.gateway.files.filing import FilesUseCases, Filing
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.health import Ping
+from chat4all.ports.scanning import Scanner
 from chat4all.processes.parts import GatewayPorts
 from chat4all.usecases.checking_uses import CheckingUses
 from chat4all.usecases.collecting import Collecting
@@ -12,6 +14,7 @@ from chat4all.usecases.direct_uploads import DirectUploads
 from chat4all.usecases.downloading import Downloading
 from chat4all.usecases.finishing import Finishing
 from chat4all.usecases.picturing import Picturing
+from chat4all.usecases.scanning import Scanning
 from chat4all.usecases.sharing_objects import SharingObjects
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.uploading import Uploading
@@ -27,7 +30,10 @@ def make_files(ports: GatewayPorts, signing_in: SigningIn, pace: Pace) -> Filing
     if ports.blobs is not None:
         blobs = meter.blobs(ports.blobs)
         picturing = Picturing(blobs, meter.pictures(ports.pictures))
-        finishing = Finishing(uploads, blobs, picturing)
+        scanning = None
+        if ports.scanner is not None:
+            scanning = Scanning(ports.people.scans, blobs, ports.scanner, picturing)
+        finishing = Finishing(uploads, blobs, picturing, scanning)
         uploading = Uploading(uploads, blobs, finishing, ports.file_limits, ports.quota, pace)
         use_cases = FilesUseCases(
             uploading,
@@ -37,18 +43,24 @@ def make_files(ports: GatewayPorts, signing_in: SigningIn, pace: Pace) -> Filing
             Collecting(meter.garbage(files), blobs),
             CheckingUses(ports.people.file_uses, files, ports.store, ports.letters, ports.progress),
             SharingObjects(ports.people.sharing),
+            scanning,
         )
     filing = Filing(use_cases, signing_in, ports.policy.limits)
     meter.watch(filing.transfers.counts)
     return filing
 
 
-def ping_of(blobs: Blobs) -> Ping:
-    """Return the ping of a store of files: without it a gateway does all else that it does."""
+def scanner_at(address: str | None) -> Scanner | None:
+    """Return the scanner that listens at an address, if there is one."""
+    return None if address is None else Clamd(address)
+
+
+def ping_of(part: Blobs | Scanner) -> Ping:
+    """Return the ping of what only files need: without it a gateway does all else that it does."""
 
     async def ping() -> None:
         try:
-            await blobs.ping()
+            await part.ping()
         except Unavailable as error:
             raise Degraded(str(error)) from error
 

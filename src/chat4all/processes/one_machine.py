@@ -46,7 +46,7 @@ from chat4all.ports.pictures import Pictures
 from chat4all.ports.security import Passwords
 from chat4all.processes.apps import make_gateway, make_metadata
 from chat4all.processes.directories import people_in_file, trim_all
-from chat4all.processes.files import ping_of
+from chat4all.processes.files import ping_of, scanner_at
 from chat4all.processes.keys import tokens_in_folder
 from chat4all.processes.parts import (
     GatewayPorts,
@@ -134,6 +134,7 @@ async def one_machine(
         blobs = FolderBlobs(folder.path / FILES, reserve=RESERVED_BYTES)
         stack.push_async_callback(blobs.close)
         await blobs.open(has_files=found.has_files)
+        scanner = scanner_at(settings.files.clamd)
         # After the demonstration data, so that a first start which was cut off is still the first.
         installation.complete()
         stack.enter_context(watching_folder(folder.path, present))
@@ -165,7 +166,14 @@ async def one_machine(
                 feed,
                 feed,
                 policy,
-                Pings(log.ping, store.ping, found.ping, routing.ping, files=ping_of(blobs)),
+                Pings(
+                    log.ping,
+                    store.ping,
+                    found.ping,
+                    routing.ping,
+                    files=ping_of(blobs),
+                    scanner=None if scanner is None else ping_of(scanner),
+                ),
                 gateway_metrics,
                 FolderGeneration(folder.path, installation.installation_id),
                 pictures or LimitedPictures(),
@@ -175,6 +183,7 @@ async def one_machine(
                 settings.files.limits,
                 settings.files.quota,
                 settings.files.upload_rate,
+                scanner=scanner,
                 other_metrics=[routing.metrics],
                 has_demonstration=told,
                 is_only_gateway=True,

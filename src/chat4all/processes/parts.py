@@ -23,6 +23,7 @@ from chat4all.ports.people import PeoplePorts
 from chat4all.ports.pictures import Pictures
 from chat4all.ports.presigning import Presigning
 from chat4all.ports.progress import LogProgress
+from chat4all.ports.scanning import Scanner
 from chat4all.ports.security import FileLinks, Passwords, Tokens
 from chat4all.ports.summaries import ConversationSummaries
 from chat4all.ports.transfers import TransferCounts
@@ -58,6 +59,7 @@ class Pings:
     live_feed: Ping | None = None
     secret_key: Ping | None = None
     files: Ping | None = None
+    scanner: Ping | None = None
     background: Ping = ping_background
 
     def by_name(self) -> Mapping[str, Ping]:
@@ -70,6 +72,7 @@ class Pings:
             "live feed": self.live_feed,
             "secret key": self.secret_key,
             "files": self.files,
+            "scanner of files": self.scanner,
             "background work": self.background,
         }
         return {name: ping for name, ping in named.items() if ping is not None}
@@ -145,6 +148,8 @@ class GatewayPorts:
     upload_rate: int = UPLOAD_RATE
     presigning: Presigning | None = None
     """The store of files, for uploads straight to it; None where clients cannot reach it."""
+    scanner: Scanner | None = None
+    """What every file waits for; None where none is set up."""
     other_metrics: Sequence[Source] = ()
     """Metrics of other processes, which this one reports too."""
     has_demonstration: bool = False

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode
 
 from chat4all.domain.buckets import Bucket
@@ -19,6 +19,9 @@ PER_USER = 10 * 1024**3
 
 _SIZE = re.compile(r"(\d{1,18})\s?(?:([KMGT])iB)?")
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
+_PATH_MAX = 107
+"""Bytes of the path of a Unix socket."""
 _TYPES = ("application", "audio", "font", "image", "model", "text", "video")
 
 
@@ -42,6 +45,16 @@ def _by_type(text: object) -> object:
             raise ValueError(f"write it as image=20MiB,video=1GiB; types are {', '.join(_TYPES)}")
         limits[name] = bytes_of(size)
     return limits
+
+
+def _clamd_address(text: str) -> str:
+    """Return an address of clamd."""
+    host, colon, port = text.rpartition(":")
+    is_path = text.startswith("/") and "\0" not in text and len(text.encode()) <= _PATH_MAX
+    is_host = colon and _HOST.fullmatch(host) and port.isdecimal() and 0 < int(port[:6]) < 65_536
+    if not (is_path or is_host):
+        raise ValueError("write it as host:port or as the absolute path of a socket")
+    return text
 
 
 _Bytes = Annotated[int, BeforeValidator(bytes_of)]
@@ -83,6 +96,9 @@ class FileValues(BaseSettings):
         ge=64 * 1024,
         description="Bytes a second of all uploads to a gateway while messages are being sent.",
     )
+    clamd_address: Annotated[str, AfterValidator(_clamd_address)] | None = Field(
+        None, description="ClamAV's daemon, which scans files: host:port, or a Unix socket's path."
+    )
 
     @property
     def files(self) -> FileSettings:
@@ -92,6 +108,7 @@ class FileValues(BaseSettings):
             FileLimits(self.file_max, self.file_max_by_type),
             Quota(of_user=self.files_per_user, in_all=self.files_total),
             self.upload_rate,
+            self.clamd_address,
         )
 
     def _s3(self) -> Bucket | None:

@@ -80,6 +80,8 @@ class FileSettings:
     quota: Quota
     upload_rate: int
     """Bytes a second of all uploads of a process while messages are being sent."""
+    clamd: str | None = None
+    """Where a scanner listens: the absolute path of a Unix socket, or `host:port`."""
 
     @property
     def is_public(self) -> bool:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from chat4all.domain.errors import Conflict, FieldError, InvalidInput, NotFound
+from chat4all.domain.errors import FieldError, InvalidInput, NotFound
 from chat4all.domain.file_names import file_name
-from chat4all.domain.files import FileLimits, FileState, FileUse, StoredFile, file_id, fits
+from chat4all.domain.files import FileLimits, FileUse, StoredFile, file_id, fits
 from chat4all.domain.kinds import FILE_KINDS, Kind
 from chat4all.domain.messages import StoredMessage
 from chat4all.domain.records import MessageRecord
+from chat4all.domain.scanning import check_ready
 from chat4all.ports.file_uses import FileUses
 from chat4all.ports.files import Files
 
@@ -27,7 +28,7 @@ class Attaching:
         """Return a record with what is known of its file, which its readers may have from now on.
 
         Raises `InvalidInput` for a file that its sender may not have or that does not fit the kind,
-        and `Conflict` for one that is not ready.
+        `BeingChecked` for one that is held back, and `Conflict` for one that was refused.
         """
         payload = record.payload or {}
         use = FileUse(
@@ -56,13 +57,12 @@ class Attaching:
     async def _check(self, use: FileUse, kind: Kind) -> None:
         # Before the file is attached: nobody gets it by a message that is refused.
         file = await self._files.find(use.file_id, use.sender_id)
-        if file.state is FileState.READY and not fits(kind, file.facts.media_type):
+        check_ready(file)
+        if not fits(kind, file.facts.media_type):
             raise _invalid(f"this file cannot be sent as `{kind}`: it is {file.facts.media_type}")
         if file.size > (most := self._limits.most(file.facts.media_type)):
             # When it began, only its uploader had said what it is.
             raise _invalid(f"a file of this type has at most {most:,} bytes")
-        if file.state is FileState.REFUSED:
-            raise Conflict("this file was refused when it was checked")
 
 
 def payload_of(file: StoredFile, sent: Mapping[str, Any]) -> Mapping[str, Any]:

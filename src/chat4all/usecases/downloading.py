@@ -6,9 +6,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
 
-from chat4all.domain.errors import Conflict, NotFound
-from chat4all.domain.files import FileId, FileState, StoredFile
+from chat4all.domain.errors import NotFound
+from chat4all.domain.files import FileId, StoredFile
 from chat4all.domain.ids import Username
+from chat4all.domain.scanning import check_ready
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Files
 from chat4all.ports.security import FileLinks
@@ -36,13 +37,10 @@ class Downloading:
     async def find(self, file_id: FileId, viewer: Username) -> StoredFile:
         """Return a file that may be read. Raises `NotFound`, as `ports.files.Files.find`.
 
-        Raises `Conflict` while it is held back.
+        Raises `BeingChecked` while it is held back, `Conflict` if it was refused.
         """
         file = await self._files.find(file_id, viewer)
-        if file.state is FileState.CHECKING:
-            raise Conflict("this file is being checked: try again in a while")
-        if file.state is not FileState.READY:
-            raise NotFound("this file was refused when it was checked")
+        check_ready(file)
         return file
 
     async def read(self, file: StoredFile, start: int, length: int) -> AsyncIterator[bytes]:

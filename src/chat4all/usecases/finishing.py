@@ -12,6 +12,7 @@ from chat4all.domain.media_types import FIRST_BYTES, sniffed
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Uploads
 from chat4all.usecases.picturing import Picturing
+from chat4all.usecases.scanning import Scanning
 from chat4all.usecases.writing_parts import update
 
 READ_AHEAD = 4 * 1024 * 1024
@@ -21,8 +22,15 @@ READ_AHEAD = 4 * 1024 * 1024
 class Finishing:
     """Makes files of uploads. Doing it again, after it was cut off anywhere, does no harm."""
 
-    def __init__(self, uploads: Uploads, blobs: Blobs, picturing: Picturing) -> None:
+    def __init__(
+        self,
+        uploads: Uploads,
+        blobs: Blobs,
+        picturing: Picturing,
+        scanning: Scanning | None = None,
+    ) -> None:
         self._uploads = uploads
+        self._scanning = scanning
         self._picturing = picturing
         self._blobs = blobs
 
@@ -37,12 +45,15 @@ class Finishing:
             digest = await self._read_again(key)
         first = b"".join([data async for data in self._blobs.read(key, 0, FIRST_BYTES)])
         facts = FileFacts(digest.hexdigest(), sniffed(first))
-        if (seen := await self._picturing.facts(key, facts.media_type)) is not None:
-            facts = replace(facts, width=seen.width, height=seen.height, blurhash=seen.blurhash)
-        file = await self._uploads.finish(upload.file_id, upload.fence, facts, FileState.READY)
+        state = FileState.CHECKING
+        if self._scanning is None:  # or else it is not decoded before it has been scanned
+            state = FileState.READY
+            if (seen := await self._picturing.facts(key, facts.media_type)) is not None:
+                facts = replace(facts, width=seen.width, height=seen.height, blurhash=seen.blurhash)
+        file = await self._uploads.finish(upload.file_id, upload.fence, facts, state)
         with suppress(Unavailable):  # what a killed process has left is deleted with the file
             await self._blobs.delete(tails_of(key, upload.fence))
-        return file
+        return file if self._scanning is None else await self._scanning.soon(file)
 
     async def _read_again(self, key: str) -> Any:
         digest, waiting, size = hashlib.sha256(), list[bytes](), 0

@@ -13,6 +13,7 @@ from chat4all.domain.files import (
     Quota,
 )
 from chat4all.domain.ids import ConversationId, MessageId, Username
+from chat4all.domain.scanning import Verdict
 
 
 class CreateUpload(msgspec.Struct):
@@ -75,13 +76,6 @@ class FilesOfMessage(msgspec.Struct):
     sender_id: Username
 
 
-class SetFileState(msgspec.Struct):
-    """For `set_file_state`."""
-
-    file_id: FileId
-    state: FileState
-
-
 class TakeGarbage(msgspec.Struct):
     """For `garbage`."""
 
@@ -111,3 +105,22 @@ class ShareFiles(msgspec.Struct):
     """For `share_files`."""
 
     limit: int
+
+
+class TakeUnscanned(msgspec.Struct):
+    """For `take_unscanned`."""
+
+    limit: int
+
+
+class RenewScan(msgspec.Struct):
+    """For `renew_scan`."""
+
+    file_id: FileId
+
+
+class SettleScan(msgspec.Struct):
+    """For `settle_scan`."""
+
+    file_id: FileId
+    verdict: Verdict

@@ -21,6 +21,7 @@ class ProblemSlug(StrEnum):
     CONFLICT = "conflict"
     BUSY = "busy"
     FENCED = "fenced"
+    BEING_CHECKED = "being-checked"
     QUOTA_REACHED = "quota-reached"
     TOO_LARGE = "too-large"
     CHECKSUM_MISMATCH = "checksum-mismatch"

@@ -19,4 +19,5 @@ def cached_people(people: PeoplePorts, follower: OutboxFollower) -> PeoplePorts:
         people.files,
         people.file_uses,
         people.sharing,
+        people.scans,
     )

@@ -94,10 +94,6 @@ class HttpFiles:
         detach = questions.FilesOfMessage(conversation, message_id, sender)
         await self._ask("detach_files", detach, None, writes=True)
 
-    async def set_state(self, file_id: FileId, state: FileState) -> None:
-        """Note what a check of a file has found; see `ports.files.Files`."""
-        await self._ask("set_file_state", questions.SetFileState(file_id, state), None, writes=True)
-
     async def used(self, owner: Username) -> int:
         """Return how many bytes of a user count; see `ports.files.Files`."""
         answer: int = await self._ask("bytes_of", internal.OfUser(owner), int, writes=False)

@@ -8,6 +8,7 @@ from chat4all.adapters.metadata_http.files import (
     HttpSharing,
     HttpUploads,
 )
+from chat4all.adapters.metadata_http.scans import HttpScans
 from chat4all.adapters.metadata_http.service import MetadataService
 from chat4all.concurrency.slices import slices
 from chat4all.domain.creations import CreationKey, KeptCreation
@@ -315,4 +316,5 @@ def http_people(service: MetadataService) -> PeoplePorts:
         HttpFiles(service),
         HttpFileUses(service),
         HttpSharing(service),
+        HttpScans(service),
     )

@@ -14,6 +14,7 @@ from chat4all.concurrency.waiting import BoundedWaiting
 from chat4all.domain.acting import current_actor
 from chat4all.domain.errors import (
     AlreadyTaken,
+    BeingChecked,
     Busy,
     Conflict,
     Fenced,
@@ -63,6 +64,7 @@ _REFUSED: Mapping[str, type[Refused]] = {
     type_of(ProblemSlug.ALREADY_TAKEN): AlreadyTaken,
     type_of(ProblemSlug.BUSY): Busy,
     type_of(ProblemSlug.FENCED): Fenced,
+    type_of(ProblemSlug.BEING_CHECKED): BeingChecked,
     type_of(ProblemSlug.QUOTA_REACHED): QuotaReached,
     type_of(ProblemSlug.NOT_SIGNED_IN): NotSignedIn,
 }

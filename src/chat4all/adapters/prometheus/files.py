@@ -34,7 +34,7 @@ class FileMetrics(Collector):
         )
         self._deleted = Counter(
             "chat4all_files_deleted",
-            "Files and uploads whose bytes were deleted because nobody needs them.",
+            "Deletions of files and uploads that nobody needs, two of each, ten minutes apart.",
             registry=registry,
         )
         self._pictures = Counter(

@@ -23,7 +23,7 @@ from chat4all.adapters.sql.outbox import Now
 from chat4all.adapters.sql.tables import file_uses, files, members, users
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.adapters.sql.types import ByBytes
-from chat4all.domain.errors import Conflict, NotFound
+from chat4all.domain.errors import NotFound
 from chat4all.domain.files import (
     GARBAGE_SECONDS,
     LATE_SECONDS,
@@ -37,6 +37,7 @@ from chat4all.domain.files import (
 )
 from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.roles import NO_SUCH_CONVERSATION
+from chat4all.domain.scanning import check_ready
 
 _THROUGH_A_CONVERSATION = select(file_uses.c.file_id).join(
     members, members.c.conversation_id == file_uses.c.conversation_id
@@ -61,11 +62,6 @@ _IS_MEMBER = select(members.c.role).where(
 _USES = select(file_uses.c.file_id).where(OF_MESSAGE).order_by(ByBytes(file_uses.c.file_id))
 _USE = insert(file_uses).values(check_at=Now() + CHECK_MS)
 _DETACH = delete(file_uses).where(OF_MESSAGE)
-_SET_STATE = (
-    update(files)
-    .where(files.c.file_id == bindparam("file"), IS_THERE, IS_WHOLE)
-    .values(state=bindparam("found"))
-)
 _ANY_WHOLE = select(files.c.file_id).where(IS_THERE, IS_WHOLE).limit(1)
 _BYTES = select(func.coalesce(func.sum(files.c.size), 0)).where(
     files.c.owner == bindparam("username"), IS_THERE
@@ -103,11 +99,6 @@ _EMPTIED = (
     .values(emptied_at=Now(), given_until=Now() + LATE_SECONDS * 1000)
 )
 
-_NOT_READY = {
-    FileState.CHECKING: "the file is still being checked: try again in a while",
-    FileState.REFUSED: "the file was refused when it was checked: it cannot be sent",
-}
-
 
 class SqlFiles:
     """The port `ports.files.Files`."""
@@ -126,8 +117,7 @@ class SqlFiles:
         def attach(connection: Connection) -> StoredFile:
             row = lock_file(connection, use.file_id)
             found = _find(connection, use.file_id, use.sender_id)
-            if why := _NOT_READY.get(found.state):
-                raise Conflict(why)
+            check_ready(found)
             if connection.execute(_IS_MEMBER, message).first() is None:
                 raise NotFound(NO_SUCH_CONVERSATION)
             if use.file_id not in connection.execute(_USES, message).scalars().all():
@@ -164,13 +154,6 @@ class SqlFiles:
         return [
             upload_of(row) if row.state == FileState.UPLOADING else file_of(row) for row in rows
         ]
-
-    async def set_state(self, file_id: FileId, state: FileState) -> None:
-        """Note what a check of a file has found; see `ports.files.Files`."""
-        values = {"file": file_id, "found": state.value}
-        await self._database.write(
-            lambda connection: connection.execute(_SET_STATE, values).rowcount
-        )
 
     async def has_any(self) -> bool:
         """Say whether there is any file that is whole."""

@@ -7,6 +7,7 @@ from chat4all.adapters.sql.directory import SqlDirectory
 from chat4all.adapters.sql.file_uses import SqlFileUses
 from chat4all.adapters.sql.files import SqlFiles
 from chat4all.adapters.sql.memberships import SqlMemberships
+from chat4all.adapters.sql.scans import SqlScans
 from chat4all.adapters.sql.sessions import SqlSessions
 from chat4all.adapters.sql.sharing import SqlSharing
 from chat4all.adapters.sql.transactions import Transactions
@@ -29,4 +30,5 @@ def sql_people(
         SqlFiles(database),
         SqlFileUses(database),
         SqlSharing(database),
+        SqlScans(database),
     )

@@ -176,6 +176,8 @@ files = Table(
     Column("given_until", BigInteger),
     # When its bytes were deleted for the first time.
     Column("emptied_at", BigInteger),
+    # While it waits for its scan: from when on any gateway may take it.
+    Column("scan_at", BigInteger),
     # When it was begun, or, of what is whole, when it became so.
     Column("created_at", BigInteger, nullable=False),
     # None of what is not whole.
@@ -191,6 +193,7 @@ files = Table(
     Index("ix_files_expires_at", "expires_at"),
     Index("ix_files_sha256", "sha256"),
     Index("ix_files_compare_at", "compare_at"),
+    Index("ix_files_scan_at", "scan_at"),
 )
 
 # The messages that name a file.

@@ -46,8 +46,10 @@ from chat4all.domain.files import (
     format_size,
 )
 from chat4all.domain.ids import Username
+from chat4all.domain.scanning import SCAN_LEASE_SECONDS, UNSCANNED_SECONDS
 
 LEASE_MS = LEASE_SECONDS * 1000
+SCAN_LEASE_MS = SCAN_LEASE_SECONDS * 1000
 
 LEASE_LEFT_MAX_MS = 2 * LEASE_MS
 """With more left, the clock was set back. More than a whole lease can be left: a transaction's time
@@ -177,7 +179,7 @@ class SqlUploads:
                 progress=None,
                 lease_until=0,
                 created_at=row.now,
-                expires_at=row.now + KEPT_MS,
+                **_waiting_from(row.now, state),
                 compare_at=row.now if row.size else None,
                 **asdict(facts),
             )
@@ -199,6 +201,13 @@ class SqlUploads:
             give_up(connection, row, call)
 
         await self._database.write(end)
+
+
+def _waiting_from(now: int, state: FileState) -> dict[str, int | None]:
+    if state is not FileState.CHECKING:
+        return {"expires_at": now + KEPT_MS}
+    # The process that finishes a file scans it, unless it ends before.
+    return {"expires_at": now + UNSCANNED_SECONDS * 1000, "scan_at": now + SCAN_LEASE_MS}
 
 
 def _new_row(upload: NewUpload) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """The checks of a cluster, in order. Loads the drivers of `chat4all[cluster]`."""
 
+from chat4all.doctor import scanning
 from chat4all.doctor.cluster import (
     cassandra,
     database,
@@ -28,4 +29,5 @@ CHECKS: tuple[Check[Cluster], ...] = (
     services.metadata_service,
     services.services,
     cassandra.clocks,
+    scanning.scanner,
 )

@@ -1,5 +1,6 @@
 """The checks of one machine, in order."""
 
+from chat4all.doctor import scanning
 from chat4all.doctor.one_machine import (
     clock,
     files,
@@ -29,6 +30,7 @@ CHECKS: tuple[Check[OneMachine], ...] = (
     uploaded.uploaded_files,
     pictures,
     clock.clock,
+    scanning.scanner,
     services.services,
     services.ports,
     passwords.demonstration_passwords,

@@ -1,7 +1,7 @@
 """The files of one gateway, put together: their routes, and the work in the background."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from chat4all.concurrency.periodic import periodically
@@ -15,12 +15,13 @@ from chat4all.usecases.collecting import Collecting
 from chat4all.usecases.direct_uploads import DirectUploads
 from chat4all.usecases.downloading import Downloading
 from chat4all.usecases.picturing import Picturing
+from chat4all.usecases.scanning import Scanning
 from chat4all.usecases.sharing_objects import SharingObjects
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.uploading import Uploading
 
-COLLECT_EVERY_SECONDS = 60.0
-SHARE_EVERY_SECONDS = 60.0
+EVERY_SECONDS = 60.0
+SCAN_EVERY_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class FilesUseCases:
     collecting: Collecting
     checking_uses: CheckingUses
     sharing: SharingObjects
+    scanning: Scanning | None = None
 
 
 class Filing:
@@ -59,15 +61,21 @@ class Filing:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Do what is done for files every minute, while in this context."""
-        if self._use_cases is None:
+        """Do what is done for files again and again, while in this context."""
+        if (use_cases := self._use_cases) is None:
             yield
             return
-        collect, check = self._use_cases.collecting.collect, self._use_cases.checking_uses.check
-        share = self._use_cases.sharing.share
-        async with (
-            periodically("deleting files", collect, COLLECT_EVERY_SECONDS),
-            periodically("comparing files with messages", check, COLLECT_EVERY_SECONDS),
-            periodically("sharing equal files", share, SHARE_EVERY_SECONDS),
-        ):
+        every_minute = {
+            "deleting files": use_cases.collecting.collect,
+            "comparing files with messages": use_cases.checking_uses.check,
+            "sharing equal files": use_cases.sharing.share,
+        }
+        async with AsyncExitStack() as stack:
+            for name, work in every_minute.items():
+                await stack.enter_async_context(periodically(name, work, EVERY_SECONDS))
+            if (scanning := use_cases.scanning) is not None:
+                stack.push_async_callback(scanning.close)
+                await stack.enter_async_context(
+                    periodically("scanning files", scanning.scan, SCAN_EVERY_SECONDS)
+                )
             yield

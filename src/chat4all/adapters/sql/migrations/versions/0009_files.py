@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.BigInteger),
         sa.Column("given_until", sa.BigInteger),
         sa.Column("emptied_at", sa.BigInteger),
+        sa.Column("scan_at", sa.BigInteger),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("sha256", sa.String(64)),
         sa.Column("media_type", sa.String(200)),
@@ -41,7 +42,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["owner"], ["users.username"], name="fk_files_owner"),
         if_not_exists=True,
     )
-    for column in ("owner", "object_key", "expires_at", "sha256", "compare_at"):
+    for column in ("owner", "object_key", "expires_at", "sha256", "compare_at", "scan_at"):
         op.create_index(f"ix_files_{column}", "files", [column], if_not_exists=True)
     op.create_table(
         "file_uses",
