@@ -199,7 +199,8 @@ async def test_a_large_upload_takes_little_memory(served: Running, bruno: Tus) -
                 client.writer.write(piece)
                 await client.writer.drain()
             assert "204 No Content" in await client.head()
-        assert tracemalloc.get_traced_memory()[1] < 3 * PART_BYTES + 8 * MIB
+        # A thread may let go of a part a little later than its request.
+        assert tracemalloc.get_traced_memory()[1] < 4 * PART_BYTES + 8 * MIB
         tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
         async with connected(served.port) as client:
