@@ -22,7 +22,7 @@ PARTITIONS = 8
 WRITERS = 8
 
 REQUEST_SECONDS = 5.0
-"""In which every request is answered, whatever is away."""
+"""In which every request is answered, whatever is unavailable."""
 
 SLOW_SECONDS = 3.0
 """What a machine that is half as fast, and these threads, may add."""

@@ -38,8 +38,8 @@ def token(running: Running) -> str:
     return str(answer["access_token"])
 
 
-def uploader(running: Running, token: str, file: BinaryIO, chunk: int, *, sums: bool) -> Uploader:
-    client = TusClient(f"{running.gateway}/v1/files", {"Authorization": f"Bearer {token}"})
+def uploader(gateway: str, token: str, file: BinaryIO, chunk: int, *, sums: bool) -> Uploader:
+    client = TusClient(f"{gateway}/v1/files", {"Authorization": f"Bearer {token}"})
     return client.uploader(
         file_stream=file,
         chunk_size=chunk,
@@ -88,7 +88,7 @@ def test_nothing_that_was_acknowledged_is_sent_again(
 ) -> None:
     content = random.Random(1).randbytes(100 * MIB + 12_345)
     size, wanted = len(content), hashlib.sha256(content).hexdigest()
-    upload = uploader(running, token, io.BytesIO(content), chunk, sums=sums)
+    upload = uploader(running.gateway, token, io.BytesIO(content), chunk, sums=sums)
     url: str = upload.create_url()
     upload.set_url(url)
     upload.stop_at = size

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
 import zlib
 from collections.abc import AsyncIterator
@@ -197,3 +199,16 @@ async def test_the_process_has_none_of_our_secrets(monkeypatch: pytest.MonkeyPat
     assert (await LimitedPictures().look(streamed(raw))).width == 64
     assert "SECRET_KEY" not in seen
     assert seen
+
+
+def test_its_process_is_the_first_to_end_where_memory_runs_out() -> None:
+    """Fails when a picture can end the service that shares its memory limit."""
+    program = (
+        "from chat4all.adapters.pictures.child import limit_process\n"
+        "limit_process()\n"
+        "print(open('/proc/self/oom_score_adj').read())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) == 1000

@@ -7,7 +7,7 @@ import wave
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Request, Response, Route, expect
+from playwright.sync_api import JSHandle, Locator, Request, Response, Route, expect
 
 from tests.page.browsing import Desk, Window
 from tests.page.checking import check
@@ -17,6 +17,25 @@ from tests.pictures import png
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 FAILED_REQUESTS = r"Failed to load resource|WebSocket connection to"
+
+
+GIVEN = """([name, type, base64]) => {
+  const given = new DataTransfer();
+  const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
+  given.items.add(new File([bytes], name, { type, lastModified: 1 }));
+  return given;
+}"""
+
+
+def given(window: Window, name: str, media_type: str, content: bytes) -> JSHandle:
+    """Return what a drop or a paste brings."""
+    encoded = base64.b64encode(content).decode()
+    return window.page.evaluate_handle(GIVEN, [name, media_type, encoded])
+
+
+def drop(window: Window, name: str, media_type: str, content: bytes) -> None:
+    transfer = {"dataTransfer": given(window, name, media_type, content)}
+    window.page.get_by_role("region", name="History").dispatch_event("drop", transfer)
 
 
 def choose(window: Window, path: Path, button: str = "Attach a file") -> None:
@@ -30,16 +49,15 @@ def is_loaded(picture: Locator) -> None:
     assert picture.evaluate("it => it.decode().then(() => it.naturalWidth)") > 0
 
 
-def test_a_picture_is_seen_opened_and_saved_by_the_other(
-    desk: Desk, server: Server, tmp_path: Path
+def test_a_picture_is_dropped_and_seen_opened_and_saved_by_the_other(
+    desk: Desk, server: Server
 ) -> None:
     (token,) = server.sign_up("paula")
     server.private(token, "ana")
-    picture = tmp_path / "praia.png"
-    picture.write_bytes(png(600, 400))
+    picture = png(600, 400)
     paula = desk.person("paula", PASSWORD).enter("ana")
     ana = desk.person("ana", language="pt-BR").enter("paula")
-    choose(paula, picture)
+    drop(paula, "praia.png", "image/png", picture)
     is_loaded(ana.page.get_by_alt_text("praia.png"))
     is_loaded(paula.page.get_by_alt_text("praia.png"))
     ana.picture("file-seen")
@@ -51,7 +69,7 @@ def test_a_picture_is_seen_opened_and_saved_by_the_other(
     with ana.page.expect_download() as downloading:
         viewer.get_by_role("button", name="Baixar").click()
     assert downloading.value.suggested_filename == "praia.png"
-    assert Path(downloading.value.path()).read_bytes() == picture.read_bytes()
+    assert Path(downloading.value.path()).read_bytes() == picture
     ana.page.keyboard.press("Escape")
     expect(viewer).to_have_count(0)
     expect(opener).to_be_focused()
@@ -158,14 +176,6 @@ def test_an_upload_goes_on_after_a_pause_and_a_reload(
     desk.forgive(FAILED_REQUESTS)
 
 
-GIVEN = """([name, type, base64]) => {
-  const given = new DataTransfer();
-  const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
-  given.items.add(new File([bytes], name, { type, lastModified: 1 }));
-  return given;
-}"""
-
-
 def test_what_is_dropped_and_pasted_is_shown_as_what_it_is(
     desk: Desk, server: Server, tmp_path: Path
 ) -> None:
@@ -181,19 +191,14 @@ def test_what_is_dropped_and_pasted_is_shown_as_what_it_is(
         "canto.wav": ("audio/wav", sound.read_bytes()),
         "not a picture.png": ("image/png", b"text"),
     }
-    place = tina.page.get_by_role("region", name="History")
     for name, (media_type, content) in files.items():
-        encoded = base64.b64encode(content).decode()
-        given = tina.page.evaluate_handle(GIVEN, [name, media_type, encoded])
-        place.dispatch_event("drop", {"dataTransfer": given})
+        drop(tina, name, media_type, content)
         if name == "mar.png":
             is_loaded(ana.page.get_by_alt_text(name))
     ana.page.get_by_role("button", name="Download not a picture.png").wait_for()
     player = ana.page.get_by_label("canto.wav")
     expect(player).to_have_js_property("duration", 1)
-    pasted = tina.page.evaluate_handle(
-        GIVEN, ["nota.txt", "text/plain", base64.b64encode(b"oi").decode()]
-    )
+    pasted = given(tina, "nota.txt", "text/plain", b"oi")
     tina.page.evaluate(
         "([given, it]) => it.dispatchEvent("
         "new ClipboardEvent('paste', { clipboardData: given, bubbles: true, cancelable: true }))",

@@ -100,7 +100,7 @@ def health(**errors: str | None) -> bytes:
     ("status", "body", "code", "printed"),
     [
         (200, health(log=None, store=None), 0, "ready"),
-        (503, health(log=None, store="it is away"), 1, "store: it is away"),
+        (503, health(log=None, store="it is unavailable"), 1, "store: it is unavailable"),
         (200, health(log=None, router="none runs"), 0, "ready; router: none runs"),
         (200, b"<html>", 1, "does not answer as Chat4All does"),
         (200, b"[]", 1, "does not answer as Chat4All does"),

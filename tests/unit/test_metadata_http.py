@@ -141,7 +141,7 @@ async def test_a_wrong_credential_is_told_to_the_operator_and_fails_closed(
             await HttpSessions(service).get(SessionId("one"))
     assert_documented(str(refused.value))
     assert wrong not in str(refused.value)
-    assert refused.value.public == "the metadata service is away"
+    assert refused.value.public == "the metadata service is unavailable"
 
 
 @pytest.mark.parametrize(("ours", "same"), [("s" * 32, True), ("t" * 32, False)])
@@ -162,7 +162,7 @@ async def test_another_secret_key_is_noticed_and_not_told_to_anybody(
                 await compared.ping()
             assert_documented(str(told.value))
     async with asking(endpoint, "x" * 32) as service:
-        await SameSecret(service, url, proof).ping()  # what is away is told elsewhere
+        await SameSecret(service, url, proof).ping()  # what is unavailable is told elsewhere
 
 
 async def test_the_largest_group_passes(endpoint: InternalEndpoint) -> None:

@@ -186,7 +186,7 @@ async def test_what_is_degraded_is_told_and_leaves_a_gateway_ready() -> None:
         raise Degraded("no router runs")
 
     async def away() -> None:
-        raise Unavailable("Kafka at 10.1.2.3:9092 does not answer", "Kafka is away")
+        raise Unavailable("Kafka at 10.1.2.3:9092 does not answer", "Kafka is unavailable")
 
     async def unknown() -> None:
         raise OutcomeUnknown("Kafka at 10.1.2.3:9092", "it did not confirm")
@@ -204,7 +204,7 @@ async def test_what_is_degraded_is_told_and_leaves_a_gateway_ready() -> None:
             shown = [(await client.get(path)).json()["detail"] for path in ("/away", "/unknown")]
         assert answer.status_code == status
         assert (part["status"], part["error"]) == ("degraded", "no router runs")
-        assert shown[0] == "Kafka is away"
+        assert shown[0] == "Kafka is unavailable"
         assert shown[1].startswith("it did not confirm: it may or may not have been done")
 
 
@@ -249,7 +249,7 @@ async def test_a_router_that_waits_says_so_once_and_that_it_goes_on(
         nonlocal tries
         tries += 1
         if tries < 6:
-            raise Unavailable("Kafka is away")
+            raise Unavailable("Kafka is unavailable")
         router.stop()
         return Poll([], {})
 

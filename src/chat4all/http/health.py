@@ -50,7 +50,7 @@ def health_routes(pings: Mapping[str, Ping]) -> APIRouter:
         summary="Everything it needs is there",
         responses={
             200: {"content": json_content(Readiness)},
-            503: {"description": "Something is away.", "content": json_content(Readiness)},
+            503: {"description": "Something is unavailable.", "content": json_content(Readiness)},
         },
     )
     async def ready() -> Response:

@@ -41,7 +41,7 @@ class OutboxFollower:
     ) -> None:
         self._outbox = outbox
         self._source_name = source_name
-        self._public = f"{source_name} is away"
+        self._public = f"{source_name} is unavailable"
         self._clock = clock
         self._position: int | None = None
         self._polled_at: float | None = None

@@ -56,7 +56,7 @@ _NO_ANSWER = (
     CassErrorLibUnableToConnect,
 )
 
-PUBLIC = "the message store (Cassandra) is away"
+PUBLIC = "the message store (Cassandra) is unavailable"
 """The text that clients get."""
 
 

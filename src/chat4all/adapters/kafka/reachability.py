@@ -15,7 +15,7 @@ METADATA_SECONDS = 1.2
 CONNECT_SECONDS = 0.6
 """Together with the above less than the 2 s that a health check has."""
 
-PUBLIC = "the message log (Kafka) is away"
+PUBLIC = "the message log (Kafka) is unavailable"
 """The text that clients get."""
 
 

@@ -52,7 +52,7 @@ ANSWER_MAX = 8 * 1024 * 1024
 TRIES = 3
 WAIT_MAX_SECONDS = 0.2
 
-PUBLIC = "the metadata service is away"
+PUBLIC = "the metadata service is unavailable"
 """The text that clients get."""
 
 _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)

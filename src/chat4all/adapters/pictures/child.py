@@ -8,6 +8,8 @@ and time, and nothing else in the process. Exit status: 0, or `UNREADABLE`.
 import json
 import resource
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 MEMORY_MAX = 1024**3
@@ -38,6 +40,9 @@ class _Unreadable(Exception):
 
 def limit_process() -> None:
     """Take away what the rest of this process does not need."""
+    # Where memory runs out, the kernel is to end this process, and not the one that serves.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX, MEMORY_MAX))
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS_MAX, SECONDS_MAX))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no file can be written

@@ -50,7 +50,7 @@ WAIT_MAX_SECONDS = 0.5
 RECYCLE_SECONDS = 600
 """After which a connection is reopened, so that new nodes get their share."""
 
-PUBLIC = "the directory's database is away"
+PUBLIC = "the directory's database is unavailable"
 """The text that clients get."""
 
 _DEFINITE = ("40001", "40P01")

@@ -2,7 +2,7 @@
 import { t } from "./i18n.js";
 
 const SHOWN = ["image", "audio", "video"];
-/** Uploads at a time; a server takes four requests of a user at once. */
+/** Uploads at a time. */
 const AT_ONCE = 2;
 /** Between two addresses of the same file. */
 const AGAIN_MS = 30_000;
