@@ -52,8 +52,8 @@ const signedOut = (cause) =>
 const isSignedOut = (error) =>
   error instanceof ChatError && error.type === "/problems/signed-out";
 
-const isTemporary = (/** @type {ChatError} */ { status, retry_after }) =>
-  status === 0 || status === 429 || status >= 500 || !!retry_after;
+const isTemporary = (/** @type {ChatError} */ { status }) =>
+  status === 0 || status === 429 || status >= 500;
 
 /** @param {unknown} cause @returns {never} */
 const rethrow = (cause) => {

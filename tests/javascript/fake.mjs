@@ -95,7 +95,6 @@ export class FakeServer {
       this.accepted.push(said);
       throw new TypeError("terminated");
     }
-    if (status === "checked") return this.#answer(409, { detail: "wait" }, { "Retry-After": "0.01" });
     if (status !== 202) {
       return this.#answer(status, problem ?? { type: "/problems/x", detail: "because" }, headers);
     }

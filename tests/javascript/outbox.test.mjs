@@ -24,7 +24,7 @@ const later = () => {
 
 test("a message is shown at once, with the id that it keeps in all tries", async () => {
   const server = new FakeServer();
-  server.answers = ["lost", 503, 429, 502, "checked"];
+  server.answers = ["lost", 503, 429, 502];
   const client = new Client(URL, server.options);
   const states = statesOf(client);
   const sent = client.send(CHAT, "Olá", { mentions: ["bruno"] });
@@ -33,7 +33,7 @@ test("a message is shown at once, with the id that it keeps in all tries", async
   assert.equal(unsent.state, "sending");
   assert.equal(await sent, unsent.message_id);
   assert.deepEqual(new Set(server.tries), new Set([unsent.message_id]));
-  assert.equal(server.tries.length, 6);
+  assert.equal(server.tries.length, 5);
   assert.deepEqual(server.accepted.at(-1), {
     content: "Olá",
     mentions: ["bruno"],
