@@ -232,6 +232,8 @@ class Uploading:
             reading = asyncio.create_task(self._copy(body, writer, upload.size, hashed))
             request = _Request(reading, asyncio.Event())
             self._requests[upload.file_id] = request
+            if self._is_ending:  # since it asked for the upload
+                request.stop(_ending())
             return await self._receive(request, upload, writer, checksum, hashed)
 
     async def _receive(
