@@ -58,6 +58,11 @@ class Share(Generic[K]):
         """Note that it is not the client who is waited for."""
         self.waits_since = None
 
+    def excuse(self, seconds: float) -> None:
+        """Do not count the next `seconds` as the client's, since it is not asked for anything."""
+        if self.waits_since is not None:
+            self.waits_since += seconds
+
     def leave(self) -> None:
         """Have the request give back all that it holds, soon."""
         self.is_leaving = True

@@ -229,7 +229,7 @@ class Uploading:
         with self._memory.share(upload.owner, let_go) as share:
             writer = self._writer(upload, checksum, share)
             hashed = hashlib.new(checksum.algorithm) if checksum else None
-            reading = asyncio.create_task(self._copy(body, writer, upload.size, hashed))
+            reading = asyncio.create_task(self._copy(body, writer, share, upload.size, hashed))
             request = _Request(reading, asyncio.Event())
             self._requests[upload.file_id] = request
             if self._is_ending:  # since it asked for the upload
@@ -279,16 +279,20 @@ class Uploading:
             return request.stopped
         return None
 
-    async def _copy(self, body: Body, writer: PartWriter, size: int, hashed: Any) -> None:
+    async def _copy(
+        self, body: Body, writer: PartWriter, share: Share[Username], size: int, hashed: Any
+    ) -> None:
         """Give a body to the writer, piece by piece."""
         async for data in body:
-            await self._pace.take(len(data))
             room = size - writer.offset
             if hashed is not None:
                 hashed.update(data)
             await writer.add(data[:room])
             if len(data) > room:
                 raise _too_large(size)
+            if seconds := self._pace.pay(len(data)):
+                share.excuse(seconds)
+                await asyncio.sleep(seconds)
 
     def _writer(
         self, upload: Upload, checksum: Checksum | None, share: Share[Username]
