@@ -387,8 +387,12 @@ async def test_a_gateway_that_ends_keeps_what_has_arrived(world: World) -> None:
 
 async def test_a_body_that_comes_while_a_gateway_ends_is_not_read(world: World) -> None:
     gateway, may_take = world.gateway(), asyncio.Event()
+
+    async def blocked() -> None:
+        await may_take.wait()
+
     file_id = await begun(gateway, 6)
-    world.steps.before["take"] = may_take.wait
+    world.steps.before["take"] = blocked
     body = Body(b"abc").end()
     adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(body)))
     await world.steps.until_begun("take")
