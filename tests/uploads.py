@@ -171,10 +171,15 @@ class World:
     async def fence(self, file_id: FileId) -> int:
         return (await self.uploads.find(file_id, ANA)).fence
 
-    def gateway(self, limits: FileLimits | None = None) -> Uploading:
+    def gateway(self, limits: FileLimits | None = None, pace: Pace | None = None) -> Uploading:
         finishing = Finishing(self.uploads, self.blobs, Picturing(self.blobs, FakePictures()))
         return Uploading(
-            self.uploads, self.blobs, finishing, limits or FileLimits(), Quota(), Pace(UPLOAD_RATE)
+            self.uploads,
+            self.blobs,
+            finishing,
+            limits or FileLimits(),
+            Quota(),
+            pace or Pace(UPLOAD_RATE),
         )
 
     def stored(self, pattern: str = "*") -> Sequence[Path]:

@@ -142,6 +142,34 @@ async def test_as_many_slow_ones_let_go_as_are_needed(monkeypatch: pytest.Monkey
         await one.end()
 
 
+async def test_slow_owners_with_full_queues_keep_nobody_else_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fails when what waits for its own owner fills the queue, or gets what others are to have."""
+    monkeypatch.setattr(module, "SLOW_SECONDS", 0.0)
+    room = Room[str](8, 8, "requests")
+    holders = await held_by(room, *"aabbccdd")
+    queued = [await waiting(room, owner) for owner in "aabbccdd"]
+    (fifth,) = await held_by(room, "e")
+    assert sum(one.was_told.is_set() for one in holders) == 1
+    assert not any(one.has_it.is_set() for one in queued)
+    for one in (fifth, *holders, *queued):
+        await one.end()
+    assert room.held == 0
+
+
+async def test_nobody_lets_go_for_more_than_a_quarter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SLOW_SECONDS", 0.0)
+    room = Room[str](8, 16, "requests")
+    holders = await held_by(room, *"abcdefgh")
+    queued = [Holder(room, "i", 1) for _ in range(4)]
+    await settled(lambda: sum(one.has_it.is_set() for one in queued) == 2)
+    room._press()  # those that still wait look again
+    assert sum(one.was_told.is_set() for one in holders) == 2
+    for one in (*holders, *queued):
+        await one.end()
+
+
 async def test_clients_have_time_before_they_are_slow() -> None:
     room = Room[str](4, 8, "requests")
     holders = await held_by(room, *"abcd")

@@ -385,6 +385,25 @@ async def test_a_gateway_that_ends_keeps_what_has_arrived(world: World) -> None:
     assert await offset_of(other, file_id) == 3
 
 
+async def test_a_body_that_comes_while_a_gateway_ends_is_not_read(world: World) -> None:
+    gateway, may_take = world.gateway(), asyncio.Event()
+
+    async def blocked() -> None:
+        await may_take.wait()
+
+    file_id = await begun(gateway, 6)
+    world.steps.before["take"] = blocked
+    body = Body(b"abc").end()
+    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(body)))
+    await world.steps.until_begun("take")
+    gateway.stop()
+    may_take.set()
+    with pytest.raises(Overloaded, match="ending"):
+        await adding
+    assert not body._pieces.empty()
+    assert await offset_of(world.gateway(), file_id) == 0
+
+
 async def test_a_slow_body_lets_go_when_others_wait_and_loses_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

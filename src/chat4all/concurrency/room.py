@@ -58,6 +58,11 @@ class Share(Generic[K]):
         """Note that it is not the client who is waited for."""
         self.waits_since = None
 
+    def excuse(self, seconds: float) -> None:
+        """Do not count the next `seconds` as the client's, since it is not asked for anything."""
+        if self.waits_since is not None:
+            self.waits_since += seconds
+
     def leave(self) -> None:
         """Have the request give back all that it holds, soon."""
         self.is_leaving = True
@@ -68,8 +73,10 @@ class Room(Generic[K]):
     """Gives out `most` in all, to those who ask first; to one owner at most a quarter of it.
 
     While requests wait, those whose clients have been waited for longest, and for `SLOW_SECONDS` at
-    least, are told to let go. At most `waiting_max` wait; one more, and one that has waited for
-    `WAIT_SECONDS`, gets `Overloaded`. `what` completes the sentence "too many …".
+    least, are told to let go. At most `waiting_max` wait, and of one owner at most a quarter of
+    that; one more, and one that has waited for `WAIT_SECONDS`, gets `Overloaded`. Those that wait
+    only because their owner has its quarter do not count for the others. `what` completes the
+    sentence "too many …".
     """
 
     def __init__(self, most: int, waiting_max: int, what: str) -> None:
@@ -110,6 +117,10 @@ class Room(Generic[K]):
     def give_back(self, share: Share[K], size: int) -> None:
         """See `Share.give_back`. What was given back at the end is not given back again."""
         size = min(size, share.held)
+        # Those that wait for this owner get behind those that wait for room: otherwise what one
+        # lets go of for others would be taken by its owner's next one.
+        fitting = {*self._fitting()}
+        self._turns.sort(key=lambda turn: turn not in fitting)
         share.held -= size
         self._of_owners -= Counter({share.owner: size})
         if not share.held:
@@ -120,7 +131,8 @@ class Room(Generic[K]):
         too_many = Overloaded(f"too many {self._what}")
         try:
             of_owner = sum(one.share.owner == turn.share.owner for one in self._turns)
-            if len(self._turns) > self._waiting_max or of_owner > self._waiting_max // OWNERS_MIN:
+            waiting = sum(1 for _ in self._fitting())
+            if waiting > self._waiting_max or of_owner > self._waiting_max // OWNERS_MIN:
                 raise too_many
             async with asyncio.timeout(WAIT_SECONDS):
                 while not turn.comes.done():
@@ -145,9 +157,15 @@ class Room(Generic[K]):
             turn.comes.set_result(None)
 
     def _fitting(self) -> Iterator[_Turn[K]]:
-        """Yield those who wait, in their order, unless they have to wait for themselves."""
+        """Yield those who wait, in their order, unless their owner would have more than a quarter.
+
+        These wait for their owner to let go of some, and keep nobody else waiting.
+        """
+        soon = Counter(self._of_owners)
         for turn in [*self._turns]:
-            if self._of_owners[turn.share.owner] + turn.size <= self._most // OWNERS_MIN:
+            owner = turn.share.owner
+            if soon[owner] + turn.size <= self._most // OWNERS_MIN:
+                soon[owner] += turn.size
                 yield turn
 
     def _press(self) -> None:

@@ -1,7 +1,5 @@
 """Make a file of an upload that is whole: its object, its SHA-256, and what it is."""
 
-import asyncio
-import hashlib
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -13,10 +11,10 @@ from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Uploads
 from chat4all.usecases.picturing import Picturing
 from chat4all.usecases.scanning import Scanning
-from chat4all.usecases.writing_parts import update
+from chat4all.usecases.writing_parts import new_digest, update
 
-READ_AHEAD = 4 * 1024 * 1024
-"""Bytes that are hashed in one go."""
+READ_AHEAD = 512 * 1024
+"""Bytes that are hashed in one go: of each upload that is being finished, so many are in memory."""
 
 
 class Finishing:
@@ -56,12 +54,12 @@ class Finishing:
         return file if self._scanning is None else await self._scanning.soon(file)
 
     async def _read_again(self, key: str) -> Any:
-        digest, waiting, size = hashlib.sha256(), list[bytes](), 0
+        digest, waiting, size = new_digest(), list[bytes](), 0
         async for data in self._blobs.read(key):
             waiting.append(data)
             size += len(data)
             if size >= READ_AHEAD:
-                await asyncio.to_thread(update, digest, waiting)
+                await update(digest, waiting)
                 waiting, size = [], 0
-        await asyncio.to_thread(update, digest, waiting)
+        await update(digest, waiting)
         return digest

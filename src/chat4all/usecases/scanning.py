@@ -6,17 +6,14 @@ any other one.
 
 import asyncio
 import logging
-from contextlib import suppress
-from typing import TypeVar
 
+from chat4all.concurrency.renewing import renewed
 from chat4all.domain.errors import NotFound, TooLarge, Unavailable
 from chat4all.domain.files import FileId, FileState, StoredFile
 from chat4all.domain.scanning import SCAN_LEASE_SECONDS, TOO_LARGE, Verdict
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.scanning import Scanner, Scans
 from chat4all.usecases.picturing import Picturing
-
-T = TypeVar("T")
 
 AT_ONCE = 4
 """Files that one process has scanned at a time. clamd has 10 threads by default."""
@@ -88,7 +85,11 @@ class Scanning:
     async def _scanned(self, file: StoredFile) -> StoredFile | None:
         """Return a file as it is after its scan; None if that has to be tried again."""
         try:
-            verdict = await self._renewed(file.file_id, asyncio.create_task(self._verdict(file)))
+            verdict = await renewed(
+                asyncio.create_task(self._verdict(file)),
+                lambda: self._scans.renew(file.file_id),
+                RENEW_SECONDS,
+            )
             settled = await self._scans.settle(file.file_id, verdict)
             if settled is not None and settled.state is FileState.REFUSED:
                 _log.warning(
@@ -116,15 +117,3 @@ class Scanning:
             return Verdict(found)
         # Only what is clean is decoded.
         return Verdict(None, await self._picturing.facts(file.key, file.facts.media_type))
-
-    async def _renewed(self, file_id: FileId, work: "asyncio.Task[T]") -> T:
-        """Return the result of `work`, while nobody else gets the file."""
-        try:
-            while not (await asyncio.wait({work}, timeout=RENEW_SECONDS))[0]:
-                with suppress(Unavailable):  # then another gateway may scan it too, for nothing
-                    await self._scans.renew(file_id)
-            return work.result()
-        finally:
-            if not work.done():
-                work.cancel()
-                await asyncio.wait({work})

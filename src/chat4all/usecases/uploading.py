@@ -9,10 +9,11 @@ import hashlib
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from chat4all.concurrency.keyed import Turns
 from chat4all.concurrency.pacing import Pace
+from chat4all.concurrency.renewing import renewed
 from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.concurrency.room import Room, Share
 from chat4all.domain.errors import (
@@ -40,8 +41,6 @@ from chat4all.ports.files import Uploads
 from chat4all.usecases.bodies import Body, BodyBroken, Checksum
 from chat4all.usecases.finishing import Finishing
 from chat4all.usecases.writing_parts import PartWriter, new_digest
-
-T = TypeVar("T")
 
 MEMORY = 256 * 1024 * 1024
 """Bytes that one process has in memory of all bodies that it is receiving: 32 whole parts."""
@@ -229,9 +228,11 @@ class Uploading:
         with self._memory.share(upload.owner, let_go) as share:
             writer = self._writer(upload, checksum, share)
             hashed = hashlib.new(checksum.algorithm) if checksum else None
-            reading = asyncio.create_task(self._copy(body, writer, upload.size, hashed))
+            reading = asyncio.create_task(self._copy(body, writer, share, upload.size, hashed))
             request = _Request(reading, asyncio.Event())
             self._requests[upload.file_id] = request
+            if self._is_ending:  # since it asked for the upload
+                request.stop(_ending())
             return await self._receive(request, upload, writer, checksum, hashed)
 
     async def _receive(
@@ -268,7 +269,7 @@ class Uploading:
     async def _read(self, request: _Request, writer: PartWriter) -> Exception | None:
         """Read the body; return why it is not whole."""
         try:
-            await _held(request.reading, writer)
+            await renewed(request.reading, writer.renew, RENEW_SECONDS)
         except BodyBroken as error:
             return error
         except asyncio.CancelledError:
@@ -277,16 +278,20 @@ class Uploading:
             return request.stopped
         return None
 
-    async def _copy(self, body: Body, writer: PartWriter, size: int, hashed: Any) -> None:
+    async def _copy(
+        self, body: Body, writer: PartWriter, share: Share[Username], size: int, hashed: Any
+    ) -> None:
         """Give a body to the writer, piece by piece."""
         async for data in body:
-            await self._pace.take(len(data))
             room = size - writer.offset
             if hashed is not None:
                 hashed.update(data)
             await writer.add(data[:room])
             if len(data) > room:
                 raise _too_large(size)
+            if seconds := self._pace.pay(len(data)):
+                share.excuse(seconds)
+                await asyncio.sleep(seconds)
 
     def _writer(
         self, upload: Upload, checksum: Checksum | None, share: Share[Username]
@@ -322,7 +327,7 @@ class Uploading:
 
         finishing = self._finishings[upload.file_id] = asyncio.create_task(finish())
         try:
-            return await _held(finishing, writer)
+            return await renewed(finishing, writer.renew, RENEW_SECONDS)
         finally:
             if self._finishings.get(upload.file_id) is finishing:
                 del self._finishings[upload.file_id]
@@ -339,19 +344,6 @@ class Uploading:
     async def _release(self, upload: Upload) -> None:
         with suppress(Unavailable, NotFound):  # it lets go by itself after a while
             await self._uploads.release(upload.file_id, upload.fence)
-
-
-async def _held(work: "asyncio.Task[T]", writer: PartWriter) -> T:
-    """Return the result of `work`, while the upload is held. Raises `Fenced`."""
-    try:
-        while not (await asyncio.wait({work}, timeout=RENEW_SECONDS))[0]:
-            with suppress(Unavailable):  # the lease may last until it answers again
-                await writer.renew()
-        return work.result()
-    finally:
-        if not work.done():
-            work.cancel()
-            await asyncio.wait({work})
 
 
 def _fenced() -> Fenced:

@@ -7,7 +7,7 @@ from chat4all.ports.log import MessageLog
 
 
 class UrgentLog:
-    """A log whose appends are noted as urgent."""
+    """A log whose appends are urgent, from their begin to their end."""
 
     def __init__(self, log: MessageLog, pace: Pace) -> None:
         self._log = log
@@ -15,8 +15,8 @@ class UrgentLog:
 
     async def append(self, key: ConversationId, value: bytes, headers: Headers = ()) -> LogPosition:
         """See `ports.log.MessageLog`."""
-        self._pace.note_urgent()
-        return await self._log.append(key, value, headers)
+        with self._pace.urgent():
+            return await self._log.append(key, value, headers)
 
     def makes_fresh_ids(self) -> bool:
         """See `ports.log.MessageLog`."""

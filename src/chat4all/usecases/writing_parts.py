@@ -28,7 +28,7 @@ JOINED_BYTES = 4_096
 """Pieces that are smaller are joined."""
 
 HASHED_AT_ONCE = 2
-"""Parts of all requests."""
+"""Pieces and parts, of all requests."""
 
 MEMORY_MIN = 256 * 1024
 """Bytes of memory that a request counts for at least: a piece of its body has as many."""
@@ -213,8 +213,7 @@ class PartWriter:
     async def _hash(self, data: Sequence[bytes]) -> None:
         if self.digest is not None:
             async with self._hashing:  # a queue: parts are hashed in their order
-                loop = asyncio.get_running_loop()
-                await loop.run_in_executor(_hashers, update, self.digest, data)
+                await update(self.digest, data)
 
     async def _advance(self, progress: Progress) -> None:
         if progress == self.progress:
@@ -247,10 +246,14 @@ def new_digest() -> Any:
     return hashlib.sha256()
 
 
-def update(digest: Any, data: Sequence[bytes]) -> None:
-    """Put bytes into a hash: for a thread, since it takes milliseconds."""
-    for some in data:
-        digest.update(some)
+async def update(digest: Any, data: Sequence[bytes]) -> None:
+    """Put bytes into a hash, in a thread with a low priority, since it takes milliseconds."""
+
+    def put() -> None:
+        for some in data:
+            digest.update(some)
+
+    await asyncio.get_running_loop().run_in_executor(_hashers, put)
 
 
 def _note_error(task: "asyncio.Task[None]") -> None:

@@ -22,6 +22,7 @@ from chat4all.adapters.s3.failing import (
     is_temporary,
 )
 from chat4all.adapters.s3.presigning import signed_part_urls
+from chat4all.concurrency.background_threads import background_threads
 from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.concurrency.slices import slices
 from chat4all.concurrency.waiting import BoundedWaiting
@@ -58,6 +59,9 @@ TRYING = Backoff(first=0.5, most=2.0, tries=3, jitter=1.0)
 RESUMING = Backoff(first=0.2, most=2.0, tries=5, jitter=1.0)
 """How to go on with an object whose connection broke, as long as nothing comes."""
 
+HASHED_AT_ONCE = 2
+"""Bodies whose checksum is made."""
+
 DELETIONS = 16
 """Objects that one call deletes at a time."""
 
@@ -75,6 +79,7 @@ class S3Blobs:
         self._bucket = bucket
         self._client: Any = None
         self._exits = AsyncExitStack()
+        self._hashers = background_threads(HASHED_AT_ONCE, "s3-hasher")
         self._calls = BoundedWaiting(CALLS_MAX, CALL_SECONDS, "calls wait for the store of files")
         self._readers = BoundedWaiting(
             2 * READERS, CALL_SECONDS, "downloads wait for the store of files", slots=READERS
@@ -107,6 +112,7 @@ class S3Blobs:
     async def close(self) -> None:
         """Close every connection."""
         await self._exits.aclose()
+        await asyncio.to_thread(self._hashers.shutdown)
 
     async def begin(self, key: str, media_type: str) -> str:
         """Create a multipart upload; see `ports.blobs.Blobs`."""
@@ -118,7 +124,7 @@ class S3Blobs:
     async def write(self, key: str, upload: str, number: int, data: Chunks) -> StoredPart:
         """Upload a part; see `ports.blobs.Blobs`."""
         _check_upload(upload)
-        body, size, md5 = await asyncio.to_thread(_joined, data)
+        body, size, md5 = await self._joined(data)
         with _no_upload_where_nothing_is_found():
             answer = await self._call(
                 "upload_part",
@@ -163,7 +169,7 @@ class S3Blobs:
 
     async def put(self, key: str, data: Chunks, media_type: str) -> None:
         """Put an object; see `ports.blobs.Blobs`."""
-        body, _, md5 = await asyncio.to_thread(_joined, data)
+        body, _, md5 = await self._joined(data)
         await self._call(
             "put_object", Key=checked_key(key), body=body, ContentType=media_type, ContentMD5=md5
         )
@@ -265,6 +271,10 @@ class S3Blobs:
         answer = await self._call("get_object", Key=key, Range=f"bytes={start}-{last}", **same)
         return answer["Body"], start + answer["ContentLength"], str(answer["ETag"])
 
+    async def _joined(self, data: Chunks) -> tuple[io.BytesIO, int, str]:
+        """Return a body that can be sent again, its size and its checksum."""
+        return await asyncio.get_running_loop().run_in_executor(self._hashers, _joined, data)
+
     async def _size(self, key: str) -> int | None:
         try:
             return int((await self._call("head_object", Key=key))["ContentLength"])
@@ -319,7 +329,7 @@ def _no_upload_where_nothing_is_found() -> Iterator[None]:
 
 
 def _joined(data: Chunks) -> tuple[io.BytesIO, int, str]:
-    """Return a body that can be sent again, its size and its checksum. For a thread."""
+    """See `S3Blobs._joined`."""
     whole = b"".join(data)
     digest = hashlib.md5(whole, usedforsecurity=False).digest()
     # It shares these bytes; `getbuffer` would copy them.
