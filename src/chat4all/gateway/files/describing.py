@@ -95,7 +95,8 @@ _OF_BODY = {
     "of_413": "More bytes than a file may have, or than there is room for; see `detail`.",
     "of_415": f"The body is not `{CONTENT_TYPE}`.",
     "of_460": "The body does not match `Upload-Checksum`. Nothing of it was kept.",
-    "of_503": "The store does not answer, or too many upload. What was acknowledged is kept.",
+    "of_503": "The store does not answer, too many upload, or the body stood still for too long. "
+    "What was acknowledged is kept.",
     "of_507": "The store is full. What was acknowledged is kept.",
 }
 
