@@ -144,7 +144,7 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
         "requestBody": {"required": False, "content": _BYTES},
         "responses": {
             "201": {
-                "description": "Begun. Send the bytes to its `Location`.",
+                "description": "Begun. Send the bytes from `Upload-Offset` on to its `Location`.",
                 "headers": _RATE
                 | _answered(
                     Location=("The upload, and the file that it becomes.", "/v1/files/…"),
