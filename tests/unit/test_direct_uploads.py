@@ -90,6 +90,15 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def test_a_key_cannot_be_told_from_an_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members of a conversation know the ids of its files."""
+    monkeypatch.setattr("uuid_utils.uuid7", lambda: "019ad000-0000-7000-8000-0000000000e5")
+    one, other = new(), new()
+    assert one.file_id == other.file_id
+    assert one.key.startswith("e5/")
+    assert one.key != other.key
+
+
 async def test_parts_that_are_named_become_a_file(world: Direct) -> None:
     here, there = world.gateway(), world.gateway()
     begun = await here.direct.begin(new())
