@@ -147,6 +147,19 @@ async def test_parts_that_are_missing_are_named(world: Direct) -> None:
         await gateway.direct.complete(ANA, begun.upload.file_id, guessed)
 
 
+@pytest.mark.parametrize("nothing", ["", '""'])
+async def test_no_etag_names_no_part(world: Direct, nothing: str) -> None:
+    """Fails when a part that was never sent passes for one that has no ETag."""
+    gateway = world.gateway()
+    begun = await gateway.direct.begin(new())
+    file_id = begun.upload.file_id
+    with pytest.raises(Conflict, match="these ETags: 1, 2, 3;"):
+        await gateway.direct.complete(ANA, file_id, dict.fromkeys((1, 2, 3), nothing))
+    etags = await world.put(begun)
+    with pytest.raises(Conflict, match="these ETags: 2;"):
+        await gateway.direct.complete(ANA, file_id, {**etags, 2: nothing})
+
+
 async def test_a_part_of_another_size_is_none(world: Direct) -> None:
     """A store that does not check what a URL was signed for."""
     gateway = world.gateway()
