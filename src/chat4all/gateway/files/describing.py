@@ -182,7 +182,8 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
                 404,
                 429,
                 of_409="Not the upload's offset, or another request took it over: ask with HEAD.",
-                of_423="Another request is adding bytes; a HEAD stops it.",
+                of_423="Another request is adding bytes, and a HEAD stops it; or all bytes are "
+                "here, and it is being finished.",
                 **_OF_ANY,
                 **_OF_BODY,
             ),
@@ -243,6 +244,7 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
                 503,
                 of_409="The file is held back until it has been checked.",
                 of_416="The range begins after the end.",
+                of_423="To HEAD with `Tus-Resumable`: all bytes are here; it is being finished.",
                 of_400="The query has too many fields.",
                 of_501=_OF_ANY["of_501"],
             ),
