@@ -1,6 +1,8 @@
 """Downloads: who gets a file, ranges and conditions, and what a browser may do with it."""
 
+import os
 import uuid
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -73,6 +75,15 @@ async def test_head_is_the_same_without_bytes(bruno: Tus) -> None:
     for answer in (got, head):
         del answer.headers["x-request-id"], answer.headers["ratelimit"]
     assert head.headers == got.headers
+
+
+async def test_a_file_whose_bytes_are_gone_is_unavailable(bruno: Tus, tmp_path: Path) -> None:
+    path = await bruno.upload(PNG)
+    (stored,) = (one for one in (tmp_path / "data" / "files").rglob("*") if one.is_file())
+    os.truncate(stored, 0)
+    answer = await get(bruno, path)
+    check_problem(answer, 503)
+    assert answer.json()["detail"] == "this file was damaged in the store of files"
 
 
 ACTIVE = [

@@ -95,6 +95,18 @@ async def test_a_url_is_for_one_part_of_one_object(begun: Begun, client: httpx.A
     assert await begun.parts() == []
 
 
+async def test_a_url_copies_no_other_object(begun: Begun, client: httpx.AsyncClient) -> None:
+    """Fails when who may send a part can read what others have uploaded."""
+    other = f"5b/{uuid.uuid4()}"
+    await begun.blobs.put(other, [b"somebody else's"], TYPE)
+    [url] = await begun.urls(5)
+    bucket = httpx.URL(url).path.split("/")[1]
+    source = {"x-amz-copy-source": f"/{bucket}/{other}"}
+    await client.put(url, content=b"12345", headers=source)
+    # Refused, or taken for a part as any other.
+    assert [part.size for part in await begun.parts()] in ([], [5])
+
+
 async def test_a_url_expires(begun: Begun, client: httpx.AsyncClient) -> None:
     [url] = await begun.urls(5, seconds=1)
     async with asyncio.timeout(30):

@@ -175,4 +175,4 @@ async def test_a_body_that_goes_on_takes_as_long_as_it_takes() -> None:
             await asyncio.sleep(0.25)
         assert await steady.answer() == (200, pieces * STALL_BYTES)
         status, problem = await dripping.answer()
-        assert (status, problem["detail"]) == (408, "nothing arrived within 1.5 s")
+        assert (status, problem["detail"]) == (503, "nothing arrived within 1.5 s")

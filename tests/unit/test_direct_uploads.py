@@ -90,6 +90,15 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def test_a_key_cannot_be_told_from_an_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members of a conversation know the ids of its files."""
+    monkeypatch.setattr("uuid_utils.uuid7", lambda: "019ad000-0000-7000-8000-0000000000e5")
+    one, other = new(), new()
+    assert one.file_id == other.file_id
+    assert one.key.startswith("e5/")
+    assert one.key != other.key
+
+
 async def test_parts_that_are_named_become_a_file(world: Direct) -> None:
     here, there = world.gateway(), world.gateway()
     begun = await here.direct.begin(new())
@@ -136,6 +145,19 @@ async def test_parts_that_are_missing_are_named(world: Direct) -> None:
     guessed = dict.fromkeys(range(1, 21), '"guessed"')
     with pytest.raises(Conflict, match="1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 10 others"):
         await gateway.direct.complete(ANA, begun.upload.file_id, guessed)
+
+
+@pytest.mark.parametrize("nothing", ["", '""'])
+async def test_no_etag_names_no_part(world: Direct, nothing: str) -> None:
+    """Fails when a part that was never sent passes for one that has no ETag."""
+    gateway = world.gateway()
+    begun = await gateway.direct.begin(new())
+    file_id = begun.upload.file_id
+    with pytest.raises(Conflict, match="these ETags: 1, 2, 3;"):
+        await gateway.direct.complete(ANA, file_id, dict.fromkeys((1, 2, 3), nothing))
+    etags = await world.put(begun)
+    with pytest.raises(Conflict, match="these ETags: 2;"):
+        await gateway.direct.complete(ANA, file_id, {**etags, 2: nothing})
 
 
 async def test_a_part_of_another_size_is_none(world: Direct) -> None:

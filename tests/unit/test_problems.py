@@ -5,6 +5,7 @@ from http import HTTPStatus
 import pytest
 
 from chat4all.domain.errors import Busy, Chat4AllError, Fenced, OutOfSpace, QuotaReached
+from chat4all.http.openapi import problems
 from chat4all.http.problems import describe, kind_of_status
 
 
@@ -26,7 +27,14 @@ def test_each_has_a_status_and_a_kind_of_its_own(
         f"/problems/{kind}",
         "x",
     )
-    assert ("Retry-After" in told.headers) == (status >= HTTPStatus.INTERNAL_SERVER_ERROR)
+    passes = status == HTTPStatus.LOCKED or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    assert ("Retry-After" in told.headers) == passes
+
+
+def test_what_is_busy_is_asked_again_after_a_while() -> None:
+    """Fails when clients ask without a break while an upload is being finished."""
+    assert describe(Busy("x"), "/v1/files").headers == {"Retry-After": "3"}
+    assert "Retry-After" in problems(423)[423]["headers"]
 
 
 def test_the_usual_problem_of_a_status_is_not_one_of_few_routes() -> None:

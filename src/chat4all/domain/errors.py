@@ -27,8 +27,8 @@ Chat4AllError
 ├── CommandRefused          a command is refused; the message says why, and what to do
 └── RouterStopped           the store contradicts the log; an operator must look
 
-What is `Refused` is permanent, what is `Unavailable` passes: of the former only `BeingChecked` is
-ever retried.
+What is `Refused` is permanent, what is `Unavailable` passes: of the former only `Busy` and
+`BeingChecked` are ever retried.
 `chat4all.http.problems` is the one place that turns these into HTTP answers.
 """
 
@@ -91,6 +91,9 @@ class AlreadyTaken(Conflict):
 
 class Busy(Conflict):
     """Another request holds the upload; it may let go soon."""
+
+    retry_after: float = 3.0
+    """Seconds after which to try again."""
 
 
 class Fenced(Conflict):

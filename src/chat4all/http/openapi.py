@@ -92,7 +92,7 @@ def _problem(status: int) -> dict[str, Any]:
         headers["WWW-Authenticate"] = {"schema": {"type": "string", "example": "Bearer"}}
     if status == 429:
         headers |= rate_limited("send", 200, 4)
-    if status in (429, 503, 507):
+    if status in (423, 429, 503, 507):
         headers["Retry-After"] = {"schema": {"type": "integer", "example": 1}}
     example = {
         "type": kind,

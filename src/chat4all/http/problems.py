@@ -218,7 +218,7 @@ def _kind_and_headers(error: Exception) -> tuple[_Kind, dict[str, str]]:
         if isinstance(error, kind_of_error):
             if isinstance(error, NotSignedIn):
                 return kind, {"WWW-Authenticate": "Bearer"}
-            if isinstance(error, BeingChecked | TooMany | Unavailable):
+            if isinstance(error, BeingChecked | Busy | TooMany | Unavailable):
                 return kind, {"Retry-After": str(max(1, ceil(error.retry_after)))}
             return kind, {}
     return _INTERNAL, {}

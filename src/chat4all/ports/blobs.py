@@ -16,9 +16,6 @@ class Blobs(Protocol):
     of letters, digits, `-`, `/` and `.`.
     """
 
-    part_min: int
-    """Bytes that every part but an upload's last one has at least."""
-
     async def begin(self, key: str, media_type: str) -> str:
         """Begin an upload, and return what the store calls it."""
         ...
@@ -34,8 +31,9 @@ class Blobs(Protocol):
     async def finish(self, key: str, upload: str, parts: Sequence[StoredPart]) -> None:
         """Make the object of these parts, in this order, and of no others; none: an empty one.
 
-        Their numbers grow. Doing it again does nothing. Raises `Conflict` if a part is not what its
-        `etag` says, and where there is no such upload.
+        Their numbers grow; in an S3 store all but the last have 5 MiB at least. Doing it again
+        does nothing. Raises `Conflict` if a part is not what its `etag` says, and where there is
+        no such upload.
         """
         ...
 

@@ -160,7 +160,9 @@ class DirectUploads:
             # Joined before by a process that was killed then? Only the size can be checked now,
             # which finishing does.
             return [StoredPart(one, size, named[one]) for one, size in sizes.items()]
-        wrong = [one for one in sizes if _bare(stored.get(one, "")) != _bare(named[one])]
+        wrong = [
+            one for one in sizes if one not in stored or _bare(stored[one]) != _bare(named[one])
+        ]
         if wrong:
             listed = ", ".join(map(str, wrong[:NAMED_MAX]))
             more = f" and {len(wrong) - NAMED_MAX} others" if len(wrong) > NAMED_MAX else ""

@@ -43,7 +43,7 @@ class Downloading:
         check_ready(file)
         return file
 
-    async def read(self, file: StoredFile, start: int, length: int) -> AsyncIterator[bytes]:
+    async def read(self, file: StoredFile, start: int, length: int) -> AsyncGenerator[bytes, None]:
         """Yield a file's bytes; see `ports.blobs.Blobs.read`.
 
         When its object is deleted because it shares another one by now, that one is read on.

@@ -54,8 +54,6 @@ class FolderBlobs:
     wait any longer; a part that nobody names is dropped with its upload.
     """
 
-    part_min = 0
-
     def __init__(self, folder: Path, *, reserve: int = 0) -> None:
         self._folder = folder
         self._reserve = reserve

@@ -51,7 +51,7 @@ def leftovers(folder: Path, keys: set[str]) -> Iterator[Leftover]:
     names = {name_of(key) for key in keys}
     newest = time.time() - YOUNG_SECONDS
     for path in _entries(folder):
-        if _ENDING.split(path.name)[0] in names:
+        if path.name in names or _ENDING.split(path.name)[0] in names:
             continue
         with suppress(FileNotFoundError):  # deleted since it was found
             if path.stat().st_mtime < newest:

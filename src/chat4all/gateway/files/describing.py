@@ -95,7 +95,8 @@ _OF_BODY = {
     "of_413": "More bytes than a file may have, or than there is room for; see `detail`.",
     "of_415": f"The body is not `{CONTENT_TYPE}`.",
     "of_460": "The body does not match `Upload-Checksum`. Nothing of it was kept.",
-    "of_503": "The store does not answer, or too many upload. What was acknowledged is kept.",
+    "of_503": "The store does not answer, too many upload, or the body stood still for too long. "
+    "What was acknowledged is kept.",
     "of_507": "The store is full. What was acknowledged is kept.",
 }
 
@@ -143,7 +144,7 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
         "requestBody": {"required": False, "content": _BYTES},
         "responses": {
             "201": {
-                "description": "Begun. Send the bytes to its `Location`.",
+                "description": "Begun. Send the bytes from `Upload-Offset` on to its `Location`.",
                 "headers": _RATE
                 | _answered(
                     Location=("The upload, and the file that it becomes.", "/v1/files/…"),
@@ -181,7 +182,8 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
                 404,
                 429,
                 of_409="Not the upload's offset, or another request took it over: ask with HEAD.",
-                of_423="Another request is adding bytes; a HEAD stops it.",
+                of_423="Another request is adding bytes, and a HEAD stops it; or all bytes are "
+                "here, and it is being finished.",
                 **_OF_ANY,
                 **_OF_BODY,
             ),
@@ -242,6 +244,7 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
                 503,
                 of_409="The file is held back until it has been checked.",
                 of_416="The range begins after the end.",
+                of_423="To HEAD with `Tus-Resumable`: all bytes are here; it is being finished.",
                 of_400="The query has too many fields.",
                 of_501=_OF_ANY["of_501"],
             ),

@@ -125,7 +125,9 @@ def direct_routes() -> APIRouter:
             **problem_meaning(
                 409, "Parts are missing, or others than these; see `detail`. Or it is sent by tus."
             ),
-            **problem_meaning(423, "It is being completed, and takes long: ask again."),
+            **problem_meaning(
+                423, "All parts are here, and it is being finished, which takes long: ask again."
+            ),
             **problem_meaning(460, "The file does not match `sha256`. The upload is gone."),
             **_NOT_HERE,
         },

@@ -2,17 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
 from http import HTTPStatus
-from typing import cast
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from chat4all.concurrency.room import Room, Share
-from chat4all.domain.errors import Chat4AllError
+from chat4all.domain.errors import Chat4AllError, Unavailable
 from chat4all.domain.files import FileId
 from chat4all.domain.ids import Username
 from chat4all.gateway.files.content_headers import (
@@ -40,6 +39,8 @@ WAITING_MAX = 256
 
 STEADY_BYTES = 1024 * 1024
 """Bytes that a client has to take within `SLOW_SECONDS` while others wait for their turn."""
+
+PUBLIC_DAMAGED = "this file was damaged in the store of files"
 
 _log = logging.getLogger(__name__)
 
@@ -106,15 +107,17 @@ class Downloads:
 
 
 async def _stream(
-    pieces: AsyncIterator[bytes],
+    pieces: AsyncGenerator[bytes, None],
     head: tuple[HTTPStatus, list[Header]],
     share: Share[Username],
     scope: Scope,
     receive: Receive,
     send: Send,
 ) -> None:
-    async with aclosing(cast("AsyncGenerator[bytes, None]", pieces)) as data:
-        first = await anext(data)  # until here an error becomes a problem response
+    async with aclosing(pieces) as data:
+        first = await anext(data, None)  # until here an error becomes a problem response
+        if first is None:
+            raise Unavailable("an object has fewer bytes than it had", PUBLIC_DAMAGED)
         set_content_headers(scope, *CONTENT_HEADERS)
         await _send_start(send, *head)
         gone = asyncio.create_task(_until_gone(receive))

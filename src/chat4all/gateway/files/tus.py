@@ -7,7 +7,7 @@ from http import HTTPStatus
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
-from chat4all.domain.errors import TooLarge
+from chat4all.domain.errors import Overloaded, TooLarge
 from chat4all.domain.files import FILE_MAX, FileId, Upload
 from chat4all.domain.ids import Username
 from chat4all.gateway.files.new_uploads import new_upload
@@ -153,13 +153,16 @@ class Tus:
     async def _with_body(
         self, upload: Upload, incoming: Incoming, checksum: Checksum | None
     ) -> Upload:
+        owner, file_id = upload.owner, upload.file_id
         try:
-            return await self._uploading.append(
-                upload.owner, upload.file_id, 0, incoming.chunks(), checksum
-            )
+            try:
+                return await self._uploading.append(owner, file_id, 0, incoming.chunks(), checksum)
+            except Overloaded:
+                # With its address the client goes on later from what has arrived.
+                return await self._uploading.settled(owner, file_id)
         except Exception:
             # The client does not learn its address.
-            await self._uploading.end(upload.owner, upload.file_id)
+            await self._uploading.end(owner, file_id)
             raise
 
 

@@ -18,8 +18,6 @@ CONTENT_TYPE = "application/offset+octet-stream"
 METADATA_MAX = 4_096
 """Characters of `Upload-Metadata`."""
 
-TYPE_MAX = 127
-
 _number = re.compile(r"\d{1,15}\Z", re.ASCII)
 _media_type = re.compile(r"[a-z0-9!#$&^_.+-]{1,63}/[a-z0-9!#$&^_.+-]{1,63}\Z")
 

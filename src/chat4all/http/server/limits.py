@@ -63,9 +63,13 @@ def body_too_large(limits: RouteLimits) -> Refusal:
 
 
 def too_slow(limits: RouteLimits) -> Refusal:
-    """Return the refusal of a request that takes longer than its route allows."""
+    """Return the refusal of a request that takes longer than its route allows.
+
+    A body that may take any time can go on with another request: clients of tus do after a 5xx, and
+    give up after any other status.
+    """
     if limits.stall_seconds is not None:
-        return HTTPStatus.REQUEST_TIMEOUT, f"nothing arrived within {limits.stall_seconds:g} s"
+        return HTTPStatus.SERVICE_UNAVAILABLE, f"nothing arrived within {limits.stall_seconds:g} s"
     return (
         HTTPStatus.REQUEST_TIMEOUT,
         f"the request did not arrive whole within {limits.seconds:g} s",
