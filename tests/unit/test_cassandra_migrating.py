@@ -48,6 +48,18 @@ async def test_one_that_does_not_end_is_said(monkeypatch: pytest.MonkeyPatch) ->
     assert len(keyspace.asked) > 1
 
 
+async def test_a_table_that_is_being_created_is_not_the_original(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its columns are read before it is there, and its name after that."""
+
+    async def run(_: Any, text: str, *__: object) -> list[tuple[Any, ...]]:
+        return [("messages", 0)] if text == migrating._TABLES else []
+
+    monkeypatch.setattr(migrating, "_run", run)
+    await migrating._refuse_the_original(None, "k")
+
+
 class Refusing:
     """A session of the driver on a node that refuses everything."""
 

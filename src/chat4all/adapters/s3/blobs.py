@@ -31,9 +31,6 @@ from chat4all.domain.errors import Conflict, NotFound, Overloaded, Unavailable
 from chat4all.domain.files import StoredPart
 from chat4all.ports.blobs import Chunks
 
-PART_MIN = 5 * 1024 * 1024
-"""S3's: a smaller part is refused, unless it is an upload's last one."""
-
 CONNECTIONS = 256
 
 READERS = 192
@@ -72,8 +69,6 @@ class S3Blobs:
     It is the port `ports.presigning.Presigning` too: for clients, which reach the store at
     `public_endpoint`.
     """
-
-    part_min = PART_MIN
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
