@@ -1,19 +1,22 @@
 """Files of equal content share an object on the disk, and nobody can tell."""
 
 import asyncio
+import os
 import sqlite3
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
 import httpx
 import pytest
 
+from chat4all.adapters.embedded.object_files import extents_of, place_of
 from chat4all.commands.restore import put_back
 from chat4all.domain.errors import Conflict, NotFound, Unavailable
 from chat4all.domain.files import (
     GARBAGE_SECONDS,
+    PART_BYTES,
     REPLACED_SECONDS,
     FileId,
     StoredFile,
@@ -50,7 +53,7 @@ def collecting(api: Api) -> Collecting:
 
 
 async def share(api: Api) -> None:
-    await SharingObjects(api.parts.people.sharing).share()
+    await SharingObjects(api.parts.people.sharing, api.parts.blobs).share()
 
 
 def age(folder: Path, seconds: int) -> None:
@@ -85,6 +88,13 @@ class Watched:
 
         return noted
 
+    @contextmanager
+    def unseen(self) -> Iterator[None]:
+        """Leave out what is done in no request."""
+        before = list(self.seen)
+        yield
+        self.seen = before
+
     def note(self, answer: httpx.Response) -> None:
         """Note all of an answer that is not about this one request or file."""
         its_own = {"location", "x-request-id", "upload-expires", "ratelimit", "etag", "date"}
@@ -116,7 +126,8 @@ async def test_nothing_tells_that_somebody_else_has_a_file(
             watched.note(await ana.patch(path, len(content), b""))
             used = await api.parts.people.files.used(Username("ana"))
             watched.seen.append(used - before)
-            await share(api)
+            with watched.unseen():
+                await share(api)
         # Not there yet for her, though it was made for him.
         watched.note(await ana.ask("GET", f"{path}/thumbnail"))
         watched.note(await ana.ask("DELETE", path))
@@ -150,6 +161,59 @@ async def test_all_that_wait_are_compared_in_one_run(api: Api, bruno: Tus) -> No
     paths = [await bruno.upload(b"x") for _ in range(AT_ONCE + 1)]
     await share(api)
     assert len({(await file_of(api, path, "bruno")).key for path in paths}) == 1
+
+
+async def lose(api: Api, key: str, tmp_path: Path, how: str) -> None:
+    """Lose an object of two parts, or the end of it, with what is known of its files kept."""
+    if how == "missing":
+        await api.parts.blobs.delete([key])
+        return
+    extents = extents_of(place_of(tmp_path / "data" / "files", key))
+    os.truncate(extents[-1].path, 5)
+
+
+@pytest.mark.parametrize("how", ["missing", "cut off"])
+@pytest.mark.parametrize("content", [CONTENT, bytes(PART_BYTES + 10)], ids=["one", "parts"])
+async def test_nobody_joins_an_object_that_the_store_has_lost(
+    api: Api, bruno: Tus, ana: Tus, tmp_path: Path, how: str, content: bytes
+) -> None:
+    """Fails where what is known of a file is taken for its bytes."""
+    lost = await ana.upload(content)
+    await share(api)
+    await lose(api, (await file_of(api, lost, "ana")).key, tmp_path, how)
+    whole = await bruno.upload(content)
+    await share(api)
+    for seconds in (0, REPLACED_SECONDS):
+        age(tmp_path, seconds)
+        await collecting(api).collect()
+        assert (await bruno.ask("GET", whole)).content == content
+    later = await ana.upload(content)
+    await share(api)
+    assert (await file_of(api, later, "ana")).key == (await file_of(api, whole, "bruno")).key
+    assert (await ana.ask("GET", later)).content == content
+
+
+async def test_files_wait_while_the_store_does_not_answer(
+    api: Api, bruno: Tus, ana: Tus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await bruno.upload(CONTENT)
+    await share(api)
+    second = await ana.upload(CONTENT)
+
+    async def silent(*_: object) -> AsyncGenerator[bytes, None]:
+        raise Unavailable("no answer")
+        yield b""
+
+    async def no_answer() -> None:
+        raise Unavailable("no answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(api.parts.blobs, "read", silent)
+        patched.setattr(api.parts.blobs, "ping", no_answer)
+        with pytest.raises(Unavailable):
+            await share(api)
+    await share(api)
+    assert (await file_of(api, second, "ana")).key == (await file_of(api, first, "bruno")).key
 
 
 async def test_a_gateway_compares_files_by_itself(tmp_path: Path) -> None:
