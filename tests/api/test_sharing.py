@@ -59,7 +59,7 @@ async def share(api: Api) -> None:
 def age(folder: Path, seconds: int) -> None:
     """Let time pass for the garbage."""
     with sqlite3.connect(folder / "data" / "metadata.db", timeout=30) as db:
-        for column in ("expires_at", "given_until"):
+        for column in ("expires_at", "given_until", "emptied_at"):
             db.execute(
                 f"UPDATE files SET {column} = {column} - ? WHERE given_until IS NOT NULL",
                 (seconds * 1_000,),

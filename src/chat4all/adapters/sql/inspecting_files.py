@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, func, select
 from chat4all.adapters.sql.file_rows import IS_THERE
 from chat4all.adapters.sql.tables import files
 from chat4all.adapters.sql.transactions import Transactions
-from chat4all.domain.files import FileId, FileState
+from chat4all.domain.files import THUMBNAIL_SIZES, FileId, FileState, thumbnail_key
 
 _TAKEN = select(func.count(), func.coalesce(func.sum(files.c.size), 0)).where(IS_THERE)
 _KEPT = (
@@ -16,7 +16,7 @@ _KEPT = (
     .where(IS_THERE, files.c.state.in_([FileState.READY.value, FileState.CHECKING.value]))
     .order_by(files.c.created_at.desc())
 )
-_KEYS = select(files.c.object_key)
+_KEYS = select(files.c.file_id, files.c.object_key)
 _STILL = select(files.c.file_id).where(
     IS_THERE, files.c.file_id.in_(bindparam("asked", expanding=True))
 )
@@ -48,11 +48,12 @@ class FilesInspection:
         return [KeptFile(FileId(row[0]), *row[1:]) for row in rows]
 
     async def keys(self) -> set[str]:
-        """Return the keys of all files and uploads, also of those that are to be deleted."""
-        found = await self._database.read(
-            lambda connection: connection.execute(_KEYS).scalars().all()
-        )
-        return set(found)
+        """Return the keys of all files, uploads and thumbnails, also of what is to be deleted."""
+        found = await self._database.read(lambda connection: connection.execute(_KEYS).all())
+        thumbnails = {
+            thumbnail_key(FileId(row.file_id), size) for row in found for size in THUMBNAIL_SIZES
+        }
+        return thumbnails | {row.object_key for row in found}
 
     async def still(self, file_ids: Collection[FileId]) -> set[FileId]:
         """Return which of these files are still there."""
