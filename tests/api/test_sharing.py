@@ -31,6 +31,8 @@ from chat4all.usecases.sharing_objects import AT_ONCE, SharingObjects
 from tests.api.conftest import Api, running
 from tests.api.test_garbage import stored
 from tests.api.tus import PNG, Tus, named
+from tests.contract.test_directory import group
+from tests.contract.test_files_known import use_of
 
 pytestmark = pytest.mark.anyio
 
@@ -238,7 +240,7 @@ async def test_a_download_goes_on_when_its_object_is_deleted(
     file = await file_of(api, path, "ana")
     blobs = api.parts.blobs
     downloading = Downloading(api.parts.people.files, blobs, cast("Any", None))
-    reading = downloading.read(file, 5, len(CONTENT) - 10)
+    reading = downloading.read(file, Username("ana"), 5, len(CONTENT) - 10)
     read = await anext(reading)
     assert len(read) < len(CONTENT) - 10
     await share(api)
@@ -250,11 +252,41 @@ async def test_a_download_goes_on_when_its_object_is_deleted(
     assert read == CONTENT[5:-5]
 
 
+@pytest.mark.parametrize("who", ["owner is disabled", "reader was removed"])
+async def test_a_download_goes_on_for_who_may_still_have_the_file(
+    api: Api, bruno: Tus, ana: Tus, tmp_path: Path, who: str
+) -> None:
+    """Fails where the owner is asked about, and not the reader."""
+    await bruno.upload(CONTENT)
+    file = await file_of(api, await ana.upload(CONTENT), "ana")
+    directory, files = api.parts.people.directory, api.parts.people.files
+    owner, reader = Username("ana"), Username("bruno")
+    chat = (await directory.add_conversation(group(owner, reader))).conversation_id
+    await files.attach(use_of(file.file_id, chat, owner))
+    reading = Downloading(files, api.parts.blobs, cast("Any", None)).read(
+        file, reader, 0, len(CONTENT)
+    )
+    read = await anext(reading)
+    await share(api)
+    age(tmp_path, REPLACED_SECONDS)
+    assert await collecting(api).collect() == 1
+    if who == "reader was removed":
+        await directory.remove_member(chat, reader)
+        with pytest.raises(NotFound):
+            await anext(reading)
+        return
+    with sqlite3.connect(tmp_path / "data" / "metadata.db", timeout=30) as db:
+        db.execute("UPDATE users SET disabled_at = 1 WHERE username = 'ana'")
+    db.close()
+    read += b"".join([piece async for piece in reading])
+    assert read == CONTENT
+
+
 async def test_a_download_of_a_deleted_file_ends(api: Api, bruno: Tus) -> None:
     path = await bruno.upload(CONTENT)
     file = await file_of(api, path, "bruno")
     reading = Downloading(api.parts.people.files, api.parts.blobs, cast("Any", None)).read(
-        file, 0, len(CONTENT)
+        file, Username("bruno"), 0, len(CONTENT)
     )
     await anext(reading)
     await api.parts.blobs.delete([file.key])
