@@ -18,7 +18,7 @@ YOUNG_SECONDS = 3_600.0
 PIECE_BYTES = 1024 * 1024
 
 _ENDING = re.compile("[.~]")
-"""What begins the part of a name that says what of an object it is, or of a file that it is a thumbnail."""
+"""What begins the part of a name that says what it is of an object, or of a file: a thumbnail."""
 
 
 class Leftover(NamedTuple):
