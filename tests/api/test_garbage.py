@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from chat4all.domain.errors import Unavailable
-from chat4all.domain.files import LATE_SECONDS, PART_BYTES, Garbage, tail_key, thumbnail_key
+from chat4all.domain.files import (
+    GARBAGE_SECONDS,
+    LATE_SECONDS,
+    PART_BYTES,
+    Garbage,
+    tail_key,
+    thumbnail_key,
+)
 from chat4all.usecases.collecting import Collecting
 from tests.api.conftest import Api
 from tests.api.test_file_uses import pass_time
@@ -39,6 +46,32 @@ async def test_what_cannot_be_deleted_holds_up_nothing_else(
     with pytest.raises(Unavailable):
         await collecting.collect()
     assert await collecting.collect() == 0  # the other one is gone already
+
+
+async def test_what_cannot_be_deleted_starves_nothing_in_its_batch(
+    api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Two of them end each run: fails where they always come first."""
+    bruno = Tus(api, await api.sign_in("bruno"))
+    paths = [await bruno.upload(bytes(size)) for size in (100, 100, 7)]
+    for path in paths:
+        assert (await bruno.ask("DELETE", path)).status_code == 204
+    delete, held = api.parts.blobs.delete, [path.rpartition("/")[2] for path in paths[:2]]
+
+    async def broken(keys: Sequence[str]) -> None:
+        if any(key in one for one in keys for key in held):
+            raise Unavailable("this one is held")
+        await delete(keys)
+
+    monkeypatch.setattr(api.parts.blobs, "delete", broken)
+    collecting = Collecting(api.parts.people.files, api.parts.blobs)
+    for _ in range(100):
+        if stored(tmp_path / "data") == 200:
+            return
+        with pytest.raises(Unavailable):
+            await collecting.collect()
+        await pass_time(api, GARBAGE_SECONDS)
+    pytest.fail("it was never deleted")
 
 
 async def test_what_is_given_up_is_deleted(api: Api, tmp_path: Path) -> None:

@@ -1,19 +1,22 @@
 """Files of equal content share an object on the disk, and nobody can tell."""
 
 import asyncio
+import os
 import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
 import httpx
 import pytest
 
+from chat4all.adapters.embedded.object_files import extents_of, place_of
 from chat4all.commands.restore import put_back
 from chat4all.domain.errors import Conflict, NotFound, Unavailable
 from chat4all.domain.files import (
     GARBAGE_SECONDS,
+    PART_BYTES,
     REPLACED_SECONDS,
     FileId,
     StoredFile,
@@ -28,6 +31,8 @@ from chat4all.usecases.sharing_objects import AT_ONCE, SharingObjects
 from tests.api.conftest import Api, running
 from tests.api.test_garbage import stored
 from tests.api.tus import PNG, Tus, named
+from tests.contract.test_directory import group
+from tests.contract.test_files_known import use_of
 
 pytestmark = pytest.mark.anyio
 
@@ -50,13 +55,13 @@ def collecting(api: Api) -> Collecting:
 
 
 async def share(api: Api) -> None:
-    await SharingObjects(api.parts.people.sharing).share()
+    await SharingObjects(api.parts.people.sharing, api.parts.blobs).share()
 
 
 def age(folder: Path, seconds: int) -> None:
     """Let time pass for the garbage."""
     with sqlite3.connect(folder / "data" / "metadata.db", timeout=30) as db:
-        for column in ("expires_at", "given_until"):
+        for column in ("expires_at", "given_until", "emptied_at"):
             db.execute(
                 f"UPDATE files SET {column} = {column} - ? WHERE given_until IS NOT NULL",
                 (seconds * 1_000,),
@@ -84,6 +89,13 @@ class Watched:
             return method(*arguments, **named)
 
         return noted
+
+    @contextmanager
+    def unseen(self) -> Iterator[None]:
+        """Leave out what is done in no request."""
+        before = list(self.seen)
+        yield
+        self.seen = before
 
     def note(self, answer: httpx.Response) -> None:
         """Note all of an answer that is not about this one request or file."""
@@ -116,7 +128,8 @@ async def test_nothing_tells_that_somebody_else_has_a_file(
             watched.note(await ana.patch(path, len(content), b""))
             used = await api.parts.people.files.used(Username("ana"))
             watched.seen.append(used - before)
-            await share(api)
+            with watched.unseen():
+                await share(api)
         # Not there yet for her, though it was made for him.
         watched.note(await ana.ask("GET", f"{path}/thumbnail"))
         watched.note(await ana.ask("DELETE", path))
@@ -152,6 +165,60 @@ async def test_all_that_wait_are_compared_in_one_run(api: Api, bruno: Tus) -> No
     assert len({(await file_of(api, path, "bruno")).key for path in paths}) == 1
 
 
+async def lose(api: Api, key: str, tmp_path: Path, how: str) -> None:
+    """Lose an object of two parts, or the end of it, with what is known of its files kept."""
+    if how == "missing":
+        await api.parts.blobs.delete([key])
+        return
+    extents = extents_of(place_of(tmp_path / "data" / "files", key))
+    os.truncate(extents[-1].path, 5)
+
+
+@pytest.mark.parametrize("how", ["missing", "cut off"])
+@pytest.mark.parametrize("content", [CONTENT, bytes(PART_BYTES + 10)], ids=["one", "parts"])
+async def test_nobody_joins_an_object_that_the_store_has_lost(
+    api: Api, bruno: Tus, ana: Tus, tmp_path: Path, how: str, content: bytes
+) -> None:
+    """Fails where what is known of a file is taken for its bytes."""
+    lost = await ana.upload(content)
+    await share(api)
+    await lose(api, (await file_of(api, lost, "ana")).key, tmp_path, how)
+    whole = await bruno.upload(content)
+    await share(api)
+    for seconds in (0, REPLACED_SECONDS):
+        age(tmp_path, seconds)
+        await collecting(api).collect()
+        assert (await bruno.ask("GET", whole)).content == content
+    later = await ana.upload(content)
+    await share(api)
+    assert (await file_of(api, later, "ana")).key == (await file_of(api, whole, "bruno")).key
+    assert (await ana.ask("GET", later)).content == content
+
+
+async def test_files_wait_while_the_store_does_not_answer(
+    api: Api, bruno: Tus, ana: Tus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await bruno.upload(CONTENT)
+    await share(api)
+    second = await ana.upload(CONTENT)
+
+    async def silent(*given: object) -> AsyncGenerator[bytes, None]:
+        if given:
+            raise Unavailable("no answer")
+        yield b""
+
+    async def no_answer() -> None:
+        raise Unavailable("no answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(api.parts.blobs, "read", silent)
+        patched.setattr(api.parts.blobs, "ping", no_answer)
+        with pytest.raises(Unavailable):
+            await share(api)
+    await share(api)
+    assert (await file_of(api, second, "ana")).key == (await file_of(api, first, "bruno")).key
+
+
 async def test_a_gateway_compares_files_by_itself(tmp_path: Path) -> None:
     names = ("bruno", "ana")
     async with running(tmp_path / "data") as api:
@@ -174,7 +241,7 @@ async def test_a_download_goes_on_when_its_object_is_deleted(
     file = await file_of(api, path, "ana")
     blobs = api.parts.blobs
     downloading = Downloading(api.parts.people.files, blobs, cast("Any", None))
-    reading = downloading.read(file, 5, len(CONTENT) - 10)
+    reading = downloading.read(file, Username("ana"), 5, len(CONTENT) - 10)
     read = await anext(reading)
     assert len(read) < len(CONTENT) - 10
     await share(api)
@@ -186,11 +253,41 @@ async def test_a_download_goes_on_when_its_object_is_deleted(
     assert read == CONTENT[5:-5]
 
 
+@pytest.mark.parametrize("who", ["owner is disabled", "reader was removed"])
+async def test_a_download_goes_on_for_who_may_still_have_the_file(
+    api: Api, bruno: Tus, ana: Tus, tmp_path: Path, who: str
+) -> None:
+    """Fails where the owner is asked about, and not the reader."""
+    await bruno.upload(CONTENT)
+    file = await file_of(api, await ana.upload(CONTENT), "ana")
+    directory, files = api.parts.people.directory, api.parts.people.files
+    owner, reader = Username("ana"), Username("bruno")
+    chat = (await directory.add_conversation(group(owner, reader))).conversation_id
+    await files.attach(use_of(file.file_id, chat, owner))
+    reading = Downloading(files, api.parts.blobs, cast("Any", None)).read(
+        file, reader, 0, len(CONTENT)
+    )
+    read = await anext(reading)
+    await share(api)
+    age(tmp_path, REPLACED_SECONDS)
+    assert await collecting(api).collect() == 1
+    if who == "reader was removed":
+        await directory.remove_member(chat, reader)
+        with pytest.raises(NotFound):
+            await anext(reading)
+        return
+    with sqlite3.connect(tmp_path / "data" / "metadata.db", timeout=30) as db:
+        db.execute("UPDATE users SET disabled_at = 1 WHERE username = 'ana'")
+    db.close()
+    read += b"".join([piece async for piece in reading])
+    assert read == CONTENT
+
+
 async def test_a_download_of_a_deleted_file_ends(api: Api, bruno: Tus) -> None:
     path = await bruno.upload(CONTENT)
     file = await file_of(api, path, "bruno")
     reading = Downloading(api.parts.people.files, api.parts.blobs, cast("Any", None)).read(
-        file, 0, len(CONTENT)
+        file, Username("bruno"), 0, len(CONTENT)
     )
     await anext(reading)
     await api.parts.blobs.delete([file.key])

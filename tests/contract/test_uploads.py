@@ -22,6 +22,7 @@ from chat4all.domain.files import (
     LEASE_SECONDS,
     UNUSED_SECONDS,
     UPLOAD_SECONDS,
+    URLS_UNUSED_SECONDS,
     FileFacts,
     FileId,
     FileState,
@@ -347,21 +348,25 @@ async def test_an_upload_expires(uploads: Uploads, place: Place) -> None:
     await is_gone(uploads, file_id, fence)
 
 
+@pytest.mark.parametrize(
+    ("is_direct", "kept"), [(False, UNUSED_SECONDS), (True, URLS_UNUSED_SECONDS)]
+)
 async def test_an_upload_that_nobody_came_to_know_of_expires_soon(
-    uploads: Uploads, place: Place
+    uploads: Uploads, place: Place, is_direct: bool, kept: int
 ) -> None:
     """The answer to its creation was lost: it stands in nobody's way for long."""
     quota = Quota(of_user=25, uploads_of_user=2)
-    lost, heard_of = [(await uploads.create(new_upload(), quota)).file_id for _ in range(2)]
+    begun = [replace(new_upload(), is_direct=is_direct) for _ in range(2)]
+    lost, heard_of = [(await uploads.create(one, quota)).file_id for one in begun]
     await uploads.take(heard_of, ANA, force=True)
-    await aged(place, UNUSED_SECONDS - 60)
+    await aged(place, kept - 60)
     with pytest.raises(QuotaReached):
         await uploads.create(new_upload(), quota)
     await aged(place, 60)
     await uploads.create(new_upload(), quota)
     await is_gone(uploads, lost, 0)
     assert (await uploads.find(heard_of, ANA)).progress.offset == 0
-    await aged(place, UPLOAD_SECONDS - UNUSED_SECONDS)
+    await aged(place, UPLOAD_SECONDS - kept)
     await is_gone(uploads, heard_of, 1)
 
 

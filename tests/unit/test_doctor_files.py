@@ -20,9 +20,10 @@ from chat4all.doctor.one_machine import uploaded
 from chat4all.doctor.one_machine.uploaded import room_for_files, uploaded_files
 from chat4all.doctor.runner import run
 from chat4all.domain.errors import NotFound, Unavailable, UnreadablePicture
-from chat4all.domain.files import PART_BYTES
+from chat4all.domain.files import LATE_SECONDS, PART_BYTES, REPLACED_SECONDS
 from chat4all.settings import Settings
 from tests.api.conftest import running
+from tests.api.test_sharing import age, collecting, share
 from tests.api.tus import PNG, Tus, named
 from tests.folders import change, make_folder
 from tests.unit.test_doctor import found, the_one, well
@@ -161,6 +162,29 @@ def test_what_belongs_to_nothing(data: Path) -> None:
     left = the_one(found(uploaded_files, data), Status.WARNING)
     assert "2 in the folder files, of 3.0 KiB; the first is" in left.says
     assert "00_lost" in left.says
+
+
+def test_thumbnails_of_files_that_share_an_object_belong_to_them(tmp_path: Path) -> None:
+    """Fails where what is there is told by the keys of objects alone."""
+
+    async def fill() -> None:
+        async with running(tmp_path / "data") as api:
+            bruno = Tus(api, await api.sign_in("bruno"))
+            pictures = [await bruno.upload(PNG, **named("praia.png")) for _ in range(2)]
+            for path in pictures:
+                assert (await bruno.ask("GET", f"{path}/thumbnail")).status_code == 200
+            await share(api)
+            age(tmp_path, REPLACED_SECONDS)
+            for _ in range(2):
+                assert await collecting(api).collect() == 1
+                age(tmp_path, LATE_SECONDS)
+
+    asyncio.run(fill())
+    for path in (tmp_path / "data" / "files").rglob("*"):  # nothing is young
+        os.utime(path, (0, 0))
+    assert len([*(tmp_path / "data" / "files").rglob("*.thumb.*")]) == 2
+    findings = found(uploaded_files, tmp_path / "data")
+    assert well(findings), findings
 
 
 def free(monkeypatch: pytest.MonkeyPatch, size: int) -> None:

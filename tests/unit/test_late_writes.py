@@ -1,14 +1,16 @@
 """What is written to the store of files after its file was given up and deleted."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from chat4all.domain.errors import NotFound
 from chat4all.domain.files import FileFacts, FileId, StoredFile
-from chat4all.usecases.picturing import Picturing
+from chat4all.usecases.picturing import KEEP_SECONDS, Picturing
 from tests.attached import FakePictures
 from tests.unit.test_uploading import ANA, PART, begun, until_read
 from tests.uploads import Body, World, world_in
@@ -74,6 +76,29 @@ async def test_a_thumbnail_that_took_long_is_shown_and_not_kept(
     picturing = Picturing(world.blobs, FakePictures())
     with monkeypatch.context() as patched:
         patched.setattr("chat4all.usecases.picturing.KEEP_SECONDS", -1)
+        assert await picturing.thumbnail(FILE, 128)
+    assert len(world.stored()) == 1
+    assert await picturing.thumbnail(FILE, 128)
+    assert len(world.stored()) == 2
+
+
+async def test_a_thumbnail_that_waited_for_its_turn_is_not_kept_either(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when the time of another one, and of looking for it, does not count."""
+    await world.blobs.put(KEY, [b"png"], "image/png")
+    picturing, first, now = Picturing(world.blobs, FakePictures()), world.blobs.read, [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0] + time.monotonic())
+    monkeypatch.setattr("chat4all.usecases.picturing.time", clock)
+
+    async def slow(key: str, *span: int) -> AsyncIterator[bytes]:
+        if key != KEY:
+            now[0] += KEEP_SECONDS
+        async for piece in first(key, *span):
+            yield piece
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.blobs, "read", slow)
         assert await picturing.thumbnail(FILE, 128)
     assert len(world.stored()) == 1
     assert await picturing.thumbnail(FILE, 128)

@@ -13,6 +13,7 @@ from chat4all.domain.files import GARBAGE_SECONDS, FileId, FileState
 from chat4all.domain.ids import Username
 from chat4all.domain.scanning import UNSCANNED_SECONDS, Verdict
 from tests.contract.test_directory import ANA, BRUNO, user
+from tests.contract.test_sharing import shared_by
 from tests.contract.test_uploads import aged, whole
 from tests.databases import place_at
 from tests.machines import AsyncMachine
@@ -95,8 +96,7 @@ class Sharing(AsyncMachine):
 
     @rule(limit=st.integers(1, 2))
     def share(self, limit: int) -> None:
-        while self.run(self._sharing.share(limit)) == limit:
-            pass
+        self.run(shared_by(self._sharing, limit))
         keys: dict[int, set[str]] = {}
         for file_id, one in self.known.items():
             if one.is_ready:

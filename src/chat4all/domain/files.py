@@ -25,6 +25,13 @@ NAME_MAX = 200
 UNUSED_SECONDS = 3600
 """How long an upload is kept that no request has taken: its client may never have heard of it."""
 
+URL_SECONDS = 3600
+"""How long a URL to the store can be used; then the owner of the upload gets others."""
+
+URLS_UNUSED_SECONDS = 2 * URL_SECONDS
+"""How long an upload straight to the store is kept whose owner does not ask again: its parts may be
+under way until then, which no gateway sees."""
+
 UPLOAD_RATE = 24 * 1024 * 1024
 """Bytes a second of all uploads of a process while messages are being sent."""
 
@@ -39,7 +46,8 @@ GARBAGE_SECONDS = 60
 
 LATE_SECONDS = 600
 """How long after garbage was deleted from the store it is deleted once more, since a request that
-was on its way may have written something meanwhile. No call of the store takes as long."""
+was on its way may have written something meanwhile. No call that a gateway makes of the store takes
+as long. What a client sends to a URL of its own may: the bucket's lifecycle rule deletes that."""
 
 GARBAGE_MAX = 50
 """Files that are given to a collector in one go: with the most keys they fit into one answer of the

@@ -55,7 +55,13 @@ def file_questions(
             lambda query: uses.settle(query.doubtful, is_named=query.is_named),
         ),
         "forget_files": Question(of_files.ForgetFiles, lambda query: files.forget(query.file_ids)),
-        "share_files": Question(of_files.ShareFiles, lambda query: sharing.share(query.limit)),
+        "sharing_candidates": Question(
+            of_files.TakeCandidates, lambda query: sharing.candidates(query.limit)
+        ),
+        "compare_file": Question(
+            of_files.CompareFile,
+            lambda query: sharing.compared(query.candidate, joins=query.joins),
+        ),
         "take_unscanned": Question(of_files.TakeUnscanned, lambda query: scans.take(query.limit)),
         "renew_scan": Question(of_files.RenewScan, lambda query: scans.renew(query.file_id)),
         "settle_scan": Question(

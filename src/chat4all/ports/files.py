@@ -27,7 +27,8 @@ class Uploads(Protocol):
     async def create(self, upload: NewUpload, quota: Quota) -> Upload:
         """Begin one. Raises `QuotaReached`; the whole size counts from now on.
 
-        It expires soon unless a request takes it (`UNUSED_SECONDS`): then its client knows of it.
+        It expires soon unless a request takes it (`UNUSED_SECONDS`, of a direct one
+        `URLS_UNUSED_SECONDS`): then its client knows of it.
         Doing it again returns the upload as it is by now.
         """
         ...

@@ -1,15 +1,26 @@
 """One object in the store for files of equal content."""
 
+from collections.abc import Sequence
 from typing import Protocol
+
+from chat4all.domain.sharing import Candidate
 
 
 class Sharing(Protocol):
     """Files that are ready, and the objects that they name."""
 
-    async def share(self, limit: int) -> int:
-        """Compare so many files at most, the oldest first, and return how many were compared.
+    async def candidates(self, limit: int) -> Sequence[Candidate]:
+        """Return files that wait to be compared, the oldest first. Changes nothing.
 
-        One that has the SHA-256 and size of a file that was compared before names its object from
-        now on. Its own one becomes garbage a day later (`domain.files.REPLACED_SECONDS`).
+        Each with the object of the newest file that was compared and has its SHA-256 and size.
+        """
+        ...
+
+    async def compared(self, candidate: Candidate, *, joins: bool) -> None:
+        """Note that a file was compared, and whether it names the candidate's object from now on.
+
+        If it does, its own object becomes garbage a day later (`domain.files.REPLACED_SECONDS`).
+        Nothing changes where the candidate is no longer what `candidates` would return: then the
+        file waits on, or is gone.
         """
         ...

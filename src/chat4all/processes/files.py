@@ -42,7 +42,7 @@ def make_files(ports: GatewayPorts, signing_in: SigningIn, pace: Pace) -> Filing
             picturing,
             Collecting(meter.garbage(files), blobs),
             CheckingUses(ports.people.file_uses, files, ports.store, ports.letters, ports.progress),
-            SharingObjects(ports.people.sharing),
+            SharingObjects(ports.people.sharing, blobs),
             scanning,
         )
     filing = Filing(use_cases, signing_in, ports.policy.limits)

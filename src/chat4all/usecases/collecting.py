@@ -4,6 +4,8 @@ What a request was writing when the bytes were deleted may arrive later: a part 
 its upload is aborted, the tail of an upload, a thumbnail. The second time deletes it.
 """
 
+import random
+
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.files import GARBAGE_MAX, Garbage
 from chat4all.ports.blobs import Blobs
@@ -26,7 +28,8 @@ class Collecting:
         for _ in range(ROUNDS_MAX):
             found = await self._files.garbage(GARBAGE_MAX)
             failed: Unavailable | None = None
-            for garbage in found:
+            # In any order: two that cannot be deleted end a run, not always before the same others.
+            for garbage in random.sample(found, len(found)):
                 try:
                     await self._delete(garbage)
                     await self._files.forget([garbage.file_id])

@@ -22,6 +22,7 @@ from chat4all.domain.errors import (
 )
 from chat4all.domain.files import (
     PART_BYTES,
+    URL_SECONDS,
     FileId,
     FileState,
     NewUpload,
@@ -35,9 +36,6 @@ from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Files, Uploads
 from chat4all.ports.presigning import Presigning
 from chat4all.usecases.uploading import Uploading
-
-URL_SECONDS = 3600
-"""How long a URL can be used; then its owner gets others."""
 
 NAMED_MAX = 10
 """Parts that are named in an error."""
@@ -90,10 +88,11 @@ class DirectUploads:
         return self._presigning is not None
 
     async def begin(self, new: NewUpload) -> DirectUpload:
-        """Begin an upload. Raises `TooLarge` and `QuotaReached`."""
+        """Begin an upload. Raises `TooLarge` and `QuotaReached`.
+
+        Whether its client heard of it shows when it asks for the upload again, or completes it.
+        """
         upload = await self._uploading.begin(replace(new, is_direct=True))
-        if upload.state is FileState.UPLOADING:
-            upload = await self._kept_longer(upload)
         return await self._described(upload, {})
 
     async def find(self, owner: Username, file_id: FileId) -> DirectUpload:

@@ -43,10 +43,13 @@ class Downloading:
         check_ready(file)
         return file
 
-    async def read(self, file: StoredFile, start: int, length: int) -> AsyncGenerator[bytes, None]:
+    async def read(
+        self, file: StoredFile, viewer: Username, start: int, length: int
+    ) -> AsyncGenerator[bytes, None]:
         """Yield a file's bytes; see `ports.blobs.Blobs.read`.
 
-        When its object is deleted because it shares another one by now, that one is read on.
+        When its object is deleted because it shares another one by now, that one is read on, if
+        the viewer may still have the file.
         """
         given = 0
         try:
@@ -55,7 +58,7 @@ class Downloading:
                     given += len(piece)
                     yield piece
         except NotFound:
-            now = await self._files.find(file.file_id, file.owner)
+            now = await self._files.find(file.file_id, viewer)
             if now.key == file.key:
                 raise
         else:

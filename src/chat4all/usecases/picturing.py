@@ -58,6 +58,7 @@ class Picturing:
 
         Raises `NotFound` for what is no picture that can be read.
         """
+        started = time.monotonic()
         if file.facts.width is None:
             raise NotFound("this file has no thumbnail")
         key = thumbnail_key(file.file_id, size)
@@ -67,7 +68,6 @@ class Picturing:
                 return b"".join([piece async for piece in self._blobs.read(key)])
             except NotFound:
                 pass
-            started = time.monotonic()
             try:
                 made = await self._pictures.thumbnail(self._blobs.read(file.key), size)
             except UnreadablePicture:

@@ -14,6 +14,7 @@ from chat4all.domain.files import (
 )
 from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.scanning import Verdict
+from chat4all.domain.sharing import Candidate
 
 
 class CreateUpload(msgspec.Struct):
@@ -101,10 +102,17 @@ class SettleFile(msgspec.Struct):
     is_named: bool
 
 
-class ShareFiles(msgspec.Struct):
-    """For `share_files`."""
+class TakeCandidates(msgspec.Struct):
+    """For `sharing_candidates`."""
 
     limit: int
+
+
+class CompareFile(msgspec.Struct):
+    """For `compare_file`."""
+
+    candidate: Candidate
+    joins: bool
 
 
 class TakeUnscanned(msgspec.Struct):

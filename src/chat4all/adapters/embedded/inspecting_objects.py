@@ -18,7 +18,7 @@ YOUNG_SECONDS = 3_600.0
 PIECE_BYTES = 1024 * 1024
 
 _ENDING = re.compile("[.~]")
-"""What begins the part of a name that says what of an object it is; no key of a file has one."""
+"""What begins the part of a name that says what it is of an object, or of a file: a thumbnail."""
 
 
 class Leftover(NamedTuple):
@@ -48,7 +48,7 @@ def trouble_with(folder: Path, key: str, size: int, sha256: str | None = None) -
 
 def leftovers(folder: Path, keys: set[str]) -> Iterator[Leftover]:
     """Yield what is there of no object with one of these keys, and is not young."""
-    names = {name_of(key) for key in keys}
+    names = {_ENDING.split(name_of(key))[0] for key in keys}
     newest = time.time() - YOUNG_SECONDS
     for path in _entries(folder):
         if path.name in names or _ENDING.split(path.name)[0] in names:

@@ -18,6 +18,7 @@ from chat4all.domain.files import (
     Upload,
 )
 from chat4all.domain.ids import ConversationId, MessageId, Username
+from chat4all.domain.sharing import Candidate
 from chat4all.wire import internal
 from chat4all.wire import internal_files as questions
 
@@ -142,8 +143,14 @@ class HttpSharing:
     def __init__(self, service: MetadataService) -> None:
         self._ask = service.ask
 
-    async def share(self, limit: int) -> int:
-        """Compare files; see `ports.sharing.Sharing`."""
-        some = questions.ShareFiles(limit)
-        answer: int = await self._ask("share_files", some, int, writes=True)
+    async def candidates(self, limit: int) -> Sequence[Candidate]:
+        """Return files that wait; see `ports.sharing.Sharing`."""
+        answer: Sequence[Candidate] = await self._ask(
+            "sharing_candidates", questions.TakeCandidates(limit), list[Candidate], writes=False
+        )
         return answer
+
+    async def compared(self, candidate: Candidate, *, joins: bool) -> None:
+        """Note that a file was compared; see `ports.sharing.Sharing`."""
+        compare = questions.CompareFile(candidate, joins)
+        await self._ask("compare_file", compare, None, writes=True)

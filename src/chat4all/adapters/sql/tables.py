@@ -191,7 +191,7 @@ files = Table(
     Index("ix_files_owner", "owner"),
     Index("ix_files_object_key", "object_key"),
     Index("ix_files_expires_at", "expires_at"),
-    Index("ix_files_sha256", "sha256"),
+    Index("ix_files_sha256", "sha256", "created_at"),
     Index("ix_files_compare_at", "compare_at"),
     Index("ix_files_scan_at", "scan_at"),
 )

@@ -4,7 +4,7 @@ import uuid
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, insert, select
+from sqlalchemy import BigInteger, Connection, bindparam, case, func, insert, select
 
 from chat4all.adapters.sql.conversation_rows import DISABLED
 from chat4all.adapters.sql.file_rows import (
@@ -35,6 +35,7 @@ from chat4all.domain.errors import (
 from chat4all.domain.files import (
     LEASE_SECONDS,
     UNUSED_SECONDS,
+    URLS_UNUSED_SECONDS,
     FileFacts,
     FileId,
     FileState,
@@ -68,7 +69,9 @@ _OWN = select(
     func.coalesce(func.sum(case((files.c.state == FileState.UPLOADING.value, 1), else_=0)), 0),
 ).where(files.c.owner == bindparam("username"), IS_THERE)
 _ALL = select(func.coalesce(func.sum(files.c.size), 0)).where(files.c.emptied_at.is_(None))
-_BEGIN = insert(files).values(created_at=Now(), expires_at=Now() + UNUSED_SECONDS * 1000)
+_BEGIN = insert(files).values(
+    created_at=Now(), expires_at=Now() + bindparam("unused", type_=BigInteger)
+)
 
 
 class SqlUploads:
@@ -89,7 +92,8 @@ class SqlUploads:
             known = connection.execute(FILE, {"file": upload.file_id}).first()
             if known is None:
                 _check_quota(connection, upload, quota)
-                connection.execute(_BEGIN, _new_row(upload))
+                unused = URLS_UNUSED_SECONDS if upload.is_direct else UNUSED_SECONDS
+                connection.execute(_BEGIN, _new_row(upload) | {"unused": unused * 1000})
             elif (known.owner, known.store_upload) != (upload.owner, upload.store_upload):
                 raise AlreadyTaken("this file id is in use")
             return upload_of(_own(connection, upload.file_id, upload.owner))

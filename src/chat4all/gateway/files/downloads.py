@@ -97,7 +97,7 @@ class Downloads:
                 with self._room.share(viewer, partial(patience.reschedule, 0)) as share:
                     await share.take(1)
                     share.work()
-                    pieces = self._downloading.read(file, start, end - start)
+                    pieces = self._downloading.read(file, viewer, start, end - start)
                     head = status, answered
                     await _stream(pieces, head, share, scope, receive, send)
         except TimeoutError:

@@ -42,8 +42,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["owner"], ["users.username"], name="fk_files_owner"),
         if_not_exists=True,
     )
-    for column in ("owner", "object_key", "expires_at", "sha256", "compare_at", "scan_at"):
+    for column in ("owner", "object_key", "expires_at", "compare_at", "scan_at"):
         op.create_index(f"ix_files_{column}", "files", [column], if_not_exists=True)
+    op.create_index("ix_files_sha256", "files", ["sha256", "created_at"], if_not_exists=True)
     op.create_table(
         "file_uses",
         sa.Column("conversation_id", sa.String(36), nullable=False),
