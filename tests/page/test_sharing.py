@@ -223,3 +223,45 @@ def test_what_is_dropped_and_pasted_is_shown_as_what_it_is(
     expect(ana.page.get_by_role("dialog", name="mar.png")).to_be_visible()
     check(ana, "file-viewer")
     desk.forgive(r"Failed to load resource.*422")
+
+
+RECORD = """() => new Promise((resolve) => {
+  const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 36 });
+  const pen = canvas.getContext("2d");
+  const recorder = new MediaRecorder(canvas.captureStream(25), { mimeType: "video/webm" });
+  let drawn = 0;
+  const drawing = setInterval(() => {
+    pen.fillStyle = `hsl(${9 * drawn} 90% 50%)`;
+    pen.fillRect(0, 0, 64, 36);
+    if (++drawn === 40) recorder.stop();
+  }, 40);
+  recorder.ondataavailable = ({ data }) => {
+    clearInterval(drawing);
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result.split(",")[1]);
+    reader.readAsDataURL(data);
+  };
+  recorder.start();
+})"""
+
+
+def test_a_video_is_played_in_its_place_from_where_one_likes(desk: Desk, server: Server) -> None:
+    (token,) = server.sign_up("vera")
+    server.private(token, "ana")
+    vera, ana = desk.person("vera", PASSWORD).enter("ana"), desk.person("ana").enter("vera")
+    ranges: list[str | None] = []
+
+    def note(request: Request) -> None:
+        if request.resource_type == "media":
+            ranges.append(request.headers.get("range"))
+
+    ana.page.on("request", note)
+    film = base64.b64decode(vera.page.evaluate(RECORD))
+    drop(vera, "onda.webm", "video/webm", film)
+    player = ana.page.get_by_label("onda.webm", exact=True)
+    expect(player).to_have_js_property("videoWidth", 64)
+    player.evaluate("it => new Promise((done) => { it.onseeked = done; it.currentTime = 0.5; })")
+    assert player.evaluate("it => it.currentTime") == 0.5
+    assert not player.evaluate("it => it.error")
+    assert ranges
+    assert all(one and one.startswith("bytes=") for one in ranges)
