@@ -112,7 +112,7 @@ class Line:
     def _pass(self, route: Route, request: Request) -> None:
         is_third = request.method == "PATCH" and self.added == 2
         self.is_broken = self.is_broken or (is_third and not self.is_mended)
-        if self.is_broken:
+        if self.is_broken and request.method != "DELETE":
             route.abort("internetdisconnected")
             return
         if request.method == "PATCH":
@@ -181,8 +181,11 @@ def test_an_upload_goes_on_after_a_pause_and_a_reload(
     assert save(sara, "film.bin") == film.read_bytes()
     # One that is given up is gone.
     line.is_mended, line.added = False, 2
-    choose(sara, film)
-    sara.page.get_by_role("button", name="Cancel film.bin").click()
+    with sara.page.expect_event("requestfailed", is_cut):
+        choose(sara, film)
+    with sara.page.expect_response(lambda answer: answer.request.method == "DELETE") as deleted:
+        sara.page.get_by_role("button", name="Cancel film.bin").click()
+    assert deleted.value.status == 204
     expect(sara.page.get_by_role("progressbar")).to_have_count(0)
     expect(card).to_have_count(1)
     desk.forgive(FAILED_REQUESTS)
