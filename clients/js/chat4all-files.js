@@ -18,6 +18,8 @@ const TIMEOUT = 60_000;
 const LAST_TIMEOUT = 300_000;
 /** Refusals in a row that may pass: another offset, another request that holds the upload. */
 const REFUSALS = 10;
+/** Bytes of a file that one more is for: the server refuses while it finishes an upload. */
+const CHECKED = 80_000_000;
 const PASSING = [409, 423, 460];
 const GONE = [404, 410];
 /** Milliseconds to wait, in all, while the server checks a file before anybody may have it. */
@@ -39,7 +41,9 @@ const defect = (detail) => new ChatError({ type: DEFECT, title: detail, detail }
 
 /** @param {Types.ChatError} error */
 const isTemporary = ({ type, status }) =>
-  (status === 0 && type !== DEFECT) || status === 429 || (status >= 500 && status !== 501);
+  (status === 0 && type !== DEFECT) ||
+  [408, 429].includes(status) ||
+  (status >= 500 && status !== 501);
 
 /** Whether the server checks the file, and says when to ask again. @param {Types.ChatError} error */
 const isChecked = ({ status, retry_after }) => status === 409 && Boolean(retry_after);
@@ -224,7 +228,10 @@ export class Files {
         const [method, headers] = isBeyond ? ["HEAD", {}] : ["GET", rangeOf(at)];
         const answer = await within(call(method, path, { ...how, headers, signal: any }));
         let skipped = at.offset - arrived(at, answer.headers);
-        if (isBeyond) continue;
+        if (isBeyond) {
+          if (!(at.offset >= at.size)) throw defect("the server does not give the rest of the file");
+          continue;
+        }
         if (skipped < 0) throw defect("the server gives another part of the file");
         const reader = answer.body.getReader();
         for (;;) {
@@ -314,6 +321,7 @@ export class Files {
     let size = LEAST;
     let begun = 0;
     let refused = 0;
+    const refusals = REFUSALS + Math.floor(file.size / CHECKED);
     for (let tried = 0; ; ) {
       signal.throwIfAborted();
       try {
@@ -360,7 +368,7 @@ export class Files {
           upload = undefined; // it has expired
           continue;
         }
-        const mayPass = PASSING.includes(status) && refused++ < REFUSALS;
+        const mayPass = PASSING.includes(status) && refused++ < refusals;
         if (!mayPass && !isTemporary(error)) throw error;
         offset = -1;
         size = LEAST;

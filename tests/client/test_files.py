@@ -11,6 +11,7 @@ import pytest
 
 from chat4all.client import (
     Client,
+    Conflict,
     Defect,
     NotFound,
     OutcomeUnknown,
@@ -21,9 +22,10 @@ from chat4all.client import (
 from chat4all.client import downloading as downloading_module
 from chat4all.client import uploading as uploading_module
 from chat4all.client.keeping import lock_exclusively
+from chat4all.client.uploading import LocalFile
 from tests.api.conftest import CHAT
 from tests.api.tus import PNG
-from tests.client.answering import Answer, answering
+from tests.client.answering import LOST, Answer, answering
 from tests.client.conftest import PACE, Served
 from tests.client.cutting import Cutting, cutting
 
@@ -396,3 +398,73 @@ async def test_bytes_that_cannot_be_sent_leave_no_outcome_open(tmp_path: Path) -
         with pytest.raises(Unavailable) as failed:
             await chat.send_file(CHAT, tmp_path / "a.txt")
         assert not isinstance(failed.value, OutcomeUnknown)
+    async with answering(LOST) as server, Client(server.url, token="t", timeout=0.3) as chat:
+        chat._pace.factor = PACE
+        with pytest.raises(Unavailable) as failed:
+            await chat.send_file(CHAT, tmp_path / "a.txt")
+        assert not isinstance(failed.value, OutcomeUnknown)
+
+
+BUSY: Answer = (423, "", {"Retry-After": "3"})
+FENCED: Answer = (409, "")
+WHOLE: Answer = (200, "", {"Upload-Offset": "4"})
+
+
+@pytest.mark.parametrize("meanwhile", [(BUSY, BUSY), (FENCED, FENCED), (FENCED, BUSY)])
+async def test_an_upload_that_is_being_finished_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: tuple[Answer, ...]
+) -> None:
+    """The connection breaks after the last byte; another run asks while it is still going on."""
+    (tmp_path / "a.txt").write_bytes(b"text")
+    uploads = UploadsFile(tmp_path / "uploads.json")
+    async with (
+        answering(BEGUN, LOST, *meanwhile, WHOLE) as server,
+        Client(server.url, token="t") as chat,
+    ):
+        chat._pace.factor = PACE
+        assert await chat.upload(tmp_path / "a.txt") == FILE
+        methods = [method for method, *_ in server.requests]
+        assert methods == ["POST", "PATCH", "HEAD", "HEAD", "HEAD"]
+    # The larger the file, the longer: here 40 s.
+    monkeypatch.setattr(uploading_module, "CHECKED_BYTES", 0.1)
+    async with (
+        answering(*meanwhile, WHOLE) as server,
+        Client(server.url, token="t", timeout=0.001) as chat,
+    ):
+        chat._pace.factor = PACE
+        key = LocalFile.at(tmp_path / "a.txt").key_at(server.url)
+        await uploads.keep(key, f"/v1/files/{FILE}")
+        assert await chat.upload(tmp_path / "a.txt", uploads=uploads) == FILE
+        assert [method for method, *_ in server.requests] == ["HEAD"] * 3
+
+
+@pytest.mark.parametrize(("answer", "kind"), [(BUSY, Unavailable), (FENCED, Conflict)])
+async def test_an_upload_that_is_never_finished_is_given_up(
+    tmp_path: Path, answer: Answer, kind: type[Exception]
+) -> None:
+    (tmp_path / "a.txt").write_bytes(b"text")
+    async with (
+        answering(BEGUN, LOST, answer) as server,
+        Client(server.url, token="t", timeout=0.2) as chat,
+        asyncio.timeout(30),
+    ):
+        chat._pace.factor = PACE
+        with pytest.raises(kind):
+            await chat.upload(tmp_path / "a.txt")
+        assert len(server.requests) > 3
+
+
+@pytest.mark.parametrize("status", [408, 423, 503])
+async def test_a_request_that_stalled_is_gone_on_with(tmp_path: Path, status: int) -> None:
+    """Fails when a 408, of a proxy, ends the upload."""
+    (tmp_path / "a.txt").write_bytes(b"text")
+    some: Answer = (200, "", {"Upload-Offset": "1"})
+    rest: Answer = (204, "", {"Upload-Offset": "4"})
+    async with (
+        answering(BEGUN, (status, ""), some, rest) as server,
+        Client(server.url, token="t") as chat,
+    ):
+        chat._pace.factor = PACE
+        assert await chat.upload(tmp_path / "a.txt") == FILE
+        *_, (method, _, headers, body) = server.requests
+        assert (method, headers["upload-offset"], body) == ("PATCH", "1", b"ext")

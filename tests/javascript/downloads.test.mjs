@@ -251,9 +251,18 @@ test("what is there is all there is", async () => {
 });
 
 test("a server that knows no part of a file is not asked for ever", async () => {
-  server.faults = [breaksAt(HALF), refuses(416), undefined, refuses(416)];
-  await assert.rejects(chat.download(ID), { status: 416 });
-  assert.equal(server.requests.length, 4);
+  server.faults = [breaksAt(HALF), refuses(416), undefined, refuses(403)];
+  await assert.rejects(chat.download(ID), { type: "/problems/defect" });
+  assert.equal(server.requests.length, 3);
+});
+
+test("a server that does not say how long a file is is not asked for ever", async () => {
+  for (const headers of [{}, { "Content-Length": "9", "Content-Encoding": "gzip" }]) {
+    const unsized = () => new Response(null, { headers });
+    server.faults = [refuses(416), ...Array.from({ length: 9 }, () => unsized), refuses(403)];
+    await assert.rejects(chat.download(ID, { from: SIZE }), { type: "/problems/defect" });
+    assert.equal(server.faults.length, 9);
+  }
 });
 
 test("bytes before a number are left out", async () => {

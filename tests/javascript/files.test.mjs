@@ -15,6 +15,8 @@ class Uploads extends FakeServer {
   uploads = new Map();
   /** What is done with a PATCH before anything else. */
   faults = [];
+  /** What a HEAD is answered at first. */
+  heads = [];
   requests = [];
   tries = 0;
 
@@ -44,12 +46,13 @@ class Uploads extends FakeServer {
       const fault = this.faults.shift();
       if (fault === "before") throw new TypeError("fetch failed");
       if (typeof fault === "number") return new Response(null, { status: fault });
-      const answer = await fault?.(upload);
+      const answer = typeof fault === "function" && (await fault(upload));
       if (answer) return answer;
       if (Number(headers["Upload-Offset"]) !== upload.has.length) return new Response(null, { status: 409 });
       upload.has = Buffer.concat([upload.has, Buffer.from(body)]);
       if (fault === "after") throw new TypeError("terminated");
     }
+    if (method === "HEAD" && this.heads.length) return this.heads.shift();
     const offset = String(upload.has.length);
     return new Response(null, { status: method === "HEAD" ? 200 : 204, headers: { "Upload-Offset": offset } });
   };
@@ -160,6 +163,42 @@ test("a refusal after a long outage is not one too many", async () => {
   server.faults = Array.from({ length: 20 }, () => 423);
   await assert.rejects(chat.upload(film()), { status: 423 });
   assert.equal(server.faults.length, 9);
+});
+
+/** Answers to HEAD while another request finishes the upload. */
+const busy = (times) =>
+  Array.from({ length: times }, (_, index) =>
+    index % 2 ? new Response(null, { status: 409 }) : new Response(null, { status: 423, headers: { "Retry-After": "3" } }));
+
+test("an upload that is being finished is waited for, a larger one longer", async () => {
+  const small = new File([bytes.subarray(0, 9)], "a.txt", { lastModified: 1 });
+  server.faults = ["after"];
+  server.heads = busy(10);
+  const id = await chat.upload(small);
+  assert.ok(server.uploads.has(id));
+  assert.equal(server.of("PATCH").length, 1);
+  server.faults = ["after"];
+  server.heads = busy(99);
+  await assert.rejects(chat.upload(small), { status: 423 });
+  assert.equal(server.heads.length, 99 - 11);
+  // One of 160 MB, of which all but the last bytes have come.
+  const large = Object.assign(new File([], "b.bin", { lastModified: 1 }), { slice: () => new Blob(["b"]) });
+  Object.defineProperty(large, "size", { value: 160_000_000 });
+  const end = new Response(null, { headers: { "Upload-Offset": "160000000" } });
+  server.faults = ["after"];
+  server.heads = [...busy(12), end];
+  assert.ok(server.uploads.has(await chat.upload(large)));
+});
+
+test("a request that stalled is gone on with", async () => {
+  const some = (upload) => {
+    upload.has = Buffer.from(bytes.subarray(0, 1_000));
+    return new Response(null, { status: 408 });
+  };
+  server.faults = [some, ...Array.from({ length: 12 }, () => 408), 503];
+  await chat.upload(film());
+  assert.ok(server.uploads.values().next().value.has.equals(bytes));
+  assert.deepEqual(server.of("PATCH").slice(0, 2).map(({ offset }) => offset), [0, 1_000]);
 });
 
 test("what the server says wrongly is a defect", async () => {

@@ -233,6 +233,7 @@ LOOPS = {
     "adapters.pictures.process._answer": "a picture's input and output, in a task group",
     "gateway.files.downloads._stream": "one request's, cancelled at its end",
     "client.downloading.Downloading._fill": "ends with the download, or its time-out",
+    "client.uploading.Uploading._offset": "ends with the upload, or its time-out",
     "client.files.FileCalls.send_file.send": "ends when the file is checked, within ten minutes",
     "gateway.live.streams._EventsEndpoint._stream": "one request's, cancelled at its end",
     "http.bodies.read_body": "ends with the request",

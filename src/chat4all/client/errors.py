@@ -7,7 +7,7 @@ ClientError
 │   ├── NotAllowed           this user may not do it
 │   ├── NotFound             there is no such thing, or this user may not know of it
 │   └── Conflict             it contradicts the present state, or the name is taken
-├── Unavailable          given up after every retry: no answer, 409 with Retry-After, 429, 5xx
+├── Unavailable          given up after every retry: no answer, 408, 423, 429, 5xx
 │   └── OutcomeUnknown       it may or may not have been done: repeat it with the id that it carries
 ├── Defect               the two do not understand each other: another release, or no Chat4All
 │   └── InvalidCertificate   the server is not trusted: expired, another name, or unknown authority
@@ -154,6 +154,9 @@ def as_kind(kind: type[Unavailable], error: Unavailable) -> Unavailable:
     return kind(error.detail, status=error.status, problem=problem, retry_after=error.retry_after)
 
 
+# The request took too long to come, another one holds the upload, there are too many.
+_PASSING: Final = (408, 423, 429)
+
 _BY_STATUS = {
     400: InvalidInput,
     401: NotSignedIn,
@@ -172,7 +175,7 @@ def error_of(
     """Return the error for a problem with this status; `said` is for one without a `detail`."""
     detail = problem.detail or said or f"the server answers with {status}"
     # A conflict that says when to try again passes: a file is being checked.
-    passes = status == 429 or (status == CONFLICT and retry_after is not None)
+    passes = status in _PASSING or (status == CONFLICT and retry_after is not None)
     if passes or (status >= 500 and status != NOT_IMPLEMENTED):
         is_unknown = problem.type == _UNKNOWN or not (passes or status == 503)
         unavailable = OutcomeUnknown if is_unknown else Unavailable

@@ -18,7 +18,6 @@ from chat4all.client.errors import (
     Conflict,
     Defect,
     NotFound,
-    Refused,
     Unavailable,
     as_kind,
 )
@@ -37,7 +36,6 @@ CHECKED_BYTES = 8_000_000
 """A second, at the least: the last answer comes once the server has checked the whole file."""
 
 FILES_PATH: Final = "/v1/files"
-LOCKED: Final = 423
 
 _TUS: Final = {"Tus-Resumable": "1.0.0"}
 
@@ -81,6 +79,25 @@ class Uploading:
 
         It resumes after breaks for as long as something is added within the client's time-out.
         """
+        try:
+            return await self._upload(local, name, uploads, on_progress)
+        except Unavailable as error:
+            # Bytes alone: no message was tried, so there is no outcome that is unknown.
+            raise as_kind(Unavailable, error) from None
+
+    async def forget(self, local: LocalFile, uploads: UploadsFile | None) -> None:
+        """Forget an upload that nobody goes on with; it is done, even if that cannot be noted."""
+        if uploads:
+            with suppress(OSError, ValueError):
+                await uploads.keep(local.key_at(self._caller.url), None)
+
+    async def _upload(
+        self,
+        local: LocalFile,
+        name: str,
+        uploads: UploadsFile | None,
+        on_progress: OnProgress,
+    ) -> str:
         key = local.key_at(self._caller.url)
         address = await uploads.find(key) if uploads else None
         offset = await self._kept_offset(address, local.size) if address else None
@@ -91,18 +108,9 @@ class Uploading:
         file = await asyncio.to_thread(local.path.open, "rb")
         try:
             await self._add(address, file, local, offset, on_progress)
-        except Unavailable as error:
-            # Bytes alone: no message was tried, so there is no outcome that is unknown.
-            raise as_kind(Unavailable, error) from None
         finally:
             await asyncio.to_thread(file.close)
         return address.rpartition("/")[2]
-
-    async def forget(self, local: LocalFile, uploads: UploadsFile | None) -> None:
-        """Forget an upload that nobody goes on with; it is done, even if that cannot be noted."""
-        if uploads:
-            with suppress(OSError, ValueError):
-                await uploads.keep(local.key_at(self._caller.url), None)
 
     async def _begin(self, size: int, name: str) -> str:
         encoded = base64.b64encode(name.encode()).decode()
@@ -124,7 +132,16 @@ class Uploading:
     async def _offset(self, address: str, size: int) -> int:
         # The server finishes an upload that was cut off at its end before it answers.
         call = Call("HEAD", address, headers=_TUS, timeout=_timeout(size))
-        answer = await self._caller.response(call, more_seconds=size / CHECKED_BYTES)
+        more_seconds = size / CHECKED_BYTES
+        delays, since = self._pace.delays(), time.monotonic()
+        while True:
+            try:
+                answer = await self._caller.response(call, more_seconds=more_seconds)
+                break
+            except Conflict:  # another request has taken the upload over
+                if time.monotonic() - since > self._caller.seconds + more_seconds:
+                    raise
+                await asyncio.sleep(next(delays))
         said = answer.headers.get("Upload-Offset", "")
         if not said.isdecimal():
             raise Defect("the server does not say how far the upload is")
@@ -136,15 +153,12 @@ class Uploading:
         delays, since = self._pace.delays(), time.monotonic()
         progress(offset, local.size)
         while offset < local.size:
-            error: Refused | Unavailable | None = None
+            error: Conflict | Unavailable | None = None
             asked = 0.0
             try:
                 reached = await self._patch(address, file, local, offset, progress)
-            except Refused as refused:
-                # Another offset than we believe, or an earlier request of ours that goes on.
-                if not isinstance(refused, Conflict) and refused.status != LOCKED:
-                    raise
-                error = refused
+            except Conflict as conflict:  # another offset than we believe
+                error = conflict
             except Unavailable as unavailable:
                 error = unavailable
                 asked = unavailable.retry_after or 0.0
