@@ -86,6 +86,19 @@ async def test_a_file_whose_bytes_are_gone_is_unavailable(bruno: Tus, tmp_path: 
     assert answer.json()["detail"] == "this file was damaged in the store of files"
 
 
+async def test_a_file_that_was_cut_short_is_said_once(
+    bruno: Tus, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fails when the rest of an answer is taken for another one, and told as a defect."""
+    path = await bruno.upload(PNG)
+    (stored,) = (one for one in (tmp_path / "data" / "files").rglob("*") if one.is_file())
+    os.truncate(stored, 10)
+    with pytest.raises(AssertionError):  # the transport has no end of the answer
+        await get(bruno, path)
+    assert "an object has fewer bytes than it had" in caplog.text
+    assert not [one for one in caplog.records if one.levelname == "ERROR"]
+
+
 ACTIVE = [
     (
         b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",

@@ -108,6 +108,27 @@ async def test_a_file_that_is_being_checked_is_for_nobody_and_not_looked_at(
     assert (await sent(api, bruno.who, path, "image")).status_code == 202
 
 
+async def test_more_files_than_are_scanned_at_once_wait_for_their_turn(
+    api: Api, clamd: FakeClamd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when those beyond wait until another gateway would take them over."""
+    monkeypatch.setattr(module, "SOON_SECONDS", 0.0)
+    clamd.released.clear()
+    bruno = Tus(api, await api.sign_in("bruno"))
+    paths = [await bruno.upload(bytes([number] * 9)) for number in range(module.AT_ONCE + 2)]
+
+    async def are_scanned() -> bool:
+        return len(clamd.scanned) == module.AT_ONCE
+
+    await until(are_scanned)
+    clamd.released.set()
+
+    async def are_ready() -> bool:
+        return all([(await bruno.ask("GET", path)).status_code == 200 for path in paths])
+
+    await until(are_ready)
+
+
 async def test_uploads_outlast_a_scanner_that_does_not_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

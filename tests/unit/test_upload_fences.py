@@ -1,6 +1,7 @@
 """Two gateways and one upload: one of them stands still at a named step, and is overtaken."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 
 from chat4all.adapters.sql import uploads as sql_uploads
 from chat4all.adapters.sql.file_rows import lock_file
-from chat4all.domain.errors import Conflict, Fenced, Unavailable
-from chat4all.domain.files import FileId, FileState
+from chat4all.domain.errors import Conflict, Fenced, OutcomeUnknown, Unavailable
+from chat4all.domain.files import FileId, FileState, Progress
 from chat4all.usecases import writing_parts
+from chat4all.usecases.bodies import BodyBroken, Checksum
 from tests.contract.test_directory import ANA
 from tests.contract.test_uploads import new_upload
 from tests.uploads import Body, World, world_in
@@ -45,6 +47,65 @@ async def standing_still(world: World, step: str) -> AsyncIterator[Callable[[], 
         yield goes_on.set
     finally:
         goes_on.set()
+
+
+# Answers that are lost.
+
+
+def losing_answers(world: World, patch: Patch) -> None:
+    """Let progress be kept from now on, and every answer that says so be lost."""
+    advance = world.uploads.advance
+
+    async def lost(file_id: FileId, fence: int, progress: Progress) -> None:
+        await advance(file_id, fence, progress)
+        raise OutcomeUnknown("the metadata service does not answer")
+
+    patch.setattr(world.uploads, "advance", lost)
+    patch.setattr(writing_parts, "ADVANCE_SECONDS", 0)
+
+
+@pytest.mark.parametrize("is_checked", [False, True], ids=["tail", "checked part"])
+async def test_what_counts_is_kept_though_no_answer_said_so(
+    world: World, monkeypatch: Patch, is_checked: bool
+) -> None:
+    """Fails when a request that does not know what counts deletes it."""
+    content = b"o" * PART + b"tail"
+    file_id = (await world.gateway().begin(new_upload(size=2 * PART))).file_id
+    checksum = Checksum("sha256", hashlib.sha256(content).digest()) if is_checked else None
+    with monkeypatch.context() as patched:
+        losing_answers(world, patched)
+        with pytest.raises(Unavailable):
+            await world.gateway().append(ANA, file_id, 0, aiter(Body(content).end()), checksum)
+    alive = world.gateway()
+    kept = (await alive.settled(ANA, file_id)).progress.offset
+    whole = content + bytes(2 * PART - len(content))
+    await alive.append(ANA, file_id, kept, aiter(Body(whole[kept:]).end()))
+    assert await world.content(file_id) == whole
+
+
+async def test_a_tail_that_counts_is_kept_by_a_request_that_was_fenced(
+    world: World, monkeypatch: Patch
+) -> None:
+    slow, alive = world.gateway(), world.gateway()
+    file_id = (await alive.begin(new_upload(size=6))).file_id
+    advance, tries = world.uploads.advance, 0
+
+    async def lost_then_late(file_id: FileId, fence: int, progress: Progress) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            await advance(file_id, fence, progress)
+            raise OutcomeUnknown("the metadata service does not answer")
+        assert (await alive.settled(ANA, file_id)).progress.offset == 3
+        await advance(file_id, fence, progress)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.uploads, "advance", lost_then_late)
+        body = Body(b"abc").end(BodyBroken())
+        with pytest.raises(Fenced):
+            await slow.append(ANA, file_id, 0, aiter(body))
+    await alive.append(ANA, file_id, 3, aiter(Body(b"def").end()))
+    assert await world.content(file_id) == b"abcdef"
 
 
 # A body that another gateway goes on with.

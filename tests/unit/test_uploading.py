@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -26,6 +27,7 @@ from chat4all.domain.ids import Username
 from chat4all.ports.blobs import Chunks
 from chat4all.usecases import uploading as module
 from chat4all.usecases.bodies import BodyBroken, Checksum
+from chat4all.usecases.finishing import Finishing
 from chat4all.usecases.uploading import Uploading
 from chat4all.usecases.writing_parts import MEMORY_MIN
 from tests.uploads import Body, World, world_in
@@ -110,6 +112,21 @@ async def test_a_file_arrives_in_many_bodies(world: World, others: bool) -> None
     assert await world.content(file_id) == data
     assert (await world.file(file_id)).facts.sha256 == sha256(data)
     assert not world.stored("*.tail.*")
+
+
+async def test_what_was_hashed_is_not_read_again_after_a_break(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when a gateway that had the whole body reads it from the store once more."""
+    read_again = AsyncMock(side_effect=AssertionError("it was read again"))
+    monkeypatch.setattr(Finishing, "_read_again", read_again)
+    gateway, content = world.gateway(), random.Random(1).randbytes(3 * PART)
+    file_id = await begun(gateway, len(content))
+    at = PART + 7
+    with pytest.raises(BodyBroken):
+        await gateway.append(ANA, file_id, 0, aiter(Body(content[:at]).end(BodyBroken())))
+    await gateway.append(ANA, file_id, at, aiter(Body(content[at:]).end()))
+    assert (await world.file(file_id)).facts.sha256 == sha256(content)
 
 
 async def test_what_arrived_counts_when_a_body_breaks_off(world: World) -> None:

@@ -87,6 +87,7 @@ class Room(Generic[K]):
         self._shares: set[Share[K]] = set()
         """Those that hold something."""
         self._of_owners: Counter[K] = Counter()
+        self._looks_at = 0.0
 
     @property
     def held(self) -> int:
@@ -170,9 +171,12 @@ class Room(Generic[K]):
 
     def _press(self) -> None:
         """Tell those to let go whose clients are slow: as many as those need who wait."""
+        if (now := time.monotonic()) < self._looks_at:
+            return  # all who wait look: once for all of them is enough
+        self._looks_at = now + LOOK_EVERY_SECONDS
         lacking = self.held + sum(turn.size for turn in self._fitting()) - self._most
         lacking -= sum(share.held for share in self._shares if share.is_leaving)
-        slow_since = time.monotonic() - SLOW_SECONDS
+        slow_since = now - SLOW_SECONDS
         slow = sorted(
             (share.waits_since, id(share), share)
             for share in self._shares

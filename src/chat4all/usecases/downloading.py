@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
 
-from chat4all.domain.errors import NotFound
+from chat4all.domain.errors import NotFound, Unavailable
 from chat4all.domain.files import FileId, StoredFile
 from chat4all.domain.ids import Username
 from chat4all.domain.scanning import check_ready
@@ -16,6 +16,9 @@ from chat4all.ports.security import FileLinks
 
 LINK_SECONDS = 15 * 60
 """How long a link may be used. Whether its user may have the file is asked each time."""
+
+
+PUBLIC_DAMAGED = "this file was damaged in the store of files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +65,13 @@ class Downloading:
             if now.key == file.key:
                 raise
         else:
+            _check_whole(given, length)
             return
         async with _closing(self._blobs.read(now.key, start + given, length - given)) as pieces:
             async for piece in pieces:
+                given += len(piece)
                 yield piece
+        _check_whole(given, length)
 
     async def link(self, file_id: FileId, viewer: Username) -> FileLink:
         """Return a link to a file that its viewer may have."""
@@ -76,6 +82,11 @@ class Downloading:
     def viewer_of(self, link: str, file_id: FileId) -> Username:
         """Return whose link to this file it is. Raises `NotSignedIn`."""
         return self._links.read_link(link, file_id, int(time.time()))
+
+
+def _check_whole(given: int, length: int) -> None:
+    if given < length:
+        raise Unavailable("an object has fewer bytes than it had", PUBLIC_DAMAGED)
 
 
 def _closing(pieces: AsyncIterator[bytes]) -> "aclosing[AsyncGenerator[bytes, None]]":

@@ -18,6 +18,9 @@ from chat4all.usecases.picturing import Picturing
 AT_ONCE = 4
 """Files that one process has scanned at a time. clamd has 10 threads by default."""
 
+WAITING_MAX = 100
+"""Files that have just become whole, and wait for their turn."""
+
 SOON_SECONDS = 10.0
 """How long an upload waits for its scan before it is answered: most files are ready by then."""
 
@@ -41,10 +44,11 @@ class Scanning:
         self._scanner = scanner
         self._picturing = picturing
         self._running: dict[FileId, asyncio.Task[StoredFile | None]] = {}
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def soon(self, file: StoredFile) -> StoredFile:
         """Scan a file that has just become whole; return it as it is within some seconds."""
-        if file.state is FileState.CHECKING and len(self._running) < AT_ONCE:
+        if file.state is FileState.CHECKING and len(self._running) < WAITING_MAX:
             scan = self._start(file)
             if (await asyncio.wait({scan}, timeout=SOON_SECONDS))[0] and not scan.cancelled():
                 return scan.result() or file
@@ -54,7 +58,7 @@ class Scanning:
         """Scan what waits. Raises `Unavailable` while the scanner does not answer."""
         await self._scanner.ping()
         for _ in range(ROUNDS_MAX):
-            room = AT_ONCE - len(self._running)
+            room = max(0, AT_ONCE - len(self._running))
             taken = await self._scans.take(room) if room else []
             for file in taken:
                 self._start(file)
@@ -108,12 +112,13 @@ class Scanning:
         return settled
 
     async def _verdict(self, file: StoredFile) -> Verdict:
-        try:
-            found = await self._scanner.scan(self._blobs.read(file.key))
-        except TooLarge as error:
-            _log.error("a file was refused without a scan", extra={"cause": str(error)})
-            return Verdict(TOO_LARGE)
-        if found is not None:
-            return Verdict(found)
-        # Only what is clean is decoded.
-        return Verdict(None, await self._picturing.facts(file.key, file.facts.media_type))
+        async with self._turns:
+            try:
+                found = await self._scanner.scan(self._blobs.read(file.key))
+            except TooLarge as error:
+                _log.error("a file was refused without a scan", extra={"cause": str(error)})
+                return Verdict(TOO_LARGE)
+            if found is not None:
+                return Verdict(found)
+            # Only what is clean is decoded.
+            return Verdict(None, await self._picturing.facts(file.key, file.facts.media_type))

@@ -252,11 +252,11 @@ class Uploading:
                 if hashed is None or hashed.digest() != checksum.digest:
                     raise ChecksumMismatch("the body is not what Upload-Checksum says")
             await writer.keep()
+            self._note_digest(upload.file_id, writer)
             if broken is not None:
                 raise broken
             if writer.progress.offset == upload.size:
                 return await self._finish(upload, writer)
-            self._note_digest(upload.file_id, writer)
             return replace(upload, progress=writer.progress)
         finally:
             await writer.drop()

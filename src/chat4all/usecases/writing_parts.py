@@ -11,7 +11,7 @@ from typing import Any
 from chat4all.concurrency.background_threads import background_threads
 from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.concurrency.room import Share
-from chat4all.domain.errors import Conflict, Fenced, NotFound, Unavailable
+from chat4all.domain.errors import Conflict, NotFound, Unavailable
 from chat4all.domain.files import LEASE_SECONDS, PART_BYTES, Progress, Tail, Upload, tail_key
 from chat4all.domain.ids import Username
 from chat4all.ports.blobs import Blobs
@@ -81,6 +81,8 @@ class PartWriter:
         self._filled = 0
         self._has_tail = upload.progress.tail is not None
         """Whether the upload has a tail that was not read yet."""
+        self._may_count = False
+        """Whether parts that are held back may count by now: no answer has to have said so."""
         self._writing: deque[asyncio.Task[None]] = deque()
         self._hashing = asyncio.Lock()
         self._heard = time.monotonic()
@@ -121,6 +123,7 @@ class PartWriter:
 
         Raises `Fenced` when another request has taken the upload, `NotFound` when it is given up.
         """
+        self._may_count = True
         ends = self._begins + self._filled == self._upload.size
         if self._filled == PART_BYTES or (self._filled and ends):
             self._write()
@@ -134,9 +137,10 @@ class PartWriter:
             await self._blobs.put(tail.key, self._buffer, self._upload.media_type)
         try:
             await self._advance(Progress(tuple(self._parts), tail))
-        except (Fenced, NotFound):
+        except NotFound:
+            # Not when it is fenced: the tail counts if only the answer was lost that said so.
             if self._filled and tail is not None:
-                with suppress(Unavailable):  # nobody else knows of it
+                with suppress(Unavailable):
                     await self._blobs.delete([tail.key])
             raise
 
@@ -156,6 +160,8 @@ class PartWriter:
 
         Otherwise bodies with wrong checksums could fill the store.
         """
+        if self._may_count:
+            return
         for part in self._parts[len(self.progress.parts) :]:
             with suppress(Unavailable, Conflict):
                 await self._blobs.write(

@@ -128,7 +128,10 @@ def direct_routes() -> APIRouter:
             **problem_meaning(
                 423, "All parts are here, and it is being finished, which takes long: ask again."
             ),
-            **problem_meaning(460, "The file does not match `sha256`. The upload is gone."),
+            **problem_meaning(
+                460,
+                "The file does not match `sha256`. The upload is gone, unless it was complete.",
+            ),
             **_NOT_HERE,
         },
         openapi_extra=_body(

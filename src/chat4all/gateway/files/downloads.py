@@ -25,7 +25,7 @@ from chat4all.http.frame import Header, set_content_headers
 from chat4all.http.methods import WAS_HEAD
 from chat4all.http.problems import BadRequest
 from chat4all.http.route_limits import SENT
-from chat4all.usecases.downloading import Downloading
+from chat4all.usecases.downloading import PUBLIC_DAMAGED, Downloading
 
 PIECE_BYTES = 64 * 1024
 """Bytes that a client has to take within the time that it has for an answer."""
@@ -40,7 +40,6 @@ WAITING_MAX = 256
 STEADY_BYTES = 1024 * 1024
 """Bytes that a client has to take within `SLOW_SECONDS` while others wait for their turn."""
 
-PUBLIC_DAMAGED = "this file was damaged in the store of files"
 
 _log = logging.getLogger(__name__)
 
