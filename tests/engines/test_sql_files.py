@@ -92,6 +92,7 @@ class World:
             "take": lambda: self.uploads.take(self.upload, ANA, force=True),
             "take if free": lambda: self.uploads.take(self.upload, ANA, force=False),
             "advance": lambda: self.uploads.advance(self.upload, 1, progress_of(10)),
+            "advance in part": lambda: self.uploads.advance(self.upload, 1, progress_of(4)),
             "release": lambda: self.uploads.release(self.upload, 1),
             "finish": lambda: self.uploads.finish(self.upload, 1, FACTS, FileState.READY),
             "end upload": lambda: self.uploads.end(self.upload, ANA),
@@ -197,9 +198,15 @@ async def test_the_second_finds_what_the_first_has_done(
 
 
 async def test_who_takes_an_upload_sees_what_was_kept_just_before(world: World) -> None:
-    _, taken = await world.both("advance", "take")
+    _, taken = await world.both("advance in part", "take")
     assert taken == await world.uploads.find(world.upload, ANA)
-    assert (await world.uploads.find(world.upload, ANA)).progress.offset == 10
+    assert (await world.uploads.find(world.upload, ANA)).progress.offset == 4
+
+
+async def test_who_takes_an_upload_leaves_it_to_the_one_that_has_just_got_all(world: World) -> None:
+    _, refused = await world.both("advance", "take")
+    assert refused is Busy
+    assert (await world.uploads.find(world.upload, ANA)).fence == 1
 
 
 async def test_a_file_that_is_sent_as_it_expires_is_no_garbage(world: World) -> None:
