@@ -1,12 +1,15 @@
 """Models of Hypothesis whose steps are coroutines."""
 
 import asyncio
+import tempfile
 from collections.abc import Awaitable
+from pathlib import Path
 from typing import TypeVar
 
 from hypothesis.stateful import RuleBasedStateMachine
 
 from chat4all.domain.errors import Refused
+from tests.databases import place_at
 
 T = TypeVar("T")
 
@@ -34,3 +37,18 @@ class AsyncMachine(RuleBasedStateMachine):
         except Refused as error:
             return type(error)
         return None
+
+
+class PlaceMachine(AsyncMachine):
+    """Has a database of users, conversations and files of its own: `place`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = tempfile.TemporaryDirectory()
+        self._opened = place_at(Path(self._folder.name) / "metadata.db")
+        self.place = self.run(self._opened.__aenter__())
+
+    def teardown(self) -> None:
+        self.run(self._opened.__aexit__(None, None, None))
+        super().teardown()
+        self._folder.cleanup()

@@ -38,6 +38,7 @@ from chat4all.metadata import InternalEndpoint
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.dead_letters import DeadLetters
 from chat4all.ports.directory import AnsweringDirectory, Memberships
+from chat4all.ports.files import Files, Uploads
 from chat4all.ports.log import LogConsumer
 from chat4all.ports.outbox import Outbox
 from chat4all.ports.people import PeoplePorts
@@ -253,6 +254,16 @@ async def known(
             yield asked
             return
         yield await cached(asked, HttpOutbox(service))
+
+
+@pytest.fixture
+def uploads(known: PeoplePorts) -> Uploads:
+    return known.uploads
+
+
+@pytest.fixture
+def files(known: PeoplePorts) -> Files:
+    return known.files
 
 
 async def cached(asked: PeoplePorts, outbox: Outbox) -> PeoplePorts:

@@ -20,16 +20,6 @@ pytestmark = [pytest.mark.anyio, SETTINGS]
 
 
 @pytest.fixture
-def uploads(known: PeoplePorts) -> Uploads:
-    return known.uploads
-
-
-@pytest.fixture
-def files(known: PeoplePorts) -> Files:
-    return known.files
-
-
-@pytest.fixture
 def uses(known: PeoplePorts) -> FileUses:
     return known.file_uses
 

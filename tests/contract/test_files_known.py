@@ -36,16 +36,6 @@ async def _people(known: PeoplePorts) -> None:
 
 
 @pytest.fixture
-def uploads(known: PeoplePorts) -> Uploads:
-    return known.uploads
-
-
-@pytest.fixture
-def files(known: PeoplePorts) -> Files:
-    return known.files
-
-
-@pytest.fixture
 async def chat(directory: AnsweringDirectory, _people: None) -> ConversationId:
     return (await directory.add_conversation(group(ANA, BRUNO))).conversation_id
 

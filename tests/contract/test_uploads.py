@@ -117,16 +117,6 @@ async def _people(known: PeoplePorts) -> None:
         await known.users.add_user(user(name), b"")
 
 
-@pytest.fixture
-def uploads(known: PeoplePorts) -> Uploads:
-    return known.uploads
-
-
-@pytest.fixture
-def files(known: PeoplePorts) -> Files:
-    return known.files
-
-
 async def test_an_upload_becomes_a_file(uploads: Uploads, files: Files) -> None:
     new = new_upload()
     begun = await uploads.create(new, FREE)

@@ -1,10 +1,8 @@
 """Any order of what people and gateways do to uploads and files, against a model of them."""
 
-import tempfile
 import uuid
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeVar
 
 from hypothesis import settings
@@ -29,8 +27,7 @@ from chat4all.domain.ids import ConversationId, MessageId, Username
 from chat4all.domain.people import Role
 from tests.contract.test_directory import ANA, BRUNO, CARLA, group, user
 from tests.contract.test_uploads import aged, new_upload, progress_of
-from tests.databases import place_at
-from tests.machines import AsyncMachine
+from tests.machines import PlaceMachine
 
 T = TypeVar("T")
 
@@ -58,14 +55,11 @@ class Known:
     is_emptied: bool = False
 
 
-class Files(AsyncMachine):
+class Files(PlaceMachine):
     """`files` is what must be true, and `chats` who is in which conversation."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder = tempfile.TemporaryDirectory()
-        self._opened = place_at(Path(self._folder.name) / "metadata.db")
-        self.place = self.run(self._opened.__aenter__())
         ports = sql_people(self.place.database)
         self._users, self._directory = ports.users, ports.directory
         self._uploads, self._files, self._uses = ports.uploads, ports.files, ports.file_uses
@@ -76,11 +70,6 @@ class Files(AsyncMachine):
             self.run(self._users.add_user(user(name), b""))
         for _ in range(2):
             self.talk()
-
-    def teardown(self) -> None:
-        self.run(self._opened.__aexit__(None, None, None))
-        super().teardown()
-        self._folder.cleanup()
 
     def talk(self) -> None:
         there = [name for name in PEOPLE if name not in self.erased]

@@ -1,8 +1,6 @@
 """Any order of what happens to files of equal content: what is named is there, all else goes."""
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -15,8 +13,7 @@ from chat4all.domain.scanning import UNSCANNED_SECONDS, Verdict
 from tests.contract.test_directory import ANA, BRUNO, user
 from tests.contract.test_sharing import shared_by
 from tests.contract.test_uploads import aged, whole
-from tests.databases import place_at
-from tests.machines import AsyncMachine
+from tests.machines import PlaceMachine
 
 people = st.sampled_from([ANA, BRUNO])
 some = st.integers(0, 7)
@@ -31,7 +28,7 @@ class Known:
     is_ready: bool
 
 
-class Sharing(AsyncMachine):
+class Sharing(PlaceMachine):
     """`known` are the files that are there, and `own` is the object that each was uploaded to.
 
     `told` is what collectors were told to delete, which each may do at any later time.
@@ -39,9 +36,6 @@ class Sharing(AsyncMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder = tempfile.TemporaryDirectory()
-        self._opened = place_at(Path(self._folder.name) / "metadata.db")
-        self.place = self.run(self._opened.__aenter__())
         ports = sql_people(self.place.database)
         self._users, self._uploads = ports.users, ports.uploads
         self._files, self._sharing, self._scans = ports.files, ports.sharing, ports.scans
@@ -53,9 +47,7 @@ class Sharing(AsyncMachine):
 
     def teardown(self) -> None:
         self.run(self.collect_all())
-        self.run(self._opened.__aexit__(None, None, None))
         super().teardown()
-        self._folder.cleanup()
 
     @rule(owner=people, size=st.integers(1, 2), is_ready=st.booleans(), then=st.booleans())
     def upload(self, owner: Username, size: int, is_ready: bool, then: bool) -> None:

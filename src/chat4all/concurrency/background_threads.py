@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 NICENESS = 15
-"""Added to the process's own: a tenth of the processor time of the others where all are busy."""
+"""Added to the process's own: other threads get some thirty times as much where all are busy."""
 
 
 def background_threads(most: int, name: str) -> ThreadPoolExecutor:

@@ -21,6 +21,7 @@ from chat4all.adapters.sql.file_rows import (
     upload_of,
 )
 from chat4all.adapters.sql.outbox import Now
+from chat4all.adapters.sql.scans import SCAN_LEASE_MS
 from chat4all.adapters.sql.tables import files, users
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.errors import (
@@ -47,10 +48,9 @@ from chat4all.domain.files import (
     format_size,
 )
 from chat4all.domain.ids import Username
-from chat4all.domain.scanning import SCAN_LEASE_SECONDS, UNSCANNED_SECONDS
+from chat4all.domain.scanning import UNSCANNED_SECONDS
 
 LEASE_MS = LEASE_SECONDS * 1000
-SCAN_LEASE_MS = SCAN_LEASE_SECONDS * 1000
 
 LEASE_LEFT_MAX_MS = 2 * LEASE_MS
 """With more left, the clock was set back. More than a whole lease can be left: a transaction's time

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from chat4all.concurrency.room import Room, Share
-from chat4all.domain.errors import Chat4AllError, Unavailable
+from chat4all.domain.errors import Chat4AllError
 from chat4all.domain.files import FileId
 from chat4all.domain.ids import Username
 from chat4all.gateway.files.content_headers import (
@@ -25,7 +25,7 @@ from chat4all.http.frame import Header, set_content_headers
 from chat4all.http.methods import WAS_HEAD
 from chat4all.http.problems import BadRequest
 from chat4all.http.route_limits import SENT
-from chat4all.usecases.downloading import PUBLIC_DAMAGED, Downloading
+from chat4all.usecases.downloading import Downloading
 
 PIECE_BYTES = 64 * 1024
 """Bytes that a client has to take within the time that it has for an answer."""
@@ -114,9 +114,7 @@ async def _stream(
     send: Send,
 ) -> None:
     async with aclosing(pieces) as data:
-        first = await anext(data, None)  # until here an error becomes a problem response
-        if first is None:
-            raise Unavailable("an object has fewer bytes than it had", PUBLIC_DAMAGED)
+        first = await anext(data)  # until here an error becomes a problem response
         set_content_headers(scope, *CONTENT_HEADERS)
         await _send_start(send, *head)
         gone = asyncio.create_task(_until_gone(receive))
