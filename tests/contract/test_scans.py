@@ -48,6 +48,21 @@ async def test_a_file_is_given_to_one_for_a_minute(known: PeoplePorts, place: Pl
     assert await taken(known) == [first, second]
 
 
+async def test_what_waits_is_counted_whoever_has_it(known: PeoplePorts, place: Place) -> None:
+    assert await known.scans.waiting() == 0
+    await whole(known.uploads)
+    clean, ended, third = [await waiting(known) for _ in range(3)]
+    assert await known.scans.waiting() == 3
+    await aged(place, SCAN_LEASE_SECONDS + 1)
+    await taken(known, 1)
+    assert await known.scans.waiting() == 3
+    await known.scans.settle(clean, Verdict())
+    await known.uploads.end(ended, ANA)
+    assert await known.scans.waiting() == 1
+    await known.scans.settle(third, Verdict("Worm"))
+    assert await known.scans.waiting() == 0
+
+
 async def test_the_first_verdict_counts(known: PeoplePorts, place: Place) -> None:
     file_id = await waiting(known)
     seen = PictureFacts(30, 20, "LEHV6nWB2yk8pyo0adR*.7kCMdnj")

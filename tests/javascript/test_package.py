@@ -4,13 +4,16 @@ import gzip
 import json
 import re
 
-from tests.javascript.node import CLIENT, MODULE
+from tests.javascript.node import CLIENT, MODULE, ROOT
 
-GZIPPED_MAX = 12_000
+GUIDE = ROOT / "docs" / "clients" / "javascript.md"
 
 
-def test_the_module_is_small_as_it_stands() -> None:
-    assert len(gzip.compress(MODULE.read_bytes(), 9)) <= GZIPPED_MAX
+def test_the_modules_are_as_small_as_the_guide_says() -> None:
+    (first, later) = re.findall(r"at most (\d+) KB", GUIDE.read_text().partition("##")[0])
+    assert int(first) <= 12
+    for module, most in ((MODULE, first), (CLIENT / "chat4all-files.js", later)):
+        assert len(gzip.compress(module.read_bytes(), 9)) <= int(most) * 1000, module.name
 
 
 def test_the_module_needs_nothing_else() -> None:

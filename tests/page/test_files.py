@@ -83,6 +83,14 @@ async def test_every_module_that_is_imported_is_there_and_loaded_ahead(api: Api)
             assert found.as_posix() in files, (name, target)
 
 
+def test_all_modules_together_are_as_small_as_the_guide_says() -> None:
+    guide = (CHECKOUT.parents[1] / "docs" / "clients" / "page.md").read_text()
+    (most,) = re.findall(r"at most (\d+) KB gzipped", guide)
+    modules = [file for name, file in page_files().files.items() if name.endswith(".js")]
+    size = sum(len(module.gzipped or module.content) for module in modules)
+    assert size <= int(most) * 1000
+
+
 async def test_the_client_is_the_one_that_everybody_gets(api: Api) -> None:
     for name in CLIENT:
         url = f"/page/{page_files().version}/{name}"

@@ -258,7 +258,12 @@ def test_keys_are_enough(desk: Desk, server: Server) -> None:
 
 @pytest.mark.parametrize(
     ("size", "theme", "language"),
-    [(DESK, "light", "pt-BR"), (DESK, "dark", "en-US"), (PHONE, "light", "en-US")],
+    [
+        (DESK, "light", "pt-BR"),
+        (DESK, "dark", "en-US"),
+        (PHONE, "light", "en-US"),
+        (PHONE, "dark", "pt-BR"),
+    ],
 )
 def test_axe_finds_nothing(
     desk: Desk, server: Server, size: tuple[int, int], theme: str, language: str

@@ -17,11 +17,10 @@ from chat4all.domain.text import paragraphs
 from chat4all.gateway.pages import HISTORY_PATH
 from chat4all.http.answers import json_response
 from chat4all.http.bearer import caller
-from chat4all.http.bodies import require_json
 from chat4all.http.bound import bound
 from chat4all.http.idempotency import ChangeIdKey
 from chat4all.http.json_bodies import BodyReader
-from chat4all.http.openapi import json_content, problem_meaning, problems
+from chat4all.http.openapi import json_body, json_content, problem_meaning, problems
 from chat4all.http.outcomes import CHANGE, EDIT, if_unknown
 from chat4all.http.paths import ConversationPath, EmojiPath, MessagePath, SeqQuery
 from chat4all.http.routes import api_router
@@ -68,12 +67,7 @@ def changing_routes() -> APIRouter:
             **problems(400, 401, 403, 404, 413, 415, 422, 503),
             **problem_meaning(409, "It is deleted, or was edited 100 times."),
         },
-        openapi_extra={
-            "requestBody": {
-                "required": True,
-                "content": json_content(EditMessage, example={"content": "Olá a todos! 🎉"}),
-            }
-        },
+        openapi_extra=json_body(EditMessage, {"content": "Olá a todos! 🎉"}),
     )
     @if_unknown(EDIT)
     async def edit(
@@ -88,8 +82,7 @@ def changing_routes() -> APIRouter:
 
         Of two edits the later one stays. On 503 retry with the `change_id` of the answer.
         """
-        require_json(request.headers)
-        body = _reader.read(await request.body())
+        body = await _reader.read_from(request)
         return _accepted(
             await changing.edit(
                 session.username,

@@ -9,10 +9,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from chat4all.domain.people import Session
 from chat4all.http.answers import json_response
 from chat4all.http.bearer import caller
-from chat4all.http.bodies import require_json
 from chat4all.http.bound import bound
 from chat4all.http.json_bodies import BodyReader
-from chat4all.http.openapi import json_content, problems
+from chat4all.http.openapi import json_body, json_content, problems
 from chat4all.http.outcomes import MARKER, if_unknown
 from chat4all.http.paths import ConversationPath
 from chat4all.http.routes import api_router
@@ -39,9 +38,7 @@ def marking_routes() -> APIRouter:
             202: {"description": "Recorded. A marker only grows: a smaller number does nothing."},
             **problems(400, 401, 404, 413, 415, 422, 503),
         },
-        openapi_extra={
-            "requestBody": {"required": True, "content": json_content(MarkRead, example={"seq": 1})}
-        },
+        openapi_extra=json_body(MarkRead, {"seq": 1}),
     )
     @if_unknown(MARKER)
     async def read(
@@ -51,8 +48,7 @@ def marking_routes() -> APIRouter:
         request: Request,
     ) -> Response:
         """Say that everything up to and with `seq` was read."""
-        require_json(request.headers)
-        mark = _reader.read(await request.body())
+        mark = await _reader.read_from(request)
         trace = trace_headers(request.scope)
         await marking.read(session.username, conversation_id, mark.seq, trace)
         return Response(status_code=HTTPStatus.ACCEPTED)

@@ -8,8 +8,10 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec.structs import FieldInfo
+from starlette.requests import Request
 
 from chat4all.domain.errors import FieldError, InvalidInput
+from chat4all.http.bodies import require_json
 from chat4all.http.problems import BadRequest
 from chat4all.wire.decoding import without_value
 from chat4all.wire.nesting import NESTING_MAX, is_nested_too_deeply
@@ -72,6 +74,11 @@ class BodyReader(Generic[T]):
         except ValueError:  # a rule's
             raise InvalidInput(self._broken(body)) from None
         return value
+
+    async def read_from(self, request: Request) -> T:
+        """Return a request's body; raises what `read` does, and `BadRequest` with 415."""
+        require_json(request.headers)
+        return self.read(await request.body())
 
     def _broken(self, body: bytes) -> list[FieldError]:
         errors: list[FieldError] = []

@@ -61,6 +61,11 @@ def json_content(*structs: type[Any], many: bool = False, example: Any = None) -
     return {"application/json": content}
 
 
+def json_body(struct: type[Any], example: Any) -> dict[str, Any]:
+    """Return the `openapi_extra` of a route that takes a body of this type and reads it itself."""
+    return {"requestBody": {"required": True, "content": json_content(struct, example=example)}}
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route that may answer with these problems."""
     return {status: _problem(status) for status in statuses}

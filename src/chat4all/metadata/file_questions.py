@@ -63,6 +63,7 @@ def file_questions(
             lambda query: sharing.compared(query.candidate, joins=query.joins),
         ),
         "take_unscanned": Question(of_files.TakeUnscanned, lambda query: scans.take(query.limit)),
+        "count_unscanned": Question(of_files.CountUnscanned, lambda _: scans.waiting()),
         "renew_scan": Question(of_files.RenewScan, lambda query: scans.renew(query.file_id)),
         "settle_scan": Question(
             of_files.SettleScan, lambda query: scans.settle(query.file_id, query.verdict)

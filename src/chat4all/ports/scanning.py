@@ -32,6 +32,10 @@ class Scans(Protocol):
         """
         ...
 
+    async def waiting(self) -> int:
+        """Return how many files are held back, those included that are being scanned."""
+        ...
+
     async def renew(self, file_id: FileId) -> None:
         """Keep a file that is being scanned from others for another minute."""
         ...

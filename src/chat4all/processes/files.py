@@ -32,12 +32,15 @@ def make_files(ports: GatewayPorts, signing_in: SigningIn, pace: Pace) -> Filing
         picturing = Picturing(blobs, meter.pictures(ports.pictures))
         scanning = None
         if ports.scanner is not None:
-            scanning = Scanning(ports.people.scans, blobs, ports.scanner, picturing)
+            scanner = meter.scanner(ports.scanner)
+            scanning = Scanning(ports.people.scans, blobs, scanner, picturing)
+            meter.watch_unscanned(scanning.waiting)
+        presigning = ports.presigning and meter.presigning(ports.presigning)
         finishing = Finishing(uploads, blobs, picturing, scanning)
         uploading = Uploading(uploads, blobs, finishing, ports.file_limits, ports.quota, pace)
         use_cases = FilesUseCases(
             uploading,
-            DirectUploads(uploading, uploads, files, blobs, ports.presigning),
+            DirectUploads(uploading, uploads, files, blobs, presigning),
             Downloading(files, blobs, ports.security.tokens),
             picturing,
             Collecting(meter.garbage(files), blobs),

@@ -3,7 +3,7 @@
 That of a router is in `router_parts`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -103,6 +103,18 @@ class FileMeter(Protocol):
 
     def blobs(self, blobs: Blobs) -> Blobs:
         """Return the store of files, timed."""
+        ...
+
+    def presigning(self, presigning: Presigning) -> Presigning:
+        """Return the same store as it is asked for uploads straight to it, timed."""
+        ...
+
+    def scanner(self, scanner: Scanner) -> Scanner:
+        """Return a scanner, its scans timed, and counted by what came of them."""
+        ...
+
+    def watch_unscanned(self, count: Callable[[], int]) -> None:
+        """Call `count` for the files that wait for a scan whenever metrics are read."""
         ...
 
     def pictures(self, pictures: Pictures) -> Pictures:

@@ -45,6 +45,7 @@ class Scanning:
         self._picturing = picturing
         self._running: dict[FileId, asyncio.Task[StoredFile | None]] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._waiting = 0
 
     async def soon(self, file: StoredFile) -> StoredFile:
         """Scan a file that has just become whole; return it as it is within some seconds."""
@@ -69,6 +70,14 @@ class Scanning:
                 timeout=ROUND_SECONDS,
                 return_when=asyncio.FIRST_COMPLETED,
             )
+
+    async def count(self) -> None:
+        """Count what waits for a scan at any gateway, for `waiting`."""
+        self._waiting = await self._scans.waiting()
+
+    def waiting(self) -> int:
+        """Return how many files waited when they were counted last."""
+        return self._waiting
 
     async def close(self) -> None:
         """End all scans. Another gateway begins them anew, or this one after a restart."""

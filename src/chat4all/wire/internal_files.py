@@ -121,6 +121,10 @@ class TakeUnscanned(msgspec.Struct):
     limit: int
 
 
+class CountUnscanned(msgspec.Struct):
+    """For `count_unscanned`."""
+
+
 class RenewScan(msgspec.Struct):
     """For `renew_scan`."""
 

@@ -22,6 +22,13 @@ class HttpScans:
         )
         return answer
 
+    async def waiting(self) -> int:
+        """Return how many files are held back; see `ports.scanning.Scans`."""
+        answer: int = await self._ask(
+            "count_unscanned", questions.CountUnscanned(), int, writes=False
+        )
+        return answer
+
     async def renew(self, file_id: FileId) -> None:
         """Keep a file from others for another while; see `ports.scanning.Scans`."""
         await self._ask("renew_scan", questions.RenewScan(file_id), None, writes=True)

@@ -1,21 +1,26 @@
 """The metrics of a gateway's files."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from chat4all.adapters.interposing import Around, Call, interposed
+from chat4all.adapters.prometheus.scanning import ScanMetrics
 from chat4all.adapters.prometheus.timing import Timings, counting
 from chat4all.domain.errors import Unavailable, UnreadablePicture
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Files
 from chat4all.ports.pictures import Pictures
+from chat4all.ports.presigning import Presigning
+from chat4all.ports.scanning import Scanner
 from chat4all.ports.transfers import Direction, TransferCounts
 
-STORE = ("begin", "write", "finish", "abort", "put", "read", "delete")
-"""What a gateway asks of the store of files."""
+_BLOBS = ("begin", "write", "finish", "abort", "put", "read", "delete")
+_PRESIGNING = ("part_urls", "parts")
+STORE = (*_BLOBS, *_PRESIGNING)
+"""What a gateway asks of the store of files; the last two for uploads straight to it."""
 
 _DIRECTIONS: tuple[Direction, ...] = ("upload", "download")
 
@@ -43,6 +48,7 @@ class FileMetrics(Collector):
             ["operation", "outcome"],
             registry=registry,
         )
+        self._scans = ScanMetrics(registry)
         registry.register(self)
 
     def watch(self, counts: TransferCounts) -> None:
@@ -51,7 +57,19 @@ class FileMetrics(Collector):
 
     def blobs(self, blobs: Blobs) -> Blobs:
         """Return the store of files, timed."""
-        return self._store.timed(blobs)
+        return self._store.timed(blobs, _BLOBS)
+
+    def presigning(self, presigning: Presigning) -> Presigning:
+        """Return the same store as it is asked for uploads straight to it, timed."""
+        return self._store.timed(presigning, _PRESIGNING)
+
+    def scanner(self, scanner: Scanner) -> Scanner:
+        """Return a scanner, its scans timed, and counted by what came of them."""
+        return self._scans.scanner(scanner)
+
+    def watch_unscanned(self, count: Callable[[], int]) -> None:
+        """Call `count` for the files that wait for a scan whenever metrics are read."""
+        self._scans.unscanned.set_function(count)
 
     def pictures(self, pictures: Pictures) -> Pictures:
         """Return pictures, those counted that are looked at, made, or refused."""

@@ -1,7 +1,7 @@
 """Timing the calls of a port."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -50,9 +50,13 @@ class Timings:
             for operation in streamed
         }
 
-    def timed(self, port: T) -> T:
-        """Return the port, its operations timed; `AttributeError` when it has not all of them."""
-        return interposed(port, self._around)
+    def timed(self, port: T, operations: Iterable[str] | None = None) -> T:
+        """Return the port, its operations timed: all of them, or those that are named.
+
+        Raises `AttributeError` when it has not all of them.
+        """
+        names = self._around if operations is None else operations
+        return interposed(port, {name: self._around[name] for name in names})
 
 
 def _timed(seconds: Histogram, failures: Counter) -> Around:

@@ -5,7 +5,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from chat4all.adapters.sql.audit import append_audit_entry
 from chat4all.adapters.sql.file_rows import (
@@ -34,6 +34,7 @@ _WAITING = (
     .limit(bindparam("most"))
     .with_for_update()
 )
+_ALL_WAITING = select(func.count()).select_from(files).where(files.c.scan_at.is_not(None), IS_THERE)
 _GIVE = (
     update(files)
     .where(files.c.file_id.in_(bindparam("chosen", expanding=True)), files.c.scan_at.is_not(None))
@@ -57,6 +58,12 @@ class SqlScans:
             return taken
 
         return await self._database.write(take)
+
+    async def waiting(self) -> int:
+        """Return how many files are held back; see `ports.scanning.Scans`."""
+        return await self._database.read(
+            lambda connection: int(connection.execute(_ALL_WAITING).scalar_one())
+        )
 
     async def renew(self, file_id: FileId) -> None:
         """Keep a file from others for another while; see `ports.scanning.Scans`."""

@@ -3,7 +3,7 @@
 from collections import Counter
 from functools import cache
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -16,10 +16,9 @@ from chat4all.gateway.files.paths import COMPLETE_PATH, INITIATE_PATH, PARTS_PAT
 from chat4all.gateway.files.tus_headers import declared_type
 from chat4all.http.answers import json_response
 from chat4all.http.bearer import caller
-from chat4all.http.bodies import require_json
 from chat4all.http.bound import bound
 from chat4all.http.json_bodies import BodyReader
-from chat4all.http.openapi import json_content, problem_meaning, problems
+from chat4all.http.openapi import json_body, json_content, problem_meaning, problems
 from chat4all.http.paths import FilePath
 from chat4all.http.problems import BadRequest
 from chat4all.http.routes import api_router
@@ -51,10 +50,6 @@ _NOT_HERE = problem_meaning(
 _UPLOAD = {"content": json_content(DirectUploadView)}
 
 
-def _body(shape: type[Any], example: Any) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": json_content(shape, example=example)}}
-
-
 @cache
 def direct_routes() -> APIRouter:
     """Return the routes of uploads straight to the store."""
@@ -72,7 +67,7 @@ def direct_routes() -> APIRouter:
             **problem_meaning(413, "Larger than a file may be, or than there is room for."),
             **_NOT_HERE,
         },
-        openapi_extra=_body(
+        openapi_extra=json_body(
             InitiateUpload, {"size": 20_000_000, "name": "praia.mp4", "media_type": "video/mp4"}
         ),
     )
@@ -81,8 +76,7 @@ def direct_routes() -> APIRouter:
 
         Each part has to be of its `size`. Keep the `ETag` of each answer for `…/complete`.
         """
-        require_json(request.headers)
-        asked = _initiating.read(await request.body())
+        asked = await _initiating.read_from(request)
         _check_possible(direct)
         begun = await direct.begin(
             new_upload(
@@ -134,7 +128,7 @@ def direct_routes() -> APIRouter:
             ),
             **_NOT_HERE,
         },
-        openapi_extra=_body(
+        openapi_extra=json_body(
             CompleteUpload,
             {"parts": [{"number": 1, "etag": '"9b2cf535f27731c974343645a3985328"'}]},
         ),
@@ -143,8 +137,7 @@ def direct_routes() -> APIRouter:
         session: _Caller, direct: _Direct, file_id: FilePath, request: Request
     ) -> Response:
         """Make a file of the parts that have these ETags. Doing it again returns the same."""
-        require_json(request.headers)
-        asked = _completing.read(await request.body())
+        asked = await _completing.read_from(request)
         _check_possible(direct)
         file = await direct.complete(
             session.username, file_id, _by_number(asked), asked.sha256 and asked.sha256.lower()

@@ -22,6 +22,7 @@ from chat4all.usecases.uploading import Uploading
 
 EVERY_SECONDS = 60.0
 SCAN_EVERY_SECONDS = 5.0
+COUNT_EVERY_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,5 +78,9 @@ class Filing:
                 stack.push_async_callback(scanning.close)
                 await stack.enter_async_context(
                     periodically("scanning files", scanning.scan, SCAN_EVERY_SECONDS)
+                )
+                # Beside scanning, not in it: what waits grows while the scanner does not answer.
+                await stack.enter_async_context(
+                    periodically("counting files to scan", scanning.count, COUNT_EVERY_SECONDS)
                 )
             yield
