@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import asyncpg
@@ -36,8 +38,8 @@ async def place_at(where: Path | ServerUrl) -> AsyncIterator[Place]:
     """Open a database; a file gets its tables here, on a server they are there."""
     database: Database | ServerDatabase
     if isinstance(where, Path):
+        make_tables(where)
         database = Database(where, busy_seconds=0.1)
-        await upgrade(database)
         locked = lambda: _locked_file(where)  # noqa: E731
     else:
         database = ServerDatabase(where)
@@ -46,6 +48,27 @@ async def place_at(where: Path | ServerUrl) -> AsyncIterator[Place]:
         yield Place(database, locked)
     finally:
         await database.close()
+
+
+def make_tables(where: Path) -> None:
+    """Make the file with its tables, unless it is there."""
+    if not where.exists():
+        where.write_bytes(_file_with_tables())
+
+
+@cache
+def _file_with_tables() -> bytes:
+    """Making the tables takes longer than most tests: it is done once in a process."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "metadata.db"
+
+        async def run() -> None:
+            database = Database(path)
+            await upgrade(database)
+            await database.close()
+
+        in_thread(run)
+        return path.read_bytes()
 
 
 @asynccontextmanager

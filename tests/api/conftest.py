@@ -1,10 +1,13 @@
 """The whole one-machine system in this process, reached as clients reach it."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -15,6 +18,7 @@ from chat4all.adapters.embedded import DataFolder
 from chat4all.processes.one_machine import OneMachine, one_machine
 from chat4all.settings import Settings
 from tests.attached import FakePictures
+from tests.databases import in_thread
 
 CHAT = "550e8400-e29b-41d4-a716-446655440000"
 ROUNDS = 4  # the least that bcrypt has: these tests are not about its cost
@@ -61,7 +65,13 @@ class Api:
 
 
 @asynccontextmanager
-async def running(folder: Path, **settings: Any) -> AsyncIterator[Api]:
+async def running(folder: Path, *, new: bool = False, **settings: Any) -> AsyncIterator[Api]:
+    """Run it in a folder; one that is not there is a copy of one that was started and stopped.
+
+    That takes half the time of a first start, which is what a test gets that asks for a `new` one.
+    """
+    if not new:
+        _copy(folder)
     passwords = BcryptPasswords(rounds=ROUNDS)
     try:
         with DataFolder(folder, patience=0) as data:
@@ -78,6 +88,23 @@ async def running(folder: Path, **settings: Any) -> AsyncIterator[Api]:
                     yield Api(parts, one, two)
     finally:
         passwords.close()
+
+
+def _copy(folder: Path) -> None:
+    if not folder.exists():
+        shutil.copytree(Path(_started_once().name) / "data", folder)
+
+
+@cache
+def _started_once() -> "TemporaryDirectory[str]":
+    folder = TemporaryDirectory()
+
+    async def run() -> None:
+        async with running(Path(folder.name) / "data", new=True):
+            pass
+
+    in_thread(run)
+    return folder
 
 
 @pytest.fixture

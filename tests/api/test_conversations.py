@@ -245,6 +245,7 @@ def recording(api: Api, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
+@pytest.mark.slow
 async def test_outsiders_cannot_tell_what_exists(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Same status, same body, same calls of the ports in the same order."""
     bruno = await api.sign_in("bruno")

@@ -196,6 +196,7 @@ async def test_a_client_that_has_a_file_is_told_so(bruno: Tus) -> None:
         assert (await get(bruno, path, Range="bytes=0-1", If_Range=other)).status_code == 200
 
 
+@pytest.mark.slow
 async def test_a_file_of_many_parts_is_read_across_them(api: Api, bruno: Tus) -> None:
     data = b"0123456789abcdef" * (1024 * 1024)  # two parts of 8 MiB
     path = await bruno.upload(data)

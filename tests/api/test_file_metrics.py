@@ -37,6 +37,7 @@ async def counted(api: Api, name: str, **labels: str) -> float:
     return (await values(api.gateway))[f"{name}{{{written}}}" if written else name]
 
 
+@pytest.mark.slow
 async def test_bytes_are_counted_as_they_arrive_and_as_they_are_sent(api: Api, bruno: Tus) -> None:
     assert await counted(api, "received_bytes_total") == 0
     path = await bruno.upload(bytes(1000))
@@ -53,6 +54,7 @@ async def test_bytes_are_counted_as_they_arrive_and_as_they_are_sent(api: Api, b
         assert await counted(api, "stalls_total", direction=direction) == 0
 
 
+@pytest.mark.slow
 async def test_operations_of_the_store_are_timed_and_their_failures_counted(
     api: Api, bruno: Tus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +145,7 @@ async def test_pictures_are_counted_by_what_came_of_them(
     assert await counted(api, "pictures_total", operation="look", outcome="failed") == 0
 
 
+@pytest.mark.slow
 async def test_what_is_deleted_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filing, "EVERY_SECONDS", 0.02)
     async with running(tmp_path / "data") as api:

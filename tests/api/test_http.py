@@ -270,11 +270,12 @@ async def test_the_page_of_documentation_tells_what_a_newcomer_needs(api: Api) -
             assert "`seq`" in parameter["description"]
 
 
+@pytest.mark.slow
 async def test_the_demonstration_is_told_of_at_every_start_but_not_where_it_is_off(
     tmp_path: Path,
 ) -> None:
     for demo, told in [(True, True), (False, False), (True, True)]:
-        async with running(tmp_path / "data", demo=demo) as api:
+        async with running(tmp_path / "data", new=True, demo=demo) as api:
             for client in (api.gateway, api.metadata):
                 description = (await client.get("/openapi.json")).json()["info"]["description"]
                 assert ("demonstration accounts" in description) == told
@@ -307,6 +308,7 @@ async def unlimited(tmp_path: Path) -> AsyncIterator[Api]:
         yield found
 
 
+@pytest.mark.slow
 async def test_sending_takes_what_its_description_allows_and_nothing_else(unlimited: Api) -> None:
     api = unlimited
     described = (await api.gateway.get("/openapi.json")).json()

@@ -166,6 +166,7 @@ async def test_one_that_is_in_flight_is_refused(api: Api, monkeypatch: pytest.Mo
     assert same(await first, await api.metadata.post("/v1/users", json=CARLA, headers=headers))
 
 
+@pytest.mark.slow
 async def test_many_at_once_create_one(api: Api) -> None:
     """Through two services, neither of which knows what the other has in flight."""
     bruno = await api.sign_in("bruno")

@@ -43,6 +43,7 @@ async def test_a_message_has_its_fields_and_its_number(api: Api) -> None:
     }
 
 
+@pytest.mark.slow
 async def test_many_at_once_are_there_once_in_one_order(api: Api) -> None:
     bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
     sent = await asyncio.gather(*[api.send(who) for who in [bruno, ana] * 100])
@@ -211,6 +212,7 @@ async def test_right_after_its_202_a_message_is_sent(api: Api) -> None:
     assert (await api.gateway.get(path, headers=ana)).status_code == 404
 
 
+@pytest.mark.slow
 async def test_an_unknown_outcome_is_503_with_the_id_and_not_too_early(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

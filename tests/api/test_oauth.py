@@ -27,6 +27,7 @@ def check(answer: httpx.Response, status: int, error: str) -> None:
     assert ("WWW-Authenticate" in answer.headers) == (status == 401)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "status", "error"),
     [

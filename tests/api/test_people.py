@@ -171,16 +171,16 @@ async def test_a_first_start_that_was_cut_off_is_still_the_first(
     with monkeypatch.context() as patch:
         patch.setattr("chat4all.adapters.sql.SqlDirectory.add_conversation", cut_off)
         with pytest.raises(ZeroDivisionError):
-            async with running(tmp_path / "data"):
+            async with running(tmp_path / "data", new=True):
                 pass
-    async with running(tmp_path / "data") as api:
+    async with running(tmp_path / "data", new=True) as api:
         assert await api.history(await api.sign_in("ana")) == []
 
 
 async def test_demonstration_data_is_made_once_and_only_where_nobody_else_comes(
     tmp_path: Path,
 ) -> None:
-    async with running(tmp_path / "data") as api:
+    async with running(tmp_path / "data", new=True) as api:
         assert api.parts.has_demo
         bruno = await api.sign_in("bruno")
         await api.send(bruno)
@@ -191,9 +191,9 @@ async def test_demonstration_data_is_made_once_and_only_where_nobody_else_comes(
     with pytest.raises(StartRefused, match="everybody knows"):
         async with running(tmp_path / "data", host="0.0.0.0"):
             pass
-    async with running(tmp_path / "other", host="0.0.0.0") as api:
+    async with running(tmp_path / "other", new=True, host="0.0.0.0") as api:
         assert not api.parts.has_demo
-    async with running(tmp_path / "none", demo=False) as api:
+    async with running(tmp_path / "none", new=True, demo=False) as api:
         answer = await api.gateway.post("/token", data={"username": "bruno", "password": "test"})
         assert answer.status_code == 401
 

@@ -316,6 +316,7 @@ async def test_every_route_says_who_may_use_it(world: World) -> None:
     assert described == set(TABLE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", [0, 1], ids=["gateway", "metadata"])
 async def test_everybody_may_do_what_the_table_says(world: World, service: int) -> None:
     client, routes = (await services(world))[service]
@@ -332,6 +333,7 @@ async def test_everybody_may_do_what_the_table_says(world: World, service: int) 
     assert wrong == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", [0, 1], ids=["gateway", "metadata"])
 async def test_no_token_but_a_good_one_opens_anything(world: World, service: int) -> None:
     client, routes = (await services(world))[service]

@@ -92,6 +92,7 @@ async def test_the_description_says_that_they_are_limited(api: Api) -> None:
             assert ("429" in operation["responses"]) == (route in BY_ROUTE), route
 
 
+@pytest.mark.slow
 async def test_a_limited_route_is_refused_when_nothing_is_left(small: Small) -> None:
     names = {
         "conversation_id": CHAT,
@@ -202,7 +203,7 @@ def test_what_a_user_may_do_at_once() -> None:
 
 
 async def test_marking_and_starting_without_end_are_limited(tmp_path: Path) -> None:
-    settings = {"reads_per_second": 1, "conversations_per_hour": 5}
+    settings: dict[str, Any] = {"reads_per_second": 1, "conversations_per_hour": 5}
     async with running(tmp_path / "data", **settings) as api:
         bruno = await api.sign_in("bruno")
         path = f"/v1/conversations/{CHAT}/read"

@@ -88,6 +88,7 @@ async def test_many_who_refresh_at_once_get_the_same_token(api: Api) -> None:
     assert {await status(api, answer.json()) for answer in answers} == {200}
 
 
+@pytest.mark.slow
 async def test_a_refresh_is_repeated_after_the_key_has_changed(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     async with running(folder) as api:
@@ -222,7 +223,7 @@ async def test_nothing_that_can_be_used_is_in_the_database(tmp_path: Path) -> No
 
 async def test_an_access_token_ends_with_its_session_at_the_latest(tmp_path: Path) -> None:
     minutes = 3 * 24 * 60
-    settings = {"session_days": 1, "access_token_expire_minutes": minutes}
+    settings: dict[str, Any] = {"session_days": 1, "access_token_expire_minutes": minutes}
     async with running(tmp_path / "data", **settings) as api:
         granted = await sign_in(api)
         assert granted["expires_in"] == 24 * 60 * 60

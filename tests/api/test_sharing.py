@@ -174,6 +174,7 @@ async def lose(api: Api, key: str, tmp_path: Path, how: str) -> None:
     os.truncate(extents[-1].path, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["missing", "cut off"])
 @pytest.mark.parametrize("content", [CONTENT, bytes(PART_BYTES + 10)], ids=["one", "parts"])
 async def test_nobody_joins_an_object_that_the_store_has_lost(

@@ -63,6 +63,7 @@ async def test_the_same_id_is_the_same_message(served: Served, ana: Client) -> N
     assert await seqs(ana) == [[1]]
 
 
+@pytest.mark.slow
 async def test_a_message_is_changed_right_after_it_was_sent(served: Served, ana: Client) -> None:
     """Accepted and not yet stored, it is 404 for a moment."""
     for number in range(5):
@@ -77,6 +78,7 @@ async def test_a_message_is_changed_right_after_it_was_sent(served: Served, ana:
         assert {one.content.split()[0] for one in page} == {"second"}
 
 
+@pytest.mark.slow
 async def test_pages_either_way(served: Served, ana: Client) -> None:
     assert await seqs(ana) == []
     for number in range(7):

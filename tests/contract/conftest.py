@@ -179,12 +179,20 @@ async def feed(request: pytest.FixtureRequest) -> AsyncIterator[Followed]:
 
 A_REAL_SERVICE = "a real service by HTTP"
 WAYS = ["asked", "cached", "by HTTP", "by HTTP, cached"]
+SERVED = {"by HTTP", "by HTTP, cached"}
 ON_SERVERS = [pytest.mark.slow, pytest.mark.engines]
 
 
 @pytest.fixture(
     params=[
-        *[pytest.param(("sqlite", way), id=f"sqlite, {way}") for way in WAYS],
+        *[
+            pytest.param(
+                ("sqlite", way),
+                id=f"sqlite, {way}",
+                marks=[pytest.mark.slow] if way in SERVED else [],
+            )
+            for way in WAYS
+        ],
         *[
             pytest.param((dialect, way), id=f"{dialect}, {way}", marks=ON_SERVERS)
             for dialect, ways in (

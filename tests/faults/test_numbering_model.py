@@ -214,12 +214,14 @@ def two_equal_the_model(operations: Sequence[object]) -> None:
     two_routers.run(steps)
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(of_one_router)
 def test_any_interleaving_equals_the_model_on_disk(found: list[object]) -> None:
     equals_the_model(found, on_disk=True)
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(of_one_router)
 def test_any_interleaving_equals_the_model_where_the_last_write_wins(found: list[object]) -> None:

@@ -267,6 +267,7 @@ def test_a_mutant_is_caught(mutate: Callable[[Patch], None], monkeypatch: Patch)
         live_through_many()
 
 
+@pytest.mark.slow
 def test_without_a_mutant_nothing_is_caught() -> None:
     live_through_many()
 

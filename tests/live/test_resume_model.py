@@ -3,6 +3,7 @@
 And nobody is told anything of a conversation that they are not in.
 """
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(STEPS, st.integers(0, 1_000))
 def test_every_client_ends_with_exactly_what_the_store_has(
@@ -21,6 +23,7 @@ def test_every_client_ends_with_exactly_what_the_store_has(
     live_through(steps, seed)
 
 
+@pytest.mark.slow
 def test_the_same_of_lives_at_random() -> None:
     for seed in range(60):
         live_through(random_steps(seed), seed)

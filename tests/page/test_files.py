@@ -166,7 +166,7 @@ async def test_it_can_be_off(tmp_path: Path) -> None:
 
 async def test_demonstration_accounts_are_offered_where_there_are_some(tmp_path: Path) -> None:
     for demo, offered in [(True, "bruno ana test"), (False, "")]:
-        async with running(tmp_path / str(demo), demo=demo) as api:
+        async with running(tmp_path / str(demo), new=True, demo=demo) as api:
             assert f'data-demonstration="{offered}"' in (await api.gateway.get("/")).text
 
 

@@ -60,7 +60,7 @@ def refusal(folder: Path) -> str:
 
 async def test_a_new_folder_has_one_id_everywhere_and_keeps_it(tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    async with running(folder):
+    async with running(folder, new=True):
         pass
     (first,) = ids(folder)
     shutil.move(folder, tmp_path / "moved")
@@ -69,7 +69,7 @@ async def test_a_new_folder_has_one_id_everywhere_and_keeps_it(tmp_path: Path) -
         async with running(tmp_path / again):
             pass
         assert ids(tmp_path / again) == {first}
-    async with running(tmp_path / "another"):
+    async with running(tmp_path / "another", new=True):
         pass
     assert ids(tmp_path / "another") != {first}
 
@@ -154,11 +154,11 @@ async def test_where_it_is_cut_off_the_next_start_continues(
     for name in ("write_private", "read_write", "rename_durably"):
         counted(name)
     with pytest.raises(Killed):
-        async with running(folder):
+        async with running(folder, new=True):
             pass
     assert not (folder / MARKER).exists()
     monkeypatch.undo()
-    async with running(folder) as api:
+    async with running(folder, new=True) as api:
         if kind == "new":
             assert await api.sign_in("ana")  # it is still the first start
     assert len(ids(folder)) == 1
@@ -193,6 +193,7 @@ def test_what_is_gone_is_noticed_and_what_is_back_too(tmp_path: Path, name: str,
     present.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*PARTS, *BESIDE])
 async def test_nothing_is_accepted_into_a_folder_that_lost_a_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

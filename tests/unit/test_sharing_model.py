@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
@@ -130,5 +131,5 @@ class Sharing(PlaceMachine):
         assert set(self.own.values()) <= self.told
 
 
-TestSharing = Sharing.TestCase
+TestSharing = pytest.mark.slow(Sharing.TestCase)
 TestSharing.settings = settings(max_examples=30, stateful_step_count=20)

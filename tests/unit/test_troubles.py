@@ -88,6 +88,7 @@ async def database(host: str) -> None:
         await opened.close()
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.parametrize("host", ["127.0.0.1", NOWHERE])
 @pytest.mark.parametrize("away", [kafka, cassandra, metadata, database])
@@ -315,6 +316,7 @@ def environment(host: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["127.0.0.1", NOWHERE])
 def test_the_doctor_says_the_same_sentences(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environment(host).items():
