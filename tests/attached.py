@@ -15,6 +15,7 @@ from chat4all.domain.files import (
     StoredFile,
 )
 from chat4all.domain.ids import ConversationId, MessageId, Username
+from chat4all.domain.own_files import FileOrder, FilePlace, OwnFile
 from chat4all.usecases.attaching import Attaching
 
 PICTURE = FileId("01980f4e-9b2a-7c31-8d44-5a1f2e3d4c5b")
@@ -61,6 +62,11 @@ class KeptFiles:
         raise NotImplementedError
 
     async def settle(self, doubtful: DoubtfulUse, *, is_named: bool) -> None:
+        raise NotImplementedError
+
+    async def own(
+        self, owner: Username, order: FileOrder, limit: int, after: FilePlace | None = None
+    ) -> Sequence[OwnFile]:
         raise NotImplementedError
 
     async def used(self, owner: Username) -> int:

@@ -154,9 +154,15 @@ export class Files {
     const kept = /** @type {Upload | undefined} */ (key && (await this.#own.storage.get(key)));
     if (!kept) return;
     await this.#forget(key);
-    await this.#own.call("DELETE", `${FILES}/${kept.file_id}`, { headers: TUS }).catch((error) => {
+    await this.delete(kept.file_id).catch((error) => {
       if (!GONE.includes(error.status)) throw error;
     });
+  }
+
+  /** @type {Types.Client["deleteFile"]} */
+  async delete(file_id) {
+    const path = `${FILES}/${encodeURIComponent(file_id)}`;
+    await this.#own.call("DELETE", path, { headers: TUS, done: 404 });
   }
 
   /** @param {string} file_id @param {Types.DownloadOptions} [options] */

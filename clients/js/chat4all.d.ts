@@ -357,6 +357,24 @@ export interface DownloadOptions {
   onProgress?: (done: number, size: number) => void;
 }
 
+/** A file of your own, or an upload that is to become one. */
+export interface OwnFile {
+  file_id: string;
+  name: string;
+  /** Bytes that it has or is to have. */
+  size: number;
+  /** Found in the content; of an upload, what was said. */
+  type: string;
+  state: "uploading" | "checking" | "ready" | "refused";
+  created_at: string;
+  /** Whether a message has it, whoever sent that. */
+  in_use: boolean;
+  /** When it is deleted by itself. */
+  expires_at: string | null;
+  /** Your own messages that have it, at most ten. */
+  messages: { conversation_id: string; message_id: string }[];
+}
+
 export interface FileLink {
   /** Relative to the server's address. */
   url: string;
@@ -568,6 +586,13 @@ export class Client extends EventTarget {
     options: DownloadOptions & { to: WritableStream<Uint8Array> },
   ): Promise<void>;
   download(file_id: string, options?: DownloadOptions & { to?: undefined }): Promise<Blob>;
+  /** Your own files and unfinished uploads. `limit` is the size of the pages that are asked for. */
+  files(options?: {
+    order?: "newest" | "largest";
+    limit?: number;
+  }): AsyncIterableIterator<OwnFile>;
+  /** Delete a file that no message has, or an upload. */
+  deleteFile(file_id: string): Promise<void>;
   /** An address of a file for some minutes, for what cannot send a token: `<img>`, `<video>`. */
   fileLink(file_id: string): Promise<FileLink>;
 

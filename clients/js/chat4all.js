@@ -182,7 +182,6 @@ export class Client extends EventTarget {
   #isConnected = false;
   /** @type {Set<() => void>} Who waits for the next try. */
   #tries = new Set();
-  /** Looks whether the connection is alive. */
   #probe = () => {};
   /** @type {string[]} */
   #watched = [];
@@ -479,7 +478,7 @@ export class Client extends EventTarget {
 
   /** @type {Types.Client["searchUsers"]} */
   searchUsers(query, { limit = 20 } = {}) {
-    return this.#list(`/v1/users?${new URLSearchParams({ query, limit: String(limit) })}`);
+    return this.#list("/v1/users", { query, limit });
   }
 
   /** @type {Types.Client["changeProfile"]} */
@@ -493,7 +492,7 @@ export class Client extends EventTarget {
   }
 
   conversations({ limit = 50 } = {}) {
-    return this.#list(`/v1/conversations?limit=${limit}`);
+    return this.#list("/v1/conversations", { limit });
   }
 
   /** @type {Types.Client["conversation"]} */
@@ -525,7 +524,7 @@ export class Client extends EventTarget {
 
   /** @type {Types.Client["members"]} */
   members(conversation, { limit = 200 } = {}) {
-    return this.#list(`${path("conversations", conversation, "members")}?limit=${limit}`);
+    return this.#list(path("conversations", conversation, "members"), { limit });
   }
 
   /** @type {Types.Client["addMember"]} */
@@ -553,8 +552,8 @@ export class Client extends EventTarget {
   }
 
   /** @type {Own["list"]} */
-  async *#list(from) {
-    for (let next = from; next; ) {
+  async *#list(from, query) {
+    for (let next = `${from}?${new URLSearchParams(query)}`; next; ) {
       const { body, headers } = await this.#call("GET", next);
       yield* body;
       next = link(headers, "next");
@@ -654,6 +653,10 @@ export class Client extends EventTarget {
     return this.#send(unsent);
   }
 
+  files({ order = "newest", limit = 50 } = {}) {
+    return this.#list("/v1/files", { order, limit });
+  }
+
   /** @type {Types.Client["fileLink"]} */
   fileLink(file_id) {
     return this.#ask("POST", path("files", file_id, "link"));
@@ -672,6 +675,11 @@ export class Client extends EventTarget {
   /** @type {(...given: any[]) => Promise<any>} */
   download(...given) {
     return this.#files("download", given);
+  }
+
+  /** @type {Types.Client["deleteFile"]} */
+  deleteFile(...given) {
+    return this.#files("delete", given);
   }
 
   /** @type {Types.Client["discardUpload"]} */
@@ -1106,7 +1114,6 @@ export class Client extends EventTarget {
     return ended;
   }
 
-  /** Frames that say what was received. */
   *#resumes() {
     const all = [...this.#received].map(([id, { text }]) => [id, text]);
     const generation = (all.length && this.#generation) || undefined;

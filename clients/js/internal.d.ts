@@ -137,7 +137,7 @@ export interface Own {
   locked<T>(name: string, act: () => Promise<T>, ifFree?: boolean): Promise<T>;
 
   /** Entries of all pages of a list. */
-  list(from: string): AsyncGenerator<any>;
+  list(from: string, query: any): AsyncGenerator<any>;
   changeMessage(method: string, path: string, content?: string): Promise<void>;
 
   /**
@@ -146,7 +146,10 @@ export interface Own {
    */
   send(unsent: UnsentMessage, isKept?: boolean): Promise<string>;
   /** Do something with files, by the module that is loaded when it is needed. */
-  files(act: "send" | "upload" | "discard" | "download", given: unknown[]): Promise<any>;
+  files(
+    act: "send" | "upload" | "discard" | "download" | "delete",
+    given: unknown[],
+  ): Promise<any>;
   /** Send it now. `key`: its name in the storage. */
   post(unsent: UnsentMessage, key: string): Promise<string>;
   /** Drop from the unsent messages one that is in the history. */

@@ -33,6 +33,7 @@ USERS = {
     "send": "Send a message.",
     "send-file": "Send a file.",
     "download": "Save the file of a message.",
+    "files": "List your files, and delete them.",
     "tail": "Print messages as they come.",
     "read": "Mark a conversation as read.",
     "group": "Create a group, show its members, add and remove them.",

@@ -143,6 +143,7 @@ TABLE: dict[str, list[Case]] = {
     "GET /v1/conversations/{conversation_id}/receipts": [case(IN_IT)],
     "POST /v1/conversations/{conversation_id}/read": [case((202, 202, 202, 404, 404), {"seq": 0})],
     "OPTIONS /v1/files": [open_to_all(204)],
+    "GET /v1/files": [case(200)],
     "POST /v1/files": [of_tus(201, Upload_Length="5")],
     # No client reaches the store of one machine.
     "POST /v1/files/initiate": [case(501, {"size": 5})],

@@ -161,8 +161,8 @@ def test_every_call_and_every_error_is_named() -> None:
 
 
 VIEWS = {
-    *("Conversation", "Event", "Events", "ListedConversation", "Member", "Message", "OwnProfile"),
-    *("Page", "Positions", "ProblemError", "Profile", "ReactionCount", "ReceiptView", "Reply"),
-    *("SessionView", "Token", "VersionView"),
+    *("Conversation", "Event", "Events", "ListedConversation", "Member", "Message"),
+    *("NamingMessageView", "OwnProfile", "Page", "Positions", "ProblemError", "Profile"),
+    *("ReactionCount", "ReceiptView", "Reply", "SessionView", "Token", "VersionView"),
 }
 """What calls return; their fields are in `/docs`."""

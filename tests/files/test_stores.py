@@ -92,6 +92,7 @@ async def test_an_installation_without_a_store_says_so() -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         for method, path in [
             ("OPTIONS", "/v1/files"),
+            ("GET", "/v1/files"),
             ("POST", "/v1/files"),
             ("GET", f"/v1/files/{CHAT}"),
             ("POST", f"/v1/files/{CHAT}/link"),

@@ -177,7 +177,7 @@ class Member:
                     body.pop(name, None)
             case "DELETE /v1/users/{username}" if not self._is_enough("user"):
                 case.path_parameters["username"] = self._leaves()
-            case "GET /v1/users" | "GET /v1/conversations":
+            case "GET /v1/users" | "GET /v1/conversations" | "GET /v1/files":
                 (case.query or {}).pop("cursor", None)
             case "GET /v1/conversations/{conversation_id}/members":
                 (case.query or {}).pop("cursor", None)

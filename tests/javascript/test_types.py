@@ -9,7 +9,7 @@ import pytest
 
 from chat4all.domain.changes import ReactionCount
 from chat4all.domain.kinds import Reply
-from chat4all.wire import messages, people, problems
+from chat4all.wire import files, messages, people, problems
 from tests.javascript.node import CLIENT
 
 DECLARED = (CLIENT / "chat4all.d.ts").read_text()
@@ -25,6 +25,7 @@ SHAPES: dict[str, type] = {
     "Profile": people.Profile,
     "OwnProfile": people.OwnProfile,
     "Session": people.SessionView,
+    "OwnFile": files.OwnFileView,
     "FieldProblem": problems.ProblemField,
 }
 

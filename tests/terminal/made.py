@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chat4all.client import ListedConversation, Member, Message
+from chat4all.client import ListedConversation, Member, Message, OwnFile
 
 
 def listed(
@@ -49,3 +49,18 @@ def message(seq: int, content: str = "Olá!", **fields: Any) -> Message:
         "mentions": (),
     }
     return Message(**made | fields)
+
+
+def own_file(number: int, **fields: Any) -> OwnFile:
+    made: dict[str, Any] = {
+        "file_id": f"00000000-0000-4000-a000-{number:012}",
+        "name": "praia.jpg",
+        "size": 48_213,
+        "type": "image/jpeg",
+        "state": "ready",
+        "created_at": "2026-01-31T12:00:00.000Z",
+        "in_use": False,
+        "expires_at": "2026-02-01T12:00:00.000Z",
+        "messages": (),
+    }
+    return OwnFile(**made | fields)

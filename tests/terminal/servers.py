@@ -63,7 +63,7 @@ def serving() -> Iterator[Scripted]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do  # noqa: N815
+        do_DELETE = do_GET = do_POST = do  # noqa: N815
 
         def log_message(self, *arguments: Any) -> None:
             return

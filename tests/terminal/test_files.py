@@ -35,6 +35,11 @@ def test_a_file_is_sent_and_saved(running: Running, tmp_path: Path) -> None:
     message = stored(ana, sent["message_id"])
     assert (message["kind"], message["content"]) == ("file", "look")
     assert message["payload"]["alt"] == "Nothing much"
+    (own,) = bruno.rows("files")
+    assert (own["file_id"], own["name"]) == (message["payload"]["file_id"], "film.bin")
+    assert own["messages"] == [{"conversation_id": CHAT, "message_id": sent["message_id"]}]
+    assert ana.rows("files") == []
+    assert "a message has this file" in bruno.refused(1, "files", "delete", own["file_id"])
     target = tmp_path / "saved.bin"
     seq = str(message["seq"])
     (saved,) = ana.rows("download", CHAT, seq, str(target))

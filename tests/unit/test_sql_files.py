@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from chat4all.adapters.sql import SqlFiles, SqlUsers, sql_people
+from chat4all.adapters.sql.own_files import own_files
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.errors import Busy, NotFound
 from chat4all.domain.files import (
@@ -21,6 +22,7 @@ from chat4all.domain.files import (
     tail_key,
     thumbnail_key,
 )
+from chat4all.domain.own_files import FileOrder, FilePlace
 from tests.attached import PICTURE
 from tests.contract.test_directory import ANA, BRUNO, group, user
 from tests.contract.test_files_known import detach, use_of
@@ -88,6 +90,44 @@ async def test_an_operator_sees_all_files_of_a_user(tmp_path: Path) -> None:
         found = await SqlFiles(place.database).of_owner(ANA)
         assert {one.file_id for one in found} == {made, begun.file_id}
         assert {isinstance(one, StoredFile) for one in found} == {True, False}
+
+
+async def test_a_page_of_ones_files_costs_the_page(tmp_path: Path) -> None:
+    """It is read in the order of an index, and so are the messages that name its files."""
+    plans: dict[str, list[str]] = {}
+
+    def explain(connection: Connection) -> None:
+        def explained(connection: Connection, _: object, sql: str, *rest: Any) -> None:
+            if not sql.startswith("EXPLAIN"):
+                plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", rest[0])
+                plans[sql] = [row[3] for row in plan]
+
+        event.listen(connection, "before_cursor_execute", explained)
+        try:
+            for order in FileOrder:
+                for after in (None, FilePlace(10**13, PICTURE)):
+                    own_files(connection, ANA, order, 50, after)
+        finally:
+            event.remove(connection, "before_cursor_execute", explained)
+
+    async with place_at(tmp_path / "metadata.db") as place:
+        people = sql_people(place.database)
+        await people.users.add_user(user(ANA), b"")
+        chat = (await people.directory.add_conversation(group(ANA))).conversation_id
+        await people.files.attach(use_of(await whole(people.uploads), chat))
+        await place.database.read(explain)
+    assert len(plans) == 5
+    for plan in plans.values():
+        assert not [step for step in plan if step.startswith("SCAN files")], plan
+        assert "USE TEMP B-TREE FOR ORDER BY" not in plan, plan
+    steps = {step for plan in plans.values() for step in plan if step.startswith("SEARCH file")}
+    assert steps == {
+        "SEARCH files USING INDEX ix_files_owner (owner=?)",
+        "SEARCH files USING INDEX ix_files_owner (owner=? AND created_at<?)",
+        "SEARCH files USING INDEX ix_files_size (owner=?)",
+        "SEARCH files USING INDEX ix_files_size (owner=? AND size<?)",
+        "SEARCH file_uses USING INDEX ix_file_uses_file_id (file_id=? AND sender_id=?)",
+    }
 
 
 def test_no_tail_of_an_upload_is_left_behind() -> None:

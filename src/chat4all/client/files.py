@@ -4,19 +4,20 @@ import asyncio
 import mimetypes
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from urllib.parse import quote
 from uuid import UUID, uuid5
 
 from chat4all.client.calling import Call, Caller
+from chat4all.client.conversations import items
 from chat4all.client.downloading import Downloading
-from chat4all.client.errors import CONFLICT, InvalidInput, Unavailable
+from chat4all.client.errors import CONFLICT, InvalidInput, NotFound, Unavailable
 from chat4all.client.keeping import UploadsFile
 from chat4all.client.messages import MessageCalls
 from chat4all.client.timing import CHECK_SECONDS, Pace
 from chat4all.client.uploading import FILES_PATH, LocalFile, OnProgress, Uploading
-from chat4all.client.views import FileLinkView
+from chat4all.client.views import FileLinkView, OwnFile
 
 FILE_POINTER = "/payload/file_id"
 SHOWN_KINDS = ("image", "audio", "video")
@@ -132,10 +133,18 @@ class FileCalls(MessageCalls):
         view = await self._caller.ask(Call("POST", path), FileLinkView)
         return FileLinkView(self._caller.url + view.url, view.expires_at)
 
+    def files(self, *, order: str = "newest", limit: int = 50) -> AsyncIterator[OwnFile]:
+        """Yield your own files and unfinished uploads, the `newest` or the `largest` first.
+
+        `limit` are fetched at a time.
+        """
+        return items(self._caller, FILES_PATH, OwnFile, order=order, limit=limit)
+
     async def delete_file(self, file_id: str) -> None:
-        """Delete a file that no message names."""
+        """Delete a file that no message names, or an upload; `Conflict` if one names it."""
         path = f"{FILES_PATH}/{quote(file_id, safe='')}"
-        await self._caller.tell(Call("DELETE", path, headers={"Tus-Resumable": "1.0.0"}))
+        headers = {"Tus-Resumable": "1.0.0"}
+        await self._caller.tell(Call("DELETE", path, headers=headers, done_when=(NotFound,)))
 
 
 def _kind_of(path: Path) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from chat4all.domain.changes import ReactionCount
-from chat4all.wire.files import FileLinkView
+from chat4all.wire.files import FileLinkView, NamingMessageView, OwnFileView
 from chat4all.wire.messages import MessageView, ReceiptView, VersionView
 from chat4all.wire.people import (
     ConversationView,
@@ -28,6 +28,8 @@ __all__ = [
     "ListedConversation",
     "Member",
     "Message",
+    "NamingMessageView",
+    "OwnFile",
     "OwnProfile",
     "Page",
     "Profile",
@@ -78,6 +80,17 @@ class Page(msgspec.Struct, frozen=True):
 
     def __len__(self) -> int:
         return len(self.messages)
+
+
+class OwnFile(OwnFileView, kw_only=True):
+    """A file of your own, or an upload: `state` is `uploading`, `checking`, `ready` or `refused`.
+
+    `messages` are your own messages that have it, at most ten; others may have it as well, so
+    `in_use` says whether any does. `expires_at` is when it is deleted by itself.
+    """
+
+    state: str  # type: ignore[assignment]
+    messages: tuple[NamingMessageView, ...]  # type: ignore[assignment]
 
 
 class Member(MemberView, kw_only=True):

@@ -14,6 +14,7 @@ from chat4all.gateway.files.describing import FILE_OPERATIONS
 from chat4all.gateway.files.direct import direct_routes
 from chat4all.gateway.files.filing import Filing
 from chat4all.gateway.files.links import link_routes
+from chat4all.gateway.files.own_files import own_files_routes
 from chat4all.gateway.history import history_routes
 from chat4all.gateway.live.describing import PAGE_PATH, describing_routes
 from chat4all.gateway.live.page import POLICY
@@ -138,6 +139,7 @@ def gateway_app(
         marking_routes(),
         link_routes(),
         direct_routes(),
+        own_files_routes(),
         describing_routes(),
         *others,
         health_routes(pings),

@@ -53,6 +53,7 @@ BY_ROUTE: Mapping[str, str] = MappingProxyType(
         "GET /v1/users": "find",
         "GET /v1/sessions": "list",
         "GET /v1/conversations": "list",
+        "GET /v1/files": "list",
         f"GET {_CONVERSATION}": "list",
         f"GET {_CONVERSATION}/members": "list",
         f"GET {_CONVERSATION}/receipts": "list",

@@ -43,6 +43,10 @@ def file_questions(
             of_files.FilesOfMessage,
             lambda query: files.detach(query.conversation_id, query.message_id, query.sender_id),
         ),
+        "own_files": Question(
+            of_files.OwnFiles,
+            lambda query: files.own(query.owner, query.order, query.limit, query.after),
+        ),
         "bytes_of": Question(internal.OfUser, lambda of: files.used(of.username)),
         "garbage": Question(of_files.TakeGarbage, lambda query: files.garbage(query.limit)),
         "doubt_files": Question(

@@ -16,6 +16,7 @@ from chat4all.domain.files import (
     Upload,
 )
 from chat4all.domain.ids import ConversationId, MessageId, Username
+from chat4all.domain.own_files import FileOrder, FilePlace, OwnFile
 
 
 class Uploads(Protocol):
@@ -96,6 +97,15 @@ class Files(Protocol):
         self, conversation: ConversationId, message_id: MessageId, sender: Username
     ) -> None:
         """Note that a message no longer names its file, which is gone when no other one does."""
+        ...
+
+    async def own(
+        self, owner: Username, order: FileOrder, limit: int, after: FilePlace | None = None
+    ) -> Sequence[OwnFile]:
+        """Return at most so many of a user's files and uploads, those behind a place in the order.
+
+        The newest or the largest first. What is gone, or has expired, is not among them.
+        """
         ...
 
     async def used(self, owner: Username) -> int:

@@ -13,6 +13,7 @@ from chat4all.usecases.collecting import Collecting
 from chat4all.usecases.direct_uploads import DirectUploads
 from chat4all.usecases.downloading import Downloading
 from chat4all.usecases.finishing import Finishing
+from chat4all.usecases.listing_files import ListingFiles
 from chat4all.usecases.picturing import Picturing
 from chat4all.usecases.scanning import Scanning
 from chat4all.usecases.sharing_objects import SharingObjects
@@ -42,6 +43,7 @@ def make_files(ports: GatewayPorts, signing_in: SigningIn, pace: Pace) -> Filing
             uploading,
             DirectUploads(uploading, uploads, files, blobs, presigning),
             Downloading(files, blobs, ports.security.tokens),
+            ListingFiles(files),
             picturing,
             Collecting(meter.garbage(files), blobs),
             CheckingUses(ports.people.file_uses, files, ports.store, ports.letters, ports.progress),

@@ -1,4 +1,4 @@
-"""Messages and conversations as people read them in a terminal.
+"""Messages, conversations and files as people read them in a terminal.
 
 What others wrote cannot move the cursor, change colours or turn the direction of what is beside it.
 """
@@ -15,7 +15,8 @@ from rich.console import Console, RenderableType
 from rich.rule import Rule
 from rich.text import Text
 
-from chat4all.client import Conversation, ListedConversation, Message, Reply
+from chat4all.client import Conversation, ListedConversation, Message, OwnFile, Reply
+from chat4all.domain.files import FileState, format_size
 from chat4all.domain.kinds import Kind
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -29,6 +30,9 @@ SNIPPET_MAX = 60
 
 NAME_MIN, NAME_MAX = 12, 40
 """Columns of a conversation's name in a list."""
+
+FILES_HEAD = f"{'ID':<36}  {'SIZE':>10}  {'STATE':<9}  NAME"
+"""Above the files of a list."""
 
 
 class Screen:
@@ -71,6 +75,18 @@ class Screen:
             for line in lines:
                 line.truncate(self._console.width, overflow="ellipsis")
         return self.rendered(Text("\n").join(lines))
+
+    def file(self, file: OwnFile) -> str:
+        """Return the line of one of the user's own files, under `FILES_HEAD`."""
+        state = file.state
+        if state == FileState.READY:
+            state = "in use" if file.in_use else "unused"
+        line = Text.assemble(
+            (f"{visible(file.file_id):<36}", "dim"),
+            f"  {format_size(file.size):>10}  {visible(state):<9}  ",
+            in_a_line(file.name),
+        )
+        return self.rendered(line)
 
     def _row(self, when: datetime, seq: int | None, text: Text) -> str:
         """Return a row; further lines of the text stand below its first one."""

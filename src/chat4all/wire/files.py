@@ -5,7 +5,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from chat4all.domain.files import PARTS_MAX
+from chat4all.domain.files import PARTS_MAX, FileState
+from chat4all.domain.own_files import NAMING_MESSAGES_MAX, OwnFile
+from chat4all.domain.times import format_milliseconds
 
 EXAMPLE_FILE = "01980f4e-9b2a-7c31-8d44-5a1f2e3d4c5b"
 _ETAG = '"9b2cf535f27731c974343645a3985328"'
@@ -30,6 +32,67 @@ class FileView(msgspec.Struct, omit_defaults=True):
     width: Annotated[int | None, Meta(description="Of a picture, in pixels.")] = None
     height: int | None = None
     blurhash: str | None = None
+
+
+class NamingMessageView(msgspec.Struct):
+    """One of your messages that has the file."""
+
+    conversation_id: str
+    message_id: str
+
+
+class OwnFileView(msgspec.Struct):
+    """A file of your own, or an upload that is to become one."""
+
+    file_id: Annotated[str, Meta(examples=[EXAMPLE_FILE])]
+    name: Annotated[str, Meta(examples=["praia.jpg"])]
+    size: Annotated[int, Meta(description="In bytes: all that it is to have.", examples=[48_213])]
+    type: Annotated[
+        str,
+        Meta(
+            description="Found in the content; of an upload, what its uploader says.",
+            examples=["image/jpeg"],
+        ),
+    ]
+    state: Annotated[
+        FileState,
+        Meta(
+            description="`uploading`: not whole yet; `checking`: held back until it has been "
+            "scanned; `ready`; `refused`: it was scanned, and nobody gets it."
+        ),
+    ]
+    created_at: Annotated[
+        str, Meta(description="When it was begun, or became whole.", examples=[_TIME])
+    ]
+    in_use: Annotated[bool, Meta(description="Whether a message has it, whoever sent that.")]
+    expires_at: Annotated[
+        str | None,
+        Meta(
+            description="When it is deleted by itself; null while it is in use.", examples=[_TIME]
+        ),
+    ]
+    messages: Annotated[
+        list[NamingMessageView],
+        Meta(
+            description=f"Your own messages that have it, at most {NAMING_MESSAGES_MAX}, in "
+            "conversations that you are in."
+        ),
+    ]
+
+
+def own_file_view(file: OwnFile) -> OwnFileView:
+    """Return what the owner of a file sees of it."""
+    return OwnFileView(
+        file.file_id,
+        file.name,
+        file.size,
+        file.media_type,
+        file.state,
+        format_milliseconds(file.created_at),
+        file.is_in_use,
+        format_milliseconds(file.expires_at) if file.expires_at else None,
+        [NamingMessageView(*message) for message in file.messages],
+    )
 
 
 class InitiateUpload(msgspec.Struct):

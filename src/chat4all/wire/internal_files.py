@@ -13,6 +13,7 @@ from chat4all.domain.files import (
     Quota,
 )
 from chat4all.domain.ids import ConversationId, MessageId, Username
+from chat4all.domain.own_files import FileOrder, FilePlace
 from chat4all.domain.scanning import Verdict
 from chat4all.domain.sharing import Candidate
 
@@ -75,6 +76,15 @@ class FilesOfMessage(msgspec.Struct):
     conversation_id: ConversationId
     message_id: MessageId
     sender_id: Username
+
+
+class OwnFiles(msgspec.Struct):
+    """For `own_files`."""
+
+    owner: Username
+    order: FileOrder
+    limit: int
+    after: FilePlace | None
 
 
 class TakeGarbage(msgspec.Struct):

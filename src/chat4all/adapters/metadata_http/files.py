@@ -18,6 +18,7 @@ from chat4all.domain.files import (
     Upload,
 )
 from chat4all.domain.ids import ConversationId, MessageId, Username
+from chat4all.domain.own_files import FileOrder, FilePlace, OwnFile
 from chat4all.domain.sharing import Candidate
 from chat4all.wire import internal
 from chat4all.wire import internal_files as questions
@@ -94,6 +95,14 @@ class HttpFiles:
         """Note that a message no longer names its file; see `ports.files.Files`."""
         detach = questions.FilesOfMessage(conversation, message_id, sender)
         await self._ask("detach_files", detach, None, writes=True)
+
+    async def own(
+        self, owner: Username, order: FileOrder, limit: int, after: FilePlace | None = None
+    ) -> Sequence[OwnFile]:
+        """Return a page of a user's files and uploads; see `ports.files.Files`."""
+        page = questions.OwnFiles(owner, order, limit, after)
+        answer: Sequence[OwnFile] = await self._ask("own_files", page, list[OwnFile], writes=False)
+        return answer
 
     async def used(self, owner: Username) -> int:
         """Return how many bytes of a user count; see `ports.files.Files`."""

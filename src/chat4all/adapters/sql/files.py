@@ -20,6 +20,7 @@ from chat4all.adapters.sql.file_rows import (
 )
 from chat4all.adapters.sql.file_uses import CHECK_MS, OF_MESSAGE, doubt_again, of_message
 from chat4all.adapters.sql.outbox import Now
+from chat4all.adapters.sql.own_files import own_files
 from chat4all.adapters.sql.tables import file_uses, files, members, users
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.adapters.sql.types import ByBytes
@@ -36,6 +37,7 @@ from chat4all.domain.files import (
     keys_of,
 )
 from chat4all.domain.ids import ConversationId, MessageId, Username
+from chat4all.domain.own_files import FileOrder, FilePlace, OwnFile
 from chat4all.domain.roles import NO_SUCH_CONVERSATION
 from chat4all.domain.scanning import check_ready
 
@@ -145,6 +147,14 @@ class SqlFiles:
                     give_up(connection, row)
 
         await self._database.write(detach)
+
+    async def own(
+        self, owner: Username, order: FileOrder, limit: int, after: FilePlace | None = None
+    ) -> Sequence[OwnFile]:
+        """Return a page of a user's files and uploads; see `ports.files.Files`."""
+        return await self._database.read(
+            lambda connection: own_files(connection, owner, order, limit, after)
+        )
 
     async def of_owner(self, owner: Username) -> Sequence[Upload | StoredFile]:
         """Return all files of a user, and the uploads that are not whole yet; for an operator."""

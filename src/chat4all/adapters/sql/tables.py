@@ -188,7 +188,9 @@ files = Table(
     Column("blurhash", String(200)),
     # Since when it waits to be compared with the files that were whole before.
     Column("compare_at", BigInteger),
-    Index("ix_files_owner", "owner"),
+    # A user's files, the newest or the largest first.
+    Index("ix_files_owner", "owner", "created_at"),
+    Index("ix_files_size", "owner", "size"),
     Index("ix_files_object_key", "object_key"),
     Index("ix_files_expires_at", "expires_at"),
     Index("ix_files_sha256", "sha256", "created_at"),
@@ -207,7 +209,7 @@ file_uses = Table(
     Column("file_id", ForeignKey(files.c.file_id), primary_key=True),
     # When it is to be compared with the store of messages; None once it is settled.
     Column("check_at", BigInteger),
-    Index("ix_file_uses_file_id", "file_id"),
+    Index("ix_file_uses_file_id", "file_id", "sender_id"),
     Index("ix_file_uses_check_at", "check_at"),
 )
 

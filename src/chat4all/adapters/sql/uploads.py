@@ -74,6 +74,12 @@ _BEGIN = insert(files).values(
 )
 
 
+_HOW_TO_DELETE = (
+    "GET /v1/files?order=largest lists yours; DELETE /v1/files/{file_id} deletes one that no "
+    "message has, and one that messages have goes with the last of these"
+)
+
+
 class SqlUploads:
     """The port `ports.files.Uploads`. What changes an upload locks its row."""
 
@@ -237,19 +243,21 @@ def _check_quota(connection: Connection, upload: NewUpload, quota: Quota) -> Non
     used, begun = connection.execute(_OWN, {"username": upload.owner}).one()
     if begun >= quota.uploads_of_user:
         raise QuotaReached(
-            f"you have {begun} uploads that are not whole yet: finish some of them, or cancel them"
+            f"you have {begun} uploads that are not whole yet: finish some of them, or delete "
+            f"them. {_HOW_TO_DELETE}"
         )
     if quota.of_user is not None and used + upload.size > quota.of_user:
         raise QuotaReached(
             f"your files take {format_size(int(used))} of {format_size(quota.of_user)}, and this "
-            f"one has {format_size(upload.size)}: delete messages with files that you do not need"
+            f"one has {format_size(upload.size)}: delete some that you do not need. "
+            f"{_HOW_TO_DELETE}"
         )
     if quota.in_all is not None:
         everything = connection.execute(_ALL).scalar_one()
         if everything + upload.size > quota.in_all:
             raise QuotaReached(
-                "there is no room for more files here: delete messages with files that you do not "
-                "need, or ask the people who run this server"
+                "there is no room for more files here: delete some that you do not need, or ask "
+                f"the people who run this server. {_HOW_TO_DELETE}"
             )
 
 

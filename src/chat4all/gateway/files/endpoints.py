@@ -34,6 +34,8 @@ from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.uploading import Uploading
 
 _OF_ALL = ("OPTIONS", "POST")
+"""Beside GET, which lists a user's files: the application has that."""
+
 _OF_FILE = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH")
 _OF_THUMBNAIL = ("GET", "HEAD")
 _OVERRIDDEN = ("DELETE", "HEAD", "PATCH")
@@ -86,6 +88,8 @@ class _FilesEndpoint:
         file_id, pictured = file_in(scope["path"]), thumbnail_in(scope["path"])
         if file_id is None and pictured is None and scope["path"] != FILES_PATH:
             return False
+        if scope["path"] == FILES_PATH and scope["method"] == "GET":
+            return False
         scope["route"] = _route(scope["path"])
         headers = Headers(scope=scope)
         try:
@@ -117,7 +121,7 @@ class _FilesEndpoint:
     ) -> None:
         method = _method(scope, headers)
         if method not in (_OF_ALL if file_id is None else _OF_FILE):
-            raise _other_method(_OF_ALL if file_id is None else _OF_FILE)
+            raise _other_method((*_OF_ALL, "GET") if file_id is None else _OF_FILE)
         tus = self._tus
         if method == "OPTIONS":
             await tus.options(send)

@@ -14,6 +14,7 @@ from chat4all.usecases.checking_uses import CheckingUses
 from chat4all.usecases.collecting import Collecting
 from chat4all.usecases.direct_uploads import DirectUploads
 from chat4all.usecases.downloading import Downloading
+from chat4all.usecases.listing_files import ListingFiles
 from chat4all.usecases.picturing import Picturing
 from chat4all.usecases.scanning import Scanning
 from chat4all.usecases.sharing_objects import SharingObjects
@@ -32,6 +33,7 @@ class FilesUseCases:
     uploading: Uploading
     direct: DirectUploads
     downloading: Downloading
+    listing: ListingFiles
     picturing: Picturing
     collecting: Collecting
     checking_uses: CheckingUses
@@ -53,7 +55,11 @@ class Filing:
             self.routes = files_routes(
                 signing_in, uploading, downloading, picturing, limits, self.transfers
             )
-            self.uses = {Downloading: downloading, DirectUploads: use_cases.direct}
+            self.uses = {
+                Downloading: downloading,
+                DirectUploads: use_cases.direct,
+                ListingFiles: use_cases.listing,
+            }
 
     def end_uploads(self) -> None:
         """Let go of every upload: its client goes on at another gateway."""

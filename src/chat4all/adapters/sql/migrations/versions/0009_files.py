@@ -42,8 +42,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["owner"], ["users.username"], name="fk_files_owner"),
         if_not_exists=True,
     )
-    for column in ("owner", "object_key", "expires_at", "compare_at", "scan_at"):
+    for column in ("object_key", "expires_at", "compare_at", "scan_at"):
         op.create_index(f"ix_files_{column}", "files", [column], if_not_exists=True)
+    op.create_index("ix_files_owner", "files", ["owner", "created_at"], if_not_exists=True)
+    op.create_index("ix_files_size", "files", ["owner", "size"], if_not_exists=True)
     op.create_index("ix_files_sha256", "files", ["sha256", "created_at"], if_not_exists=True)
     op.create_table(
         "file_uses",
@@ -63,5 +65,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["file_id"], ["files.file_id"], name="fk_file_uses_file_id"),
         if_not_exists=True,
     )
-    for column in ("file_id", "check_at"):
-        op.create_index(f"ix_file_uses_{column}", "file_uses", [column], if_not_exists=True)
+    op.create_index(
+        "ix_file_uses_file_id", "file_uses", ["file_id", "sender_id"], if_not_exists=True
+    )
+    op.create_index("ix_file_uses_check_at", "file_uses", ["check_at"], if_not_exists=True)
