@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,14 @@ import pytest
 
 from chat4all.adapters.pictures.process import AT_ONCE
 from chat4all.domain.files import PictureFacts
-from chat4all.usecases import picturing
+from chat4all.usecases import picturing, scanning
 from tests.api import conftest
 from tests.api.conftest import Api, running
 from tests.api.test_attached import send, status, upload
 from tests.api.test_http import check_problem
 from tests.api.tus import PNG
 from tests.attached import FakePictures
+from tests.clamd import fake_clamd
 
 pytestmark = pytest.mark.anyio
 
@@ -83,10 +84,14 @@ async def soon(coming: Awaitable[Any]) -> Any:
         return await coming
 
 
-async def until_begun(slow: type[SlowPictures], name: bytes) -> None:
+async def until(holds: Callable[[], object]) -> None:
     async with asyncio.timeout(10):
-        while name not in slow.begun:
+        while not holds():
             await asyncio.sleep(0.001)
+
+
+async def until_begun(slow: type[SlowPictures], name: bytes) -> None:
+    await until(lambda: name in slow.begun)
 
 
 async def pictures_of(api: Api, who: dict[str, str]) -> list[str]:
@@ -156,9 +161,7 @@ async def test_an_upload_does_not_wait_for_all_pictures_of_somebody_else(
     slow.held |= {named(number): asyncio.Event() for number in range(COUNT)}
     uploads = (upload(api, bruno, PNG + name) for name in slow.held)
     uploading = asyncio.gather(*uploads)
-    async with asyncio.timeout(10):
-        while not slow.begun:
-            await asyncio.sleep(0.001)
+    await until(lambda: slow.begun)
     assert await soon(upload(api, ana, PNG + b"a0"))
     assert len(slow.begun) == 2
     for gate in slow.held.values():
@@ -183,3 +186,22 @@ async def test_one_who_wants_too_many_is_told_so(
         slow.held[named(0)].set()
         assert await soon(first) == 200
         assert (await soon(api.gateway.get(path, headers=bruno))).status_code == 200
+
+
+async def test_a_scan_does_not_wait_for_pictures_that_wait(
+    slow: type[SlowPictures], tmp_path: Path
+) -> None:
+    """Fails when a file that waits for its owner's turn is one of those that are being scanned."""
+    async with (
+        fake_clamd(tmp_path) as clamd,
+        running(tmp_path / "data", rate_limits="off", clamd_address=clamd.address) as api,
+    ):
+        bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
+        slow.held |= {named(number): asyncio.Event() for number in range(COUNT)}
+        many = asyncio.gather(*(upload(api, bruno, PNG + name) for name in slow.held))
+        await until(lambda: slow.begun and len(clamd.scanned) >= scanning.AT_ONCE)
+        one = asyncio.create_task(upload(api, ana, b"text"))
+        await until(lambda: b"text" in clamd.scanned)
+        for gate in slow.held.values():
+            gate.set()
+        await soon(asyncio.gather(many, one))
