@@ -94,6 +94,13 @@ const arrived = (at, headers) => {
 /** @param {Blob} file @param {string} [name] */
 const nameOf = (file, name) => name || /** @type {File} */ (file).name || "";
 
+/**
+ * Uploads that were aborted before the server has said where they are: of each client, by their keys.
+ *
+ * @type {WeakMap<Types.Client, Map<string, Promise<Upload>>>}
+ */
+const unanswered = new WeakMap();
+
 export class Files {
   #own;
 
@@ -151,6 +158,7 @@ export class Files {
   /** @type {Types.Client["discardUpload"]} */
   async discard(file, options = {}) {
     const key = this.#key(file, options);
+    await this.#unanswered().get(key)?.catch(() => {}); // or else it would be kept after this
     const kept = /** @type {Upload | undefined} */ (key && (await this.#own.storage.get(key)));
     if (!kept) return;
     await this.#forget(key);
@@ -301,6 +309,56 @@ export class Files {
     return `${this.#own.prefix}upload ${conversation_id} ${file.size} ${lastModified} ${named}`;
   }
 
+  /** @returns {Map<string, Promise<Upload>>} */
+  #unanswered() {
+    const { client } = this.#own;
+    if (!unanswered.has(client)) unanswered.set(client, new Map());
+    return /** @type {any} */ (unanswered.get(client));
+  }
+
+  /**
+   * Begin an upload, and keep where it is: also if nobody waits for it any longer.
+   *
+   * @param {string} key @param {Blob} file @param {string} [name] @param {string} [given]
+   * @returns {Promise<Upload>}
+   */
+  async #begin(key, file, name, given) {
+    const { call, storage } = this.#own;
+    const metadata = `filename ${base64(nameOf(file, name) || "file")}`;
+    const headers = { ...TUS, "Upload-Length": String(file.size), "Upload-Metadata": metadata };
+    const answer = await call("POST", FILES, { headers, tries: 1 });
+    const file_id = answer.headers.get("Location")?.split("/").pop();
+    if (!file_id) throw defect("the server does not say where the upload is");
+    const upload = { file_id, message_id: given ?? newId() };
+    if (key) await storage.update(key, () => upload);
+    return upload;
+  }
+
+  /**
+   * An upload that is being begun. One that is aborted meanwhile is left to the next who asks.
+   *
+   * @param {string} key @param {Promise<Upload>} asked @param {AbortSignal} signal
+   * @returns {Promise<Upload>}
+   */
+  async #unlessAborted(key, asked, signal) {
+    const left = this.#unanswered();
+    let stop = () => {};
+    const aborted = new Promise((_, reject) => {
+      stop = () => {
+        if (key) left.set(key, asked);
+        const done = () => void left.delete(key);
+        asked.then(done, done);
+        reject(signal.reason);
+      };
+    });
+    signal.addEventListener("abort", stop);
+    try {
+      return await Promise.race([asked, /** @type {Promise<never>} */ (aborted)]);
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
+  }
+
   /** @param {string} key */
   async #forget(key) {
     if (key) await this.#own.storage.delete(key);
@@ -333,12 +391,8 @@ export class Files {
       try {
         if (!upload) {
           begun += 1;
-          const metadata = `filename ${base64(nameOf(file, name) || "file")}`;
-          const headers = { "Upload-Length": String(file.size), "Upload-Metadata": metadata };
-          const file_id = (await ask("POST", FILES, { headers })).get("Location")?.split("/").pop();
-          if (!file_id) throw defect("the server does not say where the upload is");
-          upload = { file_id, message_id: given ?? newId() };
-          if (key) await storage.update(key, () => upload);
+          const asked = this.#unanswered().get(key) ?? this.#begin(key, file, name, given);
+          upload = await this.#unlessAborted(key, asked, signal);
           offset = 0;
         }
         const path = `${FILES}/${upload.file_id}`;

@@ -2,14 +2,22 @@
 
 import http.client
 import json
+import sqlite3
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tests.checker import Sent, check_history
-from tests.faults.running import CHAT, Running, until
+from tests.faults.running import CHAT, Running, call, until
 
 CLIENTS = 8
+
+DEADLINE = 8.0
+"""Seconds for one answer, whatever the disk does: the log's five and some for a busy machine."""
+
+DATABASES = ("log.db", "store.db", "metadata.db")
 
 
 class Client(threading.Thread):
@@ -148,6 +156,10 @@ def acknowledged(clients: list[Client]) -> int:
     return sum(len(client.acknowledged) for client in clients)
 
 
+def refused(clients: list[Client]) -> int:
+    return sum(client.refused for client in clients)
+
+
 def check(running: Running, clients: list[Client]) -> None:
     tokens = [running.token(name) for name in ("bruno", "ana")]
     until(lambda: len(running.history(tokens[0])) >= acknowledged(clients))
@@ -158,3 +170,29 @@ def check(running: Running, clients: list[Client]) -> None:
     )
     assert [client.wrong for client in clients] == [[] for _ in clients]
     assert [client.nameless for client in clients] == [0] * len(clients)
+
+
+@contextmanager
+def talking(running: Running) -> Iterator[list[Client]]:
+    """Let eight clients send; afterwards every acknowledged message must be there."""
+    try:
+        clients = clients_of(running)
+        for client in clients:
+            client.start()
+        try:
+            until(lambda: acknowledged(clients) >= 100)
+            yield clients
+            before = acknowledged(clients)
+            until(lambda: acknowledged(clients) >= before + 100, seconds=10)
+            until(lambda: call("GET", f"{running.gateway}/health/ready")[0] == 200, seconds=10)
+        finally:
+            for client in clients:
+                client.stop()
+        check(running, clients)
+        assert max(client.longest for client in clients) < DEADLINE
+    finally:
+        running.kill()
+    for name in DATABASES:
+        db = sqlite3.connect(running.folder / "data" / name)
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        db.close()

@@ -4,10 +4,12 @@ Each breaks one promise, most of them about the disk, and must be caught every t
 """
 
 import asyncio
+import shutil
 import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bcrypt
@@ -18,7 +20,11 @@ from chat4all.adapters.embedded.log import EmbeddedLog
 from chat4all.cli import main
 from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.records import Headers
+from chat4all.gateway.files import filing
 from tests.faults.mutants import contents_swapped
+
+LITTLE_ROOM = 448 * 1024 * 1024
+"""Bytes of the disk that `little_room` has."""
 
 
 def unsynced() -> None:
@@ -64,6 +70,22 @@ def full_store() -> None:
     Database._statement = no_room  # type: ignore[method-assign]
 
 
+def quick_collector() -> None:
+    """Not a mutant: the bytes of deleted files are gone within a second, not within a minute."""
+    filing.EVERY_SECONDS = 1.0
+
+
+def little_room() -> None:
+    """Not a mutant: see `small_disk`, where nothing can be mounted."""
+    quick_collector()
+
+    def disk_usage(files: Path) -> SimpleNamespace:
+        every = (path for path in files.parent.rglob("*") if path.is_file())
+        return SimpleNamespace(free=LITTLE_ROOM - sum(path.stat().st_size for path in every))
+
+    shutil.disk_usage = disk_usage  # type: ignore[assignment]
+
+
 def cheap_passwords() -> None:
     """Not a mutant: passwords cost next to nothing, where people sign in all the time."""
     BcryptPasswords._salt = lambda self: bcrypt.gensalt(4)  # type: ignore[method-assign]
@@ -76,6 +98,14 @@ def command(name: str) -> list[str]:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path.cwd()))
-    products = (unsynced, early, full_store, contents_swapped, cheap_passwords)
+    products = (
+        unsynced,
+        early,
+        full_store,
+        contents_swapped,
+        quick_collector,
+        little_room,
+        cheap_passwords,
+    )
     {product.__name__: product for product in products}[sys.argv.pop(1)]()
     main()

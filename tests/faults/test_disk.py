@@ -1,6 +1,5 @@
 """A disk that is full, read-only or locked: no false 202, no hang, and recovery without help."""
 
-import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,45 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.faults import launch, troubles
-from tests.faults.clients import Client, acknowledged, check, clients_of
+from tests.faults.clients import Client, acknowledged, refused, talking
 from tests.faults.running import CHAT, Running, call, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
-
-DEADLINE = 8.0
-"""Seconds for one answer, whatever the disk does: the log's five and some for a busy machine."""
-
-DATABASES = ("log.db", "store.db", "metadata.db")
-
-
-@contextmanager
-def talking(running: Running) -> Iterator[list[Client]]:
-    """Let eight clients send; afterwards every acknowledged message must be there."""
-    try:
-        clients = clients_of(running)
-        for client in clients:
-            client.start()
-        try:
-            until(lambda: acknowledged(clients) >= 100)
-            yield clients
-            before = acknowledged(clients)
-            until(lambda: acknowledged(clients) >= before + 100, seconds=10)
-            until(lambda: call("GET", f"{running.gateway}/health/ready")[0] == 200, seconds=10)
-        finally:
-            for client in clients:
-                client.stop()
-        check(running, clients)
-        assert max(client.longest for client in clients) < DEADLINE
-    finally:
-        running.kill()
-    for name in DATABASES:
-        db = sqlite3.connect(running.folder / "data" / name)
-        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        db.close()
-
-
-def refused(clients: list[Client]) -> int:
-    return sum(client.refused for client in clients)
 
 
 def check_refusals(

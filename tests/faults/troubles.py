@@ -65,10 +65,10 @@ def read_only(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[Path | None]:
-    """Mount 64 MB of memory as a disk; None where that is not allowed."""
+def small_disk(folder: Path, mebibytes: int = 64) -> Iterator[Path | None]:
+    """Mount some memory as a disk; None where that is not allowed."""
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         yield None
         return

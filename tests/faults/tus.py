@@ -57,6 +57,8 @@ class TusUpload:
         self.path = ""
         self.acknowledged = 0
         self.sent = 0
+        self.said = b""
+        """The body of the last answer to a PATCH."""
         self._headers = {"Authorization": f"Bearer {token}", "Tus-Resumable": "1.0.0"}
 
     def begin(self, gateway: str) -> "TusUpload":
@@ -75,6 +77,11 @@ class TusUpload:
         assert offset >= self.acknowledged, "the server has lost what it had acknowledged"
         self.acknowledged = offset
         return offset
+
+    def end(self, gateway: str) -> None:
+        """Delete it, or what has become of it."""
+        status, _, _ = self._ask("DELETE", gateway, self.path, {})
+        assert status == 204, status
 
     def patch(
         self, gateway: str, offset: int, size: int | None = None, on_sent: OnSent = _nothing
@@ -113,7 +120,7 @@ class TusUpload:
     def _answered(self, connection: http.client.HTTPConnection) -> int:
         try:
             answer = connection.getresponse()
-            answer.read()
+            self.said = answer.read()
         except (OSError, http.client.HTTPException):
             return 0
         if answer.status == 204:

@@ -17,6 +17,8 @@ class Uploads extends FakeServer {
   faults = [];
   /** What a HEAD is answered at first. */
   heads = [];
+  /** What lets each POST go on, or fail, where they are held. */
+  posting = null;
   requests = [];
   tries = 0;
 
@@ -32,6 +34,9 @@ class Uploads extends FakeServer {
     const upload = this.uploads.get(id);
     this.requests.push({ method, id, offset: Number(headers["Upload-Offset"]), size: body?.byteLength });
     if (method === "POST") {
+      if (this.posting) {
+        await new Promise((resolve, reject) => this.posting.push((error) => (error ? reject(error) : resolve())));
+      }
       const made = `550e8400-e29b-41d4-a716-44665544${1000 + this.uploads.size}`;
       const name = Buffer.from(headers["Upload-Metadata"].split(" ")[1], "base64").toString();
       this.uploads.set(made, { size: Number(headers["Upload-Length"]), name, has: Buffer.alloc(0) });
@@ -264,6 +269,76 @@ test("an upload that is given up is deleted at the server", async () => {
   await chat.discardUpload(film(), { conversation_id: CHAT });
   assert.equal(server.uploads.size, 0);
   assert.deepEqual(await storage.keys(""), []);
+});
+
+/** Let whatever can be asked for without an answer be asked for. */
+const asked = async () => {
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+};
+
+for (const answered of ["before", "after"]) {
+  test(`an upload that was aborted while it was begun is gone on with: answered ${answered}`, async () => {
+    server.posting = [];
+    const pausing = new AbortController();
+    const paused = chat.sendFile(CHAT, film(), { signal: pausing.signal });
+    await until(() => server.posting.length);
+    pausing.abort();
+    await assert.rejects(paused, { name: "AbortError" });
+    if (answered === "before") {
+      server.posting.pop()();
+      await until(() => server.uploads.size);
+    }
+    const sending = chat.sendFile(CHAT, film());
+    if (answered === "after") {
+      await asked();
+      server.posting.pop()();
+    }
+    await sending;
+    assert.equal(server.of("POST").length, 1);
+    const [[id, upload]] = server.uploads;
+    assert.ok(upload.has.equals(bytes));
+    assert.deepEqual(server.plain.accepted.map(({ payload }) => payload.file_id), [id]);
+  });
+
+  test(`an upload that is given up while it is begun is deleted: answered ${answered}`, async () => {
+    server.posting = [];
+    const stopping = new AbortController();
+    const stopped = chat.sendFile(CHAT, film(), { signal: stopping.signal });
+    await until(() => server.posting.length);
+    stopping.abort();
+    await assert.rejects(stopped, { name: "AbortError" });
+    const answer = () => server.posting.pop()();
+    if (answered === "before") {
+      answer();
+      await until(() => server.uploads.size);
+    }
+    const discarding = chat.discardUpload(film(), { conversation_id: CHAT });
+    if (answered === "after") {
+      await asked();
+      answer();
+    }
+    await discarding;
+    assert.equal(server.of("DELETE").length, 1);
+    assert.equal(server.uploads.size, 0);
+    // And nothing of it is gone on with.
+    server.posting = null;
+    await chat.sendFile(CHAT, film());
+    assert.equal(server.of("POST").length, 2);
+  });
+}
+
+test("a beginning that fails while nobody waits for it is no error, and is tried anew", async () => {
+  server.posting = [];
+  const stopping = new AbortController();
+  const stopped = chat.sendFile(CHAT, film(), { signal: stopping.signal });
+  await until(() => server.posting.length);
+  stopping.abort();
+  await assert.rejects(stopped, { name: "AbortError" });
+  server.posting.pop()(new TypeError("fetch failed"));
+  server.posting = null;
+  await asked(); // an unhandled rejection fails the test
+  await chat.sendFile(CHAT, film());
+  assert.equal(server.of("POST").length, 2);
 });
 
 test("closing the client ends an upload that waits", async () => {

@@ -7,7 +7,7 @@ import wave
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import JSHandle, Locator, Request, Response, Route, expect
+from playwright.sync_api import APIResponse, JSHandle, Locator, Request, Response, Route, expect
 
 from tests.page.browsing import Desk, Window
 from tests.page.checking import check
@@ -189,6 +189,64 @@ def test_an_upload_goes_on_after_a_pause_and_a_reload(
     expect(sara.page.get_by_role("progressbar")).to_have_count(0)
     expect(card).to_have_count(1)
     desk.forgive(FAILED_REQUESTS)
+
+
+class Held:
+    """Keeps the answers to the next beginnings of uploads, which the server has made."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._answers: list[tuple[Route, APIResponse]] = []
+        self.begun = 0
+        window.page.route(re.compile("/v1/files$"), self._hold)
+
+    def _hold(self, route: Route) -> None:
+        if route.request.method != "POST":
+            route.continue_()
+            return
+        self.begun += 1
+        self._answers.append((route, route.fetch()))
+
+    def until_made(self) -> None:
+        for _ in range(1_000):
+            if self._answers:
+                return
+            self._window.page.wait_for_timeout(10)
+        raise AssertionError("no upload was begun")
+
+    def let_go(self) -> None:
+        route, answer = self._answers.pop()
+        route.fulfill(response=answer)
+
+
+def test_a_pause_before_the_server_has_answered_leaves_nothing_behind(
+    desk: Desk, server: Server, film: Path
+) -> None:
+    """Fails when the page forgets what it has asked for: then it begins another one."""
+    (token,) = server.sign_up("uma")
+    server.private(token, "ana")
+    uma = desk.person("uma", PASSWORD).enter("ana")
+    held = Held(uma)
+    choose(uma, film)
+    held.until_made()
+    uma.page.get_by_role("button", name="Pause film.bin").click()
+    expect(uma.page.get_by_text("Paused")).to_be_visible()
+    uma.page.get_by_role("button", name="Resume film.bin").click()
+    expect(uma.page.get_by_role("button", name="Pause film.bin")).to_be_visible()
+    held.let_go()
+    card = uma.page.get_by_role("button", name="Download film.bin")
+    expect(card).to_be_visible()
+    assert held.begun == 1
+    assert save(uma, "film.bin") == film.read_bytes()
+    # One that is given up is deleted once the server has said where it is.
+    choose(uma, film)
+    held.until_made()
+    uma.page.get_by_role("button", name="Cancel film.bin").click()
+    expect(uma.page.get_by_role("progressbar")).to_have_count(0)
+    with uma.page.expect_response(lambda answer: answer.request.method == "DELETE") as deleted:
+        held.let_go()
+    assert deleted.value.status == 204
+    expect(card).to_have_count(1)
 
 
 def test_what_is_dropped_and_pasted_is_shown_as_what_it_is(

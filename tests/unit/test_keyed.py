@@ -5,9 +5,9 @@ import logging
 
 import pytest
 
-from chat4all.concurrency.keyed import KeyedWork
+from chat4all.concurrency.keyed import BoundedTurns, KeyedWork
 from chat4all.concurrency.outages import OutageLog
-from chat4all.domain.errors import Unavailable
+from chat4all.domain.errors import Overloaded, Unavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -84,3 +84,41 @@ async def test_what_is_forgotten_is_cancelled_and_others_go_on() -> None:
     assert doing.begun == ["a", "c"]
     await work.close()
     assert len(work) == 0
+
+
+async def test_turns_of_one_key_come_one_after_another_and_are_bounded() -> None:
+    bounded = BoundedTurns[str](2, 30, "requests wait")
+    order = list[str]()
+
+    async def take(name: str, key: str, ends: asyncio.Event) -> None:
+        async with bounded.of(key):
+            order.append(name)
+            await ends.wait()
+
+    ends = [asyncio.Event() for _ in range(3)]
+    tasks = [
+        asyncio.create_task(take(name, key, end))
+        for name, key, end in zip(("a1", "a2", "b1"), "aab", ends, strict=True)
+    ]
+    await turns()
+    assert order == ["a1", "b1"]
+    with pytest.raises(Overloaded, match="too many requests wait"):
+        await take("a3", "a", ends[0])
+    ends[0].set()
+    await turns()
+    assert order == ["a1", "b1", "a2"]
+    for end in ends:
+        end.set()
+    await asyncio.gather(*tasks)
+    assert not bounded._of  # nothing is kept of those who have gone
+
+
+async def test_a_turn_is_waited_for_so_long() -> None:
+    bounded = BoundedTurns[str](2, 0.05, "requests wait")
+    async with bounded.of("a"):
+        with pytest.raises(Overloaded):
+            async with bounded.of("a"):
+                raise AssertionError("it is taken")
+        with pytest.raises(TimeoutError):  # of the work itself: it is nobody's turn that failed
+            async with bounded.of("b"):
+                raise TimeoutError

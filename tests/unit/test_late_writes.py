@@ -76,9 +76,9 @@ async def test_a_thumbnail_that_took_long_is_shown_and_not_kept(
     picturing = Picturing(world.blobs, FakePictures())
     with monkeypatch.context() as patched:
         patched.setattr("chat4all.usecases.picturing.KEEP_SECONDS", -1)
-        assert await picturing.thumbnail(FILE, 128)
+        assert await picturing.thumbnail(FILE, 128, ANA)
     assert len(world.stored()) == 1
-    assert await picturing.thumbnail(FILE, 128)
+    assert await picturing.thumbnail(FILE, 128, ANA)
     assert len(world.stored()) == 2
 
 
@@ -99,7 +99,7 @@ async def test_a_thumbnail_that_waited_for_its_turn_is_not_kept_either(
 
     with monkeypatch.context() as patched:
         patched.setattr(world.blobs, "read", slow)
-        assert await picturing.thumbnail(FILE, 128)
+        assert await picturing.thumbnail(FILE, 128, ANA)
     assert len(world.stored()) == 1
-    assert await picturing.thumbnail(FILE, 128)
+    assert await picturing.thumbnail(FILE, 128, ANA)
     assert len(world.stored()) == 2

@@ -3,7 +3,9 @@
 import re
 
 PUBLIC = "the store of files does not answer"
-PUBLIC_FULL = "the server has no room left for files"
+PUBLIC_FULL = (
+    "the server has no room left for files: go on later, or delete files that you do not need"
+)
 """The texts that clients get."""
 
 PIECE = 256 * 1024

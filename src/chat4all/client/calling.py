@@ -59,6 +59,8 @@ class Call:
     """Makes the body's bytes, anew for each try."""
     timeout: httpx2.Timeout = field(default_factory=lambda: TRY_TIMEOUT)
     """Of one try."""
+    queue_seconds: float = 0.0
+    """How much longer the last try may take: a server may have it in a queue."""
 
     def __post_init__(self) -> None:
         checked_header("an id or a key", self.key)
@@ -174,7 +176,7 @@ class Caller:
         may_be_done = False
         while True:
             try:
-                async with asyncio.timeout_at(_loop_time(deadline)):
+                async with asyncio.timeout_at(_loop_time(deadline + call.queue_seconds)):
                     return await self._try(call)
             except TimeoutError:
                 error: Unavailable = OutcomeUnknown(f"{self.url} does not answer")

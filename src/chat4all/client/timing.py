@@ -15,6 +15,10 @@ CHECK_SECONDS = 600.0
 TRY_SECONDS = 10.0
 """One request, or one handshake of a socket."""
 
+QUEUE_SECONDS = 30.0
+"""For which a server keeps a request for a file in a queue, before it says that there are too many.
+"""
+
 HELLO_SECONDS = 15.0
 """From the handshake to `hello`."""
 
@@ -65,6 +69,16 @@ class Pace:
 
 
 TRY_TIMEOUT = httpx2.Timeout(TRY_SECONDS)
+
+
+def file_timeout(checked_seconds: float = 0.0) -> httpx2.Timeout:
+    """Return the time-outs of one request for a file, which a server may have in a queue.
+
+    It reads nothing of a body meanwhile. `checked_seconds`: what it may take for the answer after
+    that.
+    """
+    waits = TRY_SECONDS + QUEUE_SECONDS
+    return httpx2.Timeout(TRY_SECONDS, read=waits + checked_seconds, write=waits)
 
 
 def seconds_of(retry_after: str | None) -> float | None:

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 from urllib.parse import urlsplit
 
-import httpx2
-
 from chat4all.client.calling import Call, Caller
 from chat4all.client.errors import (
     Conflict,
@@ -22,7 +20,7 @@ from chat4all.client.errors import (
     as_kind,
 )
 from chat4all.client.keeping import UploadsFile
-from chat4all.client.timing import TRY_SECONDS, Pace
+from chat4all.client.timing import QUEUE_SECONDS, Pace, file_timeout
 
 OnProgress: TypeAlias = Callable[[int, int], None]
 """Called with the bytes that are done, and all there are."""
@@ -131,8 +129,9 @@ class Uploading:
 
     async def _offset(self, address: str, size: int) -> int:
         # The server finishes an upload that was cut off at its end before it answers.
-        call = Call("HEAD", address, headers=_TUS, timeout=_timeout(size))
         more_seconds = size / CHECKED_BYTES
+        timeout = file_timeout(more_seconds)
+        call = Call("HEAD", address, headers=_TUS, timeout=timeout, queue_seconds=QUEUE_SECONDS)
         delays, since = self._pace.delays(), time.monotonic()
         while True:
             try:
@@ -151,10 +150,11 @@ class Uploading:
         self, address: str, file: BinaryIO, local: LocalFile, offset: int, progress: OnProgress
     ) -> None:
         delays, since = self._pace.delays(), time.monotonic()
+        queued = 0.0
         progress(offset, local.size)
         while offset < local.size:
             error: Conflict | Unavailable | None = None
-            asked = 0.0
+            asked, began = 0.0, time.monotonic()
             try:
                 reached = await self._patch(address, file, local, offset, progress)
             except Conflict as conflict:  # another offset than we believe
@@ -163,13 +163,14 @@ class Uploading:
                 error = unavailable
                 asked = unavailable.retry_after or 0.0
             if error is not None:
+                queued = min(queued + time.monotonic() - began, QUEUE_SECONDS)
                 if self._pace.of(asked) > self._caller.seconds:
                     raise error
                 await asyncio.sleep(self._pace.of(asked) + next(delays))
                 reached = await self._offset(address, local.size)
             if reached > offset:
-                delays, since = self._pace.delays(), time.monotonic()
-            elif error is not None and time.monotonic() - since > self._caller.seconds:
+                delays, since, queued = self._pace.delays(), time.monotonic(), 0.0
+            elif error is not None and time.monotonic() - since - queued > self._caller.seconds:
                 raise error
             offset = reached
             progress(offset, local.size)
@@ -197,7 +198,7 @@ class Uploading:
             "Content-Length": str(size),
         }
         is_last = offset + size == local.size
-        timeout = _timeout(local.size if is_last else size)
+        timeout = file_timeout((local.size if is_last else size) / CHECKED_BYTES)
         call = Call("PATCH", address, headers=_TUS | headers, content=pieces, timeout=timeout)
         said = (await self._caller.attempt(call)).headers.get("Upload-Offset", "")
         if not said.isdecimal() or int(said) <= offset:
@@ -205,7 +206,3 @@ class Uploading:
         if local.path.stat().st_mtime_ns != local.changed_ns:
             raise ValueError(f"{local.path} was changed while it was uploaded")
         return int(said)
-
-
-def _timeout(size: int) -> httpx2.Timeout:
-    return httpx2.Timeout(TRY_SECONDS, read=TRY_SECONDS + size / CHECKED_BYTES)

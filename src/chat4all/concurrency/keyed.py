@@ -2,12 +2,15 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from chat4all.concurrency.outages import OutageLog
+from chat4all.concurrency.waiting import BoundedWaiting
+from chat4all.domain.errors import Overloaded
 
 K = TypeVar("K", bound=Hashable)
 
@@ -21,6 +24,30 @@ class Turns(Generic[K]):
     def of(self, key: K) -> asyncio.Lock:
         """Return a key's lock, to be held by `async with`."""
         return self._locks.setdefault(key, asyncio.Lock())
+
+
+class BoundedTurns(Generic[K]):
+    """One turn at a time for each key: those of one key wait for each other, and for nobody else.
+
+    At most `limit` of a key wait or have their turn, each waits for at most `seconds`; then they
+    get `Overloaded`. `what` completes the sentence "too many …".
+    """
+
+    def __init__(self, limit: int, seconds: float, what: str) -> None:
+        self._make = partial(BoundedWaiting, limit, seconds, what, slots=1)
+        self._what = what
+        self._of: WeakValueDictionary[K, BoundedWaiting] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def of(self, key: K) -> AsyncIterator[None]:
+        """Wait for a turn of this key, which ends with the context."""
+        waiting = self._of.setdefault(key, self._make())
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(waiting.turn())
+            except TimeoutError:
+                raise Overloaded(f"too many {self._what}") from None
+            yield
 
 
 class KeyedWork(Generic[K]):

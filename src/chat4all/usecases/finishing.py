@@ -46,7 +46,8 @@ class Finishing:
         state = FileState.CHECKING
         if self._scanning is None:  # or else it is not decoded before it has been scanned
             state = FileState.READY
-            if (seen := await self._picturing.facts(key, facts.media_type)) is not None:
+            seen = await self._picturing.facts(key, facts.media_type, upload.owner)
+            if seen is not None:
                 facts = replace(facts, width=seen.width, height=seen.height, blurhash=seen.blurhash)
         file = await self._uploads.finish(upload.file_id, upload.fence, facts, state)
         with suppress(Unavailable):  # what a killed process has left is deleted with the file

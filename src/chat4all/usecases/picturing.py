@@ -3,7 +3,7 @@
 import logging
 import time
 
-from chat4all.concurrency.keyed import Turns
+from chat4all.concurrency.keyed import BoundedTurns, Turns
 from chat4all.domain.errors import NotFound, Unavailable, UnreadablePicture
 from chat4all.domain.files import (
     LATE_SECONDS,
@@ -12,6 +12,7 @@ from chat4all.domain.files import (
     StoredFile,
     thumbnail_key,
 )
+from chat4all.domain.ids import Username
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.pictures import Pictures
 
@@ -19,6 +20,13 @@ THUMBNAIL_TYPE = "image/webp"
 
 KEEP_SECONDS = LATE_SECONDS / 2
 """How long after it was asked for a thumbnail is kept in the store; see `LATE_SECONDS`."""
+
+OF_USER_MAX = 32
+"""Pictures of one user that wait to be looked at, or to be made smaller. One at a time is: the
+others' do not wait behind all of them."""
+
+WAIT_SECONDS = 30.0
+"""How long each of them waits for the others."""
 
 _LOOKED_AT = ("image/avif", "image/gif", "image/jpeg", "image/png", "image/webp")
 
@@ -37,8 +45,10 @@ class Picturing:
         self._blobs = blobs
         self._pictures = pictures
         self._making = Turns[str]()
+        what = "pictures of yours wait to be looked at"
+        self._of_users = BoundedTurns[Username](OF_USER_MAX, WAIT_SECONDS, what)
 
-    async def facts(self, key: str, media_type: str) -> PictureFacts | None:
+    async def facts(self, key: str, media_type: str, owner: Username) -> PictureFacts | None:
         """Return what is known of an object if it is a picture that can be read.
 
         A file is accepted without them, so a failure is no reason to refuse it.
@@ -46,28 +56,31 @@ class Picturing:
         if media_type not in _LOOKED_AT:
             return None
         try:
-            return await self._pictures.look(self._blobs.read(key))
+            async with self._of_users.of(owner):
+                return await self._pictures.look(self._blobs.read(key))
         except UnreadablePicture:
             return None
         except (NotFound, Unavailable) as error:
             _log.warning("a picture was not looked at", extra={"cause": str(error)})
             return None
 
-    async def thumbnail(self, file: StoredFile, size: int) -> bytes:
+    async def thumbnail(self, file: StoredFile, size: int, viewer: Username) -> bytes:
         """Return a file's thumbnail of one of the sizes, as WebP.
 
-        Raises `NotFound` for what is no picture that can be read.
+        Raises `NotFound` for what is no picture that can be read, and `Overloaded` when too many
+        are being made for this viewer.
         """
         started = time.monotonic()
         if file.facts.width is None:
             raise NotFound("this file has no thumbnail")
         key = thumbnail_key(file.file_id, size)
-        # All members of a group ask for a new picture at once; it is made for the first one.
-        async with self._making.of(key):
-            try:
-                return b"".join([piece async for piece in self._blobs.read(key)])
-            except NotFound:
-                pass
+        if (made := await self._made(key)) is not None:
+            return made
+        # All members of a group ask for a new picture at once; it is made for the first one. Only
+        # in their own turn: else they would keep the others waiting for it while they wait.
+        async with self._of_users.of(viewer), self._making.of(key):
+            if (made := await self._made(key)) is not None:
+                return made
             try:
                 made = await self._pictures.thumbnail(self._blobs.read(file.key), size)
             except UnreadablePicture:
@@ -76,3 +89,9 @@ class Picturing:
             if time.monotonic() - started < KEEP_SECONDS:
                 await self._blobs.put(key, [made], THUMBNAIL_TYPE)
             return made
+
+    async def _made(self, key: str) -> bytes | None:
+        try:
+            return b"".join([piece async for piece in self._blobs.read(key)])
+        except NotFound:
+            return None

@@ -127,7 +127,8 @@ class Scanning:
             except TooLarge as error:
                 _log.error("a file was refused without a scan", extra={"cause": str(error)})
                 return Verdict(TOO_LARGE)
-            if found is not None:
-                return Verdict(found)
-            # Only what is clean is decoded.
-            return Verdict(None, await self._picturing.facts(file.key, file.facts.media_type))
+        if found is not None:
+            return Verdict(found)
+        # Only what is clean is decoded; others are scanned while it waits for its owner's turn.
+        facts = await self._picturing.facts(file.key, file.facts.media_type, file.owner)
+        return Verdict(None, facts)

@@ -40,7 +40,8 @@ class Thumbnails:
         condition = Headers(scope=scope).get("if-none-match")
         status, body = HTTPStatus.NOT_MODIFIED, b""
         if condition is None or not matches(condition, tag):
-            status, body = HTTPStatus.OK, await self._picturing.thumbnail(file, size)
+            status = HTTPStatus.OK
+            body = await self._picturing.thumbnail(file, size, viewer)
             headers += [
                 (b"content-type", THUMBNAIL_TYPE.encode()),
                 (b"content-length", b"%d" % len(body)),
