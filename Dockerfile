@@ -4,12 +4,17 @@
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /build
 RUN python -m venv /opt/chat4all && python -m venv /opt/build
-# Wheels only, no compiler. A change of the source begins below this and fetches nothing.
+# Wheels only, no compiler; pyvips alone is published as nothing but source. What makes its wheel is
+# in the lock file too, and without cffi there it is all Python: what is compiled of it is in
+# pyvips-binary. A change of our source begins below this and fetches nothing.
 COPY requirements/cluster.txt requirements/build.txt requirements/
-RUN /opt/chat4all/bin/pip install --no-cache-dir --disable-pip-version-check \
-        --require-hashes --only-binary :all: -r requirements/cluster.txt \
-    && /opt/build/bin/pip install --no-cache-dir --disable-pip-version-check \
-        --require-hashes --only-binary :all: -r requirements/build.txt
+RUN /opt/build/bin/pip install --no-cache-dir --disable-pip-version-check \
+        --require-hashes --only-binary :all: -r requirements/build.txt \
+    && /opt/build/bin/pip wheel --no-cache-dir --disable-pip-version-check \
+        --require-hashes --only-binary :all: --no-binary pyvips --no-build-isolation \
+        --wheel-dir /wheels -r requirements/cluster.txt \
+    && /opt/chat4all/bin/pip install --no-cache-dir --disable-pip-version-check \
+        --no-index --no-deps /wheels/*.whl
 COPY pyproject.toml README.md LICENSE ./
 COPY bench bench
 COPY clients clients

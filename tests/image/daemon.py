@@ -42,14 +42,29 @@ class Docker:
         """Run `docker-compose` on the project's file and return what it prints."""
         return self._run(["docker-compose", "--ansi", "never", *arguments])
 
+    def shell(self, script: str, folder: Path) -> str:
+        """Run a shell's script in a folder, until a command fails, and return what it prints."""
+        return self._run(["sh", "-euc", script], folder=folder)
+
     def has(self, image: str) -> bool:
         """Say whether there is such an image."""
         return bool(self.run("images", "--quiet", image))
 
-    def _run(self, command: Sequence[str], source: IO[bytes] | None = None) -> str:
+    def memory(self, container: str) -> str:
+        """Return what a container takes, without what is cached of files, and its limit."""
+        return self.run("stats", "--no-stream", "--format", "{{.MemUsage}}", container)
+
+    def _run(
+        self,
+        command: Sequence[str],
+        source: IO[bytes] | None = None,
+        *,
+        folder: Path | None = None,
+    ) -> str:
         told = subprocess.run(
             command,
             env=self._environment,
+            cwd=folder,
             stdin=source or subprocess.DEVNULL,
             capture_output=True,
             check=False,

@@ -220,8 +220,12 @@ def test_the_image_has_what_the_compose_file_counts_on() -> None:
     assert "curl" not in DOCKERFILE
     assert "pip install" not in last
     # Nothing is fetched that a lock file does not name with its hash.
-    for fetched in re.findall(r"pip install(.*?)(?:&&|\n\n|\nCOPY)", DOCKERFILE, re.DOTALL):
-        assert "--require-hashes" in fetched or "--no-deps" in fetched
+    commands = re.findall(r"(pip (?:install|wheel).*?)(?:&&|\n\n|\nCOPY)", DOCKERFILE, re.DOTALL)
+    assert len(commands) == 4
+    for command in commands:
+        assert "--require-hashes" in command or "--no-deps" in command
+        # What builds from source would fetch what it builds with, whatever the lock file says.
+        assert "--no-binary" not in command or "--no-build-isolation" in command
 
 
 def test_the_image_has_the_releases_that_the_tests_run_with() -> None:

@@ -134,7 +134,7 @@ class PartWriter:
             if time.monotonic() - self._heard > LEASE_SECONDS:
                 # Nobody would delete the tail of an upload that is given up since.
                 await self.renew()
-            await self._blobs.put(tail.key, self._buffer, self._upload.media_type)
+            await self._blobs.put(tail.key, self._take_buffer(), self._upload.media_type)
         try:
             await self._advance(Progress(tuple(self._parts), tail))
         except NotFound:
@@ -181,9 +181,14 @@ class PartWriter:
             await asyncio.shield(self._writing[0])
             self._writing.popleft()
 
+    def _take_buffer(self) -> list[bytes]:
+        """Return the bytes of the part that is filled, which the store alone holds from now on."""
+        data, self._buffer = self._buffer, []
+        return data
+
     def _write(self) -> None:
         """Begin to write the part that is filled."""
-        data, self._buffer = self._buffer, []
+        data = self._take_buffer()
         taken, self._taken = self._taken, 0
         self._begins += self._filled
         self._filled = 0
@@ -203,12 +208,12 @@ class PartWriter:
     ) -> None:
         """Write a part, and give its memory back; it counts once all before it do."""
         upload = self._upload
+        writing = self._blobs.write(upload.key, upload.store_upload, number, data)
+        hashing = self._hash(data)
+        del data  # a store may make one piece of it, and need these no more
         try:
-            part, _ = await asyncio.gather(
-                self._blobs.write(upload.key, upload.store_upload, number, data), self._hash(data)
-            )
+            part, _ = await asyncio.gather(writing, hashing)
         finally:
-            del data
             self._share.give_back(taken)
         if before is not None:
             await asyncio.shield(before)

@@ -120,6 +120,7 @@ class S3Blobs:
         """Upload a part; see `ports.blobs.Blobs`."""
         _check_upload(upload)
         body, size, md5 = await self._joined(data)
+        del data  # it would be in memory twice
         with _no_upload_where_nothing_is_found():
             answer = await self._call(
                 "upload_part",
@@ -165,6 +166,7 @@ class S3Blobs:
     async def put(self, key: str, data: Chunks, media_type: str) -> None:
         """Put an object; see `ports.blobs.Blobs`."""
         body, _, md5 = await self._joined(data)
+        del data
         await self._call(
             "put_object", Key=checked_key(key), body=body, ContentType=media_type, ContentMD5=md5
         )
