@@ -16,6 +16,8 @@ const SLOW = 2_000;
 const TIMEOUT = 60_000;
 /** The last answer comes once the server has checked the whole file. */
 const LAST_TIMEOUT = 300_000;
+/** For which a server keeps a request for a file in a queue, before it says that there are too many. */
+const QUEUE = 30_000;
 /** Refusals in a row that may pass: another offset, another request that holds the upload. */
 const REFUSALS = 10;
 /** Bytes of a file that one more is for: the server refuses while it finishes an upload. */
@@ -232,15 +234,16 @@ export class Files {
     const { call, backoff, options } = this.#own;
     const { retry_for = 30_000, request_timeout = 10_000 } = options;
     let isBeyond = false;
-    for (let tried = 0, spent = 0; !(at.offset >= at.size); ) {
+    for (let tried = 0, spent = 0, queued = 0; !(at.offset >= at.size); ) {
       const ends = new AbortController();
-      const within = (/** @type {Promise<any>} */ coming) => timed(request_timeout, ends, coming);
+      const within = (/** @type {Promise<any>} */ coming, queue = 0) =>
+        timed(request_timeout + queue, ends, coming);
       let began = Date.now();
       try {
         const how = { raw: true, tries: 1, timeout: NEVER };
         const any = AbortSignal.any([signal, ends.signal]);
         const [method, headers] = isBeyond ? ["HEAD", {}] : ["GET", rangeOf(at)];
-        const answer = await within(call(method, path, { ...how, headers, signal: any }));
+        const answer = await within(call(method, path, { ...how, headers, signal: any }), QUEUE);
         let skipped = at.offset - arrived(at, answer.headers);
         if (isBeyond) {
           if (!(at.offset >= at.size)) throw defect("the server does not give the rest of the file");
@@ -256,7 +259,7 @@ export class Files {
           at.offset += piece.length;
           if (piece.length) {
             yield piece;
-            tried = spent = 0;
+            tried = spent = queued = 0;
           }
           began = Date.now();
         }
@@ -270,7 +273,10 @@ export class Files {
           continue;
         }
         const wait = backoff(tried++);
-        spent += Date.now() - began + 1_000 * (error.retry_after ?? 0) + wait;
+        const took = Date.now() - began;
+        const free = Math.min(QUEUE - queued, took);
+        queued += free;
+        spent += took - free + 1_000 * (error.retry_after ?? 0) + wait;
         const limit = isChecked(error) ? CHECKED_FOR : isTemporary(error) ? retry_for : -1;
         if (spent > limit) throw error;
         await this.#wait(error.retry_after, wait, signal);

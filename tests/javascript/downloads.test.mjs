@@ -1,7 +1,7 @@
 /** Downloads: over breaks, to the last byte, and checked. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { beforeEach, test } from "node:test";
+import { beforeEach, mock, test } from "node:test";
 
 import { Sha256 } from "../../clients/js/chat4all-files.js";
 import { Client } from "../../clients/js/chat4all.js";
@@ -130,10 +130,34 @@ test("an answer that ends too early is a break", async () => {
 
 test("what stalls is asked for again", async () => {
   chat = clientOf({ request_timeout: 100 });
-  server.faults = [(answer) => ({ ...answer, ends: HALF, stalls: true }), (_, { signal }) =>
-    new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)))];
+  server.faults = [(answer) => ({ ...answer, ends: HALF, stalls: true })];
   await isFile(await chat.download(ID));
-  assert.deepEqual(server.requests.map(({ from }) => from), [0, HALF, HALF]);
+  assert.deepEqual(server.requests.map(({ from }) => from), [0, HALF]);
+});
+
+test("a request may be in the server's queue for longer than one that it answers may take", async () => {
+  chat = clientOf({ request_timeout: 100 });
+  server.faults = [(answer) => new Promise((resolve) => setTimeout(resolve, 300, answer))];
+  await isFile(await chat.download(ID));
+  assert.equal(server.requests.length, 1);
+});
+
+test("what no answer comes to is asked for again", async () => {
+  let isOver = false;
+  server.faults = [(_, { signal }) =>
+    new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)))];
+  mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  try {
+    const download = chat.download(ID).finally(() => (isOver = true));
+    for (let second = 0; second < 600 && !isOver; second++) {
+      mock.timers.tick(1_000);
+      await new Promise(setImmediate);
+    }
+    await isFile(await download);
+  } finally {
+    mock.timers.reset();
+  }
+  assert.equal(server.requests.length, 2);
 });
 
 test("a sink that is slow is not taken for a server that stalls", async () => {
