@@ -134,11 +134,13 @@ async def test_what_is_not_stored_yet_is_not_judged() -> None:
 
 
 async def test_what_a_dead_letter_may_bring_back_is_not_judged() -> None:
-    place = Place([doubtful(1), doubtful(2)])
-    of = doubtful(1).use.message_id
-    place.letters = [*map(letter, range(LETTERS_AT_ONCE)), letter(99, b"..%b.." % of.encode())]
+    place = Place([doubtful(1), doubtful(2), doubtful(3)])
+    place.letters = [letter(offset) for offset in range(2 * LETTERS_AT_ONCE)]
+    for offset, seq in ((3, 1), (LETTERS_AT_ONCE, 2)):
+        of = doubtful(seq).use.message_id
+        place.letters[offset] = letter(offset, b"..%b.." % of.encode())
     assert await place.check() == 1
-    assert place.settled == [(doubtful(2), False)]
+    assert place.settled == [(doubtful(3), False)]
     assert place.looked == [LETTERS_AT_ONCE] * 3
 
 

@@ -1,0 +1,218 @@
+"""What an upload is left as by requests that are refused, end early, or hold it for long."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from unittest.mock import AsyncMock
+
+import pytest
+
+from chat4all.domain.errors import (
+    Busy,
+    Fenced,
+    Overloaded,
+    QuotaReached,
+    TooLarge,
+    Unavailable,
+)
+from chat4all.domain.files import FileState
+from chat4all.usecases import uploading as module
+from chat4all.usecases.bodies import BodyBroken
+from tests.unit.test_uploading import (
+    ANA,
+    PART,
+    begun,
+    cut_off,
+    finishing,
+    new,
+    offset_of,
+    sha256,
+    until_read,
+)
+from tests.uploads import Body, World, world_in
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[World]:
+    monkeypatch.setattr("chat4all.usecases.writing_parts.PART_BYTES", PART)
+    async with world_in(tmp_path) as found:
+        yield found
+
+
+@pytest.mark.parametrize("error", [QuotaReached("no room"), asyncio.CancelledError()])
+@pytest.mark.parametrize("is_away", [False, True])
+async def test_an_upload_that_is_not_begun_leaves_nothing_in_the_store(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: BaseException, is_away: bool
+) -> None:
+    """Nobody knows of it, and nobody would delete it. Nor does the store's error hide why."""
+    begin = AsyncMock(return_value="its upload")
+    abort = AsyncMock(side_effect=Unavailable("away") if is_away else None)
+    monkeypatch.setattr(world.blobs, "begin", begin)
+    monkeypatch.setattr(world.blobs, "abort", abort)
+    monkeypatch.setattr(world.uploads, "create", AsyncMock(side_effect=error))
+    upload = new(3)
+    with pytest.raises(type(error)):
+        await world.gateway().begin(upload)
+    begin.assert_awaited_once_with(upload.key, upload.media_type)
+    abort.assert_awaited_once_with(upload.key, "its upload")
+
+
+async def test_an_upload_has_the_name_that_the_store_gave_it(world: World) -> None:
+    upload = await world.gateway().begin(new(3))
+    assert upload.store_upload
+    found = await world.uploads.find(upload.file_id, ANA)
+    assert found.store_upload == upload.store_upload
+
+
+async def test_a_finish_that_takes_long_is_told_to_who_asks(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And goes on. Whoever would take it over would begin it anew, and so would the next."""
+    gateway = world.gateway()
+    file_id, adding, may_end = await finishing(world, gateway)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "FINISH_SECONDS", 0.01)
+        for one in (gateway, world.gateway()):
+            with pytest.raises(Busy):
+                await one.settled(ANA, file_id)
+    assert not adding.done()
+    may_end.set()
+    assert (await adding).state is FileState.READY
+    assert await world.fence(file_id) == 1
+    assert world.steps.begun["finish"] == 1
+
+
+async def test_a_request_that_does_not_let_go_is_fenced(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LET_GO_SECONDS", 0.01)
+    gateway, may_write = world.gateway(), asyncio.Event()
+
+    async def held() -> None:
+        await may_write.wait()
+
+    file_id = await begun(gateway, 2 * PART)
+    world.steps.before["write"] = held
+    body = Body(bytes(PART))
+    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(body)))
+    await world.steps.until_begun("write")
+    assert await offset_of(gateway, file_id) == 0
+    assert not adding.done()
+    may_write.set()
+    with pytest.raises(Fenced):
+        await adding
+    assert await offset_of(gateway, file_id) == 0
+
+
+async def test_a_request_that_is_cancelled_lets_go(world: World) -> None:
+    """Nobody reads its body any more; the next one need not wait for the lease to end."""
+    gateway = world.gateway()
+    file_id = await begun(gateway, 6)
+    body = Body(b"abc")
+    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(body)))
+    await until_read(body)
+    adding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await adding
+    await world.gateway().append(ANA, file_id, 0, aiter(Body(b"abcdef").end()))
+    assert await world.content(file_id) == b"abcdef"
+
+
+async def test_all_bodies_are_kept_when_a_gateway_ends(world: World) -> None:
+    gateway = world.gateway()
+    uploads = [(await begun(gateway, 6), Body(b"abc")) for _ in range(3)]
+    adding = [
+        asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(body)))
+        for file_id, body in uploads
+    ]
+    for _, body in uploads:
+        await until_read(body)
+    gateway.stop()
+    for one in adding:
+        with pytest.raises(Overloaded, match="this gateway is ending"):
+            await one
+    for file_id, _ in uploads:
+        assert (await world.uploads.find(file_id, ANA)).progress.offset == 3
+        assert (await world.uploads.take(file_id, ANA, force=False)).fence  # nobody holds it
+
+
+async def test_a_body_that_is_known_to_be_too_long_is_not_read(world: World) -> None:
+    gateway = world.gateway()
+    file_id = await begun(gateway, 6)
+    await gateway.append(ANA, file_id, 0, aiter(Body(b"abc").end()), length=3)
+    body = Body(b"defg").end()
+    with pytest.raises(TooLarge, match="the upload has 6 bytes"):
+        await gateway.append(ANA, file_id, 3, aiter(body), length=4)
+    assert not body._pieces.empty()
+    upload = await gateway.append(ANA, file_id, 3, aiter(Body(b"def").end()), length=3)
+    assert upload.state is FileState.READY
+
+
+async def test_bytes_beyond_the_end_never_count(world: World) -> None:
+    """They would fill a part that has more bytes than there are."""
+    gateway, data = world.gateway(), b"x" * PART + b"y" * (PART // 2)
+    file_id = await begun(gateway, len(data))
+    with pytest.raises(TooLarge):
+        await gateway.append(ANA, file_id, 0, aiter(Body(data + bytes(PART)).end()))
+    at = await offset_of(gateway, file_id)
+    assert at <= len(data)
+    await gateway.append(ANA, file_id, at, aiter(Body(data[at:]).end()))
+    assert await world.content(file_id) == data
+
+
+async def test_a_lease_that_cannot_be_given_back_ends_by_itself(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the request came to is answered all the same."""
+    gateway = world.gateway()
+    file_id = await begun(gateway, 6)
+    release = AsyncMock(side_effect=Unavailable("no answer"))
+    monkeypatch.setattr(world.uploads, "release", release)
+    upload = await gateway.append(ANA, file_id, 0, aiter(Body(b"abc").end()))
+    assert upload.progress.offset == 3
+    release.assert_awaited_with(file_id, upload.fence)
+    with pytest.raises(Busy):
+        await gateway.append(ANA, file_id, 3, aiter(Body(b"def").end()))
+
+
+async def test_a_file_is_taken_from_nobody(world: World) -> None:
+    gateway = world.gateway()
+    file_id = await begun(gateway, 3)
+    done = await gateway.append(ANA, file_id, 0, aiter(Body(b"abc").end()))
+    taken = world.steps.begun["take"]
+    assert (await gateway.settled(ANA, file_id)).state is FileState.READY
+    assert (world.steps.begun["take"], await world.fence(file_id)) == (taken, done.fence)
+
+
+async def test_hashes_are_kept_of_the_newest_uploads_only(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "DIGESTS_MAX", 2)
+    gateway, data = world.gateway(), b"x" * PART + b"y" * PART
+    uploads = [await begun(gateway, len(data)) for _ in range(3)]
+    for at in (0, PART // 2):
+        for file_id in uploads:
+            body = aiter(Body(data[at : at + PART // 2]).end())
+            await gateway.append(ANA, file_id, at, body)
+            assert len(gateway._digests) <= 2
+    assert [*gateway._digests] == uploads[1:]
+    for file_id in reversed(uploads):
+        await gateway.append(ANA, file_id, PART, aiter(Body(data[PART:]).end()))
+        assert (await world.file(file_id)).facts.sha256 == hashlib.sha256(data).hexdigest()
+
+
+async def test_nothing_is_kept_of_what_has_ended(world: World) -> None:
+    """A gateway lives for months."""
+    gateway = world.gateway()
+    broken = await begun(gateway, 6)
+    with pytest.raises(BodyBroken):
+        await gateway.append(ANA, broken, 0, aiter(Body(b"abc").end(BodyBroken())))
+    await gateway.append(ANA, broken, 3, aiter(Body(b"def").end()))
+    with suppress(Unavailable):
+        await gateway.settled(ANA, await cut_off(world, gateway))
+    assert (await world.file(broken)).facts.sha256 == sha256(b"abcdef")
+    assert (gateway._requests, gateway._finishings, [*gateway._digests]) == ({}, {}, [])
