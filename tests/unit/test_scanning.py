@@ -226,6 +226,24 @@ async def test_what_is_scanned_already_leaves_less_room(place: Place) -> None:
     await soon
 
 
+async def test_nothing_is_taken_while_there_is_no_room(place: Place) -> None:
+    place.waiting = [held("later")]
+    place.goes_on.clear()
+    soon = [
+        asyncio.create_task(place.scanning.soon(held(str(number)))) for number in range(AT_ONCE + 1)
+    ]
+    await until(lambda: len(place.begun) == AT_ONCE)
+    run = asyncio.create_task(place.scanning.scan())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert place.asked == []
+    place.goes_on.set()
+    await asyncio.gather(run, *soon)
+    assert place.asked
+    assert 0 not in place.asked
+    await until(lambda: "later" in place.settled)
+
+
 async def test_nothing_is_taken_while_the_scanner_is_away(place: Place) -> None:
     place.waiting, place.is_away = [held("a")], True
     with pytest.raises(Unavailable, match="no scanner"):
