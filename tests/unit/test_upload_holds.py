@@ -66,6 +66,7 @@ async def test_an_upload_has_the_name_that_the_store_gave_it(world: World) -> No
     assert upload.store_upload
     found = await world.uploads.find(upload.file_id, ANA)
     assert found.store_upload == upload.store_upload
+    assert not world.steps.begun["take"]  # until its client shows that it heard of it
 
 
 async def test_a_finish_that_takes_long_is_told_to_who_asks(
