@@ -11,6 +11,7 @@ import pytest
 
 from chat4all.domain.errors import (
     Busy,
+    Conflict,
     Fenced,
     Overloaded,
     QuotaReached,
@@ -148,7 +149,7 @@ async def test_a_body_that_is_known_to_be_too_long_is_not_read(world: World) -> 
     body = Body(b"defg").end()
     with pytest.raises(TooLarge, match="the upload has 6 bytes"):
         await gateway.append(ANA, file_id, 3, aiter(body), length=4)
-    assert not body._pieces.empty()
+    assert body._pieces.qsize() == 2  # the bytes, and the end
     upload = await gateway.append(ANA, file_id, 3, aiter(Body(b"def").end()), length=3)
     assert upload.state is FileState.READY
 
@@ -178,6 +179,20 @@ async def test_a_lease_that_cannot_be_given_back_ends_by_itself(
     release.assert_awaited_with(file_id, upload.fence)
     with pytest.raises(Busy):
         await gateway.append(ANA, file_id, 3, aiter(Body(b"def").end()))
+
+
+async def test_a_body_that_is_sent_again_after_the_end_is_not_read(world: World) -> None:
+    """Its client may not have heard that the file is whole."""
+    gateway = world.gateway()
+    file_id = await begun(gateway, 3)
+    done = await gateway.append(ANA, file_id, 0, aiter(Body(b"abc").end()))
+    for offset in (0, 2, 4):
+        with pytest.raises(Conflict, match="at offset 3"):
+            await gateway.append(ANA, file_id, offset, aiter(Body(b"").end()))
+    body = Body(b"").end()
+    again = await gateway.append(ANA, file_id, 3, aiter(body), length=0)
+    assert (again.state, again.size, again.fence) == (FileState.READY, 3, done.fence)
+    assert body._pieces.qsize() == 2
 
 
 async def test_a_file_is_taken_from_nobody(world: World) -> None:
