@@ -161,7 +161,10 @@ async def test_bytes_beyond_the_end_never_count(world: World) -> None:
     with pytest.raises(TooLarge):
         await gateway.append(ANA, file_id, 0, aiter(Body(data + bytes(PART)).end()))
     at = await offset_of(gateway, file_id)
-    assert at <= len(data)
+    assert 0 < at <= len(data)
+    with pytest.raises(TooLarge):
+        await gateway.append(ANA, file_id, at, aiter(Body(data[at:] + b"z").end()))
+    at = await offset_of(gateway, file_id)
     await gateway.append(ANA, file_id, at, aiter(Body(data[at:]).end()))
     assert await world.content(file_id) == data
 
