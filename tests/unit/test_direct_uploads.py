@@ -374,3 +374,36 @@ async def test_an_upload_of_whole_parts_has_no_empty_one(world: Direct) -> None:
         "/parts",
         "name each part of the upload once: there are 2",
     )
+
+
+async def test_a_join_that_takes_long_holds_up_no_other_upload(world: Direct) -> None:
+    gateway, begins, goes_on = world.gateway(), asyncio.Event(), asyncio.Event()
+    first, second = [await gateway.direct.begin(new()) for _ in range(2)]
+    etags = [await world.put(begun) for begun in (first, second)]
+
+    async def stand_still() -> None:
+        world.world.steps.before = {}
+        begins.set()
+        await goes_on.wait()
+
+    world.world.steps.before = {"advance": stand_still}
+    joining = asyncio.create_task(gateway.direct.complete(ANA, first.upload.file_id, etags[0]))
+    await begins.wait()
+    file = await gateway.direct.complete(ANA, second.upload.file_id, etags[1])
+    assert (file.state, joining.done()) == (FileState.READY, False)
+    goes_on.set()
+    assert (await joining).state is FileState.READY
+
+
+@pytest.mark.parametrize("error", [Conflict("a message has it"), NotFound("it is gone")])
+async def test_another_content_than_was_named_is_told_whatever_became_of_the_file(
+    world: Direct, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    gateway = world.gateway()
+    begun = await gateway.direct.begin(new())
+    etags = await world.put(begun)
+    end = AsyncMock(side_effect=error)
+    monkeypatch.setattr(world.world.uploads, "end", end)
+    with pytest.raises(ChecksumMismatch, match="begin the upload again"):
+        await gateway.direct.complete(ANA, begun.upload.file_id, etags, sha256(b"another"))
+    end.assert_awaited_once_with(begun.upload.file_id, ANA)
