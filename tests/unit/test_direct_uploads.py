@@ -389,9 +389,12 @@ async def test_a_join_that_takes_long_holds_up_no_other_upload(world: Direct) ->
     world.world.steps.before = {"advance": stand_still}
     joining = asyncio.create_task(gateway.direct.complete(ANA, first.upload.file_id, etags[0]))
     await begins.wait()
-    file = await gateway.direct.complete(ANA, second.upload.file_id, etags[1])
-    assert (file.state, joining.done()) == (FileState.READY, False)
-    goes_on.set()
+    try:
+        async with asyncio.timeout(30):
+            file = await gateway.direct.complete(ANA, second.upload.file_id, etags[1])
+        assert (file.state, joining.done()) == (FileState.READY, False)
+    finally:
+        goes_on.set()
     assert (await joining).state is FileState.READY
 
 
