@@ -11,6 +11,7 @@ import pytest
 
 from chat4all.domain.errors import (
     Busy,
+    ChecksumMismatch,
     Conflict,
     Fenced,
     Overloaded,
@@ -20,7 +21,7 @@ from chat4all.domain.errors import (
 )
 from chat4all.domain.files import FileState
 from chat4all.usecases import uploading as module
-from chat4all.usecases.bodies import BodyBroken
+from chat4all.usecases.bodies import BodyBroken, Checksum
 from tests.unit.test_uploading import (
     ANA,
     PART,
@@ -167,6 +168,35 @@ async def test_bytes_beyond_the_end_never_count(world: World) -> None:
     at = await offset_of(gateway, file_id)
     await gateway.append(ANA, file_id, at, aiter(Body(data[at:]).end()))
     assert await world.content(file_id) == data
+
+
+async def test_what_was_acknowledged_stays_when_a_checksum_is_wrong(world: World) -> None:
+    """Parts of the body that is refused are emptied in the store, and no others."""
+    gateway, data = world.gateway(), b"".join(bytes([number]) * PART for number in b"abc")
+    file_id = await begun(gateway, len(data))
+    await gateway.append(ANA, file_id, 0, aiter(Body(data[:PART]).end()))
+    wrong = Checksum("sha1", hashlib.sha1(b"other").digest())
+    with pytest.raises(ChecksumMismatch):
+        await gateway.append(ANA, file_id, PART, aiter(Body(data[PART:]).end()), wrong)
+    assert await offset_of(gateway, file_id) == PART
+    await gateway.append(ANA, file_id, PART, aiter(Body(data[PART:]).end()))
+    assert await world.content(file_id) == data
+
+
+@pytest.mark.parametrize(("size", "held"), [(10 * PART, PART), (PART + 6, PART), (6, 6)])
+async def test_a_body_takes_memory_for_one_part_at_a_time(
+    world: World, monkeypatch: pytest.MonkeyPatch, size: int, held: int
+) -> None:
+    """Else a large upload would wait for more than anybody may have."""
+    monkeypatch.setattr("chat4all.usecases.writing_parts.MEMORY_MIN", 1)
+    gateway, body = world.gateway(), Body(b"abc")
+    file_id = await begun(gateway, size)
+    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(body)))
+    await until_read(body)
+    assert gateway._memory.held == held
+    body.send(bytes(size - 3)).end()
+    assert (await adding).state is FileState.READY
+    assert gateway._memory.held == 0
 
 
 async def test_a_lease_that_cannot_be_given_back_ends_by_itself(
