@@ -111,6 +111,37 @@ async def test_a_request_that_does_not_let_go_is_fenced(
     assert await offset_of(gateway, file_id) == 0
 
 
+async def test_a_request_that_lost_its_hold_ends_before_the_next_one_begins(world: World) -> None:
+    """It has memory, and reads a body, that come to nothing."""
+    gateway = world.gateway()
+    file_id = await begun(gateway, 6)
+    body = Body(b"abc")
+    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(body)))
+    await until_read(body)
+    await world.uploads.release(file_id, await world.fence(file_id))  # as if its lease had ended
+    await gateway.append(ANA, file_id, 0, aiter(Body(b"uvwxyz").end()))
+    assert adding.done()
+    with pytest.raises(Fenced):
+        await adding
+    assert await world.content(file_id) == b"uvwxyz"
+
+
+async def test_ends_of_bodies_that_were_left_are_deleted_with_the_finish(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is killed after its progress counts has not deleted what counted before."""
+    gateway = world.gateway()
+    file_id = await begun(gateway, 6)
+    await gateway.append(ANA, file_id, 0, aiter(Body(b"ab").end()))
+    with monkeypatch.context() as patched:
+        patched.setattr(world.blobs, "delete", AsyncMock(side_effect=Unavailable("away")))
+        await gateway.append(ANA, file_id, 2, aiter(Body(b"cd").end()))
+    assert len(world.stored("*.tail.*")) == 2
+    await gateway.append(ANA, file_id, 4, aiter(Body(b"ef").end()))
+    assert not world.stored("*.tail.*")
+    assert await world.content(file_id) == b"abcdef"
+
+
 async def test_a_request_that_is_cancelled_lets_go(world: World) -> None:
     """Nobody reads its body any more; the next one need not wait for the lease to end."""
     gateway = world.gateway()
