@@ -142,6 +142,21 @@ async def test_ends_of_bodies_that_were_left_are_deleted_with_the_finish(
     assert await world.content(file_id) == b"abcdef"
 
 
+@pytest.mark.parametrize("error", [None, BodyBroken()])
+async def test_a_body_without_bytes_takes_nothing_away(
+    world: World, error: Exception | None
+) -> None:
+    """Not the end of the one before it either, which it had no reason to read."""
+    gateway = world.gateway()
+    file_id = await begun(gateway, 6)
+    await gateway.append(ANA, file_id, 0, aiter(Body(b"abc").end()))
+    with suppress(BodyBroken):
+        await gateway.append(ANA, file_id, 3, aiter(Body().end(error)))
+    assert len(world.stored("*.tail.*")) == 1
+    await gateway.append(ANA, file_id, 3, aiter(Body(b"def").end()))
+    assert await world.content(file_id) == b"abcdef"
+
+
 async def test_a_request_that_is_cancelled_lets_go(world: World) -> None:
     """Nobody reads its body any more; the next one need not wait for the lease to end."""
     gateway = world.gateway()
