@@ -150,6 +150,15 @@ async def test_an_upload_becomes_a_file(uploads: Uploads, files: Files) -> None:
     assert (found.state, found.progress.offset) == (FileState.CHECKING, 10)
 
 
+@pytest.mark.parametrize("force", [False, True])
+async def test_what_is_a_file_is_taken_by_nobody(uploads: Uploads, force: bool) -> None:
+    """Else whoever asks for it would put off its end, and keep others from it."""
+    found = await uploads.find(await whole(uploads), ANA)
+    for _ in range(2):
+        assert await uploads.take(found.file_id, ANA, force=force) == found
+    assert await uploads.find(found.file_id, ANA) == found
+
+
 async def test_an_empty_file(uploads: Uploads) -> None:
     new = new_upload(size=0)
     await uploads.create(new, FREE)

@@ -1,9 +1,12 @@
 """Uploads straight to the store: which parts become the file, and what is refused."""
 
+import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -16,7 +19,7 @@ from chat4all.domain.errors import (
     TooLarge,
     Unavailable,
 )
-from chat4all.domain.files import FileId, FileLimits, FileState, NewUpload
+from chat4all.domain.files import URL_SECONDS, FileId, FileLimits, FileState, NewUpload
 from chat4all.domain.ids import Username
 from chat4all.gateway.files.new_uploads import new_upload
 from chat4all.usecases.direct_uploads import DirectUpload, DirectUploads
@@ -285,3 +288,125 @@ async def test_asking_for_urls_is_a_sign_of_life(world: Direct) -> None:
     await gateway.direct.find(ANA, begun.upload.file_id)
     assert advanced
     assert not await world.is_held(begun.upload.file_id)
+
+
+async def test_urls_are_signed_for_a_while_and_say_until_when(
+    world: Direct, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign = AsyncMock(side_effect=world.signed.part_urls)
+    monkeypatch.setattr(world.signed, "part_urls", sign)
+    before = int(time.time())
+    begun = await world.gateway().direct.begin(new())
+    upload = begun.upload
+    sign.assert_awaited_once_with(
+        upload.key, upload.store_upload, {1: PART, 2: PART, 3: 4}, URL_SECONDS
+    )
+    assert before <= begun.urls_expire_at - URL_SECONDS <= time.time()
+    assert begun.part_size == PART
+    assert upload.is_direct
+    assert len({part.url for part in begun.parts}) == 3
+
+
+async def test_of_those_who_complete_at_once_one_joins(
+    world: Direct, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others would take the upload away from it."""
+    gateway = world.gateway()
+    begun = await gateway.direct.begin(new())
+    file_id, etags = begun.upload.file_id, await world.put(begun)
+    found = await asyncio.gather(
+        *(gateway.direct.complete(ANA, file_id, etags) for _ in range(3)),
+    )
+    assert {file.facts.sha256 for file in found} == {sha256(DATA)}
+    assert world.world.uploads.advanced == [len(DATA)]
+
+
+async def test_an_upload_that_is_being_completed_is_shown_all_the_same(world: Direct) -> None:
+    gateway = world.gateway()
+    begun = await gateway.direct.begin(new())
+    file_id = begun.upload.file_id
+    assert not await world.is_held(file_id)  # it has taken it
+    assert await world.is_held(file_id)
+    found = await gateway.direct.find(ANA, file_id)
+    assert [part.size for part in found.parts] == [PART, PART, 4]
+    assert not world.world.uploads.advanced
+
+
+async def test_what_was_completed_meanwhile_is_taken_from_nobody(world: Direct) -> None:
+    """By another gateway, after this one has looked: its lease is not this one's to end."""
+    here, there = world.gateway(), world.gateway()
+    begun = await here.direct.begin(new())
+    file_id, etags = begun.upload.file_id, await world.put(begun)
+
+    async def completed() -> None:
+        world.world.steps.before = {}
+        await there.direct.complete(ANA, file_id, etags)
+
+    world.world.steps.before = {"take": completed}
+    file = await here.direct.complete(ANA, file_id, etags)
+    assert file.facts.sha256 == sha256(DATA)
+    assert world.world.uploads.advanced == [len(DATA)]
+
+
+async def test_without_a_store_that_clients_reach_there_are_none(world: Direct) -> None:
+    gateway, of = world.gateway(), world.world
+    assert gateway.direct.are_possible
+    none = DirectUploads(gateway.uploading, of.uploads, of.files, of.blobs, None)
+    assert not none.are_possible
+
+
+async def test_all_parts_of_a_large_upload_are_named_in_an_error_or_counted(world: Direct) -> None:
+    gateway = world.gateway()
+    for count, says in ((10, "1, 2, 3, 4, 5, 6, 7, 8, 9, 10; send"), (11, "10 and 1 others; send")):
+        begun = await gateway.direct.begin(new(PART * count))
+        guessed = dict.fromkeys(range(1, count + 1), "guessed")
+        with pytest.raises(Conflict, match=says):
+            await gateway.direct.complete(ANA, begun.upload.file_id, guessed)
+
+
+async def test_an_upload_of_whole_parts_has_no_empty_one(world: Direct) -> None:
+    begun = await world.gateway().direct.begin(new(2 * PART))
+    assert [(part.number, part.size) for part in begun.parts] == [(1, PART), (2, PART)]
+    with pytest.raises(InvalidInput) as refused:
+        await world.gateway().direct.complete(ANA, begun.upload.file_id, {1: "x"})
+    (error,) = refused.value.errors
+    assert (error.pointer, error.detail) == (
+        "/parts",
+        "name each part of the upload once: there are 2",
+    )
+
+
+async def test_a_join_that_takes_long_holds_up_no_other_upload(world: Direct) -> None:
+    gateway, begins, goes_on = world.gateway(), asyncio.Event(), asyncio.Event()
+    first, second = [await gateway.direct.begin(new()) for _ in range(2)]
+    etags = [await world.put(begun) for begun in (first, second)]
+
+    async def stand_still() -> None:
+        world.world.steps.before = {}
+        begins.set()
+        await goes_on.wait()
+
+    world.world.steps.before = {"advance": stand_still}
+    joining = asyncio.create_task(gateway.direct.complete(ANA, first.upload.file_id, etags[0]))
+    await begins.wait()
+    try:
+        async with asyncio.timeout(30):
+            file = await gateway.direct.complete(ANA, second.upload.file_id, etags[1])
+        assert (file.state, joining.done()) == (FileState.READY, False)
+    finally:
+        goes_on.set()
+    assert (await joining).state is FileState.READY
+
+
+@pytest.mark.parametrize("error", [Conflict("a message has it"), NotFound("it is gone")])
+async def test_another_content_than_was_named_is_told_whatever_became_of_the_file(
+    world: Direct, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    gateway = world.gateway()
+    begun = await gateway.direct.begin(new())
+    etags = await world.put(begun)
+    end = AsyncMock(side_effect=error)
+    monkeypatch.setattr(world.world.uploads, "end", end)
+    with pytest.raises(ChecksumMismatch, match="begin the upload again"):
+        await gateway.direct.complete(ANA, begun.upload.file_id, etags, sha256(b"another"))
+    end.assert_awaited_once_with(begun.upload.file_id, ANA)

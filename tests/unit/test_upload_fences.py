@@ -12,7 +12,7 @@ import pytest
 from chat4all.adapters.sql import uploads as sql_uploads
 from chat4all.adapters.sql.file_rows import lock_file
 from chat4all.domain.errors import Conflict, Fenced, OutcomeUnknown, Unavailable
-from chat4all.domain.files import FileId, FileState, Progress
+from chat4all.domain.files import FILE_MAX, PART_BYTES, FileId, FileState, Progress
 from chat4all.usecases import writing_parts
 from chat4all.usecases.bodies import BodyBroken, Checksum
 from tests.contract.test_directory import ANA
@@ -132,6 +132,19 @@ async def overtaken(world: World, step: str) -> None:
 @pytest.mark.parametrize("step", ["write", "advance"])
 async def test_a_gateway_that_stood_still_changes_nothing(world: World, step: str) -> None:
     await overtaken(world, step)
+
+
+def test_the_parts_of_each_request_have_numbers_of_their_own() -> None:
+    """S3 has the numbers 1 to 10,000, and joins parts in the order of theirs."""
+    parts = -(-FILE_MAX // PART_BYTES)
+    numbers = {
+        fence: [writing_parts.part_number(index, fence) for index in range(parts)]
+        for fence in range(1, writing_parts.FENCES + 1)
+    }
+    assert all(of_one == sorted(of_one) for of_one in numbers.values())
+    all_ = [number for of_one in numbers.values() for number in of_one]
+    assert len({*all_}) == len(all_) == parts * writing_parts.FENCES
+    assert {*all_} <= {*range(1, 10_001)}
 
 
 def progress_under_any_fence(patch: Patch) -> None:

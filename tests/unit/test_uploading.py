@@ -22,7 +22,7 @@ from chat4all.domain.errors import (
     TooLarge,
     Unavailable,
 )
-from chat4all.domain.files import FileId, FileLimits, FileState, NewUpload, Upload
+from chat4all.domain.files import FileFacts, FileId, FileLimits, FileState, NewUpload, Upload
 from chat4all.domain.ids import Username
 from chat4all.ports.blobs import Chunks
 from chat4all.usecases import uploading as module
@@ -30,6 +30,8 @@ from chat4all.usecases.bodies import BodyBroken, Checksum
 from chat4all.usecases.finishing import Finishing
 from chat4all.usecases.uploading import Uploading
 from chat4all.usecases.writing_parts import MEMORY_MIN
+from tests.api.tus import PNG
+from tests.attached import FakePictures
 from tests.uploads import Body, World, world_in
 
 pytestmark = pytest.mark.anyio
@@ -84,6 +86,18 @@ async def test_a_file_arrives_in_one_body(world: World) -> None:
     assert await world.content(file_id) == data
     assert (await world.file(file_id)).facts.sha256 == sha256(data)
     assert world.uploads.advanced == [PART, 2 * PART, 3 * PART]
+
+
+async def test_a_file_is_what_its_first_bytes_say(world: World) -> None:
+    gateway, found = world.gateway(), []
+    for data in (PNG, b"x" + PNG):
+        file_id = await begun(gateway, len(data))
+        await gateway.append(ANA, file_id, 0, aiter(Body(data).end()))
+        found.append((await world.file(file_id)).facts)
+    seen = await FakePictures().look(world.blobs.read((await world.file(file_id)).key))
+    picture = FileFacts(sha256(PNG), "image/png", seen.width, seen.height, seen.blurhash)
+    assert found == [picture, FileFacts(sha256(b"x" + PNG), found[1].media_type)]
+    assert found[1].media_type != "image/png"
 
 
 async def test_an_empty_file_is_whole_at_once(world: World) -> None:

@@ -1,0 +1,99 @@
+"""In which order garbage is deleted and forgotten, and which failures end a run."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from chat4all.domain.errors import Unavailable
+from chat4all.domain.files import GARBAGE_MAX, FileId, Garbage
+from chat4all.usecases.collecting import ROUNDS_MAX, Collecting
+
+pytestmark = pytest.mark.anyio
+
+
+class Place:
+    """A store, and what is known of its files. `steps` is what was done, in order.
+
+    The objects of `held` cannot be deleted. Each of `rounds` is given once.
+    """
+
+    def __init__(self, *rounds: Sequence[Garbage]) -> None:
+        self.rounds = [*rounds]
+        self.held: set[str] = set()
+        self.error: Exception = Unavailable("held")
+        self.steps: list[tuple[str, ...]] = []
+        self.asked: list[int] = []
+        self.tried = 0
+
+    async def garbage(self, limit: int) -> Sequence[Garbage]:
+        self.asked.append(limit)
+        return self.rounds.pop(0) if self.rounds else []
+
+    async def forget(self, file_ids: Sequence[FileId]) -> None:
+        self.steps.append(("forget", *file_ids))
+
+    async def abort(self, key: str, upload: str) -> None:
+        self.steps.append(("abort", key, upload))
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        self.tried += 1
+        if self.held & {*keys}:
+            raise self.error
+        self.steps.append(("delete", *keys))
+
+    async def collect(self) -> int:
+        here: Any = self
+        return await Collecting(here, here).collect()
+
+
+def whole(name: str) -> Garbage:
+    return Garbage(FileId(name), None, [f"f/{name}", f"t/{name}"])
+
+
+async def test_what_is_known_is_forgotten_after_the_bytes_are_deleted() -> None:
+    """Else nobody deletes the bytes if the process is killed in between."""
+    place = Place([Garbage(FileId("a"), "its upload", ["f/a", "t/a"])], [whole("b")])
+    assert await place.collect() == 2
+    assert place.steps == [
+        ("abort", "f/a", "its upload"),
+        ("delete", "f/a", "t/a"),
+        ("forget", "a"),
+        ("delete", "f/b", "t/b"),
+        ("forget", "b"),
+    ]
+    assert place.asked == [GARBAGE_MAX] * 3
+
+
+async def test_what_cannot_be_deleted_is_not_forgotten_and_ends_the_run_after_the_others() -> None:
+    place = Place([whole(name) for name in "abc"], [whole("d")])
+    place.held = {"t/b"}
+    with pytest.raises(Unavailable, match="held"):
+        await place.collect()
+    assert {step for step in place.steps if step[0] == "forget"} == {
+        ("forget", "a"),
+        ("forget", "c"),
+    }
+    assert len(place.asked) == 1
+
+
+async def test_a_store_that_does_not_answer_is_asked_twice_only() -> None:
+    place = Place([whole(str(number)) for number in range(10)])
+    place.held = {f"f/{number}" for number in range(10)}
+    with pytest.raises(Unavailable):
+        await place.collect()
+    assert (place.tried, place.steps) == (2, [])
+
+
+async def test_what_is_no_outage_ends_the_run() -> None:
+    place = Place([whole("a")])
+    place.held, place.error = {"f/a"}, ZeroDivisionError()
+    with pytest.raises(ZeroDivisionError):
+        await place.collect()
+    assert place.steps == []
+
+
+async def test_a_run_ends_however_much_there_is() -> None:
+    place = Place(*[[whole("a")]] * (ROUNDS_MAX + 5))
+    assert await place.collect() == ROUNDS_MAX
+    assert len(place.rounds) == 5

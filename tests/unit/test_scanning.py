@@ -1,0 +1,261 @@
+"""Which files are scanned and when, what becomes of them, and whose they are meanwhile."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chat4all.domain.errors import TooLarge, Unavailable
+from chat4all.domain.files import FileId, FileState, PictureFacts, StoredFile
+from chat4all.domain.scanning import TOO_LARGE, Verdict
+from chat4all.usecases import scanning as module
+from chat4all.usecases.scanning import AT_ONCE, WAITING_MAX, Scanning
+from tests.attached import picture
+
+pytestmark = pytest.mark.anyio
+
+SEEN = PictureFacts(3, 2, "hash")
+
+
+def held(name: str) -> StoredFile:
+    return replace(picture(state=FileState.CHECKING), file_id=FileId(name), key=f"f/{name}")
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not holds():
+            await asyncio.sleep(0)
+
+
+class Place:
+    """A scanner, its files and their store. A scan waits until `goes_on` is set."""
+
+    def __init__(self) -> None:
+        self.waiting: list[StoredFile] = []
+        """What nobody scans."""
+        self.asked: list[int] = []
+        self.found: dict[str, str | Exception] = {}
+        self.begun: list[str] = []
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
+        self.under_way = 0
+        self.most = 0
+        self.renewed: list[FileId] = []
+        self.settled: dict[FileId, Verdict] = {}
+        self.gone: set[FileId] = set()
+        self.deleted: list[str] = []
+        self.looked: list[tuple[str, str]] = []
+        self.is_away = False
+        here: Any = self
+        self.scanning = Scanning(here, here, here, here)
+
+    async def read(self, key: str) -> AsyncIterator[bytes]:
+        yield key.encode()
+
+    async def scan(self, content: AsyncIterator[bytes]) -> str | None:
+        key = b"".join([piece async for piece in content]).decode()
+        self.begun.append(key)
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            await self.goes_on.wait()
+        finally:
+            self.under_way -= 1
+        found = self.found.get(key)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    async def ping(self) -> None:
+        if self.is_away:
+            raise Unavailable("no scanner")
+
+    async def take(self, limit: int) -> Sequence[StoredFile]:
+        self.asked.append(limit)
+        taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
+        return taken
+
+    async def renew(self, file_id: FileId) -> None:
+        self.renewed.append(file_id)
+
+    async def settle(self, file_id: FileId, verdict: Verdict) -> StoredFile | None:
+        self.settled[file_id] = verdict
+        if file_id in self.gone:
+            return None
+        state = FileState.READY if verdict.found is None else FileState.REFUSED
+        return replace(held(file_id), state=state)
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        self.deleted += keys
+
+    async def facts(self, key: str, media_type: str) -> PictureFacts:
+        self.looked.append((key, media_type))
+        return SEEN
+
+
+@pytest.fixture
+async def place() -> AsyncIterator[Place]:
+    place = Place()
+    yield place
+    await place.scanning.close()
+
+
+async def test_a_clean_file_is_released_with_what_is_seen_of_it(place: Place) -> None:
+    ready = await place.scanning.soon(held("a"))
+    assert ready == replace(held("a"), state=FileState.READY)
+    assert place.settled == {"a": Verdict(None, SEEN)}
+    assert place.looked == [("f/a", "image/jpeg")]
+    assert place.deleted == []
+
+
+async def test_a_refused_file_is_deleted_and_never_decoded(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.found["f/a"] = "Eicar"
+    assert (await place.scanning.soon(held("a"))).state is FileState.REFUSED
+    assert place.settled == {"a": Verdict("Eicar")}
+    assert (place.deleted, place.looked) == (["f/a"], [])
+    (said,) = caplog.records
+    assert (said.message, said.levelno) == ("a file was refused", logging.WARNING)
+    assert {"file": "a", "user": "bruno", "found": "Eicar"}.items() <= said.__dict__.items()
+
+
+async def test_what_the_scanner_does_not_take_is_refused(place: Place) -> None:
+    place.found["f/a"] = TooLarge("so large")
+    assert (await place.scanning.soon(held("a"))).state is FileState.REFUSED
+    assert place.settled == {"a": Verdict(TOO_LARGE)}
+    assert (place.deleted, place.looked) == (["f/a"], [])
+
+
+@pytest.mark.parametrize("error", [Unavailable("no answer"), ZeroDivisionError()])
+async def test_without_a_verdict_a_file_stays_held_back_and_is_tried_again(
+    place: Place, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.found["f/a"] = error
+    assert await place.scanning.soon(held("a")) == held("a")
+    assert (place.settled, place.deleted, place.looked) == ({}, [], [])
+    assert [said.__dict__["file"] for said in caplog.records] == ["a"]
+    del place.found["f/a"]
+    assert (await place.scanning.soon(held("a"))).state is FileState.READY
+
+
+async def test_a_file_that_is_gone_meanwhile_stays_so(place: Place) -> None:
+    place.gone.add(FileId("a"))
+    place.found["f/a"] = "Eicar"
+    assert await place.scanning.soon(held("a")) == held("a")
+    assert place.deleted == []
+
+
+@pytest.mark.parametrize("state", [FileState.READY, FileState.REFUSED])
+async def test_what_has_its_verdict_is_not_scanned(place: Place, state: FileState) -> None:
+    file = replace(held("a"), state=state)
+    assert await place.scanning.soon(file) == file
+    assert place.begun == []
+
+
+async def test_a_file_is_kept_from_others_while_it_is_scanned(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RENEW_SECONDS", 0.001)
+    place.goes_on.clear()
+    soon = asyncio.create_task(place.scanning.soon(held("a")))
+    await until(lambda: len(place.renewed) > 2)
+    assert {*place.renewed} == {"a"}
+    place.goes_on.set()
+    assert (await soon).state is FileState.READY
+
+
+async def test_an_upload_is_answered_though_its_scan_takes_long(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SOON_SECONDS", 0.001)
+    place.goes_on.clear()
+    assert await place.scanning.soon(held("a")) == held("a")
+    assert place.settled == {}
+    place.goes_on.set()
+    await until(lambda: "a" in place.settled)
+
+
+async def test_a_file_is_scanned_once_at_a_time(place: Place) -> None:
+    place.goes_on.clear()
+    both = [asyncio.create_task(place.scanning.soon(held("a"))) for _ in range(2)]
+    await until(lambda: bool(place.begun))
+    place.goes_on.set()
+    assert [(await one).state for one in both] == [FileState.READY] * 2
+    assert place.begun == ["f/a"]
+
+
+async def test_no_more_wait_for_their_turn_than_fit(place: Place) -> None:
+    place.goes_on.clear()
+    soon = [
+        asyncio.create_task(place.scanning.soon(held(str(number)))) for number in range(WAITING_MAX)
+    ]
+    await until(lambda: len(place.begun) == AT_ONCE)
+    assert await place.scanning.soon(held("beyond")) == held("beyond")
+    place.goes_on.set()
+    for one in soon:
+        assert (await one).state is FileState.READY
+    assert place.most == AT_ONCE
+    assert "f/beyond" not in place.begun
+
+
+async def test_what_waits_is_taken_as_there_is_room(place: Place) -> None:
+    place.waiting = [held(str(number)) for number in range(2 * AT_ONCE + 1)]
+    place.goes_on.clear()
+    run = asyncio.create_task(place.scanning.scan())
+    await until(lambda: len(place.begun) == AT_ONCE)
+    assert place.asked == [AT_ONCE]
+    place.goes_on.set()
+    await run
+    await until(lambda: len(place.settled) == 2 * AT_ONCE + 1)
+    assert place.waiting == []
+    assert place.most <= AT_ONCE
+
+
+async def test_what_is_scanned_already_leaves_less_room(place: Place) -> None:
+    """A file that is taken and not scanned would be nobody's for a minute."""
+    place.goes_on.clear()
+    soon = asyncio.create_task(place.scanning.soon(held("a")))
+    await until(lambda: place.begun == ["f/a"])
+    await place.scanning.scan()
+    assert place.asked == [AT_ONCE - 1]
+    place.goes_on.set()
+    await soon
+
+
+async def test_nothing_is_taken_while_there_is_no_room(place: Place) -> None:
+    place.waiting = [held("later")]
+    place.goes_on.clear()
+    soon = [
+        asyncio.create_task(place.scanning.soon(held(str(number)))) for number in range(AT_ONCE + 1)
+    ]
+    await until(lambda: len(place.begun) == AT_ONCE)
+    run = asyncio.create_task(place.scanning.scan())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert place.asked == []
+    place.goes_on.set()
+    await asyncio.gather(run, *soon)
+    assert place.asked
+    assert 0 not in place.asked
+    await until(lambda: "later" in place.settled)
+
+
+async def test_nothing_is_taken_while_the_scanner_is_away(place: Place) -> None:
+    place.waiting, place.is_away = [held("a")], True
+    with pytest.raises(Unavailable, match="no scanner"):
+        await place.scanning.scan()
+    assert place.asked == []
+
+
+async def test_the_end_of_a_gateway_ends_its_scans(place: Place) -> None:
+    place.goes_on.clear()
+    soon = asyncio.create_task(place.scanning.soon(held("a")))
+    await until(lambda: place.under_way == 1)
+    await place.scanning.close()
+    assert place.under_way == 0
+    assert await soon == held("a")
+    assert place.settled == {}
