@@ -137,7 +137,11 @@ test("what stalls is asked for again", async () => {
 
 test("a request may be in the server's queue for longer than one that it answers may take", async () => {
   chat = clientOf({ request_timeout: 100 });
-  server.faults = [(answer) => new Promise((resolve) => setTimeout(resolve, 300, answer))];
+  server.faults = [(answer, { signal }) =>
+    new Promise((resolve, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason));
+      setTimeout(resolve, 300, answer);
+    })];
   await isFile(await chat.download(ID));
   assert.equal(server.requests.length, 1);
 });
