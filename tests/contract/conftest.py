@@ -179,7 +179,7 @@ async def feed(request: pytest.FixtureRequest) -> AsyncIterator[Followed]:
 
 A_REAL_SERVICE = "a real service by HTTP"
 WAYS = ["asked", "cached", "by HTTP", "by HTTP, cached"]
-SERVED = {"by HTTP", "by HTTP, cached"}
+SERVED = WAYS[2:]
 ON_SERVERS = [pytest.mark.slow, pytest.mark.engines]
 
 
