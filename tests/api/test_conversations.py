@@ -28,6 +28,7 @@ async def listed(api: Api, who: dict[str, str], query: str = "") -> list[dict[st
     return found
 
 
+@pytest.mark.slow
 async def test_conversations_are_listed_by_newest_activity(api: Api) -> None:
     bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
     quiet = await group(api, bruno, "ana", title="quiet")

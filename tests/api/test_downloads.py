@@ -285,6 +285,7 @@ async def test_a_link_is_for_one_file_one_user_and_some_minutes(
     check_problem(await api.gateway.get(url), 401)
 
 
+@pytest.mark.slow
 async def test_a_link_uploads_nothing(api: Api, bruno: Tus) -> None:
     path = await bruno.upload(PNG)
     url = (await bruno._client.post(f"{path}/link", headers=bruno.who)).json()["url"]

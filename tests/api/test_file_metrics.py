@@ -81,6 +81,7 @@ async def test_operations_of_the_store_are_timed_and_their_failures_counted(
     assert await counted(api, "store_seconds_count", operation="begin") == 1
 
 
+@pytest.mark.slow
 async def test_uploads_straight_to_the_store_are_counted_as_other_operations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +122,7 @@ async def test_uploads_straight_to_the_store_are_counted_as_other_operations(
         await is_done(begin=1, part_urls=2, parts=2, finish=2)
 
 
+@pytest.mark.slow
 async def test_pictures_are_counted_by_what_came_of_them(
     api: Api, bruno: Tus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +177,7 @@ async def outcomes(api: Api) -> dict[str, float]:
     return {outcome: times for outcome, times in found.items() if times}
 
 
+@pytest.mark.slow
 async def test_scans_are_timed_and_counted_by_what_came_of_them(
     tmp_path: Path, clamd: FakeClamd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,6 +214,7 @@ async def test_scans_are_timed_and_counted_by_what_came_of_them(
         assert await counted(api, "scan_seconds_count") == 2
 
 
+@pytest.mark.slow
 async def test_files_that_wait_are_counted_while_the_scanner_does_not_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,7 @@ async def test_a_body_that_does_not_say_its_length_is_cut_off(api: Api) -> None:
     assert sent < (3 * BODY_MAX + GROUP_BODY_MAX) // 1024 + 4 * 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "pointers"),
     [

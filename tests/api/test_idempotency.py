@@ -229,6 +229,7 @@ def _unknown_after(monkeypatch: pytest.MonkeyPatch, owner: type, method: str) ->
     return monkeypatch.undo
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["user", "conversation", "member"])
 async def test_an_unknown_outcome_is_found_out_by_repeating(
     api: Api, monkeypatch: pytest.MonkeyPatch, what: str

@@ -168,6 +168,7 @@ async def test_read_is_said_when_every_other_member_has_read(api: Api) -> None:
     assert await statuses() == ["READ", "READ", "READ", "DELIVERED"]
 
 
+@pytest.mark.slow
 async def test_a_new_member_starts_read_at_the_present(api: Api) -> None:
     bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
     carla = await api.sign_up("carla")

@@ -312,6 +312,7 @@ async def services(world: World) -> list[tuple[httpx.AsyncClient, set[str]]]:
     return [(client, await routes_of(client)) for client in clients]
 
 
+@pytest.mark.slow
 async def test_every_route_says_who_may_use_it(world: World) -> None:
     described = set[str]().union(*[routes for _, routes in await services(world)])
     assert described == set(TABLE)

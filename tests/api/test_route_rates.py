@@ -69,6 +69,7 @@ async def described(client: httpx.AsyncClient) -> dict[str, dict[str, Any]]:
     }
 
 
+@pytest.mark.slow
 async def test_the_table_has_every_route_that_writes(api: Api) -> None:
     routes = set[str]()
     for client in clients(api):

@@ -105,6 +105,7 @@ class Watched:
         self.seen.append((answer.status_code, kept))
 
 
+@pytest.mark.slow
 async def test_nothing_tells_that_somebody_else_has_a_file(
     api: Api, bruno: Tus, ana: Tus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -378,6 +379,7 @@ class _NoPictures:
         return None
 
 
+@pytest.mark.slow
 async def test_both_are_in_a_backup_that_began_before_they_shared_an_object(
     api: Api, bruno: Tus, ana: Tus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

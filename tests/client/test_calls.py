@@ -31,6 +31,7 @@ async def stored(served: Served, client: Client, message_id: str) -> Message:
     return await client.message(CHAT, message_id)
 
 
+@pytest.mark.slow
 async def test_a_message_and_its_changes(served: Served, ana: Client, bruno: Client) -> None:
     asked = await bruno.send(CHAT, "lunch?", mentions=["ana"])
     where = await ana.send(

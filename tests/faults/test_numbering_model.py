@@ -228,6 +228,7 @@ def test_any_interleaving_equals_the_model_where_the_last_write_wins(found: list
     equals_the_model(found, on_disk=False)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(of_two_routers)
 def test_two_routers_at_once_equal_the_model(found: list[object]) -> None:

@@ -260,6 +260,7 @@ MUTANTS: list[Callable[[Patch], None]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutate", MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_a_mutant_is_caught(mutate: Callable[[Patch], None], monkeypatch: Patch) -> None:
     mutate(monkeypatch)

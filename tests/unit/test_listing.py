@@ -113,6 +113,7 @@ async def pages(fake: Fake, limit: int) -> list[Listed]:
     return found
 
 
+@pytest.mark.slow
 @given(
     times=st.lists(st.tuples(st.integers(0, 5), st.one_of(st.none(), st.integers(0, 5)))),
     limit=st.integers(1, 5),
