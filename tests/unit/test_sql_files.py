@@ -1,6 +1,7 @@
 """Behaviour that only the SQL adapters of files have."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -146,3 +147,32 @@ def test_no_tail_of_an_upload_is_left_behind() -> None:
 )
 def test_sizes_are_told_as_people_read_them(size: int, text: str) -> None:
     assert format_size(size) == text
+
+
+async def test_a_list_is_one_query_however_many_files_are_in_use(tmp_path: Path) -> None:
+    """Each query more would be compiled, for a quarter of a second, and kept."""
+    asked = set[str]()
+    count = 45
+    async with place_at(tmp_path / "metadata.db") as place:
+        people = sql_people(place.database)
+        await SqlUsers(place.database).add_user(user(ANA), b"")
+        chat = group(ANA)
+        await people.directory.add_conversation(chat)
+        for _ in range(count):
+            await people.files.attach(use_of(await whole(people.uploads), chat.conversation_id))
+
+        def listed(connection: Connection, limit: int) -> int:
+            def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+                if "UNION" in statement:
+                    asked.add(statement)
+
+            event.listen(connection, "before_cursor_execute", note)
+            try:
+                found = own_files(connection, ANA, FileOrder.NEWEST, limit, None)
+            finally:
+                event.remove(connection, "before_cursor_execute", note)
+            return sum(len(one.messages) for one in found)
+
+        for limit in (1, 19, 20, 21, count):
+            assert await place.database.read(partial(listed, limit=limit)) == limit
+    assert len(asked) == 1

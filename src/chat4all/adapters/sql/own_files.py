@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from itertools import zip_longest
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, or_, select, union_all
@@ -60,33 +60,42 @@ def own_files(
 def _naming(
     connection: Connection, owner: Username, file_ids: Sequence[str]
 ) -> Mapping[str, Sequence[NamingMessage]]:
-    asked = {f"file_{number}": file_id for number, file_id in enumerate(file_ids)}
     found = defaultdict[str, list[NamingMessage]](list)
-    rows = connection.execute(_first_uses(len(file_ids)), asked | {"owner": owner})
-    for file_id, conversation, message in rows:
-        found[file_id].append(NamingMessage(ConversationId(conversation), MessageId(message)))
+    for begin in range(0, len(file_ids), _AT_ONCE):
+        some = file_ids[begin : begin + _AT_ONCE]
+        # "" is no file's id.
+        asked = dict(zip_longest(_NAMES, some, fillvalue=""))
+        for file_id, conversation, message in connection.execute(_USES, asked | {"owner": owner}):
+            found[file_id].append(NamingMessage(ConversationId(conversation), MessageId(message)))
     return found
 
 
-@lru_cache
-def _first_uses(count: int) -> Select[Any]:
-    """Return a query for the first messages that name each of so many files.
+_AT_ONCE = 20
+_NAMES = [f"file_{number}" for number in range(_AT_ONCE)]
 
-    A window function would read every one. Building the query takes longer than running it.
+
+def _uses() -> Select[Any]:
+    """Return a query for some of the messages that name each of `_AT_ONCE` files.
+
+    A window function would read all of them. It is one query, whatever a page has: it takes longer
+    to compile one than to run it, and databases keep what they have compiled.
     """
     each = [
         select(file_uses.c.file_id, file_uses.c.conversation_id, file_uses.c.message_id)
         .join(members, members.c.conversation_id == file_uses.c.conversation_id)
         .where(
-            file_uses.c.file_id == bindparam(f"file_{number}"),
+            file_uses.c.file_id == bindparam(name),
             file_uses.c.sender_id == bindparam("owner"),
             members.c.username == bindparam("owner"),
         )
         .limit(NAMING_MESSAGES_MAX)
         .subquery()
-        for number in range(count)
+        for name in _NAMES
     ]
     return select(union_all(*(select(one) for one in each)).subquery())
+
+
+_USES = _uses()
 
 
 def _own_file(row: Any, messages: Sequence[NamingMessage]) -> OwnFile:
