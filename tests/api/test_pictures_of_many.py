@@ -180,7 +180,7 @@ async def test_one_who_wants_too_many_is_told_so(
         (first,) = await asked_in_vain(api, bruno, files[:1], slow)
         path = f"/v1/files/{files[1]}/thumbnail"
         refused = await soon(api.gateway.get(path, headers=bruno))
-        assert "too many pictures of yours" in check_problem(refused, 503)["detail"]
+        assert "too many thumbnails" in check_problem(refused, 503)["detail"]
         assert int(refused.headers["retry-after"]) >= 1
         assert await soon(status(api, ana, other, "/thumbnail")) == 200
         slow.held[named(0)].set()

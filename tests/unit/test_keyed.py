@@ -113,12 +113,18 @@ async def test_turns_of_one_key_come_one_after_another_and_are_bounded() -> None
     assert not bounded._of  # nothing is kept of those who have gone
 
 
-async def test_a_turn_is_waited_for_so_long() -> None:
+async def test_a_timeout_of_the_work_itself_is_nobodys_turn_that_failed() -> None:
+    bounded = BoundedTurns[str](2, 30, "requests wait")
+    with pytest.raises(TimeoutError):
+        async with bounded.of("a"):
+            raise TimeoutError
+
+
+async def test_a_turn_ends_when_its_seconds_are_over() -> None:
+    """Or else the next one would wait as long as this one works."""
     bounded = BoundedTurns[str](2, 0.05, "requests wait")
+    with pytest.raises(Overloaded, match="too many requests wait"):
+        async with bounded.of("a"):
+            await asyncio.Event().wait()
     async with bounded.of("a"):
-        with pytest.raises(Overloaded):
-            async with bounded.of("a"):
-                raise AssertionError("it is taken")
-        with pytest.raises(TimeoutError):  # of the work itself: it is nobody's turn that failed
-            async with bounded.of("b"):
-                raise TimeoutError
+        pass

@@ -29,8 +29,8 @@ class Turns(Generic[K]):
 class BoundedTurns(Generic[K]):
     """One turn at a time for each key: those of one key wait for each other, and for nobody else.
 
-    At most `limit` of a key wait or have their turn, each waits for at most `seconds`; then they
-    get `Overloaded`. `what` completes the sentence "too many …".
+    At most `limit` of a key wait or have their turn, each for at most `seconds`, its work included;
+    then they get `Overloaded`. `what` completes the sentence "too many …".
     """
 
     def __init__(self, limit: int, seconds: float, what: str) -> None:
@@ -42,12 +42,19 @@ class BoundedTurns(Generic[K]):
     async def of(self, key: K) -> AsyncIterator[None]:
         """Wait for a turn of this key, which ends with the context."""
         waiting = self._of.setdefault(key, self._make())
+        refused = Overloaded(f"too many {self._what}")
         async with AsyncExitStack() as stack:
             try:
-                await stack.enter_async_context(waiting.turn())
+                left = await stack.enter_async_context(waiting.turn())
             except TimeoutError:
-                raise Overloaded(f"too many {self._what}") from None
-            yield
+                raise refused from None
+            try:
+                async with asyncio.timeout(left) as deadline:
+                    yield
+            except TimeoutError:
+                if deadline.expired():
+                    raise refused from None
+                raise
 
 
 class KeyedWork(Generic[K]):

@@ -21,12 +21,12 @@ THUMBNAIL_TYPE = "image/webp"
 KEEP_SECONDS = LATE_SECONDS / 2
 """How long after it was asked for a thumbnail is kept in the store; see `LATE_SECONDS`."""
 
-OF_USER_MAX = 32
-"""Pictures of one user that wait to be looked at, or to be made smaller. One at a time is: the
-others' do not wait behind all of them."""
+OF_USER_MAX = 400
+"""Thumbnails that are made for one user, one at a time: the others' do not wait behind all of them.
+Two devices may show a page of 200 messages with pictures each."""
 
 WAIT_SECONDS = 30.0
-"""How long each of them waits for the others."""
+"""How long each of them may take, with those before it."""
 
 _LOOKED_AT = ("image/avif", "image/gif", "image/jpeg", "image/png", "image/webp")
 
@@ -45,18 +45,21 @@ class Picturing:
         self._blobs = blobs
         self._pictures = pictures
         self._making = Turns[str]()
-        what = "pictures of yours wait to be looked at"
-        self._of_users = BoundedTurns[Username](OF_USER_MAX, WAIT_SECONDS, what)
+        self._looking = Turns[Username]()
+        what = "thumbnails are being made for you"
+        self._of_viewers = BoundedTurns[Username](OF_USER_MAX, WAIT_SECONDS, what)
 
     async def facts(self, key: str, media_type: str, owner: Username) -> PictureFacts | None:
         """Return what is known of an object if it is a picture that can be read.
 
-        A file is accepted without them, so a failure is no reason to refuse it.
+        A file is accepted without them, so a failure is no reason to refuse it. One picture of an
+        owner is looked at at a time. They wait without a limit of their own, because one that was
+        given up would never have a thumbnail: an owner has only so many uploads at once.
         """
         if media_type not in _LOOKED_AT:
             return None
         try:
-            async with self._of_users.of(owner):
+            async with self._looking.of(owner):
                 return await self._pictures.look(self._blobs.read(key))
         except UnreadablePicture:
             return None
@@ -78,7 +81,7 @@ class Picturing:
             return made
         # All members of a group ask for a new picture at once; it is made for the first one. Only
         # in their own turn: else they would keep the others waiting for it while they wait.
-        async with self._of_users.of(viewer), self._making.of(key):
+        async with self._of_viewers.of(viewer), self._making.of(key):
             if (made := await self._made(key)) is not None:
                 return made
             try:
