@@ -12,7 +12,7 @@ from chat4all.domain.errors import TooLarge, Unavailable
 from chat4all.domain.files import FileId, FileState, PictureFacts, StoredFile
 from chat4all.domain.scanning import TOO_LARGE, Verdict
 from chat4all.usecases import scanning as module
-from chat4all.usecases.scanning import AT_ONCE, WAITING_MAX, Scanning
+from chat4all.usecases.scanning import AT_ONCE, TAKEN_MAX, WAITING_MAX, Scanning
 from tests.attached import picture
 
 pytestmark = pytest.mark.anyio
@@ -41,6 +41,8 @@ class Place:
         self.begun: list[str] = []
         self.goes_on = asyncio.Event()
         self.goes_on.set()
+        self.is_seen = asyncio.Event()
+        self.is_seen.set()
         self.under_way = 0
         self.most = 0
         self.renewed: list[FileId] = []
@@ -93,6 +95,7 @@ class Place:
 
     async def facts(self, key: str, media_type: str, _owner: str) -> PictureFacts:
         self.looked.append((key, media_type))
+        await self.is_seen.wait()
         return SEEN
 
 
@@ -259,3 +262,28 @@ async def test_the_end_of_a_gateway_ends_its_scans(place: Place) -> None:
     assert place.under_way == 0
     assert await soon == held("a")
     assert place.settled == {}
+
+
+async def test_what_waits_to_be_looked_at_keeps_nothing_from_its_scan(place: Place) -> None:
+    """Files of a gateway that was killed do not wait for an album that somebody sends."""
+    place.is_seen.clear()
+    place.waiting = [held(f"{number}") for number in range(AT_ONCE + 2)]
+    running = asyncio.create_task(place.scanning.scan())
+    await until(lambda: len(place.begun) == AT_ONCE + 2)
+    place.is_seen.set()
+    await until(lambda: len(place.settled) == AT_ONCE + 2)
+    await running
+
+
+async def test_only_so_many_wait_to_be_looked_at(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ROUND_SECONDS", 0.01)
+    place.is_seen.clear()
+    place.waiting = [held(f"{number}") for number in range(2 * TAKEN_MAX)]
+    running = asyncio.create_task(place.scanning.scan())
+    await until(lambda: len(place.looked) == TAKEN_MAX)
+    assert len(place.waiting) == TAKEN_MAX
+    place.is_seen.set()
+    await running
+    assert not place.waiting

@@ -19,7 +19,10 @@ AT_ONCE = 4
 """Files that one process has scanned at a time. clamd has 10 threads by default."""
 
 WAITING_MAX = 100
-"""Files that have just become whole, and wait for their turn."""
+"""Files that have just become whole, and wait for their turn, or to be looked at."""
+
+TAKEN_MAX = 50
+"""With how many of these others are taken too: the rest of the room is for what becomes whole."""
 
 SOON_SECONDS = 10.0
 """How long an upload waits for its scan before it is answered: most files are ready by then."""
@@ -44,6 +47,7 @@ class Scanning:
         self._scanner = scanner
         self._picturing = picturing
         self._running: dict[FileId, asyncio.Task[StoredFile | None]] = {}
+        self._unscanned = set[FileId]()
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
 
@@ -59,8 +63,9 @@ class Scanning:
         """Scan what waits. Raises `Unavailable` while the scanner does not answer."""
         await self._scanner.ping()
         for _ in range(ROUNDS_MAX):
-            room = max(0, AT_ONCE - len(self._running))
-            taken = await self._scans.take(room) if room else []
+            # What has been scanned may wait for long to be looked at: nothing else waits for that.
+            room = min(AT_ONCE - len(self._unscanned), TAKEN_MAX - len(self._running))
+            taken = await self._scans.take(room) if room > 0 else []
             for file in taken:
                 self._start(file)
             if len(taken) < room or not self._running:
@@ -92,8 +97,13 @@ class Scanning:
             return running
         scan = asyncio.create_task(self._scanned(file))
         self._running[file.file_id] = scan
-        scan.add_done_callback(lambda _: self._running.pop(file.file_id, None))
+        self._unscanned.add(file.file_id)
+        scan.add_done_callback(lambda _: self._end(file.file_id))
         return scan
+
+    def _end(self, file_id: FileId) -> None:
+        self._running.pop(file_id, None)
+        self._unscanned.discard(file_id)
 
     async def _scanned(self, file: StoredFile) -> StoredFile | None:
         """Return a file as it is after its scan; None if that has to be tried again."""
@@ -127,6 +137,7 @@ class Scanning:
             except TooLarge as error:
                 _log.error("a file was refused without a scan", extra={"cause": str(error)})
                 return Verdict(TOO_LARGE)
+        self._unscanned.discard(file.file_id)
         if found is not None:
             return Verdict(found)
         # Only what is clean is decoded; others are scanned while it waits for its owner's turn.
