@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from chat4all.adapters.prometheus.files import FileMetrics
 from chat4all.adapters.s3 import S3Blobs
 from chat4all.domain.buckets import Bucket
 from chat4all.domain.files import PART_BYTES, FileId, NewUpload, StoredPart
-from chat4all.ports.blobs import Chunks
+from chat4all.ports.blobs import Blobs, Chunks
 from tests.contract.test_directory import ANA
 from tests.uploads import SteppedBlobs, world_in
 
@@ -78,19 +80,19 @@ async def test_a_part_and_a_tail_are_given_away(
         await blobs.close()
 
 
-def part(blobs: S3Blobs) -> Coroutine[Any, Any, object]:
+def part(blobs: Blobs) -> Coroutine[Any, Any, object]:
     return blobs.write("5b/key", "upload", 1, [bytes(PIECE) for _ in range(PART_BYTES // PIECE)])
 
 
-def whole(blobs: S3Blobs) -> Coroutine[Any, Any, object]:
+def whole(blobs: Blobs) -> Coroutine[Any, Any, object]:
     return blobs.put("5b/key", [bytes(PIECE) for _ in range(PART_BYTES // PIECE)], "text/plain")
 
 
 @pytest.mark.parametrize("send", [part, whole])
-async def test_what_is_sent_to_s3_is_one_piece(
+async def test_what_is_sent_to_s3_is_one_piece_though_it_is_timed(
     monkeypatch: pytest.MonkeyPatch,
     taken: Callable[[], int],
-    send: Callable[[S3Blobs], Coroutine[Any, Any, object]],
+    send: Callable[[Blobs], Coroutine[Any, Any, object]],
 ) -> None:
     async def call(*_: object, **parameters: object) -> dict[str, str]:
         await until_once(taken)
@@ -99,5 +101,5 @@ async def test_what_is_sent_to_s3_is_one_piece(
 
     blobs = S3Blobs(Bucket("http://s3:7070", "files", "us-east-1", "key", "secret"))
     monkeypatch.setattr(blobs, "_call", call)
-    await send(blobs)
+    await send(FileMetrics(CollectorRegistry()).blobs(blobs))
     await blobs.close()

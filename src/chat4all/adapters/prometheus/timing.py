@@ -63,8 +63,10 @@ def _timed(seconds: Histogram, failures: Counter) -> Around:
     def around(call: Call) -> Call:
         async def timed(*arguments: Any, **options: Any) -> Any:
             started = time.perf_counter()
+            called = call(*arguments, **options)
+            del arguments, options  # what is given away is in memory no longer than it is needed
             try:
-                result = await call(*arguments, **options)
+                result = await called
             except Unavailable:
                 failures.inc()
                 raise
