@@ -103,6 +103,13 @@ const nameOf = (file, name) => name || /** @type {File} */ (file).name || "";
  */
 const unanswered = new WeakMap();
 
+/**
+ * Ends of uploads that are being given up, the same way: who sends such a file again waits for it.
+ *
+ * @type {WeakMap<Types.Client, Map<string, Promise<void>>>}
+ */
+const givenUp = new WeakMap();
+
 export class Files {
   #own;
 
@@ -160,7 +167,16 @@ export class Files {
   /** @type {Types.Client["discardUpload"]} */
   async discard(file, options = {}) {
     const key = this.#key(file, options);
-    await this.#unanswered().get(key)?.catch(() => {}); // or else it would be kept after this
+    const ending = this.#giveUp(key);
+    const all = this.#of(givenUp);
+    const ended = ending.catch(() => {}).then(() => void (all.get(key) === ended && all.delete(key)));
+    if (key) all.set(key, ended);
+    await ending;
+  }
+
+  /** @param {string} key */
+  async #giveUp(key) {
+    await this.#of(unanswered).get(key)?.catch(() => {}); // or else it would be kept after this
     const kept = /** @type {Upload | undefined} */ (key && (await this.#own.storage.get(key)));
     if (!kept) return;
     await this.#forget(key);
@@ -315,11 +331,17 @@ export class Files {
     return `${this.#own.prefix}upload ${conversation_id} ${file.size} ${lastModified} ${named}`;
   }
 
-  /** @returns {Map<string, Promise<Upload>>} */
-  #unanswered() {
+  /**
+   * What this client has of them.
+   *
+   * @template T
+   * @param {WeakMap<Types.Client, Map<string, T>>} all @returns {Map<string, T>}
+   */
+  #of(all) {
     const { client } = this.#own;
-    if (!unanswered.has(client)) unanswered.set(client, new Map());
-    return /** @type {any} */ (unanswered.get(client));
+    const own = all.get(client) ?? new Map();
+    all.set(client, own);
+    return own;
   }
 
   /**
@@ -347,12 +369,12 @@ export class Files {
    * @returns {Promise<Upload>}
    */
   async #unlessAborted(key, asked, signal) {
-    const left = this.#unanswered();
+    const left = this.#of(unanswered);
     let stop = () => {};
     const aborted = new Promise((_, reject) => {
       stop = () => {
         if (key) left.set(key, asked);
-        const done = () => void left.delete(key);
+        const done = () => void (left.get(key) === asked && left.delete(key));
         asked.then(done, done);
         reject(signal.reason);
       };
@@ -385,6 +407,7 @@ export class Files {
       const all = { ...TUS, ...headers };
       return (await call(method, path, { ...how, headers: all, signal, tries: 1 })).headers;
     };
+    await this.#of(givenUp).get(key);
     /** @type {Upload | undefined} */
     let upload = key ? /** @type {any} */ (await storage.get(key)) : undefined;
     let offset = -1; // not known
@@ -397,7 +420,7 @@ export class Files {
       try {
         if (!upload) {
           begun += 1;
-          const asked = this.#unanswered().get(key) ?? this.#begin(key, file, name, given);
+          const asked = this.#of(unanswered).get(key) ?? this.#begin(key, file, name, given);
           upload = await this.#unlessAborted(key, asked, signal);
           offset = 0;
         }

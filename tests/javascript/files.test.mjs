@@ -19,6 +19,8 @@ class Uploads extends FakeServer {
   heads = [];
   /** What lets each POST go on, or fail, where they are held. */
   posting = null;
+  /** What each DELETE waits for. */
+  deleting = null;
   requests = [];
   tries = 0;
 
@@ -44,6 +46,7 @@ class Uploads extends FakeServer {
     }
     if (!upload) return new Response(null, { status: 404 });
     if (method === "DELETE") {
+      await this.deleting;
       this.uploads.delete(id);
       return new Response(null, { status: 204 });
     }
@@ -326,6 +329,33 @@ for (const answered of ["before", "after"]) {
     assert.equal(server.of("POST").length, 2);
   });
 }
+
+test("a file that is sent again while it is given up is another upload", async () => {
+  server.posting = [];
+  const stopping = new AbortController();
+  const stopped = chat.sendFile(CHAT, film(), { signal: stopping.signal });
+  await until(() => server.posting.length);
+  stopping.abort();
+  await assert.rejects(stopped, { name: "AbortError" });
+  const discarding = chat.discardUpload(film(), { conversation_id: CHAT });
+  const again = chat.sendFile(CHAT, film());
+  await asked();
+  const [answer] = server.posting;
+  server.posting = null;
+  let goOn;
+  server.deleting = new Promise((resolve) => (goOn = resolve));
+  answer();
+  await until(() => server.of("DELETE").length);
+  // Time enough to send all of it to the upload that is being deleted.
+  for (let turn = 0; turn < 200; turn++) await new Promise(setImmediate);
+  goOn();
+  await Promise.all([discarding, again]);
+  assert.equal(server.of("POST").length, 2);
+  assert.equal(server.of("DELETE").length, 1);
+  const [[id, upload]] = server.uploads;
+  assert.ok(upload.has.equals(bytes));
+  assert.deepEqual(server.plain.accepted.map(({ payload }) => payload.file_id), [id]);
+});
 
 test("a beginning that fails while nobody waits for it is no error, and is tried anew", async () => {
   server.posting = [];
