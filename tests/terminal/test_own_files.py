@@ -80,11 +80,21 @@ def test_the_statuses_of_a_deletion(
     give_up_soon(monkeypatch)
     deletions(server, {FIRST.file_id: problem(404, "no such file"), SECOND.file_id: lost})
     status, _, told = chat4all("files", "delete", FIRST.file_id)
-    assert (status, "no such file" in told) == (4, True)
+    assert (status, f"deleted before: {FIRST.file_id}" in told) == (4, True)
     status, _, told = chat4all("files", "delete", SECOND.file_id)
     assert (status, f"whether {SECOND.file_id} was deleted" in told) == (6, True)
     for wrong in (("files", "delete"), ("files", "delete", "praia.jpg"), ("files", "remove")):
         assert chat4all(*wrong)[0] == 2
+
+
+def test_a_deletion_that_broke_off_is_gone_on_with_by_the_same_command(
+    server: Scripted, chat4all: Chat4all
+) -> None:
+    deletions(server, {FIRST.file_id: problem(404, "no such file"), SECOND.file_id: done})
+    status, output, told = chat4all("files", "delete", FIRST.file_id, SECOND.file_id)
+    assert status == 4
+    assert json.loads(output) == {"file_id": SECOND.file_id, "done": "deleted"}
+    assert f"deleted before: {FIRST.file_id}" in told
 
 
 @pytest.mark.parametrize("option", ["--json", "--user=bruno", "--largest", "--limit=1"])

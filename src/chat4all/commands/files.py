@@ -48,22 +48,30 @@ def files(asker: Asker, largest: bool, limit: int | None) -> None:
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @asking
 def delete(asker: Asker, ids: tuple[str, ...]) -> None:
-    """Delete the files with these IDs, or give up uploads, up to the first that is refused."""
+    """Delete the files with these IDs, or give up uploads, up to the first that is refused.
+
+    One that is not there is passed over, so that the command can be repeated, and told at the end.
+    """
     keys = [_key(one) for one in ids]
 
     async def work(chat: Client, output: Output) -> None:
+        missing = []
         for key in keys:
             try:
                 await chat.delete_file(key)
             except NotSignedIn:
                 raise
+            except NotFound:
+                missing.append(key)
+                continue
             except OutcomeUnknown as error:
                 unknown = f"it is not known whether {key} was deleted ({error}): do it again"
                 raise Failed(visible(unknown), OUTCOME_UNKNOWN) from None
             except Refused as error:
-                status = NOT_FOUND if isinstance(error, NotFound) else REFUSED
-                raise Failed(f"{key} was not deleted: {sentence_of(error)}", status) from None
+                raise Failed(f"{key} was not deleted: {sentence_of(error)}", REFUSED) from None
             await output.tell(f"{key} was deleted.", {"file_id": key, "done": "deleted"})
+        if missing:
+            raise Failed(f"no file of yours, or deleted before: {', '.join(missing)}", NOT_FOUND)
 
     asker.run(work)
 
