@@ -5,6 +5,9 @@ const SHOWN = ["image", "audio", "video"];
 /** Uploads at a time. */
 const AT_ONCE = 2;
 /** Between two addresses of the same file. */
+/** How often a picture that does not come is asked for again, and after how long, which grows. */
+const TRIES = 3;
+const LATER_MS = 2_000;
 const AGAIN_MS = 30_000;
 
 /** Let a player go on where it is once it has another address. */
@@ -119,7 +122,18 @@ export default {
       if (player) resume(player);
       this.makeLink(file_id);
     }
+    else if (link?.url && !player && (link.tried ?? 0) < TRIES) this.tryLater(file_id, link);
     else if (link?.url) this.setLink(file_id, { ...link, broken: true });
+  },
+
+  /** Draw a picture anew after a while: the server may have too many to make smaller just now. */
+  tryLater(file_id, link) {
+    const { client } = this, tried = (link.tried ?? 0) + 1;
+    const waiting = { ...link, url: "" };
+    this.setLink(file_id, waiting);
+    setTimeout(() => {
+      if (client === this.client && this.links.get(file_id) === waiting) this.setLink(file_id, { ...link, tried });
+    }, LATER_MS * tried);
   },
 
   /** Ask again for what could not be had while the server did not answer. */

@@ -39,7 +39,7 @@ function picture(app, payload, link) {
   return html`<button class="picture" aria-label=${t("open_picture", { name: named(payload) })} @click=${() => app.show({ kind: "viewer", payload })}>
     <canvas width=${width} height=${height} aria-hidden="true"></canvas>
     <svg aria-hidden="true">${svg`<rect width="100%" height="100%" fill=${colour(payload.blurhash)}/>`}</svg>
-    ${link.url ? html`<img src=${thumbnail(link.url, ASKED)} width=${width} height=${height} alt=${named(payload)} @error=${() => app.renewLink(payload)}>` : nothing}</button>`;
+    ${link.url ? html`<img loading="lazy" src=${thumbnail(link.url, ASKED)} width=${width} height=${height} alt=${named(payload)} @error=${() => app.renewLink(payload)}>` : nothing}</button>`;
 }
 
 const thumbnail = (url, pixels) => `${url.replace("?", "/thumbnail?")}&size=${pixels}`;
