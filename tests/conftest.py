@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from engines import CassandraNode, KafkaBroker, S3Server
+from tests.api.conftest import started_once
 from tests.databases import Databases, serving
 
 # A failure must be the same on every machine and on every run, also on a machine that is busy: how
@@ -47,7 +48,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_unconfigure() -> None:
-    """Look for what nobody closed once: pytest does so ten times, through all that is alive."""
+    """Look for what nobody closed once: pytest does it twice, each time in all that is alive."""
     gc.collect()
     gc.freeze()
 
@@ -87,6 +88,12 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """An S3 server for all tests that leave it running; each makes buckets of its own."""
     with S3Server(tmp_path_factory.mktemp("s3")) as server:
         yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _folder_that_was_started() -> None:
+    """Make it before any test, whose patches would be in what all others copy."""
+    started_once()
 
 
 @pytest.fixture

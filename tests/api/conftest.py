@@ -92,11 +92,12 @@ async def running(folder: Path, *, new: bool = False, **settings: Any) -> AsyncI
 
 def _copy(folder: Path) -> None:
     if not folder.exists():
-        shutil.copytree(Path(_started_once().name) / "data", folder)
+        shutil.copytree(Path(started_once().name) / "data", folder)
 
 
 @cache
-def _started_once() -> "TemporaryDirectory[str]":
+def started_once() -> "TemporaryDirectory[str]":
+    """Return a folder with `data`, in which a system was started and stopped."""
     folder = TemporaryDirectory()
 
     async def run() -> None:
