@@ -75,6 +75,30 @@ def test_a_picture_is_dropped_and_seen_opened_and_saved_by_the_other(
     expect(opener).to_be_focused()
 
 
+def test_a_picture_that_the_server_has_no_time_for_is_asked_for_again(
+    desk: Desk, server: Server
+) -> None:
+    """A page of new pictures may be more than are made smaller in time."""
+    (token,) = server.sign_up("petra")
+    server.private(token, "ana")
+    petra = desk.person("petra", PASSWORD).enter("ana")
+    ana = desk.person("ana").enter("petra")
+    refused = list[str]()
+
+    def refuse(route: Route) -> None:
+        if len(refused) < 2:
+            refused.append(route.request.url)
+            route.fulfill(status=503, headers={"Retry-After": "1"})
+        else:
+            route.continue_()
+
+    ana.page.route(re.compile("/thumbnail"), refuse)
+    drop(petra, "mar.png", "image/png", png(90, 60))
+    is_loaded(ana.page.get_by_alt_text("mar.png"))
+    assert len(refused) == 2
+    desk.forgive(r"Failed to load resource.*503")
+
+
 def save(window: Window, name: str) -> bytes:
     with window.page.expect_download() as downloading:
         window.page.get_by_role("button", name=f"Download {name}").click()
