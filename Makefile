@@ -15,6 +15,9 @@ BY_TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 IN_MEMORY := $(shell df -Pm /dev/shm 2>/dev/null | \
 	awk 'NR == 2 && $$4 >= 2048 {print "PYTEST_DEBUG_TEMPROOT=/dev/shm"}')
 
+# They wait for each other's threads more than they compute.
+IN_THIS_PROCESS = $(IN_MEMORY) $(BIN)/pytest --quiet --numprocesses 4 -p no:schemathesis
+
 .PHONY: run test endurance check lint types fast image-test cluster engines engines-down format lock \
 	clean help
 
@@ -22,6 +25,7 @@ run: $(VENV)/run.stamp ## start everything on this machine
 	@exec $(BIN)/chat4all up $(ARGS)
 
 test: check ## every test, real processes and engines included
+	$(IN_THIS_PROCESS) -m "thorough and not slow"
 	@$(BIN)/python -m tests.have_tools
 	$(BIN)/pytest -m "slow and not engines and not alone and not image and not endurance" $(BY_TWO)
 	@$(BIN)/python -m engines fetch
@@ -43,7 +47,7 @@ types: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 fast: $(VENV)/dev.stamp
-	$(IN_MEMORY) $(BIN)/pytest -m "not slow" --quiet --numprocesses 4 -p no:schemathesis
+	$(IN_THIS_PROCESS) -m "not slow and not thorough"
 
 image-test: $(VENV)/dev.stamp ## build the image, start docker-compose.yml (root, Debian 12)
 	$(BIN)/pytest -m image --capture=no tests/image

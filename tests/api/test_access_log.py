@@ -177,7 +177,7 @@ async def test_what_the_connection_refuses_is_logged(
         assert len(line["path"]) <= access_log.PATH_MAX
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_request_that_is_too_slow_is_logged_with_its_user(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,7 +110,7 @@ async def test_everything_that_a_user_does_names_session_and_address(tmp_path: P
     assert found[11].details == {"session": own["session_id"]}
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_what_is_refused_is_not_noted(api: Api, tmp_path: Path) -> None:
     ana, before = await api.sign_in("ana"), len(await audited(tmp_path / "data"))
     for method, path, body in (
@@ -195,7 +195,7 @@ async def test_erasing_also_blanks_what_named_nobody(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_an_operator_is_named_by_the_account_of_the_system(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     async with running(folder):

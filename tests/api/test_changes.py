@@ -201,7 +201,7 @@ async def test_an_unknown_outcome_carries_the_id_and_a_retry_makes_it_once(
     assert await position(api, bruno) == "1.2"
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_message_is_edited_at_most_so_often(api: Api) -> None:
     bruno = await api.sign_in("bruno")
     message = await sent(api, bruno)

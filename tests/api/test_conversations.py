@@ -28,7 +28,7 @@ async def listed(api: Api, who: dict[str, str], query: str = "") -> list[dict[st
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_conversations_are_listed_by_newest_activity(api: Api) -> None:
     bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
     quiet = await group(api, bruno, "ana", title="quiet")
@@ -246,7 +246,7 @@ def recording(api: Api, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_outsiders_cannot_tell_what_exists(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Same status, same body, same calls of the ports in the same order."""
     bruno = await api.sign_in("bruno")

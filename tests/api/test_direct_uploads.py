@@ -172,7 +172,7 @@ async def test_tus_and_the_store_do_not_mix(api: Api, bruno: Client) -> None:
     assert (await tus.ask("HEAD", path)).headers["upload-offset"] == str(len(PNG))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_an_upload_can_be_given_up(api: Api, bruno: Client) -> None:
     begun = await bruno.initiate()
     path = f"/v1/files/{begun['file_id']}"

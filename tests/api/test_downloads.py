@@ -196,7 +196,7 @@ async def test_a_client_that_has_a_file_is_told_so(bruno: Tus) -> None:
         assert (await get(bruno, path, Range="bytes=0-1", If_Range=other)).status_code == 200
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_file_of_many_parts_is_read_across_them(api: Api, bruno: Tus) -> None:
     data = b"0123456789abcdef" * (1024 * 1024)  # two parts of 8 MiB
     path = await bruno.upload(data)
@@ -285,7 +285,7 @@ async def test_a_link_is_for_one_file_one_user_and_some_minutes(
     check_problem(await api.gateway.get(url), 401)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_link_uploads_nothing(api: Api, bruno: Tus) -> None:
     path = await bruno.upload(PNG)
     url = (await bruno._client.post(f"{path}/link", headers=bruno.who)).json()["url"]

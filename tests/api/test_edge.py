@@ -51,7 +51,7 @@ async def described(api: Api) -> list[tuple[str, str, bool]]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_every_route_has_security_headers(api: Api) -> None:
     bruno = await api.sign_in("bruno")
     operations = await described(api)

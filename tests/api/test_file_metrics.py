@@ -37,7 +37,7 @@ async def counted(api: Api, name: str, **labels: str) -> float:
     return (await values(api.gateway))[f"{name}{{{written}}}" if written else name]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_bytes_are_counted_as_they_arrive_and_as_they_are_sent(api: Api, bruno: Tus) -> None:
     assert await counted(api, "received_bytes_total") == 0
     path = await bruno.upload(bytes(1000))
@@ -54,7 +54,7 @@ async def test_bytes_are_counted_as_they_arrive_and_as_they_are_sent(api: Api, b
         assert await counted(api, "stalls_total", direction=direction) == 0
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_operations_of_the_store_are_timed_and_their_failures_counted(
     api: Api, bruno: Tus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,7 +81,7 @@ async def test_operations_of_the_store_are_timed_and_their_failures_counted(
     assert await counted(api, "store_seconds_count", operation="begin") == 1
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_uploads_straight_to_the_store_are_counted_as_other_operations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,7 +122,7 @@ async def test_uploads_straight_to_the_store_are_counted_as_other_operations(
         await is_done(begin=1, part_urls=2, parts=2, finish=2)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_pictures_are_counted_by_what_came_of_them(
     api: Api, bruno: Tus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,7 +147,7 @@ async def test_pictures_are_counted_by_what_came_of_them(
     assert await counted(api, "pictures_total", operation="look", outcome="failed") == 0
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_what_is_deleted_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filing, "EVERY_SECONDS", 0.02)
     async with running(tmp_path / "data") as api:
@@ -177,7 +177,7 @@ async def outcomes(api: Api) -> dict[str, float]:
     return {outcome: times for outcome, times in found.items() if times}
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_scans_are_timed_and_counted_by_what_came_of_them(
     tmp_path: Path, clamd: FakeClamd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,7 +214,7 @@ async def test_scans_are_timed_and_counted_by_what_came_of_them(
         assert await counted(api, "scan_seconds_count") == 2
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_files_that_wait_are_counted_while_the_scanner_does_not_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -157,7 +157,7 @@ async def test_a_message_that_is_not_stored_yet_keeps_its_file(
         assert not await is_garbage(api)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("lost", ["the answer of the log", "the gateway, after it"])
 async def test_a_deletion_that_nobody_repeats_takes_the_file_back(
     api: Api,

@@ -65,7 +65,7 @@ async def test_pages_of_contacts_go_on_where_the_last_one_ended(tmp_path: Path) 
         assert seen == ["ana", "bruno"]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_group_of_as_many_names_as_may_be_given(api: Api, tmp_path: Path) -> None:
     names = [f"a-name-of-32-characters-in-{n:05}" for n in range(9_999)]
     assert {len(name) for name in names} == {32}

@@ -135,7 +135,7 @@ async def test_an_upload_is_aborted_twice(api: Api, monkeypatch: pytest.MonkeyPa
     assert await collecting.collect() == 0
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_everything_is_deleted_however_little_is_given_at_once(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,7 +89,7 @@ async def test_a_body_that_does_not_say_its_length_is_cut_off(api: Api) -> None:
     assert sent < (3 * BODY_MAX + GROUP_BODY_MAX) // 1024 + 4 * 16
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("body", "pointers"),
     [
@@ -271,7 +271,7 @@ async def test_the_page_of_documentation_tells_what_a_newcomer_needs(api: Api) -
             assert "`seq`" in parameter["description"]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_the_demonstration_is_told_of_at_every_start_but_not_where_it_is_off(
     tmp_path: Path,
 ) -> None:
@@ -309,7 +309,7 @@ async def unlimited(tmp_path: Path) -> AsyncIterator[Api]:
         yield found
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_sending_takes_what_its_description_allows_and_nothing_else(unlimited: Api) -> None:
     api = unlimited
     described = (await api.gateway.get("/openapi.json")).json()

@@ -166,7 +166,7 @@ async def test_one_that_is_in_flight_is_refused(api: Api, monkeypatch: pytest.Mo
     assert same(await first, await api.metadata.post("/v1/users", json=CARLA, headers=headers))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_many_at_once_create_one(api: Api) -> None:
     """Through two services, neither of which knows what the other has in flight."""
     bruno = await api.sign_in("bruno")
@@ -229,7 +229,7 @@ def _unknown_after(monkeypatch: pytest.MonkeyPatch, owner: type, method: str) ->
     return monkeypatch.undo
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", ["user", "conversation", "member"])
 async def test_an_unknown_outcome_is_found_out_by_repeating(
     api: Api, monkeypatch: pytest.MonkeyPatch, what: str

@@ -167,7 +167,7 @@ async def test_the_description_has_every_kind(api: Api) -> None:
         assert tuple(found) == choices
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_what_is_sent_and_shown_is_as_it_is_described(api: Api) -> None:
     bruno = await api.sign_in("bruno")
     described = (await api.gateway.get("/openapi.json")).json()

@@ -75,7 +75,7 @@ async def test_sending_is_limited_by_user(slow: Api, clock: Clock) -> None:
     assert len(await slow.history(bruno)) == 10
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_invalid_messages_count_as_well(slow: Api) -> None:
     bruno = await slow.sign_in("bruno")
     for _ in range(8):
@@ -128,7 +128,7 @@ async def test_guessing_a_password_is_limited_by_account(slow: Api, clock: Clock
         assert policies == '"sign-in-address";q=60;w=60, "sign-in-account";q=10;w=300'
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_signing_in_is_limited_by_address(slow: Api) -> None:
     async with from_address(slow, "192.0.2.1") as client:
         for number in range(60):

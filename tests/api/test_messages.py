@@ -43,7 +43,7 @@ async def test_a_message_has_its_fields_and_its_number(api: Api) -> None:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_many_at_once_are_there_once_in_one_order(api: Api) -> None:
     bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
     sent = await asyncio.gather(*[api.send(who) for who in [bruno, ana] * 100])
@@ -168,7 +168,7 @@ async def test_read_is_said_when_every_other_member_has_read(api: Api) -> None:
     assert await statuses() == ["READ", "READ", "READ", "DELIVERED"]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_new_member_starts_read_at_the_present(api: Api) -> None:
     bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
     carla = await api.sign_up("carla")
@@ -213,7 +213,7 @@ async def test_right_after_its_202_a_message_is_sent(api: Api) -> None:
     assert (await api.gateway.get(path, headers=ana)).status_code == 404
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_an_unknown_outcome_is_503_with_the_id_and_not_too_early(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,7 +77,7 @@ async def services(api: Api) -> AsyncIterator[list[Service]]:
         yield found
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_head_is_the_head_of_get(api: Api, services: list[Service]) -> None:
     bruno = await api.sign_in("bruno")
     asked = 0
@@ -99,7 +99,7 @@ async def test_head_is_the_head_of_get(api: Api, services: list[Service]) -> Non
     assert asked > 40
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_405_names_every_method_of_the_path(api: Api, services: list[Service]) -> None:
     bruno = await api.sign_in("bruno")
     for service in services:
@@ -115,7 +115,7 @@ async def test_405_names_every_method_of_the_path(api: Api, services: list[Servi
             assert (files.status_code, files.headers["Allow"]) == (405, "GET, HEAD")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_slash_at_the_end_leads_nowhere(api: Api, services: list[Service]) -> None:
     forged = await api.sign_in("bruno") | {"Host": "elsewhere.example"}
     for service in services:
@@ -177,7 +177,7 @@ BROKEN: list[tuple[bytes, int]] = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_one_reader_reads_the_json_of_every_route(api: Api, services: list[Service]) -> None:
     bruno = await api.sign_in("bruno") | {"Content-Type": "application/json"}
     operations = {operation: one for one in services for operation in one.takes_json}

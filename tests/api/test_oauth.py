@@ -27,7 +27,7 @@ def check(answer: httpx.Response, status: int, error: str) -> None:
     assert ("WWW-Authenticate" in answer.headers) == (status == 401)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("form", "status", "error"),
     [

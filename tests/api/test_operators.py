@@ -88,7 +88,7 @@ async def test_a_user_is_created_although_sign_up_is_closed(tmp_path: Path) -> N
         await api.sign_in("carla", "another long one")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_it_works_while_nothing_runs_and_is_noted(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     async with running(folder) as api:

@@ -51,7 +51,7 @@ async def say(api: Api, who: dict[str, str], chat: str) -> None:
     await api.routed()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("ahead", [2 * HOUR, 73 * 365 * 24 * HOUR])
 async def test_a_clock_that_was_ahead_and_is_set_right_keeps_nothing_on_top(
     api: Api, wall: Wall, ahead: float

@@ -163,7 +163,7 @@ async def test_what_a_reached_quota_says_makes_room(small: Api) -> None:
     await tus.upload(body)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_too_many_unfinished_uploads_are_told_with_what_to_delete(api: Api) -> None:
     bruno = await api.sign_in("bruno")
     tus = Tus(api, bruno)

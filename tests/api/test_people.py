@@ -177,7 +177,7 @@ async def test_a_first_start_that_was_cut_off_is_still_the_first(
         assert await api.history(await api.sign_in("ana")) == []
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_demonstration_data_is_made_once_and_only_where_nobody_else_comes(
     tmp_path: Path,
 ) -> None:

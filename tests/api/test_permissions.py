@@ -312,13 +312,13 @@ async def services(world: World) -> list[tuple[httpx.AsyncClient, set[str]]]:
     return [(client, await routes_of(client)) for client in clients]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_every_route_says_who_may_use_it(world: World) -> None:
     described = set[str]().union(*[routes for _, routes in await services(world)])
     assert described == set(TABLE)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("service", [0, 1], ids=["gateway", "metadata"])
 async def test_everybody_may_do_what_the_table_says(world: World, service: int) -> None:
     client, routes = (await services(world))[service]
@@ -335,7 +335,7 @@ async def test_everybody_may_do_what_the_table_says(world: World, service: int) 
     assert wrong == []
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("service", [0, 1], ids=["gateway", "metadata"])
 async def test_no_token_but_a_good_one_opens_anything(world: World, service: int) -> None:
     client, routes = (await services(world))[service]

@@ -188,7 +188,7 @@ async def test_one_who_wants_too_many_is_told_so(
         assert (await soon(api.gateway.get(path, headers=bruno))).status_code == 200
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_scan_does_not_wait_for_pictures_that_wait(
     slow: type[SlowPictures], tmp_path: Path
 ) -> None:

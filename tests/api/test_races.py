@@ -100,7 +100,7 @@ OPERATOR: dict[str, Act] = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", OPERATOR)
 @pytest.mark.parametrize("request_is", ["sign-in", "new password", "new e-mail"])
 async def test_an_operator_is_not_overtaken(

@@ -69,7 +69,7 @@ async def described(client: httpx.AsyncClient) -> dict[str, dict[str, Any]]:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_the_table_has_every_route_that_writes(api: Api) -> None:
     routes = set[str]()
     for client in clients(api):
@@ -93,7 +93,7 @@ async def test_the_description_says_that_they_are_limited(api: Api) -> None:
             assert ("429" in operation["responses"]) == (route in BY_ROUTE), route
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_limited_route_is_refused_when_nothing_is_left(small: Small) -> None:
     names = {
         "conversation_id": CHAT,

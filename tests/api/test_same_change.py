@@ -43,7 +43,7 @@ async def asked(
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_retry_of_what_was_accepted_is_accepted_when_it_would_be_refused_by_now(
     api: Api, forget: Forget
 ) -> None:

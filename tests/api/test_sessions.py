@@ -88,7 +88,7 @@ async def test_many_who_refresh_at_once_get_the_same_token(api: Api) -> None:
     assert {await status(api, answer.json()) for answer in answers} == {200}
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_refresh_is_repeated_after_the_key_has_changed(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     async with running(folder) as api:

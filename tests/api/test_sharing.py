@@ -105,7 +105,7 @@ class Watched:
         self.seen.append((answer.status_code, kept))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_nothing_tells_that_somebody_else_has_a_file(
     api: Api, bruno: Tus, ana: Tus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,7 +175,7 @@ async def lose(api: Api, key: str, tmp_path: Path, how: str) -> None:
     os.truncate(extents[-1].path, 5)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("how", ["missing", "cut off"])
 @pytest.mark.parametrize("content", [CONTENT, bytes(PART_BYTES + 10)], ids=["one", "parts"])
 async def test_nobody_joins_an_object_that_the_store_has_lost(
@@ -379,7 +379,7 @@ class _NoPictures:
         return None
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_both_are_in_a_backup_that_began_before_they_shared_an_object(
     api: Api, bruno: Tus, ana: Tus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

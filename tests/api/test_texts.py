@@ -43,7 +43,7 @@ async def test_texts_are_kept_in_normal_form(api: Api) -> None:
     assert made["metadata"] == {COMPOSED: f"{COMPOSED}\nmore", "empty": ""}
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("text", ["\0", " ", "\u3164", "\u2800", "a\0", "\u200b", "a\u0085"])
 async def test_no_route_takes_controls_or_what_shows_nothing(api: Api, text: str) -> None:
     bruno = await api.sign_in("bruno")

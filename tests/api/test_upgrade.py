@@ -33,7 +33,7 @@ def version(path: Path) -> int:
         return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_nothing_is_lost_and_everything_goes_on(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     put_down(folder)

@@ -235,7 +235,7 @@ async def test_the_first_bytes_may_come_at_once(bruno: Tus) -> None:
     assert (await bruno.ask("GET", answer.headers["location"])).content == b"abc"
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_first_bytes_that_are_refused_begin_nothing(bruno: Tus) -> None:
     wrong = checksum(b"other")
     for headers, status in [

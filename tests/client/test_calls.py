@@ -31,7 +31,7 @@ async def stored(served: Served, client: Client, message_id: str) -> Message:
     return await client.message(CHAT, message_id)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_message_and_its_changes(served: Served, ana: Client, bruno: Client) -> None:
     asked = await bruno.send(CHAT, "lunch?", mentions=["ana"])
     where = await ana.send(
@@ -64,7 +64,7 @@ async def test_the_same_id_is_the_same_message(served: Served, ana: Client) -> N
     assert await seqs(ana) == [[1]]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_message_is_changed_right_after_it_was_sent(served: Served, ana: Client) -> None:
     """Accepted and not yet stored, it is 404 for a moment."""
     for number in range(5):
@@ -79,7 +79,7 @@ async def test_a_message_is_changed_right_after_it_was_sent(served: Served, ana:
         assert {one.content.split()[0] for one in page} == {"second"}
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_pages_either_way(served: Served, ana: Client) -> None:
     assert await seqs(ana) == []
     for number in range(7):

@@ -38,7 +38,7 @@ async def test_a_loop_over_events_ends(tmp_path: Path, how: dict[str, str]) -> N
 
 
 # asyncio does not close the transport of a TLS connection that is given up before it is made.
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_a_program_that_has_had_an_answer_waits_for_another_certificate(
     tmp_path: Path,

@@ -149,7 +149,7 @@ async def test_an_event_is_taken_when_the_next_one_is_asked_for(
         assert contents(found) == ["two", "three", "four"]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_cancelled_task_loses_nothing(served: Served, bruno: Client) -> None:
     async with nothing_left(), served.client("ana") as ana:
         events = ana.events()

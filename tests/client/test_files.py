@@ -114,7 +114,7 @@ async def test_an_upload_goes_on_where_the_server_has_come_to(
     assert (tmp_path / "saved").read_bytes() == content(big)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_later_run_goes_on_and_the_message_is_there_once(
     served: Served, big: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -315,7 +315,7 @@ FILE = "01980f4e-9b2a-7c31-8d44-5a1f2e3d4c5b"
 BEGUN: Answer = (201, {}, {"Location": f"/v1/files/{FILE}"})
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_file_that_is_being_checked_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

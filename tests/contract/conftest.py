@@ -189,7 +189,7 @@ ON_SERVERS = [pytest.mark.slow, pytest.mark.engines]
             pytest.param(
                 ("sqlite", way),
                 id=f"sqlite, {way}",
-                marks=[pytest.mark.slow] if way in SERVED else [],
+                marks=[pytest.mark.thorough] if way in SERVED else [],
             )
             for way in WAYS
         ],

@@ -45,7 +45,9 @@ SETTINGS = pytest.mark.parametrize(
     "setting",
     [
         pytest.param(("sqlite", "asked"), id="sqlite"),
-        pytest.param(("sqlite", "by HTTP, cached"), id="sqlite, by HTTP", marks=pytest.mark.slow),
+        pytest.param(
+            ("sqlite", "by HTTP, cached"), id="sqlite, by HTTP", marks=pytest.mark.thorough
+        ),
         pytest.param(("postgresql", "asked"), id="postgresql", marks=ON_A_SERVER),
         pytest.param(("cockroachdb", "asked"), id="cockroachdb", marks=ON_A_SERVER),
     ],

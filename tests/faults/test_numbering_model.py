@@ -214,21 +214,21 @@ def two_equal_the_model(operations: Sequence[object]) -> None:
     two_routers.run(steps)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @settings(max_examples=15)
 @given(of_one_router)
 def test_any_interleaving_equals_the_model_on_disk(found: list[object]) -> None:
     equals_the_model(found, on_disk=True)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @settings(max_examples=50)
 @given(of_one_router)
 def test_any_interleaving_equals_the_model_where_the_last_write_wins(found: list[object]) -> None:
     equals_the_model(found, on_disk=False)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @settings(max_examples=25)
 @given(of_two_routers)
 def test_two_routers_at_once_equal_the_model(found: list[object]) -> None:

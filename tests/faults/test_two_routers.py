@@ -70,7 +70,7 @@ def test_one_that_is_killed_at_any_step_changes_nothing(left: str) -> None:
         two_routers.run(killed)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("left", ["nothing", "part", "late", "frozen"])
 def test_one_that_ends_or_is_frozen_at_any_step_of_changes_undoes_nothing(left: str) -> None:
     for step in STEPS_OF_CHANGES:
@@ -91,7 +91,7 @@ def test_one_that_ends_or_is_frozen_at_any_step_of_changes_undoes_nothing(left: 
         two_routers.run(ended)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("comes_back", [False, True])
 def test_one_that_is_frozen_at_any_step_undoes_nothing(comes_back: bool) -> None:
     for step in STEPS:
@@ -110,7 +110,7 @@ def test_one_that_is_frozen_at_any_step_undoes_nothing(comes_back: bool) -> None
         two_routers.run(frozen)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_two_that_take_turns_at_any_step_number_alike() -> None:
     for step in STEPS:
 

@@ -156,7 +156,7 @@ async def test_what_arrived_is_kept_when_a_client_breaks_off(served: Running, br
     assert (await bruno.ask("GET", path)).content == data
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_client_that_stalls_is_told_so_and_loses_nothing(
     api: Api,
     served: Running,
@@ -188,7 +188,7 @@ async def test_a_client_that_asks_gets_all_that_arrived(
         await client.at_end()  # it is closed: its body is not read on
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_uploads_are_kept_when_the_server_ends(
     api: Api, bruno: Tus, stalling: Stalling
 ) -> None:
@@ -203,7 +203,7 @@ async def test_uploads_are_kept_when_the_server_ends(
     assert await bruno.offset(path) == 40
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_an_upload_that_has_just_begun_is_kept_when_the_server_ends(
     api: Api, bruno: Tus, stalling: Stalling
 ) -> None:
@@ -225,7 +225,7 @@ async def test_an_upload_that_has_just_begun_is_kept_when_the_server_ends(
     assert await bruno.offset(headers["location"]) == 40
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_large_upload_takes_little_memory(served: Running, bruno: Tus) -> None:
     size, piece = 64 * MIB, bytes(MIB)
     path = await bruno.begin(size)
@@ -251,7 +251,7 @@ async def test_a_large_upload_takes_little_memory(served: Running, bruno: Tus) -
         tracemalloc.stop()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_slow_reader_gets_a_file_and_one_that_stops_is_cut_off(
     api: Api, served: Running, bruno: Tus, monkeypatch: pytest.MonkeyPatch
 ) -> None:

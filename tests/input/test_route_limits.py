@@ -139,7 +139,7 @@ async def test_the_smallest_chunks_of_a_large_body_are_no_more_than_it() -> None
         assert await client.answer() == (200, size)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["app", "fast"])
 async def test_a_request_may_take_the_seconds_that_its_route_says(kind: str) -> None:
     async with (
@@ -161,7 +161,7 @@ async def test_a_request_may_take_the_seconds_that_its_route_says(kind: str) -> 
         assert await usual.answer() == (200, 2)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_body_that_goes_on_takes_as_long_as_it_takes() -> None:
     async with (
         serving(application()) as running,

@@ -156,7 +156,7 @@ async def test_it_ends_with_the_server() -> None:
         assert await client.reader.read() == b""
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_what_does_not_close_is_cut() -> None:
     async with with_hook(Hook(patient=True), grace_seconds=1) as (running, client):
         client.writer.write(offer())

@@ -260,7 +260,7 @@ MUTANTS: list[Callable[[Patch], None]] = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("mutate", MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_a_mutant_is_caught(mutate: Callable[[Patch], None], monkeypatch: Patch) -> None:
     mutate(monkeypatch)
@@ -268,7 +268,7 @@ def test_a_mutant_is_caught(mutate: Callable[[Patch], None], monkeypatch: Patch)
         live_through_many()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_without_a_mutant_nothing_is_caught() -> None:
     live_through_many()
 

@@ -14,7 +14,7 @@ STEPS = st.lists(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @settings(max_examples=60)
 @given(STEPS, st.integers(0, 1_000))
 def test_every_client_ends_with_exactly_what_the_store_has(
@@ -23,7 +23,7 @@ def test_every_client_ends_with_exactly_what_the_store_has(
     live_through(steps, seed)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_same_of_lives_at_random() -> None:
     for seed in range(60):
         live_through(random_steps(seed), seed)

@@ -252,7 +252,7 @@ def test_an_empty_folder_is_filled_and_after_a_refusal_empty_again(
     assert history(again) == [(1, "a"), (2, "b")]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_folder_in_use_is_refused(tmp_path: Path, backup: Path) -> None:
     again = tmp_path / "again"
     with DataFolder(again):

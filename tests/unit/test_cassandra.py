@@ -272,7 +272,7 @@ async def test_connecting_and_preparing_count_towards_the_deadline(
     assert asked[2] == driver.REQUEST_SECONDS, "what is prepared takes no time"
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.anyio
 async def test_behind_a_hung_node_the_last_one_hears_within_the_deadline(
     monkeypatch: pytest.MonkeyPatch,

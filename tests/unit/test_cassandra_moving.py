@@ -113,7 +113,7 @@ async def settled(session: CassandraSession) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_after_a_while_without_any_answer_the_names_are_resolved_again(
     names: Names, session: CassandraSession, old_ends_soon: None
 ) -> None:
@@ -188,7 +188,7 @@ async def test_an_end_closes_a_session_that_is_being_made(
     assert [one.is_closed for one in names.sessions] == [True]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_pings_that_are_given_up_count_too(
     names: Names, session: CassandraSession, old_ends_soon: None
 ) -> None:

@@ -76,7 +76,7 @@ async def timed(loop: FastLoop, work: Awaitable[Any]) -> tuple[float, str]:
     return loop.time() - began, ""
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_five_thousand_readers_of_a_hung_node(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails when a deadline begins with a slot: the last one is told after 40 of them."""
     hung = Hung()

@@ -313,5 +313,5 @@ class Files(PlaceMachine):
         return True
 
 
-TestFiles = pytest.mark.slow(Files.TestCase)
+TestFiles = pytest.mark.thorough(Files.TestCase)
 TestFiles.settings = settings(max_examples=20, stateful_step_count=25)

@@ -193,7 +193,7 @@ def test_what_is_gone_is_noticed_and_what_is_back_too(tmp_path: Path, name: str,
     present.check()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [*PARTS, *BESIDE])
 async def test_nothing_is_accepted_into_a_folder_that_lost_a_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

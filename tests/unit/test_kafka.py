@@ -80,7 +80,7 @@ async def test_the_lag_is_that_of_the_last_answer() -> None:
     assert meter.lag({0: 4, 2: 1}) == {0: 6}
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_a_broker_that_is_nowhere_is_unavailable() -> None:
     producer = KafkaProducer("127.0.0.1:9")
     await producer.open()

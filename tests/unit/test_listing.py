@@ -113,7 +113,7 @@ async def pages(fake: Fake, limit: int) -> list[Listed]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @given(
     times=st.lists(st.tuples(st.integers(0, 5), st.one_of(st.none(), st.integers(0, 5)))),
     limit=st.integers(1, 5),

@@ -320,7 +320,7 @@ async def test_a_write_is_tried_again_until_the_service_is_there(
         assert await HttpUsers(service).user(ANA) == user(ANA)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_silence_ends_and_too_many_questions_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -126,7 +126,7 @@ async def test_who_does_not_wait_any_longer_holds_up_nobody() -> None:
     assert room.held == 0
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_as_many_slow_ones_let_go_as_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails when slow clients keep what others wait for, and when more than enough are told."""
     monkeypatch.setattr(module, "SLOW_SECONDS", 0.0)
@@ -143,7 +143,7 @@ async def test_as_many_slow_ones_let_go_as_are_needed(monkeypatch: pytest.Monkey
         await one.end()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_slow_owners_with_full_queues_keep_nobody_else_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -160,7 +160,7 @@ async def test_slow_owners_with_full_queues_keep_nobody_else_out(
     assert room.held == 0
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 async def test_nobody_lets_go_for_more_than_a_quarter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SLOW_SECONDS", 0.0)
     room = Room[str](8, 16, "requests")

@@ -131,5 +131,5 @@ class Sharing(PlaceMachine):
         assert set(self.own.values()) <= self.told
 
 
-TestSharing = pytest.mark.slow(Sharing.TestCase)
+TestSharing = pytest.mark.thorough(Sharing.TestCase)
 TestSharing.settings = settings(max_examples=30, stateful_step_count=20)

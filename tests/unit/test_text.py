@@ -107,7 +107,7 @@ def test_lengths_are_those_of_the_normal_form() -> None:
     assert display_name("") == note("") == ""
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @settings(max_examples=300)
 @given(st.text(max_size=20))
 def test_what_is_kept_is_kept_as_it_is_the_next_time(value: str) -> None:
@@ -120,7 +120,7 @@ def test_what_is_kept_is_kept_as_it_is_the_next_time(value: str) -> None:
     assert search_key(search_key(value, 999), 999) == search_key(value, 999)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_tables_are_not_the_interpreters() -> None:
     assert unicodedata2.unidata_version == "18.0.0"
     ignorable = UnicodeData(unicodedata2).default_ignorable
@@ -129,7 +129,7 @@ def test_the_tables_are_not_the_interpreters() -> None:
             assert bool(text._ignorables.match(chr(code))) == ignorable(code), hex(code)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_capitals_that_some_interpreters_do_not_know_are_left_alone() -> None:
     later = {
         chr(code)

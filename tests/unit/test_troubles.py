@@ -88,7 +88,7 @@ async def database(host: str) -> None:
         await opened.close()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.anyio
 @pytest.mark.parametrize("host", ["127.0.0.1", NOWHERE])
 @pytest.mark.parametrize("away", [kafka, cassandra, metadata, database])
@@ -316,7 +316,7 @@ def environment(host: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("host", ["127.0.0.1", NOWHERE])
 def test_the_doctor_says_the_same_sentences(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environment(host).items():

@@ -285,7 +285,7 @@ shallow = st.recursive(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @settings(max_examples=40)
 @given(st.integers(1, 2 * NESTING_MAX), st.randoms(use_true_random=False), shallow, st.booleans())
 def test_nesting_is_counted_as_a_parser_meets_it(

@@ -106,13 +106,13 @@ def test_every_kind_of_record_is_tried() -> None:
     assert set(RECORDS) == set(get_args(Record))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @given(st.one_of(*RECORDS.values()))
 def test_what_is_written_is_read(found: Record) -> None:
     assert decode_record(encode_record(found)) == found
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @given(
     st.binary(max_size=200)
     | st.recursive(st.none() | st.text(), st.lists).map(lambda value: json.dumps(value).encode())
