@@ -46,6 +46,8 @@ class Reader:
         """When sockets ended, and with which code; 1006 for those without a close frame."""
         self.refusals: list[str] = []
         """Why a gateway that listens opened no socket."""
+        self.unanswered: list[float] = []
+        """When one ended the connection before it had answered."""
         self._gateways = gateways
         self._headers = {"Authorization": f"Bearer {token}"}
         self._chance = random.Random(seed)
@@ -81,7 +83,10 @@ class Reader:
         except OSError:
             pass  # nobody listens
         except WebSocketException as refused:
-            self.refusals.append(str(refused))
+            if isinstance(refused.__cause__, EOFError):
+                self.unanswered.append(time.monotonic())
+            else:
+                self.refusals.append(str(refused))
 
 
 class Group:

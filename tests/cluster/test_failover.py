@@ -121,7 +121,7 @@ def test_a_router_that_is_frozen_for_a_moment_keeps_its_partitions(on: Routers) 
     assert [partitions_of(router) for router in others] == theirs
     rest = set(range(PARTITIONS)) - own
     measured("frozen for 5 s, the others'", on.conversations.stood_still(rest), OTHERS)
-    measured("frozen for 5 s, its own", on.conversations.stood_still(own), 5 + 1)
+    measured("frozen for 5 s, its own", on.conversations.stood_still(own), 5 + OTHERS)
 
 
 def test_a_router_that_was_frozen_for_longer_than_its_session_undoes_nothing(on: Routers) -> None:
