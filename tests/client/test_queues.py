@@ -159,7 +159,7 @@ async def test_a_queue_without_end_is_given_up(
     crowded: Crowded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room_module, "WAIT_SECONDS", 0.5)
-    monkeypatch.setattr("chat4all.client.uploading.QUEUE_SECONDS", 1.0)
+    monkeypatch.setattr("chat4all.client.timing.QUEUE_SECONDS", 1.0)
     room = crowded.rooms[uploading]
     async with crowded.served.client("bruno", timeout=2.0) as chat:
         with room.share(BRUNO, lambda: None) as taken:

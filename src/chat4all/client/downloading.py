@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from chat4all.client.calling import Call, Caller
 from chat4all.client.errors import CONFLICT, Defect, Refused, Unavailable, as_kind
 from chat4all.client.keeping import lock_exclusively
-from chat4all.client.timing import CHECK_SECONDS, QUEUE_SECONDS, Pace, file_timeout
+from chat4all.client.timing import CHECK_SECONDS, Pace, Standstill, file_timeout
 from chat4all.client.uploading import FILES_PATH, OnProgress
 
 PIECE_BYTES = 256 * 1024
@@ -53,21 +53,21 @@ class Downloading:
 
     async def _fill(self, file_id: str, file: BinaryIO, digest: Any, progress: OnProgress) -> str:
         """Add what is missing, over breaks; return the entity tag."""
-        delays, since, queued = self._pace.delays(), time.monotonic(), 0.0
+        standstill = Standstill(self._pace)
         while True:
             begun, began = file.tell(), time.monotonic()
             try:
                 return await self._continue(file_id, file, digest, progress)
             except Unavailable as error:
                 if file.tell() > begun:
-                    delays, since, queued = self._pace.delays(), time.monotonic(), 0.0
+                    standstill.end()
                 else:
-                    queued = min(queued + time.monotonic() - began, QUEUE_SECONDS)
+                    standstill.tried(began)
                 asked = self._pace.of(error.retry_after or 0.0)
                 most = CHECK_SECONDS if error.status == CONFLICT else self._caller.seconds
-                if time.monotonic() + asked - since - queued > most:
+                if standstill.seconds() + asked > most:
                     raise as_kind(Unavailable, error) from None
-                await asyncio.sleep(asked + next(delays))
+                await asyncio.sleep(asked + next(standstill.delays))
 
     async def _continue(
         self, file_id: str, file: BinaryIO, digest: Any, progress: OnProgress

@@ -1,6 +1,7 @@
 """How long the client waits."""
 
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -66,6 +67,31 @@ class Pace:
         while True:
             yield self.of(random.uniform(0, most))  # noqa: S311 - jitter
             most = min(2 * most, MOST_DELAY_SECONDS)
+
+
+class Standstill:
+    """How long nothing has come of a file, and the waits before it is asked for again.
+
+    The time for which a server may have had a request in its queue does not count.
+    """
+
+    delays: Iterator[float]
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self.end()
+
+    def end(self) -> None:
+        """Begin anew, since something has come."""
+        self.delays, self._since, self._queued = self._pace.delays(), time.monotonic(), 0.0
+
+    def tried(self, began: float) -> None:
+        """Take it that a request, of which nothing came, was in the queue since `began`."""
+        self._queued = min(self._queued + time.monotonic() - began, QUEUE_SECONDS)
+
+    def seconds(self) -> float:
+        """Return how long it is by now."""
+        return time.monotonic() - self._since - self._queued
 
 
 TRY_TIMEOUT = httpx2.Timeout(TRY_SECONDS)

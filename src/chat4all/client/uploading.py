@@ -20,7 +20,7 @@ from chat4all.client.errors import (
     as_kind,
 )
 from chat4all.client.keeping import UploadsFile
-from chat4all.client.timing import QUEUE_SECONDS, Pace, file_timeout
+from chat4all.client.timing import QUEUE_SECONDS, Pace, Standstill, file_timeout
 
 OnProgress: TypeAlias = Callable[[int, int], None]
 """Called with the bytes that are done, and all there are."""
@@ -149,8 +149,7 @@ class Uploading:
     async def _add(
         self, address: str, file: BinaryIO, local: LocalFile, offset: int, progress: OnProgress
     ) -> None:
-        delays, since = self._pace.delays(), time.monotonic()
-        queued = 0.0
+        standstill = Standstill(self._pace)
         progress(offset, local.size)
         while offset < local.size:
             error: Conflict | Unavailable | None = None
@@ -163,14 +162,14 @@ class Uploading:
                 error = unavailable
                 asked = unavailable.retry_after or 0.0
             if error is not None:
-                queued = min(queued + time.monotonic() - began, QUEUE_SECONDS)
+                standstill.tried(began)
                 if self._pace.of(asked) > self._caller.seconds:
                     raise error
-                await asyncio.sleep(self._pace.of(asked) + next(delays))
+                await asyncio.sleep(self._pace.of(asked) + next(standstill.delays))
                 reached = await self._offset(address, local.size)
             if reached > offset:
-                delays, since, queued = self._pace.delays(), time.monotonic(), 0.0
-            elif error is not None and time.monotonic() - since - queued > self._caller.seconds:
+                standstill.end()
+            elif error is not None and standstill.seconds() > self._caller.seconds:
                 raise error
             offset = reached
             progress(offset, local.size)
