@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import zip_longest
 from typing import Any
 
@@ -65,7 +66,7 @@ def _naming(
         some = file_ids[begin : begin + _AT_ONCE]
         # "" is no file's id.
         asked = dict(zip_longest(_NAMES, some, fillvalue=""))
-        for file_id, conversation, message in connection.execute(_USES, asked | {"owner": owner}):
+        for file_id, conversation, message in connection.execute(_uses(), asked | {"owner": owner}):
             found[file_id].append(NamingMessage(ConversationId(conversation), MessageId(message)))
     return found
 
@@ -74,6 +75,7 @@ _AT_ONCE = 20
 _NAMES = [f"file_{number}" for number in range(_AT_ONCE)]
 
 
+@cache
 def _uses() -> Select[Any]:
     """Return a query for some of the messages that name each of `_AT_ONCE` files.
 
@@ -93,9 +95,6 @@ def _uses() -> Select[Any]:
         for name in _NAMES
     ]
     return select(union_all(*(select(one) for one in each)).subquery())
-
-
-_USES = _uses()
 
 
 def _own_file(row: Any, messages: Sequence[NamingMessage]) -> OwnFile:
