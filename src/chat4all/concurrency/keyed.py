@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
@@ -41,20 +41,14 @@ class BoundedTurns(Generic[K]):
     @asynccontextmanager
     async def of(self, key: K) -> AsyncIterator[None]:
         """Wait for a turn of this key, which ends with the context."""
-        waiting = self._of.setdefault(key, self._make())
-        refused = Overloaded(f"too many {self._what}")
-        async with AsyncExitStack() as stack:
-            try:
-                left = await stack.enter_async_context(waiting.turn())
-            except TimeoutError:
-                raise refused from None
-            try:
-                async with asyncio.timeout(left) as deadline:
-                    yield
-            except TimeoutError:
-                if deadline.expired():
-                    raise refused from None
-                raise
+        waiting, deadline = self._of.setdefault(key, self._make()), None
+        try:
+            async with waiting.turn() as left, asyncio.timeout(left) as deadline:
+                yield
+        except TimeoutError:
+            if deadline is None or deadline.expired():
+                raise Overloaded(f"too many {self._what}") from None
+            raise
 
 
 class KeyedWork(Generic[K]):

@@ -86,9 +86,8 @@ class _FilesEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Answer a request for a file, or with a problem; or decline."""
         file_id, pictured = file_in(scope["path"]), thumbnail_in(scope["path"])
-        if file_id is None and pictured is None and scope["path"] != FILES_PATH:
-            return False
-        if scope["path"] == FILES_PATH and scope["method"] == "GET":
+        is_of_all = scope["path"] == FILES_PATH and scope["method"] != "GET"
+        if file_id is None and pictured is None and not is_of_all:
             return False
         scope["route"] = _route(scope["path"])
         headers = Headers(scope=scope)
