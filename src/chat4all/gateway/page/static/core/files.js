@@ -5,10 +5,10 @@ const SHOWN = ["image", "audio", "video"];
 /** Uploads at a time. */
 const AT_ONCE = 2;
 /** Between two addresses of the same file. */
+const AGAIN_MS = 30_000;
 /** How often a picture that does not come is asked for again, and after how long, which grows. */
 const TRIES = 3;
 const LATER_MS = 2_000;
-const AGAIN_MS = 30_000;
 
 /** Let a player go on where it is once it has another address. */
 function resume(player) {
