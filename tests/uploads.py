@@ -62,13 +62,13 @@ class Steps:
             self.under_way[name] -= 1
 
     async def until_begun(self, name: str, times: int = 1) -> None:
-        await _until(lambda: self.begun[name] >= times)
+        await until(lambda: self.begun[name] >= times)
 
     async def until_done(self, name: str, times: int = 1) -> None:
-        await _until(lambda: self.done[name] >= times)
+        await until(lambda: self.done[name] >= times)
 
 
-async def _until(holds: Callable[[], bool]) -> None:
+async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while not holds():
             await asyncio.sleep(0.001)
@@ -224,3 +224,18 @@ class Body:
             if isinstance(piece, Exception):
                 raise piece
             yield piece
+
+
+async def until_read(body: Body) -> None:
+    """Return when all there is of a body has been read."""
+    await until(body._pieces.empty)
+    await asyncio.sleep(0)
+
+
+async def being_added(
+    gateway: Uploading, file_id: FileId, body: Body
+) -> "asyncio.Task[Upload | StoredFile]":
+    """Add a body of Ana's from the beginning on; return when all there is of it has been read."""
+    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(body)))
+    await until_read(body)
+    return adding

@@ -16,7 +16,7 @@ from tests.api.conftest import Api, running
 from tests.api.test_attached import send, status
 from tests.api.tus import Tus, named
 from tests.files.bombs import gif, replaced, scans
-from tests.files.test_pictures import SVG, children, image, opened, streamed
+from tests.files.test_pictures import SVG, children, image, moving, opened, streamed
 from tests.unit.test_media_types import box
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.timeout(150)]
@@ -76,10 +76,7 @@ async def test_the_pixels_of_one_frame_count_and_the_others_are_not_decoded() ->
 
 
 async def test_many_frames_of_other_forms() -> None:
-    still = image(400, 400)
-    frames = pyvips.Image.arrayjoin([still, still.flip("horizontal")] * 30, across=1).copy()
-    frames.set_type(pyvips.GValue.gint_type, "page-height", 400)
-    raw = frames.write_to_buffer(".webp")
+    raw = moving(400, 400, pairs=30).write_to_buffer(".webp")
     assert opened(raw).get("n-pages") == 60
     found = await LimitedPictures().look(streamed(raw))
     assert (found.width, found.height) == (400, 400)

@@ -279,14 +279,19 @@ const asked = async () => {
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
 };
 
+/** Send the film, and abort that while its POST is held. */
+const abortedWhileBegun = async () => {
+  server.posting = [];
+  const stopping = new AbortController();
+  const stopped = chat.sendFile(CHAT, film(), { signal: stopping.signal });
+  await until(() => server.posting.length);
+  stopping.abort();
+  await assert.rejects(stopped, { name: "AbortError" });
+};
+
 for (const answered of ["before", "after"]) {
   test(`an upload that was aborted while it was begun is gone on with: answered ${answered}`, async () => {
-    server.posting = [];
-    const pausing = new AbortController();
-    const paused = chat.sendFile(CHAT, film(), { signal: pausing.signal });
-    await until(() => server.posting.length);
-    pausing.abort();
-    await assert.rejects(paused, { name: "AbortError" });
+    await abortedWhileBegun();
     if (answered === "before") {
       server.posting.pop()();
       await until(() => server.uploads.size);
@@ -304,12 +309,7 @@ for (const answered of ["before", "after"]) {
   });
 
   test(`an upload that is given up while it is begun is deleted: answered ${answered}`, async () => {
-    server.posting = [];
-    const stopping = new AbortController();
-    const stopped = chat.sendFile(CHAT, film(), { signal: stopping.signal });
-    await until(() => server.posting.length);
-    stopping.abort();
-    await assert.rejects(stopped, { name: "AbortError" });
+    await abortedWhileBegun();
     const answer = () => server.posting.pop()();
     if (answered === "before") {
       answer();
@@ -331,12 +331,7 @@ for (const answered of ["before", "after"]) {
 }
 
 test("a file that is sent again while it is given up is another upload", async () => {
-  server.posting = [];
-  const stopping = new AbortController();
-  const stopped = chat.sendFile(CHAT, film(), { signal: stopping.signal });
-  await until(() => server.posting.length);
-  stopping.abort();
-  await assert.rejects(stopped, { name: "AbortError" });
+  await abortedWhileBegun();
   const discarding = chat.discardUpload(film(), { conversation_id: CHAT });
   const again = chat.sendFile(CHAT, film());
   await asked();
@@ -358,12 +353,7 @@ test("a file that is sent again while it is given up is another upload", async (
 });
 
 test("a beginning that fails while nobody waits for it is no error, and is tried anew", async () => {
-  server.posting = [];
-  const stopping = new AbortController();
-  const stopped = chat.sendFile(CHAT, film(), { signal: stopping.signal });
-  await until(() => server.posting.length);
-  stopping.abort();
-  await assert.rejects(stopped, { name: "AbortError" });
+  await abortedWhileBegun();
   server.posting.pop()(new TypeError("fetch failed"));
   server.posting = null;
   await asked(); // an unhandled rejection fails the test

@@ -12,8 +12,8 @@ from chat4all.domain.errors import NotFound
 from chat4all.domain.files import FileFacts, FileId, StoredFile
 from chat4all.usecases.picturing import KEEP_SECONDS, Picturing
 from tests.attached import FakePictures
-from tests.unit.test_uploading import ANA, PART, begun, until_read
-from tests.uploads import Body, World, world_in
+from tests.unit.test_uploading import ANA, PART, begun
+from tests.uploads import Body, World, until_read, world_in
 
 pytestmark = pytest.mark.anyio
 

@@ -31,9 +31,8 @@ from tests.unit.test_uploading import (
     new,
     offset_of,
     sha256,
-    until_read,
 )
-from tests.uploads import Body, World, world_in
+from tests.uploads import Body, World, being_added, until_read, world_in
 
 pytestmark = pytest.mark.anyio
 
@@ -116,8 +115,7 @@ async def test_a_request_that_lost_its_hold_ends_before_the_next_one_begins(worl
     gateway = world.gateway()
     file_id = await begun(gateway, 6)
     body = Body(b"abc")
-    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(body)))
-    await until_read(body)
+    adding = await being_added(gateway, file_id, body)
     await world.uploads.release(file_id, await world.fence(file_id))  # as if its lease had ended
     await gateway.append(ANA, file_id, 0, aiter(Body(b"uvwxyz").end()))
     assert adding.done()
@@ -162,8 +160,7 @@ async def test_a_request_that_is_cancelled_lets_go(world: World) -> None:
     gateway = world.gateway()
     file_id = await begun(gateway, 6)
     body = Body(b"abc")
-    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(body)))
-    await until_read(body)
+    adding = await being_added(gateway, file_id, body)
     adding.cancel()
     with pytest.raises(asyncio.CancelledError):
         await adding
@@ -237,8 +234,7 @@ async def test_a_body_takes_memory_for_one_part_at_a_time(
     monkeypatch.setattr("chat4all.usecases.writing_parts.MEMORY_MIN", 1)
     gateway, body = world.gateway(), Body(b"abc")
     file_id = await begun(gateway, size)
-    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(body)))
-    await until_read(body)
+    adding = await being_added(gateway, file_id, body)
     assert gateway._memory.held == held
     body.send(bytes(size - 3)).end()
     assert (await adding).state is FileState.READY

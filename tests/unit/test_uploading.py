@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import itertools
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import AsyncMock
@@ -22,7 +22,14 @@ from chat4all.domain.errors import (
     TooLarge,
     Unavailable,
 )
-from chat4all.domain.files import FileFacts, FileId, FileLimits, FileState, NewUpload, Upload
+from chat4all.domain.files import (
+    FileFacts,
+    FileId,
+    FileLimits,
+    FileState,
+    NewUpload,
+    Upload,
+)
 from chat4all.domain.ids import Username
 from chat4all.ports.blobs import Chunks
 from chat4all.usecases import uploading as module
@@ -32,7 +39,7 @@ from chat4all.usecases.uploading import Uploading
 from chat4all.usecases.writing_parts import MEMORY_MIN
 from tests.api.tus import PNG
 from tests.attached import FakePictures
-from tests.uploads import Body, World, world_in
+from tests.uploads import Body, World, being_added, until, until_read, world_in
 
 pytestmark = pytest.mark.anyio
 
@@ -59,17 +66,6 @@ async def begun(gateway: Uploading, size: int) -> FileId:
 
 async def offset_of(gateway: Uploading, file_id: FileId) -> int:
     return (await gateway.settled(ANA, file_id)).progress.offset
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not holds():
-            await asyncio.sleep(0)
-
-
-async def until_read(body: Body) -> None:
-    await until(body._pieces.empty)
-    await asyncio.sleep(0)
 
 
 def sha256(data: bytes) -> str:
@@ -227,8 +223,7 @@ async def test_a_stranger_stops_nothing(world: World) -> None:
     gateway = world.gateway()
     file_id = await begun(gateway, 6)
     body = Body(b"abc")
-    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(body)))
-    await until_read(body)
+    adding = await being_added(gateway, file_id, body)
     with pytest.raises(NotFound):
         await gateway.settled(BRUNO, file_id)
     with pytest.raises(NotFound):
@@ -405,8 +400,7 @@ async def test_a_gateway_that_ends_keeps_what_has_arrived(world: World) -> None:
     gateway = world.gateway()
     file_id = await begun(gateway, 6)
     body = Body(b"abc")
-    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(body)))
-    await until_read(body)
+    adding = await being_added(gateway, file_id, body)
     gateway.stop()
     with pytest.raises(Overloaded):
         await adding
@@ -465,8 +459,7 @@ async def test_an_upload_that_is_given_up_is_gone(world: World) -> None:
     gateway = world.gateway()
     file_id = await begun(gateway, 6)
     body = Body(b"abc")
-    adding = asyncio.create_task(gateway.append(ANA, file_id, 0, aiter(body)))
-    await until_read(body)
+    adding = await being_added(gateway, file_id, body)
     await gateway.end(ANA, file_id)
     with pytest.raises((Fenced, NotFound)):
         await adding
