@@ -19,6 +19,12 @@ SLICE = 250
 TELLING_SHARE = 0.5
 """Of the time that all have to end, in which they are told."""
 
+LATEST_SHARE = 0.8
+"""Of that time, after which no one who is left waits any longer to be told."""
+
+CATCHING_UP = 2
+"""How much faster than planned they are told when the process has stood still meanwhile."""
+
 
 class UpgradedProtocol(asyncio.Protocol, ABC):
     """The protocol that a connection is handed over to.
@@ -75,15 +81,19 @@ class UpgradedConnections:
         """Close all, and wait for it; those that take longer than `seconds` are cut off.
 
         They are told one after the other, within a part of that time: their clients connect again
-        as soon as they are told, to other servers.
+        as soon as they are told, to other servers. Where the process stands still for a while, the
+        rest is not told in one go.
         """
         self.is_ending = True
         loop = asyncio.get_running_loop()
         began = loop.time()
         protocols = tuple(self._transports)
         told = 0
+        step = POLL_SECONDS / (seconds * TELLING_SHARE)
         while self._transports and (elapsed := loop.time() - began) < seconds:
-            share = min(1.0, (elapsed + POLL_SECONDS) / (seconds * TELLING_SHARE))
+            share = elapsed / (seconds * TELLING_SHARE) + step
+            if elapsed < seconds * LATEST_SHARE:
+                share = min(share, told / len(protocols) + step * CATCHING_UP)
             for protocol in protocols[told : (told := ceil(len(protocols) * share))]:
                 protocol.shutdown()
             await asyncio.sleep(POLL_SECONDS)
