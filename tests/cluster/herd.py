@@ -46,8 +46,8 @@ class Reader:
         """When sockets ended, and with which code; 1006 for those without a close frame."""
         self.refusals: list[str] = []
         """Why a gateway that listens opened no socket."""
-        self.unanswered: list[float] = []
-        """When one ended the connection before it had answered."""
+        self.unanswered: list[tuple[float, float]] = []
+        """When one was asked that ended the connection before it had answered, and when it did."""
         self._gateways = gateways
         self._headers = {"Authorization": f"Bearer {token}"}
         self._chance = random.Random(seed)
@@ -63,6 +63,7 @@ class Reader:
             await asyncio.sleep(self._chance.uniform(0, delay))
 
     async def _connect(self, gateway: Service) -> None:
+        asked = time.monotonic()
         try:
             async with connect(
                 gateway.live_url,
@@ -84,7 +85,7 @@ class Reader:
             pass  # nobody listens
         except WebSocketException as refused:
             if isinstance(refused.__cause__, EOFError):
-                self.unanswered.append(time.monotonic())
+                self.unanswered.append((asked, time.monotonic()))
             else:
                 self.refusals.append(str(refused))
 

@@ -1,14 +1,15 @@
 """Services that die at a step, and mutants: `python -m tests.cluster.launch FAULT ... router`.
 
 `die-after=STEP` kills the process with SIGKILL at exactly that step of EXACTNESS 7, the first time
-it has something to do there. The others are mistakes that a rule forbids; the last one named is
-outermost: its calls go through the others.
+it has something to do there. The others, but for one, are mistakes that a rule forbids; the last
+one named is outermost: its calls go through the others.
 """
 
 import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from chat4all.domain.records import DeadLetter
 from chat4all.gateway.live import next_runs
 from chat4all.gateway.live.followers import Followed, Follower
 from chat4all.gateway.live.resuming import Asked, Resuming
+from chat4all.gateway.live.socket import Socket
 from chat4all.http.server import upgrading
 from chat4all.ports.log import MessageLog, Poll
 from chat4all.ports.store import StoreBatch
@@ -61,6 +63,8 @@ STEPS = (
 )
 _LAST_BEFORE = {"message_ids": "messages", "read_markers": "ids", "conversation_heads": "markers"}
 """The stage that is acknowledged when the first statement into a table is sent."""
+
+TOLD = "a socket is told at "
 
 SESSION_MS = 2_000
 """A router that is to die is missed sooner: its successors need not wait for it."""
@@ -333,6 +337,17 @@ def attached_at_the_head() -> None:
     Resuming.replay = at_the_head  # type: ignore[assignment, method-assign]
 
 
+def telling_is_written() -> None:
+    """No fault: write down when each socket is told that the server restarts."""
+    shutdown = Socket.shutdown
+
+    def written(self: Socket) -> None:
+        sys.stderr.write(f"{TOLD}{time.monotonic()}\n")
+        shutdown(self)
+
+    Socket.shutdown = written  # type: ignore[method-assign]
+
+
 def told_at_once() -> None:
     """Tell all sockets at once that the server restarts."""
     upgrading.TELLING_SHARE = 1e-9
@@ -351,6 +366,7 @@ FAULTS = {
         producer_fails,
         memory_without_end,
         attached_at_the_head,
+        telling_is_written,
         told_at_once,
         read_one_by_one,
         cached_in_silence,
