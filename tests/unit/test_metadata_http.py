@@ -132,6 +132,15 @@ async def test_what_is_no_question_is_refused(endpoint: InternalEndpoint) -> Non
     assert (await raw(endpoint, "user", b" " * (1 << 20) + b" ", **good)).status_code == 413
 
 
+async def test_a_service_of_an_older_release_is_unavailable(endpoint: InternalEndpoint) -> None:
+    async with asking(endpoint) as service:
+        with pytest.raises(Unavailable, match="no_such_question") as refused:
+            await service.ask("no_such_question", msgspec.defstruct("Q", [])(), None, writes=True)
+    assert not isinstance(refused.value, OutcomeUnknown)
+    assert_documented(str(refused.value))
+    assert refused.value.public == "the metadata service is unavailable"
+
+
 async def test_a_wrong_credential_is_told_to_the_operator_and_fails_closed(
     endpoint: InternalEndpoint,
 ) -> None:

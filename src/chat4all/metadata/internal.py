@@ -103,7 +103,7 @@ class InternalEndpoint:
     async def _answer(self, scope: Scope, receive: Receive) -> bytes:
         route = self._routes.get(scope["path"])
         if route is None:
-            raise NotFound("no such route")
+            raise NotFound(internal.NO_SUCH_QUESTION)
         scope["route"] = route
         set_limits(scope, _LIMITS)
         if scope["method"] != "POST":

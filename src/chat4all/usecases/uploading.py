@@ -188,7 +188,7 @@ class Uploading:
         it, `Fenced` when one takes it away, `ChecksumMismatch` and then nothing has changed,
         `TooLarge` for bytes beyond the end, `BodyBroken`, and `Overloaded` when too many are being
         uploaded: also to a slow one that others wait for. What had arrived counts all the same,
-        without a checksum.
+        without a checksum: all of it, or its whole parts where the body is too large.
         """
         if self._is_ending:
             raise _ending()

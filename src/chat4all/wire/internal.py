@@ -29,6 +29,12 @@ SCHEME = "Chat4All-Service"
 ACTOR_HEADER = "Chat4All-Actor"
 """Who a gateway asks for, from `encode_actor`; believed, since only services have a credential."""
 
+NO_SUCH_QUESTION = "no such route"
+"""The detail of the 404 to a name that a service does not know.
+
+It never changes: by it a gateway of a newer release knows that this is no answer to its question.
+"""
+
 BODY_MAX = 1024 * 1024
 """Bytes in a body: a conversation with 10,000 members takes half of that."""
 

@@ -112,7 +112,7 @@ class MetadataService:
         except TimeoutError as error:
             raise self._unavailable("no answer in time", writes) from error
         if status != HTTPStatus.OK:
-            raise self._refusal(status, answer, writes=writes)
+            raise self._refusal(name, status, answer, writes=writes)
         try:
             return msgspec.json.decode(answer, type=shape)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -153,23 +153,28 @@ class MetadataService:
         )
         return _failure(detail, may_be_done)
 
-    def _refusal(self, status: int, answer: bytes, *, writes: bool) -> Exception:
+    def _refusal(self, name: str, status: int, answer: bytes, *, writes: bool) -> Exception:
         """Return the error that an answer other than 200 stands for."""
         try:
             problem = decode_problem(answer)
         except ValueError:
             problem = ReceivedProblem()
-        if refused := _REFUSED.get(problem.type):
+        is_known = problem.detail != internal.NO_SUCH_QUESTION
+        if is_known and (refused := _REFUSED.get(problem.type)):
             return refused(problem.detail)
         match status:
             case HTTPStatus.UNPROCESSABLE_ENTITY:
                 return InvalidInput([FieldError("", problem.detail)])
-            case HTTPStatus.UNAUTHORIZED:
-                detail = (
-                    f"the metadata service at {self._url} does not take this credential: set the "
-                    "same CHAT4ALL_SERVICE_CREDENTIAL for gateways and metadata services"
+            case HTTPStatus.NOT_FOUND if not is_known:
+                why = (
+                    f"does not know the question {name}: it is of an older release, so upgrade it "
+                    "before the gateways"
                 )
-                return Unavailable(detail, PUBLIC)
+            case HTTPStatus.UNAUTHORIZED:
+                why = (
+                    "does not take this credential: set the same CHAT4ALL_SERVICE_CREDENTIAL for "
+                    "gateways and metadata services"
+                )
             case HTTPStatus.SERVICE_UNAVAILABLE if problem.type:
                 # Its own words for clients, which name no addresses.
                 unknown = problem.type == type_of(ProblemSlug.OUTCOME_UNKNOWN)
@@ -180,6 +185,7 @@ class MetadataService:
             case _:
                 # Another release, a proxy, a defect: the outcome is unknown.
                 return _failure(f"the metadata service answered {status}", writes)
+        return Unavailable(f"the metadata service at {self._url} {why}", PUBLIC)
 
 
 def _failure(detail: str, may_be_done: bool) -> Unavailable:
