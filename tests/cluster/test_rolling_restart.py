@@ -84,7 +84,10 @@ def whole(herd: Herd, gateways: Sequence[Service]) -> None:
 @pytest.mark.alone
 def test_a_rolling_restart_is_no_storm(site: Site) -> None:
     ending = list[tuple[float, float]]()
-    with writing_down(site), a_herd(site, groups=10, people=100, pause=PAUSE) as herd:
+    with (
+        launched(site, site.gateways, "telling_is_written"),
+        a_herd(site, groups=10, people=100, pause=PAUSE) as herd,
+    ):
         for gateway, other in (site.gateways, site.gateways[::-1]):
             herd.goes_on(2)
             before, resumes = value(other, READ), herd.resumes()
@@ -112,62 +115,45 @@ def test_a_rolling_restart_is_no_storm(site: Site) -> None:
 @pytest.mark.alone
 def test_a_gateway_that_tells_all_at_once_is_found_out(site: Site) -> None:
     """Mutant `told_at_once`: at a shutdown all sockets are closed in one wave."""
-    gateway = with_fault(site, "telling_is_written", "told_at_once")
-    try:
-        with a_herd(site, groups=1, people=100, gateways=[gateway]) as herd:
-            assert largest_wave(stopped(herd, gateway)) > WAVE_SHARE
-    finally:
-        mended(gateway)
+    gateway = site.gateways[1]
+    with (
+        launched(site, [gateway], "telling_is_written", "told_at_once"),
+        a_herd(site, groups=1, people=100, gateways=[gateway]) as herd,
+    ):
+        assert largest_wave(stopped(herd, gateway)) > WAVE_SHARE
 
 
 def test_a_gateway_that_reads_message_by_message_is_found_out(site: Site) -> None:
     """Mutant `read_one_by_one`: what a resume costs the store grows with what was missed."""
-    gateway = with_fault(site, "read_one_by_one")
-    try:
-        with a_herd(site, groups=1, people=100, gateways=[gateway], pause=0.05) as herd:
-            herd.keep_away()
-            stopped(herd, gateway)
-            herd.goes_on(2 * READS_MAX)  # through the other gateway
-            herd.stop_writing()
-            gateway.start()
-            all_ready(site.services)
-            resumes = herd.resumes()
-            herd.let_connect()
-            herd.all_current()
-            assert value(gateway, READ) > READS_MAX * (herd.resumes() - resumes)
-    finally:
-        mended(gateway)
+    gateway = site.gateways[1]
+    with (
+        launched(site, [gateway], "read_one_by_one"),
+        a_herd(site, groups=1, people=100, gateways=[gateway], pause=0.05) as herd,
+    ):
+        herd.keep_away()
+        stopped(herd, gateway)
+        herd.goes_on(2 * READS_MAX)  # through the other gateway
+        herd.stop_writing()
+        gateway.start()
+        all_ready(site.services)
+        resumes = herd.resumes()
+        herd.let_connect()
+        herd.all_current()
+        assert value(gateway, READ) > READS_MAX * (herd.resumes() - resumes)
 
 
 @contextmanager
-def writing_down(site: Site) -> Iterator[None]:
-    """Let the gateways write down when they tell each socket that they restart."""
+def launched(site: Site, gateways: Sequence[Service], *faults: str) -> Iterator[None]:
+    """Let these gateways run with what `tests.cluster.launch` does to them."""
     try:
-        for gateway in site.gateways:
-            restarted(gateway, "telling_is_written")
+        for gateway in gateways:
+            gateway.stop()
+            gateway.faults = faults
+            gateway.start()
         all_ready(site.services)
         yield
     finally:
-        for gateway in site.gateways:
-            mended(gateway)
-
-
-def with_fault(site: Site, *faults: str) -> Service:
-    """Restart the second gateway with a mutant in it."""
-    restarted(site.gateways[1], *faults)
-    all_ready(site.services)
-    return site.gateways[1]
-
-
-def restarted(gateway: Service, *faults: str) -> None:
-    if gateway.process is not None:
-        gateway.stop()
-    gateway.faults = faults
-    gateway.start()
-
-
-def mended(gateway: Service) -> None:
-    """Let the next start be without it."""
-    gateway.faults = ()
-    if gateway.process is not None:
-        gateway.stop()
+        for gateway in gateways:
+            gateway.faults = ()
+            if gateway.process is not None:
+                gateway.stop()
