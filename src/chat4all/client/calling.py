@@ -25,6 +25,7 @@ from chat4all.client.errors import (
     as_kind,
     error_of,
 )
+from chat4all.client.handshakes import closing_handshakes
 from chat4all.client.timing import TRY_TIMEOUT, Pace, seconds_of
 from chat4all.client.tokens import Tokens
 from chat4all.client.views import OwnProfile, Token
@@ -232,6 +233,7 @@ class Caller:
             data=call.form,
             headers=headers,
             timeout=call.timeout,
+            extensions={"trace": closing_handshakes()} if self.ssl else None,
         )
         answer = await http.send(request, stream=True)
         self.was_reached = True

@@ -1,0 +1,80 @@
+"""TLS handshakes that a client gives up, by its deadline or because the program cancels it."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from chat4all.client import Client, Closed, Unavailable
+
+pytestmark = pytest.mark.anyio
+
+SECONDS = 10.0
+
+
+@dataclass
+class Silent:
+    """A server that never says anything."""
+
+    url: str = ""
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it has something of a handshake."""
+    left: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the client has closed its connection."""
+
+
+@asynccontextmanager
+async def silent() -> AsyncIterator[Silent]:
+    found = Silent()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        found.begun.set()
+        await reader.read()
+        found.left.set()
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    found.url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_collected() -> Iterator[None]:
+    """What is left open stays open: the garbage collector would close it sooner or later."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+async def test_a_deadline_closes_the_connection() -> None:
+    async with silent() as server, Client(server.url, token="t", timeout=0.1) as client:
+        with pytest.raises(Unavailable):
+            await client.me()
+        async with asyncio.timeout(SECONDS):
+            await server.left.wait()
+
+
+async def test_a_call_that_is_cancelled_leaves_no_connection() -> None:
+    async with silent() as server, Client(server.url, token="t") as client:
+        asking = asyncio.create_task(client.me())
+        async with asyncio.timeout(SECONDS):
+            await server.begun.wait()
+            asking.cancel()
+            await server.left.wait()
+            await asyncio.wait([asking])
+        assert asking.cancelled()
+
+
+async def test_a_client_that_is_closed_leaves_no_connection() -> None:
+    async with silent() as server, asyncio.timeout(SECONDS):
+        async with Client(server.url, token="t") as client:
+            following = asyncio.ensure_future(anext(client.events()))
+            await server.begun.wait()
+        with pytest.raises(Closed):
+            await following
+        await server.left.wait()
