@@ -1,7 +1,10 @@
 """Files that wait at the server for their turn: the Python client waits with them."""
 
 import asyncio
+import hashlib
 import os
+import re
+import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from chat4all.adapters.pictures.process import SECONDS as PICTURE_SECONDS
-from chat4all.client import Unavailable, timing
+from chat4all.client import Client, Unavailable, timing
 from chat4all.client.calling import Call, Caller
 from chat4all.concurrency import room as room_module
 from chat4all.concurrency.room import OWNERS_MIN, Room
@@ -17,7 +20,8 @@ from chat4all.domain.ids import Username
 from chat4all.gateway.files import downloads
 from chat4all.usecases import uploading
 from tests.api.conftest import running
-from tests.client.conftest import Served
+from tests.client.answering import listening
+from tests.client.conftest import PACE, Served
 from tests.input.servers import serving
 
 pytestmark = pytest.mark.anyio
@@ -129,6 +133,34 @@ async def test_a_download_stays_in_the_queue(crowded: Crowded, tmp_path: Path) -
         await getting
         assert crowded.asked == ["GET"]
     assert (tmp_path / "saved").read_bytes() == path.read_bytes()
+
+
+async def test_a_download_that_stalls_in_its_middle_is_not_in_a_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when it is waited for as long as for the first byte."""
+    monkeypatch.setattr(timing, "TRY_SECONDS", 0.2)
+    content, ranges = b"text", list[int]()
+    tag = f'ETag: "{hashlib.sha256(content).hexdigest()}"'
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = (await reader.readuntil(b"\r\n\r\n")).decode()
+        begin = int((re.findall(r"(?i)range: bytes=(\d+)-", asked) or ["0"])[0])
+        ranges.append(begin)
+        status = "206 Partial Content" if begin else "200 OK"
+        length = f"Content-Length: {len(content) - begin}"
+        writer.write(f"HTTP/1.1 {status}\r\n{length}\r\n{tag}\r\n\r\n".encode())
+        writer.write(content[begin : begin + 2])
+        try:
+            await reader.read()
+        finally:
+            writer.close()
+
+    async with listening(handle) as url, Client(url, token="t") as chat, asyncio.timeout(20):
+        chat._pace.factor = PACE
+        await chat.download(str(uuid.uuid4()), tmp_path / "saved")
+    assert ranges == [0, 2]
+    assert (tmp_path / "saved").read_bytes() == content
 
 
 @pytest.mark.slow

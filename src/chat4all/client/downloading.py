@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from chat4all.client import timing
 from chat4all.client.calling import Call, Caller
 from chat4all.client.errors import CONFLICT, Defect, Refused, Unavailable, as_kind
 from chat4all.client.keeping import lock_exclusively
@@ -81,6 +82,8 @@ class Downloading:
         call = Call("GET", path, headers=headers, timeout=file_timeout())
         try:
             async with self._caller.streamed(call) as answer:
+                # It is out of the queue: what keeps still from now on does not come any more.
+                answer.request.extensions["timeout"]["read"] = timing.TRY_SECONDS
                 tag: str = answer.headers.get("ETag", "")
                 if offset and answer.status_code != 206:
                     raise Defect("the server does not give a part of the file")
@@ -88,7 +91,7 @@ class Downloading:
                 if not length.isdecimal():
                     raise Defect("the server does not say how long the file is")
                 size = offset + int(length)
-                async for piece in answer.aiter_bytes(PIECE_BYTES):
+                async for piece in answer.aiter_bytes():  # as they come: a break loses none
                     await asyncio.to_thread(_append, file, digest, piece)
                     progress(file.tell(), size)
                 if file.tell() < size:
