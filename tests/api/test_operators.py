@@ -83,6 +83,9 @@ async def test_a_user_is_created_although_sign_up_is_closed(tmp_path: Path) -> N
         me = (await api.gateway.get("/v1/me", headers=carla)).json()
         assert (me["display_name"], me["email"]) == ("Carla B", "carla@example.com")
         assert "taken" in await refused(folder, *new, stdin=f"{password}\n")
+        for same in ("carla@EXAMPLE.com", "Carla <carla@example.com>", " carla@example.com "):
+            other = ("create", "davi", "--email", same, "--password-stdin")
+            assert "in use" in await refused(folder, *other, stdin=f"{password}\n")
         await done(folder, "passwd", "carla", "--password-stdin", stdin="another long one\n")
         await until_refused(api, carla)
         await api.sign_in("carla", "another long one")

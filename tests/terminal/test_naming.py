@@ -19,6 +19,7 @@ ANA = listed(4, peer="ana")
 CALLED_ANA = listed(5, title="Ana")
 BRUNO = listed(6, peer="bruno")
 UNTITLED = listed(7, members=("ana", "carla"))
+ACCENTED = listed(8, title="Reuni\u00e3o")
 
 
 @pytest.mark.parametrize(
@@ -31,10 +32,13 @@ UNTITLED = listed(7, members=("ana", "carla"))
         ("ana", ANA),
         ("Ana", CALLED_ANA),
         ("@Ana", ANA),
+        ("Reunia\u0303o", ACCENTED),
     ],
 )
 def test_a_name_means_one_conversation(name: str, found: ListedConversation) -> None:
-    assert chosen(name, [TEAM, OTHER_TEAM, SMALL, ANA, CALLED_ANA, BRUNO, UNTITLED]) == found
+    assert (
+        chosen(name, [TEAM, OTHER_TEAM, SMALL, ANA, CALLED_ANA, BRUNO, UNTITLED, ACCENTED]) == found
+    )
 
 
 def test_a_name_that_fits_several_lists_them() -> None:

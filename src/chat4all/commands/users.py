@@ -3,10 +3,10 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import click
-from pydantic import EmailStr, TypeAdapter, ValidationError
+from pydantic import EmailStr, Field, TypeAdapter, ValidationError
 
 from chat4all.adapters.crypto import BcryptPasswords
 from chat4all.domain.errors import CommandRefused
@@ -28,6 +28,9 @@ from chat4all.operations.users import OpenedUsers, with_users
 from chat4all.usecases.signing_up import SigningUp
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+Address = Annotated[EmailStr, Field(max_length=320)]
+"""As over HTTP."""
 
 PAGE = 500
 
@@ -66,7 +69,7 @@ def create(
     except UnfitText as error:
         raise CommandRefused(f"--display-name: {error}") from None
     try:
-        TypeAdapter(EmailStr).validate_python(email)
+        email = TypeAdapter(Address).validate_python(email)
     except ValidationError:
         raise CommandRefused("--email: not an e-mail address") from None
     password = _ask_password(from_stdin=password_stdin)

@@ -11,7 +11,7 @@ from chat4all.client import Client, ListedConversation, NotFound
 from chat4all.domain.people import username_errors
 from chat4all.terminal.accounts import find, parsed_url
 from chat4all.terminal.failing import NOT_FOUND, Failed
-from chat4all.terminal.naming import PERSON, NoneFits, as_id, chosen
+from chat4all.terminal.naming import PERSON, NoneFits, as_id, chosen, normal
 from chat4all.terminal.showing import in_a_line, name_of
 from chat4all.terminal.signing_in import SETTLE_SECONDS, client_of
 
@@ -99,7 +99,7 @@ def _item(conversation: ListedConversation, incomplete: str) -> CompletionItem |
     """Return how a shell completes it: by its id where the name would mean something else."""
     is_at = incomplete.startswith(PERSON)
     name = f"{PERSON}{conversation.peer}" if is_at else conversation.title or conversation.peer
-    if not name or not name.casefold().startswith(incomplete.casefold()):
+    if not name or not name.casefold().startswith(normal(incomplete).casefold()):
         return None
     if is_at and conversation.peer is None:
         return None

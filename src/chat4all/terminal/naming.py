@@ -1,5 +1,6 @@
 """Which conversation somebody means: by its id, its title, or the other person's username."""
 
+import unicodedata
 from collections.abc import Sequence
 
 from chat4all.client import ListedConversation
@@ -23,6 +24,11 @@ def as_id(name: str) -> str | None:
         return None
 
 
+def normal(name: str) -> str:
+    """Return a name in the form that titles have: some terminals take letters and accents apart."""
+    return unicodedata.normalize("NFC", name)
+
+
 def chosen(name: str, conversations: Sequence[ListedConversation]) -> ListedConversation:
     """Return the one conversation of this title, or with this person.
 
@@ -30,7 +36,7 @@ def chosen(name: str, conversations: Sequence[ListedConversation]) -> ListedConv
     than one, which are listed.
     """
     is_person = name.startswith(PERSON)
-    wanted = name.removeprefix(PERSON)
+    wanted = normal(name.removeprefix(PERSON))
     fitting = [
         one for one in conversations if wanted.casefold() in _names(one, is_person, fold=True)
     ]

@@ -40,7 +40,7 @@ const entries = (app, conversations) => html`
 
 function results(app) {
   const { text, people } = app.state.search;
-  const wanted = text.trim().toLocaleLowerCase();
+  const wanted = text.trim().normalize().toLocaleLowerCase();
   const found = app.sorted().filter((one) => app.titleOf(one).toLocaleLowerCase().includes(wanted));
   const others = people.filter(({ username }) => username !== app.state.me.username);
   if (!found.length && !others.length) return html`<p class="empty">${app.state.search.busy ? t("loading") : t("no_result")}</p>`;
