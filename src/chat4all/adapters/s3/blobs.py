@@ -177,14 +177,16 @@ class S3Blobs:
         """Get an object, going on where a connection broke; see `ports.blobs.Blobs`."""
         checked_key(key)
         end = None if length is None else start + length
-        async with self._turn_to_read():
+        async with self._turn_to_read() as left:
             etag: str | None = None
+            waited = CALL_SECONDS - left
             delays = RESUMING.delays()
             while end is None or start < end:
                 try:
-                    body, end, etag = await self._get(key, start, end, etag)
+                    body, end, etag = await self._get(key, start, end, etag, waited)
                 except OutsideObject:
                     return
+                waited = 0.0
                 async with body:
                     while piece := await _piece_of(body):
                         start += len(piece)
@@ -252,20 +254,22 @@ class S3Blobs:
             await self.ping()
 
     @asynccontextmanager
-    async def _turn_to_read(self) -> AsyncIterator[None]:
+    async def _turn_to_read(self) -> AsyncIterator[float]:
+        """Yield the seconds that are left for the first answer."""
         try:
-            async with self._readers.turn():
-                yield
+            async with self._readers.turn() as left:
+                yield left
         except TimeoutError:
             raise Overloaded("too many downloads wait for the store of files") from None
 
     async def _get(
-        self, key: str, start: int, end: int | None, etag: str | None
+        self, key: str, start: int, end: int | None, etag: str | None, waited: float
     ) -> tuple[Any, int, str]:
         """Return the stream of a range, where it ends, and the object's ETag."""
         last = "" if end is None else end - 1
         same: dict[str, Any] = {} if etag is None else {"IfMatch": etag}
-        answer = await self._call("get_object", Key=key, Range=f"bytes={start}-{last}", **same)
+        where = f"bytes={start}-{last}"
+        answer = await self._call("get_object", spent=waited, Key=key, Range=where, **same)
         return answer["Body"], start + answer["ContentLength"], str(answer["ETag"])
 
     async def _joined(self, data: Chunks) -> tuple[io.BytesIO, int, str]:
@@ -284,9 +288,13 @@ class S3Blobs:
         *,
         body: io.BytesIO | None = None,
         try_seconds: float | None = None,
+        spent: float = 0.0,
         **parameters: object,
     ) -> Mapping[str, Any]:
-        """Return the answer to a request. Raises what `failing.explained` makes of an error."""
+        """Return the answer to a request. Raises what `failing.explained` makes of an error.
+
+        `spent`: the seconds that its caller has waited before.
+        """
 
         async def once() -> Mapping[str, Any]:
             if body is not None:
@@ -299,7 +307,7 @@ class S3Blobs:
                 return answer
 
         try:
-            async with self._calls.turn() as seconds, asyncio.timeout(seconds):
+            async with self._calls.turn(spent) as seconds, asyncio.timeout(seconds):
                 return await retry(once, TRYING, is_temporary=is_temporary)
         except (ClientError, *BROKEN) as error:
             raise explained(error, self._bucket) from error
