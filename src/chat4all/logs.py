@@ -45,11 +45,13 @@ def _dropped(handler: logging.Handler, lines: int) -> str:
 
 
 def quieten_libraries() -> None:
-    """Keep libraries at warnings, also at `debug`: SQLAlchemy, for one, logs rows that it reads."""
+    """Keep libraries at warnings, also at `debug`: SQLAlchemy logs rows, botocore signatures."""
     for name in (
+        "aiobotocore",
         "aiohttp",
         "alembic",
         "asyncio",
+        "botocore",
         "multipart",
         "sqlalchemy",
         "uvicorn",

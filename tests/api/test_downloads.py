@@ -1,5 +1,6 @@
 """Downloads: who gets a file, ranges and conditions, and what a browser may do with it."""
 
+import logging
 import os
 import uuid
 from pathlib import Path
@@ -263,6 +264,17 @@ async def test_a_link_needs_no_token(api: Api, bruno: Tus) -> None:
     answer = await api.gateway.get(url, headers={"Range": "bytes=0-3"})
     assert (answer.status_code, answer.content) == (206, PNG[:4])
     assert made.json()["expires_at"].endswith("Z")
+
+
+async def test_what_a_link_is_refused_is_logged_with_whose_it_is(
+    api: Api, bruno: Tus, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = await bruno.upload(PNG)
+    url = (await bruno._client.post(f"{path}/link", headers=bruno.who)).json()["url"]
+    caplog.set_level(logging.INFO, "chat4all.access")
+    assert (await api.gateway.get(url, headers={"Range": "bytes=9999-"})).status_code == 416
+    (line,) = (one.__dict__ for one in caplog.records if one.name == "chat4all.access")
+    assert (line["status"], line["user"]) == (416, "bruno")
 
 
 async def test_a_link_is_for_one_file_one_user_and_some_minutes(

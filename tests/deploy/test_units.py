@@ -50,6 +50,12 @@ def test_systemd_has_nothing_to_say_against_it(installed: Path) -> None:
     assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
 
 
+@pytest.mark.parametrize("unit", UNITS)
+def test_only_the_service_itself_is_told_to_end(unit: str) -> None:
+    """It finishes what it has accepted, with the help of its processes: pictures, for one."""
+    assert values(unit, "KillMode") == ["mixed"]
+
+
 def test_it_may_do_little(installed: Path) -> None:
     most = f"--threshold={EXPOSED_MOST * 10:.0f}"
     told = analyze("security", "--offline=true", most, installed)

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 import pyvips
 
-from chat4all.adapters.pictures import LimitedPictures
+from chat4all.adapters.pictures import LimitedPictures, child, process
 from chat4all.adapters.pictures.child import PICTURE_MAX
 from chat4all.domain.errors import Unavailable, UnreadablePicture
 from tests.pictures import chunk
@@ -172,10 +174,19 @@ async def test_the_largest_that_is_read_fits_into_memory() -> None:
     assert (found.width, found.height) == (9_000, 9_000)
 
 
+def numbers_of_children() -> list[int]:
+    return [int(one) for one in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+
+
 def children() -> list[bytes]:
     """Return the command lines of this process's children."""
-    numbers = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    return [Path(f"/proc/{number}/cmdline").read_bytes() for number in numbers]
+    return [Path(f"/proc/{number}/cmdline").read_bytes() for number in numbers_of_children()]
+
+
+def ignored_by(number: int) -> int:
+    """Return a bit for each signal that a process ignores."""
+    status = Path(f"/proc/{number}/status").read_text()
+    return int(re.findall(r"^SigIgn:\s*(\w+)", status, re.MULTILINE)[0], 16)
 
 
 async def test_a_process_that_takes_too_long_is_ended() -> None:
@@ -217,3 +228,32 @@ def test_its_process_is_the_first_to_end_where_memory_runs_out() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert int(done.stdout) == 1000
+
+
+@pytest.mark.parametrize("number", child.ENDING)
+async def test_what_ends_the_service_leaves_the_picture_that_it_looks_at(
+    number: signal.Signals,
+) -> None:
+    """Fails when Ctrl-C, or systemd, ends both: the picture is taken for one that none can read."""
+
+    async def ended_meanwhile() -> AsyncIterator[bytes]:
+        (looks,) = numbers_of_children()
+        async with asyncio.timeout(30):
+            while not ignored_by(looks) & 1 << number - 1:
+                await asyncio.sleep(0.001)
+        os.kill(looks, number)
+        yield image(64, 48).write_to_buffer(".png")
+
+    facts = await LimitedPictures().look(ended_meanwhile())
+    assert (facts.width, facts.height) == (64, 48)
+
+
+async def test_a_picture_whose_process_is_ended_at_its_start_can_be_looked_at_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not one that cannot be read."""
+    early = tmp_path / "child.py"
+    early.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
+    monkeypatch.setattr(process, "_CHILD", str(early))
+    with pytest.raises(Unavailable):
+        await LimitedPictures().look(streamed(b"GIF89a"))

@@ -1,5 +1,7 @@
 """What an S3 store's refusals become, and that nobody is told a secret."""
 
+import logging
+
 import aiohttp
 import pytest
 from botocore.exceptions import (
@@ -13,6 +15,7 @@ from chat4all.adapters.s3 import S3Blobs
 from chat4all.adapters.s3.failing import NoSuchUpload, OutsideObject, explained, is_temporary
 from chat4all.domain.buckets import Bucket
 from chat4all.domain.errors import Conflict, NotFound, OutOfSpace, Unavailable
+from chat4all.logs import quieten_libraries
 
 URL = "http://minio:9000"
 BUCKET = Bucket(URL, "pictures", "us-east-1", "the-access-key", "the-secret-key")
@@ -129,3 +132,19 @@ def test_nothing_shows_the_secrets() -> None:
     shown = f"{BUCKET!r} {BUCKET} {blobs!r}"
     assert "the-secret-key" not in shown
     assert "the-access-key" not in shown
+
+
+@pytest.mark.anyio
+async def test_signatures_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """They are as good as the URLs that they are in."""
+    caplog.set_level(logging.DEBUG)
+    quieten_libraries()
+    store = S3Blobs(BUCKET)
+    await store.open()
+    try:
+        await store.part_urls("ab/cd", "the-upload", {1: 100}, 60)
+    finally:
+        await store.close()
+    logged = "".join(str(record.__dict__) for record in caplog.records)
+    assert "Signature" not in logged
+    assert "the-upload" not in logged

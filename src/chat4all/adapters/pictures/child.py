@@ -7,6 +7,7 @@ and time, and nothing else in the process. Exit status: 0, or `UNREADABLE`.
 
 import json
 import resource
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -30,12 +31,23 @@ QUALITY = 80
 LOADERS = ("Jpeg", "Png", "Webp", "Nsgif", "Heif")
 """Those of libvips that may run. `Heif` reads AVIF."""
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 UNREADABLE = 3
 """Not 1, which is a defect of ours."""
 
 
 class _Unreadable(Exception):
     pass
+
+
+def ignore_signals() -> None:
+    """Leave it to the other process when this one ends: both get what a terminal or systemd sends.
+
+    It finishes what it has accepted, this picture too.
+    """
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def limit_process() -> None:
@@ -105,6 +117,7 @@ def _opened(vips: Any, raw: bytes) -> Any:
 
 def main(arguments: list[str]) -> int:
     """Do what is asked for."""
+    ignore_signals()
     limit_process()
     vips = load_vips()
     raw = sys.stdin.buffer.read(PICTURE_MAX + 1)

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from chat4all.adapters.pictures.child import PICTURE_MAX
+from chat4all.adapters.pictures.child import ENDING, PICTURE_MAX
 from chat4all.concurrency.waiting import BoundedWaiting
 from chat4all.domain.errors import Unavailable, UnreadablePicture
 from chat4all.domain.files import PictureFacts
@@ -96,6 +96,8 @@ async def _answer(process: Any, content: AsyncIterator[bytes]) -> bytes:
     if status == _DEFECT:
         last = failing.result().decode(errors="replace").strip().rpartition("\n")[2]
         raise Unavailable(f"pictures cannot be looked at: {last}", PUBLIC)
+    if -status in ENDING:  # before it ignored them: nothing is known of the picture
+        raise Unavailable("a picture was not looked at: its process was told to end", PUBLIC)
     if status != 0 or len(answer) > ANSWER_MAX:
         raise UnreadablePicture("this picture cannot be read")
     return answer

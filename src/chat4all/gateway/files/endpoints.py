@@ -6,6 +6,7 @@ from http import HTTPStatus
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from chat4all.domain.acting import Actor
 from chat4all.domain.files import FileId
 from chat4all.domain.ids import Username
 from chat4all.gateway.files.downloads import Downloads
@@ -149,7 +150,9 @@ class _FilesEndpoint:
 
     async def _viewer(self, file_id: FileId, scope: Scope) -> Username:
         if (links := query_of(scope).get(LINK_PARAMETER)) is not None:
-            return self._downloading.viewer_of(links[0], file_id)
+            viewer = self._downloading.viewer_of(links[0], file_id)
+            scope[CALLER] = Actor(viewer)
+            return viewer
         return await self._caller(scope)
 
     async def _caller(self, scope: Scope) -> Username:
