@@ -122,6 +122,8 @@ def _parse(text: str, count: int, what: str) -> list[int]:
         numbers = [int(part) for part in text.split(".")]
         if len(numbers) != count or min(numbers) < 0 or max(numbers[:-1], default=0) >= 2**31:
             raise ValueError
+        if numbers[-1] >= 2**63:
+            raise ValueError
     except ValueError:
         raise MalformedPosition(f"A position is {what}: {text!r} is not.") from None
     return numbers
