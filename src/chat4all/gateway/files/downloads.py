@@ -21,7 +21,8 @@ from chat4all.gateway.files.content_headers import (
     disposition,
     etag,
 )
-from chat4all.gateway.files.ranges import NotSatisfiable, Span, matches, span_of
+from chat4all.gateway.files.ranges import NotSatisfiable, Span, span_of
+from chat4all.http.conditions import is_met, matches
 from chat4all.http.frame import Header, set_content_headers
 from chat4all.http.methods import WAS_HEAD
 from chat4all.http.problems import BadRequest
@@ -41,6 +42,7 @@ WAITING_MAX = 256
 STEADY_BYTES = 1024 * 1024
 """Bytes that a client has to take within `SLOW_SECONDS` while others wait for their turn."""
 
+OTHER_BYTES = "If-Match names other bytes than there are"
 
 _log = logging.getLogger(__name__)
 
@@ -65,13 +67,17 @@ class Downloads:
             (b"accept-ranges", b"bytes"),
             (b"content-disposition", disposition(file).encode()),
         ]
+        if (condition := headers.get("if-match")) is not None and not is_met(condition, tag):
+            raise BadRequest(HTTPStatus.PRECONDITION_FAILED, OTHER_BYTES, {"ETag": tag})
         if (condition := headers.get("if-none-match")) is not None and matches(condition, tag):
             set_content_headers(scope, *CONTENT_HEADERS)
             await _send_start(send, HTTPStatus.NOT_MODIFIED, answered)
             await send({"type": "http.response.body", "body": b""})
             return
+        # Ranges are GET's alone (RFC 9110, section 14.2).
+        asked = None if scope.get(WAS_HEAD) else headers.get("range")
         try:
-            span = span_of(headers.get("range"), headers.get("if-range"), tag, file.size)
+            span = span_of(asked, headers.get("if-range"), tag, file.size)
         except NotSatisfiable:
             raise BadRequest(
                 HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
