@@ -115,6 +115,18 @@ async def test_what_is_sent_or_deleted_meanwhile_is_in_doubt_anew(
     assert (await given(uses)).use == use
 
 
+async def test_a_clock_that_was_ahead_puts_off_no_check(
+    uses: FileUses, use: FileUse, place: Place
+) -> None:
+    """Nor is one made at once: the message may not be in the log yet."""
+    await aged(place, -UPLOAD_SECONDS)
+    assert await uses.doubtful(10) == []
+    await aged(place, CHECK_SECONDS - 60)
+    assert await uses.doubtful(10) == []
+    await aged(place, 60)
+    assert (await given(uses)).use == use
+
+
 async def test_what_is_detached_is_settled(
     uses: FileUses, files: Files, use: FileUse, place: Place
 ) -> None:
