@@ -2,6 +2,9 @@
 
 import pytest
 
+from chat4all.adapters.sql import SqlFiles
+from chat4all.adapters.sql import files as sql_files
+from chat4all.adapters.sql.outbox import now_ms
 from chat4all.domain.files import GARBAGE_SECONDS, LATE_SECONDS, UPLOAD_SECONDS, FileId, Quota
 from chat4all.ports.directory import AnsweringDirectory
 from chat4all.ports.files import Files, Uploads
@@ -90,3 +93,24 @@ async def test_with_a_file_goes_the_object_that_it_had(known: PeoplePorts, place
     deleted = await deleted_by(known)
     assert own in deleted
     assert key not in deleted
+
+
+async def test_nothing_is_deleted_while_the_clock_is_ahead(
+    uploads: Uploads, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for what was given up, whatever the clock says."""
+    files = SqlFiles(place.database)
+    assert await garbage_of(files) == []
+    kept, ended = await whole(uploads), await whole(uploads)
+    unfinished = (await uploads.create(new_upload(), FREE)).file_id
+    await uploads.end(ended, ANA)
+    ahead = 2 * UPLOAD_SECONDS * 1_000
+    monkeypatch.setattr(sql_files, "now_ms", lambda connection: now_ms(connection) + ahead)
+    assert await garbage_of(files) == [ended]
+    monkeypatch.undo()
+    assert await garbage_of(files) == []
+    for one in (kept, unfinished):
+        assert (await uploads.find(one, ANA)).file_id == one
+    await aged(place, 2 * UPLOAD_SECONDS)
+    assert await garbage_of(files) == [ended]  # it was set right a moment ago
+    assert sorted(await garbage_of(SqlFiles(place.database))) == sorted([kept, unfinished])

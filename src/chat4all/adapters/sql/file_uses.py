@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, and_, bindparam, delete, select, update
 
 from chat4all.adapters.sql.file_rows import KEPT_MS, change_file, is_used, lock_file
-from chat4all.adapters.sql.outbox import Now
+from chat4all.adapters.sql.outbox import Now, now_ms
+from chat4all.adapters.sql.steady_clock import SteadyClock
 from chat4all.adapters.sql.tables import file_uses
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.errors import NotFound
@@ -47,6 +48,7 @@ class SqlFileUses:
 
     def __init__(self, database: Transactions) -> None:
         self._database = database
+        self._clock = SteadyClock()
 
     async def doubt(
         self, conversation: ConversationId, message_id: MessageId, sender: Username
@@ -59,8 +61,11 @@ class SqlFileUses:
         """Return what is to be checked; see `ports.file_uses.FileUses`."""
 
         def give(connection: Connection) -> Sequence[DoubtfulUse]:
-            found = []
+            found: list[DoubtfulUse] = []
             connection.execute(_SET_RIGHT)
+            # By a clock that jumped ahead, a message that is being sent was to be there long ago.
+            if not self._clock.is_steady(now_ms(connection) / 1000):
+                return found
             for row in connection.execute(_DOUBTFUL, {"most": limit}).all():
                 use = FileUse(
                     FileId(row.file_id),

@@ -20,8 +20,9 @@ from chat4all.adapters.sql.file_rows import (
     upload_of,
 )
 from chat4all.adapters.sql.file_uses import CHECK_MS, OF_MESSAGE, doubt_again, of_message
-from chat4all.adapters.sql.outbox import Now
+from chat4all.adapters.sql.outbox import Now, now_ms
 from chat4all.adapters.sql.own_files import own_files
+from chat4all.adapters.sql.steady_clock import SteadyClock
 from chat4all.adapters.sql.tables import file_uses, files, members, users
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.adapters.sql.types import ByBytes
@@ -77,7 +78,7 @@ _OF_OWNER = (
 _GARBAGE = (
     select(files.c.file_id, files.c.state, files.c.store_upload, files.c.object_key, files.c.fence)
     .where(
-        files.c.expires_at <= Now(),
+        files.c.expires_at <= bindparam("until"),
         or_(
             files.c.given_until.is_(None),
             files.c.given_until <= Now(),
@@ -122,6 +123,7 @@ class SqlFiles:
 
     def __init__(self, database: Transactions) -> None:
         self._database = database
+        self._clock = SteadyClock()
 
     async def find(self, file_id: FileId, viewer: Username) -> StoredFile:
         """Return a file to those who may have it; see `ports.files.Files`."""
@@ -196,7 +198,10 @@ class SqlFiles:
         """Return what is to be deleted from the store; see `ports.files.Files`."""
 
         def give(connection: Connection) -> Sequence[Garbage]:
-            rows = connection.execute(_GARBAGE, {"most": limit}).all()
+            now = now_ms(connection)
+            # By a clock that is ahead for a moment, uploads under way seem to have expired.
+            until = now if self._clock.is_steady(now / 1000) else AT_ONCE
+            rows = connection.execute(_GARBAGE, {"most": limit, "until": until}).all()
             if not rows:
                 return []
             chosen = [row.file_id for row in rows]
