@@ -16,11 +16,13 @@ from chat4all.domain.errors import (
     Conflict,
     InvalidInput,
     NotFound,
+    OutcomeUnknown,
     TooLarge,
     Unavailable,
 )
 from chat4all.domain.files import URL_SECONDS, FileId, FileLimits, FileState, NewUpload
 from chat4all.domain.ids import Username
+from chat4all.domain.own_files import FileOrder
 from chat4all.gateway.files.new_uploads import new_upload
 from chat4all.usecases.direct_uploads import DirectUpload, DirectUploads
 from chat4all.usecases.uploading import Uploading
@@ -410,3 +412,14 @@ async def test_another_content_than_was_named_is_told_whatever_became_of_the_fil
     with pytest.raises(ChecksumMismatch, match="begin the upload again"):
         await gateway.direct.complete(ANA, begun.upload.file_id, etags, sha256(b"another"))
     end.assert_awaited_once_with(begun.upload.file_id, ANA)
+
+
+async def test_an_upload_without_urls_is_none(
+    world: Direct, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client did not learn its id."""
+    monkeypatch.setattr(world.signed, "part_urls", AsyncMock(side_effect=Unavailable("away")))
+    with pytest.raises(Unavailable) as refused:
+        await world.gateway().direct.begin(new())
+    assert not isinstance(refused.value, OutcomeUnknown)
+    assert not await world.world.files.own(ANA, FileOrder.NEWEST, 10)

@@ -93,7 +93,11 @@ class DirectUploads:
         Whether its client heard of it shows when it asks for the upload again, or completes it.
         """
         upload = await self._uploading.begin(replace(new, is_direct=True))
-        return await self._described(upload, {})
+        try:
+            return await self._described(upload, {})
+        except Exception:
+            await self._uploading.take_back(upload)
+            raise
 
     async def find(self, owner: Username, file_id: FileId) -> DirectUpload:
         """Return an upload with new URLs, and what the store has of it.

@@ -22,6 +22,7 @@ from chat4all.domain.errors import (
     Conflict,
     Fenced,
     NotFound,
+    OutcomeUnknown,
     Overloaded,
     TooLarge,
     Unavailable,
@@ -119,11 +120,24 @@ class Uploading:
             upload = await self._uploads.create(
                 replace(new, store_upload=store_upload), self._quota
             )
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, (OutcomeUnknown, asyncio.CancelledError)):
+                try:
+                    await self._uploads.end(new.file_id, new.owner)
+                except NotFound:
+                    pass
+                except Unavailable:
+                    raise error from None  # with its bytes it can go on, or expires
             with suppress(Unavailable):
                 await self._blobs.abort(new.key, store_upload)
             raise
-        return await self.settled(new.owner, upload.file_id) if new.size == 0 else upload
+        if new.size > 0:
+            return upload
+        try:
+            return await self.settled(new.owner, upload.file_id)
+        except Exception:
+            await self.take_back(upload)
+            raise
 
     async def settled(self, owner: Username, file_id: FileId) -> Upload:
         """Return an upload whose progress is final until its owner adds more.
@@ -214,6 +228,15 @@ class Uploading:
         await self._uploads.end(file_id, owner)
         if (request := self._requests.get(file_id)) is not None:
             request.stop(_fenced())
+
+    async def take_back(self, upload: Upload) -> None:
+        """End an upload whose client does not learn of it; `OutcomeUnknown` if it may stay."""
+        try:
+            await self.end(upload.owner, upload.file_id)
+        except NotFound:
+            pass
+        except Unavailable as error:
+            raise OutcomeUnknown(str(error), error.public) from error
 
     def stop(self) -> None:
         """Let go of every upload: what has arrived is kept, and their clients go on elsewhere."""
