@@ -153,6 +153,39 @@ async def test_a_finish_that_takes_long_is_told_to_who_asks(
     assert world.steps.begun["finish"] == 1
 
 
+async def test_all_who_wait_for_a_finish_are_told_in_their_time(world: World) -> None:
+    """Fails when each waits its whole time after the one before it: the last for minutes."""
+    gateway = world.gateway()
+    file_id, adding, may_end = await finishing(world, gateway)
+    first = asyncio.create_task(gateway.settled(ANA, file_id, 30))
+    await world.steps.until_done("find")
+    told = (gateway.settled(ANA, file_id, 0.1) for _ in range(3))
+    for error in await asyncio.gather(*told, return_exceptions=True):
+        assert isinstance(error, Busy)
+    assert not first.done()
+    may_end.set()
+    assert {(await adding).state, (await first).state} == {FileState.READY}
+
+
+async def test_who_finishes_it_is_not_cut_off(world: World) -> None:
+    """The next one would begin anew, and be cut off as well."""
+    gateway, may_end, seconds = world.gateway(), asyncio.Event(), 2.0
+    file_id = await cut_off(world, gateway)
+
+    async def slow() -> None:
+        await may_end.wait()
+
+    world.steps.before["finish"] = slow
+    begun_before = world.steps.begun["finish"]
+    asking = asyncio.create_task(gateway.settled(ANA, file_id, seconds))
+    await world.steps.until_begun("finish", begun_before + 1)
+    with pytest.raises(Busy):
+        await gateway.settled(ANA, file_id, seconds)
+    assert not asking.done()
+    may_end.set()
+    assert (await asking).state is FileState.READY
+
+
 async def test_a_request_that_does_not_let_go_is_fenced(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
