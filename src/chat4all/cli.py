@@ -13,7 +13,8 @@ import click
 from chat4all import __version__
 from chat4all.concurrency.output import open_standard_descriptors
 from chat4all.domain.acting import Actor, act_as, system_account
-from chat4all.domain.errors import CommandRefused, StartRefused, Unavailable
+from chat4all.domain.errors import CommandRefused, OutcomeUnknown, StartRefused, Unavailable
+from chat4all.terminal.failing import OUTCOME_UNKNOWN, REFUSED
 
 PIPE_CLOSED = 128 + 13
 """The status of any command whose reader has gone: a shell shows SIGPIPE so."""
@@ -61,7 +62,10 @@ COMMANDS = OPERATORS | USERS
 
 
 class _Commands(click.Group):
-    """The commands, in this order. A refusal is one sentence on standard error and status 1."""
+    """The commands, in this order. A refusal is one sentence on standard error and a status.
+
+    See `terminal.failing`.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
@@ -117,8 +121,20 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except* (StartRefused, CommandRefused, Unavailable) as group:
             refused = _first(group)
-        _say(str(refused))
-        raise click.exceptions.Exit(refused.status if isinstance(refused, CommandRefused) else 1)
+        _say(_sentence(refused))
+        raise click.exceptions.Exit(_status(refused))
+
+
+def _sentence(refused: BaseException) -> str:
+    if isinstance(refused, OutcomeUnknown):
+        return f"{refused}: it may have been done; look before you do it again"
+    return str(refused)
+
+
+def _status(refused: BaseException) -> int:
+    if isinstance(refused, CommandRefused):
+        return refused.status
+    return OUTCOME_UNKNOWN if isinstance(refused, OutcomeUnknown) else REFUSED
 
 
 def _text(argument: str) -> str:

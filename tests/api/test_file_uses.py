@@ -158,28 +158,39 @@ async def test_a_message_that_is_not_stored_yet_keeps_its_file(
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("lost", ["the answer of the log", "the gateway, after it"])
 async def test_a_deletion_that_nobody_repeats_takes_the_file_back(
+    api: Api, bruno: Who, ana: Who, file_id: str, log: Log
+) -> None:
+    message_id = (await send(api, bruno, file_id)).json()["message_id"]
+    assert await checked(api) == 1  # it was settled long before
+    log.fail(lands=True)
+    assert await delete(api, bruno, message_id) == 503
+    assert await status(api, ana, file_id) == 200
+    assert await checked(api) == 1
+    for who in (ana, bruno):
+        assert await status(api, who, file_id) == 404
+    assert await is_garbage(api)
+
+
+@pytest.mark.parametrize("error", [Unavailable, OutcomeUnknown])
+async def test_a_deletion_that_is_made_is_told_as_made(
     api: Api,
     bruno: Who,
     ana: Who,
     file_id: str,
-    log: Log,
-    lost: str,
+    error: type[Unavailable],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Also if its file cannot be taken back yet: that follows by itself."""
     message_id = (await send(api, bruno, file_id)).json()["message_id"]
-    assert await checked(api) == 1  # it was settled long before
+    assert await checked(api) == 1
 
-    async def killed(*_: object) -> None:
-        raise Unavailable("killed")
+    async def unanswered(*_: object) -> None:
+        raise error("10.1.2.3 was lost", "the metadata service is unavailable")
 
     with monkeypatch.context() as patched:
-        if lost == "the answer of the log":
-            log.fail(lands=True)
-        else:
-            patched.setattr(api.parts.people.files, "detach", killed)
-        assert await delete(api, bruno, message_id) == 503
+        patched.setattr(api.parts.people.files, "detach", unanswered)
+        assert await delete(api, bruno, message_id) == 202
     assert await status(api, ana, file_id) == 200
     assert await checked(api) == 1
     for who in (ana, bruno):

@@ -2,16 +2,21 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import Connection
 
 from chat4all.adapters.crypto import BcryptPasswords
+from chat4all.adapters.sql.engine import Database
 from chat4all.cli import main
 from chat4all.commands import users
+from chat4all.domain.errors import OutcomeUnknown
+from chat4all.terminal.failing import OUTCOME_UNKNOWN
 from tests.api.conftest import CHAT, ROUNDS, Api, running
 from tests.folders import change
 
@@ -41,6 +46,29 @@ async def refused(folder: Path, *arguments: str, stdin: str | None = None) -> st
     (line,) = result.stderr.splitlines()
     assert line.startswith("chat4all: ")
     return line
+
+
+@pytest.mark.parametrize("action", ["disable", "enable"])
+async def test_what_may_have_been_done_is_not_told_as_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    folder, write = tmp_path / "data", Database.write
+
+    async def lost(database: Database, work: Callable[[Connection], object]) -> None:
+        await write(database, work)
+        raise OutcomeUnknown("metadata.db does not answer")
+
+    async with running(folder):
+        pass
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "write", lost)
+        result = await asyncio.to_thread(command, folder, action, "ana")
+    assert (result.exit_code, result.stdout) == (OUTCOME_UNKNOWN, "")
+    assert result.stderr == (
+        "chat4all: metadata.db does not answer: it may have been done; "
+        "look before you do it again\n"
+    )
+    assert (await entries(folder, "--of", "ana"))[0]["action"] == f"user-{action}d"
 
 
 async def entries(folder: Path, *arguments: str) -> list[dict[str, Any]]:

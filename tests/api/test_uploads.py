@@ -4,10 +4,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
+from unittest.mock import AsyncMock
 
 import pytest
 
 from chat4all.concurrency.pacing import Pace
+from chat4all.domain.errors import Unavailable
 from chat4all.domain.files import FILE_MAX, UPLOAD_SECONDS
 from tests.api.conftest import Api
 from tests.api.test_http import check_problem
@@ -246,6 +248,19 @@ async def test_first_bytes_that_are_refused_begin_nothing(bruno: Tus) -> None:
         answer = await bruno.ask("POST", "/v1/files", b"abc", **{"Upload-Length": "3", **headers})
         assert answer.status_code == status, answer.text
         assert "location" not in answer.headers
+
+
+async def test_an_upload_that_is_refused_and_may_be_there_is_not_told_as_not_begun(
+    api: Api, bruno: Tus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads, away = api.parts.people.uploads, AsyncMock(side_effect=Unavailable("away"))
+    monkeypatch.setattr(uploads, "take", away)
+    for end, told in ((uploads.end, "unavailable"), (away, "outcome-unknown")):
+        monkeypatch.setattr(uploads, "end", end)
+        answer = await bruno.ask("POST", "/v1/files", b"abc", Upload_Length="3", **OCTETS)
+        assert answer.json()["type"] == f"/problems/{told}"
+        found = (await api.gateway.get("/v1/files", headers=bruno.who)).json()
+        assert bool(found) == (told == "outcome-unknown")
 
 
 # Checksum.

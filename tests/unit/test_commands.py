@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from click.testing import CliRunner, Result
 
-from chat4all.adapters.embedded import DataFolder
+from chat4all.adapters.embedded import DataFolder, EmbeddedLog, EmbeddedStore
 from chat4all.cli import COMMANDS, main
+from chat4all.domain.errors import OutcomeUnknown, Unavailable
+from chat4all.terminal.failing import OUTCOME_UNKNOWN
 from chat4all.wire.records import encode_headers
 from tests.folders import POISON, change, history, make_folder, route, with_poison
 from tests.records import CHATS, record
@@ -187,6 +190,36 @@ def test_one_that_is_refused_does_not_keep_the_others(tmp_path: Path) -> None:
     result = chat4all("dead-letters", "replay", 1, 99, "--data", folder)
     assert result.exit_code == 1
     assert "there is no dead letter at 99" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("owner", "method", "error"),
+    [
+        (EmbeddedLog, "append", OutcomeUnknown("lost")),
+        (EmbeddedStore, "replayed", Unavailable("away")),
+    ],
+)
+def test_a_replay_that_may_be_done_is_not_told_as_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: type,
+    method: str,
+    error: Unavailable,
+) -> None:
+    folder = make_folder(tmp_path / "data", [POISON])
+    corrected = tmp_path / "corrected.json"
+    corrected.write_bytes(record("corrected"))
+    replay = ("dead-letters", "replay", 1, "--value", corrected, "--data", folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, method, AsyncMock(side_effect=error))
+        result = chat4all(*replay)
+        found = json.loads(chat4all(*replay, "--json").stdout)
+    assert (result.exit_code, result.stdout) == (OUTCOME_UNKNOWN, "")
+    assert "1 may have been replayed; replay it again: the same message" in result.stderr
+    assert [one["may_be_done"] for one in found] == [True]
+    assert chat4all(*replay).exit_code == 0
+    route(folder)
+    assert history(folder) == [(1, "corrected")]
 
 
 @pytest.mark.parametrize("value", [b"\xff\xfe{", b'{"x": "\x1b[2J"}', b"\0"])

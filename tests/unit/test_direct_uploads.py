@@ -16,15 +16,24 @@ from chat4all.domain.errors import (
     Conflict,
     InvalidInput,
     NotFound,
+    OutcomeUnknown,
     TooLarge,
     Unavailable,
 )
-from chat4all.domain.files import URL_SECONDS, FileId, FileLimits, FileState, NewUpload
+from chat4all.domain.files import (
+    URL_SECONDS,
+    FileId,
+    FileLimits,
+    FileState,
+    NewUpload,
+    StoredPart,
+)
 from chat4all.domain.ids import Username
+from chat4all.domain.own_files import FileOrder
 from chat4all.gateway.files.new_uploads import new_upload
 from chat4all.usecases.direct_uploads import DirectUpload, DirectUploads
 from chat4all.usecases.uploading import Uploading
-from tests.uploads import Body, SignedParts, World, world_in
+from tests.uploads import Body, SignedParts, World, until, world_in
 
 pytestmark = pytest.mark.anyio
 
@@ -398,6 +407,61 @@ async def test_a_join_that_takes_long_holds_up_no_other_upload(world: Direct) ->
     assert (await joining).state is FileState.READY
 
 
+async def test_all_who_complete_at_once_are_told_in_time(
+    world: Direct, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when each waits its whole time after the one before it."""
+    monkeypatch.setattr("chat4all.usecases.direct_uploads.FINISH_SECONDS", 0.1)
+    gateway, goes_on = world.gateway(), asyncio.Event()
+    begun = await gateway.direct.begin(new())
+    file_id, etags = begun.upload.file_id, await world.put(begun)
+
+    async def stand_still() -> None:
+        await goes_on.wait()
+
+    world.world.steps.before = {"advance": stand_still}
+    first = asyncio.create_task(gateway.direct.complete(ANA, file_id, etags))
+    await world.world.steps.until_begun("advance")
+    async with asyncio.timeout(30):
+        told = await asyncio.gather(
+            *(gateway.direct.complete(ANA, file_id, etags) for _ in range(5)),
+            return_exceptions=True,
+        )
+    assert [type(one) for one in told] == [Busy] * 5
+    assert not first.done()
+    goes_on.set()
+    assert (await first).state is FileState.READY
+
+
+async def test_what_one_who_has_waited_begins_ends_in_its_time(
+    world: Direct, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when the store, which hangs, is asked for its whole time by each in turn."""
+    monkeypatch.setattr("chat4all.usecases.direct_uploads.FINISH_SECONDS", 0.1)
+    gateway, fails, asked = world.gateway(), asyncio.Event(), 0
+    begun = await gateway.direct.begin(new())
+    file_id, etags = begun.upload.file_id, await world.put(begun)
+
+    async def hangs(*_: str) -> Sequence[StoredPart]:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            await fails.wait()
+            raise Unavailable("the store does not answer")
+        return await asyncio.Event().wait()  # type: ignore[return-value]
+
+    monkeypatch.setattr(world.signed, "parts", hangs)
+    first = asyncio.create_task(gateway.direct.complete(ANA, file_id, etags))
+    await until(lambda: asked == 1)
+    second = asyncio.create_task(gateway.direct.complete(ANA, file_id, etags))
+    await world.world.steps.until_done("find", 3)  # it waits
+    fails.set()
+    with pytest.raises(Unavailable):
+        await first
+    with pytest.raises(Busy):
+        await asyncio.wait_for(second, 30)
+
+
 @pytest.mark.parametrize("error", [Conflict("a message has it"), NotFound("it is gone")])
 async def test_another_content_than_was_named_is_told_whatever_became_of_the_file(
     world: Direct, monkeypatch: pytest.MonkeyPatch, error: Exception
@@ -410,3 +474,14 @@ async def test_another_content_than_was_named_is_told_whatever_became_of_the_fil
     with pytest.raises(ChecksumMismatch, match="begin the upload again"):
         await gateway.direct.complete(ANA, begun.upload.file_id, etags, sha256(b"another"))
     end.assert_awaited_once_with(begun.upload.file_id, ANA)
+
+
+async def test_an_upload_without_urls_is_none(
+    world: Direct, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client did not learn its id."""
+    monkeypatch.setattr(world.signed, "part_urls", AsyncMock(side_effect=Unavailable("away")))
+    with pytest.raises(Unavailable) as refused:
+        await world.gateway().direct.begin(new())
+    assert not isinstance(refused.value, OutcomeUnknown)
+    assert not await world.world.files.own(ANA, FileOrder.NEWEST, 10)

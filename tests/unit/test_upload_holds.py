@@ -2,9 +2,10 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
@@ -14,12 +15,14 @@ from chat4all.domain.errors import (
     ChecksumMismatch,
     Conflict,
     Fenced,
+    OutcomeUnknown,
     Overloaded,
     QuotaReached,
     TooLarge,
     Unavailable,
 )
 from chat4all.domain.files import FileState
+from chat4all.domain.own_files import FileOrder
 from chat4all.usecases import uploading as module
 from chat4all.usecases.bodies import BodyBroken, Checksum
 from tests.unit.test_uploading import (
@@ -62,6 +65,68 @@ async def test_an_upload_that_is_not_begun_leaves_nothing_in_the_store(
     abort.assert_awaited_once_with(upload.key, "its upload")
 
 
+def losing(call: Callable[..., Any]) -> AsyncMock:
+    """Do what a call does, and lose the answer."""
+
+    async def lost(*arguments: Any, **named: Any) -> None:
+        await call(*arguments, **named)
+        raise OutcomeUnknown("the answer was lost")
+
+    return AsyncMock(side_effect=lost)
+
+
+async def test_an_upload_that_may_be_begun_is_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client looks, and must find none whose bytes nobody takes."""
+    abort = AsyncMock()
+    monkeypatch.setattr(world.blobs, "abort", abort)
+    monkeypatch.setattr(world.uploads, "create", losing(world.uploads.create))
+    upload = new(3)
+    with pytest.raises(OutcomeUnknown):
+        await world.gateway().begin(upload)
+    assert not await world.files.own(ANA, FileOrder.NEWEST, 10)
+    abort.assert_awaited_once()
+
+
+async def test_one_that_was_not_begun_after_all_leaves_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    abort = AsyncMock()
+    monkeypatch.setattr(world.blobs, "abort", abort)
+    monkeypatch.setattr(world.uploads, "create", AsyncMock(side_effect=OutcomeUnknown("lost")))
+    with pytest.raises(OutcomeUnknown):
+        await world.gateway().begin(new(3))
+    abort.assert_awaited_once()
+
+
+async def test_one_that_may_be_there_still_can_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.uploads, "create", losing(world.uploads.create))
+    monkeypatch.setattr(world.uploads, "end", AsyncMock(side_effect=OutcomeUnknown("lost too")))
+    gateway, upload = world.gateway(), new(3)
+    with pytest.raises(OutcomeUnknown, match="the answer was lost"):
+        await gateway.begin(upload)
+    assert await offset_of(gateway, upload.file_id) == 0
+    await gateway.append(ANA, upload.file_id, 0, aiter(Body(b"abc").end()))
+    assert await world.content(upload.file_id) == b"abc"
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+async def test_an_empty_file_that_is_not_finished_is_none(
+    world: World, monkeypatch: pytest.MonkeyPatch, is_away: bool
+) -> None:
+    """Or it is said that it may be there: any other refusal means that nothing was done."""
+    monkeypatch.setattr(world.uploads, "take", AsyncMock(side_effect=Unavailable("away")))
+    if is_away:
+        monkeypatch.setattr(world.uploads, "end", AsyncMock(side_effect=Unavailable("away too")))
+    with pytest.raises(Unavailable) as refused:
+        await world.gateway().begin(new(0))
+    assert isinstance(refused.value, OutcomeUnknown) == is_away
+    assert bool(await world.files.own(ANA, FileOrder.NEWEST, 10)) == is_away
+
+
 async def test_an_upload_has_the_name_that_the_store_gave_it(world: World) -> None:
     upload = await world.gateway().begin(new(3))
     assert upload.store_upload
@@ -86,6 +151,39 @@ async def test_a_finish_that_takes_long_is_told_to_who_asks(
     assert (await adding).state is FileState.READY
     assert await world.fence(file_id) == 1
     assert world.steps.begun["finish"] == 1
+
+
+async def test_all_who_wait_for_a_finish_are_told_in_their_time(world: World) -> None:
+    """Fails when each waits its whole time after the one before it: the last for minutes."""
+    gateway = world.gateway()
+    file_id, adding, may_end = await finishing(world, gateway)
+    first = asyncio.create_task(gateway.settled(ANA, file_id, 30))
+    await world.steps.until_done("find")
+    told = (gateway.settled(ANA, file_id, 0.1) for _ in range(3))
+    for error in await asyncio.gather(*told, return_exceptions=True):
+        assert isinstance(error, Busy)
+    assert not first.done()
+    may_end.set()
+    assert {(await adding).state, (await first).state} == {FileState.READY}
+
+
+async def test_who_finishes_it_is_not_cut_off(world: World) -> None:
+    """The next one would begin anew, and be cut off as well."""
+    gateway, may_end, seconds = world.gateway(), asyncio.Event(), 2.0
+    file_id = await cut_off(world, gateway)
+
+    async def slow() -> None:
+        await may_end.wait()
+
+    world.steps.before["finish"] = slow
+    begun_before = world.steps.begun["finish"]
+    asking = asyncio.create_task(gateway.settled(ANA, file_id, seconds))
+    await world.steps.until_begun("finish", begun_before + 1)
+    with pytest.raises(Busy):
+        await gateway.settled(ANA, file_id, seconds)
+    assert not asking.done()
+    may_end.set()
+    assert (await asking).state is FileState.READY
 
 
 async def test_a_request_that_does_not_let_go_is_fenced(

@@ -14,6 +14,7 @@ from chat4all.operations.dead_letter_output import as_text, details, summary, ta
 from chat4all.operations.dead_letter_sources import LetterSource, MalformedPosition, letter_source
 from chat4all.operations.dead_letters import get_letter, list_letters, replay_letters
 from chat4all.operations.options import cluster_option, data_option, json_option
+from chat4all.terminal.failing import OUTCOME_UNKNOWN, REFUSED
 
 
 @click.group("dead-letters")
@@ -115,8 +116,10 @@ def replay(
                 click.echo(f"{outcome.position} was replayed as {outcome.replayed_as}")
             else:
                 click.echo(f"chat4all: {outcome.refused}", err=True)
+    if any(outcome.may_be_done for outcome in outcomes):
+        sys.exit(OUTCOME_UNKNOWN)
     if any(outcome.refused for outcome in outcomes):
-        sys.exit(1)
+        sys.exit(REFUSED)
 
 
 def _parsed(source: LetterSource, position: str) -> LogPosition:

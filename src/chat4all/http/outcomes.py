@@ -25,6 +25,10 @@ OWN_PROFILE = (
     "look at your profile before you send it again; a new password was set if you can sign in "
     "with it"
 )
+UPLOAD = "look first among your files whether it was begun: then go on with that one, or delete it"
+BYTES = "ask with HEAD for the offset, and go on there"
+COMPLETION = "send it again: what is complete is returned as it is"
+LOOK = "send it again"
 ANY = "look whether it was done before you do it again"
 
 _DECLARED = "chat4all_if_unknown"

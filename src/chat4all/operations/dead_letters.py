@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from chat4all.domain.errors import CommandRefused, NotAccepted, Unavailable
+from chat4all.domain.errors import CommandRefused, NotAccepted, OutcomeUnknown, Unavailable
 from chat4all.domain.ids import BEFORE_ALL, LogPosition
 from chat4all.domain.records import DeadLetter
 from chat4all.operations.dead_letter_sources import LetterSource
@@ -14,12 +14,19 @@ PAGE = 100
 """Letters in memory at a time; each may have 64 KiB or so."""
 
 
+_REPEAT = "replay it again: the same message is stored once"
+
+
 class Replayed(NamedTuple):
-    """The outcome of one replay: the new record's position, or why it was refused."""
+    """The outcome of one replay: the new record's position, or why it was refused.
+
+    Or it is unknown, and `refused` says why.
+    """
 
     position: int | str
     replayed_as: int | str | None
     refused: str | None
+    may_be_done: bool = False
 
 
 async def list_letters(source: LetterSource) -> list[DeadLetter]:
@@ -54,6 +61,9 @@ async def replay_letters(
             try:
                 letter = await _get(opened.letters, position, source)
                 new = await opened.replaying.replay(letter, value, again=again)
+            except OutcomeUnknown as error:
+                told = f"{error}: {name} may have been replayed; {_REPEAT}"
+                outcomes.append(Replayed(name, None, told, may_be_done=True))
             except (CommandRefused, NotAccepted, Unavailable) as error:
                 outcomes.append(Replayed(name, None, str(error)))
             else:

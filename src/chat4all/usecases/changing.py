@@ -1,5 +1,6 @@
 """Edit and delete messages, and react to them: changes travel through the log like messages."""
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -57,6 +58,8 @@ DELETIONS_MAX = 1_000
 """Deletions of one process at a time."""
 
 _DELETED = "the message is deleted"
+
+_log = logging.getLogger(__name__)
 
 _Key: TypeAlias = tuple[ConversationId, ChangeId, Username]
 
@@ -169,9 +172,8 @@ class Changing:
         try:
             await self._attaching.detach(*deleted)
         except Unavailable as error:
-            # The deletion is made; a retry with its id takes the file back as well.
-            error.change_id = made
-            raise
+            # The deletion is made, and the use in doubt: `CheckingUses` takes the file back.
+            _log.warning("a deleted message's file is taken back later: %s", error)
         return made
 
     async def react(

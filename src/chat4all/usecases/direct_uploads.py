@@ -4,6 +4,7 @@ Nothing of an upload counts before that: what the store has of it may still be r
 that are named say which bytes are meant, and the store joins no others.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -35,7 +36,7 @@ from chat4all.domain.ids import Username
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Files, Uploads
 from chat4all.ports.presigning import Presigning
-from chat4all.usecases.uploading import Uploading
+from chat4all.usecases.uploading import FINISH_SECONDS, Uploading, being_finished
 
 NAMED_MAX = 10
 """Parts that are named in an error."""
@@ -93,7 +94,11 @@ class DirectUploads:
         Whether its client heard of it shows when it asks for the upload again, or completes it.
         """
         upload = await self._uploading.begin(replace(new, is_direct=True))
-        return await self._described(upload, {})
+        try:
+            return await self._described(upload, {})
+        except Exception:
+            await self._uploading.take_back(upload)
+            raise
 
     async def find(self, owner: Username, file_id: FileId) -> DirectUpload:
         """Return an upload with new URLs, and what the store has of it.
@@ -122,18 +127,30 @@ class DirectUploads:
         """Make a file of the parts with these ETags, by number; again returns the same file.
 
         Raises `Conflict` for parts that the store does not have so, `InvalidInput` unless all
-        are named and no others, and `ChecksumMismatch`: then the upload is gone.
+        are named and no others, `ChecksumMismatch`: then the upload is gone, and `Busy` if others
+        that complete it take longer than `FINISH_SECONDS`.
         """
         upload = await self._uploads.find(file_id, owner)
         _check_direct(upload)
         if {*named} != {*_sizes(upload)}:
             detail = f"name each part of the upload once: there are {len(_sizes(upload))}"
             raise InvalidInput([FieldError("/parts", detail)])
-        async with self._joining.of(file_id):  # the first of those who ask at once does it
-            upload = await self._uploads.find(file_id, owner)
-            if upload.state is FileState.UPLOADING and upload.progress.offset < upload.size:
-                await self._join(upload, named)
-        await self._uploading.settled(owner, file_id)
+        ends = time.monotonic() + FINISH_SECONDS
+        joining = self._joining.of(file_id)  # the first of those who ask at once does it
+        is_first = not joining.locked()
+        try:
+            async with asyncio.timeout(FINISH_SECONDS) as waiting, joining:
+                if is_first:
+                    waiting.reschedule(None)  # the store's own deadlines are enough
+                upload = await self._uploads.find(file_id, owner)
+                if upload.state is FileState.UPLOADING and upload.progress.offset < upload.size:
+                    await self._join(upload, named)
+        except TimeoutError:
+            if waiting.expired():
+                raise being_finished() from None
+            raise
+        left = None if is_first else ends - time.monotonic()
+        await self._uploading.settled(owner, file_id, left)
         file = await self._files.find(file_id, owner)
         if sha256 is not None and sha256 != file.facts.sha256:
             if upload.state is FileState.UPLOADING:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import assert_never
 
-from chat4all.domain.errors import CommandRefused, RouterStopped
+from chat4all.domain.errors import CommandRefused, OutcomeUnknown, RouterStopped, Unavailable
 from chat4all.domain.ids import LogPosition, uuid7_time
 from chat4all.domain.records import (
     ChangeRecord,
@@ -61,8 +61,8 @@ class Replaying:
         """Append a letter, or `value` in its place, with its headers; return the new position.
 
         Raises `CommandRefused` for a letter that was replayed before (unless `again`) or would
-        become a dead letter again, `Unavailable` when the log or the store cannot be written. If it
-        is cut off between the append and the note of it, it can be repeated.
+        become a dead letter again, `Unavailable` when the log or the store cannot be written, and
+        `OutcomeUnknown` if it may be done, or is and was not noted: it can be repeated then.
         """
         name = f"the dead letter at {self._written(letter.log_position)}"
         if letter.replayed_by is not None and not again:
@@ -96,7 +96,10 @@ class Replaying:
             case _:
                 assert_never(record)
         position = await self._log.append(record.conversation_id, record_bytes, letter.headers)
-        await self._letters.replayed(letter.log_position, position)
+        try:
+            await self._letters.replayed(letter.log_position, position)
+        except Unavailable as error:
+            raise OutcomeUnknown(f"nobody noted that {name} was replayed ({error})") from error
         return position
 
     def _may_pass_as_fresh(self, record: MessageRecord | ChangeRecord) -> bool:

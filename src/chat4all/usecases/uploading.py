@@ -22,6 +22,7 @@ from chat4all.domain.errors import (
     Conflict,
     Fenced,
     NotFound,
+    OutcomeUnknown,
     Overloaded,
     TooLarge,
     Unavailable,
@@ -54,8 +55,8 @@ LET_GO_SECONDS = 10.0
 """How long to wait for another request of this process that was told to let go of an upload."""
 
 FINISH_SECONDS = 45.0
-"""How long a request waits for another one to make a file of an upload; reading 2 GiB takes some
-seconds to minutes."""
+"""How long a request waits for others that have an upload, and for one that makes a file of it: to
+read 2 GiB takes some seconds to minutes."""
 
 _ASKING = Backoff(0.05, 2.0)
 """How often another gateway is waited for."""
@@ -119,35 +120,56 @@ class Uploading:
             upload = await self._uploads.create(
                 replace(new, store_upload=store_upload), self._quota
             )
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, (OutcomeUnknown, asyncio.CancelledError)):
+                try:
+                    await self._uploads.end(new.file_id, new.owner)
+                except NotFound:
+                    pass
+                except Unavailable:
+                    raise error from None  # with its bytes it can go on, or expires
             with suppress(Unavailable):
                 await self._blobs.abort(new.key, store_upload)
             raise
-        return await self.settled(new.owner, upload.file_id) if new.size == 0 else upload
+        if new.size > 0:
+            return upload
+        try:
+            return await self.settled(new.owner, upload.file_id)
+        except Exception:
+            await self.take_back(upload)
+            raise
 
-    async def settled(self, owner: Username, file_id: FileId) -> Upload:
+    async def settled(
+        self, owner: Username, file_id: FileId, seconds: float | None = None
+    ) -> Upload:
         """Return an upload whose progress is final until its owner adds more.
 
         Takes it from any request that holds it, which may be dead, and finishes it if it is whole.
-        Raises `Busy` if another request takes long to finish it.
+        Raises `Busy` if others take longer than `seconds` to finish it, or `FINISH_SECONDS`.
         """
         upload = await self._uploads.find(file_id, owner)
         if upload.state is not FileState.UPLOADING:
             return upload
         if upload.is_direct and upload.progress.offset < upload.size:
             raise _sent_elsewhere()
-        # One at a time of those who ask at once: the first one may have to finish it.
-        async with self._settling.of(file_id):
-            return await self._settled(owner, file_id)
+        try:
+            async with asyncio.timeout(FINISH_SECONDS if seconds is None else seconds) as waiting:
+                # One at a time of those who ask at once: the first one may have to finish it.
+                async with self._settling.of(file_id):
+                    return await self._settled(owner, file_id, waiting)
+        except TimeoutError:
+            if waiting.expired():
+                raise being_finished() from None
+            raise
 
-    async def _settled(self, owner: Username, file_id: FileId) -> Upload:
+    async def _settled(self, owner: Username, file_id: FileId, waiting: asyncio.Timeout) -> Upload:
         # To take over a finish would repeat all that work for each client that asks.
         upload = await retry(
             lambda: self._take_over(owner, file_id),
             _ASKING,
             is_temporary=lambda error: isinstance(error, Busy),
-            seconds=FINISH_SECONDS,
         )
+        waiting.reschedule(None)  # cut off, its own work would begin anew with the next request
         if upload.state is not FileState.UPLOADING:
             return upload
         try:
@@ -161,9 +183,7 @@ class Uploading:
     async def _take_over(self, owner: Username, file_id: FileId) -> Upload:
         """Take an upload from whatever holds it; `Busy` while it is made a file."""
         if (finishing := self._finishings.get(file_id)) is not None:
-            await asyncio.wait({finishing}, timeout=FINISH_SECONDS)
-            if not finishing.done():
-                raise Busy("this upload is whole, and being finished: ask again in a while")
+            await asyncio.wait({finishing})
             if finishing.cancelled():
                 raise _fenced()
             return finishing.result()
@@ -214,6 +234,15 @@ class Uploading:
         await self._uploads.end(file_id, owner)
         if (request := self._requests.get(file_id)) is not None:
             request.stop(_fenced())
+
+    async def take_back(self, upload: Upload) -> None:
+        """End an upload whose client does not learn of it; `OutcomeUnknown` if it may stay."""
+        try:
+            await self.end(upload.owner, upload.file_id)
+        except NotFound:
+            pass
+        except Unavailable as error:
+            raise OutcomeUnknown(str(error), error.public) from error
 
     def stop(self) -> None:
         """Let go of every upload: what has arrived is kept, and their clients go on elsewhere."""
@@ -348,6 +377,11 @@ class Uploading:
 
 def _fenced() -> Fenced:
     return Fenced("another request has taken this upload")
+
+
+def being_finished() -> Busy:
+    """Return what those are told who have waited for others to finish an upload."""
+    return Busy("this upload is whole, and being finished: ask again in a while")
 
 
 def _ending() -> Overloaded:

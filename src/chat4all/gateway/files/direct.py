@@ -19,6 +19,7 @@ from chat4all.http.bearer import caller
 from chat4all.http.bound import bound
 from chat4all.http.json_bodies import BodyReader
 from chat4all.http.openapi import json_body, json_content, problem_meaning, problems
+from chat4all.http.outcomes import COMPLETION, LOOK, UPLOAD, if_unknown
 from chat4all.http.paths import FilePath
 from chat4all.http.problems import BadRequest
 from chat4all.http.routes import api_router
@@ -71,6 +72,7 @@ def direct_routes() -> APIRouter:
             InitiateUpload, {"size": 20_000_000, "name": "praia.mp4", "media_type": "video/mp4"}
         ),
     )
+    @if_unknown(UPLOAD)
     async def initiate(session: _Caller, direct: _Direct, request: Request) -> Response:
         """Begin an upload whose parts you send to the store, without the gateway in between.
 
@@ -97,6 +99,7 @@ def direct_routes() -> APIRouter:
             **_NOT_HERE,
         },
     )
+    @if_unknown(LOOK)
     async def parts(session: _Caller, direct: _Direct, file_id: FilePath) -> Response:
         """Return new URLs for an upload, and the `etag` of each part that the store has.
 
@@ -133,6 +136,7 @@ def direct_routes() -> APIRouter:
             {"parts": [{"number": 1, "etag": '"9b2cf535f27731c974343645a3985328"'}]},
         ),
     )
+    @if_unknown(COMPLETION)
     async def complete(
         session: _Caller, direct: _Direct, file_id: FilePath, request: Request
     ) -> Response:

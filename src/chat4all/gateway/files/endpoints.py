@@ -27,6 +27,7 @@ from chat4all.http.bearer import bearer_token
 from chat4all.http.fast_routes import FastRoute
 from chat4all.http.limits import Limits
 from chat4all.http.methods import WAS_HEAD, allow
+from chat4all.http.outcomes import BYTES, LOOK, REMOVAL, UPLOAD
 from chat4all.http.problems import BadRequest, problem_response
 from chat4all.usecases.bodies import BodyBroken
 from chat4all.usecases.downloading import Downloading
@@ -41,6 +42,14 @@ _OF_FILE = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH")
 _OF_THUMBNAIL = ("GET", "HEAD")
 _OVERRIDDEN = ("DELETE", "HEAD", "PATCH")
 """What `X-HTTP-Method-Override` may make of a POST."""
+
+ADVICE = {
+    f"POST {FILES_PATH}": UPLOAD,
+    f"HEAD {FILE_PATH}": LOOK,
+    f"PATCH {FILE_PATH}": BYTES,
+    f"DELETE {FILE_PATH}": REMOVAL,
+}
+"""What is right when the outcome is unknown; see `outcomes`."""
 
 _NONE_HERE = (
     "this installation keeps no files: no store for them is set up, see docs/operations/files.md"
@@ -90,7 +99,7 @@ class _FilesEndpoint:
         is_of_all = scope["path"] == FILES_PATH and scope["method"] != "GET"
         if file_id is None and pictured is None and not is_of_all:
             return False
-        scope["route"] = _route(scope["path"])
+        route = scope["route"] = _route(scope["path"])
         headers = Headers(scope=scope)
         try:
             if pictured is None:
@@ -100,7 +109,8 @@ class _FilesEndpoint:
         except BodyBroken:
             pass  # the client has gone
         except Exception as error:
-            await problem_response(error, scope["path"])(scope, receive, send)
+            advice = ADVICE.get(f"{_method(scope, headers)} {route.path}")
+            await problem_response(error, scope["path"], advice)(scope, receive, send)
         return True
 
     async def _show(self, file_id: FileId, scope: Scope, receive: Receive, send: Send) -> None:

@@ -12,6 +12,7 @@ from chat4all.http.answers import json_response
 from chat4all.http.bearer import caller
 from chat4all.http.bound import bound
 from chat4all.http.openapi import json_content, problems
+from chat4all.http.outcomes import LOOK, if_unknown
 from chat4all.http.paths import FilePath
 from chat4all.http.routes import api_router
 from chat4all.usecases.downloading import Downloading
@@ -36,6 +37,7 @@ def link_routes() -> APIRouter:
             **problems(401, 404, 422, 503),
         },
     )
+    @if_unknown(LOOK)
     async def link(
         session: Annotated[Session, Depends(caller)],
         downloading: Annotated[Downloading, bound(Downloading)],

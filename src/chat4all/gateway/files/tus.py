@@ -162,7 +162,7 @@ class Tus:
                 return await self._uploading.settled(owner, file_id)
         except Exception:
             # The client does not learn its address.
-            await self._uploading.end(owner, file_id)
+            await self._uploading.take_back(upload)
             raise
 
 
