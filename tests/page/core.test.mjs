@@ -46,13 +46,14 @@ beforeEach(() => {
   said = [];
   client = {
     outbox: [],
+    state: "connected",
     conversation: async () => listed(0, 0),
     receipts: async () => [],
     watch() {},
     history: (id, query) => ({ next: async () => ({ value: await pages.shift()(query) }) }),
   };
   app = {
-    ...conversations, ...files, ...history, ...writing, client, uploads: [], links: new Map(), unlinked: [], arrived: new Map(), redraw() {}, draw() {}, tellTitle() {}, toast() {},
+    ...conversations, ...files, ...history, ...writing, client, uploads: [], links: new Map(), unlinked: [], arrived: new Map(), newest: 0, redraw() {}, draw() {}, tellTitle() {}, toast() {},
     reason: String, focusWhenDrawn() {}, isTouch: () => true,
     tellMessage: (_, { seq }) => said.push(seq),
     async attempt(act) { try { await act(); return true; } catch { return false; } },
@@ -339,4 +340,43 @@ test("a picture that is refused is drawn again three times, each time later, at 
   }
   app.renewLink(image.payload);
   assert.deepEqual([app.linkOf(image).broken, made], [true, 1]);
+});
+
+test("conversations are in the server's order and that of what comes live, whatever their messages' times are", async () => {
+  const at = (conversation_id, created_at) =>
+    listed(1, 0, { conversation_id, last_message: message(1, { conversation_id, created_at }) });
+  const told = (conversation_id, seq, created_at) =>
+    app.takeMessage({ message: message(seq, { conversation_id, created_at }), position: `${seq}.0` });
+  const listeners = {};
+  const order = () => app.sorted().map(({ id }) => id).join(" ");
+  client.addEventListener = (type, take) => (listeners[type] = take);
+  app.listen(client);
+  client.connect = async () => {};
+  client.conversations = async function* () {
+    yield at("a", "2026-01-01T10:00:00Z");
+    yield at("b", "2026-01-01T12:00:00Z"); // the server's clock was ahead
+    yield at("c", "2099-01-01T00:00:00Z");
+  };
+  location.hash = "";
+  await app.list(client);
+  assert.equal(order(), "a b c");
+  told("b", 2, "2026-01-01T10:01:00Z");
+  told("a", 2, "2026-01-01T10:00:30Z");
+  assert.equal(order(), "a b c");
+  client.conversation = async (conversation_id) => at(conversation_id, "2020-01-01T00:00:00Z");
+  await app.refresh("b");
+  assert.equal(order(), "a b c");
+  await app.refresh("new");
+  assert.equal(order(), "new a b c");
+  // What was missed comes in no order.
+  listeners.Disconnected({ detail: {} });
+  client.state = "connecting";
+  told("b", 3, "2026-01-01T10:07:00Z");
+  told("c", 2, "2026-01-01T10:09:00Z");
+  app.takeReload({ conversation_id: "a", messages: [message(3, { conversation_id: "a", created_at: "2026-01-01T10:08:00Z" })], position: "3.0" });
+  app.takeReload({ conversation_id: "new", messages: [], position: "1.1" });
+  assert.equal(order(), "c a b new");
+  client.state = "connected";
+  told("b", 4, "2026-01-01T09:00:00Z");
+  assert.equal(order(), "b c a new");
 });
