@@ -380,3 +380,31 @@ test("conversations are in the server's order and that of what comes live, whate
   told("b", 4, "2026-01-01T09:00:00Z");
   assert.equal(order(), "b c a new");
 });
+
+test("who is typing, what is asked again and what is said of typing do not wait for a clock that was set back", async (it) => {
+  const found = await open(3);
+  const clock = it.mock.method(performance, "now", () => 1_000);
+  const typings = [];
+  client.typing = (id) => typings.push(id);
+  it.mock.timers.enable({ apis: ["Date", "setTimeout"], now: Date.now() + 7_200_000 });
+  app.takeTyping({ conversation_id: "c", username: "ana" });
+  app.write(found, "a");
+  found.timeline.loaded = false;
+  pages.push(() => { throw Error("no answer"); }, page(upTo(2)));
+  await app.load(found);
+  found.timeline.loaded = true;
+  found.timeline.atStart = false;
+  const scroll = { scrollTop: 0, scrollHeight: 0, clientHeight: 0 };
+  app.fill(found, scroll);
+  assert.deepEqual([app.typingIn(found), typings, pages.length], [["ana"], ["c"], 1]);
+  it.mock.timers.setTime(0);
+  clock.mock.mockImplementation(() => 9_001);
+  app.write(found, "ab");
+  app.fill(found, scroll);
+  assert.deepEqual([app.typingIn(found), typings, pages.length], [[], ["c", "c"], 0]);
+  client.fileLink = async () => ({ url: "anew" });
+  app.links.set("f", { url: "expired", made: 7_200_000 });
+  app.renewLink({ file_id: "f" });
+  await settled();
+  assert.equal(app.links.get("f").url, "anew");
+});

@@ -135,7 +135,7 @@ export default {
   },
 
   typingIn({ typing }) {
-    const now = Date.now();
+    const now = performance.now();
     return [...typing].filter(([, until]) => until > now).map(([name]) => name);
   },
 
@@ -282,7 +282,7 @@ export default {
   takeTyping({ conversation_id, username }) {
     const conversation = this.state.conversations.get(conversation_id);
     if (!conversation || username === this.state.me.username) return;
-    conversation.typing.set(username, Date.now() + TYPING_MS);
+    conversation.typing.set(username, performance.now() + TYPING_MS);
     setTimeout(() => this.redraw(), TYPING_MS + 50);
   },
 

@@ -103,7 +103,7 @@ export default {
     } catch (error) {
       if (error.status === 403 || error.status === 404) this.drop(conversation.id);
       else if (error.type !== "/problems/closed") {
-        conversation.pausedUntil = Date.now() + AGAIN_MS;
+        conversation.pausedUntil = performance.now() + AGAIN_MS;
         setTimeout(() => this.reloadStale(), AGAIN_MS);
       }
     }
@@ -136,7 +136,7 @@ export default {
   /** Read on where the edge of what is there comes near. */
   fill(conversation, scroll) {
     const { timeline } = conversation;
-    if (!timeline.loaded || conversation.loading || Date.now() < (conversation.pausedUntil ?? 0)) return;
+    if (!timeline.loaded || conversation.loading || performance.now() < (conversation.pausedUntil ?? 0)) return;
     const below = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight;
     const { first, last } = timeline;
     if (scroll.scrollTop < NEAR && !timeline.atStart)
