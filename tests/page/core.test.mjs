@@ -21,7 +21,7 @@ const { default: conversations } = await import(`${STATIC}/core/conversations.js
 const { default: files } = await import(`${STATIC}/core/files.js`);
 const { default: history } = await import(`${STATIC}/core/history.js`);
 const { default: writing } = await import(`${STATIC}/core/writing.js`);
-const { parts } = await import(`${STATIC}/core/text.js`);
+const { mentionBeing, parts } = await import(`${STATIC}/core/text.js`);
 const { use } = await import(`${STATIC}/core/i18n.js`);
 const vault = await import(`${STATIC}/core/vault.js`);
 
@@ -407,4 +407,10 @@ test("who is typing, what is asked again and what is said of typing do not wait 
   app.renewLink({ file_id: "f" });
   await settled();
   assert.equal(app.links.get("f").url, "anew");
+});
+
+test("a name that is being written is found however it is spelled", () => {
+  assert.deepEqual(mentionBeing("so @Jose\u0301", 9), { start: 3, prefix: "josé" }); // as some keyboards write it
+  assert.deepEqual(mentionBeing("@ana.b, yes", 6), { start: 0, prefix: "ana.b" });
+  assert.equal(mentionBeing("ana@b", 5), null);
 });
