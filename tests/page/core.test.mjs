@@ -414,3 +414,36 @@ test("a name that is being written is found however it is spelled", () => {
   assert.deepEqual(mentionBeing("@ana.b, yes", 6), { start: 0, prefix: "ana.b" });
   assert.equal(mentionBeing("ana@b", 5), null);
 });
+
+test("of what was missed the receipts say who has read, as its senders may be programs that do not", async () => {
+  const found = await open(3);
+  const read = (username, read_seq) => ({ username, read_seq, delivered_seq: 3 });
+  const own = message(3, { sender_id: "bruno" });
+  const listeners = {};
+  client.addEventListener = (type, take) => (listeners[type] = take);
+  app.listen(client);
+  client.receipts = async () => [read("ana", 1), read("bruno", 3)];
+  await app.loadReceipts(found);
+  for (const isOpen of [true, false]) {
+    app.state.open = isOpen ? "c" : null;
+    client.state = "connecting";
+    const seq = found.head + 1;
+    created(seq);
+    app.takeMessage({ message: message(seq + 1, { sender_id: "bruno" }), position: `${seq + 1}.0` });
+    app.takeReload({ conversation_id: "c", messages: [message(seq + 2), message(seq + 3, { sender_id: "bruno" })], position: `${seq + 3}.0` });
+    pages.push(page(upTo(seq + 3)));
+    await settled();
+    client.state = "connected";
+    listeners.Connected({ detail: {} });
+    await settled();
+    assert.deepEqual([app.stateOf(found, own), found.unread, found.isDoubtful], ["delivered", found.head - 3, false]);
+  }
+  // While connected there is no `Connected` to wait for.
+  client.receipts = async () => [read("ana", found.head), read("bruno", found.head)];
+  const seq = found.head + 1;
+  app.takeReload({ conversation_id: "c", messages: [message(seq, { sender_id: "bruno" })], position: `${seq}.0` });
+  await settled();
+  assert.deepEqual([app.stateOf(found, own), found.unread], ["read", 0]);
+  created(seq + 1);
+  assert.equal(app.stateOf(found, message(seq + 1, { sender_id: "bruno" })), "read");
+});

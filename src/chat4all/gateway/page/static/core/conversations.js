@@ -174,7 +174,10 @@ export default {
       this.watch(true);
       this.reloadStale();
       this.forgetBrokenLinks();
-      for (const one of this.state.conversations.values()) if (one.isReadUnsaid) this.sayRead(one);
+      for (const one of this.state.conversations.values()) {
+        if (one.isReadUnsaid) this.sayRead(one);
+        if (one.isDoubtful && one !== this.conversation()) this.loadReceipts(one);
+      }
     });
     on("Disconnected", () => {
       this.newest += 1;
@@ -206,14 +209,26 @@ export default {
     const isOpen = this.state.open === message.conversation_id;
     conversation.timeline.add(message, isOpen && this.state.following);
     if (isOpen && !conversation.timeline.loaded) this.load(conversation);
-    this.moveReceipt(conversation, message.sender_id, { read: message.seq });
-    if (mine) conversation.readSeq = message.seq;
-    else {
+    this.takeSending(conversation, message);
+    if (!mine) {
       if (isOpen && !this.isLooking() && !conversation.unreadFrom) conversation.unreadFrom = message.seq;
       if (message.mentions.includes(this.state.me.username)) conversation.mentions = [...conversation.mentions, message.seq];
       this.tellMessage(conversation, message);
     }
     this.countUnread(conversation);
+  },
+
+  /**
+   * Who sends has read up to there, unless it is a program that says that it does not: what is sent
+   * again or reloaded may be of such a one, and the receipts tell.
+   */
+  takeSending(conversation, { sender_id, seq }) {
+    if (this.client.state !== "connected") {
+      conversation.isDoubtful = Boolean(conversation.receipts);
+      return; // how far one has read oneself comes with `Connected`
+    }
+    this.moveReceipt(conversation, sender_id, { read: seq });
+    if (sender_id === this.state.me.username) conversation.readSeq = seq;
   },
 
   takeChange({ message, position }) {
@@ -241,12 +256,10 @@ export default {
     if (head > conversation.head) conversation.rank = this.nextRank();
     conversation.head = head;
     if (last && last.seq >= (conversation.last?.seq ?? 0)) conversation.last = { ...last, at };
-    const own = messages.findLast(({ sender_id }) => sender_id === me);
-    if (own) conversation.readSeq = Math.max(conversation.readSeq, own.seq);
-    for (const message of messages) {
-      conversation.sent.delete(message.message_id);
-      this.moveReceipt(conversation, message.sender_id, { read: message.seq });
-    }
+    for (const { message_id } of messages) conversation.sent.delete(message_id);
+    conversation.isDoubtful = Boolean(conversation.receipts) || messages.some(({ sender_id }) => sender_id === me);
+    const isLive = this.client.state === "connected";
+    if (isLive && conversation.isDoubtful && conversation !== this.conversation()) this.loadReceipts(conversation);
     const mentions = messages.filter(({ mentions }) => mentions.includes(me)).map(({ seq }) => seq);
     conversation.mentions = [...new Set([...conversation.mentions, ...mentions])].filter((one) => one <= conversation.head);
     conversation.timeline.loaded = false;

@@ -113,7 +113,12 @@ export default {
     try {
       const found = await this.client.receipts(conversation.id);
       conversation.receipts ??= new Map();
-      for (const { username, read_seq: read, delivered_seq: delivered } of found) this.moveReceipt(conversation, username, { read, delivered });
+      conversation.isDoubtful = false;
+      for (const { username, read_seq: read, delivered_seq: delivered } of found) {
+        this.moveReceipt(conversation, username, { read, delivered });
+        if (username === this.state.me.username) conversation.readSeq = Math.max(conversation.readSeq, read);
+      }
+      this.countUnread(conversation);
     } catch {
       // Ticks stay as they are, until it is connected again.
     }
