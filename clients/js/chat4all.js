@@ -16,8 +16,6 @@ const POSITIONS_OF_FRAME = 500;
 const REF_MAX = 128;
 /** Resumes before a gap is believed. */
 const GAPS = 3;
-/** Of what another run told: after every time. */
-const EARLIER_RUN = "9";
 /** Close codes of what would come again. */
 const DEFECTS = [1002, 1007, 1009, 4400];
 
@@ -200,8 +198,9 @@ export class Client extends EventTarget {
   #keeps = true;
   /** Whether a conversation that is added was missed. */
   #goesOn = false;
-  /** By the server's clock, when every conversation was told last; "" if that is not known. */
-  #toldAllAt = "";
+  /** When all was told last, by the server's clock; 0 if that is not known. */
+  #toldAllAt = 0;
+  #toldAt = Infinity; // by `performance`
   /** @type {Set<string>} Conversations that were left since then: none of them is new. */
   #left = new Set();
   /** @type {Map<string, number>} How far this user was told to have read. */
@@ -933,7 +932,7 @@ export class Client extends EventTarget {
     const kept = since ?? has ?? (await this.#storage.get(`${await this.#prefix()}positions`));
     if (kept) this.#taken = structuredClone(/** @type {Types.Positions} */ (kept));
     this.#goesOn = Boolean(kept);
-    this.#toldAllAt = this.#taken.generation ? EARLIER_RUN : "";
+    this.#toldAllAt = this.#taken.generation ? (this.#toldAt = Infinity) : 0; // by another run
     this.#generation = this.#taken.generation ?? null;
     const positions = Object.entries(this.#taken.positions);
     this.#received = new Map(positions.map(([id, text]) => [id, reached(text)]));
@@ -1038,7 +1037,7 @@ export class Client extends EventTarget {
       };
       const look = () => {
         const now = Date.now();
-        if (now > silentAt) return drop("nothing was heard"); // also after a sleep of the machine
+        if (now > silentAt) return drop("nothing was heard"); // also after a sleep
         silentAt = Math.min(silentAt, now + silence); // where the clock was set back
         const has = this.#access;
         if (isOpen && (has?.access_token !== shown || now > has.renew_at)) show();
@@ -1062,6 +1061,10 @@ export class Client extends EventTarget {
             generation = frame.generation ?? null;
             this.#username = frame.username;
             this.#hello = frame;
+            this.#toldAllAt = Math.min(
+              this.#toldAllAt,
+              Date.parse(frame.server_time) - performance.now() + this.#toldAt,
+            );
             if (!this.#received.size) this.#generation = generation;
             for (const piece of this.#resumes()) socket.send(JSON.stringify(piece));
             return;
@@ -1134,7 +1137,8 @@ export class Client extends EventTarget {
     }
     this.#generation = generation;
     this.#goesOn = true;
-    this.#toldAllAt = this.#hello.server_time;
+    this.#toldAllAt = Date.parse(this.#hello.server_time);
+    this.#toldAt = performance.now();
     this.#left.clear();
     this.#isConnected = true;
     this.#state = "connected";
@@ -1227,7 +1231,7 @@ export class Client extends EventTarget {
   async #isNew(conversation_id) {
     if (!this.#toldAllAt || this.#left.has(conversation_id)) return false;
     const { type, created_at } = await this.conversation(conversation_id);
-    return type === "private" || created_at > this.#toldAllAt;
+    return type === "private" || Date.parse(created_at) > this.#toldAllAt;
   }
 
   /** @type {Own["reload"]} */
