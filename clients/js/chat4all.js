@@ -14,10 +14,8 @@ const ASKED = 30_000;
 const RENEWED_AGAIN = 10_000;
 const POSITIONS_OF_FRAME = 500;
 const REF_MAX = 128;
-/** Resumes that show a gap before it is believed. */
+/** Resumes before a gap is believed. */
 const GAPS = 3;
-/** Of what another run told: after every time. */
-const EARLIER_RUN = "9";
 /** Close codes of what would come again. */
 const DEFECTS = [1002, 1007, 1009, 4400];
 
@@ -73,11 +71,11 @@ const problem = ({ status, statusText: title, headers }, text) => {
   return new ChatError({ title, detail, ...fields, status, retry_after });
 };
 
-export const newId = () => {
-  if (crypto.randomUUID) return crypto.randomUUID(); // pages without TLS do not have it
-  const digit = () => (crypto.getRandomValues(new Uint8Array(1))[0] % 16).toString(16);
-  return "xxxxxxxx-xxxx-4xxx-axxx-xxxxxxxxxxxx".replace(/x/g, digit);
-};
+// Pages without TLS have no `randomUUID`.
+export const newId = () =>
+  "xxxxxxxx-xxxx-4xxx-axxx-xxxxxxxxxxxx".replace(/x/g, () =>
+    (crypto.getRandomValues(new Uint8Array(1))[0] % 16).toString(16),
+  );
 
 /** @returns {Types.ClientStorage} */
 export const memoryStorage = () => {
@@ -200,8 +198,9 @@ export class Client extends EventTarget {
   #keeps = true;
   /** Whether a conversation that is added was missed. */
   #goesOn = false;
-  /** By the server's clock, when every conversation was told last; "" if that is not known. */
-  #toldAllAt = "";
+  /** When all was told last, by the server's clock; 0 if that is not known. */
+  #toldAllAt = 0;
+  #toldAt = Infinity; // by `performance`
   /** @type {Set<string>} Conversations that were left since then: none of them is new. */
   #left = new Set();
   /** @type {Map<string, number>} How far this user was told to have read. */
@@ -263,7 +262,7 @@ export class Client extends EventTarget {
     let spent = 0;
     let renewed = false;
     for (let tried = 1; ; tried++) {
-      const began = Date.now();
+      const began = performance.now();
       /** @type {ChatError} */
       let error;
       let token = "";
@@ -296,7 +295,7 @@ export class Client extends EventTarget {
       }
       renewed = false;
       const backoff = this.#backoff(tried - 1);
-      spent += Date.now() - began + 1_000 * (error.retry_after ?? 0) + backoff;
+      spent += performance.now() - began + 1_000 * (error.retry_after ?? 0) + backoff;
       const again =
         isTemporary(error) ||
         (error.status === 409 && tried > 1 && key && error.type === "/problems/conflict");
@@ -399,7 +398,7 @@ export class Client extends EventTarget {
     const got = await this.#ask("POST", "/token", { form, open: true });
     const { access_token, refresh_token } = got;
     const tokens = { username, access_token, refresh_token, ...lasting(got.expires_in) };
-    await this.#tokens.save(tokens); // before they are used: the former ones are spent
+    await this.#tokens.save(tokens); // first: the former ones are spent
     this.#access = { ...tokens };
     this.#username = username;
     this.#password = undefined; // once: a session that was ended stays ended
@@ -483,7 +482,7 @@ export class Client extends EventTarget {
 
   /** @type {Types.Client["changeProfile"]} */
   async changeProfile(changes) {
-    // Once: a changed password is not the current one any more.
+    // Once: then it is not the current password.
     return this.#ask("PATCH", path("users", await this.#who()), { json: changes, tries: 1 });
   }
 
@@ -560,7 +559,7 @@ export class Client extends EventTarget {
     }
   }
 
-  /** @param {Types.MessageRef} message @param {string[]} more */
+  /** @type {Own["path"]} */
   #path(message, ...more) {
     return path("conversations", message.conversation_id, "messages", message.message_id, ...more);
   }
@@ -607,7 +606,7 @@ export class Client extends EventTarget {
     return this.#ask("GET", this.#path(message, "reactions"));
   }
 
-  /** @param {string} conversation @param {{direction?: string, [name: string]: any}} [options] */
+  /** @type {Own["history"]} */
   async *history(conversation, { direction, ...query } = {}) {
     direction ??= query.after === undefined ? "older" : "newer";
     if (direction === "newer" && query.before === undefined && query.around === undefined) {
@@ -706,7 +705,7 @@ export class Client extends EventTarget {
   /** @type {Types.Client["retry"]} */
   async retry(message_id) {
     const unsent = this.#outbox.get(message_id);
-    if (unsent?.state !== "failed") throw failure("not-found", "there is no such refused message");
+    if (unsent?.state !== "failed") throw failure("not-found", "no such refused message");
     return this.#send({ ...unsent, state: "sending", error: undefined });
   }
 
@@ -787,8 +786,10 @@ export class Client extends EventTarget {
         ({ state, conversation_id }) => state === "sending" && !this.#chains.has(conversation_id),
       );
       const sent = left.map((unsent) => this.#send(unsent));
-      for (const key of await this.#storage.keys(`${await this.#prefix()}unsent `)) {
-        const kept = /** @type {Types.UnsentMessage | undefined} */ (await this.#storage.get(key));
+      const keys = await this.#storage.keys(`${await this.#prefix()}unsent `);
+      this.#created = Math.max(this.#created, +new Date(keys.at(-1)?.split(" ").at(-2) ?? 0)); // by a clock that was ahead
+      for (const key of keys) {
+        const kept = /** @type {any} */ (await this.#storage.get(key));
         if (kept && !this.#outbox.has(kept.message_id)) sent.push(this.#send(kept, true));
       }
       await Promise.allSettled(sent);
@@ -839,7 +840,7 @@ export class Client extends EventTarget {
     const life = this.#life.signal;
     /** @type {Item[]} */
     const queue = (this.#queue = []);
-    this.connect(options).catch(() => {}); // thrown below, after what came before it
+    this.connect(options).catch(() => {}); // thrown below
     try {
       while (!life.aborted) {
         const [item] = queue;
@@ -931,7 +932,7 @@ export class Client extends EventTarget {
     const kept = since ?? has ?? (await this.#storage.get(`${await this.#prefix()}positions`));
     if (kept) this.#taken = structuredClone(/** @type {Types.Positions} */ (kept));
     this.#goesOn = Boolean(kept);
-    this.#toldAllAt = this.#taken.generation ? EARLIER_RUN : "";
+    this.#toldAllAt = this.#taken.generation ? (this.#toldAt = Infinity) : 0; // by another run
     this.#generation = this.#taken.generation ?? null;
     const positions = Object.entries(this.#taken.positions);
     this.#received = new Map(positions.map(([id, text]) => [id, reached(text)]));
@@ -1036,7 +1037,8 @@ export class Client extends EventTarget {
       };
       const look = () => {
         const now = Date.now();
-        if (now > silentAt) return drop("nothing was heard"); // also after a sleep of the machine
+        if (now > silentAt) return drop("nothing was heard"); // also after a sleep
+        silentAt = Math.min(silentAt, now + silence); // where the clock was set back
         const has = this.#access;
         if (isOpen && (has?.access_token !== shown || now > has.renew_at)) show();
         if (isOpen && ++looks % ADOPT === 0) this.#adopt();
@@ -1059,6 +1061,10 @@ export class Client extends EventTarget {
             generation = frame.generation ?? null;
             this.#username = frame.username;
             this.#hello = frame;
+            this.#toldAllAt = Math.min(
+              this.#toldAllAt,
+              Date.parse(frame.server_time) - performance.now() + this.#toldAt,
+            );
             if (!this.#received.size) this.#generation = generation;
             for (const piece of this.#resumes()) socket.send(JSON.stringify(piece));
             return;
@@ -1131,7 +1137,8 @@ export class Client extends EventTarget {
     }
     this.#generation = generation;
     this.#goesOn = true;
-    this.#toldAllAt = this.#hello.server_time;
+    this.#toldAllAt = Date.parse(this.#hello.server_time);
+    this.#toldAt = performance.now();
     this.#left.clear();
     this.#isConnected = true;
     this.#state = "connected";
@@ -1224,7 +1231,7 @@ export class Client extends EventTarget {
   async #isNew(conversation_id) {
     if (!this.#toldAllAt || this.#left.has(conversation_id)) return false;
     const { type, created_at } = await this.conversation(conversation_id);
-    return type === "private" || created_at > this.#toldAllAt;
+    return type === "private" || Date.parse(created_at) > this.#toldAllAt;
   }
 
   /** @type {Own["reload"]} */

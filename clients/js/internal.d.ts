@@ -7,6 +7,8 @@ import type {
   ClientOptions,
   ClientStorage,
   Message,
+  MessageRef,
+  Page,
   Positions,
   UnsentMessage,
 } from "./chat4all.d.ts";
@@ -136,6 +138,12 @@ export interface Own {
    */
   locked<T>(name: string, act: () => Promise<T>, ifFree?: boolean): Promise<T>;
 
+  /** The path of a message, and `more` below it. */
+  path(message: MessageRef, ...more: string[]): string;
+  history(
+    conversation: string,
+    options?: { direction?: string; [name: string]: any },
+  ): AsyncGenerator<Page>;
   /** Entries of all pages of a list. */
   list(from: string, query: any): AsyncGenerator<any>;
   changeMessage(method: string, path: string, content?: string): Promise<void>;

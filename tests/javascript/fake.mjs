@@ -34,6 +34,8 @@ export class FakeServer {
   /** The same, to requests for tokens. */
   tokenAnswers = [];
   generation = "g";
+  /** What its clock says. */
+  time = NOW;
   #issued = 0;
 
   fetch = (url, request) =>
@@ -134,7 +136,7 @@ export class FakeServer {
     if (!this.isOnline) return socket.end(1006);
     if (!this.good.has(socket.token)) return socket.end(4401);
     this.sockets.push(socket);
-    const hello = { username: "ana", session_id: "s", heartbeat_s: 25, generation: "g", server_time: NOW };
+    const hello = { username: "ana", session_id: "s", heartbeat_s: 25, generation: "g", server_time: this.time };
     socket.tell({ type: "hello", ...hello });
   }
 

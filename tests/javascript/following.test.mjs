@@ -99,6 +99,41 @@ test("after a sleep of the machine the connection is made again", async (t) => {
   await client.close();
 });
 
+test("a connection that went dead before the clock was set back is made again", async (t) => {
+  const server = new FakeServer();
+  const client = new Client(URL, { ...server.options, pace: 0.005 });
+  await client.connect();
+  const [before] = server.sockets;
+  const now = Date.now;
+  t.after(() => (Date.now = now));
+  Date.now = () => now() - 7_200_000;
+  await until(() => server.sockets.length === 1 && server.sockets[0] !== before);
+  await client.close();
+});
+
+test("a program that asks while its clock is set back asks no longer than it was told to", async (t) => {
+  const server = new FakeServer();
+  const now = Date.now;
+  t.after(() => (Date.now = now));
+  let asked = 0;
+  const { fetch } = server;
+  server.isOnline = false;
+  const client = new Client(URL, {
+    ...server.options,
+    token: "a0",
+    retry_for: 1,
+    random: () => 0.01,
+    fetch: (...request) => {
+      asked += 1;
+      Date.now = () => now() - 7_200_000;
+      return fetch(...request);
+    },
+  });
+  await assert.rejects(client.me(), { type: "/problems/no-answer" });
+  assert.equal(asked, 1);
+  await client.close();
+});
+
 const following = (client, options) => {
   const events = client.events(options);
   return { events, next: async () => (await events.next()).value };

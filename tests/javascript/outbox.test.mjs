@@ -108,6 +108,34 @@ test("what was not sent is sent after a reload of the page, with its id and in i
   await after.close();
 });
 
+test("what is written after the clock was set back is sent after what is kept", async (t) => {
+  const server = new FakeServer();
+  const storage = memoryStorage();
+  const now = Date.now;
+  t.after(() => (Date.now = now));
+  const write = async (content, kept) => {
+    const client = new Client(URL, { ...server.options, token: "a0", storage });
+    client.connect().catch(() => {});
+    await until(() => client.outbox.length === kept);
+    client.send(CHAT, content).catch(() => {});
+    const isKept = async () => (await storage.keys("")).length === kept + 1;
+    while (!(await isKept())) await new Promise((resolve) => setTimeout(resolve, 2));
+    await client.close();
+  };
+  server.isOnline = false;
+  Date.now = () => now() + 7_200_000;
+  await write("one", 0);
+  Date.now = now;
+  await write("two", 1);
+  await write("three", 2);
+  server.isOnline = true;
+  const client = new Client(URL, { ...server.options, token: "a0", storage });
+  await client.connect();
+  await until(() => server.accepted.length === 3);
+  assert.deepEqual(server.accepted.map(({ content }) => content), ["one", "two", "three"]);
+  await client.close();
+});
+
 test("a refused message is still there after a reload of the page", async () => {
   const server = new FakeServer();
   const options = { ...server.options, storage: memoryStorage() };

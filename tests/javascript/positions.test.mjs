@@ -190,6 +190,28 @@ test("of a group everything is told if it is younger than what was told before",
   assert.deepEqual(await toldOf(new FakeServer(), { type: "group", created_at: AFTER }, { before }), newest);
 });
 
+test("a group that was created since is new, also where the server's clock was ahead before", async (t) => {
+  let passed = 0;
+  const now = performance.now.bind(performance);
+  t.mock.method(performance, "now", () => now() + passed);
+  for (const [second, count] of [["10", 260], ["00", 50]]) {
+    const server = new FakeServer();
+    const client = new Client(URL, server.options);
+    const told = [];
+    client.addEventListener("MessagesReloaded", ({ detail }) => told.push(detail.messages.length));
+    server.time = "2026-01-31T14:00:00.000Z";
+    await client.connect();
+    passed += 55_000;
+    server.time = NOW;
+    server.conversations[OTHER] = { count: 260, type: "group", created_at: `2026-01-31T11:59:${second}.000Z` };
+    server.resumed = [{ type: "conversation", event: "added", conversation_id: OTHER, position: "260.0" }];
+    server.sockets[0].end(1006);
+    await until(() => told.length === 1);
+    assert.deepEqual(told, [count], second);
+    await client.close();
+  }
+});
+
 test("where it is not known whether everything was told before, the newest page is", async () => {
   const server = new FakeServer();
   server.conversations[OTHER] = { count: 260, type: "private", created_at: AFTER };

@@ -21,7 +21,7 @@ const { default: conversations } = await import(`${STATIC}/core/conversations.js
 const { default: files } = await import(`${STATIC}/core/files.js`);
 const { default: history } = await import(`${STATIC}/core/history.js`);
 const { default: writing } = await import(`${STATIC}/core/writing.js`);
-const { parts } = await import(`${STATIC}/core/text.js`);
+const { mentionBeing, parts } = await import(`${STATIC}/core/text.js`);
 const { use } = await import(`${STATIC}/core/i18n.js`);
 const vault = await import(`${STATIC}/core/vault.js`);
 
@@ -46,13 +46,14 @@ beforeEach(() => {
   said = [];
   client = {
     outbox: [],
+    state: "connected",
     conversation: async () => listed(0, 0),
     receipts: async () => [],
     watch() {},
     history: (id, query) => ({ next: async () => ({ value: await pages.shift()(query) }) }),
   };
   app = {
-    ...conversations, ...files, ...history, ...writing, client, uploads: [], links: new Map(), unlinked: [], arrived: new Map(), redraw() {}, draw() {}, tellTitle() {}, toast() {},
+    ...conversations, ...files, ...history, ...writing, client, uploads: [], links: new Map(), unlinked: [], arrived: new Map(), newest: 0, redraw() {}, draw() {}, tellTitle() {}, toast() {},
     reason: String, focusWhenDrawn() {}, isTouch: () => true,
     tellMessage: (_, { seq }) => said.push(seq),
     async attempt(act) { try { await act(); return true; } catch { return false; } },
@@ -339,4 +340,110 @@ test("a picture that is refused is drawn again three times, each time later, at 
   }
   app.renewLink(image.payload);
   assert.deepEqual([app.linkOf(image).broken, made], [true, 1]);
+});
+
+test("conversations are in the server's order and that of what comes live, whatever their messages' times are", async () => {
+  const at = (conversation_id, created_at) =>
+    listed(1, 0, { conversation_id, last_message: message(1, { conversation_id, created_at }) });
+  const told = (conversation_id, seq, created_at) =>
+    app.takeMessage({ message: message(seq, { conversation_id, created_at }), position: `${seq}.0` });
+  const listeners = {};
+  const order = () => app.sorted().map(({ id }) => id).join(" ");
+  client.addEventListener = (type, take) => (listeners[type] = take);
+  app.listen(client);
+  client.connect = async () => {};
+  client.conversations = async function* () {
+    yield at("a", "2026-01-01T10:00:00Z");
+    yield at("b", "2026-01-01T12:00:00Z"); // the server's clock was ahead
+    yield at("c", "2099-01-01T00:00:00Z");
+  };
+  location.hash = "";
+  await app.list(client);
+  assert.equal(order(), "a b c");
+  told("b", 2, "2026-01-01T10:01:00Z");
+  told("a", 2, "2026-01-01T10:00:30Z");
+  assert.equal(order(), "a b c");
+  client.conversation = async (conversation_id) => at(conversation_id, "2020-01-01T00:00:00Z");
+  await app.refresh("b");
+  assert.equal(order(), "a b c");
+  await app.refresh("new");
+  assert.equal(order(), "new a b c");
+  // What was missed comes in no order.
+  listeners.Disconnected({ detail: {} });
+  client.state = "connecting";
+  told("b", 3, "2026-01-01T10:07:00Z");
+  told("c", 2, "2026-01-01T10:09:00Z");
+  app.takeReload({ conversation_id: "a", messages: [message(3, { conversation_id: "a", created_at: "2026-01-01T10:08:00Z" })], position: "3.0" });
+  app.takeReload({ conversation_id: "new", messages: [], position: "1.1" });
+  assert.equal(order(), "c a b new");
+  client.state = "connected";
+  told("b", 4, "2026-01-01T09:00:00Z");
+  assert.equal(order(), "b c a new");
+});
+
+test("who is typing, what is asked again and what is said of typing do not wait for a clock that was set back", async (it) => {
+  const found = await open(3);
+  const clock = it.mock.method(performance, "now", () => 1_000);
+  const typings = [];
+  client.typing = (id) => typings.push(id);
+  it.mock.timers.enable({ apis: ["Date", "setTimeout"], now: Date.now() + 7_200_000 });
+  app.takeTyping({ conversation_id: "c", username: "ana" });
+  app.write(found, "a");
+  found.timeline.loaded = false;
+  pages.push(() => { throw Error("no answer"); }, page(upTo(2)));
+  await app.load(found);
+  found.timeline.loaded = true;
+  found.timeline.atStart = false;
+  const scroll = { scrollTop: 0, scrollHeight: 0, clientHeight: 0 };
+  app.fill(found, scroll);
+  assert.deepEqual([app.typingIn(found), typings, pages.length], [["ana"], ["c"], 1]);
+  it.mock.timers.setTime(0);
+  clock.mock.mockImplementation(() => 9_001);
+  app.write(found, "ab");
+  app.fill(found, scroll);
+  assert.deepEqual([app.typingIn(found), typings, pages.length], [[], ["c", "c"], 0]);
+  client.fileLink = async () => ({ url: "anew" });
+  app.links.set("f", { url: "expired", made: 7_200_000 });
+  app.renewLink({ file_id: "f" });
+  await settled();
+  assert.equal(app.links.get("f").url, "anew");
+});
+
+test("a name that is being written is found however it is spelled", () => {
+  assert.deepEqual(mentionBeing("so @Jose\u0301", 9), { start: 3, prefix: "josé" }); // as some keyboards write it
+  assert.deepEqual(mentionBeing("@ana.b, yes", 6), { start: 0, prefix: "ana.b" });
+  assert.equal(mentionBeing("ana@b", 5), null);
+});
+
+test("of what was missed the receipts say who has read, as its senders may be programs that do not", async () => {
+  const found = await open(3);
+  const read = (username, read_seq) => ({ username, read_seq, delivered_seq: 3 });
+  const own = message(3, { sender_id: "bruno" });
+  const listeners = {};
+  client.addEventListener = (type, take) => (listeners[type] = take);
+  app.listen(client);
+  client.receipts = async () => [read("ana", 1), read("bruno", 3)];
+  await app.loadReceipts(found);
+  for (const isOpen of [true, false]) {
+    app.state.open = isOpen ? "c" : null;
+    client.state = "connecting";
+    const seq = found.head + 1;
+    created(seq);
+    app.takeMessage({ message: message(seq + 1, { sender_id: "bruno" }), position: `${seq + 1}.0` });
+    app.takeReload({ conversation_id: "c", messages: [message(seq + 2), message(seq + 3, { sender_id: "bruno" })], position: `${seq + 3}.0` });
+    pages.push(page(upTo(seq + 3)));
+    await settled();
+    client.state = "connected";
+    listeners.Connected({ detail: {} });
+    await settled();
+    assert.deepEqual([app.stateOf(found, own), found.unread, found.isDoubtful], ["delivered", found.head - 3, false]);
+  }
+  // While connected there is no `Connected` to wait for.
+  client.receipts = async () => [read("ana", found.head), read("bruno", found.head)];
+  const seq = found.head + 1;
+  app.takeReload({ conversation_id: "c", messages: [message(seq, { sender_id: "bruno" })], position: `${seq}.0` });
+  await settled();
+  assert.deepEqual([app.stateOf(found, own), found.unread], ["read", 0]);
+  created(seq + 1);
+  assert.equal(app.stateOf(found, message(seq + 1, { sender_id: "bruno" })), "read");
 });

@@ -48,6 +48,8 @@ export class App {
   offers = offered();
   /** Messages of conversations that are not known yet, by these. */
   arrived = new Map();
+  /** The highest rank of a conversation. */
+  newest = 0;
   /** Files on their way, and those of others by their addresses. */
   uploads = [];
   links = new Map();

@@ -19,10 +19,11 @@ export default {
   /** Read all conversations, then be told what happens to them from there on. */
   async list(client) {
     const positions = {};
+    let rank = 0;
     try {
       for await (const one of client.conversations({ limit: 200 })) {
         if (this.client !== client) return;
-        this.takeListed(one);
+        this.takeListed(one, --rank);
         positions[one.conversation_id] = one.position;
       }
     } catch (error) {
@@ -39,7 +40,8 @@ export default {
     client.connect({ since: { generation: null, positions } }).catch(() => {}); // `Ended` tells why
   },
 
-  takeListed(listed) {
+  /** `rank`: its place in the server's list, which is in the order of the log and not of any clock. */
+  takeListed(listed, rank) {
     const { conversation_id: id, last_message: last, position, unread } = listed;
     const known = this.state.conversations.get(id);
     const [seq, change] = numbers(position);
@@ -50,6 +52,7 @@ export default {
       timeline: new Timeline(), draft: this.keptDraft(id), editing: null, replying: null, typing: new Map(),
       receipts: null, unreadFrom: null, sent: new Map(), reloads: 0,
     };
+    one.rank = rank ?? known?.rank ?? this.nextRank();
     this.state.conversations.set(id, Object.assign(one, {
       id, least: null, type: listed.type, title: listed.title, peer: listed.peer, role: listed.role, created_at: listed.created_at,
       members: listed.members, memberCount: listed.member_count,
@@ -113,7 +116,14 @@ export default {
 
   sorted() {
     const activity = ({ last, created_at }) => last?.created_at ?? created_at;
-    return [...this.state.conversations.values()].sort((one, two) => (activity(one) < activity(two) ? 1 : -1));
+    return [...this.state.conversations.values()].sort(
+      (one, two) => two.rank - one.rank || (activity(one) < activity(two) ? 1 : -1));
+  },
+
+  /** Return the rank of what comes now; what a resume brings comes in no order, and shares one. */
+  nextRank() {
+    if (this.client.state === "connected") this.newest += 1;
+    return this.newest;
   },
 
   conversation() {
@@ -125,7 +135,7 @@ export default {
   },
 
   typingIn({ typing }) {
-    const now = Date.now();
+    const now = performance.now();
     return [...typing].filter(([, until]) => until > now).map(([name]) => name);
   },
 
@@ -164,9 +174,15 @@ export default {
       this.watch(true);
       this.reloadStale();
       this.forgetBrokenLinks();
-      for (const one of this.state.conversations.values()) if (one.isReadUnsaid) this.sayRead(one);
+      for (const one of this.state.conversations.values()) {
+        if (one.isReadUnsaid) this.sayRead(one);
+        if (one.isDoubtful && one !== this.conversation()) this.loadReceipts(one);
+      }
     });
-    on("Disconnected", () => this.setTroubled(true, TROUBLED_MS));
+    on("Disconnected", () => {
+      this.newest += 1;
+      this.setTroubled(true, TROUBLED_MS);
+    });
     on("Ended", ({ error }) => (error.type === "/problems/signed-out" ? this.expelled() : this.setTroubled(true)));
     on("MessageCreated", this.takeMessage);
     on("MessageChanged", this.takeChange);
@@ -189,17 +205,30 @@ export default {
     if (message.seq <= conversation.head) return;
     conversation.head = message.seq;
     conversation.last = message;
+    conversation.rank = this.nextRank();
     const isOpen = this.state.open === message.conversation_id;
     conversation.timeline.add(message, isOpen && this.state.following);
     if (isOpen && !conversation.timeline.loaded) this.load(conversation);
-    this.moveReceipt(conversation, message.sender_id, { read: message.seq });
-    if (mine) conversation.readSeq = message.seq;
-    else {
+    this.takeSending(conversation, message);
+    if (!mine) {
       if (isOpen && !this.isLooking() && !conversation.unreadFrom) conversation.unreadFrom = message.seq;
       if (message.mentions.includes(this.state.me.username)) conversation.mentions = [...conversation.mentions, message.seq];
       this.tellMessage(conversation, message);
     }
     this.countUnread(conversation);
+  },
+
+  /**
+   * Who sends has read up to there, unless it is a program that says that it does not: what is sent
+   * again or reloaded may be of such a one, and the receipts tell.
+   */
+  takeSending(conversation, { sender_id, seq }) {
+    if (this.client.state !== "connected") {
+      conversation.isDoubtful = Boolean(conversation.receipts);
+      return; // how far one has read oneself comes with `Connected`
+    }
+    this.moveReceipt(conversation, sender_id, { read: seq });
+    if (sender_id === this.state.me.username) conversation.readSeq = seq;
   },
 
   takeChange({ message, position }) {
@@ -223,14 +252,14 @@ export default {
       Object.assign(conversation, { head: seq, last: null, receipts: null, least: null, unreadFrom: null, readSeq: Math.min(conversation.readSeq, seq) });
       conversation.timeline.clear();
     }
-    conversation.head = Math.max(seq, last?.seq ?? 0);
+    const head = Math.max(seq, last?.seq ?? 0);
+    if (head > conversation.head) conversation.rank = this.nextRank();
+    conversation.head = head;
     if (last && last.seq >= (conversation.last?.seq ?? 0)) conversation.last = { ...last, at };
-    const own = messages.findLast(({ sender_id }) => sender_id === me);
-    if (own) conversation.readSeq = Math.max(conversation.readSeq, own.seq);
-    for (const message of messages) {
-      conversation.sent.delete(message.message_id);
-      this.moveReceipt(conversation, message.sender_id, { read: message.seq });
-    }
+    for (const { message_id } of messages) conversation.sent.delete(message_id);
+    conversation.isDoubtful = Boolean(conversation.receipts) || messages.some(({ sender_id }) => sender_id === me);
+    const isLive = this.client.state === "connected";
+    if (isLive && conversation.isDoubtful && conversation !== this.conversation()) this.loadReceipts(conversation);
     const mentions = messages.filter(({ mentions }) => mentions.includes(me)).map(({ seq }) => seq);
     conversation.mentions = [...new Set([...conversation.mentions, ...mentions])].filter((one) => one <= conversation.head);
     conversation.timeline.loaded = false;
@@ -266,7 +295,7 @@ export default {
   takeTyping({ conversation_id, username }) {
     const conversation = this.state.conversations.get(conversation_id);
     if (!conversation || username === this.state.me.username) return;
-    conversation.typing.set(username, Date.now() + TYPING_MS);
+    conversation.typing.set(username, performance.now() + TYPING_MS);
     setTimeout(() => this.redraw(), TYPING_MS + 50);
   },
 

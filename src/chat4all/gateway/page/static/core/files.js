@@ -118,7 +118,7 @@ export default {
   /** Make a file's address anew, which may have expired; not again at once where that does not help. */
   renewLink({ file_id }, player) {
     const link = this.links.get(file_id);
-    if (link?.url && Date.now() - link.made > AGAIN_MS) {
+    if (link?.url && Math.abs(Date.now() - link.made) > AGAIN_MS) {
       if (player) resume(player);
       this.makeLink(file_id);
     }

@@ -103,7 +103,7 @@ export default {
     } catch (error) {
       if (error.status === 403 || error.status === 404) this.drop(conversation.id);
       else if (error.type !== "/problems/closed") {
-        conversation.pausedUntil = Date.now() + AGAIN_MS;
+        conversation.pausedUntil = performance.now() + AGAIN_MS;
         setTimeout(() => this.reloadStale(), AGAIN_MS);
       }
     }
@@ -113,7 +113,12 @@ export default {
     try {
       const found = await this.client.receipts(conversation.id);
       conversation.receipts ??= new Map();
-      for (const { username, read_seq: read, delivered_seq: delivered } of found) this.moveReceipt(conversation, username, { read, delivered });
+      conversation.isDoubtful = false;
+      for (const { username, read_seq: read, delivered_seq: delivered } of found) {
+        this.moveReceipt(conversation, username, { read, delivered });
+        if (username === this.state.me.username) conversation.readSeq = Math.max(conversation.readSeq, read);
+      }
+      this.countUnread(conversation);
     } catch {
       // Ticks stay as they are, until it is connected again.
     }
@@ -136,7 +141,7 @@ export default {
   /** Read on where the edge of what is there comes near. */
   fill(conversation, scroll) {
     const { timeline } = conversation;
-    if (!timeline.loaded || conversation.loading || Date.now() < (conversation.pausedUntil ?? 0)) return;
+    if (!timeline.loaded || conversation.loading || performance.now() < (conversation.pausedUntil ?? 0)) return;
     const below = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight;
     const { first, last } = timeline;
     if (scroll.scrollTop < NEAR && !timeline.atStart)

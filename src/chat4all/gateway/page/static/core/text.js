@@ -47,8 +47,8 @@ export function mentionsIn(text, usernames) {
   return [...new Set(named)].filter((name) => known.has(name)).slice(0, 50);
 }
 
-/** Return the beginning of an @name that is being written before the cursor, or null. */
+/** Return the beginning of an @name that is being written before the cursor, or null: of a username or another name. */
 export function mentionBeing(text, cursor) {
-  const match = /(^|[^\w@.])@([a-z0-9._-]{0,32})$/u.exec(text.slice(0, cursor));
-  return match && { start: cursor - match[2].length - 1, prefix: match[2] };
+  const match = /(^|[^\w@.])@([\p{L}\p{M}\p{N}._-]{0,32})$/u.exec(text.slice(0, cursor));
+  return match && { start: cursor - match[2].length - 1, prefix: match[2].normalize().toLocaleLowerCase() };
 }

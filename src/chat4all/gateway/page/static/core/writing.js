@@ -32,8 +32,8 @@ export default {
     conversation.draft = text;
     this.keepDraft(conversation);
     Object.assign(this.state.ui, { suggested: 0, noSuggestions: false });
-    const now = Date.now();
-    if (text.trim() && !conversation.editing && now - (conversation.saidTyping ?? 0) > TYPING_EVERY_MS) {
+    const now = performance.now();
+    if (text.trim() && !conversation.editing && now - (conversation.saidTyping ?? -Infinity) > TYPING_EVERY_MS) {
       conversation.saidTyping = now;
       this.client.typing(conversation.id);
     }
@@ -51,7 +51,7 @@ export default {
     }
     conversation.draft = "";
     conversation.replying = null;
-    conversation.saidTyping = 0;
+    conversation.saidTyping = null;
     conversation.unreadFrom = null;
     this.keepDraft(conversation);
     const mentions = conversation.type === "group" ? mentionsIn(text, conversation.members.map(({ username }) => username)) : [];
