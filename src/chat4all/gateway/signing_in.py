@@ -42,8 +42,12 @@ def signing_in_routes() -> APIRouter:
                 "content": json_content(Token),
                 "headers": rate_limited("sign-in-account", *SIGN_IN_ACCOUNT),
             },
-            **problems(413, 422, 429, 503),
-            **problem_meaning(400, "The refresh token is not good: sign in again."),
+            **problems(413, 415, 422, 429, 503),
+            **problem_meaning(
+                400,
+                "The refresh token is not good: sign in again. Or the form is not in UTF-8, or has "
+                "a field twice; see `error`.",
+            ),
             **problem_meaning(401, "Wrong username or password."),
         },
     )
