@@ -25,18 +25,24 @@ from chat4all.http.bodies import read_body
 from chat4all.http.fast_routes import FastRoute
 from chat4all.http.json_bodies import BodyReader
 from chat4all.http.limits import Limit
-from chat4all.http.openapi import json_content, problems, rate_limited, ref
+from chat4all.http.openapi import json_content, larger_body, problems, rate_limited, ref
 from chat4all.http.problems import problem_response
-from chat4all.http.route_limits import RouteLimits, limits_of
+from chat4all.http.route_limits import limits_for_body, limits_of
 from chat4all.http.tracing import trace_headers
 from chat4all.usecases.sending import Sending
 from chat4all.usecases.signing_in import SigningIn
+from chat4all.wire.body_sizes import MESSAGE_BODY_MAX
 from chat4all.wire.messages import EXAMPLE_CHAT, EXAMPLE_MESSAGE, Accepted, SendMessage
 
 SEND_PATH = "/v1/messages"
 
 CONVERSATIONS_MAX = 4_096
 """Canonical ids that are cached: busy conversations come again and again."""
+
+_PROBLEMS = {
+    **problems(400, 401, 404, 409, 415, 422, 429, 503),
+    **larger_body(MESSAGE_BODY_MAX),
+}
 
 SEND_OPERATION = {
     "tags": ["Messages"],
@@ -72,7 +78,7 @@ SEND_OPERATION = {
                 Accepted, example={"status": "accepted", "message_id": EXAMPLE_MESSAGE}
             ),
         },
-        **{str(s): r for s, r in problems(400, 401, 404, 409, 413, 415, 422, 429, 503).items()},
+        **{str(s): r for s, r in _PROBLEMS.items()},
     },
 }
 
@@ -87,7 +93,7 @@ def send_route(
 ) -> FastRoute:
     """Return the route that sends. `accepted` is called for every 202."""
     endpoint = _SendEndpoint(signing_in, sending, accepted)
-    return FastRoute(SEND_PATH, "POST", endpoint, RouteLimits(rate=rate))
+    return FastRoute(SEND_PATH, "POST", endpoint, limits_for_body(MESSAGE_BODY_MAX, rate))
 
 
 class _SendEndpoint:

@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 
 from chat4all.http.problems import kind_of_status
 from chat4all.http.rates import limit_name
-from chat4all.wire.messages import BODY_MAX
+from chat4all.wire.body_sizes import BODY_MAX
 from chat4all.wire.problems import MEDIA_TYPE, Problem
 from chat4all.wire.schemas import schemas_of
 
@@ -74,6 +74,11 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def problem_meaning(status: int, description: str) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a problem that means something else on this route."""
     return {status: _problem(status) | {"description": description}}
+
+
+def larger_body(most: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route whose body may have so many bytes."""
+    return problem_meaning(413, f"The body is larger than {most // 1024} KiB.")
 
 
 def rate_limited(name: str, quota: int, seconds: int) -> dict[str, Any]:
