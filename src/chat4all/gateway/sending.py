@@ -4,10 +4,11 @@ FastAPI's overhead for a request is more than all the work here; so this is a fa
 type also makes its schema in /docs (docs/decisions/0003-lean-send-route.md).
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 from starlette.requests import ClientDisconnect
@@ -130,16 +131,22 @@ class _SendEndpoint:
         await send({"type": "http.response.body", "body": body})
 
 
-def _errors_among(given: Collection[str]) -> Sequence[FieldError]:
-    """Say what is wrong with the two names of one field, and that a text is missing."""
+def _errors_among(given: Mapping[str, Any]) -> Sequence[FieldError]:
+    """Say what is wrong with the two names of one field, with a payload, and with a text's lack."""
     errors = []
-    if "content" not in given and "kind" not in given:
+    kind, payload = given.get("kind", Kind.TEXT), given.get("payload")
+    if "content" not in given and kind is Kind.TEXT:
         errors.append(FieldError("/content", "this field is missing"))
     match sum(name in given for name in _CHAT_NAMES):
         case 0:
             errors.append(FieldError("/chat_id", "this field is missing"))
         case 2:
             errors.append(FieldError("/chat_id", "conversation_id is the same: give one"))
+    if msgspec.UNSET not in (kind, payload):
+        try:
+            payload_of(kind, payload)
+        except InvalidInput as error:
+            errors += error.errors
     return errors
 
 
@@ -180,8 +187,6 @@ def read_draft(raw: bytes) -> MessageDraft:
     )
 
 
-def _given(body: SendMessage) -> Collection[str]:
-    return [
-        *(name for name in (*_CHAT_NAMES, "content") if getattr(body, name) is not msgspec.UNSET),
-        *(["kind"] if body.kind is not Kind.TEXT else []),
-    ]
+def _given(body: SendMessage) -> Mapping[str, Any]:
+    given = {name: getattr(body, name) for name in (*_CHAT_NAMES, "content", "kind", "payload")}
+    return {name: value for name, value in given.items() if value is not msgspec.UNSET}
