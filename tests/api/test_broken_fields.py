@@ -81,3 +81,41 @@ async def test_of_a_repeated_member_the_last_one_counts(api: Api) -> None:
             assert answer.status_code == wanted, (body, answer.text)
             if wanted == 422:
                 assert pointers(answer) == [f"/{name}"]
+
+
+async def test_a_header_and_the_body(api: Api) -> None:
+    """Fails when a bad `Idempotency-Key` ends the request before its body is looked at."""
+    key = {"Idempotency-Key": "mine"}
+    header = "/header/Idempotency-Key"
+    bruno = await api.sign_in("bruno") | key
+    new = {"type": "group", "members": [""], "title": "a\nb"}
+    answer = await api.metadata.post("/v1/conversations", json=new, headers=bruno)
+    assert sorted(pointers(answer)) == [header, "/members/0", "/title"]
+    answer = await api.metadata.post("/v1/users", json={"username": "zoe"}, headers=key)
+    assert sorted(pointers(answer)) == ["/email", header, "/password"]
+    path = f"/v1/conversations/{CHAT}/members"
+    answer = await api.metadata.post(path, json={"role": "king"}, headers=bruno)
+    assert sorted(pointers(answer)) == [header, "/role", "/username"]
+
+
+async def test_names_that_are_nobodys(api: Api) -> None:
+    bruno = await api.sign_in("bruno")
+    for many, told in [
+        (2, "no such user: nobody-00, nobody-01"),
+        (22, f"no such user: {', '.join(f'nobody-{n:02}' for n in range(20))} and 2 more"),
+    ]:
+        names = ["ana", *(f"nobody-{n:02}" for n in range(many))]
+        new = {"type": "group", "members": names}
+        answer = await api.metadata.post("/v1/conversations", json=new, headers=bruno)
+        assert pointers(answer) == ["/members"]
+        assert answer.json()["errors"][0]["detail"] == told
+
+
+async def test_a_key_of_an_object(api: Api) -> None:
+    bruno = await api.sign_in("bruno")
+    notes = {"": "x", "a\n": "x", "[key]": "\0", "good": "x"}
+    new = {"type": "group", "members": [], "metadata": notes}
+    answer = await api.metadata.post("/v1/conversations", json=new, headers=bruno)
+    assert pointers(answer) == ["/metadata/", "/metadata/a\n", "/metadata/[key]"]
+    told = [error["detail"] for error in answer.json()["errors"]]
+    assert [detail.startswith("the key: ") for detail in told] == [True, True, False]
