@@ -254,6 +254,28 @@ async def test_each_error_is_described_once(api: Api) -> None:
             assert described["info"]["description"].count(f"| {status} |") == 1
 
 
+async def test_every_conflict_is_described_by_its_route(api: Api) -> None:
+    """Fails when a 409 is described as it is elsewhere: "already taken" is true of few."""
+    paths = (await api.gateway.get("/openapi.json")).json()["paths"]
+    conflicts = {
+        (method, path): operation["responses"]["409"]
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+        if "409" in operation["responses"]
+    }
+    assert all("$ref" not in response for response in conflicts.values())
+    member = "/v1/conversations/{conversation_id}/members/{username}"
+    for route, said in [
+        (("post", "/v1/messages"), "held back"),
+        (("patch", member), "last owner"),
+        (("delete", member), "last owner"),
+        (("post", "/v1/users"), "in use"),
+    ]:
+        assert said in conflicts[route]["description"]
+        (content,) = conflicts[route]["content"].values()
+        assert content["example"]["detail"] == conflicts[route]["description"]
+
+
 async def test_the_page_of_documentation_tells_what_a_newcomer_needs(api: Api) -> None:
     root = await api.metadata.get("/")
     assert (root.status_code, root.headers["Location"]) == (307, "/docs")

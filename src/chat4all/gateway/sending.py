@@ -26,7 +26,14 @@ from chat4all.http.bodies import read_body
 from chat4all.http.fast_routes import FastRoute
 from chat4all.http.json_bodies import BodyReader
 from chat4all.http.limits import Limit
-from chat4all.http.openapi import json_content, larger_body, problems, rate_limited, ref
+from chat4all.http.openapi import (
+    json_content,
+    larger_body,
+    problem_meaning,
+    problems,
+    rate_limited,
+    ref,
+)
 from chat4all.http.problems import problem_response
 from chat4all.http.route_limits import limits_for_body, limits_of
 from chat4all.http.tracing import trace_headers
@@ -41,7 +48,8 @@ CONVERSATIONS_MAX = 4_096
 """Canonical ids that are cached: busy conversations come again and again."""
 
 _PROBLEMS = {
-    **problems(400, 401, 404, 409, 415, 422, 429, 503),
+    **problems(400, 401, 404, 415, 422, 429, 503),
+    **problem_meaning(409, "The file is held back until it has been checked, or was refused then."),
     **larger_body(MESSAGE_BODY_MAX),
 }
 

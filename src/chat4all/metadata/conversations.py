@@ -12,7 +12,7 @@ from chat4all.http.answers import json_response
 from chat4all.http.bearer import caller
 from chat4all.http.bound import bound
 from chat4all.http.idempotency import IdempotencyKey
-from chat4all.http.openapi import json_content, larger_body, problems
+from chat4all.http.openapi import json_content, larger_body, problem_meaning, problems
 from chat4all.http.outcomes import CREATION, REMOVAL, SAME_VALUE, if_unknown
 from chat4all.http.paging import LINK_HEADER, Cursor, link_next
 from chat4all.http.paths import ConversationPath
@@ -71,7 +71,8 @@ def conversation_routes() -> APIRouter:
                 "content": json_content(ConversationView),
             },
             201: {"content": json_content(ConversationView)},
-            **problems(400, 401, 409, 415, 422, 503),
+            **problems(400, 401, 415, 422, 503),
+            **problem_meaning(409, "A request with this `Idempotency-Key` is in flight."),
             **larger_body(GROUP_BODY_MAX),
         },
     )
