@@ -15,6 +15,7 @@ from chat4all.http import access_log
 from chat4all.http.access_log import CALLER, AccessLog
 from chat4all.http.problems import REASON
 from chat4all.http.route_limits import RouteLimits
+from chat4all.wire.body_sizes import MESSAGE_BODY_MAX
 from tests.api.conftest import CHAT, Api, running
 from tests.api.test_limits import from_address
 from tests.clocks import Clock
@@ -71,7 +72,13 @@ async def test_every_refusal_says_who_from_where_and_why(
             "taken",
             {"json": {"username": "ana", "email": "x@example.com", "password": HIDDEN}},
         ),
-        (413, "POST", "/v1/messages", "64 KiB", {"headers": ana, "content": HIDDEN * 10_000}),
+        (
+            413,
+            "POST",
+            "/v1/messages",
+            f"{MESSAGE_BODY_MAX // 1024} KiB",
+            {"headers": ana, "content": HIDDEN * MESSAGE_BODY_MAX},
+        ),
         (415, "POST", "/v1/messages", "send JSON", {"headers": ana, "data": {"a": HIDDEN}}),
         (
             422,
@@ -182,7 +189,9 @@ async def test_a_request_that_is_too_slow_is_logged_with_its_user(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hasty = partial(RouteLimits, seconds=0.1)
-    monkeypatch.setattr("chat4all.gateway.sending.RouteLimits", hasty)
+    monkeypatch.setattr(
+        "chat4all.gateway.sending.limits_for_body", lambda body, rate: hasty(body, rate=rate)
+    )
     async with running(tmp_path / "data") as api, serving(api.parts.gateway) as served:
         ana = await api.sign_in("ana")
         head = f"{HEAD}Authorization: {ana['Authorization']}\r\nContent-Type: application/json\r\n"

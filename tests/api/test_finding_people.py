@@ -8,6 +8,7 @@ import pytest
 
 from chat4all.http.route_limits import DEFAULT_LIMITS, DeclaredLimits
 from chat4all.metadata.conversations import conversation_routes
+from chat4all.wire.body_sizes import GROUP_BODY_MAX
 from tests.api.conftest import CHAT, Api, running
 
 pytestmark = pytest.mark.anyio
@@ -95,11 +96,11 @@ async def test_a_group_of_as_many_names_as_may_be_given(api: Api, tmp_path: Path
     new["members"] = [*names, "ana"]
     refused = await api.gateway.post("/v1/conversations", json=new, headers=bruno)
     assert [error["pointer"] for error in refused.json()["errors"]] == ["/members"]
-    new["title"] = "x" * 512 * 1024
+    new["title"] = "x" * GROUP_BODY_MAX
     refused = await api.gateway.post("/v1/conversations", json=new, headers=bruno)
     assert (refused.status_code, refused.json()["detail"]) == (
         413,
-        "the body is larger than 512 KiB",
+        f"the body is larger than {GROUP_BODY_MAX // 1024} KiB",
     )
 
 

@@ -15,8 +15,7 @@ from jsonschema import Draft202012Validator
 from chat4all.domain.errors import Unavailable
 from chat4all.http.health import _check
 from chat4all.logs import quieten_libraries
-from chat4all.metadata.conversations import GROUP_BODY_MAX
-from chat4all.wire.messages import BODY_MAX
+from chat4all.wire.body_sizes import BODY_MAX, GROUP_BODY_MAX, MESSAGE_BODY_MAX
 from tests.api.conftest import CHAT, Api, running
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +23,8 @@ pytestmark = pytest.mark.anyio
 
 def limit(path: str) -> int:
     """Return the bytes that a body may have."""
-    return GROUP_BODY_MAX if path == "/v1/conversations" else BODY_MAX
+    larger = {"/v1/messages": MESSAGE_BODY_MAX, "/v1/conversations": GROUP_BODY_MAX}
+    return larger.get(path, BODY_MAX)
 
 
 JSON = {"Content-Type": "application/json"}
@@ -86,7 +86,7 @@ async def test_a_body_that_does_not_say_its_length_is_cut_off(api: Api) -> None:
         check_problem(answer, 413)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     check_problem(await api.gateway.post("/token", content=endless(), headers=form), 413)
-    assert sent < (3 * BODY_MAX + GROUP_BODY_MAX) // 1024 + 4 * 16
+    assert sent < (2 * BODY_MAX + MESSAGE_BODY_MAX + GROUP_BODY_MAX) // 1024 + 4 * 16
 
 
 @pytest.mark.thorough
@@ -252,6 +252,28 @@ async def test_each_error_is_described_once(api: Api) -> None:
                     )
         for status in statuses:
             assert described["info"]["description"].count(f"| {status} |") == 1
+
+
+async def test_every_conflict_is_described_by_its_route(api: Api) -> None:
+    """Fails when a 409 is described as it is elsewhere: "already taken" is true of few."""
+    paths = (await api.gateway.get("/openapi.json")).json()["paths"]
+    conflicts = {
+        (method, path): operation["responses"]["409"]
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+        if "409" in operation["responses"]
+    }
+    assert all("$ref" not in response for response in conflicts.values())
+    member = "/v1/conversations/{conversation_id}/members/{username}"
+    for route, said in [
+        (("post", "/v1/messages"), "held back"),
+        (("patch", member), "last owner"),
+        (("delete", member), "last owner"),
+        (("post", "/v1/users"), "in use"),
+    ]:
+        assert said in conflicts[route]["description"]
+        (content,) = conflicts[route]["content"].values()
+        assert content["example"]["detail"] == conflicts[route]["description"]
 
 
 async def test_the_page_of_documentation_tells_what_a_newcomer_needs(api: Api) -> None:

@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 
 from chat4all.domain.kinds import FILE_KINDS, Kind
-from chat4all.gateway.payloads import ERRORS_MAX
+from chat4all.http.json_bodies import ERRORS_MAX
 from chat4all.wire.payloads import SENT_KINDS
 from tests.api.conftest import CHAT, Api
 

@@ -47,6 +47,54 @@ async def test_a_refused_grant(api: Api, form: dict[str, str], status: int, erro
     check(await api.gateway.post("/token", data=form), status, error)
 
 
+SIGNED_IN = "username=zoe&password=contrase\u00f1a+larga"
+FORM = "application/x-www-form-urlencoded"
+
+
+def multipart(*fields: tuple[str, bytes]) -> tuple[bytes, str]:
+    """Return a form with these fields, and its content type."""
+    parts = [
+        b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % (name.encode(), value)
+        for name, value in fields
+    ]
+    return b"".join([*parts, b"--b--\r\n"]), "multipart/form-data; boundary=b"
+
+
+NAME, SECRET = ("username", b"zoe"), ("password", "contrase\u00f1a larga".encode())
+
+
+async def test_a_form_is_read_in_utf_8_however_it_is_encoded(api: Api) -> None:
+    new = {"username": "zoe", "email": "zoe@example.com", "password": "contrase\u00f1a larga"}
+    assert (await api.metadata.post("/v1/users", json=new)).status_code == 201
+    for content, kind in [
+        (SIGNED_IN.encode(), FORM),  # as `curl -d` sends it
+        (SIGNED_IN.replace("\u00f1", "%C3%B1").encode(), FORM),
+        (SIGNED_IN.encode(), FORM.title() + '; Charset="UTF-8"'),
+        (b"&" + SIGNED_IN.encode() + b"&&scope=", FORM),
+        multipart(NAME, SECRET),
+    ]:
+        answer = await api.gateway.post("/token", content=content, headers={"Content-Type": kind})
+        assert answer.status_code == 200, (content, kind, answer.text)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (SIGNED_IN.encode("latin-1"), FORM, 400),
+        (SIGNED_IN.replace("\u00f1", "%F1").encode(), FORM, 400),
+        (*multipart(NAME, ("password", b"contrase\xf1a larga")), 400),
+        (b"username=bruno&username=ana&password=test", FORM, 400),
+        (b"username=bruno&password=test&username=", FORM, 400),
+        (*multipart(("username", b"ana"), ("username", b"bruno"), ("password", b"test")), 400),
+        (b"username=bruno&password=test", FORM + "; charset=iso-8859-1", 415),
+        (b'{"username": "bruno", "password": "test"}', "application/json", 415),
+    ],
+)
+async def test_a_form_that_is_ambiguous(api: Api, content: bytes, kind: str, status: int) -> None:
+    answer = await api.gateway.post("/token", content=content, headers={"Content-Type": kind})
+    check(answer, status, "invalid_request")
+
+
 async def test_refusals_of_other_layers(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     check(await api.gateway.post("/token", content=b"x" * 70_000), 413, "invalid_request")
     for _ in range(10):
@@ -75,6 +123,8 @@ async def test_its_description_is_its_own(api: Api) -> None:
     paths = described["paths"]
     responses = paths["/token"]["post"]["responses"]
     assert responses["400"]["description"].startswith("The refresh token")
+    assert "UTF-8" in responses["400"]["description"]
+    assert "415" in responses
     named = paths["/v1/users"]["post"]["responses"]["400"]["$ref"]
     other = described["components"]["responses"][named.rpartition("/")[2]]
     assert other["content"]["application/problem+json"]["example"]["type"] == (

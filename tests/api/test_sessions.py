@@ -138,6 +138,26 @@ async def test_signing_out_ends_the_refresh_token_too(api: Api) -> None:
     assert await status(api, granted) == 401
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Jos\u00e9\u2019s phone", "Jos\u00e9\u2019s phone"),
+        ("Jose\u0301\u2019s phone", "Jos\u00e9\u2019s phone"),
+        (b"Jos\xe9's phone", "Jos's phone"),  # latin-1
+        ("a\u202ephone\u2028", "aphone"),
+        ("\u200b\u2800", ""),
+        ("\u00e9" * 300, "\u00e9" * 200),
+    ],
+)
+async def test_a_device_is_named_in_utf_8(api: Api, said: str | bytes, shown: str) -> None:
+    form = {"username": "bruno", "password": "test"}
+    name = said if isinstance(said, bytes) else said.encode()
+    answer = await api.gateway.post("/token", data=form, headers=[(b"User-Agent", name)])
+    headers = bearer(answer.json())
+    listed = (await api.gateway.get("/v1/sessions", headers=headers)).json()
+    assert [one["device"] for one in listed if one["current"]] == [shown]
+
+
 async def test_devices_are_listed_and_ended(api: Api) -> None:
     phone = await sign_in(api, **{"User-Agent": "A telephone\t1.0 " + "x" * 300})
     laptop = await sign_in(api, **{"User-Agent": "A laptop"})

@@ -52,7 +52,7 @@ async def test_no_route_takes_controls_or_what_shows_nothing(api: Api, text: str
         ("POST", "/v1/messages", {"chat_id": CHAT, "content": text}, "/content"),
         ("POST", "/v1/conversations", group | {"title": text}, "/title"),
         ("POST", "/v1/conversations", group | {"metadata": {"k": text}}, "/metadata/k"),
-        ("POST", "/v1/conversations", group | {"metadata": {text: "v"}}, f"/metadata/{text}/[key]"),
+        ("POST", "/v1/conversations", group | {"metadata": {text: "v"}}, f"/metadata/{text}"),
         ("PATCH", f"/v1/conversations/{CHAT}", {"title": text}, "/title"),
         ("PATCH", f"/v1/conversations/{CHAT}", {"metadata": {"k": text}}, "/metadata/k"),
         ("PATCH", "/v1/users/bruno", {"display_name": text}, "/display_name"),

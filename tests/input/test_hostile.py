@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from chat4all.http.server.limits import AHEAD_MAX, CONNECTIONS_MAX, LINGER_SECONDS
+from chat4all.wire.body_sizes import MESSAGE_BODY_MAX
 from tests.faults.running import CHAT, Running, call, until
 from tests.input.wire import SECONDS_MAX, Answer, Wire, request
 
@@ -277,7 +278,7 @@ def test_an_offer_of_another_protocol_is_not_taken(running: Running, token: str)
         statuses = [answer.status if (answer := wire.answer()) else None for _ in range(7)]
     assert statuses == [202] * 6 + [200]
     with Wire(running.port) as wire:
-        wire.send(request("/v1/messages", b"x" * 70_000, token=token, more=H2C))
+        wire.send(request("/v1/messages", b"x" * (MESSAGE_BODY_MAX + 1), token=token, more=H2C))
         answer = wire.answer()
         assert answer is not None
         assert answer.problem()["status"] == 413

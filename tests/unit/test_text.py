@@ -11,7 +11,7 @@ from precis_i18n.unicode import UnicodeData
 from chat4all.domain import text
 from chat4all.domain.passwords import normal_password, password_errors
 from chat4all.domain.people import display_name, note, note_key, title
-from chat4all.domain.text import UnfitText, casefold, one_line, paragraphs, search_key
+from chat4all.domain.text import UnfitText, casefold, fit_line, one_line, paragraphs, search_key
 
 DECOMPOSED = "contrasen\u0303a"
 COMPOSED = "contrase\u00f1a"
@@ -175,3 +175,15 @@ def test_bytes_and_characters_of_a_password_are_counted_afterwards() -> None:
     assert password_errors("n\u0303" * 7)[0].detail == "at least 8 characters"
     assert password_errors("n\u0303" * 8) == []
     assert password_errors("é" * 60_000)[0].detail == "at most 72 bytes in UTF-8"
+
+
+@pytest.mark.thorough
+@settings(max_examples=300)
+@given(st.text(max_size=20))
+def test_what_nobody_typed_is_made_to_fit(value: str) -> None:
+    for most in (5, 100):
+        line = fit_line(value, most)
+        assert line == "" or one_line(line, most) == line
+        assert fit_line(line, most) == line
+    if fits(one_line, value) and value == value.strip():
+        assert line == one_line(value, 100)

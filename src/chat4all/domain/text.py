@@ -137,6 +137,17 @@ def cut(text: str, most: int) -> str:
     return text[: end or most]
 
 
+def fit_line(text: str, most: int) -> str:
+    """Return what of a text that nobody typed can be a name: "" where that shows nothing.
+
+    Its normal form without what no line has, cut to `most` code points.
+    """
+    # The time to normalize a text depends on its length.
+    fit = "".join(filter(is_name, text[: most * _TIMES_LONGER]))
+    line = cut(_normalized("NFC", fit), most).strip()
+    return "" if _shows_nothing(line) else line
+
+
 def search_key(text: str, most: int) -> str:
     """Return what searches compare: the same for texts that differ in case, width or ignorables.
 

@@ -20,12 +20,14 @@ from chat4all.http.bearer import caller
 from chat4all.http.bound import bound
 from chat4all.http.idempotency import ChangeIdKey
 from chat4all.http.json_bodies import BodyReader
-from chat4all.http.openapi import json_body, json_content, problem_meaning, problems
+from chat4all.http.openapi import json_body, json_content, larger_body, problem_meaning, problems
 from chat4all.http.outcomes import CHANGE, EDIT, if_unknown
 from chat4all.http.paths import ConversationPath, EmojiPath, MessagePath, SeqQuery
+from chat4all.http.route_limits import limited, limits_for_body
 from chat4all.http.routes import api_router
 from chat4all.http.tracing import trace_headers
 from chat4all.usecases.changing import CHANGE_ID, Changing
+from chat4all.wire.body_sizes import MESSAGE_BODY_MAX
 from chat4all.wire.messages import (
     EXAMPLE_CHANGE,
     AcceptedChange,
@@ -64,11 +66,13 @@ def changing_routes() -> APIRouter:
         response_class=Response,
         responses={
             **_ACCEPTED,
-            **problems(400, 401, 403, 404, 413, 415, 422, 503),
+            **problems(400, 401, 403, 404, 415, 422, 503),
+            **larger_body(MESSAGE_BODY_MAX),
             **problem_meaning(409, "It is deleted, or was edited 100 times."),
         },
         openapi_extra=json_body(EditMessage, {"content": "Olá a todos! 🎉"}),
     )
+    @limited(limits_for_body(MESSAGE_BODY_MAX))
     @if_unknown(EDIT)
     async def edit(
         session: Annotated[Session, Depends(caller)],

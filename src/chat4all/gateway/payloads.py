@@ -11,7 +11,7 @@ from chat4all.domain.files import NAME_MAX as FILE_NAME_MAX
 from chat4all.domain.ids import canonical_uuid
 from chat4all.domain.kinds import FILE_KINDS, PAYLOAD_MAX, Kind
 from chat4all.domain.text import UnfitText, one_line, paragraphs
-from chat4all.http.json_bodies import BodyReader
+from chat4all.http.json_bodies import ERRORS_MAX, BodyReader
 from chat4all.wire.payloads import (
     ALT_MAX,
     EMAIL_MAX,
@@ -27,9 +27,6 @@ CUSTOM_NESTING_MAX = 8
 """Objects and lists of a `custom` that may be open at once; the payload counts as one."""
 
 KEY_MAX = 64
-
-ERRORS_MAX = 20
-"""Errors of one payload that are named."""
 
 Payload: TypeAlias = Mapping[str, Any]
 Check: TypeAlias = Callable[[bytes | None], Payload | None]

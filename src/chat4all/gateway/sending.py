@@ -4,10 +4,11 @@ FastAPI's overhead for a request is more than all the work here; so this is a fa
 type also makes its schema in /docs (docs/decisions/0003-lean-send-route.md).
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 from starlette.requests import ClientDisconnect
@@ -25,18 +26,32 @@ from chat4all.http.bodies import read_body
 from chat4all.http.fast_routes import FastRoute
 from chat4all.http.json_bodies import BodyReader
 from chat4all.http.limits import Limit
-from chat4all.http.openapi import json_content, problems, rate_limited, ref
+from chat4all.http.openapi import (
+    json_content,
+    larger_body,
+    problem_meaning,
+    problems,
+    rate_limited,
+    ref,
+)
 from chat4all.http.problems import problem_response
-from chat4all.http.route_limits import RouteLimits, limits_of
+from chat4all.http.route_limits import limits_for_body, limits_of
 from chat4all.http.tracing import trace_headers
 from chat4all.usecases.sending import Sending
 from chat4all.usecases.signing_in import SigningIn
+from chat4all.wire.body_sizes import MESSAGE_BODY_MAX
 from chat4all.wire.messages import EXAMPLE_CHAT, EXAMPLE_MESSAGE, Accepted, SendMessage
 
 SEND_PATH = "/v1/messages"
 
 CONVERSATIONS_MAX = 4_096
 """Canonical ids that are cached: busy conversations come again and again."""
+
+_PROBLEMS = {
+    **problems(400, 401, 404, 415, 422, 429, 503),
+    **problem_meaning(409, "The file is held back until it has been checked, or was refused then."),
+    **larger_body(MESSAGE_BODY_MAX),
+}
 
 SEND_OPERATION = {
     "tags": ["Messages"],
@@ -72,7 +87,7 @@ SEND_OPERATION = {
                 Accepted, example={"status": "accepted", "message_id": EXAMPLE_MESSAGE}
             ),
         },
-        **{str(s): r for s, r in problems(400, 401, 404, 409, 413, 415, 422, 429, 503).items()},
+        **{str(s): r for s, r in _PROBLEMS.items()},
     },
 }
 
@@ -87,7 +102,7 @@ def send_route(
 ) -> FastRoute:
     """Return the route that sends. `accepted` is called for every 202."""
     endpoint = _SendEndpoint(signing_in, sending, accepted)
-    return FastRoute(SEND_PATH, "POST", endpoint, RouteLimits(rate=rate))
+    return FastRoute(SEND_PATH, "POST", endpoint, limits_for_body(MESSAGE_BODY_MAX, rate))
 
 
 class _SendEndpoint:
@@ -124,16 +139,22 @@ class _SendEndpoint:
         await send({"type": "http.response.body", "body": body})
 
 
-def _errors_among(given: Collection[str]) -> Sequence[FieldError]:
-    """Say what is wrong with the two names of one field, and that a text is missing."""
+def _errors_among(given: Mapping[str, Any]) -> Sequence[FieldError]:
+    """Say what is wrong with the two names of one field, with a payload, and with a text's lack."""
     errors = []
-    if "content" not in given and "kind" not in given:
+    kind, payload = given.get("kind", Kind.TEXT), given.get("payload")
+    if "content" not in given and kind is Kind.TEXT:
         errors.append(FieldError("/content", "this field is missing"))
     match sum(name in given for name in _CHAT_NAMES):
         case 0:
             errors.append(FieldError("/chat_id", "this field is missing"))
         case 2:
             errors.append(FieldError("/chat_id", "conversation_id is the same: give one"))
+    if msgspec.UNSET not in (kind, payload):
+        try:
+            payload_of(kind, payload)
+        except InvalidInput as error:
+            errors += error.errors
     return errors
 
 
@@ -174,8 +195,6 @@ def read_draft(raw: bytes) -> MessageDraft:
     )
 
 
-def _given(body: SendMessage) -> Collection[str]:
-    return [
-        *(name for name in (*_CHAT_NAMES, "content") if getattr(body, name) is not msgspec.UNSET),
-        *(["kind"] if body.kind is not Kind.TEXT else []),
-    ]
+def _given(body: SendMessage) -> Mapping[str, Any]:
+    given = {name: getattr(body, name) for name in (*_CHAT_NAMES, "content", "kind", "payload")}
+    return {name: value for name, value in given.items() if value is not msgspec.UNSET}

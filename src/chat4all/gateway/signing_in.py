@@ -42,8 +42,12 @@ def signing_in_routes() -> APIRouter:
                 "content": json_content(Token),
                 "headers": rate_limited("sign-in-account", *SIGN_IN_ACCOUNT),
             },
-            **problems(413, 422, 429, 503),
-            **problem_meaning(400, "The refresh token is not good: sign in again."),
+            **problems(413, 415, 422, 429, 503),
+            **problem_meaning(
+                400,
+                "The refresh token is not good: sign in again. Or the form is not in UTF-8, or has "
+                "a field twice; see `error`.",
+            ),
             **problem_meaning(401, "Wrong username or password."),
         },
     )
@@ -67,7 +71,7 @@ def signing_in_routes() -> APIRouter:
         rate.take(request.scope, address)
         account = fields["username"][:_ACCOUNT_LETTERS]
         with limits.sign_in_account.count_failures(request.scope, account, NotSignedIn):
-            device = request.headers.get("User-Agent", "")
+            device = _device(request)
             return json_response(token_view(await signing_in.sign_in(**fields, device=device)))
 
     @router.post(
@@ -115,6 +119,12 @@ def signing_in_routes() -> APIRouter:
         await signing_in.end(session, session_id)
 
     return router
+
+
+def _device(request: Request) -> str:
+    """Return what a client says that it is, in UTF-8; Starlette takes headers for latin-1."""
+    said = request.headers.get("User-Agent", "")
+    return said.encode("latin-1").decode(errors="ignore")
 
 
 def _required(form: Grant, *names: str) -> dict[str, str]:

@@ -12,8 +12,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chat4all.http.problems import BadRequest, problem_response
 from chat4all.http.route_limits import DeclaredLimits, limits_of, set_limits
 
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-
 
 class BodyLimit:
     """ASGI middleware before FastAPI: bounds bodies by their routes' limits, decompresses none.
@@ -92,17 +90,6 @@ def _check_head(scope: Scope, most: int) -> bytes:
 def require_json(headers: Headers) -> None:
     """Raise `BadRequest` with 415 unless the content type is JSON in UTF-8."""
     _require_json(headers.get("content-type", "").encode("latin-1"))
-
-
-def require_form(headers: Headers) -> None:
-    """Raise `BadRequest` with 415 for a content type that is none of HTML's forms."""
-    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type and media_type not in _FORMS:
-        raise BadRequest(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"send a form, not JSON: Content-Type: {_FORMS[0]}",
-            {"Accept": ", ".join(_FORMS)},
-        )
 
 
 def _require_json(content_type: bytes) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
@@ -25,25 +25,31 @@ _SHORT = 2 * NESTING_MAX
 DIGITS_MAX = 4_000
 """Python refuses to convert a longer integer."""
 
+ERRORS_MAX = 20
+"""Broken items of one list, or texts of one payload, that are named."""
+
 _AT = re.compile(r"(?P<what>.*) - at `\$(?P<where>.*)`\Z", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
 
 _syntax = msgspec.json.Decoder(msgspec.Raw)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_items = msgspec.json.Decoder(dict[str, list[msgspec.Raw]])
+_encoder = msgspec.json.Encoder()
 
 
 class BodyReader(Generic[T]):
-    """Reads bodies of one type.
+    """Reads bodies of one type. Of a member that is repeated the last one counts.
 
     `rules` say of some fields which text they may have: each returns the value to keep, or raises
-    `ValueError`. `among` says what is wrong with the fields together, by the names of those given.
+    `ValueError`. `among` says what is wrong with the fields together: it gets the values of those
+    that were given, `UNSET` for a broken one.
     """
 
     def __init__(
         self,
         shape: type[T],
         rules: Mapping[str, Callable[[Any], Any]] | None = None,
-        among: Callable[[Collection[str]], Sequence[FieldError]] = lambda _: (),
+        among: Callable[[Mapping[str, Any]], Sequence[FieldError]] = lambda _: (),
     ) -> None:
         self._decoder = msgspec.json.Decoder(shape)
         self._rules = rules or {}
@@ -61,47 +67,64 @@ class BodyReader(Generic[T]):
         if len(body) > _SHORT or not body.isascii():
             _check_encoding(body)
         try:
-            value = self._decoder.decode(body)
-            for field, rule in self._applied:
-                text = getattr(value, field)
-                if (kept := rule(text)) is not text:
-                    setattr(value, field, kept)
+            return self._read(body)
         except msgspec.ValidationError as error:
             _check_syntax(body)
-            raise InvalidInput(self._broken(body) or [_field_error(str(error))]) from None
+            if errors := self._broken(body):
+                raise InvalidInput(errors) from None
+            return self._read_repeated(body, error)
         except (msgspec.DecodeError, RecursionError):
             raise not_json() from None
         except ValueError:  # a rule's
             raise InvalidInput(self._broken(body)) from None
-        return value
 
     async def read_from(self, request: Request) -> T:
         """Return a request's body; raises what `read` does, and `BadRequest` with 415."""
         require_json(request.headers)
         return self.read(await request.body())
 
+    def _read(self, body: bytes) -> T:
+        value = self._decoder.decode(body)
+        for field, rule in self._applied:
+            text = getattr(value, field)
+            if (kept := rule(text)) is not text:
+                setattr(value, field, kept)
+        return value
+
+    def _read_repeated(self, body: bytes, error: msgspec.ValidationError) -> T:
+        """Return a body of which only what does not count may be broken, or say what is.
+
+        The decoder stops at a broken member, although another one of its name follows. Looking
+        for those first would cost every body that is in order.
+        """
+        try:
+            return self._read(_encoder.encode(_fields.decode(body)))
+        except msgspec.ValidationError:
+            raise InvalidInput([_field_error(str(error))]) from None
+
     def _broken(self, body: bytes) -> list[FieldError]:
         errors: list[FieldError] = []
-        given = set()
+        given: dict[str, Any] = {}
         try:
             fields = _fields.decode(body)
         except msgspec.ValidationError:
             return []  # it is no object at all
         for name, decoder in self._parts:
+            value: Any = msgspec.UNSET
             # Of the body only this field, however large the others are.
-            part = b'{"%s":%s}' % (name.encode(), fields[name]) if name in fields else b"{}"
+            part = _of_one(name, fields[name]) if name in fields else b"{}"
             try:
                 value = getattr(decoder.decode(part), name)
-                if value is msgspec.UNSET:
-                    continue
-                given.add(name)
-                if name in self._rules:
-                    self._rules[name](value)
+                if value is not msgspec.UNSET and name in self._rules:
+                    value = self._rules[name](value)
             except msgspec.ValidationError as error:
-                given.add(name)
-                errors.append(_field_error(str(error)))
+                broken = _broken_items(name, decoder, part)
+                errors += broken or [_field_error(str(error))]
             except ValueError as error:
+                value = msgspec.UNSET
                 errors.append(FieldError(f"/{name}", str(error)))
+            if name in fields:
+                given[name] = value
         return [*errors, *self._among(given)]
 
 
@@ -164,6 +187,33 @@ def _part(field: FieldInfo) -> tuple[str, msgspec.json.Decoder[Any]]:
     else:
         only = msgspec.defstruct("Part", [(field.name, field.type, msgspec.UNSET)])
     return field.name, msgspec.json.Decoder(only)
+
+
+def _of_one(name: str, value: bytes | msgspec.Raw) -> bytes:
+    """Return a body that has this field only."""
+    return b'{"%s":%s}' % (name.encode(), value)
+
+
+def _broken_items(name: str, decoder: msgspec.json.Decoder[Any], part: bytes) -> list[FieldError]:
+    """Say what is wrong with the items of a field, where it is a list and they are: the first few.
+
+    Each is read as the only one of its list.
+    """
+    errors: list[FieldError] = []
+    try:
+        items = _items.decode(part).get(name, [])
+    except msgspec.ValidationError:
+        return []  # no list
+    for place, item in enumerate(items):
+        try:
+            decoder.decode(_of_one(name, b"[%s]" % bytes(item)))
+        except msgspec.ValidationError as error:
+            one = _field_error(str(error))
+            below = one.pointer.removeprefix(f"/{name}/0")
+            if below == one.pointer or len(errors) == ERRORS_MAX:
+                break
+            errors.append(FieldError(f"/{name}/{place}{below}", one.detail))
+    return errors
 
 
 def _field_error(text: str) -> FieldError:

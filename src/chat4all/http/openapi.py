@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 
 from chat4all.http.problems import kind_of_status
 from chat4all.http.rates import limit_name
-from chat4all.wire.messages import BODY_MAX
+from chat4all.wire.body_sizes import BODY_MAX
 from chat4all.wire.problems import MEDIA_TYPE, Problem
 from chat4all.wire.schemas import schemas_of
 
@@ -26,7 +26,7 @@ _DESCRIPTIONS = {
     401: "No token, or one that is not good.",
     403: "Not allowed.",
     404: "No such thing, or not yours to know of.",
-    409: "Already taken.",
+    409: "It contradicts how things are now; the route says how.",
     412: "A condition in the headers does not hold.",
     413: f"The body is larger than {BODY_MAX // 1024} KiB, or than what the route says.",
     415: "The body is not said to be JSON, or a form where the route takes one.",
@@ -73,7 +73,12 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def problem_meaning(status: int, description: str) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a problem that means something else on this route."""
-    return {status: _problem(status) | {"description": description}}
+    return {status: _problem(status, description)}
+
+
+def larger_body(most: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route whose body may have so many bytes."""
+    return problem_meaning(413, f"The body is larger than {most // 1024} KiB.")
 
 
 def rate_limited(name: str, quota: int, seconds: int) -> dict[str, Any]:
@@ -90,8 +95,9 @@ def rate_limited(name: str, quota: int, seconds: int) -> dict[str, Any]:
     }
 
 
-def _problem(status: int) -> dict[str, Any]:
+def _problem(status: int, description: str = "") -> dict[str, Any]:
     kind, title = kind_of_status(status)
+    description = description or _DESCRIPTIONS[status]
     headers: dict[str, Any] = {}
     if status == 401:
         headers["WWW-Authenticate"] = {"schema": {"type": "string", "example": "Bearer"}}
@@ -103,12 +109,12 @@ def _problem(status: int) -> dict[str, Any]:
         "type": kind,
         "title": title,
         "status": status,
-        "detail": _DESCRIPTIONS[status],
+        "detail": description,
         "instance": "/v1/…",
         "request_id": "5a2c9e4e-3f9c-4f0e-9d55-0a6f2f9a7c11",
     }
     return {
-        "description": _DESCRIPTIONS[status],
+        "description": description,
         "headers": headers,
         "content": {MEDIA_TYPE: {"schema": ref(Problem), "example": example}},
     }

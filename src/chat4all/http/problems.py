@@ -324,18 +324,25 @@ _DETAILS = {
 }
 
 
+_OF_VALUE = 3
+"""Parts of the place of a value of an object: `body`, the field, the key."""
+
+
 def _from_validation(error: RequestValidationError) -> Chat4AllError:
     """Name the broken rules without the values, which Pydantic's errors contain."""
     errors: Sequence[Mapping[str, Any]] = error.errors()
     if any(e["type"] == "json_invalid" for e in errors):
         return BadRequest(HTTPStatus.BAD_REQUEST, "the body is not JSON")
-    return InvalidInput(
-        [
-            # A rule of ours; pydantic puts its own words before it.
-            FieldError(_pointer(e["loc"]), str(e["msg"]).removeprefix("Value error, "))
-            for e in errors
-        ]
-    )
+    return InvalidInput([_field_error(e["loc"], str(e["msg"])) for e in errors])
+
+
+def _field_error(location: Sequence[str | int], what: str) -> FieldError:
+    # A rule of ours; pydantic puts its own words before it.
+    what = what.removeprefix("Value error, ")
+    # Pydantic's mark of a key that is broken, in the place of a member of its value.
+    if location[0] == "body" and len(location) > _OF_VALUE and location[-1] == "[key]":
+        return FieldError(_pointer(location[:-1]), f"the key: {what}")
+    return FieldError(_pointer(location), what)
 
 
 def _pointer(location: Sequence[str | int]) -> str:

@@ -6,6 +6,7 @@ limit, by the connection, and by the endpoint, which knows the caller whose requ
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, TypeVar
 
 from fastapi import APIRouter
@@ -14,7 +15,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from chat4all.http.limits import Limit, NoLimit
-from chat4all.wire.messages import BODY_MAX
+from chat4all.wire.body_sizes import BODY_MAX
 
 HEAD_MAX = 32 * 1024
 """Bytes of request line and headers together, of any request."""
@@ -85,6 +86,15 @@ class RouteLimits:
 
 
 DEFAULT_LIMITS = RouteLimits()
+
+
+def limits_for_body(body: int, rate: Limit = UNLIMITED) -> RouteLimits:
+    """Return the limits of a route whose bodies have up to so many bytes.
+
+    They have as much more time as they are larger than those of other routes.
+    """
+    seconds = ceil(DEFAULT_LIMITS.seconds * body / DEFAULT_LIMITS.body)
+    return RouteLimits(body=body, seconds=seconds, rate=rate)
 
 
 def limits_of(scope: Mapping[str, Any]) -> RouteLimits:

@@ -8,7 +8,8 @@ from fastapi.params import Form
 from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope
 
-from chat4all.http.bodies import require_form, require_json
+from chat4all.http.bodies import require_json
+from chat4all.http.forms import read_form
 from chat4all.http.json_bodies import read_json
 
 _Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -22,7 +23,8 @@ def api_router(tag: str) -> APIRouter:
 class _Route(APIRoute):
     """A route whose body, if it has one, is a form or JSON in UTF-8 and nothing else.
 
-    FastAPI's own reader takes NaN, UTF-16 and a body that is not said to be JSON.
+    FastAPI's own readers take NaN, UTF-16 and a body that is not said to be JSON, and forms in
+    latin-1.
     """
 
     def get_route_handler(self) -> _Endpoint:
@@ -34,7 +36,7 @@ class _Route(APIRoute):
 
         async def read_first(request: Request) -> Response:
             if is_form:
-                require_form(request.headers)
+                await read_form(request)
                 return await answer(request)
             require_json(request.headers)
             body = await request.body()

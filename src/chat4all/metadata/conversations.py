@@ -12,14 +12,15 @@ from chat4all.http.answers import json_response
 from chat4all.http.bearer import caller
 from chat4all.http.bound import bound
 from chat4all.http.idempotency import IdempotencyKey
-from chat4all.http.openapi import json_content, problems
+from chat4all.http.openapi import json_content, larger_body, problem_meaning, problems
 from chat4all.http.outcomes import CREATION, REMOVAL, SAME_VALUE, if_unknown
 from chat4all.http.paging import LINK_HEADER, Cursor, link_next
 from chat4all.http.paths import ConversationPath
-from chat4all.http.route_limits import RouteLimits, limited
+from chat4all.http.route_limits import limited, limits_for_body
 from chat4all.http.routes import api_router
 from chat4all.usecases.listing import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, Listing
 from chat4all.usecases.membership import Membership
+from chat4all.wire.body_sizes import GROUP_BODY_MAX
 from chat4all.wire.people import (
     ConversationView,
     ListedConversation,
@@ -30,13 +31,7 @@ from chat4all.wire.people import (
 )
 from chat4all.wire.requests import ChangedConversation, NewConversation
 
-GROUP_BODY_MAX = 512 * 1024
-"""Bytes: 10,000 names and all notes of a group, whatever the spaces between them."""
-
-GROUP_SECONDS = 48.0
-"""Eight times the body of any other request has eight times its time to arrive."""
-
-_GROUP = RouteLimits(body=GROUP_BODY_MAX, seconds=GROUP_SECONDS)
+_GROUP = limits_for_body(GROUP_BODY_MAX)
 
 
 @cache
@@ -76,7 +71,9 @@ def conversation_routes() -> APIRouter:
                 "content": json_content(ConversationView),
             },
             201: {"content": json_content(ConversationView)},
-            **problems(400, 401, 409, 413, 415, 422, 503),
+            **problems(400, 401, 415, 422, 503),
+            **problem_meaning(409, "A request with this `Idempotency-Key` is in flight."),
+            **larger_body(GROUP_BODY_MAX),
         },
     )
     @limited(_GROUP)
@@ -89,7 +86,7 @@ def conversation_routes() -> APIRouter:
     ) -> Response:
         """Create a group, or the private conversation of two people; a pair has one for ever.
 
-        A group has at most 10,000 members, you among them; a body may have 512 KiB here.
+        A group has at most 10,000 members, you among them.
         """
         conversation, created = await membership.create(
             session.username,
@@ -132,7 +129,8 @@ def conversation_routes() -> APIRouter:
         operation_id="change_conversation",
         responses={
             200: {"content": json_content(ConversationView)},
-            **problems(400, 401, 403, 404, 413, 415, 422, 503),
+            **problems(400, 401, 403, 404, 415, 422, 503),
+            **larger_body(GROUP_BODY_MAX),
         },
     )
     @limited(_GROUP)
@@ -143,10 +141,7 @@ def conversation_routes() -> APIRouter:
         conversation_id: ConversationPath,
         changed: ChangedConversation,
     ) -> Response:
-        """Change a group's title or notes, as an admin or an owner.
-
-        A body may have 512 KiB here.
-        """
+        """Change a group's title or notes, as an admin or an owner."""
         changes = ConversationChanges(changed.title, changed.metadata)
         conversation = await membership.change(session.username, conversation_id, changes)
         return json_response(conversation_view(conversation))

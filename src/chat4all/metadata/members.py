@@ -12,7 +12,7 @@ from chat4all.http.answers import json_response
 from chat4all.http.bearer import caller
 from chat4all.http.bound import bound
 from chat4all.http.idempotency import IdempotencyKey
-from chat4all.http.openapi import json_content, problems
+from chat4all.http.openapi import json_content, problem_meaning, problems
 from chat4all.http.outcomes import CREATION, REMOVAL, ROLE, if_unknown
 from chat4all.http.paging import LINK_HEADER, Cursor, link_next
 from chat4all.http.paths import ConversationPath, MemberPath
@@ -61,7 +61,10 @@ def member_routes() -> APIRouter:
         status_code=HTTPStatus.CREATED,
         responses={
             201: {"content": json_content(MemberView)},
-            **problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+            **problems(400, 401, 403, 404, 413, 415, 422, 503),
+            **problem_meaning(
+                409, "Already a member, or it is full, or a request with this key is in flight."
+            ),
         },
     )
     @if_unknown(CREATION)
@@ -83,7 +86,10 @@ def member_routes() -> APIRouter:
         operation_id="change_role",
         responses={
             200: {"content": json_content(MemberView)},
-            **problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+            **problems(400, 401, 403, 404, 413, 415, 422, 503),
+            **problem_meaning(
+                409, "It is the last owner, or who would be one is disabled; see `detail`."
+            ),
         },
     )
     @if_unknown(ROLE)
@@ -103,7 +109,10 @@ def member_routes() -> APIRouter:
         summary="Remove somebody, or leave",
         operation_id="remove_member",
         status_code=HTTPStatus.NO_CONTENT,
-        responses=problems(401, 403, 404, 409, 422, 503),
+        responses={
+            **problems(401, 403, 404, 422, 503),
+            **problem_meaning(409, "It is the last owner."),
+        },
     )
     @if_unknown(REMOVAL)
     async def remove_member(

@@ -15,7 +15,7 @@ from chat4all.http.bearer import caller
 from chat4all.http.bound import bound
 from chat4all.http.idempotency import IdempotencyKey
 from chat4all.http.limits import Limits, address_of, client_of
-from chat4all.http.openapi import json_content, problems, rate_limited
+from chat4all.http.openapi import json_content, problem_meaning, problems, rate_limited
 from chat4all.http.outcomes import CREATION, LOGOUT, OWN_PROFILE, if_unknown
 from chat4all.http.paging import LINK_HEADER, Cursor, link_next
 from chat4all.http.paths import UserPath
@@ -43,7 +43,12 @@ def user_routes() -> APIRouter:
                 "content": json_content(OwnProfile),
                 "headers": rate_limited("sign-up", 20, 3600),
             },
-            **problems(400, 403, 409, 413, 415, 422, 429, 503),
+            **problems(400, 403, 413, 415, 422, 429, 503),
+            **problem_meaning(
+                409,
+                "The username or the e-mail address is in use, or a request with this "
+                "`Idempotency-Key` is in flight.",
+            ),
         },
     )
     @if_unknown(CREATION)
@@ -129,7 +134,8 @@ def user_routes() -> APIRouter:
         operation_id="change_user",
         responses={
             200: {"content": json_content(OwnProfile)},
-            **problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
+            **problems(400, 401, 403, 404, 413, 415, 422, 429, 503),
+            **problem_meaning(409, "The e-mail address is in use."),
         },
     )
     @if_unknown(OWN_PROFILE)

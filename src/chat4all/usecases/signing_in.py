@@ -14,7 +14,7 @@ from chat4all.domain.refresh_tokens import (
     new_refresh_token,
     refresh_hashes,
 )
-from chat4all.domain.text import is_name
+from chat4all.domain.text import fit_line, is_name
 from chat4all.ports.security import Passwords, Tokens
 from chat4all.ports.sessions import Sessions
 from chat4all.ports.users import Credentials
@@ -64,7 +64,7 @@ class SigningIn:
             now + self._lifetimes.session,
             created_at=now,
             used_at=now,
-            device="".join(filter(is_name, device))[:DEVICE_MAX],
+            device=fit_line(device, DEVICE_MAX),
         )
         token = new_refresh_token()
         try:

@@ -16,9 +16,6 @@ from chat4all.domain.text import CONTROLS
 from chat4all.domain.times import format_milliseconds
 from chat4all.wire.records import SEQ_MAX
 
-BODY_MAX = 64 * 1024
-"""Bytes in one request's body."""
-
 EXAMPLE_CHAT = "550e8400-e29b-41d4-a716-446655440000"
 EXAMPLE_MESSAGE = "0199f3a4-7c1e-7d2a-9b6e-3f1c5a8e2d47"
 EXAMPLE_CHANGE = "0199f3a5-0b52-7c1d-8f3a-5d9e2c7b4a10"

@@ -177,11 +177,11 @@ def check_enabled(connection: Connection, by: Username) -> None:
         raise NotSignedIn(DISABLED)
 
 
-def first_unknown(connection: Connection, usernames: Sequence[Username]) -> Username | None:
-    """Return the first of these names that no user has; None when all are users."""
+def unknown_of(connection: Connection, usernames: Sequence[Username]) -> list[Username]:
+    """Return those of these names that no user has."""
     # One query: a group may have thousands of members.
     existing = set(connection.execute(_USERNAMES, {"names": usernames}).scalars())
-    return next((username for username in usernames if username not in existing), None)
+    return [username for username in usernames if username not in existing]
 
 
 def insert_conversation(connection: Connection, conversation: Conversation, joined_at: str) -> None:

@@ -28,6 +28,9 @@ from chat4all.ports.outbox import Subject
 
 _ONE = select(literal(1))
 
+NAMED_MAX = 20
+"""Names that one error has."""
+
 
 class SqlDirectory:
     """`Members` and `Conversations` of `ports.directory`. The tables' keys decide every race.
@@ -62,8 +65,8 @@ class SqlDirectory:
             keep_creation(connection, key, conversation)
             joined_at = _joined_at(connection, order_ms)
             rows.insert_conversation(connection, conversation, joined_at)
-            if unknown := rows.first_unknown(connection, names):
-                raise NotFound(f"no such user: {unknown}")
+            if unknown := rows.unknown_of(connection, names):
+                raise _no_such_users(unknown)
             if is_private:
                 rows.insert_pair(connection, conversation.conversation_id, *names)
             append_audit_entry(
@@ -84,9 +87,9 @@ class SqlDirectory:
             if is_private and (first := await self._of_pair(*names)):
                 return first
             if unknown := await self._database.read(
-                lambda connection: rows.first_unknown(connection, names)
+                lambda connection: rows.unknown_of(connection, names)
             ):
-                raise NotFound(f"no such user: {unknown}") from error
+                raise _no_such_users(unknown) from error
             raise AlreadyTaken("this conversation id is in use") from error
         return conversation
 
@@ -119,7 +122,7 @@ class SqlDirectory:
                 raise AlreadyTaken("already a member")
             if rows.count_members(connection, conversation) >= MEMBERS_MAX:
                 raise Conflict(f"it is full: {MEMBERS_MAX} members")
-            if rows.first_unknown(connection, [username]):
+            if rows.unknown_of(connection, [username]):
                 raise NotFound("no such user")
             keep_creation(connection, key, None)
             joined_at = _joined_at(connection, order_ms)
@@ -268,6 +271,12 @@ def _joined_at(connection: Connection, order_ms: int | None) -> str:
 
 def _key_in_use() -> AlreadyTaken:
     return AlreadyTaken("this Idempotency-Key is in use")
+
+
+def _no_such_users(names: Sequence[Username]) -> NotFound:
+    """Return an error that names them, or the first of many."""
+    more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
+    return NotFound(f"no such user: {', '.join(names[:NAMED_MAX])}{more}")
 
 
 def _members_note(conversation: ConversationId) -> Sequence[Note]:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from chat4all.domain.changes import emoji
 from chat4all.domain.ids import ChangeId, Username, change_id, conversation_id, message_id
 from chat4all.gateway.changing import CONTENT_RULE
 from chat4all.http.json_bodies import BodyReader
@@ -12,10 +13,12 @@ from chat4all.wire.client_frames import ChangeOf, Delete, Edit, React, Unreact
 Change = Callable[[Changing, Username, bytes], Awaitable[ChangeId]]
 """Does what a frame of a user says, and returns the id of the change that was accepted."""
 
+_EMOJI_RULE = {"emoji": emoji}
+
 _edit = BodyReader(Edit, CONTENT_RULE)
 _delete = BodyReader(Delete)
-_react = BodyReader(React)
-_unreact = BodyReader(Unreact)
+_react = BodyReader(React, _EMOJI_RULE)
+_unreact = BodyReader(Unreact, _EMOJI_RULE)
 
 
 async def _edited(changing: Changing, author: Username, frame: bytes) -> ChangeId:
