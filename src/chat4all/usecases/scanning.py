@@ -62,9 +62,10 @@ class Scanning:
         # What has been scanned may wait for long to be looked at: it takes no room from others.
         if file.state is not FileState.CHECKING or len(self._unscanned) >= WAITING_MAX:
             return file
-        if (scan := self._start(file)) is not None:
-            if (await asyncio.wait({scan}, timeout=SOON_SECONDS))[0] and not scan.cancelled():
-                return scan.result() or file
+        if (scan := self._start(file)) is None:
+            return file
+        if (await asyncio.wait({scan}, timeout=SOON_SECONDS))[0] and not scan.cancelled():
+            return scan.result() or file
         return file
 
     async def scan(self) -> None:
