@@ -9,7 +9,7 @@ within a second.
 import asyncio
 import sys
 
-from chat4all.client import Client, Message, ReadMoved
+from chat4all.client import Client, ClientError, Message, ReadMoved
 
 SECONDS = 1.0
 
@@ -40,7 +40,10 @@ class Notifier:
 
     async def _title(self, conversation: str) -> str:
         if conversation not in self._titles:
-            found = await self._chat.conversation(conversation)
+            try:
+                found = await self._chat.conversation(conversation)
+            except ClientError:  # the user was removed meanwhile, or the server is unavailable
+                return ""
             self._titles[conversation] = found.title or ""
         return self._titles[conversation]
 

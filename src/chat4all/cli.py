@@ -5,7 +5,6 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -114,7 +113,7 @@ class _Commands(click.Group):
     def _invoke(self, ctx: click.Context) -> object:
         refused: BaseException | None = None
         try:
-            _check_text(ctx.args)
+            ctx.args = [_text(one) for one in ctx.args]
             return super().invoke(ctx)
         except* (StartRefused, CommandRefused, Unavailable) as group:
             refused = _first(group)
@@ -122,11 +121,14 @@ class _Commands(click.Group):
         raise click.exceptions.Exit(refused.status if isinstance(refused, CommandRefused) else 1)
 
 
-def _check_text(arguments: Sequence[str]) -> None:
-    """Refuse bytes that are not UTF-8, which Python keeps as code points that nothing takes."""
+def _text(argument: str) -> str:
+    """Return an argument as text in UTF-8, whatever the locale is; refuse bytes that are none.
+
+    Python keeps bytes that are not of the locale as code points that nothing takes.
+    """
     try:
-        "".join(arguments).encode()
-    except UnicodeEncodeError:
+        return os.fsencode(argument).decode()
+    except UnicodeError:
         raise CommandRefused("an argument is not text in UTF-8") from None
 
 

@@ -227,9 +227,6 @@ async def test_thumbnails(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     for asked, size in ((1, 128), (128, 128), (129, 480), (4_096, 1280)):
         answer = await api.gateway.get(f"{path}?size={asked}", headers=bruno)
         assert answer.content == b"RIFF of %d" % size
-    for wrong in ("0", "4097", "x", "-1", "1e3", ""):
-        answer = await api.gateway.get(f"{path}?size={wrong}&x=1", headers=bruno)
-        assert answer.status_code == 422 if wrong else 200
     assert (await api.gateway.post(path, headers=bruno)).status_code == 405
 
 
@@ -239,3 +236,56 @@ async def test_what_cannot_be_seen_has_no_thumbnail(api: Api) -> None:
         file_id = await upload(api, bruno, body)
         assert await status(api, bruno, file_id) == 200
         assert await status(api, bruno, file_id, "/thumbnail") == 404
+        for condition in ("*", '"anything"'):
+            asked = bruno | {"If-None-Match": condition}
+            answer = await api.gateway.get(f"/v1/files/{file_id}/thumbnail", headers=asked)
+            assert answer.status_code == 404
+
+
+async def test_who_loses_a_picture_while_it_is_made_small_gets_nothing(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
+    group = {"type": "group", "title": "Sea", "members": ["ana"]}
+    made = await api.metadata.post("/v1/conversations", json=group, headers=bruno)
+    chat = made.json()["conversation_id"]
+    file_id = await upload(api, bruno)
+    assert (await send(api, bruno, file_id, chat_id=chat)).status_code == 202
+
+    async def slow(self: FakePictures, content: Any, size: int) -> bytes:
+        await api.metadata.delete(f"/v1/conversations/{chat}/members/ana", headers=bruno)
+        return b"RIFF"
+
+    monkeypatch.setattr(FakePictures, "thumbnail", slow)
+    monkeypatch.setattr("chat4all.gateway.files.asking_again.ASK_EVERY_SECONDS", 0)
+    assert await status(api, ana, file_id, "/thumbnail") == 404
+    assert await status(api, bruno, file_id, "/thumbnail") == 200
+
+
+async def test_conditions_of_a_thumbnail(api: Api) -> None:
+    bruno = await api.sign_in("bruno")
+    path = f"/v1/files/{await upload(api, bruno)}/thumbnail"
+    tag = (await api.gateway.get(path, headers=bruno)).headers["etag"]
+    for condition, status_code in (("*", 304), (f"W/{tag}", 304), ('"other"', 200)):
+        answer = await api.gateway.get(path, headers=bruno | {"If-None-Match": condition})
+        assert (answer.status_code, bool(answer.content)) == (status_code, status_code == 200)
+    for condition, status_code in (("*", 200), (tag, 200), ('"other"', 412)):
+        answer = await api.gateway.get(path, headers=bruno | {"If-Match": condition})
+        assert answer.status_code == status_code
+
+
+async def test_the_size_of_a_thumbnail_is_read_as_other_parameters_are(api: Api) -> None:
+    bruno = await api.sign_in("bruno")
+    path = f"/v1/files/{await upload(api, bruno)}/thumbnail"
+    other = f"/v1/conversations/{CHAT}/messages"
+    for written in ("0", "-1", "x", "1e1", "", "%C2%B2", "%2B10", "010", "10.0", "%2010", "1_0"):
+        one = await api.gateway.get(f"{path}?size={written}", headers=bruno)
+        same = await api.gateway.get(f"{other}?limit={written}", headers=bruno)
+        assert one.status_code == same.status_code, written
+        if one.status_code != 200:
+            (said,), (wanted,) = one.json()["errors"], same.json()["errors"]
+            assert said == wanted | {"pointer": "/query/size"}
+    assert (await api.gateway.get(f"{path}?size=4097", headers=bruno)).status_code == 422
+    for query, size in (("size=x&size=128", 128), ("size=128&size=", None), ("other=", 480)):
+        answer = await api.gateway.get(f"{path}?{query}", headers=bruno)
+        assert answer.content == b"RIFF of %d" % size if size else answer.status_code == 422

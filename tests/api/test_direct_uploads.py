@@ -137,6 +137,17 @@ async def test_what_is_asked_is_checked(bruno: Client) -> None:
         check_problem(await bruno.complete(file_id, parts, **more), 422)
 
 
+async def test_a_sum_with_a_line_break_is_refused_before_it_costs_the_upload(
+    bruno: Client,
+) -> None:
+    begun = await bruno.initiate()
+    file_id, parts = begun["file_id"], await bruno.put(begun)
+    digest = hashlib.sha256(PNG).hexdigest()
+    problem = check_problem(await bruno.complete(file_id, parts, sha256=f"{digest}\n"), 422)
+    assert [error["pointer"] for error in problem["errors"]] == ["/sha256"]
+    assert (await bruno.complete(file_id, parts, sha256=digest)).status_code == 200
+
+
 async def test_strangers_learn_nothing_of_an_upload(
     api: Api, bruno: Client, store: SignedParts
 ) -> None:

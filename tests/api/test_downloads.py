@@ -182,6 +182,25 @@ async def test_a_range_after_the_end_is_refused(bruno: Tus) -> None:
         assert answer.headers["content-range"] == "bytes */100"
 
 
+async def test_head_has_no_ranges(bruno: Tus) -> None:
+    path = await bruno.upload(DATA)
+    for asked in ("bytes=0-9", "bytes=100-"):
+        head = await bruno._client.head(path, headers=bruno.who | {"Range": asked})
+        assert (head.status_code, head.headers["content-length"]) == (200, "100")
+        assert "content-range" not in head.headers
+
+
+async def test_a_client_that_means_other_bytes_gets_none(bruno: Tus) -> None:
+    path = await bruno.upload(DATA)
+    tag = (await get(bruno, path)).headers["etag"]
+    for condition in (tag, f'"other", {tag}', "*"):
+        assert (await get(bruno, path, If_Match=condition, Range="bytes=0-1")).status_code == 206
+    for condition in ('"other"', f"W/{tag}", tag.strip('"')):
+        check_problem(await get(bruno, path, If_Match=condition, If_None_Match=tag), 412)
+        head = await bruno._client.head(path, headers=bruno.who | {"If-Match": condition})
+        assert (head.status_code, head.content) == (412, b"")
+
+
 async def test_a_client_that_has_a_file_is_told_so(bruno: Tus) -> None:
     path = await bruno.upload(DATA)
     tag = (await get(bruno, path)).headers["etag"]

@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from chat4all.adapters.crypto.secret import BYTES_MIN
 from chat4all.cli import main
 from chat4all.usecases import profiles
 from tests.api.conftest import CHAT, Api, running
+from tests.clocks import Clock
 
 pytestmark = pytest.mark.anyio
 
@@ -201,6 +203,21 @@ async def test_a_new_password_needs_the_current_one_unless_one_has_just_signed_i
     answer = await api.gateway.patch("/v1/users/bruno", json=change, headers=bearer(granted))
     assert answer.status_code == 200
     assert (await sign_in(api, password="a longer one"))["access_token"]
+
+
+async def test_a_clock_that_was_ahead_spares_nobody_the_current_password(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who finds a device a day later does not know it."""
+    granted = await sign_in(api)
+    signed_in = time.time()
+    change = {"password": "a longer one"}
+    for ahead, status_code in ((86_400, 422), (5, 200)):  # by so much, two gateways' clocks differ
+        clock = SimpleNamespace(time=Clock(signed_in - ahead))
+        monkeypatch.setattr(profiles, "time", clock)
+        answer = await api.gateway.patch("/v1/users/bruno", json=change, headers=bearer(granted))
+        monkeypatch.undo()
+        assert answer.status_code == status_code, answer.text
 
 
 async def until_refused(api: Api, granted: dict[str, Any]) -> None:

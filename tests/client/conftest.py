@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from chat4all.client import Client
+from chat4all.client import Client, socket
 from tests.api.conftest import Api, running
 from tests.input.servers import Running, serving
 
 PACE = 0.01
+
+SILENCE = 60.0
+"""Seconds without a word of the server after which its connection is taken for lost: longer than a
+busy machine may say nothing. What changes in a conversation while nobody listens is not told."""
 
 
 @dataclass
@@ -29,7 +33,8 @@ class Served:
 
 
 @pytest.fixture
-async def served(tmp_path: Path) -> AsyncIterator[Served]:
+async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
+    monkeypatch.setattr(socket, "SILENCE_SECONDS", SILENCE / PACE)
     async with (
         running(tmp_path / "data", rate_limits="off") as api,
         serving(api.parts.gateway, upgrade=api.parts.upgrade) as server,

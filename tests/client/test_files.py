@@ -251,7 +251,7 @@ async def test_uploads_at_once_are_all_kept(tmp_path: Path) -> None:
     await asyncio.gather(*(file.keep(f"k{n}", f"a{n}") for n, file in enumerate(kept)))
     found = [await kept[0].find(f"k{n}") for n in range(8)]
     assert found == [f"a{n}" for n in range(8)]
-    assert mode(tmp_path / "uploads.json") == 0o600
+    assert mode(tmp_path / "uploads.json") == mode(tmp_path / "uploads.json.lock") == 0o600
 
 
 async def test_downloads_of_two_files_to_one_place_are_not_mixed(

@@ -1,12 +1,14 @@
-"""TLS handshakes that a client gives up, by its deadline or because the program cancels it."""
+"""Handshakes and closings that are given up, by a deadline or because the program cancels them."""
 
 import asyncio
 import gc
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
+from websockets.utils import accept_key
 
 from chat4all.client import Client, Closed, Unavailable
 
@@ -75,6 +77,48 @@ async def test_a_client_that_is_closed_leaves_no_connection() -> None:
         async with Client(server.url, token="t") as client:
             following = asyncio.ensure_future(anext(client.events()))
             await server.begun.wait()
+        with pytest.raises(Closed):
+            await following
+        await server.left.wait()
+
+
+@asynccontextmanager
+async def deaf() -> AsyncIterator[Silent]:
+    """A server that opens sockets and says nothing more, not even that they are closed."""
+    found = Silent()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        (key,) = re.findall(r"(?i)^sec-websocket-key: (.*?)\r", head, re.MULTILINE)
+        writer.write(
+            "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Accept: {accept_key(key)}\r\n\r\n".encode()
+        )
+        found.begun.set()
+        await reader.read()
+        found.left.set()
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    found.url = f"http://localhost:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        yield found
+
+
+async def test_a_closing_that_is_cancelled_leaves_no_connection() -> None:
+    """A program may cancel every task that there is, and close the client while one is closing."""
+    async with deaf() as server, asyncio.timeout(SECONDS):
+        async with Client(server.url, token="t") as client:
+            following = asyncio.ensure_future(anext(client.events()))
+            while client._live.socket is None:
+                await asyncio.sleep(0.001)
+            (connection,) = (
+                one for one in asyncio.all_tasks() if one.get_name() == "chat4all-events"
+            )
+            connection.cancel()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            connection.cancel()
         with pytest.raises(Closed):
             await following
         await server.left.wait()

@@ -13,6 +13,7 @@ from chat4all.wire.messages import EXAMPLE_CHAT as GROUP
 from tests.api.conftest import CHAT
 from tests.client.conftest import Served
 from tests.client.test_events import is_connected, is_message, upto
+from tests.clocks import Clock
 
 pytestmark = pytest.mark.anyio
 
@@ -157,3 +158,20 @@ def test_what_was_left_is_not_new_when_one_is_added_again() -> None:
     one.connect("ana", "g", THIRD)
     assert [step.told_all_at for step in one.resumed({})] == [THIRD]
     assert may_be_new_since(one) == THIRD
+
+
+def test_a_clock_of_the_server_that_was_ahead_makes_nothing_old() -> None:
+    """What was made after it was set right is new, although it seems older than the connection."""
+    one = following("g", None)
+    one.clock = clock = Clock()
+    one.connect("ana", "g", "2026-01-31T14:00:00.000Z")
+    assert [step.told_all_at for step in one.resumed({})] == ["2026-01-31T14:00:00.000Z"]
+    clock.now += 600
+    one.connect("ana", "g", "2026-01-31T12:10:00.000Z")
+    assert may_be_new_since(one) == "2026-01-31T12:00:00.000Z"
+    clock.now += 600
+    one.connect("ana", "g", "2026-01-31T12:20:00.000Z")  # the connection was lost meanwhile
+    assert may_be_new_since(one) == "2026-01-31T12:00:00.000Z"
+    assert [step.told_all_at for step in one.resumed({})] == ["2026-01-31T12:20:00.000Z"]
+    one.connect("ana", "g", "in a while")
+    assert may_be_new_since(one) == "2026-01-31T12:20:00.000Z"

@@ -14,6 +14,7 @@ from chat4all.client import (
     NotFound,
     NotSignedIn,
     OutcomeUnknown,
+    Refused,
     Unavailable,
 )
 from tests.client.answering import LOST, NEVER, Answer, Answering, answering
@@ -118,7 +119,23 @@ async def test_a_removal_that_was_done_by_an_earlier_try() -> None:
 SIGNED_OUT = (401, {"type": "/problems/not-signed-in", "detail": "signed out"})
 
 
-@pytest.mark.parametrize(("answer", "error"), [(GONE, NotFound), (SIGNED_OUT, NotSignedIn)])
+@pytest.mark.parametrize("status", [403, 404, 409])
+async def test_a_repetition_that_is_refused_leaves_it_open_whether_it_was_done(status: int) -> None:
+    """An owner who has given their role away may not do it again; one who was removed not send."""
+    refused = (status, {"type": "/problems/x", "detail": "not now"})
+    async with talking(LOST, refused) as (chat, _):
+        with pytest.raises(OutcomeUnknown, match="not now") as unknown:
+            await chat.send(CHAT, "x")
+        assert unknown.value.message_id is not None
+    async with talking(LOST, (422, {"type": "/problems/x", "detail": "never"})) as (chat, _):
+        with pytest.raises(InvalidInput):
+            await chat.send(CHAT, "x")
+    async with talking(LOST, refused) as (chat, _):
+        with pytest.raises(Refused):
+            await chat.me()
+
+
+@pytest.mark.parametrize(("answer", "error"), [(GONE, OutcomeUnknown), (SIGNED_OUT, NotSignedIn)])
 async def test_a_deletion_of_a_message_is_not_taken_for_done(
     answer: Answer, error: type[Exception]
 ) -> None:

@@ -4,6 +4,9 @@ import asyncio
 
 import pytest
 
+from chat4all.adapters.sql import file_uses as sql_file_uses
+from chat4all.adapters.sql.file_uses import SqlFileUses
+from chat4all.adapters.sql.outbox import now_ms
 from chat4all.domain.file_uses import CHECK_AGAIN_SECONDS, CHECK_SECONDS, DoubtfulUse
 from chat4all.domain.files import UPLOAD_SECONDS, FileUse
 from chat4all.domain.ids import ConversationId
@@ -113,6 +116,31 @@ async def test_what_is_sent_or_deleted_meanwhile_is_in_doubt_anew(
     assert await uses.doubtful(10) == []
     await aged(place, CHECK_SECONDS)
     assert (await given(uses)).use == use
+
+
+async def test_a_clock_that_was_ahead_puts_off_no_check(
+    uses: FileUses, use: FileUse, place: Place
+) -> None:
+    """Nor is one made at once: the message may not be in the log yet."""
+    await aged(place, -UPLOAD_SECONDS)
+    assert await uses.doubtful(10) == []
+    await aged(place, CHECK_SECONDS - 60)
+    assert await uses.doubtful(10) == []
+    await aged(place, 60)
+    assert (await given(uses)).use == use
+
+
+async def test_nothing_is_checked_while_the_clock_is_ahead(
+    use: FileUse, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or else a message that is being sent at that moment loses its file."""
+    uses = SqlFileUses(place.database)
+    assert await uses.doubtful(10) == []
+    await aged(place, CHECK_SECONDS)
+    ahead = CHECK_SECONDS * 1_000
+    monkeypatch.setattr(sql_file_uses, "now_ms", lambda connection: now_ms(connection) + ahead)
+    assert await uses.doubtful(10) == []
+    assert (await given(SqlFileUses(place.database))).use == use
 
 
 async def test_what_is_detached_is_settled(

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 import pytest
+from sqlalchemy import update
 
 from chat4all.adapters.sql import SqlDirectory, SqlSessions, SqlUsers
 from chat4all.adapters.sql import outbox as sql_outbox
+from chat4all.adapters.sql.tables import outbox as outbox_table
 from chat4all.domain.errors import AlreadyTaken, NotFound
 from chat4all.domain.ids import Username
 from chat4all.domain.people import Role, UserChanges
@@ -132,3 +134,33 @@ async def test_old_entries_are_dropped(
     assert await outbox.trim() == 0
     monkeypatch.undo()
     assert found(await outbox.after(position)) == []
+
+
+async def test_what_was_noted_while_the_clock_was_ahead(outbox: KeptOutbox, place: Place) -> None:
+    """It is told, however late it was committed, and is on no more pages than others.
+
+    Fails when a page ends at the present, and when nothing ends what is read again.
+    """
+    position = await beginning(outbox)
+    users = [Username(f"user{n}") for n in range(2)]
+    for name in users:
+        await SqlUsers(place.database).add_user(user(name), b"")
+    await later(place, 60 * 60 * 1_000)
+    told = [(Subject.USER, name) for name in users]
+    page = await outbox.after(position)
+    assert sorted(found(page)) == told
+    assert await outbox.trim() == 2
+    assert await outbox.trim() == 0
+    again = await outbox.after(page.position)
+    assert {*again.entries} == {*page.entries}
+    await later(place, -20 * 1_000)
+    assert found(await outbox.after(again.position)) == []
+
+
+async def later(place: Place, ms: int) -> None:
+    """Make the times of all entries later."""
+    await place.database.write(
+        lambda connection: (
+            connection.execute(update(outbox_table).values(at=outbox_table.c.at + ms)).rowcount
+        )
+    )

@@ -107,3 +107,13 @@ async def test_a_file_waits_for_days(known: PeoplePorts, place: Place) -> None:
     assert ready is not None
     await aged(place, UPLOAD_SECONDS - 60)  # and has as long as any other to be sent
     assert await known.files.garbage(10) == []
+
+
+async def test_a_clock_that_was_ahead_holds_no_file_back(known: PeoplePorts, place: Place) -> None:
+    """Fails when a file that was tried while it was ahead waits until the clock is there again."""
+    file_id = await waiting(known)
+    await aged(place, -4)  # by so much, a transaction may be older than the one that has taken it
+    assert await taken(known) == []
+    await aged(place, -7_200)
+    assert await taken(known) == [file_id]
+    assert await taken(known) == []

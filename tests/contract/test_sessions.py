@@ -3,10 +3,14 @@
 import asyncio
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import func, select
 
-from chat4all.adapters.sql import SqlUsers
+from chat4all.adapters.sql import SqlSessions, SqlUsers, tables
+from chat4all.adapters.sql import sessions as sql_sessions
+from chat4all.adapters.sql.sessions import SWEEP_EVERY_SECONDS
 from chat4all.domain.errors import AlreadyTaken, NotFound, NotSignedIn
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import Session, UserChanges
@@ -17,6 +21,7 @@ from chat4all.domain.refresh_tokens import (
     refresh_hashes,
 )
 from chat4all.ports.sessions import Rotation, Sessions
+from tests.clocks import Clock
 from tests.contract.test_directory import ANA, BRUNO, user
 from tests.databases import Place
 
@@ -239,3 +244,39 @@ async def test_a_password_that_was_changed_meanwhile_starts_no_session(
     assert await sessions.of_user(ANA) == []
     await users.disable_user(ANA, disabled=False)
     await sessions.start(session("four"), refreshed(), b"another")
+
+
+async def test_a_clock_that_is_ahead_sweeps_no_session_away(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = SqlSessions(place.database)
+    kept = session("kept")
+    await sessions.start(kept, refreshed())
+    old = session("old", int(time.time()) - 1)
+    await sessions.start(old, refreshed())
+    monotonic = Clock(time.monotonic())
+
+    async def start(ahead: float) -> None:
+        monotonic.now += SWEEP_EVERY_SECONDS
+        clock = SimpleNamespace(time=Clock(time.time() + ahead), monotonic=monotonic)
+        monkeypatch.setattr(sql_sessions, "time", clock)
+        await sessions.start(session(f"by {monotonic.now}"), refreshed())
+        monkeypatch.undo()
+
+    await start(40 * 86_400)
+    assert await sessions.get(kept.session_id) == kept
+    assert await count(place) == 3
+    await start(0)
+    assert await count(place) == 4
+    # And one that goes on as it did sweeps.
+    await SqlSessions(place.database).start(session("another"), refreshed())
+    assert await count(place) == 4
+    assert await sessions.get(kept.session_id) == kept
+
+
+async def count(place: Place) -> int:
+    return await place.database.read(
+        lambda connection: int(
+            connection.execute(select(func.count()).select_from(tables.sessions)).scalar_one()
+        )
+    )

@@ -215,6 +215,35 @@ async def test_who_cannot_sign_in_begins_nothing(uploads: Uploads, place: Place)
         await uploads.create(new_upload(Username("nobody")), FREE)
 
 
+async def test_who_is_disabled_meanwhile_goes_on_with_nothing(
+    uploads: Uploads, files: Files, place: Place
+) -> None:
+    """Else what was begun before goes on for as long as it takes, and becomes a file."""
+    new, operator = new_upload(), SqlUsers(place.database)
+    await uploads.create(new, FREE)
+    fence = (await uploads.take(new.file_id, ANA, force=False)).fence
+    await uploads.advance(new.file_id, fence, progress_of(4))
+    await operator.disable_user(ANA)
+    for force in (False, True):
+        with pytest.raises(NotSignedIn):
+            await uploads.take(new.file_id, ANA, force=force)
+    with pytest.raises(NotSignedIn):
+        await uploads.advance(new.file_id, fence, progress_of(4, 6))
+    with pytest.raises(NotSignedIn):
+        await uploads.end(new.file_id, ANA)
+    await operator.disable_user(ANA, disabled=False)
+    await uploads.advance(new.file_id, fence, progress_of(4, 6))
+    await operator.disable_user(ANA)
+    with pytest.raises(NotSignedIn):
+        await uploads.finish(new.file_id, fence, FACTS, FileState.READY)
+    await uploads.release(new.file_id, fence)  # nobody has to wait for it later
+    await operator.disable_user(ANA, disabled=False)
+    again = await uploads.take(new.file_id, ANA, force=False)
+    assert (again.state, again.progress.offset) == (FileState.UPLOADING, 10)
+    made = await uploads.finish(new.file_id, again.fence, FACTS, FileState.READY)
+    assert made == await files.find(new.file_id, ANA)
+
+
 async def test_a_second_writer_waits_until_the_first_lets_go(uploads: Uploads) -> None:
     file_id = (await uploads.create(new_upload(), FREE)).file_id
     first = await uploads.take(file_id, ANA, force=False)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from chat4all.gateway.files.tus_headers import METADATA_MAX
 from tests.deploy.proxies import NAME, Proxy, caddy, nginx
 from tests.deploy.upstream import read_until
 from tests.faults.running import Running, until
@@ -56,9 +57,9 @@ class Site:
         answered, _, body = b"".join(got).partition(b"\r\n\r\n")
         return answered.decode(), body
 
-    def begin(self, size: int) -> str:
+    def begin(self, size: int, **more: object) -> str:
         """Begin an upload, and return its path."""
-        answered, _ = self.ask("POST /v1/files", Upload_Length=size, Content_Length=0)
+        answered, _ = self.ask("POST /v1/files", Upload_Length=size, Content_Length=0, **more)
         return str(re.findall(r"(?im)^location: (\S+)", answered)[0])
 
     def patch(self, path: str, offset: int, length: int) -> socket.socket:
@@ -128,6 +129,14 @@ def test_what_arrived_before_a_break_is_kept(site: Site, content: bytes) -> None
         connection.sendall(content[sent:])
         assert b" 204 " in read_until(connection, b"\r\n\r\n")
     assert site.ask(f"GET {path}")[1] == content
+
+
+def test_an_upload_with_the_most_metadata_is_asked_for(site: Site) -> None:
+    """Its answer has all of it in its head: more than the one buffer of nginx takes by default."""
+    metadata = "filename YQ==,other ".ljust(METADATA_MAX, "A")
+    answered, _ = site.ask(f"HEAD {site.begin(1, Upload_Metadata=metadata)}")
+    assert " 200 " in answered.splitlines()[0]
+    assert f"upload-metadata: {metadata}\r\n".lower() in f"{answered}\r\n".lower()
 
 
 def test_a_range_comes_through(site: Site, content: bytes, uploaded: str) -> None:

@@ -112,6 +112,39 @@ async def test_a_file_is_compressed_for_those_who_take_it(api: Api) -> None:
     assert int(small.headers["Content-Length"]) == len(packed)
 
 
+async def test_a_compressed_file_is_sent_to_nobody_who_refuses_it(api: Api) -> None:
+    url = f"/page/{page_files().version}/main.js"
+
+    async def coding(accepted: str) -> str | None:
+        answer = await api.gateway.get(url, headers={"Accept-Encoding": accepted})
+        found: str | None = answer.headers.get("Content-Encoding")
+        return found
+
+    for accepted in ("gzip", "br, GZIP;q=0.5", "*", "deflate;q=1.0, gzip ; q=0.001"):
+        assert await coding(accepted) == "gzip", accepted
+    for accepted in ("gzip;q=0", "*, gzip;q=0.000", "*;q=0", "not-gzip", "", "br", "gzip;q=x"):
+        assert await coding(accepted) is None, accepted
+
+
+async def test_each_form_of_a_file_has_its_own_tag(api: Api) -> None:
+    """A cache that joins parts of both under one tag has neither."""
+    url = f"/page/{page_files().version}/main.js"
+    plain: dict[str, str] = {"Accept-Encoding": "identity"}
+    small: dict[str, str] = {"Accept-Encoding": "gzip"}
+    tags = [(await api.gateway.get(url, headers=one)).headers["ETag"] for one in (plain, small)]
+    assert tags[0] != tags[1]
+    for form, tag, other in ((plain, tags[0], tags[1]), (small, tags[1], tags[0])):
+        for condition in (tag, f"W/{tag}", f"{other}, {tag}", "*"):
+            answer = await api.gateway.get(url, headers=form | {"If-None-Match": condition})
+            assert (answer.status_code, answer.content) == (304, b""), condition
+            assert answer.headers["ETag"] == tag
+            assert answer.headers["Vary"] == "Accept-Encoding"
+            assert "Content-Encoding" not in answer.headers
+        for condition in (other, tag.strip('"')):
+            answer = await api.gateway.get(url, headers=form | {"If-None-Match": condition})
+            assert answer.status_code == 200, condition
+
+
 async def test_a_page_that_is_known_is_not_sent_again(api: Api) -> None:
     first = await api.gateway.get("/")
     assert first.headers["Cache-Control"] == "no-cache"

@@ -346,12 +346,12 @@ def test_a_password_in_the_clear_is_warned_of_and_not_repeated(
     server.answers["POST /token"] = problem(401, "wrong", type="/problems/wrong-password")
     url = server.url.replace("127.0.0.1", "127.0.0.2")
     for address, warnings in ((server.url, 0), (url, 1)):
-        monkeypatch.setattr(sys, "stdin", io.StringIO("secret\n"))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"secret\n")))
         status, output, told = chat4all("login", "ana", "--password-stdin", "--url", address)
         assert (status, output) == (3, "")
         assert told.count(f"{url} is not encrypted: your password can be read") == warnings
         assert told.endswith("chat4all: ana cannot sign in: wrong\n")
         assert "secret" not in told
-    monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
     told = "chat4all: no password was given\n"
     assert chat4all("login", "ana", "--password-stdin", "--url", server.url) == (3, "", told)

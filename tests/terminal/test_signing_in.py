@@ -154,7 +154,7 @@ def test_signing_in_and_out_waits_for_a_renewal(
     arguments = [command, "--url", server.url]
     if command == "login":
         arguments += ["ana", "--password-stdin"]
-    monkeypatch.setattr(sys, "stdin", io.StringIO("secret\n"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"secret\n")))
 
     async def while_locked() -> int:
         async with locked(account):
@@ -163,7 +163,7 @@ def test_signing_in_and_out_waits_for_a_renewal(
     before = read_kept(account)
     assert asyncio.run(while_locked()) == 5
     assert read_kept(account) == before
-    monkeypatch.setattr(sys, "stdin", io.StringIO("secret\n"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"secret\n")))
     assert run(*arguments) == 0
     assert read_kept(account) != before
 
@@ -197,7 +197,7 @@ def test_a_folder_that_cannot_be_written_is_told(
     file = tmp_path / "file"
     file.touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(file))
-    monkeypatch.setattr(sys, "stdin", io.StringIO("secret\n"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"secret\n")))
     assert run("login", "ana", "--password-stdin", "--url", server.url) == 1
     assert capfd.readouterr().err == f"chat4all: {file}/chat4all: Not a directory\n"
 
@@ -215,7 +215,7 @@ def test_a_password_that_is_no_text_is_told(
 def test_a_password_is_never_taken_for_a_name(
     server: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("secret\nsecret\n"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"secret\nsecret\n")))
     assert run("login", "--password-stdin", "--url", server.url) == 2
     assert server.asked == []
 
@@ -226,3 +226,14 @@ def test_ctrl_c_at_a_prompt_is_ctrl_c(server: Scripted, monkeypatch: pytest.Monk
 
     monkeypatch.setattr("click.termui.hidden_prompt_func", interrupt)
     assert run("login", "ana", "--url", server.url) == 130
+
+
+def test_a_password_is_read_in_utf_8_whatever_the_locale_is(
+    server: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when it is read as the locale says: another password is sent."""
+    text = io.TextIOWrapper(io.BytesIO("contraseña\n".encode()), encoding="latin-1")
+    monkeypatch.setattr(sys, "stdin", text)
+    run("login", "ana", "--password-stdin", "--url", server.url)
+    (sent, *_) = server.bodies("POST /token")
+    assert "contrase%C3%B1a" in str(sent)

@@ -233,7 +233,7 @@ def test_replay_is_told_what_to_replay(tmp_path: Path, arguments: tuple[object, 
 
 
 @pytest.mark.parametrize("command", [("show",), ("replay", 1)])
-@pytest.mark.parametrize("position", ["x", "1.2", "0.0.1"])
+@pytest.mark.parametrize("position", ["x", "1.2", "0.0.1", str(2**63)])
 def test_what_is_no_position_is_wrong_usage(
     tmp_path: Path, command: tuple[object, ...], position: str
 ) -> None:

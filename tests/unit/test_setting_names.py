@@ -1,5 +1,7 @@
 """Names in the environment that are no settings: typing errors, and what others put there."""
 
+from pathlib import Path
+
 import pytest
 
 from chat4all.domain.errors import StartRefused
@@ -24,6 +26,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
         ("chat4all_potr", "CHAT4ALL_PORT"),
         ("CHAT4ALL_DATAS", "CHAT4ALL_DATA"),
         ("CHAT4ALL_METADATAURL", "CHAT4ALL_METADATA_URL"),
+        ("CHAT4ALL_USR", "CHAT4ALL_USER"),
         ("CHAT4ALL_TRUSTED_PROXY", None),  # three letters: a warning only
     ],
 )
@@ -127,3 +130,20 @@ def test_a_value_that_cannot_be_used_is_told_what_can(
 )
 def test_edits(one: str, other: str, distance: int) -> None:
     assert edits(one, other) == edits(other, one) == distance
+
+
+@pytest.mark.parametrize("name", ["CHAT4ALL_USR", "CHAT4ALL_ULR", "CHAT4ALL_SIGNUP"])
+def test_a_typing_error_stops_commands_of_users(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Fails when another user, or another server, is asked in silence."""
+    monkeypatch.setenv(name, "x")
+    result = chat4all("whoami")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"chat4all: {name} is no setting: did you mean CHAT4ALL_")
+
+
+def test_operators_commands_tell_of_names_that_do_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CHAT4ALL_DATA_DIR", "/elsewhere")
+    result = chat4all("users", "list", "--data", tmp_path)
+    assert "chat4all: ignored, no setting of Chat4All: CHAT4ALL_DATA_DIR\n" in result.stderr

@@ -39,6 +39,15 @@ def test_defaults_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "x" * 32 not in repr(found)
 
 
+def test_what_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose makes it so of `${NAME}`: all data would be in the current folder."""
+    for name in ("CHAT4ALL_DATA", "CHAT4ALL_PORT", "DATABASE_URL", "SECRET_KEY"):
+        monkeypatch.setenv(name, "")
+    found = load_settings()
+    assert (found.data, found.port, found.secret_key) == (Path("chat4all-data"), 8000, None)
+    assert not found.is_cluster
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -174,7 +183,7 @@ def test_where_the_scanner_is(monkeypatch: pytest.MonkeyPatch, address: str) -> 
 
 @pytest.mark.parametrize(
     "address",
-    ["clamd", "clamd:", ":3310", "clamd:0", "clamd:65536", "run/clamd.ctl", "/" + "x" * 107, ""],
+    ["clamd", "clamd:", ":3310", "clamd:0", "clamd:65536", "run/clamd.ctl", "/" + "x" * 107],
 )
 def test_no_address_of_a_scanner(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("CHAT4ALL_CLAMD_ADDRESS", address)

@@ -18,7 +18,10 @@ from chat4all.client.errors import (
     Answered,
     ClientError,
     Closed,
+    Conflict,
     Defect,
+    NotAllowed,
+    NotFound,
     OutcomeUnknown,
     Refused,
     Unavailable,
@@ -35,6 +38,11 @@ T = TypeVar("T")
 USER_AGENT: Final = f"chat4all-client/{__version__}"
 
 CONNECTIONS = httpx2.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=30)
+
+_READING: Final = ("GET", "HEAD")
+
+_OF_STATE: Final = (NotAllowed, NotFound, Conflict)
+"""Refusals for what is so now, and may have been otherwise for an earlier try."""
 
 _problems = msgspec.json.Decoder(Answered)
 _encoder = msgspec.json.Encoder()
@@ -186,6 +194,8 @@ class Caller:
             except Refused as refused:
                 if may_be_done and isinstance(refused, call.done_when):
                     return httpx2.Response(204)
+                if may_be_done and isinstance(refused, _OF_STATE) and call.method not in _READING:
+                    raise _in_doubt(call, refused) from None
                 raise
             may_be_done = may_be_done or isinstance(error, OutcomeUnknown)
             delay = self._pace.of(error.retry_after or 0.0) + next(delays)
@@ -293,6 +303,14 @@ def _outcome(call: Call, error: Unavailable, *, may_be_done: bool) -> Unavailabl
     """Return the last error as one that is true of all tries together, and its key with it."""
     kind = OutcomeUnknown if may_be_done and call.method != "GET" else Unavailable
     error = as_kind(kind, error)
+    error.key = call.key
+    return error
+
+
+def _in_doubt(call: Call, refused: Refused) -> OutcomeUnknown:
+    """Return the error for a repetition that is refused: what was done may be why it is."""
+    detail = f"{refused.detail}; but an earlier try may have been done"
+    error = OutcomeUnknown(detail, status=refused.status)
     error.key = call.key
     return error
 

@@ -4,7 +4,8 @@ Nothing here waits for anything. A step counts once it is committed, which is wh
 for it: the next connection resumes from there.
 """
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from chat4all.client.events import (
@@ -27,6 +28,7 @@ from chat4all.client.frames import (
 )
 from chat4all.client.refusing import refused_by
 from chat4all.domain.position import Position
+from chat4all.domain.times import format_milliseconds, parse_milliseconds
 from chat4all.wire.frames import DeliveredFrame, ErrorFrame, ReadFrame, Reload, TypingFrame
 
 
@@ -94,7 +96,11 @@ class Following:
     left: set[str] = field(default_factory=set)
     """Conversations that were left since then: none of them is new."""
     username: str = ""
+    clock: Callable[[], float] = time.monotonic
     _server_time: str = ""
+    _connected_on: float | None = None
+    _told_on: float | None = None
+    """When by `clock` that of `told_all_at` began, if it was in this loop over the events."""
     _pages: dict[str, list[ReadPage]] = field(default_factory=dict)
     _read: dict[str, int] | None = None
     """My own markers."""
@@ -102,6 +108,11 @@ class Following:
 
     def connect(self, username: str, generation: str | None, server_time: str) -> None:
         """Begin a connection; positions of another generation are not known any more."""
+        self._connected_on = self.clock()
+        if self.told_all_at is not None and self._told_on is not None:
+            earlier = _earlier(server_time, self._connected_on - self._told_on)
+            # Later than that only where the server's clock was ahead and was set right.
+            self.told_all_at = min(self.told_all_at, earlier)
         self.username, self._server_time = username, server_time
         if generation != self.generation and None not in {generation, self.generation}:
             self.positions.clear()
@@ -138,7 +149,7 @@ class Following:
         """Yield what the end of a resume means: markers that moved meanwhile."""
         self.is_beginning = False
         if self.generation is not None:
-            self.told_all_at = self._server_time
+            self.told_all_at, self._told_on = self._server_time, self._connected_on
             self.left.clear()
         if self._read is None:
             self._read = dict(markers)
@@ -226,3 +237,11 @@ class Following:
         if has_moved:
             self._read[conversation] = seq
         return has_moved
+
+
+def _earlier(server_time: str, seconds: float) -> str:
+    """Return a time that was so long before; one that is not understood stands for any."""
+    try:
+        return format_milliseconds(parse_milliseconds(server_time) - round(seconds * 1000))
+    except (ValueError, OverflowError):
+        return NO_TIME

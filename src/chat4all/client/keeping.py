@@ -92,7 +92,8 @@ class UploadsFile:
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Let one at a time change a file, of all that are opened in any process."""
-    with path.with_name(f"{path.name}.lock").open("ab") as lock:
+    name = path.with_name(f"{path.name}.lock")
+    with os.fdopen(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as lock:
         if fcntl is not None:
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -121,7 +121,11 @@ class Socket:
         """Close it, and end what was to be done later."""
         if self._later is not None:
             self._later.cancel()
-        await self._connection.close()
+        try:
+            await self._connection.close()
+        except asyncio.CancelledError:  # it does not wait any more for the other side
+            self._connection.transport.abort()
+            raise
         if self._later is not None:
             await asyncio.gather(self._later, return_exceptions=True)
 

@@ -8,7 +8,7 @@ from chat4all.adapters.crypto import BcryptPasswords
 from chat4all.adapters.sql import SqlDirectory, SqlUsers
 from chat4all.domain.errors import CommandRefused
 from chat4all.logs import configure_logging
-from chat4all.operations.installation import settings_from
+from chat4all.operations.installation import settings_from, tell_unknown_names
 from chat4all.operations.running import cluster_extra
 from chat4all.usecases.demonstrating import CHAT, PASSWORD, USERS, make_demo
 
@@ -20,6 +20,7 @@ def demo() -> None:
     Again changes nothing. On one machine `chat4all up` makes them by itself.
     """
     settings = settings_from()
+    tell_unknown_names()
     if settings.deployment != "development":
         raise CommandRefused(
             "everybody knows the demonstration accounts' password: set "

@@ -5,7 +5,7 @@ import asyncio
 import click
 
 from chat4all.logs import configure_logging
-from chat4all.operations.installation import settings_from
+from chat4all.operations.installation import settings_from, tell_unknown_names
 from chat4all.operations.running import cluster_extra
 
 
@@ -17,6 +17,7 @@ def migrate() -> None:
     set, and it is not there yet.
     """
     settings = settings_from()
+    tell_unknown_names()
     configure_logging(settings.log_level)
     with cluster_extra():
         from chat4all.operations.migrating import migrate_cluster  # noqa: PLC0415

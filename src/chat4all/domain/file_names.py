@@ -3,11 +3,10 @@
 import re
 
 from chat4all.domain.files import NAME_MAX
-from chat4all.domain.text import UnfitText, one_line
+from chat4all.domain.text import UnfitText, cut, one_line, without_what_no_line_has
 
 NAMELESS = "file"
 
-_hidden = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _folders = re.compile(r".*[/\\]", re.DOTALL)
 
 
@@ -16,11 +15,12 @@ def file_name(text: str) -> str:
 
     Its extension is kept.
     """
-    name = _folders.sub("", _hidden.sub("", text)).strip().strip(".").strip() or NAMELESS
+    shown = without_what_no_line_has(text)
+    name = _folders.sub("", shown).strip().strip(".").strip() or NAMELESS
     if len(name) > NAME_MAX:
         stem, dot, ending = name.rpartition(".")
         kept = dot + ending if len(ending) < NAME_MAX // 10 else ""
-        name = (stem if kept else name)[: NAME_MAX - len(kept)] + kept
+        name = cut(stem if kept else name, NAME_MAX - len(kept)) + kept
     try:
         return one_line(name, NAME_MAX)
     except UnfitText:

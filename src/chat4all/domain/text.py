@@ -38,8 +38,11 @@ _SPACES = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 # Annotation marks and the object's place holder; letters and symbols that are blank.
 _BLANK = "\u2800\ufff9-\ufffc\U00013430-\U0001343f\U00013441\U00013442\U00016fe4\U0001d159"
 
+_JOINER = "\u200d"
+
 _control = re.compile(f"[{_NEVER}]").search
 _end_or_turn = re.compile(f"[{_ENDS_OR_TURNS}]").search
+_in_no_line = re.compile(f"[{_NEVER}{_ENDS_OR_TURNS}{''.join(_NEVER_BEYOND)}]+")
 _shows_nothing = re.compile(f"[{_SPACES}{_IGNORABLE}{_BLANK}]*\\Z").match
 _ignorables = re.compile(f"[{_IGNORABLE}]+")
 
@@ -98,6 +101,13 @@ def _normalized(form: str, text: str) -> str:
     return normal
 
 
+def _is_mark(character: str) -> bool:
+    import unicodedata2  # noqa: PLC0415
+
+    category: str = unicodedata2.category(character)
+    return category.startswith("M")
+
+
 def _has_control(text: str) -> bool:
     # What any release of Python takes for printable has no control and no noncharacter.
     if text.isprintable():
@@ -109,6 +119,22 @@ def _has_control(text: str) -> bool:
 def is_name(text: str) -> bool:
     """Say whether anything can have this name: databases take no U+0000, UTF-8 no surrogate."""
     return not _has_control(text) and not _end_or_turn(text)
+
+
+def without_what_no_line_has(text: str) -> str:
+    """Return the normal form of a text that is cleaned and not refused: a name out of a file."""
+    return _normalized("NFC", _in_no_line.sub("", text))
+
+
+def cut(text: str, most: int) -> str:
+    """Return the beginning of a text in normal form, at most so long, without a torn character.
+
+    A base stays with its marks, and an emoji with what is joined to it, unless all of it is one.
+    """
+    end = most
+    while 0 < end < len(text) and (_is_mark(text[end]) or _JOINER in text[end - 1 : end + 1]):
+        end -= 1
+    return text[: end or most]
 
 
 def search_key(text: str, most: int) -> str:

@@ -13,7 +13,12 @@ from chat4all.adapters.embedded.folder import is_held
 from chat4all.domain.errors import CommandRefused
 from chat4all.domain.ids import LogPosition
 from chat4all.logs import quieten_libraries
-from chat4all.operations.installation import existing_folder, is_of_cluster, settings_from
+from chat4all.operations.installation import (
+    existing_folder,
+    is_of_cluster,
+    settings_from,
+    tell_unknown_names,
+)
 from chat4all.operations.running import cluster_extra
 from chat4all.ports.dead_letters import DeadLetters
 from chat4all.settings import CassandraSettings, KafkaSettings
@@ -111,6 +116,7 @@ LetterSource: TypeAlias = FolderLetters | ClusterLetters
 def letter_source(data: Path | None, *, cluster: bool) -> LetterSource:
     """Return the letters that a command's `--data` and `--cluster` select."""
     settings = settings_from(data=data)
+    tell_unknown_names()
     if is_of_cluster(settings, requested=cluster, data=data):
         quieten_libraries()
         return ClusterLetters(settings.kafka, settings.cassandra)
@@ -121,6 +127,8 @@ def _parse(text: str, count: int, what: str) -> list[int]:
     try:
         numbers = [int(part) for part in text.split(".")]
         if len(numbers) != count or min(numbers) < 0 or max(numbers[:-1], default=0) >= 2**31:
+            raise ValueError
+        if numbers[-1] >= 2**63:
             raise ValueError
     except ValueError:
         raise MalformedPosition(f"A position is {what}: {text!r} is not.") from None

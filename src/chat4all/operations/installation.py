@@ -1,7 +1,10 @@
 """What a command works on: the settings, and an existing data folder."""
 
 import logging
+from contextlib import suppress
 from pathlib import Path
+
+import click
 
 from chat4all.adapters.embedded.folder import installation_trouble, restore_trouble
 from chat4all.concurrency.output import write_in_background
@@ -15,6 +18,14 @@ _log = logging.getLogger(__name__)
 def settings_from(**options: object) -> Settings:
     """Return the settings; options that are not None override them. `StartRefused` if unusable."""
     return load_settings(**{name: value for name, value in options.items() if value is not None})
+
+
+def tell_unknown_names() -> None:
+    """Say on standard error which names in the environment are no settings, if any are."""
+    for what, found in unknown_names().items():
+        about = "no setting of Chat4All" if what == "names" else "perhaps misspelt"
+        with suppress(OSError):
+            click.echo(f"chat4all: ignored, {about}: {', '.join(found)}", err=True)
 
 
 def start_logging(settings: Settings) -> None:

@@ -41,8 +41,7 @@ def json_option(command: F) -> F:
 def password_line() -> str:
     """Return the first line of standard input. Raises `CommandRefused`."""
     try:
-        line = sys.stdin.readline()
-        line.encode()
+        line = sys.stdin.buffer.readline().decode()  # whatever the locale is
     except UnicodeError:
         raise CommandRefused("standard input is not text in UTF-8") from None
     return line.rstrip("\r\n")

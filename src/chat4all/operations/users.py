@@ -21,7 +21,12 @@ from chat4all.adapters.sql.schema import NEWEST, revision
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.errors import CommandRefused, InvalidInput, Refused
 from chat4all.logs import quieten_libraries
-from chat4all.operations.installation import existing_folder, is_of_cluster, settings_from
+from chat4all.operations.installation import (
+    existing_folder,
+    is_of_cluster,
+    settings_from,
+    tell_unknown_names,
+)
 from chat4all.operations.running import cluster_extra
 from chat4all.operations.written import InCluster, InFolder, Written
 
@@ -67,6 +72,7 @@ def with_users(
 @asynccontextmanager
 async def _opened(data: Path | None, cluster: bool) -> AsyncIterator[OpenedUsers]:
     settings = settings_from(data=data)
+    tell_unknown_names()
     if is_of_cluster(settings, requested=cluster, data=data):
         quieten_libraries()
         with cluster_extra():

@@ -22,7 +22,8 @@ from chat4all.domain.own_files import FileOrder, FilePlace, OwnFile
 class Uploads(Protocol):
     """Uploads and their progress.
 
-    Of another owner, ended, erased and expired ones are `NotFound` for every method.
+    Of another owner, ended, erased and expired ones are `NotFound` for every method. Those that
+    change one raise `NotSignedIn` once its owner is disabled; only `release` does not.
     """
 
     async def create(self, upload: NewUpload, quota: Quota) -> Upload:

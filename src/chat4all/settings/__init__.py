@@ -1,6 +1,6 @@
 """Every setting: read once from the environment (`loading`), handed out by part (`parts`)."""
 
-from chat4all.settings.loading import load_settings, unknown_names
+from chat4all.settings.loading import check_names, load_settings, unknown_names
 from chat4all.settings.parts import (
     CassandraSettings,
     FileSettings,
@@ -31,6 +31,7 @@ __all__ = [
     "Settings",
     "TokenKeys",
     "TopicSettings",
+    "check_names",
     "is_loopback",
     "load_settings",
     "unknown_names",

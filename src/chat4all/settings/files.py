@@ -78,7 +78,7 @@ class FileValues(BaseSettings):
         None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{2,62}$", description="Its bucket for files."
     )
     s3_region: str = Field("us-east-1", pattern=r"^[A-Za-z0-9-]+$", description="Its region.")
-    s3_access_key: str | None = Field(
+    s3_access_key: SecretStr | None = Field(
         None, min_length=1, description="The access key that may use the bucket."
     )
     s3_secret_key: SecretStr | None = Field(None, description="The secret of that access key.")
@@ -123,7 +123,7 @@ class FileValues(BaseSettings):
                 endpoint,
                 bucket,
                 self.s3_region,
-                key,
+                key.get_secret_value(),
                 secret.get_secret_value(),
                 self.s3_public_endpoint,
             )

@@ -32,12 +32,17 @@ def unknown_names() -> dict[str, list[str]]:
     return names.unknown_names(os.environ, setting_names())
 
 
+def check_names() -> None:
+    """Raise `StartRefused` for a name in the environment that is probably a typing error."""
+    refuse_misspelt(os.environ, setting_names())
+
+
 def load_settings(**options: object) -> Settings:
     """Return the settings: the `options`, else the environment, else the defaults.
 
     Raises `StartRefused` with one sentence that names the variable and what is wrong with it.
     """
-    refuse_misspelt(os.environ, setting_names())
+    check_names()
     try:
         return _with_secrets_of_files(Settings(**options))  # type: ignore[arg-type]
     except ValidationError as error:

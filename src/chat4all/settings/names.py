@@ -35,9 +35,10 @@ def is_injected(name: str, value: str) -> bool:
 
 
 def refuse_misspelt(environment: Mapping[str, str], settings: Sequence[str]) -> None:
-    """Raise `StartRefused` for a name of ours that is nearly, but not quite, a setting's."""
+    """Raise `StartRefused` for a name of ours that is nearly, but not quite, one that is read."""
+    known = (*settings, *sorted(_TOOLS))
     for name in _unknown(environment, settings):
-        if name.startswith(PREFIX) and (meant := nearest(name, settings)):
+        if name.startswith(PREFIX) and (meant := nearest(name, known)):
             raise StartRefused(f"{name} is no setting: did you mean {meant}? Rename or remove it")
 
 

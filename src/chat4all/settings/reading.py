@@ -45,13 +45,16 @@ _Names = Annotated[tuple[str, ...], NoDecode]
 
 
 class _Environment(EnvSettingsSource):
-    """The environment without the addresses that a container platform sets for ports."""
+    """The environment without the addresses that a container platform sets for ports.
+
+    What is empty is not set: `${NAME}` in a compose file, of a name that nobody has set.
+    """
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
         return {
             name: value
             for name, value in super()._load_env_vars().items()
-            if not is_injected(name.upper(), value or "")
+            if value and not is_injected(name.upper(), value)
         }
 
 

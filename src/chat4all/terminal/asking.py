@@ -1,6 +1,7 @@
 """Running a user's command: its options, its client, and how an error ends it."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -139,11 +140,21 @@ def asking(command: Callable[..., None]) -> Callable[..., None]:
     )
     @wraps(command)
     def with_asker(*, url: str | None, user: str | None, as_json: bool | None, **rest: Any) -> None:
+        _check_names()
         asker = Asker(parsed_url(url) if url is not None else None, user or None, as_json)
         with failures():
             command(asker, **rest)
 
     return with_asker
+
+
+def _check_names() -> None:
+    """Raise `StartRefused` where a typing error would have another user or server asked."""
+    ours = ("CHAT4ALL_USER", "CHAT4ALL_URL")
+    if any(name.upper().startswith("CHAT4ALL_") and name not in ours for name in os.environ):
+        from chat4all.settings import check_names  # noqa: PLC0415 - takes a quarter of a second
+
+        check_names()
 
 
 def key_of(text: str | None, option: str) -> str:

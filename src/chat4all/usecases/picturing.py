@@ -36,12 +36,20 @@ takes half a minute at most, and an upload waits for it."""
 
 _LOOKED_AT = ("image/avif", "image/gif", "image/jpeg", "image/png", "image/webp")
 
+_NO_THUMBNAIL = "this file has no thumbnail"
+
 _log = logging.getLogger(__name__)
 
 
 def thumbnail_size(asked: int) -> int:
     """Return the size of the thumbnail for a square of so many pixels."""
     return next((size for size in THUMBNAIL_SIZES if size >= asked), THUMBNAIL_SIZES[-1])
+
+
+def check_has_thumbnail(file: StoredFile) -> None:
+    """Raise `NotFound` for what is known to be no picture."""
+    if file.facts.width is None:
+        raise NotFound(_NO_THUMBNAIL)
 
 
 class Picturing:
@@ -85,8 +93,7 @@ class Picturing:
         are being made for this viewer.
         """
         started = time.monotonic()
-        if file.facts.width is None:
-            raise NotFound("this file has no thumbnail")
+        check_has_thumbnail(file)
         key = thumbnail_key(file.file_id, size)
         if (made := await self._made(key)) is not None:
             return made
@@ -98,7 +105,7 @@ class Picturing:
             try:
                 made = await self._pictures.thumbnail(self._blobs.read(file.key), size)
             except UnreadablePicture:
-                raise NotFound("this file has no thumbnail") from None
+                raise NotFound(_NO_THUMBNAIL) from None
             # The file may be deleted since, and then nobody would delete its thumbnail.
             if time.monotonic() - started < KEEP_SECONDS:
                 await self._blobs.put(key, [made], THUMBNAIL_TYPE)

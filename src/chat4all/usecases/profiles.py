@@ -19,6 +19,11 @@ FIND_LIMIT_MAX = 200
 
 JUST_SIGNED_IN_SECONDS = 600
 
+CLOCKS_APART_SECONDS = 60
+"""How much later than now a session of another gateway may have begun. One that began later than
+that did while a clock was ahead, which says nothing of when.
+"""
+
 
 class Profiles:
     """Reads any user's profile, and changes or erases the caller's own."""
@@ -113,7 +118,10 @@ class Profiles:
 
     async def _has_just_signed_in(self, session: SessionId | None) -> bool:
         stored = None if session is None else await self._sessions.get(session)
-        return stored is not None and time.time() - stored.created_at <= JUST_SIGNED_IN_SECONDS
+        if stored is None:
+            return False
+        ago = time.time() - stored.created_at
+        return -CLOCKS_APART_SECONDS <= ago <= JUST_SIGNED_IN_SECONDS
 
     async def erase(self, username: Username, session: SessionId | None = None) -> None:
         """Erase a user: personal data, sessions and memberships. Messages stay, under an alias.

@@ -156,6 +156,7 @@ class CompleteUpload(msgspec.Struct):
             str,
             Meta(
                 pattern="^[0-9a-fA-F]{64}$",
+                max_length=64,  # `$` matches before a line break at the end, too
                 description="Of the whole file: another content is refused.",
             ),
         ]

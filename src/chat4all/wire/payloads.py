@@ -67,7 +67,7 @@ class SentFile(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     or hear it.
     """
 
-    file_id: Annotated[str, Meta(pattern=UUID_PATTERN, examples=[_EXAMPLE_FILE])]
+    file_id: Annotated[str, Meta(pattern=UUID_PATTERN, max_length=36, examples=[_EXAMPLE_FILE])]
     name: Annotated[str, _line(FILE_NAME_MAX, "praia.jpg")] | None = None
     alt: Annotated[str, _line(ALT_MAX, "Two people on a beach")] | None = None
 
@@ -83,7 +83,7 @@ class AttachedFile(msgspec.Struct, omit_defaults=True):
     name: Annotated[str, _line(FILE_NAME_MAX, "praia.jpg")]
     size: Annotated[int, Meta(ge=0, description="Bytes.", examples=[48_213])]
     type: Annotated[str, Meta(examples=["image/jpeg"])]
-    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
     alt: Annotated[str, _line(ALT_MAX, "Two people on a beach")] | None = None
     width: Annotated[int, Meta(ge=1, examples=[1_200])] | None = None
     height: Annotated[int, Meta(ge=1, examples=[800])] | None = None

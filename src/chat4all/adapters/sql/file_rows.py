@@ -1,7 +1,7 @@
 """Rows of files and of the messages that name them, in the current transaction.
 
 A row is gone once `expires_at` is past, and for good once `given_until` is set. `expires_at` is
-None exactly while a message names the file.
+None exactly while a message names the file, and `AT_ONCE` where it does not wait to be collected.
 """
 
 import uuid
@@ -28,6 +28,9 @@ from chat4all.domain.ids import ConversationId, Username
 NO_SUCH_FILE = "no such file"
 
 KEPT_MS = UPLOAD_SECONDS * 1000
+
+AT_ONCE = 0
+"""Past by any clock: bytes must not stay until one that was ahead is there again."""
 
 _IS_GARBAGE = files.c.given_until.is_not(None)
 IS_THERE = and_(
@@ -64,7 +67,7 @@ _DROP_USES_OF_OWNER = delete(file_uses).where(
 _DROP_OF_OWNER = (
     update(files)
     .where(files.c.owner == bindparam("erased"), ~_IS_GARBAGE)
-    .values(expires_at=Now(), given_until=0)
+    .values(expires_at=AT_ONCE, given_until=0)
 )
 
 _decoder = msgspec.json.Decoder(Progress)
@@ -101,7 +104,7 @@ def replaced_id(file_id: FileId) -> FileId:
 
 def give_up(connection: Connection, row: Any, holder: str | None = None) -> None:
     """Make a locked file garbage at once."""
-    change_file(connection, row.file_id, expires_at=row.now, given_until=0, holder=holder)
+    change_file(connection, row.file_id, expires_at=AT_ONCE, given_until=0, holder=holder)
 
 
 def drop_uses_of(connection: Connection, conversation: ConversationId) -> None:

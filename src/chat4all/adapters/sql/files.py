@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from chat4all.adapters.sql.file_rows import (
+    AT_ONCE,
     FILE,
     IS_THERE,
     IS_WHOLE,
@@ -19,8 +20,9 @@ from chat4all.adapters.sql.file_rows import (
     upload_of,
 )
 from chat4all.adapters.sql.file_uses import CHECK_MS, OF_MESSAGE, doubt_again, of_message
-from chat4all.adapters.sql.outbox import Now
+from chat4all.adapters.sql.outbox import Now, now_ms
 from chat4all.adapters.sql.own_files import own_files
+from chat4all.adapters.sql.steady_clock import SteadyClock
 from chat4all.adapters.sql.tables import file_uses, files, members, users
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.adapters.sql.types import ByBytes
@@ -76,8 +78,13 @@ _OF_OWNER = (
 _GARBAGE = (
     select(files.c.file_id, files.c.state, files.c.store_upload, files.c.object_key, files.c.fence)
     .where(
-        files.c.expires_at <= Now(),
-        or_(files.c.given_until.is_(None), files.c.given_until <= Now()),
+        files.c.expires_at <= bindparam("until"),
+        or_(
+            files.c.given_until.is_(None),
+            files.c.given_until <= Now(),
+            # Given while the clock was ahead.
+            files.c.given_until > Now() + 2 * LATE_SECONDS * 1000,
+        ),
     )
     # What could not be deleted the last time comes after what was not tried yet.
     .order_by(func.coalesce(files.c.given_until, 0), files.c.expires_at)
@@ -85,19 +92,28 @@ _GARBAGE = (
     .with_for_update()
 )
 _CHOSEN = files.c.file_id.in_(bindparam("chosen", expanding=True))
-_GIVE = update(files).where(_CHOSEN).values(given_until=Now() + GARBAGE_SECONDS * 1000)
+_GIVE = (
+    update(files)
+    .where(_CHOSEN)
+    .values(expires_at=AT_ONCE, given_until=Now() + GARBAGE_SECONDS * 1000)
+)
 # An object that none of these names is never named again: a file joins only one that is there.
 _NAMED = select(files.c.object_key).where(
     files.c.object_key.in_(bindparam("keys", expanding=True)), files.c.given_until.is_(None)
 )
 # With a file goes the object that it had before it came to share one.
-_GIVE_SOON = update(files).where(_CHOSEN, files.c.given_until == 0).values(expires_at=Now())
+_GIVE_SOON = update(files).where(_CHOSEN, files.c.given_until == 0).values(expires_at=AT_ONCE)
 _FORGET = delete(files).where(
     _CHOSEN, files.c.given_until.is_not(None), files.c.emptied_at <= Now() - LATE_SECONDS * 1000
 )
 _EMPTIED = (
     update(files)
-    .where(_CHOSEN, files.c.given_until.is_not(None), files.c.emptied_at.is_(None))
+    .where(
+        _CHOSEN,
+        files.c.given_until.is_not(None),
+        # Later than now: the clock was ahead. It was emptied just now once more.
+        or_(files.c.emptied_at.is_(None), files.c.emptied_at > Now()),
+    )
     .values(emptied_at=Now(), given_until=Now() + LATE_SECONDS * 1000)
 )
 
@@ -107,6 +123,7 @@ class SqlFiles:
 
     def __init__(self, database: Transactions) -> None:
         self._database = database
+        self._clock = SteadyClock()
 
     async def find(self, file_id: FileId, viewer: Username) -> StoredFile:
         """Return a file to those who may have it; see `ports.files.Files`."""
@@ -181,7 +198,10 @@ class SqlFiles:
         """Return what is to be deleted from the store; see `ports.files.Files`."""
 
         def give(connection: Connection) -> Sequence[Garbage]:
-            rows = connection.execute(_GARBAGE, {"most": limit}).all()
+            now = now_ms(connection)
+            # By a clock that is ahead for a moment, uploads under way seem to have expired.
+            until = now if self._clock.is_steady(now / 1000) else AT_ONCE
+            rows = connection.execute(_GARBAGE, {"most": limit, "until": until}).all()
             if not rows:
                 return []
             chosen = [row.file_id for row in rows]

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, bindparam, delete, insert, select
+from sqlalchemy import BigInteger, Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -67,6 +67,20 @@ _TRIM = delete(outbox).where(
         .where(outbox.c.at < Now() - bindparam("kept", type_=BigInteger))
         .limit(TRIM_MAX)
     )
+)
+# Noted while the clock was ahead. A page without them would miss what was noted after the last poll
+# before the clock was set right, or committed after the first one since: so they get the time that
+# it is, are read once more by everybody, and then no more.
+_SET_RIGHT = (
+    update(outbox)
+    .where(
+        outbox.c.entry_id.in_(
+            select(outbox.c.entry_id)
+            .where(outbox.c.at > Now() + OVERLAP_SECONDS * 1000)
+            .limit(TRIM_MAX)
+        )
+    )
+    .values(at=Now())
 )
 
 
@@ -146,8 +160,14 @@ class SqlOutbox:
         return await self._database.read(read)
 
     async def trim(self) -> int:
-        """Drop entries that are too old; see `ports.outbox.OutboxTrimming`."""
+        """Drop entries that are too old; see `ports.outbox.OutboxTrimming`.
+
+        Those of a clock that was ahead are as old as now, and count as well.
+        """
         kept = {"kept": KEPT_SECONDS * 1000}
-        return await self._database.write(
-            lambda connection: connection.execute(_TRIM, kept).rowcount
-        )
+
+        def trim(connection: Connection) -> int:
+            set_right = connection.execute(_SET_RIGHT).rowcount
+            return set_right + connection.execute(_TRIM, kept).rowcount
+
+        return await self._database.write(trim)

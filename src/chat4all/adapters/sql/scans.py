@@ -5,7 +5,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from chat4all.adapters.sql.audit import append_audit_entry
 from chat4all.adapters.sql.file_rows import (
@@ -29,7 +29,9 @@ FILE_REFUSED = "file-refused"
 
 _WAITING = (
     select(files)
-    .where(files.c.scan_at <= Now(), IS_THERE)
+    # Later than that only where the clock was ahead and was set right: see `LEASE_LEFT_MAX_MS`. A
+    # file that is scanned twice does no harm: the first verdict counts.
+    .where(or_(files.c.scan_at <= Now(), files.c.scan_at > Now() + 2 * SCAN_LEASE_MS), IS_THERE)
     .order_by(files.c.scan_at)
     .limit(bindparam("most"))
     .with_for_update()

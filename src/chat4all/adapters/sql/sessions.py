@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from chat4all.adapters.sql.audit import SESSION, SESSION_ENDED, append_audit_entry
 from chat4all.adapters.sql.outbox import Note, Now, write_noting
+from chat4all.adapters.sql.steady_clock import SteadyClock
 from chat4all.adapters.sql.tables import sessions, users
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.adapters.sql.types import ByBytes
@@ -86,6 +87,8 @@ class SqlSessions:
     def __init__(self, database: Transactions) -> None:
         self._database = database
         self._swept = -inf
+        self._clock = SteadyClock()
+        self._clock.is_steady(time.time())
 
     async def start(
         self, session: Session, refresh: RefreshHashes, password_hash: bytes | None = None
@@ -205,7 +208,12 @@ class SqlSessions:
         if time.monotonic() - self._swept < SWEEP_EVERY_SECONDS:
             return
         self._swept = time.monotonic()
-        old = {"now": int(time.time()), "limit": SWEEP_MAX}
+        now = time.time()
+        # An expired session is refused anyway. One that seems expired by a clock that is ahead for
+        # a moment is good again afterwards.
+        if not self._clock.is_steady(now):
+            return
+        old = {"now": int(now), "limit": SWEEP_MAX}
         await self._database.write(lambda connection: connection.execute(_SWEEP, old).rowcount)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, bindparam, case, func, insert, select
 
-from chat4all.adapters.sql.conversation_rows import DISABLED
+from chat4all.adapters.sql.conversation_rows import DISABLED, check_enabled
 from chat4all.adapters.sql.file_rows import (
     FILE,
     IS_THERE,
@@ -120,6 +120,7 @@ class SqlUploads:
             row = _lock_own(connection, file_id, owner)
             if row.state != FileState.UPLOADING or row.holder == call:
                 return upload_of(row)
+            check_enabled(connection, owner)
             if 0 < row.lease_until - row.now <= LEASE_LEFT_MAX_MS:
                 if row.received == row.size:
                     raise Busy("this upload is whole, and being finished: ask again in a while")
@@ -146,6 +147,7 @@ class SqlUploads:
             row = _lock_held(connection, file_id, fence)
             if row.state != FileState.UPLOADING:
                 return
+            check_enabled(connection, row.owner)
             if progress.offset > row.size:
                 raise Conflict("this is more than the upload has")
             change_file(
@@ -180,6 +182,7 @@ class SqlUploads:
             row = _lock_held(connection, file_id, fence)
             if row.state != FileState.UPLOADING:
                 return file_of(row)
+            check_enabled(connection, row.owner)
             if row.received != row.size:
                 raise Conflict("the upload is not whole")
             change_file(
@@ -206,6 +209,7 @@ class SqlUploads:
             if known is not None and known.holder == call:
                 return
             row = _lock_own(connection, file_id, owner)
+            check_enabled(connection, owner)
             if is_used(connection, file_id):
                 raise Conflict("a message has this file: delete the message")
             give_up(connection, row, call)

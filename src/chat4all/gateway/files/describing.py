@@ -216,6 +216,7 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
             _header("Range", "One range of bytes.", "bytes=0-1023"),
             _header("If-Range", "An `ETag`: if it is another, all is sent.", '"…"'),
             _header("If-None-Match", "An `ETag` that the client has.", '"…"'),
+            _header("If-Match", "An `ETag`: if it is another, nothing is sent.", '"…"'),
             _LINK,
         ],
         "responses": {
@@ -240,6 +241,7 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
             **_problems(
                 401,
                 404,
+                412,
                 429,
                 503,
                 of_409="The file is held back until it has been checked.",
@@ -287,6 +289,7 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
             **_problems(
                 401,
                 404,
+                412,
                 422,
                 429,
                 503,

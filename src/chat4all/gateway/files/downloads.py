@@ -14,13 +14,15 @@ from chat4all.concurrency.room import Room, Share
 from chat4all.domain.errors import Chat4AllError
 from chat4all.domain.files import FileId
 from chat4all.domain.ids import Username
+from chat4all.gateway.files.asking_again import Permission
 from chat4all.gateway.files.content_headers import (
     CONTENT_HEADERS,
     content_type,
     disposition,
     etag,
 )
-from chat4all.gateway.files.ranges import NotSatisfiable, Span, matches, span_of
+from chat4all.gateway.files.ranges import NotSatisfiable, Span, span_of
+from chat4all.http.conditions import is_met, matches
 from chat4all.http.frame import Header, set_content_headers
 from chat4all.http.methods import WAS_HEAD
 from chat4all.http.problems import BadRequest
@@ -40,6 +42,7 @@ WAITING_MAX = 256
 STEADY_BYTES = 1024 * 1024
 """Bytes that a client has to take within `SLOW_SECONDS` while others wait for their turn."""
 
+OTHER_BYTES = "If-Match names other bytes than there are"
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +59,7 @@ class Downloads:
     ) -> None:
         """Answer with a file, a part of it, or that the client has it."""
         headers = Headers(scope=scope)
+        permission = Permission(self._downloading, file_id, viewer)
         file = await self._downloading.find(file_id, viewer)
         tag = etag(file)
         answered: list[Header] = [
@@ -63,13 +67,17 @@ class Downloads:
             (b"accept-ranges", b"bytes"),
             (b"content-disposition", disposition(file).encode()),
         ]
+        if (condition := headers.get("if-match")) is not None and not is_met(condition, tag):
+            raise BadRequest(HTTPStatus.PRECONDITION_FAILED, OTHER_BYTES, {"ETag": tag})
         if (condition := headers.get("if-none-match")) is not None and matches(condition, tag):
             set_content_headers(scope, *CONTENT_HEADERS)
             await _send_start(send, HTTPStatus.NOT_MODIFIED, answered)
             await send({"type": "http.response.body", "body": b""})
             return
+        # Ranges are GET's alone (RFC 9110, section 14.2).
+        asked = None if scope.get(WAS_HEAD) else headers.get("range")
         try:
-            span = span_of(headers.get("range"), headers.get("if-range"), tag, file.size)
+            span = span_of(asked, headers.get("if-range"), tag, file.size)
         except NotSatisfiable:
             raise BadRequest(
                 HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
@@ -98,7 +106,7 @@ class Downloads:
                     share.work()
                     pieces = self._downloading.read(file, viewer, start, end - start)
                     head = status, answered
-                    await _stream(pieces, head, share, scope, receive, send)
+                    await _stream(pieces, head, permission, share, scope, receive, send)
         except TimeoutError:
             if not patience.expired():
                 raise
@@ -108,28 +116,32 @@ class Downloads:
 async def _stream(
     pieces: AsyncGenerator[bytes, None],
     head: tuple[HTTPStatus, list[Header]],
+    permission: Permission,
     share: Share[Username],
     scope: Scope,
     receive: Receive,
     send: Send,
 ) -> None:
-    async with aclosing(pieces) as data:
-        first = await anext(data)  # until here an error becomes a problem response
+    async with aclosing(_small(pieces)) as data:
+        piece = await anext(data, None)
+        await permission.check()  # until here an error becomes a problem response
         set_content_headers(scope, *CONTENT_HEADERS)
         await _send_start(send, *head)
         gone = asyncio.create_task(_until_gone(receive))
         share.wait_for_client()
+        taken = 0
         try:
-            await _send_piece(first, scope, send)
-            taken = len(first)
-            async for piece in data:
+            while piece is not None:
+                await permission.wait(share, gone)
                 if gone.done():
                     return
-                await _send_piece(piece, scope, send)
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                scope[SENT] = scope.get(SENT, 0) + len(piece)
                 taken += len(piece)
                 if taken >= STEADY_BYTES:
                     share.wait_for_client()
                     taken = 0
+                piece = await anext(data, None)
             await send({"type": "http.response.body", "body": b""})
         except Chat4AllError as error:
             # The client sees by Content-Length that bytes are missing.
@@ -142,11 +154,11 @@ async def _send_start(send: Send, status: HTTPStatus, headers: list[Header]) -> 
     await send({"type": "http.response.start", "status": status, "headers": headers})
 
 
-async def _send_piece(data: bytes, scope: Scope, send: Send) -> None:
-    for start in range(0, len(data), PIECE_BYTES):
-        piece = data[start : start + PIECE_BYTES]
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-        scope[SENT] = scope.get(SENT, 0) + len(piece)
+async def _small(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(pieces) as data:
+        async for piece in data:
+            for start in range(0, len(piece), PIECE_BYTES):
+                yield piece[start : start + PIECE_BYTES]
 
 
 async def _until_gone(receive: Receive) -> None:

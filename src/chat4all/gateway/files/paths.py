@@ -29,11 +29,14 @@ _file = re.compile(FILE_PATH.format(file_id=_ID))
 _thumbnail = re.compile(THUMBNAIL_PATH.format(file_id=_ID))
 
 
-def query_of(scope: Scope) -> Mapping[str, Sequence[str]]:
-    """Return the parameters of a request. Raises `BadRequest` for more than anybody needs."""
+def query_of(scope: Scope, *, with_empty: bool = False) -> Mapping[str, Sequence[str]]:
+    """Return the parameters of a request, those with no value only if they are asked for.
+
+    Raises `BadRequest` for more than anybody needs.
+    """
     text = scope["query_string"].decode("latin-1")
     try:
-        return parse_qs(text, max_num_fields=PARAMETERS_MAX)
+        return parse_qs(text, keep_blank_values=with_empty, max_num_fields=PARAMETERS_MAX)
     except ValueError:
         raise BadRequest(HTTPStatus.BAD_REQUEST, "the query has too many fields") from None
 

@@ -1,10 +1,9 @@
-"""Conditions and ranges of a GET (RFC 9110, sections 13 and 14)."""
+"""Ranges of a GET (RFC 9110, section 14)."""
 
 import re
 from typing import NamedTuple
 
 _range = re.compile(r"bytes\s*=\s*(\d{0,19})\s*-\s*(\d{0,19})\s*\Z", re.IGNORECASE)
-_tags = re.compile(r'(?:W/)?("[^"]*")')
 
 
 class Span(NamedTuple):
@@ -16,11 +15,6 @@ class Span(NamedTuple):
 
 class NotSatisfiable(ValueError):
     """A range that begins after the last byte."""
-
-
-def matches(condition: str, etag: str) -> bool:
-    """Say whether `If-None-Match` names this entity tag, or any."""
-    return condition.strip() == "*" or etag in _tags.findall(condition)
 
 
 def span_of(header: str | None, if_range: str | None, etag: str, size: int) -> Span | None:

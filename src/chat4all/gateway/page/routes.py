@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from chat4all.domain.errors import NotFound
 from chat4all.gateway.page.files import INDEX, LOADER, PageFile, PageFiles, file_of, page_files
+from chat4all.http.conditions import matches, takes_gzip
 from chat4all.http.frame import add_headers
 from chat4all.usecases.demonstrating import PASSWORD, USERS
 
@@ -90,10 +91,14 @@ def _index(found: PageFiles, *, has_demonstration: bool, sign_up_open: bool) -> 
 
 
 def _answer(request: Request, file: PageFile, kept: str) -> Response:
-    headers = {"ETag": file.etag, "Cache-Control": kept, "Vary": "Accept-Encoding"}
-    if file.etag in request.headers.get("If-None-Match", ""):
-        return Response(status_code=304, headers=headers)
-    if file.gzipped is not None and "gzip" in request.headers.get("Accept-Encoding", ""):
+    content, tag = file.content, file.etag
+    headers = {"Cache-Control": kept, "Vary": "Accept-Encoding"}
+    if file.gzipped is not None and takes_gzip(request.headers.get("Accept-Encoding", "")):
+        # Other bytes have another tag: a cache must not join a part of one to one of the other.
+        content, tag = file.gzipped, f'{tag[:-1]}-gzip"'
         headers["Content-Encoding"] = "gzip"
-        return Response(file.gzipped, headers=headers, media_type=file.media_type)
-    return Response(file.content, headers=headers, media_type=file.media_type)
+    headers["ETag"] = tag
+    if matches(request.headers.get("If-None-Match", ""), tag):
+        headers.pop("Content-Encoding", None)
+        return Response(status_code=304, headers=headers)
+    return Response(content, headers=headers, media_type=file.media_type)
