@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -119,6 +120,13 @@ class Databases:
         url = ServerUrl("postgresql", self.server.url(name))
         in_thread(lambda: upgrade_server(url))
         return url
+
+    def remake(self, url: ServerUrl) -> None:
+        """Drop a database under whoever uses it, and make an empty one with its tables."""
+        name = urlsplit(url.dsn).path.removeprefix("/")
+        self._do(f"DROP DATABASE {name} WITH (FORCE)")
+        self._do(f"CREATE DATABASE {name}")
+        in_thread(lambda: upgrade_server(url))
 
     def drop_all(self) -> None:
         """Drop every database that was made."""

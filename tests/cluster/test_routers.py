@@ -16,7 +16,7 @@ from chat4all.adapters.kafka import partition_of
 from chat4all.domain.messages import CONTENT_MAX
 from tests.cluster.chats import PEOPLE, Chats, Talk, batches, patiently
 from tests.cluster.services import PARTITIONS, Service
-from tests.faults.running import until
+from tests.faults.running import call, until
 from tests.records import record
 
 pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(600)]
@@ -131,6 +131,22 @@ def test_what_comes_after_poison_in_any_partition_is_stored_at_once(on: Chats) -
             assert (letter.log_position.partition, letter.key) == (partition, b"\xff")
             assert letter.value == (value or b"")
             assert letter.cause
+
+
+def test_a_name_that_nobody_can_have_locks_nobody_out(on: Chats) -> None:
+    """Foreign records may have U+0000 in names, and databases refuse a question about those."""
+    router = on.router().start()
+    chat = on.chat()
+    on.send(chat, "ana")
+    foreign = [record(chat=chat, sender="a\0b"), record(chat=chat, v=2, mentions=["\0"])]
+    on.produce(foreign, chat.encode())
+    on.until_routed(router)
+    assert {message["sender_id"] for message in on.read(chat)} == {"ana", "a\0b", "bruno"}
+    for gateway in on.gateways:
+        url = f"{gateway.url}/v1/conversations"
+        status, body = call("GET", url, token=on.tokens[PEOPLE[0]])
+        assert status == 200, body
+        assert chat in {one["conversation_id"] for one in body}
 
 
 def test_records_of_all_producers_are_stored_once_in_one_order(on: Chats) -> None:

@@ -7,8 +7,11 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     NewTopic,
@@ -31,6 +34,7 @@ from chat4all.adapters.kafka import (
 from chat4all.adapters.kafka.clock import ClockWatch
 from chat4all.domain.errors import StartRefused, Unavailable
 from chat4all.domain.records import Epoch
+from chat4all.operations.migrating import _make_log
 from engines import CassandraNode, KafkaBroker
 from tests.cluster.services import PARTITIONS, Service, a_cluster, all_ready
 from tests.cluster.test_services import People
@@ -194,6 +198,55 @@ async def test_a_feed_of_an_earlier_release_is_given_what_it_lacks(broker: Kafka
     assert facts.settings["message.timestamp.type"] == "LogAppendTime"
     with pytest.raises(StartRefused, match=r"message\.timestamp\.type is CreateTime"):
         await topics.make(changed, 4, 1, feed_settings(), added=FEED_ADDED)
+
+
+class Keyspace:
+    """The epochs of a keyspace that was just made."""
+
+    def __init__(self) -> None:
+        self.epoch: Epoch | None = None
+
+    async def newest(self) -> Epoch | None:
+        return self.epoch
+
+    async def add(self, epoch: Epoch) -> Epoch:
+        self.epoch = self.epoch or epoch
+        return self.epoch
+
+
+async def test_a_log_that_was_read_for_another_keyspace_is_refused(broker: KafkaBroker) -> None:
+    """Fails when a keyspace that was dropped is made anew, and its history begins in the middle."""
+    name = new_name()
+    settings: Any = SimpleNamespace(
+        kafka=SimpleNamespace(
+            bootstrap=broker.address, topic=name, topic_events=f"{name}-events", group=name
+        ),
+        cassandra=SimpleNamespace(keyspace="the_keyspace"),
+        topics=SimpleNamespace(partitions=2, replicas=1, retention_days=30),
+    )
+    await create(broker, name, 2, LOG)
+    producer = Producer({"bootstrap.servers": broker.address})
+    for partition in range(2):
+        producer.produce(name, b"{}", b"key", partition)
+    producer.flush(30)
+    first, again = Keyspace(), Keyspace()
+    for _ in range(2):  # adopts what exists, and changes nothing when it is run again
+        await _make_log(settings, first)
+    consumer = Consumer({"bootstrap.servers": broker.address, "group.id": name})
+
+    def commit(offset: int) -> None:
+        consumer.commit(offsets=[TopicPartition(name, 1, offset)], asynchronous=False)
+
+    commit(1)
+    await _make_log(settings, first)
+    with pytest.raises(StartRefused, match="has read records 0 to 0 in partition 1") as refused:
+        await _make_log(settings, again)
+    assert f"--group {name} --topic {name} --reset-offsets --to-earliest" in str(refused.value)
+    assert again.epoch is None
+    commit(0)  # as that command does
+    consumer.close()
+    await _make_log(settings, again)
+    assert again.epoch == first.epoch
 
 
 async def test_clocks_are_compared_without_traffic(broker: KafkaBroker) -> None:

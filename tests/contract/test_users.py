@@ -201,6 +201,9 @@ async def test_who_is_erased_is_nobody_any_more(
     with pytest.raises(NotFound):
         await users.erase_user(ANA)
     assert await users.aliases([ANA]) == found
+    # Names that foreign records have and databases do not take.
+    assert await users.aliases([Username("\0"), ANA, Username("a\0na")]) == found
+    assert await users.aliases([Username("\0")]) == {}
     with pytest.raises(AlreadyTaken, match="username"):
         await add(users, ANA)
     await users.add_user(replace(user(CARLA), email=user(ANA).email), b"")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from chat4all.adapters.metadata_http import MetadataService, http_people
 from chat4all.adapters.sql import SqlDirectory, SqlUsers
 from chat4all.adapters.sql.server import ServerDatabase
 from chat4all.adapters.sql.urls import ServerUrl
@@ -148,3 +149,29 @@ async def test_a_database_that_is_away_is_noticed_within_5_s_and_comes_back(
     assert await gateway.people.directory.members(chat) == {ANA: Role.OWNER}
     await gateway.people.directory.add_member(chat, BRUNO, Role.MEMBER)
     assert BRUNO in await gateway.people.directory.members(chat)
+
+
+async def test_a_database_that_was_made_anew_is_neither_read_nor_written(
+    databases: Databases, tmp_path: Path
+) -> None:
+    """Else somebody could take the name of a user of before, who is still in the messages."""
+    url = databases.new()
+    with metadata_process(url.dsn, tmp_path / "log") as process:
+        service = MetadataService(process.url, CREDENTIAL)
+        users = http_people(service).users
+        await users.add_user(user(ANA), b"")
+        assert await users.user(ANA) == user(ANA)
+        await asyncio.to_thread(databases.remake, url)
+        # Nobody asks for its readiness: the service looks by itself.
+        await ends(lambda: users.user(ANA), time.monotonic())
+        for _ in range(3):
+            for refused in (users.user(ANA), users.add_user(user(ANA), b"")):
+                with pytest.raises(Unavailable):
+                    await refused
+        database = ServerDatabase(url)
+        assert await SqlUsers(database).user(ANA) is None
+        await database.close()
+        process.kill()
+        await asyncio.to_thread(process.start)
+        await users.add_user(user(ANA), b"")
+        await service.close()

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,21 @@ async def test_what_fails_again_and_again_is_reported_until_it_works(
         work.error = None
         await work.more()
         await ping_background()
+
+
+async def test_all_that_fails_is_reported(clock: Clock) -> None:
+    """Fails when what comes first in the alphabet hides the others."""
+    works = {"deleting": Work(), "scanning": Work(), "trimming": Work()}
+    async with AsyncExitStack() as stack:
+        for name, work in works.items():
+            work.error = Unavailable(f"{name} cannot be done")
+            await stack.enter_async_context(periodically(name, work, 0.001))
+            await work.more()
+        clock.now += FAILING_SECONDS
+        with pytest.raises(Degraded) as told:
+            await ping_background()
+        assert str(told.value).count("; ") == len(works) - 1
+        assert all(f"{name} cannot be done" in str(told.value) for name in works)
 
 
 async def test_what_hangs_is_reported(clock: Clock) -> None:

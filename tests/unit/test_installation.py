@@ -18,6 +18,7 @@ from chat4all.adapters.present_files import PresentFiles
 from chat4all.adapters.private_files import is_open_to_others
 from chat4all.adapters.sql import Database, upgrade
 from chat4all.adapters.sql.same_database import SameDatabase
+from chat4all.adapters.sql.schema import give_id, read_id
 from chat4all.adapters.sqlite_files import beside
 from chat4all.doctor.cluster.database import database as doctor_database
 from chat4all.doctor.findings import Status
@@ -281,20 +282,44 @@ async def test_a_file_of_a_metadata_service_is_closed_to_others(
     assert "others may read a file of the database" in caplog.text
 
 
-async def test_another_database_at_the_same_address_is_noticed(tmp_path: Path) -> None:
+async def test_another_database_at_the_same_address_is_not_used(tmp_path: Path) -> None:
     """As on a server, whose database was dropped and made anew."""
-    one, two = Database(tmp_path / "one.db"), Database(tmp_path / "two.db")
-    for database in (one, two):
+    one, two, bare = (Database(tmp_path / f"{name}.db") for name in ("one", "two", "bare"))
+    for database in (one, two, bare):
         await upgrade(database)
-        await SameDatabase(database).ping()  # gives it an id
-    same = SameDatabase(one)
-    for _ in range(2):
-        await same.ping()
-    same._database = two
-    with pytest.raises(Unavailable, match="leads to another database"):
-        await same.ping()
     for database in (one, two):
+        await database.write(give_id)
+    same = SameDatabase(one)
+    await same.ping()
+    # One without an id is another one too: it was made anew and not migrated yet.
+    for other in (two, bare):
+        same._database = other
+        assert await same.read(read_id) == await other.read(read_id)  # until it is looked at
+        await same.look()
+        for call in (same.read, same.write):
+            with pytest.raises(Unavailable, match="leads to another database"):
+                await call(read_id)
+        with pytest.raises(Unavailable, match="leads to another database"):
+            await same.ping()
+        same._database = one
+        await same.look()
+        assert await same.write(read_id) == await one.read(read_id)
+        await same.ping()
+    for database in (one, two, bare):
         await database.close()
+
+
+async def test_a_look_gives_a_database_no_id(tmp_path: Path) -> None:
+    database = Database(tmp_path / "people.db")
+    await upgrade(database)
+    same = SameDatabase(database)
+    await same.look()
+    with pytest.raises(Unavailable, match="chat4all migrate"):
+        await same.ping()
+    assert await database.read(read_id) is None
+    await database.write(give_id)
+    await same.ping()
+    await database.close()
 
 
 def test_the_id_needs_no_inode(tmp_path: Path) -> None:

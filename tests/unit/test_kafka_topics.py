@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from confluent_kafka import TopicPartition
 
 from chat4all.adapters.kafka import (
     AwaitedLog,
@@ -18,11 +19,12 @@ from chat4all.adapters.kafka import (
     differences,
     feed_settings,
     log_settings,
+    topics,
 )
 from chat4all.adapters.kafka.connection import client_config
 from chat4all.adapters.kafka.producer import Delivered
 from chat4all.adapters.kafka.topics import Topic
-from chat4all.domain.errors import OutcomeUnknown, Unavailable
+from chat4all.domain.errors import OutcomeUnknown, StartRefused, Unavailable
 from chat4all.domain.records import Epoch, Headers
 from tests.records import CHATS
 
@@ -227,3 +229,34 @@ async def until_taken(append: Callable[[], object]) -> None:
             return
         except Unavailable:
             await asyncio.sleep(0)
+
+
+class Group:
+    """A consumer of a group that has committed this in partition 0; the log begins at 3."""
+
+    committed_offset = 0
+
+    def __init__(self, _: object) -> None:
+        pass
+
+    def committed(self, places: list[TopicPartition], **_: object) -> list[TopicPartition]:
+        return [TopicPartition(places[0].topic, 0, self.committed_offset)]
+
+    def get_watermark_offsets(self, _: TopicPartition, **__: object) -> tuple[int, int]:
+        return 3, 9
+
+    def close(self) -> None:
+        pass
+
+
+async def test_a_new_store_takes_no_log_that_was_read_already(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(topics, "Consumer", Group)
+    monkeypatch.setattr(Group, "committed_offset", 5)
+    found = Topics("127.0.0.1:9")
+    await found.begin("log", 1, "routers")
+    with pytest.raises(StartRefused, match="group routers has read records 3 to 4"):
+        await found.begin("log", 1, "routers", is_store_new=True)
+    monkeypatch.setattr(Group, "committed_offset", 3)
+    await found.begin("log", 1, "routers", is_store_new=True)

@@ -72,6 +72,38 @@ async def test_what_fails_is_done_again_after_a_rest() -> None:
     assert (tries, len(once)) == (["b"], 0)
 
 
+async def test_it_goes_on_when_it_does_for_every_key(caplog: pytest.LogCaptureFixture) -> None:
+    """Fails when what works for one key is taken for the end of an outage of another."""
+    caplog.set_level(logging.INFO)
+    is_broken = True
+
+    async def work_of(key: str) -> None:
+        if key == "broken" and is_broken:
+            raise Unavailable("not now")
+
+    def said() -> list[str]:
+        return [record.message for record in caplog.records]
+
+    outages = OutageLog(logging.getLogger("keyed"), "it fails", "it goes on")
+    work = KeyedWork(work_of, outages, at_once=2, rest_seconds=60)
+    for key in ("broken", "a", "broken", "b"):
+        work.mark(key)
+        await turns()
+    assert said() == ["it fails"]
+    is_broken = False
+    work.mark("broken")
+    await turns()
+    assert said() == ["it fails", "it goes on"]
+    is_broken = True
+    work.mark("broken")
+    await turns()
+    work.forget("broken")  # nobody waits for it any more
+    work.mark("a")
+    await turns()
+    assert said() == ["it fails", "it goes on"] * 2
+    await work.close()
+
+
 async def test_what_is_forgotten_is_cancelled_and_others_go_on() -> None:
     doing = Doing()
     work = KeyedWork(doing, OUTAGES, at_once=1)

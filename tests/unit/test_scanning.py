@@ -10,9 +10,10 @@ import pytest
 
 from chat4all.domain.errors import TooLarge, Unavailable
 from chat4all.domain.files import FileId, FileState, PictureFacts, StoredFile
+from chat4all.domain.ids import Username
 from chat4all.domain.scanning import TOO_LARGE, Verdict
 from chat4all.usecases import scanning as module
-from chat4all.usecases.scanning import AT_ONCE, TAKEN_MAX, WAITING_MAX, Scanning
+from chat4all.usecases.scanning import AT_ONCE, OF_OWNER_MAX, WAITING_MAX, Scanning
 from tests.attached import picture
 
 pytestmark = pytest.mark.anyio
@@ -20,8 +21,9 @@ pytestmark = pytest.mark.anyio
 SEEN = PictureFacts(3, 2, "hash")
 
 
-def held(name: str) -> StoredFile:
-    return replace(picture(state=FileState.CHECKING), file_id=FileId(name), key=f"f/{name}")
+def held(name: str, owner: str = "bruno") -> StoredFile:
+    file = picture(state=FileState.CHECKING)
+    return replace(file, file_id=FileId(name), key=f"f/{name}", owner=Username(owner))
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -194,7 +196,8 @@ async def test_a_file_is_scanned_once_at_a_time(place: Place) -> None:
 async def test_no_more_wait_for_their_turn_than_fit(place: Place) -> None:
     place.goes_on.clear()
     soon = [
-        asyncio.create_task(place.scanning.soon(held(str(number)))) for number in range(WAITING_MAX)
+        asyncio.create_task(place.scanning.soon(held(f"{number}", f"user{number}")))
+        for number in range(WAITING_MAX)
     ]
     await until(lambda: len(place.begun) == AT_ONCE)
     assert await place.scanning.soon(held("beyond")) == held("beyond")
@@ -275,15 +278,27 @@ async def test_what_waits_to_be_looked_at_keeps_nothing_from_its_scan(place: Pla
     await running
 
 
-async def test_only_so_many_wait_to_be_looked_at(
+async def test_pictures_of_one_person_keep_nobody_elses_file_from_its_scan(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ROUND_SECONDS", 0.01)
+    """However many of them wait to be looked at: those of others are scanned at once."""
+    monkeypatch.setattr(module, "SOON_SECONDS", 0.01)
     place.is_seen.clear()
-    place.waiting = [held(f"{number}") for number in range(2 * TAKEN_MAX)]
-    running = asyncio.create_task(place.scanning.scan())
-    await until(lambda: len(place.looked) == TAKEN_MAX)
-    assert len(place.waiting) == TAKEN_MAX
+    place.waiting = [held(f"ana{number}", "ana") for number in range(2 * OF_OWNER_MAX)]
+    place.waiting += [held("later", "bruno")]
+    await place.scanning.scan()
+    await until(lambda: "f/later" in place.begun)
+    # Hers that were one too many are taken again when they have waited for a minute.
+    assert [key for key, _ in place.looked if "ana" in key] == [
+        f"f/ana{number}" for number in range(OF_OWNER_MAX)
+    ]
+    for number in range(WAITING_MAX):
+        await place.scanning.soon(held(f"other{number}", f"user{number}"))
+    assert await place.scanning.soon(held("bruno", "bruno")) == held("bruno", "bruno")
+    assert "f/bruno" in place.begun
+    assert await place.scanning.soon(held("one more", "ana")) == held("one more", "ana")
+    assert "f/one more" not in place.begun
     place.is_seen.set()
-    await running
-    assert not place.waiting
+    await until(lambda: not place.scanning._running)
+    assert len(place.settled) == OF_OWNER_MAX + WAITING_MAX + 2
+    assert (await place.scanning.soon(held("one more", "ana"))).state is FileState.READY

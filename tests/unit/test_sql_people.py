@@ -1,5 +1,6 @@
 """Behaviour that only the SQL adapters of users and conversations have."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from chat4all.adapters.sql import directory as sql_directory
 from chat4all.adapters.sql import sessions as sql_sessions
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.errors import AlreadyTaken, Conflict, OutcomeUnknown, Unavailable
-from chat4all.domain.ids import SessionId
+from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import ConversationChanges, Role, UserChanges
 from chat4all.ports.outbox import Subject
 from tests.contract.test_directory import ANA, BRUNO, CARLA, group, user
@@ -50,6 +51,23 @@ async def test_of_too_many_sessions_the_one_not_used_for_longest_ends(
         assert sorted(noted) == ["s0", "s1", "s1", "s2", "s2", "s3", "s4"]
 
 
+class Asked:
+    """A database that notes about which names it was asked, and knows nobody."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    async def read(self, work: Callable[[Any], Any]) -> object:
+        return work(self)
+
+    def execute(self, _: object, values: dict[str, list[str]]) -> Any:
+        self.names += values["names"]
+        return self
+
+    def all(self) -> list[object]:
+        return []
+
+
 class Unreadable:
     """A database that is written to and cannot be read any more."""
 
@@ -86,3 +104,12 @@ async def test_what_was_changed_is_told_without_reading_again(tmp_path: Path) ->
         assert changed == replace(chat, title="Another")
         named = await SqlUsers(database).change_user(ANA, UserChanges(display_name="Ana B"))
         assert named == replace(user(ANA), display_name="Ana B")
+
+
+async def test_the_database_is_not_asked_about_names_that_nobody_can_have() -> None:
+    """A server refuses the whole question for one U+0000 in it."""
+    asked: Any = Asked()
+    users = SqlUsers(asked)
+    assert await users.aliases([Username("\0"), ANA, Username("a\0na")]) == {}
+    assert asked.names == [ANA]
+    assert await users.aliases([Username("\0")]) == {}

@@ -56,7 +56,8 @@ class KeyedWork(Generic[K]):
 
     At most `at_once` keys run at a time, in the order in which they were marked; the others wait,
     each once. A run that raises is logged to `outages`, and begins anew after some `rest_seconds`;
-    with None it does not. Marking is cheap and never waits; it needs a running event loop.
+    with None it does not. The outage is over when no key is left whose last run has raised.
+    Marking is cheap and never waits; it needs a running event loop.
     """
 
     def __init__(
@@ -75,6 +76,8 @@ class KeyedWork(Generic[K]):
         self._running: dict[K, asyncio.Task[None]] = {}
         self._again: set[K] = set()
         self._resting: dict[K, asyncio.TimerHandle] = {}
+        self._failing: set[K] = set()
+        """Keys that are run anew because their last run has raised."""
 
     def __len__(self) -> int:
         """Return how many keys wait or run."""
@@ -94,6 +97,7 @@ class KeyedWork(Generic[K]):
         """Cancel the work for this key, whether it waits or runs."""
         self._waiting.pop(key, None)
         self._again.discard(key)
+        self._failing.discard(key)
         if (resting := self._resting.pop(key, None)) is not None:
             resting.cancel()
         if (task := self._running.get(key)) is not None:
@@ -119,11 +123,16 @@ class KeyedWork(Generic[K]):
             await self._work(key)
         except Exception as error:
             self._outages.failed(error)
-            if self._rest_seconds is not None and key not in self._again:
+            if self._rest_seconds is None:
+                return
+            self._failing.add(key)
+            if key not in self._again:
                 rest = self._rest_seconds * random.uniform(0.5, 1)  # noqa: S311 - jitter
                 self._resting[key] = asyncio.get_running_loop().call_later(rest, self.mark, key)
         else:
-            self._outages.succeeded()
+            self._failing.discard(key)
+            if not self._failing:
+                self._outages.succeeded()
 
     def _ended(self, key: K, _: "asyncio.Task[None]") -> None:
         del self._running[key]

@@ -85,13 +85,16 @@ async def ping_background() -> None:
     then only a restart of the process helps.
     """
     now = time.monotonic()
-    jobs = sorted(_jobs, key=lambda job: job.name)
-    for job in jobs:
+    ended, troubles = list[str](), list[str]()
+    for job in sorted(_jobs, key=lambda job: job.name):
         if job.task is not None and job.task.done():
-            raise Unavailable(f"{job.name} has ended: restart this process, and see its log")
-    for job in jobs:
-        if (trouble := job.trouble(now)) is not None:
-            raise Degraded(trouble)
+            ended.append(f"{job.name} has ended: restart this process, and see its log")
+        elif (trouble := job.trouble(now)) is not None:
+            troubles.append(trouble)
+    if ended:
+        raise Unavailable("; ".join(ended + troubles))
+    if troubles:
+        raise Degraded("; ".join(troubles))
 
 
 class _Job:

@@ -23,7 +23,8 @@ async def migrate_cluster(settings: MigrationSettings) -> None:
     """Create what is missing; a second run changes nothing.
 
     Raises `Unavailable` if a part does not answer, and `StartRefused` for a log that is not the
-    store's, or for anything that exists and is not as it would have been created.
+    store's or was read for another one, or for anything that exists and is not as it would have
+    been created.
     """
     contact = contact_of(settings.cassandra)
     await migrate(contact, replicas=settings.keyspace_replicas)
@@ -67,7 +68,8 @@ async def _make_log(settings: MigrationSettings, epochs: Epochs) -> None:
         created.replicas,
         log_settings(created.retention_days, created.replicas),
     )
-    await topics.begin(kafka.topic, topic.partitions, kafka.group)
+    is_new = recorded is None
+    await topics.begin(kafka.topic, topic.partitions, kafka.group, is_store_new=is_new)
     row = Epoch(0, kafka.topic, topic.topic_id, topic.partitions)
     if (stored := await epochs.add(row)) != row:
         raise _another_log(settings, stored, "another migration has made another one meanwhile")

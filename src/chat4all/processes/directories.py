@@ -111,15 +111,19 @@ async def people_in_database(settings: MetadataSettings) -> AsyncIterator[OwnPeo
     A file gets its tables here; those on a server are made by `chat4all migrate`, and missing ones
     are what `ping` complains of. Raises `StartRefused` for settings that cannot be used.
     """
-    from chat4all.adapters.sql.same_database import SameDatabase
+    from chat4all.adapters.sql.same_database import LOOK_SECONDS, SameDatabase
 
     credential = check_credential(settings.credential)
-    async with open_database(settings.database_url) as database:
+    async with open_database(settings.database_url) as opened:
+        database = SameDatabase(opened)
         outbox = SqlOutbox(database)
         internal = InternalPorts(credential.encode(), outbox, proofs(settings.people.keys))
         trim = partial(trim_all, SqlTrimming(database))
-        async with periodically("trimming the outbox", trim, TRIM_EVERY_SECONDS):
-            yield OwnPeople(sql_people(database), internal, SameDatabase(database).ping)
+        async with (
+            periodically("looking at the database's id", database.look, LOOK_SECONDS),
+            periodically("trimming the outbox", trim, TRIM_EVERY_SECONDS),
+        ):
+            yield OwnPeople(sql_people(database), internal, database.ping)
 
 
 @asynccontextmanager

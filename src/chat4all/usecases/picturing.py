@@ -4,6 +4,7 @@ import logging
 import time
 
 from chat4all.concurrency.keyed import BoundedTurns, Turns
+from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.domain.errors import NotFound, Unavailable, UnreadablePicture
 from chat4all.domain.files import (
     LATE_SECONDS,
@@ -27,6 +28,11 @@ Two devices may show a page of 200 messages with pictures each."""
 
 WAIT_SECONDS = 30.0
 """How long each of them may take, with those before it."""
+
+LOOKING = Backoff(first=0.5, most=2.0, tries=4)
+LOOKING_SECONDS = 40.0
+"""How long a picture is tried to be looked at again, from when its owner's turn has come. Each try
+takes half a minute at most, and an upload waits for it."""
 
 _LOOKED_AT = ("image/avif", "image/gif", "image/jpeg", "image/png", "image/webp")
 
@@ -68,7 +74,12 @@ class Picturing:
             return None
         try:
             async with self._looking.of(owner):
-                return await self._pictures.look(self._blobs.read(key))
+                # Want of a process, or of a store that answers, says nothing of the picture.
+                return await retry(
+                    lambda: self._pictures.look(self._blobs.read(key)),
+                    LOOKING,
+                    seconds=LOOKING_SECONDS,
+                )
         except UnreadablePicture:
             return None
         except (NotFound, Unavailable) as error:

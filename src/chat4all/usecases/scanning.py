@@ -6,10 +6,13 @@ any other one.
 
 import asyncio
 import logging
+from collections import Counter
+from contextlib import suppress
 
 from chat4all.concurrency.renewing import renewed
 from chat4all.domain.errors import NotFound, TooLarge, Unavailable
 from chat4all.domain.files import FileId, FileState, StoredFile
+from chat4all.domain.ids import Username
 from chat4all.domain.scanning import SCAN_LEASE_SECONDS, TOO_LARGE, Verdict
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.scanning import Scanner, Scans
@@ -19,10 +22,11 @@ AT_ONCE = 4
 """Files that one process has scanned at a time. clamd has 10 threads by default."""
 
 WAITING_MAX = 100
-"""Files that have just become whole, and wait for their turn, or to be looked at."""
+"""Files that have just become whole, and wait for their turn or are scanned."""
 
-TAKEN_MAX = 50
-"""With how many of these others are taken too: the rest of the room is for what becomes whole."""
+OF_OWNER_MAX = 50
+"""Files of one owner, those among them that have been scanned and wait to be looked at: pictures
+of an owner are looked at one by one. Further ones are taken when these are done."""
 
 SOON_SECONDS = 10.0
 """How long an upload waits for its scan before it is answered: most files are ready by then."""
@@ -48,33 +52,37 @@ class Scanning:
         self._picturing = picturing
         self._running: dict[FileId, asyncio.Task[StoredFile | None]] = {}
         self._unscanned = set[FileId]()
+        self._of_owner = Counter[Username]()
+        self._has_room = asyncio.Event()
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
 
     async def soon(self, file: StoredFile) -> StoredFile:
         """Scan a file that has just become whole; return it as it is within some seconds."""
-        if file.state is FileState.CHECKING and len(self._running) < WAITING_MAX:
-            scan = self._start(file)
-            if (await asyncio.wait({scan}, timeout=SOON_SECONDS))[0] and not scan.cancelled():
-                return scan.result() or file
+        # What has been scanned may wait for long to be looked at: it takes no room from others.
+        if file.state is not FileState.CHECKING or len(self._unscanned) >= WAITING_MAX:
+            return file
+        if (scan := self._start(file)) is None:
+            return file
+        if (await asyncio.wait({scan}, timeout=SOON_SECONDS))[0] and not scan.cancelled():
+            return scan.result() or file
         return file
 
     async def scan(self) -> None:
         """Scan what waits. Raises `Unavailable` while the scanner does not answer."""
         await self._scanner.ping()
         for _ in range(ROUNDS_MAX):
-            # What has been scanned may wait for long to be looked at: nothing else waits for that.
-            room = min(AT_ONCE - len(self._unscanned), TAKEN_MAX - len(self._running))
+            room = AT_ONCE - len(self._unscanned)
             taken = await self._scans.take(room) if room > 0 else []
             for file in taken:
                 self._start(file)
-            if len(taken) < room or not self._running:
+            if len(taken) < room:
                 return
-            await asyncio.wait(
-                self._running.values(),
-                timeout=ROUND_SECONDS,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            if len(self._unscanned) >= AT_ONCE:
+                self._has_room.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(ROUND_SECONDS):
+                        await self._has_room.wait()
 
     async def count(self) -> None:
         """Count what waits for a scan at any gateway, for `waiting`."""
@@ -92,18 +100,29 @@ class Scanning:
         if running:
             await asyncio.wait(running)
 
-    def _start(self, file: StoredFile) -> "asyncio.Task[StoredFile | None]":
+    def _start(self, file: StoredFile) -> "asyncio.Task[StoredFile | None] | None":
+        """Start a scan, unless too many files of the same owner are under way."""
         if (running := self._running.get(file.file_id)) is not None:
             return running
+        if self._of_owner[file.owner] >= OF_OWNER_MAX:
+            return None
         scan = asyncio.create_task(self._scanned(file))
         self._running[file.file_id] = scan
         self._unscanned.add(file.file_id)
-        scan.add_done_callback(lambda _: self._end(file.file_id))
+        self._of_owner[file.owner] += 1
+        scan.add_done_callback(lambda _: self._end(file))
         return scan
 
-    def _end(self, file_id: FileId) -> None:
-        self._running.pop(file_id, None)
+    def _end(self, file: StoredFile) -> None:
+        self._running.pop(file.file_id, None)
+        self._is_scanned(file.file_id)
+        self._of_owner[file.owner] -= 1
+        if not self._of_owner[file.owner]:
+            del self._of_owner[file.owner]
+
+    def _is_scanned(self, file_id: FileId) -> None:
         self._unscanned.discard(file_id)
+        self._has_room.set()
 
     async def _scanned(self, file: StoredFile) -> StoredFile | None:
         """Return a file as it is after its scan; None if that has to be tried again."""
@@ -137,7 +156,7 @@ class Scanning:
             except TooLarge as error:
                 _log.error("a file was refused without a scan", extra={"cause": str(error)})
                 return Verdict(TOO_LARGE)
-        self._unscanned.discard(file.file_id)
+        self._is_scanned(file.file_id)
         if found is not None:
             return Verdict(found)
         # Only what is clean is decoded; others are scanned while it waits for its owner's turn.

@@ -150,12 +150,17 @@ class Topics:
             raise await self._failure(error) from None
         return {place.partition: place.offset for place in found}
 
-    async def begin(self, topic: str, partitions: int, group: str) -> None:
+    async def begin(
+        self, topic: str, partitions: int, group: str, *, is_store_new: bool = False
+    ) -> None:
         """Commit a group's first offsets where it has none, as nothing was read yet.
 
-        Raises `StartRefused` when a partition has lost records that no consumer can have read.
+        Raises `StartRefused` when a partition has lost records that no consumer can have read, or
+        has some that the group has read for another store than the one that `is_store_new`.
         """
-        await _until_known(lambda: asyncio.to_thread(self._begin, topic, partitions, group))
+        await _until_known(
+            lambda: asyncio.to_thread(self._begin, topic, partitions, group, is_store_new)
+        )
 
     async def _check(
         self,
@@ -268,7 +273,7 @@ class Topics:
             raise failed
         return bounds
 
-    def _begin(self, topic: str, partitions: int, group: str) -> None:
+    def _begin(self, topic: str, partitions: int, group: str, is_store_new: bool) -> None:
         consumer = Consumer(
             client_config(self._bootstrap) | {"group.id": group, "enable.auto.commit": False}
         )
@@ -276,6 +281,11 @@ class Topics:
         try:
             committed = consumer.committed(places, timeout=ASK_SECONDS)
             _check_places(committed)
+            for place in committed if is_store_new else ():
+                if place.offset > 0:
+                    first, _ = consumer.get_watermark_offsets(place, timeout=ASK_SECONDS)
+                    if place.offset > first:
+                        raise self._read_already(place, first, group)
             missing = [place for place in committed if place.offset < 0]
             for place in missing:
                 first, _ = consumer.get_watermark_offsets(place, timeout=ASK_SECONDS)
@@ -291,6 +301,17 @@ class Topics:
             raise Unavailable(describe(error), PUBLIC) from None
         finally:
             consumer.close()
+
+    def _read_already(self, place: TopicPartition, first: int, group: str) -> StartRefused:
+        return StartRefused(
+            f"the keyspace has no messages, and group {group} has read records {first} to "
+            f"{place.offset - 1} in partition {place.partition} of {place.topic}, which would be "
+            "missing for ever: if this keyspace is to have them, stop all routers, run "
+            f"`kafka-consumer-groups.sh --bootstrap-server {self._bootstrap} --group {group} "
+            f"--topic {place.topic} --reset-offsets --to-earliest --execute` (see step 2 of *The "
+            "store was lost* in docs/operations/backup-cluster.md), and then `chat4all migrate` "
+            "again; else name the keyspace that has them, or another topic and group"
+        )
 
 
 def _check_places(places: Iterable[TopicPartition]) -> None:

@@ -17,6 +17,10 @@ from chat4all.domain.files import PictureFacts
 
 AT_ONCE = 2
 WAITING_MAX = 64
+"""Thumbnails that are being made, or wait for their turn."""
+
+LOOKS_MAX = 1_000
+"""The same for pictures to be looked at: one that is turned away may never have a thumbnail."""
 
 SECONDS = 30.0
 """For one picture, with its wait for a turn."""
@@ -37,24 +41,32 @@ class LimitedPictures:
     """Looks at pictures, a few at a time."""
 
     def __init__(self, *, seconds: float = SECONDS) -> None:
-        self._waiting = BoundedWaiting(
-            WAITING_MAX, seconds, "pictures wait to be looked at", slots=AT_ONCE
+        # No more of either kind come to the processes than these are, so that a picture to be
+        # looked at has the next free one, however many thumbnails wait.
+        self._looks = BoundedWaiting(
+            LOOKS_MAX, seconds, "pictures wait to be looked at", slots=AT_ONCE
         )
+        self._thumbnails = BoundedWaiting(
+            WAITING_MAX, seconds, "thumbnails wait to be made", slots=AT_ONCE
+        )
+        self._processes = asyncio.Semaphore(AT_ONCE)
 
     async def look(self, content: AsyncIterator[bytes]) -> PictureFacts:
         """Return what is known of a picture; see `ports.pictures`."""
         try:
-            return _facts.decode(await self._run(content, "look"))
+            return _facts.decode(await self._run(self._looks, content, "look"))
         except msgspec.DecodeError as error:
             raise UnreadablePicture("this picture cannot be read") from error
 
     async def thumbnail(self, content: AsyncIterator[bytes], size: int) -> bytes:
         """Return a small picture; see `ports.pictures`."""
-        return await self._run(content, "thumbnail", str(size))
+        return await self._run(self._thumbnails, content, "thumbnail", str(size))
 
-    async def _run(self, content: AsyncIterator[bytes], *arguments: str) -> bytes:
+    async def _run(
+        self, waiting: BoundedWaiting, content: AsyncIterator[bytes], *arguments: str
+    ) -> bytes:
         try:
-            async with self._waiting.turn() as seconds, asyncio.timeout(seconds):
+            async with waiting.turn() as seconds, asyncio.timeout(seconds), self._processes:
                 return await _ask(content, arguments)
         except TimeoutError as error:
             raise Unavailable("a picture was not looked at in time") from error

@@ -1,11 +1,12 @@
 """Migrating the directory's tables."""
 
+import uuid
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, insert, inspect, select, text
 
 from chat4all.adapters.sql.engine import Database
-from chat4all.adapters.sql.tables import metadata
+from chat4all.adapters.sql.tables import installation, metadata
 from chat4all.domain.errors import StartRefused, Unavailable
 
 NEWEST = "0009"
@@ -42,6 +43,19 @@ def revision(connection: Connection) -> str | None:
         return None
     # There may be an older one too; see `server_schema`.
     return connection.execute(text("SELECT max(version_num) FROM alembic_version")).scalar()
+
+
+def read_id(connection: Connection) -> str | None:
+    """Return which installation a database is of; None before it was said."""
+    found: str | None = connection.execute(select(installation.c.installation_id)).scalar()
+    return found
+
+
+def give_id(connection: Connection) -> None:
+    """Give a database an id unless it has one; `IntegrityError` when another does so meanwhile."""
+    if read_id(connection) is None:
+        row = {"only_row": 1, "installation_id": str(uuid.uuid4())}
+        connection.execute(insert(installation), row)
 
 
 def _is_empty(connection: Connection) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
 
 from chat4all.adapters.network_errors import reason_of
-from chat4all.adapters.sql.schema import NEWEST, revision, run_alembic
+from chat4all.adapters.sql.schema import NEWEST, give_id, revision, run_alembic
 from chat4all.adapters.sql.server import PUBLIC, make_engine, no_answer
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.adapters.sql.urls import ServerUrl
@@ -32,7 +32,7 @@ _NEWER = "the database was written by a newer Chat4All: update Chat4All"
 
 
 async def upgrade_server(url: ServerUrl) -> None:
-    """Run the migrations that are missing; does nothing when there are none.
+    """Run the migrations that are missing, and give the database an id unless it has one.
 
     Each statement is a transaction of its own (CockroachDB does not mix changes of tables and of
     rows in one) and does nothing if it was run before. So a migration that is cut off, or
@@ -75,6 +75,7 @@ async def _upgrade(engine: AsyncEngine) -> None:
             connection.execute(_FORGET_OLDER)
         if revision(connection) != NEWEST:
             run_alembic(connection, _NEWER)
+        give_id(connection)
 
     async with engine.connect() as connection:
         await connection.run_sync(run)

@@ -20,7 +20,7 @@ from chat4all.domain.creations import CreationKey
 from chat4all.domain.errors import AlreadyTaken, NotAllowed, NotFound, NotSignedIn
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import User, UserChanges
-from chat4all.domain.text import casefold, search_key
+from chat4all.domain.text import casefold, is_name, search_key
 from chat4all.domain.times import now_utc
 from chat4all.ports.outbox import Subject
 
@@ -267,10 +267,13 @@ class SqlUsers:
 
     async def aliases(self, usernames: Sequence[Username]) -> Mapping[Username, Username]:
         """Return the aliases of erased users; see `ports.users.Aliases`."""
-        if not usernames:
+        # Foreign records may name what is nobody's name. A server refuses the whole question for
+        # one U+0000 in it, and then nobody could read a conversation that has it.
+        names = list(filter(is_name, usernames))
+        if not names:
             return {}
         rows = await self._database.read(
-            lambda connection: connection.execute(_ALIASES, {"names": list(usernames)}).all()
+            lambda connection: connection.execute(_ALIASES, {"names": names}).all()
         )
         return {username: Username(alias) for username, alias in rows}
 
