@@ -206,7 +206,7 @@ def test_a_manifest_that_was_changed(tmp_path: Path, backup: Path) -> None:
         path.write_text(json.dumps(whole | changes))
         return refused(backup, tmp_path / "again")
 
-    assert "newer Chat4All" in with_changes(format=3)
+    assert "newer Chat4All" in with_changes(format=4)
     assert "was changed" in with_changes(format="1")
     assert "was changed" in with_changes(files=[])
     assert "names other files" in with_changes(files={"../x": whole["files"]["log.db"]})

@@ -17,6 +17,7 @@ from chat4all.operations.backups import (
     copy_all,
     errors_refused,
     mib,
+    report,
     room_for,
     size_of,
 )
@@ -32,13 +33,16 @@ def backup(dest: Path, data: Path | None) -> None:
 
     Clients need not wait: each file is copied as it is at one moment. Whatever was accepted before
     this began is in it. The copy is checked, and has its name only when it is whole and on the
-    disk. It has the secret that signs tokens: keep it as safe as the data.
+    disk. It has the secret that signs tokens: keep it as safe as the data. Where bytes of files are
+    lost, all else is copied, they are counted, and the status is 3.
     """
     manifest = back_up(existing_folder(data), dest)
     size = sum(file.bytes for file in manifest.files.values())
-    click.echo(
-        f"{dest} is a whole backup: {mib(size)}, log.db up to record {manifest.end}, "
-        f"{manifest.end - manifest.stored} of them to be numbered after a restore"
+    what = "a backup without some files" if manifest.lacking else "a whole backup"
+    report(
+        f"{dest} is {what}: {mib(size)}, log.db up to record {manifest.end}, "
+        f"{manifest.end - manifest.stored} of them to be numbered after a restore",
+        manifest.lacking,
     )
 
 

@@ -1,7 +1,8 @@
 """The files of users in a backup: copied while they are in use, and compared later.
 
 What is whole never changes, and a part of an upload is a file that is not written again; so each is
-copied as it is. metadata.db is copied before, so that what it names was there by then.
+copied as it is. metadata.db is copied before, so that what it names was there by then: what of that
+is not in the copy was deleted meanwhile, or is lost.
 """
 
 import hashlib
@@ -10,11 +11,16 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from chat4all.adapters.embedded.folder import FILES
+from chat4all.adapters.embedded.inspecting_objects import trouble_with
 from chat4all.adapters.private_files import make_private_folder, open_private
+from chat4all.adapters.sql.inspecting_files import kept_in
+from chat4all.adapters.sqlite_files import read_only
+from chat4all.domain.errors import CommandRefused
 
 WALKS_MAX = 5
 """An upload that is finished meanwhile moves, and is found at its new place by another walk."""
@@ -29,6 +35,14 @@ class File(msgspec.Struct, frozen=True):
 
     sha256: str
     bytes: int
+
+
+class Lacking(NamedTuple):
+    """Files that metadata.db has and whose bytes are not in a copy, by their ids."""
+
+    lost: frozenset[str]
+    deleted: frozenset[str]
+    """Those that were deleted since metadata.db was copied."""
 
 
 def is_of_users(name: str) -> bool:
@@ -48,9 +62,8 @@ def size_of_files(folder: Path) -> int:
     return size
 
 
-def copy_files(folder: Path, staging: Path) -> dict[str, File]:
-    """Copy the users' files of a data folder; return what was copied, by name."""
-    copied: dict[str, File] = {}
+def copy_files(folder: Path, staging: Path, copied: dict[str, File]) -> None:
+    """Copy the users' files of a data folder that are not copied yet, and add them by name."""
     for _ in range(WALKS_MAX):
         new = [name for name in _names_in(folder) if name not in copied]
         for name in new:
@@ -61,7 +74,38 @@ def copy_files(folder: Path, staging: Path) -> dict[str, File]:
     for name in [name for name in copied if not (folder / name).exists()]:
         (staging / name).unlink()
         del copied[name]
-    return copied
+
+
+def check_files(folder: Path, staging: Path) -> None:
+    """Raise `CommandRefused` where the copied metadata.db has files and their folder is missing.
+
+    Its disk is not mounted, most likely: one object that is lost is no reason to make no backup.
+    """
+    with read_only(staging / "metadata.db", in_use=False) as db:
+        known = len(kept_in(db))
+    if known and not (folder / FILES).is_dir():
+        raise CommandRefused(
+            f"{folder} is not whole: the folder {FILES} with {known:,} files of users is missing: "
+            "put it back (or mount its disk), and repeat this"
+        )
+
+
+def lacking_in(staging: Path, folder: Path | None = None) -> Lacking:
+    """Return which files a copy lacks, or has not as they were uploaded.
+
+    With `folder`, whose copy it is, those that are no longer in that are told apart.
+    """
+    with read_only(staging / "metadata.db", in_use=False) as db:
+        without = {
+            file.file_id
+            for file in kept_in(db)
+            if trouble_with(staging / FILES, file.key, file.size)
+        }
+    lost = without
+    if folder is not None and without:
+        with read_only(folder / "metadata.db") as db:
+            lost = without & {file.file_id for file in kept_in(db)}
+    return Lacking(frozenset(lost), frozenset(without - lost))
 
 
 def make_parents(folder: Path, name: str) -> None:
@@ -74,7 +118,7 @@ def make_parents(folder: Path, name: str) -> None:
 
 def sync_files(folder: Path) -> None:
     """Sync the users' files of a folder, and the folders that they are in."""
-    for place, _, names in os.walk(folder / FILES):
+    for place, _, names in os.walk(folder / FILES, onerror=_raise):
         for path in (*(Path(place) / name for name in names), Path(place)):
             sync(path)
 
@@ -96,10 +140,16 @@ def describe(path: Path) -> File:
 
 def _names_in(folder: Path) -> Iterator[str]:
     # Not `rglob`, which raises for a folder that is removed meanwhile.
-    for place, folders, names in os.walk(folder / FILES):
+    for place, folders, names in os.walk(folder / FILES, onerror=_raise):
         folders.sort()
         for name in sorted(names):
             yield (Path(place) / name).relative_to(folder).as_posix()
+
+
+def _raise(error: OSError) -> None:
+    """Raise for a folder that cannot be read, which `os.walk` passes over by itself."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _copy(folder: Path, staging: Path, name: str) -> File:
