@@ -3,10 +3,12 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chat4all.adapters.embedded.object_files import place_of
+from chat4all.adapters.installation import MARKER
 from chat4all.commands.backup import back_up
 from chat4all.commands.restore import put_back
 from chat4all.domain.errors import CommandRefused
@@ -56,10 +58,26 @@ def test_a_folder_with_all_its_files_is_whole(tmp_path: Path, data: Path) -> Non
 
 def test_without_the_folder_of_files_there_is_no_backup(tmp_path: Path, data: Path) -> None:
     (data / "files").rename(tmp_path / "aside")
-    with pytest.raises(CommandRefused, match="files with 2 files of users is missing: put it back"):
+    with pytest.raises(CommandRefused, match="files is missing, with what users"):
         back_up(data, tmp_path / "b")
+    (data / "files").mkdir()  # its disk is not mounted
+    with pytest.raises(CommandRefused, match="files lacks what users have uploaded: mount"):
+        back_up(data, tmp_path / "b")
+    (data / "files").rmdir()
     (tmp_path / "aside").rename(data / "files")
     back_up(data, tmp_path / "b")
+
+
+def test_what_is_not_ours_in_the_folder_is_passed_over(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk of its own has `lost+found`, which only root can read."""
+    (data / "files" / "lost+found" / "00").mkdir(parents=True)
+    (data / "files" / "notes.txt").touch()
+    shut(monkeypatch, data / "files" / "lost+found")
+    back_up(data, tmp_path / "b")
+    put_back(tmp_path / "b", tmp_path / "r")
+    assert sorted(path.name for path in (tmp_path / "r" / "files").glob("*[!0-9a-f]*")) == [MARKER]
 
 
 def test_a_folder_that_goes_while_it_is_copied_makes_no_backup(
@@ -73,7 +91,7 @@ def test_a_folder_that_goes_while_it_is_copied_makes_no_backup(
         return made
 
     monkeypatch.setattr(backup_files, "_copy", copy)
-    with pytest.raises(CommandRefused, match="is missing: put it back"):
+    with pytest.raises(CommandRefused, match="files is missing, with what"):
         back_up(data, tmp_path / "b")
     assert not (tmp_path / "b").exists()
 
@@ -113,6 +131,9 @@ def test_a_backup_whose_files_were_not_copied_is_restored_and_said(
     assert result.exit_code == INCOMPLETE
     assert "2 files of users are not in it" in result.stderr
     assert history(tmp_path / "r") == [(1, "a")]
+    # A start takes it, as what is lost was said; so does the next backup.
+    assert [path.name for path in (tmp_path / "r" / "files").iterdir()] == [MARKER]
+    assert back_up(tmp_path / "r", tmp_path / "again").lacking == 2
 
 
 def test_a_file_that_is_deleted_meanwhile_is_not_lost(
@@ -160,14 +181,17 @@ def test_a_folder_that_cannot_be_read_makes_no_backup(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`os.walk` passes over it by itself. Not with modes: a test may run as root."""
-    shut = place_of(data / "files", "f/1").parent
+    shut(monkeypatch, place_of(data / "files", "f/1").parent)
+    with pytest.raises(CommandRefused, match="Permission denied"):
+        back_up(data, tmp_path / "b")
+
+
+def shut(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     real = os.scandir
 
-    def scandir(path: str | Path = ".") -> "os._ScandirContextManager[os.DirEntry[str]]":  # type: ignore[name-defined]
-        if Path(path) == shut:
+    def scandir(path: Any = ".") -> Any:
+        if Path(path) == folder:
             raise PermissionError(13, "Permission denied", str(path))
         return real(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    with pytest.raises(CommandRefused, match="Permission denied"):
-        back_up(data, tmp_path / "b")

@@ -14,7 +14,7 @@ from chat4all.adapters.embedded.folder import FILES, LOCK, STAGING, begin_genera
 from chat4all.adapters.private_files import create_private, make_private_folder
 from chat4all.adapters.sql import Database, upgrade
 from chat4all.domain.errors import CommandRefused, StartRefused
-from chat4all.operations.backup_files import lacking_in, make_parents, sync_files
+from chat4all.operations.backup_files import lacking_in, make_parents, mark_restored, sync_files
 from chat4all.operations.backups import (
     SECRET,
     Manifest,
@@ -93,6 +93,7 @@ def _put_back(source: Path, folder: Path, manifest: Manifest) -> int:
     except StartRefused as refused:
         raise CommandRefused(f"{source} cannot be used: {refused}") from refused
     lost = len(lacking_in(staging).lost - {*manifest.deleted})
+    mark_restored(staging)
     begin_generation(staging)
     sync_files(staging)
     sync_all(staging)

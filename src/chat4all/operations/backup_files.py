@@ -8,15 +8,17 @@ is not in the copy was deleted meanwhile, or is lost.
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from chat4all.adapters.embedded.folder import FILES
+from chat4all.adapters.embedded.folder import FILES, installation_of
 from chat4all.adapters.embedded.inspecting_objects import trouble_with
+from chat4all.adapters.embedded.marked_files import OBJECTS, files_trouble, mark_files
+from chat4all.adapters.installation import MARKER
 from chat4all.adapters.private_files import make_private_folder, open_private
 from chat4all.adapters.sql.inspecting_files import kept_in
 from chat4all.adapters.sqlite_files import read_only
@@ -27,7 +29,7 @@ WALKS_MAX = 5
 
 PIECE_BYTES = 1024 * 1024
 
-_NAME = re.compile(rf"{FILES}/[0-9a-f]{{2}}/[0-9a-f]{{2}}/[\w.~-]+(/[\w.-]+)?", re.ASCII)
+_NAME = re.compile(rf"{FILES}/({MARKER}|[0-9a-f]{{2}}/[0-9a-f]{{2}}/[\w.~-]+(/[\w.-]+)?)", re.ASCII)
 
 
 class File(msgspec.Struct, frozen=True):
@@ -62,8 +64,11 @@ def size_of_files(folder: Path) -> int:
     return size
 
 
-def copy_files(folder: Path, staging: Path, copied: dict[str, File]) -> None:
-    """Copy the users' files of a data folder that are not copied yet, and add them by name."""
+def copy_files(
+    folder: Path, staging: Path, before: Mapping[str, File] | None = None
+) -> dict[str, File]:
+    """Copy the users' files of a data folder, except those of `before`; return all, by name."""
+    copied = {**(before or {})}
     for _ in range(WALKS_MAX):
         new = [name for name in _names_in(folder) if name not in copied]
         for name in new:
@@ -74,20 +79,32 @@ def copy_files(folder: Path, staging: Path, copied: dict[str, File]) -> None:
     for name in [name for name in copied if not (folder / name).exists()]:
         (staging / name).unlink()
         del copied[name]
+    return copied
 
 
 def check_files(folder: Path, staging: Path) -> None:
-    """Raise `CommandRefused` where the copied metadata.db has files and their folder is missing.
+    """Raise `CommandRefused` where a start in the copied folder would, for its folder of files.
 
-    Its disk is not mounted, most likely: one object that is lost is no reason to make no backup.
+    Its disk is not mounted, most likely; one object that is lost is no reason to make no backup.
     """
     with read_only(staging / "metadata.db", in_use=False) as db:
-        known = len(kept_in(db))
-    if known and not (folder / FILES).is_dir():
-        raise CommandRefused(
-            f"{folder} is not whole: the folder {FILES} with {known:,} files of users is missing: "
-            "put it back (or mount its disk), and repeat this"
-        )
+        has_files = bool(kept_in(db))
+    whose = installation_of(staging, in_use=False).installation_id
+    if trouble := files_trouble(folder / FILES, whose, has_files=has_files):
+        raise CommandRefused(trouble)
+
+
+def mark_restored(staging: Path) -> None:
+    """Mark the folder of files of a restore, whose backup is of a release without markers.
+
+    Made if it is to have files: that they are lost was said, and keeps nobody from starting.
+    """
+    with read_only(staging / "metadata.db", in_use=False) as db:
+        has_files = bool(kept_in(db))
+    if has_files:
+        make_private_folder(staging / FILES)
+    if (staging / FILES).is_dir():
+        mark_files(staging / FILES, installation_of(staging, in_use=False).installation_id)
 
 
 def lacking_in(staging: Path, folder: Path | None = None) -> Lacking:
@@ -141,9 +158,14 @@ def describe(path: Path) -> File:
 def _names_in(folder: Path) -> Iterator[str]:
     # Not `rglob`, which raises for a folder that is removed meanwhile.
     for place, folders, names in os.walk(folder / FILES, onerror=_raise):
+        # What else is there is not ours, as `lost+found` where it is a disk of its own.
+        if Path(place) == folder / FILES:
+            folders[:] = [name for name in folders if OBJECTS.fullmatch(name)]
         folders.sort()
         for name in sorted(names):
-            yield (Path(place) / name).relative_to(folder).as_posix()
+            relative = (Path(place) / name).relative_to(folder).as_posix()
+            if is_of_users(relative):
+                yield relative
 
 
 def _raise(error: OSError) -> None:

@@ -52,7 +52,7 @@ MANIFEST = "manifest.json"
 
 FORMAT = 3
 """The manifest's version; a higher one is from a later release. Those of version 1 have no files of
-users, those of version 2 do not say which were deleted meanwhile."""
+users; those of version 2 have no marker with these, and do not say what was deleted meanwhile."""
 
 INCOMPLETE = 3
 """The exit status of a command that has done its work without the bytes of some files."""
@@ -125,14 +125,13 @@ def copy_all(folder: Path, staging: Path) -> Manifest:
 def _copy_files(folder: Path, staging: Path) -> tuple[dict[str, File], Lacking]:
     """Copy what users have uploaded; return that, and what could not be found."""
     check_files(folder, staging)
-    copied: dict[str, File] = {}
-    copy_files(folder, staging, copied)
+    copied = copy_files(folder, staging)
     lacking = lacking_in(staging, folder)
     if lacking.lost:
         # Files of equal content come to share an object: take what metadata.db says by now.
         _copy_database(folder / "metadata.db", staging / "metadata.db")
         check_databases(staging, f"{folder} is damaged")
-        copy_files(folder, staging, copied)
+        copied = copy_files(folder, staging, copied)
         lacking = lacking_in(staging, folder)
     check_files(folder, staging)  # once more: a disk may be unmounted at any time
     return copied, lacking
