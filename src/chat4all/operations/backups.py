@@ -11,7 +11,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -240,11 +240,12 @@ def report(sentence: str, lacking: int) -> None:
     """Print what was done; if files lack their bytes, say so and end with a status of its own."""
     click.echo(sentence)
     if lacking:
-        click.echo(
-            f"chat4all: {lacking:,} files of users are not in it as they were uploaded: their "
-            "bytes are lost, or damaged (`chat4all doctor` names the first)",
-            err=True,
-        )
+        with suppress(OSError):
+            click.echo(
+                f"chat4all: {lacking:,} files of users are not in it as they were uploaded: their "
+                "bytes are lost, or damaged (`chat4all doctor` names the first)",
+                err=True,
+            )
         raise click.exceptions.Exit(INCOMPLETE)
 
 
