@@ -80,11 +80,24 @@ async def test_head_is_the_same_without_bytes(bruno: Tus) -> None:
 
 async def test_a_file_whose_bytes_are_gone_is_unavailable(bruno: Tus, tmp_path: Path) -> None:
     path = await bruno.upload(PNG)
-    (stored,) = (one for one in (tmp_path / "data" / "files").rglob("*") if one.is_file())
+    (stored,) = (one for one in (tmp_path / "data" / "files").glob("??/**/*") if one.is_file())
     os.truncate(stored, 0)
     answer = await get(bruno, path)
     check_problem(answer, 503)
     assert answer.json()["detail"] == "this file was damaged in the store of files"
+
+
+async def test_a_file_whose_object_is_lost_is_unavailable_and_told(
+    bruno: Tus, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = await bruno.upload(PNG)
+    (stored,) = (one for one in (tmp_path / "data" / "files").glob("??/**/*") if one.is_file())
+    stored.unlink()
+    answer = await get(bruno, path)
+    check_problem(answer, 503)
+    assert answer.json()["detail"] == "this file was damaged in the store of files"
+    (line,) = [one for one in caplog.records if one.levelname == "ERROR"]
+    assert path.endswith(line.__dict__["file_id"])
 
 
 async def test_a_file_that_was_cut_short_is_said_once(
@@ -92,7 +105,7 @@ async def test_a_file_that_was_cut_short_is_said_once(
 ) -> None:
     """Fails when the rest of an answer is taken for another one, and told as a defect."""
     path = await bruno.upload(PNG)
-    (stored,) = (one for one in (tmp_path / "data" / "files").rglob("*") if one.is_file())
+    (stored,) = (one for one in (tmp_path / "data" / "files").glob("??/**/*") if one.is_file())
     os.truncate(stored, 10)
     with pytest.raises(AssertionError):  # the transport has no end of the answer
         await get(bruno, path)

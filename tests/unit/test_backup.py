@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -206,7 +205,7 @@ def test_a_manifest_that_was_changed(tmp_path: Path, backup: Path) -> None:
         path.write_text(json.dumps(whole | changes))
         return refused(backup, tmp_path / "again")
 
-    assert "newer Chat4All" in with_changes(format=3)
+    assert "newer Chat4All" in with_changes(format=4)
     assert "was changed" in with_changes(format="1")
     assert "was changed" in with_changes(files=[])
     assert "names other files" in with_changes(files={"../x": whole["files"]["log.db"]})
@@ -328,17 +327,6 @@ def test_a_disk_that_fails_leaves_nothing(
     message = nothing_is_left(tmp_path, data, tmp_path / "backup")
     assert says in message
     assert "there is nothing at" in message
-
-
-def test_a_backup_that_is_told_to_end_leaves_nothing(
-    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(backups, "sync_all", lambda _: os.kill(os.getpid(), signal.SIGTERM))
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt):
-        back_up(data, tmp_path / "backup")
-    assert names(tmp_path) == {"data"}
-    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_disk_with_too_little_room_is_said_before(

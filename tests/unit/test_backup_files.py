@@ -57,7 +57,7 @@ def content(folder: Path, key: str) -> bytes:
 def tree(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in (folder / "files").rglob("*")
+        for path in (folder / "files").glob("??/**/*")
         if path.is_file()
     }
 

@@ -12,6 +12,7 @@ import pytest
 
 from chat4all.adapters.embedded import FolderBlobs
 from chat4all.adapters.embedded.blobs import RESERVED_BYTES
+from chat4all.adapters.installation import MARKER
 from chat4all.adapters.sql.inspecting_files import FilesInspection
 from chat4all.doctor import pictures
 from chat4all.doctor.cluster import files as store
@@ -121,7 +122,17 @@ def test_other_bytes_are_found_by_reading_all(data: Path) -> None:
 
 def test_the_whole_folder_is_missing(data: Path) -> None:
     shutil.rmtree(data / "files")
-    assert "the folder files with 3 files of users is missing" in harmed(data)
+    assert "files is missing, with what users have uploaded" in harmed(data)
+
+
+def test_the_disk_of_the_folder_is_not_mounted_or_is_another_ones(data: Path) -> None:
+    (data / "files" / MARKER).write_text("another\n")
+    assert "has the files of another installation" in harmed(data)
+    shutil.rmtree(data / "files")
+    (data / "files").mkdir()
+    problem = the_one(found(uploaded_files, data), Status.PROBLEM)
+    assert "files lacks what users have uploaded" in problem.says
+    assert "mount its disk" in (problem.do or "")
 
 
 def test_what_is_given_up_or_deleted_meanwhile_is_not_missed(

@@ -103,12 +103,32 @@ async def test_it_goes_on_for_who_may_have_the_file_only() -> None:
     assert await Place(objects, now="new", readers=[ANA]).read(ANA) == DATA
 
 
-async def test_an_object_that_is_gone_is_not_found() -> None:
+@pytest.mark.parametrize("now", ["old", "new"])
+async def test_an_object_that_is_gone_is_no_file_that_never_was(
+    now: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fails with the store's own answer: it says that somebody has deleted the file."""
     objects = Objects(old=DATA)
     objects.breaking["old"] = 4
-    with pytest.raises(NotFound, match="deleted"):
-        await Place(objects).read(BRUNO)
-    assert [key for key, *_ in objects.was_read] == ["old"]
+    with pytest.raises(Unavailable) as told:
+        await Place(objects, now=now).read(BRUNO)
+    assert told.value.public == "this file was damaged in the store of files"
+    (line,) = [one for one in caplog.records if one.levelname == "ERROR"]
+    assert line.__dict__["file_id"] == PICTURE
+    assert FILE.name not in line.getMessage()
+    assert [key for key, *_ in objects.was_read] == (["old"] if now == "old" else ["old", "new"])
+
+
+async def test_a_file_that_is_deleted_while_it_is_read_is_not_found(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    objects = Objects(old=DATA)
+    objects.breaking["old"] = 4
+    place = Place(objects)
+    del place.files.files[PICTURE]
+    with pytest.raises(NotFound, match="no such file"):
+        await place.read(BRUNO)
+    assert not [one for one in caplog.records if one.levelname == "ERROR"]
 
 
 async def test_an_object_that_was_cut_short_is_no_end() -> None:

@@ -6,7 +6,7 @@ process ends.
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from chat4all.domain.errors import Unavailable
@@ -15,21 +15,31 @@ CHECK_SECONDS = 1.0
 """How old the last look at the files may be."""
 
 
+def inode(path: Path) -> object:
+    """Return what is the same for as long as a file is not replaced, also by its copy."""
+    status = os.stat(path)  # noqa: PTH116 - called often
+    return status.st_dev, status.st_ino
+
+
 class PresentFiles:
     """Files that must stay where they are. Until `watch` is called there are none.
 
-    Used by several threads: two that look at the same moment do no harm.
+    `identity` says what is the same about a path for as long as all is well. Used by several
+    threads: two that look at the same moment do no harm.
     """
 
-    def __init__(self, seconds: float = CHECK_SECONDS) -> None:
+    def __init__(
+        self, seconds: float = CHECK_SECONDS, identity: Callable[[Path], object] = inode
+    ) -> None:
         self._seconds = seconds
-        self._identities: dict[Path, tuple[int, int]] = {}
+        self._identity = identity
+        self._identities: dict[Path, object] = {}
         self._due = 0.0
         self._trouble: str | None = None
 
     def watch(self, paths: Iterable[Path]) -> None:
         """Remember which files these are. `OSError` for one that does not exist."""
-        self._identities = {path: _identity(path) for path in paths}
+        self._identities = {path: self._identity(path) for path in paths}
 
     def forget(self, paths: Iterable[Path]) -> None:
         """Watch these no longer."""
@@ -58,7 +68,7 @@ class PresentFiles:
     def _look(self) -> str | None:
         for path, identity in self._identities.items():
             try:
-                if _identity(path) == identity:
+                if self._identity(path) == identity:
                     continue
                 what = "was replaced"
             except FileNotFoundError:
@@ -70,8 +80,3 @@ class PresentFiles:
                 "and restore the folder from a backup"
             )
         return None
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    status = os.stat(path)  # noqa: PTH116 - called often
-    return status.st_dev, status.st_ino

@@ -4,8 +4,9 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -17,11 +18,15 @@ from chat4all.operations.backups import (
     copy_all,
     errors_refused,
     mib,
+    report,
     room_for,
     size_of,
 )
 from chat4all.operations.installation import existing_folder
 from chat4all.operations.options import data_option
+
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+"""The signals that end a backup, which leaves nothing."""
 
 
 @click.command()
@@ -32,13 +37,16 @@ def backup(dest: Path, data: Path | None) -> None:
 
     Clients need not wait: each file is copied as it is at one moment. Whatever was accepted before
     this began is in it. The copy is checked, and has its name only when it is whole and on the
-    disk. It has the secret that signs tokens: keep it as safe as the data.
+    disk. It has the secret that signs tokens: keep it as safe as the data. Where bytes of files are
+    lost, all else is copied, they are counted, and the status is 3.
     """
     manifest = back_up(existing_folder(data), dest)
     size = sum(file.bytes for file in manifest.files.values())
-    click.echo(
-        f"{dest} is a whole backup: {mib(size)}, log.db up to record {manifest.end}, "
-        f"{manifest.end - manifest.stored} of them to be numbered after a restore"
+    what = "a backup without some files" if manifest.lacking else "a whole backup"
+    report(
+        f"{dest} is {what}: {mib(size)}, log.db up to record {manifest.end}, "
+        f"{manifest.end - manifest.stored} of them to be numbered after a restore",
+        manifest.lacking,
     )
 
 
@@ -57,7 +65,8 @@ def back_up(folder: Path, dest: Path) -> Manifest:
     with errors_refused("the backup was not made", f"there is nothing at {dest}"):
         size = size_of(folder)
         room_for(size, parent)
-        click.echo(f"copying {mib(size)} …", err=True)
+        with suppress(OSError):  # whoever makes a backup may have no place for what is said of it
+            click.echo(f"copying {mib(size)} …", err=True)
         with _staging(parent, dest.name) as staging:
             manifest = copy_all(folder, staging)
             staging.rename(dest)
@@ -67,11 +76,24 @@ def back_up(folder: Path, dest: Path) -> Manifest:
 
 @contextmanager
 def _staging(parent: Path, name: str) -> Iterator[Path]:
-    """Yield a private folder next to `dest`, which is removed in the end, also after SIGTERM."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Yield a private folder next to `dest`, which is removed in the end, also after a signal.
+
+    It has everything, the secrets included, and nobody would look for it.
+    """
+    before = {number: signal.getsignal(number) for number in ENDING}
+
+    def end(number: int, _: FrameType | None) -> None:
+        for one in ENDING:
+            signal.signal(one, signal.SIG_IGN)  # while the folder is removed
+        raise click.exceptions.Exit(128 + number)  # as a shell shows it
+
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as by `nohup`
+            signal.signal(number, end)
     staging = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".partial", dir=parent))
     try:
         yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -81,7 +82,8 @@ def bench(
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=True)
+    with suppress(OSError):  # the figures count, and they go elsewhere
+        click.echo(text, err=True)
 
 
 def _draw(result: object, file: Path) -> None:

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import click
+from msgspec import structs
 
 from chat4all.adapters.crypto import load_or_make_secret
 from chat4all.adapters.embedded import DataFolder, EmbeddedConsumer, EmbeddedLog, EmbeddedStore
@@ -13,7 +14,7 @@ from chat4all.adapters.embedded.folder import FILES, LOCK, STAGING, begin_genera
 from chat4all.adapters.private_files import create_private, make_private_folder
 from chat4all.adapters.sql import Database, upgrade
 from chat4all.domain.errors import CommandRefused, StartRefused
-from chat4all.operations.backup_files import make_parents, sync_files
+from chat4all.operations.backup_files import lacking_in, make_parents, mark_restored, sync_files
 from chat4all.operations.backups import (
     SECRET,
     Manifest,
@@ -22,6 +23,7 @@ from chat4all.operations.backups import (
     check_pair,
     errors_refused,
     mib,
+    report,
     room_for,
     sync_all,
 )
@@ -39,14 +41,16 @@ def restore(source: Path, data: Path | None) -> None:
     """Put BACKUP into the data folder, which must be empty or not there yet.
 
     Every file is compared with what was backed up, then opened as Chat4All opens it. What was cut
-    off is done again by the same command; until then Chat4All does not start in that folder.
+    off is done again by the same command; until then Chat4All does not start in that folder. Where
+    the backup lacks bytes of files, all else is restored, they are counted, and the status is 3.
     """
     folder = settings_from(data=data).data
     manifest = put_back(source, folder)
     size = sum(file.bytes for file in manifest.files.values())
-    click.echo(
+    report(
         f"{folder} is as it was at {manifest.made_at}: {mib(size)}, log.db up to record "
-        f"{manifest.end}. Start it with `chat4all up`."
+        f"{manifest.end}. Start it with `chat4all up`.",
+        manifest.lacking,
     )
 
 
@@ -60,7 +64,7 @@ def put_back(source: Path, folder: Path) -> Manifest:
         with DataFolder(folder, restoring=True):
             _must_be_empty(folder)
             try:
-                _put_back(source, folder, manifest)
+                lost = _put_back(source, folder, manifest)
             except BaseException:
                 _clear(folder)
                 if not had_lock:
@@ -68,10 +72,11 @@ def put_back(source: Path, folder: Path) -> Manifest:
                 if not was_there:
                     folder.rmdir()
                 raise
-    return manifest
+    return structs.replace(manifest, lacking=lost)
 
 
-def _put_back(source: Path, folder: Path, manifest: Manifest) -> None:
+def _put_back(source: Path, folder: Path, manifest: Manifest) -> int:
+    """Return how many files of users are without their bytes."""
     _clear(folder)
     staging = folder / STAGING
     make_private_folder(staging)
@@ -87,6 +92,8 @@ def _put_back(source: Path, folder: Path, manifest: Manifest) -> None:
         asyncio.run(_open(staging))
     except StartRefused as refused:
         raise CommandRefused(f"{source} cannot be used: {refused}") from refused
+    lost = len(lacking_in(staging).lost - {*manifest.deleted})
+    mark_restored(staging)
     begin_generation(staging)
     sync_files(staging)
     sync_all(staging)
@@ -95,6 +102,7 @@ def _put_back(source: Path, folder: Path, manifest: Manifest) -> None:
     sync_all(folder)
     staging.rmdir()
     sync_all(folder)
+    return lost
 
 
 async def _open(folder: Path) -> None:

@@ -1,27 +1,35 @@
 """The files of users in a backup: copied while they are in use, and compared later.
 
 What is whole never changes, and a part of an upload is a file that is not written again; so each is
-copied as it is. metadata.db is copied before, so that what it names was there by then.
+copied as it is. metadata.db is copied before, so that what it names was there by then: what of that
+is not in the copy was deleted meanwhile, or is lost.
 """
 
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from chat4all.adapters.embedded.folder import FILES
+from chat4all.adapters.embedded.folder import FILES, installation_of
+from chat4all.adapters.embedded.inspecting_objects import trouble_with
+from chat4all.adapters.embedded.marked_files import OBJECTS, files_trouble, mark_files
+from chat4all.adapters.installation import MARKER
 from chat4all.adapters.private_files import make_private_folder, open_private
+from chat4all.adapters.sql.inspecting_files import kept_in
+from chat4all.adapters.sqlite_files import read_only
+from chat4all.domain.errors import CommandRefused
 
 WALKS_MAX = 5
 """An upload that is finished meanwhile moves, and is found at its new place by another walk."""
 
 PIECE_BYTES = 1024 * 1024
 
-_NAME = re.compile(rf"{FILES}/[0-9a-f]{{2}}/[0-9a-f]{{2}}/[\w.~-]+(/[\w.-]+)?", re.ASCII)
+_NAME = re.compile(rf"{FILES}/({MARKER}|[0-9a-f]{{2}}/[0-9a-f]{{2}}/[\w.~-]+(/[\w.-]+)?)", re.ASCII)
 
 
 class File(msgspec.Struct, frozen=True):
@@ -29,6 +37,14 @@ class File(msgspec.Struct, frozen=True):
 
     sha256: str
     bytes: int
+
+
+class Lacking(NamedTuple):
+    """Files that metadata.db has and whose bytes are not in a copy, by their ids."""
+
+    lost: frozenset[str]
+    deleted: frozenset[str]
+    """Those that were deleted since metadata.db was copied."""
 
 
 def is_of_users(name: str) -> bool:
@@ -48,9 +64,11 @@ def size_of_files(folder: Path) -> int:
     return size
 
 
-def copy_files(folder: Path, staging: Path) -> dict[str, File]:
-    """Copy the users' files of a data folder; return what was copied, by name."""
-    copied: dict[str, File] = {}
+def copy_files(
+    folder: Path, staging: Path, before: Mapping[str, File] | None = None
+) -> dict[str, File]:
+    """Copy the users' files of a data folder, except those of `before`; return all, by name."""
+    copied = {**(before or {})}
     for _ in range(WALKS_MAX):
         new = [name for name in _names_in(folder) if name not in copied]
         for name in new:
@@ -64,6 +82,49 @@ def copy_files(folder: Path, staging: Path) -> dict[str, File]:
     return copied
 
 
+def check_files(folder: Path, staging: Path) -> None:
+    """Raise `CommandRefused` where a start in the copied folder would, for its folder of files.
+
+    Its disk is not mounted, most likely; one object that is lost is no reason to make no backup.
+    """
+    with read_only(staging / "metadata.db", in_use=False) as db:
+        has_files = bool(kept_in(db))
+    whose = installation_of(staging, in_use=False).installation_id
+    if trouble := files_trouble(folder / FILES, whose, has_files=has_files):
+        raise CommandRefused(trouble)
+
+
+def mark_restored(staging: Path) -> None:
+    """Mark the folder of files of a restore, whose backup is of a release without markers.
+
+    Made if it is to have files: that they are lost was said, and keeps nobody from starting.
+    """
+    with read_only(staging / "metadata.db", in_use=False) as db:
+        has_files = bool(kept_in(db))
+    if has_files:
+        make_private_folder(staging / FILES)
+    if (staging / FILES).is_dir():
+        mark_files(staging / FILES, installation_of(staging, in_use=False).installation_id)
+
+
+def lacking_in(staging: Path, folder: Path | None = None) -> Lacking:
+    """Return which files a copy lacks, or has not as they were uploaded.
+
+    With `folder`, whose copy it is, those that are no longer in that are told apart.
+    """
+    with read_only(staging / "metadata.db", in_use=False) as db:
+        without = {
+            file.file_id
+            for file in kept_in(db)
+            if trouble_with(staging / FILES, file.key, file.size)
+        }
+    lost = without
+    if folder is not None and without:
+        with read_only(folder / "metadata.db") as db:
+            lost = without & {file.file_id for file in kept_in(db)}
+    return Lacking(frozenset(lost), frozenset(without - lost))
+
+
 def make_parents(folder: Path, name: str) -> None:
     """Make the folders above a file of a backup, for their owner only."""
     above = folder
@@ -74,7 +135,7 @@ def make_parents(folder: Path, name: str) -> None:
 
 def sync_files(folder: Path) -> None:
     """Sync the users' files of a folder, and the folders that they are in."""
-    for place, _, names in os.walk(folder / FILES):
+    for place, _, names in os.walk(folder / FILES, onerror=_raise):
         for path in (*(Path(place) / name for name in names), Path(place)):
             sync(path)
 
@@ -96,10 +157,21 @@ def describe(path: Path) -> File:
 
 def _names_in(folder: Path) -> Iterator[str]:
     # Not `rglob`, which raises for a folder that is removed meanwhile.
-    for place, folders, names in os.walk(folder / FILES):
+    for place, folders, names in os.walk(folder / FILES, onerror=_raise):
+        # What else is there is not ours, as `lost+found` where it is a disk of its own.
+        if Path(place) == folder / FILES:
+            folders[:] = [name for name in folders if OBJECTS.fullmatch(name)]
         folders.sort()
         for name in sorted(names):
-            yield (Path(place) / name).relative_to(folder).as_posix()
+            relative = (Path(place) / name).relative_to(folder).as_posix()
+            if is_of_users(relative):
+                yield relative
+
+
+def _raise(error: OSError) -> None:
+    """Raise for a folder that cannot be read, which `os.walk` passes over by itself."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _copy(folder: Path, staging: Path, name: str) -> File:

@@ -11,9 +11,10 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import click
 import msgspec
 
 from chat4all import __version__
@@ -27,9 +28,12 @@ from chat4all.domain.errors import CommandRefused
 from chat4all.domain.times import now_utc
 from chat4all.operations.backup_files import (
     File,
+    Lacking,
+    check_files,
     copy_files,
     describe,
     is_of_users,
+    lacking_in,
     size_of_files,
     sync,
     sync_files,
@@ -46,9 +50,12 @@ BESIDE = (SECRET, MARKER)
 
 MANIFEST = "manifest.json"
 
-FORMAT = 2
+FORMAT = 3
 """The manifest's version; a higher one is from a later release. Those of version 1 have no files of
-users."""
+users; those of version 2 have no marker with these, and do not say what was deleted meanwhile."""
+
+INCOMPLETE = 3
+"""The exit status of a command that has done its work without the bytes of some files."""
 
 TRIES = 3
 """Attempts to copy the pair, as the log may be trimmed between the two copies."""
@@ -71,6 +78,10 @@ class Manifest(msgspec.Struct, frozen=True):
     stored: int
     files: dict[str, File]
     format: int = FORMAT
+    lacking: int = 0
+    """How many files of users are without their bytes."""
+    deleted: tuple[str, ...] = ()
+    """Files that metadata.db has, and that were deleted while the backup was made."""
 
 
 def copy_all(folder: Path, staging: Path) -> Manifest:
@@ -92,7 +103,8 @@ def copy_all(folder: Path, staging: Path) -> Manifest:
     check_databases(staging, f"{folder} is damaged")
     if trouble := pair.trouble or installation_trouble(staging, in_use=False):
         raise CommandRefused(f"{folder} is damaged: {trouble}")
-    files = {path.name: describe(path) for path in sorted(staging.iterdir())}
+    names = [path.name for path in sorted(staging.iterdir())]
+    copied, lacking = _copy_files(folder, staging)
     manifest = Manifest(
         __version__,
         made_at,
@@ -100,12 +112,29 @@ def copy_all(folder: Path, staging: Path) -> Manifest:
         pair.first,
         pair.end,
         pair.offset,
-        files | copy_files(folder, staging),
+        {name: describe(staging / name) for name in names} | copied,
+        lacking=len(lacking.lost),
+        deleted=tuple(sorted(lacking.deleted)),
     )
     _write(staging / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=2))
     sync_files(staging)
     sync_all(staging)
     return manifest
+
+
+def _copy_files(folder: Path, staging: Path) -> tuple[dict[str, File], Lacking]:
+    """Copy what users have uploaded; return that, and what could not be found."""
+    check_files(folder, staging)
+    copied = copy_files(folder, staging)
+    lacking = lacking_in(staging, folder)
+    if lacking.lost:
+        # Files of equal content come to share an object: take what metadata.db says by now.
+        _copy_database(folder / "metadata.db", staging / "metadata.db")
+        check_databases(staging, f"{folder} is damaged")
+        copied = copy_files(folder, staging, copied)
+        lacking = lacking_in(staging, folder)
+    check_files(folder, staging)  # once more: a disk may be unmounted at any time
+    return copied, lacking
 
 
 def check_backup(backup: Path) -> Manifest:
@@ -205,6 +234,19 @@ def errors_refused(what: str, nothing_left: str) -> Iterator[None]:
         else:
             reason = str(error)
         raise CommandRefused(f"{what} ({reason}); {nothing_left}") from error
+
+
+def report(sentence: str, lacking: int) -> None:
+    """Print what was done; if files lack their bytes, say so and end with a status of its own."""
+    click.echo(sentence)
+    if lacking:
+        with suppress(OSError):
+            click.echo(
+                f"chat4all: {lacking:,} files of users are not in it as they were uploaded: their "
+                "bytes are lost, or damaged (`chat4all doctor` names the first)",
+                err=True,
+            )
+        raise click.exceptions.Exit(INCOMPLETE)
 
 
 def mib(size: int) -> str:

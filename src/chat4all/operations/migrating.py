@@ -10,8 +10,10 @@ from chat4all.adapters.kafka import (
     log_settings,
     topic_trouble,
 )
+from chat4all.adapters.sql import SqlFiles
+from chat4all.adapters.sql.server import ServerDatabase
 from chat4all.adapters.sql.server_schema import upgrade_server
-from chat4all.adapters.sql.urls import parse_database_url
+from chat4all.adapters.sql.urls import ServerUrl, parse_database_url
 from chat4all.domain.errors import StartRefused
 from chat4all.domain.records import Epoch
 from chat4all.ports.log import Epochs
@@ -33,13 +35,23 @@ async def migrate_cluster(settings: MigrationSettings) -> None:
         await _make_log(settings, CassandraEpochs(session))
     finally:
         await session.close()
+    has_files = False
     if settings.database_url is not None:
         where = parse_database_url(settings.database_url)
         if not isinstance(where, Path):  # a file gets its tables from the service that opens it
             await upgrade_server(where)
+            has_files = await _has_files(where)
     async with opened_blobs(settings.files) as blobs:
         if blobs is not None:
-            await blobs.make_bucket()
+            await blobs.make_bucket(has_files=has_files)
+
+
+async def _has_files(where: ServerUrl) -> bool:
+    database = ServerDatabase(where, connections=1)
+    try:
+        return await SqlFiles(database).has_any()
+    finally:
+        await database.close()
 
 
 async def _make_log(settings: MigrationSettings, epochs: Epochs) -> None:

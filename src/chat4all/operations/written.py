@@ -36,16 +36,21 @@ SELECT conversation_id, seq, message_id, coalesce(edited_content, content) AS co
         )
     ) END AS texts, coalesce(kind, 'text') AS kind, payload, reply_seq AS reply_to_seq,
     coalesce(mentions, '[]') AS mentions
-FROM messages WHERE sender_id = ? ORDER BY conversation_id, seq
+FROM messages WHERE (conversation_id, seq) > (:conversation_id, :seq) AND sender_id = :username
+ORDER BY conversation_id, seq LIMIT :limit
 """
 _REACTIONS = """
 SELECT conversation_id, seq, emoji FROM reactions
-WHERE username = ? AND given ORDER BY conversation_id, seq, emoji
+WHERE (conversation_id, seq, emoji) > (:conversation_id, :seq, :emoji) AND username = :username
+    AND given ORDER BY conversation_id, seq, emoji LIMIT :limit
 """
 _MARKERS = """
 SELECT conversation_id, max(delivered_seq, read_seq) AS delivered_seq, read_seq FROM read_markers
-WHERE username = ? ORDER BY conversation_id
+WHERE conversation_id > :conversation_id AND username = :username
+ORDER BY conversation_id LIMIT :limit
 """
+_BEFORE_ALL: Mapping[str, str | int] = {"conversation_id": "", "seq": 0, "emoji": ""}
+"""What the keys of these rows come after."""
 
 Fields = Mapping[str, Any]
 
@@ -97,8 +102,9 @@ class InFolder:
         self, username: Username, _conversations: Sequence[ConversationId]
     ) -> AsyncIterator[Fields]:
         """Yield messages; see `Written`."""
-        for row in self._rows(_MESSAGES, username):
-            yield row | {
+        for row in self._pages(_MESSAGES, username):
+            yield {
+                **row,
                 "texts": msgspec.json.decode(row["texts"]),
                 "payload": payload_in(row["payload"]),
                 "mentions": names_in(row["mentions"]),
@@ -108,14 +114,14 @@ class InFolder:
         self, username: Username, _conversations: Sequence[ConversationId]
     ) -> AsyncIterator[Fields]:
         """Yield reactions; see `Written`."""
-        for row in self._rows(_REACTIONS, username):
+        for row in self._pages(_REACTIONS, username):
             yield row
 
     async def markers(
         self, username: Username, _conversations: Sequence[ConversationId]
     ) -> AsyncIterator[Fields]:
         """Yield read markers; see `Written`."""
-        for row in self._rows(_MARKERS, username):
+        for row in self._pages(_MARKERS, username):
             yield row
 
     def check(self) -> None:
@@ -127,12 +133,27 @@ class InFolder:
                     "once"
                 )
 
-    def _rows(self, query: str, *values: str) -> Iterator[dict[str, Any]]:
+    def _pages(self, query: str, username: Username) -> Iterator[Fields]:
+        """Yield rows, a page at a time.
+
+        Whoever takes them may be slow, as `less` is, and while a SELECT is open nothing of
+        store.db's write-ahead log can be reused.
+        """
+        last: Fields = _BEFORE_ALL
+        more = True
+        while more:
+            key = {name: last.get(name) for name in _BEFORE_ALL}
+            rows = self._rows(query, key | {"username": username, "limit": PAGE})
+            yield from rows
+            more = len(rows) == PAGE
+            if more:
+                last = rows[-1]
+
+    def _rows(self, query: str, values: Fields | None = None) -> Sequence[Fields]:
         try:
-            with read_only(self._file) as db, closing(db.execute(query, values)) as rows:
+            with read_only(self._file) as db, closing(db.execute(query, values or {})) as rows:
                 names = [column[0] for column in rows.description]
-                for row in rows:
-                    yield dict(zip(names, row, strict=True))
+                return [dict(zip(names, row, strict=True)) for row in rows]
         except sqlite3.Error as error:
             raise CommandRefused(f"{self._file} cannot be read: {error}") from error
 

@@ -131,7 +131,11 @@ async def one_machine(
         log.order_after(found.newest_ms)
         await store.open()
         await EmbeddedConsumer(log, store).check()
-        blobs = FolderBlobs(folder.path / FILES, reserve=RESERVED_BYTES)
+        blobs = FolderBlobs(
+            folder.path / FILES,
+            reserve=RESERVED_BYTES,
+            installation_id=installation.installation_id,
+        )
         stack.push_async_callback(blobs.close)
         await blobs.open(has_files=found.has_files)
         scanner = scanner_at(settings.files.clamd)

@@ -1,5 +1,6 @@
 """Download files: who may have one, its bytes, and links for what cannot send a token."""
 
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -17,8 +18,9 @@ from chat4all.ports.security import FileLinks
 LINK_SECONDS = 15 * 60
 """How long a link may be used. Whether its user may have the file is asked each time."""
 
-
 PUBLIC_DAMAGED = "this file was damaged in the store of files"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Downloading:
         """Yield a file's bytes; see `ports.blobs.Blobs.read`.
 
         When its object is deleted because it shares another one by now, that one is read on, if
-        the viewer may still have the file.
+        the viewer may still have the file. Raises `Unavailable` for a file whose bytes are lost.
         """
         given = 0
         try:
@@ -60,17 +62,22 @@ class Downloading:
                 async for piece in pieces:
                     given += len(piece)
                     yield piece
-        except NotFound:
+        except NotFound as error:
             now = await self._files.find(file.file_id, viewer)
             if now.key == file.key:
-                raise
+                raise _lost(file) from error
         else:
             _check_whole(given, length)
             return
-        async with _closing(self._blobs.read(now.key, start + given, length - given)) as pieces:
-            async for piece in pieces:
-                given += len(piece)
-                yield piece
+        try:
+            rest = self._blobs.read(now.key, start + given, length - given)
+            async with _closing(rest) as pieces:
+                async for piece in pieces:
+                    given += len(piece)
+                    yield piece
+        except NotFound as error:
+            await self._files.find(file.file_id, viewer)  # deleted by now?
+            raise _lost(file) from error
         _check_whole(given, length)
 
     async def link(self, file_id: FileId, viewer: Username) -> FileLink:
@@ -82,6 +89,12 @@ class Downloading:
     def viewer_of(self, link: str, file_id: FileId) -> Username:
         """Return whose link to this file it is. Raises `NotSignedIn`."""
         return self._links.read_link(link, file_id, int(time.time()))
+
+
+def _lost(file: StoredFile) -> Unavailable:
+    """Return what to raise for a file that is known and whose object is not there; log it."""
+    _log.error("the bytes of a file are lost", extra={"file_id": file.file_id})
+    return Unavailable("an object is not in the store of files", PUBLIC_DAMAGED)
 
 
 def _check_whole(given: int, length: int) -> None:

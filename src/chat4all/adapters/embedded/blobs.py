@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from chat4all.adapters.embedded.marked_files import files_trouble, mark_files, marker_in
 from chat4all.adapters.embedded.object_files import (
     extents_of,
     finish,
@@ -54,11 +55,18 @@ class FolderBlobs:
     wait any longer; a part that nobody names is dropped with its upload.
     """
 
-    def __init__(self, folder: Path, *, reserve: int = 0) -> None:
+    def __init__(
+        self, folder: Path, *, reserve: int = 0, installation_id: str | None = None
+    ) -> None:
         self._folder = folder
+        self._installation_id = installation_id
+        """Whose files these are, which a marker in the folder says; None: it has no marker."""
         self._reserve = reserve
         """Bytes of the disk that are left to messages."""
-        self._present = PresentFiles()
+        # A copy that is put in the folder's place is known by its marker.
+        self._present = (
+            PresentFiles() if installation_id is None else PresentFiles(identity=_marker)
+        )
         self._writers = background_threads(THREADS, "files-writer")
         self._readers = background_threads(THREADS, "files-reader")
         what = f"calls wait for the folder {folder.name}"
@@ -68,16 +76,16 @@ class FolderBlobs:
     async def open(self, *, has_files: bool = False) -> None:
         """Make the folder where there is none, unless files are known to be in it.
 
-        Raises `StartRefused`.
+        Raises `StartRefused`, also for a folder that is not the one with them.
         """
 
         def make() -> None:
-            if has_files and not self._folder.is_dir():
-                raise StartRefused(
-                    f"the folder {self._folder} with what users have uploaded is missing: put it "
-                    "back from a backup, or make an empty one to go on without these files"
-                )
+            whose = self._installation_id
+            if whose and (trouble := files_trouble(self._folder, whose, has_files=has_files)):
+                raise StartRefused(trouble)
             make_private_folder(self._folder)
+            if whose:
+                mark_files(self._folder, whose)
             self._present.watch([self._folder])
 
         try:
@@ -214,3 +222,9 @@ class FolderBlobs:
                 "readable and writable, or see to its disk",
                 PUBLIC,
             ) from error
+
+
+def _marker(folder: Path) -> str | None:
+    """Return what a folder of files is known by; `FileNotFoundError` where there is none."""
+    folder.stat()
+    return marker_in(folder)

@@ -27,7 +27,7 @@ from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.concurrency.slices import slices
 from chat4all.concurrency.waiting import BoundedWaiting
 from chat4all.domain.buckets import Bucket
-from chat4all.domain.errors import Conflict, NotFound, Overloaded, Unavailable
+from chat4all.domain.errors import Conflict, NotFound, Overloaded, StartRefused, Unavailable
 from chat4all.domain.files import StoredPart
 from chat4all.ports.blobs import Chunks
 
@@ -244,11 +244,20 @@ class S3Blobs:
             # An answer to HEAD has no body, which would say why it is refused.
             await self._call("list_objects_v2", MaxKeys=1)
 
-    async def make_bucket(self) -> None:
-        """Make the bucket where there is none; nothing is changed in one that is there."""
+    async def make_bucket(self, *, has_files: bool = False) -> None:
+        """Make the bucket where there is none; nothing is changed in one that is there.
+
+        Raises `StartRefused` where files are known to be in it: a new one would hide their loss.
+        """
         try:
             await self._call("head_bucket")
         except NotFound:
+            if has_files:
+                raise StartRefused(
+                    f"{self._bucket} has no bucket {self._bucket.name}, and the database has files "
+                    "whose bytes are in one: set CHAT4ALL_S3_BUCKET to that; to go on without "
+                    "them, make an empty one with the store's own tool"
+                ) from None
             with suppress(Conflict):  # somebody else has made it meanwhile
                 await self._call("create_bucket", **_region_of(self._bucket))
             await self.ping()

@@ -1,9 +1,11 @@
 """What is known of files, looked at from outside: how many there are, and where their bytes are."""
 
+import sqlite3
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, func, select
+from sqlalchemy.dialects import sqlite
 
 from chat4all.adapters.sql.file_rows import IS_THERE
 from chat4all.adapters.sql.tables import files
@@ -29,6 +31,17 @@ class KeptFile(NamedTuple):
     key: str
     size: int
     sha256: str
+
+
+def kept_in(database: sqlite3.Connection) -> Sequence[KeptFile]:
+    """Return the files of `FilesInspection.kept`, and write nothing: it may be a copy of a backup.
+
+    None in a database of a release without files. Raises `sqlite3.Error`.
+    """
+    if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'files'").fetchone():
+        return []
+    query = _KEPT.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    return [KeptFile(FileId(row[0]), *row[1:]) for row in database.execute(str(query))]
 
 
 class FilesInspection:

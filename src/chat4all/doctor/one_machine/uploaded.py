@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chat4all.adapters.embedded.blobs import RESERVED_BYTES
-from chat4all.adapters.embedded.folder import FILES
+from chat4all.adapters.embedded.folder import FILES, installation_of
 from chat4all.adapters.embedded.inspecting_objects import leftovers, trouble_with
+from chat4all.adapters.embedded.marked_files import files_trouble
 from chat4all.adapters.sql import Database
 from chat4all.adapters.sql.inspecting_files import FilesInspection, KeptFile
 from chat4all.adapters.sqlite_files import read_only
 from chat4all.doctor.findings import Finding, Status
 from chat4all.doctor.one_machine.files import QUICK_SECONDS
 from chat4all.doctor.one_machine.installation import OneMachine
+from chat4all.domain.errors import StartRefused
 from chat4all.domain.files import FileId, format_size
 
 NEARLY = 0.9
@@ -76,12 +78,10 @@ async def uploaded_files(machine: OneMachine) -> AsyncIterator[Finding]:
     folder = machine.folder / FILES
     async with _inspected(machine) as inspection:
         kept = await inspection.kept()
-        if kept and not folder.is_dir():
-            yield Finding(
-                Status.PROBLEM,
-                f"the folder {FILES} with {len(kept):,} files of users is missing",
-                "put back the whole folder from one backup: `chat4all restore`",
-            )
+        trouble = _trouble_with_folder(machine, has_files=bool(kept))
+        if trouble is not None:
+            what, _, remedy = trouble.partition(": ")
+            yield Finding(Status.PROBLEM, what, remedy)
             return
         found = await asyncio.to_thread(_look_at, folder, kept, deep=machine.deep)
         # One may have been deleted meanwhile.
@@ -113,6 +113,15 @@ async def uploaded_files(machine: OneMachine) -> AsyncIterator[Finding]:
             f"{format_size(sum(one.size for one in left))}; the first is {left[0].path}",
             "it does no harm; delete it if the room is needed",
         )
+
+
+def _trouble_with_folder(machine: OneMachine, *, has_files: bool) -> str | None:
+    """Say why a start would refuse the folder of files; None also where it would refuse all."""
+    try:
+        whose = installation_of(machine.folder).installation_id
+    except StartRefused:
+        return None
+    return files_trouble(machine.folder / FILES, whose, has_files=has_files)
 
 
 def _look_at(folder: Path, kept: Sequence[KeptFile], *, deep: bool) -> _Found:
