@@ -2,7 +2,7 @@
  * A client of Chat4All for browsers and Node, described in chat4all.d.ts.
  *
  * @import * as Types from "./chat4all.d.ts"
- * @import { Access, End, First, Item, Own, Reached } from "./internal.d.ts"
+ * @import { End, Item, Own, Reached } from "./internal.d.ts"
  */
 
 /** Seconds between looks for what other tabs left. */
@@ -20,6 +20,7 @@ const GAPS = 3;
 const EARLIER_RUN = "9";
 /** Close codes of what would come again. */
 const DEFECTS = [1002, 1007, 1009, 4400];
+const UNKNOWN = "/problems/outcome-unknown";
 
 export class ChatError extends Error {
   name = "ChatError";
@@ -54,6 +55,9 @@ const isSignedOut = (error) =>
 
 const isTemporary = (/** @type {ChatError} */ { status }) =>
   status === 0 || status === 429 || status >= 500;
+
+const isUnknown = (/** @type {ChatError} */ { status, type }) =>
+  status === 0 || (status >= 500 && status !== 503) || type === UNKNOWN;
 
 /** @param {unknown} cause @returns {never} */
 const rethrow = (cause) => {
@@ -162,7 +166,7 @@ export class Client extends EventTarget {
   #username;
   /** @type {string | undefined} */
   #password;
-  /** @type {Access | null} */
+  /** @type {Own["access"]} */
   #access = null;
   /** @type {Promise<string> | null} */
   #renewing = null;
@@ -173,51 +177,49 @@ export class Client extends EventTarget {
   #state = "closed";
   /** @type {Promise<void> | null} */
   #running = null;
-  /** @type {First | null} */
+  /** @type {Own["first"]} */
   #first = null;
   /** @type {ChatError | null} */
   #ended = null;
   /** @type {Types.WebSocketLike | null} */
   #socket = null;
   #isConnected = false;
-  /** @type {Set<() => void>} Who waits for the next try. */
+  /** @type {Own["tries"]} */
   #tries = new Set();
   #probe = () => {};
   /** @type {string[]} */
   #watched = [];
-  /** @type {string | undefined} The token that a connection was refused with. */
+  /** @type {Own["refused"]} */
   #refused;
-  /** @type {any} The first frame. */
+  /** @type {Own["hello"]} */
   #hello;
 
   /** @type {Map<string, Reached>} */
   #received = new Map();
-  /** @type {string | null} Of what was received. */
+  /** @type {Own["generation"]} */
   #generation = null;
   /** @type {Types.Positions} */
   #taken = { generation: null, positions: {} };
-  /** Whether positions are kept in the storage. */
   #keeps = true;
-  /** Whether a conversation that is added was missed. */
   #goesOn = false;
   /** By the server's clock, when every conversation was told last; "" if that is not known. */
   #toldAllAt = "";
   /** @type {Set<string>} Conversations that were left since then: none of them is new. */
   #left = new Set();
-  /** @type {Map<string, number>} How far this user was told to have read. */
+  /** @type {Own["markers"]} */
   #markers = new Map();
-  /** @type {Item[] | null} Of the loop over `events`. */
+  /** @type {Own["queue"]} */
   #queue = null;
-  /** @type {Set<() => void>} Who waits for the queue to change. */
+  /** @type {Own["readers"]} */
   #readers = new Set();
-  /** @type {Set<string>} Conversations whose positions are not saved. */
+  /** @type {Own["moved"]} */
   #moved = new Set();
   /** @type {Promise<void> | null} */
   #saving = null;
 
   /** @type {Map<string, Types.UnsentMessage>} */
   #outbox = new Map();
-  /** @type {Map<string, Promise<void>>} The last on its way by conversation. */
+  /** @type {Own["chains"]} */
   #chains = new Map();
   #created = 0;
   /** @type {Promise<void> | null} */
@@ -256,12 +258,13 @@ export class Client extends EventTarget {
   /** @type {Own["call"]} */
   async #call(method, path, { json, form, key, open, done, tries = Infinity, forever, timeout, raw, ...init } = {}) {
     const signal = this.#life.signal;
-    /** @type {Record<string, string>} */
+    /** @type {any} */
     const headers = { ...init.headers };
     if (json) headers["Content-Type"] = "application/json";
     if (key) headers["Idempotency-Key"] = `"${key}"`;
     let spent = 0;
     let renewed = false;
+    let mayBeDone = false;
     for (let tried = 1; ; tried++) {
       const began = Date.now();
       /** @type {ChatError} */
@@ -280,7 +283,7 @@ export class Client extends EventTarget {
         });
         if (raw && response.ok) return response;
         const text = await response.text();
-        if (response.ok || (tried > 1 && response.status === done)) {
+        if (response.ok || (mayBeDone && response.status === done)) {
           return { body: response.ok && text ? JSON.parse(text) : null, headers: response.headers };
         }
         error = problem(response, text);
@@ -299,10 +302,13 @@ export class Client extends EventTarget {
       spent += Date.now() - began + 1_000 * (error.retry_after ?? 0) + backoff;
       const again =
         isTemporary(error) ||
-        (error.status === 409 && tried > 1 && key && error.type === "/problems/conflict");
+        (error.status === 409 && mayBeDone && key && error.type === "/problems/conflict");
       if (!again || tried >= tries || (!forever && spent > (this.#options.retry_for ?? 30_000))) {
-        throw error;
+        const detail = `${error.detail}; but an earlier try may have been done`;
+        const doubt = mayBeDone && !isUnknown(error) && { type: UNKNOWN, detail };
+        throw new ChatError({ ...error, key, ...doubt });
       }
+      mayBeDone ||= method !== "GET" && !form && isUnknown(error);
       await this.#pause(error.retry_after, backoff);
       signal.throwIfAborted();
     }
@@ -313,7 +319,7 @@ export class Client extends EventTarget {
     return (await this.#call(method, path, how)).body;
   }
 
-  /** Full jitter. @param {number} tried */
+  /** @type {Own["backoff"]} */
   #backoff(tried) {
     return this.#random() * Math.min(20_000, 1_000 * 2 ** tried);
   }
@@ -501,9 +507,9 @@ export class Client extends EventTarget {
   }
 
   /** @type {Types.Client["createGroup"]} */
-  createGroup(title, members, { metadata } = {}) {
+  createGroup(title, members, { metadata, key = newId() } = {}) {
     const json = { type: "group", title, members, metadata };
-    return this.#ask("POST", "/v1/conversations", { json, key: newId() });
+    return this.#ask("POST", "/v1/conversations", { json, key });
   }
 
   /** @type {Types.Client["createPrivate"]} */
@@ -672,7 +678,7 @@ export class Client extends EventTarget {
     return this.#files("upload", given);
   }
 
-  /** @type {(...given: any[]) => Promise<any>} */
+  /** @type {Own["download"]} */
   download(...given) {
     return this.#files("download", given);
   }
@@ -904,7 +910,7 @@ export class Client extends EventTarget {
     return (this.#saving ??= this.#save().finally(() => (this.#saving = null)));
   }
 
-  /** Move what is kept forward: another tab may be further. */
+  /** @type {Own["save"]} */
   async #save() {
     while (this.#moved.size) {
       const key = `${await this.#prefix()}positions`;
@@ -924,7 +930,7 @@ export class Client extends EventTarget {
     }
   }
 
-  /** @param {Types.Positions | undefined} since */
+  /** @type {Own["start"]} */
   async #start(since) {
     const has = Object.keys(this.#taken.positions).length ? this.#taken : undefined;
     if (since) this.#keeps = false;
@@ -980,7 +986,7 @@ export class Client extends EventTarget {
     const token = await this.#token(this.#refused);
     life.throwIfAborted();
     const url = this.#url.replace(/^http/, "ws") + "/v1/live";
-    /** @type {End & {isOpen: boolean, pumping?: Promise<void>}} */
+    /** @type {End} */
     const ended = await new Promise((resolve) => {
       /** @type {Types.WebSocketLike} */
       const socket = new this.#WebSocket(url, ["chat4all.v1", `bearer.${token}`]);
@@ -1270,7 +1276,7 @@ export class Client extends EventTarget {
   }
 }
 
-/** @param {Headers} headers @param {string} rel */
+/** @type {Own["link"]} */
 const link = (headers, rel) =>
   headers.get("Link")?.match(`<([^>]*)>; *rel="${rel}"`)?.[1] ?? "";
 
