@@ -447,6 +447,8 @@ export interface WebSocketLike {
   onerror: ((event: any) => void) | null;
   send(text: string): void;
   close(code?: number, reason?: string): void;
+  /** Ends it without the other side, which is waited for otherwise. */
+  terminate?(): void;
 }
 
 export interface ClientOptions {

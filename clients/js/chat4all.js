@@ -9,6 +9,7 @@
 const ADOPT = 15;
 const HANDSHAKE = 10_000;
 const PROBE = 5_000;
+const CLOSING = 1_000;
 const LOCKED = 10_000;
 const ASKED = 30_000;
 const RENEWED_AGAIN = 10_000;
@@ -1012,7 +1013,9 @@ export class Client extends EventTarget {
         this.#probe = () => {};
         clearInterval(timer);
         life.removeEventListener("abort", left);
-        socket.onmessage = socket.onclose = null;
+        const closing = setTimeout(() => socket.terminate?.(), CLOSING);
+        socket.onclose = () => clearTimeout(closing);
+        socket.onmessage = null;
         socket.onerror = () => {};
         try {
           socket.close(1000);
