@@ -273,7 +273,8 @@ export class Client extends EventTarget {
       let token = "";
       if (!open) headers.Authorization = `Bearer ${(token = await this.#token())}`;
       try {
-        const late = AbortSignal.timeout(timeout ?? this.#options.request_timeout ?? 10_000);
+        const ms = timeout ?? this.#options.request_timeout ?? 10_000;
+        const late = timeout === null ? signal : AbortSignal.timeout(ms);
         const response = await this.#fetch(this.#url + path, {
           method,
           headers,
@@ -326,14 +327,13 @@ export class Client extends EventTarget {
   }
 
   /** @type {Own["pause"]} */
-  async #pause(seconds, ms) {
-    if (seconds) await this.#wait(new Set(), 1_000 * seconds);
-    await this.#wait(this.#tries, ms);
+  async #pause(seconds, ms, signal) {
+    if (seconds) await this.#wait(new Set(), 1_000 * seconds, signal);
+    await this.#wait(this.#tries, ms, signal);
   }
 
   /** @type {Own["wait"]} */
-  #wait(these, ms) {
-    const signal = this.#life.signal;
+  #wait(these, ms, signal = this.#life.signal) {
     return new Promise((resolve) => {
       const end = () => {
         clearTimeout(timer);

@@ -32,8 +32,8 @@ export interface How {
   tries?: number;
   /** Until there is an answer. */
   forever?: boolean;
-  /** Milliseconds for one try. */
-  timeout?: number;
+  /** Milliseconds for one try; null: for as long as it takes. */
+  timeout?: number | null;
   headers?: Record<string, string>;
   body?: ArrayBuffer;
   /** Resolves with the answer as soon as it begins, its body unread. */
@@ -147,10 +147,10 @@ export interface Own {
   ask(method: string, path: string, how?: How): Promise<any>;
   /** Milliseconds before another try, with full jitter. */
   backoff(tried: number): number;
-  /** Wait as the server says, then for `wake` or so many milliseconds. */
-  pause(seconds: number | undefined, ms: number): Promise<void>;
-  /** Wait until these are woken, the time is over, or the client is closed. */
-  wait(these: Set<() => void>, ms?: number): Promise<void>;
+  /** Wait as the server says, then for `wake` or so many milliseconds, or until `signal`. */
+  pause(seconds: number | undefined, ms: number, signal?: AbortSignal): Promise<void>;
+  /** Wait until these are woken, the time is over, or `signal`: the client's end, if none is given. */
+  wait(these: Set<() => void>, ms?: number, signal?: AbortSignal): Promise<void>;
 
   /**
    * An access token other than `refused`. All who need the next one share one renewal, and nobody
