@@ -26,8 +26,6 @@ const PASSING = [409, 423, 460];
 const GONE = [404, 410];
 /** Milliseconds to wait, in all, while the server checks a file before anybody may have it. */
 const CHECKED_FOR = 600_000;
-/** The longest that a timer can wait: a download is timed by its pieces. */
-const NEVER = 2 ** 31 - 1;
 const FILES = "/v1/files";
 const DEFECT = "/problems/defect";
 const TUS = { "Tus-Resumable": "1.0.0" };
@@ -256,7 +254,7 @@ export class Files {
         timed(request_timeout + queue, ends, coming);
       let began = Date.now();
       try {
-        const how = { raw: true, tries: 1, timeout: NEVER };
+        const how = { raw: true, tries: 1, timeout: null }; // timed by its pieces
         const any = AbortSignal.any([signal, ends.signal]);
         const [method, headers] = isBeyond ? ["HEAD", {}] : ["GET", rangeOf(at)];
         const answer = await within(call(method, path, { ...how, headers, signal: any }), QUEUE);
@@ -311,11 +309,7 @@ export class Files {
 
   /** @param {number | undefined} seconds @param {number} ms @param {AbortSignal} signal */
   async #wait(seconds, ms, signal) {
-    let stop = () => {};
-    const aborted = new Promise((resolve) => (stop = () => resolve(undefined)));
-    signal.addEventListener("abort", stop);
-    await Promise.race([this.#own.pause(seconds, ms), aborted]);
-    signal.removeEventListener("abort", stop);
+    await this.#own.pause(seconds, ms, signal);
     signal.throwIfAborted();
   }
 

@@ -153,7 +153,8 @@ export interface FieldProblem {
 /**
  * Why something was not done: the fields of the server's problem (RFC 9457).
  *
- * `/problems/signed-out`, with 401, asks for signing in again. Where the server said nothing, `status`
+ * `/problems/signed-out`, with 401, asks for signing in again. With `/problems/outcome-unknown` it may
+ * have been done by an earlier try, whatever the `status` of the last answer says. Where the server said nothing, `status`
  * is 0 and `type` is one of
  * `/problems/no-answer` (not reached, or the answer was lost),
  * `/problems/closed` (the client was closed),
@@ -176,6 +177,8 @@ export class ChatError extends Error {
   code?: number;
   /** Seconds after which to try again. */
   retry_after?: number;
+  /** The call's `Idempotency-Key`: `createGroup`, called again with it, creates the group once. */
+  key?: string;
 }
 
 // ---------------------------------------------------------------------------- events
@@ -444,6 +447,8 @@ export interface WebSocketLike {
   onerror: ((event: any) => void) | null;
   send(text: string): void;
   close(code?: number, reason?: string): void;
+  /** Ends it without the other side, which is waited for otherwise. */
+  terminate?(): void;
 }
 
 export interface ClientOptions {
@@ -529,10 +534,11 @@ export class Client extends EventTarget {
   /** Yours, newest activity first. `limit` is the size of the pages that are asked for. */
   conversations(options?: { limit?: number }): AsyncIterableIterator<ListedConversation>;
   conversation(conversation_id: string): Promise<WholeConversation>;
+  /** With the same `key`, a UUID, within 24 hours, a group is created once. */
   createGroup(
     title: string,
     members: string[],
-    options?: { metadata?: Record<string, string> },
+    options?: { metadata?: Record<string, string>; key?: string },
   ): Promise<Conversation>;
   /** The conversation with one other, which is made once. */
   createPrivate(username: string): Promise<Conversation>;

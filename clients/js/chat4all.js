@@ -2,13 +2,14 @@
  * A client of Chat4All for browsers and Node, described in chat4all.d.ts.
  *
  * @import * as Types from "./chat4all.d.ts"
- * @import { Access, End, First, Item, Own, Reached } from "./internal.d.ts"
+ * @import { End, Item, Own, Reached } from "./internal.d.ts"
  */
 
 /** Seconds between looks for what other tabs left. */
 const ADOPT = 15;
 const HANDSHAKE = 10_000;
 const PROBE = 5_000;
+const CLOSING = 1_000;
 const LOCKED = 10_000;
 const ASKED = 30_000;
 const RENEWED_AGAIN = 10_000;
@@ -18,6 +19,7 @@ const REF_MAX = 128;
 const GAPS = 3;
 /** Close codes of what would come again. */
 const DEFECTS = [1002, 1007, 1009, 4400];
+const UNKNOWN = "/problems/outcome-unknown";
 
 export class ChatError extends Error {
   name = "ChatError";
@@ -52,6 +54,9 @@ const isSignedOut = (error) =>
 
 const isTemporary = (/** @type {ChatError} */ { status }) =>
   status === 0 || status === 429 || status >= 500;
+
+const isUnknown = (/** @type {ChatError} */ { status, type }) =>
+  status === 0 || (status >= 500 && status !== 503) || type === UNKNOWN;
 
 /** @param {unknown} cause @returns {never} */
 const rethrow = (cause) => {
@@ -160,7 +165,7 @@ export class Client extends EventTarget {
   #username;
   /** @type {string | undefined} */
   #password;
-  /** @type {Access | null} */
+  /** @type {Own["access"]} */
   #access = null;
   /** @type {Promise<string> | null} */
   #renewing = null;
@@ -171,52 +176,50 @@ export class Client extends EventTarget {
   #state = "closed";
   /** @type {Promise<void> | null} */
   #running = null;
-  /** @type {First | null} */
+  /** @type {Own["first"]} */
   #first = null;
   /** @type {ChatError | null} */
   #ended = null;
   /** @type {Types.WebSocketLike | null} */
   #socket = null;
   #isConnected = false;
-  /** @type {Set<() => void>} Who waits for the next try. */
+  /** @type {Own["tries"]} */
   #tries = new Set();
   #probe = () => {};
   /** @type {string[]} */
   #watched = [];
-  /** @type {string | undefined} The token that a connection was refused with. */
+  /** @type {Own["refused"]} */
   #refused;
-  /** @type {any} The first frame. */
+  /** @type {Own["hello"]} */
   #hello;
 
   /** @type {Map<string, Reached>} */
   #received = new Map();
-  /** @type {string | null} Of what was received. */
+  /** @type {Own["generation"]} */
   #generation = null;
   /** @type {Types.Positions} */
   #taken = { generation: null, positions: {} };
-  /** Whether positions are kept in the storage. */
   #keeps = true;
-  /** Whether a conversation that is added was missed. */
   #goesOn = false;
   /** When all was told last, by the server's clock; 0 if that is not known. */
   #toldAllAt = 0;
   #toldAt = Infinity; // by `performance`
   /** @type {Set<string>} Conversations that were left since then: none of them is new. */
   #left = new Set();
-  /** @type {Map<string, number>} How far this user was told to have read. */
+  /** @type {Own["markers"]} */
   #markers = new Map();
-  /** @type {Item[] | null} Of the loop over `events`. */
+  /** @type {Own["queue"]} */
   #queue = null;
-  /** @type {Set<() => void>} Who waits for the queue to change. */
+  /** @type {Own["readers"]} */
   #readers = new Set();
-  /** @type {Set<string>} Conversations whose positions are not saved. */
+  /** @type {Own["moved"]} */
   #moved = new Set();
   /** @type {Promise<void> | null} */
   #saving = null;
 
   /** @type {Map<string, Types.UnsentMessage>} */
   #outbox = new Map();
-  /** @type {Map<string, Promise<void>>} The last on its way by conversation. */
+  /** @type {Own["chains"]} */
   #chains = new Map();
   #created = 0;
   /** @type {Promise<void> | null} */
@@ -255,12 +258,13 @@ export class Client extends EventTarget {
   /** @type {Own["call"]} */
   async #call(method, path, { json, form, key, open, done, tries = Infinity, forever, timeout, raw, ...init } = {}) {
     const signal = this.#life.signal;
-    /** @type {Record<string, string>} */
+    /** @type {any} */
     const headers = { ...init.headers };
     if (json) headers["Content-Type"] = "application/json";
     if (key) headers["Idempotency-Key"] = `"${key}"`;
     let spent = 0;
     let renewed = false;
+    let mayBeDone = false;
     for (let tried = 1; ; tried++) {
       const began = performance.now();
       /** @type {ChatError} */
@@ -268,7 +272,8 @@ export class Client extends EventTarget {
       let token = "";
       if (!open) headers.Authorization = `Bearer ${(token = await this.#token())}`;
       try {
-        const late = AbortSignal.timeout(timeout ?? this.#options.request_timeout ?? 10_000);
+        const ms = timeout ?? this.#options.request_timeout ?? 10_000;
+        const late = timeout === null ? signal : AbortSignal.timeout(ms);
         const response = await this.#fetch(this.#url + path, {
           method,
           headers,
@@ -279,7 +284,7 @@ export class Client extends EventTarget {
         });
         if (raw && response.ok) return response;
         const text = await response.text();
-        if (response.ok || (tried > 1 && response.status === done)) {
+        if (response.ok || (mayBeDone && response.status === done)) {
           return { body: response.ok && text ? JSON.parse(text) : null, headers: response.headers };
         }
         error = problem(response, text);
@@ -298,10 +303,13 @@ export class Client extends EventTarget {
       spent += performance.now() - began + 1_000 * (error.retry_after ?? 0) + backoff;
       const again =
         isTemporary(error) ||
-        (error.status === 409 && tried > 1 && key && error.type === "/problems/conflict");
+        (error.status === 409 && mayBeDone && key && error.type === "/problems/conflict");
       if (!again || tried >= tries || (!forever && spent > (this.#options.retry_for ?? 30_000))) {
-        throw error;
+        const detail = `${error.detail}; but an earlier try may have been done`;
+        const doubt = mayBeDone && !isUnknown(error) && { type: UNKNOWN, detail };
+        throw new ChatError({ ...error, key, ...doubt });
       }
+      mayBeDone ||= method !== "GET" && !form && isUnknown(error);
       await this.#pause(error.retry_after, backoff);
       signal.throwIfAborted();
     }
@@ -312,20 +320,19 @@ export class Client extends EventTarget {
     return (await this.#call(method, path, how)).body;
   }
 
-  /** Full jitter. @param {number} tried */
+  /** @type {Own["backoff"]} */
   #backoff(tried) {
     return this.#random() * Math.min(20_000, 1_000 * 2 ** tried);
   }
 
   /** @type {Own["pause"]} */
-  async #pause(seconds, ms) {
-    if (seconds) await this.#wait(new Set(), 1_000 * seconds);
-    await this.#wait(this.#tries, ms);
+  async #pause(seconds, ms, signal) {
+    if (seconds) await this.#wait(new Set(), 1_000 * seconds, signal);
+    await this.#wait(this.#tries, ms, signal);
   }
 
   /** @type {Own["wait"]} */
-  #wait(these, ms) {
-    const signal = this.#life.signal;
+  #wait(these, ms, signal = this.#life.signal) {
     return new Promise((resolve) => {
       const end = () => {
         clearTimeout(timer);
@@ -500,9 +507,9 @@ export class Client extends EventTarget {
   }
 
   /** @type {Types.Client["createGroup"]} */
-  createGroup(title, members, { metadata } = {}) {
+  createGroup(title, members, { metadata, key = newId() } = {}) {
     const json = { type: "group", title, members, metadata };
-    return this.#ask("POST", "/v1/conversations", { json, key: newId() });
+    return this.#ask("POST", "/v1/conversations", { json, key });
   }
 
   /** @type {Types.Client["createPrivate"]} */
@@ -671,7 +678,7 @@ export class Client extends EventTarget {
     return this.#files("upload", given);
   }
 
-  /** @type {(...given: any[]) => Promise<any>} */
+  /** @type {Own["download"]} */
   download(...given) {
     return this.#files("download", given);
   }
@@ -905,7 +912,7 @@ export class Client extends EventTarget {
     return (this.#saving ??= this.#save().finally(() => (this.#saving = null)));
   }
 
-  /** Move what is kept forward: another tab may be further. */
+  /** @type {Own["save"]} */
   async #save() {
     while (this.#moved.size) {
       const key = `${await this.#prefix()}positions`;
@@ -925,7 +932,7 @@ export class Client extends EventTarget {
     }
   }
 
-  /** @param {Types.Positions | undefined} since */
+  /** @type {Own["start"]} */
   async #start(since) {
     const has = Object.keys(this.#taken.positions).length ? this.#taken : undefined;
     if (since) this.#keeps = false;
@@ -981,7 +988,7 @@ export class Client extends EventTarget {
     const token = await this.#token(this.#refused);
     life.throwIfAborted();
     const url = this.#url.replace(/^http/, "ws") + "/v1/live";
-    /** @type {End & {isOpen: boolean, pumping?: Promise<void>}} */
+    /** @type {End} */
     const ended = await new Promise((resolve) => {
       /** @type {Types.WebSocketLike} */
       const socket = new this.#WebSocket(url, ["chat4all.v1", `bearer.${token}`]);
@@ -1007,7 +1014,9 @@ export class Client extends EventTarget {
         this.#probe = () => {};
         clearInterval(timer);
         life.removeEventListener("abort", left);
-        socket.onmessage = socket.onclose = null;
+        const closing = setTimeout(() => socket.terminate?.(), CLOSING);
+        socket.onclose = () => clearTimeout(closing);
+        socket.onmessage = null;
         socket.onerror = () => {};
         try {
           socket.close(1000);
@@ -1277,7 +1286,7 @@ export class Client extends EventTarget {
   }
 }
 
-/** @param {Headers} headers @param {string} rel */
+/** @type {Own["link"]} */
 const link = (headers, rel) =>
   headers.get("Link")?.match(`<([^>]*)>; *rel="${rel}"`)?.[1] ?? "";
 

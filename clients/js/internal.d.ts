@@ -28,14 +28,14 @@ export interface How {
   key?: string;
   /** Without a token. */
   open?: boolean;
-  /** A status that means, in answer to a repetition, that an earlier try succeeded. */
+  /** A status that means, where an earlier try may have been done, that it was. */
   done?: number;
   /** At most so many. */
   tries?: number;
   /** Until there is an answer. */
   forever?: boolean;
-  /** Milliseconds for one try. */
-  timeout?: number;
+  /** Milliseconds for one try; null: for as long as it takes. */
+  timeout?: number | null;
   headers?: Record<string, string>;
   body?: ArrayBuffer;
   /** Resolves with the answer as soon as it begins, its body unread. */
@@ -55,8 +55,7 @@ export interface FilesOwn {
   life: AbortSignal;
   call: Own["call"];
   pause: Own["pause"];
-  /** Milliseconds before another try. */
-  backoff: (tried: number) => number;
+  backoff: Own["backoff"];
 }
 
 /** An upload that was begun, as it is kept. */
@@ -103,6 +102,10 @@ export interface Item {
 export interface End {
   code: number;
   reason: string;
+  /** Whether there was a first frame. */
+  isOpen?: boolean;
+  /** Done once what was received before is. */
+  pumping?: Promise<void>;
   /** Seconds. */
   retry_after?: number;
 }
@@ -113,22 +116,51 @@ export interface First {
   reject: (error: ChatError) => void;
 }
 
-/** The methods of the client that only it calls, and `transact` of its storage. */
+/** Fields and methods of the client that only it uses, and `transact` of its storage. */
 export interface Own {
+  access: Access | null;
+  first: First | null;
+  /** Who waits for the next try. */
+  tries: Set<() => void>;
+  /** The token that a connection was refused with. */
+  refused: string | undefined;
+  /** The first frame of a connection. */
+  hello: any;
+  /** The run of the server whose positions were received. */
+  generation: string | null;
+  /** Whether positions are kept in the storage. */
+  keeps: boolean;
+  /** Whether a conversation that is added was missed. */
+  goesOn: boolean;
+  /** How far this user was told to have read. */
+  markers: Map<string, number>;
+  /** Of the loop over `events`. */
+  queue: Item[] | null;
+  /** Who waits for the queue to change. */
+  readers: Set<() => void>;
+  /** Conversations whose positions are not saved. */
+  moved: Set<string>;
+  /** The last message on its way, by conversation. */
+  chains: Map<string, Promise<void>>;
+
   /** Ask until there is an answer that asking again would not change. */
   call(method: string, path: string, how?: How): Promise<{ body: any; headers: Headers }>;
   /** The same, for the body alone. */
   ask(method: string, path: string, how?: How): Promise<any>;
-  /** Wait as the server says, then for `wake` or so many milliseconds. */
-  pause(seconds: number | undefined, ms: number): Promise<void>;
-  /** Wait until these are woken, the time is over, or the client is closed. */
-  wait(these: Set<() => void>, ms?: number): Promise<void>;
+  /** Milliseconds before another try, with full jitter. */
+  backoff(tried: number): number;
+  /** Wait as the server says, then for `wake` or so many milliseconds, or until `signal`. */
+  pause(seconds: number | undefined, ms: number, signal?: AbortSignal): Promise<void>;
+  /** Wait until these are woken, the time is over, or `signal`: the client's end, if none is given. */
+  wait(these: Set<() => void>, ms?: number, signal?: AbortSignal): Promise<void>;
 
   /**
    * An access token other than `refused`. All who need the next one share one renewal, and nobody
    * waits for it while the token is good.
    */
   token(refused?: string): Promise<string>;
+  /** The address of what an answer's `Link` calls so; "" where there is none. */
+  link(headers: Headers, rel: string): string;
   renew(refused?: string): Promise<string>;
   /** Get tokens for a form, and keep them. */
   exchange(username: string, form: Record<string, string>): Promise<string>;
@@ -158,6 +190,7 @@ export interface Own {
     act: "send" | "upload" | "discard" | "download" | "delete",
     given: unknown[],
   ): Promise<any>;
+  download(...given: any[]): Promise<any>;
   /** Send it now. `key`: its name in the storage. */
   post(unsent: UnsentMessage, key: string): Promise<string>;
   /** Drop from the unsent messages one that is in the history. */
@@ -167,7 +200,11 @@ export interface Own {
   tell(event: ClientEvent | null, more?: Partial<Item>): void;
   /** Keep the position of an event that was taken. */
   take(item: Item): Promise<void> | undefined;
+  /** Move the positions that are kept forward: another tab may be further. */
+  save(): Promise<void>;
 
+  /** Begin where this or another run has come to, or at `since`. */
+  start(since: Positions | undefined): Promise<void>;
   /** Connect again and again, until the end of `life`. `run`: this loop's own end. */
   run(since: Positions | undefined, life: AbortSignal, run: AbortSignal): Promise<void>;
   /** One connection, to its end. */

@@ -146,6 +146,16 @@ test("a request may be in the server's queue for longer than one that it answers
   assert.equal(server.requests.length, 1);
 });
 
+test("a download leaves no timer behind that runs for days", async (t) => {
+  const { timeout } = AbortSignal;
+  const asked = [];
+  t.mock.method(AbortSignal, "timeout", (ms) => asked.push(ms) && timeout(ms));
+  await chat.me();
+  assert.deepEqual(asked.splice(0), [10_000, 10_000]); // for a token, too
+  await isFile(await chat.download(ID));
+  assert.deepEqual(asked, []);
+});
+
 test("what no answer comes to is asked for again", async () => {
   let isOver = false;
   server.faults = [(_, { signal }) =>

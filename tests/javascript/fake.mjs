@@ -14,6 +14,20 @@ export const until = async (condition, what = String(condition)) => {
   }
 };
 
+/** Hold timers of so many milliseconds back. Returns those that run: a test ends one by calling it. */
+export const held = (t, isHeld) => {
+  const { setTimeout, clearTimeout } = globalThis;
+  const running = new Set();
+  t.mock.method(globalThis, "setTimeout", (act, ms, ...given) => {
+    if (!isHeld(ms)) return setTimeout(act, ms, ...given);
+    const timer = () => running.delete(timer) && act();
+    running.add(timer);
+    return timer;
+  });
+  t.mock.method(globalThis, "clearTimeout", (timer) => running.delete(timer) || clearTimeout(timer));
+  return running;
+};
+
 export class FakeServer {
   isOnline = true;
   /** Bodies of messages that were accepted. */

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
 import { Client, memoryStorage } from "../../clients/js/chat4all.js";
-import { CHAT, FakeServer, until } from "./fake.mjs";
+import { CHAT, FakeServer, held, until } from "./fake.mjs";
 
 const SIZE = 3_000_000;
 const bytes = Uint8Array.from({ length: SIZE }, (_, index) => (index * 7 + (index >> 8)) % 251);
@@ -251,6 +251,19 @@ test("a wait for the check can be aborted", async () => {
   stop.abort(new Error("paused"));
   await assert.rejects(sent, /paused/);
   assert.equal((await storage.keys("")).length, 1, "the upload is kept");
+});
+
+test("a wait that is aborted leaves no timer behind, which would keep a program running", async (t) => {
+  const waiting = held(t, (ms) => ms === 3_600_000);
+  const stop = new AbortController();
+  const later = () => new Response(null, { status: 503, headers: { "Retry-After": "3600" } });
+  server.faults = [later];
+  const sent = clientOf({ pace: 1 }).sendFile(CHAT, film(), { signal: stop.signal });
+  sent.catch(() => {});
+  await until(() => waiting.size);
+  stop.abort(new Error("paused"));
+  await assert.rejects(sent, /paused/);
+  assert.equal(waiting.size, 0);
 });
 
 test("a file that was refused by the check is refused", async () => {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { ChatError, Client, newId } from "../../clients/js/chat4all.js";
-import { CHAT, FakeServer, until } from "./fake.mjs";
+import { CHAT, FakeServer, held, until } from "./fake.mjs";
 
 const URL = "http://chat.example";
 
@@ -261,4 +261,53 @@ test("a resume that is refused makes the connection anew, or ends it for good", 
   await until(() => ended);
   assert.equal(ended.type, "/problems/defect");
   assert.equal(ended.code, 4400);
+});
+
+/** Options of a client whose sockets note when they are terminated, and `close` as a test says. */
+const terminating = (server, close) => {
+  const terminated = [];
+  class Socket extends server.WebSocket {
+    close() {
+      close.call(this);
+    }
+    terminate() {
+      terminated.push(this);
+    }
+  }
+  return { terminated, options: { ...server.options, WebSocket: Socket } };
+};
+
+test("a socket whose other side does not close it is terminated after a second", async (t) => {
+  const closing = held(t, (ms) => ms === 1_000);
+  const server = new FakeServer();
+  const { terminated, options } = terminating(server, () => {});
+  const client = new Client(URL, options);
+  await client.connect();
+  const [silent] = server.sockets;
+  await until(() => closing.size); // nothing was heard
+  assert.deepEqual(terminated, []);
+  for (const end of [...closing]) end();
+  assert.deepEqual(terminated, [silent]);
+  await until(() => client.state === "connected");
+  const last = server.sockets.at(-1);
+  assert.notEqual(last, silent);
+  await client.close();
+  for (const end of [...closing]) end();
+  assert.equal(terminated.at(-1), last);
+});
+
+test("a socket that the other side closes leaves no timer behind", async (t) => {
+  const closing = held(t, (ms) => ms === 1_000);
+  const server = new FakeServer();
+  let running = 0;
+  const { terminated, options } = terminating(server, function () {
+    running = closing.size;
+    queueMicrotask(() => this.end(1000));
+  });
+  const client = new Client(URL, options);
+  await client.connect();
+  await client.close();
+  await until(() => !closing.size);
+  assert.equal(running, 1);
+  assert.deepEqual(terminated, []);
 });
