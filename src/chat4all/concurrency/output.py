@@ -24,6 +24,9 @@ FLUSH_SECONDS = 0.5
 """How long the end of a process may wait for its last lines to be written."""
 
 
+STDERR = 2
+
+
 def say_dropped(lines: int) -> str:
     """Return the line that tells how many are missing. `logs` has one that is JSON."""
     return f"chat4all: {lines} lines of output were dropped: nothing took them"
@@ -164,10 +167,24 @@ def write_in_background() -> None:
     Threads do not survive a fork: each process calls this for itself, and `flush_output` where it
     ends without Python's own shutdown.
     """
-    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+    for name, descriptor in (("stdout", 1), ("stderr", STDERR)):
         if not isinstance(getattr(sys, name), BackgroundStream):
             setattr(sys, name, BackgroundStream(BackgroundWriter(descriptor), descriptor))
     atexit.register(flush_output)
+
+
+def speak_in_background() -> None:
+    """Let what a command says on standard error hold it up no more, nor end it, from now on.
+
+    Only where that is the process's own: not where a test or a caller has put something else.
+    """
+    try:
+        is_own = sys.stderr.fileno() == STDERR
+    except (OSError, ValueError):
+        return
+    if is_own and not isinstance(sys.stderr, BackgroundStream):
+        sys.stderr = BackgroundStream(BackgroundWriter(STDERR), STDERR)
+        atexit.register(flush_output)
 
 
 def flush_output() -> None:
