@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 QUEUE_BYTES = 1024 * 1024
 """What may wait to be written; further lines are dropped."""
@@ -193,6 +194,14 @@ def flush_output() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, BackgroundStream):
             stream.writer.flush(max(0.0, end - time.monotonic()))
+
+
+def discard_output() -> None:
+    """Let nothing more be written to standard output, also by Python's own shutdown."""
+    with suppress(OSError, ValueError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)
 
 
 def open_standard_descriptors() -> None:
