@@ -37,6 +37,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, folder: Path, number: signal.Signals)
         finally:
             # As the servers are stopped; a second signal does not cut that short.
             os.kill(os.getpid(), number)
+            came += ", all stopped"
         return suite.Part(None, (), "not measured")
 
     monkeypatch.setattr(suite, "_measure", measure)
@@ -53,7 +54,7 @@ def test_a_signal_ends_it_as_ctrl_c_does(
     signal.signal(number, lambda *_: unhandled.append(number))
     before = signal.getsignal(number)
     result, came = bench(monkeypatch, tmp_path, number)
-    assert (result.exit_code, came, unhandled) == (128 + number, "to the signal", [])
+    assert (result.exit_code, came, unhandled) == (128 + number, "to the signal, all stopped", [])
     assert not list(tmp_path.iterdir())
     assert signal.getsignal(number) is before
 
@@ -61,5 +62,5 @@ def test_a_signal_ends_it_as_ctrl_c_does(
 def test_a_hangup_that_is_ignored_stays_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     result, came = bench(monkeypatch, tmp_path, signal.SIGHUP)
-    assert came == "beyond it"
+    assert came == "beyond it, all stopped"
     assert result.exit_code == 1  # nothing was measured
