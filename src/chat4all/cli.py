@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from chat4all import __version__
-from chat4all.concurrency.output import open_standard_descriptors
+from chat4all.concurrency.output import discard_output, open_standard_descriptors
 from chat4all.domain.acting import Actor, act_as, system_account
 from chat4all.domain.errors import CommandRefused, OutcomeUnknown, StartRefused, Unavailable
 from chat4all.terminal.failing import OUTCOME_UNKNOWN, REFUSED
@@ -94,7 +94,7 @@ class _Commands(click.Group):
         except OSError as error:
             if error.filename is not None or error.errno not in _OUTPUT_FAILED:
                 raise
-            _discard_output()
+            discard_output()
             _say(f"the output cannot be written ({error.strerror})")
             sys.exit(1)
 
@@ -104,7 +104,7 @@ class _Commands(click.Group):
             sys.stdout.flush()  # while an error can be told
         except BrokenPipeError:
             # The reader has all that it wants: `chat4all users list | head`.
-            _discard_output()
+            discard_output()
             raise click.exceptions.Exit(PIPE_CLOSED) from None
         except KeyboardInterrupt:
             raise click.exceptions.Exit(INTERRUPTED) from None
@@ -152,14 +152,6 @@ def _say(sentence: str) -> None:
     """Print a sentence on standard error, if that takes it: the exit status says it too."""
     with suppress(OSError):
         click.echo(f"chat4all: {sentence}", err=True)
-
-
-def _discard_output() -> None:
-    """Let nothing more be written to standard output, also by Python's own shutdown."""
-    with suppress(OSError, ValueError):
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, sys.stdout.fileno())
-        os.close(nothing)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

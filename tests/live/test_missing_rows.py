@@ -10,6 +10,8 @@ import pytest
 
 from chat4all.domain.events import MessageStored
 from chat4all.domain.ids import ConversationId
+from chat4all.domain.position import Position
+from chat4all.gateway.live.next_runs import NextRuns
 from tests.api.changing import THUMB, delete, edit, react, sent
 from tests.api.conftest import CHAT, Api
 from tests.live.sockets import FakeSocket, resumed, until
@@ -109,3 +111,44 @@ async def test_what_is_not_stored_yet_is_no_reload(api: Api) -> None:
         await api.send(ana)
     await socket.heard("message", 3)
     assert "reload" not in {frame["type"] for frame in socket.frames}
+
+
+async def test_who_is_told_of_what_was_never_stored_goes_on_with_what_is(api: Api) -> None:
+    """A gap that is too wide to be sent is a `reload`, to what is stored and no further."""
+    ana = await api.sign_in("ana")
+    sockets = [await resumed(api.parts.live, ana) for _ in range(2)]
+    await api.send(ana)
+    for socket in sockets:
+        await socket.heard("message")
+    hub, chat = api.parts.live.hub, ConversationId(CHAT)
+    hub.announced(CHAT, partial(list, [MessageStored(message(10**6, chat))]))
+    await until(lambda: not len(hub._work))
+    await api.send(ana)
+    for socket in sockets:
+        await socket.heard("message", 2)
+        assert short(socket) == [("message", "1.0"), ("message", "2.0")]
+
+
+async def test_what_is_announced_while_the_store_is_asked_is_delivered(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = await api.sign_in("ana")
+    socket = await resumed(api.parts.live, ana)
+    hub, chat = api.parts.live.hub, ConversationId(CHAT)
+    followed = hub._followers.get(CHAT)
+    assert followed is not None
+    head, asked = NextRuns.head, 0
+
+    async def slow(runs: NextRuns, conversation: ConversationId) -> Position:
+        nonlocal asked
+        stored, asked = await head(runs, conversation), asked + 1
+        if asked == 1:
+            await api.send(ana)
+            await until(lambda: any(one.seq == 1 for one in followed._messages))
+        return stored
+
+    monkeypatch.setattr(NextRuns, "head", slow)
+    hub.announced(CHAT, partial(list, [MessageStored(message(10**6, chat))]))
+    await socket.heard("message")
+    assert short(socket) == [("message", "1.0")]
+    assert asked == 2  # by the delivery that followed, not by a later comparison with the store

@@ -1,13 +1,16 @@
 """What becomes of a change whose log or store does not answer."""
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
-from chat4all.domain.changes import MadeChange, ReactionCount, Version
-from chat4all.domain.errors import InvalidInput, OutcomeUnknown, Unavailable
+from chat4all.domain.changes import EDITS_MAX, MadeChange, ReactionCount, Version
+from chat4all.domain.errors import Conflict, InvalidInput, OutcomeUnknown, Unavailable
 from chat4all.domain.ids import ChangeId, ConversationId, LogPosition, MessageId, Username
 from chat4all.domain.messages import Receipt, StoredMessage
 from chat4all.domain.people import Role
@@ -33,6 +36,7 @@ class Fake:
     def __init__(self) -> None:
         self.appended: list[bytes] = []
         self.fresh = True
+        self.versions_stored: Sequence[Version] = []
         self.log_fails: Exception | None = None
         self.store_fails: Exception | None = None
 
@@ -53,7 +57,8 @@ class Fake:
     ) -> Sequence[StoredMessage]:
         if self.store_fails is not None:
             raise self.store_fails
-        return [message(1)]
+        edited_at = self.versions_stored[-1].edited_at if self.versions_stored else None
+        return [replace(message(1), edited_at=edited_at)]
 
     async def page(self, *_: Any, **__: Any) -> EncodedPage:
         raise NotImplementedError
@@ -65,7 +70,7 @@ class Fake:
         raise NotImplementedError
 
     async def versions(self, conversation: ConversationId, seq: int) -> Sequence[Version]:
-        return []
+        return self.versions_stored
 
     async def made(self, *_: Any) -> MadeChange | None:
         return None
@@ -133,3 +138,51 @@ async def test_what_could_not_be_looked_up_carries_its_id_too() -> None:
     fake.store_fails = Unavailable("the store does not answer")
     error, _ = await refused(fake, OWN)
     assert (error.change_id, fake.appended) == (OWN, [])
+
+
+async def test_edits_under_way_and_not_stored_yet_count() -> None:
+    fake = Fake()
+    one = changing(fake)
+
+    async def edited(count: int) -> list[ChangeId | BaseException]:
+        edits = (
+            one.edit(BRUNO, CHATS[0], message(1).message_id, f"edit {n}") for n in range(count)
+        )
+        return await asyncio.gather(*edits, return_exceptions=True)
+
+    assert {type(outcome) for outcome in await edited(EDITS_MAX - 20)} == {str}
+    # Once most of them are stored each still counts once.
+    decoded = [decode_record(value) for value in fake.appended]
+    records = [record for record in decoded if isinstance(record, EditRecord)]
+    fake.versions_stored = [
+        Version("first", None),
+        *(Version(one.content, one.changed_at) for one in records),
+    ][:-10]
+    outcomes = await edited(50)
+    assert sum(isinstance(outcome, Conflict) for outcome in outcomes) == 30
+    assert len(fake.appended) == EDITS_MAX
+    again = records[0]
+    assert await one.edit(
+        BRUNO, CHATS[0], message(1).message_id, "edit 0", change_id=again.change_id
+    )
+    assert len(fake.appended) == EDITS_MAX
+
+
+async def test_an_edit_that_was_not_accepted_does_not_count() -> None:
+    fake = Fake()
+    one = changing(fake)
+    fake.log_fails = Unavailable("the log does not answer")
+    with patch("chat4all.usecases.changing.answer_no_sooner"):
+        for n in range(EDITS_MAX):
+            with pytest.raises(Unavailable):
+                await one.edit(BRUNO, CHATS[0], message(1).message_id, f"edit {n}")
+    fake.log_fails = None
+    assert await one.edit(BRUNO, CHATS[0], message(1).message_id, "new")
+
+
+async def test_the_texts_end_with_the_present_one_where_the_store_tells_no_more() -> None:
+    fake = Fake()
+    fake.versions_stored = [Version(f"{n}", f"{n}") for n in range(EDITS_MAX + 1)]
+    found = await changing(fake).versions(BRUNO, CHATS[0], message(1).message_id)
+    assert len(found) == EDITS_MAX + 2
+    assert found[-1].content == message(1).content

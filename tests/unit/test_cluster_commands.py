@@ -1,5 +1,6 @@
 """`chat4all secrets`, `ready` and `demo`, without a cluster; the examples are no tests."""
 
+import os
 import shutil
 import stat
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from chat4all.cli import main
 from chat4all.commands.secrets import FILES
 from chat4all.wire.health import DependencyHealth, Readiness
 from tests.faults.running import environment, free_ports
@@ -111,6 +113,23 @@ def test_ready_says_what_is_missed(status: int, body: bytes, code: int, printed:
         result = chat4all("ready", "--port", port)
     assert result.exit_code == code
     assert printed in result.stdout
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
+@pytest.mark.parametrize("is_read", [True, False])
+def test_ready_is_the_status_alone_where_nothing_takes_its_output(
+    monkeypatch: pytest.MonkeyPatch, status: int, code: int, *, is_read: bool
+) -> None:
+    if is_read:
+        end = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reader, end = os.pipe()
+        os.close(reader)
+    with answering(status, health(log=None)) as port, os.fdopen(end, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with pytest.raises(SystemExit) as ended:
+            main(["ready", "--port", str(port)])
+    assert ended.value.code == code
 
 
 def test_ready_asks_the_port_of_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:

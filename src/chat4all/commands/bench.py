@@ -13,6 +13,7 @@ from types import ModuleType
 import click
 
 import chat4all
+from chat4all.operations.ending import ended_by_signals
 
 PARTS = ("accept", "router", "history", "people", "live", "files", "start", "page")
 USUAL = PARTS[:-1]
@@ -72,7 +73,8 @@ def bench(
     effort = suite.QUICK if quick else suite.FULL
     if rounds is not None:
         effort = replace(effort, rounds=rounds)
-    result = suite.run(chat4all.__version__, parts, effort, _say, quick=quick, folder=folder)
+    with ended_by_signals():  # its servers and its folder are not left behind
+        result = suite.run(chat4all.__version__, parts, effort, _say, quick=quick, folder=folder)
     if json_file is not None:
         json_file.write_text(json.dumps(result.as_json(), indent=1) + "\n")
     click.echo(table.table(result))

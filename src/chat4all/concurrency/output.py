@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 QUEUE_BYTES = 1024 * 1024
 """What may wait to be written; further lines are dropped."""
@@ -22,6 +23,9 @@ RETRY_SECONDS = 1.0
 
 FLUSH_SECONDS = 0.5
 """How long the end of a process may wait for its last lines to be written."""
+
+
+STDERR = 2
 
 
 def say_dropped(lines: int) -> str:
@@ -164,10 +168,24 @@ def write_in_background() -> None:
     Threads do not survive a fork: each process calls this for itself, and `flush_output` where it
     ends without Python's own shutdown.
     """
-    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+    for name, descriptor in (("stdout", 1), ("stderr", STDERR)):
         if not isinstance(getattr(sys, name), BackgroundStream):
             setattr(sys, name, BackgroundStream(BackgroundWriter(descriptor), descriptor))
     atexit.register(flush_output)
+
+
+def speak_in_background() -> None:
+    """Let what a command says on standard error hold it up no more, nor end it, from now on.
+
+    Only where that is the process's own: not where a test or a caller has put something else.
+    """
+    try:
+        is_own = sys.stderr.fileno() == STDERR
+    except (OSError, ValueError):
+        return
+    if is_own and not isinstance(sys.stderr, BackgroundStream):
+        sys.stderr = BackgroundStream(BackgroundWriter(STDERR), STDERR)
+        atexit.register(flush_output)
 
 
 def flush_output() -> None:
@@ -176,6 +194,14 @@ def flush_output() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, BackgroundStream):
             stream.writer.flush(max(0.0, end - time.monotonic()))
+
+
+def discard_output() -> None:
+    """Let nothing more be written to standard output, also by Python's own shutdown."""
+    with suppress(OSError, ValueError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)
 
 
 def open_standard_descriptors() -> None:

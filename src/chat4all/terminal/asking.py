@@ -21,6 +21,7 @@ from chat4all.client import (
     Refused,
     Unavailable,
 )
+from chat4all.concurrency.output import speak_in_background
 from chat4all.domain.ids import canonical_uuid
 from chat4all.terminal.accounts import Account, find, parsed_url
 from chat4all.terminal.failing import (
@@ -70,7 +71,12 @@ class Asker:
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run to the end, or until a signal ends it. Raises `Failed` for what went wrong."""
+    """Run to the end, or until a signal ends it. Raises `Failed` for what went wrong.
+
+    What is said on standard error meanwhile is written in the background: if nothing takes it, the
+    event loop still goes on, and hears signals.
+    """
+    speak_in_background()
     with failures():
         asyncio.run(_until_ended(work))
 

@@ -24,6 +24,7 @@ from chat4all.domain.errors import (
     InvalidInput,
     NotAllowed,
     NotFound,
+    OutcomeUnknown,
     Unavailable,
 )
 from chat4all.domain.ids import ChangeId, ConversationId, MessageId, Username
@@ -41,6 +42,7 @@ from chat4all.domain.times import now_utc
 from chat4all.ports.directory import Members
 from chat4all.ports.history import ChangeableMessages
 from chat4all.ports.log import MessageLog
+from chat4all.usecases.accepted_edits import AcceptedEdits
 from chat4all.usecases.attaching import Attaching
 from chat4all.usecases.public_names import PublicNames
 from chat4all.usecases.recent import Recent
@@ -98,6 +100,7 @@ class Changing:
         self._new_id = new_id
         self._unknown_not_before = unknown_not_before
         self._recent = Recent[_Key, ChangeRecord]()
+        self._edits = AcceptedEdits()
 
     async def edit(
         self,
@@ -120,11 +123,15 @@ class Changing:
             if message.sender_id != author:
                 raise NotAllowed("only its author edits a message")
             conflict = _DELETED if message.deleted_at is not None else None
+            record, texts = EditRecord(**of, seq=message.seq, content=content), list[Version]()
             if message.edited_at is not None:
-                texts = await self._history.versions(conversation, message.seq)
-                if len(texts) > EDITS_MAX:
-                    conflict = f"it was edited {EDITS_MAX} times, which is the most"
-            return _Prepared(EditRecord(**of, seq=message.seq, content=content), conflict)
+                texts.extend(await self._history.versions(conversation, message.seq))
+            # Nothing is awaited from here until it is kept: edits under way see one another.
+            if self._edits.count(record, texts) >= EDITS_MAX:
+                conflict = f"it was edited {EDITS_MAX} times, which is the most"
+            if conflict is not None or not self._edits.keep(record, time.monotonic()):
+                return _Prepared(record, conflict)
+            return _Prepared(record, give_up=lambda: self._edits.drop(record))
 
         return await self._append(author, conversation, change_id, headers, prepare)
 
@@ -214,12 +221,22 @@ class Changing:
     ) -> list[Version]:
         """Return every text that a message had, for its author and admins; see `ports.history`.
 
+        The last one is the present one, also where the store does not tell all between.
+
         Raises `NotAllowed` for everybody else.
         """
         message, role = await self._find(reader, conversation, message_id, seq)
         if message.sender_id != reader and role is Role.MEMBER:
             raise NotAllowed("only its author, an admin or an owner sees the earlier texts")
-        return list(await self._history.versions(conversation, message.seq))
+        texts = list(await self._history.versions(conversation, message.seq))
+        if len(texts) > EDITS_MAX:
+            # The store tells no more, and another gateway or producer may have edited it again.
+            message, _ = await self._find(reader, conversation, message_id, message.seq)
+            if message.deleted_at is not None:
+                return []
+            if message.content != texts[-1].content:
+                texts.append(Version(message.content, message.edited_at))
+        return texts
 
     async def reactions(
         self,
@@ -285,12 +302,21 @@ class Changing:
         key = (conversation, made, author)
         try:
             prepared = await prepare(of)
-            if change_id is not None and await self._was_accepted(key, prepared.record, started):
-                return made
-            if prepared.conflict is not None:
-                raise Conflict(prepared.conflict)
-            check_in_time(started)
-            await self._log.append(conversation, encode_record(prepared.record), headers)
+            try:
+                if change_id is not None and await self._was_accepted(
+                    key, prepared.record, started
+                ):
+                    prepared.give_up()
+                    return made
+                if prepared.conflict is not None:
+                    raise Conflict(prepared.conflict)
+                check_in_time(started)
+                await self._log.append(conversation, encode_record(prepared.record), headers)
+            except OutcomeUnknown:
+                raise
+            except Exception:
+                prepared.give_up()
+                raise
         except Unavailable as error:
             await answer_no_sooner(error, started + self._unknown_not_before, fresh=fresh)
             error.change_id = made
@@ -322,6 +348,8 @@ class _Prepared(NamedTuple):
 
     record: ChangeRecord
     conflict: str | None = None
+    give_up: Callable[[], None] = lambda: None
+    """Called where it is not made after all, or was made before."""
 
 
 def is_as_made(record: ChangeRecord, made: MadeChange) -> bool:

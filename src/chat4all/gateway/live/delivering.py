@@ -102,12 +102,14 @@ class Delivery:
             await self._fan_out(followed, _say_changed(conversation))
         head = followed.head  # what is announced from here on is for the next time
         if followed.floor().behind(head) > RESUME_MAX:
+            head = await self._confirmed_head(followed)
             await self._fan_out(followed, _reload_if_behind(conversation, head, RESUME_MAX))
         known = await self._runs.known(conversation, followed.floor(), taken)
         try:
             await self._send(followed, head, known)
         except RowsMissing:
-            await self._fan_out(followed, _reload_if_behind(conversation, followed.head))
+            head = await self._confirmed_head(followed)
+            await self._fan_out(followed, _reload_if_behind(conversation, head))
         if taken.markers:
             told = await self._tell_markers(followed, taken.markers, ReadFrame)
             for username, seq in told.items():
@@ -116,6 +118,18 @@ class Delivery:
             await self._tell_markers(followed, taken.delivered, DeliveredFrame)
         if taken.typing:
             await self._fan_out(followed, _say_typing(conversation, taken.typing))
+
+    async def _confirmed_head(self, followed: Followed) -> Position:
+        """Return the head as it is stored, which is what is followed from here on.
+
+        A head that only an announcement names may be none: whoever is told to load the conversation
+        up to there would be sent nothing that is stored below it (EXACTNESS 20c).
+        """
+        stored = await self._runs.head(followed.conversation)
+        if not stored.covers(followed.head):
+            followed.head = stored
+            followed.missed()  # what was announced meanwhile may be above
+        return stored
 
     async def _send(self, followed: Followed, head: Position, known: Known) -> None:
         """Send everybody what there is up to `head`, in pieces.
