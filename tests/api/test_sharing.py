@@ -293,7 +293,7 @@ async def test_a_download_of_a_deleted_file_ends(api: Api, bruno: Tus) -> None:
     )
     await anext(reading)
     await api.parts.blobs.delete([file.key])
-    with pytest.raises(NotFound):  # damage, and not a file that names another object
+    with pytest.raises(Unavailable):  # damage, and not a file that names another object
         await anext(reading)
     await reading.aclose()
 

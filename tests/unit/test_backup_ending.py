@@ -11,8 +11,9 @@ from typing import Any
 import click
 import pytest
 
-from chat4all.commands.backup import ENDING, back_up
+from chat4all.commands.backup import back_up
 from chat4all.operations import backups
+from chat4all.operations.ending import ENDING
 from tests.folders import make_folder
 from tests.records import record
 

@@ -1,12 +1,10 @@
 """`chat4all backup`."""
 
 import shutil
-import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 
 import click
 
@@ -22,11 +20,9 @@ from chat4all.operations.backups import (
     room_for,
     size_of,
 )
+from chat4all.operations.ending import ended_by_signals
 from chat4all.operations.installation import existing_folder
 from chat4all.operations.options import data_option
-
-ENDING = (signal.SIGTERM, signal.SIGHUP)
-"""The signals that end a backup, which leaves nothing."""
 
 
 @click.command()
@@ -80,20 +76,9 @@ def _staging(parent: Path, name: str) -> Iterator[Path]:
 
     It has everything, the secrets included, and nobody would look for it.
     """
-    before = {number: signal.getsignal(number) for number in ENDING}
-
-    def end(number: int, _: FrameType | None) -> None:
-        for one in ENDING:
-            signal.signal(one, signal.SIG_IGN)  # while the folder is removed
-        raise click.exceptions.Exit(128 + number)  # as a shell shows it
-
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as by `nohup`
-            signal.signal(number, end)
-    staging = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".partial", dir=parent))
-    try:
-        yield staging
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with ended_by_signals():
+        staging = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".partial", dir=parent))
+        try:
+            yield staging
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
