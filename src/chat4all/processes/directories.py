@@ -28,6 +28,7 @@ from chat4all.adapters.sql import (
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.adapters.sqlite_files import watching
 from chat4all.concurrency.periodic import periodically
+from chat4all.concurrency.retrying import Backoff, retry
 from chat4all.domain.errors import StartRefused
 from chat4all.ports.health import Ping
 from chat4all.ports.outbox import OutboxTrimming
@@ -69,6 +70,9 @@ class PeopleOfService:
     """Raises `Degraded` when the service that is asked has another `SECRET_KEY`."""
 
 
+FIRST_POLL = Backoff(first=0.05, most=0.5, tries=4)
+
+
 @dataclass(frozen=True, slots=True)
 class OwnPeople:
     """Users, conversations and sessions in this process's database, for gateways to ask for."""
@@ -92,7 +96,8 @@ async def people_in_file(
         outbox = SqlOutbox(database)
         # What other processes change, such as `chat4all users`, is found in the outbox.
         follower = OutboxFollower(outbox, "the directory")
-        await follower.poll()  # so that the first requests are answered
+        # So that the first requests are answered; a machine that stands still ends no start.
+        await retry(follower.poll, FIRST_POLL)
         async with follower.running():
             people = cached_people(sql_people(database, order_ms=order_ms), follower)
             trimming = SqlTrimming(database)
