@@ -447,7 +447,7 @@ async def test_an_upload_that_is_never_finished_is_given_up(
     (tmp_path / "a.txt").write_bytes(b"text")
     async with (
         answering(BEGUN, LOST, answer) as server,
-        Client(server.url, token="t", timeout=0.2) as chat,
+        Client(server.url, token="t", timeout=1.0) as chat,
         asyncio.timeout(30),
     ):
         chat._pace.factor = PACE
