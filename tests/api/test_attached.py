@@ -26,6 +26,16 @@ async def send(api: Api, who: dict[str, str], file_id: str, **more: Any) -> Any:
     return await api.gateway.post("/v1/messages", json=body, headers=who)
 
 
+async def shared(api: Api, bruno: dict[str, str]) -> tuple[str, str]:
+    """Have bruno send a picture to a new group with ana; return the ids of both."""
+    group = {"type": "group", "title": "Sea", "members": ["ana"]}
+    made = await api.metadata.post("/v1/conversations", json=group, headers=bruno)
+    chat = made.json()["conversation_id"]
+    file_id = await upload(api, bruno)
+    assert (await send(api, bruno, file_id, chat_id=chat)).status_code == 202
+    return chat, file_id
+
+
 async def status(api: Api, who: dict[str, str], file_id: str, below: str = "") -> int:
     path = f"/v1/files/{file_id}{below}"
     return (await api.gateway.get(path, headers=who)).status_code
@@ -246,11 +256,7 @@ async def test_who_loses_a_picture_while_it_is_made_small_gets_nothing(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
-    group = {"type": "group", "title": "Sea", "members": ["ana"]}
-    made = await api.metadata.post("/v1/conversations", json=group, headers=bruno)
-    chat = made.json()["conversation_id"]
-    file_id = await upload(api, bruno)
-    assert (await send(api, bruno, file_id, chat_id=chat)).status_code == 202
+    chat, file_id = await shared(api, bruno)
 
     async def slow(self: FakePictures, content: Any, size: int) -> bytes:
         await api.metadata.delete(f"/v1/conversations/{chat}/members/ana", headers=bruno)

@@ -8,7 +8,7 @@ import pytest
 from chat4all.adapters.sql.file_rows import change_file
 from chat4all.domain.files import FileState, file_id
 from tests.api.conftest import CHAT, Api
-from tests.api.test_attached import send, status, upload
+from tests.api.test_attached import send, shared, status, upload
 from tests.api.test_http import check_problem
 from tests.api.tus import PNG, Tus, named
 
@@ -182,16 +182,12 @@ async def test_what_is_not_whole_or_was_refused_is_given_to_nobody(api: Api) -> 
 
 async def test_a_member_who_was_removed_has_no_way_back_to_a_file(api: Api) -> None:
     bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
-    group = {"type": "group", "title": "Sea", "members": ["ana"]}
-    made = await api.metadata.post("/v1/conversations", json=group, headers=bruno)
-    chat = made.json()["conversation_id"]
-    file = await upload(api, bruno)
-    assert (await send(api, bruno, file, chat_id=chat)).status_code == 202
+    chat, file = await shared(api, bruno)
     tag = (await api.gateway.get(f"/v1/files/{file}", headers=ana)).headers["etag"]
     small = (await api.gateway.get(f"/v1/files/{file}/thumbnail", headers=ana)).headers["etag"]
     left = await api.metadata.delete(f"/v1/conversations/{chat}/members/ana", headers=bruno)
     assert left.status_code == 204
-    body = {**group, "members": ["bruno"]}
+    body = {"type": "group", "title": "Sea", "members": ["bruno"]}
     made = await api.metadata.post("/v1/conversations", json=body, headers=ana)
     own = made.json()["conversation_id"]
     for target in (chat, own, CHAT):  # to send it on would let them in again

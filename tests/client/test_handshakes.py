@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -11,6 +11,7 @@ import pytest
 from websockets.utils import accept_key
 
 from chat4all.client import Client, Closed, Unavailable
+from tests.client.answering import listening
 
 pytestmark = pytest.mark.anyio
 
@@ -29,20 +30,35 @@ class Silent:
 
 
 @asynccontextmanager
-async def silent() -> AsyncIterator[Silent]:
+async def silent(
+    scheme: str, begin: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+) -> AsyncIterator[Silent]:
+    """Serve: begin with a connection, and then only notice that it ends."""
     found = Silent()
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
+        await begin(reader, writer)
         found.begun.set()
         await reader.read()
         found.left.set()
         writer.close()
 
-    server = await asyncio.start_server(listen, "127.0.0.1", 0)
-    found.url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
-    async with server:
+    async with listening(listen) as url:
+        found.url = url.replace("http://127.0.0.1", f"{scheme}://localhost")
         yield found
+
+
+async def hear_of_tls(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    await reader.read(1)
+
+
+async def open_a_socket(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    (key,) = re.findall(r"(?i)^sec-websocket-key: (.*?)\r", head, re.MULTILINE)
+    writer.write(
+        "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Accept: {accept_key(key)}\r\n\r\n".encode()
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +70,10 @@ def _nothing_is_collected() -> Iterator[None]:
 
 
 async def test_a_deadline_closes_the_connection() -> None:
-    async with silent() as server, Client(server.url, token="t", timeout=0.1) as client:
+    async with (
+        silent("https", hear_of_tls) as server,
+        Client(server.url, token="t", timeout=0.1) as client,
+    ):
         with pytest.raises(Unavailable):
             await client.me()
         async with asyncio.timeout(SECONDS):
@@ -62,7 +81,7 @@ async def test_a_deadline_closes_the_connection() -> None:
 
 
 async def test_a_call_that_is_cancelled_leaves_no_connection() -> None:
-    async with silent() as server, Client(server.url, token="t") as client:
+    async with silent("https", hear_of_tls) as server, Client(server.url, token="t") as client:
         asking = asyncio.create_task(client.me())
         async with asyncio.timeout(SECONDS):
             await server.begun.wait()
@@ -73,7 +92,7 @@ async def test_a_call_that_is_cancelled_leaves_no_connection() -> None:
 
 
 async def test_a_client_that_is_closed_leaves_no_connection() -> None:
-    async with silent() as server, asyncio.timeout(SECONDS):
+    async with silent("https", hear_of_tls) as server, asyncio.timeout(SECONDS):
         async with Client(server.url, token="t") as client:
             following = asyncio.ensure_future(anext(client.events()))
             await server.begun.wait()
@@ -82,32 +101,9 @@ async def test_a_client_that_is_closed_leaves_no_connection() -> None:
         await server.left.wait()
 
 
-@asynccontextmanager
-async def deaf() -> AsyncIterator[Silent]:
-    """A server that opens sockets and says nothing more, not even that they are closed."""
-    found = Silent()
-
-    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        (key,) = re.findall(r"(?i)^sec-websocket-key: (.*?)\r", head, re.MULTILINE)
-        writer.write(
-            "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Accept: {accept_key(key)}\r\n\r\n".encode()
-        )
-        found.begun.set()
-        await reader.read()
-        found.left.set()
-        writer.close()
-
-    server = await asyncio.start_server(listen, "127.0.0.1", 0)
-    found.url = f"http://localhost:{server.sockets[0].getsockname()[1]}"
-    async with server:
-        yield found
-
-
 async def test_a_closing_that_is_cancelled_leaves_no_connection() -> None:
     """A program may cancel every task that there is, and close the client while one is closing."""
-    async with deaf() as server, asyncio.timeout(SECONDS):
+    async with silent("http", open_a_socket) as server, asyncio.timeout(SECONDS):
         async with Client(server.url, token="t") as client:
             following = asyncio.ensure_future(anext(client.events()))
             while client._live.socket is None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,18 @@ def test_files_and_unfinished_uploads_come_back(
             assert mode == (0o700 if path.is_dir() else 0o600), path
 
 
+def after_copies(monkeypatch: pytest.MonkeyPatch, then: Callable[[str], object]) -> None:
+    """Do something each time that a file of users was copied, with its name."""
+    real = backup_files._copy
+
+    def copy(source: Path, staging: Path, name: str) -> File:
+        made = real(source, staging, name)
+        then(name)
+        return made
+
+    monkeypatch.setattr(backup_files, "_copy", copy)
+
+
 def test_an_upload_that_is_finished_between_two_copies_is_there(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,14 +115,7 @@ def test_what_is_deleted_meanwhile_is_not_in_it(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload(data, "f/1")
-    real = backup_files._copy
-
-    def copy(source: Path, staging: Path, name: str) -> File:
-        made = real(source, staging, name)
-        shutil.rmtree(source / "files", ignore_errors=True)
-        return made
-
-    monkeypatch.setattr(backup_files, "_copy", copy)
+    after_copies(monkeypatch, lambda _: shutil.rmtree(data / "files", ignore_errors=True))
     back_up(data, tmp_path / "backup")
     assert tree(tmp_path / "backup") == {}
     put_back(tmp_path / "backup", tmp_path / "restored")

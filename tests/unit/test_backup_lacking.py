@@ -12,12 +12,12 @@ from chat4all.adapters.installation import MARKER
 from chat4all.commands.backup import back_up
 from chat4all.commands.restore import put_back
 from chat4all.domain.errors import CommandRefused
-from chat4all.operations import backup_files, backups
-from chat4all.operations.backup_files import File, Lacking
+from chat4all.operations import backups
+from chat4all.operations.backup_files import Lacking
 from chat4all.operations.backups import INCOMPLETE
 from tests.folders import change, history, make_folder
 from tests.records import record
-from tests.unit.test_backup_files import PARTS, tree, upload
+from tests.unit.test_backup_files import PARTS, after_copies, tree, upload
 from tests.unit.test_commands import chat4all
 
 SIZE = sum(map(len, PARTS))
@@ -83,14 +83,7 @@ def test_what_is_not_ours_in_the_folder_is_passed_over(
 def test_a_folder_that_goes_while_it_is_copied_makes_no_backup(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = backup_files._copy
-
-    def copy(source: Path, staging: Path, name: str) -> File:
-        made = real(source, staging, name)
-        shutil.rmtree(source / "files", ignore_errors=True)
-        return made
-
-    monkeypatch.setattr(backup_files, "_copy", copy)
+    after_copies(monkeypatch, lambda _: shutil.rmtree(data / "files", ignore_errors=True))
     with pytest.raises(CommandRefused, match="files is missing, with what"):
         back_up(data, tmp_path / "b")
     assert not (tmp_path / "b").exists()
@@ -140,17 +133,15 @@ def test_a_file_that_is_deleted_meanwhile_is_not_lost(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before it is copied, and after; metadata.db, which is copied first, has both."""
-    real, calls = backup_files._copy, list[str]()
+    calls = list[str]()
 
-    def copy(source: Path, staging: Path, name: str) -> File:
-        made = real(source, staging, name)
+    def delete_after_the_first(name: str) -> None:
         calls.append(name)
         if len(calls) == 1:
             for number in (1, 2):
                 delete_file(data, f"f/{number}")
-        return made
 
-    monkeypatch.setattr(backup_files, "_copy", copy)
+    after_copies(monkeypatch, delete_after_the_first)
     manifest = back_up(data, tmp_path / "b")
     assert calls
     assert (manifest.lacking, manifest.deleted) == (0, ("f/1", "f/2"))
@@ -161,17 +152,15 @@ def test_a_file_that_gets_the_object_of_another_meanwhile_is_there(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fails without a second copy of metadata.db: the first names what is no longer there."""
-    real, done = backup_files._copy, list[str]()
+    done = list[str]()
 
-    def copy(source: Path, staging: Path, name: str) -> File:
-        made = real(source, staging, name)
+    def share_after_the_first(name: str) -> None:
         if not done:
             done.append(name)
             change(data / "metadata.db", "UPDATE files SET object_key = 'f/2'")
             shutil.rmtree(place_of(data / "files", "f/1"))
-        return made
 
-    monkeypatch.setattr(backup_files, "_copy", copy)
+    after_copies(monkeypatch, share_after_the_first)
     manifest = back_up(data, tmp_path / "b")
     assert (manifest.lacking, manifest.deleted) == (0, ())
     assert put_back(tmp_path / "b", tmp_path / "r").lacking == 0

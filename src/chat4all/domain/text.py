@@ -143,8 +143,7 @@ def fit_line(text: str, most: int) -> str:
     Its normal form without what no line has, cut to `most` code points.
     """
     # The time to normalize a text depends on its length.
-    fit = "".join(filter(is_name, text[: most * _TIMES_LONGER]))
-    line = cut(_normalized("NFC", fit), most).strip()
+    line = cut(without_what_no_line_has(text[: most * _TIMES_LONGER]), most).strip()
     return "" if _shows_nothing(line) else line
 
 

@@ -1,6 +1,11 @@
 """What a request's headers say of a representation (RFC 9110): conditions, and content codings."""
 
 import re
+from http import HTTPStatus
+
+from starlette.datastructures import Headers
+
+from chat4all.http.problems import BadRequest
 
 _tags = re.compile(r'(W/)?("[^"]*")')
 _weight = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
@@ -16,9 +21,16 @@ def matches(condition: str, etag: str) -> bool:
     return is_any(condition) or etag in (tag for _, tag in _tags.findall(condition))
 
 
-def is_met(condition: str, etag: str) -> bool:
-    """Say whether `If-Match` names this entity tag, or any: a weak tag names no bytes."""
-    return is_any(condition) or ("", etag) in _tags.findall(condition)
+def check_match(headers: Headers, etag: str) -> None:
+    """Raise `BadRequest` with 412 unless `If-Match` names this tag, or any, or is not there.
+
+    A weak tag names no bytes.
+    """
+    condition = headers.get("if-match")
+    if condition is None or is_any(condition) or ("", etag) in _tags.findall(condition):
+        return
+    detail = "If-Match names other bytes than there are"
+    raise BadRequest(HTTPStatus.PRECONDITION_FAILED, detail, {"ETag": etag})
 
 
 def takes_gzip(accept_encoding: str) -> bool:

@@ -8,7 +8,7 @@ is not in the copy was deleted meanwhile, or is lost.
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from chat4all.adapters.embedded.inspecting_objects import trouble_with
 from chat4all.adapters.embedded.marked_files import OBJECTS, files_trouble, mark_files
 from chat4all.adapters.installation import MARKER
 from chat4all.adapters.private_files import make_private_folder, open_private
-from chat4all.adapters.sql.inspecting_files import kept_in
+from chat4all.adapters.sql.inspecting_files import KeptFile, kept_in
 from chat4all.adapters.sqlite_files import read_only
 from chat4all.domain.errors import CommandRefused
 
@@ -87,10 +87,8 @@ def check_files(folder: Path, staging: Path) -> None:
 
     Its disk is not mounted, most likely; one object that is lost is no reason to make no backup.
     """
-    with read_only(staging / "metadata.db", in_use=False) as db:
-        has_files = bool(kept_in(db))
     whose = installation_of(staging, in_use=False).installation_id
-    if trouble := files_trouble(folder / FILES, whose, has_files=has_files):
+    if trouble := files_trouble(folder / FILES, whose, has_files=bool(_kept(staging))):
         raise CommandRefused(trouble)
 
 
@@ -99,9 +97,7 @@ def mark_restored(staging: Path) -> None:
 
     Made if it is to have files: that they are lost was said, and keeps nobody from starting.
     """
-    with read_only(staging / "metadata.db", in_use=False) as db:
-        has_files = bool(kept_in(db))
-    if has_files:
+    if _kept(staging):
         make_private_folder(staging / FILES)
     if (staging / FILES).is_dir():
         mark_files(staging / FILES, installation_of(staging, in_use=False).installation_id)
@@ -112,17 +108,21 @@ def lacking_in(staging: Path, folder: Path | None = None) -> Lacking:
 
     With `folder`, whose copy it is, those that are no longer in that are told apart.
     """
-    with read_only(staging / "metadata.db", in_use=False) as db:
-        without = {
-            file.file_id
-            for file in kept_in(db)
-            if trouble_with(staging / FILES, file.key, file.size)
-        }
+    without = {
+        file.file_id
+        for file in _kept(staging)
+        if trouble_with(staging / FILES, file.key, file.size)
+    }
     lost = without
     if folder is not None and without:
-        with read_only(folder / "metadata.db") as db:
-            lost = without & {file.file_id for file in kept_in(db)}
+        lost = without & {file.file_id for file in _kept(folder, in_use=True)}
     return Lacking(frozenset(lost), frozenset(without - lost))
+
+
+def _kept(folder: Path, *, in_use: bool = False) -> Sequence[KeptFile]:
+    """Return the files that a folder's metadata.db has."""
+    with read_only(folder / "metadata.db", in_use=in_use) as db:
+        return kept_in(db)
 
 
 def make_parents(folder: Path, name: str) -> None:

@@ -22,7 +22,7 @@ from chat4all.gateway.files.content_headers import (
     etag,
 )
 from chat4all.gateway.files.ranges import NotSatisfiable, Span, span_of
-from chat4all.http.conditions import is_met, matches
+from chat4all.http.conditions import check_match, matches
 from chat4all.http.frame import Header, set_content_headers
 from chat4all.http.methods import WAS_HEAD
 from chat4all.http.problems import BadRequest
@@ -42,7 +42,6 @@ WAITING_MAX = 256
 STEADY_BYTES = 1024 * 1024
 """Bytes that a client has to take within `SLOW_SECONDS` while others wait for their turn."""
 
-OTHER_BYTES = "If-Match names other bytes than there are"
 
 _log = logging.getLogger(__name__)
 
@@ -67,8 +66,7 @@ class Downloads:
             (b"accept-ranges", b"bytes"),
             (b"content-disposition", disposition(file).encode()),
         ]
-        if (condition := headers.get("if-match")) is not None and not is_met(condition, tag):
-            raise BadRequest(HTTPStatus.PRECONDITION_FAILED, OTHER_BYTES, {"ETag": tag})
+        check_match(headers, tag)
         if (condition := headers.get("if-none-match")) is not None and matches(condition, tag):
             set_content_headers(scope, *CONTENT_HEADERS)
             await _send_start(send, HTTPStatus.NOT_MODIFIED, answered)

@@ -12,12 +12,10 @@ from chat4all.domain.files import FileId
 from chat4all.domain.ids import Username
 from chat4all.gateway.files.asking_again import Permission
 from chat4all.gateway.files.content_headers import CONTENT_HEADERS
-from chat4all.gateway.files.downloads import OTHER_BYTES
 from chat4all.gateway.files.paths import query_of
-from chat4all.http.conditions import is_any, is_met, matches
+from chat4all.http.conditions import check_match, is_any, matches
 from chat4all.http.frame import set_content_headers
 from chat4all.http.methods import WAS_HEAD
-from chat4all.http.problems import BadRequest
 from chat4all.usecases.downloading import Downloading
 from chat4all.usecases.picturing import (
     THUMBNAIL_TYPE,
@@ -52,8 +50,7 @@ class Thumbnails:
         check_has_thumbnail(file)
         tag = f'"{file.facts.sha256}-{size}"'
         asked = Headers(scope=scope)
-        if (condition := asked.get("if-match")) is not None and not is_met(condition, tag):
-            raise BadRequest(HTTPStatus.PRECONDITION_FAILED, OTHER_BYTES, {"ETag": tag})
+        check_match(asked, tag)
         headers = [(b"etag", tag.encode())]
         condition = asked.get("if-none-match")
         status, body = HTTPStatus.NOT_MODIFIED, b""
