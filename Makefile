@@ -18,19 +18,23 @@ IN_MEMORY := $(shell df -Pm /dev/shm 2>/dev/null | \
 # They wait for each other's threads more than they compute.
 IN_THIS_PROCESS = $(IN_MEMORY) $(BIN)/pytest --quiet --numprocesses 4 -p no:schemathesis
 
-.PHONY: run test endurance check lint types fast image-test cluster engines engines-down format lock \
+.PHONY: run test fetched endurance check lint types fast image-test cluster engines engines-down format lock \
 	clean help
 
 run: $(VENV)/run.stamp ## start everything on this machine
 	@exec $(BIN)/chat4all up $(ARGS)
 
-test: check ## every test, real processes and engines included
-	$(IN_THIS_PROCESS) -m "thorough and not slow"
-	@$(BIN)/python -m tests.have_tools
+# What comes over the network comes while packages are installed and types are checked.
+test: ## every test, real processes and engines included
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line fetched lint types
+	$(IN_THIS_PROCESS) -m "not slow"
 	$(BIN)/pytest -m "slow and not engines and not alone and not image and not endurance" $(BY_TWO)
-	@$(BIN)/python -m engines fetch
 	$(BIN)/pytest -m "engines and not alone and not endurance" $(BY_TWO)
 	$(BIN)/pytest -m "alone and not endurance"
+
+fetched: $(VENV)/made # the programs and engines that tests start
+	@$(BIN)/python -m tests.have_tools
+	@$(BIN)/python -m engines fetch
 
 endurance: $(VENV)/dev.stamp ## what takes long: failures again and again, for many minutes
 	@$(BIN)/python -m engines fetch

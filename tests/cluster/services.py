@@ -12,7 +12,14 @@ from pathlib import Path
 
 from engines import CassandraNode, KafkaBroker, S3Server
 from tests.databases import Databases
-from tests.faults.running import call, environment, free_ports, until
+from tests.faults.running import (
+    CHEAP_PASSWORDS,
+    PRODUCT,
+    call,
+    environment,
+    free_ports,
+    until,
+)
 
 PARTITIONS = 8
 
@@ -38,10 +45,12 @@ class Service:
         return f"ws://127.0.0.1:{self.port}/v1/live"
 
     def start(self) -> "Service":
-        program = ["tests.cluster.launch", *self.faults] if self.faults else ["chat4all"]
+        # Metadata services alone have to do with passwords.
+        product = CHEAP_PASSWORDS if self.what == "metadata" else PRODUCT
+        faulty = (sys.executable, "-m", "tests.cluster.launch", *self.faults)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", *program, self.what],
+                [*(faulty if self.faults else product), self.what],
                 stdout=log,
                 stderr=log,
                 env=self.environment,
@@ -117,7 +126,7 @@ class Cluster:
 
     def migrate(self) -> None:
         subprocess.run(
-            [sys.executable, "-m", "chat4all", "migrate"],
+            [*PRODUCT, "migrate"],
             env=self.settings,
             check=True,
             capture_output=True,

@@ -1,7 +1,7 @@
-"""Two gateways that are restarted one after the other while a thousand are connected: no storm.
+"""Two gateways that are restarted one after the other while hundreds are connected: no storm.
 
-Those who are connected are told in waves, so that they come back in waves, and what each of them
-costs the store is bounded.
+A thousand in `make endurance`. Those who are connected are told in waves, so that they come back in
+waves, and what each of them costs the store is bounded.
 """
 
 import signal
@@ -82,11 +82,12 @@ def whole(herd: Herd, gateways: Sequence[Service]) -> None:
 
 
 @pytest.mark.alone
-def test_a_rolling_restart_is_no_storm(site: Site) -> None:
+@pytest.mark.parametrize("groups", [4, pytest.param(10, marks=pytest.mark.endurance)])
+def test_a_rolling_restart_is_no_storm(site: Site, groups: int) -> None:
     ending = list[tuple[float, float]]()
     with (
         launched(site, site.gateways, "telling_is_written"),
-        a_herd(site, groups=10, people=100, pause=PAUSE) as herd,
+        a_herd(site, groups=groups, people=100, pause=PAUSE) as herd,
     ):
         for gateway, other in (site.gateways, site.gateways[::-1]):
             herd.goes_on(2)

@@ -22,7 +22,6 @@ from tests.records import record
 pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(600)]
 
 SEED = 20_260_131
-KILLS = 20
 
 
 def those_who_route(routers: list[Service]) -> list[Service]:
@@ -36,7 +35,10 @@ def those_who_route(routers: list[Service]) -> list[Service]:
     return found
 
 
-def test_routers_that_come_and_go_and_are_killed_under_load_lose_nothing(on: Chats) -> None:
+@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.endurance)])
+def test_routers_that_come_and_go_and_are_killed_under_load_lose_nothing(
+    on: Chats, kills: int
+) -> None:
     """Two or three at a time. Who goes has routed something; how, who and when is taken by lot."""
     print("seed", SEED)
     chance = random.Random(SEED)
@@ -44,7 +46,7 @@ def test_routers_that_come_and_go_and_are_killed_under_load_lose_nothing(on: Cha
     routers = [on.router().start() for _ in range(3)]
     gone: list[int] = []
     with Talk(on, chats, SEED) as talk:
-        while gone.count(signal.SIGKILL) < KILLS:
+        while gone.count(signal.SIGKILL) < kills:
             leaving = chance.choice(those_who_route(routers))
             later = talk.sent + chance.randrange(1, 20)
             until(lambda n=later: talk.sent >= n)  # type: ignore[misc]

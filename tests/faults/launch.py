@@ -12,9 +12,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import bcrypt
-
-from chat4all.adapters.crypto.passwords import BcryptPasswords
 from chat4all.adapters.embedded.database import Database
 from chat4all.adapters.embedded.log import EmbeddedLog
 from chat4all.cli import main
@@ -86,11 +83,6 @@ def little_room() -> None:
     shutil.disk_usage = disk_usage  # type: ignore[assignment]
 
 
-def cheap_passwords() -> None:
-    """Not a mutant: passwords cost next to nothing, where people sign in all the time."""
-    BcryptPasswords._salt = lambda self: bcrypt.gensalt(4)  # type: ignore[method-assign]
-
-
 def command(name: str) -> list[str]:
     """Return the command that starts this product instead of the right one."""
     return [sys.executable, "-m", "tests.faults.launch", name]
@@ -105,7 +97,6 @@ if __name__ == "__main__":
         contents_swapped,
         quick_collector,
         little_room,
-        cheap_passwords,
     )
     {product.__name__: product for product in products}[sys.argv.pop(1)]()
     main()

@@ -16,6 +16,9 @@ from typing import Any
 
 CHAT = "550e8400-e29b-41d4-a716-446655440000"
 
+PRODUCT = (sys.executable, "-m", "chat4all")
+CHEAP_PASSWORDS = (sys.executable, "-m", "tests.faults.cheap_passwords")
+
 
 def free_ports(count: int) -> list[int]:
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
@@ -77,7 +80,7 @@ class Running:
         self,
         folder: Path,
         *arguments: str,
-        command: Sequence[str] = (sys.executable, "-m", "chat4all"),
+        command: Sequence[str] = CHEAP_PASSWORDS,
         start_new_session: bool = False,
         settings: Mapping[str, str] | None = None,
     ) -> None:

@@ -8,18 +8,19 @@ import pytest
 
 from tests.faults import launch
 from tests.faults.clients import acknowledged, check, clients_of
-from tests.faults.running import Running, until
+from tests.faults.running import PRODUCT, Running, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def test_nothing_is_lost_doubled_or_moved_by_20_kills(tmp_path: Path) -> None:
-    running = Running(tmp_path).start()
+@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.endurance)])
+def test_nothing_is_lost_doubled_or_moved_by_kills(tmp_path: Path, kills: int) -> None:
+    running = Running(tmp_path, command=PRODUCT).start()
     clients = clients_of(running)
     for client in clients:
         client.start()
     try:
-        for _ in range(20):
+        for _ in range(kills):
             before = acknowledged(clients)
             # A different amount of work each time, so that the kill meets another moment of it.
             until(lambda n=before + 50: acknowledged(clients) >= n)  # type: ignore[misc]
@@ -32,7 +33,7 @@ def test_nothing_is_lost_doubled_or_moved_by_20_kills(tmp_path: Path) -> None:
             client.stop()
     try:
         check(running, clients)
-        assert acknowledged(clients) >= 20 * 50
+        assert acknowledged(clients) >= kills * 50
     finally:
         running.kill()
 

@@ -1,6 +1,5 @@
 """A disk that is full, read-only or locked: no false 202, no hang, and recovery without help."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -9,7 +8,7 @@ import pytest
 
 from tests.faults import launch, troubles
 from tests.faults.clients import Client, acknowledged, refused, talking
-from tests.faults.running import CHAT, Running, call, until
+from tests.faults.running import CHAT, PRODUCT, Running, call, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -90,7 +89,7 @@ def full_store(data: Path) -> Iterator[None]:
 
 
 def test_a_folder_that_becomes_read_only(tmp_path: Path) -> None:
-    product = troubles.ordinary([sys.executable, "-m", "chat4all"])
+    product = troubles.ordinary(PRODUCT)
     running = Running(tmp_path, command=product).start()
     with talking(running) as clients:
         token = running.token("bruno")

@@ -1,20 +1,20 @@
 """202 means durable: a trace of the process shows the sync of each record before its answer."""
 
-import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.faults import launch, tracing
-from tests.faults.running import CHAT, Running, call, until
+from tests.faults.running import CHAT, PRODUCT, Running, call, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
-PRODUCT = [sys.executable, "-m", "chat4all"]
 
-
-def accepted_under_trace(folder: Path, product: list[str]) -> tuple[list[tracing.Call], list[str]]:
+def accepted_under_trace(
+    folder: Path, product: Sequence[str]
+) -> tuple[list[tracing.Call], list[str]]:
     """Send one by one and eight at a time; return what was traced and the accepted ids."""
     trace = folder / "trace"
     running = Running(folder, command=tracing.command(trace, product)).start()

@@ -237,7 +237,7 @@ def test_two_routers_at_once_equal_the_model(found: list[object]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(of_one_router)
 def test_many_interleavings_equal_the_model_on_disk(found: list[object]) -> None:
     equals_the_model(found, on_disk=True)
@@ -245,7 +245,7 @@ def test_many_interleavings_equal_the_model_on_disk(found: list[object]) -> None
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@settings(max_examples=1_000)
+@settings(max_examples=400)
 @given(of_two_routers)
 def test_two_routers_at_once_equal_the_model_in_many_orders(found: list[object]) -> None:
     two_equal_the_model(found)

@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.running import Running, call, environment, until
+from tests.faults.running import PRODUCT, Running, call, environment, until
 from tests.faults.test_router_process import is_there, router_of
 from tests.folders import make_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-PRODUCT = (sys.executable, "-m", "chat4all")
 LITTLE_ROOM = (
     sys.executable,
     "-c",

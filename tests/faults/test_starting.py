@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.running import CHAT, Running, call, environment, until
+from tests.faults.running import CHAT, PRODUCT, Running, call, environment, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -29,7 +29,7 @@ def refusal(running: Running) -> str:
 
 
 def test_the_first_start_says_where_to_go(tmp_path: Path) -> None:
-    running = Running(tmp_path).start()
+    running = Running(tmp_path, command=PRODUCT).start()
     try:
         until(lambda: "curl" in running.log())
         message = running.log()

@@ -5,14 +5,11 @@ import resource
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.faults.running import Running
-
-PRODUCT = [sys.executable, "-m", "chat4all"]
 
 
 def ordinary(product: Sequence[str]) -> list[str]:

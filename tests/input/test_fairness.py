@@ -2,7 +2,7 @@
 
 The second is a comparison, not a measurement of speed: how long a well-behaved client waits, quiet
 and attacked in turns on the same process, so that whatever else the machine does meets both alike.
-The majority of the tries counts: a machine has moods.
+A machine has moods: two good tries before the third bad one are enough.
 """
 
 import http.client
@@ -25,7 +25,8 @@ REQUESTS = 300
 """In one window, quiet or attacked."""
 
 ROUNDS = 4
-TRIES = 5
+GOOD_TRIES = 2
+BAD_TRIES = 3
 
 GROWTH_MAX = 20 * 1024
 """KiB of resident memory, over all attacks."""
@@ -97,7 +98,7 @@ def test_other_clients_hardly_notice(running: Running, name: str) -> None:
     token = running.token("bruno")
     window(running, token)
     ratios = []
-    for _ in range(TRIES):
+    while True:
         quiet: list[float] = []
         loud: list[float] = []
         for _ in range(ROUNDS):
@@ -106,10 +107,10 @@ def test_other_clients_hardly_notice(running: Running, name: str) -> None:
                 loud += window(running, token)
         ratios.append(p99(loud) / max(p99(quiet), TOO_SHORT))
         print(name, f"p99 quiet {p99(quiet) * 1e3:.1f} ms, attacked {p99(loud) * 1e3:.1f} ms")
-        for good in (True, False):
-            if sum((ratio <= 2) is good for ratio in ratios) > TRIES // 2:
-                assert good, f"p99 against quiet: {ratios}"
-                return
+        bad = sum(ratio > 2 for ratio in ratios)
+        assert bad < BAD_TRIES, f"p99 against quiet: {ratios}"
+        if len(ratios) - bad == GOOD_TRIES:
+            return
 
 
 def test_memory_stays_flat(running: Running) -> None:

@@ -18,13 +18,12 @@ from schemathesis.core.failures import Failure, FailureGroup
 from schemathesis.core.result import Ok
 from schemathesis.schemas import APIOperation
 
-from tests.faults import launch
 from tests.faults.running import CHAT, Running, call, until
 from tests.pictures import png
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-EXAMPLES = {"gateway": 25, "metadata": 5}
+EXAMPLES = {"gateway": 15, "metadata": 5}
 """Requests of each kind for one operation; all of the metadata service the gateway has as well."""
 
 load_all_checks()
@@ -196,7 +195,7 @@ class Member:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("described")
-    found = Running(folder, command=launch.command("cheap_passwords")).start()
+    found = Running(folder).start()
     yield found
     found.kill()
 

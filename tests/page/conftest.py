@@ -7,7 +7,6 @@ import pytest
 from playwright.sync_api import Browser
 
 from bench.browser import chromium
-from tests.faults.launch import command
 from tests.faults.running import Running, call
 from tests.page.browsing import Desk
 
@@ -46,7 +45,7 @@ class Server(Running):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    found = Server(tmp_path_factory.mktemp("page"), command=command("cheap_passwords"))
+    found = Server(tmp_path_factory.mktemp("page"))
     found.start()
     yield found
     found.kill()

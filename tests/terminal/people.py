@@ -14,9 +14,8 @@ from typing import Any
 from unittest.mock import patch
 
 from chat4all.cli import main
-from tests.faults.running import Running, environment
+from tests.faults.running import PRODUCT, Running, environment
 
-COMMAND = (sys.executable, "-m", "chat4all")
 SECONDS = 60
 
 
@@ -60,7 +59,7 @@ class Person:
     def run_apart(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         """Run a command to its end, in a process of its own."""
         done = subprocess.run(
-            [*COMMAND, *arguments],
+            [*PRODUCT, *arguments],
             input=stdin,
             capture_output=True,
             text=True,
@@ -92,7 +91,7 @@ class Person:
     def started(self, *arguments: str, **streams: Any) -> Iterator["subprocess.Popen[str]"]:
         """Start a command that goes on, and end it."""
         process = subprocess.Popen(
-            [*COMMAND, *arguments],
+            [*PRODUCT, *arguments],
             stderr=subprocess.PIPE,
             text=True,
             env=self._environment,
