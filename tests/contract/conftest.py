@@ -181,6 +181,8 @@ A_REAL_SERVICE = "a real service by HTTP"
 WAYS = ["asked", "cached", "by HTTP", "by HTTP, cached"]
 SERVED = WAYS[2:]
 ON_SERVERS = [pytest.mark.slow, pytest.mark.engines]
+ON_SERVERS_AND_CACHED = [*ON_SERVERS, pytest.mark.endurance]
+"""Caches stand on ports and know no database: what they do on SQLite is enough for every day."""
 
 
 @pytest.fixture(
@@ -194,7 +196,11 @@ ON_SERVERS = [pytest.mark.slow, pytest.mark.engines]
             for way in WAYS
         ],
         *[
-            pytest.param((dialect, way), id=f"{dialect}, {way}", marks=ON_SERVERS)
+            pytest.param(
+                (dialect, way),
+                id=f"{dialect}, {way}",
+                marks=ON_SERVERS_AND_CACHED if "cached" in way else ON_SERVERS,
+            )
             for dialect, ways in (
                 ("postgresql", [*WAYS, A_REAL_SERVICE]),
                 ("cockroachdb", WAYS[:1]),

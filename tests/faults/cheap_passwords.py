@@ -10,9 +10,9 @@ from chat4all.cli import main
 _gensalt = bcrypt.gensalt
 
 
-def cheap_salt(_rounds: int = 4, prefix: bytes = b"2b") -> bytes:
+def cheap_salt(rounds: int = 12, prefix: bytes = b"2b") -> bytes:
     """Return a salt with the fewest rounds that there are."""
-    return _gensalt(4, prefix)
+    return _gensalt(min(rounds, 4), prefix)
 
 
 if __name__ == "__main__":

@@ -28,11 +28,14 @@ class Scripted:
         """Return the bodies of all requests of a method and path."""
         return [body for method, path, body, _ in self.asked if f"{method} {path}" == what]
 
-    def sign_in(self, username: str = "ana", *, ends_in: float = 1000.0) -> Account:
+    def sign_in(
+        self, username: str = "ana", *, ends_in: float = 1000.0, number: int = 0
+    ) -> Account:
         """Keep tokens of a session."""
         account = Account(self.url, username, "file")
         account.save()
-        account.vault.write(Kept("access-0", "refresh-0", time.time() + ends_in).encoded())
+        kept = Kept(f"access-{number}", f"refresh-{number}", time.time() + ends_in)
+        account.vault.write(kept.encoded())
         return account
 
 

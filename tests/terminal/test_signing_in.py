@@ -168,6 +168,27 @@ def test_signing_in_and_out_waits_for_a_renewal(
     assert read_kept(account) != before
 
 
+@pytest.mark.parametrize("answer", [(204, None), (401, {})])
+def test_who_signs_in_meanwhile_is_signed_out_at_the_server_too(
+    server: Scripted, answer: tuple[int, Any]
+) -> None:
+    """Else that session would go on for weeks, and nobody would have its tokens."""
+    server.sign_in()
+    ended: list[str] = []
+
+    def end(_: Any) -> tuple[int, Any]:
+        ended.append(server.asked[-1][3])
+        if len(ended) == 1:
+            server.sign_in(number=1)
+            return answer
+        return 204, None
+
+    server.answers["POST /v1/logout"] = end
+    assert run("logout") == 0
+    assert ended == ["Bearer access-0", "Bearer access-1"]
+    assert run("whoami") == 3
+
+
 def run_in_thread(arguments: list[str]) -> int:
     """Run a command where no signal handler can be set."""
     with pytest.MonkeyPatch.context() as patch:

@@ -3,12 +3,16 @@
 import click
 
 from chat4all.client import NotSignedIn, Unavailable
+from chat4all.terminal.accounts import Account
 from chat4all.terminal.asking import Asker, asking, run
 from chat4all.terminal.output import Output
-from chat4all.terminal.signing_in import client_of, locked
+from chat4all.terminal.signing_in import SharedTokens, client_of, locked
 
 SECONDS = 5.0
 """For ending the session at the server."""
+
+SESSIONS_MAX = 3
+"""Sessions that are ended: the account's, and those that other processes begin meanwhile."""
 
 
 @click.command()
@@ -22,15 +26,14 @@ def logout(asker: Asker) -> None:
 
     async def sign_out() -> None:
         told = ""
-        async with client_of(account, SECONDS) as chat:
-            try:
-                await chat.logout()
-            except NotSignedIn:
-                pass  # it has ended already
-            except Unavailable as error:
-                told = str(error)
-        async with locked(account):
-            account.remove()
+        for left in reversed(range(SESSIONS_MAX)):
+            tokens = SharedTokens(account)
+            told = await _end(account, tokens) or told
+            async with locked(account):
+                # What is forgotten without being ended would go on for weeks.
+                if not left or not await tokens.were_replaced():
+                    account.remove()
+                    break
         if told:
             raise Unavailable(
                 f"you are signed out here; the session may go on at the server: {told}"
@@ -41,3 +44,15 @@ def logout(asker: Asker) -> None:
         )
 
     run(sign_out())
+
+
+async def _end(account: Account, tokens: SharedTokens) -> str:
+    """End a session at the server; return why nobody knows whether it has ended."""
+    async with client_of(account, SECONDS, tokens) as chat:
+        try:
+            await chat.logout()
+        except NotSignedIn:
+            pass  # it has ended already
+        except Unavailable as error:
+            return str(error)
+    return ""

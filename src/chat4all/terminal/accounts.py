@@ -68,8 +68,9 @@ class Account:
         """Forget the account and everything that was kept for it."""
         self.vault.remove()
         shutil.rmtree(self.folder, ignore_errors=True)
-        if _current_name() == self.folder.name:
-            _current().unlink(missing_ok=True)
+        with lock_folder(state_folder()):  # another account may become the current one
+            if _current_name() == self.folder.name:
+                _current().unlink(missing_ok=True)
 
 
 def state_folder() -> Path:

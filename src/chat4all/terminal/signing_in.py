@@ -78,6 +78,7 @@ class SharedTokens:
     def __init__(self, account: Account) -> None:
         self._account = account
         self._given = ""
+        self._seen: Kept | None = None
 
     async def get(self) -> tuple[str, float]:
         """Return an access token, and for how many seconds it lasts.
@@ -90,8 +91,16 @@ class SharedTokens:
                 kept = await self._read()
                 if not self._is_good(kept):
                     kept = await self._renewed(kept)
-        self._given = kept.access_token
+        self._given, self._seen = kept.access_token, kept
         return kept.access_token, kept.ends_at - time.time()
+
+    async def were_replaced(self) -> bool:
+        """Say whether other tokens are kept than those that were found here."""
+        try:
+            kept = await asyncio.to_thread(read_kept, self._account)
+        except Failed:
+            return False
+        return kept is not None and kept != self._seen
 
     def _is_good(self, kept: Kept) -> bool:
         return kept.access_token != self._given and time.time() < kept.ends_at - SPARE_SECONDS
@@ -103,6 +112,7 @@ class SharedTokens:
             raise NotSignedIn(str(failed)) from None
         if kept is None:
             raise _signed_out(self._account)
+        self._seen = kept
         return kept
 
     async def _renewed(self, kept: Kept) -> Kept:
@@ -164,11 +174,12 @@ async def locked(account: Account) -> AsyncIterator[None]:
         os.close(handle)
 
 
-def client_of(account: Account, seconds: float = CALL_SECONDS) -> Client:
+def client_of(
+    account: Account, seconds: float = CALL_SECONDS, tokens: SharedTokens | None = None
+) -> Client:
     """Return a client of an account, to be used by `async with`. A call has so many seconds."""
-    return Client(
-        account.url, get_token=SharedTokens(account).get, timeout=seconds, user_agent=DEVICE
-    )
+    get_token = (tokens or SharedTokens(account)).get
+    return Client(account.url, get_token=get_token, timeout=seconds, user_agent=DEVICE)
 
 
 def _signed_out(account: Account) -> NotSignedIn:
