@@ -26,7 +26,9 @@ from chat4all.settings import (
     Settings,
     TopicSettings,
     load_settings,
+    unknown_names,
 )
+from chat4all.settings.loading import names_of
 
 
 def test_defaults_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,6 +39,20 @@ def test_defaults_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     found = load_settings(port=9000)
     assert (found.port, found.metadata_port, found.access_token_expire_minutes) == (9000, 9001, 5)
     assert "x" * 32 not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [name for name in Settings.model_fields if f"CHAT4ALL_{name.upper()}" not in names_of(name)],
+)
+def test_a_name_that_is_called_ignored_is_ignored(
+    monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    """Else an operator's command is for another database than the one that is set."""
+    before = getattr(load_settings(), field)
+    monkeypatch.setenv(f"CHAT4ALL_{field.upper()}", "1234567890" * 4)
+    assert getattr(load_settings(), field) == before
+    assert unknown_names() == {"names": [f"CHAT4ALL_{field.upper()}"]}
 
 
 def test_what_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from pydantic import AliasChoices, SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError
 
 from chat4all.domain.errors import StartRefused
 from chat4all.settings import names
@@ -21,10 +21,7 @@ def setting_names() -> Sequence[str]:
 
 def names_of(field: str) -> Sequence[str]:
     """Return the names of one setting in the environment; the first is the usual one."""
-    alias = Settings.model_fields[field].validation_alias
-    if isinstance(alias, AliasChoices):
-        return [str(choice) for choice in alias.choices]
-    return [alias if isinstance(alias, str) else f"{PREFIX}{field.upper()}"]
+    return names.names_of(field, Settings.model_fields[field])
 
 
 def unknown_names() -> dict[str, list[str]]:

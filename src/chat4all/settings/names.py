@@ -3,6 +3,9 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from pydantic import AliasChoices
+from pydantic.fields import FieldInfo
+
 from chat4all.domain.errors import StartRefused
 
 PREFIX = "CHAT4ALL_"
@@ -23,6 +26,14 @@ _INJECTED = re.compile(
     r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?|ENV_\w+)"
 )
 _INJECTED_PORT = re.compile(r"(tcp|udp|sctp)://.*")
+
+
+def names_of(field: str, info: FieldInfo) -> Sequence[str]:
+    """Return the names of one setting in the environment; the first is the usual one."""
+    alias = info.validation_alias
+    if isinstance(alias, AliasChoices):
+        return [str(choice) for choice in alias.choices]
+    return [alias if isinstance(alias, str) else f"{PREFIX}{field.upper()}"]
 
 
 def is_injected(name: str, value: str) -> bool:

@@ -18,7 +18,7 @@ from pydantic_settings import (
 from chat4all.domain.errors import StartRefused
 from chat4all.domain.people import UserSearch
 from chat4all.settings.files import FileValues
-from chat4all.settings.names import PREFIX, is_injected
+from chat4all.settings.names import PREFIX, is_injected, names_of
 from chat4all.settings.parts import (
     CassandraSettings,
     GatewaySettings,
@@ -47,14 +47,17 @@ _Names = Annotated[tuple[str, ...], NoDecode]
 class _Environment(EnvSettingsSource):
     """The environment without the addresses that a container platform sets for ports.
 
-    What is empty is not set: `${NAME}` in a compose file, of a name that nobody has set.
+    What is empty is not set: `${NAME}` in a compose file, of a name that nobody has set. Nor is
+    `CHAT4ALL_SECRET_KEY`, which pydantic takes as well where the name is `SECRET_KEY`.
     """
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
+        fields = self.settings_cls.model_fields.items()
+        names = {name for field, info in fields for name in names_of(field, info)}
         return {
             name: value
             for name, value in super()._load_env_vars().items()
-            if value and not is_injected(name.upper(), value)
+            if value and name.upper() in names and not is_injected(name.upper(), value)
         }
 
 
