@@ -8,7 +8,8 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from chat4all.adapters.sql import SqlCreations, SqlTrimming, SqlUsers
+from chat4all.adapters.sql import SqlCreations, SqlTrimming, SqlUsers, creations
+from chat4all.adapters.sql.outbox import now_ms
 from chat4all.domain.creations import KEPT_SECONDS, CreationKey
 from chat4all.domain.errors import AlreadyTaken, NotFound, NotSignedIn
 from chat4all.domain.ids import Username
@@ -102,7 +103,10 @@ async def test_after_a_day_a_key_is_free_again(
     first = await directory.add_conversation(group(ANA), ANA, key)
     await aged(place, KEPT_SECONDS - 60)
     assert await known.creations.find(ANA, key.key) is not None
+    trimming = SqlCreations(place.database)
+    assert await trimming.trim() == 0
     await aged(place, 61)
+    assert await trimming.trim() == 1
     assert await known.creations.find(ANA, key.key) is None
     second = await directory.add_conversation(group(ANA), ANA, replace(key, request_hash=b"x" * 32))
     assert second.conversation_id != first.conversation_id
@@ -124,6 +128,26 @@ async def test_old_ones_are_trimmed(
     assert await SqlCreations(place.database).trim() == 3
     assert await SqlTrimming(place.database).trim() == 0
     assert await known.creations.find(ANA, new.key) is not None
+
+
+async def test_a_clock_that_is_ahead_frees_no_key(
+    known: PeoplePorts,
+    users: AllUsers,
+    directory: AnsweringDirectory,
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else the retry of a request that was answered creates again."""
+    await users.add_user(user(ANA), b"")
+    trimming, key = SqlCreations(place.database), new_key()
+    await directory.add_conversation(group(ANA), ANA, key)
+    ahead = (KEPT_SECONDS + 60) * 1_000
+    await aged(place, KEPT_SECONDS + 60)  # as the database sees it, whose clock is ahead
+    monkeypatch.setattr(creations, "now_ms", lambda connection: now_ms(connection) + ahead)
+    assert await trimming.trim() == 0
+    assert await known.creations.find(ANA, key.key) is not None
+    with pytest.raises(AlreadyTaken):
+        await directory.add_conversation(group(ANA), ANA, key)
 
 
 async def test_an_erased_users_are_forgotten(known: PeoplePorts, users: AllUsers) -> None:

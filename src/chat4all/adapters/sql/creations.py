@@ -1,9 +1,15 @@
-"""Creations that had an `Idempotency-Key`: kept in the transaction that creates, for a day."""
+"""Creations that had an `Idempotency-Key`: kept in the transaction that creates, for a day.
+
+One that was not trimmed yet counts, however old it seems: a clock may be ahead for a moment.
+"""
+
+import time
 
 import msgspec
 from sqlalchemy import BigInteger, Connection, and_, bindparam, delete, insert, select
 
-from chat4all.adapters.sql.outbox import Now
+from chat4all.adapters.sql.outbox import Now, now_ms
+from chat4all.adapters.sql.steady_clock import SteadyClock
 from chat4all.adapters.sql.tables import creations
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.creations import KEPT_SECONDS, CreationKey, KeptCreation
@@ -13,10 +19,7 @@ TRIM_MAX = 1_000
 
 _OLDEST = Now() - bindparam("kept", type_=BigInteger)
 _ITS_KEY = and_(creations.c.scope == bindparam("of"), creations.c.key == bindparam("under"))
-_FIND = select(creations.c.request_hash, creations.c.created).where(
-    _ITS_KEY, creations.c.at >= _OLDEST
-)
-_DROP_EXPIRED = delete(creations).where(_ITS_KEY, creations.c.at < _OLDEST)
+_FIND = select(creations.c.request_hash, creations.c.created).where(_ITS_KEY)
 _KEEP = insert(creations).values(at=Now())
 _FORGET = delete(creations).where(creations.c.scope == bindparam("of"))
 _TRIM = delete(creations).where(
@@ -31,7 +34,6 @@ def keep_creation(connection: Connection, key: CreationKey | None, created: obje
     """Keep what the current transaction creates; `IntegrityError` if the key is in use."""
     if key is None:
         return
-    connection.execute(_DROP_EXPIRED, {"of": key.scope, "under": key.key, **_KEPT})
     connection.execute(
         _KEEP,
         {
@@ -55,7 +57,7 @@ def is_kept(connection: Connection, key: CreationKey | None) -> bool:
 
 def find_creation(connection: Connection, scope: Username, key: str) -> KeptCreation | None:
     """Return the creation that is kept under a key, if there is one."""
-    row = connection.execute(_FIND, {"of": scope, "under": key, **_KEPT}).first()
+    row = connection.execute(_FIND, {"of": scope, "under": key}).first()
     return None if row is None else KeptCreation(row.request_hash, row.created)
 
 
@@ -64,13 +66,19 @@ class SqlCreations:
 
     def __init__(self, database: Transactions) -> None:
         self._database = database
+        self._clock = SteadyClock()
+        self._clock.is_steady(time.time())
 
     async def find(self, scope: Username, key: str) -> KeptCreation | None:
         """Return the creation that is kept under a key; see `ports.creations`."""
         return await self._database.read(lambda connection: find_creation(connection, scope, key))
 
     async def trim(self) -> int:
-        """Drop some of those that are too old, and return how many."""
-        return await self._database.write(
-            lambda connection: connection.execute(_TRIM, _KEPT).rowcount
-        )
+        """Drop some of those that are too old, and return how many; none after a clock jumped."""
+
+        def trim(connection: Connection) -> int:
+            if not self._clock.is_steady(now_ms(connection) / 1000):
+                return 0
+            return connection.execute(_TRIM, _KEPT).rowcount
+
+        return await self._database.write(trim)
