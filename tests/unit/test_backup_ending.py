@@ -42,7 +42,7 @@ def sends(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(backups, "sync_all", sync_all)
 
 
-@pytest.mark.parametrize("number", ENDING)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_backup_that_is_told_to_end_leaves_nothing(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
@@ -58,20 +58,28 @@ def test_a_backup_that_is_told_to_end_leaves_nothing(
     assert signal.getsignal(number) is unexpected
 
 
+@pytest.mark.parametrize("second", ENDING)
+@pytest.mark.parametrize("first", ENDING)
 def test_a_second_signal_does_not_keep_the_half_backup(
-    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    first: signal.Signals,
+    second: signal.Signals,
 ) -> None:
-    sends(monkeypatch, signal.SIGTERM)
+    sends(monkeypatch, first)
     real = shutil.rmtree
 
     def rmtree(path: Path, **options: Any) -> None:
-        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), second)
         real(path, **options)
 
     monkeypatch.setattr(shutil, "rmtree", rmtree)
-    with pytest.raises(click.exceptions.Exit) as ended:
+    with pytest.raises((click.exceptions.Exit, KeyboardInterrupt)) as ended:
         back_up(data, tmp_path / "backup")
-    assert ended.value.exit_code == 128 + signal.SIGTERM
+    is_interrupt = isinstance(ended.value, KeyboardInterrupt)
+    assert is_interrupt == (first == signal.SIGINT)
+    assert is_interrupt or ended.value.exit_code == 128 + first
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 

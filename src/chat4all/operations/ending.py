@@ -7,8 +7,8 @@ from types import FrameType
 
 import click
 
-ENDING = (signal.SIGTERM, signal.SIGHUP)
-"""The signals that end a command besides Ctrl-C."""
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that end a command; the first one is Ctrl-C."""
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def ended_by_signals() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if not received:
+        if received in ([], [signal.SIGINT]):
             raise
         raise click.exceptions.Exit(128 + received[0]) from None
     finally:
