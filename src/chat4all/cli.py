@@ -5,13 +5,12 @@ import importlib
 import io
 import os
 import sys
-from contextlib import suppress
 from typing import Any
 
 import click
 
 from chat4all import __version__
-from chat4all.concurrency.output import discard_output, open_standard_descriptors
+from chat4all.concurrency.output import discard_output, open_standard_descriptors, say
 from chat4all.domain.acting import Actor, act_as, system_account
 from chat4all.domain.errors import CommandRefused, OutcomeUnknown, StartRefused, Unavailable
 from chat4all.terminal.failing import OUTCOME_UNKNOWN, REFUSED
@@ -95,7 +94,7 @@ class _Commands(click.Group):
             if error.filename is not None or error.errno not in _OUTPUT_FAILED:
                 raise
             discard_output()
-            _say(f"the output cannot be written ({error.strerror})")
+            say(f"chat4all: the output cannot be written ({error.strerror})")
             sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> object:
@@ -121,7 +120,7 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except* (StartRefused, CommandRefused, Unavailable) as group:
             refused = _first(group)
-        _say(_sentence(refused))
+        say(f"chat4all: {_sentence(refused)}")  # the status says it too
         raise click.exceptions.Exit(_status(refused))
 
 
@@ -146,12 +145,6 @@ def _text(argument: str) -> str:
         return os.fsencode(argument).decode()
     except UnicodeError:
         raise CommandRefused("an argument is not text in UTF-8") from None
-
-
-def _say(sentence: str) -> None:
-    """Print a sentence on standard error, if that takes it: the exit status says it too."""
-    with suppress(OSError):
-        click.echo(f"chat4all: {sentence}", err=True)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -169,6 +169,44 @@ def test_commands_whose_output_is_the_product(tmp_path: Path) -> None:
     assert refused.returncode == 1
     help_ = command(">/dev/full", "--help")
     assert (help_.returncode, help_.stderr) == (1, full.stderr)
+
+
+def test_commands_wait_for_nobody_who_reads_what_they_say_besides(tmp_path: Path) -> None:
+    """As a cron job whose logger has stopped."""
+    folder = make_folder(tmp_path / "data")
+    backup = tmp_path / "backup"
+    cases = [
+        ("stderr", ("backup", backup, "--data", folder), 0),
+        ("stderr", ("users", "list", "--data", tmp_path / "nothing"), 1),
+        ("stdout", ("ready", "--port", "1"), 1),
+    ]
+    for stream, arguments, status in cases:
+        with full_pipe() as taken:
+            ended = subprocess.run(
+                [*PRODUCT, *map(str, arguments)],
+                env=environment() | {"CHAT4ALL_UNKNOWN": "1"},
+                timeout=30,
+                check=False,
+                **{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} | {stream: taken},
+            )
+        assert ended.returncode == status, arguments
+    assert (backup / "manifest.json").is_file()
+
+
+@contextmanager
+def full_pipe() -> Iterator[int]:
+    """Yield the end for writing of a pipe that takes nothing."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    try:
+        yield writer
+    finally:
+        os.close(reader)
+        os.close(writer)
 
 
 def test_nohup_holds_and_a_background_job_keeps_what_its_shell_ignored(tmp_path: Path) -> None:

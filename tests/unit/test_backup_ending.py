@@ -1,9 +1,11 @@
 """A backup that is ended by a signal, and one that nobody can be told of."""
 
 import errno
+import io
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,9 +100,10 @@ def test_a_backup_is_made_also_where_nothing_can_be_said(
 ) -> None:
     """As with `2>/dev/full`, or where the disk of a log is full."""
 
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(click, "echo", full)
+    monkeypatch.setattr(sys, "stderr", Full())
     back_up(data, tmp_path / "backup")
     assert (tmp_path / "backup").is_dir()

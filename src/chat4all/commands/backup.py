@@ -3,11 +3,12 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
+from chat4all.concurrency.output import say
 from chat4all.domain.errors import CommandRefused
 from chat4all.operations.backup_files import sync
 from chat4all.operations.backups import (
@@ -61,8 +62,7 @@ def back_up(folder: Path, dest: Path) -> Manifest:
     with errors_refused("the backup was not made", f"there is nothing at {dest}"):
         size = size_of(folder)
         room_for(size, parent)
-        with suppress(OSError):  # whoever makes a backup may have no place for what is said of it
-            click.echo(f"copying {mib(size)} …", err=True)
+        say(f"copying {mib(size)} …")
         with _staging(parent, dest.name) as staging:
             manifest = copy_all(folder, staging)
             staging.rename(dest)

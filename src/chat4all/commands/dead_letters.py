@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from chat4all.concurrency.output import say
 from chat4all.domain.ids import LogPosition
 from chat4all.operations.dead_letter_output import as_text, details, summary, table
 from chat4all.operations.dead_letter_sources import LetterSource, MalformedPosition, letter_source
@@ -115,7 +116,7 @@ def replay(
             if outcome.refused is None:
                 click.echo(f"{outcome.position} was replayed as {outcome.replayed_as}")
             else:
-                click.echo(f"chat4all: {outcome.refused}", err=True)
+                say(f"chat4all: {outcome.refused}")
     if any(outcome.may_be_done for outcome in outcomes):
         sys.exit(OUTCOME_UNKNOWN)
     if any(outcome.refused for outcome in outcomes):

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 import click
 
-from chat4all.concurrency.output import discard_output
+from chat4all.concurrency.output import answer_in_background, discard_output
 from chat4all.operations.installation import settings_from
 from chat4all.wire.health import decode_readiness
 
@@ -27,10 +27,11 @@ def ready(port: int | None) -> None:
     from its work is told, and is none of that.
     """
     is_ready, errors = _query(settings_from().port if port is None else port)
+    # Who checks health asks for the status: a service is none the worse for a full disk here.
+    answer_in_background()
     try:
         click.echo("; ".join([*["ready"] * is_ready, *errors]))
-    except OSError:
-        # Who checks health asks for the status: a service is none the worse for a full disk here.
+    except OSError:  # it is not this process's own
         discard_output()
     if not is_ready:
         sys.exit(1)

@@ -24,8 +24,7 @@ RETRY_SECONDS = 1.0
 FLUSH_SECONDS = 0.5
 """How long the end of a process may wait for its last lines to be written."""
 
-
-STDERR = 2
+STDOUT, STDERR = 1, 2
 
 
 def say_dropped(lines: int) -> str:
@@ -168,7 +167,7 @@ def write_in_background() -> None:
     Threads do not survive a fork: each process calls this for itself, and `flush_output` where it
     ends without Python's own shutdown.
     """
-    for name, descriptor in (("stdout", 1), ("stderr", STDERR)):
+    for name, descriptor in (("stdout", STDOUT), ("stderr", STDERR)):
         if not isinstance(getattr(sys, name), BackgroundStream):
             setattr(sys, name, BackgroundStream(BackgroundWriter(descriptor), descriptor))
     atexit.register(flush_output)
@@ -179,12 +178,31 @@ def speak_in_background() -> None:
 
     Only where that is the process's own: not where a test or a caller has put something else.
     """
+    _in_background("stderr", STDERR)
+
+
+def answer_in_background() -> None:
+    """Let standard output, too, hold up nothing: of a command whose status is its answer."""
+    _in_background("stdout", STDOUT)
+    speak_in_background()
+
+
+def say(sentence: str) -> None:
+    """Say something on standard error that nothing is to wait for, nor to fail for."""
+    speak_in_background()
+    with suppress(OSError):
+        sys.stderr.write(f"{sentence}\n")
+        sys.stderr.flush()
+
+
+def _in_background(name: str, descriptor: int) -> None:
+    stream = getattr(sys, name)
     try:
-        is_own = sys.stderr.fileno() == STDERR
+        is_own = stream.fileno() == descriptor
     except (OSError, ValueError):
         return
-    if is_own and not isinstance(sys.stderr, BackgroundStream):
-        sys.stderr = BackgroundStream(BackgroundWriter(STDERR), STDERR)
+    if is_own and not isinstance(stream, BackgroundStream):
+        setattr(sys, name, BackgroundStream(BackgroundWriter(descriptor), descriptor))
         atexit.register(flush_output)
 
 

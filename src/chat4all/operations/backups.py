@@ -11,7 +11,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -24,6 +24,7 @@ from chat4all.adapters.installation import MARKER
 from chat4all.adapters.private_files import open_private
 from chat4all.adapters.sql.schema import NEWEST as NEWEST_METADATA
 from chat4all.adapters.sqlite_files import read_only
+from chat4all.concurrency.output import say
 from chat4all.domain.errors import CommandRefused
 from chat4all.domain.times import now_utc
 from chat4all.operations.backup_files import (
@@ -240,12 +241,10 @@ def report(sentence: str, lacking: int) -> None:
     """Print what was done; if files lack their bytes, say so and end with a status of its own."""
     click.echo(sentence)
     if lacking:
-        with suppress(OSError):
-            click.echo(
-                f"chat4all: {lacking:,} files of users are not in it as they were uploaded: their "
-                "bytes are lost, or damaged (`chat4all doctor` names the first)",
-                err=True,
-            )
+        say(
+            f"chat4all: {lacking:,} files of users are not in it as they were uploaded: their "
+            "bytes are lost, or damaged (`chat4all doctor` names the first)"
+        )
         raise click.exceptions.Exit(INCOMPLETE)
 
 

@@ -1,13 +1,10 @@
 """What a command works on: the settings, and an existing data folder."""
 
 import logging
-from contextlib import suppress
 from pathlib import Path
 
-import click
-
 from chat4all.adapters.embedded.folder import installation_trouble, restore_trouble
-from chat4all.concurrency.output import write_in_background
+from chat4all.concurrency.output import say, write_in_background
 from chat4all.domain.errors import CommandRefused
 from chat4all.logs import configure_logging
 from chat4all.settings import Settings, load_settings, unknown_names
@@ -24,8 +21,7 @@ def tell_unknown_names() -> None:
     """Say on standard error which names in the environment are no settings, if any are."""
     for what, found in unknown_names().items():
         about = "no setting of Chat4All" if what == "names" else "perhaps misspelt"
-        with suppress(OSError):
-            click.echo(f"chat4all: ignored, {about}: {', '.join(found)}", err=True)
+        say(f"chat4all: ignored, {about}: {', '.join(found)}")
 
 
 def start_logging(settings: Settings) -> None:

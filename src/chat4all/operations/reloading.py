@@ -5,11 +5,11 @@ from functools import partial
 from pathlib import Path
 from socket import socket
 
-import click
 from uvicorn import Config
 from uvicorn.supervisors.watchfilesreload import WatchFilesReload
 
 import chat4all
+from chat4all.concurrency.output import say
 from chat4all.domain.errors import StartRefused
 from chat4all.operations.installation import settings_from, start_logging
 from chat4all.operations.running import ServiceName, run_until_stopped, service
@@ -43,5 +43,5 @@ def _run(
     except* StartRefused as group:
         sentences += map(str, group.exceptions)
     for sentence in sentences:
-        click.echo(f"chat4all: {sentence}", err=True)
+        say(f"chat4all: {sentence}")
     sys.exit(1)
