@@ -98,6 +98,7 @@ def test_what_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CHAT4ALL_S3_ENDPOINT", "minio:9000"),
         ("CHAT4ALL_S3_ENDPOINT", "http://key:secret@minio:9000"),
         ("CHAT4ALL_S3_BUCKET", "a/b"),
+        ("CHAT4ALL_ROUTER_NAME", "/router-1"),  # as `docker inspect` prints it
     ],
 )
 def test_a_bad_one_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

@@ -26,6 +26,7 @@ _INJECTED = re.compile(
     r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?|ENV_\w+)"
 )
 _INJECTED_PORT = re.compile(r"(tcp|udp|sctp)://.*")
+_INJECTED_NAME = re.compile(r"/[^/]+/[^/]+")
 
 
 def names_of(field: str, info: FieldInfo) -> Sequence[str]:
@@ -42,7 +43,7 @@ def is_injected(name: str, value: str) -> bool:
         return True
     if name.endswith("_PORT"):
         return _INJECTED_PORT.fullmatch(value) is not None
-    return name.endswith("_NAME") and value.startswith("/")
+    return name.endswith("_NAME") and _INJECTED_NAME.fullmatch(value) is not None
 
 
 def refuse_misspelt(environment: Mapping[str, str], settings: Sequence[str]) -> None:
