@@ -72,6 +72,27 @@ async def test_what_fails_is_done_again_after_a_rest() -> None:
     assert (tries, len(once)) == (["b"], 0)
 
 
+async def test_a_cancellation_from_inside_is_a_failure_as_any_other() -> None:
+    """Fails when a `CancelledError` of something that was awaited ends the work in silence."""
+    begun: list[str] = []
+    again = asyncio.Event()
+
+    async def cancelled_once(key: str) -> None:
+        begun.append(key)
+        if len(begun) > 1:
+            again.set()
+            return
+        inner = asyncio.get_running_loop().create_future()
+        inner.cancel()
+        await inner
+
+    work = KeyedWork(cancelled_once, OUTAGES, at_once=2, rest_seconds=0.001)
+    work.mark("a")
+    async with asyncio.timeout(5):
+        await again.wait()
+    await work.close()
+
+
 async def test_it_goes_on_when_it_does_for_every_key(caplog: pytest.LogCaptureFixture) -> None:
     """Fails when what works for one key is taken for the end of an outage of another."""
     caplog.set_level(logging.INFO)

@@ -121,18 +121,26 @@ class KeyedWork(Generic[K]):
     async def _run(self, key: K) -> None:
         try:
             await self._work(key)
+        except asyncio.CancelledError as error:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            # Not of this task, but of something that it awaited.
+            self._failed(key, RuntimeError(f"it was cancelled inside: {error!r}"))
         except Exception as error:
-            self._outages.failed(error)
-            if self._rest_seconds is None:
-                return
-            self._failing.add(key)
-            if key not in self._again:
-                rest = self._rest_seconds * random.uniform(0.5, 1)  # noqa: S311 - jitter
-                self._resting[key] = asyncio.get_running_loop().call_later(rest, self.mark, key)
+            self._failed(key, error)
         else:
             self._failing.discard(key)
             if not self._failing:
                 self._outages.succeeded()
+
+    def _failed(self, key: K, error: Exception) -> None:
+        self._outages.failed(error)
+        if self._rest_seconds is None:
+            return
+        self._failing.add(key)
+        if key not in self._again:
+            rest = self._rest_seconds * random.uniform(0.5, 1)  # noqa: S311 - jitter
+            self._resting[key] = asyncio.get_running_loop().call_later(rest, self.mark, key)
 
     def _ended(self, key: K, _: "asyncio.Task[None]") -> None:
         del self._running[key]
