@@ -9,7 +9,7 @@ import pytest
 from chat4all.adapters.kafka import AwaitedLog, KafkaLog, KafkaProducer, awaited_log
 from chat4all.adapters.kafka.clock import CLOCK_AHEAD_MAX_MS, PROBE, PROBE_SECONDS, ClockWatch
 from chat4all.adapters.kafka.producer import Delivered
-from chat4all.domain.errors import Unavailable
+from chat4all.domain.errors import OutcomeUnknown, Unavailable
 from chat4all.domain.records import Headers
 from tests.records import CHATS
 from tests.unit.test_kafka_topics import EPOCH, Broker, Recorded
@@ -29,6 +29,7 @@ class Stamping(KafkaProducer):
         self.ahead_ms = 0
         self.took_ms = 0
         self.has_stamps = True
+        self.leaderless: set[int | None] = set()
         self.sent: list[tuple[str, bytes]] = []
 
     def send(
@@ -43,6 +44,9 @@ class Stamping(KafkaProducer):
         self.now_ms += self.took_ms
         stamp = self.now_ms - self.ahead_ms
         done = asyncio.get_running_loop().create_future()
+        if partition in self.leaderless:
+            done.set_exception(OutcomeUnknown("the partition has no leader"))
+            return done
         done.set_result(Delivered(1, -1, stamp if self.has_stamps else None))
         return done
 
@@ -121,6 +125,23 @@ async def test_without_traffic_it_is_found_wrong_and_found_right_again(
         producer.now_ms -= 700  # the clock was set right
         await becomes(log, right=True)
         assert set(producer.sent) == {("chat_events", PROBE)}
+
+
+async def test_it_is_found_right_again_while_a_partition_has_no_leader() -> None:
+    producer = Stamping()
+    clock = ClockWatch(lambda: producer.now_ms)
+    clock.compare("chat_messages", producer.now_ms, Delivered(0, 0, producer.now_ms - 700))
+    producer.leaderless = {0, 1}
+    with pytest.raises(OutcomeUnknown):
+        await clock.probe(producer, "chat_events")
+    assert not clock.agrees()
+    producer.leaderless = {0}
+    producer.ahead_ms = 700
+    await clock.probe(producer, "chat_events")
+    assert not clock.agrees()
+    producer.ahead_ms = 0  # it was set right
+    await clock.probe(producer, "chat_events")
+    assert clock.agrees()
 
 
 async def test_traffic_makes_probes_unnecessary(monkeypatch: pytest.MonkeyPatch) -> None:

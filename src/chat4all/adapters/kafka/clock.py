@@ -72,7 +72,7 @@ class ClockWatch:
         """Compare by a record of our own, unless other records have just done so.
 
         While the clock is wrong, by one in every partition of the topic: brokers that lead none are
-        not told from others then.
+        not told from others then. Partitions that take nothing do not count.
         """
         begun = self.now_ms()
         agreed = self.agrees()
@@ -80,9 +80,13 @@ class ClockWatch:
             return
         partitions = [None] if agreed else range(await producer.partitions(topic))
         begun = self.now_ms()
-        delivered = await asyncio.gather(
-            *(producer.send(topic, PROBE, NO_EVENTS, partition=number) for number in partitions)
+        answers = await asyncio.gather(
+            *(producer.send(topic, PROBE, NO_EVENTS, partition=number) for number in partitions),
+            return_exceptions=True,
         )
+        delivered = [one for one in answers if isinstance(one, Delivered)]
+        if not delivered and isinstance(answers[0], BaseException):
+            raise answers[0]
         if any(one.stamp_ms is None for one in delivered):
             raise Unavailable(NO_STAMPS.format(topic=topic))
         compared = [self.compare(topic, begun, one) for one in delivered]
