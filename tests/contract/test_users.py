@@ -204,6 +204,10 @@ async def test_who_is_erased_is_nobody_any_more(
     # Names that foreign records have and databases do not take.
     assert await users.aliases([Username("\0"), ANA, Username("a\0na")]) == found
     assert await users.aliases([Username("\0")]) == {}
+    # A page of them may mention as many, and as long ones, as this.
+    for character in "xñ👩":
+        many = [Username(f"{n}{character * 250}") for n in range(5_000)]
+        assert await users.aliases([*many, ANA, *many]) == found
     with pytest.raises(AlreadyTaken, match="username"):
         await add(users, ANA)
     await users.add_user(replace(user(CARLA), email=user(ANA).email), b"")

@@ -15,6 +15,7 @@ from chat4all.domain.creations import CreationKey, KeptCreation
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.listing import Detail, JoinedConversation
 from chat4all.domain.people import (
+    USERNAME_MAX,
     Conversation,
     ConversationChanges,
     Role,
@@ -30,6 +31,9 @@ from chat4all.wire import internal
 
 DETAILS_AT_ONCE = 50
 """Conversations: with the longest notes they fit into one answer (`service.ANSWER_MAX`)."""
+
+ALIASES_AT_ONCE = 5_000
+"""Names: with every character escaped they fit into one question (`wire.internal.BODY_MAX`)."""
 
 
 class HttpUsers:
@@ -92,10 +96,14 @@ class HttpUsers:
 
     async def aliases(self, usernames: Sequence[Username]) -> Mapping[Username, Username]:
         """Return the aliases of erased users; see `ports.users.Aliases`."""
-        answer: Mapping[Username, Username] = await self._ask(
-            "aliases", internal.OfUsers(list(usernames)), dict[Username, Username], writes=False
-        )
-        return answer
+        found: dict[Username, Username] = {}
+        # A page of foreign records may name thousands, longer than any user's name can be.
+        possible = [name for name in usernames if len(name) <= USERNAME_MAX]
+        for some in slices(possible, ALIASES_AT_ONCE):
+            found |= await self._ask(
+                "aliases", internal.OfUsers(list(some)), dict[Username, Username], writes=False
+            )
+        return found
 
 
 class HttpDirectory:
