@@ -1,16 +1,21 @@
 """Files where their store is full, does not answer, or is none."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import httpx
 import pytest
 
 from chat4all.adapters.embedded.folder import FILES
-from chat4all.domain.errors import OutOfSpace, StartRefused, Unavailable
+from chat4all.domain.errors import Degraded, OutOfSpace, StartRefused, Unavailable
 from chat4all.gateway.files.endpoints import no_files_routes
+from chat4all.http import health
 from chat4all.http.fast_routes import FastRoutes
+from chat4all.ports.scanning import Scanner
+from chat4all.processes import files as processes_files
+from chat4all.processes.files import ping_of
 from tests.api.conftest import CHAT, Api, running
 from tests.api.test_http import check_problem
 from tests.api.tus import Tus
@@ -82,6 +87,21 @@ async def test_messages_are_taken_without_the_store_of_files(
     assert answer.status_code == 200
     assert answer.json()["dependencies"]["files"]["status"] == "degraded"
     await api.send(await api.sign_in("bruno"))
+
+
+async def test_a_store_or_a_scanner_that_hangs_is_degraded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a balancer would take all gateways out, which take messages."""
+
+    class Hanging:
+        async def ping(self) -> None:
+            await asyncio.Event().wait()
+
+    assert processes_files.PING_SECONDS < health.PING_SECONDS
+    monkeypatch.setattr(processes_files, "PING_SECONDS", 0.01)
+    with pytest.raises(Degraded, match="no answer within"):
+        await ping_of(cast("Scanner", Hanging()))()
 
 
 async def test_an_installation_without_a_store_says_so() -> None:

@@ -25,6 +25,7 @@ from chat4all.adapters.metadata_http import (
     HttpUsers,
     MetadataService,
     SameSecret,
+    same_secret,
 )
 from chat4all.adapters.metadata_http import service as service_module
 from chat4all.adapters.sql import SqlOutbox, sql_people
@@ -46,6 +47,7 @@ from chat4all.domain.people import (
     ConversationType,
     Role,
 )
+from chat4all.http import health
 from chat4all.metadata import InternalEndpoint
 from chat4all.processes.directories import people_in_database, people_of_service
 from chat4all.settings import load_settings
@@ -172,6 +174,21 @@ async def test_another_secret_key_is_noticed_and_not_told_to_anybody(
             assert_documented(str(told.value))
     async with asking(endpoint, "x" * 32) as service:
         await SameSecret(service, url, proof).ping()  # what is unavailable is told elsewhere
+
+
+async def test_a_service_that_hangs_is_told_elsewhere(
+    endpoint: InternalEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not as a `secret key` that is unavailable."""
+
+    class Hanging(SameSecret):
+        async def ask(self) -> bool:
+            return await asyncio.Event().wait()
+
+    assert same_secret.PING_SECONDS < health.PING_SECONDS
+    monkeypatch.setattr(same_secret, "PING_SECONDS", 0.01)
+    async with asking(endpoint) as service:
+        await Hanging(service, "http://metadata:8001", b"proof").ping()
 
 
 async def test_the_largest_group_passes(endpoint: InternalEndpoint) -> None:

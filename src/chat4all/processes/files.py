@@ -1,5 +1,7 @@
 """Files of a gateway, made from its ports."""
 
+import asyncio
+
 from chat4all.adapters.clamd import Clamd
 from chat4all.concurrency.pacing import Pace
 from chat4all.domain.errors import Degraded, Unavailable
@@ -19,6 +21,9 @@ from chat4all.usecases.scanning import Scanning
 from chat4all.usecases.sharing_objects import SharingObjects
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.uploading import Uploading
+
+PING_SECONDS = 1.5
+"""Shorter than what `/health/ready` waits for a part: one that hangs would be unavailable to it."""
 
 
 def make_files(ports: GatewayPorts, signing_in: SigningIn, pace: Pace) -> Filing:
@@ -65,7 +70,10 @@ def ping_of(part: Blobs | Scanner) -> Ping:
 
     async def ping() -> None:
         try:
-            await part.ping()
+            async with asyncio.timeout(PING_SECONDS):
+                await part.ping()
+        except TimeoutError:
+            raise Degraded(f"no answer within {PING_SECONDS:g} s") from None
         except Unavailable as error:
             raise Degraded(str(error)) from error
 

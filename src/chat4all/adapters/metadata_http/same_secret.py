@@ -1,5 +1,6 @@
 """Whether the metadata service signs tokens with the same `SECRET_KEY` as we do."""
 
+import asyncio
 import time
 from contextlib import suppress
 
@@ -8,6 +9,9 @@ from chat4all.domain.errors import Degraded, NotFound, Unavailable
 from chat4all.wire import internal
 
 COMPARE_EVERY_SECONDS = 30.0
+
+PING_SECONDS = 1.5
+"""Shorter than what `/health/ready` waits for a part."""
 
 SECRETS_DIFFER = (
     "the metadata service at {url} has another SECRET_KEY, so that tokens which are good here are "
@@ -28,8 +32,10 @@ class SameSecret:
     async def ping(self) -> None:
         """Raise `Degraded` when they differ. An unavailable service is reported elsewhere."""
         if time.monotonic() >= self._ask_again:
-            with suppress(Unavailable, NotFound):  # the service may be of an earlier release
-                self._same = await self.ask()
+            # The service may be of an earlier release.
+            with suppress(Unavailable, NotFound, TimeoutError):
+                async with asyncio.timeout(PING_SECONDS):
+                    self._same = await self.ask()
                 self._ask_again = time.monotonic() + COMPARE_EVERY_SECONDS
         if not self._same:
             raise Degraded(SECRETS_DIFFER.format(url=self._url))
