@@ -8,10 +8,17 @@ from types import SimpleNamespace
 import pytest
 from confluent_kafka import KafkaError
 
-from chat4all.adapters.kafka import KafkaGroup, KafkaLog, KafkaProducer, Topics, partition_of
+from chat4all.adapters.kafka import (
+    KafkaGroup,
+    KafkaLog,
+    KafkaProducer,
+    Topics,
+    partition_of,
+    producer,
+)
 from chat4all.adapters.kafka.feed import RECORD_MAX, in_records
 from chat4all.adapters.kafka.lag import LagMeter
-from chat4all.domain.errors import Unavailable
+from chat4all.domain.errors import Degraded, Unavailable
 from chat4all.domain.events import MessageStored, key_of
 from chat4all.domain.records import Epoch
 from chat4all.wire.events import decode_events
@@ -119,3 +126,26 @@ async def test_whether_a_name_is_free(answer: str) -> None:
             await group.has_named("a-router-8002")
     else:
         assert await group.has_named("a-router-8002") == (answer == "named")
+
+
+async def test_a_partition_without_a_leader_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fails when all gateways are unready, though most conversations go on."""
+    leaders = {0: 1, 1: -1, 2: -1}
+
+    async def reach(*_: object) -> object:
+        partitions = {n: SimpleNamespace(id=n, leader=leader) for n, leader in leaders.items()}
+        return SimpleNamespace(topics={"t": SimpleNamespace(error=None, partitions=partitions)})
+
+    monkeypatch.setattr(producer, "reach", reach)
+    kafka = KafkaProducer("127.0.0.1:9")
+    await kafka.open()
+    with pytest.raises(Degraded, match="no leader for partitions 1, 2, which take nothing"):
+        await kafka.ping("t")
+    leaders[0] = -1
+    with pytest.raises(Unavailable, match="no partition has a leader"):
+        await kafka.ping("t")
+    leaders |= {0: 1, 1: 2, 2: 3}
+    await kafka.ping("t")
+    await kafka.close()

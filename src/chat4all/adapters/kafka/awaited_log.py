@@ -3,7 +3,7 @@
 import logging
 from asyncio import Future, get_running_loop
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from chat4all.adapters.kafka.clock import PROBE_SECONDS, ClockWatch
 from chat4all.adapters.kafka.log import KafkaLog
@@ -12,7 +12,7 @@ from chat4all.adapters.kafka.reachability import PUBLIC
 from chat4all.adapters.kafka.topics import Topics, topic_trouble
 from chat4all.concurrency.outages import OutageLog
 from chat4all.concurrency.periodic import periodically
-from chat4all.domain.errors import Unavailable
+from chat4all.domain.errors import Degraded, Unavailable
 from chat4all.domain.ids import ConversationId, LogPosition
 from chat4all.domain.records import Epoch, Headers
 from chat4all.ports.log import Epochs
@@ -81,7 +81,8 @@ class AwaitedLog:
         """Return when the log can be written to."""
         if self._log is None:
             # The topic's name is a setting: trouble with Kafka is reported without Cassandra.
-            await self.producer.ping(self._topic)
+            with suppress(Degraded):  # it is worse that the log is not known
+                await self.producer.ping(self._topic)
         await self._found_log().ping()
 
     @asynccontextmanager

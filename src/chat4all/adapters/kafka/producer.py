@@ -13,7 +13,7 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaExceptio
 
 from chat4all.adapters.kafka.connection import client_config, describe
 from chat4all.adapters.kafka.reachability import PUBLIC, metadata_of, reach
-from chat4all.domain.errors import NotAccepted, OutcomeUnknown, Overloaded, Unavailable
+from chat4all.domain.errors import Degraded, NotAccepted, OutcomeUnknown, Overloaded, Unavailable
 from chat4all.domain.records import Headers
 
 QUEUE_MAX = 10_000
@@ -140,7 +140,10 @@ class KafkaProducer:
         return done
 
     async def ping(self, topic: str) -> None:
-        """Return when every partition of a topic has a leader, and brokers can be reached."""
+        """Return when every partition of a topic has a leader, and brokers can be reached.
+
+        Raises `Degraded` while some have none, since the others take records, else `Unavailable`.
+        """
         if self._fatal is not None:
             raise Unavailable(self._fatal, PUBLIC)
         if not self._thread.is_alive():
@@ -150,8 +153,12 @@ class KafkaProducer:
             if about.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise Unavailable(f"Kafka has no topic {topic}: run `chat4all migrate`", PUBLIC)
             raise Unavailable(f"topic {topic}: {describe(about.error)}", PUBLIC)
-        if any(partition.leader < 0 for partition in about.partitions.values()):
-            raise Unavailable(f"topic {topic}: a partition has no leader")
+        lacking = [one.id for one in about.partitions.values() if one.leader < 0]
+        if len(lacking) == len(about.partitions):
+            raise Unavailable(f"topic {topic}: no partition has a leader")
+        if lacking:
+            numbers = ", ".join(map(str, sorted(lacking)))
+            raise Degraded(f"topic {topic}: no leader for partitions {numbers}, which take nothing")
 
     async def partitions(self, topic: str) -> int:
         """Return how many partitions a topic has. Raises `Unavailable`."""
