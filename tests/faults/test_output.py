@@ -187,7 +187,8 @@ def test_commands_wait_for_nobody_who_reads_what_they_say_besides(tmp_path: Path
                 env=environment() | {"CHAT4ALL_UNKNOWN": "1"},
                 timeout=30,
                 check=False,
-                **{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} | {stream: taken},
+                stdout=taken if stream == "stdout" else subprocess.DEVNULL,
+                stderr=taken if stream == "stderr" else subprocess.DEVNULL,
             )
         assert ended.returncode == status, arguments
     assert (backup / "manifest.json").is_file()
