@@ -9,9 +9,11 @@ from tests.javascript.node import NODE
 
 pytestmark = pytest.mark.slow
 
+MODULES = sorted(Path(__file__).parent.glob("*.test.mjs"))
 
-def test_in_node() -> None:
-    module = Path(__file__).parent / "core.test.mjs"
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_in_node(module: Path) -> None:
     done = subprocess.run(
         [NODE, "--test", "--test-timeout=30000", str(module)],
         capture_output=True,

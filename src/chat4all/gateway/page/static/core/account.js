@@ -189,18 +189,6 @@ export default {
     });
   },
 
-  /** Do something for the open dialog, which says how it went. Returns whether it was done. */
-  async inDialog(act) {
-    this.amend({ busy: true, error: null, done: null });
-    try {
-      this.amend({ busy: false, done: await act() });
-      return true;
-    } catch (error) {
-      this.amend({ busy: false, error: this.reason(error) });
-      return false;
-    }
-  },
-
   show(dialog) {
     this.opener = document.activeElement;
     this.state.dialog = dialog;

@@ -3,7 +3,7 @@
  *
  * The methods are in the modules beside this one, by what they are about.
  */
-import { Client, indexedDBStorage } from "../chat4all.js";
+import { Client, indexedDBStorage, newId } from "../chat4all.js";
 import { pageView } from "../views/app.js";
 import { render } from "../views/parts.js";
 import account from "./account.js";
@@ -14,6 +14,7 @@ import { focused, refocus } from "./focus.js";
 import groups from "./groups.js";
 import history from "./history.js";
 import * as language from "./i18n.js";
+import outcomes from "./outcomes.js";
 import people, { noSearch } from "./people.js";
 import { place, keepPlace } from "./place.js";
 import * as vault from "./vault.js";
@@ -114,22 +115,8 @@ export class App {
     this.redraw();
   }
 
-  /** Do something that may be refused; say so if it is. Returns whether it was done. */
-  async attempt(act) {
-    try {
-      await act();
-      return true;
-    } catch (error) {
-      this.toast(this.reason(error));
-      return false;
-    }
-  }
-
-  reason(error) {
-    if (error?.status === 0) return language.t("error_network");
-    if (error?.status === 429) return language.t("error_many");
-    if (error?.status >= 500) return language.t("error_unavailable");
-    return language.t("error_other", { detail: error?.errors?.[0]?.detail ?? error?.detail ?? error?.message ?? String(error) });
+  newKey() {
+    return newId();
   }
 
   isTouch() {
@@ -137,7 +124,7 @@ export class App {
   }
 }
 
-Object.assign(App.prototype, account, alerts, conversations, files, groups, history, people, writing);
+Object.assign(App.prototype, account, alerts, conversations, files, groups, history, outcomes, people, writing);
 
 /** Return what the server says of itself in the page. */
 function offered() {

@@ -7,7 +7,11 @@ export default {
   },
 
   async createGroup(title, members) {
-    await this.inDialog(async () => this.goTo(await this.client.createGroup(title, members)));
+    const { dialog } = this.state;
+    if (dialog.busy) return;
+    dialog.once = this.keyed(dialog.once, title, members);
+    const { key } = dialog.once;
+    await this.inDialog(async () => this.goTo(await this.client.createGroup(title, members, { key })));
   },
 
   goTo(conversation, peer = null) {

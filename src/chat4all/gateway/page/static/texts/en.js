@@ -48,5 +48,5 @@ export default {
   notifications: "Notify me", notifications_on: "On", notifications_off: "Off", notifications_blocked: "The browser forbids it", notification_many: { one: "{count} new message", other: "{count} new messages" },
   announce: "{name}: {text}", announce_in: "{name} in {title}: {text}", announce_many: { one: "{count} new message in {title}", other: "{count} new messages in {title}" },
   other_account: "Use another account", confirm_sign_out: { one: "{count} message was not sent yet and will be lost.", other: "{count} messages were not sent yet and will be lost." }, too_long: "{count} too many",
-  error_many: "Too many attempts. Try again in a while.", error_unavailable: "The server cannot do that now. Try again in a moment.", error_network: "No connection to the server.", error_other: "That did not work: {detail}",
+  error_many: "Too many attempts. Try again in a while.", error_unavailable: "The server cannot do that now. Try again in a moment.", error_network: "No connection to the server.", error_unknown: "The server did not answer, so it is not known whether this was done. Try again: it will not be done twice.", error_other: "That did not work: {detail}",
 };

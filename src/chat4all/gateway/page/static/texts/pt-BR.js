@@ -48,5 +48,5 @@ export default {
   notifications: "Notificações", notifications_on: "Ligadas", notifications_off: "Desligadas", notifications_blocked: "O navegador não permite", notification_many: { one: "{count} mensagem nova", other: "{count} mensagens novas" },
   announce: "{name}: {text}", announce_in: "{name} em {title}: {text}", announce_many: { one: "{count} mensagem nova em {title}", other: "{count} mensagens novas em {title}" },
   other_account: "Usar outra conta", confirm_sign_out: { one: "{count} mensagem ainda não foi enviada e será perdida.", other: "{count} mensagens ainda não foram enviadas e serão perdidas." }, too_long: "{count} a mais",
-  error_many: "Tentativas demais. Tente de novo daqui a pouco.", error_unavailable: "O servidor não consegue fazer isso agora. Tente de novo em instantes.", error_network: "Sem conexão com o servidor.", error_other: "Não deu certo: {detail}",
+  error_many: "Tentativas demais. Tente de novo daqui a pouco.", error_unavailable: "O servidor não consegue fazer isso agora. Tente de novo em instantes.", error_network: "Sem conexão com o servidor.", error_unknown: "O servidor não respondeu, e não se sabe se isto foi feito. Tente de novo: não será feito duas vezes.", error_other: "Não deu certo: {detail}",
 };
