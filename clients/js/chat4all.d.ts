@@ -177,7 +177,7 @@ export class ChatError extends Error {
   code?: number;
   /** Seconds after which to try again. */
   retry_after?: number;
-  /** The call's `Idempotency-Key`: `createGroup`, called again with it, creates the group once. */
+  /** The call's `Idempotency-Key`: `createGroup`, `addMember` and `signUp`, called again with it, act once. */
   key?: string;
 }
 
@@ -506,8 +506,11 @@ export class Client extends EventTarget {
 
   // -- accounts
 
-  /** Sign up; does not sign in. */
-  signUp(user: { username: string; email: string; password: string }): Promise<OwnProfile>;
+  /** Sign up; does not sign in. With the same `key`, a UUID, within 24 hours, it is done once. */
+  signUp(
+    user: { username: string; email: string; password: string },
+    options?: { key?: string },
+  ): Promise<OwnProfile>;
   /** Sign in, and keep the tokens. */
   signIn(username: string, password: string): Promise<void>;
   /** Whether there are tokens, so that nobody has to be asked for a password. */
@@ -549,7 +552,13 @@ export class Client extends EventTarget {
   /** End a group for everybody, as its owner. */
   deleteConversation(conversation_id: string): Promise<void>;
   members(conversation_id: string, options?: { limit?: number }): AsyncIterableIterator<Member>;
-  addMember(conversation_id: string, username: string, role?: Role): Promise<Member>;
+  /** With the same `key`, a UUID, within 24 hours, it is done once. */
+  addMember(
+    conversation_id: string,
+    username: string,
+    role?: Role,
+    options?: { key?: string },
+  ): Promise<Member>;
   removeMember(conversation_id: string, username: string): Promise<void>;
   leave(conversation_id: string): Promise<void>;
   changeRole(conversation_id: string, username: string, role: Role): Promise<Member>;

@@ -429,8 +429,8 @@ export class Client extends EventTarget {
   }
 
   /** @type {Types.Client["signUp"]} */
-  signUp(user) {
-    return this.#ask("POST", "/v1/users", { json: user, key: newId(), open: true });
+  signUp(json, { key = newId() } = {}) {
+    return this.#ask("POST", "/v1/users", { json, key, open: true });
   }
 
   /** @type {Types.Client["signIn"]} */
@@ -507,7 +507,7 @@ export class Client extends EventTarget {
   }
 
   /** @type {Types.Client["createGroup"]} */
-  createGroup(title, members, { metadata, key = newId() } = {}) {
+  createGroup(title, members, { key = newId(), metadata } = {}) {
     const json = { type: "group", title, members, metadata };
     return this.#ask("POST", "/v1/conversations", { json, key });
   }
@@ -534,9 +534,9 @@ export class Client extends EventTarget {
   }
 
   /** @type {Types.Client["addMember"]} */
-  addMember(conversation, username, role) {
+  addMember(conversation, username, role, { key = newId() } = {}) {
     const json = { username, role };
-    return this.#ask("POST", path("conversations", conversation, "members"), { json, key: newId() });
+    return this.#ask("POST", path("conversations", conversation, "members"), { json, key });
   }
 
   /** @type {Types.Client["removeMember"]} */

@@ -18,8 +18,10 @@ const DONE = [200, { conversation_id: "c" }];
 /** A client of a server that gives these answers, the last one again and again. */
 const talking = (...answers) => {
   const keys = [];
-  const fetch = async (_, { headers }) => {
+  const bodies = [];
+  const fetch = async (_, { headers, body: asked }) => {
     keys.push(headers["Idempotency-Key"]?.replaceAll('"', ""));
+    bodies.push(asked);
     const answer = answers.length > 1 ? answers.shift() : answers[0];
     if (!answer) throw new TypeError("terminated");
     const [status, body, more] = answer;
@@ -28,7 +30,7 @@ const talking = (...answers) => {
   let tokens = 0;
   const getToken = async () => `t${tokens++}`;
   const options = { fetch, getToken, pace: 0.001, random: () => 0.1, retry_for: 3_000, locks: null };
-  return { chat: new Client("http://server", options), keys };
+  return { chat: new Client("http://server", options), keys, bodies };
 };
 
 const DELETIONS = {
@@ -53,20 +55,31 @@ for (const [name, act] of Object.entries(DELETIONS)) {
   });
 }
 
-test("a group that may have been created is not told as refused, and its key creates it once", async () => {
-  for (const last of [MANY, problem(403, "not-allowed"), MISSING, problem(409, "conflict"), OVERLOADED]) {
-    const { chat, keys } = talking(LOST, last);
-    const error = await chat.createGroup("Equipe", ["bruno"]).catch((cause) => cause);
-    const [status, { detail }] = last;
-    assert.equal(error.type, "/problems/outcome-unknown");
-    assert.equal(error.status, status);
-    assert.equal(error.message, `${detail}; but an earlier try may have been done`);
-    assert.equal(error.key, keys[0]);
-    const again = talking(DONE);
-    await again.chat.createGroup("Equipe", ["bruno"], { key: error.key });
-    assert.deepEqual([...new Set([...keys, ...again.keys])], [error.key]);
-  }
-});
+const CREATIONS = {
+  createGroup: (chat, options) => chat.createGroup("Equipe", ["bruno"], options),
+  addMember: (chat, options) => chat.addMember("x", "bruno", "admin", options),
+  signUp: (chat, options) => chat.signUp({ username: "eva", email: "eva@example.com", password: "sesame" }, options),
+};
+
+for (const [name, act] of Object.entries(CREATIONS)) {
+  test(`${name}: what may have been done is not told as refused, and its key does it once`, async () => {
+    for (const last of [MANY, problem(403, "not-allowed"), MISSING, problem(409, "conflict"), OVERLOADED]) {
+      const { chat, keys, bodies } = talking(LOST, last);
+      const error = await act(chat).catch((cause) => cause);
+      const [status, { detail }] = last;
+      assert.equal(error.type, "/problems/outcome-unknown");
+      assert.equal(error.status, status);
+      assert.equal(error.message, `${detail}; but an earlier try may have been done`);
+      assert.equal(error.key, keys[0]);
+      const again = talking(DONE);
+      await act(again.chat, { key: error.key });
+      assert.deepEqual([...new Set([...keys, ...again.keys])], [error.key]);
+      assert.equal(new Set([...bodies, ...again.bodies]).size, 1);
+      await act(again.chat);
+      assert.notEqual(again.keys[1], error.key);
+    }
+  });
+}
 
 test("a refusal where nothing was done before is told as it is", async () => {
   for (const first of [EXPIRED, MANY, OVERLOADED]) {
