@@ -28,6 +28,8 @@ beforeEach(() => {
   client = {};
   app = {
     ...account, ...groups, ...outcomes, client, redraw() {}, search() {}, newKey: () => `k${++made}`,
+    makeClient: () => client, enterWith: async () => (app.state.phase = "signed-in"), ask: async () => true,
+    refresh() {}, nameOf: String, toast: (text) => (app.toasted = text),
     state: { me: { username: "bruno" }, conversations: new Map([["c", { id: "c" }]]), dialog: null },
   };
 });
@@ -61,6 +63,57 @@ test("a second press while a group is being created is none", async () => {
   client.createGroup = answering();
   await Promise.all([app.createGroup("Team", ["ana"]), app.createGroup("Team", ["ana"])]);
   assert.deepEqual(keys, ["k1"]);
+});
+
+test("a member whose answer is lost is added under the same key, whoever else is added meanwhile", async () => {
+  const group = { id: "c" };
+  client.addMember = answering(LOST, LOST);
+  client.removeMember = async () => {};
+  await app.addMember(group, "ana");
+  assert.match(app.toasted, NOBODY_KNOWS);
+  await app.addMember(group, "eva");
+  await app.addMember(group, "ana");
+  assert.deepEqual([keys, app.toasted], [["k1", "k2", "k1"], "ana is in the group now."]);
+  await app.addMember(group, "ana"); // somebody has removed ana
+  assert.equal(keys.at(-1), "k3");
+  await app.removeMember(group, "eva"); // who was added after all
+  await app.addMember(group, "eva");
+  assert.equal(keys.at(-1), "k4");
+});
+
+const EVA = { username: "eva", email: "eva@example.com", password: "sesame" };
+
+test("a sign-up whose answer is lost is asked for under the same key, and another one under a new one", async () => {
+  app.enter = (mode) => (app.state.entrance = { mode, busy: false, error: null, fields: {} });
+  app.enter("up");
+  client.signUp = answering(LOST, UNKNOWN, LOST);
+  client.signIn = async (...given) => assert.deepEqual(given, ["iva", "sesame"]);
+  for (const username of ["eva", "eva", "iva"]) {
+    await app.signUp({ ...EVA, username });
+    assert.match(app.state.entrance.error, NOBODY_KNOWS);
+  }
+  await app.signUp({ ...EVA, username: "iva" });
+  assert.deepEqual([keys, app.state.phase], [["k1", "k1", "k2", "k2"], "signed-in"]);
+});
+
+test("an account that nobody could be signed in with yet is there, and is not signed up for again", async () => {
+  const entrance = { mode: "up", busy: false, error: null, fields: {} };
+  Object.assign(app.state, { entrance });
+  client.signUp = answering();
+  client.signIn = async () => { throw LOST; };
+  await app.signUp(EVA);
+  const { mode, busy, note, error } = entrance;
+  assert.deepEqual([mode, busy, note, error], ["in", false, "Your account was created. Sign in with it.", "No connection to the server."]);
+  client.signIn = async () => {};
+  await app.signIn("eva", "sesame");
+  assert.deepEqual([app.state.phase, keys], ["signed-in", ["k1"]]);
+});
+
+test("who has left the form to sign up is not signed in by it", async () => {
+  app.state.entrance = { mode: "up", busy: false, error: null, fields: {} };
+  client.signUp = async () => { app.state.entrance = { mode: "in", busy: false }; };
+  await app.signUp(EVA);
+  assert.deepEqual(app.state.entrance, { mode: "in", busy: false });
 });
 
 test("what a failure means is said as far as it is known", () => {

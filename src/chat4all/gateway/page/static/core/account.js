@@ -25,34 +25,41 @@ export default {
     if (!this.isTouch()) this.focusWhenDrawn("#username");
   },
 
-  signIn(username, password) {
-    return this.knock(async (client) => client.signIn(username, password));
+  async signIn(username, password) {
+    const client = await this.knock((client) => client.signIn(username, password));
+    if (client) await this.enterWith(client);
   },
 
-  signUp({ username, email, password }) {
-    return this.knock(async (client) => {
-      await client.signUp({ username, email, password });
-      await client.signIn(username, password);
-    });
-  },
-
-  async knock(act) {
+  async signUp({ username, email, password }) {
     const { entrance } = this.state;
-    if (entrance.busy) return;
+    const done = await this.knock((client) => {
+      entrance.once = this.keyed(entrance.once, username, email, password);
+      return client.signUp({ username, email, password }, { key: entrance.once.key });
+    }, "error_unknown");
+    if (!done || this.state.entrance !== entrance) return;
+    // There is an account now, whatever becomes of signing in with it.
+    Object.assign(entrance, { mode: "in", busy: false, note: t("account_created"), once: null });
+    await this.signIn(username, password);
+  },
+
+  /** Do something for the form that is shown, which says what went wrong. Returns the client that has done it. */
+  async knock(act, unknown) {
+    const { entrance } = this.state;
+    if (entrance.busy) return null;
     Object.assign(entrance, { busy: true, error: null, fields: {} });
     this.redraw();
     const client = this.makeClient();
     try {
       await act(client);
+      return client;
     } catch (error) {
       const fields = Object.fromEntries((error.errors ?? []).map(({ pointer, detail }) => [pointer.slice(1), detail]));
-      const told = error.status === 401 ? t("wrong_password") : Object.keys(fields).length ? null : this.reason(error);
+      const told = error.status === 401 ? t("wrong_password") : Object.keys(fields).length ? null : this.reason(error, unknown);
       Object.assign(entrance, { busy: false, error: told, fields });
       this.state.phase = "signed-out";
       this.redraw();
-      return;
+      return null;
     }
-    await this.enterWith(client);
   },
 
   /** Begin with what is this user's. */

@@ -33,17 +33,21 @@ export default {
       await this.change(conversation, () => this.client.changeConversation(conversation.id, { title }));
   },
 
-  addMember(conversation, username) {
-    return this.change(conversation, async () => {
-      await this.client.addMember(conversation.id, username);
+  async addMember(conversation, username) {
+    const adding = (conversation.adding ??= new Map());
+    if (!adding.has(username)) adding.set(username, this.newKey());
+    await this.change(conversation, async () => {
+      await this.client.addMember(conversation.id, username, undefined, { key: adding.get(username) });
+      adding.delete(username); // the next time it is another request
       this.toast(t("member_added", { name: this.nameOf(username) }));
     });
   },
 
   async removeMember(conversation, username) {
     const name = this.nameOf(username);
-    if (await this.ask(t("remove_member", { name }), t("confirm_remove", { name })))
-      await this.change(conversation, () => this.client.removeMember(conversation.id, username));
+    if (!(await this.ask(t("remove_member", { name }), t("confirm_remove", { name })))) return;
+    conversation.adding?.delete(username);
+    await this.change(conversation, () => this.client.removeMember(conversation.id, username));
   },
 
   async changeRole(conversation, username, select) {
@@ -63,7 +67,7 @@ export default {
   },
 
   async change({ id }, act) {
-    await this.attempt(act);
+    await this.attempt(act, "error_unknown");
     await this.refresh(id);
   },
 };

@@ -8,7 +8,7 @@ export default {
   no_account: "New here?", have_account: "Already registered?", to_sign_in: "Use my account",
   demonstration: "Demonstration accounts", demonstration_hint: "To try it out: choose one here, and the other one in a second window.",
   session_ended: "This device was signed out. Sign in to go on.",
-  wrong_password: "Wrong username or password.",
+  account_created: "Your account was created. Sign in with it.", wrong_password: "Wrong username or password.",
   closed_sign_up: "Ask the operator of this server for an account.",
   documentation: "Documentation for developers", switch_language: "Português",
   starting: "One moment …",

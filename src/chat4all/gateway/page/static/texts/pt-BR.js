@@ -8,7 +8,7 @@ export default {
   no_account: "Primeira vez aqui?", have_account: "Já tem conta?", to_sign_in: "Usar minha conta",
   demonstration: "Contas de demonstração", demonstration_hint: "Para experimentar: escolha uma aqui e a outra em uma segunda janela.",
   session_ended: "Este aparelho foi desconectado. Identifique-se para continuar.",
-  wrong_password: "Usuário ou senha incorretos.",
+  account_created: "Sua conta foi criada. Entre com ela.", wrong_password: "Usuário ou senha incorretos.",
   closed_sign_up: "Peça uma conta a quem administra este servidor.",
   documentation: "Documentação para desenvolvedores", switch_language: "English",
   starting: "Um momento …",
