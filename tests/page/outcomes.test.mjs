@@ -116,6 +116,42 @@ test("who has left the form to sign up is not signed in by it", async () => {
   assert.deepEqual(app.state.entrance, { mode: "in", busy: false });
 });
 
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+const DEVICES = [{ session_id: "own", current: true }, { session_id: "s1", current: false }, { session_id: "s2", current: false }];
+
+test("a password that was set is said to be, whether the devices can be listed then or not", async () => {
+  app.state.dialog = { kind: "profile", devices: DEVICES };
+  client.changeProfile = answering(LOST);
+  client.sessions = async () => { throw LOST; };
+  assert.equal(await app.changePassword({}), false);
+  assert.match(app.state.dialog.error, /^The server did not answer\. The new password may be set already/);
+  assert.deepEqual(await Promise.all([app.changePassword({}), app.changePassword({})]), [true, false]);
+  await settled();
+  const { done, error, devices } = app.state.dialog;
+  assert.deepEqual([keys.length, done, error], [2, "Changed. Your other devices were signed out.", null]);
+  assert.deepEqual(devices, DEVICES.slice(0, 1));
+});
+
+test("a device that was signed out is gone, whether the others can be listed then or not", async () => {
+  app.state.dialog = { kind: "profile", devices: DEVICES };
+  const shown = () => app.state.dialog.devices.map(({ session_id }) => session_id);
+  client.endSession = answering(LOST, { status: 404, detail: "no such session" });
+  client.sessions = async () => { throw LOST; };
+  await app.endDevice(DEVICES[1]);
+  assert.match(app.toasted, NOBODY_KNOWS);
+  app.toasted = null;
+  await app.endDevice(DEVICES[1]);
+  await settled();
+  assert.deepEqual([app.toasted, shown()], [null, ["own", "s2"]]);
+  await app.endDevice(DEVICES[2]);
+  await settled();
+  assert.deepEqual([app.toasted, shown()], [null, ["own"]]);
+  client.sessions = async () => DEVICES.slice(0, 2); // signed in again
+  await app.endDevice(DEVICES[2]);
+  await settled();
+  assert.deepEqual(shown(), ["own", "s1"]);
+});
+
 test("what a failure means is said as far as it is known", () => {
   const told = (error, unknown) => app.reason(error, unknown);
   assert.equal(told(LOST), "No connection to the server.");

@@ -181,19 +181,32 @@ export default {
     });
   },
 
-  changePassword({ current_password, password }) {
-    return this.inDialog(async () => {
+  async changePassword({ current_password, password }) {
+    if (this.state.dialog.busy) return false;
+    const done = await this.inDialog(async () => {
       await this.client.changeProfile({ current_password, password });
-      this.amend({ devices: await this.client.sessions() });
       return t("password_changed");
-    });
+    }, "password_unknown");
+    if (done) this.keepDevices(({ current }) => current);
+    return done;
   },
 
   async endDevice({ session_id }) {
-    await this.attempt(async () => {
-      await this.client.endSession(session_id);
-      this.amend({ devices: await this.client.sessions() });
-    });
+    const done = await this.attempt(async () => {
+      try {
+        await this.client.endSession(session_id);
+      } catch (error) {
+        if (error.status !== 404) throw error; // by an earlier try, or elsewhere
+      }
+    }, "error_unknown");
+    if (done) this.keepDevices((device) => device.session_id !== session_id);
+  },
+
+  /** Show the devices that are left; then those that the server knows, if it says so: what was done stays done. */
+  async keepDevices(isLeft) {
+    this.amend({ devices: this.state.dialog?.devices?.filter(isLeft) });
+    const devices = await this.client?.sessions().catch(() => null);
+    if (devices) this.amend({ devices });
   },
 
   show(dialog) {

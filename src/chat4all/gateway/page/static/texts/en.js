@@ -43,7 +43,7 @@ export default {
   left: "You are no longer in this conversation.",
   profile: "Profile and devices", save_profile: "Save profile", profile_saved: "Saved.",
   new_password: "New password", current_password: "Current password", change_password: "Change it", password_changed: "Changed. Your other devices were signed out.",
-  password_section: "Password",
+  password_unknown: "The server did not answer. The new password may be set already: if the current one is refused when you try again, it is.", password_section: "Password",
   devices: "Devices", this_device: "this device", last_used: "last used {when}", sign_out_device: "Sign out {device}", device_unknown: "Unknown device",
   notifications: "Notify me", notifications_on: "On", notifications_off: "Off", notifications_blocked: "The browser forbids it", notification_many: { one: "{count} new message", other: "{count} new messages" },
   announce: "{name}: {text}", announce_in: "{name} in {title}: {text}", announce_many: { one: "{count} new message in {title}", other: "{count} new messages in {title}" },

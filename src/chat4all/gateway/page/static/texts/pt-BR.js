@@ -43,7 +43,7 @@ export default {
   left: "Você não está mais nesta conversa.",
   profile: "Perfil e aparelhos", save_profile: "Salvar perfil", profile_saved: "Salvo.",
   new_password: "Nova senha", current_password: "Senha atual", change_password: "Trocar", password_changed: "Trocada. Seus outros aparelhos foram desconectados.",
-  password_section: "Senha",
+  password_unknown: "O servidor não respondeu. A nova senha pode já estar valendo: se a atual for recusada quando você tentar de novo, a nova já vale.", password_section: "Senha",
   devices: "Aparelhos", this_device: "este aparelho", last_used: "último uso {when}", sign_out_device: "Desconectar {device}", device_unknown: "Aparelho desconhecido",
   notifications: "Notificações", notifications_on: "Ligadas", notifications_off: "Desligadas", notifications_blocked: "O navegador não permite", notification_many: { one: "{count} mensagem nova", other: "{count} mensagens novas" },
   announce: "{name}: {text}", announce_in: "{name} em {title}: {text}", announce_many: { one: "{count} mensagem nova em {title}", other: "{count} mensagens novas em {title}" },
