@@ -18,6 +18,7 @@ from chat4all import __version__
 from chat4all.adapters.prometheus import ServiceMetrics
 from chat4all.processes.apps import make_router_service
 from chat4all.processes.parts import Pings, RouterServicePorts
+from chat4all.usecases.delivered import Delivered
 from tests.api.conftest import CHAT, Api
 
 pytestmark = pytest.mark.anyio
@@ -97,6 +98,22 @@ async def test_head_is_the_head_of_get(api: Api, services: list[Service]) -> Non
                     assert head.headers[name] == whole.headers[name], (where, name)
                 asked += 1
     assert asked > 40
+
+
+@pytest.mark.parametrize("query", ["?limit=50", "?limit=50&_=1"], ids=["fast", "FastAPI's"])
+async def test_the_head_of_a_page_delivers_nothing(
+    api: Api, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    noted = []
+    monkeypatch.setattr(Delivered, "note", lambda _self, *note: noted.append(note))
+    bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
+    await api.send(bruno)
+    await api.routed()
+    path = f"/v1/conversations/{CHAT}/messages{query}"
+    assert (await api.gateway.head(path, headers=ana)).status_code == 200
+    assert noted == []
+    assert (await api.gateway.get(path, headers=ana)).status_code == 200
+    assert noted == [(CHAT, "ana", 1)]
 
 
 @pytest.mark.thorough

@@ -20,6 +20,7 @@ from chat4all.gateway.pages import (
 from chat4all.http.access_log import CALLER
 from chat4all.http.bearer import bearer_token
 from chat4all.http.fast_routes import FastRoute
+from chat4all.http.methods import WAS_HEAD
 from chat4all.http.problems import problem_response
 from chat4all.usecases.delivered import Delivered
 from chat4all.usecases.reading import LIMIT_DEFAULT, LIMIT_MAX, Reading
@@ -72,7 +73,7 @@ class _HistoryEndpoint:
             return True
         await send({"type": "http.response.start", "status": 200, "headers": [*cached.headers]})
         await send({"type": "http.response.body", "body": cached.page.body})
-        if scope["method"] == "GET" and cached.page.last:
+        if cached.page.last and not scope.get(WAS_HEAD):
             self._delivered.note(query.conversation, session.username, cached.page.last)
         return True
 

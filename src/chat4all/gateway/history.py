@@ -7,7 +7,7 @@ everything else: unusual spellings of the query, refusals, and the description i
 from functools import cache
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from chat4all.domain.errors import FieldError, InvalidInput
 from chat4all.domain.people import Session
@@ -16,6 +16,7 @@ from chat4all.gateway.pages import HISTORY_PATH, PageQuery, page_headers, read_p
 from chat4all.http.answers import json_response
 from chat4all.http.bearer import caller
 from chat4all.http.bound import bound
+from chat4all.http.methods import WAS_HEAD
 from chat4all.http.openapi import json_content, problems
 from chat4all.http.paths import ConversationPath, MessagePath
 from chat4all.http.routes import api_router
@@ -77,6 +78,7 @@ def history_routes() -> APIRouter:
         },
     )
     async def history(
+        request: Request,
         session: Annotated[Session, Depends(caller)],
         reading: Annotated[Reading, bound(Reading)],
         delivered: Annotated[Delivered, bound(Delivered)],
@@ -100,7 +102,7 @@ def history_routes() -> APIRouter:
             conversation_id, limit, bounds, Position.parse(at_least) if at_least else None
         )
         page = await read_page(reading, session.username, query)
-        if page.last:
+        if page.last and not request.scope.get(WAS_HEAD):
             delivered.note(conversation_id, session.username, page.last)
         response = Response(page.body)
         response.raw_headers = page_headers(query, page)
