@@ -112,10 +112,54 @@ def test_a_group_that_was_perhaps_created_is_created_once(
         status, output, errors = chat4all("group", "create", "Uma equipe", "bruno", *arguments)
         assert (status, output) == (6, "")
         assert told in errors
-    server.answers[f"POST /v1/conversations/{CHAT}/members"] = lambda _: None
-    status, _, errors = chat4all("group", "add", CHAT, "bruno")
-    assert status == 6
-    assert "it is not known whether bruno was added" in errors
+
+
+def test_members_that_were_perhaps_added_are_added_by_the_same_command(
+    server: Scripted, chat4all: Chat4all, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_up_soon(monkeypatch)
+    server.sign_in()
+    there: set[str] = set()
+
+    def add(body: Any) -> tuple[int, Any] | None:
+        name = body["username"]
+        if name in there:
+            return problem(409, "already a member", type="/problems/already-taken")(body)
+        if name == "nobody":
+            return problem(422, "no such user")(body)
+        there.add(name)
+        return None if name == "carla" else (201, {"username": name, "role": "member"})
+
+    server.answers[f"POST /v1/conversations/{CHAT}/members"] = add
+    command = ("group", "add", "--text", CHAT, "carla", "dora", "nobody")
+    status, output, told = chat4all(*command[:-1])
+    assert (status, output) == (6, "")
+    assert "it is not known whether carla was added" in told
+    assert told.endswith("do it again\n")
+    told = "chat4all: not added now: carla (already a member)\n"
+    assert chat4all(*command[:-1]) == (1, "dora was added.\n", told)
+    told = "chat4all: nobody was not added: no such user\n"
+    assert chat4all(*command) == (1, "", told)
+
+
+def test_members_that_were_perhaps_removed_are_removed_by_the_same_command(
+    server: Scripted, chat4all: Chat4all, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_up_soon(monkeypatch)
+    server.sign_in()
+    path = f"DELETE /v1/conversations/{CHAT}/members"
+    server.answers[f"{path}/carla"] = lambda _: None
+    server.answers[f"{path}/dora"] = lambda _: (204, None)
+    command = ("group", "remove", "--text", CHAT, "carla", "dora")
+    status, output, told = chat4all(*command)
+    assert (status, output) == (6, "")
+    assert told.endswith("do it again\n")
+    server.answers[f"{path}/carla"] = problem(404, "no such member")
+    told = "chat4all: not removed now: carla (no such member)\n"
+    assert chat4all(*command) == (4, "dora was removed.\n", told)
+    server.answers[f"{path}/carla"] = problem(403, "only its admins")
+    told = "chat4all: carla was not removed: only its admins\n"
+    assert chat4all(*command) == (1, "", told)
 
 
 def test_what_was_sent_is_told_where_the_output_cannot_be(

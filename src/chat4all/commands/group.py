@@ -11,6 +11,9 @@ from chat4all.terminal.failing import NOT_FOUND, OUTCOME_UNKNOWN, REFUSED, Faile
 from chat4all.terminal.meaning import complete_conversation, conversation_id
 from chat4all.terminal.output import Output
 from chat4all.terminal.showing import visible
+from chat4all.wire.problems import ProblemSlug, type_of
+
+ALREADY_TAKEN = type_of(ProblemSlug.ALREADY_TAKEN)
 
 
 @click.group()
@@ -76,13 +79,18 @@ def members(asker: Asker, conversation: str) -> None:
 )
 @asking
 def add(asker: Asker, conversation: str, usernames: tuple[str, ...], role: str) -> None:
-    """Add USERNAMES to a GROUP, as its admin or owner."""
+    """Add USERNAMES to a GROUP, as its admin or owner, up to the first that is refused.
+
+    Who is a member already is passed over, so that the command can be repeated, and told at the
+    end: their role stays as it is.
+    """
     _for_each(
         asker,
         conversation,
         usernames,
         "added",
         lambda chat, key, name: chat.add_member(key, name, role=role),
+        lambda error: error.type == ALREADY_TAKEN,
     )
 
 
@@ -91,13 +99,18 @@ def add(asker: Asker, conversation: str, usernames: tuple[str, ...], role: str) 
 @click.argument("usernames", nargs=-1, required=True)
 @asking
 def remove(asker: Asker, conversation: str, usernames: tuple[str, ...]) -> None:
-    """Remove USERNAMES from a GROUP, as its admin or owner. Your own name: you leave it."""
+    """Remove USERNAMES from a GROUP, as its admin or owner, up to the first that is refused.
+
+    Your own name: you leave it. Who is no member is passed over, so that the command can be
+    repeated, and told at the end.
+    """
     _for_each(
         asker,
         conversation,
         usernames,
         "removed",
         lambda chat, key, name: chat.remove_member(key, name),
+        lambda error: isinstance(error, NotFound),
     )
 
 
@@ -107,11 +120,17 @@ def _for_each(
     usernames: tuple[str, ...],
     done: str,
     change: Callable[[Client, str, str], Awaitable[object]],
+    is_so_already: Callable[[Refused], bool],
 ) -> None:
-    """Do the same for each name, up to the first that is refused."""
+    """Do the same for each name, up to the first that is refused.
+
+    A refusal that says that it is so already is told at the end: an earlier try may have done it.
+    """
 
     async def work(chat: Client, output: Output) -> None:
         key = await conversation_id(chat, conversation)
+        passed_over: list[str] = []
+        status = REFUSED
         for name in usernames:
             try:
                 await change(chat, key, name)
@@ -122,9 +141,14 @@ def _for_each(
                 raise Failed(visible(unknown), OUTCOME_UNKNOWN) from None
             except Refused as error:
                 status = NOT_FOUND if isinstance(error, NotFound) else REFUSED
-                told = f"{visible(name)} was not {done}: {sentence_of(error)}"
-                raise Failed(told, status) from None
+                if not is_so_already(error):
+                    told = f"{visible(name)} was not {done}: {sentence_of(error)}"
+                    raise Failed(told, status) from None
+                passed_over.append(f"{visible(name)} ({sentence_of(error)})")
+                continue
             fields = {"conversation_id": key, "username": name, "done": done}
             await output.tell(f"{visible(name)} was {done}.", fields)
+        if passed_over:
+            raise Failed(f"not {done} now: {', '.join(passed_over)}", status)
 
     asker.run(work)
