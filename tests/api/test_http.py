@@ -279,12 +279,8 @@ async def test_every_conflict_is_described_by_its_route(api: Api) -> None:
 async def test_the_page_of_documentation_tells_what_a_newcomer_needs(api: Api) -> None:
     root = await api.metadata.get("/")
     assert (root.status_code, root.headers["Location"]) == (307, "/docs")
-    for client in (api.gateway, api.metadata):
-        told = (await client.get("/openapi.json")).json()["info"]["description"]
-        for said in ("`bruno`", "`ana`", "`test`", CHAT):
-            assert said in told
     told = (await api.gateway.get("/openapi.json")).json()["info"]["description"]
-    for said in ("before=", "after=", "around=", "mark_read"):
+    for said in ("`bruno`", "`ana`", "`test`", CHAT, "before=", "after=", "around=", "mark_read"):
         assert said in told
     described = (await api.gateway.get("/openapi.json")).json()["paths"]
     history = described["/v1/conversations/{conversation_id}/messages"]["get"]
@@ -299,10 +295,37 @@ async def test_the_demonstration_is_told_of_at_every_start_but_not_where_it_is_o
 ) -> None:
     for demo, told in [(True, True), (False, False), (True, True)]:
         async with running(tmp_path / "data", new=True, demo=demo) as api:
-            for client in (api.gateway, api.metadata):
-                description = (await client.get("/openapi.json")).json()["info"]["description"]
-                assert ("demonstration accounts" in description) == told
-                assert ("unless it was changed" in description) == told
+            description = (await api.gateway.get("/openapi.json")).json()["info"]["description"]
+            assert ("demonstration accounts" in description) == told
+            assert ("unless it was changed" in description) == told
+
+
+async def test_every_page_of_documentation_says_where_a_token_is_had(api: Api) -> None:
+    gateway, metadata = [
+        (await client.get("/openapi.json")).json() for client in (api.gateway, api.metadata)
+    ]
+    (scheme,) = gateway["components"]["securitySchemes"].values()
+    assert scheme["flows"]["password"]["tokenUrl"] in gateway["paths"]
+    (scheme,) = metadata["components"]["securitySchemes"].values()
+    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    # Nobody can sign in there, not even those whom the gateway's page names.
+    assert "gateway" in scheme["description"]
+    assert "`POST /token` on its page `/docs`" in metadata["info"]["description"]
+    assert "`bruno`" not in metadata["info"]["description"]
+
+
+@pytest.mark.parametrize("service", ["gateway", "metadata"])
+async def test_every_operation_names_a_scheme_that_is_described(api: Api, service: str) -> None:
+    described = (await getattr(api, service).get("/openapi.json")).json()
+    schemes = described["components"]["securitySchemes"].keys()
+    named = {
+        name
+        for methods in described["paths"].values()
+        for operation in methods.values()
+        for way in operation.get("security", [])
+        for name in way
+    }
+    assert named == schemes
 
 
 async def test_docs_need_nothing_from_elsewhere(api: Api) -> None:

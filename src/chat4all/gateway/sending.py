@@ -27,6 +27,7 @@ from chat4all.http.fast_routes import FastRoute
 from chat4all.http.json_bodies import BodyReader
 from chat4all.http.limits import Limit
 from chat4all.http.openapi import (
+    TOKEN_SECURITY,
     json_content,
     larger_body,
     problem_meaning,
@@ -63,7 +64,7 @@ SEND_OPERATION = {
         "Your own read marker moves to your message; `mark_read: false` leaves it where it is. "
         "A reply to a message that you have just sent waits until that is stored."
     ),
-    "security": [{"OAuth2PasswordBearer": []}],
+    "security": TOKEN_SECURITY,
     "requestBody": {
         "required": True,
         "content": {

@@ -12,11 +12,13 @@ from chat4all.domain.people import Session
 from chat4all.http.access_log import CALLER
 from chat4all.http.bound import bound
 from chat4all.http.limits import client_of
+from chat4all.http.oauth import TOKEN_PATH
+from chat4all.http.openapi import TOKEN_SCHEME
 from chat4all.http.rates import RouteRates
 from chat4all.usecases.signing_in import SigningIn
 
 # Only for the "Authorize" button in /docs; the token is read by `bearer_token`.
-_scheme = OAuth2PasswordBearer(tokenUrl="/token", auto_error=False)
+_scheme = OAuth2PasswordBearer(TOKEN_PATH, TOKEN_SCHEME, auto_error=False)
 
 
 def bearer_token(scope: Scope) -> str:

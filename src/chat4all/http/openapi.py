@@ -9,11 +9,18 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from chat4all.http.oauth import TOKEN_PATH
 from chat4all.http.problems import kind_of_status
 from chat4all.http.rates import limit_name
 from chat4all.wire.body_sizes import BODY_MAX
 from chat4all.wire.problems import MEDIA_TYPE, Problem
 from chat4all.wire.schemas import schemas_of
+
+TOKEN_SCHEME = "token"  # noqa: S105 - a name
+"""What descriptions call the way to be somebody: an access token."""
+
+TOKEN_SECURITY: list[dict[str, list[str]]] = [{TOKEN_SCHEME: []}]
+"""The `security` of an operation that needs one."""
 
 _REF = "#/components/schemas/{name}"
 _REFERENCES = re.compile(rb'"#/components/schemas/(\w+)"')
@@ -134,6 +141,17 @@ def _name_problems(described: dict[str, Any]) -> None:
     described.setdefault("components", {})["responses"] = dict(sorted(named.items()))
 
 
+def _name_token_elsewhere(described: dict[str, Any]) -> None:
+    """Describe a token as one that is had elsewhere, unless this service has the route for it."""
+    schemes = described["components"].get("securitySchemes", {})
+    if TOKEN_SCHEME in schemes and TOKEN_PATH not in described["paths"]:
+        schemes[TOKEN_SCHEME] = {
+            "type": "http",
+            "scheme": "bearer",
+            "description": f"The access token of the gateway's `POST {TOKEN_PATH}`.",
+        }
+
+
 def problems_table() -> str:
     """Return a table of all problems, for the page of documentation."""
     rows = [f"| {status} | {text} |" for status, text in _DESCRIPTIONS.items()]
@@ -165,6 +183,7 @@ def complete_openapi(
                     if limit_name(method.upper(), path) is not None:
                         operation["responses"].setdefault("429", _problem(429))
             _name_problems(described)
+            _name_token_elsewhere(described)
             names = {name.decode() for name in _REFERENCES.findall(msgspec.json.encode(described))}
             types = [_referenced[name] for name in sorted(names & _referenced.keys())]
             schemas = described.setdefault("components", {}).setdefault("schemas", {})

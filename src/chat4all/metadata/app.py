@@ -28,6 +28,11 @@ from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.signing_up import SigningUp
 from chat4all.wire.internal import PATH as INTERNAL_PATH
 
+DESCRIPTION = """
+Users, conversations and their members. The gateway has these routes too, and signing in as well:
+`POST /token` on its page `/docs` answers with an access token. Press *Authorize* here to enter it.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class MetadataUseCases:
@@ -65,18 +70,15 @@ def metadata_app(
     edge: Edge,
     uses: Bound = MappingProxyType({}),
     internal: ASGIApp | None = None,
-    has_demonstration: bool = False,
 ) -> ASGIApp:
     """Return the metadata service; `internal` serves gateways in other processes.
 
-    `uses` is what the endpoints of `routes` use. `has_demonstration`: its page of documentation
-    tells of the demonstration accounts.
+    `uses` is what the endpoints of `routes` use.
     """
     app, pages = make_app(
         "Chat4All metadata",
-        "Users, conversations and their members. The gateway has these routes too.",
+        DESCRIPTION,
         __version__,
-        has_demonstration=has_demonstration,
     )
     return assemble(
         app,

@@ -107,7 +107,6 @@ def make_metadata(ports: "MetadataPorts") -> "ASGIApp":
         edge=ports.policy.edge,
         uses=people.uses,
         internal=endpoint,
-        has_demonstration=ports.has_demonstration,
     )
 
 

@@ -176,7 +176,6 @@ async def serve_metadata(settings: MetadataSettings) -> bool:
                 pings,
                 metrics,
                 own.internal,
-                settings.people.is_development,
             )
         )
         started = partial(_started, "metadata service", settings.listening, settings.changed)

@@ -205,7 +205,6 @@ async def one_machine(
                 policy,
                 Pings(directory=found.ping),
                 metadata_metrics,
-                has_demonstration=told,
             )
         )
         trim = partial(_trim, log, store, found.outbox, settings.log_retention_days)

@@ -195,7 +195,6 @@ class MetadataPorts:
     pings: Pings
     meter: MetadataMeter
     internal: InternalPorts | None = None
-    has_demonstration: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,12 @@ from chat4all.gateway.files.paths import (
 from chat4all.gateway.files.thumbnails import SIZE_DEFAULT, SIZE_MAX, SIZE_PARAMETER
 from chat4all.gateway.files.tus_headers import CONTENT_TYPE, VERSION
 from chat4all.http.limits import DOWNLOAD, UPLOAD
-from chat4all.http.openapi import problem_meaning, problems, rate_limited
+from chat4all.http.openapi import TOKEN_SECURITY, problem_meaning, problems, rate_limited
 
 _TUS = (
     "Any client of [tus 1.0.0](https://tus.io/protocols/resumable-upload) can be used. "
     "Extensions: creation, creation-with-upload, checksum, expiration, termination."
 )
-_SECURITY: list[dict[str, list[str]]] = [{"OAuth2PasswordBearer": []}]
 _BYTES = {CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}
 
 
@@ -130,7 +129,7 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
         "summary": "Begin an upload",
         "operationId": "begin_upload",
         "description": f"{_TUS} The body may contain the first bytes.",
-        "security": _SECURITY,
+        "security": TOKEN_SECURITY,
         "parameters": [
             _RESUMABLE,
             _header("Upload-Length", "Size of the file, in bytes.", 48_213, required=True),
@@ -164,7 +163,7 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
             "kept, unless it has a checksum: ask for the offset with HEAD (and `Tus-Resumable`), "
             "and go on from there at any gateway."
         ),
-        "security": _SECURITY,
+        "security": TOKEN_SECURITY,
         "parameters": [
             _ID,
             _RESUMABLE,
@@ -194,7 +193,7 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
         "summary": "Delete an upload or a file",
         "operationId": "delete_file",
         "description": "Only your own, and only while no message names it.",
-        "security": _SECURITY,
+        "security": TOKEN_SECURITY,
         "parameters": [_ID, _RESUMABLE],
         "responses": {
             "204": {"description": "Deleted.", "headers": _RATE},
@@ -210,7 +209,7 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
             "Images, audio and video are shown in place, everything else is downloaded. "
             "HEAD with `Tus-Resumable` returns the offset of an upload: `Upload-Offset`."
         ),
-        "security": [*_SECURITY, {}],
+        "security": [*TOKEN_SECURITY, {}],
         "parameters": [
             _ID,
             _header("Range", "One range of bytes.", "bytes=0-1023"),
@@ -260,7 +259,7 @@ FILE_OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
             "A WebP of the first frame, rotated as the picture's metadata says, and without that "
             "metadata. For those who may have the file; 404 if it is not a picture."
         ),
-        "security": [*_SECURITY, {}],
+        "security": [*TOKEN_SECURITY, {}],
         "parameters": [
             _ID,
             {
