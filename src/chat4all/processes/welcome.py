@@ -15,6 +15,8 @@ def welcome(settings: OneMachineSettings, *, has_demo: bool) -> str:
     if settings.people.page:
         lines += ["", f"Chat in a browser: {gateway}"]
     if has_demo:
+        curl = r"curl -sw '\n'"  # else the prompt follows what is answered
+        history = f"{gateway}/v1/conversations/{CHAT}/messages"
         lines += [
             "",
             f"Demonstration accounts: {' and '.join(USERS)}, password {PASSWORD}. "
@@ -22,10 +24,10 @@ def welcome(settings: OneMachineSettings, *, has_demo: bool) -> str:
             "",
             f"  TOKEN=$(curl -s {gateway}/token -d username=bruno -d password={PASSWORD} |",
             "    python3 -c 'import json, sys; print(json.load(sys.stdin)[\"access_token\"])')",
-            f'  curl {gateway}/v1/messages -H "Authorization: Bearer $TOKEN" \\',
+            f'  {curl} {gateway}/v1/messages -H "Authorization: Bearer $TOKEN" \\',
             "       -H 'Content-Type: application/json' \\",
             f'       -d \'{{"chat_id": "{CHAT}", "content": "Olá!"}}\'',
-            f'  curl {gateway}/v1/conversations/{CHAT}/messages -H "Authorization: Bearer $TOKEN"',
+            f'  {curl} {history} -H "Authorization: Bearer $TOKEN"',
         ]
     return "\n".join(lines)
 
