@@ -1,8 +1,10 @@
 """What fields may have fits into a body, however JSON escapes it."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import msgspec
 import pytest
@@ -13,7 +15,14 @@ from chat4all.domain.people import MEMBERS_MAX, NOTE_KEY_MAX, NOTE_MAX, NOTES_MA
 from chat4all.gateway.changing import changing_routes
 from chat4all.http.route_limits import DeclaredLimits
 from chat4all.metadata.conversations import conversation_routes
-from chat4all.wire.body_sizes import BODY_MAX, GROUP_BODY_MAX, MESSAGE_BODY_MAX
+from chat4all.wire.body_sizes import (
+    BODY_MAX,
+    BYTE_MAX,
+    CHARACTER_MAX,
+    ESCAPE,
+    GROUP_BODY_MAX,
+    MESSAGE_BODY_MAX,
+)
 from tests.api.conftest import CHAT, Api
 from tests.api.test_http import JSON, check_problem
 
@@ -23,7 +32,6 @@ ID = "0199f3a4-7c1e-7d2a-9b6e-3f1c5a8e2d47"
 MESSAGE = f"/v1/conversations/{CHAT}/messages/{ID}"
 LIMITS = Path("docs/operations/limits.md").read_text()
 CLIENTS = Path("docs/clients.md").read_text()
-CONTENT = "\U0001f389" * CONTENT_MAX
 
 
 def escaped(value: Any) -> bytes:
@@ -40,8 +48,13 @@ def escaped(value: Any) -> bytes:
             return json.dumps(value).encode()
 
 
+@pytest.mark.parametrize(
+    ("character", "filling"),
+    [("\U0001f389", "x"), ("\u03b1\u0313\u0300\u0345", "U\u0308\u0304")],
+    ids=["surrogates", "accents apart"],
+)
 async def test_the_longest_message_can_be_sent_and_edited(
-    api: Api, monkeypatch: pytest.MonkeyPatch
+    api: Api, monkeypatch: pytest.MonkeyPatch, character: str, filling: str
 ) -> None:
     bruno = await api.sign_in("bruno")
     records: list[bytes] = []
@@ -52,15 +65,17 @@ async def test_the_longest_message_can_be_sent_and_edited(
         return await append(key, value, *more, **others)
 
     monkeypatch.setattr(api.parts.log, "append", noted)
-    payload = {"x": "x" * (PAYLOAD_MAX - len(msgspec.json.encode({"x": ""})))}
+    content, kept = character * CONTENT_MAX, normalize("NFC", character) * CONTENT_MAX
+    room = PAYLOAD_MAX - len(msgspec.json.encode({"x": ""}))
+    payload = {"x": filling * (room // len(normalize("NFC", filling).encode()))}
     new = {"chat_id": CHAT, "message_id": ID, "kind": "custom", "payload": payload}
-    body = escaped(new | {"content": CONTENT})
+    body = escaped(new | {"content": content})
     assert BODY_MAX < len(body) <= MESSAGE_BODY_MAX
     answer = await api.gateway.post("/v1/messages", content=body, headers=bruno | JSON)
     assert answer.status_code == 202, answer.text
     await api.routed()
-    assert (await api.history(bruno))[-1]["content"] == CONTENT
-    edit = json.dumps({"content": CONTENT[1:]}).encode()
+    assert (await api.history(bruno))[-1]["content"] == kept
+    edit = json.dumps({"content": content[len(character) :]}).encode()
     answer = await api.gateway.patch(MESSAGE, content=edit, headers=bruno | JSON)
     assert answer.status_code == 202, answer.text
     # What is written to the log is UTF-8, and has the bytes that it always had.
@@ -68,21 +83,35 @@ async def test_the_longest_message_can_be_sent_and_edited(
     assert max(map(len, records)) < BODY_MAX
 
 
+def test_what_a_character_may_take_is_what_the_longest_takes() -> None:
+    most, most_of_a_byte = 2 * ESCAPE, Fraction(ESCAPE)
+    # Unicode 16 composes a few characters beyond of three. No text is made of them alone.
+    for character in map(chr, range(0x10000)):
+        if not "\ud800" <= character <= "\udfff" and normalize("NFC", character) == character:
+            taken = len(escaped(normalize("NFD", character))) - 2
+            most = max(most, taken)
+            most_of_a_byte = max(most_of_a_byte, Fraction(taken, len(character.encode())))
+    assert most == CHARACTER_MAX
+    assert most_of_a_byte == BYTE_MAX
+
+
 async def test_a_larger_body_is_refused(api: Api) -> None:
     as_json = await api.sign_in("bruno") | JSON
     body = json.dumps({"content": "x" * MESSAGE_BODY_MAX}).encode()
     for method, path in (("POST", "/v1/messages"), ("PATCH", MESSAGE)):
         answer = await api.gateway.request(method, path, content=body, headers=as_json)
-        assert check_problem(answer, 413)["detail"] == "the body is larger than 234 KiB"
+        assert check_problem(answer, 413)["detail"] == "the body is larger than 390 KiB"
 
 
-def test_the_largest_group_fits() -> None:
+@pytest.mark.parametrize("character", ["\U0001f389", "\u03b1\u0313\u0300\u0345"])
+def test_the_largest_group_fits(character: str) -> None:
     new = {
         "type": "group",
-        "title": "\U0001f389" * TITLE_MAX,
+        "title": character * TITLE_MAX,
         "members": [f"a-name-of-32-characters-in-{n:05}" for n in range(MEMBERS_MAX)],
         "metadata": {
-            chr(0x10000 + n) * NOTE_KEY_MAX: "\U0001f389" * NOTE_MAX for n in range(NOTES_MAX)
+            character * (NOTE_KEY_MAX - 1) + chr(0x3B1 + n): character * NOTE_MAX
+            for n in range(NOTES_MAX)
         },
     }
     for indent in (None, 2):

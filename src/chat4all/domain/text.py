@@ -11,7 +11,7 @@ judges bytes alone, never asks.
 
 import re
 
-_TIMES_LONGER = 4
+TIMES_LONGER = 4
 """Code points that normal form C makes one of, at most."""
 
 CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
@@ -81,7 +81,7 @@ def _is_plain(text: str, most: int) -> bool:
 
 def _examined(text: str, most: int, *, is_line: bool) -> str:
     # The time to normalize a text depends on its length.
-    if len(text) <= most * _TIMES_LONGER:
+    if len(text) <= most * TIMES_LONGER:
         text = _normalized("NFC", text)
     if len(text) > most:
         raise UnfitText(f"at most {most:,} characters")
@@ -143,7 +143,7 @@ def fit_line(text: str, most: int) -> str:
     Its normal form without what no line has, cut to `most` code points.
     """
     # The time to normalize a text depends on its length.
-    line = cut(without_what_no_line_has(text[: most * _TIMES_LONGER]), most).strip()
+    line = cut(without_what_no_line_has(text[: most * TIMES_LONGER]), most).strip()
     return "" if _shows_nothing(line) else line
 
 
