@@ -6,10 +6,15 @@ from typing import Any
 
 import pytest
 
+from chat4all.client.uploading import Uploading
 from chat4all.terminal.failing import Failed
 from chat4all.terminal.transferring import target_of
 from tests.faults.running import CHAT, Running, until
 from tests.terminal.people import Person
+from tests.terminal.servers import Scripted
+from tests.terminal.test_outcomes import SEND, Chat4all, accepted, chat4all, server
+
+__all__ = ["chat4all", "server"]
 
 
 def stored(person: Person, message_id: str) -> dict[str, Any]:
@@ -51,6 +56,26 @@ def test_a_file_is_sent_and_saved(running: Running, tmp_path: Path) -> None:
     plain = str(stored(bruno, text["message_id"])["seq"])
     assert "has no file" in bruno.refused(4, "download", CHAT, plain)
     assert "no message" in bruno.refused(4, "download", CHAT, "99999")
+
+
+def test_a_file_is_sent_without_reading(
+    server: Scripted, chat4all: Chat4all, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def upload(*_: Any) -> str:
+        return CHAT  # some id
+
+    async def forget(*_: Any) -> None:
+        return
+
+    monkeypatch.setattr(Uploading, "upload", upload)
+    monkeypatch.setattr(Uploading, "forget", forget)
+    server.sign_in()
+    server.answers[SEND] = accepted
+    path = tmp_path / "report.pdf"
+    path.write_bytes(b"x")
+    for options in ((), ("--keep-unread",)):
+        assert chat4all("send-file", CHAT, str(path), *options)[0] == 0
+    assert [body.get("mark_read") for body in server.bodies(SEND)] == [None, False]
 
 
 @pytest.mark.parametrize(

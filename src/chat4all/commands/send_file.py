@@ -23,6 +23,7 @@ from chat4all.terminal.transferring import progress
     type=click.Choice(["image", "audio", "video", "file"]),
     help="How it is shown.  [default: as its extension says]",
 )
+@click.option("--keep-unread", is_flag=True, help="Do not mark the conversation as read.")
 @click.option(
     "--id",
     "message_id",
@@ -45,6 +46,7 @@ def send_file(
     name: str | None,
     alt: str | None,
     kind: str | None,
+    keep_unread: bool,
     message_id: str | None,
     timeout: float,
 ) -> None:
@@ -68,6 +70,7 @@ def send_file(
                     name=name,
                     alt=alt,
                     message_id=key,
+                    mark_read=not keep_unread,
                     uploads=uploads,
                     on_progress=shown,
                 )
