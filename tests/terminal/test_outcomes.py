@@ -247,8 +247,8 @@ def test_what_the_server_says_is_told(
 def give_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no call be tried twice: the first wait is longer than any deadline."""
 
-    def made(account: Account, _: float) -> Client:
-        client = client_of(account)
+    def made(account: Account, _: float, tokens: SharedTokens | None = None) -> Client:
+        client = client_of(account, tokens=tokens)
         client._pace.factor = 1e12
         return client
 
