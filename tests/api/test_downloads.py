@@ -100,6 +100,22 @@ async def test_a_file_whose_object_is_lost_is_unavailable_and_told(
     assert path.endswith(line.__dict__["file_id"])
 
 
+async def test_a_thumbnail_whose_picture_is_lost_is_unavailable_and_told(
+    bruno: Tus, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fails when it is answered with the store's own word, that there is no such object."""
+    path = await bruno.upload(PNG)
+    (stored,) = (one for one in (tmp_path / "data" / "files").glob("??/**/*") if one.is_file())
+    kept = await get(bruno, f"{path}/thumbnail?size=128")
+    stored.unlink()
+    assert (await get(bruno, f"{path}/thumbnail?size=128")).content == kept.content
+    answer = await get(bruno, f"{path}/thumbnail?size=1280")
+    check_problem(answer, 503)
+    assert answer.json()["detail"] == "this file was damaged in the store of files"
+    (line,) = [one for one in caplog.records if one.levelname == "ERROR"]
+    assert path.endswith(line.__dict__["file_id"])
+
+
 async def test_a_file_that_was_cut_short_is_said_once(
     bruno: Tus, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

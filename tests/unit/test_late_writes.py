@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -76,9 +77,9 @@ async def test_a_thumbnail_that_took_long_is_shown_and_not_kept(
     picturing = Picturing(world.blobs, FakePictures())
     with monkeypatch.context() as patched:
         patched.setattr("chat4all.usecases.picturing.KEEP_SECONDS", -1)
-        assert await picturing.thumbnail(FILE, 128, ANA)
+        assert await picturing.thumbnail(FILE, 128, ANA, partial(world.blobs.read, KEY))
     assert len(world.stored()) == 1
-    assert await picturing.thumbnail(FILE, 128, ANA)
+    assert await picturing.thumbnail(FILE, 128, ANA, partial(world.blobs.read, KEY))
     assert len(world.stored()) == 2
 
 
@@ -99,7 +100,7 @@ async def test_a_thumbnail_that_waited_for_its_turn_is_not_kept_either(
 
     with monkeypatch.context() as patched:
         patched.setattr(world.blobs, "read", slow)
-        assert await picturing.thumbnail(FILE, 128, ANA)
+        assert await picturing.thumbnail(FILE, 128, ANA, partial(world.blobs.read, KEY))
     assert len(world.stored()) == 1
-    assert await picturing.thumbnail(FILE, 128, ANA)
+    assert await picturing.thumbnail(FILE, 128, ANA, partial(world.blobs.read, KEY))
     assert len(world.stored()) == 2

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import AsyncIterator, Callable
 
 from chat4all.concurrency.keyed import BoundedTurns, Turns
 from chat4all.concurrency.retrying import Backoff, retry
@@ -86,11 +87,18 @@ class Picturing:
             _log.warning("a picture was not looked at", extra={"cause": str(error)})
             return None
 
-    async def thumbnail(self, file: StoredFile, size: int, viewer: Username) -> bytes:
+    async def thumbnail(
+        self,
+        file: StoredFile,
+        size: int,
+        viewer: Username,
+        read: Callable[[], AsyncIterator[bytes]],
+    ) -> bytes:
         """Return a file's thumbnail of one of the sizes, as WebP.
 
-        Raises `NotFound` for what is no picture that can be read, and `Overloaded` when too many
-        are being made for this viewer.
+        `read` yields the file's bytes, as `Downloading.read` does; it is called if there is no
+        thumbnail yet. Raises what it raises, `NotFound` for what is no picture that can be read,
+        and `Overloaded` when too many are being made for this viewer.
         """
         started = time.monotonic()
         check_has_thumbnail(file)
@@ -103,7 +111,7 @@ class Picturing:
             if (made := await self._made(key)) is not None:
                 return made
             try:
-                made = await self._pictures.thumbnail(self._blobs.read(file.key), size)
+                made = await self._pictures.thumbnail(read(), size)
             except UnreadablePicture:
                 raise NotFound(_NO_THUMBNAIL) from None
             # The file may be deleted since, and then nobody would delete its thumbnail.

@@ -1,5 +1,6 @@
 """`GET /v1/files/{id}/thumbnail`: a small picture that is safe to show."""
 
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 
@@ -56,7 +57,8 @@ class Thumbnails:
         status, body = HTTPStatus.NOT_MODIFIED, b""
         # Who names a thumbnail has seen it; whether there is any at all shows when it is made.
         if condition is None or is_any(condition) or not matches(condition, tag):
-            body = await self._picturing.thumbnail(file, size, viewer)
+            read = partial(self._downloading.read, file, viewer, 0, file.size)
+            body = await self._picturing.thumbnail(file, size, viewer, read)
             await permission.check()
         if condition is None or not matches(condition, tag):
             status = HTTPStatus.OK
