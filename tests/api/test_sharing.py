@@ -13,6 +13,7 @@ import pytest
 
 from chat4all.adapters.embedded.object_files import extents_of, place_of
 from chat4all.commands.restore import put_back
+from chat4all.concurrency.retrying import Backoff
 from chat4all.domain.errors import Conflict, NotFound, Unavailable
 from chat4all.domain.files import (
     GARBAGE_SECONDS,
@@ -24,6 +25,7 @@ from chat4all.domain.files import (
 from chat4all.domain.ids import Username
 from chat4all.operations import backup_files, backups
 from chat4all.operations.backup_files import File
+from chat4all.usecases import finishing as module
 from chat4all.usecases.collecting import Collecting
 from chat4all.usecases.downloading import Downloading
 from chat4all.usecases.finishing import Finishing
@@ -353,9 +355,10 @@ async def test_a_collector_that_is_killed_before_it_forgets(
 
 
 async def test_a_file_is_finished_once_more_after_it_came_to_share_an_object(
-    api: Api, bruno: Tus, ana: Tus, tmp_path: Path
+    api: Api, bruno: Tus, ana: Tus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even by a gateway that stood still for a day: nothing is made anew."""
+    """Even by a gateway that stood still for a day: nothing is made anew, or given up."""
+    monkeypatch.setattr(module, "JOINING", Backoff(0.0, 0.0, tries=2))
     theirs, path = await bruno.upload(CONTENT), await ana.upload(CONTENT)
     parts, name = api.parts, FileId(path.rpartition("/")[2])
     taken = await parts.people.uploads.find(name, Username("ana"))  # by its own key

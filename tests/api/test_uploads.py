@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from unittest.mock import AsyncMock
 
 import pytest
@@ -383,3 +384,22 @@ async def test_names_are_cleaned(bruno: Tus) -> None:
         path = await bruno.upload(PNG, **named(name))
         found = (await bruno.ask("GET", path)).headers["content-disposition"]
         assert found == f'inline; filename="{wanted}"', name
+
+
+# Bytes that the store has lost.
+
+
+async def test_an_upload_whose_bytes_are_lost_is_gone_and_begun_anew(
+    bruno: Tus, tmp_path: Path
+) -> None:
+    """Fails when HEAD says to go on where no PATCH can."""
+    path = await bruno.begin(6)
+    await bruno.patch(path, 0, b"abc")
+    (tail,) = (one for one in (tmp_path / "data" / "files").glob("??/**/*") if one.is_file())
+    tail.unlink()
+    assert await bruno.offset(path) == 3
+    answer = await bruno.patch(path, 3, b"def")
+    check_problem(answer, 503)
+    assert answer.json()["detail"].endswith("begin the upload again")
+    assert answer.headers["retry-after"] == "1"
+    assert (await bruno.ask("HEAD", path)).status_code == 404

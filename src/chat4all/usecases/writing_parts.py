@@ -16,6 +16,7 @@ from chat4all.domain.files import LEASE_SECONDS, PART_BYTES, Progress, Tail, Upl
 from chat4all.domain.ids import Username
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Uploads
+from chat4all.usecases.giving_up import given_up
 
 IN_FLIGHT = 2
 """Parts of one request that are written at once, while another one is filled: a store syncs or
@@ -32,8 +33,6 @@ HASHED_AT_ONCE = 2
 
 MEMORY_MIN = 256 * 1024
 """Bytes of memory that a request counts for at least: a piece of its body has as many."""
-
-PUBLIC_DAMAGED = "a part of this upload was damaged in the store of files"
 
 ADVANCE_SECONDS = 10.0
 """How long keeping progress is tried again while the metadata service does not answer."""
@@ -213,6 +212,10 @@ class PartWriter:
         del data  # a store may make one piece of it, and need these no more
         try:
             part, _ = await asyncio.gather(writing, hashing)
+        except Conflict as error:
+            if before is not None:
+                await asyncio.shield(before)  # its own error is this one
+            raise await given_up(self._uploads, upload, str(error)) from error
         finally:
             self._share.give_back(taken)
         if before is not None:
@@ -244,9 +247,12 @@ class PartWriter:
     async def _read_tail(self) -> None:
         tail = self.progress.tail
         if tail is not None:
-            read = [data async for data in self._blobs.read(tail.key, 0, tail.size)]
+            read = list[bytes]()
+            with suppress(NotFound):
+                read = [data async for data in self._blobs.read(tail.key, 0, tail.size)]
             if sum(map(len, read)) != tail.size:
-                raise Unavailable(f"{tail.key} is not as it was written", PUBLIC_DAMAGED)
+                cause = "the bytes after its last part are not as they were written"
+                raise await given_up(self._uploads, self._upload, cause)
             # Set together: this may be cancelled at any `await`.
             self._buffer, self._filled = read, sum(map(len, read))
         self._has_tail = False
