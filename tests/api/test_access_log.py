@@ -17,6 +17,7 @@ from chat4all.http.problems import REASON
 from chat4all.http.route_limits import RouteLimits
 from chat4all.wire.body_sizes import MESSAGE_BODY_MAX
 from tests.api.conftest import CHAT, Api, running
+from tests.api.test_http import check_problem
 from tests.api.test_limits import from_address
 from tests.clocks import Clock
 from tests.input.servers import serving
@@ -139,6 +140,31 @@ async def test_a_refusal_by_a_limit_is_logged(
         line = the_line(caplog, 429)
         assert (line["user"], line["problem"]) == ("ana", "too-many-requests")
         assert "start-conversation" in line["reason"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "method", "what"),
+    [
+        (
+            f"https://{HIDDEN}",
+            "POST",
+            "origin; see CHAT4ALL_CORS_ORIGINS",
+        ),
+        ("https://chat.example.com", HIDDEN, "method"),
+    ],
+)
+async def test_a_refused_preflight_is_a_problem_and_logged_as_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, origin: str, method: str, what: str
+) -> None:
+    headers = {"Origin": origin, "Access-Control-Request-Method": method}
+    reason = f"CORS does not allow this: {what}"
+    async with running(tmp_path / "data", cors_origins=("https://chat.example.com",)) as api:
+        answer = await api.gateway.options("/v1/messages", headers=headers)
+    check_problem(answer, 400)
+    assert answer.json()["detail"] == reason
+    assert "POST" in answer.headers["access-control-allow-methods"]
+    line = the_line(caplog, 400)
+    assert (line["problem"], line["reason"]) == ("bad-request", reason)
 
 
 @pytest.mark.parametrize(

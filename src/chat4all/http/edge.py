@@ -3,14 +3,18 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from chat4all.http.access_log import AccessLog
 from chat4all.http.frame import Frame, RequestMeter
 from chat4all.http.methods import answer_head
+from chat4all.http.problems import BadRequest, problem_response
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _REQUEST_HEADERS = (
@@ -74,7 +78,7 @@ def with_edge(
     app = _unless_refused(app)
     if edge.cors_origins:
         # No credentials: tokens are in a header, which other sites' pages cannot set.
-        app = CORSMiddleware(
+        app = _Cors(
             app,
             allow_origins=edge.cors_origins,
             allow_methods=_METHODS,
@@ -85,6 +89,31 @@ def with_edge(
     if edge.trusted_proxies:
         app = ProxyHeadersMiddleware(app, list(edge.trusted_proxies))  # type: ignore[arg-type,assignment]
     return app
+
+
+class _Cors(CORSMiddleware):
+    """Refuses with problems, as all else here, so that the log says why too."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        return response if response.status_code == HTTPStatus.OK else _RefusedPreflight(response)
+
+
+class _RefusedPreflight(Response):
+    """A problem, from what Starlette says: `Disallowed CORS origin, method`."""
+
+    def __init__(self, said: Response) -> None:
+        super().__init__()
+        what = bytes(said.body).decode().removeprefix("Disallowed CORS ")
+        see = "; see CHAT4ALL_CORS_ORIGINS" if "origin" in what else ""
+        of_body = ("content-length", "content-type")
+        headers = {name: value for name, value in said.headers.items() if name not in of_body}
+        detail = f"CORS does not allow this: {what}{see}"
+        self._error = BadRequest(HTTPStatus.BAD_REQUEST, detail, headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        await problem_response(self._error, scope["path"])(scope, receive, send)
 
 
 def behind_proxies(edge: Edge) -> Callable[[Scope], None]:
