@@ -13,6 +13,7 @@ import pytest
 
 from chat4all.http import access_log
 from chat4all.http.access_log import CALLER, AccessLog
+from chat4all.http.limits import SIGN_IN_ACCOUNT
 from chat4all.http.problems import REASON
 from chat4all.http.route_limits import RouteLimits
 from chat4all.wire.body_sizes import MESSAGE_BODY_MAX
@@ -126,6 +127,22 @@ async def test_a_failed_sign_in_names_the_account_and_nobody_who_is_none(
     form = {"grant_type": "refresh_token", "refresh_token": HIDDEN}
     assert (await api.gateway.post("/token", data=form)).status_code == 400
     assert "refresh token" in the_line(caplog, 400)["reason"]
+
+
+async def test_too_many_wrong_passwords_name_the_account_and_nobody_who_is_none(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    most, _ = SIGN_IN_ACCOUNT
+    for username, named in (("ana", ": ana"), (HIDDEN, "")):
+        form = {"username": username, "password": HIDDEN}
+        for _ in range(most):
+            assert (await api.gateway.post("/token", data=form)).status_code == 401
+        caplog.clear()
+        answer = await api.gateway.post("/token", data=form)
+        check_problem(answer, 429)
+        line = the_line(caplog, 429)
+        assert line["reason"] == f"too many requests (sign-in-account); try again later{named}"
+        assert username not in answer.json()["detail"]
 
 
 async def test_a_refusal_by_a_limit_is_logged(

@@ -99,6 +99,25 @@ def test_keys_are_bounded(clock: Clock) -> None:
     assert how_many(limit, "0") == 1
 
 
+def test_accounts_are_bounded_as_keys_are(clock: Clock) -> None:
+    limit = Limit("sign-in", 1, 60, clock=clock, keys_max=100)
+
+    def guess(name: str, account: str | None) -> None:
+        with limit.count_failures({}, name, NotSignedIn):
+            raise NotSignedIn("wrong", account)
+
+    for number in range(1000):
+        with pytest.raises(NotSignedIn):
+            guess(str(number), str(number))
+        with pytest.raises(NotSignedIn):
+            guess(f"nobody {number}", None)
+    assert limit._accounts == {str(number) for number in range(950, 1000)}
+    for name, named in (("999", "999"), ("nobody 999", None)):
+        with pytest.raises(TooMany) as told:
+            guess(name, None)
+        assert told.value.account == named
+
+
 def test_no_limits_let_everything_through() -> None:
     limits, scope = no_limits(), dict[str, Any]()
     for _ in range(1000):

@@ -133,10 +133,12 @@ class NotAccepted(Refused):
 class TooMany(Chat4AllError):
     """Too many requests. Nothing was done; the same one will work after `Retry-After` seconds."""
 
-    def __init__(self, detail: str, retry_after: float) -> None:
+    def __init__(self, detail: str, retry_after: float, account: str | None = None) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
         """Seconds after which the same request is let through."""
+        self.account = account
+        """For the log: the user whose password was guessed wrong too often."""
 
 
 class Unavailable(Chat4AllError):

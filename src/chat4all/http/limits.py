@@ -17,7 +17,7 @@ from math import ceil
 from starlette.types import Scope
 
 from chat4all.domain.acting import ADDRESS_MAX
-from chat4all.domain.errors import TooMany
+from chat4all.domain.errors import NotSignedIn, TooMany
 from chat4all.http.frame import add_headers
 
 KEYS_MAX = 50_000
@@ -61,6 +61,8 @@ class Limit:
         self._clock = clock
         self._keys_max = keys_max
         self._full_at: OrderedDict[str, float] = OrderedDict()
+        self._accounts: set[str] = set()
+        """Which of these keys are users whose password was guessed wrong: others are not logged."""
         self._policy = (b"ratelimit-policy", f'"{name}";q={quota};w={seconds}'.encode())
         self._left = f'"{name}";r=%d;t={ceil(self._each)}'.encode()
 
@@ -80,7 +82,9 @@ class Limit:
         left = self._take(scope, key)
         try:
             yield
-        except failure:
+        except failure as error:
+            if isinstance(error, NotSignedIn) and error.account == key and key in self._full_at:
+                self._accounts.add(key)
             raise
         except BaseException:
             left += self._give_back(key)
@@ -93,6 +97,7 @@ class Limit:
     def forget(self, key: str) -> None:
         """Drop what was counted of a key that will not be used again."""
         self._full_at.pop(key, None)
+        self._accounts.discard(key)
 
     def _take(self, scope: Scope, key: str) -> int:
         """Return how many are left after this one."""
@@ -102,11 +107,13 @@ class Limit:
         # Rounding may leave a bucket just short of a whole request.
         if spare < -1e-6:
             self._report(scope, 0)
-            raise TooMany(f"too many requests ({self._name}); try again later", -spare)
+            account = key if key in self._accounts else None
+            raise TooMany(f"too many requests ({self._name}); try again later", -spare, account)
         full_at[key] = now + until_full
         full_at.move_to_end(key)
         if len(full_at) > self._keys_max:
-            full_at.popitem(last=False)
+            dropped, _ = full_at.popitem(last=False)
+            self._accounts.discard(dropped)
         return int(spare / self._each + 1e-6)
 
     def _give_back(self, key: str) -> int:

@@ -206,7 +206,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, InvalidInput):
         fields = ["/".join(e.pointer.split("/")[:2]) or "the body" for e in error.errors]
         return f"invalid: {', '.join(dict.fromkeys(fields))}"[:REASON_MAX]
-    if isinstance(error, NotSignedIn) and error.account is not None:
+    if isinstance(error, NotSignedIn | TooMany) and error.account is not None:
         return f"{error}: {error.account}"
     return str(error)[:REASON_MAX] if isinstance(error, Chat4AllError) else type(error).__name__
 
