@@ -125,9 +125,13 @@ async def test_a_file_that_was_cut_short_is_said_once(
     os.truncate(stored, 10)
     with pytest.raises(AssertionError):  # the transport has no end of the answer
         await get(bruno, path)
-    causes = [getattr(one, "cause", None) for one in caplog.records]
-    assert causes.count("an object has fewer bytes than it had") == 1
-    assert not [one for one in caplog.records if one.levelname == "ERROR"]
+    lost, broken_off = (one for one in caplog.records if one.levelno >= logging.WARNING)
+    assert (lost.levelname, lost.getMessage()) == ("ERROR", "the bytes of a file are lost")
+    assert broken_off.getMessage() == "a download was broken off"
+    for line in (lost, broken_off):
+        assert path.endswith(line.__dict__["file_id"])
+        assert line.__dict__["cause"] == "an object has fewer bytes than it had"
+    assert broken_off.__dict__["user"] == "bruno"
 
 
 ACTIVE = [

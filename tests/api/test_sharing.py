@@ -378,7 +378,7 @@ async def test_a_file_is_finished_once_more_after_it_came_to_share_an_object(
 
 
 class _NoPictures:
-    async def facts(self, _key: str, _media_type: str, _owner: str) -> None:
+    async def facts(self, *_: str) -> None:
         return None
 
 

@@ -131,7 +131,7 @@ async def test_a_file_that_is_deleted_while_it_is_read_is_not_found(
     assert not [one for one in caplog.records if one.levelname == "ERROR"]
 
 
-async def test_an_object_that_was_cut_short_is_no_end() -> None:
+async def test_an_object_that_was_cut_short_is_no_end(caplog: pytest.LogCaptureFixture) -> None:
     """Else a client would take what it got for the whole file."""
     with pytest.raises(Unavailable) as told:
         await Place(Objects(old=DATA[:-1])).read(BRUNO)
@@ -140,6 +140,10 @@ async def test_an_object_that_was_cut_short_is_no_end() -> None:
     objects.breaking["old"] = 4
     with pytest.raises(Unavailable, match="an object has fewer bytes than it had"):
         await Place(objects, now="new").read(BRUNO)
+    for line in caplog.records:
+        assert (line.levelname, line.__dict__["file_id"]) == ("ERROR", PICTURE)
+        assert line.__dict__["cause"] == "an object has fewer bytes than it had"
+    assert len(caplog.records) == 2
 
 
 @pytest.mark.parametrize("now", ["old", "new"])

@@ -11,7 +11,7 @@ from chat4all.adapters.pictures import LimitedPictures, process
 from chat4all.adapters.pictures.process import AT_ONCE
 from chat4all.concurrency.retrying import Backoff
 from chat4all.domain.errors import Overloaded, Unavailable, UnreadablePicture
-from chat4all.domain.files import PictureFacts
+from chat4all.domain.files import FileId, PictureFacts
 from chat4all.domain.ids import Username
 from chat4all.usecases import picturing as module
 from chat4all.usecases.picturing import OF_USER_MAX, Picturing
@@ -19,6 +19,7 @@ from chat4all.usecases.picturing import OF_USER_MAX, Picturing
 pytestmark = pytest.mark.anyio
 
 ANA, BRUNO = Username("ana"), Username("bruno")
+FILE = FileId("550e8400-e29b-41d4-a716-446655440000")
 SEEN = PictureFacts(3, 2, "hash")
 
 
@@ -47,10 +48,10 @@ async def test_every_picture_of_a_large_album_is_looked_at() -> None:
     looking: Any = Looking()
     picturing = Picturing(looking, looking)
     album = [
-        asyncio.create_task(picturing.facts(f"ana {number}", "image/png", ANA))
+        asyncio.create_task(picturing.facts(FILE, f"ana {number}", "image/png", ANA))
         for number in range(OF_USER_MAX + 8)
     ]
-    other = asyncio.create_task(picturing.facts("bruno", "image/png", BRUNO))
+    other = asyncio.create_task(picturing.facts(FILE, "bruno", "image/png", BRUNO))
     async with asyncio.timeout(10):
         while len(looking.begun) < 2:
             await asyncio.sleep(0)
@@ -62,25 +63,28 @@ async def test_every_picture_of_a_large_album_is_looked_at() -> None:
 
 @pytest.mark.parametrize("error", [Unavailable("no process"), Overloaded("too many wait")])
 async def test_a_busy_moment_does_not_make_a_picture_unreadable(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "LOOKING", Backoff(0.0, 0.0, 3))
     looking: Any = Looking()
     looking.goes_on.set()
     looking.errors = [error] * 2
-    assert await Picturing(looking, looking).facts("a", "image/png", ANA) == SEEN
+    assert await Picturing(looking, looking).facts(FILE, "a", "image/png", ANA) == SEEN
     assert looking.begun == ["a"] * 3
     # But not for ever: a file is accepted without them.
     looking.errors = [error] * 3
-    assert await Picturing(looking, looking).facts("b", "image/png", ANA) is None
+    assert await Picturing(looking, looking).facts(FILE, "b", "image/png", ANA) is None
     assert looking.begun[3:] == ["b"] * 3
+    (line,) = caplog.records
+    assert line.getMessage() == "a picture was not looked at"
+    assert (line.__dict__["file_id"], line.__dict__["user"]) == (FILE, ANA)
 
 
 async def test_what_was_seen_to_be_no_picture_is_not_looked_at_again() -> None:
     looking: Any = Looking()
     looking.goes_on.set()
     looking.errors = [UnreadablePicture("broken")]
-    assert await Picturing(looking, looking).facts("a", "image/png", ANA) is None
+    assert await Picturing(looking, looking).facts(FILE, "a", "image/png", ANA) is None
     assert looking.begun == ["a"]
 
 

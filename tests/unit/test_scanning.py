@@ -95,7 +95,7 @@ class Place:
     async def delete(self, keys: Sequence[str]) -> None:
         self.deleted += keys
 
-    async def facts(self, key: str, media_type: str, _owner: str) -> PictureFacts:
+    async def facts(self, _file_id: str, key: str, media_type: str, _owner: str) -> PictureFacts:
         self.looked.append((key, media_type))
         await self.is_seen.wait()
         return SEEN

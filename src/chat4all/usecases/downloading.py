@@ -67,7 +67,7 @@ class Downloading:
             if now.key == file.key:
                 raise _lost(file) from error
         else:
-            _check_whole(given, length)
+            _check_whole(file, given, length)
             return
         try:
             rest = self._blobs.read(now.key, start + given, length - given)
@@ -78,7 +78,7 @@ class Downloading:
         except NotFound as error:
             await self._files.find(file.file_id, viewer)  # deleted by now?
             raise _lost(file) from error
-        _check_whole(given, length)
+        _check_whole(file, given, length)
 
     async def link(self, file_id: FileId, viewer: Username) -> FileLink:
         """Return a link to a file that its viewer may have."""
@@ -91,15 +91,16 @@ class Downloading:
         return self._links.read_link(link, file_id, int(time.time()))
 
 
-def _lost(file: StoredFile) -> Unavailable:
-    """Return what to raise for a file that is known and whose object is not there; log it."""
-    _log.error("the bytes of a file are lost", extra={"file_id": file.file_id})
-    return Unavailable("an object is not in the store of files", PUBLIC_DAMAGED)
+def _lost(file: StoredFile, cause: str = "an object is not in the store of files") -> Unavailable:
+    """Return what to raise for a file that is known and whose bytes are not there; log it."""
+    extra = {"file_id": file.file_id, "cause": cause}
+    _log.error("the bytes of a file are lost", extra=extra)
+    return Unavailable(cause, PUBLIC_DAMAGED)
 
 
-def _check_whole(given: int, length: int) -> None:
+def _check_whole(file: StoredFile, given: int, length: int) -> None:
     if given < length:
-        raise Unavailable("an object has fewer bytes than it had", PUBLIC_DAMAGED)
+        raise _lost(file, "an object has fewer bytes than it had")
 
 
 def _closing(pieces: AsyncIterator[bytes]) -> "aclosing[AsyncGenerator[bytes, None]]":

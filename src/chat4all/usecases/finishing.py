@@ -56,7 +56,7 @@ class Finishing:
         state = FileState.CHECKING
         if self._scanning is None:  # or else it is not decoded before it has been scanned
             state = FileState.READY
-            seen = await self._picturing.facts(key, facts.media_type, upload.owner)
+            seen = await self._picturing.facts(upload.file_id, key, facts.media_type, upload.owner)
             if seen is not None:
                 facts = replace(facts, width=seen.width, height=seen.height, blurhash=seen.blurhash)
         file = await self._uploads.finish(upload.file_id, upload.fence, facts, state)

@@ -10,6 +10,7 @@ from chat4all.domain.errors import NotFound, Unavailable, UnreadablePicture
 from chat4all.domain.files import (
     LATE_SECONDS,
     THUMBNAIL_SIZES,
+    FileId,
     PictureFacts,
     StoredFile,
     thumbnail_key,
@@ -64,7 +65,9 @@ class Picturing:
         what = "thumbnails are being made for you"
         self._of_viewers = BoundedTurns[Username](OF_USER_MAX, WAIT_SECONDS, what)
 
-    async def facts(self, key: str, media_type: str, owner: Username) -> PictureFacts | None:
+    async def facts(
+        self, file_id: FileId, key: str, media_type: str, owner: Username
+    ) -> PictureFacts | None:
         """Return what is known of an object if it is a picture that can be read.
 
         A file is accepted without them, so a failure is no reason to refuse it. One picture of an
@@ -84,7 +87,8 @@ class Picturing:
         except UnreadablePicture:
             return None
         except (NotFound, Unavailable) as error:
-            _log.warning("a picture was not looked at", extra={"cause": str(error)})
+            extra = {"file_id": file_id, "user": owner, "cause": str(error)}
+            _log.warning("a picture was not looked at", extra=extra)
             return None
 
     async def thumbnail(

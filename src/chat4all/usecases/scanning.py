@@ -160,5 +160,7 @@ class Scanning:
         if found is not None:
             return Verdict(found)
         # Only what is clean is decoded; others are scanned while it waits for its owner's turn.
-        facts = await self._picturing.facts(file.key, file.facts.media_type, file.owner)
+        facts = await self._picturing.facts(
+            file.file_id, file.key, file.facts.media_type, file.owner
+        )
         return Verdict(None, facts)

@@ -26,15 +26,15 @@ class Permission:
 
     def __init__(self, downloading: Downloading, file_id: FileId, viewer: Username) -> None:
         self._downloading = downloading
-        self._file_id = file_id
-        self._viewer = viewer
+        self.file_id = file_id
+        self.viewer = viewer
         self._asked = time.monotonic()
 
     async def check(self) -> None:
         """Ask again if it is time to. Raises what `Downloading.find` does."""
         now = time.monotonic()
         if now - self._asked >= ASK_EVERY_SECONDS:
-            await self._downloading.find(self._file_id, self._viewer)
+            await self._downloading.find(self.file_id, self.viewer)
             self._asked = now
 
     async def wait(self, share: Share[Username], gone: "asyncio.Task[None]") -> None:

@@ -108,7 +108,7 @@ class Downloads:
         except TimeoutError:
             if not patience.expired():
                 raise
-            _log.warning("a download was broken off", extra={"cause": "others wait; it is slow"})
+            _log_broken_off(permission, "others wait; it is slow")
 
 
 async def _stream(
@@ -143,9 +143,14 @@ async def _stream(
             await send({"type": "http.response.body", "body": b""})
         except Chat4AllError as error:
             # The client sees by Content-Length that bytes are missing.
-            _log.warning("a download was broken off", extra={"cause": str(error)})
+            _log_broken_off(permission, str(error))
         finally:
             gone.cancel()
+
+
+def _log_broken_off(permission: Permission, cause: str) -> None:
+    extra = {"file_id": permission.file_id, "user": permission.viewer, "cause": cause}
+    _log.warning("a download was broken off", extra=extra)
 
 
 async def _send_start(send: Send, status: HTTPStatus, headers: list[Header]) -> None:
