@@ -75,9 +75,12 @@ class Uploading:
     ) -> str:
         """Return the file's id once the server has all of it.
 
-        It resumes after breaks for as long as something is added within the client's time-out.
+        It resumes after breaks for as long as something is added within the client's time-out. An
+        upload that is gone meanwhile is begun anew, once.
         """
         try:
+            with suppress(NotFound):  # it has expired, or the server has lost some of it
+                return await self._upload(local, name, uploads, on_progress)
             return await self._upload(local, name, uploads, on_progress)
         except Unavailable as error:
             # Bytes alone: no message was tried, so there is no outcome that is unknown.
