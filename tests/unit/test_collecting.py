@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chat4all.domain.errors import Unavailable
-from chat4all.domain.files import GARBAGE_MAX, FileId, Garbage
+from chat4all.domain.files import GARBAGE_MAX, GARBAGE_SECONDS, FileId, Garbage
 from chat4all.usecases.collecting import ROUNDS_MAX, Collecting
 
 pytestmark = pytest.mark.anyio
@@ -32,6 +32,9 @@ class Place:
 
     async def forget(self, file_ids: Sequence[FileId]) -> None:
         self.steps.append(("forget", *file_ids))
+
+    def forgotten(self) -> list[tuple[str, ...]]:
+        return [step[1:] for step in self.steps if step[0] == "forget"]
 
     async def abort(self, key: str, upload: str) -> None:
         self.steps.append(("abort", key, upload))
@@ -70,10 +73,8 @@ async def test_what_cannot_be_deleted_is_not_forgotten_and_ends_the_run_after_th
     place.held = {"t/b"}
     with pytest.raises(Unavailable, match="held"):
         await place.collect()
-    assert {step for step in place.steps if step[0] == "forget"} == {
-        ("forget", "a"),
-        ("forget", "c"),
-    }
+    (forgotten,) = place.forgotten()
+    assert sorted(forgotten) == ["a", "c"]
     assert len(place.asked) == 1
 
 
@@ -83,6 +84,46 @@ async def test_a_store_that_does_not_answer_is_asked_twice_only() -> None:
     with pytest.raises(Unavailable):
         await place.collect()
     assert (place.tried, place.steps) == (2, [])
+
+
+async def test_a_round_is_forgotten_in_one_go() -> None:
+    """Each go is a transaction that waits for the disk."""
+    names = [f"{number:02}" for number in range(GARBAGE_MAX)]
+    place = Place([whole(name) for name in names])
+    assert await place.collect() == GARBAGE_MAX
+    (forgotten,) = place.forgotten()
+    assert sorted(forgotten) == names
+    assert place.steps[-1] == ("forget", *forgotten)
+
+
+async def test_what_was_deleted_before_a_store_failed_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("random.sample", lambda some, _: some)
+    place = Place([whole(name) for name in "abcde"])
+    place.held = {"t/b", "t/d"}
+    with pytest.raises(Unavailable, match="held"):
+        await place.collect()
+    assert (place.tried, place.forgotten()) == (4, [("a", "c")])
+
+
+async def test_a_slow_round_ends_before_another_collector_is_given_its_files(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would forget late what the other one has emptied meanwhile, and not delete it again."""
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    place = Place([whole(name) for name in "abc"])
+    delete = place.delete
+
+    async def slow(keys: Sequence[str]) -> None:
+        nonlocal now
+        await delete(keys)
+        now += GARBAGE_SECONDS * 0.6
+
+    monkeypatch.setattr(place, "delete", slow)
+    assert await place.collect() == 2
+    assert [len(some) for some in place.forgotten()] == [2]
 
 
 async def test_what_is_no_outage_ends_the_run() -> None:

@@ -5,9 +5,11 @@ its upload is aborted, the tail of an upload, a thumbnail. The second time delet
 """
 
 import random
+import time
+from collections.abc import Sequence
 
 from chat4all.domain.errors import Unavailable
-from chat4all.domain.files import GARBAGE_MAX, Garbage
+from chat4all.domain.files import GARBAGE_MAX, GARBAGE_SECONDS, FileId, Garbage
 from chat4all.ports.blobs import Blobs
 from chat4all.ports.files import Files
 
@@ -26,24 +28,38 @@ class Collecting:
         """Delete what there is; return how many files."""
         collected = 0
         for _ in range(ROUNDS_MAX):
+            until = time.monotonic() + GARBAGE_SECONDS
             found = await self._files.garbage(GARBAGE_MAX)
-            failed: Unavailable | None = None
-            # In any order: two that cannot be deleted end a run, not always before the same others.
-            for garbage in random.sample(found, len(found)):
-                try:
-                    await self._delete(garbage)
-                    await self._files.forget([garbage.file_id])
-                except Unavailable as error:
-                    if failed is not None:
-                        raise  # it is the store, and not one object
-                    failed = error
-                else:
-                    collected += 1
-            if failed is not None:
-                raise failed
             if not found:
                 break
+            deleted, failed = await self._delete_all(found, until)
+            if deleted:
+                # In one transaction. What was deleted and is not noted here is given out once more.
+                await self._files.forget(deleted)
+                collected += len(deleted)
+            if failed is not None:
+                raise failed
         return collected
+
+    async def _delete_all(
+        self, found: Sequence[Garbage], until: float
+    ) -> tuple[Sequence[FileId], Unavailable | None]:
+        """Return what was deleted until then, by the monotonic clock, and what went wrong."""
+        deleted: list[FileId] = []
+        failed: Unavailable | None = None
+        # In any order: two that cannot be deleted end a run, not always before the same others.
+        for garbage in random.sample(found, len(found)):
+            if time.monotonic() > until:
+                break  # another collector may have the rest by now
+            try:
+                await self._delete(garbage)
+            except Unavailable as error:
+                if failed is not None:
+                    return deleted, error  # it is the store, and not one object
+                failed = error
+            else:
+                deleted.append(garbage.file_id)
+        return deleted, failed
 
     async def _delete(self, garbage: Garbage) -> None:
         if garbage.store_upload is not None:
