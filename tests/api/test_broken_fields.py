@@ -48,6 +48,18 @@ def pointers(answer: Any) -> list[str]:
             {"chat_id": CHAT, "content": "x", "mentions": [1] * 50},
             [f"/mentions/{place}" for place in range(ERRORS_MAX)],
         ),
+        (
+            {
+                "chat_id": CHAT,
+                "kind": "contact",
+                "payload": {"name": "x", "phones": ["+55", "\n", 5, "  "], "emails": ["a@b", "\t"]},
+            },
+            ["/payload/phones/1", "/payload/phones/2", "/payload/phones/3", "/payload/emails/1"],
+        ),
+        (
+            {"chat_id": CHAT, "kind": "contact", "payload": {"name": "x", "phones": ["1", "\n"]}},
+            ["/payload/phones/1"],
+        ),
     ],
 )
 def test_a_message(body: dict[str, Any], broken: list[str]) -> None:

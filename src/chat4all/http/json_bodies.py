@@ -41,8 +41,8 @@ class BodyReader(Generic[T]):
     """Reads bodies of one type. Of a member that is repeated the last one counts.
 
     `rules` say of some fields which text they may have: each returns the value to keep, or raises
-    `ValueError`. `among` says what is wrong with the fields together: it gets the values of those
-    that were given, `UNSET` for a broken one.
+    `ValueError`. The rule of a list is about each of its items alone. `among` says what is wrong
+    with the fields together: it gets the values of those that were given, `UNSET` for a broken one.
     """
 
     def __init__(
@@ -118,11 +118,12 @@ class BodyReader(Generic[T]):
                 if value is not msgspec.UNSET and name in self._rules:
                     value = self._rules[name](value)
             except msgspec.ValidationError as error:
-                broken = _broken_items(name, decoder, part)
+                broken = _broken_items(name, decoder, part, self._rules.get(name))
                 errors += broken or [_field_error(str(error))]
             except ValueError as error:
                 value = msgspec.UNSET
-                errors.append(FieldError(f"/{name}", str(error)))
+                broken = _broken_items(name, decoder, part, self._rules.get(name))
+                errors += broken or [FieldError(f"/{name}", str(error))]
             if name in fields:
                 given[name] = value
         return [*errors, *self._among(given)]
@@ -194,7 +195,12 @@ def _of_one(name: str, value: bytes | msgspec.Raw) -> bytes:
     return b'{"%s":%s}' % (name.encode(), value)
 
 
-def _broken_items(name: str, decoder: msgspec.json.Decoder[Any], part: bytes) -> list[FieldError]:
+def _broken_items(
+    name: str,
+    decoder: msgspec.json.Decoder[Any],
+    part: bytes,
+    rule: Callable[[Any], Any] | None,
+) -> list[FieldError]:
     """Say what is wrong with the items of a field, where it is a list and they are: the first few.
 
     Each is read as the only one of its list.
@@ -205,14 +211,20 @@ def _broken_items(name: str, decoder: msgspec.json.Decoder[Any], part: bytes) ->
     except msgspec.ValidationError:
         return []  # no list
     for place, item in enumerate(items):
+        if len(errors) == ERRORS_MAX:
+            break
         try:
-            decoder.decode(_of_one(name, b"[%s]" % bytes(item)))
+            only = getattr(decoder.decode(_of_one(name, b"[%s]" % bytes(item))), name)
+            if rule is not None:
+                rule(only)
         except msgspec.ValidationError as error:
             one = _field_error(str(error))
             below = one.pointer.removeprefix(f"/{name}/0")
-            if below == one.pointer or len(errors) == ERRORS_MAX:
+            if below == one.pointer:
                 break
             errors.append(FieldError(f"/{name}/{place}{below}", one.detail))
+        except ValueError as error:  # the rule's
+            errors.append(FieldError(f"/{name}/{place}", str(error)))
     return errors
 
 
