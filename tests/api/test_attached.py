@@ -1,11 +1,13 @@
 """Messages with files: what their readers see, who may have the file, and until when."""
 
 import asyncio
+import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chat4all.domain.errors import BeingChecked
 from tests.api.conftest import CHAT, Api
 from tests.api.test_operating_people import done
 from tests.api.tus import PNG, Tus, named
@@ -66,6 +68,37 @@ async def test_a_picture_is_sent_seen_and_downloaded(api: Api) -> None:
     assert downloaded.content == BODY
     (listed,) = (await api.metadata.get("/v1/conversations", headers=ana)).json()
     assert listed["last_message"]["payload"]["name"] == "mar.png"
+
+
+async def test_all_that_a_message_refers_to_and_may_not_is_named_at_once(api: Api) -> None:
+    bruno, ana = await api.sign_in("bruno"), await api.sign_in("ana")
+    file_id = await upload(api, bruno)
+    for who, file, broken in (
+        (bruno, str(uuid.uuid4()), ["/mentions/1", "/reply_to", "/payload/file_id"]),
+        (bruno, file_id, ["/mentions/1", "/reply_to"]),
+    ):
+        answer = await send(api, who, file, mentions=["ana", "nobody"], reply_to=str(uuid.uuid4()))
+        assert answer.status_code == 422
+        assert [error["pointer"] for error in answer.json()["errors"]] == broken
+    # The file of a message that is refused was given to nobody.
+    assert await status(api, ana, file_id) == 404
+
+
+async def test_what_passes_hides_nothing_that_is_wrong(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waited for it, and sent the message again, would be refused after all."""
+    bruno = await api.sign_in("bruno")
+    file_id = await upload(api, bruno)
+
+    async def checked(*_: Any) -> None:
+        raise BeingChecked("this file is being checked")
+
+    monkeypatch.setattr(api.parts.people.files, "find", checked)
+    assert (await send(api, bruno, file_id)).status_code == 409
+    answer = await send(api, bruno, file_id, mentions=["nobody"])
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/mentions/0"]
 
 
 async def test_strangers_and_those_who_have_left_get_nothing(api: Api) -> None:

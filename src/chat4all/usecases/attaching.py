@@ -6,7 +6,7 @@ from typing import Any
 from chat4all.domain.errors import FieldError, InvalidInput, NotFound
 from chat4all.domain.file_names import file_name
 from chat4all.domain.files import FileLimits, FileUse, StoredFile, file_id, fits
-from chat4all.domain.kinds import FILE_KINDS, Kind
+from chat4all.domain.kinds import FILE_KINDS
 from chat4all.domain.messages import StoredMessage
 from chat4all.domain.records import MessageRecord
 from chat4all.domain.scanning import check_ready
@@ -30,19 +30,19 @@ class Attaching:
         Raises `InvalidInput` for a file that its sender may not have or that does not fit the kind,
         `BeingChecked` for one that is held back, and `Conflict` for one that was refused.
         """
-        payload = record.payload or {}
-        use = FileUse(
-            file_id(payload["file_id"]),
-            record.conversation_id,
-            record.message_id,
-            record.sender_id,
-        )
         try:
-            await self._check(use, record.kind)
-            file = await self._files.attach(use)
+            await self._check(record)
+            file = await self._files.attach(_use(record))
         except NotFound:
-            raise _invalid("there is no such file, or you may not have it") from None
-        return record._replace(payload=payload_of(file, payload))
+            raise _none() from None
+        return record._replace(payload=payload_of(file, record.payload or {}))
+
+    async def check(self, record: MessageRecord) -> None:
+        """Raise what `attach` does, and give nobody the file."""
+        try:
+            await self._check(record)
+        except NotFound:
+            raise _none() from None
 
     async def doubt(self, message: StoredMessage) -> None:
         """Note that a message is about to be deleted, in case nobody can `detach` its file."""
@@ -54,8 +54,9 @@ class Attaching:
         if message.kind in FILE_KINDS:
             await self._files.detach(message.conversation_id, message.message_id, message.sender_id)
 
-    async def _check(self, use: FileUse, kind: Kind) -> None:
+    async def _check(self, record: MessageRecord) -> None:
         # Before the file is attached: nobody gets it by a message that is refused.
+        use, kind = _use(record), record.kind
         file = await self._files.find(use.file_id, use.sender_id)
         check_ready(file)
         if not fits(kind, file.facts.media_type):
@@ -80,6 +81,15 @@ def payload_of(file: StoredFile, sent: Mapping[str, Any]) -> Mapping[str, Any]:
         "blurhash": file.facts.blurhash,
     }
     return {key: value for key, value in found.items() if value is not None}
+
+
+def _use(record: MessageRecord) -> FileUse:
+    named = (record.payload or {})["file_id"]
+    return FileUse(file_id(named), record.conversation_id, record.message_id, record.sender_id)
+
+
+def _none() -> InvalidInput:
+    return _invalid("there is no such file, or you may not have it")
 
 
 def _invalid(detail: str) -> InvalidInput:

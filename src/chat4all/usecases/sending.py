@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
 from math import inf
 from typing import TypeAlias
 
@@ -146,16 +147,28 @@ class Sending:
     async def _referring(
         self, record: MessageRecord, draft: MessageDraft, members: Container[Username]
     ) -> MessageRecord:
-        """Return a record with the draft's file, those it mentions and the number it answers."""
-        check_mentioned(members, draft.mentions)
+        """Return a record with the draft's file, those it mentions and the number it answers.
+
+        Raises `InvalidInput` that names all of these that are broken.
+        """
+        errors: list[FieldError] = []
+        with _gathering(errors):
+            check_mentioned(members, draft.mentions)
         record = record._replace(mentions=tuple(dict.fromkeys(draft.mentions)))
         if (replied := draft.reply_to) is not None:
-            seq = await self._seq_of(record.sender_id, record.conversation_id, replied)
-            seq = seq or await self._seq_soon(record.sender_id, draft, replied)
-            record = record._replace(reply_seq=seq)
+            with _gathering(errors):
+                seq = await self._seq_of(record.sender_id, record.conversation_id, replied)
+                seq = seq or await self._seq_soon(record.sender_id, draft, replied)
+                record = record._replace(reply_seq=seq)
         if draft.kind in FILE_KINDS:
-            # Last: nobody gets the file of a message that is refused.
-            record = await self._attaching.attach(record)
+            with _gathering(errors):
+                # Last: nobody gets the file of a message that is refused.
+                if errors:
+                    await self._attaching.check(record)
+                else:
+                    record = await self._attaching.attach(record)
+        if errors:
+            raise InvalidInput(errors)
         return record
 
     async def _has_accepted(self, sender: Username, draft: MessageDraft) -> bool:
@@ -211,6 +224,21 @@ class Sending:
                 raise Unavailable(NOT_STORED_YET) from None
             detail = "there is no such message in this conversation"
             raise InvalidInput([FieldError("/reply_to", detail)]) from None
+
+
+@contextmanager
+def _gathering(errors: list[FieldError]) -> Iterator[None]:
+    """Add what is wrong with a field to `errors`.
+
+    What passes is raised only while there are none: the message would be refused after it, too.
+    """
+    try:
+        yield
+    except InvalidInput as error:
+        errors += error.errors
+    except (Conflict, Unavailable):
+        if not errors:
+            raise
 
 
 def check_in_time(started: float) -> None:
