@@ -216,6 +216,11 @@ async def test_a_new_password_needs_the_current_one_unless_one_has_just_signed_i
     granted = (await refresh(api, granted["refresh_token"])).json()
     answer = await api.gateway.patch("/v1/users/bruno", json=change, headers=bearer(granted))
     assert [e["pointer"] for e in answer.json()["errors"]] == ["/current_password"]
+    broken = {"display_name": " x", "email": "q", "password": "short"}
+    answer = await api.gateway.patch("/v1/users/bruno", json=broken, headers=bearer(granted))
+    assert {e["pointer"] for e in answer.json()["errors"]} == {*map("/{}".format, broken)} | {
+        "/current_password"
+    }
     monkeypatch.undo()
     wrong = change | {"current_password": "wrong"}
     answer = await api.gateway.patch("/v1/users/bruno", json=wrong, headers=bearer(granted))

@@ -5,7 +5,8 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import AfterValidator
+from fastapi.exceptions import RequestValidationError
+from pydantic import AfterValidator, ValidationError
 
 from chat4all.domain.acting import Actor, act_as
 from chat4all.domain.errors import NotAllowed
@@ -20,12 +21,42 @@ from chat4all.http.outcomes import CREATION, LOGOUT, OWN_PROFILE, if_unknown
 from chat4all.http.paging import LINK_HEADER, Cursor, link_next
 from chat4all.http.paths import UserPath
 from chat4all.http.routes import api_router
-from chat4all.usecases.profiles import FIND_LIMIT_DEFAULT, FIND_LIMIT_MAX, Profiles
+from chat4all.usecases.profiles import (
+    CURRENT_ONE_NEEDED,
+    FIND_LIMIT_DEFAULT,
+    FIND_LIMIT_MAX,
+    Profiles,
+)
 from chat4all.usecases.signing_up import SigningUp
 from chat4all.wire.people import OwnProfile, Profile, own_profile, profile
 from chat4all.wire.requests import ChangedUser, NewUser
 
 _PATH = "/v1/users/{username}"
+
+
+async def _with_current_password(
+    session: Annotated[Session, Depends(caller)],
+    profiles: Annotated[Profiles, bound(Profiles)],
+    request: Request,
+) -> None:
+    """Name a current password that is needed beside all else that is wrong with a body."""
+    body = await request.json()
+    if (
+        request.path_params["username"] != session.username
+        or not isinstance(body, dict)
+        or body.get("password") is None
+        or body.get("current_password") is not None
+        or await profiles.has_just_signed_in(session.session_id)
+    ):
+        return
+    try:
+        ChangedUser.model_validate(body)
+    except ValidationError as error:
+        found = [one | {"loc": ("body", *one["loc"])} for one in error.errors()]
+        rule = {"type": "value_error", "msg": CURRENT_ONE_NEEDED}
+        raise RequestValidationError(
+            [*found, rule | {"loc": ("body", "current_password")}]
+        ) from None
 
 
 @cache
@@ -130,6 +161,7 @@ def user_routes() -> APIRouter:
 
     @router.patch(
         _PATH,
+        dependencies=[Depends(_with_current_password)],
         summary="Change yourself",
         operation_id="change_user",
         responses={

@@ -19,6 +19,8 @@ FIND_LIMIT_MAX = 200
 
 JUST_SIGNED_IN_SECONDS = 600
 
+CURRENT_ONE_NEEDED = "needed for a new password"
+
 CLOCKS_APART_SECONDS = 60
 """How much later than now a session of another gateway may have begun. One that began later than
 that did while a clock was ahead, which says nothing of when.
@@ -101,8 +103,8 @@ class Profiles:
                 errors.append(FieldError("/display_name", str(error)))
         if password is not None:
             errors += password_errors(password)
-            if current_password is None and not await self._has_just_signed_in(keep):
-                errors.append(FieldError("/current_password", "needed for a new password"))
+            if current_password is None and not await self.has_just_signed_in(keep):
+                errors.append(FieldError("/current_password", CURRENT_ONE_NEEDED))
         if errors:
             raise InvalidInput(errors)
         password_hash = verified = None
@@ -116,7 +118,8 @@ class Profiles:
         # Hashing takes a while: what was checked before is compared again with the change.
         return await self._users.change_user(username, changes, keep, verified)
 
-    async def _has_just_signed_in(self, session: SessionId | None) -> bool:
+    async def has_just_signed_in(self, session: SessionId | None) -> bool:
+        """Say whether a new password needs no current one in this session."""
         stored = None if session is None else await self._sessions.get(session)
         if stored is None:
             return False
