@@ -265,6 +265,12 @@ async def test_a_group_whose_owner_is_disabled_is_handed_over(tmp_path: Path) ->
     entries = (await done(folder, "users", "audit", "--json", "--of", "ana")).splitlines()
     (entry,) = (line for line in entries if "group-handed-over" in line)
     assert json.loads(entry)["action"] == "group-handed-over"
+    assert not any("role-given" in line for line in entries)
+    newest = (await done(folder, "users", "audit", "--json", "--of", "bruno")).splitlines()[0]
+    demoted = json.loads(newest)
+    assert (demoted["action"], demoted["actor"]) == ("role-given", "operator")
+    assert demoted["conversation_id"] == CHAT
+    assert demoted["details"] == {"role": "member", "before": "owner"}
 
 
 @pytest.mark.parametrize(

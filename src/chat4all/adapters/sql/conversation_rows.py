@@ -67,6 +67,14 @@ _ONE_MEMBER = (
     members.c.conversation_id == bindparam("conversation"),
     members.c.username == bindparam("who"),
 )
+_OWNERS = (
+    select(members.c.username)
+    .where(
+        members.c.conversation_id == bindparam("conversation"),
+        members.c.role == Role.OWNER.value,
+    )
+    .order_by(ByBytes(members.c.username))
+)
 _DEMOTE_OWNERS = (
     update(members)
     .where(
@@ -225,9 +233,11 @@ def insert_member(
     connection.execute(_INSERT_MEMBERS, _member(conversation, username, role, joined_at))
 
 
-def demote_owners(connection: Connection, conversation: ConversationId) -> None:
-    """Make every owner a member."""
+def demote_owners(connection: Connection, conversation: ConversationId) -> Sequence[Username]:
+    """Make every owner a member, and return them."""
+    owners = connection.execute(_OWNERS, {"conversation": conversation}).scalars().all()
     connection.execute(_DEMOTE_OWNERS, {"conversation": conversation})
+    return [Username(name) for name in owners]
 
 
 def set_role(

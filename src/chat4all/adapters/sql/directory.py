@@ -11,7 +11,7 @@ from chat4all.adapters.sql.creations import is_kept, keep_creation
 from chat4all.adapters.sql.outbox import Note, now_ms, write_noting
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain import roles
-from chat4all.domain.acting import current_actor
+from chat4all.domain.acting import Actor, current_actor
 from chat4all.domain.creations import CreationKey
 from chat4all.domain.errors import AlreadyTaken, Conflict, NotFound
 from chat4all.domain.ids import ConversationId, Username
@@ -154,14 +154,7 @@ class SqlDirectory:
         def change(connection: Connection, standing: Standing) -> None:
             roles.check_role(standing, role)
             rows.set_role(connection, conversation, username, role)
-            append_audit_entry(
-                connection,
-                actor,
-                "role-given",
-                conversation=conversation,
-                username=username,
-                details={"role": role.value, "before": standing.other or ""},
-            )
+            _note_role(connection, actor, conversation, username, role, standing.other)
 
         await self._change(conversation, username, by, change)
 
@@ -229,7 +222,9 @@ class SqlDirectory:
 
         def hand_over(connection: Connection, standing: Standing) -> None:
             roles.check_hand_over(standing)
-            rows.demote_owners(connection, conversation)
+            for owner in rows.demote_owners(connection, conversation):
+                if owner != username:
+                    _note_role(connection, actor, conversation, owner, Role.MEMBER, Role.OWNER)
             rows.set_role(connection, conversation, username, Role.OWNER)
             append_audit_entry(
                 connection,
@@ -263,6 +258,24 @@ class SqlDirectory:
         return await self._database.read(
             lambda connection: rows.find_of_pair(connection, lesser, greater)
         )
+
+
+def _note_role(
+    connection: Connection,
+    actor: Actor,
+    conversation: ConversationId,
+    username: Username,
+    role: Role,
+    before: Role | None,
+) -> None:
+    append_audit_entry(
+        connection,
+        actor,
+        "role-given",
+        conversation=conversation,
+        username=username,
+        details={"role": role.value, "before": before or ""},
+    )
 
 
 def _joined_at(connection: Connection, order_ms: int | None) -> str:
