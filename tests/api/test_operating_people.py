@@ -74,10 +74,11 @@ async def test_an_export_has_all_that_is_kept_and_no_secret(tmp_path: Path) -> N
         ):
             assert answer.status_code == 202
         await api.routed()
-        running_text = await done(folder, "users", "export", "ana")
+        while_running = json.loads(await done(folder, "users", "export", "ana"))
     text = await done(folder, "users", "export", "ana")
-    assert text == running_text
     found = json.loads(text)
+    assert found["audit"].pop(0)["action"] == "user-exported"
+    assert found == while_running
     assert found["profile"]["email"] == "ana@example.com"
     assert [one["device"] for one in found["sessions"]] == ["python-httpx/" + _version()]
     assert [(m["conversation_id"], m["role"]) for m in found["memberships"]] == [(CHAT, "member")]
@@ -93,6 +94,7 @@ async def test_an_export_has_all_that_is_kept_and_no_secret(tmp_path: Path) -> N
     assert "every conversation" in found["messages_from"]
     assert {m["conversation_id"] for m in found["read_markers"]} == {CHAT, left}
     assert [entry["action"] for entry in found["audit"]] == [
+        "user-exported",
         "member-left",
         "signed-in",
         "user-created",
@@ -102,6 +104,9 @@ async def test_an_export_has_all_that_is_kept_and_no_secret(tmp_path: Path) -> N
     without = json.loads(await done(folder, "users", "export", "ana", "--no-messages"))
     assert set(without) == {"profile", "sessions", "memberships", "files", "audit"}
     assert "no such user" in await refused(folder, "users", "export", "nobody")
+    noted = (await done(folder, "users", "audit", "--json", "--of", "ana")).splitlines()
+    actions = [(entry["actor"], entry["action"]) for entry in map(json.loads, noted)]
+    assert actions.count(("operator", "user-exported")) == 3
 
 
 async def test_an_export_lists_files(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_users_of_a_cluster(databases: Databases) -> None:
     assert actions == ["user-disabled", "user-created"]
     exported = json.loads(command(dsn, "export", "carla", "--no-messages").stdout)
     assert exported["profile"]["email"] == "carla@example.com"
-    assert [entry["action"] for entry in exported["audit"]] == actions
+    assert [entry["action"] for entry in exported["audit"]] == ["user-exported", *actions]
     assert command(dsn, "delete", "carla", "--yes").returncode == 0
     gone = command(dsn, "export", "carla", "--no-messages")
     assert (gone.returncode, gone.stderr) == (1, "chat4all: no such user\n")

@@ -44,8 +44,8 @@ def _installation(command: F) -> F:
 def users() -> None:
     """Create, list, disable, enable, export and delete users, and give them new passwords.
 
-    All of this works while Chat4All runs, which knows within 5 s, and while it does not. It is
-    noted in the audit.
+    All of this works while Chat4All runs, which knows within 5 s, and while it does not. All but
+    lists is noted in the audit.
     """
 
 

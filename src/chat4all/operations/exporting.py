@@ -25,6 +25,7 @@ async def export(
 ) -> AsyncIterator[str]:
     """Yield the document's text; without `written`, nothing that is in the message store.
 
+    It is noted in the audit first: one that is cut off has printed something.
     Raises `NotFound`, and what `Written.check` raises, before anything is yielded.
     """
     if written is not None:
@@ -32,6 +33,7 @@ async def export(
     user = await opened.users.user(username)
     if user is None:
         raise NotFound("no such user")
+    await opened.audit.note("user-exported", user.username)
     joined = sorted(await opened.memberships.of_user(username))
     conversations = [one.conversation_id for one in joined]
     parts = {

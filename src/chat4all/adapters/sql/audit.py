@@ -1,19 +1,21 @@
 """The audit: what operators did, and users to accounts, sessions, conversations and one another.
 
-An entry is written in the transaction of its action.
+An entry is written in the transaction of its action; that of an export before it.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import uuid_utils
 from sqlalchemy import Boolean, Connection, String, bindparam, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from chat4all.adapters.sql.outbox import Now
 from chat4all.adapters.sql.tables import audit
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.adapters.sql.types import ByBytes, Json
-from chat4all.domain.acting import Actor
+from chat4all.domain.acting import Actor, current_actor
 from chat4all.domain.ids import ConversationId, Username
 
 SESSION_ENDED = "session-ended"
@@ -98,13 +100,14 @@ def append_audit_entry(
     conversation: ConversationId | None = None,
     username: str | None = None,
     details: Mapping[str, str] | None = None,
+    entry: str | None = None,
 ) -> None:
-    """Write an entry in the current transaction."""
+    """Write an entry in the current transaction; `entry` is its id."""
     connection.execute(
         _NOTE,
         {
             # Increasing, so that entries of one millisecond keep their order.
-            "entry_id": str(uuid_utils.uuid7()),
+            "entry_id": entry or str(uuid_utils.uuid7()),
             "actor": actor.username,
             "action": action,
             "conversation_id": conversation,
@@ -136,7 +139,7 @@ def rename_in_audit(connection: Connection, username: Username, alias: str) -> N
 
 
 class SqlAudit:
-    """Reads the audit, for operators."""
+    """Reads the audit for operators, and notes what they read themselves."""
 
     def __init__(self, database: Transactions) -> None:
         self._database = database
@@ -148,3 +151,14 @@ class SqlAudit:
             lambda connection: connection.execute(_NEWEST, values).all()
         )
         return [AuditEntry(*row) for row in rows]
+
+    async def note(self, action: str, username: Username) -> None:
+        """Write an entry of what changes nothing in the database."""
+        actor, entry = current_actor(), str(uuid_utils.uuid7())
+
+        def note(connection: Connection) -> None:
+            append_audit_entry(connection, actor, action, username=username, entry=entry)
+
+        # The key is violated where the connection was lost at the commit: it is there.
+        with suppress(IntegrityError):
+            await self._database.write(note)
