@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from sqlalchemy import Connection, String, text
 from chat4all.adapters.metadata_http import MetadataService, http_people
 from chat4all.adapters.sql import AuditEntry, Database, SqlAudit, SqlOutbox, sql_people, tables
 from chat4all.adapters.sql.audit import append_audit_entry
-from chat4all.domain.acting import Actor, act_as, current_actor, system_account
+from chat4all.domain import acting
+from chat4all.domain.acting import NO_LOGIN, Actor, act_as, current_actor, system_account
 from chat4all.domain.errors import AlreadyTaken, NotAllowed, NotFound, Unavailable
 from chat4all.domain.ids import ConversationId, SessionId, Username
 from chat4all.domain.people import Role, UserChanges
@@ -225,6 +227,16 @@ async def test_lines_have_address_and_session(tmp_path: Path) -> None:
     ]
 
 
+@pytest.fixture
+def login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the file in which the kernel says who logged in: nobody did."""
+    file = tmp_path / "loginuid"
+    file.write_text(str(NO_LOGIN))
+    monkeypatch.setattr(acting, "LOGIN_UID", file)
+    return file
+
+
+@pytest.mark.usefixtures("login")
 def test_an_account_without_a_name_has_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(uid: int) -> None:
         raise KeyError(uid)
@@ -237,6 +249,31 @@ def test_an_account_without_a_name_has_its_number(monkeypatch: pytest.MonkeyPatc
     assert system_account() == "maria-as-uid-0"
 
 
+def test_who_logged_in_is_named_whatever_account_runs_the_command(
+    login: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `runuser -u chat4all` all operators run it by one account."""
+    names = {0: "root", 998: "chat4all", 1_000: "maria"}
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: SimpleNamespace(pw_name=names[uid]))
+    monkeypatch.setenv("SUDO_USER", "joana")  # anybody may set it
+    for uid, logged_in, account in (
+        (998, "1000", "maria-as-chat4all"),
+        (0, "1000", "maria-as-root"),
+        (998, "0", "root-as-chat4all"),
+        (998, "998", "chat4all"),
+        (998, str(NO_LOGIN), "chat4all"),
+        (0, str(NO_LOGIN), "joana-as-root"),
+        (0, "", "joana-as-root"),
+        (998, "1001", "uid-1001-as-chat4all"),
+    ):
+        monkeypatch.setattr("os.getuid", lambda uid=uid: uid)
+        login.write_text(logged_in)
+        assert system_account() == account
+    login.unlink()  # as on macOS
+    assert system_account() == "chat4all"
+
+
+@pytest.mark.usefixtures("login")
 def test_a_long_account_fits_into_the_audit(monkeypatch: pytest.MonkeyPatch) -> None:
     """PostgreSQL refuses a longer text than its column has room for, and one that is not UTF-8."""
     room = tables.audit.c.operator.type

@@ -4,6 +4,7 @@ import os
 import pwd
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from chat4all.domain.ids import SessionId, Username
 
@@ -12,6 +13,12 @@ ADDRESS_MAX = 64
 
 OPERATOR_MAX = 64
 """Characters of an operator's account; a longer one is cut."""
+
+LOGIN_UID = Path("/proc/self/loginuid")
+"""Who logged in: see proc_pid_loginuid(5). Set at a login, and kept whatever a process becomes."""
+
+NO_LOGIN = 2**32 - 1
+"""In it: nobody did, as in a service, a container or at boot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +51,33 @@ def current_actor(username: Username | None = None) -> Actor:
 
 
 def system_account() -> str:
-    """Return the account that runs this process, and through `sudo` the one that asked for it.
+    """Return the account that runs this process, and that which logged in to run it, if another.
 
-    At most `OPERATOR_MAX` characters.
+    `maria-as-chat4all`. The kernel keeps the latter through `sudo`, `su` and `runuser`; where it
+    was not told who logged in, `sudo` says who asked root for it. At most `OPERATOR_MAX`
+    characters.
     """
-    uid = os.getuid()
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:  # as in most containers
-        name = f"uid-{uid}"
-    asked = os.environ.get("SUDO_USER", "") if uid == 0 else ""
-    account = f"{asked}-as-{name}" if asked else name
+    uid, login = os.getuid(), _login_uid()
+    asked = ""
+    if login not in (None, uid):
+        asked = _name_of(login)
+    elif uid == 0:
+        asked = os.environ.get("SUDO_USER", "")
+    account = f"{asked}-as-{_name_of(uid)}" if asked else _name_of(uid)
     # What is no text in UTF-8, no database takes.
     return account.encode(errors="replace").decode()[:OPERATOR_MAX]
+
+
+def _login_uid() -> int | None:
+    try:
+        uid = int(LOGIN_UID.read_bytes())
+    except (OSError, ValueError):  # not Linux, or without the kernel's audit
+        return None
+    return None if uid == NO_LOGIN else uid
+
+
+def _name_of(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # as in most containers
+        return f"uid-{uid}"
