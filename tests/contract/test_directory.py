@@ -67,6 +67,26 @@ async def test_what_does_not_exist_has_no_members(people: AnsweringDirectory) ->
         await people.add_member(nowhere, ANA, Role.MEMBER)
 
 
+async def test_members_of_several_at_once(people: AnsweringDirectory) -> None:
+    assert await people.members_of([]) == {}
+    made, pair, left = group(CARLA, ANA, BRUNO), private(ANA, BRUNO), group(BRUNO, ANA)
+    deleted, nowhere = group(ANA), group(ANA).conversation_id
+    for one in (made, pair, left, deleted):
+        await people.add_conversation(one)
+    await people.remove_member(left.conversation_id, ANA, BRUNO)
+    await people.delete_conversation(deleted.conversation_id)
+    asked = [*(one.conversation_id for one in (made, pair, left, deleted)), nowhere]
+    found = await people.members_of([*asked, asked[0]])
+    assert found == {one: await people.members(one) for one in asked}
+    assert [list(some) for some in found.values()] == [
+        [ANA, BRUNO, CARLA],
+        [ANA, BRUNO],
+        [BRUNO],
+        [],
+        [],
+    ]
+
+
 async def test_members_are_let_in_once(people: AnsweringDirectory) -> None:
     made = await people.add_conversation(group(ANA))
     assert BRUNO not in await people.members(made.conversation_id)

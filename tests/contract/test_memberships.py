@@ -87,6 +87,8 @@ async def test_of_a_large_group_the_first_members_and_how_many_there_are(
     found = await memberships.details(wanted, names[0])
     assert [list(found[key].members) for key in wanted] == [names[:100]] * 2
     assert [found[key].count for key in wanted] == [100, 101]
+    # One answer has a bound: of many conversations, it has only those that are not large.
+    assert await directory.members_of(wanted) == {full.conversation_id: full.members}
 
 
 async def test_a_conversation_in_common_is_found_for_those_who_have_one(

@@ -40,6 +40,13 @@ class People:
             self.inside[conversation] = dict(self.inside[conversation])
         return self.inside.setdefault(conversation, {})
 
+    async def members_of(
+        self, conversations: Sequence[ConversationId]
+    ) -> Mapping[ConversationId, Mapping[Username, Role]]:
+        if not self.is_certain:
+            raise Unavailable("the outbox cannot be followed")
+        return {one: self.inside.get(one, {}) for one in conversations}
+
     async def shared(
         self, viewer: Username, usernames: Sequence[Username]
     ) -> Mapping[Username, ConversationId]:

@@ -1,20 +1,41 @@
 """Resume: what counts as missed, what is a reload, and a herd of resumes."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chat4all.adapters.sql import SqlDirectory
 from chat4all.domain.events import MessageStored
 from chat4all.domain.ids import ConversationId
 from chat4all.gateway.live import socket_client
-from tests.api.conftest import CHAT, Api
+from tests.api.conftest import CHAT, Api, running
 from tests.live.sockets import FakeSocket, connect, resumed, until
 from tests.messages import batch, message
 
 pytestmark = pytest.mark.anyio
 
 STRANGE = "00000000-0000-0000-0000-00000000abcd"
+
+
+def count_questions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what the directory of every process from now on is asked about members."""
+    asked: list[str] = []
+
+    def counting(name: str) -> Callable[..., Awaitable[Any]]:
+        answer = getattr(SqlDirectory, name)
+
+        async def ask(*arguments: Any) -> Any:
+            asked.append(name)
+            return await answer(*arguments)
+
+        return ask
+
+    for name in ("members", "members_of"):
+        monkeypatch.setattr(SqlDirectory, name, counting(name))
+    return asked
 
 
 async def stored(api: Api, first: int, last: int) -> None:
@@ -60,6 +81,24 @@ async def test_a_position_beyond_the_head_is_a_reload(api: Api) -> None:
     assert said(socket) == [("reload", None, "3.0")]
     socket = await resumed(api.parts.live, ana, **{CHAT: "3.0"})
     assert said(socket) == []
+
+
+async def test_a_resume_asks_for_the_members_of_many_conversations_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a cluster each question is a request, one after another."""
+    folder = tmp_path / "data"
+    async with running(folder) as api:
+        ana = await api.sign_in("ana")
+        for _ in range(3):
+            new = {"type": "group", "members": ["bruno"]}
+            made = await api.gateway.post("/v1/conversations", json=new, headers=ana)
+            assert made.status_code == 201
+    asked = count_questions(monkeypatch)
+    async with running(folder) as api:
+        socket = await resumed(api.parts.live, await api.sign_in("ana"))
+        assert len(socket.of_type("conversation")) == 4
+    assert asked == ["members_of"]
 
 
 async def test_positions_of_another_generation_are_a_reload(api: Api) -> None:

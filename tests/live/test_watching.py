@@ -1,15 +1,17 @@
 """Watching over sockets, on the whole system: one machine, and two gateways with a feed."""
 
 import time
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
 from chat4all.gateway.live import presence
 from chat4all.wire.client_frames import WATCH_MAX
-from tests.api.conftest import Api
+from tests.api.conftest import Api, running
 from tests.live.gateways import more_gateways
 from tests.live.sockets import connect, resumed, until
+from tests.live.test_resuming import count_questions
 
 pytestmark = pytest.mark.anyio
 
@@ -48,6 +50,26 @@ async def test_who_is_online_is_told_to_who_asks_and_shares_a_conversation(
     assert carla_device.of_type("presence") == []
     socket.close(1000)
     await until(lambda: not watching._watches)
+
+
+async def test_a_list_is_looked_at_with_few_questions_about_members(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, names = tmp_path / "data", ["bruno", "carla", "davi"]
+    async with running(folder) as api:
+        ana = await api.sign_in("ana")
+        for name in names[1:]:
+            await api.sign_up(name)
+            new = {"type": "private", "members": [name]}
+            made = await api.gateway.post("/v1/conversations", json=new, headers=ana)
+            assert made.status_code == 201
+    asked = count_questions(monkeypatch)
+    async with running(folder) as api:
+        socket = connect(api.parts.live, await api.sign_in("ana"))
+        await socket.heard("hello")
+        socket.say(type="watch", usernames=names)
+        await socket.heard("presence", len(names))
+    assert asked == ["members_of"]
 
 
 async def test_too_long_a_list_is_refused_and_keeps_the_former_one(api: Api) -> None:

@@ -180,6 +180,11 @@ class World:
     async def members(self, conversation: ConversationId) -> Mapping[Username, Role]:
         return await self._later(dict(self.inside[conversation]))
 
+    async def members_of(
+        self, conversations: Sequence[ConversationId]
+    ) -> Mapping[ConversationId, Mapping[Username, Role]]:
+        return await self._later({one: dict(self.inside[one]) for one in conversations})
+
     async def of_user(self, username: Username) -> Sequence[JoinedConversation]:
         return await self._later(
             [

@@ -1,14 +1,17 @@
 """Whatever changes a conversation drops what is cached of its members."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 
 from chat4all.adapters.caching import OutboxFollower, cached_members
 from chat4all.adapters.interposing import interposed
+from chat4all.domain.errors import Unavailable
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import Role
-from chat4all.ports.directory import Conversations, Directory, Members
+from chat4all.gateway.live.membership import PresentMembers
+from chat4all.ports.directory import MEMBERS_ASKED_MAX, Conversations, Directory, Members
 from chat4all.ports.outbox import OutboxPage
 from tests.contract.test_directory import ANA, BRUNO, group
 
@@ -67,6 +70,106 @@ async def test_every_change_drops_the_members(change: str) -> None:
     await getattr(directory, change)(about)
     await directory.members(CHAT.conversation_id)
     assert beneath.asked == 2
+
+
+class SlowDirectory:
+    """Is asked for several at once; of `LARGE` it says nothing."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[ConversationId, ...]] = []
+        self.inside = {ANA: Role.MEMBER, BRUNO: Role.MEMBER}
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def members(self, conversation: ConversationId) -> dict[Username, Role]:
+        return (await self.members_of([conversation]))[conversation]
+
+    async def members_of(
+        self, conversations: Sequence[ConversationId]
+    ) -> dict[ConversationId, dict[Username, Role]]:
+        self.asked.append(tuple(conversations))
+        found = {one: dict(self.inside) for one in conversations if one != LARGE}
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
+        return found
+
+    async def remove_member(self, _: ConversationId, username: Username) -> None:
+        del self.inside[username]
+
+    def __getattr__(self, name: str) -> Any:
+        return None
+
+
+ONE, TWO, LARGE = [group(ANA).conversation_id for _ in range(3)]
+
+
+@pytest.fixture
+async def slow() -> tuple[SlowDirectory, Any]:
+    beneath, follower = SlowDirectory(), OutboxFollower(SilentOutbox())
+    await follower.poll()
+    return beneath, cached_members(as_directory(beneath), follower)
+
+
+async def test_of_several_only_those_are_asked_for_that_are_not_cached(
+    slow: tuple[SlowDirectory, Any],
+) -> None:
+    beneath, directory = slow
+    first = await directory.members(ONE)
+    for _ in range(2):
+        found = await directory.members_of([ONE, TWO, LARGE])
+        assert set(found) == {ONE, TWO}
+        assert found[ONE] is first
+    assert await directory.members(TWO) is found[TWO]
+    assert beneath.asked == [(ONE,), (TWO, LARGE), (LARGE,)]
+    await directory.remove_member(TWO, BRUNO)
+    assert BRUNO not in (await directory.members_of([ONE, TWO]))[TWO]
+    assert beneath.asked[3:] == [(TWO,)]
+
+
+async def test_what_changes_while_several_are_loaded_is_not_cached(
+    slow: tuple[SlowDirectory, Any],
+) -> None:
+    """Fails where a removed member stays one."""
+    beneath, directory = slow
+    beneath.meanwhile = lambda: directory.remove_member(ONE, BRUNO)
+    await directory.members_of([ONE, TWO])
+    present = PresentMembers(directory)
+    assert BRUNO not in await present.of(ONE)
+    assert BRUNO not in await present.of(TWO)
+
+
+async def test_one_that_was_loaded_alone_meanwhile_stays_the_identical_one(
+    slow: tuple[SlowDirectory, Any],
+) -> None:
+    beneath, directory = slow
+    alone: list[Any] = []
+
+    async def load_one() -> None:
+        alone.append(await directory.members(ONE))
+
+    beneath.meanwhile = load_one
+    found = await directory.members_of([ONE, TWO])
+    assert found[ONE] is alone[0]
+    assert await directory.members(ONE) is alone[0]
+    assert len(beneath.asked) == 2
+
+
+async def test_several_are_not_answered_while_changes_cannot_be_followed() -> None:
+    beneath = SlowDirectory()
+    directory: Any = cached_members(as_directory(beneath), OutboxFollower(SilentOutbox()))
+    with pytest.raises(Unavailable):
+        await directory.members_of([ONE])
+    assert beneath.asked == []
+
+
+async def test_what_is_prepared_is_asked_for_in_parts(slow: tuple[SlowDirectory, Any]) -> None:
+    beneath, directory = slow
+    chats = [group(ANA).conversation_id for _ in range(MEMBERS_ASKED_MAX + 1)]
+    present = PresentMembers(directory)
+    await present.prepare(chats)
+    for chat in chats:
+        await present.of(chat)
+    assert [len(some) for some in beneath.asked] == [MEMBERS_ASKED_MAX, 1]
 
 
 def as_directory(fake: Any) -> Directory:

@@ -38,7 +38,11 @@ MODULES = {name_of(file): file for file in sorted(SOURCE.rglob("*.py"))}
 # Ports.
 
 
-COMPOSED = {"chat4all.ports.directory.AnsweringDirectory", "chat4all.processes.parts.StorePorts"}
+COMPOSED = {
+    "chat4all.ports.directory.AnsweringDirectory",
+    "chat4all.ports.directory.Directory",
+    "chat4all.processes.parts.StorePorts",
+}
 """What has more methods than a port may, since it is other ports put together: one adapter is asked
 for all of them there. None of these defines anything itself."""
 

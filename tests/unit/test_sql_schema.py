@@ -41,7 +41,7 @@ from sqlalchemy_cockroachdb.asyncpg import CockroachDBDialect_asyncpg
 from chat4all.adapters import sql
 from chat4all.adapters.sql import (
     Database,
-    memberships,
+    conversation_rows,
     schema,
     upgrade,
     users,
@@ -175,7 +175,7 @@ def statements() -> list[Select[Any] | Insert | Update | Delete]:
         for found in pkgutil.iter_modules(sql.__path__)
     ]
     return [
-        memberships._listed(2),
+        conversation_rows._first_members(2, 3),
         *(
             value
             for module in modules

@@ -81,6 +81,9 @@ def questions_for(
         "members": Question(
             internal.OfConversation, lambda of: directory.members(of.conversation_id)
         ),
+        "members_of": Question(
+            internal.OfConversations, lambda of: directory.members_of(of.conversations)
+        ),
         "add_conversation": Question(
             internal.AddConversation,
             lambda new: directory.add_conversation(new.conversation, new.by, new.key),

@@ -18,6 +18,30 @@ class Members(Protocol):
         ...
 
 
+MEMBERS_ASKED_MAX = 100
+"""Conversations of one question to `ManyMembers`."""
+
+TOGETHER_MAX = 100
+"""Members of a conversation that is answered together with others."""
+
+
+class ManyMembers(Protocol):
+    """The same for many conversations, as a connection begins."""
+
+    async def members_of(
+        self, conversations: Sequence[ConversationId]
+    ) -> Mapping[ConversationId, Mapping[Username, Role]]:
+        """Return who is in each of at most `MEMBERS_ASKED_MAX` conversations.
+
+        Those with more than `TOGETHER_MAX` members are left out: they are asked for alone.
+        """
+        ...
+
+
+class PresentDirectory(Members, ManyMembers, Protocol):
+    """Who is in conversations now: what live delivery asks."""
+
+
 class Conversations(Protocol):
     """Conversations, and changes of them.
 
@@ -91,7 +115,7 @@ class Conversations(Protocol):
         ...
 
 
-class Directory(Members, Conversations, Protocol):
+class Directory(Members, ManyMembers, Conversations, Protocol):
     """What the services ask about conversations, where one adapter answers all of it."""
 
 

@@ -152,6 +152,12 @@ class OfConversation(msgspec.Struct):
     conversation_id: ConversationId
 
 
+class OfConversations(msgspec.Struct):
+    """Which conversations; for `members_of`."""
+
+    conversations: list[ConversationId]
+
+
 class AddMember(msgspec.Struct):
     """For `add_member`."""
 

@@ -78,6 +78,25 @@ class Cache(_Kept[V], Generic[K, V]):
             self._entries[key] = value
         return value
 
+    async def get_each(
+        self, keys: Sequence[K], load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]
+    ) -> dict[K, V]:
+        """Return the values of many keys; what is not cached is loaded at once, by `load`.
+
+        What that leaves out is left out here, and not cached.
+        """
+        self._require()
+        found = {key: self._entries.get(key, _UNKNOWN) for key in keys}
+        unknown = [key for key, value in found.items() if value is _UNKNOWN]
+        if unknown:
+            before = self._version
+            loaded = await load(unknown)
+            for key, value in loaded.items():
+                # As in `get`. One that was loaded alone meanwhile stays the identical one.
+                kept = before == self._version
+                found[key] = self._entries.setdefault(key, value) if kept else value
+        return {key: cast("V", value) for key, value in found.items() if value is not _UNKNOWN}
+
 
 class ListCache(_Kept[V | None], Generic[K, V]):
     """Results of `load`, which is asked for many keys at once and leaves out those without a value.

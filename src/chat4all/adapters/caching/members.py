@@ -1,11 +1,11 @@
 """A cache of conversations' members: the identical mapping until it changes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from chat4all.adapters.caching.cache import Cache
 from chat4all.adapters.caching.following import OutboxFollower
-from chat4all.adapters.interposing import ending_with, interposed
+from chat4all.adapters.interposing import Call, ending_with, interposed
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import Conversation, Role
 from chat4all.ports.directory import Directory
@@ -23,7 +23,7 @@ _CHANGES = (
 
 
 def cached_members(directory: D, follower: OutboxFollower) -> D:
-    """Return the directory, with `members` answered from a cache."""
+    """Return the directory, with `members` and `members_of` answered from one cache."""
     cache = Cache[ConversationId, Mapping[Username, Role]](
         directory.members, Subject.MEMBERS, follower
     )
@@ -34,10 +34,19 @@ def cached_members(directory: D, follower: OutboxFollower) -> D:
     def created(conversation: Conversation, *_: Any, **__: Any) -> None:
         cache.drop(conversation.conversation_id)
 
+    def of_each(load: Call) -> Call:
+        async def members_of(
+            conversations: Sequence[ConversationId],
+        ) -> Mapping[ConversationId, Mapping[Username, Role]]:
+            return await cache.get_each(conversations, load)
+
+        return members_of
+
     return interposed(
         directory,
         {
             "members": lambda _: cache.get,
+            "members_of": of_each,
             "add_conversation": ending_with(created),
             **dict.fromkeys(_CHANGES, ending_with(changed)),
         },

@@ -107,7 +107,7 @@ class HttpUsers:
 
 
 class HttpDirectory:
-    """The ports `Members` and `Conversations` of `ports.directory`."""
+    """The port `ports.directory.Directory`."""
 
     def __init__(self, service: MetadataService) -> None:
         self._ask = service.ask
@@ -134,6 +134,18 @@ class HttpDirectory:
         """Return who is in a conversation; see `ports.directory.Members`."""
         answer: Mapping[Username, Role] = await self._ask(
             "members", internal.OfConversation(conversation), dict[Username, Role], writes=False
+        )
+        return answer
+
+    async def members_of(
+        self, conversations: Sequence[ConversationId]
+    ) -> Mapping[ConversationId, Mapping[Username, Role]]:
+        """Return who is in each of several; see `ports.directory.ManyMembers`."""
+        answer: Mapping[ConversationId, Mapping[Username, Role]] = await self._ask(
+            "members_of",
+            internal.OfConversations(list(conversations)),
+            dict[ConversationId, dict[Username, Role]],
+            writes=False,
         )
         return answer
 

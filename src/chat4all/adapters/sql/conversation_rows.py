@@ -1,9 +1,21 @@
 """Rows of conversations and members, read and written in the current transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.sql import Select
 
 from chat4all.adapters.sql.file_rows import drop_uses_of
 from chat4all.adapters.sql.tables import conversations, members, private_pairs, users
@@ -142,6 +154,42 @@ def find_members(connection: Connection, conversation: ConversationId) -> dict[U
     """Return the members by name, with their roles."""
     rows = connection.execute(_MEMBERS, {"conversation": conversation}).all()
     return {username: _BY_VALUE[role] for username, role in rows}
+
+
+def first_members(
+    connection: Connection, conversations: Sequence[ConversationId], most: int
+) -> Iterator[tuple[ConversationId, Username, Role]]:
+    """Yield at most so many members of each conversation, the first by name."""
+    keys = {f"keys_{number}": key for number, key in enumerate(conversations)}
+    rows = connection.execute(_first_members(len(keys), most), keys).all()
+    return ((conversation, username, _BY_VALUE[role]) for conversation, username, role in rows)
+
+
+@lru_cache(256)
+def _first_members(count: int, most: int) -> Select[Any]:
+    """Return a query for the first members of so many conversations, a few of each.
+
+    A window function would read every member. Building the query takes longer than running it.
+    """
+    each = [
+        select(members.c.conversation_id, members.c.username, members.c.role)
+        .where(members.c.conversation_id == bindparam(f"keys_{number}"))
+        .order_by(ByBytes(members.c.username))
+        .limit(most)
+        .subquery()
+        for number in range(count)
+    ]
+    return select(union_all(*(select(one) for one in each)).subquery())
+
+
+def find_members_of(
+    connection: Connection, conversations: Sequence[ConversationId], most: int
+) -> dict[ConversationId, dict[Username, Role]]:
+    """Return the members of each of these that has at most so many, by name, with their roles."""
+    found: dict[ConversationId, dict[Username, Role]] = {key: {} for key in conversations}
+    for conversation, username, role in first_members(connection, [*found], most + 1):
+        found[conversation][username] = role
+    return {key: dict(sorted(some.items())) for key, some in found.items() if len(some) <= most}
 
 
 def count_members(connection: Connection, conversation: ConversationId) -> int:

@@ -24,6 +24,7 @@ from chat4all.domain.people import (
 )
 from chat4all.domain.roles import Standing
 from chat4all.domain.times import format_milliseconds
+from chat4all.ports.directory import TOGETHER_MAX
 from chat4all.ports.outbox import Subject
 
 _ONE = select(literal(1))
@@ -33,7 +34,7 @@ NAMED_MAX = 20
 
 
 class SqlDirectory:
-    """`Members` and `Conversations` of `ports.directory`. The tables' keys decide every race.
+    """`Directory` of `ports.directory`. The tables' keys decide every race.
 
     `order_ms` returns the time at which somebody joins, in milliseconds since 1970, which lists
     compare with the log's; None from it: by the database's clock.
@@ -103,6 +104,16 @@ class SqlDirectory:
         """Return who is in a conversation; see `ports.directory.Members`."""
         return await self._database.read(
             lambda connection: rows.find_members(connection, conversation)
+        )
+
+    async def members_of(
+        self, conversations: Sequence[ConversationId]
+    ) -> Mapping[ConversationId, Mapping[Username, Role]]:
+        """Return who is in each of several; see `ports.directory.ManyMembers`."""
+        if not conversations:
+            return {}
+        return await self._database.read(
+            lambda connection: rows.find_members_of(connection, conversations, TOGETHER_MAX)
         )
 
     async def add_member(

@@ -2,15 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, union_all
-from sqlalchemy.sql import Select
+from sqlalchemy import Connection, bindparam, func, select
 
+from chat4all.adapters.sql.conversation_rows import first_members
 from chat4all.adapters.sql.tables import conversations, members, private_pairs, users
 from chat4all.adapters.sql.transactions import Transactions
-from chat4all.adapters.sql.types import ByBytes
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.listing import LISTED_MEMBERS_MAX, Detail, JoinedConversation
 from chat4all.domain.people import ConversationType, Role
@@ -107,8 +104,8 @@ def _details(
 ) -> dict[ConversationId, Detail]:
     rows = connection.execute(_CONVERSATIONS, {"keys": keys}).all()
     listed = defaultdict[str, dict[Username, Role]](dict)
-    for conversation, username, role in connection.execute(_listed(len(keys)), _named(keys)):
-        listed[conversation][username] = _ROLES[role]
+    for conversation, username, role in first_members(connection, keys, LISTED_MEMBERS_MAX):
+        listed[conversation][username] = role
     # Counting a large group takes long; of smaller ones all members are listed.
     large = [key for key, some in listed.items() if len(some) >= LISTED_MEMBERS_MAX]
     counts: dict[str, int] = {}
@@ -129,27 +126,6 @@ def _details(
         )
         for conversation, kind, title, created_at, metadata in rows
     }
-
-
-@lru_cache
-def _listed(count: int) -> Select[Any]:
-    """Return a query for the first members of so many conversations, a few of each.
-
-    A window function would read every member. Building the query takes longer than running it.
-    """
-    each = [
-        select(members.c.conversation_id, members.c.username, members.c.role)
-        .where(members.c.conversation_id == bindparam(f"keys_{number}"))
-        .order_by(ByBytes(members.c.username))
-        .limit(LISTED_MEMBERS_MAX)
-        .subquery()
-        for number in range(count)
-    ]
-    return select(union_all(*(select(one) for one in each)).subquery())
-
-
-def _named(keys: Sequence[ConversationId]) -> dict[str, ConversationId]:
-    return {f"keys_{number}": conversation for number, conversation in enumerate(keys)}
 
 
 def _peers(

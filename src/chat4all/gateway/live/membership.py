@@ -1,11 +1,12 @@
 """The members of a conversation as they are now."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
+from chat4all.concurrency.slices import slices
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.ids import ConversationId, Username
 from chat4all.domain.people import Role
-from chat4all.ports.directory import Members
+from chat4all.ports.directory import MEMBERS_ASKED_MAX, PresentDirectory
 
 TRIES = 10
 
@@ -13,8 +14,16 @@ TRIES = 10
 class PresentMembers:
     """Asks a directory that returns the identical mapping until it changes."""
 
-    def __init__(self, members: Members) -> None:
+    def __init__(self, members: PresentDirectory) -> None:
         self._members = members
+
+    async def prepare(self, conversations: Collection[ConversationId]) -> None:
+        """Have the members of many cached with a few questions, before `of` looks at each.
+
+        It saves questions and decides nothing: `of` asks for what is not cached, or no longer.
+        """
+        for part in slices([*conversations], MEMBERS_ASKED_MAX):
+            await self._members.members_of(part)
 
     async def of(self, conversation: ConversationId) -> Mapping[Username, Role]:
         """Return the members.

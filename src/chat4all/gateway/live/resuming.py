@@ -152,6 +152,7 @@ class Resuming:
                 followed = [holds.enter_context(self._hub.held(one)) for one in part]
                 found = await self._bounded(self._summaries.activity, part)
                 heads = {one: Position(at.seq, at.change) for one, at in found.items()}
+                await self._members.prepare(part)
                 for one in followed:
                     await self._bring(follower, one, asked, heads.get(one.conversation, START))
         await self._say_removed(follower, asked, set(joined))

@@ -224,6 +224,7 @@ class Watching:
     ) -> dict[ConversationId, Mapping[Username, Role]]:
         """Return the members of several conversations, as they are at one moment."""
         found: dict[ConversationId, Mapping[Username, Role]] = {}
+        await self._members.prepare(conversations)
         for _ in range(TRIES):
             again = {one: await self._members.of(one) for one in conversations}
             # Identical ones were kept, and so returned at once: nothing has run in between.
