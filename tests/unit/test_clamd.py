@@ -1,6 +1,7 @@
 """The adapter of clamd, against one that is scripted."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
@@ -78,6 +79,41 @@ async def test_nobody_waits_for_ever(clamd: FakeClamd, monkeypatch: pytest.Monke
     clamd.released.clear()
     with pytest.raises(Unavailable, match="no answer in time"):
         await Clamd(clamd.address).scan(content([b"x"]))
+
+
+async def test_a_large_file_is_waited_for_longer(
+    clamd: FakeClamd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SCAN_SECONDS", 0.0)
+    monkeypatch.setattr(module, "SCANNED_PER_SECOND", 20)
+    clamd.released.clear()
+    with pytest.raises(Unavailable, match="no answer in time"):
+        await Clamd(clamd.address).scan(content([b"x"]))
+    large = asyncio.create_task(Clamd(clamd.address).scan(content([b"x" * 1_000])))
+    async with asyncio.timeout(30):
+        while len(clamd.scanned) < 2:
+            await asyncio.sleep(0)
+    clamd.released.set()
+    assert await large is None
+
+
+async def test_a_machine_that_is_gone_without_a_word_is_noticed(clamd: FakeClamd) -> None:
+    """Without these a scan keeps its turn until its deadline, though clamd is back long since."""
+    async with await asyncio.start_server(clamd.serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with Clamd(f"127.0.0.1:{port}")._connection() as connection:
+            assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            for option, value in (
+                (socket.TCP_KEEPIDLE, 10),
+                (socket.TCP_KEEPINTVL, 10),
+                (socket.TCP_USER_TIMEOUT, 60_000),
+            ):
+                assert connection.getsockopt(socket.IPPROTO_TCP, option) == value
+
+
+async def test_no_more_is_waited_for_than_clamd_itself_takes() -> None:
+    """Its `MaxScanTime` is two minutes: whoever waits for much longer waits for nothing."""
+    assert 120 < module.SCAN_SECONDS <= 180
 
 
 async def test_where_nothing_listens_it_is_unavailable(tmp_path: Path) -> None:

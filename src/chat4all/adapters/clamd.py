@@ -9,6 +9,7 @@ import asyncio
 import errno
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -21,8 +22,15 @@ CONNECT_SECONDS = 5.0
 SEND_SECONDS = 60.0
 """For one piece: clamd writes it to its temporary file before it takes the next one."""
 
-SCAN_SECONDS = 600.0
+SCAN_SECONDS = 150.0
 """From the last byte to the answer. clamd itself gives up after `MaxScanTime`, 2 minutes."""
+
+SCANNED_PER_SECOND = 16 * 1024 * 1024
+"""Bytes of a file for which the answer may come a second later."""
+
+PROBE_SECONDS = 10
+"""How often the system asks the other side of a silent connection whether it is there. A machine
+that lost its power ends no connection: without this a scan would wait for its answer."""
 
 ANSWER_MAX = 4_096
 """Bytes of an answer."""
@@ -97,6 +105,7 @@ async def _connected_to(family: int, at: str | tuple[object, ...]) -> socket.soc
     connection = socket.socket(family, socket.SOCK_STREAM)
     try:
         connection.setblocking(False)
+        _notice_when_gone(connection)
         await _loop().sock_connect(connection, at)
     except BaseException:
         connection.close()
@@ -104,9 +113,20 @@ async def _connected_to(family: int, at: str | tuple[object, ...]) -> socket.soc
     return connection
 
 
+def _notice_when_gone(connection: socket.socket) -> None:
+    """Have the system end a connection whose other side has answered nothing for too long."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if connection.family != socket.AF_UNIX and sys.platform == "linux":
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_SECONDS)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_SECONDS)
+        # Not less than a piece may take: a side that takes nothing yet counts as gone, too.
+        milliseconds = int(SEND_SECONDS * 1000)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+
 async def _instream(connection: socket.socket, content: AsyncIterator[bytes]) -> str:
     """Send a file; return the answer, which may come before the end of it."""
-    answering = asyncio.create_task(_answer(connection))
+    answering, size = asyncio.create_task(_answer(connection)), 0
     try:
         # A connection that was closed has an answer, or else `answering` raises why it has none.
         with suppress(ConnectionError):
@@ -114,10 +134,11 @@ async def _instream(connection: socket.socket, content: AsyncIterator[bytes]) ->
             async for data in content:
                 if answering.done():
                     break
+                size += len(data)
                 await _send(connection, len(data).to_bytes(4, "big") + data if data else b"")
             else:
                 await _send(connection, bytes(4))
-        async with asyncio.timeout(SCAN_SECONDS):
+        async with asyncio.timeout(SCAN_SECONDS + size / SCANNED_PER_SECOND):
             return await answering
     finally:
         if not answering.done():
