@@ -48,6 +48,17 @@ async def test_a_file_is_given_to_one_for_a_minute(known: PeoplePorts, place: Pl
     assert await taken(known) == [first, second]
 
 
+async def test_files_of_those_who_have_enough_go_on_waiting(
+    known: PeoplePorts, place: Place
+) -> None:
+    of_ana = await waiting(known)
+    of_bruno = await whole(known.uploads, owner=BRUNO, state=FileState.CHECKING)
+    await aged(place, SCAN_LEASE_SECONDS + 1)
+    assert await known.scans.take(10, [ANA, BRUNO]) == []
+    assert [file.file_id for file in await known.scans.take(1, [ANA])] == [of_bruno]
+    assert await taken(known) == [of_ana]
+
+
 async def test_what_waits_is_counted_whoever_has_it(known: PeoplePorts, place: Place) -> None:
     assert await known.scans.waiting() == 0
     await whole(known.uploads)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -77,9 +77,10 @@ class Place:
         if self.is_away:
             raise Unavailable("no scanner")
 
-    async def take(self, limit: int) -> Sequence[StoredFile]:
+    async def take(self, limit: int, but_of: Collection[Username] = ()) -> Sequence[StoredFile]:
         self.asked.append(limit)
-        taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
+        taken = [file for file in self.waiting if file.owner not in but_of][:limit]
+        self.waiting = [file for file in self.waiting if file not in taken]
         return taken
 
     async def renew(self, file_id: FileId) -> None:
@@ -209,7 +210,7 @@ async def test_no_more_wait_for_their_turn_than_fit(place: Place) -> None:
 
 
 async def test_what_waits_is_taken_as_there_is_room(place: Place) -> None:
-    place.waiting = [held(str(number)) for number in range(2 * AT_ONCE + 1)]
+    place.waiting = [held(str(number), f"user{number}") for number in range(2 * AT_ONCE + 1)]
     place.goes_on.clear()
     run = asyncio.create_task(place.scanning.scan())
     await until(lambda: len(place.begun) == AT_ONCE)
@@ -219,6 +220,39 @@ async def test_what_waits_is_taken_as_there_is_room(place: Place) -> None:
     await until(lambda: len(place.settled) == 2 * AT_ONCE + 1)
     assert place.waiting == []
     assert place.most <= AT_ONCE
+
+
+async def test_files_of_one_person_leave_a_turn_to_everybody_else(place: Place) -> None:
+    """Fails when four files of one, each of which takes long, keep all others from their scan."""
+    place.goes_on.clear()
+    soon = [
+        asyncio.create_task(place.scanning.soon(held(f"ana{number}", "ana")))
+        for number in range(2 * AT_ONCE)
+    ]
+    await until(lambda: bool(place.begun))
+    soon += [
+        asyncio.create_task(place.scanning.soon(held(name, name)))
+        for name in ("bruno", "carla", "davi")
+    ]
+    await until(lambda: len(place.begun) == AT_ONCE)
+    assert place.begun == ["f/ana0", "f/bruno", "f/carla", "f/davi"]
+    place.goes_on.set()
+    for one in soon:
+        assert (await one).state is FileState.READY
+
+
+async def test_what_one_person_has_waiting_is_taken_beside_that_of_others(place: Place) -> None:
+    """Fails when others wait until all that began to wait before, of somebody else, is scanned."""
+    place.goes_on.clear()
+    of_ana = [held(f"ana{number}", "ana") for number in range(OF_OWNER_MAX)]
+    place.waiting = [*of_ana, held("later", "bruno")]
+    run = asyncio.create_task(place.scanning.scan())
+    await until(lambda: "f/later" in place.begun)
+    assert place.begun == ["f/ana0", "f/later"]
+    assert len(place.waiting) > OF_OWNER_MAX - 2 * AT_ONCE  # for other gateways, too
+    place.goes_on.set()
+    await run
+    await until(lambda: len(place.settled) == OF_OWNER_MAX + 1)
 
 
 async def test_what_is_scanned_already_leaves_less_room(place: Place) -> None:
@@ -236,7 +270,8 @@ async def test_nothing_is_taken_while_there_is_no_room(place: Place) -> None:
     place.waiting = [held("later")]
     place.goes_on.clear()
     soon = [
-        asyncio.create_task(place.scanning.soon(held(str(number)))) for number in range(AT_ONCE + 1)
+        asyncio.create_task(place.scanning.soon(held(str(number), f"user{number}")))
+        for number in range(AT_ONCE + 1)
     ]
     await until(lambda: len(place.begun) == AT_ONCE)
     run = asyncio.create_task(place.scanning.scan())
@@ -287,7 +322,8 @@ async def test_pictures_of_one_person_keep_nobody_elses_file_from_its_scan(
     place.waiting = [held(f"ana{number}", "ana") for number in range(2 * OF_OWNER_MAX)]
     place.waiting += [held("later", "bruno")]
     await place.scanning.scan()
-    await until(lambda: "f/later" in place.begun)
+    await until(lambda: len(place.looked) == OF_OWNER_MAX + 1)
+    assert "f/later" in place.begun
     # Hers that were one too many are taken again when they have waited for a minute.
     assert [key for key, _ in place.looked if "ana" in key] == [
         f"f/ana{number}" for number in range(OF_OWNER_MAX)

@@ -66,7 +66,9 @@ def file_questions(
             of_files.CompareFile,
             lambda query: sharing.compared(query.candidate, joins=query.joins),
         ),
-        "take_unscanned": Question(of_files.TakeUnscanned, lambda query: scans.take(query.limit)),
+        "take_unscanned": Question(
+            of_files.TakeUnscanned, lambda query: scans.take(query.limit, query.but_of)
+        ),
         "count_unscanned": Question(of_files.CountUnscanned, lambda _: scans.waiting()),
         "renew_scan": Question(of_files.RenewScan, lambda query: scans.renew(query.file_id)),
         "settle_scan": Question(

@@ -1,9 +1,10 @@
 """Scanning: what looks for malware in a file, and which files wait for it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Protocol
 
 from chat4all.domain.files import FileId, StoredFile
+from chat4all.domain.ids import Username
 from chat4all.domain.scanning import Verdict
 
 
@@ -25,10 +26,11 @@ class Scanner(Protocol):
 class Scans(Protocol):
     """Files that are held back until they are scanned; kept where all files are."""
 
-    async def take(self, limit: int) -> Sequence[StoredFile]:
+    async def take(self, limit: int, but_of: Collection[Username] = ()) -> Sequence[StoredFile]:
         """Return files to scan, the longest waiting first: nobody else gets them for a minute.
 
-        A file that has just become whole counts as taken by the process that finished it.
+        Files of the owners `but_of` go on waiting. A file that has just become whole counts as
+        taken by the process that finished it.
         """
         ...
 

@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from contextlib import suppress
 
+from chat4all.concurrency.keyed import Turns
 from chat4all.concurrency.renewing import renewed
 from chat4all.domain.errors import NotFound, TooLarge, Unavailable
 from chat4all.domain.files import FileId, FileState, StoredFile
@@ -19,7 +20,8 @@ from chat4all.ports.scanning import Scanner, Scans
 from chat4all.usecases.picturing import Picturing
 
 AT_ONCE = 4
-"""Files that one process has scanned at a time. clamd has 10 threads by default."""
+"""Files that one process has scanned at a time, each of another owner: whoever has many files, or
+some that take long, holds nobody else's back. clamd has 10 threads by default."""
 
 WAITING_MAX = 100
 """Files that have just become whole, and wait for their turn or are scanned."""
@@ -51,10 +53,11 @@ class Scanning:
         self._scanner = scanner
         self._picturing = picturing
         self._running: dict[FileId, asyncio.Task[StoredFile | None]] = {}
-        self._unscanned = set[FileId]()
+        self._unscanned: dict[FileId, Username] = {}
         self._of_owner = Counter[Username]()
         self._has_room = asyncio.Event()
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns_of = Turns[Username]()
         self._waiting = 0
 
     async def soon(self, file: StoredFile) -> StoredFile:
@@ -71,15 +74,21 @@ class Scanning:
     async def scan(self) -> None:
         """Scan what waits. Raises `Unavailable` while the scanner does not answer."""
         await self._scanner.ping()
+        served = set[Username]()
         for _ in range(ROUNDS_MAX):
-            room = AT_ONCE - len(self._unscanned)
-            taken = await self._scans.take(room) if room > 0 else []
+            self._has_room.clear()
+            files_of = Counter(self._unscanned.values())
+            # Those who have enough here keep no room from others, however many more wait.
+            enough = [owner for owner, files in files_of.items() if files >= AT_ONCE]
+            room = AT_ONCE - len(files_of)
+            taken = await self._scans.take(room, enough) if room > 0 else []
             for file in taken:
                 self._start(file)
-            if len(taken) < room:
+                served.add(file.owner)
+            # More of those whose files were taken may wait, and are taken as these are scanned.
+            if len(taken) < room and served.isdisjoint(enough):
                 return
-            if len(self._unscanned) >= AT_ONCE:
-                self._has_room.clear()
+            if len(taken) < max(room, 1):
                 with suppress(TimeoutError):
                     async with asyncio.timeout(ROUND_SECONDS):
                         await self._has_room.wait()
@@ -108,7 +117,7 @@ class Scanning:
             return None
         scan = asyncio.create_task(self._scanned(file))
         self._running[file.file_id] = scan
-        self._unscanned.add(file.file_id)
+        self._unscanned[file.file_id] = file.owner
         self._of_owner[file.owner] += 1
         scan.add_done_callback(lambda _: self._end(file))
         return scan
@@ -121,7 +130,7 @@ class Scanning:
             del self._of_owner[file.owner]
 
     def _is_scanned(self, file_id: FileId) -> None:
-        self._unscanned.discard(file_id)
+        self._unscanned.pop(file_id, None)
         self._has_room.set()
 
     async def _scanned(self, file: StoredFile) -> StoredFile | None:
@@ -150,7 +159,7 @@ class Scanning:
         return settled
 
     async def _verdict(self, file: StoredFile) -> Verdict:
-        async with self._turns:
+        async with self._turns_of.of(file.owner), self._turns:
             try:
                 found = await self._scanner.scan(self._blobs.read(file.key))
             except TooLarge as error:

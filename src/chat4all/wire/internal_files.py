@@ -129,6 +129,7 @@ class TakeUnscanned(msgspec.Struct):
     """For `take_unscanned`."""
 
     limit: int
+    but_of: tuple[Username, ...] = ()
 
 
 class CountUnscanned(msgspec.Struct):

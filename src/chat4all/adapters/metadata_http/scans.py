@@ -1,9 +1,10 @@
 """The port of scans: each call is a request; see `wire.internal`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from chat4all.adapters.metadata_http.service import MetadataService
 from chat4all.domain.files import GARBAGE_MAX, FileId, StoredFile
+from chat4all.domain.ids import Username
 from chat4all.domain.scanning import Verdict
 from chat4all.wire import internal_files as questions
 
@@ -14,9 +15,9 @@ class HttpScans:
     def __init__(self, service: MetadataService) -> None:
         self._ask = service.ask
 
-    async def take(self, limit: int) -> Sequence[StoredFile]:
+    async def take(self, limit: int, but_of: Collection[Username] = ()) -> Sequence[StoredFile]:
         """Return files to scan; see `ports.scanning.Scans`."""
-        some = questions.TakeUnscanned(min(limit, GARBAGE_MAX))
+        some = questions.TakeUnscanned(min(limit, GARBAGE_MAX), (*but_of,))
         answer: Sequence[StoredFile] = await self._ask(
             "take_unscanned", some, list[StoredFile], writes=True
         )

@@ -3,7 +3,7 @@
 `scan_at` is set exactly while a file waits: from then on any gateway may take it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, bindparam, func, or_, select, update
 
@@ -21,6 +21,7 @@ from chat4all.adapters.sql.transactions import Transactions
 from chat4all.domain.acting import Actor
 from chat4all.domain.errors import NotFound
 from chat4all.domain.files import FileId, FileState, StoredFile
+from chat4all.domain.ids import Username
 from chat4all.domain.scanning import SCAN_LEASE_SECONDS, Verdict
 
 SCAN_LEASE_MS = SCAN_LEASE_SECONDS * 1000
@@ -32,6 +33,7 @@ _WAITING = (
     # Later than that only where the clock was ahead and was set right: see `LEASE_LEFT_MAX_MS`. A
     # file that is scanned twice does no harm: the first verdict counts.
     .where(or_(files.c.scan_at <= Now(), files.c.scan_at > Now() + 2 * SCAN_LEASE_MS), IS_THERE)
+    .where(files.c.owner.not_in(bindparam("but_of", expanding=True)))
     .order_by(files.c.scan_at)
     .limit(bindparam("most"))
     .with_for_update()
@@ -50,11 +52,12 @@ class SqlScans:
     def __init__(self, database: Transactions) -> None:
         self._database = database
 
-    async def take(self, limit: int) -> Sequence[StoredFile]:
+    async def take(self, limit: int, but_of: Collection[Username] = ()) -> Sequence[StoredFile]:
         """Return files to scan; see `ports.scanning.Scans`."""
 
         def take(connection: Connection) -> Sequence[StoredFile]:
-            taken = [file_of(row) for row in connection.execute(_WAITING, {"most": limit})]
+            asked = {"most": limit, "but_of": [*but_of]}
+            taken = [file_of(row) for row in connection.execute(_WAITING, asked)]
             if taken:
                 connection.execute(_GIVE, {"chosen": [file.file_id for file in taken]})
             return taken
