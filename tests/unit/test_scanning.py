@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from chat4all.domain.errors import TooLarge, Unavailable
+from chat4all.domain.errors import NotFound, TooLarge, Unavailable
 from chat4all.domain.files import FileId, FileState, PictureFacts, StoredFile
 from chat4all.domain.ids import Username
-from chat4all.domain.scanning import TOO_LARGE, Verdict
+from chat4all.domain.scanning import SCAN_LEASE_SECONDS, TOO_LARGE, Verdict
 from chat4all.usecases import scanning as module
 from chat4all.usecases.scanning import AT_ONCE, OF_OWNER_MAX, WAITING_MAX, Scanning
 from tests.attached import picture
@@ -53,8 +53,9 @@ class Place:
         self.deleted: list[str] = []
         self.looked: list[tuple[str, str]] = []
         self.is_away = False
+        self.now = 0.0
         here: Any = self
-        self.scanning = Scanning(here, here, here, here)
+        self.scanning = Scanning(here, here, here, here, clock=lambda: self.now)
 
     async def read(self, key: str) -> AsyncIterator[bytes]:
         yield key.encode()
@@ -146,6 +147,54 @@ async def test_without_a_verdict_a_file_stays_held_back_and_is_tried_again(
     assert [said.__dict__["file"] for said in caplog.records] == ["a"]
     del place.found["f/a"]
     assert (await place.scanning.soon(held("a"))).state is FileState.READY
+
+
+async def tried_at(place: Place, *, minutes: int, beside_others: bool) -> list[int]:
+    """Return the minutes at which a file is tried that never goes well."""
+    tried = []
+    for minute in range(minutes):
+        place.now = minute * SCAN_LEASE_SECONDS
+        if beside_others:
+            assert (await place.scanning.soon(held(f"{minute}", "ana"))).state is FileState.READY
+        place.waiting, before = [held("a")], place.begun.count("f/a")
+        await place.scanning.scan()
+        await until(lambda: not place.scanning._running)
+        if place.begun.count("f/a") > before:
+            tried.append(minute)
+    return tried
+
+
+@pytest.mark.parametrize("error", [Unavailable("an odd answer"), NotFound("no such object")])
+async def test_a_file_that_fails_while_others_do_not_is_tried_less_and_less_often(
+    place: Place, error: Exception
+) -> None:
+    """Fails when clamd has to scan it, and its uploader's others wait, every minute for a week."""
+    place.found["f/a"] = error
+    tried = await tried_at(place, minutes=250, beside_others=True)
+    assert tried == [0, 1, 2, 3, 4, 6, 10, 18, 34, 66, 126, 186, 246]
+    del place.found["f/a"]
+    assert await place.scanning.soon(held("a")) == held("a")
+    place.now += 3600
+    assert (await place.scanning.soon(held("a"))).state is FileState.READY
+
+
+async def test_while_nothing_is_scanned_everything_is_tried_every_minute(place: Place) -> None:
+    """It is the scanner's failure then, or the store's: once they are back, nothing waits."""
+    place.found["f/a"] = Unavailable("no answer")
+    assert await tried_at(place, minutes=30, beside_others=False) == [*range(30)]
+
+
+async def test_only_so_many_files_that_failed_are_remembered(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FAILED_MAX", 2)
+    for name in "abc":
+        place.found[f"f/{name}"] = Unavailable("no answer")
+        await place.scanning.soon(held(name))
+    place.found.clear()
+    assert [*place.scanning._tries._failed] == ["b", "c"]
+    await place.scanning.soon(held("b"))
+    assert [*place.scanning._tries._failed] == ["c"]
 
 
 async def test_a_file_that_is_gone_meanwhile_stays_so(place: Place) -> None:

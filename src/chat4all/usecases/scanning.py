@@ -6,8 +6,11 @@ any other one.
 
 import asyncio
 import logging
+import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from chat4all.concurrency.keyed import Turns
 from chat4all.concurrency.renewing import renewed
@@ -41,13 +44,29 @@ ROUNDS_MAX = 100
 ROUND_SECONDS = 2.0
 """How long a round waits for the end of a scan."""
 
+TRIES = 5
+"""After so many that failed for the file's own sake, each further try is twice as far off."""
+
+RETRY_SECONDS_MAX = 3600.0
+
+FAILED_MAX = 10_000
+"""Files whose failed tries are remembered; those tried last, if there are more."""
+
 _log = logging.getLogger(__name__)
 
 
 class Scanning:
     """Has files scanned, a few at a time."""
 
-    def __init__(self, scans: Scans, blobs: Blobs, scanner: Scanner, picturing: Picturing) -> None:
+    def __init__(
+        self,
+        scans: Scans,
+        blobs: Blobs,
+        scanner: Scanner,
+        picturing: Picturing,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._scans = scans
         self._blobs = blobs
         self._scanner = scanner
@@ -58,6 +77,7 @@ class Scanning:
         self._has_room = asyncio.Event()
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._turns_of = Turns[Username]()
+        self._tries = _Tries(clock)
         self._waiting = 0
 
     async def soon(self, file: StoredFile) -> StoredFile:
@@ -110,10 +130,10 @@ class Scanning:
             await asyncio.wait(running)
 
     def _start(self, file: StoredFile) -> "asyncio.Task[StoredFile | None] | None":
-        """Start a scan, unless too many files of the same owner are under way."""
+        """Start a scan, unless it is not time yet, or too many of the same owner are under way."""
         if (running := self._running.get(file.file_id)) is not None:
             return running
-        if self._of_owner[file.owner] >= OF_OWNER_MAX:
+        if self._of_owner[file.owner] >= OF_OWNER_MAX or not self._tries.is_due(file.file_id):
             return None
         scan = asyncio.create_task(self._scanned(file))
         self._running[file.file_id] = scan
@@ -164,7 +184,11 @@ class Scanning:
                 found = await self._scanner.scan(self._blobs.read(file.key))
             except TooLarge as error:
                 _log.error("a file was refused without a scan", extra={"cause": str(error)})
-                return Verdict(TOO_LARGE)
+                found = TOO_LARGE
+            except Exception:
+                self._tries.has_failed(file.file_id)
+                raise
+        self._tries.has_succeeded(file.file_id)
         self._is_scanned(file.file_id)
         if found is not None:
             return Verdict(found)
@@ -173,3 +197,44 @@ class Scanning:
             file.file_id, file.key, file.facts.media_type, file.owner
         )
         return Verdict(None, facts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    times: int
+    succeeded: int
+    """How many scans of other files had succeeded by then."""
+    due_at: float
+
+
+class _Tries:
+    """Says when a file whose scan has failed is due again; each gateway counts for itself.
+
+    A failure is the file's own if another file was scanned since it failed before: clamd and the
+    store work then. While nothing is scanned it is theirs, and everything is tried each time.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._failed: dict[FileId, _Failed] = {}
+        self._succeeded = 0
+
+    def is_due(self, file_id: FileId) -> bool:
+        """Return whether to try a file now."""
+        failed = self._failed.get(file_id)
+        return failed is None or failed.due_at <= self._clock()
+
+    def has_failed(self, file_id: FileId) -> None:
+        """Note a failure."""
+        before, due_at = self._failed.pop(file_id, None), self._clock()
+        times = 1 if before is None else before.times + (self._succeeded > before.succeeded)
+        if times >= TRIES:
+            due_at += min(SCAN_LEASE_SECONDS * 2.0 ** (times - TRIES + 1), RETRY_SECONDS_MAX)
+        self._failed[file_id] = _Failed(times, self._succeeded, due_at)
+        if len(self._failed) > FAILED_MAX:
+            del self._failed[next(iter(self._failed))]
+
+    def has_succeeded(self, file_id: FileId) -> None:
+        """Note a verdict, whatever it is."""
+        self._failed.pop(file_id, None)
+        self._succeeded += 1
