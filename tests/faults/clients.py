@@ -180,7 +180,9 @@ def talking(running: Running) -> Iterator[list[Client]]:
         for client in clients:
             client.start()
         try:
-            until(lambda: acknowledged(clients) >= 100)
+            token = running.token("bruno")
+            # Stored, not only acknowledged: it is there to be read whatever fails from now on.
+            until(lambda: len(running.history(token)) >= 100)
             yield clients
             before = acknowledged(clients)
             until(lambda: acknowledged(clients) >= before + 100, seconds=10)
