@@ -105,7 +105,7 @@ def another_file(running: Running) -> Iterator[None]:
     upload.end(running.gateway)
 
 
-@pytest.mark.parametrize("what", [another_file, ballast])
+@pytest.mark.parametrize("what", [another_file, pytest.param(ballast, marks=pytest.mark.endurance)])
 def test_an_upload_goes_on_once_there_is_room(
     running: Running, tmp_path: Path, what: Callable[[Running], AbstractContextManager[None]]
 ) -> None:

@@ -80,8 +80,10 @@ def acknowledged_is_kept(running: Running, upload: Uploader, seconds: float) -> 
 
 @pytest.mark.parametrize(
     ("chunk", "sums"),
-    [(3 * MIB + 1, True), (100 * MIB, False)],
-    ids=["in small bodies with checksums", "in one body"],
+    [
+        pytest.param(3 * MIB + 1, True, id="in small bodies with checksums"),
+        pytest.param(100 * MIB, False, id="in one body", marks=pytest.mark.endurance),
+    ],
 )
 def test_nothing_that_was_acknowledged_is_sent_again(
     running: Running, token: str, chunk: int, sums: bool

@@ -20,10 +20,10 @@ from tests.input.test_fairness import resident
 pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.timeout(180)]
 
 READERS = 40
-EPISODES = 4
+EPISODES = 3
 
 KEPT_MIB = 15
-"""Of what waited for the readers of three episodes, which is 30 MiB, at most this may be left."""
+"""Of what waited for the readers of two episodes, which is 20 MiB, at most this may be left."""
 
 MESSAGES = 60
 SAID = "x" * 10_000
