@@ -17,7 +17,7 @@ from typing import Any
 from confluent_kafka import KafkaError
 
 from chat4all.adapters.caching import OutboxFollower
-from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession
+from chat4all.adapters.cassandra import CassandraDeadLetters, CassandraSession, batches
 from chat4all.adapters.cassandra.changing import SequencedChangesTables
 from chat4all.adapters.cassandra.session import Statement
 from chat4all.adapters.cassandra.writing import SequencedTables
@@ -131,6 +131,8 @@ def _die_while_planning(death: _Death) -> None:
 def _die_while_writing(death: _Death) -> None:
     one_by_one, write = SequencedChangesTables._write_in_order, SequencedTables.write
     run, run_together = CassandraSession.run, CassandraSession.batch
+    # Two of the longest messages make two batches: the log may give a few of them at a time.
+    batches.BATCH_BYTES = 64 * 1024
 
     async def part_by_part(
         self: SequencedChangesTables, batches: Sequence[Sequence[Statement]]
