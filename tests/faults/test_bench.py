@@ -73,6 +73,7 @@ def test_accepts_are_measured_with_the_router_level_at_the_end(
     assert {figure.key for figure in accept.figures(found)} >= {"accepts_to_floor"}
 
 
+@pytest.mark.endurance
 def test_the_history_is_measured_on_two_stores(tmp_path: Path) -> None:
     found = history.measure(tmp_path, 1, 0.5, lambda _: None, large=3_000)
     assert found.medians["small"]["rate"] > 0
@@ -80,6 +81,7 @@ def test_the_history_is_measured_on_two_stores(tmp_path: Path) -> None:
     assert len(history.figures(found)) == 3
 
 
+@pytest.mark.endurance
 def test_what_people_cost_is_measured_on_the_same_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

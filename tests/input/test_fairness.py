@@ -21,7 +21,7 @@ from tests.input.attacks import ATTACKS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-REQUESTS = 300
+REQUESTS = 200
 """In one window, quiet or attacked."""
 
 ROUNDS = 4
