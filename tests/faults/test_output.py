@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ import pytest
 from tests.faults.running import PRODUCT, Running, call, environment, until
 from tests.faults.test_router_process import is_there, router_of
 from tests.folders import make_folder
+from tests.pipes import full_pipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -181,7 +182,8 @@ def test_commands_wait_for_nobody_who_reads_what_they_say_besides(tmp_path: Path
         ("stdout", ("ready", "--port", "1"), 1),
     ]
     for stream, arguments, status in cases:
-        with full_pipe() as taken:
+        reader, taken = full_pipe()
+        with os.fdopen(reader, "rb"), os.fdopen(taken, "wb"):
             ended = subprocess.run(
                 [*PRODUCT, *map(str, arguments)],
                 env=environment() | {"CHAT4ALL_UNKNOWN": "1"},
@@ -192,22 +194,6 @@ def test_commands_wait_for_nobody_who_reads_what_they_say_besides(tmp_path: Path
             )
         assert ended.returncode == status, arguments
     assert (backup / "manifest.json").is_file()
-
-
-@contextmanager
-def full_pipe() -> Iterator[int]:
-    """Yield the end for writing of a pipe that takes nothing."""
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    with suppress(BlockingIOError):
-        while True:
-            os.write(writer, b"x" * 4096)
-    os.set_blocking(writer, True)
-    try:
-        yield writer
-    finally:
-        os.close(reader)
-        os.close(writer)
 
 
 def test_nohup_holds_and_a_background_job_keeps_what_its_shell_ignored(tmp_path: Path) -> None:

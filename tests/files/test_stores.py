@@ -13,6 +13,7 @@ from chat4all.domain.errors import Degraded, OutOfSpace, StartRefused, Unavailab
 from chat4all.gateway.files.endpoints import no_files_routes
 from chat4all.http import health
 from chat4all.http.fast_routes import FastRoutes
+from chat4all.ports.health import ASIDE_PING_SECONDS
 from chat4all.ports.scanning import Scanner
 from chat4all.processes import files as processes_files
 from chat4all.processes.files import ping_of
@@ -98,8 +99,8 @@ async def test_a_store_or_a_scanner_that_hangs_is_degraded(
         async def ping(self) -> None:
             await asyncio.Event().wait()
 
-    assert processes_files.PING_SECONDS < health.PING_SECONDS
-    monkeypatch.setattr(processes_files, "PING_SECONDS", 0.01)
+    assert ASIDE_PING_SECONDS < health.PING_SECONDS
+    monkeypatch.setattr(processes_files, "ASIDE_PING_SECONDS", 0.01)
     with pytest.raises(Degraded, match="no answer within"):
         await ping_of(cast("Scanner", Hanging()))()
 

@@ -15,6 +15,7 @@ from chat4all.concurrency import output
 from chat4all.concurrency.output import BackgroundStream
 from chat4all.terminal.asking import run
 from chat4all.terminal.telling import Teller
+from tests.pipes import full_pipe
 
 
 def full() -> int:
@@ -30,12 +31,7 @@ def left() -> int:
 
 def stopped() -> int:
     """Return a full pipe that nobody reads; this process keeps its reader open."""
-    reader, end = os.pipe()
-    os.set_blocking(end, False)
-    with suppress(BlockingIOError):
-        while True:
-            os.write(end, b"x" * 4096)
-    os.set_blocking(end, True)
+    reader, end = full_pipe()
     readers.append(reader)
     return end
 

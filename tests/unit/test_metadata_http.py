@@ -49,6 +49,7 @@ from chat4all.domain.people import (
 )
 from chat4all.http import health
 from chat4all.metadata import InternalEndpoint
+from chat4all.ports.health import ASIDE_PING_SECONDS
 from chat4all.processes.directories import people_in_database, people_of_service
 from chat4all.settings import load_settings
 from chat4all.usecases.listing import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX
@@ -185,8 +186,8 @@ async def test_a_service_that_hangs_is_told_elsewhere(
         async def ask(self) -> bool:
             return await asyncio.Event().wait()
 
-    assert same_secret.PING_SECONDS < health.PING_SECONDS
-    monkeypatch.setattr(same_secret, "PING_SECONDS", 0.01)
+    assert ASIDE_PING_SECONDS < health.PING_SECONDS
+    monkeypatch.setattr(same_secret, "ASIDE_PING_SECONDS", 0.01)
     async with asking(endpoint) as service:
         await Hanging(service, "http://metadata:8001", b"proof").ping()
 

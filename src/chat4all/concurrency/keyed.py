@@ -8,6 +8,7 @@ from functools import partial
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
+from chat4all.concurrency.cancelling import inner_cancellation_fails
 from chat4all.concurrency.outages import OutageLog
 from chat4all.concurrency.waiting import BoundedWaiting
 from chat4all.domain.errors import Overloaded
@@ -120,12 +121,8 @@ class KeyedWork(Generic[K]):
 
     async def _run(self, key: K) -> None:
         try:
-            await self._work(key)
-        except asyncio.CancelledError as error:
-            if (task := asyncio.current_task()) is None or task.cancelling():
-                raise
-            # Not of this task, but of something that it awaited.
-            self._failed(key, RuntimeError(f"it was cancelled inside: {error!r}"))
+            with inner_cancellation_fails():
+                await self._work(key)
         except Exception as error:
             self._failed(key, error)
         else:

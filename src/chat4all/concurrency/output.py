@@ -168,9 +168,7 @@ def write_in_background() -> None:
     ends without Python's own shutdown.
     """
     for name, descriptor in (("stdout", STDOUT), ("stderr", STDERR)):
-        if not isinstance(getattr(sys, name), BackgroundStream):
-            setattr(sys, name, BackgroundStream(BackgroundWriter(descriptor), descriptor))
-    atexit.register(flush_output)
+        _put_in_background(name, descriptor)
 
 
 def speak_in_background() -> None:
@@ -201,7 +199,12 @@ def _in_background(name: str, descriptor: int) -> None:
         is_own = stream.fileno() == descriptor
     except (OSError, ValueError):
         return
-    if is_own and not isinstance(stream, BackgroundStream):
+    if is_own:
+        _put_in_background(name, descriptor)
+
+
+def _put_in_background(name: str, descriptor: int) -> None:
+    if not isinstance(getattr(sys, name), BackgroundStream):
         setattr(sys, name, BackgroundStream(BackgroundWriter(descriptor), descriptor))
         atexit.register(flush_output)
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from chat4all.concurrency.cancelling import inner_cancellation_fails
 from chat4all.concurrency.outages import OutageLog
 from chat4all.domain.errors import Degraded, Unavailable
 
@@ -128,12 +129,8 @@ class _Job:
         while True:
             self._began = began = time.monotonic()
             try:
-                await self._work()
-            except asyncio.CancelledError as error:
-                if (task := asyncio.current_task()) is None or task.cancelling():
-                    raise
-                # Not of this task, but of something that it awaited.
-                self._failed(began, RuntimeError(f"it was cancelled inside: {error!r}"))
+                with inner_cancellation_fails():
+                    await self._work()
             except Exception as error:
                 self._failed(began, error)
             else:

@@ -7,7 +7,7 @@ from chat4all.concurrency.pacing import Pace
 from chat4all.domain.errors import Degraded, Unavailable
 from chat4all.gateway.files.filing import FilesUseCases, Filing
 from chat4all.ports.blobs import Blobs
-from chat4all.ports.health import Ping
+from chat4all.ports.health import ASIDE_PING_SECONDS, Ping
 from chat4all.ports.scanning import Scanner
 from chat4all.processes.parts import GatewayPorts
 from chat4all.usecases.checking_uses import CheckingUses
@@ -21,9 +21,6 @@ from chat4all.usecases.scanning import Scanning
 from chat4all.usecases.sharing_objects import SharingObjects
 from chat4all.usecases.signing_in import SigningIn
 from chat4all.usecases.uploading import Uploading
-
-PING_SECONDS = 1.5
-"""Shorter than what `/health/ready` waits for a part: one that hangs would be unavailable to it."""
 
 
 def make_files(ports: GatewayPorts, signing_in: SigningIn, pace: Pace) -> Filing:
@@ -70,10 +67,10 @@ def ping_of(part: Blobs | Scanner) -> Ping:
 
     async def ping() -> None:
         try:
-            async with asyncio.timeout(PING_SECONDS):
+            async with asyncio.timeout(ASIDE_PING_SECONDS):
                 await part.ping()
         except TimeoutError:
-            raise Degraded(f"no answer within {PING_SECONDS:g} s") from None
+            raise Degraded(f"no answer within {ASIDE_PING_SECONDS:g} s") from None
         except Unavailable as error:
             raise Degraded(str(error)) from error
 

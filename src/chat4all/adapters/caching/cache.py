@@ -90,11 +90,12 @@ class Cache(_Kept[V], Generic[K, V]):
         unknown = [key for key, value in found.items() if value is _UNKNOWN]
         if unknown:
             before = self._version
-            loaded = await load(unknown)
-            for key, value in loaded.items():
-                # As in `get`. One that was loaded alone meanwhile stays the identical one.
-                kept = before == self._version
-                found[key] = self._entries.setdefault(key, value) if kept else value
+            loaded = dict(await load(unknown))
+            if before == self._version:  # as in `get`
+                for key, value in loaded.items():
+                    # One that was loaded alone meanwhile stays the identical one.
+                    loaded[key] = self._entries.setdefault(key, value)
+            found |= loaded
         return {key: cast("V", value) for key, value in found.items() if value is not _UNKNOWN}
 
 

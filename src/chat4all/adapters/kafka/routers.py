@@ -8,9 +8,7 @@ from contextlib import suppress
 from chat4all.adapters.kafka.group import GroupState, KafkaGroup
 from chat4all.domain.errors import Degraded, Unavailable
 from chat4all.domain.records import Epoch
-
-PING_SECONDS = 1.5
-"""How long a health check may wait; without an answer it reports nothing."""
+from chat4all.ports.health import ASIDE_PING_SECONDS
 
 LOOK_SECONDS = 5.0
 STUCK_SECONDS = 30.0
@@ -82,7 +80,7 @@ class RoutersWatch:
         if epoch is None:
             return
         with suppress(Unavailable, TimeoutError):
-            async with asyncio.timeout(PING_SECONDS):
+            async with asyncio.timeout(ASIDE_PING_SECONDS):
                 trouble = await self.trouble(epoch)
             if trouble is not None:
                 raise Degraded(trouble)

@@ -6,12 +6,10 @@ from contextlib import suppress
 
 from chat4all.adapters.metadata_http.service import MetadataService
 from chat4all.domain.errors import Degraded, NotFound, Unavailable
+from chat4all.ports.health import ASIDE_PING_SECONDS
 from chat4all.wire import internal
 
 COMPARE_EVERY_SECONDS = 30.0
-
-PING_SECONDS = 1.5
-"""Shorter than what `/health/ready` waits for a part."""
 
 SECRETS_DIFFER = (
     "the metadata service at {url} has another SECRET_KEY, so that tokens which are good here are "
@@ -34,7 +32,7 @@ class SameSecret:
         if time.monotonic() >= self._ask_again:
             # The service may be of an earlier release.
             with suppress(Unavailable, NotFound, TimeoutError):
-                async with asyncio.timeout(PING_SECONDS):
+                async with asyncio.timeout(ASIDE_PING_SECONDS):
                     self._same = await self.ask()
                 self._ask_again = time.monotonic() + COMPARE_EVERY_SECONDS
         if not self._same:
