@@ -4,8 +4,6 @@ Settings come from the environment, as for every service.
 """
 
 import asyncio
-import multiprocessing
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from multiprocessing.process import BaseProcess
@@ -24,27 +22,14 @@ from chat4all.metadata import InternalEndpoint, metadata_app
 from chat4all.processes.directories import people_in_database
 from chat4all.settings import load_settings
 from tests.faults.running import call, environment, free_ports, until
+from tests.forked import PROCESSES, take_over
 
 CREDENTIAL = "0123456789abcdef0123456789abcdef"
-
-# A hundred tests start one each: a process that has imported everything is forked.
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(
-    [
-        "tests.metadata_service",
-        "chat4all.adapters.sql.same_database",
-        "chat4all.adapters.sql.server",
-    ]
-)
 
 
 def run(environment: dict[str, str], log: Path) -> None:
     """Serve; what a process writes goes to the end of `log`."""
-    os.environ.clear()
-    os.environ.update(environment)
-    with log.open("ab") as file:
-        for number in (1, 2):
-            os.dup2(file.fileno(), number)
+    take_over(environment, log)
     asyncio.run(serve())
 
 
@@ -101,7 +86,7 @@ class MetadataProcess:
 
     def start(self) -> None:
         """Start and wait until it is ready."""
-        self.process = _processes.Process(target=run, args=(self._environment, self.log))
+        self.process = PROCESSES.Process(target=run, args=(self._environment, self.log))
         self.process.start()
         until(self._is_ready)
 

@@ -2,8 +2,6 @@
 
 import secrets
 import signal
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +12,12 @@ from engines import CassandraNode, KafkaBroker, S3Server
 from tests.databases import Databases
 from tests.faults.running import (
     CHEAP_PASSWORDS,
-    PRODUCT,
     call,
     environment,
     free_ports,
     until,
 )
+from tests.forked import Forked
 
 PARTITIONS = 8
 
@@ -34,7 +32,7 @@ class Service:
     environment: dict[str, str]
     faults: tuple[str, ...] = ()
     """What `tests.cluster.launch` is to do wrong."""
-    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    process: Forked | None = field(default=None, init=False)
 
     @property
     def url(self) -> str:
@@ -46,15 +44,9 @@ class Service:
 
     def start(self) -> "Service":
         # Metadata services alone have to do with passwords.
-        product = CHEAP_PASSWORDS if self.what == "metadata" else PRODUCT
-        faulty = (sys.executable, "-m", "tests.cluster.launch", *self.faults)
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*(faulty if self.faults else product), self.what],
-                stdout=log,
-                stderr=log,
-                env=self.environment,
-            )
+        product = CHEAP_PASSWORDS if self.what == "metadata" else "chat4all"
+        module = "tests.cluster.launch" if self.faults else product
+        self.process = Forked(module, [*self.faults, self.what], self.environment, self.log)
         return self
 
     def ready(self) -> bool:
@@ -125,13 +117,8 @@ class Cluster:
         self.services: list[Service] = []
 
     def migrate(self) -> None:
-        subprocess.run(
-            [*PRODUCT, "migrate"],
-            env=self.settings,
-            check=True,
-            capture_output=True,
-            timeout=120,
-        )
+        output = self._folder / "migrate.log"
+        assert Forked("chat4all", ["migrate"], self.settings, output).wait(120) == 0
 
     def keep_files_in(self, s3: S3Server) -> None:
         """Give the services that are made from now on a store of files, in a bucket of its own."""

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -33,6 +31,7 @@ from tests.databases import Databases
 from tests.docs.troubles import assert_documented
 from tests.faults.running import call, free_ports, until
 from tests.faults.test_rules import POISON
+from tests.forked import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(240, func_only=True)]
 
@@ -47,18 +46,11 @@ def cluster(
 
 
 def chat4all(
-    cluster: Cluster, *arguments: str, stdin: bytes = b"", settings: dict[str, str] | None = None
+    cluster: Cluster, *arguments: str, stdin: str = "", settings: dict[str, str] | None = None
 ) -> tuple[int, str, str]:
     """Run a command as an operator does; return its status and what it said."""
-    done = subprocess.run(
-        [sys.executable, "-m", "chat4all", *arguments],
-        env=cluster.settings | (settings or {}),
-        input=stdin,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
+    done = run_command(arguments, cluster.settings | (settings or {}), stdin)
+    return done.returncode, done.stdout, done.stderr
 
 
 def doctor(cluster: Cluster, *arguments: str, **settings: str) -> dict[str, list[str]]:
@@ -162,7 +154,7 @@ def test_messages_that_nobody_processes_and_those_that_cannot_be(cluster: Cluste
     assert status == 1
     assert "cannot be processed" in stderr
 
-    mended = json.dumps(json.loads(POISON_MENDED) | {"chat_id": people.chat}).encode()
+    mended = json.dumps(json.loads(POISON_MENDED) | {"chat_id": people.chat})
     replay = ("dead-letters", "replay", position, "--value", "-")
     for more in ((), ("--again",)):
         status, stdout, stderr = chat4all(cluster, *replay, *more, stdin=mended)

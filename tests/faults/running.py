@@ -14,10 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.forked import Forked
+
 CHAT = "550e8400-e29b-41d4-a716-446655440000"
 
 PRODUCT = (sys.executable, "-m", "chat4all")
-CHEAP_PASSWORDS = (sys.executable, "-m", "tests.faults.cheap_passwords")
+CHEAP_PASSWORDS = "tests.faults.cheap_passwords"
+"""A module to run the product by, as `chat4all` is one."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -74,13 +77,13 @@ def whole_history(gateway: str, chat: str, token: str) -> list[dict[str, Any]]:
 
 
 class Running:
-    """One `chat4all up`. Its log goes to a file beside its data."""
+    """One `chat4all up`, forked, or by a command. Its log goes to a file beside its data."""
 
     def __init__(
         self,
         folder: Path,
         *arguments: str,
-        command: Sequence[str] = CHEAP_PASSWORDS,
+        command: Sequence[str] | None = None,
         start_new_session: bool = False,
         settings: Mapping[str, str] | None = None,
     ) -> None:
@@ -91,36 +94,33 @@ class Running:
         self.port, self.metadata_port = free_ports(2)
         self.gateway = f"http://127.0.0.1:{self.port}"
         self.metadata = f"http://127.0.0.1:{self.metadata_port}"
-        self._command = [
-            *command,
-            "up",
-            "--data",
-            str(folder / "data"),
-            "--port",
-            str(self.port),
-            "--metadata-port",
-            str(self.metadata_port),
-            *arguments,
-        ]
-        self.process: subprocess.Popen[bytes] | None = None
+        self._is_forked = command is None and not start_new_session
+        self._command = command or (sys.executable, "-m", CHEAP_PASSWORDS)
+        ports = ["--port", str(self.port), "--metadata-port", str(self.metadata_port)]
+        self._arguments = ["up", "--data", str(folder / "data"), *ports, *arguments]
+        self.process: subprocess.Popen[bytes] | Forked | None = None
 
     def start(self) -> "Running":
         """Start and wait until it answers."""
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                self._command,
-                stdout=log,
-                stderr=log,
-                env=self._environment,
-                start_new_session=self._start_new_session,
-            )
+        output = self.folder / "log"
+        if self._is_forked:
+            self.process = Forked(CHEAP_PASSWORDS, self._arguments, self._environment, output)
+        else:
+            with output.open("ab") as log:
+                self.process = subprocess.Popen(
+                    [*self._command, *self._arguments],
+                    stdout=log,
+                    stderr=log,
+                    env=self._environment,
+                    start_new_session=self._start_new_session,
+                )
         until(self._healthy)
         return self
 
     def run(self) -> subprocess.CompletedProcess[str]:
         """Run it to its end, for a start that is refused."""
         return subprocess.run(
-            self._command,
+            [*self._command, *self._arguments],
             capture_output=True,
             text=True,
             timeout=30,

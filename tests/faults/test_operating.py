@@ -4,7 +4,6 @@ import json
 import resource
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -14,23 +13,16 @@ import pytest
 
 from tests.checker import check_history
 from tests.faults.clients import acknowledged, clients_of
-from tests.faults.running import CHAT, Running, call, environment, until
+from tests.faults.running import CHAT, PRODUCT, Running, call, environment, until
 from tests.folders import POISON
+from tests.forked import run_command
 from tests.records import record
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
-def chat4all(*arguments: object, **more: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "chat4all", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=environment(),
-        **more,
-    )
+def chat4all(*arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return run_command([*map(str, arguments)], environment(), stdin)
 
 
 def doctor(running: Running) -> subprocess.CompletedProcess[str]:
@@ -119,7 +111,7 @@ def test_the_running_router_stores_a_replay_by_itself_and_once(tmp_path: Path) -
         corrected = record("corrected", chat=CHAT, sender="ana").decode()
         replay = ("dead-letters", "replay", position, "--value", "-", "--data", data)
         for more in ((), ("--again",)):
-            result = chat4all(*replay, *more, input=corrected)
+            result = chat4all(*replay, *more, stdin=corrected)
             assert result.returncode == 0, result.stderr
         until(lambda: contents() == ["before", "after", "corrected"])
         send("later")
@@ -141,8 +133,13 @@ def test_a_destination_that_takes_no_more_leaves_nothing(tmp_path: Path) -> None
         resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
 
     (tmp_path / "there").mkdir()
-    result = chat4all(
-        *("backup", tmp_path / "there" / "backup", "--data", tmp_path / "data"),
+    result = subprocess.run(
+        [*PRODUCT, "backup", tmp_path / "there" / "backup", "--data", tmp_path / "data"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=environment(),
         preexec_fn=little_room,
     )
     assert result.returncode == 1

@@ -296,6 +296,6 @@ def test_the_end(tmp_path: Path) -> None:
         process = running.process
         assert process is not None
         until(lambda: process.poll() is not None)
-        assert process.returncode == 0
+        assert process.poll() == 0
     finally:
         running.kill()
