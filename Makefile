@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 ARGS ?=
 # Set in many containers, it makes every process compile every module anew: seconds each for tests,
 # whose assertions are rewritten first.
@@ -18,23 +19,27 @@ IN_MEMORY := $(shell df -Pm /dev/shm 2>/dev/null | \
 # They wait for each other's threads more than they compute.
 IN_THIS_PROCESS = $(IN_MEMORY) $(BIN)/pytest --quiet --numprocesses 4 -p no:schemathesis
 
-.PHONY: run test fetched endurance check lint types fast image-test cluster engines engines-down format lock \
-	clean help
+.PHONY: run test tools fetched in-this-process endurance check lint types fast image-test cluster engines \
+	engines-down format lock clean help
 
 run: $(VENV)/run.stamp ## start everything on this machine
 	@exec $(BIN)/chat4all up $(ARGS)
 
-# What comes over the network comes while packages are installed and types are checked.
+# Engines come while packages are installed and what needs none of them is tested.
 test: ## every test, real processes and engines included
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=line fetched lint types
-	$(IN_THIS_PROCESS) -m "not slow"
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=line fetched in-this-process
 	$(BIN)/pytest -m "slow and not engines and not alone and not image and not endurance" $(BY_TWO)
 	$(BIN)/pytest -m "engines and not alone and not endurance" $(BY_TWO)
 	$(BIN)/pytest -m "alone and not endurance"
 
-fetched: $(VENV)/made # the programs and engines that tests start
+tools: $(VENV)/made # the programs that tests start
 	@$(BIN)/python -m tests.have_tools
+
+fetched: tools
 	@$(BIN)/python -m engines fetch
+
+in-this-process: tools lint types
+	$(IN_THIS_PROCESS) -m "not slow"
 
 endurance: $(VENV)/dev.stamp ## what takes long: failures again and again, for many minutes
 	@$(BIN)/python -m engines fetch
@@ -69,7 +74,6 @@ format: $(VENV)/dev.stamp ## format and mend what can be mended
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
 lock: $(VENV)/dev.stamp ## choose the newest versions anew
-	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
 		pyproject.toml -o requirements/run.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
@@ -78,6 +82,8 @@ lock: $(VENV)/dev.stamp ## choose the newest versions anew
 		pyproject.toml --extra cluster -c requirements/dev.txt -o requirements/cluster.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
 		--group build -c requirements/dev.txt -o requirements/build.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --python-version 3.11 \
+		--group install -o requirements/install.txt
 
 clean: ## forget the virtual environment (never the data)
 	rm -rf $(VENV)
@@ -95,16 +101,20 @@ $(VENV)/made:
 # `--no-deps -e .`: what it needs came from the lock file, hashes checked.
 $(VENV)/run.stamp: $(VENV)/made requirements/run.txt pyproject.toml
 	@echo "Installing Chat4All into $(VENV) (once) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@$(PIP) --require-hashes -r requirements/run.txt
+	@$(PIP) --no-deps -e .
 	@touch $@
 
 $(VENV)/cluster.stamp: $(VENV)/run.stamp requirements/cluster.txt
 	@echo "Installing chat4all[cluster] into $(VENV) (once) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/cluster.txt
+	@$(PIP) --require-hashes -r requirements/cluster.txt
 	@touch $@
 
-$(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt
-	@echo "Installing what the tests need into $(VENV) (once) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	@touch $@
+# All that run.txt has is in dev.txt. pip where uv gets nothing: it does not read pip's settings.
+$(VENV)/dev.stamp: $(VENV)/made requirements/install.txt requirements/dev.txt pyproject.toml
+	@echo "Installing Chat4All and what its tests need into $(VENV) (once) ..."
+	@$(PIP) --require-hashes -r requirements/install.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes \
+		-r requirements/dev.txt || $(PIP) --require-hashes -r requirements/dev.txt
+	@$(PIP) --no-deps -e .
+	@touch $(VENV)/run.stamp $@
