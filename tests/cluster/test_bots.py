@@ -80,7 +80,7 @@ class Bot:
     ("seconds", "kills", "bot_kills", "chats"),
     [(12, 2, 1, 4), pytest.param(300, 10, 3, 20, marks=pytest.mark.endurance)],
 )
-@pytest.mark.parametrize("client", COMMANDS)
+@pytest.mark.parametrize("client", ["python", pytest.param("node", marks=pytest.mark.endurance)])
 def test_a_bot_has_everything_whatever_is_killed(
     site: Site, tmp_path: Path, client: str, seconds: int, kills: int, bot_kills: int, chats: int
 ) -> None:

@@ -102,6 +102,7 @@ def test_a_rolling_restart(on: Routers, on_stop: str) -> None:
     measured(f"rolling restart ({on_stop})", stood, ENDED + too_slow(slowest))
 
 
+@pytest.mark.endurance  # as each one does in the rolling restart
 def test_a_router_that_leaves(on: Routers) -> None:
     first, *others = on.start()
     assert first.stop() == 0

@@ -82,7 +82,7 @@ def whole(herd: Herd, gateways: Sequence[Service]) -> None:
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("groups", [4, pytest.param(10, marks=pytest.mark.endurance)])
+@pytest.mark.parametrize("groups", [2, pytest.param(10, marks=pytest.mark.endurance)])
 def test_a_rolling_restart_is_no_storm(site: Site, groups: int) -> None:
     ending = list[tuple[float, float]]()
     with (

@@ -21,6 +21,7 @@ WRITE = (
 READ = "SELECT username, read_seq FROM read_markers"
 
 
+@pytest.mark.endurance
 async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     with CassandraNode(tmp_path) as node:
         contact = Contact([node.address], "things", node.port)

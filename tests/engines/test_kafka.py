@@ -60,6 +60,7 @@ def consume(broker: KafkaBroker, count: int) -> list[str]:
         consumer.close()
 
 
+@pytest.mark.endurance
 def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     values = [f"thing {n}" for n in range(500)]
     with KafkaBroker(tmp_path) as broker:
