@@ -47,8 +47,20 @@ def parse_database_url(url: str) -> ServerUrl | Path:
         )
     try:
         parts = urlsplit(f"postgresql://{rest}")
+        for host in parts.netloc.rpartition("@")[2].split(","):
+            _ = urlsplit(f"//{host}").port
     except ValueError:
-        raise StartRefused("DATABASE_URL is not usable: its host cannot be read") from None
+        raise _unreadable() from None
+    # A slash in a password ends the host and port too early: they are the user and a part of it.
+    if "@" in parts.path:
+        raise _unreadable()
     if not parts.hostname or not parts.path.strip("/"):
         raise StartRefused("DATABASE_URL is not usable: it must name a host and a database")
     return ServerUrl(_DIALECTS[name], urlunsplit(parts))
+
+
+def _unreadable() -> StartRefused:
+    return StartRefused(
+        "DATABASE_URL is not usable: its host and port cannot be read; in a password, write %2F for "
+        "/, %40 for @ and so on"
+    )
