@@ -1,14 +1,26 @@
 """Names in the environment that are no settings: typing errors, and what others put there."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from chat4all.cli import USERS
 from chat4all.domain.errors import StartRefused
 from chat4all.settings import load_settings, unknown_names
 from chat4all.settings.loading import setting_names
 from chat4all.settings.names import edits
 from tests.unit.test_commands import chat4all
+
+ARGUMENTS = {
+    "login": ("ana", "--password-stdin"),
+    "history": ("ana",),
+    "send": ("ana", "x"),
+    "send-file": ("ana", __file__),
+    "download": ("ana", "1"),
+    "read": ("ana",),
+    "group": ("create", "x"),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -133,17 +145,32 @@ def test_edits(one: str, other: str, distance: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["CHAT4ALL_USR", "CHAT4ALL_ULR", "CHAT4ALL_SIGNUP"])
-def test_a_typing_error_stops_commands_of_users(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Fails when another user, or another server, is asked in silence."""
+@pytest.mark.parametrize("command", USERS)
+def test_a_typing_error_stops_commands_of_users(
+    monkeypatch: pytest.MonkeyPatch, command: str, name: str
+) -> None:
+    """Fails when another user, or another server, is asked in silence, perhaps with a password."""
     monkeypatch.setenv(name, "x")
-    result = chat4all("whoami")
+    result = chat4all(command, *ARGUMENTS.get(command, ()), stdin=b"password")
     assert result.exit_code == 1
     assert result.stderr.startswith(f"chat4all: {name} is no setting: did you mean CHAT4ALL_")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("users", "list"),
+        ("groups", "list"),
+        ("dead-letters", "list"),
+        ("backup", "b"),
+        ("restore", "b"),
+    ],
+)
 def test_operators_commands_tell_of_names_that_do_nothing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: Sequence[str]
 ) -> None:
+    """Fails when a folder is copied, or written, that is not the one that was meant."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CHAT4ALL_DATA_DIR", "/elsewhere")
-    result = chat4all("users", "list", "--data", tmp_path)
+    result = chat4all(*command, "--data", tmp_path / "data")
     assert "chat4all: ignored, no setting of Chat4All: CHAT4ALL_DATA_DIR\n" in result.stderr

@@ -22,7 +22,7 @@ from chat4all.operations.backups import (
     size_of,
 )
 from chat4all.operations.ending import ended_by_signals
-from chat4all.operations.installation import existing_folder
+from chat4all.operations.installation import existing_folder, tell_unknown_names
 from chat4all.operations.options import data_option
 
 
@@ -37,6 +37,7 @@ def backup(dest: Path, data: Path | None) -> None:
     disk. It has the secret that signs tokens: keep it as safe as the data. Where bytes of files are
     lost, all else is copied, they are counted, and the status is 3.
     """
+    tell_unknown_names()
     manifest = back_up(existing_folder(data), dest)
     size = sum(file.bytes for file in manifest.files.values())
     what = "a backup without some files" if manifest.lacking else "a whole backup"

@@ -15,7 +15,7 @@ from chat4all.terminal.accounts import (
     is_exposed,
     parsed_url,
 )
-from chat4all.terminal.asking import failures, run, sentence_of
+from chat4all.terminal.asking import check_environment, failures, run, sentence_of
 from chat4all.terminal.failing import NOT_SIGNED_IN, Failed
 from chat4all.terminal.output import Output
 from chat4all.terminal.secrets import Place, choose_place
@@ -48,6 +48,7 @@ def login(username: str | None, url: str | None, password_stdin: bool, place: Pl
     What is kept are tokens, never the password: in the keyring, if the package `keyring` is
     installed and this system has one, else in a file that only you can read.
     """
+    check_environment()
     url = parsed_url(url) if url else _last_url()
     if is_exposed(url):
         click.echo(f"chat4all: {url} is not encrypted: your password can be read", err=True)

@@ -27,7 +27,7 @@ from chat4all.operations.backups import (
     room_for,
     sync_all,
 )
-from chat4all.operations.installation import settings_from
+from chat4all.operations.installation import settings_from, tell_unknown_names
 from chat4all.operations.options import data_option
 
 LAST = "log.db"
@@ -44,6 +44,7 @@ def restore(source: Path, data: Path | None) -> None:
     off is done again by the same command; until then Chat4All does not start in that folder. Where
     the backup lacks bytes of files, all else is restored, they are counted, and the status is 3.
     """
+    tell_unknown_names()
     folder = settings_from(data=data).data
     manifest = put_back(source, folder)
     size = sum(file.bytes for file in manifest.files.values())

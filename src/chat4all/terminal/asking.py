@@ -146,7 +146,7 @@ def asking(command: Callable[..., None]) -> Callable[..., None]:
     )
     @wraps(command)
     def with_asker(*, url: str | None, user: str | None, as_json: bool | None, **rest: Any) -> None:
-        _check_names()
+        check_environment()
         asker = Asker(parsed_url(url) if url is not None else None, user or None, as_json)
         with failures():
             command(asker, **rest)
@@ -154,7 +154,7 @@ def asking(command: Callable[..., None]) -> Callable[..., None]:
     return with_asker
 
 
-def _check_names() -> None:
+def check_environment() -> None:
     """Raise `StartRefused` where a typing error would have another user or server asked."""
     ours = ("CHAT4ALL_USER", "CHAT4ALL_URL")
     if any(name.upper().startswith("CHAT4ALL_") and name not in ours for name in os.environ):
