@@ -61,6 +61,6 @@ def parse_database_url(url: str) -> ServerUrl | Path:
 
 def _unreadable() -> StartRefused:
     return StartRefused(
-        "DATABASE_URL is not usable: its host and port cannot be read; in a password, write %2F for "
-        "/, %40 for @ and so on"
+        "DATABASE_URL is not usable: its host and port cannot be read; in a password, write %2F "
+        "for /, %40 for @ and so on"
     )
