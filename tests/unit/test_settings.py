@@ -24,6 +24,7 @@ from chat4all.settings import (
     OneMachineSettings,
     RouterSettings,
     Settings,
+    TokenKeys,
     TopicSettings,
     load_settings,
     unknown_names,
@@ -252,9 +253,32 @@ def test_the_keys_beside_a_key_are_accepted(
     assert found.keys.accepted == (b"n" * 40, b"p" * 40)
     assert "nnn" not in repr(found)
     monkeypatch.setenv("SECRET_KEYS_ACCEPTED", f"{'a' * 40}, {'b' * 40}")
-    assert load_settings().keys.accepted == (b"a" * 40, b"b" * 40)
+    accepted = (b"n" * 40, b"p" * 40, b"a" * 40, b"b" * 40)
+    assert load_settings().keys.accepted == accepted
     with pytest.raises(StartRefused, match="SECRET_KEYS_ACCEPTED has 5 bytes"):
         JwtTokens(b"x" * 40, [b"short"])
+
+
+@pytest.mark.parametrize("between", ["\n", ",", " ", ", "])
+def test_a_key_of_a_file_is_one_key_whatever_is_in_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, between: str
+) -> None:
+    """`openssl rand -base64 96` prints two lines."""
+    old, new = (f"{letter * 40}{between}{letter * 40}" for letter in "ab")
+    file = tmp_path / "secret-key"
+    file.write_text(f"{old}\n")
+    (tmp_path / "secret-key.next").write_text(f"{new}\n")
+    before = load_settings_of(monkeypatch, file)
+    (tmp_path / "secret-key.next").rename(file)
+    (tmp_path / "secret-key.previous").write_text(f"{old}\n")
+    after = load_settings_of(monkeypatch, file)
+    assert (before.secret, before.accepted) == (old.encode(), (new.encode(),))
+    assert (after.secret, after.accepted) == (new.encode(), (old.encode(),))
+
+
+def load_settings_of(monkeypatch: pytest.MonkeyPatch, file: Path) -> TokenKeys:
+    monkeypatch.setenv("SECRET_KEY_FILE", str(file))
+    return load_settings().keys
 
 
 @pytest.mark.parametrize("name", SECRETS)

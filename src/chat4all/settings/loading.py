@@ -66,13 +66,14 @@ def _with_secrets_of_files(settings: Settings) -> Settings:
         if getattr(settings, field) is not None:
             raise StartRefused(f"{variable} and {variable}_FILE are both set: leave one out")
         read[field] = SecretStr(_read(variable, file))
-    if settings.secret_key_file is not None and settings.secret_keys_accepted is None:
-        file = settings.secret_key_file
+    found = settings.model_copy(update=read)
+    if (file := settings.secret_key_file) is not None:
         beside = [file.with_name(f"{file.name}.{which}") for which in ("next", "previous")]
-        others = [_read("SECRET_KEY", other) for other in beside if other.exists()]
-        if others:
-            read["secret_keys_accepted"] = SecretStr(",".join(others))
-    return settings.model_copy(update=read)
+        # Not by the setting's text, which ends a key at a comma and at a line's end.
+        found._keys_beside = tuple(
+            _read("SECRET_KEY", other).encode() for other in beside if other.exists()
+        )
+    return found
 
 
 def _read(variable: str, file: Path) -> str:

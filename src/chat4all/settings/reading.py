@@ -67,6 +67,7 @@ class Settings(FileValues):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True
     )
+    _keys_beside: tuple[bytes, ...] = ()  # in `secret_key_file`.next and .previous
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=1, le=65535, description="The gateway's port.")
@@ -243,7 +244,8 @@ class Settings(FileValues):
         """The key that signs tokens, and those whose tokens are accepted as well."""
         accepted = (_text(self.secret_keys_accepted) or "").encode().replace(b",", b" ").split()
         secret = _text(self.secret_key)
-        return TokenKeys(None if secret is None else secret.encode(), tuple(accepted))
+        keys = (*self._keys_beside, *accepted)
+        return TokenKeys(None if secret is None else secret.encode(), keys)
 
     @property
     def people(self) -> PeopleSettings:
