@@ -6,7 +6,6 @@ router          ─ in a process of its own: `router_process`
 """
 
 import logging
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
@@ -57,6 +56,7 @@ from chat4all.processes.parts import (
 from chat4all.processes.policy import policy_of
 from chat4all.processes.router_process import RouterProcess
 from chat4all.processes.routing import Routing, forked_router, in_process_router
+from chat4all.processes.trimming import LogTrimming
 from chat4all.processes.welcome import welcome
 from chat4all.settings import OneMachineSettings, is_loopback
 from chat4all.usecases.demonstrating import CHAT, demo_passwords_are_active, make_demo
@@ -207,7 +207,8 @@ async def one_machine(
                 metadata_metrics,
             )
         )
-        trim = partial(_trim, log, store, found.outbox, settings.log_retention_days)
+        trimming = LogTrimming(log, store, settings.log_retention_days)
+        trim = partial(_trim, trimming, found.outbox)
         async with periodically("trimming", trim, TRIM_EVERY_SECONDS):
             yield OneMachine(
                 gateway=gateway.app,
@@ -296,12 +297,6 @@ async def _demo(
     return False
 
 
-async def _trim(log: EmbeddedLog, store: EmbeddedStore, outbox: OutboxTrimming, days: int) -> None:
-    """Drop routed records once they are old enough, since the messages are in the store.
-
-    And what the outbox noted.
-    """
-    before = int((time.time() - days * 86_400) * 1000)
-    while await log.trim(before, await store.stored()):
-        pass
+async def _trim(log: LogTrimming, outbox: OutboxTrimming) -> None:
+    await log.trim()
     await trim_all(outbox)

@@ -175,6 +175,13 @@ class EmbeddedLog:
         """Return the highest offset ever assigned, trimmed ones included; 0 when there is none."""
         return await self._database.read(last_offset)
 
+    async def newest_ms(self) -> int:
+        """Return the time of the newest record, trimmed ones included, by which lists are ordered.
+
+        0 when there is none.
+        """
+        return await self._database.read(_newest_order)
+
     async def first(self) -> int:
         """Return the lowest offset in the log, or the next one if it is empty."""
         return await self._database.read(first_offset)
