@@ -39,8 +39,13 @@ class Fake:
         self.versions_stored: Sequence[Version] = []
         self.log_fails: Exception | None = None
         self.store_fails: Exception | None = None
+        self.appends = 0
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def append(self, key: ConversationId, value: bytes, headers: Headers = ()) -> LogPosition:
+        self.appends += 1
+        await self.answers.wait()
         if self.log_fails is not None:
             raise self.log_fails
         self.appended.append(value)
@@ -138,6 +143,44 @@ async def test_what_could_not_be_looked_up_carries_its_id_too() -> None:
     fake.store_fails = Unavailable("the store does not answer")
     error, _ = await refused(fake, OWN)
     assert (error.change_id, fake.appended) == (OWN, [])
+
+
+async def edits(one: Changing, *contents: str) -> "list[ChangeId | BaseException]":
+    """Edit a message to each of these texts at once, all under one id."""
+    under_way = (
+        one.edit(BRUNO, CHATS[0], message(1).message_id, content, change_id=OWN)
+        for content in contents
+    )
+    return await asyncio.gather(*under_way, return_exceptions=True)
+
+
+async def test_of_two_changes_at_once_under_one_id_one_is_refused() -> None:
+    """Fails when both are accepted: the second in the log is never made."""
+    fake = Fake()
+    fake.answers.clear()
+    under_way = asyncio.ensure_future(edits(changing(fake), "one", "other", "one"))
+    async with asyncio.timeout(10):
+        while fake.appends < 2:
+            await asyncio.sleep(0)
+    fake.answers.set()
+    first, other, again = await under_way
+    assert isinstance(other, InvalidInput)
+    # The same once more waits for the log as the first one does.
+    assert (first, again, len(fake.appended)) == (OWN, OWN, 2)
+
+
+async def test_an_id_is_free_again_unless_its_change_may_be_made() -> None:
+    fake = Fake()
+    one = changing(fake)
+    with patch("chat4all.usecases.changing.answer_no_sooner"):
+        fake.log_fails = Unavailable("the log does not answer")
+        await edits(one, "first")
+        fake.log_fails = OutcomeUnknown("not acknowledged in time")
+        await edits(one, "second")
+    fake.log_fails = None
+    refused, made = await edits(one, "third", "second")
+    assert isinstance(refused, InvalidInput)
+    assert (made, len(fake.appended)) == (OWN, 1)
 
 
 async def test_edits_under_way_and_not_stored_yet_count() -> None:

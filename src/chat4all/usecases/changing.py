@@ -100,6 +100,8 @@ class Changing:
         self._new_id = new_id
         self._unknown_not_before = unknown_not_before
         self._recent = Recent[_Key, ChangeRecord]()
+        self._begun = Recent[_Key, ChangeRecord]()
+        """Changes under ids of clients' own that are, or may be, on the way to the log."""
         self._edits = AcceptedEdits()
 
     async def edit(
@@ -311,11 +313,14 @@ class Changing:
                 if prepared.conflict is not None:
                     raise Conflict(prepared.conflict)
                 check_in_time(started)
+                if change_id is not None:
+                    self._begin(key, prepared.record)
                 await self._log.append(conversation, encode_record(prepared.record), headers)
             except OutcomeUnknown:
                 raise
             except Exception:
                 prepared.give_up()
+                self._begun.drop(key, prepared.record)
                 raise
         except Unavailable as error:
             await answer_no_sooner(error, started + self._unknown_not_before, fresh=fresh)
@@ -331,16 +336,33 @@ class Changing:
         known before it is stored: a router makes the first one in the log then.
         """
         if (recent := self._recent.get(key, now)) is not None:
-            is_same = replace(recent, changed_at=record.changed_at, fresh=record.fresh) == record
+            is_same = _is_same(recent, record)
         elif (made := await self._history.made(*key)) is not None:
             is_same = is_as_made(record, made)
         else:
             return False
         if not is_same:
-            raise InvalidInput(
-                [FieldError(CHANGE_ID, "you have made another change under this id")]
-            )
+            raise _another_change()
         return True
+
+    def _begin(self, key: _Key, record: ChangeRecord) -> None:
+        """Keep a change that is about to be appended, so that another one cannot take its id.
+
+        Raises `InvalidInput` when another one has it. The same change is appended once more: that
+        the first time succeeds is not known yet.
+        """
+        now = time.monotonic()
+        if (begun := self._begun.get(key, now)) is not None and not _is_same(begun, record):
+            raise _another_change()
+        self._begun.keep(key, record, now)
+
+
+def _is_same(one: ChangeRecord, other: ChangeRecord) -> bool:
+    return replace(one, changed_at=other.changed_at, fresh=other.fresh) == other
+
+
+def _another_change() -> InvalidInput:
+    return InvalidInput([FieldError(CHANGE_ID, "you have made another change under this id")])
 
 
 class _Prepared(NamedTuple):

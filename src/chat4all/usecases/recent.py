@@ -32,6 +32,12 @@ class Recent(Generic[K, R]):
             ):
                 records.popitem(last=False)
 
+    def drop(self, key: K, record: R) -> None:
+        """Forget a record, if it is the one that is kept of its key."""
+        found = self._records.get(key)
+        if found is not None and found[1] is record:
+            del self._records[key]
+
     def get(self, key: K, now: float) -> R | None:
         """Return the record of this key, if it is not too old."""
         found = self._records.get(key)
