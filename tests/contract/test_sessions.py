@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from chat4all.adapters.sql import SqlSessions, SqlUsers, tables
 from chat4all.adapters.sql import sessions as sql_sessions
 from chat4all.adapters.sql.sessions import SWEEP_EVERY_SECONDS
-from chat4all.domain.errors import AlreadyTaken, NotFound, NotSignedIn
+from chat4all.domain.errors import AlreadyTaken, NotFound, NotSignedIn, Unavailable
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import Session, UserChanges
 from chat4all.domain.refresh_tokens import (
@@ -202,6 +202,20 @@ async def test_an_expired_session_is_not_refreshed(sessions: Sessions) -> None:
     new = refreshed(following(token)).token
     found = await sessions.rotate(refreshed(token), new, int(time.time()), SOON)
     assert (found.session, found.ended) == (None, None)
+
+
+async def test_a_session_that_seems_expired_for_a_moment_goes_on_afterwards(
+    sessions: Sessions,
+) -> None:
+    """Fails when a device is told that its token is not good, and forgets it."""
+    token = new_refresh_token()
+    new = refreshed(following(token)).token
+    await sessions.start(session("one"), refreshed(token))
+    with pytest.raises(Unavailable, match="the clock has jumped"):
+        await sessions.rotate(refreshed(token), new, SOON + 86_400, SOON + 90_000)
+    found = await sessions.rotate(refreshed(token), new, int(time.time()), SOON)
+    assert found.session is not None
+    assert found.session.session_id == "one"
 
 
 async def test_a_user_has_sessions_the_last_used_one_first(sessions: Sessions) -> None:

@@ -55,7 +55,8 @@ class Sessions(LiveSessions, Protocol):
         session only if that is less than `REPEAT_SECONDS` ago by the database's clock, and the
         last token is its successor: `token`, or one of `others`, its successors under other keys.
         Otherwise two clients have it, one of which may have stolen it: its session is ended.
-        Without such a session all fields of the `Rotation` are None.
+        Without such a session all fields of the `Rotation` are None. Raises `Unavailable` for one
+        that has expired by a clock, `now`, that was set within the last hour: it may be good.
         """
         ...
 

@@ -16,7 +16,7 @@ from chat4all.adapters.sql.tables import sessions, users
 from chat4all.adapters.sql.transactions import Transactions
 from chat4all.adapters.sql.types import ByBytes
 from chat4all.domain.acting import Actor, current_actor
-from chat4all.domain.errors import AlreadyTaken, NotFound, NotSignedIn
+from chat4all.domain.errors import AlreadyTaken, NotFound, NotSignedIn, Unavailable
 from chat4all.domain.ids import SessionId, Username
 from chat4all.domain.people import Session
 from chat4all.domain.refresh_tokens import REPEAT_SECONDS, RefreshHashes
@@ -42,7 +42,7 @@ _OF_USER = (
 )
 _OF_FAMILY = (
     select(*_COLUMNS, sessions.c.refresh_hash, sessions.c.refreshed_at, Now())
-    .where(sessions.c.family_hash == bindparam("family"), sessions.c.expires_at > bindparam("now"))
+    .where(sessions.c.family_hash == bindparam("family"))
     .with_for_update()
 )
 _ROTATE = (
@@ -88,7 +88,9 @@ class SqlSessions:
         self._database = database
         self._swept = -inf
         self._clock = SteadyClock()
-        self._clock.is_steady(time.time())
+        self._callers_clock = SteadyClock()
+        for clock in (self._clock, self._callers_clock):
+            clock.is_steady(time.time())
 
     async def start(
         self, session: Session, refresh: RefreshHashes, password_hash: bytes | None = None
@@ -145,15 +147,22 @@ class SqlSessions:
         """Replace a spent token by the next one; see `ports.sessions.Sessions`."""
         rotation = Rotation()
         actor = current_actor()
+        is_steady = self._callers_clock.is_steady(now)
 
         def rotate(connection: Connection) -> Sequence[Note]:
             nonlocal rotation
             rotation = Rotation()
-            row: Any = connection.execute(_OF_FAMILY, {"family": spent.family, "now": now}).first()
+            row: Any = connection.execute(_OF_FAMILY, {"family": spent.family}).first()
             if row is None:
                 return ()
             *columns, kept, refreshed_at, database_now = row
             session = Session(*columns)
+            if session.expires_at <= now:
+                if not is_steady:
+                    raise Unavailable(
+                        "the clock has jumped: whether this session has ended is not known yet"
+                    )
+                return ()
             # The spent token is the one before the last, whose answer was lost: perhaps of this
             # very transaction, when it was committed as the connection was lost.
             if kept in (token, *others) and _is_recent(refreshed_at, database_now):
