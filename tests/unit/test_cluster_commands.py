@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -73,7 +74,7 @@ def test_a_folder_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
 
 
 @contextmanager
-def answering(status: int, body: bytes) -> Iterator[int]:
+def answering(status: int, body: bytes, host: str = "127.0.0.1") -> Iterator[int]:
     """Serve one answer to everything; give the port."""
 
     class Answer(BaseHTTPRequestHandler):
@@ -85,7 +86,10 @@ def answering(status: int, body: bytes) -> Iterator[int]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+    class Server(HTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+    with Server((host, 0), Answer) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server.server_port
@@ -136,6 +140,17 @@ def test_ready_asks_the_port_of_the_setting(monkeypatch: pytest.MonkeyPatch) -> 
     with answering(200, health(log=None)) as port:
         monkeypatch.setenv("CHAT4ALL_PORT", str(port))
         assert chat4all("ready").exit_code == 0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "::", "::1"])
+def test_ready_asks_where_the_service_listens(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """Fails when a container that listens on one address, or by IPv6, is never healthy."""
+    with answering(200, health(log=None), host) as port:
+        monkeypatch.setenv("CHAT4ALL_HOST", host)
+        assert chat4all("ready", "--port", port).exit_code == 0
+    monkeypatch.delenv("CHAT4ALL_HOST")
+    with answering(200, health(log=None), host) as port:
+        assert chat4all("ready", "--port", port, "--host", host).exit_code == 0
 
 
 def test_ready_of_nobody() -> None:

@@ -7,6 +7,7 @@ from http import HTTPStatus
 import click
 
 from chat4all.concurrency.output import answer_in_background, discard_output
+from chat4all.operations.addresses import local_address
 from chat4all.operations.installation import settings_from
 from chat4all.wire.health import decode_readiness
 
@@ -20,13 +21,19 @@ ANSWER_SECONDS = 5.0
     type=click.IntRange(1, 65535),
     help="The port of the gateway, or of another service.  [env var: CHAT4ALL_PORT; default: 8000]",
 )
-def ready(port: int | None) -> None:
+@click.option(
+    "--host",
+    envvar="CHAT4ALL_HOST",
+    help="The address on which it listens.  [env var: CHAT4ALL_HOST; default: 127.0.0.1]",
+)
+def ready(port: int | None, host: str | None) -> None:
     """Ask the service on a port of this machine whether it has all that it needs.
 
     The exit status is 1 when it has not, or does not answer. What is wrong but does not keep it
     from its work is told, and is none of that.
     """
-    is_ready, errors = _query(settings_from().port if port is None else port)
+    address = local_address(host or "127.0.0.1")
+    is_ready, errors = _query(address, settings_from().port if port is None else port)
     # Who checks health asks for the status: a service is none the worse for a full disk here.
     answer_in_background()
     try:
@@ -37,9 +44,9 @@ def ready(port: int | None) -> None:
         sys.exit(1)
 
 
-def _query(port: int) -> tuple[bool, list[str]]:
+def _query(address: str, port: int) -> tuple[bool, list[str]]:
     """Return whether it is ready, and the errors that it reports."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
+    connection = http.client.HTTPConnection(address, port, timeout=ANSWER_SECONDS)
     try:
         connection.request("GET", "/health/ready")
         answer = connection.getresponse()

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from chat4all.doctor.findings import Finding, Status
 from chat4all.doctor.http_requests import get, reason_of
 from chat4all.doctor.one_machine.installation import OneMachine
+from chat4all.operations.addresses import local_address
 from chat4all.wire.health import decode_health, decode_readiness
 
 
@@ -76,8 +77,7 @@ def _services(machine: OneMachine) -> tuple[tuple[str, int, str], ...]:
 
 
 def _address(host: str) -> str:
-    """Return the address at which a service that listens on `host` is reached locally."""
-    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not to listen on
+    here = local_address(host)
     return f"[{here}]" if ":" in here else here
 
 
