@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import stat
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import pytest
 
 from chat4all.cli import main
 from chat4all.commands.secrets import FILES
+from chat4all.operations.addresses import local_address
 from chat4all.wire.health import DependencyHealth, Readiness
 from tests.faults.running import environment, free_ports
 from tests.unit.test_commands import chat4all, refusal
@@ -86,10 +86,7 @@ def answering(status: int, body: bytes, host: str = "127.0.0.1") -> Iterator[int
         def log_message(self, *_: Any) -> None:
             pass
 
-    class Server(HTTPServer):
-        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-
-    with Server((host, 0), Answer) as server:
+    with HTTPServer((host, 0), Answer) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server.server_port
@@ -142,15 +139,21 @@ def test_ready_asks_the_port_of_the_setting(monkeypatch: pytest.MonkeyPatch) -> 
         assert chat4all("ready").exit_code == 0
 
 
-@pytest.mark.parametrize("host", ["127.0.0.2", "::", "::1"])
-def test_ready_asks_where_the_service_listens(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
-    """Fails when a container that listens on one address, or by IPv6, is never healthy."""
-    with answering(200, health(log=None), host) as port:
-        monkeypatch.setenv("CHAT4ALL_HOST", host)
+def test_ready_asks_where_the_service_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when a container that listens on one address is never healthy."""
+    with answering(200, health(log=None), "127.0.0.2") as port:
+        assert chat4all("ready", "--port", port, "--host", "127.0.0.2").exit_code == 0
+        assert chat4all("ready", "--port", port).exit_code == 1
+        monkeypatch.setenv("CHAT4ALL_HOST", "127.0.0.2")
         assert chat4all("ready", "--port", port).exit_code == 0
-    monkeypatch.delenv("CHAT4ALL_HOST")
-    with answering(200, health(log=None), host) as port:
-        assert chat4all("ready", "--port", port, "--host", host).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("::1", "::1"), ("192.0.2.1", "192.0.2.1")],
+)
+def test_where_a_service_is_reached_locally(host: str, here: str) -> None:
+    assert local_address(host) == here
 
 
 def test_ready_of_nobody() -> None:

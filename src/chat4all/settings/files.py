@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode
 from chat4all.domain.buckets import Bucket
 from chat4all.domain.errors import StartRefused
 from chat4all.domain.files import FILE_MAX, UPLOAD_RATE, FileLimits, Quota
+from chat4all.settings.addresses import ServerAddress
 from chat4all.settings.names import PREFIX
 from chat4all.settings.parts import FileSettings
 
@@ -64,14 +65,12 @@ _ByType = Annotated[Mapping[str, int], NoDecode, BeforeValidator(_by_type)]
 class FileValues(BaseSettings):
     """What can be set for files."""
 
-    s3_endpoint: str | None = Field(
+    s3_endpoint: ServerAddress | None = Field(
         None,
-        pattern=r"^https?://[^/?#@\s]+$",
         description="The address of a cluster's store of files, which is S3-compatible.",
     )
-    s3_public_endpoint: str | None = Field(
+    s3_public_endpoint: ServerAddress | None = Field(
         None,
-        pattern=r"^https?://[^/?#@\s]+$",
         description="Where clients reach that store, to upload to it themselves.",
     )
     s3_bucket: str | None = Field(

@@ -1,6 +1,5 @@
 """Every setting, from the environment, and how a value is checked."""
 
-import re
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic_settings import (
 
 from chat4all.domain.errors import StartRefused
 from chat4all.domain.people import UserSearch
+from chat4all.settings.addresses import ServerAddress, check_origins
 from chat4all.settings.files import FileValues
 from chat4all.settings.names import PREFIX, is_injected, names_of
 from chat4all.settings.parts import (
@@ -32,8 +32,6 @@ from chat4all.settings.parts import (
     TokenKeys,
     TopicSettings,
 )
-
-_ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 
 _TOPIC = r"^[A-Za-z0-9._-]{1,249}$"
 
@@ -128,6 +126,7 @@ class Settings(FileValues):
     )
     kafka_bootstrap: str = Field(
         "kafka:9092",
+        pattern=r"\S",
         validation_alias=AliasChoices("KAFKA_BOOTSTRAP_SERVER", "KAFKA_BROKER_URL"),
         description="Kafka's brokers, `host:port`, with commas between.",
     )
@@ -151,6 +150,7 @@ class Settings(FileValues):
     )
     cassandra_hosts: _Names = Field(
         ("cassandra",),
+        min_length=1,
         validation_alias="CASSANDRA_HOSTS",
         description="Cassandra's nodes, with commas between.",
     )
@@ -187,9 +187,8 @@ class Settings(FileValues):
         description="The metadata service's database: `cockroachdb://`, `postgresql://`, "
         "`sqlite:///`.",
     )
-    metadata_url: str = Field(
+    metadata_url: ServerAddress = Field(
         "http://metadata_service:8001",
-        pattern=r"^https?://[^/?#@\s]+$",
         description="Where gateways find the metadata service.",
     )
     service_credential: SecretStr | None = Field(
@@ -365,14 +364,7 @@ class Settings(FileValues):
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if "*" in value:
-            if len(value) > 1:
-                raise ValueError("* stands alone: it allows every origin")
-            return value
-        for origin in value:
-            if _ORIGIN.fullmatch(origin) is None:
-                raise ValueError(f"{origin!r} is not an origin like https://chat.example.com")
-        return value
+        return check_origins(value)
 
     @field_validator("trusted_proxies")
     @classmethod
