@@ -12,13 +12,17 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import pytest
 
+from chat4all.adapters.crypto import rotate_secret
 from chat4all.adapters.embedded import DataFolder
 from chat4all.adapters.embedded.folder import STAGING
 from chat4all.adapters.embedded.inspecting import look_at_pair
+from chat4all.doctor.cluster.installation import Cluster
+from chat4all.doctor.cluster.secrets import secrets
 from chat4all.doctor.findings import Finding, Status
 from chat4all.doctor.one_machine import (
     CHECKS,
@@ -191,6 +195,38 @@ def test_a_secret_and_its_faults(data: Path) -> None:
     (data / "secret-key").unlink()
     the_one(found(secret.secret_key, data), Status.WARNING)
     assert not (data / "secret-key").exists()
+
+
+def test_a_key_that_is_accepted_and_its_faults(data: Path) -> None:
+    long, short = "y" * 32, f"{'y' * 32},short"
+    for key in (None, "x" * 32):
+        keys: dict[str, Any] = {"secret_key": key, "secret_keys_accepted": long}
+        assert well(found(secret.secret_key, data, **keys))
+        keys["secret_keys_accepted"] = short
+        refused = the_one(found(secret.secret_key, data, **keys), Status.PROBLEM)
+        assert "a key of SECRET_KEYS_ACCEPTED has 5 bytes" in refused.says
+    missing = found(secret.secret_key, data / "missing", secret_keys_accepted=short)
+    assert "SECRET_KEYS_ACCEPTED" in the_one(missing, Status.PROBLEM).says
+    assert not (data / "missing").exists()
+
+    rotate_secret(data / "secret-key")
+    assert well(found(secret.secret_key, data))
+    previous = data / "secret-key.previous"
+    previous.chmod(0o644)
+    refused = the_one(found(secret.secret_key, data), Status.PROBLEM)
+    assert f"{previous} can be read by other users" in refused.says
+    assert "the tokens that it signed are no longer good then" in refused.says
+
+
+def test_keys_of_a_cluster_and_their_faults() -> None:
+    def found_in(**settings: Any) -> list[Finding]:
+        usable = {"secret_key": "x" * 32, "service_credential": "c" * 32}
+        return asyncio.run(run(secrets, Cluster(Settings(**usable | settings), (), Mock())))
+
+    assert well(found_in(secret_keys_accepted="y" * 32))
+    assert "SECRET_KEY has 5" in the_one(found_in(secret_key="short"), Status.PROBLEM).says
+    refused = the_one(found_in(secret_keys_accepted="short"), Status.PROBLEM)
+    assert "a key of SECRET_KEYS_ACCEPTED has 5 bytes" in refused.says
 
 
 @pytest.mark.parametrize(

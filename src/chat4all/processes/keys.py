@@ -1,6 +1,7 @@
 """The keys that sign tokens, and the credential of the services of a cluster."""
 
 import re
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,12 +20,16 @@ CREDENTIAL_MIN = 32
 _CREDENTIAL = re.compile("[!-~]+")
 
 
-def tokens_in_folder(keys: TokenKeys, folder: Path) -> JwtTokens:
-    """Return tokens signed with the key that is set, or else with that of the data folder."""
+def tokens_in_folder(keys: TokenKeys, folder: Path, *, keep: bool = True) -> JwtTokens:
+    """Return tokens signed with the key that is set, or else with that of the data folder.
+
+    `keep`: a key that has to be made is kept there.
+    """
     if keys.secret is not None:
         return JwtTokens(keys.secret, keys.accepted)
     file = folder / "secret-key"
-    return JwtTokens(load_or_make_secret(file), [*accepted_beside(file), *keys.accepted])
+    secret = load_or_make_secret(file) if keep or file.exists() else secrets.token_bytes(32)
+    return JwtTokens(secret, [*accepted_beside(file), *keys.accepted])
 
 
 def tokens_in_cluster(keys: TokenKeys) -> JwtTokens:

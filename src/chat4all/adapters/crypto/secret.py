@@ -81,8 +81,7 @@ def _load(path: Path) -> bytes:
         with path.open("rb") as file:
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
                 raise StartRefused(
-                    f"{path} can be read by other users: `chmod 600` it, or delete it to have "
-                    "another one made (everybody signs in again)"
+                    f"{path} can be read by other users: `chmod 600` it, or {_to_replace(path)}"
                 )
             secret = file.read().strip()
     except FileNotFoundError:
@@ -90,10 +89,16 @@ def _load(path: Path) -> bytes:
     except OSError as error:
         raise StartRefused(f"{path} cannot be read ({error.strerror}): make it readable") from error
     if len(secret) < BYTES_MIN:
-        raise StartRefused(
-            f"{path} is not whole: delete it to have another one made (everybody signs in again)"
-        )
+        raise StartRefused(f"{path} is not whole: {_to_replace(path)}")
     return secret
+
+
+def _to_replace(path: Path) -> str:
+    if path.suffix == ".next":
+        return f"delete it (`chat4all secrets {path.parent} --prepare` makes another one)"
+    if path.suffix == ".previous":
+        return "delete it (the tokens that it signed are no longer good then)"
+    return "delete it to have another one made (everybody signs in again)"
 
 
 def _write(path: Path, secret: bytes) -> None:
