@@ -13,6 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from chat4all.adapters.embedded import DataFolder, EmbeddedLog, EmbeddedStore
+from chat4all.adapters.embedded.folder import DATABASES
+from chat4all.adapters.installation import MARKER
 from chat4all.cli import COMMANDS, main
 from chat4all.domain.errors import OutcomeUnknown, Unavailable
 from chat4all.terminal.failing import OUTCOME_UNKNOWN
@@ -120,6 +122,17 @@ def test_a_folder_that_is_not_chat4alls_is_refused_and_nothing_is_made(
     assert str(other) in refusal(*command)
     assert not missing.exists()
     assert not list(other.iterdir())
+
+
+@pytest.mark.parametrize("lost", [DATABASES, *((name,) for name in DATABASES), (MARKER,)])
+def test_what_a_folder_lost_is_named(tmp_path: Path, lost: tuple[str, ...]) -> None:
+    folder = make_folder(tmp_path / "data")
+    for name in lost:
+        (folder / name).unlink()
+    for command in (("dead-letters", "list"), ("users", "list"), ("backup", tmp_path / "backup")):
+        sentence = refusal(*command, "--data", folder)
+        assert f"{' and '.join(lost)} {'is' if len(lost) == 1 else 'are'} missing in" in sentence
+    assert not {*lost} & {path.name for path in folder.iterdir()}
 
 
 def test_a_setting_that_is_wrong_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import shutil
 import socket
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from chat4all.adapters.crypto import rotate_secret
 from chat4all.adapters.embedded import DataFolder
 from chat4all.adapters.embedded.folder import STAGING
 from chat4all.adapters.embedded.inspecting import look_at_pair
+from chat4all.adapters.installation import MARKER
 from chat4all.doctor.cluster.installation import Cluster
 from chat4all.doctor.cluster.secrets import secrets
 from chat4all.doctor.findings import Finding, Status
@@ -34,7 +35,7 @@ from chat4all.doctor.one_machine import (
     secret,
     services,
 )
-from chat4all.doctor.one_machine.folder import data_folder, disk_space
+from chat4all.doctor.one_machine.folder import data_folder, disk_space, installation
 from chat4all.doctor.one_machine.installation import FILES
 from chat4all.doctor.runner import Check, run
 from chat4all.settings import Settings
@@ -167,6 +168,17 @@ def test_a_folder_and_its_faults(
         patch.setattr(os, "geteuid", lambda: data.stat().st_uid + 1)
         other = the_one(found(data_folder, data), Status.PROBLEM)
         assert "another user than you" in other.says
+
+
+@pytest.mark.parametrize("lost", [FILES, *((name,) for name in FILES), (MARKER,)])
+def test_a_folder_that_lost_parts(data: Path, lost: Sequence[str]) -> None:
+    for name in lost:
+        (data / name).unlink()
+    assert well(found(data_folder, data))  # it has data, or had
+    for part in lost:
+        assert part in the_one(found(installation, data), Status.PROBLEM).says
+    missing = [f for f in found(files.files, data) if f.status is Status.PROBLEM]
+    assert len(missing) == len({*lost} - {MARKER})
 
 
 def test_files_of_different_users(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

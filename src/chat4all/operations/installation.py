@@ -40,12 +40,11 @@ def is_of_cluster(settings: Settings, *, requested: bool, data: object) -> bool:
 def existing_folder(data: Path | None) -> Path:
     """Return the data folder, which must have data; nothing is created."""
     folder = settings_from(data=data).data
-    if trouble := restore_trouble(folder):
+    # What is left of an installation counts as one.
+    if trouble := restore_trouble(folder) or installation_trouble(folder):
         raise CommandRefused(trouble)
     if not (folder / "log.db").is_file() or not (folder / "store.db").is_file():
         raise CommandRefused(
             f"{folder} has no data of Chat4All: name its folder with --data or CHAT4ALL_DATA"
         )
-    if trouble := installation_trouble(folder):
-        raise CommandRefused(trouble)
     return folder

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chat4all.adapters.embedded.folder import DATABASES
+from chat4all.adapters.installation import MARKER
 from chat4all.settings import Settings
 
 FILES = DATABASES
@@ -24,8 +25,8 @@ class OneMachine:
 
     @property
     def has_data(self) -> bool:
-        """Whether there are files to look at."""
-        return any((self.folder / name).is_file() for name in FILES)
+        """Whether there are files to look at, or were."""
+        return any((self.folder / name).is_file() for name in (*FILES, MARKER))
 
     @property
     def has_pair(self) -> bool:
