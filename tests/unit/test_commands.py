@@ -135,6 +135,18 @@ def test_what_a_folder_lost_is_named(tmp_path: Path, lost: tuple[str, ...]) -> N
     assert not {*lost} & {path.name for path in folder.iterdir()}
 
 
+def test_a_folder_that_cannot_be_there_is_one_sentence(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 300)
+    whole = make_folder(tmp_path / "data")
+    for command in (
+        ("users", "list", "--data", long),
+        ("backup", long, "--data", whole),
+        ("restore", tmp_path / "backup", "--data", long),
+    ):
+        says = f"{long} cannot be read (File name too long): name another folder"
+        assert refusal(*command) == f"chat4all: {says}"
+
+
 def test_a_setting_that_is_wrong_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAT4ALL_PORT", "none")
     assert "CHAT4ALL_PORT is not usable" in refusal("dead-letters", "list")

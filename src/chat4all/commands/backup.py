@@ -22,7 +22,7 @@ from chat4all.operations.backups import (
     size_of,
 )
 from chat4all.operations.ending import ended_by_signals
-from chat4all.operations.installation import existing_folder, tell_unknown_names
+from chat4all.operations.installation import existing_folder, tell_unknown_names, unreadable_refused
 from chat4all.operations.options import data_option
 
 
@@ -48,6 +48,7 @@ def backup(dest: Path, data: Path | None) -> None:
     )
 
 
+@unreadable_refused()
 def back_up(folder: Path, dest: Path) -> Manifest:
     """Make a backup; `CommandRefused` with one sentence, and nothing left at `dest`, on failure."""
     parent = dest.absolute().parent

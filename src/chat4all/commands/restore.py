@@ -27,7 +27,7 @@ from chat4all.operations.backups import (
     room_for,
     sync_all,
 )
-from chat4all.operations.installation import settings_from, tell_unknown_names
+from chat4all.operations.installation import settings_from, tell_unknown_names, unreadable_refused
 from chat4all.operations.options import data_option
 
 LAST = "log.db"
@@ -55,6 +55,7 @@ def restore(source: Path, data: Path | None) -> None:
     )
 
 
+@unreadable_refused()
 def put_back(source: Path, folder: Path) -> Manifest:
     """Restore a backup; `CommandRefused` or `StartRefused`, the folder unchanged, if it fails."""
     was_there, had_lock = folder.exists(), (folder / LOCK).exists()

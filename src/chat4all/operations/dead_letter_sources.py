@@ -18,6 +18,7 @@ from chat4all.operations.installation import (
     is_of_cluster,
     settings_from,
     tell_unknown_names,
+    unreadable_refused,
 )
 from chat4all.operations.running import cluster_extra
 from chat4all.ports.dead_letters import DeadLetters
@@ -61,7 +62,8 @@ class FolderLetters:
     async def open(self) -> AsyncIterator[OpenedLetters]:
         """Open both files: as a guest of the process that holds the folder, or as its holder."""
         async with AsyncExitStack() as stack:
-            guest = await asyncio.to_thread(is_held, self.folder)
+            with unreadable_refused():
+                guest = await asyncio.to_thread(is_held, self.folder)
             if not guest:
                 stack.enter_context(DataFolder(self.folder))
             log = EmbeddedLog(

@@ -1,6 +1,9 @@
 """What a command works on: the settings, and an existing data folder."""
 
 import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from chat4all.adapters.embedded.folder import installation_trouble, restore_trouble
@@ -37,6 +40,24 @@ def is_of_cluster(settings: Settings, *, requested: bool, data: object) -> bool:
     return requested or (data is None and settings.is_cluster)
 
 
+@contextmanager
+def unreadable_refused() -> Iterator[None]:
+    """Turn an error about a path, such as one of another user, into `CommandRefused`."""
+    try:
+        yield
+    except OSError as error:
+        if not isinstance(error.filename, str):
+            raise  # of an output, perhaps
+        path = Path(error.filename)
+        if not os.access(path.parent, os.X_OK):
+            path = path.parent  # which hides whether the other is there
+        remedy = "name another folder"
+        if isinstance(error, PermissionError):
+            remedy = "run this as the user that Chat4All runs as, or change the permissions"
+        raise CommandRefused(f"{path} cannot be read ({error.strerror}): {remedy}") from error
+
+
+@unreadable_refused()
 def existing_folder(data: Path | None) -> Path:
     """Return the data folder, which must have data; nothing is created."""
     folder = settings_from(data=data).data
