@@ -106,7 +106,7 @@ def sentences(folder: Path, data: object) -> dict[str, str]:
     ):
         assert status == 1, (name, stdout, stderr, error)
         if name == "doctor":
-            assert "cannot be checked" in stdout or "cannot be written" in stdout
+            assert "problem" in stdout
             continue
         (found[name],) = stderr.splitlines()
     return found
@@ -140,9 +140,49 @@ def test_a_folder_of_another_user_is_one_sentence(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"data", "whole", "another"}
 
 
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    with troubles.small_disk(tmp_path / "disk") as disk:
+        data = make_folder((disk or tmp_path) / "data")
+        with troubles.read_only(data) if disk is None else mounted_read_only(disk):
+            ran = run_all(tmp_path, [("doctor", f"--data={data}")])
+            said = sentences(tmp_path, data)
+    says = (
+        f"{data} cannot be written, which SQLite needs for reading too: run this as the user that "
+        "Chat4All runs as, mount the file system for writing, or name a copy of the folder with "
+        "--data"
+    )
+    assert ran[0][1].count(says) == 1
+    assert said.pop("restore").endswith(
+        "is not empty: name a new folder with --data, or move what is there away"
+    )
+    for name, sentence in said.items():
+        assert sentence == f"chat4all: {says}", name
+
+
+@contextmanager
+def mounted_read_only(disk: Path) -> Iterator[None]:
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+
+
 def test_a_lock_of_another_user_is_one_sentence(tmp_path: Path) -> None:
     data = make_folder(tmp_path / "data")
     (data / LOCK).touch(0)
     ((status, _, stderr, error),) = run_all(tmp_path, [("dead-letters", "list", "--data=data")])
     assert status == 1, error
     assert stderr.startswith("chat4all: data/lock cannot be read (Permission denied): run this as")
+
+
+def test_a_database_of_another_user_is_one_sentence(tmp_path: Path) -> None:
+    data = make_folder(tmp_path / "data")
+    with denied(data / "metadata.db"):
+        said = sentences(tmp_path, "data")
+    assert said.pop("restore").startswith("chat4all: data is not empty")
+    for name, sentence in said.items():
+        assert sentence == (
+            f"chat4all: {data / 'metadata.db'} cannot be read: run this as the user that Chat4All "
+            "runs as, or change the permissions"
+        ), name

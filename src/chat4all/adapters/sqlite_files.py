@@ -1,5 +1,6 @@
 """Opening and watching SQLite files: private ones, and none removed under a running process."""
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -12,6 +13,8 @@ from chat4all.domain.errors import StartRefused
 
 _BESIDE = ("-wal", "-shm")
 """What SQLite has beside a database in use: commits that are not in it yet, and their index."""
+
+_NOT_OPENED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 
 
 def beside(path: Path) -> Sequence[Path]:
@@ -42,15 +45,33 @@ def read_only(path: Path, *, in_use: bool = True) -> Iterator[sqlite3.Connection
     """Open a SQLite file for reading; `sqlite3.Error` when that cannot be.
 
     With `in_use` false no file is created beside it; never for a file that may be written to
-    meanwhile.
+    meanwhile. Raises `StartRefused` where that is denied, which says nothing against the file.
     """
     how = "mode=ro" if in_use else "mode=ro&immutable=1"
-    db = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, isolation_level=None)
+    uri = f"{path.resolve().as_uri()}?{how}"
     try:
-        db.execute("PRAGMA busy_timeout = 5000")
-        yield db
-    finally:
-        db.close()
+        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as db:
+            db.execute("PRAGMA busy_timeout = 5000")
+            yield db
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_OPENED:
+            _refuse_denied(path.resolve(), in_use=in_use)
+        raise
+
+
+def _refuse_denied(path: Path, *, in_use: bool) -> None:
+    """Raise `StartRefused` where the file system denies what SQLite needs to read a file."""
+    if os.access(path, os.F_OK) and not os.access(path, os.R_OK):
+        raise StartRefused(
+            f"{path} cannot be read: run this as the user that Chat4All runs as, or change the "
+            "permissions"
+        )
+    if in_use and not os.access(path.parent, os.W_OK | os.X_OK):
+        raise StartRefused(
+            f"{path.parent} cannot be written, which SQLite needs for reading too: run this as the "
+            "user that Chat4All runs as, mount the file system for writing, or name a copy of the "
+            "folder with --data"
+        )
 
 
 @contextmanager

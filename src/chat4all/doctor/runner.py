@@ -22,10 +22,20 @@ NamedFinding: TypeAlias = tuple[str, Finding]
 async def run_all(
     checks: Iterable[Check[Installation]], installation: Installation
 ) -> list[NamedFinding]:
-    """Run the checks one after another: a later one may use results of an earlier one."""
-    return [
-        (name_of(check), finding) for check in checks for finding in await run(check, installation)
-    ]
+    """Run the checks one after another: a later one may use results of an earlier one.
+
+    A problem that keeps several of them from their work is found once.
+    """
+    findings: list[NamedFinding] = []
+    problems: set[str] = set()
+    for check in checks:
+        for finding in await run(check, installation):
+            if finding.status is Status.PROBLEM:
+                if finding.says in problems:
+                    continue
+                problems.add(finding.says)
+            findings.append((name_of(check), finding))
+    return findings
 
 
 async def run(check: Check[Installation], installation: Installation) -> list[Finding]:
