@@ -5,7 +5,8 @@ loaded before. A change through the wrappers of this package drops cached values
 acknowledged; a change by another process does when the outbox has it.
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Generic, TypeVar, cast
 
 from cachetools import TTLCache
@@ -25,6 +26,15 @@ V = TypeVar("V")
 _UNKNOWN = object()
 
 
+class _Loads:
+    """Loads of one key that are under way and began after its last change."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 class _Kept(Generic[V]):
     """Values by key, each until it is dropped, or for `KEEP_SECONDS` at most.
 
@@ -35,12 +45,12 @@ class _Kept(Generic[V]):
         self._subject = subject
         self._require = follower.require
         self._entries: TTLCache[object, V] = TTLCache(ENTRIES, KEEP_SECONDS)
-        self._version = 0
+        self._loading: dict[object, _Loads] = {}
         follower.add_listener(self)
 
     def drop(self, key: object) -> None:
-        """Make the next `get` load again, and do not cache values that are being loaded."""
-        self._version += 1
+        """Make the next `get` load again, and do not cache what is being loaded of this key."""
+        self._loading.pop(key, None)
         self._entries.pop(key, None)
 
     def changed(self, entries: Sequence[OutboxEntry]) -> None:
@@ -51,8 +61,32 @@ class _Kept(Generic[V]):
 
     def all_changed(self) -> None:
         """Drop everything."""
-        self._version += 1
+        self._loading.clear()
         self._entries.clear()
+
+    @contextmanager
+    def _load_of(self, keys: Iterable[K]) -> Iterator[dict[K, _Loads]]:
+        """Note that these keys are loaded in this context; yields what `_keep` wants of each."""
+        loads = {key: self._loading.setdefault(key, _Loads()) for key in keys}
+        for of_key in loads.values():
+            of_key.count += 1
+        try:
+            yield loads
+        finally:
+            for key, of_key in loads.items():
+                of_key.count -= 1
+                if not of_key.count and self._loading.get(key) is of_key:
+                    del self._loading[key]
+
+    def _keep(self, key: object, value: V, loads: _Loads) -> V:
+        """Keep a value that was loaded, and return the one to use.
+
+        One whose key has changed since its load began may be from before that: it is not kept.
+        Where another load has kept one meanwhile, that stays the identical one.
+        """
+        if self._loading.get(key) is loads:
+            return self._entries.setdefault(key, value)
+        return value
 
 
 class Cache(_Kept[V], Generic[K, V]):
@@ -71,12 +105,8 @@ class Cache(_Kept[V], Generic[K, V]):
             return self._entries[key]
         except KeyError:
             pass
-        before = self._version
-        value = await self._load(key)
-        # A value that was being loaded during a change may be from before it.
-        if before == self._version:
-            self._entries[key] = value
-        return value
+        with self._load_of([key]) as loads:
+            return self._keep(key, await self._load(key), loads[key])
 
     async def get_each(
         self, keys: Sequence[K], load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]
@@ -89,13 +119,10 @@ class Cache(_Kept[V], Generic[K, V]):
         found = {key: self._entries.get(key, _UNKNOWN) for key in keys}
         unknown = [key for key, value in found.items() if value is _UNKNOWN]
         if unknown:
-            before = self._version
-            loaded = dict(await load(unknown))
-            if before == self._version:  # as in `get`
-                for key, value in loaded.items():
-                    # One that was loaded alone meanwhile stays the identical one.
-                    loaded[key] = self._entries.setdefault(key, value)
-            found |= loaded
+            with self._load_of(unknown) as loads:
+                loaded = await load(unknown)
+                for key in loads.keys() & loaded.keys():
+                    found[key] = self._keep(key, loaded[key], loads[key])
         return {key: cast("V", value) for key, value in found.items() if value is not _UNKNOWN}
 
 
@@ -120,10 +147,8 @@ class ListCache(_Kept[V | None], Generic[K, V]):
         found = {key: self._entries.get(key, _UNKNOWN) for key in keys}
         unknown = [key for key, value in found.items() if value is _UNKNOWN]
         if unknown:
-            before = self._version
-            loaded = await self._load(unknown)
-            for key in unknown:
-                found[key] = loaded.get(key)
-                if before == self._version:  # as in `Cache.get`
-                    self._entries[key] = loaded.get(key)
+            with self._load_of(unknown) as loads:
+                loaded = await self._load(unknown)
+                for key in unknown:
+                    found[key] = self._keep(key, loaded.get(key), loads[key])
         return {key: cast("V", value) for key, value in found.items() if value is not None}
