@@ -5,6 +5,7 @@ What the outbox says is a hint to ask the directory again, never the answer (EXA
 
 import logging
 from collections.abc import Sequence
+from itertools import islice
 
 from chat4all.concurrency.keyed import KeyedWork
 from chat4all.concurrency.outages import OutageLog
@@ -15,7 +16,7 @@ from chat4all.gateway.live.delivering import Delivery
 from chat4all.gateway.live.followers import Follower, Followers, Stage
 from chat4all.gateway.live.hub import Hub
 from chat4all.gateway.live.membership import PresentMembers
-from chat4all.ports.directory import Memberships
+from chat4all.ports.directory import MEMBERS_ASKED_MAX, Memberships
 from chat4all.ports.history import ChangedMessages
 from chat4all.ports.outbox import OutboxEntry, Subject
 from chat4all.ports.sessions import LiveSessions
@@ -56,6 +57,13 @@ class Admission:
         self._session_work = KeyedWork(
             self._check_session, outages, at_once=AT_ONCE, rest_seconds=RETRY_SECONDS
         )
+        self._lost: dict[ConversationId, None] = {}
+        """Conversations to look at again, because anything may have changed."""
+        self._are_users_lost = False
+        """Whether what users are in is to be looked at again, for the same reason."""
+        self._lost_work = KeyedWork[str](
+            self._look_at_lost, outages, at_once=1, rest_seconds=RETRY_SECONDS
+        )
 
     def changed(self, entries: Sequence[OutboxEntry]) -> None:
         """See `ports.outbox.ChangeListener`."""
@@ -63,22 +71,21 @@ class Admission:
             return
         for entry in entries:
             if entry.subject is Subject.MEMBERS:
-                followed = self._followers.get(entry.key)
-                if followed is not None:
+                if (followed := self._followers.get(entry.key)) is not None:
                     followed.changed()
-                    self._hub.deliver(followed.conversation)
-                self._work.mark((Subject.MEMBERS, entry.key))
+                self._look_at(ConversationId(entry.key))
             elif entry.subject is Subject.SESSION and entry.key in self._followers.sessions:
                 self._session_work.mark(SessionId(entry.key))
 
     def all_changed(self) -> None:
         """See `ports.outbox.ChangeListener`."""
+        if not self._followers.users:
+            return
         for followed in self._followers.conversations():
             followed.changed()
-            self._hub.deliver(followed.conversation)
-            self._work.mark((Subject.MEMBERS, followed.conversation))
-        for username in self._followers.users:
-            self._work.mark((Subject.USER, username))
+            self._lost[followed.conversation] = None
+        self._are_users_lost = True
+        self._lost_work.mark("")
         for session in self._followers.sessions:
             self._session_work.mark(session)
 
@@ -101,8 +108,31 @@ class Admission:
 
     async def close(self) -> None:
         """Check nothing more."""
+        await self._lost_work.close()
         await self._work.close()
         await self._session_work.close()
+
+    async def _look_at_lost(self, _: str) -> None:
+        """Look at everything again, in parts: alone each conversation would be a question.
+
+        Raises `Unavailable`; what is left stays noted.
+        """
+        while self._lost:
+            part = [*islice(self._lost, MEMBERS_ASKED_MAX)]
+            await self._members.prepare(part)
+            for conversation in part:
+                del self._lost[conversation]
+                self._look_at(conversation)
+        if self._are_users_lost:
+            self._are_users_lost = False
+            for username in self._followers.users:
+                self._work.mark((Subject.USER, username))
+
+    def _look_at(self, conversation: ConversationId) -> None:
+        """Let those who follow a conversation, and its members, be compared soon."""
+        if self._followers.get(conversation) is not None:
+            self._hub.deliver(conversation)
+        self._work.mark((Subject.MEMBERS, conversation))
 
     async def _check(self, what: tuple[Subject, str]) -> None:
         subject, key = what
