@@ -65,6 +65,19 @@ async def test_a_session_is_there_until_it_is_ended(sessions: Sessions) -> None:
     await sessions.end(one.session_id)
 
 
+async def test_of_several_sessions_those_are_found_that_there_are(sessions: Sessions) -> None:
+    one, two, ended, old = (session(name) for name in ("one", "two", "ended", "old"))
+    old = replace(old, expires_at=1)
+    for new in (one, two, ended, old):
+        await sessions.start(new, refreshed())
+    await sessions.end(ended.session_id)
+    asked = [SessionId(name) for name in ("one", "ended", "two", "old", "never", "one")]
+    assert await sessions.get_each(asked) == {"one": one, "two": two}
+    await sessions.end(two.session_id)
+    assert await sessions.get_each(asked) == {"one": one}
+    assert await sessions.get_each(asked[1:2]) == {}
+
+
 async def test_a_session_is_started_once_and_by_a_user(sessions: Sessions) -> None:
     one = session("one")
     await sessions.start(one, refreshed())

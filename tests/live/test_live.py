@@ -2,22 +2,26 @@
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock, patch
 
 import jwt
 import pytest
 
+from chat4all.adapters.sql import SqlSessions
 from chat4all.domain.errors import Unavailable
 from chat4all.domain.events import MessageStored
 from chat4all.domain.ids import ConversationId, SessionId, Username
+from chat4all.domain.people import Session
 from chat4all.gateway.live import socket_client
 from chat4all.gateway.live.hub import COMPARED_IN
 from chat4all.ports.outbox import Subject
 from chat4all.wire.events import decode_events
-from tests.api.conftest import CHAT, Api
+from tests.api.conftest import CHAT, Api, running
 from tests.live.sockets import connect, resumed, until
 from tests.messages import batch, message
 
@@ -413,3 +417,35 @@ async def test_a_session_that_ends_does_not_wait_behind_conversations(api: Api) 
         await api.parts.follower.poll()
         await until(lambda: socket.code == 4401)
     assert len(admission._work) >= 50
+
+
+async def test_sessions_that_may_have_ended_are_asked_for_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended, asked = set[SessionId](), list[int]()
+    get, get_each = SqlSessions.get, SqlSessions.get_each
+
+    async def one(self: SqlSessions, session: SessionId) -> Session | None:
+        asked.append(1)
+        return None if session in ended else await get(self, session)
+
+    async def each(self: SqlSessions, sessions: Sequence[SessionId]) -> Mapping[SessionId, Session]:
+        asked.append(len(sessions))
+        return await get_each(self, [session for session in sessions if session not in ended])
+
+    monkeypatch.setattr(SqlSessions, "get", one)
+    monkeypatch.setattr(SqlSessions, "get_each", each)
+    async with running(tmp_path / "data") as api:
+        whose = [await api.sign_in("ana") for _ in range(3)]
+        sockets = [await resumed(api.parts.live, who) for who in whose]
+        await api.parts.follower.poll()  # it tells of each session that was started, once
+        admission = api.parts.live._admission
+        await until(lambda: not admission._session_work)
+        ended.add(api_session(whose[1]))
+        asked.clear()
+        for listener in api.parts.follower._listeners:
+            listener.all_changed()
+        await until(lambda: sockets[1].code and not admission._lost_work)
+        await until(lambda: not admission._session_work)
+        assert [socket.code for socket in sockets] == [None, 4401, None]
+    assert asked == [3, 1]  # what is not found together is asked for again

@@ -200,6 +200,9 @@ class World:
     async def get(self, session: SessionId) -> Session:
         return Session(session, USERS[0], 0)
 
+    async def get_each(self, sessions: Sequence[SessionId]) -> Mapping[SessionId, Session]:
+        return {session: await self.get(session) for session in sessions}
+
     async def add_member(self, conversation: ConversationId, username: Username) -> None:
         await self._later(None)
         self.inside[conversation][username] = Role.MEMBER

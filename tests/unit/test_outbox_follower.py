@@ -128,7 +128,7 @@ async def test_an_entry_is_heeded_once_though_it_comes_often(
 async def test_other_subjects_are_not_forgotten(clock: Clock) -> None:
     class OneSession:
         asked = 0
-        start = rotate = of_user = end = None
+        start = rotate = of_user = end = get_each = None
 
         async def get(self, wanted: SessionId) -> Session:
             self.asked += 1

@@ -123,6 +123,7 @@ def questions_for(
             internal.Shared, lambda query: memberships.shared(query.viewer, query.usernames)
         ),
         "session": Question(internal.OfSession, lambda of: sessions.get(of.session_id)),
+        "sessions": Question(internal.OfSessions, lambda of: sessions.get_each(of.sessions)),
         "start_session": Question(
             internal.StartSession,
             lambda new: sessions.start(new.session, new.refresh, new.password_hash),

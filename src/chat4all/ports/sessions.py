@@ -1,6 +1,6 @@
 """Sessions. A token is valid only while its session exists."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from chat4all.domain.ids import SessionId, Username
@@ -17,11 +17,19 @@ class Rotation(NamedTuple):
     """The hash of the token that is the last one now."""
 
 
+SESSIONS_ASKED_MAX = 100
+"""Sessions of one question to `LiveSessions.get_each`."""
+
+
 class LiveSessions(Protocol):
     """The check that every request makes."""
 
     async def get(self, session: SessionId) -> Session | None:
         """Return the session, if it was started and has not been ended."""
+        ...
+
+    async def get_each(self, sessions: Sequence[SessionId]) -> Mapping[SessionId, Session]:
+        """Return those of at most `SESSIONS_ASKED_MAX` sessions that there are, as `get` does."""
         ...
 
 

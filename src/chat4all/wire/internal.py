@@ -233,6 +233,12 @@ class OfSession(msgspec.Struct):
     session_id: SessionId
 
 
+class OfSessions(msgspec.Struct):
+    """Which sessions; for `sessions`."""
+
+    sessions: list[SessionId]
+
+
 class FindCreation(msgspec.Struct):
     """For `creation`."""
 

@@ -1,5 +1,6 @@
 """A cache of sessions."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chat4all.adapters.caching.cache import Cache
@@ -12,7 +13,7 @@ from chat4all.ports.sessions import Rotation, Sessions
 
 
 def cached_sessions(sessions: Sessions, follower: OutboxFollower) -> Sessions:
-    """Return the sessions, with `get` answered from a cache."""
+    """Return the sessions, with `get` and `get_each` answered from one cache."""
     cache = Cache[SessionId, Session | None](sessions.get, Subject.SESSION, follower)
 
     def started(session: Session, *_: Any, **__: Any) -> None:
@@ -20,6 +21,13 @@ def cached_sessions(sessions: Sessions, follower: OutboxFollower) -> Sessions:
 
     def ended(session: SessionId, *_: Any, **__: Any) -> None:
         cache.drop(session)
+
+    def of_each(load: Call) -> Call:
+        async def get_each(sessions: Sequence[SessionId]) -> Mapping[SessionId, Session]:
+            found = await cache.get_each(sessions, load)
+            return {session: one for session, one in found.items() if one is not None}
+
+        return get_each
 
     def rotate(call: Call) -> Call:
         async def rotated(*arguments: Any, **options: Any) -> Rotation:
@@ -36,6 +44,7 @@ def cached_sessions(sessions: Sessions, follower: OutboxFollower) -> Sessions:
         sessions,
         {
             "get": lambda _: cache.get,
+            "get_each": of_each,
             "start": ending_with(started),
             "rotate": rotate,
             "end": ending_with(ended),

@@ -264,6 +264,13 @@ class HttpSessions:
         )
         return answer
 
+    async def get_each(self, sessions: Sequence[SessionId]) -> Mapping[SessionId, Session]:
+        """Return those that there are; see `ports.sessions.LiveSessions`."""
+        answer: Mapping[SessionId, Session] = await self._ask(
+            "sessions", internal.OfSessions(list(sessions)), dict[SessionId, Session], writes=False
+        )
+        return answer
+
     async def rotate(
         self,
         spent: RefreshHashes,

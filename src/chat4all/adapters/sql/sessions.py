@@ -1,7 +1,7 @@
 """Sessions in SQL."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from typing import Any
@@ -34,6 +34,10 @@ _COLUMNS = (
 )
 _GET = select(*_COLUMNS).where(
     sessions.c.session_id == bindparam("session"), sessions.c.expires_at > bindparam("now")
+)
+_GET_EACH = select(*_COLUMNS).where(
+    sessions.c.session_id.in_(bindparam("asked", expanding=True)),
+    sessions.c.expires_at > bindparam("now"),
 )
 _OF_USER = (
     select(*_COLUMNS)
@@ -135,6 +139,14 @@ class SqlSessions:
         values = {"session": session, "now": int(time.time())}
         row = await self._database.read(lambda connection: connection.execute(_GET, values).first())
         return None if row is None else Session(*row)
+
+    async def get_each(self, sessions: Sequence[SessionId]) -> Mapping[SessionId, Session]:
+        """Return those that there are; see `ports.sessions.LiveSessions`."""
+        values = {"asked": list(sessions), "now": int(time.time())}
+        rows = await self._database.read(
+            lambda connection: connection.execute(_GET_EACH, values).all()
+        )
+        return {row.session_id: Session(*row) for row in rows}
 
     async def rotate(
         self,

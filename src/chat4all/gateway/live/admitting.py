@@ -4,8 +4,9 @@ What the outbox says is a hint to ask the directory again, never the answer (EXA
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
+from typing import TypeVar
 
 from chat4all.concurrency.keyed import KeyedWork
 from chat4all.concurrency.outages import OutageLog
@@ -19,12 +20,14 @@ from chat4all.gateway.live.membership import PresentMembers
 from chat4all.ports.directory import MEMBERS_ASKED_MAX, Memberships
 from chat4all.ports.history import ChangedMessages
 from chat4all.ports.outbox import OutboxEntry, Subject
-from chat4all.ports.sessions import LiveSessions
+from chat4all.ports.sessions import SESSIONS_ASKED_MAX, LiveSessions
 from chat4all.wire.frames import ConversationFrame
 
 AT_ONCE = 8
 RETRY_SECONDS = 0.5
 TRIES = 10
+
+K = TypeVar("K")
 
 _log = logging.getLogger(__name__)
 
@@ -57,12 +60,13 @@ class Admission:
         self._session_work = KeyedWork(
             self._check_session, outages, at_once=AT_ONCE, rest_seconds=RETRY_SECONDS
         )
-        self._lost: dict[ConversationId, None] = {}
+        self._lost_conversations: dict[ConversationId, None] = {}
         """Conversations to look at again, because anything may have changed."""
         self._are_users_lost = False
         """Whether what users are in is to be looked at again, for the same reason."""
-        self._lost_work = KeyedWork[str](
-            self._look_at_lost, outages, at_once=1, rest_seconds=RETRY_SECONDS
+        self._lost_sessions: dict[SessionId, None] = {}
+        self._lost_work = KeyedWork[Subject](
+            self._look_at_lost, outages, at_once=2, rest_seconds=RETRY_SECONDS
         )
 
     def changed(self, entries: Sequence[OutboxEntry]) -> None:
@@ -83,11 +87,11 @@ class Admission:
             return
         for followed in self._followers.conversations():
             followed.changed()
-            self._lost[followed.conversation] = None
+            self._lost_conversations[followed.conversation] = None
         self._are_users_lost = True
-        self._lost_work.mark("")
-        for session in self._followers.sessions:
-            self._session_work.mark(session)
+        self._lost_sessions.update(dict.fromkeys(self._followers.sessions))
+        self._lost_work.mark(Subject.MEMBERS)
+        self._lost_work.mark(Subject.SESSION)
 
     async def admit(self, follower: Follower, conversation: ConversationId) -> None:
         """Let a follower follow a conversation from now on, if its user is a member of it."""
@@ -112,17 +116,18 @@ class Admission:
         await self._work.close()
         await self._session_work.close()
 
-    async def _look_at_lost(self, _: str) -> None:
-        """Look at everything again, in parts: alone each conversation would be a question.
+    async def _look_at_lost(self, what: Subject) -> None:
+        """Look at everything again, in parts: alone each would be a question.
 
         Raises `Unavailable`; what is left stays noted.
         """
-        while self._lost:
-            part = [*islice(self._lost, MEMBERS_ASKED_MAX)]
-            await self._members.prepare(part)
-            for conversation in part:
-                del self._lost[conversation]
-                self._look_at(conversation)
+        if what is Subject.SESSION:
+            prepare, mark = self._sessions.get_each, self._session_work.mark
+            await _in_parts(self._lost_sessions, SESSIONS_ASKED_MAX, prepare, mark)
+            return
+        await _in_parts(
+            self._lost_conversations, MEMBERS_ASKED_MAX, self._members.prepare, self._look_at
+        )
         if self._are_users_lost:
             self._are_users_lost = False
             for username in self._followers.users:
@@ -168,3 +173,18 @@ class Admission:
         if stored is None:
             for follower in tuple(self._followers.sessions.get(session, ())):
                 follower.socket.close(CloseCode.NOT_SIGNED_IN, "this session has ended")
+
+
+async def _in_parts(
+    lost: dict[K, None],
+    size: int,
+    prepare: Callable[[list[K]], Awaitable[object]],
+    look_at: Callable[[K], None],
+) -> None:
+    """Prepare so many at once, and then look at each of them, until none is left."""
+    while lost:
+        part = [*islice(lost, size)]
+        await prepare(part)
+        for one in part:
+            del lost[one]
+            look_at(one)
