@@ -158,6 +158,7 @@ export interface FieldProblem {
  * is 0 and `type` is one of
  * `/problems/no-answer` (not reached, or the answer was lost),
  * `/problems/closed` (the client was closed),
+ * `/problems/discarded` (the message was taken out of the outbox),
  * `/problems/defect` (the server did not understand this client).
  */
 export class ChatError extends Error {
@@ -570,7 +571,8 @@ export class Client extends EventTarget {
    *
    * It is put into the outbox first, and sent from there until the server accepts or refuses it,
    * one after another in each conversation. `OutboxChanged` tells what becomes of it. Rejects when
-   * it was refused, or the client was closed: then it is sent by the next client with the storage.
+   * it was refused or discarded, or the client was closed: then it is sent by the next client with
+   * the storage.
    */
   send(conversation_id: string, content: string, options?: SendOptions): Promise<string>;
   send(conversation_id: string, options: SendOptions & { content?: string }): Promise<string>;
@@ -613,7 +615,12 @@ export class Client extends EventTarget {
 
   /** Send a refused message once more. */
   retry(message_id: string): Promise<string>;
-  /** Take a message out of the outbox. It may have been sent already. */
+  /**
+   * Take a message out of the outbox; its `send` rejects. It may have been sent already, and a try that
+   * is under way may still send it, but once this has resolved no other is begun, by no tab and after
+   * no reload. Only a client without Web Locks, or one that was closed or signed out while it was
+   * sending the message, does not find out that another tab has discarded it.
+   */
   discard(message_id: string): Promise<void>;
 
   /** Give your own message another text. */

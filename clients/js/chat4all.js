@@ -48,9 +48,8 @@ const noAnswer = (cause) => failure("no-answer", "the server does not answer", {
 const signedOut = (cause) =>
   failure("signed-out", cause?.detail ?? "nobody is signed in", { status: 401, cause });
 
-/** @param {unknown} error */
-const isSignedOut = (error) =>
-  error instanceof ChatError && error.type === "/problems/signed-out";
+const isSignedOut = (/** @type {any} */ error) =>
+  error?.type === "/problems/signed-out";
 
 const isTemporary = (/** @type {ChatError} */ { status }) =>
   status === 0 || status === 429 || status >= 500;
@@ -58,7 +57,7 @@ const isTemporary = (/** @type {ChatError} */ { status }) =>
 const isUnknown = (/** @type {ChatError} */ { status, type }) =>
   status === 0 || (status >= 500 && status !== 503) || type === UNKNOWN;
 
-/** @param {unknown} cause @returns {never} */
+/** @type {Own["rethrow"]} */
 const rethrow = (cause) => {
   throw cause instanceof ChatError ? cause : noAnswer(cause);
 };
@@ -167,10 +166,10 @@ export class Client extends EventTarget {
   #password;
   /** @type {Own["access"]} */
   #access = null;
-  /** @type {Promise<string> | null} */
+  /** @type {Own["renewing"]} */
   #renewing = null;
 
-  /** Ends everything that waits. */
+  /** @type {Own["life"]} */
   #life = new AbortController();
   /** @type {Types.Client["state"]} */
   #state = "closed";
@@ -193,7 +192,7 @@ export class Client extends EventTarget {
   /** @type {Own["hello"]} */
   #hello;
 
-  /** @type {Map<string, Reached>} */
+  /** @type {Own["received"]} */
   #received = new Map();
   /** @type {Own["generation"]} */
   #generation = null;
@@ -201,10 +200,11 @@ export class Client extends EventTarget {
   #taken = { generation: null, positions: {} };
   #keeps = true;
   #goesOn = false;
-  /** When all was told last, by the server's clock; 0 if that is not known. */
+  /** @type {Own["toldAllAt"]} */
   #toldAllAt = 0;
-  #toldAt = Infinity; // by `performance`
-  /** @type {Set<string>} Conversations that were left since then: none of them is new. */
+  /** @type {Own["toldAt"]} */
+  #toldAt = Infinity;
+  /** @type {Own["left"]} */
   #left = new Set();
   /** @type {Own["markers"]} */
   #markers = new Map();
@@ -217,10 +217,12 @@ export class Client extends EventTarget {
   /** @type {Promise<void> | null} */
   #saving = null;
 
-  /** @type {Map<string, Types.UnsentMessage>} */
+  /** @type {Own["outbox"]} */
   #outbox = new Map();
   /** @type {Own["chains"]} */
   #chains = new Map();
+  /** @type {Own["stops"]} */
+  #stops = new WeakMap();
   #created = 0;
   /** @type {Promise<void> | null} */
   #adopting = null;
@@ -256,7 +258,7 @@ export class Client extends EventTarget {
   }
 
   /** @type {Own["call"]} */
-  async #call(method, path, { json, form, key, open, done, tries = Infinity, forever, timeout, raw, ...init } = {}) {
+  async #call(method, path, { json, form, key, open, done, tries = Infinity, before, timeout, raw, ...init } = {}) {
     const signal = this.#life.signal;
     /** @type {any} */
     const headers = { ...init.headers };
@@ -271,6 +273,7 @@ export class Client extends EventTarget {
       let error;
       let token = "";
       if (!open) headers.Authorization = `Bearer ${(token = await this.#token())}`;
+      await before?.();
       try {
         const ms = timeout ?? this.#options.request_timeout ?? 10_000;
         const late = timeout === null ? signal : AbortSignal.timeout(ms);
@@ -304,13 +307,13 @@ export class Client extends EventTarget {
       const again =
         isTemporary(error) ||
         (error.status === 409 && mayBeDone && key && error.type === "/problems/conflict");
-      if (!again || tried >= tries || (!forever && spent > (this.#options.retry_for ?? 30_000))) {
+      if (!again || tried >= tries || (!before && spent > (this.#options.retry_for ?? 30_000))) {
         const detail = `${error.detail}; but an earlier try may have been done`;
         const doubt = mayBeDone && !isUnknown(error) && { type: UNKNOWN, detail };
         throw new ChatError({ ...error, key, ...doubt });
       }
       mayBeDone ||= method !== "GET" && !form && isUnknown(error);
-      await this.#pause(error.retry_after, backoff);
+      await this.#pause(error.retry_after, backoff, init.signal);
       signal.throwIfAborted();
     }
   }
@@ -420,7 +423,7 @@ export class Client extends EventTarget {
     try {
       return await this.#locks.request(`chat4all ${name}`, how, (lock) => {
         isActing = true;
-        return lock ? act() : /** @type {any} */ (undefined);
+        return /** @type {any} */ (lock && act());
       });
     } catch (error) {
       if (isActing) throw error;
@@ -455,8 +458,8 @@ export class Client extends EventTarget {
       if (!isSignedOut(error)) throw error;
     } finally {
       await this.close();
-      for (const key of await this.#storage.keys(prefix)) await this.#storage.delete(key);
       this.#outbox.clear();
+      for (const key of await this.#storage.keys(prefix)) await this.#storage.delete(key);
       this.#taken = { generation: null, positions: {} };
       this.#markers.clear();
       this.#access = this.#username = null;
@@ -644,19 +647,17 @@ export class Client extends EventTarget {
     return this.#ask("GET", path("conversations", conversation, "receipts"));
   }
 
-  /** @param {string} conversation @param {any} content @param {Types.SendOptions} [options] */
+  /** @type {Own["sendAny"]} */
   send(conversation, content, options) {
     const said = typeof content === "string" ? { ...options, content } : content;
     this.#created = Math.max(this.#created + 1, Date.now()); // it says their order
-    /** @type {Types.UnsentMessage} */
-    const unsent = {
+    return this.#send({
       ...said,
       message_id: said.message_id ?? newId(),
       conversation_id: conversation,
       created_at: new Date(this.#created).toISOString(),
       state: "sending",
-    };
-    return this.#send(unsent);
+    });
   }
 
   files({ order = "newest", limit = 50 } = {}) {
@@ -719,8 +720,10 @@ export class Client extends EventTarget {
   /** @type {Types.Client["discard"]} */
   async discard(message_id) {
     const unsent = this.#outbox.get(message_id);
+    if (!unsent) return;
     this.#outbox.delete(message_id);
-    if (unsent) await this.#storage.delete(await this.#keyOf(unsent));
+    this.#stops.get(unsent)?.abort(failure("discarded", "the message was discarded"));
+    await this.#storage.delete(await this.#keyOf(unsent));
   }
 
   async #prefix() {
@@ -741,18 +744,25 @@ export class Client extends EventTarget {
 
   /** @type {Own["send"]} */
   #send(unsent, isKept) {
-    const life = this.#life.signal;
     const { message_id, conversation_id } = unsent;
+    const stop = this.#stops.get(this.#outbox.get(message_id) ?? unsent) ?? new AbortController();
+    this.#stops.set(unsent, stop);
+    const signal = AbortSignal.any([this.#life.signal, stop.signal]);
     if (!isKept) this.#outboxChanged(unsent);
     const before = this.#chains.get(conversation_id);
     const sent = (async () => {
       const key = await this.#keyOf(unsent);
       const act = async () => {
+        stop.signal.throwIfAborted();
         if (!isKept) await this.#storage.update(key, () => unsent);
         else if (await this.#storage.get(key)) this.#outboxChanged(unsent);
-        await before;
-        life.throwIfAborted();
-        return this.#post(unsent, key);
+        try {
+          await before;
+          signal.throwIfAborted();
+          return await this.#post(unsent, key, signal);
+        } finally {
+          if (!this.#outbox.has(message_id)) await this.#storage.delete(key);
+        }
       };
       return this.#locked(`unsent ${message_id}`, act, isKept);
     })();
@@ -764,24 +774,27 @@ export class Client extends EventTarget {
   }
 
   /** @type {Own["post"]} */
-  async #post(unsent, key) {
+  async #post(unsent, key, signal) {
     const { message_id, conversation_id, created_at, state, error, ...said } = unsent;
-    const isWaiting = () => this.#outbox.get(message_id)?.state === "sending";
-    if (!isWaiting()) return message_id;
+    if (this.#outbox.get(message_id)?.state !== "sending") return message_id;
+    const before = async () => {
+      if (this.#locks && !(await this.#storage.get(key))) await this.discard(message_id); // in another tab
+      signal.throwIfAborted();
+    };
     const json = { ...said, message_id, chat_id: conversation_id };
     try {
-      await this.#ask("POST", "/v1/messages", { json, forever: true });
+      await this.#ask("POST", "/v1/messages", { json, signal, before });
     } catch (cause) {
-      if (cause instanceof ChatError && cause.status && !isSignedOut(cause) && isWaiting()) {
+      signal.throwIfAborted();
+      if (cause instanceof ChatError && cause.status && !isSignedOut(cause)) {
         const { type, status, title, detail } = cause;
         /** @type {Types.UnsentMessage} */
         const failed = { ...unsent, state: "failed", error: { type, status, title, detail } };
-        await this.#storage.update(key, () => failed);
         this.#outboxChanged(failed);
+        await this.#storage.update(key, () => failed);
       }
       throw cause;
     }
-    await this.#storage.delete(key);
     this.#outboxChanged({ ...unsent, state: "sent" });
     return message_id;
   }

@@ -10,6 +10,7 @@ import type {
   MessageRef,
   Page,
   Positions,
+  SendOptions,
   UnsentMessage,
 } from "./chat4all.d.ts";
 
@@ -32,15 +33,15 @@ export interface How {
   done?: number;
   /** At most so many. */
   tries?: number;
-  /** Until there is an answer. */
-  forever?: boolean;
+  /** What comes before each try: it goes on until there is an answer, or this throws. */
+  before?: () => Promise<void>;
   /** Milliseconds for one try; null: for as long as it takes. */
   timeout?: number | null;
   headers?: Record<string, string>;
   body?: ArrayBuffer;
   /** Resolves with the answer as soon as it begins, its body unread. */
   raw?: boolean;
-  /** Ends the request, beside the client's own end. */
+  /** Ends the request, beside the client's own end; and alone the waits between tries. */
   signal?: AbortSignal;
 }
 
@@ -118,7 +119,11 @@ export interface First {
 
 /** Fields and methods of the client that only it uses, and `transact` of its storage. */
 export interface Own {
+  /** Ends everything that waits. */
+  life: AbortController;
   access: Access | null;
+  /** The next token, while it is asked for. */
+  renewing: Promise<string> | null;
   first: First | null;
   /** Who waits for the next try. */
   tries: Set<() => void>;
@@ -132,6 +137,14 @@ export interface Own {
   keeps: boolean;
   /** Whether a conversation that is added was missed. */
   goesOn: boolean;
+  /** When all was told last, by the server's clock; 0 if that is not known. */
+  toldAllAt: number;
+  /** When that was, by `performance`. */
+  toldAt: number;
+  /** Conversations that were left since then: none of them is new. */
+  left: Set<string>;
+  /** How far each conversation was received. */
+  received: Map<string, Reached>;
   /** How far this user was told to have read. */
   markers: Map<string, number>;
   /** Of the loop over `events`. */
@@ -140,9 +153,15 @@ export interface Own {
   readers: Set<() => void>;
   /** Conversations whose positions are not saved. */
   moved: Set<string>;
+  /** What the server has not accepted yet, by `message_id`. */
+  outbox: Map<string, UnsentMessage>;
+  /** What ends a message that is discarded on its way: one for all that are sent under one id. */
+  stops: WeakMap<UnsentMessage, AbortController>;
   /** The last message on its way, by conversation. */
   chains: Map<string, Promise<void>>;
 
+  /** Throw a `ChatError` as it is, and anything else as no answer. */
+  rethrow(cause: unknown): never;
   /** Ask until there is an answer that asking again would not change. */
   call(method: string, path: string, how?: How): Promise<{ body: any; headers: Headers }>;
   /** The same, for the body alone. */
@@ -180,6 +199,8 @@ export interface Own {
   list(from: string, query: any): AsyncGenerator<any>;
   changeMessage(method: string, path: string, content?: string): Promise<void>;
 
+  /** Both forms of `send`. */
+  sendAny(conversation: string, content: any, options?: SendOptions): Promise<string>;
   /**
    * Send a message after those before it in its conversation. `isKept`: it was found in the storage,
    * and another tab may be sending it.
@@ -191,8 +212,11 @@ export interface Own {
     given: unknown[],
   ): Promise<any>;
   download(...given: any[]): Promise<any>;
-  /** Send it now. `key`: its name in the storage. */
-  post(unsent: UnsentMessage, key: string): Promise<string>;
+  /**
+   * Send it now, unless `signal` ends it. `key`: its name in the storage. While its lock is held, only
+   * who discards it in another tab deletes that. Without locks, another tab may also have sent it.
+   */
+  post(unsent: UnsentMessage, key: string, signal: AbortSignal): Promise<string>;
   /** Drop from the unsent messages one that is in the history. */
   settle(message: Message): void;
 
