@@ -10,7 +10,8 @@ import pytest
 from chat4all.adapters.embedded import EmbeddedLog, EmbeddedStore
 from chat4all.adapters.sql.steady_clock import STEADY_SECONDS
 from chat4all.processes.trimming import LogTrimming
-from tests.unit.test_embedded import CHATS, closed, opened
+from tests.records import CHATS
+from tests.unit.test_embedded import closed, opened
 
 pytestmark = pytest.mark.anyio
 
