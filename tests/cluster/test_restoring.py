@@ -17,7 +17,12 @@ from tests.cluster.chats import Chats, chats_on, patiently
 from tests.cluster.services import PARTITIONS, Service
 from tests.databases import Databases
 
-pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(480)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.engines,
+    pytest.mark.endurance,
+    pytest.mark.timeout(480),
+]
 
 COUNT = 20
 

@@ -124,6 +124,7 @@ def test_a_gateway_that_tells_all_at_once_is_found_out(site: Site) -> None:
         assert largest_wave(stopped(herd, gateway)) > WAVE_SHARE
 
 
+@pytest.mark.endurance
 def test_a_gateway_that_reads_message_by_message_is_found_out(site: Site) -> None:
     """Mutant `read_one_by_one`: what a resume costs the store grows with what was missed."""
     gateway = site.gateways[1]
