@@ -10,7 +10,7 @@ ARGS ?=
 # whose assertions are rewritten first.
 export PYTHONDONTWRITEBYTECODE =
 # A file's tests share what they start; tests/conftest.py says which file comes first.
-BY_FILE := --dist loadfile --no-loadscope-reorder --numprocesses
+BY_TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # Where the fast tests have their files: a disk that is busy otherwise makes each commit wait. A
 # container's /dev/shm is often too small (64 MB): at least 2 GiB have to be free.
 IN_MEMORY := $(shell df -Pm /dev/shm 2>/dev/null | \
@@ -28,8 +28,8 @@ run: $(VENV)/run.stamp ## start everything on this machine
 # Engines come while packages are installed and what needs none of them is tested.
 test: ## every test, real processes and engines included
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync=line fetched in-this-process
-	$(BIN)/pytest -m "slow and not engines and not alone and not image and not endurance" $(BY_FILE) 2
-	$(BIN)/pytest -m "engines and not alone and not endurance" $(BY_FILE) 3
+	$(BIN)/pytest -m "slow and not engines and not alone and not image and not endurance" $(BY_TWO)
+	$(BIN)/pytest -m "engines and not alone and not endurance" $(BY_TWO)
 	$(BIN)/pytest -m "alone and not endurance"
 
 tools: $(VENV)/made # the programs that tests start
