@@ -5,6 +5,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
+from pydantic_settings import NoDecode
 
 _ADDRESS = re.compile(r"https?://[^/?#@\s]+")
 
@@ -12,7 +13,7 @@ _ADDRESS = re.compile(r"https?://[^/?#@\s]+")
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?!(?:80|443)$)\d{1,5})?")
 
 
-def server_address(text: str) -> str:
+def _server_address(text: str) -> str:
     """Return an address of a scheme, a host and perhaps a port; ValueError for any other."""
     try:
         parts = urlsplit(text)
@@ -24,10 +25,7 @@ def server_address(text: str) -> str:
     return text
 
 
-ServerAddress = Annotated[str, AfterValidator(server_address)]
-
-
-def check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     """Return origins as browsers send them, or `*` alone; ValueError for any others."""
     if "*" in origins:
         if len(origins) > 1:
@@ -37,3 +35,7 @@ def check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
         if _ORIGIN.fullmatch(origin) is None:
             raise ValueError(f"{origin!r} is not an origin like https://chat.example.com")
     return origins
+
+
+ServerAddress = Annotated[str, AfterValidator(_server_address)]
+Origins = Annotated[tuple[str, ...], NoDecode, AfterValidator(_origins)]

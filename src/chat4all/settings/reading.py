@@ -16,7 +16,7 @@ from pydantic_settings import (
 
 from chat4all.domain.errors import StartRefused
 from chat4all.domain.people import UserSearch
-from chat4all.settings.addresses import ServerAddress, check_origins
+from chat4all.settings.addresses import Origins, ServerAddress
 from chat4all.settings.files import FileValues
 from chat4all.settings.names import PREFIX, is_injected, names_of
 from chat4all.settings.parts import (
@@ -201,7 +201,7 @@ class Settings(FileValues):
         description="`development` allows `chat4all demo`, whose passwords are known, and `/docs` "
         "tells them.",
     )
-    cors_origins: _Names = Field(
+    cors_origins: Origins = Field(
         (), description="Origins whose pages may read answers and open sockets; or `*` alone."
     )
     trusted_proxies: _Names = Field(
@@ -360,11 +360,6 @@ class Settings(FileValues):
         if isinstance(value, str):
             return tuple(part for raw in value.split(",") if (part := raw.strip()))
         return value
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return check_origins(value)
 
     @field_validator("trusted_proxies")
     @classmethod
