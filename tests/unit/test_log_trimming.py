@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -31,58 +30,57 @@ class Clocks:
         return self.passed
 
 
-@asynccontextmanager
-async def routed(folder: Path, count: int) -> AsyncIterator[tuple[EmbeddedLog, EmbeddedStore]]:
+@pytest.fixture
+async def routed(tmp_path: Path) -> AsyncIterator[tuple[EmbeddedLog, EmbeddedStore]]:
     """A log whose records are all in the store."""
-    log, store = await opened(folder)
-    for n in range(count):
+    log, store = await opened(tmp_path)
+    for n in range(3):
         await log.append(CHATS[0], b"%d" % n)
 
     async def stored() -> int:
-        return count
+        return 3
 
     store.stored = stored  # type: ignore[method-assign]
     yield log, store
     await closed(log, store)
 
 
+@pytest.fixture
+def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
+    return Clocks(monkeypatch)
+
+
 async def test_what_is_old_enough_is_trimmed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    routed: tuple[EmbeddedLog, EmbeddedStore], clocks: Clocks
 ) -> None:
-    async with routed(tmp_path, 3) as (log, store):
-        with monkeypatch.context() as patch:
-            clocks = Clocks(patch)
-            trimming = LogTrimming(log, store, DAYS, clocks.monotonic)
-            await trimming.trim()
-            assert await log.first() == 1
-            clocks.passed = (DAYS + 1) * DAY
-            await trimming.trim()
-            assert await log.first() == await log.end() + 1
+    log, _ = routed
+    trimming = LogTrimming(*routed, DAYS, clocks.monotonic)
+    await trimming.trim()
+    assert await log.first() == 1
+    clocks.passed = (DAYS + 1) * DAY
+    await trimming.trim()
+    assert await log.first() == await log.end() + 1
 
 
 async def test_a_clock_that_is_ahead_for_a_moment_trims_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    routed: tuple[EmbeddedLog, EmbeddedStore], clocks: Clocks
 ) -> None:
     """Fails when the store can no longer be made anew from the log."""
-    async with routed(tmp_path, 3) as (log, store):
-        with monkeypatch.context() as patch:
-            clocks = Clocks(patch)
-            trimming = LogTrimming(log, store, DAYS, clocks.monotonic)
-            clocks.passed = STEADY_SECONDS
-            await trimming.trim()
-            for clocks.ahead in ((DAYS + 1) * DAY, 0.0):
-                await trimming.trim()
-                clocks.passed += STEADY_SECONDS / 2
-                await trimming.trim()
-            assert await log.first() == 1
+    log, _ = routed
+    trimming = LogTrimming(*routed, DAYS, clocks.monotonic)
+    clocks.passed = STEADY_SECONDS
+    await trimming.trim()
+    for clocks.ahead in ((DAYS + 1) * DAY, 0.0):
+        await trimming.trim()
+        clocks.passed += STEADY_SECONDS / 2
+        await trimming.trim()
+    assert await log.first() == 1
 
 
 async def test_nor_does_one_that_was_ahead_when_the_process_began(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    routed: tuple[EmbeddedLog, EmbeddedStore], clocks: Clocks
 ) -> None:
-    async with routed(tmp_path, 3) as (log, store):
-        with monkeypatch.context() as patch:
-            clocks = Clocks(patch)
-            clocks.ahead = (DAYS + 1) * DAY
-            await LogTrimming(log, store, DAYS, clocks.monotonic).trim()
-            assert await log.first() == 1
+    log, _ = routed
+    clocks.ahead = (DAYS + 1) * DAY
+    await LogTrimming(*routed, DAYS, clocks.monotonic).trim()
+    assert await log.first() == 1
