@@ -18,8 +18,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(
+_IMPORTED_FOR_THEIR_IMPORTS = ("tests.cluster.launch", "tests.metadata_service")
+
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(
     [
         "chat4all.commands.dead_letters",
         "chat4all.commands.demo",
@@ -29,8 +31,8 @@ PROCESSES.set_forkserver_preload(
         "chat4all.commands.migrate",
         "chat4all.commands.router",
         "chat4all.commands.up",
-        "tests.cluster.launch",
-        "tests.metadata_service",
+        "chat4all.commands.users",
+        *_IMPORTED_FOR_THEIR_IMPORTS,
     ]
 )
 
@@ -38,7 +40,7 @@ PROCESSES.set_forkserver_preload(
 _lock = threading.Lock()
 
 
-def take_over(
+def _take_over(
     environment: Mapping[str, str],
     output: Path,
     errors: Path | None = None,
@@ -60,8 +62,10 @@ def take_over(
 
 
 def _run(module: str, arguments: Sequence[str], *taken_over: Any) -> None:
-    take_over(*taken_over)
+    _take_over(*taken_over)
     sys.argv = [module, *arguments]
+    if module in _IMPORTED_FOR_THEIR_IMPORTS:
+        sys.modules.pop(module, None)  # it is run anew
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:
@@ -80,8 +84,8 @@ class Forked:
         errors: Path | None = None,
         stdin: Path | None = None,
     ) -> None:
-        """Start it; for the last four see `take_over`."""
-        self._process: ForkServerProcess = PROCESSES.Process(
+        """Start it; for the last four see `_take_over`."""
+        self._process: ForkServerProcess = _processes.Process(
             target=_run,
             args=(module, [*arguments], {**environment}, output, errors, stdin),
             daemon=True,
@@ -117,15 +121,19 @@ class Forked:
 
 
 def run_command(
-    arguments: Sequence[str], environment: Mapping[str, str], stdin: str = ""
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    stdin: str = "",
+    *,
+    seconds: float = 60,
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command of Chat4All to its end."""
+    """Run a command of Chat4All to its end; `subprocess.TimeoutExpired` after so many seconds."""
     with TemporaryDirectory() as folder:
         given, output, errors = (Path(folder, name) for name in ("stdin", "output", "errors"))
         given.write_text(stdin)
         command = Forked("chat4all", arguments, environment, output, errors, given)
         try:
-            status = command.wait(60)
+            status = command.wait(seconds)
         finally:
             command.kill()
         return subprocess.CompletedProcess(

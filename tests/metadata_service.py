@@ -6,7 +6,6 @@ Settings come from the environment, as for every service.
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from starlette.types import ASGIApp
@@ -22,15 +21,9 @@ from chat4all.metadata import InternalEndpoint, metadata_app
 from chat4all.processes.directories import people_in_database
 from chat4all.settings import load_settings
 from tests.faults.running import call, environment, free_ports, until
-from tests.forked import PROCESSES, take_over
+from tests.forked import Forked
 
 CREDENTIAL = "0123456789abcdef0123456789abcdef"
-
-
-def run(environment: dict[str, str], log: Path) -> None:
-    """Serve; what a process writes goes to the end of `log`."""
-    take_over(environment, log)
-    asyncio.run(serve())
 
 
 async def serve() -> None:
@@ -82,25 +75,23 @@ class MetadataProcess:
             "CHAT4ALL_SERVICE_CREDENTIAL": CREDENTIAL,
             "CHAT4ALL_METADATA_PORT": str(self.port),
         }
-        self.process: BaseProcess | None = None
+        self.process: Forked | None = None
 
     def start(self) -> None:
         """Start and wait until it is ready."""
-        self.process = PROCESSES.Process(target=run, args=(self._environment, self.log))
-        self.process.start()
+        self.process = Forked("tests.metadata_service", [], self._environment, self.log)
         until(self._is_ready)
 
     def kill(self) -> None:
         """SIGKILL, and wait for the end; it may have ended already."""
         if self.process is not None:
             self.process.kill()
-            self.process.join(30)
-            self.process.close()
+            self.process.wait(30)
             self.process = None
 
     def _is_ready(self) -> bool:
         assert self.process is not None
-        assert self.process.is_alive(), self.log.read_text()
+        assert self.process.poll() is None, self.log.read_text()
         try:
             return call("GET", f"{self.url}/health/ready")[0] == 200
         except OSError:
@@ -116,3 +107,7 @@ def metadata_process(database_url: str, log: Path) -> Iterator[MetadataProcess]:
         yield found
     finally:
         found.kill()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())

@@ -17,7 +17,7 @@ from tests.faults.running import (
     free_ports,
     until,
 )
-from tests.forked import Forked
+from tests.forked import Forked, run_command
 
 PARTITIONS = 8
 
@@ -117,8 +117,8 @@ class Cluster:
         self.services: list[Service] = []
 
     def migrate(self) -> None:
-        output = self._folder / "migrate.log"
-        assert Forked("chat4all", ["migrate"], self.settings, output).wait(120) == 0
+        done = run_command(["migrate"], self.settings, seconds=120)
+        assert done.returncode == 0, done.stderr
 
     def keep_files_in(self, s3: S3Server) -> None:
         """Give the services that are made from now on a store of files, in a bucket of its own."""

@@ -2,25 +2,19 @@
 
 import json
 import subprocess
-import sys
 
 import pytest
 
 from tests.databases import Databases
 from tests.faults.running import environment
+from tests.forked import run_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.engines]
 
 
-def command(dsn: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "chat4all", "users", *arguments],
-        env=environment() | {"DATABASE_URL": dsn},
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=50,
+def command(dsn: str, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+    return run_command(
+        ["users", *arguments], environment() | {"DATABASE_URL": dsn}, stdin, seconds=50
     )
 
 
